@@ -1,0 +1,56 @@
+# Every target does its own set-up; 'make help' lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MODEL ?= predictive_maintenance
+DATA ?=
+setup := include/laptop/setup.sh
+laptop := PYTHONPATH=$(CURDIR) PYTHONDONTWRITEBYTECODE=1 .venv/airflow/bin/python -m include.laptop
+
+export AIRFLOW_PORT SAGEMAKER_PORT LAPTOP_HOME
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: run
+run: ## train, evaluate and register a model on this machine: [MODEL=name] [DATA=folder of CSVs]
+	@$(setup) airflow jobs local_sagemaker
+	@$(laptop).run --model '$(MODEL)' $(if $(DATA),--data '$(DATA)')
+
+.PHONY: up
+up: ## start Airflow and the local SageMaker, and leave them running
+	@$(setup) airflow jobs local_sagemaker
+	@$(laptop).stack up
+
+.PHONY: down
+down: ## stop all of it
+	@$(setup) airflow
+	@$(laptop).stack down
+
+.PHONY: status
+status: ## what runs
+	@$(setup) airflow
+	@$(laptop).stack status
+
+.PHONY: test
+test: ## all tests, fast ones first; ONLY=<group> runs one group
+	@$(setup) airflow jobs local_sagemaker dev
+	@.venv/dev/bin/python tests/run.py $(ONLY)
+
+.PHONY: lint
+lint: ## ruff, mypy, import borders, generated files
+	@$(setup) airflow jobs local_sagemaker dev
+	@tests/lint.sh
+
+.PHONY: bench
+bench: ## speed and memory, as ratios measured side by side
+	@$(setup) airflow jobs local_sagemaker dev
+	@.venv/airflow/bin/python tests/benchmarks/bench.py
+
+.PHONY: pins
+pins: ## compile the pinned requirements anew
+	@$(setup)
+	@for folder in include/jobs include/local_sagemaker tests; do \
+	  .venv/tools/bin/uv pip compile --quiet --upgrade --universal --python-version 3.12 --no-header --no-emit-index-url \
+	    --output-file $$folder/requirements.txt $$folder/requirements.in; done

@@ -1,0 +1,107 @@
+"""Airflow's public REST API, as far as triggering a run and following it needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+
+class AirflowApi:
+    """A client of one API server.
+
+    Raises, from every method:
+        httpx.HTTPStatusError: the server refused; httpx.TransportError: it is not there.
+    """
+
+    def __init__(self, url: str) -> None:
+        # no proxy of the person's environment stands between two processes of one machine
+        self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self._signed_in = False
+
+    def is_healthy(self) -> bool:
+        """All four components report a heartbeat."""
+        try:
+            answer = self._http.get("/api/v2/monitor/health")
+        except httpx.TransportError:
+            return False
+        if answer.status_code != httpx.codes.OK:
+            return False
+        health = answer.json()
+        return all(
+            (health.get(component) or {}).get("status") == "healthy"
+            for component in ("metadatabase", "scheduler", "triggerer", "dag_processor")
+        )
+
+    def dag_ids(self) -> list[str]:
+        return [dag["dag_id"] for dag in self._get("/dags", limit=1000)["dags"]]
+
+    def import_errors(self) -> dict[str, str]:
+        """Stack traces by file name."""
+        return {error["filename"]: error["stack_trace"] for error in self._get("/importErrors")["import_errors"]}
+
+    def unpause(self, dag_id: str) -> None:
+        self._call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+
+    def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
+        """Start a run; its run id."""
+        body = {"logical_date": None, "conf": conf}
+        run_id: str = self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
+        return run_id
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        state: str = self._get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
+        return state
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        return list(self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=1000)["task_instances"])
+
+    def task_ids(self, dag_id: str) -> list[str]:
+        """In the order in which they run."""
+        tasks = {task["task_id"]: set(task["downstream_task_ids"]) for task in self._get(f"/dags/{dag_id}/tasks")["tasks"]}
+        ordered: list[str] = []
+        while tasks:
+            waiting = set().union(*tasks.values())
+            ready = [task_id for task_id in tasks if task_id not in waiting]
+            ordered += ready
+            for task_id in ready:
+                del tasks[task_id]
+        return ordered
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        """The value, or none if the task left none."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        try:
+            return self._get(path, deserialize=False, stringify=False)["value"]
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == httpx.codes.NOT_FOUND:
+                return None
+            raise
+
+    def failure_reason(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> str:
+        """The message of the exception that ended a try, from its log."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{max(try_number, 1)}"
+        content = self._get(path)["content"]
+        reasons = [
+            f"{detail['exc_type']}: {detail['exc_value']}"
+            for event in content
+            for detail in (event.get("error_detail") or [])[:1]
+        ]
+        errors = [event["event"] for event in content if event.get("level") in ("error", "critical")]
+        return (reasons or errors or ["no error in the task's log"])[-1]
+
+    def _get(self, path: str, **params: Any) -> dict[str, Any]:
+        return self._call("GET", path, params=params)
+
+    def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        if not self._signed_in:
+            answer = self._http.get("/auth/token")
+            answer.raise_for_status()
+            self._http.headers.update(
+                Authorization=f"Bearer {answer.json()['access_token']}", Accept="application/json"
+            )
+            self._signed_in = True
+        answer = self._http.request(method, f"/api/v2{path}", **arguments)
+        answer.raise_for_status()
+        content: dict[str, Any] = answer.json()
+        return content

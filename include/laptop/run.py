@@ -1,0 +1,233 @@
+"""``make run``: brings the stack up, puts data in place, triggers ``train_<model>`` as a person would, follows it step
+by step and ends with a summary, on the screen and in ``run-summary.json``.
+
+Exit status: 0 if the run succeeded (registered, or rejected by a gate, which the summary says), 1 if it failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from include.laptop import stack
+from include.laptop.airflow_api import AirflowApi
+from include.laptop.processes import ProcessError, wait_until
+from include.laptop.seed import SeedError, seed
+from include.laptop.settings import BUCKET, Settings
+from include.models.config import ConfigError, load_model, model_names
+from include.storage import Run
+
+FINISHED = ("success", "failed")
+SYMBOLS = {
+    "success": "[green]✓[/]",
+    "failed": "[red]✗[/]",
+    "upstream_failed": "[red]·[/]",
+    "skipped": "[dim]–[/]",
+    "running": "[yellow]●[/]",
+    "deferred": "[yellow]◌[/]",
+    "up_for_retry": "[yellow]↻[/]",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One task of the run as it stands: its state as Airflow names it, and seconds from its start to its end or now."""
+
+    task_id: str
+    state: str
+    seconds: float
+    try_number: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run came to; ``summary`` is what goes into run-summary.json."""
+
+    summary: dict[str, Any]
+    reasons: dict[str, str]
+
+
+def steps_of(api: AirflowApi, dag_id: str, run_id: str, order: list[str]) -> list[Step]:
+    instances = {instance["task_id"]: instance for instance in api.task_instances(dag_id, run_id)}
+    return [_step(instances[task_id]) for task_id in order if task_id in instances]
+
+
+def _step(instance: dict[str, Any]) -> Step:
+    seconds = 0.0
+    if instance["start_date"]:
+        start = datetime.fromisoformat(instance["start_date"])
+        end = datetime.fromisoformat(instance["end_date"]) if instance["end_date"] else datetime.now(start.tzinfo)
+        seconds = max(0.0, (end - start).total_seconds())
+    return Step(instance["task_id"], instance["state"] or "waiting", round(seconds, 1), instance["try_number"])
+
+
+def follow(api: AirflowApi, dag_id: str, run_id: str, console: Console) -> str:
+    """Show the run's steps while it goes on; the state it ends in."""
+    order = api.task_ids(dag_id)
+    if not console.is_terminal:
+        return _follow_lines(api, dag_id, run_id, order, console)
+    with Live(console=console, refresh_per_second=4) as live:
+        while True:
+            state = api.run_state(dag_id, run_id)
+            live.update(_table(steps_of(api, dag_id, run_id, order)))
+            if state in FINISHED:
+                return state
+            time.sleep(0.5)
+
+
+def _follow_lines(api: AirflowApi, dag_id: str, run_id: str, order: list[str], console: Console) -> str:
+    """The same for a log file: one line whenever a step changes its state."""
+    shown: dict[str, str] = {}
+    while True:
+        state = api.run_state(dag_id, run_id)
+        for step in steps_of(api, dag_id, run_id, order):
+            if step.state not in ("waiting", shown.get(step.task_id)):
+                console.print(f"  {step.task_id:24}{step.state:16}{step.seconds:6.1f} s", highlight=False)
+                shown[step.task_id] = step.state
+        if state in FINISHED:
+            return state
+        time.sleep(0.5)
+
+
+def _table(steps: list[Step]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title, justify in (("", "left"), ("step", "left"), ("state", "left"), ("seconds", "right")):
+        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    for step in steps:
+        seconds = f"{step.seconds:.1f}" if step.seconds else ""
+        table.add_row(SYMBOLS.get(step.state, "[dim] [/]"), step.task_id, step.state, seconds)
+    return table
+
+
+def outcome_of(api: AirflowApi, dag_id: str, run_id: str, state: str, total_seconds: float) -> Outcome:
+    steps = steps_of(api, dag_id, run_id, api.task_ids(dag_id))
+    evaluated = api.xcom(dag_id, run_id, "evaluate_model") or {}
+    registered = api.xcom(dag_id, run_id, "register_model") or {}
+    summary = {
+        "dag_id": dag_id,
+        "run_id": run_id,
+        "state": state,
+        "model_package_arn": registered.get("arn"),
+        "metrics": (evaluated.get("result") or {}).get("metrics", {}),
+        "gates": api.xcom(dag_id, run_id, "check_metrics", key="gates") or [],
+        "steps": [{"task_id": step.task_id, "state": step.state, "seconds": step.seconds} for step in steps],
+        "total_seconds": round(total_seconds, 1),
+    }
+    reasons = {
+        step.task_id: api.failure_reason(dag_id, run_id, step.task_id, step.try_number)
+        for step in steps
+        if step.state == "failed"
+    }
+    return Outcome(summary, reasons)
+
+
+def show(outcome: Outcome, settings: Settings, console: Console) -> None:
+    summary = outcome.summary
+    console.rule(f"{summary['dag_id']}: {_verdict(summary)}")
+    console.print(_table([Step(step["task_id"], step["state"], step["seconds"], 0) for step in summary["steps"]]))
+    console.print(f"total {summary['total_seconds']:.1f} s from trigger to end\n")
+    if summary["gates"]:
+        gates = Table("gate", "threshold", "value", "", box=None, pad_edge=False)
+        for gate in summary["gates"]:
+            mark = "[green]passed[/]" if gate["passed"] else "[red]not passed[/]"
+            gates.add_row(gate["metric"], str(gate["threshold"]), f"{gate['value']:.6g}", mark)
+        console.print(gates, "")
+    for task_id, reason in outcome.reasons.items():
+        console.print(f"[red]{task_id} failed:[/] {reason}\n", highlight=False)
+    for title, link in _links(summary, settings):
+        console.print(f"{title:20}{link}", highlight=False, soft_wrap=True)
+
+
+def _verdict(summary: dict[str, Any]) -> str:
+    if summary["state"] != "success":
+        return "[red]failed[/]"
+    return "[green]registered[/]" if summary["model_package_arn"] else "[yellow]rejected, nothing registered[/]"
+
+
+def _links(summary: dict[str, Any], settings: Settings) -> list[tuple[str, str]]:
+    run = Run(bucket=BUCKET, dag_id=summary["dag_id"], run_id=summary["run_id"])
+    succeeded = {step["task_id"] for step in summary["steps"] if step["state"] == "success"}
+    # a validation that stops the run has a page too: it says why
+    started = succeeded | {step["task_id"] for step in summary["steps"] if step["state"] == "failed"}
+    pages = [
+        ("raw data validation", "validate_raw_data" in started, run.validation_page("validate_raw_data")),
+        ("feature validation", "validate_features" in started, run.validation_page("validate_features")),
+        ("evaluation report", "evaluate_model" in succeeded, run.evaluation_report),
+    ]
+    links = [(title, uri.replace("s3://", f"{settings.sagemaker_url}/")) for title, there, uri in pages if there]
+    if summary["model_package_arn"]:
+        links.insert(0, ("model package", summary["model_package_arn"]))
+    return [
+        *links,
+        ("Airflow", f"{settings.airflow_url}/dags/{summary['dag_id']}/runs/{summary['run_id']}"),
+        ("local SageMaker", f"{settings.sagemaker_url}/_local/"),
+        ("this summary", str(settings.home / "run-summary.json")),
+        ("to stop all of it", "make down"),
+    ]
+
+
+def _require_dag(api: AirflowApi, dag_id: str) -> None:
+    """Wait for the Dag to be parsed; an import error is shown rather than waited for."""
+
+    def parsed() -> bool:
+        if errors := api.import_errors():
+            shown = "\n".join(f"{name}:\n{trace}" for name, trace in errors.items())
+            raise ProcessError(f"the Dag folder has errors:\n{shown}")
+        return dag_id in api.dag_ids()
+
+    wait_until(parsed, f"{dag_id} being parsed", 120)
+
+
+def run(settings: Settings, model: str, data: Path | None, console: Console) -> Outcome:
+    """All of ``make run`` up to its outcome.
+
+    Raises:
+        ProcessError, SeedError, ConfigError: with a message for the person at the keyboard.
+    """
+    load_model(model)
+    dag_id = f"train_{model}"
+    stack.up(settings, console.print)
+    seed(settings, model, data, console.print)
+    api = AirflowApi(settings.airflow_url)
+    _require_dag(api, dag_id)
+    api.unpause(dag_id)
+    run_id = api.trigger(dag_id, conf={})
+    began = time.monotonic()
+    console.print(f"triggered {dag_id}: {settings.airflow_url}/dags/{dag_id}/runs/{run_id}", soft_wrap=True)
+    state = follow(api, dag_id, run_id, console)
+    return outcome_of(api, dag_id, run_id, state, time.monotonic() - began)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help=f"one of: {', '.join(model_names())}")
+    parser.add_argument("--data", type=Path, help="folder with the model's raw tables; generated when not given")
+    arguments = parser.parse_args(argv)
+    settings = Settings.from_environment()
+    console = Console()
+    try:
+        outcome = run(settings, arguments.model, arguments.data, console)
+    except (ProcessError, SeedError, ConfigError) as error:
+        console.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        return 1
+    except httpx.HTTPError as error:
+        console.print(f"[red]error:[/] Airflow's API did not answer as expected: {error}. Its log: {settings.home}/logs")
+        return 1
+    (settings.home / "run-summary.json").write_text(json.dumps(outcome.summary, indent=2) + "\n", encoding="utf-8")
+    show(outcome, settings, console)
+    return 0 if outcome.summary["state"] == "success" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Puts into the local S3 what a run reads: the job code and one model's raw data."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from include.code_bundle import upload_code
+from include.laptop.settings import BUCKET, ROOT, Settings
+from include.models.config import load_model
+from include.storage import raw_prefix
+
+
+class SeedError(RuntimeError):
+    """There is no data to run on; the message says what was looked for."""
+
+
+def seed(settings: Settings, model: str, data: Path | None, say: Callable[[str], None]) -> None:
+    """Upload the job code, and the raw tables of ``data`` or of the model's own generator.
+
+    Raises:
+        SeedError: the folder holds none of the model's tables, or the generator failed.
+    """
+    s3 = s3_client(settings)
+    s3.create_bucket(Bucket=BUCKET)
+    upload_code(s3, BUCKET)
+    folder = data or _generate(settings, model, say)
+    files = _table_files(model, folder)
+    uploaded = _synchronise(s3, raw_prefix(model), files)
+    say(f"raw data: {len(files)} files from {folder} ({uploaded} uploaded, {len(files) - uploaded} already there)")
+
+
+def s3_client(settings: Settings) -> Any:
+    variables = settings.aws_environment()
+    return boto3.client(
+        "s3",
+        endpoint_url=settings.sagemaker_url,
+        region_name=variables["AWS_REGION"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def _generate(settings: Settings, model: str, say: Callable[[str], None]) -> Path:
+    """Raw tables from the model's simulator: seeded, so made once and kept."""
+    simulator = ROOT / "include" / "models" / model / "simulate.py"
+    version = hashlib.sha256(simulator.read_bytes()).hexdigest()[:12]
+    folder = settings.home / "data" / model / version
+    if folder.exists():
+        return folder
+    say("no DATA given: generating raw data (the same every time)")
+    partial = folder.with_suffix(".partial")
+    command = [settings.python("jobs"), "-m", f"models.{model}.simulate", "--out", str(partial)]
+    environment = {"PYTHONPATH": str(ROOT / "include"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SeedError(f"generating data failed (exit code {done.returncode}):\n{done.stderr[-2000:]}")
+    partial.rename(folder)
+    return folder
+
+
+def _table_files(model: str, folder: Path) -> list[Path]:
+    """The model's table files in the folder, plain or .gz. Which are missing or wrong is validation's to say."""
+    if not folder.is_dir():
+        raise SeedError(f"{folder} is no folder. DATA names a folder that holds the raw tables.")
+    wanted = [table.file for table in load_model(model).data.tables.values()]
+    found = [folder / (name + ending) for name in wanted for ending in ("", ".gz") if (folder / (name + ending)).is_file()]
+    if not found:
+        raise SeedError(f"{folder} holds none of {', '.join(wanted)} (each plain or with .gz).")
+    return found
+
+
+def _synchronise(s3: Any, prefix: str, files: list[Path]) -> int:
+    """Make the prefix hold exactly these files; how many had to be uploaded. Unchanged ones keep their ETag."""
+    listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
+    there = {item["Key"]: item["Size"] for item in listed}
+    wanted = {prefix + file.name: file for file in files}
+    for key in there.keys() - wanted.keys():
+        s3.delete_object(Bucket=BUCKET, Key=key)
+    uploaded = 0
+    for key, file in wanted.items():
+        checksum = hashlib.sha256(file.read_bytes()).hexdigest()
+        if key in there and s3.head_object(Bucket=BUCKET, Key=key)["Metadata"].get("sha256") == checksum:
+            continue
+        s3.upload_file(str(file), BUCKET, key, ExtraArgs={"Metadata": {"sha256": checksum}})
+        uploaded += 1
+    return uploaded

@@ -1,0 +1,127 @@
+"""Where the laptop's stack lives and how its processes are configured: paths, ports, environment variables.
+
+Everything the stack writes goes below one folder (``.local/``, or ``LAPTOP_HOME``), so that removing it removes all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.code_bundle import code_hash
+
+ROOT = Path(__file__).resolve().parents[2]
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+BUCKET = "ml-local"
+JOB_IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/ml-jobs:local"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One stack. Two checkouts, or a test beside a running stack, differ in home and ports."""
+
+    home: Path
+    airflow_port: int
+    sagemaker_port: int
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        return cls(
+            home=Path(os.environ.get("LAPTOP_HOME", ROOT / ".local")).resolve(),
+            airflow_port=int(os.environ.get("AIRFLOW_PORT", "8080")),
+            sagemaker_port=int(os.environ.get("SAGEMAKER_PORT", "4566")),
+        )
+
+    @property
+    def airflow_url(self) -> str:
+        return f"http://127.0.0.1:{self.airflow_port}"
+
+    @property
+    def sagemaker_url(self) -> str:
+        return f"http://127.0.0.1:{self.sagemaker_port}"
+
+    @property
+    def mlflow_uri(self) -> str:
+        return f"sqlite:///{self.home}/mlflow/mlflow.db"
+
+    def python(self, environment: str) -> str:
+        return str(ROOT / ".venv" / environment / "bin" / "python")
+
+    def aws_environment(self) -> dict[str, str]:
+        """What any AWS client needs to talk to the local SageMaker; a person's own profile is never used."""
+        return {
+            "AWS_ENDPOINT_URL": self.sagemaker_url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def ml_environment(self) -> dict[str, str]:
+        """The environment facts that a Dag reads when a task runs (Airflow Variables on MWAA)."""
+        return {
+            "bucket": BUCKET,
+            "role_arn": f"arn:aws:iam::{ACCOUNT}:role/ml-jobs",
+            "image_uri": JOB_IMAGE,
+            "region": REGION,
+            "code_hash": code_hash(),
+            "mlflow_tracking_uri": self.mlflow_uri,
+        }
+
+    def airflow_environment(self) -> dict[str, str]:
+        """The environment of every Airflow process."""
+        airflow = {
+            "core": {
+                "dags_folder": str(ROOT / "dags"),
+                "plugins_folder": str(ROOT / "plugins"),
+                "load_examples": "False",
+                "executor": "LocalExecutor",
+                "parallelism": "8",
+                "execution_api_server_url": f"{self.airflow_url}/execution/",
+                "simple_auth_manager_all_admins": "True",
+                "fernet_key": "",  # no connection or variable is stored in the local database
+            },
+            "database": {"sql_alchemy_conn": f"sqlite:///{self.home}/airflow/airflow.db"},
+            "api": {
+                "host": "127.0.0.1",
+                "port": str(self.airflow_port),
+                "base_url": self.airflow_url,
+                "workers": "1",
+                "secret_key": self._secret("api_secret_key"),
+            },
+            "api_auth": {"jwt_secret": self._secret("jwt_secret")},
+            "scheduler": {"scheduler_idle_sleep_time": "0.2", "enable_health_check": "False"},
+            "dag_processor": {"min_file_process_interval": "15", "refresh_interval": "15", "parsing_processes": "1"},
+            "logging": {"base_log_folder": str(self.home / "airflow" / "logs")},
+            "usage_data_collection": {"enabled": "False"},
+        }
+        variables = {
+            f"AIRFLOW__{section.upper()}__{key.upper()}": value
+            for section, keys in airflow.items()
+            for key, value in keys.items()
+        }
+        return {
+            **variables,
+            **self.aws_environment(),
+            "AIRFLOW_HOME": str(self.home / "airflow"),
+            "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+            "AIRFLOW_VAR_ML_ENVIRONMENT": json.dumps(self.ml_environment()),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def _secret(self, name: str) -> str:
+        """A key made on first use and kept in a file that only its owner reads."""
+        path = self.home / "secrets" / name
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
+        return path.read_text(encoding="ascii")

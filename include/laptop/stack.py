@@ -1,0 +1,126 @@
+"""Starts, shows and stops the stack: ``python -m include.laptop.stack up|down|status``.
+
+Five processes: the local SageMaker, and Airflow's api-server, scheduler, dag-processor and triggerer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import httpx
+
+from include.laptop.airflow_api import AirflowApi
+from include.laptop.processes import ProcessError, Service, wait_until
+from include.laptop.settings import JOB_IMAGE, ROOT, Settings
+
+
+def services(settings: Settings) -> list[Service]:
+    """In the order in which they start."""
+    sagemaker = [
+        *(settings.python("local_sagemaker"), "-m", "include.local_sagemaker"),
+        *("--port", str(settings.sagemaker_port), "--state", str(settings.home / "sagemaker")),
+        *("--image", f"{JOB_IMAGE}={ROOT / '.venv' / 'jobs'}", "--path", str(ROOT / "include" / "jobs" / "bin")),
+    ]
+    airflow = [settings.python("airflow"), "-m", "airflow"]
+    environment = settings.airflow_environment()
+    return [
+        Service("local-sagemaker", sagemaker, {"PYTHONPATH": str(ROOT)}, settings.home),
+        Service("airflow-api-server", [*airflow, "api-server"], environment, settings.home),
+        # logs are files here, which the api-server reads itself: no process needs to serve them on a port
+        Service("airflow-scheduler", [*airflow, "scheduler", "--skip-serve-logs"], environment, settings.home),
+        Service("airflow-dag-processor", [*airflow, "dag-processor"], environment, settings.home),
+        Service("airflow-triggerer", [*airflow, "triggerer", "--skip-serve-logs"], environment, settings.home),
+    ]
+
+
+def up(settings: Settings, say: Callable[[str], None]) -> None:
+    """Start what does not run yet and wait until all of it is healthy.
+
+    Raises:
+        ProcessError: a port is taken, or a process ended or did not become healthy.
+    """
+    all_services = services(settings)
+    sagemaker, api_server = all_services[:2]
+    for service, port, variable in (
+        (sagemaker, settings.sagemaker_port, "SAGEMAKER_PORT"),
+        (api_server, settings.airflow_port, "AIRFLOW_PORT"),
+    ):
+        if not service.process() and _is_taken(port):
+            raise ProcessError(f"port {port} is taken by another program. Choose one: make up {variable}=<port>")
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (settings.home / "mlflow").mkdir(exist_ok=True)
+    if not all(service.process() for service in all_services):
+        say("preparing Airflow's database")
+        _migrate(settings)
+    started = [service for service in all_services if service.start()]
+    if started:
+        say(f"starting {', '.join(service.name for service in started)}")
+    wait_until(lambda: _answers(f"{settings.sagemaker_url}/_local/health"), "the local SageMaker answering", 30, [sagemaker])
+    wait_until(AirflowApi(settings.airflow_url).is_healthy, "Airflow becoming healthy", 180, all_services)
+
+
+def down(settings: Settings, say: Callable[[str], None]) -> None:
+    """Stop everything, Airflow first, so that no task loses the SageMaker under its feet."""
+    stopped = [service.name for service in reversed(services(settings)) if service.stop()]
+    say(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def _migrate(settings: Settings) -> None:
+    log = settings.home / "logs" / "airflow-db-migrate.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [settings.python("airflow"), "-m", "airflow", "db", "migrate"]
+    with log.open("wb") as output:
+        environment = {"PATH": "/usr/bin:/bin", **settings.airflow_environment()}
+        done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        raise ProcessError(f"'airflow db migrate' failed (exit code {done.returncode}). Its output is in {log}")
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=["up", "down", "status"])
+    action = parser.parse_args(argv).action
+    settings = Settings.from_environment()
+    try:
+        if action == "up":
+            began = time.monotonic()
+            up(settings, print)
+            print(f"Airflow          {settings.airflow_url}   (no sign-in needed)")
+            print(f"local SageMaker  {settings.sagemaker_url}/_local/")
+            print(f"ready after {time.monotonic() - began:.0f} s; stop with: make down")
+        elif action == "down":
+            down(settings, print)
+        else:
+            for service in services(settings):
+                process = service.process()
+                print(f"{service.name:24}{f'pid {process.pid}' if process else 'stopped'}")
+    except ProcessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
