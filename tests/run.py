@@ -30,14 +30,17 @@ class Group:
 
 
 GROUPS = (
-    Group("dags", "airflow", ("tests/dags", "tests/plugins", "tests/include/pipelines", "tests/include/airflow_side")),
+    Group(
+        "dags",
+        "airflow",
+        ("tests/dags", "tests/plugins", "tests/include/pipelines", "tests/include/laptop", "tests/include/test_*.py"),
+    ),
     Group("models", "jobs", ("tests/include/models", "tests/include/jobs")),
     Group("sagemaker", "airflow", ("tests/include/local_sagemaker",)),
     Group("sdk", "jobs", ("tests/include/local_sagemaker_sdk",)),
     Group("models-slow", "jobs", ("tests/include/models", "tests/include/jobs"), "slow"),
     Group("sagemaker-slow", "airflow", ("tests/include/local_sagemaker",), "slow"),
     Group("e2e", "airflow", ("tests/e2e",), ""),
-    Group("browser", "dev", ("tests/browser",), ""),
 )
 
 PYTHONPATHS = {
@@ -50,7 +53,7 @@ NO_TESTS_COLLECTED = 5
 
 def run(group: Group) -> Counter[str]:
     """Run one group with its progress on the screen; how many passed, failed and were skipped."""
-    paths = [path for path in group.paths if (ROOT / path).exists()]
+    paths = [str(path) for pattern in group.paths for path in sorted(ROOT.glob(pattern))]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [str(ROOT / ".venv" / group.environment / "bin" / "python"), "-m", "pytest", *paths]

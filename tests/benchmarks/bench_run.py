@@ -1,0 +1,92 @@
+"""From a clone to a registered model, timed whole: ``make run`` in a fresh clone, then again after ``make down``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+ROOT = Path(__file__).resolve().parents[2]
+JOB_LISTS = (
+    ("list_processing_jobs", "ProcessingJobSummaries", "describe_processing_job", "ProcessingJobName", "Processing"),
+    ("list_training_jobs", "TrainingJobSummaries", "describe_training_job", "TrainingJobName", "Training"),
+)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def make(clone: Path, target: str, variables: dict[str, str]) -> float:
+    """Seconds that a target took."""
+    began = time.monotonic()
+    subprocess.run(["make", target], cwd=clone, env={**os.environ, **variables}, stdout=sys.stderr, check=True)
+    return time.monotonic() - began
+
+
+def jobs_own_seconds(url: str, run_folder: str) -> float:
+    """The sum of the run's jobs' seconds, from start to end as SageMaker describes them."""
+    sagemaker: Any = boto3.client(
+        "sagemaker", endpoint_url=url, region_name="us-east-1", aws_access_key_id="local", aws_secret_access_key="local"
+    )
+    total = 0.0
+    for list_jobs, summaries, describe, name, kind in JOB_LISTS:
+        for summary in getattr(sagemaker, list_jobs)(MaxResults=100)[summaries]:
+            job = getattr(sagemaker, describe)(**{name: summary[name]})
+            if run_folder in json.dumps(job, default=str):
+                total += (job[f"{kind}EndTime"] - job[f"{kind}StartTime"]).total_seconds()
+    return total
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    arguments = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder) / "clone"
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        port = str(free_port())
+        variables = {"AIRFLOW_PORT": str(free_port()), "SAGEMAKER_PORT": port, "LAPTOP_HOME": str(clone / ".local")}
+        try:
+            first = make(clone, "run", variables)
+            make(clone, "down", variables)
+            again = make(clone, "run", variables)
+            summary = json.loads((clone / ".local" / "run-summary.json").read_text(encoding="utf-8"))
+            own = jobs_own_seconds(f"http://127.0.0.1:{port}", summary["run_id"][-20:].replace(":", "-"))
+        finally:
+            make(clone, "down", variables)
+    tasks = sum(step["state"] == "success" for step in summary["steps"])
+    bound = 1.5 * own + 3 * tasks
+    total = summary["total_seconds"]
+    rows = [
+        {"name": "clone to first summary, seconds", "value": f"{first:.0f}", "bound": "<= 360", "ok": first <= 360},
+        {"name": "make run after set-up, seconds", "value": f"{again:.0f}", "bound": "<= 180", "ok": again <= 180},
+        {
+            "name": f"trigger to registered, seconds ({tasks} tasks, jobs' own {own:.0f} s)",
+            "value": f"{total:.0f}",
+            "bound": f"<= {bound:.0f} (1.5 x jobs + 3 s per task)",
+            "ok": total <= bound,
+        },
+    ]
+    if arguments.json:
+        print(json.dumps(rows))
+    else:
+        for row in rows:
+            print(f"{row['name']:60} {row['value']:>8}  {row['bound']}")
+    return 0 if all(row["ok"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
