@@ -39,7 +39,7 @@ class Schedule(Section):
 
 
 class Table(Section):
-    """One raw table: its file (``.gz`` may follow), its columns with their kinds, and the columns that identify a row."""
+    """One raw table: its file (``.gz`` may follow), its columns and their kinds, the columns that identify a row."""
 
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.csv$")]
     columns: Annotated[dict[str, Literal["timestamp", "integer", "number", "string"]], Field(min_length=1)]

@@ -1,0 +1,110 @@
+"""One stack for all end-to-end tests: real scheduler, triggerer, API server and local SageMaker on free ports, in a home
+of its own, so that a stack that a person keeps running is left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from include.laptop import stack
+from include.laptop.airflow_api import AirflowApi
+from include.laptop.settings import ROOT, Settings
+
+SIMULATE = "models.predictive_maintenance.simulate"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What ``make run`` left: its exit status, what it printed, and its summary file."""
+
+    status: int
+    output: str
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stack:
+    settings: Settings
+    environment: dict[str, str] = field(repr=False)
+
+    @property
+    def airflow(self) -> AirflowApi:
+        return AirflowApi(self.settings.airflow_url)
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.settings.sagemaker_url,
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+
+    def run(self, data: Path) -> RunResult:
+        """``make run DATA=...`` as a person types it."""
+        summary = self.settings.home / "run-summary.json"
+        summary.unlink(missing_ok=True)
+        done = subprocess.run(
+            ["make", "--no-print-directory", "run", f"DATA={data}"],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        content = json.loads(summary.read_text()) if summary.exists() else {}
+        return RunResult(done.returncode, done.stdout + done.stderr, content)
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    settings = Settings(tmp_path_factory.mktemp("stack"), airflow_port=free_port(), sagemaker_port=free_port())
+    environment = {
+        **os.environ,
+        "LAPTOP_HOME": str(settings.home),
+        "AIRFLOW_PORT": str(settings.airflow_port),
+        "SAGEMAKER_PORT": str(settings.sagemaker_port),
+    }
+    try:
+        stack.up(settings, print)
+        yield Stack(settings, environment)
+    finally:
+        stack.down(settings, print)
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A year of a small fleet's raw data: enough failures to learn from, quick to train on."""
+    folder = tmp_path_factory.mktemp("fleet")
+    command = [str(ROOT / ".venv" / "jobs" / "bin" / "python"), "-m", SIMULATE, "--out", str(folder), "--machines", "30"]
+    subprocess.run(command, cwd=ROOT / "include", env={"PYTHONPATH": ".", "PATH": os.environ["PATH"]}, check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(running: Stack, fleet: Path) -> RunResult:
+    """The first run on good data, from trigger to registration."""
+    return running.run(fleet)
+
+
+@pytest.fixture
+def broken_fleet(fleet: Path, tmp_path: Path) -> Path:
+    """A copy of the good data, to be broken by a test."""
+    return Path(shutil.copytree(fleet, tmp_path / "fleet"))
