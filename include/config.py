@@ -1,0 +1,89 @@
+"""Facts of the environment that Dags run in: bucket, role, image, region and the like.
+
+They are one Airflow Variable, ``ml_environment``, a JSON object, read when a task runs and never when a file is parsed.
+On a laptop the environment variable ``AIRFLOW_VAR_ML_ENVIRONMENT`` stands in for it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from airflow.sdk import Variable
+from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+VARIABLE = "ml_environment"
+EXAMPLE = (
+    '{"bucket": "my-ml-bucket", "role_arn": "arn:aws:iam::123456789012:role/ml-jobs", "image_uri": '
+    '"123456789012.dkr.ecr.eu-west-1.amazonaws.com/ml-jobs:1", "region": "eu-west-1", "code_hash": "0123456789ab"}'
+)
+InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+
+
+class MlEnvironmentError(AirflowFailException):
+    """The Variable is missing or wrong: no retry can help. The message says what to set and how."""
+
+
+class MlEnvironment(BaseModel):
+    """Where jobs run and what they may use.
+
+    ``code_hash`` names the folder of job code in the bucket that a deploy uploaded (``include/code_bundle.py``).
+    ``instance_types`` replaces what model.yaml asks for, per kind of job, where an environment has other quotas.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
+    image_uri: Annotated[str, Field(min_length=1, max_length=255)]
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    code_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    mlflow_tracking_uri: str | None = None
+    sns_topic_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$")] | None = None
+    kms_key_id: str | None = None
+    subnets: tuple[str, ...] = ()
+    security_group_ids: tuple[str, ...] = ()
+    spot_training: bool = False
+    instance_types: dict[Literal["processing", "training"], InstanceType] = {}
+    tags: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def vpc_is_whole(self) -> Self:
+        if bool(self.subnets) != bool(self.security_group_ids):
+            raise ValueError("subnets and security_group_ids go together: give both, or neither")
+        return self
+
+
+def ml_environment() -> MlEnvironment:
+    """The environment's facts, read now.
+
+    Raises:
+        MlEnvironmentError: the Variable is not set, is no JSON, or has an unknown, missing or impossible value.
+    """
+    try:
+        value = Variable.get(VARIABLE)
+    except AirflowRuntimeError as error:
+        raise MlEnvironmentError(
+            f"The Airflow Variable '{VARIABLE}' is not set. It is a JSON object; set it in the UI under Admin > Variables,"
+            f" or with: airflow variables set {VARIABLE} '{EXAMPLE}'"
+        ) from error
+    return parse_ml_environment(value)
+
+
+def parse_ml_environment(value: str) -> MlEnvironment:
+    """The facts in the Variable's text.
+
+    Raises:
+        MlEnvironmentError: with every key that is wrong, what was found and what is allowed.
+    """
+    try:
+        return MlEnvironment.model_validate_json(value)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']) or 'the whole'}: {problem['msg']}, found {problem['input']!r}"
+            for problem in error.errors()
+        )
+        raise MlEnvironmentError(
+            f"The Airflow Variable '{VARIABLE}' cannot be used: {problems}. "
+            f"Known keys: {', '.join(MlEnvironment.model_fields)}."
+        ) from error

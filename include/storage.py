@@ -1,0 +1,98 @@
+"""Where everything lies in S3: the only place that spells a key. Pure; nothing here talks to S3.
+
+raw/<model>/<table>.csv[.gz]              raw data
+code/<hash>/{jobs,models}/...             code that runs inside jobs
+runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+
+def raw_prefix(model: str) -> str:
+    """Key prefix of one model's raw tables, with its slash."""
+    return f"raw/{model}/"
+
+
+def code_prefix(code_hash: str) -> str:
+    """Key prefix of one version of the job code, with its slash."""
+    return f"code/{code_hash}/"
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key of ``s3://bucket/key``.
+
+    Raises:
+        ValueError: not an S3 URI.
+    """
+    match = re.fullmatch(r"s3://([^/]+)/?(.*)", uri)
+    if not match:
+        raise ValueError(f"'{uri}' is no S3 URI (s3://bucket/key)")
+    return match[1], match[2]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One Dag run's folder. Every task writes below its own task id; reruns overwrite their own folder only."""
+
+    bucket: str
+    dag_id: str
+    run_id: str
+
+    @property
+    def slug(self) -> str:
+        """The run id as a folder name: readable, and by its digest never the same for two run ids."""
+        readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", self.run_id)[:80]
+        return f"{readable}-{hashlib.sha256(self.run_id.encode()).hexdigest()[:8]}"
+
+    @property
+    def folder(self) -> str:
+        return f"s3://{self.bucket}/runs/{self.dag_id}/{self.slug}"
+
+    @property
+    def data_manifest(self) -> str:
+        """What raw data this run read: keys, sizes, ETags."""
+        return f"{self.folder}/validate_raw_data/data_manifest.json"
+
+    @property
+    def validated(self) -> str:
+        """Folder of clean tables, ``<table>.parquet``."""
+        return f"{self.folder}/validate_raw_data/validated"
+
+    @property
+    def features(self) -> str:
+        """Folder of the feature table's splits, with manifest.json."""
+        return f"{self.folder}/build_features/features"
+
+    def feature_split(self, split: str) -> str:
+        return f"{self.features}/{split}"
+
+    def report(self, task_id: str) -> str:
+        """Folder with a validation's verdict, page and rejected rows."""
+        return f"{self.folder}/{task_id}/report"
+
+    def validation_page(self, task_id: str) -> str:
+        return f"{self.report(task_id)}/validation.html"
+
+    def training_output(self, task_id: str) -> str:
+        """SageMaker adds ``/<job name>/output/model.tar.gz``."""
+        return f"{self.folder}/{task_id}"
+
+    def checkpoints(self, task_id: str) -> str:
+        return f"{self.folder}/{task_id}/checkpoints"
+
+    @property
+    def evaluation(self) -> str:
+        return f"{self.folder}/evaluate_model/evaluation"
+
+    @property
+    def evaluation_statistics(self) -> str:
+        """Model quality in the shape that the Model Registry reads."""
+        return f"{self.evaluation}/evaluation.json"
+
+    @property
+    def evaluation_report(self) -> str:
+        return f"{self.evaluation}/report.html"
