@@ -64,8 +64,8 @@ def ml_environment() -> MlEnvironment:
         value = Variable.get(VARIABLE)
     except AirflowRuntimeError as error:
         raise MlEnvironmentError(
-            f"The Airflow Variable '{VARIABLE}' is not set. It is a JSON object; set it in the UI under Admin > Variables,"
-            f" or with: airflow variables set {VARIABLE} '{EXAMPLE}'"
+            f"The Airflow Variable '{VARIABLE}' is not set. It is a JSON object; set it in the UI under Admin > "
+            f"Variables, or with: airflow variables set {VARIABLE} '{EXAMPLE}'"
         ) from error
     return parse_ml_environment(value)
 
@@ -80,7 +80,7 @@ def parse_ml_environment(value: str) -> MlEnvironment:
         return MlEnvironment.model_validate_json(value)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'the whole'}: {problem['msg']}, found {problem['input']!r}"
+            f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']}, found {problem['input']!r}"
             for problem in error.errors()
         )
         raise MlEnvironmentError(

@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from airflow.sdk.exceptions import AirflowFailException
+
 from include.config import MlEnvironment
 from include.models.config import Compute, ModelConfig, Scalar, Tuning
 from include.storage import Run, code_prefix, raw_prefix
@@ -19,8 +21,8 @@ PROCESSING_ROOT = "/opt/ml/processing"
 TRAINING_CODE = "/opt/ml/input/data/code"
 
 
-class RequestError(ValueError):
-    """A request cannot be built from what the person asked for; the message says what is allowed."""
+class RequestError(AirflowFailException):
+    """A request cannot be built from what the person asked for: no retry can help. The message says what is allowed."""
 
 
 def validate_raw_data(

@@ -1,0 +1,41 @@
+"""Which raw data a run read: keys, sizes and ETags of a prefix in S3."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+
+class RawFile(TypedDict):
+    key: str
+    bytes: int
+    etag: str
+
+
+def list_raw_data(s3: Any, bucket: str, prefix: str) -> list[RawFile]:
+    """Every object below a prefix, in the order of their keys.
+
+    Args:
+        s3: a boto3 S3 client.
+
+    Raises:
+        botocore.exceptions.ClientError: the bucket is absent or may not be read.
+    """
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return [
+        {"key": item["Key"], "bytes": item["Size"], "etag": item["ETag"].strip('"')}
+        for page in pages
+        for item in page.get("Contents", [])
+    ]
+
+
+def manifest_digest(files: list[RawFile]) -> str:
+    """Equal for two runs exactly if they read the same data."""
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+def lineage_entries(files: list[RawFile], limit: int) -> Mapping[str, str]:
+    """``data_<file>`` to ETag, for the first ``limit`` files: the Model Registry holds few entries of metadata."""
+    return {f"data_{file['key'].rsplit('/', 1)[-1]}"[:128]: file["etag"] for file in files[:limit]}

@@ -1,0 +1,144 @@
+"""What a task asks of SageMaker at the moment when it runs: facts of the environment, what lies in S3 and the registry,
+and what earlier tasks handed on, given to the pure builders in ``include/requests.py``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowFailException
+
+from include import requests
+from include.champion import find_champion
+from include.config import MlEnvironment, ml_environment
+from include.data_manifest import lineage_entries, list_raw_data, manifest_digest
+from include.models.config import ModelConfig
+from include.notifications import notify
+from include.pipelines.gates import Verdict
+from include.requests import Request, RequestError
+from include.storage import Run, raw_prefix, split_uri
+
+METADATA_LIMIT = 50  # entries that the Model Registry keeps with a version
+
+Job = Mapping[str, Any]  # what a job operator returns
+
+
+def job(builder: Callable[[ModelConfig, MlEnvironment, Run], Request], model: ModelConfig, context: Context) -> Request:
+    """A request that needs no more than model, environment and run."""
+    environment, run = _here(context)
+    return builder(model, environment, run)
+
+
+def raw_data_validation(model: ModelConfig, context: Context) -> Request:
+    """The first job's request. Params are checked before anything is paid for, and what raw data there is is recorded.
+
+    Raises:
+        RequestError: params that contradict each other or the model.
+        AirflowFailException: there is no raw data.
+    """
+    environment, run = _here(context)
+    _check_params(model, context["params"])
+    prefix = raw_prefix(model.name)
+    s3 = S3Hook()
+    files = list_raw_data(s3.conn, environment.bucket, prefix)
+    if not files:
+        wanted = ", ".join(table.file for table in model.data.tables.values())
+        raise AirflowFailException(
+            f"s3://{environment.bucket}/{prefix} is empty. Put the raw tables there (plain or .gz) and clear this "
+            f"task: {wanted}."
+        )
+    bucket, key = split_uri(run.data_manifest)
+    s3.load_string(json.dumps({"files": files}, indent=2), key, bucket, replace=True)
+    window = {name: context["params"][name] for name in ("data_from", "data_to")}
+    return requests.validate_raw_data(model, environment, run, **window)
+
+
+def training(builder: Callable[..., Request], model: ModelConfig, context: Context) -> Request:
+    environment, run = _here(context)
+    chosen = {name: context["params"][name] for name in ("hyperparameters", "instance_type")}
+    return builder(model, environment, run, **chosen)
+
+
+def evaluation(model: ModelConfig, context: Context, *, trained: Job | None, tuned: Job | None) -> Request:
+    """The candidate beside the champion of this moment, if there is one."""
+    environment, run = _here(context)
+    champion = find_champion(SageMakerHook().conn, requests.group_name(model))
+    return requests.evaluate_model(
+        model,
+        environment,
+        run,
+        artifact=_candidate(trained, tuned)["artifact"],
+        champion=champion.artifact if champion else None,
+    )
+
+
+def registration(
+    model: ModelConfig,
+    context: Context,
+    *,
+    trained: Job | None,
+    tuned: Job | None,
+    evaluated: Job,
+    gates: list[Verdict],
+) -> Request:
+    """The model package with its lineage: what code, what data, which run and jobs, which champion it was held to."""
+    environment, run = _here(context)
+    candidate = _candidate(trained, tuned)
+    bucket, key = split_uri(run.data_manifest)
+    files = json.loads(S3Hook().read_key(key, bucket))["files"]
+    lineage = {
+        "dag_id": run.dag_id,
+        "run_id": run.run_id,
+        "code_hash": environment.code_hash,
+        "training_job": candidate.get("best_training_job", candidate["name"]),
+        "evaluation_job": evaluated["name"],
+        "evaluation_report": run.evaluation_report,
+        "mlflow_run_id": evaluated["result"].get("mlflow_run_id"),
+        "champion": evaluated["inputs"].get("champion"),
+        "forced_past_champion": "true" if any(verdict.get("forced") for verdict in gates) else None,
+        "data_manifest": run.data_manifest,
+        "data_sha256": manifest_digest(files),
+    }
+    metadata = {name: value for name, value in lineage.items() if value}
+    metadata |= {f"metric_{verdict['metric']}": f"{verdict['value']:.6g}" for verdict in gates if verdict["value"]}
+    metadata |= lineage_entries(files, METADATA_LIMIT - len(metadata))
+    return requests.model_package(model, environment, run, artifact=candidate["artifact"], metadata=metadata)
+
+
+def notify_registration(context: Any) -> None:
+    """``on_success_callback`` of the registration."""
+    task_instance = context["ti"]
+    registered = task_instance.xcom_pull(task_ids=task_instance.task_id)
+    notify(
+        f"{registered['group']} version {registered['version']} waits for approval",
+        f"{task_instance.dag_id} registered {registered['arn']} in run {task_instance.run_id}.\n\n"
+        f"Log: {task_instance.log_url}\nWhat to do: look at its metrics and its report, then approve or reject it.",
+    )
+
+
+def _here(context: Context) -> tuple[MlEnvironment, Run]:
+    environment = ml_environment()
+    task_instance = context["ti"]
+    return environment, Run(environment.bucket, task_instance.dag_id, task_instance.run_id)
+
+
+def _candidate(trained: Job | None, tuned: Job | None) -> Job:
+    """The one of the two that ran; the other was skipped and left nothing."""
+    candidate = trained or tuned
+    if candidate is None:
+        raise AirflowFailException(
+            "neither train_model nor tune_model left a result; clear the one that should have run"
+        )
+    return candidate
+
+
+def _check_params(model: ModelConfig, params: Mapping[str, Any]) -> None:
+    requests.chosen_hyperparameters(model, params["hyperparameters"])
+    if params["tune"]:
+        requests.require_tuning(model)
+    if params["data_from"] and params["data_to"] and params["data_from"] > params["data_to"]:
+        raise RequestError(f"data_from {params['data_from']} is after data_to {params['data_to']}")

@@ -1,0 +1,60 @@
+"""What the Dags' forms ask for, and when Dags run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import CronTriggerTimetable, Param
+
+from include.models.config import ModelConfig
+
+INSTANCE_TYPES = ["ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.2xlarge", "ml.c5.4xlarge"]
+
+
+def next_time_only(cron: str | None) -> CronTriggerTimetable | None:
+    """A schedule (UTC) whose first run after the Dag is switched on is the next one to come.
+
+    Neither ``run_immediately=False`` nor a start date says so: with both Airflow 3.3 may start the latest past run at
+    once (https://github.com/apache/airflow/blob/3.3.1/airflow-core/src/airflow/timetables/trigger.py).
+    """
+    return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0)) if cron else None
+
+
+def training_params(model: ModelConfig) -> dict[str, Param]:
+    """The form of a training run. Every field may be left as it is."""
+    known = ", ".join(f"{name} ({value})" for name, value in model.training.hyperparameters.items())
+    return {
+        "data_from": _day("Data from", "First day of raw data to train on. Empty: from the beginning."),
+        "data_to": _day("Data to", "Last day of raw data to train on. Empty: to the end."),
+        "hyperparameters": Param(
+            {},
+            type="object",
+            title="Hyperparameters",
+            description=f"Values that stand before model.yaml's, as JSON. Known, with their values there: {known}.",
+        ),
+        "instance_type": Param(
+            None,
+            type=["null", "string"],
+            pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$",
+            examples=INSTANCE_TYPES,
+            title="Instance type",
+            description=f"What to train on. Empty: {model.training.instance_type}.",
+        ),
+        "tune": Param(
+            False,
+            type="boolean",
+            title="Tune first",
+            description="Search hyperparameters in model.yaml's ranges and keep the best. Trains many models.",
+        ),
+        "force": Param(
+            False,
+            type="boolean",
+            title="Register past the champion",
+            description="Register even if worse than the approved model. Absolute gates stand all the same.",
+        ),
+    }
+
+
+def _day(title: str, description: str) -> Any:
+    return Param(None, type=["null", "string"], format="date", title=title, description=description)

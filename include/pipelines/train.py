@@ -1,0 +1,161 @@
+"""Trains a model on the raw data that lies in S3 and, if it is good enough, registers it for approval.
+
+**For whom:** whoever approves models. A registered version waits as *PendingManualApproval* in the SageMaker Model
+Registry, with its metrics, its evaluation report and where it came from; nothing is deployed here.
+
+**Reads** `raw/<model>/` of the environment's bucket; the job code `code/<hash>/`; the newest approved version of the
+model, the champion, to compare with. **Writes** only below its own folder `runs/<dag>/<run>/`, one folder per task, and
+one version in the Model Registry.
+
+**Running it again is safe.** A run never touches another run's folder, and clearing a task attaches to its SageMaker
+job if that still runs. A retry of the registration finds the version that the first try made.
+
+**Steps.** `validate_raw_data` stops the run on data that must not be trained on, and puts rejected rows aside.
+`build_features` makes the feature table, split by time; `validate_features` checks it. `train_model` trains once, or
+`tune_model` searches hyperparameters first and keeps the best. `evaluate_model` measures the candidate, the champion
+and simple baselines on the test split. `check_metrics` holds the gates of model.yaml against it: then `register_model`,
+or `reject_model`, which says which gate was missed and by how much. A rejected model is a successful run.
+
+**When it fails** the task's log ends with why, where to look and what to do:
+
+| task | usual reason | what to do |
+|---|---|---|
+| `validate_raw_data` | a file is missing or wrong | read the report (button *Report*), mend the data, clear the task |
+| `validate_features` | features out of range | look at what changed in the raw data since the last good run |
+| any job | `CapacityError`, throttling | nothing: it is retried; a repeated failure needs another instance type |
+| any job | `AlgorithmError` | the last log lines are in the task's log; mend the code, deploy, start a new run |
+| any task | Variable `ml_environment` | the message says which key is missing or wrong |
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from airflow.sdk import DAG, Asset, chain, dag, task
+
+from include import requests
+from include.models.config import ModelConfig
+from include.notifications import notify, notify_failure
+from include.pipelines import at_run_time
+from include.pipelines.gates import Verdict, explain, judge, may_register
+from include.pipelines.settings import next_time_only, training_params
+from sagemaker_jobs.operators import (
+    ProcessingJobOperator,
+    RegisterModelOperator,
+    TrainingJobOperator,
+    TuningJobOperator,
+    ValidationJobOperator,
+)
+
+log = logging.getLogger(__name__)
+
+
+def train_dag(model: ModelConfig) -> DAG:
+    """The Dag ``train_<model>``."""
+
+    @dag(
+        dag_id=f"train_{model.name}",
+        description=f"Train, evaluate and register: {model.description}",
+        doc_md=f"# train_{model.name}\n\n{model.description}\n\n{__doc__}",
+        schedule=next_time_only(model.schedule.train),
+        catchup=False,
+        max_active_runs=1,
+        params=training_params(model),
+        tags=["train", model.name],
+        default_args={
+            "owner": model.owner,
+            "retries": 2,
+            "retry_delay": timedelta(seconds=30),
+            "retry_exponential_backoff": True,
+            "max_retry_delay": timedelta(minutes=15),
+            # of the time in a worker; a deferred wait is bounded by the job's own runtime limit
+            "execution_timeout": timedelta(minutes=15),
+            "on_failure_callback": notify_failure,
+        },
+    )
+    def train() -> None:
+        validate_raw_data = ValidationJobOperator(
+            task_id="validate_raw_data",
+            request=partial(at_run_time.raw_data_validation, model),
+            result_file=("report", "validation.json"),
+            report_file=("report", "validation.html"),
+        )
+        build_features = ProcessingJobOperator(
+            task_id="build_features",
+            request=partial(at_run_time.job, requests.build_features, model),
+        )
+        validate_features = ValidationJobOperator(
+            task_id="validate_features",
+            request=partial(at_run_time.job, requests.validate_features, model),
+            result_file=("report", "validation.json"),
+            report_file=("report", "validation.html"),
+        )
+
+        @task.branch
+        def choose_training(params: Mapping[str, Any]) -> str:
+            return "tune_model" if params["tune"] else "train_model"
+
+        train_model = TrainingJobOperator(
+            task_id="train_model",
+            request=partial(at_run_time.training, requests.train_model, model),
+        )
+        tune_model = TuningJobOperator(
+            task_id="tune_model",
+            request=partial(at_run_time.training, requests.tune_model, model),
+        )
+        evaluate_model = ProcessingJobOperator(
+            task_id="evaluate_model",
+            trigger_rule="none_failed_min_one_success",
+            request=partial(at_run_time.evaluation, model),
+            request_kwargs={"trained": train_model.output, "tuned": tune_model.output},
+            result_file=("evaluation", "metrics.json"),
+            report_file=("evaluation", "report.html"),
+        )
+
+        @task.branch
+        def check_metrics(evaluated: Mapping[str, Any], params: Mapping[str, Any], ti: Any) -> str:
+            result = evaluated["result"]
+            verdicts = judge(model, result["metrics"], result["champion"], force_past_champion=params["force"])
+            ti.xcom_push(key="gates", value=verdicts)
+            for verdict in verdicts:
+                log.log(logging.INFO if verdict["passed"] else logging.WARNING, explain(verdict))
+            return "register_model" if may_register(verdicts) else "reject_model"
+
+        checked = check_metrics(evaluate_model.output)
+        register_model = RegisterModelOperator(
+            task_id="register_model",
+            group=partial(at_run_time.job, requests.model_package_group, model),
+            request=partial(at_run_time.registration, model),
+            request_kwargs={
+                "trained": train_model.output,
+                "tuned": tune_model.output,
+                "evaluated": evaluate_model.output,
+                "gates": checked["gates"],
+            },
+            outlets=[Asset(f"{model.name}_model_package")],
+            on_success_callback=at_run_time.notify_registration,
+        )
+
+        @task
+        def reject_model(gates: list[Verdict], ti: Any) -> list[str]:
+            missed = [explain(verdict) for verdict in gates if not verdict["passed"]]
+            notify(f"{ti.dag_id}: rejected, nothing registered", f"Run {ti.run_id}.\n\n" + "\n".join(missed))
+            return missed
+
+        rejected = reject_model(checked["gates"])
+        chain(
+            validate_raw_data,
+            build_features,
+            validate_features,
+            choose_training(),
+            [train_model, tune_model],
+            evaluate_model,
+            checked,
+            [register_model, rejected],
+        )
+
+    return train()

@@ -1,0 +1,116 @@
+"""Failures that say why, typed so that Airflow retries only what another try can mend."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sagemaker_jobs.kinds import Description, JobKind
+
+log = logging.getLogger(__name__)
+
+LOG_LINES = 20
+ABSENT = ("ValidationException", "ResourceNotFound")
+# errors of an API call that the same call cannot mend
+REFUSED = ("ValidationException", "AccessDeniedException", "AccessDenied", "UnrecognizedClientException")
+TRANSIENT = (
+    "Throttling",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+    "InternalFailure",
+    "InternalServerError",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+    "RequestTimeout",
+)
+# how FailureReason begins when SageMaker, not the job, is at fault
+SAGEMAKER_AT_FAULT = ("CapacityError", "InternalServerError", "ResourceLimitExceeded", "Throttling")
+
+
+class JobFailed(AirflowFailException):
+    """The job's own program or data is at fault, or a person stopped it: no retry can help."""
+
+
+class JobLost(AirflowException):
+    """SageMaker had no capacity, a quota was reached or it failed inside: a retry starts the next attempt."""
+
+
+class RequestRefused(AirflowFailException):
+    """SageMaker refuses the request as such: no retry can help."""
+
+
+def failure_of(
+    kind: JobKind, description: Description, pages: dict[str, str], log_lines: list[str]
+) -> AirflowException:
+    """The exception for a job that failed or was stopped: reason, where to look, the log's end."""
+    reason = reason_of(kind, description)
+    job = description[kind.name_field]
+    lines = [f"SageMaker {kind.word} job {job} {kind.status(description).lower()}: {reason}"]
+    lines += [f"  {name}: {url}" for name, url in pages.items()]
+    lines += ["  last log lines:", *(f"    {line}" for line in log_lines)] if log_lines else []
+    message = "\n".join(lines)
+    if kind.status(description) == "Failed" and reason.startswith(SAGEMAKER_AT_FAULT):
+        return JobLost(message)
+    return JobFailed(message)
+
+
+def reason_of(kind: JobKind, description: Description) -> str:
+    """Why, as SageMaker and the job's program put it."""
+    reasons = [description.get("ExitMessage"), description.get("FailureReason")]
+    if kind.status(description) == "Stopped":
+        reasons += [_stopped(description)]
+    said = list(dict.fromkeys(reason.strip() for reason in reasons if reason and reason.strip()))
+    return " | ".join(said) or "SageMaker gave no reason"
+
+
+def _stopped(description: Description) -> str:
+    if description.get("SecondaryStatus") == "MaxRuntimeExceeded":
+        seconds = description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
+        return f"it ran longer than its limit of {seconds} s; raise max_runtime_minutes in model.yaml"
+    return "somebody or something stopped it; clear the task to start it again"
+
+
+def last_log_lines(kind: JobKind, job: str, logs: Any) -> list[str]:
+    """The end of the job's log in CloudWatch. A log that cannot be read is said so and hides nothing else.
+
+    Args:
+        logs: a boto3 client of CloudWatch Logs.
+    """
+    try:
+        streams = logs.describe_log_streams(logGroupName=kind.log_group, logStreamNamePrefix=f"{job}/", limit=5)
+        lines = []
+        for stream in streams["logStreams"]:
+            name = stream["logStreamName"]
+            events = logs.get_log_events(
+                logGroupName=kind.log_group, logStreamName=name, limit=LOG_LINES, startFromHead=False
+            )
+            lines += [event["message"].rstrip() for event in events["events"]]
+    except (ClientError, BotoCoreError) as error:
+        return [f"(the log could not be read: {error})"]
+    return lines[-LOG_LINES:]
+
+
+def refused(action: str, error: ClientError) -> AirflowException:
+    """The exception for an API call that failed, retryable or not by its code."""
+    code = error.response.get("Error", {}).get("Code", "")
+    message = f"SageMaker refused to {action}: {error}"
+    if code in REFUSED:
+        return RequestRefused(f"{message}. The request is in this task's log; mend it and clear the task.")
+    return JobLost(message)
+
+
+def is_absent(error: ClientError) -> bool:
+    """Whether a Describe failed because there is no such resource."""
+    return error.response.get("Error", {}).get("Code") in ABSENT
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the same call may succeed in a while."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return error.response.get("Error", {}).get("Code") in TRANSIENT or status >= 500
+    return isinstance(error, BotoCoreError)

@@ -1,0 +1,127 @@
+"""What differs between SageMaker's kinds of job: names of operations and fields, and how a description is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+Description = dict[str, Any]
+
+# Provisioning, image pull, upload of outputs and stopping come on top of the runtime that SageMaker itself enforces.
+OVERHEAD = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """One kind of job.
+
+    Args:
+        word: what people and links call it.
+        resource: the prefix of its fields, as in ``TrainingJobName``.
+        api: the suffix of its operations in boto3, as in ``describe_training_job``.
+        log_group: where CloudWatch keeps its log.
+        console: its path in the SageMaker console.
+        longest_name: how many characters SageMaker allows.
+    """
+
+    word: str
+    resource: str
+    api: str
+    log_group: str
+    console: str
+    longest_name: int = 63
+
+    @property
+    def name_field(self) -> str:
+        return f"{self.resource}Name"
+
+    def status(self, description: Description) -> str:
+        status: str = description[f"{self.resource}Status"]
+        return status
+
+    def is_over(self, description: Description) -> bool:
+        return self.status(description) in ("Completed", "Failed", "Stopped")
+
+    def started(self, description: Description) -> datetime | None:
+        """When it began to cost; None while it waits for instances."""
+        return description.get(f"{self.word.capitalize()}StartTime")
+
+    def ended(self, description: Description) -> datetime | None:
+        return description.get(f"{self.word.capitalize()}EndTime") or description.get("HyperParameterTuningEndTime")
+
+
+PROCESSING = JobKind(
+    "processing", "ProcessingJob", "processing_job", "/aws/sagemaker/ProcessingJobs", "processing-jobs"
+)
+TRAINING = JobKind("training", "TrainingJob", "training_job", "/aws/sagemaker/TrainingJobs", "jobs")
+TUNING = JobKind(
+    "tuning",
+    "HyperParameterTuningJob",
+    "hyper_parameter_tuning_job",
+    "/aws/sagemaker/TrainingJobs",
+    "hyper-tuning-jobs",
+    longest_name=32,
+)
+KINDS = {kind.word: kind for kind in (PROCESSING, TRAINING, TUNING)}
+
+
+def longest_duration(description: Description) -> timedelta:
+    """How long the job may take by its own limits, with SageMaker's overhead: past that, something is wrong."""
+    definition = description.get("TrainingJobDefinition", description)
+    limits = definition.get("StoppingCondition", {})
+    # a day is SageMaker's own default
+    seconds = limits.get("MaxWaitTimeInSeconds") or limits.get("MaxRuntimeInSeconds") or 24 * 60 * 60
+    rounds = 1
+    if "HyperParameterTuningJobConfig" in description:
+        resources = description["HyperParameterTuningJobConfig"]["ResourceLimits"]
+        rounds = -(-resources["MaxNumberOfTrainingJobs"] // resources["MaxParallelTrainingJobs"])
+    return rounds * (timedelta(seconds=seconds) + OVERHEAD)
+
+
+def running_minutes(kind: JobKind, description: Description) -> float:
+    """Minutes since the job began, or that it took."""
+    began = kind.started(description) or description["CreationTime"]
+    return ((kind.ended(description) or datetime.now(UTC)) - began).total_seconds() / 60
+
+
+def instances(description: Description) -> tuple[str | None, int]:
+    """Instance type and count that the job was given."""
+    definition = description.get("TrainingJobDefinition", description)
+    resources = definition.get("ResourceConfig") or definition.get("ProcessingResources", {}).get("ClusterConfig", {})
+    return resources.get("InstanceType"), resources.get("InstanceCount", 1)
+
+
+def compact(kind: JobKind, description: Description) -> dict[str, Any]:
+    """What later tasks and people need of a job, small and JSON: what goes into XCom.
+
+    Times are ISO 8601, seconds are billable instance seconds.
+    """
+    instance_type, instance_count = instances(description)
+    began, ended = kind.started(description), kind.ended(description)
+    billable = description.get("BillableTimeInSeconds")
+    if billable is None and began and ended:
+        billable = round((ended - began).total_seconds()) * instance_count
+    inputs = description.get("ProcessingInputs", [])
+    outputs = description.get("ProcessingOutputConfig", {}).get("Outputs", [])
+    summary = {
+        "name": description[kind.name_field],
+        "arn": description[f"{kind.resource}Arn"],
+        "kind": kind.word,
+        "status": kind.status(description),
+        "instance_type": instance_type,
+        "instance_count": instance_count,
+        "billable_seconds": billable,
+        "created": _iso(description["CreationTime"]),
+        "started": _iso(began),
+        "ended": _iso(ended),
+        "artifact": description.get("ModelArtifacts", {}).get("S3ModelArtifacts"),
+        "inputs": {each["InputName"]: each["S3Input"]["S3Uri"] for each in inputs if "S3Input" in each},
+        "outputs": {each["OutputName"]: each["S3Output"]["S3Uri"] for each in outputs if "S3Output" in each},
+        "metrics": {metric["MetricName"]: metric["Value"] for metric in description.get("FinalMetricDataList", [])},
+    }
+    return {name: value for name, value in summary.items() if value not in (None, {})}
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.astimezone(UTC).isoformat(timespec="seconds") if time else None

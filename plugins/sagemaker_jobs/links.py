@@ -1,0 +1,87 @@
+"""Where a person looks: pages of the console, or of the local SageMaker where that is what the client talks to."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from urllib.parse import quote, urlsplit
+
+from airflow.sdk import BaseOperatorLink
+from airflow.sdk.bases.xcom import BaseXCom
+
+from sagemaker_jobs.kinds import JobKind
+
+XCOM_KEY = "sagemaker_links"
+
+
+class _Link(BaseOperatorLink):
+    page: ClassVar[str]
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The address that the operator left for this task instance; empty before there is a job."""
+        return str((BaseXCom.get_value(ti_key=ti_key, key=XCOM_KEY) or {}).get(self.page, ""))
+
+
+class ConsoleLink(_Link):
+    """Button to the job in the SageMaker console."""
+
+    name = "SageMaker console"
+    page = "console"
+
+
+class LogsLink(_Link):
+    """Button to the job's log in CloudWatch."""
+
+    name = "Job log"
+    page = "logs"
+
+
+class ReportLink(_Link):
+    """Button to the page that the job wrote for people."""
+
+    name = "Report"
+    page = "report"
+
+
+def job_pages(kind: JobKind, job: str, client: Any) -> dict[str, str]:
+    """Addresses of a job's page and log.
+
+    Args:
+        client: the boto3 client that the job was started with.
+    """
+    if endpoint := local_endpoint(client):
+        page = f"{endpoint}/_local/logs/{kind.word}/{job}"
+        return {"console": page, "logs": page}
+    region = client.meta.region_name
+    console = console_root(region)
+    # the console's own escaping: percent signs of the quoted text become $25
+    group = quote(kind.log_group, safe="").replace("%", "$25")
+    stream = quote(f"{job}/", safe="").replace("%", "$25")
+    return {
+        "console": f"{console}/sagemaker/home?region={region}#/{kind.console}/{job}",
+        "logs": f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}"
+        f"$3FlogStreamNameFilter$3D{stream}",
+    }
+
+
+def file_page(uri: str, client: Any) -> str:
+    """The address at which a person can look at ``s3://bucket/key``."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if endpoint := local_endpoint(client):
+        return f"{endpoint}/{bucket}/{quote(key)}"
+    region = client.meta.region_name
+    return f"{console_root(region)}/s3/object/{bucket}?region={region}&prefix={quote(key)}"
+
+
+def local_endpoint(client: Any) -> str | None:
+    """The endpoint's address when it is none of AWS's."""
+    endpoint: str = client.meta.endpoint_url
+    host = urlsplit(endpoint).hostname or ""
+    return None if host.endswith(("amazonaws.com", "amazonaws.com.cn", "api.aws")) else endpoint.rstrip("/")
+
+
+def console_root(region: str) -> str:
+    if region.startswith("cn-"):
+        return "https://console.amazonaws.cn"
+    if region.startswith("us-gov-"):
+        return "https://console.amazonaws-us-gov.com"
+    return f"https://{region}.console.aws.amazon.com"

@@ -1,0 +1,26 @@
+"""How jobs are awaited: the one place for polling.
+
+A short wait in the worker comes first: jobs of seconds then never defer, which saves two turns of the scheduler. What
+takes longer is deferred to a trigger that never fires in its first seconds. Both together avoid a race of Airflow 3.3:
+a task whose trigger fires within a second or two of its deferral is failed as "finished with state success, but ...
+running" (https://github.com/apache/airflow/issues/71580, https://github.com/apache/airflow/issues/72716). When those
+are fixed FIRST_LOOK can go; the short wait stays worth its while.
+"""
+
+from __future__ import annotations
+
+import random
+
+SHORT_WAIT = 5.0  # seconds that a worker waits before it defers
+SHORT_WAIT_STEP = 0.5
+FIRST_LOOK = 5.0  # seconds before a trigger looks for the first time
+FASTEST, SLOWEST = 1.0, 60.0
+
+
+def poll_interval(elapsed: float) -> float:
+    """Seconds until the next look at a job that has gone on for ``elapsed`` seconds: a tenth of that, within bounds.
+
+    So an end is noticed at most 10 % late, and an hour's job costs about 90 calls. The jitter keeps many jobs started
+    together from asking together.
+    """
+    return min(SLOWEST, max(FASTEST, elapsed / 10)) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
