@@ -34,6 +34,11 @@ def split_uri(uri: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
+def training_job_of(artifact: str) -> str:
+    """The name of the training job that wrote ``.../<job name>/output/model.tar.gz``."""
+    return artifact.split("/")[-3]
+
+
 @dataclass(frozen=True)
 class Run:
     """One Dag run's folder. Every task writes below its own task id; reruns overwrite their own folder only."""

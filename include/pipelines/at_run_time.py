@@ -20,7 +20,7 @@ from include.models.config import ModelConfig
 from include.notifications import notify
 from include.pipelines.gates import Verdict
 from include.requests import Request, RequestError
-from include.storage import Run, raw_prefix, split_uri
+from include.storage import Run, raw_prefix, split_uri, training_job_of
 
 METADATA_LIMIT = 50  # entries that the Model Registry keeps with a version
 
@@ -76,25 +76,21 @@ def evaluation(model: ModelConfig, context: Context, *, trained: Job | None, tun
     )
 
 
-def registration(
-    model: ModelConfig,
-    context: Context,
-    *,
-    trained: Job | None,
-    tuned: Job | None,
-    evaluated: Job,
-    gates: list[Verdict],
-) -> Request:
+def package_group(model: ModelConfig, context: Context) -> Request:
+    return requests.model_package_group(model, ml_environment())
+
+
+def registration(model: ModelConfig, context: Context, *, evaluated: Job, gates: list[Verdict]) -> Request:
     """The model package with its lineage: what code, what data, which run and jobs, which champion it was held to."""
     environment, run = _here(context)
-    candidate = _candidate(trained, tuned)
+    artifact = evaluated["inputs"]["artifact"]
     bucket, key = split_uri(run.data_manifest)
     files = json.loads(S3Hook().read_key(key, bucket))["files"]
     lineage = {
         "dag_id": run.dag_id,
         "run_id": run.run_id,
         "code_hash": environment.code_hash,
-        "training_job": candidate.get("best_training_job", candidate["name"]),
+        "training_job": training_job_of(artifact),
         "evaluation_job": evaluated["name"],
         "evaluation_report": run.evaluation_report,
         "mlflow_run_id": evaluated["result"].get("mlflow_run_id"),
@@ -106,7 +102,7 @@ def registration(
     metadata = {name: value for name, value in lineage.items() if value}
     metadata |= {f"metric_{verdict['metric']}": f"{verdict['value']:.6g}" for verdict in gates if verdict["value"]}
     metadata |= lineage_entries(files, METADATA_LIMIT - len(metadata))
-    return requests.model_package(model, environment, run, artifact=candidate["artifact"], metadata=metadata)
+    return requests.model_package(model, environment, run, artifact=artifact, metadata=metadata)
 
 
 def notify_registration(context: Any) -> None:

@@ -30,7 +30,6 @@ or `reject_model`, which says which gate was missed and by how much. A rejected 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -41,7 +40,7 @@ from include import requests
 from include.models.config import ModelConfig
 from include.notifications import notify, notify_failure
 from include.pipelines import at_run_time
-from include.pipelines.gates import Verdict, explain, judge, may_register
+from include.pipelines.gates import explain, judge, may_register
 from include.pipelines.settings import next_time_only, training_params
 from sagemaker_jobs.operators import (
     ProcessingJobOperator,
@@ -96,8 +95,8 @@ def train_dag(model: ModelConfig) -> DAG:
         )
 
         @task.branch
-        def choose_training(params: Mapping[str, Any]) -> str:
-            return "tune_model" if params["tune"] else "train_model"
+        def choose_training(**context: Any) -> str:
+            return "tune_model" if context["params"]["tune"] else "train_model"
 
         train_model = TrainingJobOperator(
             task_id="train_model",
@@ -117,36 +116,33 @@ def train_dag(model: ModelConfig) -> DAG:
         )
 
         @task.branch
-        def check_metrics(evaluated: Mapping[str, Any], params: Mapping[str, Any], ti: Any) -> str:
-            result = evaluated["result"]
-            verdicts = judge(model, result["metrics"], result["champion"], force_past_champion=params["force"])
-            ti.xcom_push(key="gates", value=verdicts)
+        def check_metrics(evaluated: Any, **context: Any) -> str:
+            result, force = evaluated["result"], context["params"]["force"]
+            verdicts = judge(model, result["metrics"], result["champion"], force_past_champion=force)
+            context["ti"].xcom_push(key="gates", value=verdicts)
             for verdict in verdicts:
                 log.log(logging.INFO if verdict["passed"] else logging.WARNING, explain(verdict))
             return "register_model" if may_register(verdicts) else "reject_model"
 
         checked = check_metrics(evaluate_model.output)
+        gates = checked["gates"]  # type: ignore[index]  # the decorator's type does not say that it can be indexed
         register_model = RegisterModelOperator(
             task_id="register_model",
-            group=partial(at_run_time.job, requests.model_package_group, model),
+            group=partial(at_run_time.package_group, model),
             request=partial(at_run_time.registration, model),
-            request_kwargs={
-                "trained": train_model.output,
-                "tuned": tune_model.output,
-                "evaluated": evaluate_model.output,
-                "gates": checked["gates"],
-            },
+            request_kwargs={"evaluated": evaluate_model.output, "gates": gates},
             outlets=[Asset(f"{model.name}_model_package")],
             on_success_callback=at_run_time.notify_registration,
         )
 
         @task
-        def reject_model(gates: list[Verdict], ti: Any) -> list[str]:
+        def reject_model(gates: Any, **context: Any) -> list[str]:
             missed = [explain(verdict) for verdict in gates if not verdict["passed"]]
-            notify(f"{ti.dag_id}: rejected, nothing registered", f"Run {ti.run_id}.\n\n" + "\n".join(missed))
+            lines = "\n".join([f"Run {context['run_id']}.", *missed])
+            notify(f"{context['dag'].dag_id}: rejected, nothing registered", lines)
             return missed
 
-        rejected = reject_model(checked["gates"])
+        rejected = reject_model(gates)
         chain(
             validate_raw_data,
             build_features,

@@ -14,7 +14,7 @@ from airflow.providers.amazon.aws.operators.sagemaker import (
     SageMakerTrainingOperator,
     SageMakerTuningOperator,
 )
-from airflow.sdk import Context
+from airflow.sdk import BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
@@ -67,7 +67,7 @@ class _SageMakerOperator(SageMakerBaseOperator):
         return request
 
     def _generation(self, context: Context) -> int:
-        return generation(context["ti"], self.retries or 0)  # type: ignore[arg-type]
+        return generation(context["ti"], self.retries or 0)
 
 
 class JobOperator(_SageMakerOperator):
@@ -84,7 +84,7 @@ class JobOperator(_SageMakerOperator):
     """
 
     kind: ClassVar[JobKind]
-    operator_extra_links = (links.ConsoleLink(), links.LogsLink())
+    operator_extra_links: Sequence[BaseOperatorLink] = (links.ConsoleLink(), links.LogsLink())
 
     def execute(self, context: Context) -> dict[str, Any]:
         name, description = self._find_or_create(context)
@@ -129,7 +129,7 @@ class JobOperator(_SageMakerOperator):
                 self.log.info("re-attached to %s; %s", name, self._saved(last))
                 return name, last
             self.log.warning("%s ended as %s (%s); starting the next attempt", name, status, reason_of(self.kind, last))
-        return self._create(context, job_name(self.kind, context["ti"], current, attempt + 1))  # type: ignore[arg-type]
+        return self._create(context, job_name(self.kind, context["ti"], current, attempt + 1))
 
     def _running_before(self, context: Context, current: int) -> tuple[str, Description] | None:
         """A job of an earlier generation that still runs: a task cleared meanwhile attaches rather than pay twice."""
@@ -145,7 +145,7 @@ class JobOperator(_SageMakerOperator):
         """The newest attempt of a generation and its description; 0 and None where there is none."""
         attempt, last = 0, None
         while True:
-            name = job_name(self.kind, context["ti"], of_generation, attempt + 1)  # type: ignore[arg-type]
+            name = job_name(self.kind, context["ti"], of_generation, attempt + 1)
             description = self._describe(name)
             if description is None:
                 return attempt, last
@@ -344,7 +344,7 @@ class RegisterModelOperator(_SageMakerOperator):
             self._ensure_group(client, group)
             arn = client.create_model_package(
                 **request,
-                ClientToken=client_token(context["ti"], self._generation(context)),  # type: ignore[arg-type]
+                ClientToken=client_token(context["ti"], self._generation(context)),
             )["ModelPackageArn"]
         except ClientError as error:
             raise refused(f"register a version of {group['ModelPackageGroupName']}", error) from error
