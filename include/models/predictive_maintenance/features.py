@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from models.errors import JobError
+
 SENSORS = ("volt", "rotate", "pressure", "vibration")
 ERRORS = ("error1", "error2", "error3", "error4", "error5")
 COMPONENTS = ("comp1", "comp2", "comp3", "comp4")
@@ -38,10 +40,6 @@ LONGEST_SPAN_HOURS = 30 * 366 * 24  # telemetry over more years than this has a 
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Ints = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-
-
-class FeatureError(ValueError):
-    """Tables that no features can be built from; the message says which table and column, what was found, what to do."""
 
 
 def build_features(tables: Mapping[str, pl.DataFrame], with_label: bool = True) -> pl.DataFrame:
@@ -62,16 +60,16 @@ def build_features(tables: Mapping[str, pl.DataFrame], with_label: bool = True) 
         with_label: add the label and drop the last 24 hours, which cannot have one yet.
 
     Raises:
-        FeatureError: no telemetry, two telemetry rows of a machine in one hour, a span of more than 30 years, or an
+        JobError: no telemetry, two telemetry rows of a machine in one hour, a span of more than 30 years, or an
             error, part or machine model that the features do not know.
     """
     telemetry = tables["telemetry"]
     if telemetry.is_empty():
-        raise FeatureError("telemetry: the table is empty, so there is nothing to build features from.")
+        raise JobError("telemetry: the table is empty, so there is nothing to build features from.")
     hours = _hours(telemetry)
     if hours.max() - hours.min() > LONGEST_SPAN_HOURS:
         found = f"{telemetry['datetime'].min()} to {telemetry['datetime'].max()}"
-        raise FeatureError(f"telemetry: datetime spans {found}, more than 30 years. Correct or remove the wrong rows.")
+        raise JobError(f"telemetry: datetime spans {found}, more than 30 years. Correct or remove the wrong rows.")
     machine_ids = telemetry["machineID"].to_numpy()
     known = np.unique(machine_ids)
     parts = []
@@ -103,7 +101,7 @@ class _Grid:
         self.present = np.zeros(self._deep, dtype=bool)
         self.present[self._slot, self._row, self._column] = True
         if np.count_nonzero(self.present) != len(row_hours):
-            raise FeatureError(self._doubled(row_machines, row_hours))
+            raise JobError(self._doubled(row_machines, row_hours))
 
     def values(self, column: Floats) -> Floats:
         """A telemetry column as (hour within the block, machine, block), NaN where there is no reading."""
@@ -120,11 +118,13 @@ class _Grid:
 
     def _doubled(self, row_machines: Ints, row_hours: Ints) -> str:
         rows = pl.DataFrame({"machine": row_machines, "hour": row_hours})
-        machine, hour, count = rows.group_by("machine", "hour").len().sort("len", "hour", descending=[True, False]).row(0)
+        machine, hour, count = (
+            rows.group_by("machine", "hour").len().sort("len", "hour", descending=[True, False]).row(0)
+        )
         when = np.datetime64(hour, "h").item().isoformat(" ")
         return (
-            f"telemetry: machineID {machine} has {count} rows in the hour up to {when}; one row per machine and hour is "
-            "allowed. Remove the duplicates, or average the readings to hours first."
+            f"telemetry: machineID {machine} has {count} rows in the hour up to {when}; one row per machine and hour "
+            "is allowed. Remove the duplicates, or average the readings to hours first."
         )
 
 
@@ -137,7 +137,9 @@ def _features(grid: _Grid, tables: Mapping[str, pl.DataFrame], mine: Any, labell
     columns: list[pl.Series] = [pl.Series("machineID", grid.machines[machine]), times]
     for sensor in SENSORS:
         readings = tables["telemetry"][sensor].cast(pl.Float64).to_numpy()[mine]
-        columns += [pl.Series(f"{sensor}_{name}", cells[keep]) for name, cells in _statistics(grid.values(readings)).items()]
+        columns += [
+            pl.Series(f"{sensor}_{name}", cells[keep]) for name, cells in _statistics(grid.values(readings)).items()
+        ]
     columns += [pl.Series(f"{error}_count_24h", cells[keep]) for error, cells in _error_counts(grid, tables["errors"])]
     columns += [pl.Series(f"{comp}_age_days", cells[keep]) for comp, cells in _ages(grid, tables["maint"])]
     if labelled_until is not None:
@@ -164,9 +166,7 @@ def _statistics(cells: Floats) -> dict[str, Floats]:
         blocks = [slice(block, block + marks) for block in range(BLOCKS)]
         long_count = sum(count[:, block] for block in blocks)
         long_mean = sum(count[:, block] * mean[:, block] for block in blocks) / long_count
-        long_squares = sum(
-            squares[:, block] + count[:, block] * (mean[:, block] - long_mean) ** 2 for block in blocks
-        )
+        long_squares = sum(squares[:, block] + count[:, block] * (mean[:, block] - long_mean) ** 2 for block in blocks)
         last = blocks[-1]
         return {
             "mean_3h": np.where(count[:, last] > 0, mean[:, last], np.nan),
@@ -245,7 +245,7 @@ def _ceil_div(values: Ints, by: int) -> Ints:
 def _require_known(table: pl.DataFrame, name: str, column: str, allowed: tuple[str, ...]) -> None:
     unknown = table.filter(~pl.col(column).is_in(allowed))[column].unique().sort().to_list()
     if unknown:
-        raise FeatureError(
+        raise JobError(
             f"{name}: {column} holds {', '.join(map(repr, unknown[:5]))}; known are {', '.join(allowed)}. "
             "Correct the rows, or teach models/predictive_maintenance/features.py the new value."
         )
