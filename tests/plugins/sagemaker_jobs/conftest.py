@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from sagemaker_jobs import operators
+from sagemaker_jobs.kinds import TRAINING
+from sagemaker_jobs.names import job_name
+
+REGION = {"region_name": "eu-west-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+REQUEST = {
+    "AlgorithmSpecification": {"TrainingImage": "image", "TrainingInputMode": "File"},
+    "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
+    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+    "RoleArn": "arn:aws:iam::123456789012:role/ml-jobs",
+    "Environment": {"SECRET": "hunter2"},
+}
+
+
+@dataclass
+class FakeTaskInstance:
+    """As much of Airflow's task instance as operators use; ``max_tries`` moves as Airflow moves it."""
+
+    dag_id: str = "train_pumps"
+    run_id: str = "manual__2026-11-21T08:20:15.123456+00:00"
+    task_id: str = "train_model"
+    map_index: int = -1
+    max_tries: int = 2
+    try_number: int = 1
+    xcoms: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+
+@pytest.fixture(scope="session")
+def sagemaker_client() -> Any:
+    return boto3.client("sagemaker", **REGION)
+
+
+@pytest.fixture
+def sagemaker(sagemaker_client: Any) -> Iterator[Stubber]:
+    """Answers in the order given, and fails on any call that was not expected."""
+    with Stubber(sagemaker_client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+@pytest.fixture
+def logs() -> Iterator[Stubber]:
+    with Stubber(boto3.client("logs", **REGION)) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+@pytest.fixture
+def prepare(sagemaker: Stubber, logs: Stubber, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
+    """Gives an operator the stubbed clients."""
+    monkeypatch.setattr(operators, "SHORT_WAIT", 0.0)
+
+    def prepared(operator: Any, s3_hook: Any = None) -> Any:
+        hook = SimpleNamespace(conn=sagemaker.client, logs_hook=SimpleNamespace(conn=logs.client), s3_hook=s3_hook)
+        operator.__dict__["hook"] = hook
+        return operator
+
+    return prepared
+
+
+def name_of(ti: FakeTaskInstance, generation: int = 1, attempt: int = 1) -> str:
+    return job_name(TRAINING, ti, generation, attempt)
+
+
+def training_job(name: str, status: str, **fields: Any) -> dict[str, Any]:
+    """A DescribeTrainingJob answer."""
+    began = datetime.now(UTC) - timedelta(minutes=41)
+    answer: dict[str, Any] = {
+        "TrainingJobName": name,
+        "TrainingJobArn": f"arn:aws:sagemaker:eu-west-1:123456789012:training-job/{name}",
+        "TrainingJobStatus": status,
+        "SecondaryStatus": "Training" if status == "InProgress" else status,
+        "ModelArtifacts": {"S3ModelArtifacts": f"s3://bucket/out/{name}/output/model.tar.gz"},
+        "AlgorithmSpecification": REQUEST["AlgorithmSpecification"],
+        "ResourceConfig": REQUEST["ResourceConfig"],
+        "StoppingCondition": REQUEST["StoppingCondition"],
+        "CreationTime": began,
+        "TrainingStartTime": began,
+    }
+    if status != "InProgress":
+        answer |= {"TrainingEndTime": datetime.now(UTC), "BillableTimeInSeconds": 2460}
+    return answer | fields
