@@ -1,0 +1,25 @@
+"""Data validation: files to typed tables, Great Expectations suites, a verdict and a report that say what to do.
+
+What a bad input leads to. "Set aside" means: the row goes to the quarantine folder with its line number, its original
+values and the reason, and is left out of the validated table. Critical stops the run, warning goes on with a note.
+
+| bad input | verdict |
+| --- | --- |
+| a table's file is missing, there twice (plain and .gz), empty, or has a header and no rows | critical |
+| a truncated or broken .gz, a file that is no UTF-8 or no CSV | critical |
+| a missing, extra or repeated column | critical |
+| a time zone in the timestamps | critical: which zone the plants' clocks mean is for the sender to say |
+| text where numbers belong, a timestamp that is none, an infinite value, an empty key, a row with too few or too many \
+fields | row set aside; critical when more than `max_rejected_share` of the table (model.yaml, 0 unless given) |
+| the same key twice, with equal values | all but the first set aside; critical above `max_rejected_share` |
+| the same key twice, with different values | all of them set aside; critical above `max_rejected_share` |
+| what a suite expects of values: ranges, known machines, no nulls, ... | within the expectation's `mostly` a warning, \
+beyond it the expectation's own severity; rows set aside where its `meta` says `"reject_rows": true` |
+| gaps and runs of nulls (tables with `every_hours`) | what `<table>_continuity.json` expects of each machine's figures |
+| a check that itself fails | critical: could not be checked |
+| rows in any order, a byte-order mark, CRLF, blank lines, columns in another order, `.gz` | accepted; an info at most |
+"""
+
+import os
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")  # read when great_expectations is imported

@@ -1,0 +1,174 @@
+"""A raw table's file as it stands: every cell as text, with its line number, nothing changed and nothing lost."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from jobs.validation.findings import Finding, UnusableFileError
+from models.config import Table
+
+LINE = "line"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+EXPORT_AGAIN = "Export or upload the file again."
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A table's rows as text.
+
+    ``lines`` has the file's columns as String and ``line``; ``malformed`` has ``line``, ``text`` and ``reason`` of the
+    rows whose number of fields is wrong. Lines count from 1, the header's, one per row (a quoted line break in a cell
+    makes later lines of the file come out higher).
+    """
+
+    name: str
+    file: str
+    lines: pl.DataFrame
+    malformed: pl.DataFrame
+    bytes: int
+    sha256: str
+    has_byte_order_mark: bool
+
+    @property
+    def rows(self) -> int:
+        return self.lines.height + self.malformed.height
+
+
+def read_table(folder: Path, name: str, table: Table) -> RawTable:
+    """Read the table's file, plain or .gz, from a folder.
+
+    Raises:
+        UnusableFileError: the file is missing, there twice, truncated, empty, no UTF-8, no CSV, has no rows, or its
+            columns are not the table's.
+    """
+    path = _find(folder, name, table)
+    packed = path.read_bytes()
+    content = _unpack(packed, name, path.name)
+    columns = _header(content, name, path.name, table)
+    lines, malformed = _parse(content, name, path.name, columns)
+    if lines.is_empty() and malformed.is_empty():
+        raise _unusable(name, path.name, "file_has_rows", "a header and no rows", "at least one row", EXPORT_AGAIN)
+    return RawTable(
+        name=name,
+        file=path.name,
+        lines=lines,
+        malformed=malformed,
+        bytes=len(packed),
+        sha256=hashlib.sha256(packed).hexdigest(),
+        has_byte_order_mark=content.startswith(BYTE_ORDER_MARK),
+    )
+
+
+def _find(folder: Path, name: str, table: Table) -> Path:
+    there = [folder / file for file in (table.file, f"{table.file}.gz") if (folder / file).is_file()]
+    allowed = f"one file {table.file} or {table.file}.gz"
+    if not there:
+        present = sorted(path.name for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+        found = f"no such file among {', '.join(present[:8])}" if present else "an empty folder"
+        near = difflib.get_close_matches(table.file, present, n=1)
+        action = f"Is {near[0]} meant? Rename it." if near else f"Upload the table {name} beside the others."
+        raise _unusable(name, table.file, "file_is_there", found, allowed, action)
+    if len(there) == 2:
+        found = "both a plain and a .gz file"
+        raise _unusable(name, table.file, "file_is_there", found, allowed, "Remove the one that is out of date.")
+    return there[0]
+
+
+def _unpack(packed: bytes, name: str, file: str) -> bytes:
+    content = packed
+    if file.endswith(".gz"):
+        allowed = "a complete gzip file"
+        try:
+            content = gzip.decompress(packed)
+        except EOFError:
+            found = f"a gzip stream that breaks off after {len(packed):,} bytes"
+            raise _unusable(name, file, "file_is_readable", found, allowed, EXPORT_AGAIN) from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            found = f"broken gzip data ({error})"
+            raise _unusable(name, file, "file_is_readable", found, allowed, EXPORT_AGAIN) from error
+    if not content.removeprefix(BYTE_ORDER_MARK).strip():
+        raise _unusable(name, file, "file_has_rows", "an empty file", "a header and at least one row", EXPORT_AGAIN)
+    return content
+
+
+def _header(content: bytes, name: str, file: str, table: Table) -> list[str]:
+    """The header's column names in the file's order, which may be any."""
+    first = content.removeprefix(BYTE_ORDER_MARK).replace(b"\r", b"\n").split(b"\n", 1)[0]
+    try:
+        columns = next(csv.reader([first.decode("utf-8")], strict=True), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        action = "Save the file as comma-separated UTF-8 text."
+        raise _unusable(name, file, "file_is_readable", f"a header that is no text ({error})", "UTF-8", action) from error
+    problems = []
+    for column in table.columns:
+        if column not in columns:
+            near = difflib.get_close_matches(column, set(columns) - set(table.columns), n=1, cutoff=0.5)
+            hint = f"Is '{near[0]}' meant? Rename it in the file" if near else "Add it to the file"
+            found = f"no such column; the header has {_listed(columns)}"
+            problems.append(_finding(name, file, column, "columns_as_declared", found, _listed(table.columns), hint + "."))
+    for column in dict.fromkeys(columns):
+        action = ""
+        if column not in table.columns:
+            found, action = f"a column '{column}' that is not known", "Remove it, or declare it in model.yaml."
+        elif columns.count(column) > 1:
+            found, action = f"the column '{column}' {columns.count(column)} times", "Keep the right one of them."
+        if action:
+            allowed = f"{_listed(table.columns)}, once each"
+            problems.append(_finding(name, file, column, "columns_as_declared", found, allowed, action))
+    if problems:
+        raise UnusableFileError(problems)
+    return columns
+
+
+def _parse(content: bytes, name: str, file: str, columns: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    malformed: list[tuple[int, str, str]] = []
+
+    def set_aside(row: pa_csv.InvalidRow) -> str:
+        reason = f"{row.actual_columns} fields where the header has {row.expected_columns}"
+        malformed.append((row.number, row.text, reason))
+        return "skip"
+
+    try:
+        cells = pa_csv.read_csv(
+            pa.py_buffer(content),
+            # one thread: only then does an invalid row know its number
+            read_options=pa_csv.ReadOptions(use_threads=False, block_size=1 << 24),
+            parse_options=pa_csv.ParseOptions(
+                newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=set_aside
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        action = "Save the file as comma-separated UTF-8 text with one header line."
+        raise _unusable(name, file, "file_is_readable", f"no valid CSV ({error})", "UTF-8 CSV", action) from error
+    lines = pl.DataFrame(pl.from_arrow(cells))
+    bad = pl.DataFrame(malformed, schema={LINE: pl.UInt32, "text": pl.String, "reason": pl.String}, orient="row")
+    numbers = np.arange(2, 2 + lines.height + bad.height, dtype=np.uint32)
+    lines = lines.with_columns(pl.Series(LINE, np.setdiff1d(numbers, bad[LINE].to_numpy(), assume_unique=True)))
+    return lines.filter(pl.any_horizontal(pl.col(columns) != "")), bad.filter(pl.col("text") != "")
+
+
+def _finding(name: str, file: str, column: str | None, check: str, found: str, allowed: str, action: str) -> Finding:
+    return Finding("critical", name, file, column, check, found, allowed, None, action)
+
+
+def _unusable(name: str, file: str, check: str, found: str, allowed: str, action: str) -> UnusableFileError:
+    return UnusableFileError([_finding(name, file, None, check, found, allowed, action)])
+
+
+def _listed(columns: Iterable[str]) -> str:
+    return ", ".join(str(column)[:40] for column in columns)[:300]

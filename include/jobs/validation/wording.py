@@ -1,0 +1,143 @@
+"""Findings of expectations in words: what was found and what is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from jobs.validation.findings import Finding
+from jobs.validation.reading import LINE
+from jobs.validation.suites import Outcome
+
+SHOWN = 5
+
+
+def finding_of(outcome: Outcome, table: str, file: str, rows: pl.DataFrame) -> Finding | None:
+    """The finding of an outcome, None if nothing is wrong.
+
+    Args:
+        rows: the frame that was checked; rows are named by its ``line`` if it has that, else by the columns that are
+            left of the one checked.
+    """
+    severity = outcome.severity
+    if severity is None:
+        return None
+    action = outcome.expected.meta.action
+    found = observed(outcome) + _where(outcome, rows)
+    if outcome.error:
+        found = f"that this could not be checked: {outcome.error}"
+        action = "Compare the table with its suite; the log of this job has the details."
+    return Finding(
+        severity=severity,
+        table=table,
+        file=file,
+        column=column_of(outcome.kwargs),
+        expectation=outcome.expected.type,
+        found=found,
+        allowed=allowed(outcome),
+        rows=outcome.unexpected or None,
+        action=action,
+    )
+
+
+def column_of(kwargs: dict[str, Any]) -> str | None:
+    """The column or columns that an expectation is about."""
+    if "column" in kwargs:
+        return str(kwargs["column"])
+    several = kwargs.get("column_list") or kwargs.get("column_set") or [kwargs.get("column_A"), kwargs.get("column_B")]
+    return ", ".join(str(column) for column in several if column) or None
+
+
+def allowed(outcome: Outcome) -> str:
+    """What the expectation allows, with the share of rows that may differ."""
+    kwargs, kind = outcome.kwargs, outcome.expected.type
+    if kind == "expect_column_values_to_not_be_null":
+        words = "a value in every row"
+    elif kind.endswith("_to_be_between"):
+        words = f"{_subject(kind)}{_bounds(kwargs)}"
+    elif "value_set" in kwargs:
+        words = f"{'' if kind.endswith('_in_set') else _subject(kind)}{_set(outcome)}"
+    elif kind.endswith(("_to_be_unique", "_unique_within_record")):
+        words = "no repetitions"
+    else:
+        rest = {name: value for name, value in kwargs.items() if name not in ("column", "mostly", "column_list")}
+        words = f"{kind.removeprefix('expect_').replace('_', ' ')} {_brief(list(rest.values())) if rest else ''}".strip()
+    mostly = kwargs.get("mostly", 1)
+    return words if mostly == 1 else f"{words} in at least {mostly:.4%} of the rows".replace(".0000%", " %")
+
+
+def observed(outcome: Outcome) -> str:
+    """What was seen, in a few words."""
+    result = outcome.result
+    if outcome.skipped or outcome.error:
+        return outcome.skipped or "could not be checked"
+    if "element_count" in result:
+        number, total = outcome.unexpected, int(result["element_count"])
+        if not number:
+            return f"all of {total:,} rows"
+        share = f"{number:,} of {total:,} rows ({_percent(number / total)})"
+        examples = [value for value in result.get("partial_unexpected_list", []) if not _is_nothing(value)]
+        if outcome.expected.type == "expect_column_values_to_not_be_null":
+            return f"no value in {share}"
+        return f"{_brief(list(dict.fromkeys(map(_text, examples))))} in {share}"
+    parts = []
+    if result.get("observed_value") is not None:
+        parts.append(_text(result["observed_value"]))
+    if result.get("partial_unexpected_list"):
+        parts.append(f"not allowed: {_brief(result['partial_unexpected_list'])}")
+    if result.get("partial_missing_list"):
+        parts.append(f"missing: {_brief(result['partial_missing_list'])}")
+    return "; ".join(parts) or ("as expected" if outcome.success else "otherwise")
+
+
+def _where(outcome: Outcome, rows: pl.DataFrame) -> str:
+    """The first rows that fail: their lines in the file, or what they are about."""
+    positions = [int(position) for position in outcome.result.get("partial_unexpected_index_list") or []]
+    if not positions:
+        return ""
+    if LINE in rows.columns:
+        lines = [f"{rows[LINE][position]}" for position in positions]
+        return f" (line {lines[0]})" if len(positions) == 1 else f" (lines {_brief(lines)})"
+    column = rows.columns[0]
+    return f" ({column} {_brief([rows[column][position] for position in positions])})"
+
+
+def _subject(kind: str) -> str:
+    """``mean `` of expect_column_mean_to_be_between; nothing where it is about values."""
+    subject = kind.removeprefix("expect_").removeprefix("column_").split("_to_")[0]
+    return "" if subject == "values" else f"{subject.removeprefix('table_').replace('_', ' ')} "
+
+
+def _bounds(kwargs: dict[str, Any]) -> str:
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    if low is not None and high is not None:
+        return f"{_text(low)} to {_text(high)}"
+    return f"at least {_text(low)}" if low is not None else f"at most {_text(high)}"
+
+
+def _set(outcome: Outcome) -> str:
+    values = outcome.kwargs["value_set"]
+    if parameter := outcome.expected.parameters.get("value_set"):
+        dataset, _, column = parameter.partition("__")
+        return f"the {len(values):,} values of {column} in {dataset}" if isinstance(values, list) else parameter
+    return ", ".join(map(_text, values))
+
+
+def _brief(values: list[Any]) -> str:
+    shown = ", ".join(_text(value)[:40] for value in values[:SHOWN])
+    return f"{shown}, ..." if len(values) > SHOWN else shown
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}".replace("%", " %") if share >= 0.0001 else "below 0.01 %"
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or value != value  # noqa: PLR0124 - NaN and NaT are not themselves
