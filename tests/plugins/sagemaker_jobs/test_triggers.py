@@ -1,0 +1,150 @@
+"""The trigger against a client whose answers are scripted, with time that passes without being waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from sagemaker_jobs import triggers
+from sagemaker_jobs.triggers import JobTrigger
+from sagemaker_jobs.waiting import FIRST_LOOK, SLOWEST, poll_interval
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    @property
+    def now(self) -> float:
+        return sum(self.slept)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+class Client:
+    """Describes a job that is over after so many seconds, or raises the errors it was given first."""
+
+    def __init__(self, clock: Clock, lasts: float, errors: list[Exception], status: str) -> None:
+        self.clock, self.lasts, self.errors, self.status = clock, lasts, errors, status
+        self.looks: list[float] = []
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    async def describe_training_job(self, TrainingJobName: str) -> dict[str, Any]:  # noqa: N803 - as boto3 spells it
+        self.looks.append(self.clock.now)
+        if self.errors:
+            raise self.errors.pop(0)
+        return {"TrainingJobStatus": self.status if self.clock.now >= self.lasts else "InProgress"}
+
+
+def client_error(code: str, status: int = 400) -> ClientError:
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "DescribeTrainingJob")
+
+
+Fire = Callable[..., tuple[dict[str, Any], Client]]
+
+
+@pytest.fixture
+def fire(monkeypatch: pytest.MonkeyPatch) -> Fire:
+    clock = Clock()
+    started = time.time()
+
+    def fired(
+        lasts: float = 0, errors: list[Exception] | None = None, status: str = "Completed", deadline: float = 1e6
+    ) -> tuple[dict[str, Any], Client]:
+        client = Client(clock, lasts, errors or [], status)
+
+        class Hook:
+            def __init__(self, **arguments: Any) -> None:
+                assert arguments["region_name"] == "eu-west-1"
+
+            async def get_async_conn(self) -> Client:
+                return client
+
+        monkeypatch.setattr(triggers, "SageMakerHook", Hook)
+        monkeypatch.setattr(triggers.asyncio, "sleep", clock.sleep)
+        monkeypatch.setattr(triggers.time, "time", lambda: started + clock.now)
+        trigger = JobTrigger(
+            kind="training",
+            job="train-1",
+            since=started,
+            deadline=started + deadline,
+            aws_conn_id="aws_default",
+            region_name="eu-west-1",
+        )
+
+        async def first_event() -> Any:
+            async for event in trigger.run():
+                return event.payload
+            raise AssertionError("the trigger ended without an event")
+
+        return asyncio.run(first_event()), client
+
+    return fired
+
+
+def test_never_fires_in_its_first_seconds(fire: Fire) -> None:
+    event, client = fire(lasts=0)
+    assert event == {"event": "over", "job": "train-1", "message": "Completed"}
+    assert client.looks == [FIRST_LOOK]
+
+
+@pytest.mark.parametrize("status", ["Completed", "Failed", "Stopped"])
+def test_fires_when_the_job_is_over(fire: Fire, status: str) -> None:
+    event, client = fire(lasts=600, status=status)
+    assert (event["event"], event["message"]) == ("over", status)
+    assert 600 <= client.clock.now <= 600 * 1.13
+
+
+def test_an_hour_costs_few_calls(fire: Fire) -> None:
+    _, client = fire(lasts=3600)
+    assert len(client.looks) < 120
+
+
+def test_the_deadline_ends_the_wait(fire: Fire) -> None:
+    event, client = fire(lasts=1e9, deadline=3600)
+    assert event["event"] == "timeout"
+    assert 3600 <= client.clock.now < 3600 + 2 * SLOWEST
+
+
+@pytest.mark.parametrize(
+    "error",
+    [client_error("ThrottlingException"), client_error("Whatever", 503), EndpointConnectionError(endpoint_url="x")],
+    ids=["throttled", "5xx", "no connection"],
+)
+def test_what_passes_is_waited_out(fire: Fire, error: Exception) -> None:
+    event, client = fire(errors=[error] * 5)
+    assert event["event"] == "over"
+    assert len(client.looks) == 6
+
+
+def test_what_does_not_pass_is_told(fire: Fire) -> None:
+    event, client = fire(errors=[client_error("AccessDeniedException", 400)])
+    assert event["event"] == "error"
+    assert "AccessDeniedException" in event["message"]
+    assert len(client.looks) == 1
+
+
+def test_survives_the_way_through_the_database() -> None:
+    fields = {"kind": "training", "job": "j", "since": 1.0, "deadline": 2.0, "aws_conn_id": "aws_default"}
+    path, arguments = JobTrigger(**fields).serialize()  # type: ignore[arg-type]
+    assert path == "sagemaker_jobs.triggers.JobTrigger"
+    assert JobTrigger(**arguments).serialize() == (path, arguments)
+
+
+def test_many_jobs_do_not_ask_together() -> None:
+    assert len({round(poll_interval(100), 3) for _ in range(50)}) > 25
+    assert all(8 <= poll_interval(100) <= 12 for _ in range(50))
