@@ -58,7 +58,9 @@ class AirflowApi:
 
     def task_ids(self, dag_id: str) -> list[str]:
         """In the order in which they run."""
-        tasks = {task["task_id"]: set(task["downstream_task_ids"]) for task in self._get(f"/dags/{dag_id}/tasks")["tasks"]}
+        tasks = {
+            task["task_id"]: set(task["downstream_task_ids"]) for task in self._get(f"/dags/{dag_id}/tasks")["tasks"]
+        }
         ordered: list[str] = []
         while tasks:
             waiting = set().union(*tasks.values())
@@ -97,9 +99,8 @@ class AirflowApi:
         if not self._signed_in:
             answer = self._http.get("/auth/token")
             answer.raise_for_status()
-            self._http.headers.update(
-                Authorization=f"Bearer {answer.json()['access_token']}", Accept="application/json"
-            )
+            self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+            self._http.headers["Accept"] = "application/json"
             self._signed_in = True
         answer = self._http.request(method, f"/api/v2{path}", **arguments)
         answer.raise_for_status()

@@ -222,7 +222,9 @@ def main(argv: list[str] | None = None) -> int:
         console.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
         return 1
     except httpx.HTTPError as error:
-        console.print(f"[red]error:[/] Airflow's API did not answer as expected: {error}. Its log: {settings.home}/logs")
+        console.print(
+            f"[red]error:[/] Airflow's API did not answer as expected: {error}. Its log: {settings.home}/logs"
+        )
         return 1
     (settings.home / "run-summary.json").write_text(json.dumps(outcome.summary, indent=2) + "\n", encoding="utf-8")
     show(outcome, settings, console)

@@ -69,7 +69,9 @@ def _table_files(model: str, folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise SeedError(f"{folder} is no folder. DATA names a folder that holds the raw tables.")
     wanted = [table.file for table in load_model(model).data.tables.values()]
-    found = [folder / (name + ending) for name in wanted for ending in ("", ".gz") if (folder / (name + ending)).is_file()]
+    found = [
+        folder / (name + ending) for name in wanted for ending in ("", ".gz") if (folder / (name + ending)).is_file()
+    ]
     if not found:
         raise SeedError(f"{folder} holds none of {', '.join(wanted)} (each plain or with .gz).")
     return found

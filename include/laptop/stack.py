@@ -60,7 +60,9 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
     started = [service for service in all_services if service.start()]
     if started:
         say(f"starting {', '.join(service.name for service in started)}")
-    wait_until(lambda: _answers(f"{settings.sagemaker_url}/_local/health"), "the local SageMaker answering", 30, [sagemaker])
+    wait_until(
+        lambda: _answers(f"{settings.sagemaker_url}/_local/health"), "the local SageMaker answering", 30, [sagemaker]
+    )
     wait_until(AirflowApi(settings.airflow_url).is_healthy, "Airflow becoming healthy", 180, all_services)
 
 

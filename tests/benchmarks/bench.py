@@ -25,7 +25,11 @@ BENCHMARKS = {
 
 def rows_of(program: str) -> list[dict[str, object]]:
     environment, path = BENCHMARKS[program]
-    command = [str(ROOT / ".venv" / environment / "bin" / "python"), str(ROOT / "tests" / "benchmarks" / program), "--json"]
+    command = [
+        str(ROOT / ".venv" / environment / "bin" / "python"),
+        str(ROOT / "tests" / "benchmarks" / program),
+        "--json",
+    ]
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode and not done.stdout.strip():

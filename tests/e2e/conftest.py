@@ -1,5 +1,5 @@
-"""One stack for all end-to-end tests: real scheduler, triggerer, API server and local SageMaker on free ports, in a home
-of its own, so that a stack that a person keeps running is left alone."""
+"""One stack for all end-to-end tests: real scheduler, triggerer, API server and local SageMaker, on free ports and in a
+home of its own, so that a stack that a person keeps running is left alone."""
 
 from __future__ import annotations
 
@@ -93,7 +93,15 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A year of a small fleet's raw data: enough failures to learn from, quick to train on."""
     folder = tmp_path_factory.mktemp("fleet")
-    command = [str(ROOT / ".venv" / "jobs" / "bin" / "python"), "-m", SIMULATE, "--out", str(folder), "--machines", "30"]
+    command = [
+        str(ROOT / ".venv" / "jobs" / "bin" / "python"),
+        "-m",
+        SIMULATE,
+        "--out",
+        str(folder),
+        "--machines",
+        "30",
+    ]
     subprocess.run(command, cwd=ROOT / "include", env={"PYTHONPATH": ".", "PATH": os.environ["PATH"]}, check=True)
     return folder
 

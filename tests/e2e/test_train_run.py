@@ -1,4 +1,4 @@
-"""``make run`` under the real scheduler and triggerer, looked at from every side that a person or a program would use."""
+"""``make run`` under the real scheduler and triggerer, looked at from every side that people and programs use."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from include.laptop.processes import wait_until
 
 from .conftest import RunResult, Stack
 
@@ -70,21 +72,21 @@ def test_the_run_is_tracked_in_mlflow(trained: RunResult, running: Stack) -> Non
     package = running.client("sagemaker").describe_model_package(ModelPackageName=trained.summary["model_package_arn"])
     run_id = package["CustomerMetadataProperties"]["mlflow_run_id"]
     with sqlite3.connect(running.settings.home / "mlflow" / "mlflow.db") as database:
-        metrics = dict(database.execute("select key, value from latest_metrics where run_uuid = ?", [run_id]).fetchall())
+        metrics = dict(
+            database.execute("select key, value from latest_metrics where run_uuid = ?", [run_id]).fetchall()
+        )
         parameters = dict(database.execute("select key, value from params where run_uuid = ?", [run_id]).fetchall())
     assert any(value == pytest.approx(trained.summary["metrics"]["macro_f1"]) for value in metrics.values())
     assert "learning_rate" in parameters
 
 
 def test_registration_emits_the_asset(trained: RunResult, running: Stack) -> None:
-    events = running.airflow._get("/assets/events")["asset_events"]  # noqa: SLF001
+    events = running.airflow._get("/assets/events")["asset_events"]
     assert any(event["source_dag_id"] == DAG and event["source_task_id"] == "register_model" for event in events)
 
 
 def test_no_worker_is_held_while_sagemaker_works(trained: RunResult, running: Stack) -> None:
-    log = running.airflow._get(  # noqa: SLF001
-        f"/dags/{DAG}/dagRuns/{trained.summary['run_id']}/taskInstances/train_model/logs/1"
-    )
+    log = running.airflow._get(f"/dags/{DAG}/dagRuns/{trained.summary['run_id']}/taskInstances/train_model/logs/1")
     events = " ".join(event["event"] for event in log["content"])
     assert "deferr" in events.lower()
 
@@ -117,8 +119,6 @@ def test_tuning_first_hands_its_best_model_on(trained: RunResult, running: Stack
 
 def run_dag(running: Stack, conf: dict[str, object]) -> tuple[str, str]:
     """Trigger a run with these params and wait for its end: its state and its run id."""
-    from include.laptop.processes import wait_until
-
     run_id = running.airflow.trigger(DAG, conf)
     wait_until(lambda: running.airflow.run_state(DAG, run_id) in ("success", "failed"), "the run's end", 600)
     return running.airflow.run_state(DAG, run_id), run_id

@@ -7,7 +7,8 @@ import pytest
 
 from include.laptop.processes import ProcessError, Service, wait_until
 
-PARENT_WITH_CHILD = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); time.sleep(60)"
+SLEEP = "import time; time.sleep(60)"
+PARENT_WITH_CHILD = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '{SLEEP}']); {SLEEP}"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
 
 
@@ -16,9 +17,9 @@ def service(home: Path, program: str) -> Service:
 
 
 def test_is_started_once_and_found_again(tmp_path: Path) -> None:
-    first = service(tmp_path, "import time; time.sleep(60)")
+    first = service(tmp_path, SLEEP)
     assert first.start()
-    again = service(tmp_path, "import time; time.sleep(60)")
+    again = service(tmp_path, SLEEP)
     assert not again.start()
     assert again.process() == first.process()
     assert again.stop()
