@@ -1,0 +1,93 @@
+"""What a person sees: the trigger form, the graph of a finished run, the reports. In a real browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from .conftest import RunResult, Stack
+from .test_train_run import DAG
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# a closed network must not make the browser wait for its vendor's hosts; --no-sandbox is what root needs
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser.new_page(viewport={"width": 1400, "height": 1000})
+        browser.close()
+
+
+def test_the_form_asks_for_every_param_with_a_description(page: Page, running: Stack, trained: RunResult) -> None:
+    page.goto(f"{running.settings.airflow_url}/dags/{DAG}")
+    page.get_by_role("button", name="Trigger").first.click()
+    form = page.get_by_role("dialog")
+    for title, description in (
+        ("Data from", "First day of raw data"),
+        ("Data to", "Last day of raw data"),
+        ("Hyperparameters", "learning_rate"),
+        ("Instance type", "ml.m5.large"),
+        ("Tune first", "Search hyperparameters"),
+        ("Register past the champion", "Absolute gates stand"),
+    ):
+        expect(form.get_by_text(title, exact=False).first).to_be_visible()
+        expect(form.get_by_text(description, exact=False).first).to_be_visible()
+
+
+def test_the_graph_shows_the_run_from_validation_to_registration(
+    page: Page, running: Stack, trained: RunResult
+) -> None:
+    page.goto(f"{running.settings.airflow_url}/dags/{DAG}/runs/{trained.summary['run_id']}")
+    page.get_by_role("button", name=re.compile("graph", re.IGNORECASE)).first.click()
+    for task_id in ("validate_raw_data", "train_model", "check_metrics", "register_model", "reject_model"):
+        expect(page.get_by_text(task_id).first).to_be_visible(timeout=20_000)
+
+
+def test_the_evaluation_report_opens_with_its_plots(page: Page, trained: RunResult) -> None:
+    address = re.search(r"http\S+/evaluation/report\.html", trained.output)
+    assert address, trained.output
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(address[0])
+    expect(page.locator("h1").first).to_be_visible()
+    text = page.locator("body").inner_text()
+    for part in ("macro", "Confusion", "Calibration", "importance"):
+        assert part.lower() in text.lower()
+    plots = page.locator("img, svg")
+    assert plots.count() >= 5
+    broken = page.evaluate("[...document.images].filter(image => !image.naturalWidth).length")
+    assert broken == 0
+    # self-contained: it can be mailed, and opened years later
+    assert [url for url in requests if not url.startswith(("data:", address[0]))] == []
+    width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert width <= 0, "the report scrolls sideways"
+
+
+def test_the_validation_page_says_its_verdict_first(page: Page, trained: RunResult) -> None:
+    address = re.search(r"http\S+/validate_raw_data/report/validation\.html", trained.output)
+    assert address, trained.output
+    page.goto(address[0])
+    assert "passed" in page.locator("body").inner_text()[:600].lower()
+
+
+def test_the_job_log_page_shows_the_jobs_own_lines(page: Page, running: Stack, trained: RunResult) -> None:
+    name = running.airflow.xcom(DAG, trained.summary["run_id"], "train_model")["name"]
+    page.goto(f"{running.settings.sagemaker_url}/_local/logs/training/{name}")
+    expect(page.get_by_text("validation:macro_f1").first).to_be_visible()
