@@ -42,7 +42,7 @@ ARRIVAL_SECONDS = 1.0  # a period is complete this long after its end
 Changed = Callable[[str, Alarm, str], None]  # region, alarm in its new state, old state
 
 
-class HistogramDatum(MetricAggregatedDatum):  # type: ignore[misc]  # moto ships no types
+class HistogramDatum(MetricAggregatedDatum):
     """An aggregate that also counts its values, so that percentiles can be had from it."""
 
     def __init__(self, namespace: str, name: str, dimensions: list[dict[str, str]], start: datetime, unit: str) -> None:
@@ -269,5 +269,7 @@ def _values(
 def _read(datum: MetricDatumBase) -> Datum:
     if isinstance(datum, MetricDatum):
         return Datum(1, datum.value, datum.value, datum.value, {datum.value: 1})
+    if not isinstance(datum, MetricAggregatedDatum):
+        raise TypeError(f"moto stored a {type(datum).__name__}, which is neither a value nor an aggregate")
     counts = dict(datum.counts) if isinstance(datum, HistogramDatum) else {}
     return Datum(datum.sample_count, datum.sum, datum.min, datum.max, counts)
