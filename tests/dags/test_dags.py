@@ -1,0 +1,179 @@
+"""What every Dag must be, whoever writes the next one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
+from airflow.serialization.serialized_objects import DagSerialization
+
+from include.models.config import load_model, model_names
+from include.pipelines.catalogue import usable_models
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = model_names()
+
+# every file of the Dag folder, and the Dags that it holds
+DECLARED = {
+    "train.py": {f"train_{name}" for name in MODELS},
+    "models.py": set(),
+}
+# a worker parses the Dag folder for every task, so what a Dag file imports must be cheap
+HEAVY = {"pandas", "numpy", "polars", "sklearn", "lightgbm", "great_expectations", "sagemaker", "mlflow", "matplotlib"}
+
+
+def test_nothing_fails_to_import(dag_bag: DagBag) -> None:
+    assert dag_bag.import_errors == {}
+
+
+def test_every_file_and_every_dag_is_accounted_for(dag_bag: DagBag) -> None:
+    found: dict[str, set[str]] = {path.name: set() for path in (ROOT / "dags").rglob("*.py")}
+    for dag in dag_bag.dags.values():
+        found[Path(dag.fileloc).name].add(dag.dag_id)
+    assert found == DECLARED
+    assert len(dag_bag.dags) >= 1
+
+
+@pytest.fixture(params=sorted(set().union(*DECLARED.values())))
+def dag(request: pytest.FixtureRequest, dag_bag: DagBag) -> DAG:
+    return dag_bag.dags[request.param]
+
+
+def test_has_an_owner_tags_and_a_runbook(dag: DAG) -> None:
+    assert {task.owner for task in dag.tasks} <= {model.owner for model in usable_models()}
+    assert dag.tags
+    assert dag.description
+    assert dag.doc_md
+    for heading in ("**Reads**", "**Writes**", "Running it again", "When it fails"):
+        assert heading in dag.doc_md
+    for task in dag.tasks:
+        assert f"`{task.task_id}`" in dag.doc_md or task.task_id.startswith("choose_"), task.task_id
+
+
+def test_is_named_verb_model(dag: DAG) -> None:
+    verb, _, model = dag.dag_id.partition("_")
+    assert verb in ("train", "deploy", "score", "monitor", "rollback")
+    assert model in MODELS
+
+
+def test_never_catches_up_nor_overlaps(dag: DAG) -> None:
+    assert not dag.catchup
+    assert dag.max_active_runs == 1
+
+
+def test_tasks_are_retried_bounded_and_noticed(dag: DAG) -> None:
+    for task in dag.tasks:
+        assert task.retries
+        assert task.retry_exponential_backoff
+        assert task.execution_timeout
+        assert task.on_failure_callback
+
+
+def test_jobs_are_named_like_their_programs(dag: DAG) -> None:
+    jobs = [task.task_id for task in dag.tasks if task.task_type.endswith("JobOperator")]
+    assert {"validate_raw_data", "build_features", "validate_features", "train_model", "evaluate_model"} <= set(jobs)
+
+
+def test_params_say_what_they_are(dag: DAG) -> None:
+    assert set(dag.params) == {"data_from", "data_to", "hyperparameters", "instance_type", "tune", "force"}
+    for name in dag.params:
+        param = dag.params.get_param(name)
+        assert param.description
+        assert param.schema["title"]
+        assert param.schema["type"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("data_from", "01.02.2015"),
+        ("instance_type", "m5.large"),
+        ("hyperparameters", "learning_rate=1"),
+        ("tune", "yes"),
+        ("force", 1),
+    ],
+)
+def test_params_refuse_what_cannot_be(dag_bag: DagBag, name: str, value: object) -> None:
+    param = dag_bag.dags["train_predictive_maintenance"].params.get_param(name)
+    with pytest.raises(ValueError, match=r".+"):
+        param.resolve(value)
+
+
+def test_the_training_dag_has_the_documented_order(dag_bag: DagBag) -> None:
+    dag = dag_bag.dags["train_predictive_maintenance"]
+    edges = {(task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids}
+    assert edges >= {
+        ("validate_raw_data", "build_features"),
+        ("build_features", "validate_features"),
+        ("validate_features", "choose_training"),
+        ("choose_training", "train_model"),
+        ("choose_training", "tune_model"),
+        ("train_model", "evaluate_model"),
+        ("tune_model", "evaluate_model"),
+        ("evaluate_model", "check_metrics"),
+        ("check_metrics", "register_model"),
+        ("check_metrics", "reject_model"),
+    }
+    assert {task.task_id for task in dag.roots} == {"validate_raw_data"}
+    assert {task.task_id for task in dag.leaves} == {"register_model", "reject_model"}
+
+
+def test_registration_emits_an_asset(dag_bag: DagBag) -> None:
+    outlets = dag_bag.dags["train_predictive_maintenance"].get_task("register_model").outlets
+    assert [outlet.name for outlet in outlets] == ["predictive_maintenance_model_package"]
+
+
+def test_survives_the_way_through_the_database(dag: DAG) -> None:
+    again = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+    assert {task.task_id for task in again.tasks} == {task.task_id for task in dag.tasks}
+
+
+def test_the_first_run_is_the_next_one_to_come(dag_bag: DagBag) -> None:
+    """A Dag that is switched on must not train at once for the week that is over."""
+    from airflow.timetables.base import TimeRestriction
+    from airflow.timetables.trigger import CronTriggerTimetable
+    from pendulum import now
+
+    dag = dag_bag.dags["train_predictive_maintenance"]
+    serialized = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert isinstance(serialized.timetable, CronTriggerTimetable)
+    assert load_model("predictive_maintenance").schedule.train == serialized.timetable._expression
+    first = serialized.timetable.next_dagrun_info(
+        last_automated_data_interval=None, restriction=TimeRestriction(earliest=None, latest=None, catchup=False)
+    )
+    assert first is not None
+    assert first.run_after is not None
+    assert first.run_after > now()
+
+
+def test_parsing_imports_nothing_heavy_and_needs_no_environment(tmp_path: Path) -> None:
+    """In a process of its own, with no Variables, no credentials and no network to ask."""
+    program = (
+        "import socket, sys, json\n"
+        "def refuse(*arguments): raise OSError('parsing talks to the network')\n"
+        "socket.socket.connect = refuse\n"
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        f"bag = DagBag({str(ROOT / 'dags')!r})\n"
+        "print('\\n' + json.dumps([sorted(bag.dags), bag.import_errors, sorted(name for name in sys.modules)]))\n"
+    )
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "AIRFLOW_HOME": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")]),
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    dags, errors, modules = json.loads(done.stdout.strip().splitlines()[-1])
+    assert errors == {}
+    assert set(dags) == set().union(*DECLARED.values())
+    assert HEAVY.isdisjoint(modules)
+    assert not any(name.startswith("jobs.") or name == "include.jobs" for name in modules)
