@@ -33,6 +33,7 @@ from include.local_sagemaker.alarm_rules import (
     period_start,
     statistic_of,
 )
+from include.local_sagemaker.aws import Moto
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +67,9 @@ class AlarmWatcher:
     ``on_change`` is told of every change of state (EventBridge listens there).
     """
 
-    def __init__(self, account: str, on_change: Changed, interval: float = 1.0) -> None:
+    def __init__(self, account: str, moto: Moto, on_change: Changed, interval: float = 1.0) -> None:
         self._account = account
+        self._moto = moto
         self._on_change = on_change
         self._interval = interval
         self._known: dict[tuple[str, str], tuple[datetime, str]] = {}
@@ -88,7 +90,8 @@ class AlarmWatcher:
         while not self._stop.wait(self._interval):
             for region, backend in list(cloudwatch_backends[self._account].items()):
                 try:
-                    self.evaluate(region, backend)
+                    with self._moto.inside():
+                        self.evaluate(region, backend)
                 except Exception:  # one region's fault must not end the watch over the others
                     log.exception("alarms of %s could not be evaluated; trying again", region)
 
@@ -107,6 +110,7 @@ class AlarmWatcher:
             if verdict.state not in (None, alarm.state_value):
                 old = alarm.state_value
                 alarm.update_state(verdict.reason, "{}", verdict.state or old)
+                self._moto.mark_changed("cloudwatch")
                 self._remember(region, alarm)
                 self._announce(region, alarm, old)
 
@@ -146,6 +150,7 @@ class AlarmWatcher:
                 continue
             try:
                 _publish(self._account, region, arn, alarm, old)
+                self._moto.mark_changed("sqs")
             except Exception:  # a topic that is gone or a subscriber that fails must not stop the others
                 log.exception("alarm %s: topic %s could not be notified", alarm.name, arn)
 
