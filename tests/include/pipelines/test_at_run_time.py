@@ -1,0 +1,213 @@
+"""What tasks ask for when they run: S3 and the registry answered from memory, the environment from a variable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from botocore.stub import Stubber
+
+from include.config import EXAMPLE
+from include.models.config import load_model
+from include.pipelines import at_run_time
+from include.pipelines.gates import judge
+from include.requests import RequestError
+from include.storage import Run
+
+MODEL = load_model("predictive_maintenance")
+RUN = Run("my-ml-bucket", "train_predictive_maintenance", "manual__1")
+RAW = [
+    {"Key": "raw/predictive_maintenance/PdM_errors.csv.gz", "Size": 10, "ETag": '"e1"'},
+    {"Key": "raw/predictive_maintenance/PdM_telemetry.csv", "Size": 99, "ETag": '"t1"'},
+]
+PARAMS: dict[str, Any] = {
+    "data_from": None,
+    "data_to": None,
+    "hyperparameters": {},
+    "instance_type": None,
+    "tune": False,
+    "force": False,
+}
+GROUP = "predictive-maintenance"
+PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-maintenance/3"
+
+
+class FakeS3Hook:
+    """A bucket in memory, as far as the provider's hook is used."""
+
+    def __init__(self, listed: list[dict[str, Any]]) -> None:
+        self.listed = listed
+        self.files: dict[tuple[str, str], str] = {}
+        self.conn = SimpleNamespace(get_paginator=lambda operation: SimpleNamespace(paginate=self._pages))
+
+    def _pages(self, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803 - as boto3 spells it
+        return [{"Contents": [item for item in self.listed if item["Key"].startswith(Prefix)]}]
+
+    def load_string(self, text: str, key: str, bucket: str, replace: bool) -> None:
+        assert replace, "a retry writes the manifest again"
+        self.files[bucket, key] = text
+
+    def read_key(self, key: str, bucket: str) -> str:
+        return self.files[bucket, key]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> FakeS3Hook:
+    hook = FakeS3Hook(list(RAW))
+    monkeypatch.setattr(at_run_time, "S3Hook", lambda: hook)
+    return hook
+
+
+@pytest.fixture
+def sagemaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    client = boto3.client("sagemaker", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+    monkeypatch.setattr(at_run_time, "SageMakerHook", lambda: SimpleNamespace(conn=client))
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def context(**params: Any) -> Any:
+    return {"ti": SimpleNamespace(dag_id=RUN.dag_id, run_id=RUN.run_id), "params": {**PARAMS, **params}}
+
+
+def test_the_data_that_is_there_is_recorded_before_the_first_job(s3: FakeS3Hook) -> None:
+    request = at_run_time.raw_data_validation(MODEL, context(data_from="2015-02-01"))
+    key = RUN.data_manifest.removeprefix("s3://my-ml-bucket/")
+    manifest = json.loads(s3.files["my-ml-bucket", key])
+    assert manifest["files"] == [
+        {"key": "raw/predictive_maintenance/PdM_errors.csv.gz", "bytes": 10, "etag": "e1"},
+        {"key": "raw/predictive_maintenance/PdM_telemetry.csv", "bytes": 99, "etag": "t1"},
+    ]
+    assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--data-from", "2015-02-01"]
+
+
+def test_no_raw_data_says_what_to_put_where(s3: FakeS3Hook) -> None:
+    s3.listed.clear()
+    with pytest.raises(
+        AirflowFailException, match=r"s3://my-ml-bucket/raw/predictive_maintenance/ is empty.*PdM_maint"
+    ):
+        at_run_time.raw_data_validation(MODEL, context())
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"hyperparameters": {"depth": 3}}, "no hyperparameter 'depth'"),
+        ({"data_from": "2015-03-01", "data_to": "2015-02-01"}, "2015-03-01 is after data_to 2015-02-01"),
+    ],
+)
+def test_params_are_checked_before_anything_is_paid_for(s3: FakeS3Hook, params: dict[str, Any], said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        at_run_time.raw_data_validation(MODEL, context(**params))
+    assert s3.files == {}
+
+
+def test_without_an_approved_model_there_is_no_champion(sagemaker: Stubber) -> None:
+    sagemaker.add_client_error("list_model_packages", "ValidationException", "Model Package Group does not exist", 400)
+    sagemaker.add_response("list_model_packages", {"ModelPackageSummaryList": []})
+    for _ in range(2):
+        request = at_run_time.evaluation(
+            MODEL, context(), trained={"artifact": "s3://b/t/output/model.tar.gz"}, tuned=None
+        )
+        assert "--champion" not in request["AppSpecification"]["ContainerArguments"]
+
+
+def test_the_newest_approved_model_is_the_champion(sagemaker: Stubber) -> None:
+    summary = {
+        "ModelPackageArn": PACKAGE,
+        "ModelPackageGroupName": GROUP,
+        "CreationTime": 1,
+        "ModelPackageStatus": "Completed",
+    }
+    sagemaker.add_response(
+        "list_model_packages",
+        {"ModelPackageSummaryList": [summary]},
+        {
+            "ModelPackageGroupName": GROUP,
+            "ModelApprovalStatus": "Approved",
+            "SortBy": "CreationTime",
+            "SortOrder": "Descending",
+            "MaxResults": 1,
+        },
+    )
+    described = {
+        "ModelPackageName": GROUP,
+        "ModelPackageArn": PACKAGE,
+        "CreationTime": 1,
+        "ModelPackageStatus": "Completed",
+        "ModelPackageStatusDetails": {"ValidationStatuses": []},
+        "InferenceSpecification": {"Containers": [{"Image": "i", "ModelDataUrl": "s3://b/champion/model.tar.gz"}]},
+    }
+    sagemaker.add_response("describe_model_package", described, {"ModelPackageName": PACKAGE})
+    tuned = {"artifact": "s3://b/tuned/output/model.tar.gz"}
+    request = at_run_time.evaluation(MODEL, context(), trained=None, tuned=tuned)
+    inputs = {each["InputName"]: each["S3Input"]["S3Uri"] for each in request["ProcessingInputs"]}
+    assert inputs["champion"] == "s3://b/champion/model.tar.gz"
+    assert inputs["artifact"] == tuned["artifact"]
+
+
+def test_an_evaluation_without_a_candidate_says_what_to_clear(sagemaker: Stubber) -> None:
+    sagemaker.add_response("list_model_packages", {"ModelPackageSummaryList": []})
+    with pytest.raises(AirflowFailException, match="neither train_model nor tune_model"):
+        at_run_time.evaluation(MODEL, context(), trained=None, tuned=None)
+
+
+def test_a_registered_version_knows_where_it_comes_from(s3: FakeS3Hook) -> None:
+    at_run_time.raw_data_validation(MODEL, context())
+    metrics = {"macro_f1": 0.95, "accuracy": 0.99, "log_loss": 0.01, "failure_events_caught": 0.97}
+    evaluated = {
+        "name": "evaluate-1",
+        "inputs": {
+            "artifact": "s3://b/runs/train_model/job-1/output/model.tar.gz",
+            "champion": "s3://b/c/model.tar.gz",
+        },
+        "result": {"metrics": metrics, "champion": {"macro_f1": 0.99}, "mlflow_run_id": "abc"},
+    }
+    gates = judge(MODEL, metrics, {"macro_f1": 0.99}, force_past_champion=True)
+    request = at_run_time.registration(MODEL, context(), evaluated=evaluated, gates=gates)
+    lineage = request["CustomerMetadataProperties"]
+    assert request["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == evaluated["inputs"]["artifact"]  # type: ignore[index]
+    assert lineage["run_id"] == "manual__1"
+    assert lineage["code_hash"] == "0123456789ab"
+    assert lineage["training_job"] == "job-1"
+    assert lineage["mlflow_run_id"] == "abc"
+    assert lineage["champion"] == "s3://b/c/model.tar.gz"
+    assert lineage["forced_past_champion"] == "true"
+    assert lineage["data_manifest"] == RUN.data_manifest
+    assert lineage["data_PdM_telemetry.csv"] == "t1"
+    assert lineage["metric_macro_f1"] == "0.95"
+
+
+def test_lineage_fits_the_registry(s3: FakeS3Hook) -> None:
+    s3.listed += [{"Key": f"raw/predictive_maintenance/{i:03d}.csv", "Size": 1, "ETag": "x"} for i in range(200)]
+    at_run_time.raw_data_validation(MODEL, context())
+    evaluated = {
+        "name": "evaluate-1",
+        "inputs": {"artifact": "s3://b/runs/train_model/job-1/output/model.tar.gz"},
+        "result": {"mlflow_run_id": None},
+    }
+    request = at_run_time.registration(MODEL, context(), evaluated=evaluated, gates=[])
+    assert len(request["CustomerMetadataProperties"]) == 50
+    assert "mlflow_run_id" not in request["CustomerMetadataProperties"]
+
+
+def test_other_data_is_another_digest(s3: FakeS3Hook) -> None:
+    digests = set()
+    for etag in ("t1", "t2", "t1"):
+        s3.listed[1] = {**RAW[1], "ETag": etag}
+        at_run_time.raw_data_validation(MODEL, context())
+        evaluated = {"name": "e", "inputs": {"artifact": "s3://b/j/output/m"}, "result": {}}
+        request = at_run_time.registration(MODEL, context(), evaluated=evaluated, gates=[])
+        digests.add(request["CustomerMetadataProperties"]["data_sha256"])
+    assert len(digests) == 2
