@@ -21,7 +21,7 @@ from moto.logs.models import logs_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
-from include.local_sagemaker import model
+from include.local_sagemaker import api
 from include.local_sagemaker.aws import Moto
 from include.local_sagemaker.service import Region, Service
 from include.local_sagemaker.store import (
@@ -192,7 +192,7 @@ def _deployment(endpoint: Json) -> list[Any]:
 
 def _detail(kind: Kind, document: Json, tags: list[Json]) -> Json:
     # describing leaves out this program's private fields
-    detail = model.render_response(f"Describe{kind.title}", document)
+    detail = api.render_response(f"Describe{kind.title}", document)
     if kind is MODEL_PACKAGE and "ModelPackageGroupName" in detail:
         del detail["ModelPackageName"]
     if kind is ENDPOINT:
