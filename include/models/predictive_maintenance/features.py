@@ -38,8 +38,8 @@ BLOCKS = WINDOW_HOURS // STEP_HOURS
 MACHINES_AT_ONCE = 200  # bounds the memory of the dense grid
 LONGEST_SPAN_HOURS = 30 * 366 * 24  # telemetry over more years than this has a wrong timestamp in it
 
-Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-Ints = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def build_features(tables: Mapping[str, pl.DataFrame], with_label: bool = True) -> pl.DataFrame:
@@ -68,7 +68,7 @@ def build_features(tables: Mapping[str, pl.DataFrame], with_label: bool = True) 
         raise JobError("telemetry: the table is empty, so there is nothing to build features from.")
     hours = _hours(telemetry)
     if hours.max() - hours.min() > LONGEST_SPAN_HOURS:
-        found = f"{telemetry['datetime'].min()} to {telemetry['datetime'].max()}"
+        found = f"{telemetry['datetime'].min()!s} to {telemetry['datetime'].max()!s}"
         raise JobError(f"telemetry: datetime spans {found}, more than 30 years. Correct or remove the wrong rows.")
     machine_ids = telemetry["machineID"].to_numpy()
     known = np.unique(machine_ids)
@@ -163,11 +163,16 @@ def _statistics(cells: Floats) -> dict[str, Floats]:
         squares = deviation[0] + deviation[1] + deviation[2]
 
         marks = cells.shape[2] - BLOCKS + 1
-        blocks = [slice(block, block + marks) for block in range(BLOCKS)]
-        long_count = sum(count[:, block] for block in blocks)
-        long_mean = sum(count[:, block] * mean[:, block] for block in blocks) / long_count
-        long_squares = sum(squares[:, block] + count[:, block] * (mean[:, block] - long_mean) ** 2 for block in blocks)
-        last = blocks[-1]
+        last = slice(BLOCKS - 1, BLOCKS - 1 + marks)
+        long_count, long_mean, long_squares = np.zeros((3, cells.shape[1], marks))
+        for block in range(BLOCKS):
+            part = slice(block, block + marks)
+            long_count += count[:, part]
+            long_mean += count[:, part] * mean[:, part]
+        long_mean /= long_count
+        for block in range(BLOCKS):
+            part = slice(block, block + marks)
+            long_squares += squares[:, part] + count[:, part] * (mean[:, part] - long_mean) ** 2
         return {
             "mean_3h": np.where(count[:, last] > 0, mean[:, last], np.nan),
             "std_3h": _deviation(squares[:, last], count[:, last]),

@@ -1,0 +1,127 @@
+"""Fits a model: SageMaker's training contract around the model folder's estimator.
+
+    python -m jobs.train_model [--hyperparameters FILE] [--train DIR] [--validation DIR] [--model-dir DIR]
+
+Reads features.parquet from the channels ``train`` and ``validation``; writes what becomes model.tar.gz (see
+``jobs/artifact.py``). Hyperparameters are SageMaker's strings: ``model`` names the model, the others stand before
+model.yaml's. Without arguments every place is SageMaker's own, or what ``SM_MODEL_DIR``, ``SM_CHANNEL_TRAIN``,
+``SM_CHANNEL_VALIDATION`` and ``SM_HPS`` (JSON) say. Prints ``validation:<metric>=<value>`` for MetricDefinitions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from jobs import tracking
+from jobs.artifact import save_artifact
+from jobs.feature_table import examples, read_split
+from jobs.metrics import Metrics, measure, plain
+from jobs.program import TRAINING_FAILURE, run_program
+from models.config import ModelConfig, Scalar, load_model
+from models.errors import JobError
+from models.interface import estimator
+
+OPT_ML = Path("/opt/ml")
+TRUTH = {"true": True, "false": False}
+
+
+def read_hyperparameters(path: Path | None) -> dict[str, str]:
+    """As SageMaker gives them, all strings; ``SM_HPS`` where no file is named.
+
+    Raises:
+        JobError: the file is not there.
+    """
+    if path is None and "SM_HPS" in os.environ:
+        content = json.loads(os.environ["SM_HPS"])
+    else:
+        path = path or OPT_ML / "input" / "config" / "hyperparameters.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise JobError(f"{path} is missing: name hyperparameters with --hyperparameters or SM_HPS.") from error
+    return {name: str(value) for name, value in content.items()}
+
+
+def typed(config: ModelConfig, given: Mapping[str, str]) -> dict[str, Scalar]:
+    """model.yaml's hyperparameters with the given ones before them, each in the type that it has there.
+
+    Raises:
+        JobError: an unknown name, or a value that is not of its type.
+    """
+    known = config.training.hyperparameters
+    values = dict(known)
+    for name, text in given.items():
+        if name.startswith("_") or name == "model":  # tuning adds _tuning_objective_metric
+            continue
+        if name not in known:
+            raise JobError(f"{config.name} has no hyperparameter '{name}'. Known: {', '.join(known)}.")
+        kind = type(known[name])
+        try:
+            values[name] = TRUTH[text.lower()] if kind is bool else int(float(text)) if kind is int else kind(text)
+        except (ValueError, KeyError, OverflowError):
+            raise JobError(
+                f"hyperparameter {name} is '{text}'; allowed is {kind.__name__}, as {known[name]}."
+            ) from None
+    return values
+
+
+def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, Path], model_dir: Path) -> Metrics:
+    """Fit, measure on the validation split, write the artifact; the validation metrics.
+
+    Raises:
+        JobError: unusable hyperparameters or features.
+    """
+    hyperparameters = typed(config, given)
+    tags = {
+        "model": config.name,
+        "run": os.environ.get("RUN_ID", "by hand"),
+        "code_hash": os.environ.get("CODE_HASH", ""),
+    }
+    started = tracking.start_run(config.name, hyperparameters, tags)
+    parts = {name: examples(config, read_split(folder)) for name, folder in channels.items()}
+    fitted, validation = parts["train"], parts["validation"]
+    if fitted.features.columns != validation.features.columns:
+        raise JobError("the train and validation splits have different columns. Run build_features again.")
+    own = estimator(config.name)
+    began = time.monotonic()
+    try:
+        model = own.fit(fitted, validation, hyperparameters)
+    except ValueError as error:
+        raise JobError(f"{config.name} cannot be fitted: {error}") from error
+    seconds = time.monotonic() - began
+    metrics = measure(config.problem, validation.target, own.predict(model, validation.features), validation.classes)
+    run_id = tracking.settled(started)
+    facts = {"hyperparameters": hyperparameters, "fit": own.describe(model), "fit_seconds": round(seconds, 2)}
+    facts |= {"validation_metrics": plain(metrics), "mlflow_run_id": run_id}
+    save_artifact(model_dir, config, model, fitted, validation, facts)
+    described = {name: float(value) for name, value in own.describe(model).items() if not isinstance(value, str)}
+    logged = {f"validation_{name}": value for name, value in metrics.items()} | described | {"fit_seconds": seconds}
+    tracking.settled(tracking.log(run_id, logged, [path for path in sorted(model_dir.iterdir()) if path.is_file()]))
+    print(f"{config.name}: fitted on {len(fitted.target)} rows in {seconds:.1f} s, {own.describe(model)}")
+    return metrics
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hyperparameters", type=Path, help="JSON file")
+    data = OPT_ML / "input" / "data"
+    for channel in ("train", "validation"):
+        place = os.environ.get(f"SM_CHANNEL_{channel.upper()}", data / channel)
+        parser.add_argument(f"--{channel}", type=Path, default=place, help="folder of features.parquet")
+    parser.add_argument("--model-dir", type=Path, default=os.environ.get("SM_MODEL_DIR", OPT_ML / "model"))
+    arguments = parser.parse_args(argv)
+    given = read_hyperparameters(arguments.hyperparameters)
+    if "model" not in given:
+        raise JobError("the hyperparameters lack 'model', the name of the model folder to train.")
+    channels = {"train": arguments.train, "validation": arguments.validation}
+    for name, value in train(load_model(given["model"]), given, channels, arguments.model_dir).items():
+        print(f"validation:{name}={value:.6g}", flush=True)
+
+
+if __name__ == "__main__":
+    run_program(main, TRAINING_FAILURE)
