@@ -23,13 +23,16 @@ def notify(subject: str, message: str) -> None:
         MlEnvironmentError: the environment's facts cannot be read.
         botocore.exceptions.ClientError: the topic cannot be published to.
     """
-    topic = ml_environment().sns_topic_arn
+    environment = ml_environment()
+    topic = environment.sns_topic_arn
     log.info("notification to %s: %s\n%s", topic or "this log only (no sns_topic_arn is set)", subject, message)
     if topic:
         # imported late: Dag files import this module, and parsing stays cheap
         from airflow.providers.amazon.aws.hooks.sns import SnsHook
 
-        SnsHook().publish_to_target(topic, message, subject=" ".join(subject.split())[:LONGEST_SUBJECT])
+        SnsHook(region_name=environment.region).publish_to_target(
+            topic, message, subject=" ".join(subject.split())[:LONGEST_SUBJECT]
+        )
 
 
 def notify_failure(context: Any) -> None:

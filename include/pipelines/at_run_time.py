@@ -43,7 +43,7 @@ def raw_data_validation(model: ModelConfig, context: Context) -> Request:
     environment, run = _here(context)
     _check_params(model, context["params"])
     prefix = raw_prefix(model.name)
-    s3 = S3Hook()
+    s3 = S3Hook(region_name=environment.region)
     files = list_raw_data(s3.conn, environment.bucket, prefix)
     if not files:
         wanted = ", ".join(table.file for table in model.data.tables.values())
@@ -66,7 +66,7 @@ def training(builder: Callable[..., Request], model: ModelConfig, context: Conte
 def evaluation(model: ModelConfig, context: Context, *, trained: Job | None, tuned: Job | None) -> Request:
     """The candidate beside the champion of this moment, if there is one."""
     environment, run = _here(context)
-    champion = find_champion(SageMakerHook().conn, requests.group_name(model))
+    champion = find_champion(SageMakerHook(region_name=environment.region).conn, requests.group_name(model))
     return requests.evaluate_model(
         model,
         environment,
@@ -85,7 +85,7 @@ def registration(model: ModelConfig, context: Context, *, evaluated: Job, gates:
     environment, run = _here(context)
     artifact = evaluated["inputs"]["artifact"]
     bucket, key = split_uri(run.data_manifest)
-    files = json.loads(S3Hook().read_key(key, bucket))["files"]
+    files = json.loads(S3Hook(region_name=environment.region).read_key(key, bucket))["files"]
     lineage = {
         "dag_id": run.dag_id,
         "run_id": run.run_id,

@@ -67,6 +67,7 @@ def train_dag(model: ModelConfig) -> DAG:
         tags=["train", model.name],
         default_args={
             "owner": model.owner,
+            "region_name": "{{ var.json.ml_environment.region }}",
             "retries": 2,
             "retry_delay": timedelta(seconds=30),
             "retry_exponential_backoff": True,

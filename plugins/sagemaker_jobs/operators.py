@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.amazon.aws.operators.sagemaker import (
     SageMakerBaseOperator,
     SageMakerProcessingOperator,
@@ -65,6 +66,10 @@ class _SageMakerOperator(SageMakerBaseOperator):
         request = self.request(context, **self.request_kwargs)
         self.log.info("request: %s", json.dumps(redacted(request), indent=2, default=str))
         return request
+
+    def _client(self, service: str) -> Any:
+        """A boto3 client of another service, with the operator's own connection and region."""
+        return AwsBaseHook(client_type=service, **self._hook_parameters).conn
 
     def _generation(self, context: Context) -> int:
         return generation(context["ti"], self.retries or 0)
@@ -209,7 +214,7 @@ class JobOperator(_SageMakerOperator):
     def _settle(self, context: Context, description: Description) -> dict[str, Any]:
         name, status = description[self.kind.name_field], self.kind.status(description)
         if status != "Completed":
-            lines = last_log_lines(self.kind, name, self.hook.logs_hook.conn)
+            lines = last_log_lines(self.kind, name, self._client("logs"))
             raise failure_of(self.kind, description, self._pages(name), lines)
         result = self.result(context, description)
         self.log.info("%s completed: %s billable seconds", name, result.get("billable_seconds"))
@@ -268,7 +273,7 @@ class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
     def _read_json(self, uri: str) -> Any:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         try:
-            text: str = self.hook.s3_hook.read_key(key, bucket)
+            text: str = self._client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
         except ClientError as error:
             raise AirflowFailException(f"the job completed, but its result {uri} cannot be read: {error}") from error
         if len(text.encode()) > LARGEST_RESULT:

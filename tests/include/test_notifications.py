@@ -19,6 +19,9 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
     sent: list[tuple[str, str, str]] = []
 
     class Hook:
+        def __init__(self, region_name: str) -> None:
+            assert region_name == "eu-west-1"
+
         def publish_to_target(self, topic: str, message: str, subject: str) -> None:
             sent.append((topic, message, subject))
 

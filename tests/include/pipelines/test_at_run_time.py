@@ -64,14 +64,14 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> FakeS3Hook:
     hook = FakeS3Hook(list(RAW))
-    monkeypatch.setattr(at_run_time, "S3Hook", lambda: hook)
+    monkeypatch.setattr(at_run_time, "S3Hook", lambda region_name: hook)
     return hook
 
 
 @pytest.fixture
 def sagemaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     client = boto3.client("sagemaker", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
-    monkeypatch.setattr(at_run_time, "SageMakerHook", lambda: SimpleNamespace(conn=client))
+    monkeypatch.setattr(at_run_time, "SageMakerHook", lambda region_name: SimpleNamespace(conn=client))
     with Stubber(client) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()

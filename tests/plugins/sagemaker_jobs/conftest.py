@@ -66,9 +66,9 @@ def prepare(sagemaker: Stubber, logs: Stubber, monkeypatch: pytest.MonkeyPatch) 
     """Gives an operator the stubbed clients."""
     monkeypatch.setattr(operators, "SHORT_WAIT", 0.0)
 
-    def prepared(operator: Any, s3_hook: Any = None) -> Any:
-        hook = SimpleNamespace(conn=sagemaker.client, logs_hook=SimpleNamespace(conn=logs.client), s3_hook=s3_hook)
-        operator.__dict__["hook"] = hook
+    def prepared(operator: Any, s3: Any = None) -> Any:
+        operator.__dict__["hook"] = SimpleNamespace(conn=sagemaker.client)
+        operator.__dict__["_client"] = {"logs": logs.client, "s3": s3}.__getitem__
         return operator
 
     return prepared

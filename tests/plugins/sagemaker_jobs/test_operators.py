@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -231,8 +232,8 @@ class FakeS3:
     def __init__(self, files: dict[str, str]) -> None:
         self.files = files
 
-    def read_key(self, key: str, bucket: str) -> str:
-        return self.files[f"s3://{bucket}/{key}"]
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - as boto3 spells it
+        return {"Body": io.BytesIO(self.files[f"s3://{Bucket}/{Key}"].encode())}
 
 
 def expect_processing(sagemaker: Stubber) -> None:
