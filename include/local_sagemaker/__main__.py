@@ -1,0 +1,75 @@
+"""python -m include.local_sagemaker: starts the local SageMaker alone."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from include.local_sagemaker.server import serve
+from include.local_sagemaker.service import Settings
+
+
+def _image(value: str) -> tuple[str, Path]:
+    pattern, separator, environment = value.rpartition("=")
+    if not separator or not (Path(environment) / "bin").is_dir():
+        raise argparse.ArgumentTypeError(f"{value!r} is not PATTERN=DIRECTORY of a Python environment with bin/")
+    return pattern, Path(environment).absolute()
+
+
+def _parse(arguments: list[str]) -> Settings:
+    parser = argparse.ArgumentParser(prog="python -m include.local_sagemaker", description=__doc__)
+    parser.add_argument("--port", type=int, default=4566, help="on 127.0.0.1 (4566)")
+    parser.add_argument("--state", type=Path, required=True, help="directory that everything is kept in")
+    parser.add_argument(
+        "--image",
+        type=_image,
+        action="append",
+        default=[],
+        metavar="PATTERN=DIRECTORY",
+        help="the Python environment that stands for image URIs of this shell pattern; the first match counts",
+    )
+    parser.add_argument(
+        "--path", type=Path, action="append", default=[], metavar="DIRECTORY", help="what the images add to their PATH"
+    )
+    parser.add_argument("--min-job-seconds", type=float, default=0.0, help="no job ends sooner after its creation (0)")
+    parser.add_argument("--max-jobs", type=int, default=8, help="jobs that run at the same time (8)")
+    parser.add_argument(
+        "--stop-grace-seconds", type=float, default=10.0, help="between SIGTERM and SIGKILL (10; SageMaker: 120)"
+    )
+    parser.add_argument(
+        "--sandbox",
+        choices=("auto", "namespace", "rewrite"),
+        default="auto",
+        help="how a job gets /opt/ml: a private mount, or its paths rewritten where there are no namespaces (auto)",
+    )
+    parser.add_argument("--threads", type=int, default=32, help="requests answered at the same time (32)")
+    given = parser.parse_args(arguments)
+    return Settings(
+        state=given.state.absolute(),
+        port=given.port,
+        images=tuple(given.image),
+        path=tuple(directory.absolute() for directory in given.path),
+        min_job_seconds=given.min_job_seconds,
+        max_jobs=given.max_jobs,
+        stop_grace_seconds=given.stop_grace_seconds,
+        sandbox=given.sandbox,
+        threads=given.threads,
+    )
+
+
+def main() -> None:
+    settings = _parse(sys.argv[1:])
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("waitress").setLevel(logging.WARNING)
+    for chatty in ("werkzeug", "botocore", "boto3", "s3transfer"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        serve(settings)
+    except OSError as error:
+        sys.exit(f"local SageMaker could not start: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""The other AWS services (S3, CloudWatch, Logs, SNS, SQS, EventBridge, ...): moto, made to survive a restart.
+
+moto keeps everything in memory. Requests that may change something mark their service; a thread writes the marked
+services to disk every few seconds while no request is inside moto, and once more when the server stops.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import pickle
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import cloudpickle
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from moto.backends import get_backend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.test import EnvironBuilder, run_wsgi_app
+
+from include.local_sagemaker.store import ACCOUNT
+from include.local_sagemaker.wire import WsgiApp, scope
+
+log = logging.getLogger(__name__)
+
+SERVICES = ("s3", "logs", "cloudwatch", "events", "sns", "sqs", "ssm", "secretsmanager", "iam", "ecr")
+_ALIASES = {"monitoring": "cloudwatch"}  # the name that requests are signed for, where it is not moto's
+_READS = ("Get", "List", "Describe", "Receive")
+
+
+class Moto:
+    """WSGI application and component; `directory` holds one pickle per service."""
+
+    def __init__(self, directory: Path, *, interval: float = 5.0) -> None:
+        self._directory = directory
+        self._interval = interval
+        self._app = DomainDispatcherApplication(create_backend_app)
+        self._gate = _Gate()
+        self._changed: set[str] = set()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep_snapshots, name="moto-snapshots", daemon=True)
+        self._restore()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        service = scope(environ)[1]
+        target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        reads = target.startswith(_READS) or (not target and environ["REQUEST_METHOD"] in {"GET", "HEAD"})
+        with self._gate.shared():
+            try:
+                body = b"".join(self._app(environ, start_response))
+            except Exception:  # the border: moto's own faults must not end as an HTML page
+                log.exception("moto failed on %s %s %s", service, environ["REQUEST_METHOD"], environ["PATH_INFO"])
+                body = json.dumps({"__type": "InternalFailure", "message": f"moto failed on {service}"}).encode()
+                start_response("500 Internal Server Error", [("Content-Type", "application/x-amz-json-1.1")])
+            if not reads:
+                self.mark_changed(service)
+        return [body]
+
+    def mark_changed(self, service: str) -> None:
+        """To be called after changing a moto backend directly."""
+        service = _ALIASES.get(service, service)
+        # an unsigned request (a presigned or anonymous upload) is S3's
+        self._changed.add(service if service in SERVICES else "s3")
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """For code that reads or changes moto's backends directly: no snapshot is taken meanwhile."""
+        with self._gate.shared():
+            yield
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self.snapshot()
+
+    def snapshot(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        for service in list(self._changed):
+            self._changed.discard(service)
+            with self._gate.exclusive():
+                content = _dumps({account: dict(regions) for account, regions in _backends(service).items()})
+            partial = self._directory / f"{service}.partial"
+            partial.write_bytes(content)
+            partial.replace(self._directory / f"{service}.pickle")
+
+    def _restore(self) -> None:
+        for service in SERVICES:
+            file = self._directory / f"{service}.pickle"
+            if file.exists():
+                backends = _backends(service)
+                for account, regions in pickle.loads(file.read_bytes()).items():  # noqa: S301 - our own file
+                    for region, backend in regions.items():
+                        backends[account][region] = backend
+
+    def _keep_snapshots(self) -> None:
+        pause = self._interval
+        while not self._stopping.wait(pause):
+            began = time.monotonic()
+            try:
+                self.snapshot()
+            except Exception:  # one service that cannot be written must not end the snapshots of the others
+                log.exception("writing the state of the other AWS services to %s failed", self._directory)
+            # large states are written less often: at most a tenth of the time goes into snapshots
+            pause = max(self._interval, 9 * (time.monotonic() - began))
+
+
+def _backends(service: str) -> Any:
+    return get_backend(service)  # type: ignore[call-overload] # declared for literal names only
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # moto's backends hold lambdas, which pickle alone refuses
+    """Writes locks as new, free ones: nobody is inside moto while a snapshot is taken."""
+
+    def reducer_override(self, item: Any) -> Any:
+        if isinstance(item, _LOCKS):
+            return (threading.RLock if isinstance(item, _LOCKS[1]) else threading.Lock), ()
+        if isinstance(item, defaultdict) and type(item) is not defaultdict:
+            # moto's parameter store is one whose __init__ takes other arguments than defaultdict's pickling gives it
+            return _new_defaultdict, (type(item), item.default_factory), vars(item), None, iter(item.items())
+        return super().reducer_override(item)
+
+
+def _new_defaultdict(cls: type[defaultdict[Any, Any]], factory: Callable[[], Any]) -> defaultdict[Any, Any]:
+    new = cls.__new__(cls)
+    defaultdict.__init__(new, factory)
+    return new
+
+
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
+
+
+def _dumps(state: Any) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file).dump(state)
+    return file.getvalue()
+
+
+class _Gate:
+    """Many may be inside at once, or one alone."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._inside = 0
+        self._closed = False
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[None]:
+        with self._condition:
+            self._condition.wait_for(lambda: not self._closed)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._inside -= 1
+                self._condition.notify_all()
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        with self._condition:
+            self._condition.wait_for(lambda: not self._closed)
+            self._closed = True
+            self._condition.wait_for(lambda: self._inside == 0)
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._closed = False
+                self._condition.notify_all()
+
+
+def client_factory(app: WsgiApp, endpoint_url: str) -> Callable[[str, str], Any]:
+    """Makes boto3 clients that call `app` in process: no socket, no thread of the server is taken."""
+    config = Config(
+        retries={"total_max_attempts": 1},
+        s3={"addressing_style": "path"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+
+    def send(request: Any, **_: Any) -> AWSResponse:
+        body = request.body
+        if hasattr(body, "read"):
+            body = body.read()
+        if isinstance(body, str):
+            body = body.encode()
+        url = request.url.removeprefix(endpoint_url)
+        path, _, query = url.partition("?")
+        headers = [
+            (key, value.decode() if isinstance(value, bytes) else value) for key, value in request.headers.items()
+        ]
+        builder = EnvironBuilder(
+            path=path, query_string=query, method=request.method, headers=headers, data=body, base_url=endpoint_url
+        )
+        chunks, status, response_headers = run_wsgi_app(app, builder.get_environ(), buffered=True)
+        return AWSResponse(request.url, int(status.split()[0]), dict(response_headers), _Raw(b"".join(chunks)))
+
+    def make(service: str, region: str) -> Any:
+        session = boto3.session.Session(
+            aws_access_key_id=ACCOUNT,
+            aws_secret_access_key="local",  # noqa: S106 - nobody checks it
+            region_name=region,
+        )
+        client = session.client(service, endpoint_url=endpoint_url, config=config)
+        client.meta.events.register("before-send", send)
+        return client
+
+    return make
+
+
+class _Raw(io.BytesIO):
+    """A response body as urllib3 presents it to botocore."""
+
+    def stream(self, amount: int = 65536, **_: Any) -> Iterator[bytes]:
+        while chunk := self.read(amount):
+            yield chunk

@@ -1,0 +1,107 @@
+"""Puts the parts together and serves them on 127.0.0.1."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import waitress.server
+
+from include.local_sagemaker import registry, tags  # noqa: F401 - these modules register their operations on import
+from include.local_sagemaker.alarms import AlarmWatcher
+from include.local_sagemaker.aws import Moto, client_factory
+from include.local_sagemaker.events import Events
+from include.local_sagemaker.service import Service, Settings
+from include.local_sagemaker.store import ACCOUNT, Store
+from include.local_sagemaker.wire import Front
+
+log = logging.getLogger(__name__)
+
+_LARGEST_BODY = 64 * 2**30
+
+
+def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. Raises OSError when the port or the state directory is in use."""
+    _raise_file_limit()
+    with _locked(settings):
+        moto = Moto(settings.state / "moto")
+        store = Store(settings.state / "sagemaker.db")
+        service = Service(settings, store, make_client=lambda name, region: clients(name, region))
+        front = Front(service, moto)
+        clients = client_factory(front, settings.endpoint_url)
+        events = Events(service, moto)
+        service.components = {
+            "moto": moto,
+            "events": events,
+            "alarms": AlarmWatcher(ACCOUNT, moto, events.alarm_changed),
+        }
+        listener = waitress.server.create_server(
+            front,
+            host="127.0.0.1",
+            port=settings.port,
+            threads=settings.threads,
+            max_request_body_size=_LARGEST_BODY,
+            connection_limit=1000,
+            channel_timeout=300,
+            ident=None,
+        )
+        for component in service.components.values():
+            component.start()
+        print(_welcome(settings), flush=True)
+        _run_until_signalled(listener)
+        for component in reversed(service.components.values()):
+            component.stop()
+        store.close()
+
+
+def _run_until_signalled(listener: Any) -> None:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    thread = threading.Thread(target=listener.run, name="waitress", daemon=True)
+    thread.start()
+    stopping.wait()
+    listener.close()
+
+
+def _welcome(settings: Settings) -> str:
+    return (
+        f"local SageMaker on {settings.endpoint_url}/_local/ (state: {settings.state}). With the AWS CLI: "
+        f"AWS_ENDPOINT_URL={settings.endpoint_url} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local "
+        f"AWS_DEFAULT_REGION=us-east-1 aws sagemaker list-training-jobs"
+    )
+
+
+def _raise_file_limit() -> None:
+    # moto keeps a file open for every object over 5 MB
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65536 if hard == resource.RLIM_INFINITY else hard
+    if soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # macOS refuses more than its own maximum; what we have will do
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@contextlib.contextmanager
+def _locked(settings: Settings) -> Iterator[None]:
+    """Two servers on one state directory would run every job twice."""
+    settings.state.mkdir(parents=True, exist_ok=True)
+    with (settings.state / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise OSError(
+                f"{settings.state} is in use by another local SageMaker (process {file.read().strip() or 'unknown'}): "
+                "stop that one, or name another --state."
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
