@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import waitress.server
+from waitress.channel import HTTPChannel
 
 from include.local_sagemaker import registry, tags  # noqa: F401 - these modules register their operations on import
 from include.local_sagemaker.alarms import AlarmWatcher
@@ -52,6 +53,7 @@ def serve(settings: Settings) -> None:
             channel_timeout=300,
             ident=None,
         )
+        listener.channel_class = _Channel
         for component in service.components.values():
             component.start()
         print(_welcome(settings), flush=True)
@@ -59,6 +61,16 @@ def serve(settings: Settings) -> None:
         for component in reversed(service.components.values()):
             component.stop()
         store.close()
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    """Waitress 3.0 answers "100 Continue" and then waits for a body even where none is announced, so that S3's put of an
+    empty object would hang."""
+
+    def send_continue(self) -> None:
+        completed = self.request.completed
+        super().send_continue()
+        self.request.completed = completed
 
 
 def _run_until_signalled(listener: Any) -> None:
