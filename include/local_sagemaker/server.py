@@ -64,8 +64,8 @@ def serve(settings: Settings) -> None:
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
-    """Waitress 3.0 answers "100 Continue" and then waits for a body even where none is announced, so that S3's put of an
-    empty object would hang."""
+    """Waitress 3.0 answers "100 Continue" and then waits for a body even where none is announced, so that S3's put of
+    an empty object would hang."""
 
     def send_continue(self) -> None:
         completed = self.request.completed
