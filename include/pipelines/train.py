@@ -37,6 +37,7 @@ from typing import Any
 from airflow.sdk import DAG, Asset, chain, dag, task
 
 from include import requests
+from include.config import ml_environment
 from include.models.config import ModelConfig
 from include.notifications import notify, notify_failure
 from include.pipelines import at_run_time
@@ -65,9 +66,10 @@ def train_dag(model: ModelConfig) -> DAG:
         max_active_runs=1,
         params=training_params(model),
         tags=["train", model.name],
+        user_defined_macros={"ml_environment": ml_environment},
         default_args={
             "owner": model.owner,
-            "region_name": "{{ var.json.ml_environment.region }}",
+            "region_name": "{{ ml_environment().region }}",
             "retries": 2,
             "retry_delay": timedelta(seconds=30),
             "retry_exponential_backoff": True,
