@@ -15,6 +15,9 @@ from typing import Any
 
 import boto3
 
+from include.laptop.settings import BUCKET
+from include.storage import Run
+
 ROOT = Path(__file__).resolve().parents[2]
 JOB_LISTS = (
     ("list_processing_jobs", "ProcessingJobSummaries", "describe_processing_job", "ProcessingJobName", "Processing"),
@@ -64,7 +67,8 @@ def main(argv: list[str] | None = None) -> int:
             make(clone, "down", variables)
             again = make(clone, "run", variables)
             summary = json.loads((clone / ".local" / "run-summary.json").read_text(encoding="utf-8"))
-            own = jobs_own_seconds(f"http://127.0.0.1:{port}", summary["run_id"][-20:].replace(":", "-"))
+            run_folder = Run(BUCKET, summary["dag_id"], summary["run_id"]).folder
+            own = jobs_own_seconds(f"http://127.0.0.1:{port}", run_folder)
         finally:
             make(clone, "down", variables)
     tasks = sum(step["state"] == "success" for step in summary["steps"])
