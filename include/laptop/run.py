@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from include.laptop import stack
@@ -144,7 +145,7 @@ def show(outcome: Outcome, settings: Settings, console: Console) -> None:
             gates.add_row(gate["metric"], str(gate["threshold"]), f"{gate['value']:.6g}", mark)
         console.print(gates, "")
     for task_id, reason in outcome.reasons.items():
-        console.print(f"[red]{task_id} failed:[/] {reason}\n", highlight=False)
+        console.print(f"[red]{task_id} failed:[/] {escape(reason)}\n", highlight=False, soft_wrap=True)
     for title, link in _links(summary, settings):
         console.print(f"{title:20}{link}", highlight=False, soft_wrap=True)
 
@@ -157,15 +158,14 @@ def _verdict(summary: dict[str, Any]) -> str:
 
 def _links(summary: dict[str, Any], settings: Settings) -> list[tuple[str, str]]:
     run = Run(bucket=BUCKET, dag_id=summary["dag_id"], run_id=summary["run_id"])
-    succeeded = {step["task_id"] for step in summary["steps"] if step["state"] == "success"}
-    # a validation that stops the run has a page too: it says why
-    started = succeeded | {step["task_id"] for step in summary["steps"] if step["state"] == "failed"}
-    pages = [
-        ("raw data validation", "validate_raw_data" in started, run.validation_page("validate_raw_data")),
-        ("feature validation", "validate_features" in started, run.validation_page("validate_features")),
-        ("evaluation report", "evaluate_model" in succeeded, run.evaluation_report),
-    ]
-    links = [(title, uri.replace("s3://", f"{settings.sagemaker_url}/")) for title, there, uri in pages if there]
+    pages = {
+        "raw data validation": run.validation_page("validate_raw_data"),
+        "feature validation": run.validation_page("validate_features"),
+        "evaluation report": run.evaluation_report,
+    }
+    addresses = {title: uri.replace("s3://", f"{settings.sagemaker_url}/") for title, uri in pages.items()}
+    # a run that stopped has left only some; a validation that stopped it has, and that page says why
+    links = [(title, url) for title, url in addresses.items() if httpx.head(url, trust_env=False).is_success]
     if summary["model_package_arn"]:
         links.insert(0, ("model package", summary["model_package_arn"]))
     return [
@@ -219,7 +219,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         outcome = run(settings, arguments.model, arguments.data, console)
     except (ProcessError, SeedError, ConfigError) as error:
-        console.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 1
     except httpx.HTTPError as error:
         console.print(
