@@ -1,4 +1,4 @@
-"""What the Dags' forms ask for, and when Dags run."""
+"""What Dags have in common: when they run, how their tasks are retried and watched, what their forms ask for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, Param
 
 from include.models.config import ModelConfig
+from include.notifications import notify_failure
 
 INSTANCE_TYPES = ["ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.2xlarge", "ml.c5.4xlarge"]
 
@@ -19,6 +20,23 @@ def next_time_only(cron: str | None) -> CronTriggerTimetable | None:
     once (https://github.com/apache/airflow/blob/3.3.1/airflow-core/src/airflow/timetables/trigger.py).
     """
     return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0)) if cron else None
+
+
+def task_defaults(model: ModelConfig) -> dict[str, Any]:
+    """``default_args`` of every Dag of a model.
+
+    The execution timeout is of the time in a worker: a deferred wait is bounded by the job's own runtime limit.
+    """
+    return {
+        "owner": model.owner,
+        "region_name": "{{ ml_environment().region }}",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=15),
+        "execution_timeout": timedelta(minutes=15),
+        "on_failure_callback": notify_failure,
+    }
 
 
 def training_params(model: ModelConfig) -> dict[str, Param]:

@@ -30,7 +30,6 @@ or `reject_model`, which says which gate was missed and by how much. A rejected 
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -39,10 +38,10 @@ from airflow.sdk import DAG, Asset, chain, dag, task
 from include import requests
 from include.config import ml_environment
 from include.models.config import ModelConfig
-from include.notifications import notify, notify_failure
+from include.notifications import notify
 from include.pipelines import at_run_time
 from include.pipelines.gates import explain, judge, may_register
-from include.pipelines.settings import next_time_only, training_params
+from include.pipelines.settings import next_time_only, task_defaults, training_params
 from sagemaker_jobs.operators import (
     ProcessingJobOperator,
     RegisterModelOperator,
@@ -67,17 +66,7 @@ def train_dag(model: ModelConfig) -> DAG:
         params=training_params(model),
         tags=["train", model.name],
         user_defined_macros={"ml_environment": ml_environment},
-        default_args={
-            "owner": model.owner,
-            "region_name": "{{ ml_environment().region }}",
-            "retries": 2,
-            "retry_delay": timedelta(seconds=30),
-            "retry_exponential_backoff": True,
-            "max_retry_delay": timedelta(minutes=15),
-            # of the time in a worker; a deferred wait is bounded by the job's own runtime limit
-            "execution_timeout": timedelta(minutes=15),
-            "on_failure_callback": notify_failure,
-        },
+        default_args=task_defaults(model),
     )
     def train() -> None:
         validate_raw_data = ValidationJobOperator(
