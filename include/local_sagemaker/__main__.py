@@ -39,6 +39,12 @@ def _parse(arguments: list[str]) -> Settings:
         "--stop-grace-seconds", type=float, default=10.0, help="between SIGTERM and SIGKILL (10; SageMaker: 120)"
     )
     parser.add_argument(
+        "--endpoint-start-seconds",
+        type=float,
+        default=600.0,
+        help="a serving container that does not answer /ping by then has failed (600)",
+    )
+    parser.add_argument(
         "--sandbox",
         choices=("auto", "namespace", "rewrite"),
         default="auto",
@@ -54,6 +60,7 @@ def _parse(arguments: list[str]) -> Settings:
         min_job_seconds=given.min_job_seconds,
         max_jobs=given.max_jobs,
         stop_grace_seconds=given.stop_grace_seconds,
+        endpoint_start_seconds=given.endpoint_start_seconds,
         sandbox=given.sandbox,
         threads=given.threads,
     )

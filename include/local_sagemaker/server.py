@@ -15,10 +15,13 @@ from typing import Any
 import waitress.server
 from waitress.channel import HTTPChannel
 
-from include.local_sagemaker import registry, tags  # noqa: F401 - these modules register their operations on import
+from include.local_sagemaker import endpoints, hosting, registry, runtime, tags  # noqa: F401 - these modules register their operations on import
 from include.local_sagemaker.alarms import AlarmWatcher
 from include.local_sagemaker.aws import Moto, client_factory
+from include.local_sagemaker.containers import Containers
 from include.local_sagemaker.events import Events
+from include.local_sagemaker.live_endpoints import Endpoints
+from include.local_sagemaker.sandbox import Sandbox
 from include.local_sagemaker.service import Service, Settings
 from include.local_sagemaker.store import ACCOUNT, Store
 from include.local_sagemaker.wire import Front
@@ -38,10 +41,12 @@ def serve(settings: Settings) -> None:
         front = Front(service, moto)
         clients = client_factory(front, settings.endpoint_url)
         events = Events(service, moto)
+        containers = Containers(Sandbox(settings))
         service.components = {
             "moto": moto,
             "events": events,
             "alarms": AlarmWatcher(ACCOUNT, moto, events.alarm_changed),
+            "endpoints": Endpoints(service, moto, containers),
         }
         listener = waitress.server.create_server(
             front,

@@ -28,6 +28,7 @@ class Settings:
     min_job_seconds: float = 0.0  # no job ends sooner after its creation
     max_jobs: int = 8
     stop_grace_seconds: float = 10.0  # between SIGTERM and SIGKILL (SageMaker: 120)
+    endpoint_start_seconds: float = 600.0  # a serving container must answer /ping within (SageMaker: at least 480)
     sandbox: str = "auto"
     threads: int = 32
 
