@@ -29,6 +29,11 @@ def start_run(experiment: str, parameters: Mapping[str, object], tags: Mapping[s
     return _in_background(lambda client: _create(client, name, parameters, tags))
 
 
+def prepare() -> None:
+    """Get ready in the background: importing and opening the store takes seconds."""
+    _in_background(lambda client: client.search_experiments(max_results=1))
+
+
 def log(run_id: str | None, metrics: Mapping[str, float], files: list[Path]) -> Background:
     """Add metrics and files to a run."""
     return _in_background(lambda client: _add(client, run_id, metrics, files)) if run_id else None

@@ -70,7 +70,7 @@ class DomainFindings:
 
 class DomainEvaluation(Protocol):
     def evaluate(self, scored: pl.DataFrame, tables: Tables) -> DomainFindings:
-        """``scored``: the test split's key, time and label, with ``predicted``; ``tables``: the validated raw tables."""
+        """``scored``: the test split's key, time and label, and ``predicted``; ``tables``: validated raw tables."""
 
     def baselines(self, test: pl.DataFrame, tables: Tables) -> dict[str, pl.Series]:
         """Predictions of rules simple enough that a model must beat them, by name."""

@@ -1,0 +1,139 @@
+"""Measures a trained model on the test split, beside the champion and simple baselines.
+
+    python -m jobs.evaluate_model --model M --artifact DIR [--champion DIR] --features DIR --validated DIR
+                                  --evaluation DIR
+
+``--artifact`` and ``--champion`` are folders with a model.tar.gz, ``--features`` has ``test/features.parquet``. Writes
+
+- ``metrics.json``: flat metrics of candidate, champion (null where there is none) and baselines; what gates are held to
+- ``evaluation.json``: the model quality statistics of the Model Registry
+- ``report.html``: all of it for people
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from jobs import tracking
+from jobs.artifact import LoadedModel, load_artifact, unpack
+from jobs.build_features import read_tables
+from jobs.feature_table import examples, read_split
+from jobs.metrics import Metrics, labels_metrics, measure, plain, registry_statistics
+from jobs.program import arguments_of, run_program
+from jobs.report import Evaluated, render
+from models.config import ModelConfig, load_model
+from models.interface import Array, DomainFindings, Examples, Tables, domain_evaluation
+
+
+def evaluate(
+    config: ModelConfig, candidate: LoadedModel, champion: LoadedModel | None, test: pl.DataFrame, tables: Tables
+) -> Evaluated:
+    """Everything that is measured, all on the same rows.
+
+    Raises:
+        JobError: a model needs a feature that the table does not have.
+    """
+    truth = examples(config, test)
+    predictions = candidate.predict(test)
+    metrics, domain = _measured(config, test, truth, predictions, tables)
+    return Evaluated(
+        config=config,
+        test=test,
+        truth=truth,
+        predictions=predictions,
+        model=candidate,
+        domain=domain,
+        metrics=metrics,
+        champion=_measured(config, test, truth, champion.predict(test), tables)[0] if champion else None,
+        baselines=_baselines(config, test, truth, tables),
+    )
+
+
+def write(evaluated: Evaluated, folder: Path) -> None:
+    """The three files for the gates, for the Model Registry and for people."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config, truth = evaluated.config, evaluated.truth
+    statistics = registry_statistics(config.problem, truth.target, evaluated.predictions, truth.classes)
+    summary = {
+        "metrics": plain(evaluated.metrics),
+        "champion": plain(evaluated.champion) if evaluated.champion else None,
+        "baselines": {name: plain(found) for name, found in evaluated.baselines.items()},
+        "mlflow_run_id": evaluated.model.metadata["mlflow_run_id"],
+        "rows": len(evaluated.test),
+    }
+    for name, content in (("evaluation.json", statistics), ("metrics.json", summary)):
+        (folder / name).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+    (folder / "report.html").write_text(render(evaluated), encoding="utf-8")
+
+
+def _measured(
+    config: ModelConfig, test: pl.DataFrame, truth: Examples, predictions: Array, tables: Tables
+) -> tuple[Metrics, DomainFindings]:
+    metrics = measure(config.problem, truth.target, predictions, truth.classes)
+    predicted = _names(truth, predictions.argmax(axis=1)) if truth.classes else pl.Series(predictions)
+    domain = _in_the_field(config, test, predicted, tables)
+    return metrics | domain.metrics, domain
+
+
+def _baselines(config: ModelConfig, test: pl.DataFrame, truth: Examples, tables: Tables) -> dict[str, Metrics]:
+    """The best constant answer, and what the model folder adds."""
+    if not truth.classes:
+        return {"mean": measure(config.problem, truth.target, np.full_like(truth.target, truth.target.mean()), [])}
+    own = domain_evaluation(config.name)
+    majority = np.full_like(truth.target, np.bincount(truth.target).argmax())
+    rules = {"majority": _names(truth, majority), **(own.baselines(test, tables) if own else {})}
+    found = {}
+    for name, predicted in rules.items():
+        codes = predicted.replace_strict(truth.classes, range(len(truth.classes)), return_dtype=pl.Int64).to_numpy()
+        metrics = labels_metrics(truth.target, codes, truth.classes)
+        found[name] = metrics | _in_the_field(config, test, predicted, tables).metrics
+    return found
+
+
+def _in_the_field(config: ModelConfig, test: pl.DataFrame, predicted: pl.Series, tables: Tables) -> DomainFindings:
+    own = domain_evaluation(config.name)
+    if own is None:
+        return DomainFindings()
+    others = dict.fromkeys([*config.data.key, *([config.data.time] if config.data.time else []), config.data.label])
+    return own.evaluate(test.select(*others).with_columns(predicted.alias("predicted")), tables)
+
+
+def _names(truth: Examples, codes: Array) -> pl.Series:
+    return pl.Series(np.array(truth.classes)[codes])
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments_of(
+        __doc__,
+        artifact="folder with the candidate's model.tar.gz",
+        features="feature table, with its test split",
+        validated="folder of <table>.parquet",
+        evaluation="where to write",
+    )
+    parser.add_argument("--champion", type=Path, help="folder with the approved model's model.tar.gz")
+    arguments = parser.parse_args(argv)
+    config = load_model(arguments.model)
+    tracking.prepare()
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = {"candidate": arguments.artifact, "champion": arguments.champion}
+        models = {
+            name: load_artifact(unpack(folder, Path(scratch) / name)) for name, folder in folders.items() if folder
+        }
+    test = read_split(arguments.features / "test")
+    tables = read_tables(config, arguments.validated)
+    evaluated = evaluate(config, models["candidate"], models.get("champion"), test, tables)
+    write(evaluated, arguments.evaluation)
+    run_id = models["candidate"].metadata["mlflow_run_id"]
+    logged = {f"test_{name}": value for name, value in evaluated.metrics.items()}
+    tracking.settled(tracking.log(run_id, logged, sorted(arguments.evaluation.iterdir())))
+    for name in dict.fromkeys([gate.metric for gate in config.gates]):
+        print(f"test:{name}={evaluated.metrics[name]:.6g}", flush=True)
+
+
+if __name__ == "__main__":
+    run_program(main)
