@@ -1,5 +1,5 @@
 """What a task asks of SageMaker at the moment when it runs: facts of the environment, what lies in S3 and the registry,
-and what earlier tasks handed on, given to the pure builders in ``include/requests.py``."""
+and what earlier tasks handed on, given to the pure builders in ``include/sagemaker_requests.py``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from include import requests
+from include import sagemaker_requests
 from include.champion import find_champion
 from include.config import MlEnvironment, ml_environment
 from include.data_manifest import lineage_entries, list_raw_data, manifest_digest
 from include.models.config import ModelConfig
 from include.notifications import notify
 from include.pipelines.gates import Verdict
-from include.requests import Request, RequestError
+from include.sagemaker_requests import Request, RequestError
 from include.storage import Run, raw_prefix, split_uri, training_job_of
 
 METADATA_LIMIT = 50  # entries that the Model Registry keeps with a version
@@ -54,7 +54,7 @@ def raw_data_validation(model: ModelConfig, context: Context) -> Request:
     bucket, key = split_uri(run.data_manifest)
     s3.load_string(json.dumps({"files": files}, indent=2), key, bucket, replace=True)
     window = {name: context["params"][name] for name in ("data_from", "data_to")}
-    return requests.validate_raw_data(model, environment, run, **window)
+    return sagemaker_requests.validate_raw_data(model, environment, run, **window)
 
 
 def training(builder: Callable[..., Request], model: ModelConfig, context: Context) -> Request:
@@ -66,8 +66,8 @@ def training(builder: Callable[..., Request], model: ModelConfig, context: Conte
 def evaluation(model: ModelConfig, context: Context, *, trained: Job | None, tuned: Job | None) -> Request:
     """The candidate beside the champion of this moment, if there is one."""
     environment, run = _here(context)
-    champion = find_champion(SageMakerHook(region_name=environment.region).conn, requests.group_name(model))
-    return requests.evaluate_model(
+    champion = find_champion(SageMakerHook(region_name=environment.region).conn, sagemaker_requests.group_name(model))
+    return sagemaker_requests.evaluate_model(
         model,
         environment,
         run,
@@ -77,7 +77,7 @@ def evaluation(model: ModelConfig, context: Context, *, trained: Job | None, tun
 
 
 def package_group(model: ModelConfig, context: Context) -> Request:
-    return requests.model_package_group(model, ml_environment())
+    return sagemaker_requests.model_package_group(model, ml_environment())
 
 
 def registration(model: ModelConfig, context: Context, *, evaluated: Job, gates: list[Verdict]) -> Request:
@@ -102,7 +102,7 @@ def registration(model: ModelConfig, context: Context, *, evaluated: Job, gates:
     metadata = {name: value for name, value in lineage.items() if value}
     metadata |= {f"metric_{verdict['metric']}": f"{verdict['value']:.6g}" for verdict in gates if verdict["value"]}
     metadata |= lineage_entries(files, METADATA_LIMIT - len(metadata))
-    return requests.model_package(model, environment, run, artifact=artifact, metadata=metadata)
+    return sagemaker_requests.model_package(model, environment, run, artifact=artifact, metadata=metadata)
 
 
 def notify_registration(context: Any) -> None:
@@ -133,8 +133,8 @@ def _candidate(trained: Job | None, tuned: Job | None) -> Job:
 
 
 def _check_params(model: ModelConfig, params: Mapping[str, Any]) -> None:
-    requests.chosen_hyperparameters(model, params["hyperparameters"])
+    sagemaker_requests.chosen_hyperparameters(model, params["hyperparameters"])
     if params["tune"]:
-        requests.require_tuning(model)
+        sagemaker_requests.require_tuning(model)
     if params["data_from"] and params["data_to"] and params["data_from"] > params["data_to"]:
         raise RequestError(f"data_from {params['data_from']} is after data_to {params['data_to']}")

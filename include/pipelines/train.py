@@ -35,7 +35,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, chain, dag, task
 
-from include import requests
+from include import sagemaker_requests
 from include.config import ml_environment
 from include.models.config import ModelConfig
 from include.notifications import notify
@@ -77,11 +77,11 @@ def train_dag(model: ModelConfig) -> DAG:
         )
         build_features = ProcessingJobOperator(
             task_id="build_features",
-            request=partial(at_run_time.job, requests.build_features, model),
+            request=partial(at_run_time.job, sagemaker_requests.build_features, model),
         )
         validate_features = ValidationJobOperator(
             task_id="validate_features",
-            request=partial(at_run_time.job, requests.validate_features, model),
+            request=partial(at_run_time.job, sagemaker_requests.validate_features, model),
             result_file=("report", "validation.json"),
             report_file=("report", "validation.html"),
         )
@@ -92,11 +92,11 @@ def train_dag(model: ModelConfig) -> DAG:
 
         train_model = TrainingJobOperator(
             task_id="train_model",
-            request=partial(at_run_time.training, requests.train_model, model),
+            request=partial(at_run_time.training, sagemaker_requests.train_model, model),
         )
         tune_model = TuningJobOperator(
             task_id="tune_model",
-            request=partial(at_run_time.training, requests.tune_model, model),
+            request=partial(at_run_time.training, sagemaker_requests.tune_model, model),
         )
         evaluate_model = ProcessingJobOperator(
             task_id="evaluate_model",

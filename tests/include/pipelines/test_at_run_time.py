@@ -16,7 +16,7 @@ from include.config import EXAMPLE
 from include.models.config import load_model
 from include.pipelines import at_run_time
 from include.pipelines.gates import judge
-from include.requests import RequestError
+from include.sagemaker_requests import RequestError
 from include.storage import Run
 
 MODEL = load_model("predictive_maintenance")
