@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import cast
 
 from include.local_sagemaker.aws import Moto
-from include.local_sagemaker.containers import Containers
 from include.local_sagemaker.data_capture import DataCapture
 from include.local_sagemaker.deployment import Plan, Step, alarm_states
 from include.local_sagemaker.endpoint_metrics import EndpointMetrics
@@ -78,8 +77,7 @@ class LiveEndpoint:
 class Endpoints:
     """All endpoints of one server; start brings back those that ran before a restart."""
 
-    def __init__(self, service: Service, moto: Moto, containers: Containers) -> None:
-        self._containers = containers
+    def __init__(self, service: Service, moto: Moto) -> None:
         self.metrics = EndpointMetrics(moto)
         self._service = service
         self._live: dict[tuple[str, str], LiveEndpoint] = {}
@@ -159,8 +157,7 @@ class Endpoints:
     def _fleet(self, endpoint: LiveEndpoint, deployment: Json) -> Fleet:
         self._serial += 1
         folder = self._service.settings.state / "endpoints" / endpoint.region.name / f"{endpoint.name}-{self._serial}"
-        names = endpoint.region, endpoint.name
-        return Fleet(self._containers, *names, deployment, folder, cancelled=endpoint.cancelled)
+        return Fleet(endpoint.region, endpoint.name, deployment, folder, cancelled=endpoint.cancelled)
 
     def _create(self, endpoint: LiveEndpoint) -> None:
         document = endpoint.region.get(ENDPOINT, endpoint.name, "gone")

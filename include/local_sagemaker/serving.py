@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from include.local_sagemaker.artifacts import ArtifactError, unpack_model_data
-from include.local_sagemaker.containers import Containers
+from include.local_sagemaker.logs import LogStream
 from include.local_sagemaker.sandbox import Container, Process, UnknownImageError
 from include.local_sagemaker.service import Region
 from include.local_sagemaker.store import Json
@@ -53,22 +53,19 @@ class ModelServer:
 
     def __init__(
         self,
-        containers: Containers,
         region: Region,
         container: Json,
         folder: Path,
         *,
-        log_group: str,
-        log_stream: str,
+        log: LogStream,
         title: str,
     ) -> None:
         self.in_flight = 0
         self.healthy = False
-        self._containers = containers
         self._region = region
         self._container = container
         self._folder = folder
-        self._log = (log_group, log_stream)
+        self._log = log
         self._title = title
         self._process: Process | None = None
         self._port = 0
@@ -106,7 +103,8 @@ class ModelServer:
         }
         container = Container(self._container["Image"], ["serve"], environment, self._folder / "ml")
         try:
-            self._process = self._containers.start(self._region, container, *self._log)
+            sandbox = self._region.service.sandbox
+            self._process = sandbox.start(container, self._log.follow, region=self._region.name)
         except UnknownImageError as error:
             raise ServingError(f'Failed to load image for container "container_1": {error}') from error
 

@@ -5,12 +5,13 @@ import random
 import shutil
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from include.local_sagemaker.containers import Containers
+from include.local_sagemaker.logs import LogStream
 from include.local_sagemaker.service import Region
 from include.local_sagemaker.serving import ModelServer, ServingError
 from include.local_sagemaker.store import Json
@@ -48,7 +49,6 @@ class Fleet:
 
     def __init__(
         self,
-        containers: Containers,
         region: Region,
         endpoint: str,
         deployment: Json,
@@ -60,7 +60,6 @@ class Fleet:
         self.config_name: str = config["EndpointConfigName"]
         self.weights: dict[str, float] = {}
         self._capacities: dict[str, Json] = deployment["capacities"]
-        self._containers = containers
         self._region = region
         self._endpoint = endpoint
         self._folder = folder
@@ -163,14 +162,12 @@ class Fleet:
             self._serial += 1
             serial = self._serial
         folder = self._folder / f"{variant.name}-{serial}"
-        stream = f"{variant.name}/i-{serial:017x}"
+        stream = f"{variant.name}/i-{uuid.uuid4().hex[:17]}"
         return ModelServer(
-            self._containers,
             self._region,
             variant.containers[0],
             folder,
-            log_group=f"/aws/sagemaker/Endpoints/{self._endpoint}",
-            log_stream=stream,
+            log=LogStream(self._region, f"/aws/sagemaker/Endpoints/{self._endpoint}", stream),
             title=f"production variant {variant.name}",
         )
 
