@@ -1,0 +1,178 @@
+"""Raw tables to validated ones, with a verdict: may a model be trained on them?
+
+    python -m jobs.validate_raw_data --model M --raw DIR --validated DIR --report DIR [--data-from ISO] [--data-to ISO]
+
+Reads ``<raw>/<file>`` (plain or .gz) of every table in model.yaml and writes
+
+- ``<validated>/<table>.parquet``: typed, sorted by key, without the rejected rows; nothing if a finding is critical
+- ``<report>/validation.json`` and ``validation.html``: the verdict, what was found, what to do
+- ``<report>/quarantine/<table>.csv``: rejected rows as they came, with line number and reason
+
+The exit status is 0 whatever the verdict: it is what the job is for. ``jobs.validation`` says what leads to what.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import polars as pl
+
+from jobs.program import arguments_of, run_program
+from jobs.validation.cleaning import REASONS, Window, clean_table
+from jobs.validation.continuity import continuity, dataset_name
+from jobs.validation.findings import Finding, UnusableFileError
+from jobs.validation.reading import LINE, RawTable, read_table
+from jobs.validation.report import Report, TableReport
+from jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
+from jobs.validation.wording import allowed, column_of, finding_of
+from models.config import MODELS_FOLDER, ModelConfig, load_model
+from models.errors import JobError
+
+Suites = Mapping[str, list[Expected]]
+
+
+def load_suites(config: ModelConfig, folder: Path) -> dict[str, list[Expected]]:
+    """The suite of every table, and of the continuity of those that have ``every_hours``.
+
+    Raises:
+        SuiteError: a suite is missing or unusable, or is about a table that model.yaml does not have.
+    """
+    tables = config.data.tables
+    names = [*tables, *(dataset_name(name) for name, table in tables.items() if table.every_hours)]
+    suites = {name: load_suite(folder, name) for name in names}
+    for name, suite in suites.items():
+        if unknown := references(suite) - tables.keys():
+            raise SuiteError(f"{name}.json takes values from {sorted(unknown)}; model.yaml has {', '.join(tables)}.")
+    if stray := {path.stem for path in folder.glob("*.json")} - {*names, "features"}:
+        raise SuiteError(f"{folder} has suites of {sorted(stray)}, which are no tables; known: {', '.join(names)}.")
+    return suites
+
+
+def validate_raw(
+    config: ModelConfig, raw: Path, window: Window, suites: Suites, quarantine: Path
+) -> tuple[Report, dict[str, pl.DataFrame]]:
+    """Check every table, each after those that its suite refers to, and write rejected rows to ``quarantine``.
+
+    Returns:
+        The report, and the accepted rows of each table that could be read.
+    """
+    reports: dict[str, TableReport] = {}
+    accepted: dict[str, pl.DataFrame] = {}
+    for name in _order(suites, config):
+        table = config.data.tables[name]
+        try:
+            lines = read_table(raw, name, table)
+        except UnusableFileError as unusable:
+            reports[name] = TableReport(name, unusable.findings[0].file, findings=unusable.findings)
+            continue
+        report = TableReport(name, lines.file, lines.rows, bytes=lines.bytes, sha256=lines.sha256)
+        clean = clean_table(lines, table, config.data.time, window)
+        report.outside_window, report.findings = clean.outside_window, clean.findings
+        failing = _expect(clean.frame, report, suites[name], accepted)
+        rejected = pl.concat([clean.rejected, failing])
+        accepted[name] = clean.frame.join(failing, on=LINE, how="anti", maintain_order="left")
+        if table.every_hours and not accepted[name].is_empty():
+            _expect(continuity(accepted[name], table), report, suites[dataset_name(name)], accepted)
+        report.rejected = _set_aside(lines, rejected, quarantine / f"{name}.csv")
+        reports[name] = report
+    facts = {"data window": f"{window.start or 'the beginning'} to {window.end or 'the end'}"}
+    return Report(config.name, "raw data", [reports[name] for name in config.data.tables], facts), accepted
+
+
+def _order(suites: Suites, config: ModelConfig) -> list[str]:
+    """The tables, each after those that its suites take values from."""
+    needs = {
+        name: {other for suite in (name, dataset_name(name)) for other in references(suites.get(suite, []))} - {name}
+        for name in config.data.tables
+    }
+    try:
+        return list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        raise SuiteError(f"the suites of {config.name} take values from each other in a circle: {error.args[1]}") from None
+
+
+def _expect(
+    frame: pl.DataFrame, report: TableReport, suite: list[Expected], others: Mapping[str, pl.DataFrame]
+) -> pl.DataFrame:
+    """Run a suite, add what it found to the report; ``line`` and ``reason`` of rows to set aside."""
+    if frame.is_empty():
+        report.findings.append(no_rows(report))
+        return pl.DataFrame(schema=REASONS)
+    outcomes = run_suite(suite, frame.drop(LINE, strict=False), others)
+    findings = [finding_of(outcome, report.name, report.file, frame) for outcome in outcomes]
+    report.findings += [finding for finding in findings if finding]
+    report.outcomes += outcomes
+    parts = [
+        frame[outcome.rejected].select(LINE, pl.lit(f"{column_of(outcome.kwargs)}: allowed is {allowed(outcome)}").alias("reason"))
+        for outcome in outcomes
+        if len(outcome.rejected)
+    ]
+    return pl.concat(parts) if parts else pl.DataFrame(schema=REASONS)
+
+
+def no_rows(report: TableReport) -> Finding:
+    """The finding of a table of whose rows none is left."""
+    return Finding(
+        severity="critical",
+        table=report.name,
+        file=report.file,
+        column=None,
+        expectation="rows_are_left",
+        found=f"none of {report.rows:,} rows left, {report.outside_window:,} of them outside the data window",
+        allowed="at least one usable row",
+        rows=report.rows,
+        action="Choose a data window that the file covers, or mend the rows in quarantine.",
+    )
+
+
+def _set_aside(raw: RawTable, rejected: pl.DataFrame, file: Path) -> int:
+    """Write rejected rows with their original values; how many they are."""
+    if rejected.is_empty():
+        return 0
+    reasons = rejected.sort(LINE).group_by(LINE, maintain_order=True).agg(pl.col("reason").unique(maintain_order=True))
+    reasons = reasons.with_columns(pl.col("reason").list.join("; "))
+    whole = pl.concat([raw.lines, raw.malformed.select(LINE, "text")], how="diagonal")
+    rows = reasons.join(whole, on=LINE, how="left", maintain_order="left")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows.write_csv(file)
+    return rows.height
+
+
+def _moment(text: str) -> datetime:
+    """A naive moment in UTC of an ISO date or time; one with an offset is converted."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no ISO date or time, as 2015-01-31 or 2015-01-31T06:00") from None
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments_of(
+        __doc__, raw="folder of raw files", validated="where to write the tables", report="where to write the verdict"
+    )
+    parser.add_argument("--data-from", type=_moment, metavar="ISO", help="first moment of the data window, in UTC")
+    parser.add_argument("--data-to", type=_moment, metavar="ISO", help="end of the data window, itself not in it")
+    arguments = parser.parse_args(argv)
+    window = Window(arguments.data_from, arguments.data_to)
+    if window.start and window.end and window.start >= window.end:
+        raise JobError(f"the data window is empty: --data-from {window.start} is not before --data-to {window.end}.")
+    config = load_model(arguments.model)
+    suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
+    report, accepted = validate_raw(config, arguments.raw, window, suites, arguments.report / "quarantine")
+    report.write(arguments.report)
+    arguments.validated.mkdir(parents=True, exist_ok=True)
+    for name in config.data.tables:
+        file = arguments.validated / f"{name}.parquet"
+        file.unlink(missing_ok=True)  # a table of an earlier verdict must not pass for one of this
+        if report.passed:
+            accepted[name].drop(LINE).write_parquet(file)
+    print(report.summary)
+
+
+if __name__ == "__main__":
+    run_program(main)

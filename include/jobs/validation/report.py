@@ -1,0 +1,120 @@
+"""The verdict on disk: validation.json for programs, validation.html for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from jobs.validation.findings import SEVERITIES, Finding, by_severity, passed, summarize
+from jobs.validation.suites import Outcome
+from jobs.validation.wording import allowed, column_of, observed
+
+
+@dataclass
+class TableReport:
+    """What was found in one table. ``rows`` were read; they are accepted, rejected or outside the data window."""
+
+    name: str
+    file: str
+    rows: int = 0
+    rejected: int = 0
+    outside_window: int = 0
+    bytes: int | None = None
+    sha256: str | None = None
+    findings: list[Finding] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def accepted(self) -> int:
+        return self.rows - self.rejected - self.outside_window
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole verdict; ``facts`` are further lines for the page's head, as the data window."""
+
+    model: str
+    dataset: str
+    tables: Sequence[TableReport]
+    facts: dict[str, str] = field(default_factory=dict)
+    findings_between: Sequence[Finding] = ()
+
+    @property
+    def findings(self) -> list[Finding]:
+        return by_severity([one for table in self.tables for one in table.findings] + list(self.findings_between))
+
+    @property
+    def passed(self) -> bool:
+        return passed(self.findings)
+
+    @property
+    def summary(self) -> str:
+        rows = sum(table.rows for table in self.tables)
+        rejected = sum(table.rejected for table in self.tables)
+        tables = f"{len(self.tables)} table{'' if len(self.tables) == 1 else 's'}"
+        facts = f"{tables}, {rows:,} rows, {rejected:,} of them set aside"
+        return summarize(f"{self.dataset} of {self.model}", facts, self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of validation.json."""
+        return {
+            "model": self.model,
+            "dataset": self.dataset,
+            "passed": self.passed,
+            "summary": self.summary,
+            "facts": self.facts,
+            "tables": {table.name: _table(table) for table in self.tables},
+            "findings": [asdict(finding) for finding in self.findings],
+            "inputs": [
+                {"file": table.file, "bytes": table.bytes, "rows": table.rows, "sha256": table.sha256}
+                for table in self.tables
+                if table.sha256
+            ],
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write validation.json and validation.html into the folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False)
+        (folder / "validation.json").write_text(text, encoding="utf-8")
+        (folder / "validation.html").write_text(self._page(), encoding="utf-8")
+
+    def _page(self) -> str:
+        loader = jinja2.FileSystemLoader(Path(__file__).parent)
+        environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        return environment.get_template("report.html.j2").render(
+            report=self,
+            counts={severity: sum(one.severity == severity for one in self.findings) for severity in SEVERITIES},
+            checks={table.name: [_check(outcome) for outcome in table.outcomes] for table in self.tables},
+            written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        )
+
+
+def _table(table: TableReport) -> dict[str, Any]:
+    return {
+        "file": table.file,
+        "rows": table.rows,
+        "accepted": table.accepted,
+        "rejected": table.rejected,
+        "outside_window": table.outside_window,
+        "critical": [str(finding) for finding in table.findings if finding.severity == "critical"],
+        "warnings": [str(finding) for finding in table.findings if finding.severity == "warning"],
+    }
+
+
+def _check(outcome: Outcome) -> dict[str, str]:
+    """One expectation as a line of the page."""
+    state = "skipped" if outcome.skipped else outcome.severity or "ok"
+    return {
+        "state": state,
+        "column": column_of(outcome.kwargs) or "(table)",
+        "check": outcome.expected.type.removeprefix("expect_").replace("_", " "),
+        "allowed": allowed(outcome),
+        "observed": observed(outcome),
+    }
