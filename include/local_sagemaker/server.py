@@ -15,11 +15,12 @@ from typing import Any
 import waitress.server
 from waitress.channel import HTTPChannel
 
-from include.local_sagemaker import endpoints, hosting, registry, runtime, tags  # noqa: F401 - these modules register their operations on import
+# these modules register their operations on import
+from include.local_sagemaker import endpoints, hosting, processing, registry, runtime, tags, training  # noqa: F401
 from include.local_sagemaker.alarms import AlarmWatcher
 from include.local_sagemaker.aws import Moto, client_factory
-from include.local_sagemaker.containers import Containers
 from include.local_sagemaker.events import Events
+from include.local_sagemaker.jobs import JobQueue
 from include.local_sagemaker.live_endpoints import Endpoints
 from include.local_sagemaker.sandbox import Sandbox
 from include.local_sagemaker.service import Service, Settings
@@ -36,17 +37,18 @@ def serve(settings: Settings) -> None:
     _raise_file_limit()
     with _locked(settings):
         moto = Moto(settings.state / "moto")
+        sandbox = Sandbox(settings)
         store = Store(settings.state / "sagemaker.db")
-        service = Service(settings, store, make_client=lambda name, region: clients(name, region))
+        service = Service(settings, store, make_client=lambda name, region: clients(name, region), sandbox=sandbox)
         front = Front(service, moto)
         clients = client_factory(front, settings.endpoint_url)
         events = Events(service, moto)
-        containers = Containers(Sandbox(settings))
         service.components = {
             "moto": moto,
             "events": events,
             "alarms": AlarmWatcher(ACCOUNT, moto, events.alarm_changed),
-            "endpoints": Endpoints(service, moto, containers),
+            "endpoints": Endpoints(service, moto),
+            "jobs": JobQueue(service),
         }
         listener = waitress.server.create_server(
             front,

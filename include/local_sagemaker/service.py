@@ -9,10 +9,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from include.local_sagemaker.errors import ResourceInUse, ValidationException
 from include.local_sagemaker.store import AlreadyExistsError, Json, Kind, Query, Store, make_arn
+
+if TYPE_CHECKING:
+    from include.local_sagemaker.jobs import JobQueue
+    from include.local_sagemaker.sandbox import Sandbox
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +64,7 @@ class Service:
     settings: Settings
     store: Store
     make_client: Callable[[str, str], Any]
+    sandbox: Sandbox
     listeners: list[Listener] = field(default_factory=list)
     components: dict[str, Component] = field(default_factory=dict)
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
@@ -74,6 +79,10 @@ class Service:
             if (name, region) not in self._clients:
                 self._clients[name, region] = self.make_client(name, region)
             return self._clients[name, region]
+
+    @property
+    def jobs(self) -> JobQueue:
+        return cast("JobQueue", self.components["jobs"])
 
     @staticmethod
     def now() -> float:

@@ -1,0 +1,178 @@
+"""Starts one container's program with a private /opt/ml and sees to it that nothing of it outlives the server.
+
+Run by `sandbox` as `python -I -S launch.py SPEC LIFELINE`: SPEC is a JSON file with `namespaces` ("pid", "mount" or
+"none"), `root` (the directory that becomes /opt/ml), `command`, `environment` and `directory`; LIFELINE is the reading
+end of a pipe that the server holds open. When the server closes it, or dies, every process started here is killed.
+SIGTERM is passed on to the program; the exit status is the program's (128 + n for signal n). Only the standard
+library, and little of it: this runs before every job.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import sys
+from typing import Any, NoReturn
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
+_NOT_FOUND, _NOT_EXECUTABLE, _KILLED = 127, 126, 137
+
+
+def main() -> NoReturn:
+    with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
+        spec = json.load(file)
+    lifeline = int(sys.argv[2])
+    if spec["namespaces"] == "none":
+        _supervise(spec, lifeline)
+    _unshare(pid=spec["namespaces"] == "pid")
+    init = os.fork()
+    if init == 0:
+        _libc("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _mount_opt_ml(spec["root"], own_proc=spec["namespaces"] == "pid")
+        _supervise(spec, lifeline)
+    os.close(lifeline)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(init, signal.SIGTERM))
+    sys.exit(_exit_code(os.waitpid(init, 0)[1]))
+
+
+def _unshare(*, pid: bool) -> None:
+    flags = os.CLONE_NEWNS | (os.CLONE_NEWPID if pid else 0)
+    try:
+        os.unshare(flags)
+    except PermissionError:  # an ordinary user, or a root without rights: a user namespace gives them
+        uid, gid = os.getuid(), os.getgid()
+        os.unshare(flags | os.CLONE_NEWUSER)
+        for name, line in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123
+                file.write(line)
+
+
+def _mount_opt_ml(root: str, *, own_proc: bool) -> None:
+    _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+    if own_proc:
+        _mount("proc", "/proc", "proc", 0)
+    if not os.path.isdir("/opt/ml"):  # noqa: PTH112
+        # a writable /opt over the real one, whose entries stay where they were
+        opened = {entry.name: os.open(entry.path, os.O_PATH) for entry in os.scandir("/opt") if entry.is_dir()}
+        links = {entry.name: os.readlink(entry.path) for entry in os.scandir("/opt") if entry.is_symlink()}  # noqa: PTH115
+        root_file = os.open(root, os.O_PATH)
+        _mount("tmpfs", "/opt", "tmpfs", 0)
+        for name, target in links.items():
+            os.symlink(target, f"/opt/{name}")  # noqa: PTH211
+        for name, directory in opened.items():
+            if name not in links:
+                os.mkdir(f"/opt/{name}")  # noqa: PTH102
+                _mount(f"/proc/self/fd/{directory}", f"/opt/{name}", None, _MS_BIND | _MS_REC)
+            os.close(directory)
+        os.mkdir("/opt/ml")  # noqa: PTH102
+        _mount(f"/proc/self/fd/{root_file}", "/opt/ml", None, _MS_BIND | _MS_REC)
+        os.close(root_file)
+    else:
+        _mount(root, "/opt/ml", None, _MS_BIND | _MS_REC)
+
+
+def _supervise(spec: dict[str, Any], lifeline: int) -> NoReturn:
+    """Runs the program and is its init: passes SIGTERM on, reaps, and kills what is left in the end."""
+    if spec["namespaces"] != "pid" and sys.platform == "linux":
+        _libc("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    wake_reading, wake_writing = os.pipe()
+    os.set_blocking(wake_writing, False)
+    signal.set_wakeup_fd(wake_writing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    terminate = []
+    signal.signal(signal.SIGTERM, lambda *_: terminate.append(True))
+    program = os.fork()
+    if program == 0:
+        _execute(spec)
+    while True:
+        ready, _, _ = select.select([lifeline, wake_reading], [], [])
+        if lifeline in ready:
+            _finish(spec, program, _KILLED)
+        os.read(wake_reading, 4096)
+        if terminate:
+            terminate.clear()
+            os.kill(program, signal.SIGTERM)
+        _reap(spec, program)
+
+
+def _execute(spec: dict[str, Any]) -> NoReturn:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    os.setpgid(0, 0)
+    command, environment = spec["command"], spec["environment"]
+    try:
+        os.chdir(spec["directory"])
+        os.execvpe(command[0], command, environment)  # noqa: S606 - to run the job's program is the purpose
+    except FileNotFoundError:
+        sys.stderr.write(f'exec: "{command[0]}": executable file not found in $PATH ({environment.get("PATH")})\n')
+        code = _NOT_FOUND
+    except OSError as error:
+        sys.stderr.write(f'exec: "{command[0]}": {error.strerror}\n')
+        code = _NOT_EXECUTABLE
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _reap(spec: dict[str, Any], program: int) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        if pid == program:
+            _finish(spec, program, _exit_code(status))
+
+
+def _finish(spec: dict[str, Any], program: int, code: int) -> NoReturn:
+    if spec["namespaces"] != "pid":  # else the kernel kills all the rest with us
+        _kill_group(program)
+        while children := _children():
+            for child in children:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+    os._exit(code)
+
+
+def _kill_group(program: int) -> None:
+    try:
+        os.killpg(program, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
+        return
+
+
+def _children() -> list[int]:
+    if sys.platform != "linux":
+        return []
+    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:  # noqa: PTH123
+        return [int(pid) for pid in file.read().split()]
+
+
+def _exit_code(status: int) -> int:
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _mount(source: str | None, target: str, kind: str | None, flags: int) -> None:
+    encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind)]
+    try:
+        _libc("mount", *encoded, ctypes.c_ulong(flags), None)
+    except OSError as error:
+        raise OSError(error.errno, f"mounting {source or kind} on {target}: {os.strerror(error.errno or 0)}") from error
+
+
+def _libc(function: str, *arguments: Any) -> None:
+    if getattr(ctypes.CDLL(None, use_errno=True), function)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{function}: {os.strerror(number)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Between S3 and a job's directories: what SageMaker downloads before and uploads after (or while) a program runs."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
+
+_UPLOADS = TransferConfig(multipart_threshold=64 * 2**20, multipart_chunksize=64 * 2**20, use_threads=False)
+_COPY_BYTES = 2**20
+
+
+class TransferError(Exception):
+    """A download or upload failed; the message is what SageMaker's FailureReason says after "ClientError: "."""
+
+
+@dataclass(frozen=True)
+class S3Object:
+    key: str
+    relative: str  # where it belongs below the local directory
+    size: int
+
+
+def parse_uri(uri: str) -> tuple[str, str]:
+    """("bucket", "key/or/prefix") of s3://bucket/key/or/prefix."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def join_uri(prefix: str, *parts: str) -> str:
+    return "/".join([prefix.rstrip("/"), *parts])
+
+
+def list_prefix(s3: Any, uri: str, *, region: str, role: str) -> list[S3Object]:
+    """All objects whose key starts with the prefix, in order of key. Raises TransferError when there are none."""
+    bucket, prefix = parse_uri(uri)
+    found = []
+    try:
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for item in page.get("Contents", ()):
+                if not item["Key"].endswith("/"):  # a console-made "folder"
+                    found.append(S3Object(item["Key"], _relative(item["Key"], prefix), item["Size"]))
+    except ClientError as error:
+        raise TransferError(f"Data download failed:{_nothing_found(uri, bucket, region, role)}") from error
+    if not found:
+        raise TransferError(f"Data download failed:{_nothing_found(uri, bucket, region, role)}")
+    return found
+
+
+def _nothing_found(uri: str, bucket: str, region: str, role: str) -> str:
+    return (
+        f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket exists in '
+        f"the selected region ({region}), that objects exist under that S3 prefix, and that the role "
+        f'"{role}" has "s3:ListBucket" permissions on bucket "{bucket}".'
+    )
+
+
+def _relative(key: str, prefix: str) -> str:
+    """Below the prefix when that names a folder (with or without its slash), else from the prefix's last folder on."""
+    if prefix.endswith("/") or prefix == "":
+        return key[len(prefix) :]
+    if key.startswith(prefix + "/"):
+        return key[len(prefix) + 1 :]
+    return key[prefix.rfind("/") + 1 :]
+
+
+def list_manifest(s3: Any, uri: str) -> tuple[str, list[S3Object]]:
+    """(bucket, objects) that a ManifestFile names: [{"prefix": "s3://b/p/"}, "a.csv", ...]."""
+    content = read_bytes(s3, uri)
+    try:
+        head, *names = json.loads(content)
+        prefix = head["prefix"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise TransferError(f"Data download failed:The manifest {uri} is not a list of a prefix and names.") from error
+    bucket, folder = parse_uri(prefix)
+    if not names:
+        names, folder = [PurePosixPath(folder).name], folder[: folder.rfind("/") + 1]
+    objects = []
+    for name in names:
+        try:
+            size = s3.head_object(Bucket=bucket, Key=folder + name)["ContentLength"]
+        except ClientError as error:
+            raise TransferError(
+                f"Data download failed:The manifest {uri} names s3://{bucket}/{folder}{name}: not found"
+            ) from error
+        objects.append(S3Object(folder + name, name, size))
+    return bucket, objects
+
+
+def read_bytes(s3: Any, uri: str) -> bytes:
+    bucket, key = parse_uri(uri)
+    try:
+        content: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        raise TransferError(f"Data download failed:{uri}: {error.response['Error']['Message']}") from error
+    return content
+
+
+def download(s3: Any, bucket: str, objects: Iterable[S3Object], directory: Path, stop: threading.Event) -> None:
+    """Writes every object to its place; returns early when `stop` is set. Raises TransferError for a key that would
+    leave the directory or cannot be a file (another key lies below it)."""
+    top = directory.resolve()
+    for item in objects:
+        if stop.is_set():
+            return
+        target = (directory / item.relative).resolve()
+        if not target.is_relative_to(top):
+            raise TransferError(f"Data download failed:s3://{bucket}/{item.key} lies outside of its prefix")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            body = s3.get_object(Bucket=bucket, Key=item.key)["Body"]
+            with target.open("wb") as file:
+                while chunk := body.read(_COPY_BYTES):
+                    file.write(chunk)
+        except ClientError as error:
+            message = error.response["Error"]["Message"]
+            raise TransferError(f"Data download failed:s3://{bucket}/{item.key}: {message}") from error
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+            raise TransferError(
+                f"Data download failed:s3://{bucket}/{item.key} is both a file and a folder; a job's disk cannot be"
+            ) from error
+
+
+def upload_file(s3: Any, file: Path, uri: str) -> None:
+    bucket, key = parse_uri(uri)
+    try:
+        s3.upload_file(str(file), bucket, key, Config=_UPLOADS)
+    except Exception as error:  # boto3 wraps what went wrong in several types, a bare OSError among them
+        raise TransferError(f"Artifact upload failed:{uri}: {error}") from error
+
+
+def files_below(directory: Path) -> Iterator[Path]:
+    return (path for path in sorted(directory.rglob("*")) if path.is_file())
+
+
+def upload_tree(s3: Any, directory: Path, uri: str) -> None:
+    """Every file below the directory to the same path below the URI."""
+    for file in files_below(directory):
+        upload_file(s3, file, join_uri(uri, file.relative_to(directory).as_posix()))
+
+
+def upload_archive(s3: Any, directories: Iterable[Path], uri: str) -> None:
+    """One tar.gz of what the directories hold (several hosts' files lie together, as SageMaker merges them)."""
+    with tempfile.TemporaryFile() as packed:
+        # level 1: models compress little, and time to a result counts
+        with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
+            for directory in directories:
+                for entry in sorted(directory.iterdir()):
+                    archive.add(entry, arcname=entry.name)
+        packed.seek(0)
+        bucket, key = parse_uri(uri)
+        try:
+            s3.upload_fileobj(packed, bucket, key, Config=_UPLOADS)
+        except Exception as error:  # as in upload_file
+            raise TransferError(f"Artifact upload failed:{uri}: {error}") from error
+
+
+class ContinuousUpload:
+    """Copies a directory to S3 again and again while a program writes there, and once more at the end."""
+
+    def __init__(self, s3: Any, directory: Path, uri: str, *, interval: float = 1.0) -> None:
+        self._s3, self._directory, self._uri, self._interval = s3, directory, uri, interval
+        self._seen: dict[Path, tuple[int, int]] = {}
+        self._ending = threading.Event()
+        self._failure: TransferError | None = None
+        self._thread = threading.Thread(target=self._run, name=f"upload-{uri}", daemon=True)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Uploads what is left. Raises TransferError."""
+        self._ending.set()
+        self._thread.join()
+        self._upload_changed()
+
+    def _run(self) -> None:
+        while not self._ending.wait(self._interval):
+            try:
+                self._upload_changed()
+            except TransferError:
+                return  # finish() meets the same error and raises it
+
+    def _upload_changed(self) -> None:
+        for file in files_below(self._directory):
+            try:
+                status = file.stat()
+            except FileNotFoundError:  # the program removed it meanwhile
+                continue
+            version = (status.st_mtime_ns, status.st_size)
+            if self._seen.get(file) != version:
+                upload_file(self._s3, file, join_uri(self._uri, file.relative_to(self._directory).as_posix()))
+                self._seen[file] = version
