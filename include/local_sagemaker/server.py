@@ -16,7 +16,7 @@ import waitress.server
 from waitress.channel import HTTPChannel
 
 # these modules register their operations on import
-from include.local_sagemaker import endpoints, hosting, processing, registry, runtime, tags, training  # noqa: F401
+from include.local_sagemaker import endpoints, hosting, pages, processing, registry, runtime, tags, training  # noqa: F401
 from include.local_sagemaker.alarms import AlarmWatcher
 from include.local_sagemaker.aws import Moto, client_factory
 from include.local_sagemaker.events import Events
