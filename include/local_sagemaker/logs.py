@@ -35,7 +35,8 @@ class LogStream:
     ) -> None:
         """`on_line(epoch seconds, line)` is called for every line, in order."""
         self._client = region.client("logs")
-        self._group, self._stream = group, stream
+        self.name = stream
+        self._group, self.name = group, stream
         self._on_line = on_line
         self._lock = threading.Lock()
         self._last = 0
@@ -96,13 +97,13 @@ class LogStream:
     def _put(self, events: list[dict[str, object]]) -> None:
         for attempt in range(_ATTEMPTS):
             try:
-                self._client.put_log_events(logGroupName=self._group, logStreamName=self._stream, logEvents=events)
+                self._client.put_log_events(logGroupName=self._group, logStreamName=self.name, logEvents=events)
             except ClientError:
-                log.exception("writing %d lines to %s/%s failed", len(events), self._group, self._stream)
+                log.exception("writing %d lines to %s/%s failed", len(events), self._group, self.name)
                 time.sleep(0.1 * 2**attempt)
             else:
                 return
-        log.error("%s/%s lacks %d lines, which %s has", self._group, self._stream, len(events), self._file)
+        log.error("%s/%s lacks %d lines, which %s has", self._group, self.name, len(events), self._file)
 
 
 def _event_messages(line: str) -> list[str]:

@@ -52,12 +52,12 @@ _templates.filters["moment"] = lambda epoch: f"{datetime.fromtimestamp(epoch, UT
 
 
 @route("GET", "/_local/health")
-def health(service: Service, request: Request) -> Response:  # noqa: ARG001 - a route's signature
+def health(service: Service, request: Request) -> Response:
     return Response('{"status": "ok"}', content_type="application/json")
 
 
 @route("GET", "/_local/?")
-def overview(service: Service, request: Request) -> Response:  # noqa: ARG001
+def overview(service: Service, request: Request) -> Response:
     sections = []
     for title, kind, logs in _SECTIONS:
         found = service.store.all(kind)
