@@ -6,7 +6,8 @@ where ``severity`` and ``meta.action`` (what to do, for the person on call) must
 - ``meta.reject_rows``: rows that fail are set aside.
 - ``{"$PARAMETER": "<dataset>__<column>"}`` in kwargs stands for the distinct values of another dataset's column,
   ``...__min`` and ``...__max`` for its extremes, ``now`` for the present moment in UTC.
-- ``mostly`` is a cap: fewer failing rows are a warning, more are what ``severity`` says.
+- ``mostly`` is a cap: fewer failing rows are a warning, more are what ``severity`` says. With ``meta.tolerated`` fewer
+  are not even a warning: they are in the nature of the data.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Meta(BaseModel):
 
     action: str = Field(min_length=1, max_length=300)
     reject_rows: bool = False
+    tolerated: bool = False
     only: list[str] = []  # names of the parts (train, validation, test) that it is about; all if none
 
 
@@ -95,7 +97,7 @@ class Outcome:
             return "critical"
         if not self.success:
             return self.expected.severity
-        if self.unexpected:
+        if self.unexpected and not self.expected.meta.tolerated:
             return "info" if self.expected.severity == "info" else "warning"
         return None
 

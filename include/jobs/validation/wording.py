@@ -53,7 +53,7 @@ def allowed(outcome: Outcome) -> str:
     """What the expectation allows, with the share of rows that may differ."""
     kwargs, kind = outcome.kwargs, outcome.expected.type
     if kind == "expect_column_values_to_not_be_null":
-        words = "a value in every row"
+        words = "a value" if "mostly" in kwargs else "a value in every row"
     elif kind.endswith("_to_be_between"):
         words = f"{_subject(kind)}{_bounds(kwargs)}"
     elif "value_set" in kwargs:

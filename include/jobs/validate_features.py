@@ -1,0 +1,114 @@
+"""The feature table's splits, with a verdict: may a model be trained on them?
+
+    python -m jobs.validate_features --model M --features DIR --report DIR
+
+Reads ``<features>/{train,validation,test}/features.parquet`` and checks each with the suite
+``models/<model>/expectations/features.json`` (an expectation's ``meta.only`` names the splits it is about), and
+whatever the model: the same columns in each split, no infinite values, and splits in order of time, so far apart that
+no label looks into the next (model.yaml's ``split.gap_hours``).
+
+Writes ``<report>/validation.json`` and ``validation.html``. The exit status is 0 whatever the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from itertools import pairwise
+
+import polars as pl
+import polars.selectors as cs
+
+from jobs.feature_table import FILE, SPLITS, read_split
+from jobs.program import arguments_of, run_program
+from jobs.validation.findings import Finding
+from jobs.validation.report import Report, TableReport
+from jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
+from jobs.validation.wording import finding_of
+from models.config import MODELS_FOLDER, ModelConfig, load_model
+
+DATASET = "features"
+Splits = Mapping[str, pl.DataFrame]
+
+
+def validate_features(config: ModelConfig, splits: Splits, suite: list[Expected]) -> Report:
+    """Check every split, and the splits against each other.
+
+    Raises:
+        SuiteError: the suite is about a split that there is not.
+    """
+    named = references(suite) | {part for expected in suite for part in expected.meta.only}
+    if unknown := named - set(splits):
+        raise SuiteError(f"{DATASET}.json is about {sorted(unknown)}; there are {', '.join(splits)}.")
+    reports = []
+    for name, frame in splits.items():
+        report = TableReport(name, f"{name}/{FILE}", frame.height)
+        report.findings = _columns(report, frame, splits[SPLITS[0]]) + _infinite(report, frame)
+        relevant = [expected for expected in suite if name in expected.meta.only or not expected.meta.only]
+        report.outcomes = run_suite(relevant, frame, splits)
+        findings = [finding_of(outcome, report.name, report.file, frame) for outcome in report.outcomes]
+        report.findings += [finding for finding in findings if finding]
+        reports.append(report)
+    facts = {"features": f"{splits[SPLITS[0]].width} columns"}
+    return Report(config.name, "feature table", reports, facts, _order(config, splits))
+
+
+def _columns(report: TableReport, frame: pl.DataFrame, first: pl.DataFrame) -> list[Finding]:
+    if frame.schema == first.schema:
+        return []
+    ours, theirs = set(frame.schema.items()), set(first.schema.items())
+    found = ", ".join(sorted(f"{name} ({kind})" for name, kind in ours ^ theirs)) or "another order of columns"
+    action = "Run build_features again: all splits come from one run of it."
+    allowed = f"the columns of {SPLITS[0]}/{FILE}"
+    return [_critical(report.name, report.file, None, "columns_are_equal", f"{found} differing", allowed, None, action)]
+
+
+def _infinite(report: TableReport, frame: pl.DataFrame) -> list[Finding]:
+    counts = frame.select(cs.float().is_infinite().sum()).row(0, named=True) if frame.height else {}
+    action = "Look for a division by zero in features.py, or for infinite readings in the raw data."
+    return [
+        _critical(report.name, report.file, name, "values_are_finite", "infinite values", "finite numbers", count, action)
+        for name, count in counts.items()
+        if count
+    ]
+
+
+def _order(config: ModelConfig, splits: Splits) -> list[Finding]:
+    """Splits by time must follow each other at the distance that model.yaml states."""
+    time = config.data.time
+    if time is None:
+        return []
+    gap = timedelta(hours=config.split.gap_hours)
+    action = "Look at the split in build_features: as it is, the measured quality is better than the true one."
+    findings = []
+    for earlier, later in pairwise(SPLITS):
+        if splits[earlier].is_empty() or splits[later].is_empty():
+            continue
+        end, start = splits[earlier].select(pl.col(time).max()).item(), splits[later].select(pl.col(time).min()).item()
+        if start - end < gap or start <= end:
+            found = f"that it starts at {start}, when {earlier} ends at {end}"
+            allowed = f"a start at least {config.split.gap_hours} hours after that"
+            file = f"{later}/{FILE}"
+            findings.append(_critical(later, file, time, "splits_are_apart", found, allowed, None, action))
+    return findings
+
+
+def _critical(
+    table: str, file: str, column: str | None, check: str, found: str, allowed: str, rows: int | None, action: str
+) -> Finding:
+    return Finding("critical", table, file, column, check, found, allowed, rows, action)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments_of(__doc__, features="folder of the splits", report="where to write the verdict")
+    arguments = parser.parse_args(argv)
+    config = load_model(arguments.model)
+    suite = load_suite(MODELS_FOLDER / config.name / "expectations", DATASET)
+    splits = {name: read_split(arguments.features / name) for name in SPLITS}
+    report = validate_features(config, splits, suite)
+    report.write(arguments.report)
+    print(report.summary)
+
+
+if __name__ == "__main__":
+    run_program(main)
