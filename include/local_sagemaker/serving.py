@@ -3,10 +3,9 @@
 import http.client
 import shutil
 import socket
-import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,10 @@ MOST_STARTS = 3  # a container that exits this often will not come up; SageMaker
 
 class ServingError(Exception):
     """A container did not start; the message is SageMaker's FailureReason."""
+
+
+class NotStartableError(ServingError):
+    """The image or the model data could not be had: the fault of what was asked for, not of the program."""
 
 
 class NoAnswerError(Exception):
@@ -90,7 +93,7 @@ class ModelServer:
         try:
             unpack_model_data(self._region, self._container, root / "model")
         except ArtifactError as error:
-            raise ServingError(str(error)) from error
+            raise NotStartableError(str(error)) from error
         self._launch()
 
     def _launch(self) -> None:
@@ -106,16 +109,16 @@ class ModelServer:
             sandbox = self._region.service.sandbox
             self._process = sandbox.start(container, self._log.follow, region=self._region.name)
         except UnknownImageError as error:
-            raise ServingError(f'Failed to load image for container "container_1": {error}') from error
+            raise NotStartableError(f'Failed to load image for container "container_1": {error}') from error
 
-    def wait_until_healthy(self, seconds: float, cancelled: threading.Event) -> None:
+    def wait_until_healthy(self, seconds: float, cancelled: Callable[[], bool]) -> None:
         """Wait until /ping answers 200; a process that exits is started again a few times.
 
         Raises:
-            ServingError: it does not answer in time, keeps exiting, or ``cancelled`` was set.
+            ServingError: it does not answer in time, keeps exiting, or ``cancelled()`` is true.
         """
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not cancelled.is_set():
+        while time.monotonic() < end and not cancelled():
             if not self.running:
                 if self._starts >= MOST_STARTS:
                     break
@@ -123,7 +126,7 @@ class ModelServer:
             elif self.ping():
                 self.healthy = True
                 return
-            cancelled.wait(PING_PAUSE)
+            time.sleep(PING_PAUSE)
         raise ServingError(
             f"The primary container for {self._title} did not pass the ping health check. "
             "Please check CloudWatch logs for this endpoint."

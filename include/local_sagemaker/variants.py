@@ -142,7 +142,7 @@ class Fleet:
                 for server in new:
                     server.start()
                 for server in new:
-                    server.wait_until_healthy(variant.startup_seconds, self._cancelled)
+                    server.wait_until_healthy(variant.startup_seconds, self._cancelled.is_set)
             except ServingError:
                 for server in new:
                     server.stop()
@@ -219,7 +219,7 @@ class Fleet:
         try:
             server.stop()
             server.start()
-            server.wait_until_healthy(variant.startup_seconds, self._stopping)
+            server.wait_until_healthy(variant.startup_seconds, self._stopping.is_set)
         except ServingError as error:
             log.error("endpoint %s: %s; trying again", self._endpoint, error)  # noqa: TRY400  the reason says it all
 
