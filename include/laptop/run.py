@@ -163,9 +163,9 @@ def _links(summary: dict[str, Any], settings: Settings) -> list[tuple[str, str]]
         "feature validation": run.validation_page("validate_features"),
         "evaluation report": run.evaluation_report,
     }
-    addresses = {title: uri.replace("s3://", f"{settings.sagemaker_url}/") for title, uri in pages.items()}
+    addresses = {title: uri.replace("s3://", f"{settings.sagemaker_url}/_local/s3/") for title, uri in pages.items()}
     # a run that stopped has left only some; a validation that stopped it has, and that page says why
-    links = [(title, url) for title, url in addresses.items() if httpx.head(url, trust_env=False).is_success]
+    links = [(title, url) for title, url in addresses.items() if httpx.get(url, trust_env=False).is_success]
     if summary["model_package_arn"]:
         links.insert(0, ("model package", summary["model_package_arn"]))
     return [

@@ -16,7 +16,19 @@ import waitress.server
 from waitress.channel import HTTPChannel
 
 # these modules register their operations on import
-from include.local_sagemaker import endpoints, hosting, pages, processing, registry, runtime, tags, training  # noqa: F401
+from include.local_sagemaker import (  # noqa: F401
+    endpoints,
+    files,
+    hosting,
+    pages,
+    processing,
+    registry,
+    runtime,
+    tags,
+    training,
+    transform,
+    transform_run,
+)
 from include.local_sagemaker.alarms import AlarmWatcher
 from include.local_sagemaker.aws import Moto, client_factory
 from include.local_sagemaker.events import Events

@@ -67,7 +67,7 @@ def file_page(uri: str, client: Any) -> str:
     """The address at which a person can look at ``s3://bucket/key``."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if endpoint := local_endpoint(client):
-        return f"{endpoint}/{bucket}/{quote(key)}"
+        return f"{endpoint}/_local/s3/{bucket}/{quote(key)}"
     region = client.meta.region_name
     return f"{console_root(region)}/s3/object/{bucket}?region={region}&prefix={quote(key)}"
 
