@@ -17,6 +17,7 @@ from models.interface import Array
 COLOURS = ("#2f6f9f", "#d1662b", "#3a8f5c", "#8a4f9e", "#b8972a", "#5b6b7a")
 MOST_POINTS = 400
 MOST_FEATURES = 20
+FEW_ROWS = 30
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -62,21 +63,25 @@ def precision_recall(axes: Axes, target: Array, probabilities: Array, classes: l
         if index == skip or not np.any(target == index):
             continue
         precision, recall, _ = precision_recall_curve(target == index, probabilities[:, index])
-        keep = np.unique(np.linspace(0, len(recall) - 1, MOST_POINTS).astype(int))
-        axes.plot(recall[keep], precision[keep], label=name, color=COLOURS[index % len(COLOURS)], linewidth=1.6)
+        # from the highest threshold down: at every step of recall, the precision with which it is first reached
+        _, keep = np.unique(np.round(recall[::-1] * MOST_POINTS), return_index=True)
+        axes.plot(
+            recall[::-1][keep], precision[::-1][keep], label=name, color=COLOURS[index % len(COLOURS)], linewidth=1.6
+        )
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.03))
     axes.legend(frameon=False, loc="lower left")
 
 
 def calibration(axes: Axes, probability: Array, happened: Array, name: str) -> None:
-    """How often what was given a probability came true, in ten bins; the numbers say how many rows are in each."""
+    """How often what was given a probability came true, in ten bins of so many rows; hollow where they are few."""
     bins = np.minimum((probability * 10).astype(int), 9)
     counts = np.bincount(bins, minlength=10)
     filled = np.flatnonzero(counts)
     given = np.bincount(bins, probability, minlength=10)[filled] / counts[filled]
     found = np.bincount(bins, happened, minlength=10)[filled] / counts[filled]
     axes.plot([0, 1], [0, 1], color="#bbb", linewidth=1, linestyle="--")
-    axes.plot(given, found, marker="o", color=COLOURS[0], linewidth=1.6)
+    faces = [COLOURS[0] if rows >= FEW_ROWS else "white" for rows in counts[filled]]
+    axes.scatter(given, found, s=34, c=faces, edgecolors=COLOURS[0], zorder=3)
     for x, y, rows in zip(given, found, counts[filled], strict=True):
         axes.annotate(f"{rows:,}", (x, y), textcoords="offset points", xytext=(6, -9), fontsize=7, color="#777")
     axes.set(
