@@ -67,7 +67,9 @@ def _infinite(report: TableReport, frame: pl.DataFrame) -> list[Finding]:
     counts = frame.select(cs.float().is_infinite().sum()).row(0, named=True) if frame.height else {}
     action = "Look for a division by zero in features.py, or for infinite readings in the raw data."
     return [
-        _critical(report.name, report.file, name, "values_are_finite", "infinite values", "finite numbers", count, action)
+        _critical(
+            report.name, report.file, name, "values_are_finite", "infinite values", "finite numbers", count, action
+        )
         for name, count in counts.items()
         if count
     ]

@@ -47,6 +47,10 @@ def load_suites(config: ModelConfig, folder: Path) -> dict[str, list[Expected]]:
     for name, suite in suites.items():
         if unknown := references(suite) - tables.keys():
             raise SuiteError(f"{name}.json takes values from {sorted(unknown)}; model.yaml has {', '.join(tables)}.")
+    if parts := {name for name, suite in suites.items() if any(expected.meta.only for expected in suite)}:
+        raise SuiteError(
+            f"{', '.join(sorted(parts))}: meta.only is for parts of the feature table; a raw table has none."
+        )
     if stray := {path.stem for path in folder.glob("*.json")} - {*names, "features"}:
         raise SuiteError(f"{folder} has suites of {sorted(stray)}, which are no tables; known: {', '.join(names)}.")
     return suites
@@ -92,7 +96,9 @@ def _order(suites: Suites, config: ModelConfig) -> list[str]:
     try:
         return list(TopologicalSorter(needs).static_order())
     except CycleError as error:
-        raise SuiteError(f"the suites of {config.name} take values from each other in a circle: {error.args[1]}") from None
+        raise SuiteError(
+            f"the suites of {config.name} take values from each other in a circle: {error.args[1]}"
+        ) from None
 
 
 def _expect(
@@ -107,7 +113,9 @@ def _expect(
     report.findings += [finding for finding in findings if finding]
     report.outcomes += outcomes
     parts = [
-        frame[outcome.rejected].select(LINE, pl.lit(f"{column_of(outcome.kwargs)}: allowed is {allowed(outcome)}").alias("reason"))
+        frame[outcome.rejected].select(
+            LINE, pl.lit(f"{column_of(outcome.kwargs)}: allowed is {allowed(outcome)}").alias("reason")
+        )
         for outcome in outcomes
         if len(outcome.rejected)
     ]
@@ -131,6 +139,7 @@ def no_rows(report: TableReport) -> Finding:
 
 def _set_aside(raw: RawTable, rejected: pl.DataFrame, file: Path) -> int:
     """Write rejected rows with their original values; how many they are."""
+    file.unlink(missing_ok=True)
     if rejected.is_empty():
         return 0
     reasons = rejected.sort(LINE).group_by(LINE, maintain_order=True).agg(pl.col("reason").unique(maintain_order=True))
@@ -147,7 +156,9 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no ISO date or time, as 2015-01-31 or 2015-01-31T06:00") from None
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no ISO date or time, as 2015-01-31 or 2015-01-31T06:00"
+        ) from None
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 

@@ -15,7 +15,7 @@ fields | row set aside; critical when more than `max_rejected_share` of the tabl
 | the same key twice, with different values | all of them set aside; critical above `max_rejected_share` |
 | what a suite expects of values: ranges, known machines, no nulls, ... | within the expectation's `mostly` a warning, \
 beyond it the expectation's own severity; rows set aside where its `meta` says `"reject_rows": true` |
-| gaps and runs of nulls (tables with `every_hours`) | what `<table>_continuity.json` expects of each machine's figures |
+| gaps and runs of nulls (tables with `every_hours`) | what `<table>_continuity.json` expects of each series |
 | a check that itself fails | critical: could not be checked |
 | rows in any order, a byte-order mark, CRLF, blank lines, columns in another order, `.gz` | accepted; an info at most |
 """

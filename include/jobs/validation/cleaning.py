@@ -38,7 +38,7 @@ class Window:
 
 @dataclass
 class CleanTable:
-    """A typed table: ``frame`` has the columns and ``line``, sorted by key; ``rejected`` has ``line`` and ``reason``."""
+    """``frame``: the table's columns, typed, and ``line``, sorted by key. ``rejected``: ``line`` and ``reason``."""
 
     frame: pl.DataFrame
     rejected: pl.DataFrame
@@ -69,7 +69,9 @@ def clean_table(raw: RawTable, table: Table, time: str | None, window: Window) -
     inside = _inside(typed, table, time, window)
     outside = typed.height - inside.height
     problems = _malformed(raw)
-    texts = raw.lines if not outside else raw.lines.join(inside.select(LINE), on=LINE, how="semi", maintain_order="left")
+    texts = (
+        raw.lines if not outside else raw.lines.join(inside.select(LINE), on=LINE, how="semi", maintain_order="left")
+    )
     for column, kind in table.columns.items():
         problems += _unreadable(texts, inside, column, kind)
     problems += _without_key(texts, table)
@@ -218,7 +220,7 @@ def _without(typed: pl.DataFrame, problems: list[_Problem]) -> pl.DataFrame:
 
 def _notes(raw: RawTable, accepted: pl.DataFrame, table: Table, outside: int) -> list[Finding]:
     """What was put right without loss."""
-    notes = []
+    notes: list[tuple[str, str | None, str, str]] = []
     if table.key and not accepted.select(pl.struct(table.key).is_sorted()).item():
         order = ", ".join(table.key)
         notes.append(("rows_are_sorted", order, "rows in another order", f"any; sorted by {order}"))

@@ -110,14 +110,18 @@ def _header(content: bytes, name: str, file: str, table: Table) -> list[str]:
         columns = next(csv.reader([first.decode("utf-8")], strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
         action = "Save the file as comma-separated UTF-8 text."
-        raise _unusable(name, file, "file_is_readable", f"a header that is no text ({error})", "UTF-8", action) from error
+        raise _unusable(
+            name, file, "file_is_readable", f"a header that is no text ({error})", "UTF-8", action
+        ) from error
     problems = []
     for column in table.columns:
         if column not in columns:
             near = difflib.get_close_matches(column, set(columns) - set(table.columns), n=1, cutoff=0.5)
             hint = f"Is '{near[0]}' meant? Rename it in the file" if near else "Add it to the file"
             found = f"no such column; the header has {_listed(columns)}"
-            problems.append(_finding(name, file, column, "columns_as_declared", found, _listed(table.columns), hint + "."))
+            problems.append(
+                _finding(name, file, column, "columns_as_declared", found, _listed(table.columns), hint + ".")
+            )
     for column in dict.fromkeys(columns):
         action = ""
         if column not in table.columns:

@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 from great_expectations.data_context.types.base import ProgressBarsConfig
-from great_expectations.exceptions import GreatExpectationsError
+from great_expectations.exceptions.exceptions import GreatExpectationsError
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+from great_expectations.expectations.metadata_types import FailureSeverity
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.v1 import ValidationError as GxValidationError
 
@@ -146,14 +148,16 @@ def run_suite(suite: list[Expected], frame: pl.DataFrame, datasets: Mapping[str,
     """Check a frame; one outcome per expectation, in the suite's order.
 
     Args:
-        datasets: where parameters come from. An expectation whose dataset is not there is skipped.
+        datasets: where parameters come from. An expectation whose dataset is not there or empty is skipped.
 
     Raises:
         SuiteError: a parameter that names no column of its dataset, or a kwarg of a wrong type once it is resolved.
     """
     resolved, skipped = _resolve(suite, datasets)
     validate = _validator(frame.to_pandas())
-    results = validate({number: _configure(suite[number], kwargs, number) for number, kwargs in resolved.items()}, "SUMMARY")
+    results = validate(
+        {number: _configure(suite[number], kwargs, number) for number, kwargs in resolved.items()}, "SUMMARY"
+    )
     outcomes = []
     for number, expected in enumerate(suite):
         if number in skipped:
@@ -174,10 +178,7 @@ Result = tuple[bool, dict[str, Any], str | None]
 
 def _validator(frame: pd.DataFrame) -> Callable[[dict[int, ExpectationConfiguration], str], dict[int, Result]]:
     """A function that runs numbered expectations on the frame."""
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    asset = context.data_sources.add_pandas("tables").add_dataframe_asset("table")
-    batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
+    batch = _whole_frames().get_batch({"dataframe": frame})
 
     def validate(configurations: dict[int, ExpectationConfiguration], result_format: str) -> dict[int, Result]:
         expectations = [configuration.to_domain_obj() for configuration in configurations.values()]
@@ -196,13 +197,25 @@ def _validator(frame: pd.DataFrame) -> Callable[[dict[int, ExpectationConfigurat
     return validate
 
 
+@cache
+def _whole_frames() -> Any:
+    """GX's way to a frame in memory; one for the process, because each context leaves a temporary folder."""
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    asset = context.data_sources.add_pandas("tables").add_dataframe_asset("table")
+    return asset.add_batch_definition_whole_dataframe("whole")
+
+
 def _configure(
     expected: Expected, kwargs: dict[str, Any], number: int, where: str = "an expectation"
 ) -> ExpectationConfiguration:
     """GX's form of the expectation, tried out, because a suite drops silently what it cannot build."""
     try:
         configuration = ExpectationConfiguration(
-            type=expected.type, kwargs=dict(kwargs), severity=expected.severity, meta={"number": number}
+            type=expected.type,
+            kwargs=dict(kwargs),
+            severity=FailureSeverity(expected.severity),
+            meta={"number": number},
         )
         configuration.to_domain_obj()
     except GxValidationError as error:
@@ -217,11 +230,12 @@ def _resolve(
     suite: list[Expected], datasets: Mapping[str, pl.DataFrame]
 ) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
     """The kwargs of each expectation with parameters filled in; of the others, why they are skipped."""
-    resolved, skipped = {}, {}
+    resolved: dict[int, dict[str, Any]] = {}
+    skipped: dict[int, str] = {}
     for number, expected in enumerate(suite):
-        absent = [name for name in sorted(references([expected])) if name not in datasets]
+        absent = [name for name in sorted(references([expected])) if name not in datasets or datasets[name].is_empty()]
         if absent:
-            skipped[number] = f"{', '.join(absent)} cannot be used"
+            skipped[number] = f"not checked: {', '.join(absent)} cannot be used"
             continue
         values = {name: _parameter(parameter, datasets) for name, parameter in expected.parameters.items()}
         resolved[number] = {**expected.kwargs, **values}

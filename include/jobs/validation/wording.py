@@ -62,9 +62,11 @@ def allowed(outcome: Outcome) -> str:
         words = "no repetitions"
     else:
         rest = {name: value for name, value in kwargs.items() if name not in ("column", "mostly", "column_list")}
-        words = f"{kind.removeprefix('expect_').replace('_', ' ')} {_brief(list(rest.values())) if rest else ''}".strip()
+        words = (
+            f"{kind.removeprefix('expect_').replace('_', ' ')} {_brief(list(rest.values())) if rest else ''}".strip()
+        )
     mostly = kwargs.get("mostly", 1)
-    return words if mostly == 1 else f"{words} in at least {mostly:.4%} of the rows".replace(".0000%", " %")
+    return words if mostly == 1 else f"{words} in at least {100 * mostly:.6g} % of the rows"
 
 
 def observed(outcome: Outcome) -> str:
@@ -140,4 +142,4 @@ def _percent(share: float) -> str:
 
 
 def _is_nothing(value: Any) -> bool:
-    return value is None or value != value  # noqa: PLR0124 - NaN and NaT are not themselves
+    return value is None or value != value  # NaN and NaT are not themselves
