@@ -89,8 +89,11 @@ def _supervise(spec: dict[str, Any], lifeline: int) -> NoReturn:
     program = os.fork()
     if program == 0:
         _execute(spec)
+    poller = select.poll()  # select() knows no descriptor over 1023
+    for descriptor in (lifeline, wake_reading):
+        poller.register(descriptor, select.POLLIN)
     while True:
-        ready, _, _ = select.select([lifeline, wake_reading], [], [])
+        ready = [descriptor for descriptor, _ in poller.poll()]
         if lifeline in ready:
             _finish(spec, program, _KILLED)
         os.read(wake_reading, 4096)

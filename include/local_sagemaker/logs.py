@@ -35,7 +35,6 @@ class LogStream:
     ) -> None:
         """`on_line(epoch seconds, line)` is called for every line, in order."""
         self._client = region.client("logs")
-        self.name = stream
         self._group, self.name = group, stream
         self._on_line = on_line
         self._lock = threading.Lock()
@@ -58,9 +57,10 @@ class LogStream:
         rest = b""
         batch: list[tuple[float, str]] = []
         since = time.monotonic()
+        poller = select.poll()  # select() knows no descriptor over 1023
+        poller.register(descriptor)
         while True:
-            ready, _, _ = select.select([descriptor], [], [], _BATCH_SECONDS if batch else None)
-            if ready:
+            if poller.poll(_BATCH_SECONDS * 1000 if batch else None):
                 chunk = os.read(descriptor, 65536)
                 if not chunk:
                     break

@@ -8,7 +8,6 @@ import logging
 import os
 import resource
 import signal
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +27,7 @@ from include.local_sagemaker import (  # noqa: F401
     training,
     transform,
     transform_run,
+    tuning,
 )
 from include.local_sagemaker.alarms import AlarmWatcher
 from include.local_sagemaker.aws import Moto, client_factory
@@ -37,6 +37,7 @@ from include.local_sagemaker.live_endpoints import Endpoints
 from include.local_sagemaker.sandbox import Sandbox
 from include.local_sagemaker.service import Service, Settings
 from include.local_sagemaker.store import ACCOUNT, Store
+from include.local_sagemaker.tuning_run import Tunings
 from include.local_sagemaker.wire import Front
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ def serve(settings: Settings) -> None:
             "alarms": AlarmWatcher(ACCOUNT, moto, events.alarm_changed),
             "endpoints": Endpoints(service, moto),
             "jobs": JobQueue(service),
+            "tunings": Tunings(service),
         }
         listener = waitress.server.create_server(
             front,
@@ -71,6 +73,7 @@ def serve(settings: Settings) -> None:
             connection_limit=1000,
             channel_timeout=300,
             ident=None,
+            asyncore_use_poll=True,  # select() knows no file descriptor over 1023, and moto keeps many files open
         )
         listener.channel_class = _Channel
         for component in service.components.values():
@@ -93,12 +96,13 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 
 
 def _run_until_signalled(listener: Any) -> None:
-    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        listener.run()  # ends on KeyboardInterrupt, after the requests that are being answered
+    except KeyboardInterrupt:  # it came before or after the loop that expects it
+        log.debug("interrupted")
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    thread = threading.Thread(target=listener.run, name="waitress", daemon=True)
-    thread.start()
-    stopping.wait()
+        signal.signal(number, signal.SIG_IGN)  # what follows keeps the state; it must not be cut short
     listener.close()
 
 

@@ -1,0 +1,127 @@
+"""What survives the server's end, orderly or not, and what must not."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.include.local_sagemaker.conftest import client_of
+from tests.include.local_sagemaker.job_requests import finished_training, log_lines, training
+from tests.include.local_sagemaker.local_server import LocalSageMaker
+
+GROUP = "/aws/sagemaker/TrainingJobs"
+MARK = "98765"  # seconds of sleep by which this module's processes are told from others
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[LocalSageMaker]:
+    running = LocalSageMaker(tmp_path / "state", ("--max-jobs", "1"))
+    running.start()
+    yield running
+    if running.process is not None and running.process.poll() is None:
+        running.stop()
+
+
+def _until(condition: Any, seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _sleepers() -> list[psutil.Process]:
+    return [process for process in psutil.process_iter(["cmdline"]) if MARK in (process.info["cmdline"] or [])]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_jobs_survive_and_their_processes_do_not(own_server: LocalSageMaker, how: signal.Signals) -> None:
+    client = client_of(own_server)
+    sagemaker, s3 = client("sagemaker"), client("s3")
+    s3.create_bucket(Bucket="ml-local")
+    s3.put_object(Bucket="ml-local", Key="kept", Body=b"x" * 6_000_000)
+    # the first attempt sleeps; the second finds its mark in S3 and ends
+    script = (
+        "import boto3, subprocess; s3 = boto3.client('s3')\n"
+        "again = s3.list_objects_v2(Bucket='ml-local', Prefix='begun')['KeyCount']\n"
+        "s3.put_object(Bucket='ml-local', Key='begun', Body=b'')\n"
+        f"subprocess.run(['true' if again else 'sleep', '{MARK}'])\n"
+        "print('second life')"
+    )
+    sagemaker.create_training_job(**training("runs", ["python", "-c", script]))
+    sagemaker.create_training_job(**training("waits", ["echo", "queued"]))
+    _until(_sleepers)
+    time.sleep(6 if how == signal.SIGKILL else 0)  # what is older than a snapshot's interval survives even a crash
+    own_server.stop(how)
+    _until(lambda: not _sleepers(), 5)
+
+    own_server.start()
+    assert s3.head_object(Bucket="ml-local", Key="kept")["ContentLength"] == 6_000_000
+    first, second = finished_training(sagemaker, "runs"), finished_training(sagemaker, "waits")
+    assert first["TrainingJobStatus"] == second["TrainingJobStatus"] == "Completed"
+    assert "Restarting" in [entry["Status"] for entry in first["SecondaryStatusTransitions"]]
+    assert "Restarting" not in [entry["Status"] for entry in second["SecondaryStatusTransitions"]]
+    assert log_lines(client("logs"), GROUP, "runs") == ["second life"]
+    assert first["TrainingEndTime"] <= second["TrainingStartTime"]
+    assert own_server.stop() == 0
+
+
+def test_a_stop_that_was_asked_for_is_not_forgotten(own_server: LocalSageMaker) -> None:
+    sagemaker = client_of(own_server)("sagemaker")
+    client_of(own_server)("s3").create_bucket(Bucket="ml-local")
+    sagemaker.create_training_job(**training("deaf", ["sh", "-c", f"trap '' TERM; sleep {MARK}; sleep {MARK}"]))
+    _until(_sleepers)
+    sagemaker.stop_training_job(TrainingJobName="deaf")
+    own_server.stop(signal.SIGKILL)
+    own_server.start()
+    assert finished_training(sagemaker, "deaf")["TrainingJobStatus"] == "Stopped"
+
+
+def test_a_queued_job_stops_at_once(own_server: LocalSageMaker) -> None:
+    sagemaker = client_of(own_server)("sagemaker")
+    sagemaker.create_training_job(**training("first", ["sleep", MARK]))
+    sagemaker.create_training_job(**training("second", ["sleep", MARK]))
+    _until(_sleepers)
+    sagemaker.stop_training_job(TrainingJobName="second")
+    assert finished_training(sagemaker, "second", 5)["TrainingJobStatus"] == "Stopped"
+    assert sagemaker.describe_training_job(TrainingJobName="first")["TrainingJobStatus"] == "InProgress"
+
+
+def test_a_second_server_on_the_same_state_refuses(own_server: LocalSageMaker) -> None:
+    second = LocalSageMaker(own_server.state)
+    with pytest.raises(RuntimeError, match="in use by another local SageMaker"):
+        second.start()
+
+
+def test_jobs_have_a_least_age(tmp_path: Path) -> None:
+    running = LocalSageMaker(tmp_path / "state", ("--min-job-seconds", "2"))
+    running.start()
+    sagemaker = client_of(running)("sagemaker")
+    client_of(running)("s3").create_bucket(Bucket="ml-local")
+    began = time.monotonic()
+    sagemaker.create_training_job(**training("quick", ["true"]))
+    finished_training(sagemaker, "quick")
+    assert 1.9 < time.monotonic() - began < 4
+    running.stop()
+
+
+def test_without_namespaces_paths_are_rewritten(tmp_path: Path) -> None:
+    running = LocalSageMaker(tmp_path / "state", ("--sandbox", "rewrite"))
+    running.start()
+    client = client_of(running)
+    client("s3").create_bucket(Bucket="ml-local")
+    client("s3").put_object(Bucket="ml-local", Key="in/a", Body=b"x")
+    script = "ls $1; cp $1/a $SM_MODEL_DIR/; test -d $PLACE && test ! -e /opt/ml/model"
+    request = training("rewritten", ["sh", "-c", script, "-"], channels={"train": "s3://ml-local/in"})
+    request["AlgorithmSpecification"]["ContainerArguments"] = ["/opt/ml/input/data/train"]
+    request["Environment"] = {"PLACE": "/opt/ml/model"}
+    client("sagemaker").create_training_job(**request)
+    job = finished_training(client("sagemaker"), "rewritten")
+    assert job["TrainingJobStatus"] == "Completed"
+    assert log_lines(client("logs"), GROUP, "rewritten") == ["a"]
+    running.stop()
