@@ -125,9 +125,11 @@ def _malformed(raw: RawTable) -> list[_Problem]:
 
 def _unreadable(texts: pl.DataFrame, typed: pl.DataFrame, column: str, kind: str) -> list[_Problem]:
     problems: list[_Problem] = []
-    if kind == "string":
-        return problems
     cells = texts.select(LINE, column)
+    if kind == "string":
+        broken = cells.filter(pl.col(column).str.contains_any(["\n", "\r"]))
+        action = "Look for a quote that is opened and never closed: it swallows the rows after it."
+        return _cells("values_are_on_one_line", broken, "a line break within a cell", "text on one line", action)
     if kind == "number":
         infinite = cells.filter(typed[column].is_infinite())
         action = "Correct the source, or leave the cell empty where the value is not known."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable
@@ -51,7 +53,16 @@ class Verdict:
 @pytest.fixture(scope="session")
 def fleet() -> dict[str, str]:
     """The five files' text by table: ten machines, 120 days."""
-    tables = simulate(seed=11, machines=10, days=120)
+    return as_csv(simulate(seed=11, machines=10, days=120))
+
+
+@pytest.fixture(scope="session")
+def small_fleet() -> dict[str, str]:
+    """Three machines, 40 days: enough for every kind of damage, too little to learn from."""
+    return as_csv(simulate(seed=12, machines=3, days=40))
+
+
+def as_csv(tables: dict[str, pl.DataFrame]) -> dict[str, str]:
     return {name: table.write_csv(datetime_format="%Y-%m-%d %H:%M:%S") for name, table in tables.items()}
 
 
@@ -65,20 +76,25 @@ def raw(fleet: dict[str, str], tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def validate(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Verdict]:
+def validate(raw: Path, tmp_path: Path) -> Callable[..., Verdict]:
     """Run the job on ``raw``; whatever the verdict, the input must be as it was and no row be lost."""
 
     def run(*arguments: str) -> Verdict:
         before = checksums(raw)
-        folder = tmp_path / "out"
-        folders = ["--raw", raw, "--validated", folder / "validated", "--report", folder / "report"]
-        validate_raw_data.main(["--model", MODEL, *map(str, folders), *arguments])
-        verdict = Verdict(folder, capsys.readouterr().out.strip())
+        verdict = run_job(raw, tmp_path / "out", *arguments)
         assert checksums(raw) == before
         assert_nothing_lost(verdict)
         return verdict
 
     return run
+
+
+def run_job(raw: Path, out: Path, *arguments: str) -> Verdict:
+    printed = io.StringIO()
+    folders = ["--raw", raw, "--validated", out / "validated", "--report", out / "report"]
+    with contextlib.redirect_stdout(printed):
+        validate_raw_data.main(["--model", MODEL, *map(str, folders), *arguments])
+    return Verdict(out, printed.getvalue().strip())
 
 
 def checksums(folder: Path) -> dict[str, str]:

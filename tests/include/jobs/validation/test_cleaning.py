@@ -95,7 +95,7 @@ def test_lines_are_counted_past_blank_and_malformed_ones(tmp_path: Path) -> None
 def test_a_quote_that_never_ends(tmp_path: Path) -> None:
     result = clean(tmp_path, rows(GOOD[0], '2,2015-01-01,1,"a', GOOD[1]))
     assert result.frame.height == 1
-    assert [one.severity for one in result.findings] == ["critical"]
+    assert [(one.severity, one.expectation) for one in result.findings] == [("critical", "values_are_on_one_line")]
 
 
 def test_continuity() -> None:
