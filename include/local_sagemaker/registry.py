@@ -58,7 +58,7 @@ def describe_group(region: Region, request: Json) -> Json:
 
 @operation("ListModelPackageGroups")
 def list_groups(region: Region, request: Json) -> Json:
-    groups, token = region.list(MODEL_PACKAGE_GROUP, request, descending=True)
+    groups, token = region.list(MODEL_PACKAGE_GROUP, request, descending=False)
     return {"ModelPackageGroupSummaryList": groups, "NextToken": token}
 
 
