@@ -14,7 +14,7 @@ from models.errors import JobError
 from models.predictive_maintenance import features
 from models.predictive_maintenance.features import COMPONENTS, ERRORS, NO_FAILURE, SENSORS, build_features
 
-START = datetime(2015, 1, 1, 6)
+START = datetime.fromisoformat("2015-01-01T06:00")
 HOURS = 24 * 6
 TIMED = ("telemetry", "errors", "maint", "failures")
 Tables = dict[str, pl.DataFrame]
@@ -215,7 +215,7 @@ def test_an_empty_table_and_an_absurd_span_are_refused() -> None:
     with pytest.raises(JobError, match="telemetry: the table is empty"):
         build_features({**tables, "telemetry": tables["telemetry"].clear()})
     astray = tables["telemetry"][:1].with_columns(
-        pl.lit(datetime(1970, 1, 1)).cast(pl.Datetime("us")).alias("datetime")
+        pl.lit(datetime.fromisoformat("1970-01-01")).cast(pl.Datetime("us")).alias("datetime")
     )
     with pytest.raises(JobError, match="more than 30 years"):
         build_features({**tables, "telemetry": pl.concat([tables["telemetry"], astray])})

@@ -1,0 +1,64 @@
+"""A small fleet taken through the jobs once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+from job_programs import HYPERPARAMETERS, MODEL, Jobs, Trained
+
+from models.predictive_maintenance.simulate import simulate
+
+INCLUDE = Path(__file__).resolve().parents[3] / "include"
+
+
+@pytest.fixture(scope="session")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
+    code = tmp_path_factory.mktemp("code")
+    for package in ("jobs", "models"):
+        shutil.copytree(INCLUDE / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return Jobs(code)
+
+
+@pytest.fixture(scope="session")
+def tables() -> dict[str, pl.DataFrame]:
+    return simulate(seed=11, machines=20)
+
+
+@pytest.fixture(scope="session")
+def validated(tables: dict[str, pl.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("validated")
+    for name, table in tables.items():
+        table.write_parquet(folder / f"{name}.parquet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def features(jobs: Jobs, validated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("features")
+    done = jobs.run("build_features", "--model", MODEL, "--validated", validated, "--features", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(jobs: Jobs, features: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    tracking_uri = f"sqlite:///{folder}/mlflow.db"
+    (folder / "hyperparameters.json").write_text(json.dumps(HYPERPARAMETERS))
+    done = jobs.run(
+        "train_model",
+        *("--hyperparameters", folder / "hyperparameters.json"),
+        *("--train", features / "train", "--validation", features / "validation", "--model-dir", folder / "model"),
+        MLFLOW_TRACKING_URI=tracking_uri,
+        CODE_HASH="abc123",
+        RUN_ID="manual__1",
+    )
+    assert done.returncode == 0, done.stderr
+    packed = folder / "packed"
+    packed.mkdir()
+    shutil.make_archive(str(packed / "model"), "gztar", folder / "model")
+    return Trained(folder / "model", packed, done.stdout + done.stderr, tracking_uri)

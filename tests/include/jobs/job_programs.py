@@ -1,0 +1,41 @@
+"""Jobs as the programs that they are, with the code laid out as in a job."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+MODEL = "predictive_maintenance"
+HYPERPARAMETERS = {"model": MODEL, "num_boost_round": "40", "num_leaves": "15"}
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Runs ``python -m jobs.<name>`` from a folder that holds only jobs/ and models/."""
+
+    code: Path
+
+    def run(self, name: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "SM_", "SAGEMAKER"))}
+        return subprocess.run(
+            [sys.executable, "-m", f"jobs.{name}", *map(str, arguments)],
+            env={**clean, "PYTHONPATH": str(self.code), **variables},
+            cwd=self.code,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What train_model left: the unpacked artifact, the folder with model.tar.gz, what it printed."""
+
+    model: Path
+    packed: Path
+    output: str
+    tracking_uri: str

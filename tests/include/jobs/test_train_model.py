@@ -1,0 +1,164 @@
+"""Training as SageMaker runs it: channels and hyperparameters in, everything that model.tar.gz needs out."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from job_programs import MODEL, Jobs, Trained
+
+from jobs.artifact import load_artifact
+from jobs.payload import answers
+from jobs.train_model import typed
+from models.config import load_model
+from models.errors import JobError
+
+
+def test_it_prints_metrics_for_metric_definitions(trained: Trained) -> None:
+    printed = dict(line.split("=") for line in trained.output.splitlines() if line.startswith("validation:"))
+    assert 0.5 < float(printed["validation:macro_f1"]) <= 1
+    assert 0 < float(printed["validation:log_loss"]) < 0.2
+
+
+def test_metadata_says_what_was_trained_on_what(trained: Trained) -> None:
+    metadata = json.loads((trained.model / "metadata.json").read_text())
+    assert (metadata["model"], metadata["code_hash"], metadata["run_id"]) == (MODEL, "abc123", "manual__1")
+    assert metadata["hyperparameters"]["num_boost_round"] == 40
+    assert metadata["hyperparameters"]["num_leaves"] == 15
+    assert 0 < metadata["fit"]["best_iteration"] <= 40
+    assert metadata["validation_metrics"]["macro_f1"] > 0.5
+    assert metadata["libraries"]["lightgbm"]
+
+
+def test_the_artifact_holds_no_pickle_and_its_own_code(trained: Trained) -> None:
+    names = {path.relative_to(trained.model).as_posix() for path in trained.model.rglob("*") if path.is_file()}
+    assert {"model.txt", "feature_order.json", "drift_profile.json", "golden_requests.json", "metadata.json"} <= names
+    assert {"code/jobs/serve.py", f"code/models/{MODEL}/estimator.py", f"code/models/{MODEL}/model.yaml"} <= names
+    assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib", ".pyc"))]
+
+
+def test_golden_requests_are_answered_exactly_and_cover_the_classes(trained: Trained) -> None:
+    loaded = load_artifact(trained.model)
+    golden = json.loads((trained.model / "golden_requests.json").read_text())
+    assert {entry["expected"]["label"] for entry in golden} == set(loaded.classes)
+    rows = pl.DataFrame([entry["features"] for entry in golden], schema=dict.fromkeys(loaded.feature_order, pl.Float64))
+    assert answers(loaded.predict(rows), loaded.classes) == [entry["expected"] for entry in golden]
+    one_by_one = [answers(loaded.predict(rows[index]), loaded.classes)[0] for index in range(len(rows))]
+    assert one_by_one == [entry["expected"] for entry in golden]
+
+
+def test_the_drift_profile_describes_the_training_split(trained: Trained, features: Path) -> None:
+    profile = json.loads((trained.model / "drift_profile.json").read_text())
+    train = pl.read_parquet(features / "train" / "features.parquet")
+    order = json.loads((trained.model / "feature_order.json").read_text())
+    assert list(profile) == order == [column for column in train.columns if column in profile]
+    volt = profile["volt_mean_24h"]
+    assert volt["shares"] == pytest.approx([0.1] * 10, abs=0.01)
+    counts, _ = np.histogram(train["volt_mean_24h"].drop_nulls(), [-np.inf, *volt["edges"], np.inf])
+    assert counts.sum() == train["volt_mean_24h"].count()
+    assert sum(profile["error1_count_24h"]["shares"]) == pytest.approx(1)
+    assert profile["comp1_age_days"]["missing"] == train["comp1_age_days"].null_count() / len(train)
+
+
+def test_the_same_data_gives_the_same_model(jobs: Jobs, trained: Trained, features: Path, tmp_path: Path) -> None:
+    done = jobs.run("train_model", SM_MODEL_DIR=str(tmp_path), **environment(features, trained))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "model.txt").read_text() == (trained.model / "model.txt").read_text()
+
+
+def environment(features: Path, trained: Trained) -> dict[str, str]:
+    hyperparameters = json.loads((trained.model.parent / "hyperparameters.json").read_text())
+    return {
+        "SM_HPS": json.dumps(hyperparameters),
+        "SM_CHANNEL_TRAIN": str(features / "train"),
+        "SM_CHANNEL_VALIDATION": str(features / "validation"),
+    }
+
+
+def test_parameters_metrics_and_files_are_tracked(trained: Trained) -> None:
+    run_id = json.loads((trained.model / "metadata.json").read_text())["mlflow_run_id"]
+    database = trained.tracking_uri.removeprefix("sqlite:///")
+    with sqlite3.connect(database) as connection:
+        parameters = dict(connection.execute("select key, value from params where run_uuid = ?", [run_id]).fetchall())
+        metrics = dict(
+            connection.execute("select key, value from latest_metrics where run_uuid = ?", [run_id]).fetchall()
+        )
+    assert parameters["num_boost_round"] == "40"
+    assert metrics["validation_macro_f1"] > 0.5
+    assert list(Path(database).parent.glob(f"artifacts/{MODEL}/{run_id}/artifacts/model.txt"))
+
+
+def test_a_tracking_server_that_never_answers_fails_and_delays_nothing(
+    jobs: Jobs, trained: Trained, features: Path, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        accepting = threading.Thread(target=lambda: [silent.accept() for _ in range(9)], daemon=True)
+        accepting.start()
+        began = time.monotonic()
+        done = jobs.run(
+            "train_model",
+            SM_MODEL_DIR=str(tmp_path),
+            MLFLOW_TRACKING_URI=f"http://127.0.0.1:{silent.getsockname()[1]}",
+            MLFLOW_HTTP_REQUEST_TIMEOUT="2",
+            **environment(features, trained),
+        )
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 60
+    assert "WARNING: MLflow tracking at http://127.0.0.1" in done.stderr
+    assert json.loads((tmp_path / "metadata.json").read_text())["mlflow_run_id"] is None
+
+
+def test_hyperparameters_take_the_type_they_have_in_model_yaml() -> None:
+    config = load_model(MODEL)
+    values = typed(
+        config, {"model": MODEL, "num_leaves": "31.0", "learning_rate": "5e-2", "_tuning_objective_metric": "x"}
+    )
+    assert values["num_leaves"] == 31
+    assert isinstance(values["num_leaves"], int)
+    assert values["learning_rate"] == 0.05
+    assert values["seed"] == config.training.hyperparameters["seed"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"learning_rat": "1"}, "has no hyperparameter 'learning_rat'. Known: num_boost_round"),
+        ({"num_leaves": "many"}, "hyperparameter num_leaves is 'many'; allowed is int"),
+    ],
+)
+def test_bad_hyperparameters_are_refused(given: dict[str, str], message: str) -> None:
+    with pytest.raises(JobError, match=message):
+        typed(load_model(MODEL), given)
+
+
+def test_a_failure_is_one_message_and_no_traceback(jobs: Jobs, features: Path, tmp_path: Path) -> None:
+    done = jobs.run(
+        "train_model",
+        SM_HPS=json.dumps({"model": MODEL, "num_leaves": "1"}),
+        SM_CHANNEL_TRAIN=str(features / "train"),
+        SM_CHANNEL_VALIDATION=str(features / "validation"),
+        SM_MODEL_DIR=str(tmp_path),
+    )
+    assert done.returncode == 1
+    assert "predictive_maintenance cannot be fitted: LightGBM refuses the hyperparameters" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_features_that_are_not_there_are_named(jobs: Jobs, features: Path, tmp_path: Path) -> None:
+    done = jobs.run(
+        "train_model",
+        SM_HPS=json.dumps({"model": MODEL}),
+        SM_CHANNEL_TRAIN=str(tmp_path),
+        SM_CHANNEL_VALIDATION=str(features / "validation"),
+        SM_MODEL_DIR=str(tmp_path / "model"),
+    )
+    assert done.returncode == 1
+    assert "features.parquet cannot be read" in done.stderr
+    assert "look at that job" in done.stderr
