@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import botocore.session
@@ -101,21 +101,44 @@ def _violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
     if shape.type_name == "structure":
         for name in shape.required_members:
             if name not in value:
-                where = _member_path(path, name)
-                yield f"Value null at '{where}' failed to satisfy constraint: Member must not be null"
+                yield _violation("null", _member_path(path, name), "Member must not be null")
         for name, item in value.items():
             yield from _violations(shape.members[name], item, _member_path(path, name))
         return
+    shown = f"'{_java(value)}'"
     for constraint in filter(None, (check(shape, value) for check in _CHECKS)):
-        shown = f"'{value}'" if isinstance(value, str | int | float) else _java(value)
-        yield f"Value {shown} at '{path}' failed to satisfy constraint: {constraint}"
+        yield _violation(shown, path, constraint)
     if shape.type_name == "map":
-        for key, item in value.items():
-            yield from _violations(shape.key, key, f"{path}.{key}.key")
-            yield from _violations(shape.value, item, f"{path}.{key}.member")
+        yield from _member_violations("Map keys", shape.key, value, shown, path)
+        yield from _member_violations("Map value", shape.value, value.values(), shown, path)
     elif shape.type_name == "list":
-        for index, item in enumerate(value, 1):
-            yield from _violations(shape.member, item, f"{path}.{index}.member")
+        yield from _member_violations("Member", shape.member, value, shown, path)
+
+
+def _member_violations(what: str, shape: Shape, members: Iterable[Any], shown: str, path: str) -> Iterator[str]:
+    """Of the members of a list or map. Those of simple members are said of the collection as a whole, with all the
+    constraints that a member has."""
+    if shape.type_name in {"structure", "list", "map"}:
+        for index, member in enumerate(members, 1):
+            yield from _violations(shape, member, f"{path}.{index}.member")
+    elif any(check(shape, member) for member in members for check in _CHECKS):
+        yield _violation(shown, path, f"{what} must satisfy constraint: [{', '.join(_constraints(shape))}]")
+
+
+def _violation(shown: str, path: str, constraint: str) -> str:
+    return f"Value {shown} at '{path}' failed to satisfy constraint: {constraint}"
+
+
+def _constraints(shape: Shape) -> Iterator[str]:
+    noun = "length" if shape.type_name in {"string", "list", "map"} else "value"
+    if "max" in shape.metadata:
+        yield f"Member must have {noun} less than or equal to {shape.metadata['max']}"
+    if "min" in shape.metadata:
+        yield f"Member must have {noun} greater than or equal to {shape.metadata['min']}"
+    if "pattern" in shape.metadata:
+        yield f"Member must satisfy regular expression pattern: {shape.metadata['pattern']}"
+    if "enum" in shape.metadata:
+        yield f"Member must satisfy enum value set: [{', '.join(shape.metadata['enum'])}]"
 
 
 def _java(value: Any) -> str:

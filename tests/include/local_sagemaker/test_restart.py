@@ -47,13 +47,14 @@ def test_jobs_survive_and_their_processes_do_not(own_server: LocalSageMaker, how
     s3.put_object(Bucket="ml-local", Key="kept", Body=b"x" * 6_000_000)
     # the first attempt sleeps; the second finds its mark in S3 and ends
     script = (
-        "import boto3, subprocess; s3 = boto3.client('s3')\n"
-        "again = s3.list_objects_v2(Bucket='ml-local', Prefix='begun')['KeyCount']\n"
-        "s3.put_object(Bucket='ml-local', Key='begun', Body=b'')\n"
-        f"subprocess.run(['true' if again else 'sleep', '{MARK}'])\n"
-        "print('second life')"
+        "import boto3, subprocess; s3 = boto3.client('s3');"
+        " again = s3.list_objects_v2(Bucket='ml-local', Prefix='begun')['KeyCount'];"
+        " s3.put_object(Bucket='ml-local', Key='begun', Body=b'');"
+        f" subprocess.run(['true' if again else 'sleep', '{MARK}']); print('second life')"
     )
-    sagemaker.create_training_job(**training("runs", ["python", "-c", script]))
+    sagemaker.create_training_job(
+        **training("runs", ["sh", "-c", 'python -c "$SCRIPT"'], Environment={"SCRIPT": script})
+    )
     sagemaker.create_training_job(**training("waits", ["echo", "queued"]))
     _until(_sleepers)
     time.sleep(6 if how == signal.SIGKILL else 0)  # what is older than a snapshot's interval survives even a crash
@@ -116,7 +117,7 @@ def test_without_namespaces_paths_are_rewritten(tmp_path: Path) -> None:
     client = client_of(running)
     client("s3").create_bucket(Bucket="ml-local")
     client("s3").put_object(Bucket="ml-local", Key="in/a", Body=b"x")
-    script = "ls $1; cp $1/a $SM_MODEL_DIR/; test -d $PLACE && test ! -e /opt/ml/model"
+    script = "ls $1; cp $1/a $SM_MODEL_DIR/; test -d $PLACE && test ! -e /opt/'ml'/model"
     request = training("rewritten", ["sh", "-c", script, "-"], channels={"train": "s3://ml-local/in"})
     request["AlgorithmSpecification"]["ContainerArguments"] = ["/opt/ml/input/data/train"]
     request["Environment"] = {"PLACE": "/opt/ml/model"}
