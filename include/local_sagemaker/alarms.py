@@ -151,8 +151,8 @@ class AlarmWatcher:
             try:
                 _publish(self._account, region, arn, alarm, old)
                 self._moto.mark_changed("sqs")
-            except Exception:  # a topic that is gone or a subscriber that fails must not stop the others
-                log.exception("alarm %s: topic %s could not be notified", alarm.name, arn)
+            except Exception as error:  # noqa: BLE001  a topic that is gone or a subscriber that fails: the others go on
+                log.error("alarm %s: topic %s could not be notified: %r", alarm.name, arn, error)  # noqa: TRY400
 
 
 def _publish(account: str, region: str, topic: str, alarm: Alarm, old: str) -> None:

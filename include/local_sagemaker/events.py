@@ -128,10 +128,8 @@ class Events:
         for target in list(rule.targets):
             try:
                 self._send_to(rule, target, event)
-            except Exception:  # whatever one target does, the others get their event
-                log.exception(
-                    "rule %s: %s could not be delivered to %s", rule.name, event["detail-type"], target["Arn"]
-                )
+            except Exception as error:  # noqa: BLE001  whatever one target does, the others get their event
+                log.error("rule %s: an event could not be delivered to %s: %r", rule.name, target["Arn"], error)  # noqa: TRY400
 
     def _send_to(self, rule: Rule, target: Mapping[str, Any], event: Json) -> None:
         _, _, _, service, region, account, resource = f":{target['Arn']}".split(":", 6)

@@ -203,7 +203,7 @@ class TuningRun:
         patience = criteria.get("BestObjectiveNotImproving", {}).get("MaxNumberOfTrainingJobsNotImproving")
         if patience is None or best is None:
             return False
-        in_order = sorted(ended, key=lambda one: float(one.get("TrainingEndTime", one["CreationTime"])))
+        in_order = sorted(ended, key=lambda one: one.get("TrainingEndTime", 0.0))
         names = [one["TrainingJobName"] for one in in_order]
         since_best = len(names) - 1 - names.index(best["TrainingJobName"])
         return since_best >= int(patience)
