@@ -1,0 +1,118 @@
+"""Evaluation as the job runs it: metrics for gates, statistics for the registry, a report for people, and MLflow."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from job_programs import MODEL, Jobs, Trained
+
+from models.config import load_model
+
+
+@pytest.fixture(scope="module")
+def evaluation(
+    jobs: Jobs, trained: Trained, features: Path, validated: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("evaluation")
+    done = jobs.run(
+        "evaluate_model",
+        *places(trained.packed, features, validated, folder),
+        *("--champion", trained.packed),
+        MLFLOW_TRACKING_URI=trained.tracking_uri,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def places(artifact: Path, features: Path, validated: Path, evaluation: Path) -> list[object]:
+    folders = {"artifact": artifact, "features": features, "validated": validated, "evaluation": evaluation}
+    return ["--model", MODEL, *(part for name, folder in folders.items() for part in (f"--{name}", folder))]
+
+
+def test_metrics_hold_every_gate_and_beat_the_baselines(evaluation: Path) -> None:
+    text = (evaluation / "metrics.json").read_text()
+    assert len(text) < 10_000
+    found = json.loads(text)
+    config = load_model(MODEL)
+    assert {gate.metric for gate in config.gates} | {config.champion.metric} <= found["metrics"].keys()
+    assert found["champion"] == found["metrics"]
+    assert set(found["baselines"]) == {"majority", "persistence"}
+    for baseline in found["baselines"].values():
+        assert baseline["macro_f1"] < found["metrics"]["macro_f1"] - 0.3
+        assert baseline["failure_events_caught"] < found["metrics"]["failure_events_caught"]
+    assert found["metrics"]["failure_events"] > 20
+
+
+def test_registry_statistics_agree_with_the_metrics(evaluation: Path) -> None:
+    metrics = json.loads((evaluation / "metrics.json").read_text())
+    figures = json.loads((evaluation / "evaluation.json").read_text())["multiclass_classification_metrics"]
+    assert figures["accuracy"]["value"] == metrics["metrics"]["accuracy"]
+    matrix = figures["confusion_matrix"]
+    assert sum(sum(row.values()) for row in matrix.values()) == metrics["rows"]
+    right = sum(matrix[name][name] for name in matrix)
+    assert right / metrics["rows"] == pytest.approx(metrics["metrics"]["accuracy"])
+
+
+def test_the_report_stands_alone_and_shows_everything(evaluation: Path) -> None:
+    page = (evaluation / "report.html").read_text()
+    assert not re.search(r"""(src|href)=["'](?!#|data:)""", page), "the report must need nothing but itself"
+    assert "<script" not in page
+    for title in ("Confusion matrix", "Precision and recall", "Calibration", "Feature importance", "Score over time"):
+        assert f"<h3>{title}" in page
+    assert page.count("<svg") == 6
+    gates = re.search(r'<table id="gates">(.*?)</table>', page, re.DOTALL)
+    assert gates
+    assert gates[1].count("<tr>") == 1 + len(load_model(MODEL).gates)
+    assert "majority" in page
+    assert "persistence" in page
+
+
+def test_test_metrics_and_report_join_the_training_run(evaluation: Path, trained: Trained) -> None:
+    run_id = json.loads((evaluation / "metrics.json").read_text())["mlflow_run_id"]
+    database = trained.tracking_uri.removeprefix("sqlite:///")
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute("select key, value from latest_metrics where run_uuid = ?", [run_id]).fetchall()
+    tracked = dict(rows)
+    assert tracked["test_macro_f1"] == json.loads((evaluation / "metrics.json").read_text())["metrics"]["macro_f1"]
+    assert "validation_macro_f1" in tracked
+    assert list(Path(database).parent.glob(f"artifacts/{MODEL}/{run_id}/artifacts/report.html"))
+
+
+def test_without_a_champion_there_is_none(
+    jobs: Jobs, trained: Trained, features: Path, validated: Path, tmp_path: Path
+) -> None:
+    done = jobs.run("evaluate_model", *places(trained.packed, features, validated, tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "metrics.json").read_text())["champion"] is None
+    assert "No version is approved yet" in (tmp_path / "report.html").read_text()
+
+
+def test_a_champion_with_other_features_says_what_to_do(
+    jobs: Jobs, trained: Trained, features: Path, validated: Path, tmp_path: Path
+) -> None:
+    old = Path(shutil.copytree(trained.model, tmp_path / "old"))
+    order = json.loads((old / "feature_order.json").read_text())
+    (old / "feature_order.json").write_text(json.dumps(["noise_mean_3h", *order[1:]]))
+    (tmp_path / "champion").mkdir()
+    shutil.make_archive(str(tmp_path / "champion" / "model"), "gztar", old)
+    done = jobs.run(
+        "evaluate_model",
+        *places(trained.packed, features, validated, tmp_path / "out"),
+        *("--champion", tmp_path / "champion"),
+    )
+    assert done.returncode == 1
+    assert "needs the feature noise_mean_3h, which this feature table does not have" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_archive_is_named(jobs: Jobs, features: Path, validated: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.tar.gz").write_bytes(b"\x1f\x8b no archive")
+    done = jobs.run("evaluate_model", *places(tmp_path, features, validated, tmp_path / "out"))
+    assert done.returncode == 1
+    assert "model.tar.gz cannot be unpacked" in done.stderr
+    assert "Traceback" not in done.stderr
