@@ -68,3 +68,17 @@ def aws_environment(server: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> 
     """For clients that make their own sessions, such as the provider's hooks."""
     for key, value in server.environment.items():
         monkeypatch.setenv(key, value)
+
+
+@pytest.fixture(scope="session")
+def hosting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A `Hosting`: a local SageMaker of its own for models, endpoints, transform and tuning."""
+    from tests.include.local_sagemaker.hosting import Hosting, hosting_server
+
+    running = hosting_server(tmp_path_factory.mktemp("hosting"))
+    running.start()
+    hosting = Hosting(running)
+    hosting.upload_artifact()
+    yield hosting
+    assert running.stop() == 0
+    assert "Traceback" not in running.log, running.log
