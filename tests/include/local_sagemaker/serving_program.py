@@ -44,6 +44,9 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(500, b"boom")
         elif body.startswith(b"400") or b"bad" in body:
             self.answer(400, b"column vibration: bad")
+        elif MODE == "slow":
+            time.sleep(0.1)
+            self.answer(200, body)
         elif body.startswith(b"sleep"):
             time.sleep(float(body[5:]))
             self.answer(200, b"awake")

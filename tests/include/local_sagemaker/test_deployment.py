@@ -1,0 +1,164 @@
+"""Deployments with guardrails: traffic moves step by step, alarms on the endpoint's real metrics take it back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.include.local_sagemaker.hosting import Hosting
+
+
+def _policy(kind: str, *, wait: int, alarms: tuple[str, ...] = (), termination: int = 0, **size: int) -> dict[str, Any]:
+    routing: dict[str, Any] = {"Type": kind, "WaitIntervalInSeconds": wait}
+    for name, percent in size.items():
+        routing[name] = {"Type": "CAPACITY_PERCENT", "Value": percent}
+    policy = {"TrafficRoutingConfiguration": routing, "TerminationWaitInSeconds": termination}
+    rollback = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm} for alarm in alarms]}} if alarms else {}
+    return {"BlueGreenUpdatePolicy": policy, **rollback}
+
+
+def _config(hosting: Hosting, **environment: str) -> str:
+    return hosting.config(hosting.model(**environment))
+
+
+def _alarm(hosting: Hosting, endpoint: str, metric: str, statistic: str, threshold: float) -> str:
+    name = hosting.name("alarm")
+    kind = "ExtendedStatistic" if statistic.startswith("p") else "Statistic"
+    hosting.client("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        Namespace="AWS/SageMaker",
+        MetricName=metric,
+        Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": "AllTraffic"}],
+        Period=5,
+        EvaluationPeriods=1,
+        Threshold=threshold,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="notBreaching",
+        **{kind: statistic},
+    )
+    return name
+
+
+@contextmanager
+def _traffic(hosting: Hosting, endpoint: str) -> Iterator[list[tuple[float, str]]]:
+    """About 100 requests a second meanwhile: when each ended, and with what."""
+    ended: list[tuple[float, str]] = []
+    stop = threading.Event()
+
+    def invoke() -> None:
+        while not stop.wait(0.01):
+            try:
+                answer = hosting.invoke(endpoint).decode()
+            except ClientError as error:
+                answer = str(error.response["Error"]["Code"])
+            ended.append((time.monotonic(), answer))
+
+    thread = threading.Thread(target=invoke)
+    thread.start()
+    yield ended
+    stop.set()
+    thread.join()
+
+
+def test_canary_gets_its_share_then_all(hosting: Hosting) -> None:
+    endpoint = hosting.endpoint(_config(hosting, MODE="name", NAME="old"))
+    new = _config(hosting, MODE="name", NAME="new")
+    with _traffic(hosting, endpoint) as ended:
+        hosting.sagemaker.update_endpoint(
+            EndpointName=endpoint,
+            EndpointConfigName=new,
+            DeploymentConfig=_policy("CANARY", wait=4, CanarySize=20),
+        )
+        seen: list[dict[str, Any]] = []
+        while (now := hosting.sagemaker.describe_endpoint(EndpointName=endpoint))["EndpointStatus"] == "Updating":
+            seen.append(now)
+            time.sleep(0.1)
+        over = time.monotonic()
+        time.sleep(0.5)
+    assert now["EndpointConfigName"] == new
+    assert now["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["Type"] == "CANARY"
+    pending = [one["PendingDeploymentSummary"] for one in seen if "PendingDeploymentSummary" in one]
+    statuses = [one["ProductionVariants"][0]["VariantStatus"][0] for one in pending]
+    assert {status["Status"] for status in statuses} == {"Creating", "Baking"}
+    baking = next(status["StatusMessage"] for status in statuses if status["Status"] == "Baking")
+    assert baking.startswith("Baking for 4 seconds (WaitIntervalInSeconds) with traffic enabled on canary capacity")
+    during = Counter(answer for at, answer in ended if over - 3.5 < at < over - 0.5)
+    assert 0.1 < during["new"] / during.total() < 0.3
+    assert {answer for at, answer in ended if at > over} == {"new"}
+    assert {answer for _, answer in ended} == {"old", "new"}
+
+
+def test_linear_moves_in_steps(hosting: Hosting) -> None:
+    endpoint = hosting.endpoint(_config(hosting, MODE="name", NAME="old"))
+    with _traffic(hosting, endpoint) as ended:
+        hosting.sagemaker.update_endpoint(
+            EndpointName=endpoint,
+            EndpointConfigName=_config(hosting, MODE="name", NAME="new"),
+            DeploymentConfig=_policy("LINEAR", wait=1, LinearStepSize=25),
+        )
+        hosting.settled(endpoint)
+        over = time.monotonic()
+    shares = []
+    for step in (3, 2, 1):
+        window = Counter(answer for at, answer in ended if over - step + 0.1 < at < over - step + 0.9)
+        shares.append(window["new"] / window.total())
+    assert shares[0] < shares[1] < shares[2]
+    assert shares == pytest.approx([0.25, 0.5, 0.75], abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("broken", "metric", "statistic", "threshold"),
+    [
+        ({"MODE": "error"}, "Invocation5XXErrors", "Sum", 0),
+        ({"MODE": "slow"}, "ModelLatency", "p90", 50_000),
+    ],
+)
+def test_an_alarm_takes_the_canary_back(
+    hosting: Hosting, broken: dict[str, str], metric: str, statistic: str, threshold: float
+) -> None:
+    before = _config(hosting)
+    endpoint = hosting.endpoint(before)
+    alarm = _alarm(hosting, endpoint, metric, statistic, threshold)
+    with _traffic(hosting, endpoint) as ended:
+        hosting.sagemaker.update_endpoint(
+            EndpointName=endpoint,
+            EndpointConfigName=_config(hosting, **broken),
+            DeploymentConfig=_policy("CANARY", wait=60, alarms=(alarm,), CanarySize=30),
+        )
+        described = hosting.settled(endpoint, 40)
+        over = time.monotonic()
+        time.sleep(0.5)
+    assert described["EndpointStatus"] == "InService"
+    assert described["EndpointConfigName"] == before
+    assert alarm in described["FailureReason"]
+    assert "PendingDeploymentSummary" not in described
+    after = [answer for at, answer in ended if at > over + 0.1]
+    assert after
+    assert set(after) == {"1"}
+
+
+def test_an_alarm_after_the_full_shift_takes_it_back_too(hosting: Hosting) -> None:
+    before = _config(hosting, MODE="name", NAME="old")
+    endpoint = hosting.endpoint(before)
+    alarm = _alarm(hosting, endpoint, "Invocations", "Sum", 1e9)
+    hosting.sagemaker.update_endpoint(
+        EndpointName=endpoint,
+        EndpointConfigName=_config(hosting, MODE="name", NAME="new"),
+        DeploymentConfig=_policy("ALL_AT_ONCE", wait=0, termination=60, alarms=(alarm,)),
+    )
+    deadline = time.monotonic() + 20
+    while hosting.invoke(endpoint) != b"new":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    hosting.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a test")
+    described = hosting.settled(endpoint, 20)
+    assert described["EndpointConfigName"] == before
+    assert alarm in described["FailureReason"]
+    assert hosting.invoke(endpoint) == b"old"
