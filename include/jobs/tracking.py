@@ -23,15 +23,18 @@ HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RET
 Background = Future[Any] | None
 
 
-def start_run(experiment: str, parameters: Mapping[str, object], tags: Mapping[str, str]) -> Background:
-    """Begin a run; its id is the result. MLFLOW_EXPERIMENT_NAME stands before ``experiment``."""
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", experiment)
-    return _in_background(lambda client: _create(client, name, parameters, tags))
-
-
 def prepare() -> None:
     """Get ready in the background: importing and opening the store takes seconds."""
     _in_background(lambda client: client.search_experiments(max_results=1))
+
+
+def start_run(experiment: str, parameters: Mapping[str, object], tags: Mapping[str, str], began: float) -> Background:
+    """Make a run that began at ``began`` (seconds since 1970); its id is the result.
+
+    MLFLOW_EXPERIMENT_NAME stands before ``experiment``.
+    """
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", experiment)
+    return _in_background(lambda client: _create(client, name, parameters, tags, began))
 
 
 def log(run_id: str | None, metrics: Mapping[str, float], files: list[Path]) -> Background:
@@ -76,12 +79,12 @@ def _client(uri: str) -> Any:
     return MlflowClient(uri)
 
 
-def _create(client: Any, name: str, parameters: Mapping[str, object], tags: Mapping[str, str]) -> str:
+def _create(client: Any, name: str, parameters: Mapping[str, object], tags: Mapping[str, str], began: float) -> str:
     from mlflow.entities import Param
 
     experiment = client.get_experiment_by_name(name)
     experiment_id = experiment.experiment_id if experiment else _create_experiment(client, name)
-    run = client.create_run(experiment_id, tags=dict(tags), run_name=tags.get("run"))
+    run = client.create_run(experiment_id, int(began * 1000), dict(tags), run_name=tags.get("run"))
     client.log_batch(run.info.run_id, params=[Param(key, str(value)) for key, value in parameters.items()])
     return str(run.info.run_id)
 

@@ -77,25 +77,25 @@ def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, 
         JobError: unusable hyperparameters or features.
     """
     hyperparameters = typed(config, given)
-    tags = {
-        "model": config.name,
-        "run": os.environ.get("RUN_ID", "by hand"),
-        "code_hash": os.environ.get("CODE_HASH", ""),
-    }
-    started = tracking.start_run(config.name, hyperparameters, tags)
+    tracking.prepare()
     parts = {name: examples(config, read_split(folder)) for name, folder in channels.items()}
     fitted, validation = parts["train"], parts["validation"]
     if fitted.features.columns != validation.features.columns:
         raise JobError("the train and validation splits have different columns. Run build_features again.")
     own = estimator(config.name)
-    began = time.monotonic()
+    began = time.time()
     try:
         model = own.fit(fitted, validation, hyperparameters)
     except ValueError as error:
         raise JobError(f"{config.name} cannot be fitted: {error}") from error
-    seconds = time.monotonic() - began
+    seconds = time.time() - began
     metrics = measure(config.problem, validation.target, own.predict(model, validation.features), validation.classes)
-    run_id = tracking.settled(started)
+    tags = {
+        "model": config.name,
+        "run": os.environ.get("RUN_ID", "by hand"),
+        "code_hash": os.environ.get("CODE_HASH", ""),
+    }
+    run_id = tracking.settled(tracking.start_run(config.name, hyperparameters, tags, began))
     facts = {"hyperparameters": hyperparameters, "fit": own.describe(model), "fit_seconds": round(seconds, 2)}
     facts |= {"validation_metrics": plain(metrics), "mlflow_run_id": run_id}
     save_artifact(model_dir, config, model, fitted, validation, facts)
