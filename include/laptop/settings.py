@@ -124,7 +124,6 @@ class Settings:
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
             "AIRFLOW_VAR_ML_ENVIRONMENT": json.dumps(self.ml_environment()),
             "PYTHONPATH": str(ROOT),
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
 
     def _secret(self, name: str) -> str:

@@ -50,12 +50,20 @@ def failure_of(
     reason = reason_of(kind, description)
     job = description[kind.name_field]
     lines = [f"SageMaker {kind.word} job {job} {kind.status(description).lower()}: {reason}"]
-    lines += [f"  {name}: {url}" for name, url in pages.items()]
+    lines += [f"  {'/'.join(names)}: {url}" for url, names in _by_address(pages).items()]
     lines += ["  last log lines:", *(f"    {line}" for line in log_lines)] if log_lines else []
     message = "\n".join(lines)
     if kind.status(description) == "Failed" and reason.startswith(SAGEMAKER_AT_FAULT):
         return JobLost(message)
     return JobFailed(message)
+
+
+def _by_address(pages: dict[str, str]) -> dict[str, list[str]]:
+    """The local SageMaker shows a job and its log on one page; an address is given once."""
+    found: dict[str, list[str]] = {}
+    for name, url in pages.items():
+        found.setdefault(url, []).append(name)
+    return found
 
 
 def reason_of(kind: JobKind, description: Description) -> str:
