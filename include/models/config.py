@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -28,8 +28,21 @@ class ConfigError(ValueError):
     """A model.yaml that cannot be used; the message says which key, what was found and what is allowed."""
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):  # type: ignore[misc] # PyYAML ships no types
+    """YAML that refuses a key given twice; plain YAML would let the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key '{key.value}' twice", key.start_mark)
+            seen.add(key.value)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Schedule(Section):
@@ -195,7 +208,7 @@ def load_model(name: str, folder: Path = MODELS_FOLDER) -> ModelConfig:
     path = folder / name / "model.yaml"
     shown = f"{folder.name}/{name}/model.yaml"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
         known = ", ".join(model_names(folder)) or "none"
         raise ConfigError(f"{shown} does not exist. Models with a model.yaml: {known}.") from None
@@ -227,12 +240,18 @@ def _explain(shown: str, error: ValidationError) -> str:
 
 def _suggestion(location: tuple[int | str, ...]) -> str:
     """The known keys where an unknown one stands, the nearest first."""
-    section: Any = ModelConfig
+    section: type[Section] = ModelConfig
     for part in location[:-1]:
-        field = getattr(section, "model_fields", {}).get(part)
-        if field is None:
-            return ""
-        section = field.annotation
-    known = list(getattr(section, "model_fields", {}))
+        field = section.model_fields.get(str(part))
+        # a part that is no field is a position or a name within the container that the last field holds
+        section = (_section_of(field.annotation) if field else None) or section
+    known = list(section.model_fields)
     close = difflib.get_close_matches(str(location[-1]), known, n=1)
-    return f" Did you mean '{close[0]}'?" if close else f" Known here: {', '.join(known)}." if known else ""
+    return f" Did you mean '{close[0]}'?" if close else f" Known here: {', '.join(known)}."
+
+
+def _section_of(annotation: Any) -> type[Section] | None:
+    """The section that a field holds, alone, optional or in a container."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_of(part))), None)

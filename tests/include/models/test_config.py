@@ -1,0 +1,152 @@
+"""A model.yaml that cannot be used says which file and key, what was found and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from models.config import MODELS_FOLDER, ConfigError, load_model, model_names
+
+MODEL = "predictive_maintenance"
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_every_model_has_a_usable_configuration(name: str) -> None:
+    assert load_model(name).name == name
+
+
+@pytest.fixture
+def content() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((MODELS_FOLDER / MODEL / "model.yaml").read_text())
+    return read
+
+
+def refusal(folder: Path, content: Any) -> str:
+    """The error of a model folder with this model.yaml."""
+    (folder / MODEL).mkdir(exist_ok=True)
+    text = content if isinstance(content, str) else yaml.safe_dump(content)
+    (folder / MODEL / "model.yaml").write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load_model(MODEL, folder)
+    assert f"{folder.name}/{MODEL}/model.yaml" in str(error.value)
+    return str(error.value)
+
+
+def put(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Set the value at a dotted path; list positions are numbers."""
+    *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    place: Any = content
+    for part in way:
+        place = place[part]
+    place[last] = value
+    return content
+
+
+@pytest.mark.parametrize(
+    ("path", "suggestion"),
+    [
+        ("trainning", "Did you mean 'training'?"),
+        ("training.hyperparametres", "Did you mean 'hyperparameters'?"),
+        ("training.tuning.ranges.num_leaves.mni", "Did you mean 'min'?"),
+        ("data.tables.telemetry.colums", "Did you mean 'columns'?"),
+        ("gates.0.maximum", "Did you mean 'max'?"),
+        ("champion.zzz", "Known here: metric, direction, margin."),
+    ],
+)
+def test_unknown_key(tmp_path: Path, content: dict[str, Any], path: str, suggestion: str) -> None:
+    message = refusal(tmp_path, put(content, path, 1))
+    assert f"  {path}: unknown key. {suggestion}" in message
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("split.test_days", "many", "valid integer; found 'many'"),
+        ("split.test_days", 1.5, "valid integer; found 1.5"),
+        ("training.instance_count", True, "valid integer; found True"),
+        ("gates.0.min", "high", "valid number; found 'high'"),
+        ("gates", {"macro_f1": 0.9}, "valid list"),
+        ("data.tables.machines.columns.age", "float", "'timestamp', 'integer', 'number' or 'string'; found 'float'"),
+        ("description", None, "valid string; found None"),
+    ],
+)
+def test_wrong_type(tmp_path: Path, content: dict[str, Any], path: str, value: Any, words: str) -> None:
+    message = refusal(tmp_path, put(content, path, value))
+    assert f"  {path}: " in message
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("gates.0.min", 90, "macro_f1 lies between 0 and 1; the bound 90"),
+        ("gates.0.min", -0.1, "macro_f1 lies between 0 and 1; the bound -0.1"),
+        ("champion.margin", -0.01, "greater than or equal to 0; found -0.01"),
+        ("split.gap_hours", -24, "greater than or equal to 0; found -24"),
+        ("training.max_runtime_minutes", 0, "greater than or equal to 1; found 0"),
+        ("training.volume_gb", 99_999, "less than or equal to 16384; found 99999"),
+        ("data.tables.telemetry.max_rejected_share", 5, "less than or equal to 0.5; found 5"),
+        ("training.tuning.ranges.num_leaves", {"min": 9, "max": 9}, "min 9 is not below max 9"),
+        ("training.tuning.ranges.num_leaves", {"min": 0, "max": 9, "scale": "logarithmic"}, "starts above 0, not at 0"),
+        ("training.instance_type", "m5.large", "found 'm5.large'"),
+        ("gates", [], "at least 1 item"),
+    ],
+)
+def test_value_out_of_range(tmp_path: Path, content: dict[str, Any], path: str, value: Any, words: str) -> None:
+    message = refusal(tmp_path, put(content, path, value))
+    assert path.split(".")[0] in message
+    assert words in message
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_bound_that_is_no_number_would_let_everything_through(
+    tmp_path: Path, content: dict[str, Any], bad: float
+) -> None:
+    assert "finite number" in refusal(tmp_path, put(content, "gates.2.max", bad))
+
+
+def test_a_missing_key(tmp_path: Path, content: dict[str, Any]) -> None:
+    del content["champion"]["margin"]
+    assert "  champion.margin: is missing." in refusal(tmp_path, content)
+
+
+def test_all_problems_at_once(tmp_path: Path, content: dict[str, Any]) -> None:
+    message = refusal(tmp_path, put(put(content, "split.gap_hours", -1), "colour", "red"))
+    assert "(2 problems)" in message
+
+
+def test_a_gate_without_a_bound(tmp_path: Path, content: dict[str, Any]) -> None:
+    assert "gates.0: " in refusal(tmp_path, put(content, "gates.0", {"metric": "macro_f1"}))
+
+
+def test_a_key_that_is_no_column(tmp_path: Path, content: dict[str, Any]) -> None:
+    message = refusal(tmp_path, put(content, "data.tables.errors.key", ["machine"]))
+    assert "key names ['machine'], which are not among the columns ['datetime', 'errorID', 'machineID']" in message
+
+
+def test_a_series_without_a_time(tmp_path: Path, content: dict[str, Any]) -> None:
+    message = refusal(tmp_path, put(content, "data.tables.machines.every_hours", 1))
+    assert "every_hours needs one timestamp column in the key, which has 0" in message
+
+
+def test_the_name_is_the_folder(tmp_path: Path, content: dict[str, Any]) -> None:
+    assert "name is 'other', but the folder is" in refusal(tmp_path, put(content, "name", "other"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("a: [", "is no valid YAML"), ("", "holds NoneType"), ("- a", "holds list")]
+)
+def test_no_mapping(tmp_path: Path, text: str, words: str) -> None:
+    assert words in refusal(tmp_path, text)
+
+
+def test_a_key_twice(tmp_path: Path, content: dict[str, Any]) -> None:
+    assert "the key 'owner' twice" in refusal(tmp_path, yaml.safe_dump(content) + "owner: somebody\n")
+
+
+def test_no_such_model(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model.yaml does not exist. Models with a model.yaml: none"):
+        load_model("nothing", tmp_path)
