@@ -240,7 +240,8 @@ def _finding(problem: _Problem, raw: RawTable, table: Table, share: float) -> Fi
     severity: Severity = "warning" if problem.tolerable and share <= table.max_rejected_share else "critical"
     allowed, action = problem.allowed, problem.action
     if problem.tolerable:
-        allowed += f" (up to {table.max_rejected_share:.3g} of the rows may be set aside, here {share:.2g})"
+        cap = table.max_rejected_share
+        allowed += f"; at most {100 * cap:.3g} % of the rows may be set aside, here {100 * share:.2g} %" if cap else ""
     return Finding(
         severity, raw.name, raw.file, problem.column or None, problem.check, problem.found, allowed,
         problem.rows.height, action,

@@ -22,6 +22,7 @@ from models.config import Table
 LINE = "line"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 EXPORT_AGAIN = "Export or upload the file again."
+SAVE_AS_CSV = "Save the file as comma-separated UTF-8 text with one header line."
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,11 @@ def _unpack(packed: bytes, name: str, file: str) -> bytes:
             raise _unusable(name, file, "file_is_readable", found, allowed, EXPORT_AGAIN) from error
     if not content.removeprefix(BYTE_ORDER_MARK).strip():
         raise _unusable(name, file, "file_has_rows", "an empty file", "a header and at least one row", EXPORT_AGAIN)
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = f"a byte 0x{content[error.start]:02x} in line {content.count(b'\n', 0, error.start) + 1}"
+        raise _unusable(name, file, "file_is_readable", found, "UTF-8 text", SAVE_AS_CSV) from None
     return content
 
 
@@ -108,11 +114,9 @@ def _header(content: bytes, name: str, file: str, table: Table) -> list[str]:
     first = content.removeprefix(BYTE_ORDER_MARK).replace(b"\r", b"\n").split(b"\n", 1)[0]
     try:
         columns = next(csv.reader([first.decode("utf-8")], strict=True), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        action = "Save the file as comma-separated UTF-8 text."
-        raise _unusable(
-            name, file, "file_is_readable", f"a header that is no text ({error})", "UTF-8", action
-        ) from error
+    except csv.Error as error:
+        found = f"a header that is no CSV ({error})"
+        raise _unusable(name, file, "file_is_readable", found, _listed(table.columns), SAVE_AS_CSV) from error
     problems = []
     for column in table.columns:
         if column not in columns:
@@ -156,9 +160,8 @@ def _parse(content: bytes, name: str, file: str, columns: list[str]) -> tuple[pl
                 column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
             ),
         )
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        action = "Save the file as comma-separated UTF-8 text with one header line."
-        raise _unusable(name, file, "file_is_readable", f"no valid CSV ({error})", "UTF-8 CSV", action) from error
+    except pa.ArrowInvalid as error:
+        raise _unusable(name, file, "file_is_readable", f"no valid CSV ({error})", "CSV", SAVE_AS_CSV) from error
     lines = pl.DataFrame(pl.from_arrow(cells))
     bad = pl.DataFrame(malformed, schema={LINE: pl.UInt32, "text": pl.String, "reason": pl.String}, orient="row")
     numbers = np.arange(2, 2 + lines.height + bad.height, dtype=np.uint32)

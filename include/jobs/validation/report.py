@@ -15,6 +15,8 @@ from jobs.validation.findings import SEVERITIES, Finding, by_severity, passed, s
 from jobs.validation.suites import Outcome
 from jobs.validation.wording import allowed, column_of, observed
 
+STATES = (*SEVERITIES, "skipped", "ok")
+
 
 @dataclass
 class TableReport:
@@ -91,7 +93,7 @@ class Report:
         return environment.get_template("report.html.j2").render(
             report=self,
             counts={severity: sum(one.severity == severity for one in self.findings) for severity in SEVERITIES},
-            checks={table.name: [_check(outcome) for outcome in table.outcomes] for table in self.tables},
+            checks={table.name: _checks(table) for table in self.tables},
             written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         )
 
@@ -106,6 +108,11 @@ def _table(table: TableReport) -> dict[str, Any]:
         "critical": [str(finding) for finding in table.findings if finding.severity == "critical"],
         "warnings": [str(finding) for finding in table.findings if finding.severity == "warning"],
     }
+
+
+def _checks(table: TableReport) -> list[dict[str, str]]:
+    """A table's expectations as lines of the page, those not met first."""
+    return sorted((_check(outcome) for outcome in table.outcomes), key=lambda line: STATES.index(line["state"]))
 
 
 def _check(outcome: Outcome) -> dict[str, str]:

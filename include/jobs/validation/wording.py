@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -113,6 +114,8 @@ def _subject(kind: str) -> str:
 
 def _bounds(kwargs: dict[str, Any]) -> str:
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    if low is not None and low == high:
+        return _text(low)
     if low is not None and high is not None:
         return f"{_text(low)} to {_text(high)}"
     return f"at least {_text(low)}" if low is not None else f"at most {_text(high)}"
@@ -134,6 +137,8 @@ def _brief(values: list[Any]) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "seconds")
     return str(value)
 
 

@@ -44,6 +44,7 @@ def test_bad_rows_up_to_the_cap_are_a_warning(tmp_path: Path, bad: str, check: s
     for cap, severity in ((0.0, "critical"), (0.1, "warning")):
         result = clean(tmp_path, rows(*GOOD, bad), max_rejected_share=cap)
         assert [(one.severity, one.expectation) for one in result.findings] == [(severity, check)]
+        assert ("at most 10 % of the rows may be set aside, here 4.8 %" in result.findings[0].allowed) == (cap > 0)
         assert result.rejected["line"].to_list() == [22]
         assert result.frame["line"].to_list() == list(range(2, 22))
 

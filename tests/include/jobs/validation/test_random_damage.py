@@ -72,7 +72,7 @@ damages = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plan=st.lists(st.tuples(st.sampled_from(TABLES), damages), min_size=1, max_size=4))
 def test_any_damage_ends_in_a_verdict(small_fleet: dict[str, str], plan: list[tuple[str, Damage]]) -> None:
     contents = {name: text.encode() for name, text in small_fleet.items()}

@@ -131,7 +131,7 @@ def test_text_where_numbers_belong(validate: Validate, raw: Path) -> None:
     verdict = validate()
     finding = the_critical(verdict, file=TELEMETRY, column="volt")
     assert finding["found"] == "text that is no number in 2 rows: 'high', '12,5' (lines 17, 90)"
-    assert finding["allowed"].startswith("numbers (up to 0 of the rows may be set aside")
+    assert finding["allowed"] == "numbers"
     assert "Correct the cells" in finding["action"]
     kept = verdict.quarantine("telemetry")
     assert kept["line"].to_list() == ["17", "90"]
@@ -143,7 +143,7 @@ def test_a_machine_that_is_no_number(validate: Validate, raw: Path) -> None:
     set_cells(raw / "PdM_failures.csv", "machineID", {3: "M-3", 4: "2.5"})
     finding = the_critical(validate(), file="PdM_failures.csv", column="machineID")
     assert "'M-3', '2.5'" in finding["found"]
-    assert finding["allowed"].startswith("whole numbers")
+    assert finding["allowed"] == "whole numbers"
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "datetime,machineID,failure\n"])
@@ -174,7 +174,7 @@ def test_identical_rows_twice(validate: Validate, raw: Path) -> None:
     verdict = validate()
     finding = the_critical(verdict, expectation="keys_are_unique")
     assert "2 repeated rows for the same machineID and datetime: machineID 1, datetime" in finding["found"]
-    assert finding["allowed"].startswith("one row for each machineID and datetime")
+    assert finding["allowed"] == "one row for each machineID and datetime"
     assert verdict.quarantine("telemetry")["reason"][0] == "repeats line 6: the same machineID and datetime and values"
 
 
@@ -258,7 +258,7 @@ def test_infinite_values(validate: Validate, raw: Path, value: str) -> None:
     verdict = validate()
     finding = the_critical(verdict, file=TELEMETRY, column="pressure")
     assert finding["found"] == f"infinite values in 1 row: '{value}' (line 40)"
-    assert finding["allowed"].startswith("finite numbers")
+    assert finding["allowed"] == "finite numbers"
     assert verdict.quarantine("telemetry")["pressure"].to_list() == [value]
 
 
@@ -277,7 +277,7 @@ def test_timestamps_that_are_none(validate: Validate, raw: Path) -> None:
     set_cells(raw / TELEMETRY, "datetime", {12: "31/01/2015 06:00", 13: "2015-02-30 06:00:00"})
     finding = the_critical(validate(), file=TELEMETRY, column="datetime")
     assert "'31/01/2015 06:00', '2015-02-30 06:00:00' (lines 12, 13)" in finding["found"]
-    assert finding["allowed"].startswith("timestamps as 2015-01-31 06:00:00")
+    assert finding["allowed"] == "timestamps as 2015-01-31 06:00:00"
 
 
 def test_timestamps_of_the_future(validate: Validate, raw: Path) -> None:
