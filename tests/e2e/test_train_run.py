@@ -130,7 +130,7 @@ def test_bad_data_stops_the_run_before_training(running: Stack, broken_fleet: Pa
     telemetry.write_text(header.replace("pressure", "presure") + "\n" + rest)
     packages = running.client("sagemaker").list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"]
     result = running.run(broken_fleet)
-    assert result.status == 1
+    assert result.status != 0
     assert result.summary["state"] == "failed"
     states = {step["task_id"]: step["state"] for step in result.summary["steps"]}
     assert states["validate_raw_data"] == "failed"
