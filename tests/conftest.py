@@ -1,4 +1,4 @@
-"""Airflow's home for the tests: an empty folder, never the person's own."""
+"""The tests' surroundings: an empty Airflow home, never the person's own, and no AWS endpoint of theirs."""
 
 from __future__ import annotations
 
@@ -8,5 +8,6 @@ import shutil
 import tempfile
 
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-tests-")
+os.environ.pop("AWS_ENDPOINT_URL", None)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
