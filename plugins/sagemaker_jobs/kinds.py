@@ -99,7 +99,9 @@ def compact(kind: JobKind, description: Description) -> dict[str, Any]:
     """
     instance_type, instance_count = instances(description)
     began, ended = kind.started(description), kind.ended(description)
-    billable = description.get("BillableTimeInSeconds")
+    billable = description.get("BillableTimeInSeconds") or description.get("ConsumedResources", {}).get(
+        "RuntimeInSeconds"
+    )
     if billable is None and began and ended:
         billable = round((ended - began).total_seconds()) * instance_count
     inputs = description.get("ProcessingInputs", [])
