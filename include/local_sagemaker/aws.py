@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import boto3
 import cloudpickle
@@ -26,6 +27,7 @@ from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from include.local_sagemaker import iam
 from include.local_sagemaker.store import ACCOUNT
 from include.local_sagemaker.wire import WsgiApp, scope
 
@@ -42,6 +44,7 @@ class Moto:
     def __init__(self, directory: Path, *, interval: float = 5.0) -> None:
         self._directory = directory
         self._interval = interval
+        iam.complete()
         self._app = DomainDispatcherApplication(create_backend_app)
         self._gate = _Gate()
         self._changed: set[str] = set()
@@ -56,10 +59,14 @@ class Moto:
         with self._gate.shared():
             try:
                 body = b"".join(self._app(environ, start_response))
+            except (
+                NotImplementedError
+            ) as error:  # moto says it with a 500, which clients take for a reason to try again
+                body = _fail(environ, start_response, "400 Bad Request", "NotImplemented", f"{service}: {error}")
             except Exception:  # the border: moto's own faults must not end as an HTML page
                 log.exception("moto failed on %s %s %s", service, environ["REQUEST_METHOD"], environ["PATH_INFO"])
-                body = json.dumps({"__type": "InternalFailure", "message": f"moto failed on {service}"}).encode()
-                start_response("500 Internal Server Error", [("Content-Type", "application/x-amz-json-1.1")])
+                message = f"moto failed on {service}; the local SageMaker's log says why."
+                body = _fail(environ, start_response, "500 Internal Server Error", "InternalFailure", message)
             if not reads:
                 self.mark_changed(service)
         return [body]
@@ -113,6 +120,16 @@ class Moto:
                 log.exception("writing the state of the other AWS services to %s failed", self._directory)
             # large states are written less often: at most a tenth of the time goes into snapshots
             pause = max(self._interval, 9 * (time.monotonic() - began))
+
+
+def _fail(environ: dict[str, Any], start_response: Callable[..., Any], status: str, code: str, message: str) -> bytes:
+    """An error in the protocol of the request: JSON services name a target, the others speak XML."""
+    if "HTTP_X_AMZ_TARGET" in environ:
+        start_response(status, [("Content-Type", "application/x-amz-json-1.1")])
+        return json.dumps({"__type": code, "message": message}).encode()
+    start_response(status, [("Content-Type", "text/xml")])
+    error = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+    return f"<ErrorResponse>{error}</ErrorResponse>".encode()
 
 
 def _backends(service: str) -> Any:

@@ -1,0 +1,32 @@
+"""The SageMaker SDK 3.x cannot be installed beside Airflow: these tests run in the environment of the jobs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# a library of the jobs' environment ships a package "tests", which would hide this repository's folder
+_tests = types.ModuleType("tests")
+_tests.__path__ = [str(Path(__file__).resolve().parents[2])]
+sys.modules["tests"] = _tests
+
+from tests.include.local_sagemaker.local_server import LocalSageMaker  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSageMaker]:
+    """With the environment pointing at it: the SDK makes sessions of its own while it is imported."""
+    running = LocalSageMaker(tmp_path_factory.mktemp("local-sagemaker") / "state", ("--stop-grace-seconds", "2"))
+    running.start()
+    before = dict(os.environ)
+    os.environ.update(running.environment)
+    yield running
+    os.environ.clear()
+    os.environ.update(before)
+    assert running.stop() == 0
+    assert "Traceback" not in running.log, running.log
