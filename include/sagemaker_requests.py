@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -33,7 +34,12 @@ def validate_raw_data(
     data_from: str | None = None,
     data_to: str | None = None,
 ) -> Request:
-    window = [part for flag, day in (("--data-from", data_from), ("--data-to", data_to)) if day for part in (flag, day)]
+    """``data_from`` and ``data_to`` are ISO dates of the first and the last day to use; None leaves that side open."""
+    window = []
+    if data_from:
+        window += ["--data-from", data_from]
+    if data_to:  # for the job the end is the first moment that is not in the window
+        window += ["--data-to", (date.fromisoformat(data_to) + timedelta(days=1)).isoformat()]
     return _processing(
         model,
         environment,

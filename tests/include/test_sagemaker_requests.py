@@ -158,7 +158,7 @@ def test_a_data_window_reaches_the_program() -> None:
         "--data-from",
         "2015-02-01",
         "--data-to",
-        "2015-03-01",
+        "2015-03-02",  # the last day is in the window, and the job's end is not
     ]
 
 
