@@ -269,7 +269,7 @@ class Instance:
 
     def _works(self, objects: list[S3Object]) -> Iterator[Work]:
         for item in objects:
-            download(self._s3, self._bucket, [S3Object(item.key, "input", 0)], self._folder, self._job.stop_requested)
+            download(self._s3, self._bucket, [S3Object(item.key, "input", 0)], self._folder, self._job.interrupted)
             self._check_interrupted()
             try:
                 for records in self._batches(self._folder / "input"):
