@@ -92,14 +92,19 @@ class Moto:
         self.snapshot()
 
     def snapshot(self) -> None:
+        """Writes what has changed; a service that cannot be written is logged, stays marked and is tried again."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        for service in list(self._changed):
-            self._changed.discard(service)
-            with self._gate.exclusive():
-                content = _dumps({account: dict(regions) for account, regions in _backends(service).items()})
-            partial = self._directory / f"{service}.partial"
-            partial.write_bytes(content)
-            partial.replace(self._directory / f"{service}.pickle")
+        for service in sorted(self._changed):
+            try:
+                with self._gate.exclusive():
+                    content = _dumps({account: dict(regions) for account, regions in _backends(service).items()})
+                    self._changed.discard(service)
+                partial = self._directory / f"{service}.partial"
+                partial.write_bytes(content)
+                partial.replace(self._directory / f"{service}.pickle")
+            except Exception:  # whatever moto holds or the disk says: the other services are still to be written
+                self._changed.add(service)
+                log.exception("writing the state of %s to %s failed; a restart would lose it", service, self._directory)
 
     def _restore(self) -> None:
         for service in SERVICES:
@@ -114,10 +119,7 @@ class Moto:
         pause = self._interval
         while not self._stopping.wait(pause):
             began = time.monotonic()
-            try:
-                self.snapshot()
-            except Exception:  # one service that cannot be written must not end the snapshots of the others
-                log.exception("writing the state of the other AWS services to %s failed", self._directory)
+            self.snapshot()
             # large states are written less often: at most a tenth of the time goes into snapshots
             pause = max(self._interval, 9 * (time.monotonic() - began))
 

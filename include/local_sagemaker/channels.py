@@ -35,7 +35,7 @@ def fetch(job: Job, channels: Sequence[Channel], roots: Sequence[Path], role: st
             directory = root / channel.directory
             directory.mkdir(parents=True, exist_ok=True)
             mine = objects[index :: len(roots)] if channel.distribution == "ShardedByS3Key" else objects
-            download(s3, bucket, mine, directory, job.stop_requested)
+            download(s3, bucket, mine, directory, job.interrupted)
 
 
 def _objects(s3: Any, channel: Channel, region: str, role: str) -> tuple[str, list[S3Object]]:

@@ -22,4 +22,4 @@ def _simulate_principal_policy(self: IamResponse) -> ActionResult:
 def complete() -> None:
     """Adds the operation to moto's; a later moto that has it keeps its own."""
     if not hasattr(IamResponse, "simulate_principal_policy"):
-        IamResponse.simulate_principal_policy = _simulate_principal_policy
+        IamResponse.simulate_principal_policy = _simulate_principal_policy  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import json
 import tarfile
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -104,12 +104,14 @@ def read_bytes(s3: Any, uri: str) -> bytes:
     return content
 
 
-def download(s3: Any, bucket: str, objects: Iterable[S3Object], directory: Path, stop: threading.Event) -> None:
-    """Writes every object to its place; returns early when `stop` is set. Raises TransferError for a key that would
+def download(
+    s3: Any, bucket: str, objects: Iterable[S3Object], directory: Path, interrupted: Callable[[], bool]
+) -> None:
+    """Writes every object to its place; returns early when interrupted. Raises TransferError for a key that would
     leave the directory or cannot be a file (another key lies below it)."""
     top = directory.resolve()
     for item in objects:
-        if stop.is_set():
+        if interrupted():
             return
         target = (directory / item.relative).resolve()
         if not target.is_relative_to(top):
