@@ -126,14 +126,14 @@ def _header(content: bytes, name: str, file: str, table: Table) -> list[str]:
             problems.append(
                 _finding(name, file, column, "columns_as_declared", found, _listed(table.columns), hint + ".")
             )
-    for column in dict.fromkeys(columns):
-        action = ""
-        if column not in table.columns:
-            found, action = f"a column '{column}' that is not known", "Remove it, or declare it in model.yaml."
-        elif columns.count(column) > 1:
+    allowed = f"{_listed(table.columns)}, once each"
+    if unknown := [column for column in dict.fromkeys(columns) if column not in table.columns]:
+        found = "columns that are not known" if len(unknown) > 1 else f"a column '{unknown[0][:40]}' that is not known"
+        action = "Remove it from the file, or declare it in model.yaml."
+        problems.append(_finding(name, file, _listed(unknown), "columns_as_declared", found, allowed, action))
+    for column in table.columns:
+        if columns.count(column) > 1:
             found, action = f"the column '{column}' {columns.count(column)} times", "Keep the right one of them."
-        if action:
-            allowed = f"{_listed(table.columns)}, once each"
             problems.append(_finding(name, file, column, "columns_as_declared", found, allowed, action))
     if problems:
         raise UnusableFileError(problems)

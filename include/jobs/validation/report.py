@@ -16,6 +16,9 @@ from jobs.validation.suites import Outcome
 from jobs.validation.wording import allowed, column_of, observed
 
 STATES = (*SEVERITIES, "skipped", "ok")
+# validation.json goes from task to task, so it stays below 64 KiB; the page has all of it
+MOST_FINDINGS = 40
+LONGEST_TEXT = 250
 
 
 @dataclass
@@ -72,7 +75,8 @@ class Report:
             "summary": self.summary,
             "facts": self.facts,
             "tables": {table.name: _table(table) for table in self.tables},
-            "findings": [asdict(finding) for finding in self.findings],
+            "findings": [_brief(finding) for finding in self.findings[:MOST_FINDINGS]],
+            "findings_left_out": max(len(self.findings) - MOST_FINDINGS, 0),
             "inputs": [
                 {"file": table.file, "bytes": table.bytes, "rows": table.rows, "sha256": table.sha256}
                 for table in self.tables
@@ -105,9 +109,13 @@ def _table(table: TableReport) -> dict[str, Any]:
         "accepted": table.accepted,
         "rejected": table.rejected,
         "outside_window": table.outside_window,
-        "critical": [str(finding) for finding in table.findings if finding.severity == "critical"],
-        "warnings": [str(finding) for finding in table.findings if finding.severity == "warning"],
+        "critical": sum(finding.severity == "critical" for finding in table.findings),
+        "warnings": sum(finding.severity == "warning" for finding in table.findings),
     }
+
+
+def _brief(finding: Finding) -> dict[str, Any]:
+    return {name: value[:LONGEST_TEXT] if isinstance(value, str) else value for name, value in asdict(finding).items()}
 
 
 def _checks(table: TableReport) -> list[dict[str, str]]:

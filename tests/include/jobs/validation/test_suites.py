@@ -212,7 +212,7 @@ def test_now(tmp_path: Path) -> None:
             "column values to match regex [ab]",
             "c, d in 2 of 4 rows (50.00 %)",
         ),
-        ("expect_compound_columns_to_be_unique", {"column_list": ["x", "x"]}, "no repetitions", "all of 4 rows"),
+        ("expect_compound_columns_to_be_unique", {"column_list": ["name", "id"]}, "no repetitions", "all of 4 rows"),
     ],
 )
 def test_words(tmp_path: Path, type_: str, kwargs: dict[str, Any], words: str, seen: str) -> None:

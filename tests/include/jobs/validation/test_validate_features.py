@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 
 from jobs import validate_features
@@ -72,6 +73,14 @@ def test_a_feature_without_values(good: Splits, validate: Validate, split: str) 
     finding = the_critical(validate(bad), split, "volt_mean_24h")
     assert finding["file"] == f"{split}/features.parquet"
     assert "(100.00 %)" in finding["found"]
+
+
+def test_a_verdict_stays_small_however_much_is_wrong(good: Splits, validate: Validate, tmp_path: Path) -> None:
+    no_numbers = {name: frame.with_columns(cs.float() * float("nan")) for name, frame in good.items()}
+    report = validate({name: frame.fill_nan(None) for name, frame in no_numbers.items()})
+    assert not report["passed"]
+    assert report["findings_left_out"] > 0  # type: ignore[operator]
+    assert (tmp_path / "report/validation.json").stat().st_size < 60_000
 
 
 def test_a_feature_out_of_range(good: Splits, validate: Validate) -> None:

@@ -121,6 +121,18 @@ def test_extra_column(validate: Validate, raw: Path) -> None:
     assert "declare it in model.yaml" in finding["action"]
 
 
+def test_another_table_altogether(validate: Validate, raw: Path) -> None:
+    (raw / "PdM_errors.csv").write_text(",".join(f"c{number}" for number in range(20_000)) + "\n")
+    verdict = validate()
+    assert {finding["column"][:6] for finding in verdict.findings("critical")} == {
+        "dateti",
+        "machin",
+        "errorI",
+        "c0, c1",
+    }
+    assert (verdict.folder / "report/validation.json").stat().st_size < 60_000
+
+
 def test_repeated_column(validate: Validate, raw: Path) -> None:
     rewrite(raw / "PdM_errors.csv", lambda rows: [[*row, row[-1]] for row in rows])
     assert the_critical(validate(), file="PdM_errors.csv", column="errorID")["found"] == "the column 'errorID' 2 times"
