@@ -33,7 +33,7 @@ GRID = {
 }
 
 
-def _request(
+def tuning_request(
     name: str, ranges: dict[str, Any], strategy: str = "Random", static: dict[str, str] | None = None, **more: Any
 ) -> dict[str, Any]:
     limits = {"MaxParallelTrainingJobs": more.pop("parallel", 3)}
@@ -78,7 +78,7 @@ def _finished(hosting: Hosting, name: str, seconds: float = 60) -> dict[str, Any
 
 def _tune(hosting: Hosting, ranges: dict[str, Any], *arguments: Any, **more: Any) -> dict[str, Any]:
     name = hosting.name("tune")
-    hosting.sagemaker.create_hyper_parameter_tuning_job(**_request(name, ranges, *arguments, **more))
+    hosting.sagemaker.create_hyper_parameter_tuning_job(**tuning_request(name, ranges, *arguments, **more))
     return _finished(hosting, name)
 
 
@@ -122,7 +122,7 @@ def test_the_seed_repeats_the_search(hosting: Hosting) -> None:
 
 def test_no_more_at_once_than_allowed(hosting: Hosting) -> None:
     name = hosting.name("tune")
-    request = _request(name, RANGES, static={"seconds": "0.5"}, most=5, parallel=2)
+    request = tuning_request(name, RANGES, static={"seconds": "0.5"}, most=5, parallel=2)
     hosting.sagemaker.create_hyper_parameter_tuning_job(**request)
     most = 0
     while True:
@@ -173,7 +173,7 @@ def test_searches_without_a_result_fail(hosting: Hosting, mode: str, message: st
 
 def test_stopping_stops_the_training_jobs(hosting: Hosting) -> None:
     name = hosting.name("tune")
-    request = _request(name, RANGES, static={"seconds": "60"}, most=5, parallel=2)
+    request = tuning_request(name, RANGES, static={"seconds": "60"}, most=5, parallel=2)
     hosting.sagemaker.create_hyper_parameter_tuning_job(**request)
     time.sleep(1)
     hosting.sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
@@ -188,13 +188,13 @@ def test_bad_requests(hosting: Hosting) -> None:
     taken = _tune(hosting, GRID, "Grid")["HyperParameterTuningJobName"]
     reverse = {"IntegerParameterRanges": [{"Name": "n", "MinValue": "9", "MaxValue": "1"}]}
     cases: list[tuple[str, str, dict[str, Any]]] = [
-        ("ResourceInUse", "already exists", _request(taken, RANGES)),
-        ("ValidationException", "greater than its maximum", _request("x", reverse)),
-        ("ValidationException", "only categorical parameters", _request("x", RANGES, "Grid")),
-        ("ValidationException", "MaxNumberOfTrainingJobs is required", _request("x", RANGES, "Bayesian")),
-        ("ValidationException", "both static and tuned: x", _request("x", RANGES, static={"x": "1"})),
-        ("ValidationException", "must not be greater than", _request("x", RANGES, most=2, parallel=3)),
-        ("ValidationException", "hyperParameterTuningJobName", _request("x" * 33, RANGES)),
+        ("ResourceInUse", "already exists", tuning_request(taken, RANGES)),
+        ("ValidationException", "greater than its maximum", tuning_request("x", reverse)),
+        ("ValidationException", "only categorical parameters", tuning_request("x", RANGES, "Grid")),
+        ("ValidationException", "MaxNumberOfTrainingJobs is required", tuning_request("x", RANGES, "Bayesian")),
+        ("ValidationException", "both static and tuned: x", tuning_request("x", RANGES, static={"x": "1"})),
+        ("ValidationException", "must not be greater than", tuning_request("x", RANGES, most=2, parallel=3)),
+        ("ValidationException", "hyperParameterTuningJobName", tuning_request("x" * 33, RANGES)),
     ]
     for code, message, request in cases:
         with pytest.raises(ClientError, match=rf"\({code}\).*{message}"):
@@ -209,7 +209,7 @@ def test_a_tuning_job_goes_on_after_a_crash_of_the_server(tmp_path: Path) -> Non
     hosting = Hosting(server)
     hosting.upload_artifact()
     time.sleep(6)  # until the bucket has been written to disk
-    request = _request("survivor", RANGES, static={"seconds": "1"}, most=4, parallel=2, RandomSeed=3)
+    request = tuning_request("survivor", RANGES, static={"seconds": "1"}, most=4, parallel=2, RandomSeed=3)
     hosting.sagemaker.create_hyper_parameter_tuning_job(**request)
     time.sleep(2)
     server.stop(signal.SIGKILL)
