@@ -17,7 +17,7 @@ from typing import Any
 
 from jobs.metrics import plain
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0  # a store's first use makes its tables: seconds, or many on a busy machine
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 
 Background = Future[Any] | None

@@ -46,6 +46,7 @@ def start(model: Path, port: int, **variables: str) -> subprocess.Popen[str]:
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(model / "code"),
+            "PYTHONDONTWRITEBYTECODE": "1",  # the artifact is shared with other tests
             "SM_MODEL_DIR": str(model),
             "SERVE_HOST": "127.0.0.1",
             "SAGEMAKER_BIND_TO_PORT": str(port),
