@@ -80,8 +80,8 @@ def validate_raw(
         rejected = pl.concat([clean.rejected, failing])
         accepted[name] = clean.frame.join(failing, on=LINE, how="anti", maintain_order="left")
         if table.every_hours and not accepted[name].is_empty():
-            _expect(continuity(accepted[name], table), report, suites[dataset_name(name)], accepted)
-        report.rejected = _set_aside(lines, rejected, quarantine / f"{name}.csv")
+            _expect(continuity(accepted[name], table), report, suites[dataset_name(name)], accepted, rows_are="series")
+        report.rejected = set_aside(lines, rejected, quarantine / f"{name}.csv")
         reports[name] = report
     facts = {"data window": f"{window.start or 'the beginning'} to {window.end or 'the end'}"}
     return Report(config.name, "raw data", [reports[name] for name in config.data.tables], facts), accepted
@@ -102,13 +102,17 @@ def _order(suites: Suites, config: ModelConfig) -> list[str]:
 
 
 def _expect(
-    frame: pl.DataFrame, report: TableReport, suite: list[Expected], others: Mapping[str, pl.DataFrame]
+    frame: pl.DataFrame,
+    report: TableReport,
+    suite: list[Expected],
+    others: Mapping[str, pl.DataFrame],
+    rows_are: str = "rows",
 ) -> pl.DataFrame:
-    """Run a suite, add what it found to the report; ``line`` and ``reason`` of rows to set aside."""
+    """Run a suite, add what it found to the report; ``file_line`` and ``reason`` of rows to set aside."""
     if frame.is_empty():
         report.findings.append(no_rows(report))
         return pl.DataFrame(schema=REASONS)
-    outcomes = run_suite(suite, frame.drop(LINE, strict=False), others)
+    outcomes = run_suite(suite, frame.drop(LINE, strict=False), others, rows_are)
     findings = [finding_of(outcome, report.name, report.file, frame) for outcome in outcomes]
     report.findings += [finding for finding in findings if finding]
     report.outcomes += outcomes
@@ -137,14 +141,14 @@ def no_rows(report: TableReport) -> Finding:
     )
 
 
-def _set_aside(raw: RawTable, rejected: pl.DataFrame, file: Path) -> int:
+def set_aside(raw: RawTable, rejected: pl.DataFrame, file: Path) -> int:
     """Write rejected rows with their original values; how many they are."""
     file.unlink(missing_ok=True)
     if rejected.is_empty():
         return 0
     reasons = rejected.sort(LINE).group_by(LINE, maintain_order=True).agg(pl.col("reason").unique(maintain_order=True))
     reasons = reasons.with_columns(pl.col("reason").list.join("; "))
-    whole = pl.concat([raw.lines, raw.malformed.select(LINE, "text")], how="diagonal")
+    whole = pl.concat([raw.lines, raw.malformed.select(LINE, pl.col("text").alias("malformed_row"))], how="diagonal")
     rows = reasons.join(whole, on=LINE, how="left", maintain_order="left")
     file.parent.mkdir(parents=True, exist_ok=True)
     rows.write_csv(file)

@@ -38,7 +38,7 @@ class Window:
 
 @dataclass
 class CleanTable:
-    """``frame``: the table's columns, typed, and ``line``, sorted by key. ``rejected``: ``line`` and ``reason``."""
+    """``frame``: the table's columns, typed, and LINE, sorted by key. ``rejected``: LINE and ``reason``."""
 
     frame: pl.DataFrame
     rejected: pl.DataFrame
@@ -164,7 +164,7 @@ def _is_empty(texts: pl.Series, kind: str) -> pl.Series:
 def _cells(
     check: str, cells: pl.DataFrame, found: str, allowed: str, action: str, *, tolerable: bool = True
 ) -> list[_Problem]:
-    """The problem of these cells (``line`` and one column's text), the first few quoted; none if there are none."""
+    """The problem of these cells (LINE and one column's text), the first few quoted; none if there are none."""
     if cells.is_empty():
         return []
     column = cells.columns[1]

@@ -19,7 +19,7 @@ import pyarrow.csv as pa_csv
 from jobs.validation.findings import Finding, UnusableFileError
 from models.config import Table
 
-LINE = "line"
+LINE = "file_line"  # beside the table's own columns, none of which is likely to be called so
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 EXPORT_AGAIN = "Export or upload the file again."
 SAVE_AS_CSV = "Save the file as comma-separated UTF-8 text with one header line."
@@ -29,8 +29,8 @@ SAVE_AS_CSV = "Save the file as comma-separated UTF-8 text with one header line.
 class RawTable:
     """A table's rows as text.
 
-    ``lines`` has the file's columns as String and ``line``; ``malformed`` has ``line``, ``text`` and ``reason`` of the
-    rows whose number of fields is wrong. Lines count from 1, the header's, one per row (a quoted line break in a cell
+    ``lines`` has the file's columns as String and LINE; ``malformed`` has LINE, ``text`` and ``reason`` of the rows
+    whose number of fields is wrong. Lines count from 1, the header's, one per row (a quoted line break in a cell
     makes later lines of the file come out higher).
     """
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -74,7 +74,8 @@ class Outcome:
     """What became of one expectation.
 
     ``kwargs`` have parameters resolved. ``result`` is GX's, at SUMMARY; ``rejected`` are positions of rows to set
-    aside. ``error`` says why it could not be checked, ``skipped`` why it was not.
+    aside. ``error`` says why it could not be checked, ``skipped`` why it was not. ``rows_are`` names what
+    a row stands for.
     """
 
     expected: Expected
@@ -84,6 +85,7 @@ class Outcome:
     rejected: np.ndarray[Any, np.dtype[np.int64]]
     error: str | None = None
     skipped: str | None = None
+    rows_are: str = "rows"
 
     @property
     def unexpected(self) -> int:
@@ -144,7 +146,9 @@ def references(suite: list[Expected]) -> set[str]:
     return {parameter.split("__")[0] for parameter in named if parameter != NOW}
 
 
-def run_suite(suite: list[Expected], frame: pl.DataFrame, datasets: Mapping[str, pl.DataFrame]) -> list[Outcome]:
+def run_suite(
+    suite: list[Expected], frame: pl.DataFrame, datasets: Mapping[str, pl.DataFrame], rows_are: str = "rows"
+) -> list[Outcome]:
     """Check a frame; one outcome per expectation, in the suite's order.
 
     Args:
@@ -164,11 +168,10 @@ def run_suite(suite: list[Expected], frame: pl.DataFrame, datasets: Mapping[str,
             outcomes.append(Outcome(expected, expected.kwargs, True, {}, NO_ROWS, skipped=skipped[number]))
             continue
         success, result, error = results[number]
-        outcome = Outcome(expected, resolved[number], success, result, NO_ROWS, error)
+        outcome = Outcome(expected, resolved[number], success, result, NO_ROWS, error, rows_are=rows_are)
         if expected.meta.reject_rows and 0 < outcome.unexpected <= MAX_REJECTED_ROWS:
             _, complete, _ = validate({number: _configure(expected, resolved[number], number)}, "COMPLETE")[number]
-            rows = np.array(complete["unexpected_index_list"], dtype=np.int64)
-            outcome = Outcome(expected, resolved[number], success, result, rows)
+            outcome = replace(outcome, rejected=np.array(complete["unexpected_index_list"], dtype=np.int64))
         outcomes.append(outcome)
     return outcomes
 

@@ -18,8 +18,7 @@ def finding_of(outcome: Outcome, table: str, file: str, rows: pl.DataFrame) -> F
     """The finding of an outcome, None if nothing is wrong.
 
     Args:
-        rows: the frame that was checked; rows are named by its ``line`` if it has that, else by the columns that are
-            left of the one checked.
+        rows: the frame that was checked; rows are named by its LINE if it has that, else by its first column.
     """
     severity = outcome.severity
     if severity is None:
@@ -78,8 +77,8 @@ def observed(outcome: Outcome) -> str:
     if "element_count" in result:
         number, total = outcome.unexpected, int(result["element_count"])
         if not number:
-            return f"all of {total:,} rows"
-        share = f"{number:,} of {total:,} rows ({_percent(number / total)})"
+            return f"all of {total:,} {outcome.rows_are}"
+        share = f"{number:,} of {total:,} {outcome.rows_are} ({_percent(number / total)})"
         examples = [value for value in result.get("partial_unexpected_list", []) if not _is_nothing(value)]
         if outcome.expected.type == "expect_column_values_to_not_be_null":
             return f"no value in {share}"

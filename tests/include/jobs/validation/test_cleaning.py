@@ -45,13 +45,13 @@ def test_bad_rows_up_to_the_cap_are_a_warning(tmp_path: Path, bad: str, check: s
         result = clean(tmp_path, rows(*GOOD, bad), max_rejected_share=cap)
         assert [(one.severity, one.expectation) for one in result.findings] == [(severity, check)]
         assert ("at most 10 % of the rows may be set aside, here 4.8 %" in result.findings[0].allowed) == (cap > 0)
-        assert result.rejected["line"].to_list() == [22]
-        assert result.frame["line"].to_list() == list(range(2, 22))
+        assert result.rejected["file_line"].to_list() == [22]
+        assert result.frame["file_line"].to_list() == list(range(2, 22))
 
 
 def test_contradictions_are_set_aside_together(tmp_path: Path) -> None:
     result = clean(tmp_path, rows(*GOOD, GOOD[3].replace(",3,", ",4,"), GOOD[3]), max_rejected_share=0.5)
-    assert result.rejected["line"].sort().to_list() == [5, 22, 23]
+    assert result.rejected["file_line"].sort().to_list() == [5, 22, 23]
     assert "with other values" in result.rejected["reason"][0]
 
 
@@ -89,8 +89,8 @@ def test_text_stays_as_it_is(tmp_path: Path) -> None:
 def test_lines_are_counted_past_blank_and_malformed_ones(tmp_path: Path) -> None:
     text = rows(GOOD[0], "", "2,2015", GOOD[1], "3,2015-01-01,much,a")
     result = clean(tmp_path, text.replace("\n", "\r\n"))
-    assert result.frame["line"].to_list() == [2, 5]
-    assert result.rejected["line"].sort().to_list() == [4, 6]
+    assert result.frame["file_line"].to_list() == [2, 5]
+    assert result.rejected["file_line"].sort().to_list() == [4, 6]
 
 
 def test_a_quote_that_never_ends(tmp_path: Path) -> None:

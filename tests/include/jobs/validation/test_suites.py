@@ -16,7 +16,7 @@ from jobs.validation.wording import allowed, finding_of, observed
 from models.config import MODELS_FOLDER, ModelConfig, load_model, model_names
 
 FRAME = pl.DataFrame(
-    {"line": [2, 3, 4, 5], "x": [1.0, 2.0, None, 40.0], "id": [1, 2, 3, 9], "name": ["a", "b", "c", "d"]}
+    {"file_line": [2, 3, 4, 5], "x": [1.0, 2.0, None, 40.0], "id": [1, 2, 3, 9], "name": ["a", "b", "c", "d"]}
 )
 
 
@@ -31,7 +31,7 @@ def write(folder: Path, *entries: dict[str, Any]) -> Path:
 
 
 def run(folder: Path, *entries: dict[str, Any], others: dict[str, pl.DataFrame] | None = None) -> list[Any]:
-    return run_suite(load_suite(write(folder, *entries), "table"), FRAME.drop("line"), others or {})
+    return run_suite(load_suite(write(folder, *entries), "table"), FRAME.drop("file_line"), others or {})
 
 
 @pytest.mark.parametrize(

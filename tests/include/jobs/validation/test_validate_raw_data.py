@@ -12,6 +12,10 @@ import polars as pl
 import pytest
 from conftest import Verdict, shared_data  # the conftest beside this file
 
+from jobs.validate_raw_data import set_aside
+from jobs.validation.cleaning import Window, clean_table
+from jobs.validation.reading import read_table
+from models.config import Table
 from models.errors import JobError
 
 Validate = Callable[..., Verdict]
@@ -146,7 +150,7 @@ def test_text_where_numbers_belong(validate: Validate, raw: Path) -> None:
     assert finding["allowed"] == "numbers"
     assert "Correct the cells" in finding["action"]
     kept = verdict.quarantine("telemetry")
-    assert kept["line"].to_list() == ["17", "90"]
+    assert kept["file_line"].to_list() == ["17", "90"]
     assert kept["volt"].to_list() == ["high", "12,5"]
     assert kept["reason"][0] == "volt: 'high'; allowed: numbers"
 
@@ -229,14 +233,14 @@ def test_a_short_gap_is_a_warning(validate: Validate, raw: Path) -> None:
     verdict = validate()
     assert verdict.report["passed"]
     [finding] = verdict.findings("warning")
-    assert (finding["column"], finding["found"]) == ("missing_rows", "5 in 1 of 10 rows (10.00 %) (machineID 1)")
+    assert (finding["column"], finding["found"]) == ("missing_rows", "5 in 1 of 10 series (10.00 %) (machineID 1)")
     assert finding["action"] in verdict.report["summary"]
 
 
 def test_a_gap_of_days_stops_the_run(validate: Validate, raw: Path) -> None:
     rewrite(raw / TELEMETRY, lambda rows: rows[:101] + rows[151:])
     finding = the_critical(validate(), column="longest_gap_hours")
-    assert finding["found"] == "50 in 1 of 10 rows (10.00 %) (machineID 1)"
+    assert finding["found"] == "50 in 1 of 10 series (10.00 %) (machineID 1)"
     assert finding["allowed"] == "0 to 24"
 
 
@@ -253,7 +257,7 @@ def test_a_few_empty_readings_are_a_warning(validate: Validate, raw: Path) -> No
 def test_a_burst_of_nan_stops_the_run(validate: Validate, raw: Path) -> None:
     set_cells(raw / TELEMETRY, "rotate", dict.fromkeys(range(30, 70), "NaN"))
     finding = the_critical(validate(), column="rotate_longest_null_hours")
-    assert finding["found"].startswith("40 in 1 of 10 rows")
+    assert finding["found"].startswith("40 in 1 of 10 series")
     assert "failed rotate sensor" in finding["action"]
 
 
@@ -346,7 +350,7 @@ def test_a_plain_file_that_was_cut_off(validate: Validate, raw: Path) -> None:
     verdict = validate()
     finding = the_critical(verdict, expectation="rows_are_complete")
     assert "fields where the header has 6 (line 28811)" in finding["found"]
-    assert verdict.quarantine("telemetry")["text"].to_list() == [text[:-40].rsplit("\n", 1)[1]]
+    assert verdict.quarantine("telemetry")["malformed_row"].to_list() == [text[:-40].rsplit("\n", 1)[1]]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
@@ -362,7 +366,7 @@ def test_impossible_readings_are_set_aside(validate: Validate, raw: Path) -> Non
     verdict = validate()
     assert verdict.report["passed"]
     kept = verdict.quarantine("telemetry")
-    assert kept["line"].to_list() == ["50", "60"]
+    assert kept["file_line"].to_list() == ["50", "60"]
     assert kept["reason"][0] == "volt: allowed is 0 to 500 in at least 99.9 % of the rows"
     assert verdict.report["tables"]["telemetry"]["rejected"] == 2
 
@@ -408,6 +412,22 @@ def test_a_verdict_removes_tables_of_an_earlier_one(validate: Validate, raw: Pat
     assert validate().report["passed"]
     (raw / "PdM_maint.csv").unlink()
     assert list((validate().folder / "validated").iterdir()) == []
+
+
+def test_a_table_may_have_a_column_called_line(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,line,text,reason\n1,2,3,4\nx,6,7,8\n")
+    table = Table.model_validate(
+        {
+            "file": "t.csv",
+            "columns": dict.fromkeys(("id", "line", "text", "reason"), "integer"),
+            "max_rejected_share": 0.5,
+        }
+    )
+    raw = read_table(tmp_path, "t", table)
+    clean = clean_table(raw, table, None, Window())
+    assert clean.frame.select(*table.columns).rows() == [(1, 2, 3, 4)]
+    assert set_aside(raw, clean.rejected, tmp_path / "quarantine.csv") == 1
+    assert pl.read_csv(tmp_path / "quarantine.csv", infer_schema=False)["id"].to_list() == ["x"]
 
 
 @pytest.mark.slow
