@@ -9,8 +9,9 @@ values and the reason, and is left out of the validated table. Critical stops th
 | a truncated or broken .gz, a file that is no UTF-8 or no CSV | critical |
 | a missing, extra or repeated column | critical |
 | a time zone in the timestamps | critical: which zone the plants' clocks mean is for the sender to say |
-| text where numbers belong, a timestamp that is none, an infinite value, an empty key, a cell with a line break, a row with too few or too many \
-fields | row set aside; critical when more than `max_rejected_share` of the table (model.yaml, 0 unless given) |
+| text where numbers belong, a timestamp that is none, an infinite value, an empty key, a cell with a line break, \
+a row with too few or too many fields | row set aside; \
+critical when more than `max_rejected_share` of the table (model.yaml, 0 unless given) |
 | the same key twice, with equal values | all but the first set aside; critical above `max_rejected_share` |
 | the same key twice, with different values | all of them set aside; critical above `max_rejected_share` |
 | what a suite expects of values: ranges, known machines, no nulls, ... | within the expectation's `mostly` a warning, \
