@@ -15,13 +15,14 @@ _tests = types.ModuleType("tests")
 _tests.__path__ = [str(Path(__file__).resolve().parents[2])]
 sys.modules["tests"] = _tests
 
+from tests.include.local_sagemaker.hosting import hosting_server  # noqa: E402
 from tests.include.local_sagemaker.local_server import LocalSageMaker  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSageMaker]:
     """With the environment pointing at it: the SDK makes sessions of its own while it is imported."""
-    running = LocalSageMaker(tmp_path_factory.mktemp("local-sagemaker") / "state", ("--stop-grace-seconds", "2"))
+    running = hosting_server(tmp_path_factory.mktemp("local-sagemaker"))
     running.start()
     before = dict(os.environ)
     os.environ.update(running.environment)
