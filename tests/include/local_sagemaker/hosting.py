@@ -48,6 +48,7 @@ class Hosting:
     """What tests do with models and endpoints, through boto3."""
 
     def __init__(self, server: LocalSageMaker) -> None:
+        self.server = server
         self.url = server.url
         self.client: Client = client_of(server)
         self.sagemaker = self.client("sagemaker")
