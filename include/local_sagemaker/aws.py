@@ -110,10 +110,16 @@ class Moto:
         for service in SERVICES:
             file = self._directory / f"{service}.pickle"
             if file.exists():
-                backends = _backends(service)
-                for account, regions in pickle.loads(file.read_bytes()).items():  # noqa: S301 - our own file
+                try:
+                    accounts = pickle.loads(file.read_bytes())  # noqa: S301 - our own file
+                except Exception as error:  # unpickling raises what it likes
+                    raise OSError(
+                        f"{file} cannot be read ({error!r}); another version of moto may have written it. Remove the "
+                        f"file to start with an empty {service}, or the state directory to start afresh."
+                    ) from error
+                for account, regions in accounts.items():
                     for region, backend in regions.items():
-                        backends[account][region] = backend
+                        _backends(service)[account][region] = backend
 
     def _keep_snapshots(self) -> None:
         pause = self._interval

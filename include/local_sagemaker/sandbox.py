@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -113,6 +114,9 @@ class Sandbox:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.namespaces = self._find_namespaces(settings.sandbox)
+        for link in _links().iterdir():  # of a server that was killed
+            if not link.exists():
+                link.unlink(missing_ok=True)
 
     @property
     def rewrites(self) -> bool:
@@ -121,24 +125,31 @@ class Sandbox:
     def start(self, container: Container, sink: Callable[[int], None], *, region: str) -> Process:
         """`sink` is called in a thread of its own with the file descriptor of the program's output (stdout and stderr)
         and must read it to the end. Raises UnknownImageError."""
-        environment = self._environment(container, region)
+        image_environment = self._image_environment(container.image)
+        scratch = container.root.parent / f"{container.root.name}-scratch"
+        scratch.mkdir(exist_ok=True)
+        short = _short_name(scratch)
+        environment = self._environment(container, image_environment, short, region)
         command = list(container.command)
         if self.rewrites:
             command = [word.replace(OPT_ML, str(container.root)) for word in command]
             environment = {key: value.replace(OPT_ML, str(container.root)) for key, value in environment.items()}
-        return self._launch(self.namespaces, container.root, command, environment, sink)
+        process = self._launch(self.namespaces, container.root, command, environment, sink)
+        process.when_ended(lambda: short.unlink(missing_ok=True))
+        return process
 
-    def _environment(self, container: Container, region: str) -> dict[str, str]:
-        settings = self._settings
-        image_environment = settings.environment_of(container.image)
-        if image_environment is None:
-            known = ", ".join(pattern for pattern, _ in settings.images) or "none"
+    def _image_environment(self, image: str) -> Path:
+        found = self._settings.environment_of(image)
+        if found is None:
+            known = ", ".join(pattern for pattern, _ in self._settings.images) or "none"
             raise UnknownImageError(
-                f"No Python environment stands for the image {container.image} (patterns: {known}); "
+                f"No Python environment stands for the image {image} (patterns: {known}); "
                 "start the local SageMaker with --image PATTERN=DIRECTORY for it."
             )
-        scratch = container.root.parent / f"{container.root.name}-scratch"
-        scratch.mkdir(exist_ok=True)
+        return found
+
+    def _environment(self, container: Container, image_environment: Path, scratch: Path, region: str) -> dict[str, str]:
+        settings = self._settings
         path = [str(image_environment / "bin"), *map(str, settings.path), "/usr/local/bin", "/usr/bin", "/bin"]
         return {
             "PATH": os.pathsep.join(path),
@@ -224,6 +235,22 @@ class Sandbox:
             process.kill()
             process.wait()
             return b"".join(output).decode(errors="replace").strip().rpartition("\n")[2] or "the probe failed"
+
+
+def _short_name(directory: Path) -> Path:
+    """A link to the directory with a path so short that programs can have sockets in there (at most 107 bytes)."""
+    link = _links() / hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
+    link.unlink(missing_ok=True)
+    link.symlink_to(directory)
+    return link
+
+
+def _links() -> Path:
+    links = Path(tempfile.gettempdir()) / f"local-sagemaker-{os.getuid()}"
+    links.mkdir(mode=0o700, exist_ok=True)
+    if links.stat().st_uid != os.getuid():
+        raise OSError(f"{links} belongs to another user; remove it, or set TMPDIR to a directory of your own.")
+    return links
 
 
 def _chunks(descriptor: int) -> list[bytes]:

@@ -71,6 +71,13 @@ def test_programs_run_in_the_environment_of_their_image_and_reach_the_endpoint(
     assert keys(s3, name) == [f"{name}/here"]
 
 
+def test_programs_can_have_sockets_in_their_temporary_directory(sagemaker: Any, names: Names) -> None:
+    """As multiprocessing has; a path of more than 107 bytes cannot be one's."""
+    script = "from multiprocessing import Manager; print(Manager().list([1]))"
+    job = run_processing(sagemaker, processing(names("s" * 58), ["python", "-c", script]))
+    assert job["ProcessingJobStatus"] == "Completed"
+
+
 def test_a_failed_program_says_its_exit_message(sagemaker: Any, s3: Any, names: Names) -> None:
     name = names("message")
     script = "echo 'column volt is missing' > /opt/ml/output/message; touch /opt/ml/processing/output/o/f; exit 3"
