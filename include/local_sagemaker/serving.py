@@ -102,6 +102,7 @@ class ModelServer:
         environment = {
             **self._container.get("Environment", {}),
             "SAGEMAKER_BIND_TO_PORT": str(self._port),
+            "SERVE_HOST": "127.0.0.1",  # there is no container around it to keep the port in
             "SAGEMAKER_SAFE_PORT_RANGE": f"{self._port}-{self._port}",
         }
         container = Container(self._container["Image"], ["serve"], environment, self._folder / "ml")
