@@ -59,7 +59,7 @@ class Run:
 
     @property
     def data_manifest(self) -> str:
-        """What raw data this run read: keys, sizes, ETags."""
+        """What this run began with: raw data (keys, sizes, ETags), job code and image."""
         return f"{self.folder}/validate_raw_data/data_manifest.json"
 
     @property

@@ -11,11 +11,12 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
+from botocore.exceptions import ClientError
 
 from include import sagemaker_requests
 from include.champion import find_champion
 from include.config import MlEnvironment, ml_environment
-from include.data_manifest import lineage_entries, list_raw_data, manifest_digest
+from include.data_manifest import RawFile, lineage_entries, list_raw_data, manifest_digest
 from include.models.config import ModelConfig
 from include.notifications import notify
 from include.pipelines.gates import Verdict
@@ -23,13 +24,14 @@ from include.sagemaker_requests import Request, RequestError
 from include.storage import Run, raw_prefix, split_uri, training_job_of
 
 METADATA_LIMIT = 50  # entries that the Model Registry keeps with a version
+PINNED = {"code_hash", "image_uri"}  # facts that stay as they were at the run's start, whatever is deployed meanwhile
 
 Job = Mapping[str, Any]  # what a job operator returns
 
 
 def job(builder: Callable[[ModelConfig, MlEnvironment, Run], Request], model: ModelConfig, context: Context) -> Request:
     """A request that needs no more than model, environment and run."""
-    environment, run = _here(context)
+    environment, run, _ = _begun(context)
     return builder(model, environment, run)
 
 
@@ -51,21 +53,22 @@ def raw_data_validation(model: ModelConfig, context: Context) -> Request:
             f"s3://{environment.bucket}/{prefix} is empty. Put the raw tables there (plain or .gz) and clear this "
             f"task: {wanted}."
         )
+    manifest = {**environment.model_dump(include=PINNED), "files": files}
     bucket, key = split_uri(run.data_manifest)
-    s3.load_string(json.dumps({"files": files}, indent=2), key, bucket, replace=True)
+    s3.load_string(json.dumps(manifest, indent=2), key, bucket, replace=True)
     window = {name: context["params"][name] for name in ("data_from", "data_to")}
     return sagemaker_requests.validate_raw_data(model, environment, run, **window)
 
 
 def training(builder: Callable[..., Request], model: ModelConfig, context: Context) -> Request:
-    environment, run = _here(context)
+    environment, run, _ = _begun(context)
     chosen = {name: context["params"][name] for name in ("hyperparameters", "instance_type")}
     return builder(model, environment, run, **chosen)
 
 
 def evaluation(model: ModelConfig, context: Context, *, trained: Job | None, tuned: Job | None) -> Request:
     """The candidate beside the champion of this moment, if there is one."""
-    environment, run = _here(context)
+    environment, run, _ = _begun(context)
     champion = find_champion(SageMakerHook(region_name=environment.region).conn, sagemaker_requests.group_name(model))
     return sagemaker_requests.evaluate_model(
         model,
@@ -82,10 +85,8 @@ def package_group(model: ModelConfig, context: Context) -> Request:
 
 def registration(model: ModelConfig, context: Context, *, evaluated: Job, gates: list[Verdict]) -> Request:
     """The model package with its lineage: what code, what data, which run and jobs, which champion it was held to."""
-    environment, run = _here(context)
+    environment, run, files = _begun(context)
     artifact = evaluated["inputs"]["artifact"]
-    bucket, key = split_uri(run.data_manifest)
-    files = json.loads(S3Hook(region_name=environment.region).read_key(key, bucket))["files"]
     lineage = {
         "dag_id": run.dag_id,
         "run_id": run.run_id,
@@ -100,7 +101,9 @@ def registration(model: ModelConfig, context: Context, *, evaluated: Job, gates:
         "data_sha256": manifest_digest(files),
     }
     metadata = {name: value for name, value in lineage.items() if value}
-    metadata |= {f"metric_{verdict['metric']}": f"{verdict['value']:.6g}" for verdict in gates if verdict["value"]}
+    metadata |= {
+        f"metric_{verdict['metric']}": f"{verdict['value']:.6g}" for verdict in gates if verdict["value"] is not None
+    }
     metadata |= lineage_entries(files, METADATA_LIMIT - len(metadata))
     return sagemaker_requests.model_package(model, environment, run, artifact=artifact, metadata=metadata)
 
@@ -120,6 +123,23 @@ def _here(context: Context) -> tuple[MlEnvironment, Run]:
     environment = ml_environment()
     task_instance = context["ti"]
     return environment, Run(environment.bucket, task_instance.dag_id, task_instance.run_id)
+
+
+def _begun(context: Context) -> tuple[MlEnvironment, Run, list[RawFile]]:
+    """The environment with the code and image that the run began with, the run, and the raw data it reads.
+
+    Raises:
+        AirflowFailException: the first task did not record them.
+    """
+    environment, run = _here(context)
+    bucket, key = split_uri(run.data_manifest)
+    try:
+        manifest = json.loads(S3Hook(region_name=environment.region).read_key(key, bucket))
+    except ClientError as error:
+        raise AirflowFailException(
+            f"{run.data_manifest}, which validate_raw_data writes, cannot be read: {error}. Clear validate_raw_data."
+        ) from error
+    return environment.model_copy(update={name: manifest[name] for name in PINNED}), run, manifest["files"]
 
 
 def _candidate(trained: Job | None, tuned: Job | None) -> Job:

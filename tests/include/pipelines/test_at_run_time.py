@@ -10,8 +10,10 @@ from typing import Any
 import boto3
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from include import sagemaker_requests
 from include.config import EXAMPLE
 from include.models.config import load_model
 from include.pipelines import at_run_time
@@ -53,6 +55,8 @@ class FakeS3Hook:
         self.files[bucket, key] = text
 
     def read_key(self, key: str, bucket: str) -> str:
+        if (bucket, key) not in self.files:
+            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
         return self.files[bucket, key]
 
 
@@ -66,6 +70,13 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> FakeS3Hook:
     hook = FakeS3Hook(list(RAW))
     monkeypatch.setattr(at_run_time, "S3Hook", lambda region_name: hook)
     return hook
+
+
+@pytest.fixture
+def begun(s3: FakeS3Hook) -> FakeS3Hook:
+    """The first task has run."""
+    at_run_time.raw_data_validation(MODEL, context())
+    return s3
 
 
 @pytest.fixture
@@ -113,7 +124,7 @@ def test_params_are_checked_before_anything_is_paid_for(s3: FakeS3Hook, params: 
     assert s3.files == {}
 
 
-def test_without_an_approved_model_there_is_no_champion(sagemaker: Stubber) -> None:
+def test_without_an_approved_model_there_is_no_champion(begun: FakeS3Hook, sagemaker: Stubber) -> None:
     sagemaker.add_client_error("list_model_packages", "ValidationException", "Model Package Group does not exist", 400)
     sagemaker.add_response("list_model_packages", {"ModelPackageSummaryList": []})
     for _ in range(2):
@@ -123,7 +134,7 @@ def test_without_an_approved_model_there_is_no_champion(sagemaker: Stubber) -> N
         assert "--champion" not in request["AppSpecification"]["ContainerArguments"]
 
 
-def test_the_newest_approved_model_is_the_champion(sagemaker: Stubber) -> None:
+def test_the_newest_approved_model_is_the_champion(begun: FakeS3Hook, sagemaker: Stubber) -> None:
     summary = {
         "ModelPackageArn": PACKAGE,
         "ModelPackageGroupName": GROUP,
@@ -157,7 +168,7 @@ def test_the_newest_approved_model_is_the_champion(sagemaker: Stubber) -> None:
     assert inputs["artifact"] == tuned["artifact"]
 
 
-def test_an_evaluation_without_a_candidate_says_what_to_clear(sagemaker: Stubber) -> None:
+def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: FakeS3Hook, sagemaker: Stubber) -> None:
     sagemaker.add_response("list_model_packages", {"ModelPackageSummaryList": []})
     with pytest.raises(AirflowFailException, match="neither train_model nor tune_model"):
         at_run_time.evaluation(MODEL, context(), trained=None, tuned=None)
@@ -187,6 +198,21 @@ def test_a_registered_version_knows_where_it_comes_from(s3: FakeS3Hook) -> None:
     assert lineage["data_manifest"] == RUN.data_manifest
     assert lineage["data_PdM_telemetry.csv"] == "t1"
     assert lineage["metric_macro_f1"] == "0.95"
+
+
+def test_a_deploy_does_not_change_a_run_that_has_begun(begun: FakeS3Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed = {**json.loads(EXAMPLE), "code_hash": "ffffffffffff", "image_uri": "other"}
+    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps(deployed))
+    request = at_run_time.job(sagemaker_requests.build_features, MODEL, context())
+    assert request["AppSpecification"]["ImageUri"] == json.loads(EXAMPLE)["image_uri"]
+    assert request["ProcessingInputs"][0]["S3Input"]["S3Uri"] == "s3://my-ml-bucket/code/0123456789ab/"
+    again = at_run_time.raw_data_validation(MODEL, context())
+    assert again["AppSpecification"]["ImageUri"] == "other", "beginning anew takes what is deployed now"
+
+
+def test_a_run_whose_first_task_was_skipped_says_what_to_clear(s3: FakeS3Hook) -> None:
+    with pytest.raises(AirflowFailException, match="Clear validate_raw_data"):
+        at_run_time.training(sagemaker_requests.train_model, MODEL, context())
 
 
 def test_lineage_fits_the_registry(s3: FakeS3Hook) -> None:
