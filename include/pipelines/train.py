@@ -8,7 +8,8 @@ model, the champion, to compare with. **Writes** only below its own folder `runs
 one version in the Model Registry.
 
 **Running it again is safe.** A run never touches another run's folder, and clearing a task attaches to its SageMaker
-job if that still runs. A retry of the registration finds the version that the first try made.
+job if that still runs. A retry of the registration finds the version that the first try made. A run ends with the code
+and the image that it began with; clearing `validate_raw_data` begins it anew with what is deployed now.
 
 **Steps.** `validate_raw_data` stops the run on data that must not be trained on, and puts rejected rows aside.
 `build_features` makes the feature table, split by time; `validate_features` checks it. `train_model` trains once, or
