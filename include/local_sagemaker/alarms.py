@@ -78,7 +78,10 @@ class AlarmWatcher:
         self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
 
     def start(self) -> None:
-        """Start looking at the alarms."""
+        """Start looking at the alarms; those of before a restart keep their state."""
+        for region, backend in list(cloudwatch_backends[self._account].items()):
+            for alarm in backend.alarms.values():
+                self._remember(region, alarm)
         self._thread.start()
 
     def stop(self) -> None:
@@ -118,12 +121,13 @@ class AlarmWatcher:
         known = self._known.get((region, alarm.name))
         if known and known[0] == alarm.state_updated_timestamp:
             return
+        before = known[1] if known else "INSUFFICIENT_DATA"
         if alarm.state_reason == NEVER_EVALUATED and alarm.state_value == "OK":  # moto's alarms are born OK
-            alarm.state_value = known[1] if known else "INSUFFICIENT_DATA"
-        elif known:  # SetAlarmState: it holds until the next evaluation, as on AWS
+            alarm.state_value = before
+        else:  # SetAlarmState: it holds until the next evaluation, as on AWS
             self._held[region, alarm.name] = time.monotonic() + min(float(alarm.period or 10), 60.0)
-            if known[1] != alarm.state_value:
-                self._announce(region, alarm, known[1])
+            if before != alarm.state_value:
+                self._announce(region, alarm, before)
         self._remember(region, alarm)
 
     def _remember(self, region: str, alarm: Alarm) -> None:
