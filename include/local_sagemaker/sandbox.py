@@ -41,9 +41,16 @@ class Container:
 class Process:
     """A running container. Its output has been read to the end when `wait` returns."""
 
-    def __init__(self, launcher: subprocess.Popen[bytes], lifeline: int, sink: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        launcher: subprocess.Popen[bytes],
+        lifeline: int,
+        sink: Callable[[int], None],
+        clean_up: Callable[[], None] | None = None,
+    ) -> None:
         self._launcher = launcher
         self._lifeline = lifeline
+        self._clean_up = clean_up
         self._lock = threading.Lock()
         self.ended = threading.Event()
         self.exit_code: int | None = None
@@ -96,6 +103,8 @@ class Process:
         self._launcher.stdout.close()
         code = self._launcher.wait()
         self.kill()
+        if self._clean_up is not None:
+            self._clean_up()
         self.exit_code = code if code >= 0 else 128 - code
         with self._lock:
             self.ended.set()
@@ -134,9 +143,9 @@ class Sandbox:
         if self.rewrites:
             command = [word.replace(OPT_ML, str(container.root)) for word in command]
             environment = {key: value.replace(OPT_ML, str(container.root)) for key, value in environment.items()}
-        process = self._launch(self.namespaces, container.root, command, environment, sink)
-        process.when_ended(lambda: short.unlink(missing_ok=True))
-        return process
+        return self._launch(
+            self.namespaces, container.root, command, environment, sink, lambda: short.unlink(missing_ok=True)
+        )
 
     def _image_environment(self, image: str) -> Path:
         found = self._settings.environment_of(image)
@@ -173,6 +182,7 @@ class Sandbox:
         command: list[str],
         environment: dict[str, str],
         sink: Callable[[int], None],
+        clean_up: Callable[[], None] | None = None,
     ) -> Process:
         spec = root.parent / f"{root.name}-launch.json"
         spec.touch(mode=0o600)
@@ -199,7 +209,7 @@ class Sandbox:
             raise
         finally:
             os.close(lifeline)
-        return Process(launcher, held, sink)
+        return Process(launcher, held, sink, clean_up)
 
     def _find_namespaces(self, wanted: str) -> str:
         if wanted != "rewrite":
