@@ -1,7 +1,7 @@
 """Facts of the environment that Dags run in: bucket, role, image, region and the like.
 
 They are one Airflow Variable, ``ml_environment``, a JSON object, read when a task runs and never when a file is parsed.
-On a laptop the environment variable ``AIRFLOW_VAR_ML_ENVIRONMENT`` stands in for it.
+On a laptop ``make up`` sets it; the environment variable ``AIRFLOW_VAR_ML_ENVIRONMENT`` would stand before it.
 """
 
 from __future__ import annotations

@@ -84,13 +84,23 @@ class AirflowApi:
         """The message of the exception that ended a try, from its log."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{max(try_number, 1)}"
         content = self._get(path)["content"]
+        # the task's own exception comes first; after it, callbacks may fail too
         reasons = [
             f"{detail['exc_type']}: {detail['exc_value']}"
             for event in content
             for detail in (event.get("error_detail") or [])[:1]
         ]
         errors = [event["event"] for event in content if event.get("level") in ("error", "critical")]
-        return (reasons or errors or ["no error in the task's log"])[-1]
+        return (reasons or errors or ["no error in the task's log"])[0]
+
+    def set_variable(self, key: str, value: str) -> None:
+        body = {"key": key, "value": value}
+        try:
+            self._call("PATCH", f"/variables/{key}", json=body)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.NOT_FOUND:
+                raise
+            self._call("POST", "/variables", json=body)
 
     def _get(self, path: str, **params: Any) -> dict[str, Any]:
         return self._call("GET", path, params=params)

@@ -78,7 +78,7 @@ def follow(api: AirflowApi, dag_id: str, run_id: str, console: Console) -> str:
     order = api.task_ids(dag_id)
     if not console.is_terminal:
         return _follow_lines(api, dag_id, run_id, order, console)
-    with Live(console=console, refresh_per_second=4) as live:
+    with Live(console=console, refresh_per_second=4, transient=True) as live:  # the summary shows it again
         while True:
             state = api.run_state(dag_id, run_id)
             live.update(_table(steps_of(api, dag_id, run_id, order)))
@@ -142,12 +142,16 @@ def show(outcome: Outcome, settings: Settings, console: Console) -> None:
         gates = Table("gate", "threshold", "value", "", box=None, pad_edge=False)
         for gate in summary["gates"]:
             mark = "[green]passed[/]" if gate["passed"] else "[red]not passed[/]"
-            gates.add_row(gate["metric"], str(gate["threshold"]), f"{gate['value']:.6g}", mark)
+            gates.add_row(gate["metric"], f"{gate['threshold']:.6g}", _number(gate["value"]), mark)
         console.print(gates, "")
     for task_id, reason in outcome.reasons.items():
         console.print(f"[red]{task_id} failed:[/] {escape(reason)}\n", highlight=False, soft_wrap=True)
     for title, link in _links(summary, settings):
         console.print(f"{title:20}{link}", highlight=False, soft_wrap=True)
+
+
+def _number(value: float | None) -> str:
+    return "not a number" if value is None else f"{value:.6g}"
 
 
 def _verdict(summary: dict[str, Any]) -> str:

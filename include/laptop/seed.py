@@ -1,8 +1,9 @@
-"""Puts into the local S3 what a run reads: the job code and one model's raw data."""
+"""Puts in place what a run reads: the job code, the environment's facts, and one model's raw data."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import boto3
 
 from include.code_bundle import upload_code
+from include.config import VARIABLE
+from include.laptop.airflow_api import AirflowApi
 from include.laptop.settings import BUCKET, ROOT, Settings
 from include.models.config import load_model
 from include.storage import raw_prefix
@@ -20,15 +23,21 @@ class SeedError(RuntimeError):
     """There is no data to run on; the message says what was looked for."""
 
 
+def publish(settings: Settings) -> None:
+    """What a deploy does on AWS: the job code under its hash, and the Airflow Variable that names it."""
+    s3 = s3_client(settings)
+    s3.create_bucket(Bucket=BUCKET)
+    facts = settings.ml_environment(code_hash=upload_code(s3, BUCKET))
+    AirflowApi(settings.airflow_url).set_variable(VARIABLE, json.dumps(facts))
+
+
 def seed(settings: Settings, model: str, data: Path | None, say: Callable[[str], None]) -> None:
-    """Upload the job code, and the raw tables of ``data`` or of the model's own generator.
+    """Upload the raw tables of ``data`` or of the model's own generator.
 
     Raises:
         SeedError: the folder holds none of the model's tables, or the generator failed.
     """
     s3 = s3_client(settings)
-    s3.create_bucket(Bucket=BUCKET)
-    upload_code(s3, BUCKET)
     folder = data or _generate(settings, model, say)
     files = _table_files(model, folder)
     uploaded = _synchronise(s3, raw_prefix(model), files)

@@ -5,13 +5,10 @@ Everything the stack writes goes below one folder (``.local/``, or ``LAPTOP_HOME
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-
-from include.code_bundle import code_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
@@ -71,14 +68,14 @@ class Settings:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def ml_environment(self) -> dict[str, str]:
-        """The environment facts that a Dag reads when a task runs (Airflow Variables on MWAA)."""
+    def ml_environment(self, code_hash: str) -> dict[str, str]:
+        """The environment facts that a Dag reads when a task runs, from an Airflow Variable."""
         return {
             "bucket": BUCKET,
             "role_arn": f"arn:aws:iam::{ACCOUNT}:role/ml-jobs",
             "image_uri": JOB_IMAGE,
             "region": REGION,
-            "code_hash": code_hash(),
+            "code_hash": code_hash,
             "mlflow_tracking_uri": self.mlflow_uri,
         }
 
@@ -122,7 +119,6 @@ class Settings:
             **self.aws_environment(),
             "AIRFLOW_HOME": str(self.home / "airflow"),
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
-            "AIRFLOW_VAR_ML_ENVIRONMENT": json.dumps(self.ml_environment()),
             "PYTHONPATH": str(ROOT),
         }
 

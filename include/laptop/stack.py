@@ -16,6 +16,7 @@ import httpx
 
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.processes import ProcessError, Service, wait_until
+from include.laptop.seed import publish
 from include.laptop.settings import JOB_IMAGE, ROOT, Settings
 
 
@@ -39,7 +40,7 @@ def services(settings: Settings) -> list[Service]:
 
 
 def up(settings: Settings, say: Callable[[str], None]) -> None:
-    """Start what does not run yet and wait until all of it is healthy.
+    """Start what does not run yet, wait until all of it is healthy, and publish the job code as it is now.
 
     Raises:
         ProcessError: a port is taken, or a process ended or did not become healthy.
@@ -64,6 +65,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
         lambda: _answers(f"{settings.sagemaker_url}/_local/health"), "the local SageMaker answering", 30, [sagemaker]
     )
     wait_until(AirflowApi(settings.airflow_url).is_healthy, "Airflow becoming healthy", 180, all_services)
+    publish(settings)
 
 
 def down(settings: Settings, say: Callable[[str], None]) -> None:
