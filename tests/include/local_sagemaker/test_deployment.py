@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.include.local_sagemaker.hosting import Hosting
+from tests.include.local_sagemaker.hosting import Hosting, hosting_server
 
 
 def _policy(kind: str, *, wait: int, alarms: tuple[str, ...] = (), termination: int = 0, **size: int) -> dict[str, Any]:
@@ -162,3 +164,26 @@ def test_an_alarm_after_the_full_shift_takes_it_back_too(hosting: Hosting) -> No
     assert described["EndpointConfigName"] == before
     assert alarm in described["FailureReason"]
     assert hosting.invoke(endpoint) == b"old"
+
+
+@pytest.mark.slow
+def test_a_deployment_goes_on_after_a_crash_of_the_server(tmp_path: Path) -> None:
+    server = hosting_server(tmp_path)
+    server.start()
+    hosting = Hosting(server)
+    hosting.upload_artifact()
+    endpoint = hosting.endpoint(_config(hosting, MODE="name", NAME="old"))
+    new = _config(hosting, MODE="name", NAME="new")
+    time.sleep(6)  # until what lies in S3 has been written to disk
+    hosting.sagemaker.update_endpoint(
+        EndpointName=endpoint, EndpointConfigName=new, DeploymentConfig=_policy("CANARY", wait=3, CanarySize=50)
+    )
+    time.sleep(1)
+    server.stop(signal.SIGKILL)
+    server.start()
+    assert hosting.invoke(endpoint) in (b"old", b"new")
+    described = hosting.settled(endpoint)
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", new)
+    assert {hosting.invoke(endpoint) for _ in range(20)} == {b"new"}
+    assert server.stop() == 0
+    assert "Traceback" not in server.log
