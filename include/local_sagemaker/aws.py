@@ -120,6 +120,10 @@ class Moto:
                 for account, regions in accounts.items():
                     for region, backend in regions.items():
                         _backends(service)[account][region] = backend
+                        if service == "s3":
+                            # moto keeps bucket names apart too: one that is not there is made anew, and empty
+                            names = dict.fromkeys(backend.buckets, (backend.partition, account))
+                            _backends(service).bucket_accounts.update(names)
 
     def _keep_snapshots(self) -> None:
         pause = self._interval

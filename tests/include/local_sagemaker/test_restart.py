@@ -93,6 +93,17 @@ def test_a_queued_job_stops_at_once(own_server: LocalSageMaker) -> None:
     assert sagemaker.describe_training_job(TrainingJobName="first")["TrainingJobStatus"] == "InProgress"
 
 
+def test_a_bucket_asked_for_again_after_a_restart_keeps_its_objects(own_server: LocalSageMaker) -> None:
+    s3 = client_of(own_server)("s3")
+    s3.create_bucket(Bucket="ml-local")
+    s3.put_object(Bucket="ml-local", Key="runs/model.tar.gz", Body=b"kept")
+    own_server.stop()
+    own_server.start()
+    s3 = client_of(own_server)("s3")
+    s3.create_bucket(Bucket="ml-local")
+    assert s3.get_object(Bucket="ml-local", Key="runs/model.tar.gz")["Body"].read() == b"kept"
+
+
 def test_a_second_server_on_the_same_state_refuses(own_server: LocalSageMaker) -> None:
     second = LocalSageMaker(own_server.state)
     with pytest.raises(RuntimeError, match="in use by another local SageMaker"):
