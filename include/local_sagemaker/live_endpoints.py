@@ -64,14 +64,19 @@ class LiveEndpoint:
         After a restart of the local SageMaker requests wait until the endpoint's processes are back.
         """
         self._ready.wait(RESTART_WAIT_SECONDS)
-        routes = [(fleet, share) for fleet, share in self._routes if wanted is None or wanted in fleet.variants]
-        if not routes:
-            yield wanted or "AllTraffic", None
-            return
-        fleet = random.choices([one for one, _ in routes], [share or 1e-9 for _, share in routes])[0]  # noqa: S311
-        name = wanted or pick_variant(fleet.weights)
-        with fleet.server_for(fleet.variants[name]) as server:
-            yield name, server
+        while True:
+            routes = self._routes
+            able = [(fleet, share) for fleet, share in routes if wanted is None or wanted in fleet.variants]
+            if not able:
+                yield wanted or "AllTraffic", None
+                return
+            fleet = random.choices([one for one, _ in able], [share or 1e-9 for _, share in able])[0]  # noqa: S311
+            name = wanted or pick_variant(fleet.weights)
+            with fleet.server_for(fleet.variants[name]) as server:
+                if server is None and self._routes is not routes:
+                    continue  # the fleet was taken out of service in this very moment
+                yield name, server
+                return
 
 
 class Endpoints:
@@ -160,33 +165,36 @@ class Endpoints:
         return Fleet(endpoint.region, endpoint.name, deployment, folder, cancelled=endpoint.cancelled)
 
     def _create(self, endpoint: LiveEndpoint) -> None:
-        document = endpoint.region.get(ENDPOINT, endpoint.name, "gone")
-        fleet = self._fleet(endpoint, document["_Live"])
-        try:
-            fleet.start()
-        except ServingError as error:
-            if not endpoint.cancelled.is_set():
-                changes = {"EndpointStatus": "Failed", "FailureReason": str(error)[:1024]}
-                endpoint.region.update(ENDPOINT, endpoint.name, changes)
-            return
-        self._go_live(endpoint, fleet, document["_Live"])
+        deployment = endpoint.region.get(ENDPOINT, endpoint.name, "gone")["_Live"]
+        fleet = self._started(endpoint, deployment)
+        if fleet:
+            self._go_live(endpoint, fleet, deployment)
 
     def _bring_back(self, endpoint: LiveEndpoint) -> None:
         document = endpoint.region.get(ENDPOINT, endpoint.name, "gone")
-        fleet = self._fleet(endpoint, document["_Live"])
-        try:
-            fleet.start()
-        except ServingError as error:
-            if not endpoint.cancelled.is_set():
-                changes = {"EndpointStatus": "Failed", "FailureReason": str(error)[:1024]}
-                endpoint.region.update(ENDPOINT, endpoint.name, changes)
+        fleet = self._started(endpoint, document["_Live"])
+        if fleet is None:
             return
         endpoint.capture = DataCapture.of(endpoint.region, endpoint.name, document["_Live"]["config"])
         endpoint.route((fleet, 1.0))
         if "_Pending" in document:
             self._update(endpoint)
+        elif "_Desired" in document:
+            self._rescale(endpoint)
         elif document["EndpointStatus"] != "InService":
             self._go_live(endpoint, fleet, document["_Live"])
+
+    def _started(self, endpoint: LiveEndpoint, deployment: Json) -> Fleet | None:
+        """A fleet whose processes answer; None when they do not, and the endpoint has failed."""
+        fleet = self._fleet(endpoint, deployment)
+        try:
+            fleet.start()
+        except ServingError as error:
+            if not endpoint.cancelled.is_set():
+                changes = {"EndpointStatus": "Failed", "FailureReason": str(error)[:1024]}
+                endpoint.region.update(ENDPOINT, endpoint.name, changes)
+            return None
+        return fleet
 
     def _go_live(self, endpoint: LiveEndpoint, fleet: Fleet, deployment: Json) -> None:
         """All traffic to this fleet, and the endpoint in service with it."""

@@ -96,6 +96,16 @@ class ModelServer:
             raise NotStartableError(str(error)) from error
         self._launch()
 
+    def restart(self) -> None:
+        """Start the program anew with the model that was unpacked before; does not wait for it.
+
+        Raises:
+            ServingError: no environment stands for the image any more.
+        """
+        self._end()
+        self._starts = 0
+        self._launch()
+
     def _launch(self) -> None:
         self._starts += 1
         self._port = free_port()
@@ -159,6 +169,8 @@ class ModelServer:
                 raise
             except (http.client.HTTPException, OSError) as error:
                 connection.close()
+                if isinstance(error, ConnectionRefusedError):  # the process is down; others may be up
+                    self.healthy = False
                 if fresh:  # else a kept connection that the server had closed meanwhile: try the next one
                     raise NoAnswerError(f"{type(error).__name__}: {error}") from error
 
@@ -191,11 +203,14 @@ class ModelServer:
         while self.in_flight > 0 and time.monotonic() < end:
             time.sleep(0.01)
 
-    def stop(self) -> None:
-        """End the process: SIGTERM, then SIGKILL after the server's grace."""
+    def _end(self) -> None:
         self.healthy = False
         while self._idle:
             self._idle.popleft().close()
         if self._process is not None:
             self._process.stop(self._region.settings.stop_grace_seconds)
+
+    def stop(self) -> None:
+        """End the process (SIGTERM, then SIGKILL after the server's grace) and remove its files."""
+        self._end()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -190,11 +190,13 @@ class Fleet:
         self._stopping.set()
         if self._watcher.is_alive():
             self._watcher.join(timeout=PING_SECONDS + 2)
-        for variant in self.variants.values():
-            for server in variant.servers:
-                server.drain(drain_seconds)
-                server.stop()
-            variant.servers.clear()
+        with self._lock:
+            servers = [server for variant in self.variants.values() for server in variant.servers]
+            for variant in self.variants.values():
+                variant.servers = []
+        for server in servers:
+            server.drain(drain_seconds)
+            server.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _watch(self) -> None:
@@ -207,8 +209,10 @@ class Fleet:
                 next_ping = time.monotonic() + PING_SECONDS
             for variant in self.variants.values():
                 for server in list(variant.servers):
-                    if ping and server.healthy:
-                        failed[server] = 0 if server.ping() else failed.get(server, 0) + 1
+                    if ping and server.running:
+                        answers = server.ping()
+                        failed[server] = 0 if answers else failed.get(server, 0) + 1
+                        server.healthy = server.healthy or answers
                     if not server.running or failed.get(server, 0) >= FAILED_PINGS:
                         failed.pop(server, None)
                         self._restart(variant, server)
@@ -217,8 +221,7 @@ class Fleet:
         server.healthy = False
         log.warning("endpoint %s: a serving process of %s is down; restarting it", self._endpoint, variant.name)
         try:
-            server.stop()
-            server.start()
+            server.restart()
             server.wait_until_healthy(variant.startup_seconds, self._stopping.is_set)
         except ServingError as error:
             log.error("endpoint %s: %s; trying again", self._endpoint, error)  # noqa: TRY400  the reason says it all
