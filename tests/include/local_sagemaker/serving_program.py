@@ -6,10 +6,14 @@ Its behaviour comes from the environment (MODE, NAME) and from the request itsel
 import json
 import os
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MODE = os.environ.get("MODE", "echo")
+SICK = threading.Event()
+if MODE == "sick":
+    SICK.set()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -33,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/execution-parameters" and "PARAMETERS" in os.environ:
             self.answer(200, os.environ["PARAMETERS"].encode())
         else:
-            self.answer(200 if self.path == "/ping" and MODE != "sick" else 404, b"")
+            self.answer(200 if self.path == "/ping" and not SICK.is_set() else 404, b"")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -41,6 +45,8 @@ class Handler(BaseHTTPRequestHandler):
         sys.stdout.flush()
         if body.startswith(b"die"):
             os._exit(3)
+        if body.startswith(b"sicken"):
+            SICK.set()
         if MODE == "error" or body.startswith(b"500"):
             self.answer(500, b"boom")
         elif body.startswith(b"400") or b"bad" in body:

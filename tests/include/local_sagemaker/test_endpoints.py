@@ -286,15 +286,44 @@ def test_a_serving_process_that_dies_is_replaced(hosting: Hosting, echo: str) ->
     with pytest.raises(hosting.runtime.exceptions.ModelError) as caught:
         hosting.invoke(endpoint, b"die")
     assert caught.value.response["OriginalStatusCode"] >= 500
+    _until_back(hosting, endpoint)
+    assert hosting.sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] == "InService"
+
+
+def test_a_replacement_needs_no_artifact(hosting: Hosting) -> None:
+    s3 = hosting.client("s3")
+    s3.copy_object(Bucket=BUCKET, Key="short/lived.tar.gz", CopySource=ARTIFACT.removeprefix("s3://"))
+    endpoint = hosting.endpoint(hosting.config(hosting.model(url=f"s3://{BUCKET}/short/lived.tar.gz")))
+    s3.delete_object(Bucket=BUCKET, Key="short/lived.tar.gz")
+    with pytest.raises(hosting.runtime.exceptions.ModelError):
+        hosting.invoke(endpoint, b"die")
+    _until_back(hosting, endpoint)
+
+
+@pytest.mark.slow
+def test_a_process_that_no_longer_answers_ping_is_replaced(hosting: Hosting) -> None:
+    endpoint = hosting.endpoint(hosting.config(hosting.model()))
+    hosting.invoke(endpoint, b"sicken")
+    logs, started = hosting.client("logs"), 1
+    deadline = time.monotonic() + 60
+    while started < 2:
+        assert time.monotonic() < deadline
+        time.sleep(1)
+        events = logs.filter_log_events(logGroupName=f"/aws/sagemaker/Endpoints/{endpoint}")["events"]
+        started = [event["message"] for event in events].count("serving")
+    _until_back(hosting, endpoint)
+
+
+def _until_back(hosting: Hosting, endpoint: str) -> None:
     deadline = time.monotonic() + 15
     while True:
         try:
             assert hosting.invoke(endpoint, b"back") == b"back"
-            break
         except hosting.runtime.exceptions.ModelError:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-    assert hosting.sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] == "InService"
+        else:
+            return
 
 
 def test_with_two_instances_a_death_is_not_noticed_twice(hosting: Hosting) -> None:
