@@ -73,7 +73,7 @@ class AlarmWatcher:
         self._on_change = on_change
         self._interval = interval
         self._known: dict[tuple[str, str], tuple[datetime, str]] = {}
-        self._held: dict[tuple[str, str], float] = {}
+        self._next: dict[tuple[str, str], float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
 
@@ -104,8 +104,10 @@ class AlarmWatcher:
         self._forget_deleted(region, {alarm.name for alarm in alarms})
         for alarm in alarms:
             self._notice_changes(region, alarm)
-            if self._held.get((region, alarm.name), 0) > time.monotonic():
+            if self._next.get((region, alarm.name), 0) > time.monotonic():
                 continue
+            # often enough to see each period soon after its end, seldom enough that long periods cost little
+            self._next[region, alarm.name] = time.monotonic() + min(max(_period(alarm) / 12, self._interval), 5.0)
             try:
                 verdict = _verdict(alarm, backend)
             except ValueError as error:
@@ -125,7 +127,7 @@ class AlarmWatcher:
         if alarm.state_reason == NEVER_EVALUATED and alarm.state_value == "OK":  # moto's alarms are born OK
             alarm.state_value = before
         else:  # SetAlarmState: it holds until the next evaluation, as on AWS
-            self._held[region, alarm.name] = time.monotonic() + min(float(alarm.period or 10), 60.0)
+            self._next[region, alarm.name] = time.monotonic() + min(float(alarm.period or 10), 60.0)
             if before != alarm.state_value:
                 self._announce(region, alarm, before)
         self._remember(region, alarm)
@@ -136,7 +138,7 @@ class AlarmWatcher:
     def _forget_deleted(self, region: str, present: set[str]) -> None:
         for key in [key for key in self._known if key[0] == region and key[1] not in present]:
             del self._known[key]
-            self._held.pop(key, None)
+            self._next.pop(key, None)
 
     def _announce(self, region: str, alarm: Alarm, old: str) -> None:
         log.info("alarm %s: %s -> %s. %s", alarm.name, old, alarm.state_value, alarm.state_reason)
