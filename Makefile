@@ -1,4 +1,5 @@
-# Every target does its own set-up; 'make help' lists them.
+# Every target does its own set-up; 'make help' lists them. AIRFLOW_PORT, SAGEMAKER_PORT and LAPTOP_HOME, given on the
+# command line or in the environment, reach the programs as they are.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -6,8 +7,6 @@ MODEL ?= predictive_maintenance
 DATA ?=
 setup := include/laptop/setup.sh
 laptop := PYTHONPATH=$(CURDIR) PYTHONDONTWRITEBYTECODE=1 .venv/airflow/bin/python -m include.laptop
-
-export AIRFLOW_PORT SAGEMAKER_PORT LAPTOP_HOME
 
 .PHONY: help
 help: ## this list

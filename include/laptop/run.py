@@ -25,7 +25,7 @@ from include.laptop import stack
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.processes import ProcessError, wait_until
 from include.laptop.seed import SeedError, seed
-from include.laptop.settings import BUCKET, Settings
+from include.laptop.settings import BUCKET, Settings, SettingsError
 from include.models.config import ConfigError, load_model, model_names
 from include.storage import Run
 
@@ -218,11 +218,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help=f"one of: {', '.join(model_names())}")
     parser.add_argument("--data", type=Path, help="folder with the model's raw tables; generated when not given")
     arguments = parser.parse_args(argv)
-    settings = Settings.from_environment()
     console = Console()
     try:
+        settings = Settings.from_environment()
         outcome = run(settings, arguments.model, arguments.data, console)
-    except (ProcessError, SeedError, ConfigError) as error:
+    except (SettingsError, ProcessError, SeedError, ConfigError) as error:
         console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 1
     except httpx.HTTPError as error:

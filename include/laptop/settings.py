@@ -24,6 +24,17 @@ PRELOADED = (
 JOB_IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/ml-jobs:local"
 
 
+class SettingsError(ValueError):
+    """An environment variable holds what cannot be used; the message says which."""
+
+
+def _port(variable: str, default: int) -> int:
+    text = os.environ.get(variable, str(default))
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise SettingsError(f"{variable} is '{text}'; allowed is a port number from 1 to 65535")
+    return int(text)
+
+
 @dataclass(frozen=True)
 class Settings:
     """One stack. Two checkouts, or a test beside a running stack, differ in home and ports."""
@@ -34,10 +45,11 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
+        """Raises SettingsError for a port that is none."""
         return cls(
             home=Path(os.environ.get("LAPTOP_HOME", ROOT / ".local")).resolve(),
-            airflow_port=int(os.environ.get("AIRFLOW_PORT", "8080")),
-            sagemaker_port=int(os.environ.get("SAGEMAKER_PORT", "4566")),
+            airflow_port=_port("AIRFLOW_PORT", 8080),
+            sagemaker_port=_port("SAGEMAKER_PORT", 4566),
         )
 
     @property

@@ -17,7 +17,7 @@ import httpx
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.processes import ProcessError, Service, wait_until
 from include.laptop.seed import publish
-from include.laptop.settings import JOB_IMAGE, ROOT, Settings
+from include.laptop.settings import JOB_IMAGE, ROOT, Settings, SettingsError
 
 
 def services(settings: Settings) -> list[Service]:
@@ -106,8 +106,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("action", choices=["up", "down", "status"])
     action = parser.parse_args(argv).action
-    settings = Settings.from_environment()
     try:
+        settings = Settings.from_environment()
         if action == "up":
             began = time.monotonic()
             up(settings, print)
@@ -120,7 +120,7 @@ def main(argv: list[str] | None = None) -> int:
             for service in services(settings):
                 process = service.process()
                 print(f"{service.name:24}{f'pid {process.pid}' if process else 'stopped'}")
-    except ProcessError as error:
+    except (SettingsError, ProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
