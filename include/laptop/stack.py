@@ -26,6 +26,7 @@ def services(settings: Settings) -> list[Service]:
         *(settings.python("local_sagemaker"), "-m", "include.local_sagemaker"),
         *("--port", str(settings.sagemaker_port), "--state", str(settings.home / "sagemaker")),
         *("--image", f"{JOB_IMAGE}={ROOT / '.venv' / 'jobs'}", "--path", str(ROOT / "include" / "jobs" / "bin")),
+        *("--endpoint-start-seconds", "60"),  # AWS waits ten minutes, for downloads that are quick here
     ]
     airflow = [settings.python("airflow"), "-m", "airflow"]
     environment = settings.airflow_environment()
