@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,13 +183,15 @@ def _links(summary: dict[str, Any], settings: Settings) -> list[tuple[str, str]]
 
 
 def _require_dag(api: AirflowApi, dag_id: str) -> None:
-    """Wait for the Dag to be parsed; an import error is shown rather than waited for."""
+    """Wait for the Dag to be parsed; where it is not there, import errors are shown rather than waited for."""
 
     def parsed() -> bool:
+        if dag_id in api.dag_ids():
+            return True
         if errors := api.import_errors():
             shown = "\n".join(f"{name}:\n{trace}" for name, trace in errors.items())
-            raise ProcessError(f"the Dag folder has errors:\n{shown}")
-        return dag_id in api.dag_ids()
+            raise ProcessError(f"{dag_id} is not there, and the Dag folder has errors:\n{shown}")
+        return False
 
     wait_until(parsed, f"{dag_id} being parsed", 120)
 
@@ -201,14 +204,15 @@ def run(settings: Settings, model: str, data: Path | None, console: Console) -> 
     """
     load_model(model)
     dag_id = f"train_{model}"
-    stack.up(settings, console.print)
-    seed(settings, model, data, console.print)
+    say = partial(console.print, highlight=False, soft_wrap=True)
+    stack.up(settings, say)
+    seed(settings, model, data, say)
     api = AirflowApi(settings.airflow_url)
     _require_dag(api, dag_id)
     api.unpause(dag_id)
     run_id = api.trigger(dag_id, conf={})
     began = time.monotonic()
-    console.print(f"triggered {dag_id}: {settings.airflow_url}/dags/{dag_id}/runs/{run_id}", soft_wrap=True)
+    say(f"triggered {dag_id}: {settings.airflow_url}/dags/{dag_id}/runs/{run_id}")
     state = follow(api, dag_id, run_id, console)
     return outcome_of(api, dag_id, run_id, state, time.monotonic() - began)
 
