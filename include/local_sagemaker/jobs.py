@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from include.local_sagemaker.errors import ValidationException
 from include.local_sagemaker.logs import LogStream, log_file
 from include.local_sagemaker.sandbox import Container, Process, UnknownImageError
 from include.local_sagemaker.service import Region, Service
@@ -277,3 +278,22 @@ def client_error(error: Exception) -> str:
             f" incorrect. ({error})"
         )[:LONGEST_REASON]
     return f"ClientError: {error}"[:LONGEST_REASON]
+
+
+def stop_job(
+    region: Region, kind: Kind, name: str, absent: str, entering: Callable[[Json], Json] = lambda document: {}
+) -> None:
+    """The Stop operation of a kind of job; `entering` gives what else the document gets with the status Stopping.
+
+    Raises ValidationException: with `absent` where there is no such job, or because the job is over.
+    """
+    status = region.get(kind, name, absent)[kind.status]
+
+    def stopping(document: Json) -> Json:
+        return {kind.status: "Stopping", **entering(document)}
+
+    if status != "Stopping" and region.update(kind, name, stopping, when=("InProgress",)) is None:
+        status = region.get(kind, name, absent)[kind.status]
+        word = kind.label.replace("-", " ")
+        raise ValidationException(f"The request was rejected because the {word} is in status {status}.")
+    region.service.jobs.request_stop(region, kind, name)

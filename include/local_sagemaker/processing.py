@@ -10,7 +10,7 @@ from typing import Any
 
 from include.local_sagemaker.channels import Channel, fetch, hosts_of
 from include.local_sagemaker.errors import ValidationException
-from include.local_sagemaker.jobs import ACTIVE, LONGEST_REASON, Job, Outcome, client_error, runner
+from include.local_sagemaker.jobs import ACTIVE, LONGEST_REASON, Job, Outcome, client_error, runner, stop_job
 from include.local_sagemaker.s3data import ContinuousUpload, TransferError, upload_tree
 from include.local_sagemaker.sandbox import OPT_ML, Container, UnknownImageError
 from include.local_sagemaker.service import Region
@@ -49,12 +49,7 @@ def describe_processing_job(region: Region, request: Json) -> Json:
 @operation("StopProcessingJob")
 def stop_processing_job(region: Region, request: Json) -> None:
     name = request["ProcessingJobName"]
-    status = region.get(PROCESSING_JOB, name, _absent(name))["ProcessingJobStatus"]
-    stopping = {"ProcessingJobStatus": "Stopping"}
-    if status != "Stopping" and region.update(PROCESSING_JOB, name, stopping, when=("InProgress",)) is None:
-        status = region.get(PROCESSING_JOB, name, _absent(name))["ProcessingJobStatus"]
-        raise ValidationException(f"The request was rejected because the processing job is in status {status}.")
-    region.service.jobs.request_stop(region, PROCESSING_JOB, name)
+    stop_job(region, PROCESSING_JOB, name, _absent(name))
 
 
 @operation("ListProcessingJobs")

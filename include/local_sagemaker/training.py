@@ -10,7 +10,7 @@ import regex
 
 from include.local_sagemaker.channels import Channel, fetch, hosts_of
 from include.local_sagemaker.errors import ValidationException
-from include.local_sagemaker.jobs import ACTIVE, LONGEST_REASON, Job, Outcome, client_error, runner
+from include.local_sagemaker.jobs import ACTIVE, LONGEST_REASON, Job, Outcome, client_error, runner, stop_job
 from include.local_sagemaker.s3data import (
     ContinuousUpload,
     TransferError,
@@ -69,16 +69,11 @@ def describe_training_job(region: Region, request: Json) -> Json:
 
 @operation("StopTrainingJob")
 def stop_training_job(region: Region, request: Json) -> None:
-    name = request["TrainingJobName"]
-    status = region.get(TRAINING_JOB, name, ABSENT)["TrainingJobStatus"]
 
-    def stopping(document: Json) -> Json:
-        return {"TrainingJobStatus": "Stopping", **_enter(document["SecondaryStatusTransitions"], "Stopping")}
+    def entering(document: Json) -> Json:
+        return _enter(document["SecondaryStatusTransitions"], "Stopping")
 
-    if status != "Stopping" and region.update(TRAINING_JOB, name, stopping, when=("InProgress",)) is None:
-        status = region.get(TRAINING_JOB, name, ABSENT)["TrainingJobStatus"]
-        raise ValidationException(f"The request was rejected because the training job is in status {status}.")
-    region.service.jobs.request_stop(region, TRAINING_JOB, name)
+    stop_job(region, TRAINING_JOB, request["TrainingJobName"], ABSENT, entering)
 
 
 @operation("ListTrainingJobs")

@@ -2,6 +2,7 @@
 
 from include.local_sagemaker.errors import ValidationException
 from include.local_sagemaker.hosting import containers_of
+from include.local_sagemaker.jobs import stop_job
 from include.local_sagemaker.service import Region
 from include.local_sagemaker.store import MODEL, TRANSFORM_JOB, Json
 from include.local_sagemaker.transform_records import BadRecordError, Processing
@@ -73,9 +74,4 @@ def list_transform_jobs(region: Region, request: Json) -> Json:
 @operation("StopTransformJob")
 def stop_transform_job(region: Region, request: Json) -> None:
     name = request["TransformJobName"]
-    status = region.get(TRANSFORM_JOB, name, _absent(name))["TransformJobStatus"]
-    stopping = {"TransformJobStatus": "Stopping"}
-    if status != "Stopping" and region.update(TRANSFORM_JOB, name, stopping, when=("InProgress",)) is None:
-        status = region.get(TRANSFORM_JOB, name, _absent(name))["TransformJobStatus"]
-        raise ValidationException(f"The request was rejected because the transform job is in status {status}.")
-    region.service.jobs.request_stop(region, TRANSFORM_JOB, name)
+    stop_job(region, TRANSFORM_JOB, name, _absent(name))
