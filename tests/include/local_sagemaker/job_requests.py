@@ -125,9 +125,12 @@ def run_training(sagemaker: Any, request: Json) -> Json:
 
 
 def log_lines(logs: Any, group: str, job: str) -> list[str]:
-    """All lines of all streams of a job, through CloudWatch Logs."""
+    """All lines of all streams of a job, through CloudWatch Logs; none before the group's first job has printed."""
     lines = []
-    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")["logStreams"]
+    try:
+        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")["logStreams"]
+    except logs.exceptions.ResourceNotFoundException:
+        return []
     for stream in streams:
         token: Json = {}
         while True:
