@@ -36,13 +36,14 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, chain, dag, task
 
-from include import sagemaker_requests
 from include.config import ml_environment
 from include.models.config import ModelConfig
 from include.notifications import notify
-from include.pipelines import at_run_time
+from include.pipelines.at_run_time import train as at_run_time
+from include.pipelines.at_run_time.common import job
 from include.pipelines.gates import explain, judge, may_register
 from include.pipelines.settings import next_time_only, task_defaults, training_params
+from include.sagemaker_requests import processing, training
 from sagemaker_jobs.operators import (
     ProcessingJobOperator,
     RegisterModelOperator,
@@ -78,11 +79,11 @@ def train_dag(model: ModelConfig) -> DAG:
         )
         build_features = ProcessingJobOperator(
             task_id="build_features",
-            request=partial(at_run_time.job, sagemaker_requests.build_features, model),
+            request=partial(job, processing.build_features, model),
         )
         validate_features = ValidationJobOperator(
             task_id="validate_features",
-            request=partial(at_run_time.job, sagemaker_requests.validate_features, model),
+            request=partial(job, processing.validate_features, model),
             result_file=("report", "validation.json"),
             report_file=("report", "validation.html"),
         )
@@ -93,11 +94,11 @@ def train_dag(model: ModelConfig) -> DAG:
 
         train_model = TrainingJobOperator(
             task_id="train_model",
-            request=partial(at_run_time.training, sagemaker_requests.train_model, model),
+            request=partial(at_run_time.training, training.train_model, model),
         )
         tune_model = TuningJobOperator(
             task_id="tune_model",
-            request=partial(at_run_time.training, sagemaker_requests.tune_model, model),
+            request=partial(at_run_time.training, training.tune_model, model),
         )
         evaluate_model = ProcessingJobOperator(
             task_id="evaluate_model",

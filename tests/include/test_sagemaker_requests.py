@@ -11,10 +11,10 @@ import pytest
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-from include import sagemaker_requests
 from include.config import MlEnvironment
 from include.models.config import ModelConfig, load_model
-from include.sagemaker_requests import Request, RequestError
+from include.sagemaker_requests import processing, registry, training
+from include.sagemaker_requests.common import Request, RequestError
 from include.storage import Run
 
 MODEL = load_model("predictive_maintenance")
@@ -42,25 +42,25 @@ Build = Callable[[MlEnvironment], Request]
 BUILDERS: dict[str, tuple[str, Build]] = {
     "validate_raw_data": (
         "CreateProcessingJob",
-        lambda e: sagemaker_requests.validate_raw_data(MODEL, e, RUN, data_from="2015-01-01", data_to=None),
+        lambda e: processing.validate_raw_data(MODEL, e, RUN, data_from="2015-01-01", data_to=None),
     ),
-    "build_features": ("CreateProcessingJob", lambda e: sagemaker_requests.build_features(MODEL, e, RUN)),
-    "validate_features": ("CreateProcessingJob", lambda e: sagemaker_requests.validate_features(MODEL, e, RUN)),
+    "build_features": ("CreateProcessingJob", lambda e: processing.build_features(MODEL, e, RUN)),
+    "validate_features": ("CreateProcessingJob", lambda e: processing.validate_features(MODEL, e, RUN)),
     "evaluate_model": (
         "CreateProcessingJob",
-        lambda e: sagemaker_requests.evaluate_model(MODEL, e, RUN, artifact=ARTIFACT, champion=ARTIFACT),
+        lambda e: processing.evaluate_model(MODEL, e, RUN, artifact=ARTIFACT, champion=ARTIFACT),
     ),
     "train_model": (
         "CreateTrainingJob",
-        lambda e: sagemaker_requests.train_model(
+        lambda e: training.train_model(
             MODEL, e, RUN, hyperparameters={"num_leaves": 15}, instance_type="ml.m5.4xlarge"
         ),
     ),
-    "tune_model": ("CreateHyperParameterTuningJob", lambda e: sagemaker_requests.tune_model(MODEL, e, RUN)),
-    "model_package_group": ("CreateModelPackageGroup", lambda e: sagemaker_requests.model_package_group(MODEL, e)),
+    "tune_model": ("CreateHyperParameterTuningJob", lambda e: training.tune_model(MODEL, e, RUN)),
+    "model_package_group": ("CreateModelPackageGroup", lambda e: registry.model_package_group(MODEL, e)),
     "model_package": (
         "CreateModelPackage",
-        lambda e: sagemaker_requests.model_package(MODEL, e, RUN, artifact=ARTIFACT, metadata={"run_id": RUN.run_id}),
+        lambda e: registry.model_package(MODEL, e, RUN, artifact=ARTIFACT, metadata={"run_id": RUN.run_id}),
     ),
 }
 NAMES = {
@@ -123,7 +123,7 @@ def test_is_what_the_api_takes(api: ServiceModel, builder: str, environment: MlE
 
 
 def test_the_checker_finds_what_is_wrong(api: ServiceModel) -> None:
-    request = {**sagemaker_requests.build_features(MODEL, ENVIRONMENTS[0], RUN), "ProcessingJobName": "under_scored"}
+    request = {**processing.build_features(MODEL, ENVIRONMENTS[0], RUN), "ProcessingJobName": "under_scored"}
     request["ProcessingResources"]["ClusterConfig"] |= {"InstanceType": "ml.none", "VolumeSizeInGB": 0}
     found = list(problems(api.operation_model("CreateProcessingJob").input_shape, request))
     assert len(found) == 3
@@ -138,7 +138,7 @@ def test_everything_is_tagged(builder: str) -> None:
 
 
 def test_each_output_and_input_is_a_flag_of_the_program() -> None:
-    request = sagemaker_requests.evaluate_model(MODEL, ENVIRONMENTS[0], RUN, artifact=ARTIFACT)
+    request = processing.evaluate_model(MODEL, ENVIRONMENTS[0], RUN, artifact=ARTIFACT)
     arguments = request["AppSpecification"]["ContainerArguments"]
     flags = dict(zip(arguments[::2], arguments[1::2], strict=True))
     folders = {each["InputName"]: each["S3Input"]["LocalPath"] for each in request["ProcessingInputs"]}
@@ -151,9 +151,7 @@ def test_each_output_and_input_is_a_flag_of_the_program() -> None:
 
 
 def test_a_data_window_reaches_the_program() -> None:
-    request = sagemaker_requests.validate_raw_data(
-        MODEL, ENVIRONMENTS[0], RUN, data_from="2015-02-01", data_to="2015-03-01"
-    )
+    request = processing.validate_raw_data(MODEL, ENVIRONMENTS[0], RUN, data_from="2015-02-01", data_to="2015-03-01")
     assert request["AppSpecification"]["ContainerArguments"][-4:] == [
         "--data-from",
         "2015-02-01",
@@ -163,28 +161,24 @@ def test_a_data_window_reaches_the_program() -> None:
 
 
 def test_overrides_stand_before_the_model_and_the_environment() -> None:
-    request = sagemaker_requests.train_model(
+    request = training.train_model(
         MODEL, ENVIRONMENTS[1], RUN, hyperparameters={"num_leaves": 15}, instance_type="ml.m5.4xlarge"
     )
     assert request["HyperParameters"]["num_leaves"] == "15"
     assert request["HyperParameters"]["model"] == "predictive_maintenance"
     assert all(isinstance(value, str) for value in request["HyperParameters"].values())
     assert request["ResourceConfig"]["InstanceType"] == "ml.m5.4xlarge"
-    assert (
-        sagemaker_requests.train_model(MODEL, ENVIRONMENTS[1], RUN)["ResourceConfig"]["InstanceType"] == "ml.c5.2xlarge"
-    )
-    assert (
-        sagemaker_requests.train_model(MODEL, ENVIRONMENTS[0], RUN)["ResourceConfig"]["InstanceType"] == "ml.m5.large"
-    )
+    assert training.train_model(MODEL, ENVIRONMENTS[1], RUN)["ResourceConfig"]["InstanceType"] == "ml.c5.2xlarge"
+    assert training.train_model(MODEL, ENVIRONMENTS[0], RUN)["ResourceConfig"]["InstanceType"] == "ml.m5.large"
 
 
 def test_spot_waits_longer_than_it_runs() -> None:
-    condition = sagemaker_requests.train_model(MODEL, ENVIRONMENTS[1], RUN)["StoppingCondition"]
+    condition = training.train_model(MODEL, ENVIRONMENTS[1], RUN)["StoppingCondition"]
     assert condition["MaxWaitTimeInSeconds"] > condition["MaxRuntimeInSeconds"] == 3600
 
 
 def test_a_given_hyperparameter_is_not_tuned() -> None:
-    request = sagemaker_requests.tune_model(MODEL, ENVIRONMENTS[0], RUN, hyperparameters={"num_leaves": 15})
+    request = training.tune_model(MODEL, ENVIRONMENTS[0], RUN, hyperparameters={"num_leaves": 15})
     ranges = request["HyperParameterTuningJobConfig"]["ParameterRanges"]
     names = {each["Name"] for kind in ranges.values() for each in kind}
     fixed = request["TrainingJobDefinition"]["StaticHyperParameters"]
@@ -204,18 +198,18 @@ def test_a_given_hyperparameter_is_not_tuned() -> None:
 )
 def test_wrong_hyperparameters_are_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(RequestError, match=said):
-        sagemaker_requests.train_model(MODEL, ENVIRONMENTS[0], RUN, hyperparameters=given)
+        training.train_model(MODEL, ENVIRONMENTS[0], RUN, hyperparameters=given)
 
 
 def test_tuning_needs_ranges() -> None:
-    training = MODEL.training.model_copy(update={"tuning": None})
-    untunable: ModelConfig = MODEL.model_copy(update={"training": training})
+    untuned = MODEL.training.model_copy(update={"tuning": None})
+    untunable: ModelConfig = MODEL.model_copy(update={"training": untuned})
     with pytest.raises(RequestError, match=r"model.yaml has no training.tuning"):
-        sagemaker_requests.tune_model(untunable, ENVIRONMENTS[0], RUN)
+        training.tune_model(untunable, ENVIRONMENTS[0], RUN)
 
 
 def test_nothing_left_to_tune_is_refused() -> None:
     assert MODEL.training.tuning
     given = {name: bounds.min for name, bounds in MODEL.training.tuning.ranges.items()}
     with pytest.raises(RequestError, match="nothing is left to tune"):
-        sagemaker_requests.tune_model(MODEL, ENVIRONMENTS[0], RUN, hyperparameters=given)
+        training.tune_model(MODEL, ENVIRONMENTS[0], RUN, hyperparameters=given)

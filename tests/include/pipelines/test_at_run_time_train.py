@@ -13,12 +13,14 @@ from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from include import sagemaker_requests
 from include.config import EXAMPLE
 from include.models.config import load_model
-from include.pipelines import at_run_time
+from include.pipelines.at_run_time import common
+from include.pipelines.at_run_time import train as at_run_time
 from include.pipelines.gates import judge
-from include.sagemaker_requests import RequestError
+from include.sagemaker_requests import processing
+from include.sagemaker_requests import training as training_requests
+from include.sagemaker_requests.common import RequestError
 from include.storage import Run
 
 MODEL = load_model("predictive_maintenance")
@@ -69,6 +71,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def s3(monkeypatch: pytest.MonkeyPatch) -> FakeS3Hook:
     hook = FakeS3Hook(list(RAW))
     monkeypatch.setattr(at_run_time, "S3Hook", lambda region_name: hook)
+    monkeypatch.setattr(common, "S3Hook", lambda region_name: hook)
     return hook
 
 
@@ -203,7 +206,7 @@ def test_a_registered_version_knows_where_it_comes_from(s3: FakeS3Hook) -> None:
 def test_a_deploy_does_not_change_a_run_that_has_begun(begun: FakeS3Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     deployed = {**json.loads(EXAMPLE), "code_hash": "ffffffffffff", "image_uri": "other"}
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps(deployed))
-    request = at_run_time.job(sagemaker_requests.build_features, MODEL, context())
+    request = common.job(processing.build_features, MODEL, context())
     assert request["AppSpecification"]["ImageUri"] == json.loads(EXAMPLE)["image_uri"]
     assert request["ProcessingInputs"][0]["S3Input"]["S3Uri"] == "s3://my-ml-bucket/code/0123456789ab/"
     again = at_run_time.raw_data_validation(MODEL, context())
@@ -212,7 +215,7 @@ def test_a_deploy_does_not_change_a_run_that_has_begun(begun: FakeS3Hook, monkey
 
 def test_a_run_whose_first_task_was_skipped_says_what_to_clear(s3: FakeS3Hook) -> None:
     with pytest.raises(AirflowFailException, match="Clear validate_raw_data"):
-        at_run_time.training(sagemaker_requests.train_model, MODEL, context())
+        at_run_time.training(training_requests.train_model, MODEL, context())
 
 
 def test_lineage_fits_the_registry(s3: FakeS3Hook) -> None:

@@ -1,5 +1,4 @@
-"""What a task asks of SageMaker at the moment when it runs: facts of the environment, what lies in S3 and the registry,
-and what earlier tasks handed on, given to the pure builders in ``include/sagemaker_requests.py``."""
+"""What the tasks of a training run ask for."""
 
 from __future__ import annotations
 
@@ -11,28 +10,22 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
-from botocore.exceptions import ClientError
 
-from include import sagemaker_requests
 from include.champion import find_champion
-from include.config import MlEnvironment, ml_environment
-from include.data_manifest import RawFile, lineage_entries, list_raw_data, manifest_digest
+from include.config import ml_environment
+from include.data_manifest import lineage_entries, list_raw_data, manifest_digest
 from include.models.config import ModelConfig
 from include.notifications import notify
+from include.pipelines.at_run_time.common import PINNED, Job, begun, here
 from include.pipelines.gates import Verdict
-from include.sagemaker_requests import Request, RequestError
-from include.storage import Run, raw_prefix, split_uri, training_job_of
+from include.sagemaker_requests import processing, registry
+from include.sagemaker_requests import training as training_requests
+from include.sagemaker_requests.common import Request, RequestError, group_name
+from include.storage import raw_prefix, split_uri, training_job_of
 
 METADATA_LIMIT = 50  # entries that the Model Registry keeps with a version
-PINNED = {"code_hash", "image_uri"}  # facts that stay as they were at the run's start, whatever is deployed meanwhile
 
-Job = Mapping[str, Any]  # what a job operator returns
-
-
-def job(builder: Callable[[ModelConfig, MlEnvironment, Run], Request], model: ModelConfig, context: Context) -> Request:
-    """A request that needs no more than model, environment and run."""
-    environment, run, _ = _begun(context)
-    return builder(model, environment, run)
+METADATA_LIMIT = 50  # entries that the Model Registry keeps with a version
 
 
 def raw_data_validation(model: ModelConfig, context: Context) -> Request:
@@ -42,7 +35,7 @@ def raw_data_validation(model: ModelConfig, context: Context) -> Request:
         RequestError: params that contradict each other or the model.
         AirflowFailException: there is no raw data.
     """
-    environment, run = _here(context)
+    environment, run = here(context)
     _check_params(model, context["params"])
     prefix = raw_prefix(model.name)
     s3 = S3Hook(region_name=environment.region)
@@ -57,20 +50,20 @@ def raw_data_validation(model: ModelConfig, context: Context) -> Request:
     bucket, key = split_uri(run.data_manifest)
     s3.load_string(json.dumps(manifest, indent=2), key, bucket, replace=True)
     window = {name: context["params"][name] for name in ("data_from", "data_to")}
-    return sagemaker_requests.validate_raw_data(model, environment, run, **window)
+    return processing.validate_raw_data(model, environment, run, **window)
 
 
 def training(builder: Callable[..., Request], model: ModelConfig, context: Context) -> Request:
-    environment, run, _ = _begun(context)
+    environment, run, _ = begun(context)
     chosen = {name: context["params"][name] for name in ("hyperparameters", "instance_type")}
     return builder(model, environment, run, **chosen)
 
 
 def evaluation(model: ModelConfig, context: Context, *, trained: Job | None, tuned: Job | None) -> Request:
     """The candidate beside the champion of this moment, if there is one."""
-    environment, run, _ = _begun(context)
-    champion = find_champion(SageMakerHook(region_name=environment.region).conn, sagemaker_requests.group_name(model))
-    return sagemaker_requests.evaluate_model(
+    environment, run, _ = begun(context)
+    champion = find_champion(SageMakerHook(region_name=environment.region).conn, group_name(model))
+    return processing.evaluate_model(
         model,
         environment,
         run,
@@ -80,12 +73,12 @@ def evaluation(model: ModelConfig, context: Context, *, trained: Job | None, tun
 
 
 def package_group(model: ModelConfig, context: Context) -> Request:
-    return sagemaker_requests.model_package_group(model, ml_environment())
+    return registry.model_package_group(model, ml_environment())
 
 
 def registration(model: ModelConfig, context: Context, *, evaluated: Job, gates: list[Verdict]) -> Request:
     """The model package with its lineage: what code, what data, which run and jobs, which champion it was held to."""
-    environment, run, files = _begun(context)
+    environment, run, files = begun(context)
     artifact = evaluated["inputs"]["artifact"]
     lineage = {
         "dag_id": run.dag_id,
@@ -105,7 +98,7 @@ def registration(model: ModelConfig, context: Context, *, evaluated: Job, gates:
         f"metric_{verdict['metric']}": f"{verdict['value']:.6g}" for verdict in gates if verdict["value"] is not None
     }
     metadata |= lineage_entries(files, METADATA_LIMIT - len(metadata))
-    return sagemaker_requests.model_package(model, environment, run, artifact=artifact, metadata=metadata)
+    return registry.model_package(model, environment, run, artifact=artifact, metadata=metadata)
 
 
 def notify_registration(context: Any) -> None:
@@ -119,29 +112,6 @@ def notify_registration(context: Any) -> None:
     )
 
 
-def _here(context: Context) -> tuple[MlEnvironment, Run]:
-    environment = ml_environment()
-    task_instance = context["ti"]
-    return environment, Run(environment.bucket, task_instance.dag_id, task_instance.run_id)
-
-
-def _begun(context: Context) -> tuple[MlEnvironment, Run, list[RawFile]]:
-    """The environment with the code and image that the run began with, the run, and the raw data it reads.
-
-    Raises:
-        AirflowFailException: the first task did not record them.
-    """
-    environment, run = _here(context)
-    bucket, key = split_uri(run.data_manifest)
-    try:
-        manifest = json.loads(S3Hook(region_name=environment.region).read_key(key, bucket))
-    except ClientError as error:
-        raise AirflowFailException(
-            f"{run.data_manifest}, which validate_raw_data writes, cannot be read: {error}. Clear validate_raw_data."
-        ) from error
-    return environment.model_copy(update={name: manifest[name] for name in PINNED}), run, manifest["files"]
-
-
 def _candidate(trained: Job | None, tuned: Job | None) -> Job:
     """The one of the two that ran; the other was skipped and left nothing."""
     candidate = trained or tuned
@@ -153,8 +123,8 @@ def _candidate(trained: Job | None, tuned: Job | None) -> Job:
 
 
 def _check_params(model: ModelConfig, params: Mapping[str, Any]) -> None:
-    sagemaker_requests.chosen_hyperparameters(model, params["hyperparameters"])
+    training_requests.chosen_hyperparameters(model, params["hyperparameters"])
     if params["tune"]:
-        sagemaker_requests.require_tuning(model)
+        training_requests.require_tuning(model)
     if params["data_from"] and params["data_to"] and params["data_from"] > params["data_to"]:
         raise RequestError(f"data_from {params['data_from']} is after data_to {params['data_to']}")
