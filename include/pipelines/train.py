@@ -44,13 +44,9 @@ from include.pipelines.at_run_time.common import job
 from include.pipelines.gates import explain, judge, may_register
 from include.pipelines.settings import next_time_only, task_defaults, training_params
 from include.sagemaker_requests import processing, training
-from sagemaker_jobs.operators import (
-    ProcessingJobOperator,
-    RegisterModelOperator,
-    TrainingJobOperator,
-    TuningJobOperator,
-    ValidationJobOperator,
-)
+from sagemaker_jobs.processing import ProcessingJobOperator, ValidationJobOperator
+from sagemaker_jobs.registry import RegisterModelOperator
+from sagemaker_jobs.training import TrainingJobOperator, TuningJobOperator
 
 log = logging.getLogger(__name__)
 

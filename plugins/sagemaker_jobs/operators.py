@@ -1,4 +1,5 @@
-"""Operators for SageMaker jobs and model packages: thin subclasses of the Amazon provider's."""
+"""What every operator for SageMaker shares: the request is built by a function, and a job is run once, however often
+workers die. The operators of each kind of job are in modules of their own, as subclasses of the Amazon provider's."""
 
 from __future__ import annotations
 
@@ -9,22 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-from airflow.providers.amazon.aws.operators.sagemaker import (
-    SageMakerBaseOperator,
-    SageMakerProcessingOperator,
-    SageMakerTrainingOperator,
-    SageMakerTuningOperator,
-)
+from airflow.providers.amazon.aws.operators.sagemaker import SageMakerBaseOperator
 from airflow.sdk import BaseOperatorLink, Context
-from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
 from sagemaker_jobs import links
 from sagemaker_jobs.failures import JobLost, failure_of, is_absent, last_log_lines, reason_of, refused
 from sagemaker_jobs.kinds import (
-    PROCESSING,
-    TRAINING,
-    TUNING,
     Description,
     JobKind,
     compact,
@@ -32,19 +24,18 @@ from sagemaker_jobs.kinds import (
     longest_duration,
     running_minutes,
 )
-from sagemaker_jobs.names import client_token, generation, job_name
+from sagemaker_jobs.names import generation, job_name
 from sagemaker_jobs.triggers import JobTrigger
 from sagemaker_jobs.waiting import SHORT_WAIT, SHORT_WAIT_STEP
 
 Request = dict[str, Any]
 RequestBuilder = Callable[..., Request]
 
-LARGEST_RESULT = 64 * 1024  # bytes of JSON that may go into XCom
 # SageMaker throttles Describe calls of a whole account together
 PATIENT_CLIENT = {"retries": {"mode": "standard", "max_attempts": 10}}
 
 
-class _SageMakerOperator(SageMakerBaseOperator):
+class RequestOperator(SageMakerBaseOperator):
     """A provider's operator whose request is built when the task runs, by a function.
 
     Args:
@@ -75,7 +66,7 @@ class _SageMakerOperator(SageMakerBaseOperator):
         return generation(context["ti"], self.retries or 0)
 
 
-class JobOperator(_SageMakerOperator):
+class JobOperator(RequestOperator):
     """Runs a job to its end, once per generation of the task, however often workers die.
 
     Before anything is created the job is looked for by its name: absent, it is created; in progress, attached to;
@@ -232,149 +223,6 @@ class JobOperator(_SageMakerOperator):
         context["ti"].xcom_push(key=links.XCOM_KEY, value=self._pages(name))
 
 
-class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
-    """A processing job.
-
-    Args:
-        result_file: ``(output name, file name)`` of a small JSON file that the job writes; its content becomes the
-            result's ``result``.
-        report_file: likewise, of a page for people; it becomes a button and the result's ``report``.
-    """
-
-    kind = PROCESSING
-    operator_extra_links = (links.ConsoleLink(), links.LogsLink(), links.ReportLink())
-
-    def __init__(
-        self,
-        *,
-        result_file: tuple[str, str] | None = None,
-        report_file: tuple[str, str] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.result_file = result_file
-        self.report_file = report_file
-
-    def result(self, context: Context, description: Description) -> dict[str, Any]:
-        found = super().result(context, description)
-        if self.report_file:
-            found["report"] = links.file_page(_output_uri(found, self.report_file), self.hook.conn)
-        if self.result_file:
-            found["result"] = self._read_json(_output_uri(found, self.result_file))
-        return found
-
-    def _publish_links(self, context: Context, name: str, description: Description) -> None:
-        pages = self._pages(name)
-        if self.report_file:
-            uri = _output_uri(compact(self.kind, description), self.report_file)
-            pages["report"] = links.file_page(uri, self.hook.conn)
-        context["ti"].xcom_push(key=links.XCOM_KEY, value=pages)
-
-    def _read_json(self, uri: str) -> Any:
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        try:
-            text: str = self._client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
-        except ClientError as error:
-            raise AirflowFailException(f"the job completed, but its result {uri} cannot be read: {error}") from error
-        if len(text.encode()) > LARGEST_RESULT:
-            raise AirflowFailException(f"{uri} has {len(text)} characters; a result may have {LARGEST_RESULT} bytes")
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
-            raise AirflowFailException(f"{uri} is no JSON: {error}") from error
-
-
-class ValidationJobOperator(ProcessingJobOperator):
-    """A processing job whose result is a verdict, ``{"passed": bool, "summary": text}``.
-
-    Raises:
-        AirflowFailException: it did not pass: the verdict's summary and where the whole page is. No retry can help.
-    """
-
-    def result(self, context: Context, description: Description) -> dict[str, Any]:
-        found = super().result(context, description)
-        verdict = found["result"]
-        if not verdict["passed"]:
-            raise AirflowFailException(f"{verdict['summary']}\n  whole report: {found.get('report')}")
-        self.log.info("passed: %s", verdict["summary"])
-        return found
-
-
-class TrainingJobOperator(JobOperator, SageMakerTrainingOperator):
-    """A training job; the result's ``artifact`` is its model.tar.gz."""
-
-    kind = TRAINING
-
-
-class TuningJobOperator(JobOperator, SageMakerTuningOperator):
-    """A tuning job; the result is that of its best training job, with ``best_training_job`` and ``hyperparameters``."""
-
-    kind = TUNING
-
-    def result(self, context: Context, description: Description) -> dict[str, Any]:
-        found = super().result(context, description)
-        best = description.get("BestTrainingJob")
-        if not best:
-            raise AirflowFailException(f"tuning job {found['name']} completed, but none of its training jobs did")
-        training = self.hook.conn.describe_training_job(TrainingJobName=best["TrainingJobName"])
-        return {
-            **found,
-            "best_training_job": best["TrainingJobName"],
-            "hyperparameters": training["HyperParameters"],
-            **{name: value for name, value in compact(TRAINING, training).items() if name in ("artifact", "metrics")},
-        }
-
-
-class RegisterModelOperator(_SageMakerOperator):
-    """Registers a model package; makes its group first where there is none. Retries find the same version again.
-
-    Returns ``{"arn", "group", "version", "approval"}``; the same goes with the events of the task's outlets.
-
-    Args:
-        group: like ``request``, for the group: ``group(context)``.
-
-    Raises:
-        RequestRefused: SageMaker refuses the request; not retried.
-    """
-
-    def __init__(self, *, group: RequestBuilder, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.group = group
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        request = self._build_request(context)
-        group = self.group(context)
-        client = self.hook.conn
-        try:
-            self._ensure_group(client, group)
-            arn = client.create_model_package(
-                **request,
-                ClientToken=client_token(context["ti"], self._generation(context)),
-            )["ModelPackageArn"]
-        except ClientError as error:
-            raise refused(f"register a version of {group['ModelPackageGroupName']}", error) from error
-        version = int(arn.rsplit("/", 1)[1])
-        self.log.info("registered %s as version %d", arn, version)
-        registered = {
-            "arn": arn,
-            "group": group["ModelPackageGroupName"],
-            "version": version,
-            "approval": request["ModelApprovalStatus"],
-        }
-        for outlet in self.outlets:
-            context["outlet_events"][outlet].extra = registered
-        return registered
-
-    def _ensure_group(self, client: Any, group: Request) -> None:
-        try:
-            client.describe_model_package_group(ModelPackageGroupName=group["ModelPackageGroupName"])
-        except ClientError as error:
-            if not is_absent(error):
-                raise
-            client.create_model_package_group(**group)
-            self.log.info("created model package group %s", group["ModelPackageGroupName"])
-
-
 def redacted(value: Any) -> Any:
     """The request with the values of every Environment hidden: any of them may be a secret."""
     if isinstance(value, Mapping):
@@ -385,8 +233,3 @@ def redacted(value: Any) -> Any:
     if isinstance(value, list):
         return [redacted(inner) for inner in value]
     return value
-
-
-def _output_uri(found: Mapping[str, Any], file: tuple[str, str]) -> str:
-    output, name = file
-    return f"{found['outputs'][output].rstrip('/')}/{name}"

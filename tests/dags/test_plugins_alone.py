@@ -17,7 +17,7 @@ def test_triggers_and_operators_import_without_the_dag_folder(tmp_path: Path) ->
         "path, arguments = JobTrigger(kind='training', job='j', since=1, deadline=2, aws_conn_id=None).serialize()\n"
         "module, _, name = path.rpartition('.')\n"
         "assert getattr(importlib.import_module(module), name) is JobTrigger\n"
-        "import sagemaker_jobs.operators\n"
+        "import sagemaker_jobs.processing, sagemaker_jobs.registry, sagemaker_jobs.training\n"
         "assert not any(name == 'include' or name.startswith('include.') for name in sys.modules)\n"
     )
     environment = {"PATH": os.environ["PATH"], "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "plugins")}

@@ -14,13 +14,9 @@ from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
 from sagemaker_jobs.failures import JobFailed, JobLost, RequestRefused
-from sagemaker_jobs.operators import (
-    ProcessingJobOperator,
-    RegisterModelOperator,
-    TrainingJobOperator,
-    TuningJobOperator,
-    ValidationJobOperator,
-)
+from sagemaker_jobs.processing import ProcessingJobOperator, ValidationJobOperator
+from sagemaker_jobs.registry import RegisterModelOperator
+from sagemaker_jobs.training import TrainingJobOperator, TuningJobOperator
 
 from .conftest import REQUEST, FakeTaskInstance, name_of, training_job
 
