@@ -63,7 +63,8 @@ TUNING = JobKind(
     "hyper-tuning-jobs",
     longest_name=32,
 )
-KINDS = {kind.word: kind for kind in (PROCESSING, TRAINING, TUNING)}
+TRANSFORM = JobKind("transform", "TransformJob", "transform_job", "/aws/sagemaker/TransformJobs", "transform-jobs")
+KINDS = {kind.word: kind for kind in (PROCESSING, TRAINING, TUNING, TRANSFORM)}
 
 
 def longest_duration(description: Description) -> timedelta:
@@ -88,7 +89,11 @@ def running_minutes(kind: JobKind, description: Description) -> float:
 def instances(description: Description) -> tuple[str | None, int]:
     """Instance type and count that the job was given."""
     definition = description.get("TrainingJobDefinition", description)
-    resources = definition.get("ResourceConfig") or definition.get("ProcessingResources", {}).get("ClusterConfig", {})
+    resources = (
+        definition.get("ResourceConfig")
+        or definition.get("TransformResources")
+        or definition.get("ProcessingResources", {}).get("ClusterConfig", {})
+    )
     return resources.get("InstanceType"), resources.get("InstanceCount", 1)
 
 

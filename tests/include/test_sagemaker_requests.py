@@ -13,7 +13,7 @@ from botocore.validate import ParamValidator
 
 from include.config import MlEnvironment
 from include.models.config import ModelConfig, load_model
-from include.sagemaker_requests import processing, registry, training
+from include.sagemaker_requests import hosting, processing, registry, training
 from include.sagemaker_requests.common import Request, RequestError
 from include.storage import Run
 
@@ -57,6 +57,7 @@ BUILDERS: dict[str, tuple[str, Build]] = {
         ),
     ),
     "tune_model": ("CreateHyperParameterTuningJob", lambda e: training.tune_model(MODEL, e, RUN)),
+    "hosted_model": ("CreateModel", lambda e: hosting.hosted_model(MODEL, e, image="image:1", artifact=ARTIFACT)),
     "model_package_group": ("CreateModelPackageGroup", lambda e: registry.model_package_group(MODEL, e)),
     "model_package": (
         "CreateModelPackage",

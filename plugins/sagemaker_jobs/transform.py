@@ -1,0 +1,39 @@
+"""The operator for batch transform jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTransformOperator
+from airflow.sdk import Context
+
+from sagemaker_jobs.hosting import ensure_model
+from sagemaker_jobs.kinds import TRANSFORM, Description
+from sagemaker_jobs.operators import JobOperator, Request, RequestBuilder
+
+
+class TransformJobOperator(JobOperator, SageMakerTransformOperator):
+    """A batch transform job. Its Model is made where it is not there yet, and kept: every run of a version shares it.
+
+    Args:
+        model: like ``request``, for CreateModel: ``model(context, **request_kwargs)``; its ``ModelName`` is the
+            beginning of the Model's name. The transform's request names no Model.
+    """
+
+    kind = TRANSFORM
+
+    def __init__(self, *, model: RequestBuilder, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+
+    def _build_request(self, context: Context) -> Request:
+        request = super()._build_request(context)
+        model = self.model(context, **self.request_kwargs)
+        return {**request, "ModelName": ensure_model(self.hook.conn, model)}
+
+    def result(self, context: Context, description: Description) -> dict[str, Any]:
+        return {
+            **super().result(context, description),
+            "model_name": description["ModelName"],
+            "output": description["TransformOutput"]["S3OutputPath"],
+        }
