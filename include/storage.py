@@ -3,6 +3,7 @@
 raw/<model>/<table>.csv[.gz]              raw data
 code/<hash>/{jobs,models}/...             code that runs inside jobs
 runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
+production/<model>/history.json           which version was in production from when to when
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ def raw_prefix(model: str) -> str:
 def code_prefix(code_hash: str) -> str:
     """Key prefix of one version of the job code, with its slash."""
     return f"code/{code_hash}/"
+
+
+def production_history(bucket: str, model: str) -> str:
+    return f"s3://{bucket}/production/{model}/history.json"
 
 
 def split_uri(uri: str) -> tuple[str, str]:
