@@ -176,7 +176,7 @@ def _copy_code(target: Path, model: str) -> None:
     root = Path(jobs.__path__[0]).parent
 
     def unwanted(folder: str, names: list[str]) -> set[str]:
-        other_models = {name for name in names if name != model and (root / "models" / name).is_dir()}
+        other_models = {name for name in names if name != model and (root / "models" / name / "model.yaml").exists()}
         caches = {name for name in names if name == "__pycache__" or name.startswith(".")}
         return caches | (other_models if Path(folder) == root / "models" else set())
 

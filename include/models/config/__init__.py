@@ -1,0 +1,37 @@
+"""What a model folder says of itself: the schema of ``model.yaml``, a module for each group of sections.
+
+Read on both sides: by Airflow when Dags are parsed (so only pydantic and yaml are imported) and inside SageMaker jobs,
+under another package name (so the modules import each other by relative names). Every number is bounded and unknown
+keys are refused; an error names the file, the key, what was found and what is allowed.
+"""
+
+from .common import InstanceType, Scalar, Section
+from .data import Data, Split, Table
+from .gates import Champion, Gate
+from .model import ModelConfig, Schedule
+from .reading import MODELS_FOLDER, ConfigError, load_model, model_names
+from .serving import Serving
+from .training import Compute, Objective, Range, Training, Tuning
+
+__all__ = [
+    "MODELS_FOLDER",
+    "Champion",
+    "Compute",
+    "ConfigError",
+    "Data",
+    "Gate",
+    "InstanceType",
+    "ModelConfig",
+    "Objective",
+    "Range",
+    "Scalar",
+    "Schedule",
+    "Section",
+    "Serving",
+    "Split",
+    "Table",
+    "Training",
+    "Tuning",
+    "load_model",
+    "model_names",
+]

@@ -1,0 +1,17 @@
+"""What the sections of model.yaml are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,39}$")]
+InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+Minutes = Annotated[int, Field(ge=1, le=28 * 24 * 60)]
+VolumeGb = Annotated[int, Field(ge=1, le=16384)]
+Scalar = int | float | str | bool
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

@@ -1,0 +1,97 @@
+"""From a model.yaml to its checked configuration, or to an error that says what to mend."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+
+from .common import Section
+from .model import ModelConfig
+
+MODELS_FOLDER = Path(__file__).parents[1]
+
+
+class ConfigError(ValueError):
+    """A model.yaml that cannot be used; the message says which key, what was found and what is allowed."""
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):  # type: ignore[misc] # PyYAML ships no types
+    """YAML that refuses a key given twice; plain YAML would let the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key '{key.value}' twice", key.start_mark)
+            seen.add(key.value)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+def model_names(folder: Path = MODELS_FOLDER) -> list[str]:
+    """Names of the model folders, sorted: every folder that holds a model.yaml."""
+    return sorted(path.parent.name for path in folder.glob("*/model.yaml"))
+
+
+@cache
+def load_model(name: str, folder: Path = MODELS_FOLDER) -> ModelConfig:
+    """The checked configuration of one model.
+
+    Raises:
+        ConfigError: the file is missing, is no YAML, or has an unknown key, a wrong type or a value out of range.
+    """
+    path = folder / name / "model.yaml"
+    shown = f"{folder.name}/{name}/model.yaml"
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+    except FileNotFoundError:
+        known = ", ".join(model_names(folder)) or "none"
+        raise ConfigError(f"{shown} does not exist. Models with a model.yaml: {known}.") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{shown} is no valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{shown} holds {type(content).__name__}, not a mapping of keys.")
+    try:
+        config = ModelConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(_explain(shown, error)) from None
+    if config.name != name:
+        raise ConfigError(f"{shown}: name is '{config.name}', but the folder is '{name}'. They must be the same.")
+    return config
+
+
+def _explain(shown: str, error: ValidationError) -> str:
+    lines = [f"{shown} cannot be used ({error.error_count()} problem{'s' * (error.error_count() > 1)}):"]
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"]) or "(the whole file)"
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"  {key}: unknown key.{_suggestion(problem['loc'])}")
+        elif problem["type"] == "missing":
+            lines.append(f"  {key}: is missing.")
+        else:
+            lines.append(f"  {key}: {problem['msg']}; found {problem['input']!r}.")
+    return "\n".join(lines)
+
+
+def _suggestion(location: tuple[int | str, ...]) -> str:
+    """The known keys where an unknown one stands, the nearest first."""
+    section: type[Section] = ModelConfig
+    for part in location[:-1]:
+        field = section.model_fields.get(str(part))
+        # a part that is no field is a position or a name within the container that the last field holds
+        section = (_section_of(field.annotation) if field else None) or section
+    known = list(section.model_fields)
+    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f" Did you mean '{close[0]}'?" if close else f" Known here: {', '.join(known)}."
+
+
+def _section_of(annotation: Any) -> type[Section] | None:
+    """The section that a field holds, alone, optional or in a container."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_of(part))), None)
