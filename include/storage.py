@@ -44,6 +44,11 @@ def training_job_of(artifact: str) -> str:
     return artifact.split("/")[-3]
 
 
+def golden_requests_of(evaluation_statistics: str) -> str:
+    """The golden requests beside the quality statistics that a model package names."""
+    return evaluation_statistics.rsplit("/", 1)[0] + "/golden_requests.json"
+
+
 @dataclass(frozen=True)
 class Run:
     """One Dag run's folder. Every task writes below its own task id; reruns overwrite their own folder only."""
@@ -102,6 +107,11 @@ class Run:
     def evaluation_statistics(self) -> str:
         """Model quality in the shape that the Model Registry reads."""
         return f"{self.evaluation}/evaluation.json"
+
+    @property
+    def golden_requests(self) -> str:
+        """Rows with the model's answers, to test an endpoint with."""
+        return golden_requests_of(self.evaluation_statistics)
 
     @property
     def evaluation_report(self) -> str:

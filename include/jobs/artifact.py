@@ -33,6 +33,7 @@ from models.errors import JobError
 from models.interface import Array, Estimator, Examples, estimator
 
 ARCHIVE = "model.tar.gz"
+GOLDEN_REQUESTS = "golden_requests.json"
 BINS = 10
 GOLDEN_ROWS = 20
 LIBRARIES = ("lightgbm", "scikit-learn", "polars", "numpy")
@@ -101,7 +102,7 @@ def save_artifact(
     }
     _write(folder / "metadata.json", metadata)
     loaded = load_artifact(folder)
-    _write(folder / "golden_requests.json", golden_requests(loaded, validation))
+    _write(folder / GOLDEN_REQUESTS, golden_requests(loaded, validation))
     _copy_code(folder / "code", config.name)
     return loaded
 

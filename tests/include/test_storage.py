@@ -39,6 +39,7 @@ def test_everything_a_run_writes_is_below_its_folder() -> None:
         run.checkpoints("train_model"),
         run.evaluation,
         run.evaluation_report,
+        run.golden_requests,
     ]
     assert run.folder.startswith("s3://bucket/runs/train_pumps/manual__2026-11-21T08-20-15.123456-00-00-")
     assert all(uri.startswith(run.folder + "/") for uri in written)

@@ -58,6 +58,13 @@ def test_registry_statistics_agree_with_the_metrics(evaluation: Path) -> None:
     assert right / metrics["rows"] == pytest.approx(metrics["metrics"]["accuracy"])
 
 
+def test_golden_requests_lie_beside_the_metrics(evaluation: Path, trained: Trained) -> None:
+    golden = (evaluation / "golden_requests.json").read_bytes()
+    assert golden == (trained.model / "golden_requests.json").read_bytes()
+    order = json.loads((trained.model / "feature_order.json").read_text())
+    assert all(list(entry["features"]) == order for entry in json.loads(golden))
+
+
 def test_the_report_stands_alone_and_shows_everything(evaluation: Path) -> None:
     page = (evaluation / "report.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!#|data:)""", page), "the report must need nothing but itself"
