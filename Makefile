@@ -6,7 +6,8 @@ SHELL := /bin/bash
 MODEL ?= predictive_maintenance
 DATA ?=
 setup := include/laptop/setup.sh
-laptop := PYTHONPATH=$(CURDIR) PYTHONDONTWRITEBYTECODE=1 .venv/airflow/bin/python -m include.laptop
+program := PYTHONPATH=$(CURDIR) PYTHONDONTWRITEBYTECODE=1 .venv/airflow/bin/python -m include
+laptop := $(program).laptop
 
 .PHONY: help
 help: ## this list
@@ -31,6 +32,11 @@ down: ## stop all of it
 status: ## what runs
 	@$(setup) airflow
 	@$(laptop).stack status
+
+.PHONY: bundle
+bundle: ## dist/: what is uploaded to MWAA, byte for byte reproducible
+	@$(setup) airflow
+	@$(program).mwaa.bundle
 
 .PHONY: test
 test: ## all tests, fast ones first; ONLY=<group> runs one group

@@ -19,9 +19,9 @@ ROOT = Path(__file__).parent
 def code_hash(root: Path = ROOT) -> str:
     """Twelve hex digits over names and contents of every file of the bundle."""
     digest = hashlib.sha256()
-    for file in _files(root):
+    for name, file in code_files(root):
         content = file.read_bytes()
-        digest.update(f"{file.relative_to(root).as_posix()}\0{len(content)}\0".encode())
+        digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()[:12]
 
@@ -39,16 +39,17 @@ def upload_code(s3: Any, bucket: str, root: Path = ROOT) -> str:
     prefix = code_prefix(version)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     there = {item["Key"] for page in pages for item in page.get("Contents", [])}
-    for file in _files(root):
-        key = prefix + file.relative_to(root).as_posix()
-        if key not in there:
-            s3.put_object(Bucket=bucket, Key=key, Body=file.read_bytes())
+    for name, file in code_files(root):
+        if prefix + name not in there:
+            s3.put_object(Bucket=bucket, Key=prefix + name, Body=file.read_bytes())
     return version
 
 
-def _files(root: Path) -> Iterator[Path]:
+def code_files(root: Path = ROOT) -> Iterator[tuple[str, Path]]:
+    """Name in the bundle and path of every file, in the order of their names."""
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*")):
-            relative = path.relative_to(root).parts
-            if path.is_file() and not any(part == "__pycache__" or part.startswith(".") for part in relative):
-                yield path
+            relative = path.relative_to(root)
+            hidden = any(part == "__pycache__" or part.startswith(".") for part in relative.parts)
+            if path.is_file() and not hidden:
+                yield relative.as_posix(), path

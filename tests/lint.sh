@@ -14,7 +14,7 @@ check "ruff check" .venv/dev/bin/ruff check .
 check "ruff format" .venv/dev/bin/ruff format --check .
 # two worlds, two interpreters: what Airflow imports, and what runs inside jobs
 check "mypy: Airflow's side" env MYPYPATH=plugins .venv/dev/bin/mypy --python-executable .venv/airflow/bin/python \
-  dags plugins include/*.py include/pipelines include/laptop
+  dags plugins include/*.py include/pipelines include/laptop include/mwaa
 check "mypy: jobs and models" env -C include MYPYPATH=. ../.venv/dev/bin/mypy --config-file ../pyproject.toml \
   --python-executable ../.venv/jobs/bin/python jobs models
 check "mypy: the local SageMaker" .venv/dev/bin/mypy --python-executable .venv/local_sagemaker/bin/python \

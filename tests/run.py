@@ -33,7 +33,14 @@ GROUPS = (
     Group(
         "dags",
         "airflow",
-        ("tests/dags", "tests/plugins", "tests/include/pipelines", "tests/include/laptop", "tests/include/test_*.py"),
+        (
+            "tests/dags",
+            "tests/plugins",
+            "tests/include/pipelines",
+            "tests/include/laptop",
+            "tests/include/mwaa",
+            "tests/include/test_*.py",
+        ),
     ),
     Group("models", "jobs", ("tests/include/models", "tests/include/jobs")),
     Group("sagemaker", "airflow", ("tests/include/local_sagemaker",)),

@@ -1,0 +1,3 @@
+"""The way to Amazon MWAA: its artifacts (``bundle``), their check without AWS (``check``) and the ``deploy``."""
+
+AIRFLOW_VERSION = "3.3.1"  # of the MWAA environment; constraints.txt is Airflow's own for this version
