@@ -16,19 +16,19 @@ LOG_LINES = 20
 ABSENT = ("ValidationException", "ResourceNotFound")
 # errors of an API call that the same call cannot mend
 REFUSED = ("ValidationException", "AccessDeniedException", "AccessDenied", "UnrecognizedClientException")
+THROTTLING = ("Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException")
 TRANSIENT = (
-    "Throttling",
-    "ThrottlingException",
-    "RequestLimitExceeded",
-    "TooManyRequestsException",
+    *THROTTLING,
     "InternalFailure",
     "InternalServerError",
     "ServiceUnavailable",
     "ServiceUnavailableException",
     "RequestTimeout",
 )
-# how FailureReason begins when SageMaker, not the job, is at fault
-SAGEMAKER_AT_FAULT = ("CapacityError", "InternalServerError", "ResourceLimitExceeded", "Throttling")
+# how FailureReason begins, or which code a refusal has, when there are no instances to give
+NO_CAPACITY = ("CapacityError", "InsufficientCapacity", "ResourceLimitExceeded")
+# likewise when SageMaker, not the job, is at fault
+SAGEMAKER_AT_FAULT = (*NO_CAPACITY, "InternalServerError", "Throttling")
 
 
 class JobFailed(AirflowFailException):
@@ -36,7 +36,15 @@ class JobFailed(AirflowFailException):
 
 
 class JobLost(AirflowException):
-    """SageMaker had no capacity, a quota was reached or it failed inside: a retry starts the next attempt."""
+    """SageMaker failed inside, or the job was lost sight of: a retry finds it again or starts the next attempt."""
+
+
+class NoCapacity(JobLost):
+    """SageMaker had no instances to give, or a quota is reached: a retry may find some, later."""
+
+
+class Throttled(JobLost):
+    """Too many calls of the whole account: a retry may get through, later."""
 
 
 class RequestRefused(AirflowFailException):
@@ -54,8 +62,14 @@ def failure_of(
     lines += ["  last log lines:", *(f"    {line}" for line in log_lines)] if log_lines else []
     message = "\n".join(lines)
     if kind.status(description) == "Failed" and reason.startswith(SAGEMAKER_AT_FAULT):
-        return JobLost(message)
+        return _lost(reason, message)
     return JobFailed(message)
+
+
+def _lost(reason: str, message: str) -> JobLost:
+    if reason.startswith(NO_CAPACITY):
+        return NoCapacity(message)
+    return Throttled(message) if reason.startswith("Throttling") else JobLost(message)
 
 
 def _by_address(pages: dict[str, str]) -> dict[str, list[str]]:
@@ -108,7 +122,9 @@ def refused(action: str, error: ClientError) -> AirflowException:
     message = f"SageMaker refused to {action}: {error}"
     if code in REFUSED:
         return RequestRefused(f"{message}. The request is in this task's log; mend it and clear the task.")
-    return JobLost(message)
+    if code in THROTTLING:
+        return Throttled(message)
+    return _lost(code, message)
 
 
 def is_absent(error: ClientError) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sagemaker_jobs.account import account
+
 Description = dict[str, Any]
 
 # Provisioning, image pull, upload of outputs and stopping come on top of the runtime that SageMaker itself enforces.
@@ -100,25 +102,24 @@ def instances(description: Description) -> tuple[str | None, int]:
 def compact(kind: JobKind, description: Description) -> dict[str, Any]:
     """What later tasks and people need of a job, small and JSON: what goes into XCom.
 
-    Times are ISO 8601, seconds are billable instance seconds.
+    Times are ISO 8601; ``billable_seconds`` are those of one instance, times the instances; ``cost_usd`` is what they
+    cost on demand by ``account.yaml``, or "unknown". Spot training is billed for less time, which is in the seconds.
     """
     instance_type, instance_count = instances(description)
     began, ended = kind.started(description), kind.ended(description)
-    billable = description.get("BillableTimeInSeconds") or description.get("ConsumedResources", {}).get(
-        "RuntimeInSeconds"
-    )
-    if billable is None and began and ended:
-        billable = round((ended - began).total_seconds()) * instance_count
+    billable = _billable_seconds(description, began, ended, instance_count)
+    arn = description[f"{kind.resource}Arn"]
     inputs = description.get("ProcessingInputs", [])
     outputs = description.get("ProcessingOutputConfig", {}).get("Outputs", [])
     summary = {
         "name": description[kind.name_field],
-        "arn": description[f"{kind.resource}Arn"],
+        "arn": arn,
         "kind": kind.word,
         "status": kind.status(description),
         "instance_type": instance_type,
         "instance_count": instance_count,
         "billable_seconds": billable,
+        "cost_usd": account().cost(arn.split(":")[3], instance_type, billable),
         "created": _iso(description["CreationTime"]),
         "started": _iso(began),
         "ended": _iso(ended),
@@ -128,6 +129,16 @@ def compact(kind: JobKind, description: Description) -> dict[str, Any]:
         "metrics": {metric["MetricName"]: metric["Value"] for metric in description.get("FinalMetricDataList", [])},
     }
     return {name: value for name, value in summary.items() if value not in (None, {})}
+
+
+def _billable_seconds(
+    description: Description, began: datetime | None, ended: datetime | None, instance_count: int
+) -> int | None:
+    if "ConsumedResources" in description:  # of a tuning job: the sum over its training jobs
+        return int(description["ConsumedResources"]["RuntimeInSeconds"])
+    if "BillableTimeInSeconds" in description:  # of each instance
+        return int(description["BillableTimeInSeconds"]) * instance_count
+    return round((ended - began).total_seconds()) * instance_count if began and ended else None
 
 
 def _iso(time: datetime | None) -> str | None:

@@ -24,8 +24,12 @@ def generation(task_instance: TaskInstance, retries: int) -> int:
     """The number of the first try since the task was last cleared, by Airflow's own formula.
 
     Retries share it; clearing a finished task raises it, because clearing adds the task's retries to ``max_tries``.
+
+    A Dag that is deployed with other ``retries`` while a task runs shifts it. With fewer it looks like a cleared task,
+    which attaches to what still runs; with more it stays 1 for a task never cleared. For one cleared before, the job
+    of the running try is not found again and runs beside its successor: let such runs end before ``retries`` is raised.
     """
-    return task_instance.max_tries - retries + 1
+    return max(1, task_instance.max_tries - retries + 1)
 
 
 def job_name(kind: JobKind, task_instance: TaskInstance, generation: int, attempt: int = 1) -> str:

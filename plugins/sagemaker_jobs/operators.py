@@ -4,6 +4,8 @@ workers die. The operators of each kind of job are in modules of their own, as s
 from __future__ import annotations
 
 import json
+import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,10 +13,12 @@ from typing import Any, ClassVar
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerBaseOperator
-from airflow.sdk import BaseOperatorLink, Context
-from botocore.exceptions import ClientError
+from airflow.sdk import BaseOperatorLink, Context, RetryPolicy
+from airflow.sdk.exceptions import AirflowTaskTerminated, AirflowTaskTimeout, TaskDeferralTimeout
+from botocore.exceptions import BotoCoreError, ClientError
 
 from sagemaker_jobs import links
+from sagemaker_jobs.account import pool_of
 from sagemaker_jobs.failures import JobLost, failure_of, is_absent, last_log_lines, reason_of, refused
 from sagemaker_jobs.kinds import (
     Description,
@@ -25,14 +29,17 @@ from sagemaker_jobs.kinds import (
     running_minutes,
 )
 from sagemaker_jobs.names import generation, job_name
+from sagemaker_jobs.retries import SageMakerRetryPolicy
+from sagemaker_jobs.stopping import state_of, stop
 from sagemaker_jobs.triggers import JobTrigger
 from sagemaker_jobs.waiting import SHORT_WAIT, SHORT_WAIT_STEP
 
 Request = dict[str, Any]
 RequestBuilder = Callable[..., Request]
 
-# SageMaker throttles Describe calls of a whole account together
+# SageMaker throttles a whole account together; the standard mode waits longer from try to try, with jitter
 PATIENT_CLIENT = {"retries": {"mode": "standard", "max_attempts": 10}}
+KILL_SECONDS = 4.5  # Airflow kills a task's process five seconds after asking it to end
 
 
 class RequestOperator(SageMakerBaseOperator):
@@ -41,15 +48,21 @@ class RequestOperator(SageMakerBaseOperator):
     Args:
         request: called as ``request(context, **request_kwargs)``; returns the request without names and tokens.
         request_kwargs: templated; may hold XComArgs.
+        retry_policy: which failures another try can mend, and when it comes.
     """
 
     template_fields: Sequence[str] = ("aws_conn_id", "region_name", "request_kwargs", "verify")
 
     def __init__(
-        self, *, request: RequestBuilder, request_kwargs: Mapping[str, Any] | None = None, **kwargs: Any
+        self,
+        *,
+        request: RequestBuilder,
+        request_kwargs: Mapping[str, Any] | None = None,
+        retry_policy: RetryPolicy | None = None,
+        **kwargs: Any,
     ) -> None:
         kwargs.setdefault("botocore_config", PATIENT_CLIENT)
-        super().__init__(config={}, **kwargs)
+        super().__init__(config={}, retry_policy=retry_policy or SageMakerRetryPolicy(), **kwargs)
         self.request = request
         self.request_kwargs = dict(request_kwargs or {})
 
@@ -73,6 +86,12 @@ class JobOperator(RequestOperator):
     completed, its result is taken; failed or stopped, the next attempt starts. The wait is deferred but for its first
     seconds. Returns ``kinds.compact`` of the job.
 
+    Args:
+        stop_on_kill: stop the job when a person ends the task or its run while it goes on, and when the task times
+            out. It goes on, to be found again, when only a worker or a triggerer ends. A task that is ended while no
+            triggerer runs cannot be told: its job goes on until its own limit.
+        pool: by default one for each kind of job, see ``account.yaml``.
+
     Raises:
         JobFailed: the job failed by its own fault or was stopped; not retried.
         JobLost: SageMaker had no capacity or failed; retried.
@@ -82,8 +101,17 @@ class JobOperator(RequestOperator):
     kind: ClassVar[JobKind]
     operator_extra_links: Sequence[BaseOperatorLink] = (links.ConsoleLink(), links.LogsLink())
 
+    def __init__(self, *, stop_on_kill: bool = True, pool: str | None = None, **kwargs: Any) -> None:
+        super().__init__(pool=pool or pool_of(self.kind.word), **kwargs)
+        self.stop_on_kill = stop_on_kill
+        self._context: Context | None = None
+        self._job: str | None = None  # that is waited for in this process
+        self._ended = False  # by a person: nothing may be started any more
+
     def execute(self, context: Context) -> dict[str, Any]:
+        self._context = context
         name, description = self._find_or_create(context)
+        self._job = name
         self._publish_links(context, name, description)
         description = self._wait_briefly(name, description)
         if not self.kind.is_over(description):
@@ -100,6 +128,8 @@ class JobOperator(RequestOperator):
                 f"SageMaker {self.kind.word} job {name} is gone: {event['message']}. A retry starts it again."
             )
         self._publish_links(context, name, description)
+        if event["event"] == "timeout" and not self.kind.is_over(description):
+            raise self._outlived(name, event["message"])
         if not self.kind.is_over(description):
             raise JobLost(
                 f"gave up waiting for SageMaker {self.kind.word} job {name}, which is {self.kind.status(description)}: "
@@ -107,9 +137,57 @@ class JobOperator(RequestOperator):
             )
         return self._settle(context, description)
 
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Airflow's way back into a deferred task, here only to stop the job of one that waited too long.
+
+        The trigger keeps the deadline itself; this is what happens when it was too late, or there was no triggerer.
+        """
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout as error:
+            if running := self._running(context, self._generation(context)):
+                raise self._outlived(running[0], "no triggerer looked after it in time") from error
+            raise
+
+    def on_kill(self) -> None:
+        """Stop the job, unless the task goes on elsewhere: Airflow calls this when a worker scales in, too.
+
+        It comes by a signal, anywhere in the task's work, which may hold locks: so a thread does what there is to do.
+        """
+        if not self.stop_on_kill or self._context is None:
+            return
+        timed_out = isinstance(sys.exception(), AirflowTaskTimeout)  # Airflow calls this where it catches that
+        stopping = threading.Thread(target=self._stop_if_ended, args=(self._context["ti"], timed_out))
+        stopping.start()
+        stopping.join(KILL_SECONDS)
+
     def result(self, context: Context, description: Description) -> dict[str, Any]:
         """What a completed job hands on; subclasses add to it."""
         return compact(self.kind, description)
+
+    def _stop_if_ended(self, task_instance: Any, timed_out: bool) -> None:
+        try:
+            state = "timed out" if timed_out else state_of(task_instance)
+            if state == "running":
+                self.log.info("this worker was asked to end; %s goes on, and a retry finds it again", self._job)
+                return
+            self._ended = True
+            if self._job and stop(self.kind, self._job, self.hook.conn, until=time.monotonic() + 3):
+                self.log.warning("stopped %s, as the task is %s", self._job, state or "cleared")
+        except Exception:
+            # whatever it is, the one who ended the task must learn that the job may go on
+            self.log.exception("%s could not be stopped and may go on: %s", self._job, self._pages(self._job or ""))
+
+    def _outlived(self, name: str, why: str) -> JobLost:
+        """Stop, by policy, a job that was waited for long enough; the exception that says so."""
+        message = f"gave up waiting for SageMaker {self.kind.word} job {name}: {why}. "
+        if not self.stop_on_kill:
+            return JobLost(f"{message}It goes on; a retry attaches to it again. {self._pages(name)['console']}")
+        try:
+            stop(self.kind, name, self.hook.conn)
+        except (ClientError, BotoCoreError) as error:
+            return JobLost(f"{message}It could not be stopped and goes on: {error}. {self._pages(name)['console']}")
+        return JobLost(f"{message}It was stopped; a retry starts the next attempt. {self._pages(name)['console']}")
 
     def _find_or_create(self, context: Context) -> tuple[str, Description]:
         current = self._generation(context)
@@ -126,6 +204,13 @@ class JobOperator(RequestOperator):
                 return name, last
             self.log.warning("%s ended as %s (%s); starting the next attempt", name, status, reason_of(self.kind, last))
         return self._create(context, job_name(self.kind, context["ti"], current, attempt + 1))
+
+    def _running(self, context: Context, current: int) -> tuple[str, Description] | None:
+        """The job of the task that runs now, of this generation or an earlier one."""
+        _, last = self._last_attempt(context, current)
+        if last is not None and self.kind.status(last) == "InProgress":
+            return last[self.kind.name_field], last
+        return self._running_before(context, current)
 
     def _running_before(self, context: Context, current: int) -> tuple[str, Description] | None:
         """A job of an earlier generation that still runs: a task cleared meanwhile attaches rather than pay twice."""
@@ -149,6 +234,9 @@ class JobOperator(RequestOperator):
 
     def _create(self, context: Context, name: str) -> tuple[str, Description]:
         request = {**self._build_request(context), self.kind.name_field: name}
+        self._job = name  # from here on a kill has something to stop
+        if self._ended:
+            raise AirflowTaskTerminated(f"the task was ended; {name} is not started")
         try:
             getattr(self.hook.conn, f"create_{self.kind.api}")(**request)
             self.log.info("created %s job %s", self.kind.word, name)
@@ -196,6 +284,7 @@ class JobOperator(RequestOperator):
                 region_name=self.region_name,
                 verify=self.verify,
                 botocore_config=self.botocore_config,
+                stop_on_kill=self.stop_on_kill,
             ),
             method_name="execute_complete",
             # the trigger keeps the deadline and says why; this one is for a triggerer that is away

@@ -1,19 +1,60 @@
-"""The trigger that waits for a job on behalf of a deferred task."""
+"""The trigger that waits for a job on behalf of a deferred task.
+
+All triggers of a triggerer that ask in the same way share one client: a client of SageMaker's takes megabytes, and
+hundreds of jobs may be waited for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sagemaker_jobs.failures import is_transient
+from sagemaker_jobs.failures import is_absent, is_transient
 from sagemaker_jobs.kinds import KINDS
-from sagemaker_jobs.waiting import FIRST_LOOK, poll_interval
+from sagemaker_jobs.stopping import state_of
+from sagemaker_jobs.waiting import first_look, poll_interval
+
+_HOOK_FIELDS = ("aws_conn_id", "region_name", "verify")
+
+
+class _SharedClient:
+    """An open client and how many triggers use it."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        self.opening = asyncio.Lock()
+        self.resources = AsyncExitStack()
+        self.client: Any = None
+
+
+_shared: dict[str, _SharedClient] = {}
+
+
+@asynccontextmanager
+async def _shared_client(hook_arguments: dict[str, Any]) -> AsyncIterator[_SharedClient]:
+    """The client for these arguments: opened for the first trigger that needs it, closed with the last."""
+    key = repr((id(asyncio.get_running_loop()), hook_arguments))
+    shared = _shared.setdefault(key, _SharedClient())
+    shared.users += 1
+    try:
+        async with shared.opening:
+            if shared.client is None:
+                hook = SageMakerHook(**hook_arguments)
+                shared.client = await shared.resources.enter_async_context(await hook.get_async_conn())
+        yield shared
+    finally:
+        shared.users -= 1
+        if not shared.users:
+            del _shared[key]
+            await shared.resources.aclose()
 
 
 class JobTrigger(BaseTrigger):
@@ -27,6 +68,7 @@ class JobTrigger(BaseTrigger):
         job: its name.
         since: when the job was created, in seconds since the epoch; polling slows down with its age.
         deadline: when to stop waiting, in seconds since the epoch.
+        stop_on_kill: stop the job when a person ends the task, by failing, clearing or marking it or its run.
     """
 
     def __init__(
@@ -40,6 +82,7 @@ class JobTrigger(BaseTrigger):
         region_name: str | None = None,
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
+        stop_on_kill: bool = True,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.kind = kind
@@ -50,22 +93,17 @@ class JobTrigger(BaseTrigger):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+        self.stop_on_kill = stop_on_kill
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        fields = ("kind", "job", "since", "deadline", "aws_conn_id", "region_name", "verify", "botocore_config")
+        fields = ("kind", "job", "since", "deadline", *_HOOK_FIELDS, "botocore_config", "stop_on_kill")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in fields}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         kind = KINDS[self.kind]
-        hook = SageMakerHook(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            config=self.botocore_config,
-        )
-        await asyncio.sleep(FIRST_LOOK)
-        async with await hook.get_async_conn() as client:
-            describe = getattr(client, f"describe_{kind.api}")
+        async with _shared_client(self._hook_arguments) as shared:
+            describe = getattr(shared.client, f"describe_{kind.api}")
+            await asyncio.sleep(first_look(shared.users))
             while True:
                 try:
                     description = await describe(**{kind.name_field: self.job})
@@ -80,7 +118,32 @@ class JobTrigger(BaseTrigger):
                 if time.time() > self.deadline:
                     yield self._event("timeout", "it has outlived its own runtime limit")
                     return
-                await asyncio.sleep(poll_interval(time.time() - self.since))
+                await asyncio.sleep(poll_interval(time.time() - self.since, shared.users))
+
+    async def on_kill(self) -> None:
+        """Stop the job, unless the task still waits, or works again: a trigger that moves to another triggerer is ended
+        like one whose task a person ended (https://github.com/apache/airflow/issues/73454). When Airflow tells the two
+        apart the look at the task's state can go."""
+        if not self.stop_on_kill or self.task_instance is None:
+            return
+        state = await sync_to_async(state_of)(self.task_instance)
+        if state in ("deferred", "running"):
+            self.log.info("%s goes on: its task is %s, only this trigger ended", self.job, state)
+            return
+        kind = KINDS[self.kind]
+        async with _shared_client(self._hook_arguments) as shared:
+            try:
+                await getattr(shared.client, f"stop_{kind.api}")(**{kind.name_field: self.job})
+            except ClientError as error:
+                if not is_absent(error):
+                    raise
+                self.log.info("%s is over already", self.job)
+            else:
+                self.log.warning("stopped %s, as its task is %s", self.job, state or "cleared")
+
+    @property
+    def _hook_arguments(self) -> dict[str, Any]:
+        return {**{name: getattr(self, name) for name in _HOOK_FIELDS}, "config": self.botocore_config}
 
     def _event(self, event: str, message: str) -> TriggerEvent:
         return TriggerEvent({"event": event, "job": self.job, "message": message})

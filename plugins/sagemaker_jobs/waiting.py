@@ -15,12 +15,20 @@ SHORT_WAIT = 5.0  # seconds that a worker waits before it defers
 SHORT_WAIT_STEP = 0.5
 FIRST_LOOK = 5.0  # seconds before a trigger looks for the first time
 FASTEST, SLOWEST = 1.0, 60.0
+CALLS_PER_SECOND = 10.0  # of one triggerer, whatever it waits for: Describe quotas are the whole account's
 
 
-def poll_interval(elapsed: float) -> float:
+def first_look(waiting: int) -> float:
+    """Seconds until the first look of a trigger, one of so many: a triggerer that restarts begins them all at once."""
+    return FIRST_LOOK + random.uniform(0, waiting / CALLS_PER_SECOND)  # noqa: S311 - no secret
+
+
+def poll_interval(elapsed: float, waiting: int = 1) -> float:
     """Seconds until the next look at a job that has gone on for ``elapsed`` seconds: a tenth of that, within bounds.
 
-    So an end is noticed at most 10 % late, and an hour's job costs about 90 calls. The jitter keeps many jobs started
+    So an end is noticed at most 10 % late, and an hour's job costs about 90 calls. Where ``waiting`` jobs are awaited
+    together they share CALLS_PER_SECOND: five hundred are looked at every 50 s. The jitter keeps those that started
     together from asking together.
     """
-    return min(SLOWEST, max(FASTEST, elapsed / 10)) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
+    interval = max(FASTEST, min(SLOWEST, elapsed / 10), waiting / CALLS_PER_SECOND)
+    return interval * random.uniform(0.8, 1.2)  # noqa: S311 - no secret

@@ -9,11 +9,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowTaskTerminated,
+    AirflowTaskTimeout,
+    TaskDeferralTimeout,
+    TaskDeferred,
+)
 from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
-from sagemaker_jobs.failures import JobFailed, JobLost, RequestRefused
+from sagemaker_jobs import operators
+from sagemaker_jobs.failures import JobFailed, JobLost, NoCapacity, RequestRefused
 from sagemaker_jobs.processing import ProcessingJobOperator, ValidationJobOperator
 from sagemaker_jobs.registry import RegisterModelOperator
 from sagemaker_jobs.training import TrainingJobOperator, TuningJobOperator
@@ -185,7 +192,7 @@ def test_a_capacity_error_is_retried(train: Any, ti: FakeTaskInstance, sagemaker
         sagemaker, name, "Failed", FailureReason="CapacityError: Unable to provision requested ML compute capacity."
     )
     logs.add_client_error("describe_log_streams", "ResourceNotFoundException", "no such group")
-    with pytest.raises(JobLost, match="the log could not be read"):
+    with pytest.raises(NoCapacity, match="the log could not be read"):
         train.execute_complete({"ti": ti}, {"event": "over", "job": name, "message": "Failed"})
 
 
@@ -197,10 +204,100 @@ def test_a_stopped_job_is_a_failure(train: Any, ti: FakeTaskInstance, sagemaker:
         train.execute_complete({"ti": ti}, {"event": "over", "job": name, "message": "Stopped"})
 
 
-def test_a_wait_that_was_given_up_is_retried(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
+def test_a_wait_that_was_given_up_stops_the_job_and_is_retried(
+    train: Any, ti: FakeTaskInstance, sagemaker: Stubber
+) -> None:
     expect_job(sagemaker, name_of(ti), "InProgress")
-    with pytest.raises(JobLost, match="A retry attaches to it again"):
+    sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
+    with pytest.raises(JobLost, match="It was stopped; a retry starts the next attempt"):
         train.execute_complete({"ti": ti}, {"event": "timeout", "job": name_of(ti), "message": "too long"})
+
+
+def test_a_wait_that_was_given_up_leaves_the_job_by_policy(
+    train: Any, ti: FakeTaskInstance, sagemaker: Stubber
+) -> None:
+    train.stop_on_kill = False
+    expect_job(sagemaker, name_of(ti), "InProgress")
+    with pytest.raises(JobLost, match="a retry attaches to it again"):
+        train.execute_complete({"ti": ti}, {"event": "timeout", "job": name_of(ti), "message": "too long"})
+
+
+def test_a_deferral_that_nobody_ends_stops_the_job(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
+    expect_job(sagemaker, name_of(ti), "InProgress")
+    expect_absent(sagemaker, name_of(ti, 1, 2))
+    sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
+    with pytest.raises(JobLost, match="It was stopped") as failure:
+        train.resume_execution("__fail__", {"error": "Trigger timeout"}, {"ti": ti})
+    assert isinstance(failure.value.__cause__, TaskDeferralTimeout)
+
+
+@pytest.mark.parametrize("state", ["failed", "success", "restarting", None])
+def test_a_task_that_a_person_ended_stops_its_job(
+    train: Any, ti: FakeTaskInstance, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch, state: str | None
+) -> None:
+    monkeypatch.setattr(operators, "state_of", lambda task_instance: state)
+    train._context, train._job = {"ti": ti}, name_of(ti)
+    sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
+    train.on_kill()
+
+
+def test_a_worker_that_scales_in_leaves_the_job(
+    train: Any, ti: FakeTaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operators, "state_of", lambda task_instance: "running")
+    train._context, train._job = {"ti": ti}, name_of(ti)
+    train.on_kill()
+
+
+def test_a_kill_leaves_the_job_by_policy(train: Any, ti: FakeTaskInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operators, "state_of", lambda task_instance: "failed")
+    train._context, train._job, train.stop_on_kill = {"ti": ti}, name_of(ti), False
+    train.on_kill()
+
+
+def time_out() -> None:
+    raise AirflowTaskTimeout
+
+
+def test_a_task_that_timed_out_stops_its_job(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
+    train._context, train._job = {"ti": ti}, name_of(ti)
+    sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
+    try:
+        time_out()
+    except AirflowTaskTimeout:
+        train.on_kill()  # Airflow calls it where it catches the timeout
+
+
+def test_a_job_whose_creation_is_on_its_way_is_stopped_too(
+    train: Any, ti: FakeTaskInstance, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operators, "state_of", lambda task_instance: "failed")
+    train._context, train._job = {"ti": ti}, name_of(ti)
+    sagemaker.add_client_error("stop_training_job", "ValidationException", "not found", 400)
+    expect_absent(sagemaker, name_of(ti))
+    sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
+    train.on_kill()
+
+
+def test_a_kill_before_the_job_is_created_keeps_it_from_being_created(
+    train: Any, ti: FakeTaskInstance, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operators, "state_of", lambda task_instance: "failed")
+
+    def killed_meanwhile(context: Any) -> dict[str, Any]:
+        train.on_kill()
+        return REQUEST
+
+    train.request = killed_meanwhile
+    expect_absent(sagemaker, name_of(ti))
+    with pytest.raises(AirflowTaskTerminated):
+        train.execute({"ti": ti})
+
+
+def test_each_kind_of_job_has_a_pool_of_its_own(train: Any) -> None:
+    assert train.pool == "sagemaker_training"
+    other = TrainingJobOperator(task_id="t", request=lambda context: REQUEST, pool="gpu")
+    assert other.pool == "gpu"
 
 
 def test_the_request_is_logged_without_its_environment(

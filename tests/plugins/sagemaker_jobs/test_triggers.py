@@ -13,7 +13,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from sagemaker_jobs import triggers
 from sagemaker_jobs.triggers import JobTrigger
-from sagemaker_jobs.waiting import FIRST_LOOK, SLOWEST, poll_interval
+from sagemaker_jobs.waiting import CALLS_PER_SECOND, FIRST_LOOK, SLOWEST, first_look, poll_interval
+
+from .conftest import FakeTaskInstance
 
 
 class Clock:
@@ -99,7 +101,8 @@ def fire(monkeypatch: pytest.MonkeyPatch) -> Fire:
 def test_never_fires_in_its_first_seconds(fire: Fire) -> None:
     event, client = fire(lasts=0)
     assert event == {"event": "over", "job": "train-1", "message": "Completed"}
-    assert client.looks == [FIRST_LOOK]
+    assert len(client.looks) == 1
+    assert FIRST_LOOK <= client.looks[0] <= FIRST_LOOK + 1 / CALLS_PER_SECOND
 
 
 @pytest.mark.parametrize("status", ["Completed", "Failed", "Stopped"])
@@ -143,6 +146,70 @@ def test_survives_the_way_through_the_database() -> None:
     path, arguments = JobTrigger(**fields).serialize()  # type: ignore[arg-type]
     assert path == "sagemaker_jobs.triggers.JobTrigger"
     assert JobTrigger(**arguments).serialize() == (path, arguments)
+
+
+class StoppableClient(Client):
+    def __init__(self) -> None:
+        super().__init__(Clock(), 0, [], "InProgress")
+        self.stopped: list[str] = []
+
+    async def stop_training_job(self, TrainingJobName: str) -> None:  # noqa: N803 - as boto3 spells it
+        self.stopped.append(TrainingJobName)
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("state", "stop_on_kill", "stopped"),
+    [
+        ("failed", True, ["train-1"]),
+        ("success", True, ["train-1"]),
+        ("skipped", True, ["train-1"]),
+        (None, True, ["train-1"]),  # cleared
+        ("queued", True, ["train-1"]),  # cleared a moment ago
+        ("deferred", True, []),  # moved to another triggerer
+        ("running", True, []),  # cleared, and attached to already
+        ("failed", False, []),
+    ],
+)
+def test_a_kill_stops_the_job_unless_its_task_goes_on(
+    monkeypatch: pytest.MonkeyPatch, state: str | None, stop_on_kill: bool, stopped: list[str]
+) -> None:
+    client = StoppableClient()
+    trigger = stoppable(monkeypatch, client, state, stop_on_kill)
+    asyncio.run(trigger.on_kill())
+    assert client.stopped == stopped
+
+
+def test_a_kill_after_the_jobs_end_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = StoppableClient()
+    client.errors = [client_error("ValidationException")]
+    asyncio.run(stoppable(monkeypatch, client, "failed", True).on_kill())
+    assert client.stopped == ["train-1"]
+
+
+def stoppable(
+    monkeypatch: pytest.MonkeyPatch, client: StoppableClient, state: str | None, stop_on_kill: bool
+) -> JobTrigger:
+    class Hook:
+        def __init__(self, **arguments: Any) -> None: ...
+
+        async def get_async_conn(self) -> StoppableClient:
+            return client
+
+    monkeypatch.setattr(triggers, "SageMakerHook", Hook)
+    monkeypatch.setattr(triggers, "state_of", lambda task_instance: state)
+    trigger = JobTrigger(
+        kind="training", job="train-1", since=0, deadline=1, aws_conn_id="aws_default", stop_on_kill=stop_on_kill
+    )
+    trigger._task_instance = FakeTaskInstance()
+    return trigger
+
+
+def test_hundreds_of_jobs_share_the_calls_of_a_triggerer() -> None:
+    assert all(poll_interval(5, 500) >= 0.8 * 500 / CALLS_PER_SECOND > 30 for _ in range(50))
+    assert max(first_look(500) for _ in range(500)) > 30
+    assert min(first_look(500) for _ in range(500)) < 15
 
 
 def test_many_jobs_do_not_ask_together() -> None:

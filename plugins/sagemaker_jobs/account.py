@@ -1,0 +1,42 @@
+"""What the AWS account allows and costs, from ``account.yaml``: sizes of pools, prices of instances."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+Kind = Literal["processing", "training", "tuning", "transform"]
+
+
+class Account(BaseModel):
+    """``account.yaml``, checked. Prices are USD per instance-hour, by region and instance type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pools: dict[Kind, Annotated[int, Field(ge=1, le=1000)]]
+    usd_per_hour: dict[str, dict[Annotated[str, Field(pattern=r"^ml\.")], Annotated[float, Field(gt=0, le=1000)]]]
+
+    def cost(
+        self, region: str, instance_type: str | None, instance_seconds: float | None
+    ) -> float | Literal["unknown"]:
+        """USD for so many seconds of one instance; "unknown" where the table has no price or nothing was measured."""
+        price = self.usd_per_hour.get(region, {}).get(instance_type or "")
+        if price is None or instance_seconds is None:
+            return "unknown"
+        return round(price * instance_seconds / 3600, 4)
+
+
+@cache
+def account() -> Account:
+    """Raises pydantic.ValidationError, which names the key, what was found and what is allowed."""
+    text = resources.files(__package__).joinpath("account.yaml").read_text(encoding="utf-8")
+    return Account.model_validate(yaml.safe_load(text))
+
+
+def pool_of(kind: str) -> str:
+    """The name of the pool that jobs of a kind share."""
+    return f"sagemaker_{kind}"

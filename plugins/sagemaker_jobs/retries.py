@@ -1,0 +1,54 @@
+"""Which failures are worth another try, and when it comes."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Context, RetryDecision, RetryPolicy
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sagemaker_jobs.failures import NoCapacity, Throttled, is_transient
+
+LONGEST_DELAY = timedelta(hours=2)
+
+
+@dataclass(frozen=True)
+class SageMakerRetryPolicy(RetryPolicy):
+    """Lack of capacity and throttling are waited out, longer from try to try; what no retry can mend fails at once.
+
+    Everything else is retried as the Dag says. ``JobFailed`` and ``RequestRefused`` never come here: Airflow does not
+    retry them anyway. No policy can give more tries than the task's ``retries``.
+
+    Args:
+        capacity: first delay after SageMaker had no instances to give or a quota was reached; doubled each time.
+        throttling: likewise, after too many API calls.
+    """
+
+    capacity: timedelta = timedelta(minutes=5)
+    throttling: timedelta = timedelta(minutes=1)
+
+    def evaluate(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
+    ) -> RetryDecision:
+        retries = context["ti"].task.retries if context else max_tries
+        # tries count on after the task was cleared; the delay begins anew
+        tries = max(1, try_number - max(0, max_tries - (retries or 0)))
+        if isinstance(exception, NoCapacity):
+            return _later(self.capacity, tries, "SageMaker lacks capacity or a quota is reached")
+        if isinstance(exception, (ClientError, BotoCoreError)) and not is_transient(exception):
+            return RetryDecision.fail(f"no retry can mend this: {exception}")
+        if isinstance(exception, (Throttled, ClientError, BotoCoreError)):
+            return _later(self.throttling, tries, "AWS throttles or does not answer")
+        return RetryDecision.default()
+
+    def serialize(self) -> dict[str, Any]:
+        return {"capacity": self.capacity.total_seconds(), "throttling": self.throttling.total_seconds()}
+
+
+def _later(first: timedelta, tries: int, reason: str) -> RetryDecision:
+    delay = min(first * 2 ** (tries - 1), LONGEST_DELAY)
+    # many tasks fail together when capacity runs out; they should not come back together
+    return RetryDecision.retry(delay * random.uniform(1.0, 1.25), reason)  # noqa: S311 - no secret

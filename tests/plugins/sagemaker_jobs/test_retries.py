@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import RetryAction
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from sagemaker_jobs.failures import JobLost, NoCapacity, Throttled, refused
+from sagemaker_jobs.retries import LONGEST_DELAY, SageMakerRetryPolicy
+
+
+def client_error(code: str, status: int = 400) -> ClientError:
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "CreateTrainingJob")
+
+
+def decide(error: BaseException, try_number: int = 1, max_tries: int = 4) -> Any:
+    context: Any = {"ti": SimpleNamespace(task=SimpleNamespace(retries=4))}
+    return SageMakerRetryPolicy().evaluate(error, try_number, max_tries, context)
+
+
+@pytest.mark.parametrize(
+    ("error", "first"),
+    [
+        (NoCapacity("CapacityError: none left"), timedelta(minutes=5)),
+        (refused("create", client_error("ResourceLimitExceeded")), timedelta(minutes=5)),
+        (Throttled("slow down"), timedelta(minutes=1)),
+        (refused("create", client_error("ThrottlingException")), timedelta(minutes=1)),
+        (client_error("ThrottlingException"), timedelta(minutes=1)),
+        (client_error("Whatever", 503), timedelta(minutes=1)),
+        (EndpointConnectionError(endpoint_url="x"), timedelta(minutes=1)),
+    ],
+)
+def test_what_passes_is_retried_later_and_later(error: BaseException, first: timedelta) -> None:
+    decisions = [decide(error, number) for number in (1, 2, 3)]
+    assert all(decision.action is RetryAction.RETRY for decision in decisions)
+    for count, decision in enumerate(decisions):
+        assert first * 2**count <= decision.retry_delay <= first * 2**count * 1.25
+
+
+def test_the_delay_has_an_end_and_begins_anew_after_a_clear() -> None:
+    assert decide(NoCapacity("x"), 12, 12 + 4).retry_delay <= timedelta(minutes=5) * 1.25
+    assert decide(NoCapacity("x"), 12, 4).retry_delay <= LONGEST_DELAY * 1.25
+
+
+def test_what_no_retry_can_mend_fails_at_once() -> None:
+    decision = decide(client_error("AccessDeniedException"))
+    assert decision.action is RetryAction.FAIL
+    assert "AccessDeniedException" in decision.reason
+
+
+@pytest.mark.parametrize("error", [JobLost("lost"), ValueError("x")])
+def test_the_rest_is_the_dags_to_say(error: Exception) -> None:
+    assert decide(error).action is RetryAction.DEFAULT
