@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerBaseOperator
-from airflow.sdk import BaseOperatorLink, Context, RetryPolicy
+from airflow.sdk import Context, RetryPolicy
 from airflow.sdk.exceptions import AirflowTaskTerminated, AirflowTaskTimeout, TaskDeferralTimeout
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -99,7 +99,8 @@ class JobOperator(RequestOperator):
     """
 
     kind: ClassVar[JobKind]
-    operator_extra_links: Sequence[BaseOperatorLink] = (links.ConsoleLink(), links.LogsLink())
+    # Any, because one of the provider's operators narrows the type to a link of its own
+    operator_extra_links: Any = (links.ConsoleLink(), links.LogsLink())
 
     def __init__(self, *, stop_on_kill: bool = True, pool: str | None = None, **kwargs: Any) -> None:
         super().__init__(pool=pool or pool_of(self.kind.word), **kwargs)
