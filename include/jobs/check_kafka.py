@@ -1,0 +1,24 @@
+"""Whether a model's scores could be sent to Kafka now: brokers answer, topics are there, partitions have leaders.
+
+    python -m jobs.check_kafka --model M
+
+Run before scoring starts, so that somebody knows hours before the scores are due. Fails with what is wrong.
+"""
+
+from __future__ import annotations
+
+from jobs import kafka
+from jobs.program import arguments_of, run_program
+from jobs.send_scores import sink_of
+from models.config import load_model
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = arguments_of(__doc__).parse_args(argv)
+    sink = sink_of(load_model(arguments.model))
+    partitions = kafka.require_topic(kafka.connection(), sink.topic)
+    print(f"{sink.topic} is there, with {partitions} partitions; so is {kafka.manifests_of(sink.topic)}")
+
+
+if __name__ == "__main__":
+    run_program(main)
