@@ -24,6 +24,24 @@ class MlEnvironmentError(AirflowFailException):
     """The Variable is missing or wrong: no retry can help. The message says what to set and how."""
 
 
+class Kafka(BaseModel):
+    """The brokers that scores are sent to. ``secret_id`` names the Secrets Manager secret with username and password,
+    which the job reads when it runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bootstrap_servers: Annotated[str, Field(pattern=r"^[\w.-]+:\d+(,[\w.-]+:\d+)*$")]
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = "SSL"
+    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    secret_id: str | None = None
+
+    @model_validator(mode="after")
+    def sasl_has_credentials(self) -> Self:
+        if (self.security_protocol == "SASL_SSL") != (self.secret_id is not None):
+            raise ValueError("secret_id and the security_protocol SASL_SSL go together: give both, or neither")
+        return self
+
+
 class MlEnvironment(BaseModel):
     """Where jobs run and what they may use.
 
@@ -39,6 +57,7 @@ class MlEnvironment(BaseModel):
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
     code_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
     mlflow_tracking_uri: str | None = None
+    kafka: Kafka | None = None
     sns_topic_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$")] | None = None
     kms_key_id: str | None = None
     subnets: tuple[str, ...] = ()

@@ -16,7 +16,9 @@ from models.config import load_model
 def main(argv: list[str] | None = None) -> None:
     arguments = arguments_of(__doc__).parse_args(argv)
     sink = sink_of(load_model(arguments.model))
-    partitions = kafka.require_topic(kafka.connection(), sink.topic)
+    settings = kafka.connection()
+    partitions = kafka.require_topic(settings, sink.topic)
+    kafka.require_compacted(settings, kafka.manifests_of(sink.topic))
     print(f"{sink.topic} is there, with {partitions} partitions; so is {kafka.manifests_of(sink.topic)}")
 
 

@@ -100,12 +100,16 @@ def require_topic(settings: Settings, topic: str) -> int:
         leaderless = [number for number, part in topics[name].partitions.items() if part.leader < 0 or part.error]
         if leaderless:
             raise JobError(f"partitions {leaderless} of the Kafka topic {name} have no leader: a broker is down.")
-    _warn_unless_compacted(admin, manifests_of(topic))
     return len(topics[topic].partitions)
 
 
-def _warn_unless_compacted(admin: AdminClient, topic: str) -> None:
-    """A topic that forgets its manifests would let a late retry publish twice; not every role may ask."""
+def require_compacted(settings: Settings, topic: str) -> None:
+    """A topic that forgets its manifests would let a late retry publish twice. Not every user may ask: then a warning.
+
+    Raises:
+        JobError: its old records are deleted.
+    """
+    admin = AdminClient(settings)
     try:
         resource = ConfigResource(ResourceType.TOPIC, topic)
         described = admin.describe_configs([resource], request_timeout=10)[resource].result()
@@ -114,7 +118,7 @@ def _warn_unless_compacted(admin: AdminClient, topic: str) -> None:
         return
     policy = described["cleanup.policy"].value
     if "compact" not in policy or "delete" in policy:
-        print(f"WARNING: {topic} has cleanup.policy={policy}; it must be compact, or manifests are forgotten", flush=True)
+        raise JobError(f"the Kafka topic {topic} has cleanup.policy={policy}; set it to compact: it must forget nothing.")
 
 
 class Sender:
@@ -152,7 +156,7 @@ class Sender:
         self.delivered, self._failed = 0, None
         try:
             yield
-            self._flush()
+            self.flush()
             self._attempt("committing", lambda: self._producer.commit_transaction(PATIENCE_SECONDS))
         except BaseException:
             self._abort()
@@ -182,7 +186,12 @@ class Sender:
                 self._raise_failure()
         return count
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Wait until all that was queued is delivered.
+
+        Raises:
+            JobError: some of it was not.
+        """
         left = self._producer.flush(DELIVERY_SECONDS)
         self._raise_failure()
         if left:

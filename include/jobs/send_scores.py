@@ -99,6 +99,7 @@ def send(config: ModelConfig, sink: KafkaSink, partition: Partition, settings: k
         count = sender.send(sink.topic, _counted(messages(config, partition), digest))
         if count != partition.rows:
             raise JobError(f"the files of {partition.date} hold {count} rows, their manifest says {partition.rows}.")
+        sender.flush()
         content = {
             "schema_version": SCHEMA_VERSION,
             "model": config.name,

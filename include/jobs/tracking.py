@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
 from jobs.metrics import plain
+from jobs.model_versions import MODEL_FOLDER
 
 PATIENCE_SECONDS = 60.0  # a store's first use makes its tables: seconds, or many on a busy machine
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
@@ -37,9 +39,14 @@ def start_run(experiment: str, parameters: Mapping[str, object], tags: Mapping[s
     return _in_background(lambda client: _create(client, name, parameters, tags, began))
 
 
-def log(run_id: str | None, metrics: Mapping[str, float], files: list[Path]) -> Background:
-    """Add metrics and files to a run."""
-    return _in_background(lambda client: _add(client, run_id, metrics, files)) if run_id else None
+def log(
+    run_id: str | None,
+    metrics: Mapping[str, float],
+    files: list[Path],
+    write_model: Callable[[Path], None] | None = None,
+) -> Background:
+    """Add metrics and files to a run, and the MLflow model that ``write_model`` writes into the folder it is given."""
+    return _in_background(lambda client: _add(client, run_id, metrics, files, write_model)) if run_id else None
 
 
 def settled(work: Background, patience: float = PATIENCE_SECONDS) -> Any:
@@ -105,7 +112,13 @@ def _create_experiment(client: Any, name: str) -> str:
         return str(experiment.experiment_id)
 
 
-def _add(client: Any, run_id: str, metrics: Mapping[str, float], files: list[Path]) -> None:
+def _add(
+    client: Any,
+    run_id: str,
+    metrics: Mapping[str, float],
+    files: list[Path],
+    write_model: Callable[[Path], None] | None,
+) -> None:
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
@@ -113,4 +126,9 @@ def _add(client: Any, run_id: str, metrics: Mapping[str, float], files: list[Pat
     client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in known.items()])
     for file in files:
         client.log_artifact(run_id, str(file))
+    if write_model:
+        with TemporaryDirectory() as scratch:
+            folder = Path(scratch) / MODEL_FOLDER
+            write_model(folder)
+            client.log_artifacts(run_id, str(folder), MODEL_FOLDER)
     client.set_terminated(run_id)

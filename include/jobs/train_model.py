@@ -15,12 +15,14 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from jobs import tracking
 from jobs.artifact import save_artifact
 from jobs.feature_table import examples, read_split
 from jobs.metrics import Metrics, measure, plain
+from jobs.mlflow_model import write_mlflow_model
 from jobs.program import TRAINING_FAILURE, run_program
 from models.config import ModelConfig, Scalar, load_model
 from models.errors import JobError
@@ -101,7 +103,9 @@ def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, 
     save_artifact(model_dir, config, model, fitted, validation, facts)
     described = {name: float(value) for name, value in own.describe(model).items() if not isinstance(value, str)}
     logged = {f"validation_{name}": value for name, value in metrics.items()} | described | {"fit_seconds": seconds}
-    tracking.settled(tracking.log(run_id, logged, [path for path in sorted(model_dir.iterdir()) if path.is_file()]))
+    files = [path for path in sorted(model_dir.iterdir()) if path.is_file()]
+    write_model = partial(write_mlflow_model, model_dir, fitted.features) if config.tracking.model_versions else None
+    tracking.settled(tracking.log(run_id, logged, files, write_model))
     print(f"{config.name}: fitted on {len(fitted.target)} rows in {seconds:.1f} s, {own.describe(model)}")
     return metrics
 

@@ -11,6 +11,7 @@ from .gates import Champion, Gate
 from .model import ModelConfig, Schedule
 from .reading import MODELS_FOLDER, ConfigError, load_model, model_names
 from .serving import Serving
+from .sinks import KafkaSink, Sinks, Tracking
 from .training import Compute, Objective, Range, Training, Tuning
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Data",
     "Gate",
     "InstanceType",
+    "KafkaSink",
     "ModelConfig",
     "Objective",
     "Range",
@@ -28,8 +30,10 @@ __all__ = [
     "Schedule",
     "Section",
     "Serving",
+    "Sinks",
     "Split",
     "Table",
+    "Tracking",
     "Training",
     "Tuning",
     "load_model",

@@ -10,6 +10,7 @@ from .common import Name, Section
 from .data import Data, Split
 from .gates import Champion, Gate
 from .serving import Serving
+from .sinks import Sinks, Tracking
 from .training import Compute, Training
 
 
@@ -34,3 +35,5 @@ class ModelConfig(Section):
     gates: Annotated[list[Gate], Field(min_length=1)]
     champion: Champion
     serving: Serving
+    sinks: Sinks = Sinks()
+    tracking: Tracking = Tracking()

@@ -1,0 +1,23 @@
+"""Lets MLflow's alias ``champion`` name the version that is in production, after a promotion or a rollback.
+
+    python -m jobs.move_champion_alias --model M --model-package ARN
+
+Running it again changes nothing.
+"""
+
+from __future__ import annotations
+
+from jobs import model_versions
+from jobs.program import arguments_of, run_program
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments_of(__doc__)
+    parser.add_argument("--model-package", required=True, metavar="ARN", help="the package in production now")
+    arguments = parser.parse_args(argv)
+    version = model_versions.move_champion(model_versions.client(), arguments.model, arguments.model_package)
+    print(f"{model_versions.CHAMPION} of {arguments.model} is version {version}, {arguments.model_package}")
+
+
+if __name__ == "__main__":
+    run_program(main)

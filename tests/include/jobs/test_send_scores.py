@@ -1,0 +1,339 @@
+"""Scores go to Kafka once each, against librdkafka's mock cluster.
+
+The mock has no control records: it shows a reader what an aborted transaction wrote, and lets a fenced producer commit.
+That readers see neither is Kafka's own business; what is tested here is that an abort or a takeover was asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import jsonschema
+import polars as pl
+import pytest
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from jobs import kafka, send_scores
+from jobs.send_scores import MANIFEST, Partition, messages, send
+from models.config import KafkaSink, ModelConfig, load_model
+from models.errors import JobError
+
+SCHEMA = json.loads((Path(send_scores.__file__).parent / "score_message.schema.json").read_text())
+PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-maintenance/3"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[AdminClient]:
+    """Three brokers in this process; listing a topic makes it, as brokers with auto-creation do."""
+    admin = AdminClient({"test.mock.num.brokers": 3, "log_level": 2})
+    yield admin
+
+
+@pytest.fixture
+def settings(cluster: AdminClient) -> kafka.Settings:
+    brokers = cluster.list_topics(timeout=10).brokers.values()
+    return {"bootstrap.servers": ",".join(f"{broker.host}:{broker.port}" for broker in brokers), "log_level": 2}
+
+
+@pytest.fixture
+def sink(settings: kafka.Settings, request: pytest.FixtureRequest) -> KafkaSink:
+    """A topic of the test's own, there with its manifests."""
+    topic = "t" + hashlib.sha256(request.node.name.encode()).hexdigest()[:12]
+    admin = AdminClient(settings)
+    for name in (topic, kafka.manifests_of(topic)):
+        admin.list_topics(name, timeout=10)
+    return KafkaSink(topic=topic)
+
+
+@pytest.fixture
+def config() -> ModelConfig:
+    return load_model("predictive_maintenance")
+
+
+def publish(folder: Path, frames: list[pl.DataFrame], package: str = PACKAGE) -> Partition:
+    """A partition as publish_scores leaves it."""
+    folder.mkdir(exist_ok=True)
+    files = []
+    for number, frame in enumerate(frames):
+        file = folder / f"part-{number}.parquet"
+        frame.write_parquet(file)
+        files.append({"name": file.name, "rows": len(frame), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()})
+    rows = sum(len(frame) for frame in frames)
+    manifest = {"date": "2015-08-01", "rows": rows, "files": files, "model_package_arn": package}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    return Partition.read(folder)
+
+
+def scores(machines: int, first: int = 1) -> pl.DataFrame:
+    ids = range(first, first + machines)
+    return pl.DataFrame({"machineID": ids}).with_columns(
+        datetime=pl.lit(datetime.fromisoformat("2015-08-01T06:00")),
+        label=pl.lit("none"),
+        probability_none=1 - pl.col("machineID") / 100_000,
+    )
+
+
+def read_all(settings: kafka.Settings, topic: str) -> list[tuple[bytes, bytes]]:
+    consumer = Consumer({**settings, "group.id": "test", "enable.partition.eof": True, "isolation.level": "read_committed"})
+    partitions = list(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+    consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+    found, ended = [], 0
+    while ended < len(partitions):
+        message = consumer.poll(10)
+        assert message is not None, "the topic's end was not reached"
+        if message.error():
+            assert message.error().code() == KafkaError._PARTITION_EOF
+            ended += 1
+        else:
+            found.append((message.key(), message.value()))
+    consumer.close()
+    return found
+
+
+def test_every_row_is_sent_with_one_manifest_record(
+    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path
+) -> None:
+    partition = publish(tmp_path, [scores(300), scores(200, first=301)])
+    sent = send(config, sink, partition, settings)
+    assert (sent.rows, sent.was_there) == (500, False)
+    found = dict(read_all(settings, sink.topic))
+    assert len(found) == 500
+    for key, value in found.items():
+        content = json.loads(value)
+        jsonschema.validate(content, SCHEMA)
+        assert key.decode() == f"predictive_maintenance/2015-08-01/{json.dumps(content['id'], separators=(',', ':'))}"
+    machine_7 = found[b'predictive_maintenance/2015-08-01/{"machineID":7,"datetime":"2015-08-01T06:00:00.000000"}']
+    assert json.loads(machine_7)["prediction"] == {"label": "none", "probability_none": 1 - 7 / 100_000}
+    ((key, value),) = read_all(settings, kafka.manifests_of(sink.topic))
+    record = json.loads(value)
+    assert key == b"predictive_maintenance/2015-08-01"
+    assert (record["messages"], record["version"]) == (500, partition.version)
+    assert record["model_package_arn"] == PACKAGE
+    digest = hashlib.sha256(b"".join(value for _, value in messages(config, partition))).hexdigest()
+    assert record["checksum"] == sent.checksum == digest
+
+
+def test_the_same_partition_is_sent_once(
+    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path
+) -> None:
+    first = send(config, sink, publish(tmp_path, [scores(50)]), settings)
+    again = send(config, sink, publish(tmp_path, [scores(50)]), settings)
+    assert again == send_scores.Sent(50, first.checksum, was_there=True)
+    assert len(read_all(settings, sink.topic)) == 50
+    assert len(read_all(settings, kafka.manifests_of(sink.topic))) == 1
+
+
+def test_a_partition_scored_anew_is_sent_under_a_new_version_with_the_same_keys(
+    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path
+) -> None:
+    send(config, sink, publish(tmp_path, [scores(20)]), settings)
+    newer = publish(tmp_path, [scores(20)], package=PACKAGE[:-1] + "4")
+    assert not send(config, sink, newer, settings).was_there
+    found = read_all(settings, sink.topic)
+    assert (len(found), len({key for key, _ in found})) == (40, 20)
+    key = b"predictive_maintenance/2015-08-01"
+    record = kafka.last_record(settings, kafka.manifests_of(sink.topic), key)
+    assert record
+    assert json.loads(record)["version"] == newer.version
+    assert kafka.last_record(settings, kafka.manifests_of(sink.topic), b"predictive_maintenance/1999-01-01") is None
+
+
+def test_files_that_changed_after_publishing_are_not_sent(
+    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path
+) -> None:
+    publish(tmp_path, [scores(5)])
+    scores(6).write_parquet(tmp_path / "part-0.parquet")
+    with pytest.raises(JobError, match=r"part-0.parquet is not what the manifest of 2015-08-01 names"):
+        Partition.read(tmp_path)
+
+
+def test_a_partition_without_a_manifest_is_not_one(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match=r"_SUCCESS.json cannot be used .* publish_scores writes it"):
+        Partition.read(tmp_path)
+
+
+class Watched(Producer):  # type: ignore[misc] # confluent_kafka's class is of C
+    """A producer that remembers how its transactions ended, and may lose a delivery."""
+
+    ends: list[str] = []  # noqa: RUF012 - of all producers of a test
+    loses = 0
+
+    def produce(self, *args: Any, on_delivery: Callable[[Any, Any], None], **kwargs: Any) -> None:
+        if Watched.loses:
+            Watched.loses -= 1
+            on_delivery(KafkaError(KafkaError._MSG_TIMED_OUT), None)
+            return
+        super().produce(*args, on_delivery=on_delivery, **kwargs)
+
+    def abort_transaction(self, *args: Any) -> None:
+        Watched.ends.append("aborted")
+        super().abort_transaction(*args)
+
+    def commit_transaction(self, *args: Any) -> None:
+        super().commit_transaction(*args)
+        Watched.ends.append("committed")
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> type[Watched]:
+    monkeypatch.setattr(kafka, "Producer", Watched)
+    Watched.ends, Watched.loses = [], 0
+    return Watched
+
+
+def test_a_lost_message_aborts_all_and_the_retry_sends_all(
+    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path, watched: type[Watched]
+) -> None:
+    partition = publish(tmp_path, [scores(30)])
+    watched.loses = 1
+    with pytest.raises(JobError, match="a message was not delivered"):
+        send(config, sink, partition, settings)
+    assert watched.ends == ["aborted"]
+    assert read_all(settings, kafka.manifests_of(sink.topic)) == []
+    assert send(config, sink, partition, settings).rows == 30
+    assert watched.ends == ["aborted", "committed"]
+
+
+def test_rows_that_the_manifest_does_not_count_abort_all(
+    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path, watched: type[Watched]
+) -> None:
+    partition = publish(tmp_path, [scores(30)])
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "rows": 31}))
+    with pytest.raises(JobError, match="hold 30 rows, their manifest says 31"):
+        send(config, sink, Partition.read(tmp_path), settings)
+    assert watched.ends == ["aborted"]
+    assert partition.rows == 30
+
+
+def test_an_earlier_sender_of_the_partition_is_shut_out_before_the_record_is_read(
+    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it could commit between the reading and the sending, and all would be there twice."""
+    order: list[str] = []
+    plain_producer, plain_reading = kafka.Producer, kafka.last_record
+
+    class Producing(plain_producer):  # type: ignore[misc,valid-type]
+        def init_transactions(self, *args: Any) -> None:
+            order.append("took over")
+            super().init_transactions(*args)
+
+    def reading(*args: Any) -> bytes | None:
+        order.append("read")
+        return plain_reading(*args)
+
+    monkeypatch.setattr(kafka, "Producer", Producing)
+    monkeypatch.setattr(kafka, "last_record", reading)
+    send(config, sink, publish(tmp_path, [scores(3)]), settings)
+    assert order == ["took over", "read"]
+
+
+def test_two_partitions_are_sent_at_the_same_time(
+    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path
+) -> None:
+    failures: list[Exception] = []
+
+    def run(day: int) -> None:
+        publish(tmp_path / str(day), [scores(400)])
+        manifest = json.loads((tmp_path / str(day) / MANIFEST).read_text())
+        (tmp_path / str(day) / MANIFEST).write_text(json.dumps({**manifest, "date": f"2015-08-0{day}"}))
+        try:
+            send(config, sink, Partition.read(tmp_path / str(day)), settings)
+        except JobError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(day,)) for day in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len({key for key, _ in read_all(settings, sink.topic)}) == 1200
+    assert len(read_all(settings, kafka.manifests_of(sink.topic))) == 3
+
+
+def test_no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "PATIENCE_SECONDS", 1.0)
+    with pytest.raises(JobError, match=r"no Kafka broker of 127.0.0.1:1 answers .* subnets and security groups"):
+        kafka.require_topic({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, "scores")
+
+
+def test_no_topic(settings: kafka.Settings, sink: KafkaSink) -> None:
+    assert kafka.require_topic(settings, sink.topic) == 4
+    with pytest.raises(JobError, match="the Kafka topic absent for the scores is not usable .* Create it first"):
+        kafka.require_topic(settings, "absent")
+    AdminClient(settings).list_topics("lonely", timeout=10)
+    with pytest.raises(JobError, match="the Kafka topic lonely-manifests for their manifests .*compact.* not usable"):
+        kafka.require_topic(settings, "lonely")
+
+
+class Described:
+    """An admin client of brokers that answer what a topic's cleanup.policy is; the mock cluster does not."""
+
+    def __init__(self, policy: str) -> None:
+        self.policy = policy
+
+    def describe_configs(self, resources: list[Any], request_timeout: int) -> dict[Any, Future[Any]]:
+        answer: Future[Any] = Future()
+        answer.set_result({"cleanup.policy": SimpleNamespace(value=self.policy)})
+        return {resources[0]: answer}
+
+
+def test_manifests_must_not_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "AdminClient", lambda _: Described("compact"))
+    kafka.require_compacted({}, "scores-manifests")
+    monkeypatch.setattr(kafka, "AdminClient", lambda _: Described("compact,delete"))
+    with pytest.raises(JobError, match=r"scores-manifests has cleanup.policy=compact,delete; set it to compact"):
+        kafka.require_compacted({}, "scores-manifests")
+
+
+class Secrets:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803 - boto3's name
+        assert SecretId == "prod/kafka"
+        return {"SecretString": self.text}
+
+
+@pytest.mark.parametrize("text", ['{"username": "u"}', "hunter2", "[]"])
+def test_a_secret_of_another_form_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    sasl(monkeypatch, text)
+    with pytest.raises(JobError, match="'prod/kafka' is not of the form") as error:
+        kafka.connection()
+    assert "hunter2" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+def test_credentials_come_from_the_secret(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    sasl(monkeypatch, '{"username": "scorer", "password": "hunter2"}')
+    found = kafka.connection()
+    assert (found["sasl.mechanism"], found["sasl.username"], found["sasl.password"]) == (
+        "SCRAM-SHA-512",
+        "scorer",
+        "hunter2",
+    )
+    assert "hunter2" not in "".join(capsys.readouterr())
+
+
+def sasl(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    variables = {"BOOTSTRAP_SERVERS": "b:9096", "SECURITY_PROTOCOL": "SASL_SSL", "SECRET_ID": "prod/kafka"}
+    for name, value in variables.items():
+        monkeypatch.setenv(f"KAFKA_{name}", value)
+    monkeypatch.setattr(boto3, "client", lambda service: Secrets(secret))
+
+
+def test_nothing_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    with pytest.raises(JobError, match=r"KAFKA_BOOTSTRAP_SERVERS is not set; .* kafka.bootstrap_servers"):
+        kafka.connection()
