@@ -7,8 +7,8 @@ Where the brokers are comes from the job's environment, credentials from Secrets
 - ``KAFKA_SASL_MECHANISM``: SCRAM-SHA-512 unless given; SCRAM-SHA-256, PLAIN
 - ``KAFKA_SECRET_ID``: a secret ``{"username": ..., "password": ...}``; needed by SASL_SSL
 
-Beside each topic stands ``<topic>-manifests``, compacted: one record for each partition of scores that was sent, written
-in the transaction of its messages. A producer reads it before it sends, so that nothing is published twice.
+Beside each topic stands ``<topic>-manifests``, compacted: one record for each partition of scores that was sent,
+written in the transaction of its messages. A producer reads it before it sends, so that nothing is published twice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined] # its stubs
 
 from models.errors import JobError
 
@@ -32,7 +32,7 @@ PATIENCE_SECONDS = 30.0
 # unless set otherwise); at 50,000 messages a second it is room for 45 million.
 TRANSACTION_SECONDS = 900
 DELIVERY_SECONDS = 120
-Settings = dict[str, str | int | bool]
+Settings = dict[str, str | int | float | bool]
 
 
 def manifests_of(topic: str) -> str:
@@ -47,7 +47,9 @@ def connection() -> Settings:
     """
     servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
     if not servers:
-        raise JobError("KAFKA_BOOTSTRAP_SERVERS is not set; the Variable ml_environment gives it: kafka.bootstrap_servers.")
+        raise JobError(
+            "KAFKA_BOOTSTRAP_SERVERS is not set; the Variable ml_environment gives it: kafka.bootstrap_servers."
+        )
     protocol = os.environ.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
     settings: Settings = {"bootstrap.servers": servers, "security.protocol": protocol}
     if not protocol.startswith("SASL"):
@@ -75,7 +77,7 @@ def _secret(name: str | None) -> Mapping[str, str]:
         content = json.loads(text)
         return {"username": str(content["username"]), "password": str(content["password"])}
     except (ValueError, TypeError, KeyError):  # the text itself must not get into a log
-        raise JobError(f"the secret '{name}' is not of the form {{\"username\": ..., \"password\": ...}}.") from None
+        raise JobError(f'the secret \'{name}\' is not of the form {{"username": ..., "password": ...}}.') from None
 
 
 def require_topic(settings: Settings, topic: str) -> int:
@@ -118,7 +120,9 @@ def require_compacted(settings: Settings, topic: str) -> None:
         return
     policy = described["cleanup.policy"].value
     if "compact" not in policy or "delete" in policy:
-        raise JobError(f"the Kafka topic {topic} has cleanup.policy={policy}; set it to compact: it must forget nothing.")
+        raise JobError(
+            f"the Kafka topic {topic} has cleanup.policy={policy}; set it to compact: it must forget nothing."
+        )
 
 
 class Sender:
@@ -220,10 +224,11 @@ class Sender:
         while True:
             try:
                 step()
-                return
             except KafkaException as error:
                 if not error.args[0].retriable() or time.monotonic() > deadline:
                     raise JobError(f"{what} failed: {_text(error)}. Nothing was published.") from error
+            else:
+                return
 
 
 def last_record(settings: Settings, topic: str, key: bytes) -> bytes | None:
@@ -267,8 +272,9 @@ def _read_to_end(consumer: Consumer, settings: Settings, topic: str, key: bytes)
         if (error := message.error()) is not None:
             if error.code() != KafkaError._PARTITION_EOF:
                 raise KafkaException(error)
-            if message.offset() >= ends.get(message.partition(), 0):
-                ends.pop(message.partition(), None)
+            place = TopicPartition(topic, message.partition() or 0, message.offset() or 0)
+            if place.offset >= ends.get(place.partition, 0):
+                ends.pop(place.partition, None)
             continue
         if message.key() == key and (found is None or message.timestamp()[1] >= found.timestamp()[1]):
             found = message

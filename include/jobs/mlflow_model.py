@@ -52,12 +52,14 @@ def write_mlflow_model(artifact: Path, features: pl.DataFrame, folder: Path) -> 
     """
     from mlflow import pyfunc  # seconds to import
     from mlflow.models import ModelSignature, infer_signature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, Schema, TensorSpec
 
     sample = features.head(5)
     answer = _load_pyfunc(str(artifact)).predict(sample.to_pandas())
     # every value may be missing, which what is inferred from rows would not know
-    inputs = [ColSpec("string" if kind == pl.String else "double", name, False) for name, kind in sample.schema.items()]
+    inputs: list[ColSpec | TensorSpec] = [
+        ColSpec("string" if kind == pl.String else "double", name, False) for name, kind in sample.schema.items()
+    ]
     signature = ModelSignature(Schema(inputs), infer_signature(answer).inputs)
     data = folder.with_name(f"{folder.name}-data")
     shutil.copytree(artifact, data, ignore=shutil.ignore_patterns(CODE))

@@ -1,7 +1,7 @@
 """Versions of a model in MLflow: one for each model package in SageMaker's registry, the one in production by alias.
 
-The registered model has the model's name. A version is found again by the tag ``model_package_arn``, so that whatever is
-called twice does once. Unlike the tracking of runs this fails when MLflow does: a champion that points to a model which
+The registered model has the model's name. A version is found again by the tag ``model_package_arn``, so that whatever
+is called twice does once. Unlike the tracking of runs this fails when MLflow does: a champion that points to a model which
 is not in production would be worse than a failed task.
 """
 
@@ -43,7 +43,9 @@ def _explained[**P, R](step: Callable[P, R]) -> Callable[P, R]:
             return step(*args, **kwargs)
         except MlflowException as error:
             uri = os.environ.get("MLFLOW_TRACKING_URI")
-            raise JobError(f"MLflow at {uri} refused: {error}. Mend it and clear the task; it repeats nothing.") from error
+            raise JobError(
+                f"MLflow at {uri} refused: {error}. Mend it and clear the task; it repeats nothing."
+            ) from error
 
     return wrapped
 

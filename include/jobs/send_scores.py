@@ -61,14 +61,16 @@ class Partition:
         """
         try:
             content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            files = {str(file["name"]): str(file["sha256"]) for file in content["files"]}
+            files = {Path(file["key"]).name: str(file["sha256"]) for file in content["files"]}
             date, rows, package = str(content["date"]), int(content["rows"]), str(content["model_package_arn"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise JobError(f"{folder / MANIFEST} cannot be used ({error!r}): publish_scores writes it.") from error
         for name, expected in files.items():
             found = _sha256(folder / name)
             if found != expected:
-                raise JobError(f"{name} is not what the manifest of {date} names: its sha256 is {found}, not {expected}.")
+                raise JobError(
+                    f"{name} is not what the manifest of {date} names: its sha256 is {found}, not {expected}."
+                )
         whole = json.dumps([sorted(files.items()), package]).encode()
         return cls(folder, date, rows, sorted(files), package, hashlib.sha256(whole).hexdigest()[:16])
 
@@ -90,7 +92,9 @@ def send(config: ModelConfig, sink: KafkaSink, partition: Partition, settings: k
     """
     kafka.require_topic(settings, sink.topic)
     name = f"{config.name}/{partition.date}"
-    sender = kafka.Sender(settings, f"scores/{name}")  # before the record is read: an older sender may be about to commit
+    sender = kafka.Sender(
+        settings, f"scores/{name}"
+    )  # before the record is read: an older sender may be about to commit
     record = kafka.last_record(settings, kafka.manifests_of(sink.topic), name.encode())
     if record and (known := json.loads(record))["version"] == partition.version:
         return Sent(known["messages"], known["checksum"], was_there=True)

@@ -15,7 +15,8 @@ and the image that it began with; clearing `validate_raw_data` begins it anew wi
 `build_features` makes the feature table, split by time; `validate_features` checks it. `train_model` trains once, or
 `tune_model` searches hyperparameters first and keeps the best. `evaluate_model` measures the candidate, the champion
 and simple baselines on the test split. `check_metrics` holds the gates of model.yaml against it: then `register_model`,
-or `reject_model`, which says which gate was missed and by how much. A rejected model is a successful run.
+or `reject_model`, which says which gate was missed and by how much. A rejected model is a successful run. Where
+model.yaml says `tracking.model_versions`, `track_model_version` makes the registered version one of MLflow's too.
 
 **When it fails** the task's log ends with why, where to look and what to do:
 
@@ -143,5 +144,12 @@ def train_dag(model: ModelConfig) -> DAG:
             checked,
             [register_model, rejected],
         )
+        if model.tracking.model_versions:
+            track_model_version = ProcessingJobOperator(
+                task_id="track_model_version",
+                request=partial(at_run_time.model_version, model),
+                request_kwargs={"evaluated": evaluate_model.output, "registered": register_model.output},
+            )
+            chain(register_model, track_model_version)
 
     return train()

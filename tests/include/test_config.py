@@ -27,6 +27,11 @@ def test_is_read_from_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"role_arn": "ml-jobs"}, r"role_arn: .*found 'ml-jobs'"),
         ({"buckets": "x"}, r"buckets: .*Known keys: bucket, role_arn"),
         ({"subnets": ["subnet-1"]}, "subnets and security_group_ids go together"),
+        ({"kafka": {"bootstrap_servers": "broker"}}, r"kafka.bootstrap_servers: .*found 'broker'"),
+        (
+            {"kafka": {"bootstrap_servers": "b:9096", "security_protocol": "SASL_SSL"}},
+            "secret_id and the security_prot",
+        ),
         ({"instance_types": {"serving": "ml.m5.large"}}, "instance_types.serving"),
     ],
 )

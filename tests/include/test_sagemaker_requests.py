@@ -11,9 +11,9 @@ import pytest
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-from include.config import MlEnvironment
+from include.config import Kafka, MlEnvironment
 from include.models.config import ModelConfig, load_model
-from include.sagemaker_requests import hosting, processing, registry, training
+from include.sagemaker_requests import hosting, processing, registry, sinks, tracking, training
 from include.sagemaker_requests.common import Request, RequestError
 from include.storage import Run
 
@@ -36,6 +36,14 @@ FULL = BARE | {
 }
 ENVIRONMENTS = [MlEnvironment.model_validate(BARE), MlEnvironment.model_validate(FULL)]
 RUN = Run("my-ml-bucket", "train_predictive_maintenance", "manual__2026-11-21T08:20:15.123456+00:00")
+PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-maintenance/3"
+KAFKA = Kafka(bootstrap_servers="b-1:9096,b-2:9096", security_protocol="SASL_SSL", secret_id="AmazonMSK_scores")
+
+
+def with_kafka(environment: MlEnvironment) -> MlEnvironment:
+    return environment.model_copy(update={"kafka": KAFKA})
+
+
 ARTIFACT = "s3://my-ml-bucket/out/job-1/output/model.tar.gz"
 
 Build = Callable[[MlEnvironment], Request]
@@ -49,6 +57,19 @@ BUILDERS: dict[str, tuple[str, Build]] = {
     "evaluate_model": (
         "CreateProcessingJob",
         lambda e: processing.evaluate_model(MODEL, e, RUN, artifact=ARTIFACT, champion=ARTIFACT),
+    ),
+    "track_model_version": (
+        "CreateProcessingJob",
+        lambda e: tracking.track_model_version(MODEL, e, RUN, mlflow_run_id="f" * 32, model_package_arn=PACKAGE),
+    ),
+    "move_champion_alias": (
+        "CreateProcessingJob",
+        lambda e: tracking.move_champion_alias(MODEL, e, RUN, model_package_arn=PACKAGE),
+    ),
+    "check_kafka": ("CreateProcessingJob", lambda e: sinks.check_kafka(MODEL, with_kafka(e), RUN)),
+    "send_scores": (
+        "CreateProcessingJob",
+        lambda e: sinks.send_scores(MODEL, with_kafka(e), RUN, scores="s3://my-ml-bucket/scores/m/date=2015-08-01/"),
     ),
     "train_model": (
         "CreateTrainingJob",
@@ -214,3 +235,16 @@ def test_nothing_left_to_tune_is_refused() -> None:
     given = {name: bounds.min for name, bounds in MODEL.training.tuning.ranges.items()}
     with pytest.raises(RequestError, match="nothing is left to tune"):
         training.tune_model(MODEL, ENVIRONMENTS[0], RUN, hyperparameters=given)
+
+
+def test_a_job_that_sends_knows_where_the_brokers_are_and_no_secret() -> None:
+    environment = with_kafka(MlEnvironment.model_validate(BARE))
+    variables = sinks.send_scores(MODEL, environment, RUN, scores="s3://my-ml-bucket/scores/")["Environment"]
+    assert {name: value for name, value in variables.items() if name.startswith("KAFKA")} == {
+        "KAFKA_BOOTSTRAP_SERVERS": "b-1:9096,b-2:9096",
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+        "KAFKA_SECRET_ID": "AmazonMSK_scores",
+    }
+    with pytest.raises(RequestError, match="ml_environment has no kafka"):
+        sinks.check_kafka(MODEL, MlEnvironment.model_validate(BARE), RUN)

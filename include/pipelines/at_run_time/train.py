@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.champion import find_champion
 from include.config import ml_environment
@@ -18,12 +18,10 @@ from include.models.config import ModelConfig
 from include.notifications import notify
 from include.pipelines.at_run_time.common import PINNED, Job, begun, here
 from include.pipelines.gates import Verdict
-from include.sagemaker_requests import processing, registry
+from include.sagemaker_requests import processing, registry, tracking
 from include.sagemaker_requests import training as training_requests
 from include.sagemaker_requests.common import Request, RequestError, group_name
 from include.storage import raw_prefix, split_uri, training_job_of
-
-METADATA_LIMIT = 50  # entries that the Model Registry keeps with a version
 
 METADATA_LIMIT = 50  # entries that the Model Registry keeps with a version
 
@@ -99,6 +97,24 @@ def registration(model: ModelConfig, context: Context, *, evaluated: Job, gates:
     }
     metadata |= lineage_entries(files, METADATA_LIMIT - len(metadata))
     return registry.model_package(model, environment, run, artifact=artifact, metadata=metadata)
+
+
+def model_version(model: ModelConfig, context: Context, *, evaluated: Job, registered: Job) -> Request:
+    """The registered package's version in MLflow.
+
+    Raises:
+        AirflowSkipException: the environment tracks nothing, or this run was not tracked.
+    """
+    environment, run, _ = begun(context)
+    run_id = evaluated["result"].get("mlflow_run_id")
+    if not environment.mlflow_tracking_uri or not run_id:
+        raise AirflowSkipException(
+            f"nothing to keep in MLflow: mlflow_tracking_uri is {environment.mlflow_tracking_uri}, and the training's "
+            f"run there is {run_id}. If it should be tracked, the training job's log says why it was not."
+        )
+    return tracking.track_model_version(
+        model, environment, run, mlflow_run_id=run_id, model_package_arn=registered["arn"]
+    )
 
 
 def notify_registration(context: Any) -> None:

@@ -63,7 +63,9 @@ def test_versions_follow_registration_promotion_and_rollback(
     rows = rows.select(feature_columns(load_model(MODEL), rows))
     rows.write_parquet(tmp_path / "rows.parquet")
     command = [sys.executable, "-c", LOAD, tracked[0], str(tmp_path / "rows.parquet")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, check=False
+    )
     assert done.returncode == 0, done.stderr
     loaded = load_artifact(trained.model)
     answered = pl.DataFrame(json.loads(done.stdout.splitlines()[-1]))
@@ -74,7 +76,9 @@ def test_versions_follow_registration_promotion_and_rollback(
 
 def test_a_package_that_mlflow_does_not_know(tracked: tuple[str, str]) -> None:
     store = client(tracked)
-    with pytest.raises(JobError, match=r"no version of predictive_maintenance for .*/77: .* in production all the same"):
+    with pytest.raises(
+        JobError, match=r"no version of predictive_maintenance for .*/77: .* in production all the same"
+    ):
         model_versions.move_champion(store, MODEL, ARN.format(77))
 
 
@@ -86,7 +90,7 @@ def test_a_run_without_a_model(tracked: tuple[str, str]) -> None:
 
 
 def test_a_run_that_is_not_there(tracked: tuple[str, str]) -> None:
-    with pytest.raises(JobError, match="MLflow at .* refused: .*not found.* it repeats nothing"):
+    with pytest.raises(JobError, match=r"MLflow at .* refused: .*not found.* it repeats nothing"):
         model_versions.register(client(tracked), MODEL, "0" * 32, ARN.format(1))
 
 

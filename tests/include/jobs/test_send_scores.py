@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
@@ -33,10 +33,9 @@ PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-mai
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[AdminClient]:
+def cluster() -> AdminClient:
     """Three brokers in this process; listing a topic makes it, as brokers with auto-creation do."""
-    admin = AdminClient({"test.mock.num.brokers": 3, "log_level": 2})
-    yield admin
+    return AdminClient({"test.mock.num.brokers": 3, "log_level": 2})
 
 
 @pytest.fixture
@@ -67,7 +66,13 @@ def publish(folder: Path, frames: list[pl.DataFrame], package: str = PACKAGE) ->
     for number, frame in enumerate(frames):
         file = folder / f"part-{number}.parquet"
         frame.write_parquet(file)
-        files.append({"name": file.name, "rows": len(frame), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()})
+        files.append(
+            {
+                "key": f"scores/m/date=2015-08-01/{file.name}",
+                "rows": len(frame),
+                "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            }
+        )
     rows = sum(len(frame) for frame in frames)
     manifest = {"date": "2015-08-01", "rows": rows, "files": files, "model_package_arn": package}
     (folder / MANIFEST).write_text(json.dumps(manifest))
@@ -84,7 +89,9 @@ def scores(machines: int, first: int = 1) -> pl.DataFrame:
 
 
 def read_all(settings: kafka.Settings, topic: str) -> list[tuple[bytes, bytes]]:
-    consumer = Consumer({**settings, "group.id": "test", "enable.partition.eof": True, "isolation.level": "read_committed"})
+    consumer = Consumer(
+        {**settings, "group.id": "test", "enable.partition.eof": True, "isolation.level": "read_committed"}
+    )
     partitions = list(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
     consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
     found, ended = [], 0
@@ -270,10 +277,10 @@ def test_no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_topic(settings: kafka.Settings, sink: KafkaSink) -> None:
     assert kafka.require_topic(settings, sink.topic) == 4
-    with pytest.raises(JobError, match="the Kafka topic absent for the scores is not usable .* Create it first"):
+    with pytest.raises(JobError, match=r"the Kafka topic absent for the scores is not usable .* Create it first"):
         kafka.require_topic(settings, "absent")
     AdminClient(settings).list_topics("lonely", timeout=10)
-    with pytest.raises(JobError, match="the Kafka topic lonely-manifests for their manifests .*compact.* not usable"):
+    with pytest.raises(JobError, match=r"the Kafka topic lonely-manifests for their manifests .*compact.* not usable"):
         kafka.require_topic(settings, "lonely")
 
 

@@ -1,0 +1,78 @@
+"""Messages per second of sending a partition of scores, to brokers in this process (librdkafka's mock cluster).
+
+    python tests/benchmarks/bench_kafka.py [--json]
+
+Everything that a real sending does but the network: reading Parquet, checksums, JSON, one transaction, every delivery
+report. Needs ``include`` on PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import tempfile
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from confluent_kafka.admin import AdminClient
+
+from jobs import kafka
+from jobs.send_scores import MANIFEST, Partition, send
+from models.config import KafkaSink, load_model
+
+ROWS = 500_000
+LEAST_PER_SECOND = 50_000
+
+
+def publish(folder: Path) -> None:
+    """A day of scores of many machines, as publish_scores leaves it."""
+    p = np.random.default_rng(1).random(ROWS)
+    start = datetime.fromisoformat("2015-08-01")
+    rows = pl.DataFrame({"machineID": np.arange(ROWS) // 8, "probability_none": p, "probability_comp1": 1 - p})
+    rows = rows.with_columns(
+        datetime=pl.lit(start) + pl.int_range(ROWS) % 8 * timedelta(hours=3),
+        label=pl.when(pl.col("probability_none") > 0.5).then(pl.lit("none")).otherwise(pl.lit("comp1")),
+    )
+    rows.write_parquet(folder / "part-0.parquet")
+    digest = hashlib.sha256((folder / "part-0.parquet").read_bytes()).hexdigest()
+    files = [{"key": "scores/date=2015-08-01/part-0.parquet", "rows": ROWS, "sha256": digest}]
+    manifest = {"date": "2015-08-01", "rows": ROWS, "files": files, "model_package_arn": "arn:aws:sagemaker:1"}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def measure() -> float:
+    """Messages per second from the folder to the committed transaction."""
+    cluster = AdminClient({"test.mock.num.brokers": 3, "log_level": 2})
+    brokers = ",".join(f"{one.host}:{one.port}" for one in cluster.list_topics(timeout=10).brokers.values())
+    settings: kafka.Settings = {"bootstrap.servers": brokers, "log_level": 2}
+    for topic in ("scores", kafka.manifests_of("scores")):
+        cluster.list_topics(topic, timeout=10)
+    with tempfile.TemporaryDirectory() as folder:
+        publish(Path(folder))
+        began = time.monotonic()
+        sent = send(
+            load_model("predictive_maintenance"), KafkaSink(topic="scores"), Partition.read(Path(folder)), settings
+        )
+        return sent.rows / (time.monotonic() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    found = measure()
+    row = {
+        "name": "scores to Kafka (mock brokers), messages per second",
+        "value": f"{found:,.0f}",
+        "bound": f">= {LEAST_PER_SECOND:,}",
+        "ok": found >= LEAST_PER_SECOND,
+    }
+    print(json.dumps([row]) if arguments.json else row)
+
+
+if __name__ == "__main__":
+    main()
