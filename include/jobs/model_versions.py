@@ -1,8 +1,8 @@
 """Versions of a model in MLflow: one for each model package in SageMaker's registry, the one in production by alias.
 
-The registered model has the model's name. A version is found again by the tag ``model_package_arn``, so that whatever
-is called twice does once. Unlike the tracking of runs this fails when MLflow does: a champion that points to a model which
-is not in production would be worse than a failed task.
+The registered model has the model's name. A version is found again by the tag ``model_package_arn``, so that what is
+called twice does once. Unlike the tracking of runs this fails when MLflow does: a champion that points to a model
+which is not in production would be worse than a failed task.
 """
 
 from __future__ import annotations
