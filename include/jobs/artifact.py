@@ -54,7 +54,11 @@ class LoadedModel:
 
     @cached_property
     def columns(self) -> Columns:
-        return Columns(self.feature_order, frozenset(self.metadata["ignored_columns"]))
+        return Columns(
+            self.feature_order,
+            frozenset(self.metadata["ignored_columns"]),
+            frozenset(self.metadata.get("text_columns", [])),  # older artifacts have numbers only
+        )
 
     def predict(self, frame: pl.DataFrame) -> Array:
         """Predictions for a frame that has the features among its columns.
@@ -69,6 +73,15 @@ class LoadedModel:
                 f"(hash {self.metadata['code_hash']}), or train anew."
             )
         return self.estimator.predict(self.model, frame.select(self.feature_order))
+
+    def answers(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """A row's answer for each row, as endpoints and scoring give it: see ``jobs.payload.answers``."""
+        intervals = getattr(self.estimator, "intervals", None)
+        return answers(
+            self.predict(frame),
+            self.classes,
+            intervals(self.model, frame.select(self.feature_order)) if intervals else None,
+        )
 
 
 def save_artifact(
@@ -92,6 +105,7 @@ def save_artifact(
         "ignored_columns": sorted(
             {*config.data.key, config.data.label, *([config.data.time] if config.data.time else [])}
         ),
+        "text_columns": train.features.select(pl.col(pl.String)).columns,
         "code_hash": os.environ.get("CODE_HASH"),
         "run_id": os.environ.get("RUN_ID"),
         "training_job": os.environ.get("TRAINING_JOB_NAME"),
@@ -165,10 +179,10 @@ def golden_requests(loaded: LoadedModel, validation: Examples) -> list[dict[str,
         rows = np.flatnonzero(groups == group)
         chosen += rows[np.linspace(0, len(rows) - 1, min(each, len(rows))).astype(int)].tolist()
     rows_of = validation.features[chosen]
-    expected = answers(loaded.predict(rows_of), loaded.classes)
+    expected = loaded.answers(rows_of)
     return [
         {"features": row, "expected": answer}
-        for row, answer in zip(rows_of.iter_rows(named=True), expected, strict=True)
+        for row, answer in zip(rows_of.to_dicts(), expected.to_dicts(), strict=True)
     ]
 
 

@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from jobs.artifact import LoadedModel, load_artifact
-from jobs.payload import CSV, FORMATS, BadRequestError, answers, parse, render
+from jobs.payload import CSV, FORMATS, BadRequestError, parse, render
 from jobs.program import run_program
 
 GRACE_SECONDS = 25  # SageMaker kills 30 s after SIGTERM
@@ -66,7 +66,7 @@ def application(loaded: LoadedModel, largest_request: int) -> Starlette:
 
 def _answer(loaded: LoadedModel, body: bytes, given: str, wanted: str) -> str:
     rows = parse(body, given, loaded.columns)
-    return render(answers(loaded.predict(rows), loaded.classes), wanted)
+    return render(loaded.answers(rows), wanted)
 
 
 def _media_type(header: str) -> str:

@@ -1,7 +1,7 @@
 """What a model folder offers to the jobs, which know models only by name.
 
 models/<name>/features.py      build_features(tables, with_label) -> feature table
-models/<name>/estimator.py     the functions of ``Estimator``
+models/<name>/estimator.py     the functions of ``Estimator``; a regression may add that of ``Intervals``
 models/<name>/evaluation.py    optional, the functions of ``DomainEvaluation``: what its numbers mean in the field
 """
 
@@ -57,6 +57,11 @@ class Estimator(Protocol):
 
     def importance(self, model: Any) -> dict[str, float]:
         """How much each feature contributes, in any unit."""
+
+
+class Intervals(Protocol):
+    def intervals(self, model: Any, features: pl.DataFrame) -> Array:
+        """(rows, 2): the lower and upper end that each value is expected to lie between. Endpoints answer with them."""
 
 
 @dataclass(frozen=True)

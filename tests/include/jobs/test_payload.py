@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs import payload
 from jobs.payload import CSV, JSON, JSONLINES, BadRequestError, Columns, answers, parse, render
 
 COLUMNS = Columns(["volt", "rotate", "age"], frozenset({"machineID", "failure"}))
@@ -30,6 +32,59 @@ def test_csv_comes_back_bit_for_bit(given_rows: list[tuple[float | None, ...]], 
     lines = [",".join("" if value is None else repr(value) for value in row) for row in given_rows]
     body = ending.join(["volt,rotate,age"] * header + lines) + ending
     assert rows(body, CSV) == given_rows
+
+
+CELLS = st.text("0123456789.+-eEinfaN_ #'", max_size=6) | st.floats().map(repr)
+LINES = st.lists(st.lists(CELLS, min_size=2, max_size=4).map(",".join), min_size=1, max_size=4)
+
+
+@given(lines=LINES, header=st.sampled_from([[], ["age,volt,rotate"], ["volt,machineID,age,rotate"]]), end=st.booleans())
+def test_all_rows_at_once_are_what_they_are_one_by_one(lines: list[str], header: list[str], end: bool) -> None:
+    text = "\n".join(header + lines) + "\n" * end
+    names = header[0].split(",") if header else None
+    at_once = payload._all_rows_at_once(text, names, COLUMNS)
+    if at_once is not None:
+        order = [(names or COLUMNS.features).index(name) for name in COLUMNS.features]
+        assert at_once.rows() == [tuple(row) for row in payload._csv_rows(text, names, order, COLUMNS)]
+
+
+@pytest.mark.parametrize("text", ["1,2,3\r\n,-0.5,1e-300\r\n", "age,failure,volt,rotate\n3,none,1,\n", "1,NA,nan"])
+def test_plain_csv_is_read_at_once(text: str) -> None:
+    names = text.splitlines()[0].split(",") if "age" in text else None
+    assert payload._all_rows_at_once(text, names, COLUMNS) is not None
+
+
+def test_a_large_request_is_read_at_once_and_its_one_bad_cell_is_still_named() -> None:
+    numbers = np.random.default_rng(1).normal(0, 1e6, (5000, 3)).tolist()
+    text = "".join(",".join(map(repr, row)) + "\n" for row in numbers)
+    assert payload._all_rows_at_once(text, None, COLUMNS) is not None
+    assert rows(text, CSV) == [tuple(row) for row in numbers]
+    with pytest.raises(BadRequestError, match="row 5001, column 'age': 'old' is no number"):
+        rows(text + "1,2,old\n", CSV)
+
+
+TEXTS = Columns(["volt", "site"], frozenset({"id"}), frozenset({"site"}))
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        ("1,none\n,\nnan,NA\n", CSV),
+        ('1,"none"\n,\nnan,NA\n', CSV),
+        ("id,site,volt\n1,none,1\n2,,\n3,NA,nan\n", CSV),
+        ('[[1, "none"], {"volt": null, "site": ""}, ["nan", "NA"]]', JSON),
+    ],
+)
+def test_a_text_is_missing_only_where_it_is_empty(body: str, media_type: str) -> None:
+    frame = parse(body.encode(), media_type, TEXTS)
+    assert frame.schema == {"volt": pl.Float64, "site": pl.String}
+    assert frame.rows() == [(1.0, "none"), (None, None), (None, "NA")]
+
+
+def test_texts_may_hold_commas_and_line_breaks() -> None:
+    assert parse(b'1,"a,b"\n2,"c\nd"\n', CSV, TEXTS)["site"].to_list() == ["a,b", "c\nd"]
+    with pytest.raises(BadRequestError, match="row 1, column 'site': 7 is no text"):
+        parse(b"[[1, 7]]", JSON, TEXTS)
 
 
 @given(given_rows=ROWS, named=st.booleans())
@@ -67,6 +122,7 @@ def test_a_byte_order_mark_and_missing_values_are_accepted() -> None:
         ("vlot,rotate,age\n1,2,3\n", CSV, "the header lacks the column 'volt'"),
         ("volt,rotate,age,colour\n1,2,3,4\n", CSV, "the header has the unknown column 'colour'"),
         ("volt,volt,rotate,age\n1,2,3,4\n", CSV, "column 'volt' is named twice"),
+        ("1" * 200_000, CSV, "the request is no CSV: field larger than"),
         ("1,2,3\n1,abc,3\n", CSV, "row 2, column 'rotate': 'abc' is no number"),
         ("1,inf,3\n", CSV, "row 1, column 'rotate': 'inf' is not finite"),
         ("1,1e999,3\n", CSV, "row 1, column 'rotate': '1e999' is not finite"),
@@ -102,6 +158,26 @@ def test_any_bytes_are_rows_or_a_refusal(body: bytes, media_type: str) -> None:
 def test_answers_in_the_three_formats() -> None:
     found = answers(np.array([[0.75, 0.25], [0.125, 0.875]]), ["none", "comp1"])
     assert render(found, CSV) == "none,0.75,0.25\ncomp1,0.125,0.875\n"
-    assert json.loads(render(found, JSON))["predictions"][1]["label"] == "comp1"
-    assert [json.loads(line) for line in render(found, JSONLINES).splitlines()] == found
+    assert json.loads(render(found, JSON))["predictions"] == found.to_dicts()
+    assert found.to_dicts()[1] == {"label": "comp1", "probabilities": {"none": 0.125, "comp1": 0.875}}
+    assert [json.loads(line) for line in render(found, JSONLINES).splitlines()] == found.to_dicts()
+
+
+def test_answers_of_a_regression_are_one_number_per_row_as_csv_and_have_intervals_where_there_are_some() -> None:
     assert render(answers(np.array([1.5, 2.0]), []), CSV) == "1.5\n2.0\n"
+    with_intervals = answers(np.array([1.5, 2.0]), [], np.array([[1.0, 2.0], [0.0, 4.0]]))
+    assert render(with_intervals, CSV) == "1.5\n2.0\n"
+    assert json.loads(render(with_intervals, JSONLINES).splitlines()[1]) == {"value": 2.0, "interval": [0.0, 4.0]}
+
+
+def test_classes_may_have_any_names() -> None:
+    found = answers(np.array([[0.75, 0.25]]), ["label", 'a "b", c'])
+    assert next(csv.reader([render(found, CSV)])) == ["label", "0.75", "0.25"]
+    assert json.loads(render(found, JSONLINES))["probabilities"] == {"label": 0.75, 'a "b", c': 0.25}
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5))
+def test_answers_read_back_bit_for_bit(values: list[float]) -> None:
+    found = answers(np.array(values), [])
+    assert [float(line) for line in render(found, CSV).splitlines()] == values
+    assert [answer["value"] for answer in json.loads(render(found, JSON))["predictions"]] == values

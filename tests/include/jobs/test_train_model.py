@@ -15,7 +15,6 @@ import pytest
 from job_programs import MODEL, Jobs, Trained
 
 from jobs.artifact import load_artifact
-from jobs.payload import answers
 from jobs.train_model import typed
 from models.config import load_model
 from models.errors import JobError
@@ -49,8 +48,8 @@ def test_golden_requests_are_answered_exactly_and_cover_the_classes(trained: Tra
     golden = json.loads((trained.model / "golden_requests.json").read_text())
     assert {entry["expected"]["label"] for entry in golden} == set(loaded.classes)
     rows = pl.DataFrame([entry["features"] for entry in golden], schema=dict.fromkeys(loaded.feature_order, pl.Float64))
-    assert answers(loaded.predict(rows), loaded.classes) == [entry["expected"] for entry in golden]
-    one_by_one = [answers(loaded.predict(rows[index]), loaded.classes)[0] for index in range(len(rows))]
+    assert loaded.answers(rows).to_dicts() == [entry["expected"] for entry in golden]
+    one_by_one = [loaded.answers(rows[index]).to_dicts()[0] for index in range(len(rows))]
     assert one_by_one == [entry["expected"] for entry in golden]
 
 
