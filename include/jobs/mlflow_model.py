@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from jobs.artifact import LIBRARIES, LoadedModel, load_artifact
-from jobs.payload import answers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,14 +28,11 @@ class ServedModel:
         self.loaded = loaded
 
     def predict(self, features: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        found = answers(self.loaded.predict(pl.from_pandas(features)), self.loaded.classes)
-        rows = [
-            {"value": answer["value"]}
-            if "value" in answer
-            else {"label": answer["label"]} | {f"probability_{name}": p for name, p in answer["probabilities"].items()}
-            for answer in found
-        ]
-        return pl.DataFrame(rows).to_pandas()
+        found = self.loaded.answers(pl.from_pandas(features))
+        if "probabilities" in found.columns:
+            probabilities = found["probabilities"].struct.unnest()
+            found = found.select("label").hstack(probabilities.rename(lambda name: f"probability_{name}"))
+        return found.to_pandas()
 
 
 def _load_pyfunc(path: str) -> ServedModel:
