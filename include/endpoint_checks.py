@@ -87,8 +87,10 @@ class _Endpoint:
                 raise _RefusedError(
                     int(response["OriginalStatusCode"]), str(response.get("OriginalMessage"))
                 ) from error
-            if code in ("ValidationError", "InternalFailure", "ServiceUnavailable", "ThrottlingException"):
-                raise _RefusedError(response["ResponseMetadata"]["HTTPStatusCode"], str(error)) from error
+            if code == "ValidationError":
+                raise _RefusedError(400, str(error)) from error
+            if code in ("InternalFailure", "ServiceUnavailable", "ThrottlingException"):  # for AWS the last is a 400
+                raise _RefusedError(503, str(error)) from error
             raise
         content = answer["Body"].read()
         try:

@@ -8,20 +8,25 @@ Environment:
 - ``SERVE_HOST``: the address to listen on, all of the container's unless given
 - ``SM_MODEL_DIR``: the unpacked model.tar.gz, /opt/ml/model unless given
 - ``SAGEMAKER_MAX_PAYLOAD_IN_MB``: the largest request, set by transform jobs; 6 unless given, as InvokeEndpoint allows
+- ``REQUEST_LOG_S3_URI``: keep requests and answers there, see ``jobs/request_log.py``
 
-The model is loaded once, before the port is opened: /ping answers when there is something to answer with. On SIGTERM
-requests under way are finished. What requests and answers look like: ``jobs/payload.py``.
+The model is loaded once, before the port is opened: /ping answers when there is something to answer with. Requests are
+answered by one thread per core, which the model's and polars' native code really keep busy at the same time; further
+ones wait in line. On SIGTERM requests under way are finished. What requests and answers look like: ``jobs/payload.py``.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio.to_thread
 import uvicorn
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -29,39 +34,64 @@ from starlette.routing import Route
 from jobs.artifact import LoadedModel, load_artifact
 from jobs.payload import CSV, FORMATS, BadRequestError, parse, render
 from jobs.program import run_program
+from jobs.request_log import Exchange, RequestLog
 
 GRACE_SECONDS = 25  # SageMaker kills 30 s after SIGTERM
+IDLE_SECONDS = 120  # longer than what is in front keeps a connection: it is not closed just as a request comes
 log = logging.getLogger("serve")
 
 
-def application(loaded: LoadedModel, largest_request: int) -> Starlette:
+def application(loaded: LoadedModel, largest_request: int, request_log: RequestLog | None = None) -> Starlette:
     """The server's routes over one loaded model; ``largest_request`` in bytes."""
+    cores = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
 
     async def ping(_: Request) -> Response:
         return Response(status_code=200)
 
     async def invocations(request: Request) -> Response:
+        body = await _body(request, largest_request)
+        if body is None:
+            return _refusal(413, f"the request is larger than {largest_request} bytes; send fewer rows at once")
         given = _media_type(request.headers.get("content-type", CSV))
         if given not in FORMATS:
             return _refusal(415, f"content type '{given}' is not understood; use {', '.join(FORMATS)}")
         wanted = _answer_type(request.headers.get("accept", ""), given)
         if wanted is None:
             return _refusal(406, f"cannot answer as '{request.headers['accept']}'; accept {', '.join(FORMATS)}")
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > largest_request:
-                return _refusal(413, f"the request is larger than {largest_request} bytes; send fewer rows at once")
         try:
-            text = await run_in_threadpool(_answer, loaded, bytes(body), given, wanted)
+            text = await anyio.to_thread.run_sync(_answer, loaded, body, given, wanted, limiter=cores)
         except BadRequestError as error:
             return _refusal(400, str(error))
-        return Response(text, media_type=wanted)
+        answer = Response(text, media_type=wanted)
+        if request_log:
+            kinds = (request.headers.get("content-type", given), answer.headers["content-type"])
+            request_log.keep(Exchange(datetime.now(UTC), request.headers, kinds[0], body, kinds[1], bytes(answer.body)))
+        return answer
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        if request_log:
+            request_log.close()
 
     return Starlette(
         routes=[Route("/ping", ping), Route("/invocations", invocations, methods=["POST"])],
         exception_handlers={Exception: _failure},
+        lifespan=lifespan,
     )
+
+
+async def _body(request: Request, largest: int) -> bytes | None:
+    """The request's body; None if it is too large.
+
+    It is read to its end in any case: a caller who is still sending would see a broken connection, not the refusal.
+    """
+    kept, size = bytearray(), 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= largest:
+            kept += chunk
+    return bytes(kept) if size <= largest else None
 
 
 def _answer(loaded: LoadedModel, body: bytes, given: str, wanted: str) -> str:
@@ -98,11 +128,16 @@ def main(_: list[str] | None = None) -> None:
     loaded = load_artifact(Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model")))
     log.info("serving %s, trained %s", loaded.metadata["model"], loaded.metadata["trained_at"])
     uvicorn.run(
-        application(loaded, int(os.environ.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", "6")) * 1024 * 1024),
+        application(
+            loaded,
+            int(os.environ.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", "6")) * 1024 * 1024,
+            RequestLog.from_environment(),
+        ),
         host=os.environ.get("SERVE_HOST", "0.0.0.0"),  # noqa: S104 - inside a container
         port=int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")),
         access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=IDLE_SECONDS,
     )
 
 
