@@ -102,9 +102,7 @@ def save_artifact(
         "model": config.name,
         "problem": config.problem,
         "classes": train.classes,
-        "ignored_columns": sorted(
-            {*config.data.key, config.data.label, *([config.data.time] if config.data.time else [])}
-        ),
+        "ignored_columns": sorted(config.data.not_features),
         "text_columns": train.features.select(pl.col(pl.String)).columns,
         "code_hash": os.environ.get("CODE_HASH"),
         "run_id": os.environ.get("RUN_ID"),

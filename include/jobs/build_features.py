@@ -1,9 +1,10 @@
-"""Validated raw tables to the feature table, split by time into train, validation and test.
+"""Validated raw tables to the feature table, split into train, validation and test.
 
     python -m jobs.build_features --model M --validated DIR --features DIR
 
 Reads ``<validated>/<table>.parquet``; writes ``<features>/{train,validation,test}/features.parquet`` and
-``manifest.json`` with rows, time range and class counts of each split.
+``manifest.json`` with rows, time range and class counts of each split; also ``<features>/whole/features.parquet`` where
+model.yaml's split has ``rolling_origins``.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 
 import polars as pl
 
-from jobs.feature_table import FILE, SPLITS, class_counts, feature_columns, split_by_time
+from jobs.feature_table import FILE, WHOLE, class_counts, feature_columns
 from jobs.program import arguments_of, run_program
-from models.config import ModelConfig, load_model
+from jobs.splitting import split
+from models.config import ModelConfig, TimeSplit, load_model
 from models.errors import JobError
 from models.interface import feature_builder
 
@@ -49,40 +51,50 @@ def split_features(config: ModelConfig, frame: pl.DataFrame) -> dict[str, pl.Dat
     Raises:
         JobError: a split is empty, or has too few classes to learn from or to be measured on.
     """
-    if config.data.time is None:
-        raise JobError(f"models/{config.name}/model.yaml: data.time is missing, and the split is by time.")
-    splits = split_by_time(frame, config.data.time, config.split)
-    times = frame[config.data.time]
-    found = f"the labelled rows reach from {times.min()!s} to {times.max()!s}"
+    splits = split(config, frame)
     for name, part in splits.items():
         if part.is_empty():
-            raise JobError(
-                f"the {name} split is empty: {found}, and model.yaml's split takes the last {config.split.test_days} "
-                f"days as test and {config.split.validation_days} before them as validation. Give more data, or "
-                "shorten the split."
-            )
+            raise JobError(f"the {name} split is empty: {_shortage(config, frame)}")
         if config.problem != "regression":
             _require_classes(config, name, part)
     return splits
+
+
+def _shortage(config: ModelConfig, frame: pl.DataFrame) -> str:
+    how = config.split
+    if not isinstance(how, TimeSplit):
+        return f"there are {len(frame)} labelled rows. Give more data, or larger shares in model.yaml's split."
+    return (
+        f"the labelled rows reach {_reach(config, frame)}, and model.yaml's split takes the last {how.test_days} days "
+        f"as test and {how.validation_days} before them as validation. Give more data, or shorten the split."
+    )
+
+
+def _reach(config: ModelConfig, frame: pl.DataFrame) -> str:
+    """From when to when the rows are, or how many where they have no time."""
+    if config.data.time is None:
+        return f"{len(frame)} rows"
+    return f"from {frame[config.data.time].min()!s} to {frame[config.data.time].max()!s}"
 
 
 def _require_classes(config: ModelConfig, name: str, part: pl.DataFrame) -> None:
     counts = class_counts(config, part)
     missing = [label for label, count in counts.items() if not count]
     if missing and (name in NEEDS_EVERY_CLASS or len(missing) > len(counts) - 2):
-        time = part[str(config.data.time)]
         raise JobError(
-            f"the {name} split ({time.min()!s} to {time.max()!s}) has no row with {config.data.label} "
-            f"{', '.join(missing)}; found {counts}. Every class must occur, or nothing is learned of it and nothing "
-            "measured. Check that the raw tables cover the whole period, or widen the data window."
+            f"the {name} split ({_reach(config, part)}) has no row with {config.data.label} {', '.join(missing)}; "
+            f"found {counts}. Every class must occur, or nothing is learned of it and nothing measured. Check that the "
+            "raw tables cover the whole period, or widen the data window."
         )
 
 
 def manifest(config: ModelConfig, tables: dict[str, pl.DataFrame], splits: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    described = {}
+    described: dict[str, dict[str, Any]] = {}
     for name, part in splits.items():
-        time = part[str(config.data.time)]
-        described[name] = {"rows": len(part), "from": str(time.min()), "to": str(time.max())}
+        described[name] = {"rows": len(part)}
+        if config.data.time:
+            time = part[config.data.time]
+            described[name] |= {"from": str(time.min()), "to": str(time.max())}
         if config.problem != "regression":
             described[name]["classes"] = class_counts(config, part)
     return {
@@ -103,11 +115,12 @@ def main(argv: list[str] | None = None) -> None:
     if frame.is_empty():
         raise JobError("build_features made no labelled row: the raw tables cover less than the label's horizon.")
     splits = split_features(config, frame)
-    for name in SPLITS:
+    refits = isinstance(config.split, TimeSplit) and config.split.rolling_origins
+    for name, part in {**splits, **({WHOLE: frame} if refits else {})}.items():
         folder = arguments.features / name
         folder.mkdir(parents=True, exist_ok=True)
-        splits[name].write_parquet(folder / FILE)
-        print(f"{name}: {len(splits[name])} rows")
+        part.write_parquet(folder / FILE)
+        print(f"{name}: {len(part)} rows")
     text = json.dumps(manifest(config, tables, splits), indent=2)
     (arguments.features / "manifest.json").write_text(text, encoding="utf-8")
 

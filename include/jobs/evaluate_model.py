@@ -101,8 +101,8 @@ def _in_the_field(config: ModelConfig, test: pl.DataFrame, predicted: pl.Series,
     own = domain_evaluation(config.name)
     if own is None:
         return DomainFindings()
-    others = dict.fromkeys([*config.data.key, *([config.data.time] if config.data.time else []), config.data.label])
-    return own.evaluate(test.select(*others).with_columns(predicted.alias("predicted")), tables)
+    scored = test.select(config.data.not_features).with_columns(predicted.alias("predicted"))
+    return own.evaluate(scored, tables)
 
 
 def _names(truth: Examples, codes: Array) -> pl.Series:

@@ -1,25 +1,24 @@
-"""The feature table on disk: its columns, its splits by time, its examples."""
+"""The feature table on disk: its columns, its splits, its examples."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from models.config import ModelConfig, Split
+from models.config import ModelConfig
 from models.errors import JobError
 from models.interface import Examples
 
 FILE = "features.parquet"
 SPLITS = ("train", "validation", "test")
+WHOLE = "whole"  # beside the splits: the whole table, where the evaluation refits the model at earlier ends of the data
 
 
 def feature_columns(config: ModelConfig, frame: pl.DataFrame) -> list[str]:
     """The columns that a model learns from, in the table's order: all but key, time and label."""
-    others = {*config.data.key, config.data.time, config.data.label}
-    return [column for column in frame.columns if column not in others]
+    return [column for column in frame.columns if column not in config.data.not_features]
 
 
 def read_split(folder: Path) -> pl.DataFrame:
@@ -55,25 +54,8 @@ def examples(config: ModelConfig, frame: pl.DataFrame) -> Examples:
 
 
 def classes_of(config: ModelConfig) -> list[str]:
-    if not config.data.classes:
-        raise JobError(f"models/{config.name}/model.yaml: data.classes is missing; a {config.problem} model needs it.")
-    return config.data.classes
-
-
-def split_by_time(frame: pl.DataFrame, time: str, split: Split) -> dict[str, pl.DataFrame]:
-    """Train, validation and test: the last ``test_days``, before them ``validation_days``, before them the rest.
-
-    Between two parts ``gap_hours`` are left out, so that no label of the earlier part looks into the later.
-    """
-    gap = timedelta(hours=split.gap_hours)
-    test_start = frame[time].max() - timedelta(days=split.test_days)  # type: ignore[operator] # a datetime column
-    validation_start = test_start - gap - timedelta(days=split.validation_days)
-    column = pl.col(time)
-    return {
-        "train": frame.filter(column <= validation_start - gap),
-        "validation": frame.filter(column > validation_start, column <= test_start - gap),
-        "test": frame.filter(column > test_start),
-    }
+    """The classes in the order of their codes; none for a regression."""
+    return list(config.data.classes or [])
 
 
 def class_counts(config: ModelConfig, frame: pl.DataFrame) -> dict[str, int]:

@@ -4,8 +4,9 @@
 
 Reads ``<features>/{train,validation,test}/features.parquet`` and checks each with the suite
 ``models/<model>/expectations/features.json`` (an expectation's ``meta.only`` names the splits it is about), and
-whatever the model: the same columns in each split, no infinite values, and splits in order of time, so far apart that
-no label looks into the next (model.yaml's ``split.gap_hours``).
+whatever the model: the same columns in each split, no infinite values, and splits that share nothing: those by time in
+order, so far apart that no label looks into the next (model.yaml's ``split.gap_hours``), those by chance with groups
+kept together.
 
 Writes ``<report>/validation.json`` and ``validation.html``. The exit status is 0 whatever the verdict.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import polars as pl
 import polars.selectors as cs
@@ -25,9 +26,10 @@ from jobs.validation.findings import Finding
 from jobs.validation.report import Report, TableReport
 from jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
 from jobs.validation.wording import finding_of
-from models.config import MODELS_FOLDER, ModelConfig, load_model
+from models.config import MODELS_FOLDER, ModelConfig, RandomSplit, TimeSplit, load_model
 
 DATASET = "features"
+TOO_GOOD = "Look at the split in build_features: as it is, the measured quality is better than the true one."
 Splits = Mapping[str, pl.DataFrame]
 
 
@@ -50,7 +52,7 @@ def validate_features(config: ModelConfig, splits: Splits, suite: list[Expected]
         report.findings += [finding for finding in findings if finding]
         reports.append(report)
     facts = {"features": f"{splits[SPLITS[0]].width} columns"}
-    return Report(config.name, "feature table", reports, facts, _order(config, splits))
+    return Report(config.name, "feature table", reports, facts, _apart(config, splits))
 
 
 def _columns(report: TableReport, frame: pl.DataFrame, first: pl.DataFrame) -> list[Finding]:
@@ -75,13 +77,15 @@ def _infinite(report: TableReport, frame: pl.DataFrame) -> list[Finding]:
     ]
 
 
-def _order(config: ModelConfig, splits: Splits) -> list[Finding]:
+def _apart(config: ModelConfig, splits: Splits) -> list[Finding]:
+    if isinstance(config.split, TimeSplit):
+        return _in_order(str(config.data.time), config.split, splits)
+    return _grouped(config, config.split, splits)
+
+
+def _in_order(time: str, how: TimeSplit, splits: Splits) -> list[Finding]:
     """Splits by time must follow each other at the distance that model.yaml states."""
-    time = config.data.time
-    if time is None:
-        return []
-    gap = timedelta(hours=config.split.gap_hours)
-    action = "Look at the split in build_features: as it is, the measured quality is better than the true one."
+    gap = timedelta(hours=how.gap_hours)
     findings = []
     for earlier, later in pairwise(SPLITS):
         if splits[earlier].is_empty() or splits[later].is_empty():
@@ -89,9 +93,25 @@ def _order(config: ModelConfig, splits: Splits) -> list[Finding]:
         end, start = splits[earlier].select(pl.col(time).max()).item(), splits[later].select(pl.col(time).min()).item()
         if start - end < gap or start <= end:
             found = f"that it starts at {start}, when {earlier} ends at {end}"
-            allowed = f"a start at least {config.split.gap_hours} hours after that"
-            file = f"{later}/{FILE}"
-            findings.append(_critical(later, file, time, "splits_are_apart", found, allowed, None, action))
+            allowed = f"a start at least {how.gap_hours} hours after that"
+            findings.append(
+                _critical(later, f"{later}/{FILE}", time, "splits_are_apart", found, allowed, None, TOO_GOOD)
+            )
+    return findings
+
+
+def _grouped(config: ModelConfig, how: RandomSplit, splits: Splits) -> list[Finding]:
+    """Rows that belong together must be in one split."""
+    together = how.group_by or config.data.key
+    findings = []
+    for first, second in combinations(SPLITS, 2):
+        shared = splits[second].join(splits[first], on=together, how="semi", nulls_equal=True)
+        if len(shared):
+            names = ", ".join(together)
+            found = f"rows whose {names} is also in {first}"
+            allowed = f"each {names} in one split only"
+            file = f"{second}/{FILE}"
+            findings.append(_critical(second, file, names, "splits_are_apart", found, allowed, len(shared), TOO_GOOD))
     return findings
 
 

@@ -7,19 +7,19 @@ agreement, integers Int64, numbers Float64.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
 from jobs.validation.findings import Finding, Severity
-from jobs.validation.reading import LINE, RawTable
-from models.config import Table
+from jobs.validation.reading import LINE, RawTable, first_line
+from models.config import Column, Table
 
 NO_VALUE = ("", "na", "n/a", "nan", "null", "none")
 TIMESTAMP_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
 ZONE = r"\d{2}:\d{2}(:\d{2}(\.\d+)?)? ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
+EXAMPLE = datetime.fromisoformat("2015-01-31T06:00:00")
 ALLOWED = {
-    "timestamp": "timestamps as 2015-01-31 06:00:00",
     "integer": "whole numbers",
     "number": "numbers",
     "string": "text",
@@ -65,15 +65,15 @@ def clean_table(raw: RawTable, table: Table, time: str | None, window: Window) -
     Args:
         time: the column that the window is about; tables without it are used wholly.
     """
-    typed = raw.lines.select(LINE, *(_cast(column, kind) for column, kind in table.columns.items()))
+    typed = raw.lines.select(LINE, *(_cast(name, column) for name, column in table.columns.items()), *_made(table))
     inside = _inside(typed, table, time, window)
     outside = typed.height - inside.height
     problems = _malformed(raw)
     texts = (
         raw.lines if not outside else raw.lines.join(inside.select(LINE), on=LINE, how="semi", maintain_order="left")
     )
-    for column, kind in table.columns.items():
-        problems += _unreadable(texts, inside, column, kind)
+    for name, column in table.columns.items():
+        problems += _unreadable(texts, inside, name, column)
     problems += _without_key(texts, table)
     readable = _without(inside, problems)
     problems += _repeated(readable, table)
@@ -87,24 +87,37 @@ def clean_table(raw: RawTable, table: Table, time: str | None, window: Window) -
     return CleanTable(accepted, rejected, outside, findings + notes)
 
 
-def _cast(column: str, kind: str) -> pl.Expr:
-    text = pl.col(column)
-    if kind == "string":
-        return pl.when(text != "").then(text).alias(column)
+def _cast(name: str, column: Column) -> pl.Expr:
+    text = pl.col(name)
+    if column.kind == "string":
+        return pl.when(text != "").then(text).alias(name)
     text = text.str.strip_chars()
-    if kind == "timestamp":
-        readings = [text.str.to_datetime(form, time_unit="us", strict=False) for form in TIMESTAMP_FORMATS]
-        return pl.coalesce(readings).alias(column)
+    if column.kind == "timestamp":
+        formats = [column.format] if column.format else TIMESTAMP_FORMATS
+        readings = [text.str.to_datetime(form, time_unit="us", strict=False) for form in formats]
+        return pl.coalesce(readings).alias(name)
     number = text.cast(pl.Float64, strict=False)
-    if kind == "number":
-        return number.fill_nan(None).alias(column)
+    if column.kind == "number":
+        return number.fill_nan(None).alias(name)
     whole = pl.when(number == number.floor()).then(number).cast(pl.Int64, strict=False)  # 7.0, as pandas writes a 7
-    return pl.coalesce(text.cast(pl.Int64, strict=False), whole).alias(column)
+    return pl.coalesce(text.cast(pl.Int64, strict=False), whole).alias(name)
+
+
+def _made(table: Table) -> list[pl.Expr]:
+    """The columns that are made of where a row stands in the file: rows set aside keep their place."""
+    made = []
+    row = pl.col(LINE).cast(pl.Int64) - first_line(table)
+    if table.row_number:
+        made.append((row + 1).alias(table.row_number))
+    if table.clock:
+        start = pl.lit(table.clock.start, dtype=pl.Datetime("us"))
+        made.append((start + row * timedelta(minutes=table.clock.every_minutes)).alias(table.clock.column))
+    return made
 
 
 def _inside(typed: pl.DataFrame, table: Table, time: str | None, window: Window) -> pl.DataFrame:
     """Rows within the window, and those whose time cannot be read: they are a problem wherever they belong."""
-    if time is None or table.columns.get(time) != "timestamp":
+    if time is None or table.kinds.get(time) != "timestamp":
         return typed
     keep = pl.lit(value=True)
     if window.start and not table.history:
@@ -118,40 +131,46 @@ def _malformed(raw: RawTable) -> list[_Problem]:
     if raw.malformed.is_empty():
         return []
     found = f"{raw.malformed['reason'][0]} ({_lines(raw.malformed[LINE])})"
-    allowed = "as many fields in each row as the header has"
+    allowed = "as many fields in each row as there are columns"
     action = "Mend these rows; one at the file's end means that it was cut off: export it again."
     return [_Problem("rows_are_complete", "", found, allowed, action, raw.malformed.select(LINE, "reason"))]
 
 
-def _unreadable(texts: pl.DataFrame, typed: pl.DataFrame, column: str, kind: str) -> list[_Problem]:
+def _unreadable(texts: pl.DataFrame, typed: pl.DataFrame, name: str, column: Column) -> list[_Problem]:
     problems: list[_Problem] = []
-    cells = texts.select(LINE, column)
+    kind, cells = column.kind, texts.select(LINE, name)
     if kind == "string":
-        broken = cells.filter(pl.col(column).str.contains_any(["\n", "\r"]))
+        broken = cells.filter(pl.col(name).str.contains_any(["\n", "\r"]))
         action = "Look for a quote that is opened and never closed: it swallows the rows after it."
         return _cells("values_are_on_one_line", broken, "a line break within a cell", "text on one line", action)
     if kind == "number":
-        infinite = cells.filter(typed[column].is_infinite())
+        infinite = cells.filter(typed[name].is_infinite())
         action = "Correct the source, or leave the cell empty where the value is not known."
         problems += _cells("values_are_finite", infinite, "infinite values", "finite numbers", action)
-    if typed[column].null_count() == 0:
+    if typed[name].null_count() == 0:
         return problems
-    wrong = cells.filter(typed[column].is_null() & ~_is_empty(cells[column], kind))
+    wrong = cells.filter(typed[name].is_null() & ~_is_empty(cells[name], kind))
     zoned = wrong.clear()
     if kind == "timestamp":
-        zoned = wrong.filter(pl.col(column).str.strip_chars().str.contains(ZONE))
+        zoned = wrong.filter(pl.col(name).str.strip_chars().str.contains(ZONE))
         found, allowed = "timestamps with a time zone", "timestamps without one, in UTC"
         action = "Convert the column to UTC and write it without zone or offset."
         problems += _cells("timestamps_have_no_zone", zoned, found, allowed, action, tolerable=False)
     text = wrong.join(zoned, on=LINE, how="anti", maintain_order="left")
     action = "Correct the cells, or leave them empty where the value is not known."
-    return problems + _cells("values_are_readable", text, f"text that is no {kind}", ALLOWED[kind], action)
+    return problems + _cells("values_are_readable", text, f"text that is no {kind}", _allowed(column), action)
+
+
+def _allowed(column: Column) -> str:
+    if column.kind == "timestamp":
+        return f"timestamps as {EXAMPLE.strftime(column.format or TIMESTAMP_FORMATS[0].removesuffix('%.f'))}"
+    return ALLOWED[column.kind]
 
 
 def _without_key(texts: pl.DataFrame, table: Table) -> list[_Problem]:
     problems = []
-    for column in table.key:
-        empty = texts.select(LINE, column).filter(_is_empty(texts[column], table.columns[column]))
+    for column in [name for name in table.key if name in table.columns]:  # others are made, and never empty
+        empty = texts.select(LINE, column).filter(_is_empty(texts[column], table.kinds[column]))
         action = "Fill the cells: without them nobody knows what the row is about."
         problems += _cells("keys_are_filled", empty, "no value", "a value in every row", action)
     return problems

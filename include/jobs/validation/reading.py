@@ -29,9 +29,9 @@ SAVE_AS_CSV = "Save the file as comma-separated UTF-8 text with one header line.
 class RawTable:
     """A table's rows as text.
 
-    ``lines`` has the file's columns as String and LINE; ``malformed`` has LINE, ``text`` and ``reason`` of the rows
-    whose number of fields is wrong. Lines count from 1, the header's, one per row (a quoted line break in a cell
-    makes later lines of the file come out higher).
+    ``lines`` has the file's columns as String, under model.yaml's names, and LINE; ``malformed`` has LINE, ``text`` and
+    ``reason`` of the rows whose number of fields is wrong. Lines count from 1, the header's if there is one, one per
+    row (a quoted line break in a cell makes later lines of the file come out higher).
     """
 
     name: str
@@ -57,8 +57,8 @@ def read_table(folder: Path, name: str, table: Table) -> RawTable:
     path = _find(folder, name, table)
     packed = path.read_bytes()
     content = _unpack(packed, name, path.name)
-    columns = _header(content, name, path.name, table)
-    lines, malformed = _parse(content, name, path.name, columns)
+    columns = _header(content, name, path.name, table) if table.header else list(table.columns)
+    lines, malformed = _parse(content, name, path.name, columns, first_line(table))
     if lines.is_empty() and malformed.is_empty():
         raise _unusable(name, path.name, "file_has_rows", "a header and no rows", "at least one row", EXPORT_AGAIN)
     return RawTable(
@@ -70,6 +70,11 @@ def read_table(folder: Path, name: str, table: Table) -> RawTable:
         sha256=hashlib.sha256(packed).hexdigest(),
         has_byte_order_mark=content.startswith(BYTE_ORDER_MARK),
     )
+
+
+def first_line(table: Table) -> int:
+    """The number of the line that holds the first row."""
+    return 2 if table.header else 1
 
 
 def _find(folder: Path, name: str, table: Table) -> Path:
@@ -110,41 +115,42 @@ def _unpack(packed: bytes, name: str, file: str) -> bytes:
 
 
 def _header(content: bytes, name: str, file: str, table: Table) -> list[str]:
-    """The header's column names in the file's order, which may be any."""
+    """The names of the file's columns in its order, which may be any; as model.yaml has them, not the header."""
     first = content.removeprefix(BYTE_ORDER_MARK).replace(b"\r", b"\n").split(b"\n", 1)[0]
+    declared = list(table.headers.values())
     try:
         columns = next(csv.reader([first.decode("utf-8")], strict=True), [])
     except csv.Error as error:
         found = f"a header that is no CSV ({error})"
-        raise _unusable(name, file, "file_is_readable", found, _listed(table.columns), SAVE_AS_CSV) from error
+        raise _unusable(name, file, "file_is_readable", found, _listed(declared), SAVE_AS_CSV) from error
     problems = []
-    for column in table.columns:
+    for column in declared:
         if column not in columns:
-            near = difflib.get_close_matches(column, set(columns) - set(table.columns), n=1, cutoff=0.5)
+            near = difflib.get_close_matches(column, set(columns) - set(declared), n=1, cutoff=0.5)
             hint = f"Is '{near[0]}' meant? Rename it in the file" if near else "Add it to the file"
             found = f"no such column; the header has {_listed(columns)}"
-            problems.append(
-                _finding(name, file, column, "columns_as_declared", found, _listed(table.columns), hint + ".")
-            )
-    allowed = f"{_listed(table.columns)}, once each"
-    if unknown := [column for column in dict.fromkeys(columns) if column not in table.columns]:
+            problems.append(_finding(name, file, column, "columns_as_declared", found, _listed(declared), hint + "."))
+    allowed = f"{_listed(declared)}, once each"
+    if unknown := [column for column in dict.fromkeys(columns) if column not in declared]:
         found = "columns that are not known" if len(unknown) > 1 else f"a column '{unknown[0][:40]}' that is not known"
         action = "Remove it from the file, or declare it in model.yaml."
         problems.append(_finding(name, file, _listed(unknown), "columns_as_declared", found, allowed, action))
-    for column in table.columns:
+    for column in declared:
         if columns.count(column) > 1:
             found, action = f"the column '{column}' {columns.count(column)} times", "Keep the right one of them."
             problems.append(_finding(name, file, column, "columns_as_declared", found, allowed, action))
     if problems:
         raise UnusableFileError(problems)
-    return columns
+    names = {header: column for column, header in table.headers.items()}
+    return [names[column] for column in columns]
 
 
-def _parse(content: bytes, name: str, file: str, columns: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _parse(content: bytes, name: str, file: str, columns: list[str], first: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows as text under these names, and the malformed ones; ``first`` is the first row's line."""
     malformed: list[tuple[int, str, str]] = []
 
     def set_aside(row: pa_csv.InvalidRow) -> str:
-        reason = f"{row.actual_columns} fields where the header has {row.expected_columns}"
+        reason = f"{row.actual_columns} fields instead of {row.expected_columns}"
         malformed.append((row.number, row.text, reason))
         return "skip"
 
@@ -152,7 +158,9 @@ def _parse(content: bytes, name: str, file: str, columns: list[str]) -> tuple[pl
         cells = pa_csv.read_csv(
             pa.py_buffer(content),
             # one thread: only then does an invalid row know its number
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=1 << 24),
+            read_options=pa_csv.ReadOptions(
+                use_threads=False, block_size=1 << 24, column_names=columns, skip_rows=first - 1
+            ),
             parse_options=pa_csv.ParseOptions(
                 newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=set_aside
             ),
@@ -164,7 +172,7 @@ def _parse(content: bytes, name: str, file: str, columns: list[str]) -> tuple[pl
         raise _unusable(name, file, "file_is_readable", f"no valid CSV ({error})", "CSV", SAVE_AS_CSV) from error
     lines = pl.DataFrame(pl.from_arrow(cells))
     bad = pl.DataFrame(malformed, schema={LINE: pl.UInt32, "text": pl.String, "reason": pl.String}, orient="row")
-    numbers = np.arange(2, 2 + lines.height + bad.height, dtype=np.uint32)
+    numbers = np.arange(first, first + lines.height + bad.height, dtype=np.uint32)
     lines = lines.with_columns(pl.Series(LINE, np.setdiff1d(numbers, bad[LINE].to_numpy(), assume_unique=True)))
     return lines.filter(pl.any_horizontal(pl.col(columns) != "")), bad.filter(pl.col("text") != "")
 

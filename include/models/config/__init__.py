@@ -6,7 +6,7 @@ keys are refused; an error names the file, the key, what was found and what is a
 """
 
 from .common import InstanceType, Scalar, Section
-from .data import Data, Split, Table
+from .data import Clock, Column, Data, Kind, RandomSplit, Table, TimeSplit
 from .gates import Champion, Gate
 from .model import ModelConfig, Schedule
 from .reading import MODELS_FOLDER, ConfigError, load_model, model_names
@@ -17,22 +17,26 @@ from .training import Compute, Objective, Range, Training, Tuning
 __all__ = [
     "MODELS_FOLDER",
     "Champion",
+    "Clock",
+    "Column",
     "Compute",
     "ConfigError",
     "Data",
     "Gate",
     "InstanceType",
     "KafkaSink",
+    "Kind",
     "ModelConfig",
     "Objective",
+    "RandomSplit",
     "Range",
     "Scalar",
     "Schedule",
     "Section",
     "Serving",
     "Sinks",
-    "Split",
     "Table",
+    "TimeSplit",
     "Tracking",
     "Training",
     "Tuning",

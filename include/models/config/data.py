@@ -2,15 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from .common import Name, Section
+
+Kind = Literal["timestamp", "integer", "number", "string"]
+Share = Annotated[float, Field(gt=0, lt=0.9)]
+
+
+class Column(Section):
+    """One column of a raw table; in model.yaml just its kind, where there is no more to say.
+
+    ``header`` is what the file calls it, if that is no good name. ``format`` is how its timestamps are written, in
+    strptime's letters (``%d-%m-%Y``), if not as ISO has them.
+    """
+
+    kind: Kind
+    header: str | None = None
+    format: Annotated[str, Field(pattern=r"%d.*%|%m.*%|%Y.*%|%j")] | None = None
+
+    @model_validator(mode="after")
+    def format_is_of_a_timestamp(self) -> Self:
+        if self.format and self.kind != "timestamp":
+            raise ValueError(f"format is for timestamps; the column is of kind {self.kind}")
+        if self.format and ("%z" in self.format or "%Z" in self.format):
+            raise ValueError("format cannot have a time zone: timestamps are written in UTC")
+        return self
+
+
+def _column(given: Any) -> Any:
+    if isinstance(given, str):
+        if given not in get_args(Kind):
+            raise ValueError(f"a kind is 'timestamp', 'integer', 'number' or 'string'; found '{given}'")
+        return {"kind": given}
+    return given
+
+
+class Clock(Section):
+    """The time of rows that do not say it: they come in order, one ``every_minutes``, the first at ``start`` (UTC)."""
+
+    column: Name
+    start: datetime
+    every_minutes: Annotated[int, Field(ge=1, le=366 * 24 * 60)]
+
+    @field_validator("start")
+    @classmethod
+    def has_no_zone(cls, start: datetime) -> datetime:
+        if start.tzinfo:
+            raise ValueError("start is written in UTC, without zone or offset")
+        return start
 
 
 class Table(Section):
     """One raw table: its file (``.gz`` may follow), its columns and their kinds, the columns that identify a row.
+
+    Without ``header`` the file's columns stand in the order of ``columns``. Two columns can be made of where a row
+    stands in the file: ``row_number`` names one that counts rows from 1, ``clock`` one that tells their time.
 
     ``every_hours`` says that rows come at this interval, one series for each value of the rest of the key; its gaps are
     then measured. ``history`` keeps rows from before a run's data window, where later rows need them. Up to
@@ -18,21 +68,53 @@ class Table(Section):
     """
 
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.csv$")]
-    columns: Annotated[dict[str, Literal["timestamp", "integer", "number", "string"]], Field(min_length=1)]
+    columns: Annotated[dict[str, Annotated[Column, BeforeValidator(_column)]], Field(min_length=1)]
+    header: bool = True
+    row_number: Name | None = None
+    clock: Clock | None = None
     key: list[str] = []
     every_hours: Annotated[int, Field(ge=1, le=24 * 366)] | None = None
     history: bool = False
     max_rejected_share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
 
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """The kind of every column of the validated table, those made of the rows' places included."""
+        kinds: dict[str, Kind] = {name: column.kind for name, column in self.columns.items()}
+        if self.row_number:
+            kinds[self.row_number] = "integer"
+        if self.clock:
+            kinds[self.clock.column] = "timestamp"
+        return kinds
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the file calls each column."""
+        return {name: column.header or name for name, column in self.columns.items()}
+
+    @model_validator(mode="after")
+    def names_are_given_once(self) -> Self:
+        for made in (self.row_number, self.clock.column if self.clock else None):
+            if made in self.columns:
+                raise ValueError(f"the column '{made}' is made of the rows' places; the file cannot have it too")
+        if self.clock and self.clock.column == self.row_number:
+            raise ValueError(f"row_number and clock make the same column '{self.row_number}'")
+        headers = list(self.headers.values())
+        if twice := sorted({header for header in headers if headers.count(header) > 1}):
+            raise ValueError(f"two columns have the header '{twice[0]}'")
+        if not self.header and (named := [name for name, column in self.columns.items() if column.header]):
+            raise ValueError(f"the file has no header line, but the column '{named[0]}' has a header")
+        return self
+
     @model_validator(mode="after")
     def key_is_among_columns(self) -> Self:
-        if unknown := set(self.key) - set(self.columns):
-            raise ValueError(f"key names {sorted(unknown)}, which are not among the columns {sorted(self.columns)}")
+        if unknown := set(self.key) - set(self.kinds):
+            raise ValueError(f"key names {sorted(unknown)}, which are not among the columns {sorted(self.kinds)}")
         return self
 
     @model_validator(mode="after")
     def a_series_has_a_time(self) -> Self:
-        times = [column for column in self.key if self.columns[column] == "timestamp"]
+        times = [column for column in self.key if self.kinds[column] == "timestamp"]
         if self.every_hours and len(times) != 1:
             raise ValueError(f"every_hours needs one timestamp column in the key, which has {len(times)}")
         return self
@@ -47,10 +129,58 @@ class Data(Section):
     label: str
     classes: list[str] | None = None
 
+    @property
+    def not_features(self) -> list[str]:
+        """Key, time and label."""
+        return list(dict.fromkeys([*self.key, *([self.time] if self.time else []), self.label]))
 
-class Split(Section):
-    """Train, validation and test by time, counted back from the last row; gaps keep labels from looking across."""
 
+class TimeSplit(Section):
+    """Train, validation and test by time, counted back from the last row; gaps keep labels from looking across.
+
+    ``train_days`` is the retraining window: no row older than that is learned from. With ``rolling_origins`` the
+    evaluation also refits the model at so many earlier ends of the data, ``test_days`` apart, and measures each refit
+    on the days that follow: what retraining at that pace is worth.
+    """
+
+    kind: Literal["time"] = "time"
     test_days: Annotated[int, Field(ge=1, le=3650)]
     validation_days: Annotated[int, Field(ge=1, le=3650)]
     gap_hours: Annotated[int, Field(ge=0, le=24 * 365)] = 0
+    train_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    rolling_origins: Annotated[int, Field(ge=0, le=100)] = 0
+
+
+class RandomSplit(Section):
+    """Train, validation and test by chance, the same at every run: a row stays in its part as more rows come.
+
+    Rows with the same values of ``group_by`` stay together: near-duplicates in two parts would make a model look better
+    than it is. With ``stratify`` each part has about the whole's share of every class (or its spread of values).
+    """
+
+    kind: Literal["random"]
+    test_share: Share
+    validation_share: Share
+    group_by: list[str] = []
+    stratify: bool = False
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def leaves_rows_to_learn_from(self) -> Self:
+        if self.test_share + self.validation_share > 0.9:
+            raise ValueError("test_share and validation_share leave less than a tenth of the rows to learn from")
+        return self
+
+
+def _split_kind(given: Any) -> str | None:
+    return given.get("kind", "time") if isinstance(given, dict) else getattr(given, "kind", None)
+
+
+Split = Annotated[
+    Annotated[TimeSplit, Tag("time")] | Annotated[RandomSplit, Tag("random")],
+    Discriminator(
+        _split_kind,
+        custom_error_type="split_kind",
+        custom_error_message="kind is 'time' or 'random'",
+    ),
+]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .common import Name, Section
-from .data import Data, Split
+from .data import Data, RandomSplit, Split, TimeSplit
 from .gates import Champion, Gate
 from .serving import Serving
 from .sinks import Sinks, Tracking
@@ -37,3 +37,25 @@ class ModelConfig(Section):
     serving: Serving
     sinks: Sinks = Sinks()
     tracking: Tracking = Tracking()
+
+    @model_validator(mode="after")
+    def split_finds_its_columns(self) -> Self:
+        if isinstance(self.split, TimeSplit) and self.data.time is None:
+            raise ValueError("split is by time, so data.time must name a column; or split.kind be 'random'")
+        others = set(self.data.not_features) - {self.data.label}
+        if isinstance(self.split, RandomSplit) and (unknown := set(self.split.group_by) - others):
+            raise ValueError(
+                f"split.group_by names {sorted(unknown)}; allowed are data.key and data.time: {sorted(others)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def classes_fit_the_problem(self) -> Self:
+        number = len(self.data.classes or [])
+        if self.problem == "regression" and number:
+            raise ValueError("data.classes is for classification; the problem is a regression")
+        if self.problem == "binary" and number != 2:
+            raise ValueError(f"data.classes needs two names, the one looked for last; found {number}")
+        if self.problem == "multiclass" and number < 2:
+            raise ValueError(f"data.classes needs two names or more; found {number}")
+        return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -68,30 +69,52 @@ def load_model(name: str, folder: Path = MODELS_FOLDER) -> ModelConfig:
 def _explain(shown: str, error: ValidationError) -> str:
     lines = [f"{shown} cannot be used ({error.error_count()} problem{'s' * (error.error_count() > 1)}):"]
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"]) or "(the whole file)"
+        location, section = _place(problem["loc"])
+        key = ".".join(location) or "(the whole file)"
         if problem["type"] == "extra_forbidden":
-            lines.append(f"  {key}: unknown key.{_suggestion(problem['loc'])}")
+            lines.append(f"  {key}: unknown key.{_suggestion(location[-1], section)}")
         elif problem["type"] == "missing":
             lines.append(f"  {key}: is missing.")
         else:
-            lines.append(f"  {key}: {problem['msg']}; found {problem['input']!r}.")
+            found = "" if location == [] else f"; found {problem['input']!r}"
+            lines.append(f"  {key}: {problem['msg']}{found}.")
     return "\n".join(lines)
 
 
-def _suggestion(location: tuple[int | str, ...]) -> str:
-    """The known keys where an unknown one stands, the nearest first."""
-    section: type[Section] = ModelConfig
-    for part in location[:-1]:
-        field = section.model_fields.get(str(part))
+def _place(location: tuple[int | str, ...]) -> tuple[list[str], type[Section]]:
+    """The key's path as model.yaml has it, and the section that the key stands in."""
+    path: list[str] = []
+    sections: list[type[Section]] = [ModelConfig]
+    for part in map(str, location):
+        if part in (kinds := _kinds(sections)):  # pydantic puts in which kind of section was tried
+            sections = [kinds[part]]
+            continue
+        path.append(part)
+        field = next((section.model_fields[part] for section in sections if part in section.model_fields), None)
         # a part that is no field is a position or a name within the container that the last field holds
-        section = (_section_of(field.annotation) if field else None) or section
+        if len(path) < len(location) and field:
+            sections = list(_sections_of(field.annotation)) or sections
+    return path, sections[0]
+
+
+def _kinds(sections: list[type[Section]]) -> dict[str, type[Section]]:
+    """The sections by the one word that each is told apart by, where several may stand in one place."""
+    if len(sections) == 1:
+        return {}
+    words = [(get_args(field.annotation), one) for one in sections for field in one.model_fields.values()]
+    return {str(allowed[0]): one for allowed, one in words if len(allowed) == 1 and isinstance(allowed[0], str)}
+
+
+def _suggestion(unknown: str, section: type[Section]) -> str:
+    """The known keys where an unknown one stands, the nearest first."""
     known = list(section.model_fields)
-    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    close = difflib.get_close_matches(unknown, known, n=1)
     return f" Did you mean '{close[0]}'?" if close else f" Known here: {', '.join(known)}."
 
 
-def _section_of(annotation: Any) -> type[Section] | None:
-    """The section that a field holds, alone, optional or in a container."""
+def _sections_of(annotation: Any) -> Iterator[type[Section]]:
+    """The sections that a field holds, alone, optional, in a container, or one of several kinds."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _section_of(part))), None)
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections_of(part)

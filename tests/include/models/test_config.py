@@ -122,6 +122,46 @@ def test_a_gate_without_a_bound(tmp_path: Path, content: dict[str, Any]) -> None
     assert "gates.0: " in refusal(tmp_path, put(content, "gates.0", {"metric": "macro_f1"}))
 
 
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        (
+            {"kind": "random", "test_share": 0.2, "validation": 0.1},
+            "split.validation: unknown key. Did you mean 'valid",
+        ),
+        ({"kind": "random", "test_share": 0.2}, "split.validation_share: is missing"),
+        ({"kind": "random", "test_share": 0.6, "validation_share": 0.5}, "less than a tenth of the rows"),
+        (
+            {"kind": "random", "test_share": 0.2, "validation_share": 0.1, "group_by": ["volt"]},
+            "names ['volt']; allowed",
+        ),
+        ({"kind": "sideways", "test_days": 3, "validation_days": 3}, "split: kind is 'time' or 'random'"),
+        ({"test_days": 3, "validation_days": 0}, "split.validation_days: Input should be greater"),
+    ],
+)
+def test_a_split_that_cannot_be(tmp_path: Path, content: dict[str, Any], split: dict[str, Any], words: str) -> None:
+    assert words in refusal(tmp_path, put(content, "split", split))
+
+
+@pytest.mark.parametrize(
+    ("problem", "classes", "words"),
+    [
+        ("binary", ["a", "b", "c"], "needs two names, the one looked for last; found 3"),
+        ("multiclass", None, "needs two names or more; found 0"),
+        ("regression", ["a", "b"], "is for classification"),
+    ],
+)
+def test_classes_that_do_not_fit(
+    tmp_path: Path, content: dict[str, Any], problem: str, classes: list[str] | None, words: str
+) -> None:
+    content["problem"] = problem
+    assert words in refusal(tmp_path, put(content, "data.classes", classes))
+
+
+def test_a_split_by_time_without_a_time(tmp_path: Path, content: dict[str, Any]) -> None:
+    assert "data.time must name a column" in refusal(tmp_path, put(content, "data.time", None))
+
+
 def test_a_key_that_is_no_column(tmp_path: Path, content: dict[str, Any]) -> None:
     message = refusal(tmp_path, put(content, "data.tables.errors.key", ["machine"]))
     assert "key names ['machine'], which are not among the columns ['datetime', 'errorID', 'machineID']" in message

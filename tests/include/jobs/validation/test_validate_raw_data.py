@@ -349,7 +349,7 @@ def test_a_plain_file_that_was_cut_off(validate: Validate, raw: Path) -> None:
     (raw / TELEMETRY).write_text(text[:-40])
     verdict = validate()
     finding = the_critical(verdict, expectation="rows_are_complete")
-    assert "fields where the header has 6 (line 28811)" in finding["found"]
+    assert "fields instead of 6 (line 28811)" in finding["found"]
     assert verdict.quarantine("telemetry")["malformed_row"].to_list() == [text[:-40].rsplit("\n", 1)[1]]
 
 
