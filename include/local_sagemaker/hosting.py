@@ -97,6 +97,8 @@ def create_endpoint_config(region: Region, request: Json) -> Json:
         raise ValidationException(f"Variant names must be unique within an endpoint configuration: {', '.join(names)}")
     for variant in variants:
         _check_variant(region, variant)
+    if any("ServerlessConfig" in variant for variant in variants):
+        _check_serverless(region, request)
     body = {key: value for key, value in request.items() if key != "Tags"}
     body["ProductionVariants"] = [{"InitialVariantWeight": 1.0, **variant} for variant in variants]
     return _create(region, ENDPOINT_CONFIG, request["EndpointConfigName"], body, request)
@@ -127,6 +129,21 @@ def _check_variant(region: Region, variant: Json) -> None:
             f"MemorySizeInMB of production variant {name} must be a multiple of 1024 from 1024 to 6144, "
             f"not {serverless['MemorySizeInMB']}."
         )
+
+
+def _check_serverless(region: Region, request: Json) -> None:
+    """What serverless inference leaves out: https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html"""
+    (variant, *others) = request["ProductionVariants"]
+    model = region.find(MODEL, variant["ModelName"]) or {}
+    left_out = {
+        "multiple production variants": others or request.get("ShadowProductionVariants"),
+        "data capture": request.get("DataCaptureConfig", {}).get("EnableCapture"),
+        "VPC configuration": model.get("VpcConfig"),
+        "network isolation": model.get("EnableNetworkIsolation"),
+    }
+    for what, asked_for in left_out.items():
+        if asked_for:
+            raise ValidationException(f"Serverless endpoints do not support {what}.")
 
 
 @operation("DescribeEndpointConfig")

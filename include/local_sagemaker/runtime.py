@@ -9,6 +9,7 @@ from include.local_sagemaker.live_endpoints import Endpoints, LiveEndpoint
 from include.local_sagemaker.service import Service
 from include.local_sagemaker.serving import Answer, ModelServer, NoAnswerError
 from include.local_sagemaker.store import ACCOUNT
+from include.local_sagemaker.variants import ThrottledError
 from include.local_sagemaker.wire import route, scope
 
 LARGEST_BODY = 6 * 1024 * 1024
@@ -40,7 +41,10 @@ def invoke_endpoint(service: Service, request: Request, name: str) -> Response:
     wanted = request.headers.get("X-Amzn-SageMaker-Target-Variant")
     if wanted is not None and not endpoint.has_variant(wanted):
         return _error(400, "ValidationError", f"Variant {wanted} of endpoint {name} not found.")
-    return _invoke(endpoints, endpoint, request, body, wanted, began)
+    try:
+        return _invoke(endpoints, endpoint, request, body, wanted, began)
+    except ThrottledError:
+        return _error(400, "ThrottlingException", "Rate exceeded")
 
 
 def _invoke(

@@ -24,6 +24,10 @@ FAILED_PINGS = 3
 DRAIN_SECONDS = 60.0
 
 
+class ThrottledError(Exception):
+    """A serverless variant has as many requests in flight as it may have."""
+
+
 @dataclass
 class Variant:
     """One production variant of a fleet: as many serving processes as it has instances."""
@@ -38,6 +42,12 @@ class Variant:
         """The healthy server with the fewest requests in flight, or None."""
         healthy = [server for server in self.servers if server.healthy]
         return min(healthy, key=lambda server: server.in_flight) if healthy else None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a serverless variant answers as many requests as it may; one with instances takes any number."""
+        in_flight = sum(server.in_flight for server in self.servers)
+        return self.serverless is not None and in_flight >= self.serverless["MaxConcurrency"]
 
 
 class Fleet:
@@ -173,8 +183,14 @@ class Fleet:
 
     @contextmanager
     def server_for(self, variant: Variant) -> Iterator[ModelServer | None]:
-        """A healthy server of a variant, kept from being stopped meanwhile; None when none is healthy."""
+        """A healthy server of a variant, kept from being stopped meanwhile; None when none is healthy.
+
+        Raises:
+            ThrottledError: a serverless variant is at its concurrency.
+        """
         with self._lock:
+            if variant.is_full:
+                raise ThrottledError
             server = variant.pick()
             if server:
                 server.in_flight += 1

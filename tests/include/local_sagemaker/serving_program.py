@@ -1,8 +1,10 @@
 """A model that does what a test asks of it: what `serve` runs in the tests' serving containers.
 
-Its behaviour comes from the environment (MODE, NAME) and from the request itself.
+Its behaviour comes from the environment (MODE, NAME) and from the request itself. TURNS=error|slow|refuse is the mode
+that it changes to with its tenth request.
 """
 
+import itertools
 import json
 import os
 import sys
@@ -11,6 +13,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MODE = os.environ.get("MODE", "echo")
+TURNS = os.environ.get("TURNS")
+REQUESTS = itertools.count(1)
 SICK = threading.Event()
 if MODE == "sick":
     SICK.set()
@@ -47,11 +51,12 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(3)
         if body.startswith(b"sicken"):
             SICK.set()
-        if MODE == "error" or body.startswith(b"500"):
+        mode = TURNS if TURNS and next(REQUESTS) >= 10 else MODE
+        if mode == "error" or body.startswith(b"500"):
             self.answer(500, b"boom")
-        elif body.startswith(b"400") or b"bad" in body:
+        elif mode == "refuse" or body.startswith(b"400") or b"bad" in body:
             self.answer(400, b"column vibration: bad")
-        elif MODE == "slow":
+        elif mode == "slow":
             time.sleep(0.1)
             self.answer(200, body)
         elif body.startswith(b"sleep"):

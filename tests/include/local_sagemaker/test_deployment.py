@@ -146,6 +146,37 @@ def test_an_alarm_takes_the_canary_back(
     assert set(after) == {"1"}
 
 
+@pytest.mark.parametrize(
+    ("turns", "metric", "statistic", "threshold"),
+    [
+        ("error", "Invocation5XXErrors", "Sum", 0),
+        ("refuse", "Invocation4XXErrors", "Average", 0.05),
+        ("slow", "ModelLatency", "p90", 50_000),
+    ],
+)
+def test_a_model_that_turns_bad_between_the_steps_is_taken_back(
+    hosting: Hosting, turns: str, metric: str, statistic: str, threshold: float
+) -> None:
+    """It is well in the beginning, as a model is that leaks memory or meets other requests than it was tested with."""
+    before = _config(hosting)
+    endpoint = hosting.endpoint(before)
+    alarm = _alarm(hosting, endpoint, metric, statistic, threshold)
+    with _traffic(hosting, endpoint) as ended:
+        hosting.sagemaker.update_endpoint(
+            EndpointName=endpoint,
+            EndpointConfigName=_config(hosting, TURNS=turns),
+            DeploymentConfig=_policy("LINEAR", wait=6, alarms=(alarm,), LinearStepSize=30),
+        )
+        described = hosting.settled(endpoint, 60)
+        over = time.monotonic()
+        time.sleep(0.5)
+    assert described["EndpointConfigName"] == before
+    assert f"alarm(s) {alarm} went into ALARM state while" in described["FailureReason"]
+    assert "100%" not in described["FailureReason"]
+    assert {answer for at, answer in ended if at > over + 0.1} == {"1"}
+    assert {answer for _, answer in ended} == ({"1"} if turns == "slow" else {"1", "ModelError"})
+
+
 def test_an_alarm_after_the_full_shift_takes_it_back_too(hosting: Hosting) -> None:
     before = _config(hosting, MODE="name", NAME="old")
     endpoint = hosting.endpoint(before)

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -246,15 +247,16 @@ def test_an_update_that_cannot_start_leaves_the_old_one_live(hosting: Hosting, t
     assert set(ended) == {"blue"}
 
 
-def test_a_creation_that_cannot_start_fails_and_can_be_deleted(hosting: Hosting) -> None:
+@pytest.mark.parametrize(("mode", "logged"), [("exit", "cannot load the model"), ("sick", "serving")])
+def test_a_creation_that_cannot_start_fails_and_can_be_deleted(hosting: Hosting, mode: str, logged: str) -> None:
     name = hosting.name("endpoint")
-    config = hosting.config(hosting.model(MODE="exit"))
+    config = hosting.config(hosting.model(MODE=mode))
     hosting.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
     described = hosting.settled(name)
     assert described["EndpointStatus"] == "Failed"
     assert "production variant AllTraffic did not pass the ping health check" in described["FailureReason"]
     logs = hosting.client("logs").filter_log_events(logGroupName=f"/aws/sagemaker/Endpoints/{name}")["events"]
-    assert "cannot load the model" in [event["message"] for event in logs]
+    assert logged in [event["message"] for event in logs]
     with pytest.raises(ClientError, match=r"\(ValidationError\).*not found"):
         hosting.invoke(name)
     with pytest.raises(ClientError, match="a failed endpoint can only be deleted"):
@@ -364,6 +366,44 @@ def test_serverless_and_uncompressed_model_data(hosting: Hosting) -> None:
     (described,) = hosting.sagemaker.describe_endpoint(EndpointName=endpoint)["ProductionVariants"]
     assert described["CurrentServerlessConfig"] == serverless
     assert hosting.invoke(endpoint, b"7") == b"7"
+
+
+def _serverless(hosting: Hosting, model: str, concurrency: int, **more: Any) -> str:
+    name = hosting.name("config")
+    serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": concurrency}
+    variant = {"VariantName": "AllTraffic", "ModelName": model, "ServerlessConfig": serverless}
+    hosting.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **more)
+    return name
+
+
+def test_a_serverless_endpoint_throttles_above_its_concurrency(hosting: Hosting) -> None:
+    endpoint = hosting.endpoint(_serverless(hosting, hosting.model(), 2))
+    with ThreadPoolExecutor(2) as pool:
+        long = [pool.submit(hosting.invoke, endpoint, b"sleep1.5") for _ in range(2)]
+        time.sleep(0.5)
+        with pytest.raises(ClientError, match=r"\(ThrottlingException\).*Rate exceeded") as caught:
+            hosting.invoke(endpoint)
+        assert [one.result() for one in long] == [b"awake"] * 2
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert hosting.invoke(endpoint) == b"1"
+
+
+def test_what_serverless_endpoints_do_not_support_is_refused(hosting: Hosting) -> None:
+    capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 100,
+        "DestinationS3Uri": f"s3://{BUCKET}/captured",
+        "CaptureOptions": [{"CaptureMode": "Input"}],
+    }
+    with pytest.raises(ClientError, match=r"\(ValidationException\).*do not support data capture"):
+        _serverless(hosting, hosting.model(), 2, DataCaptureConfig=capture)
+    isolated = hosting.name("model")
+    container = {"Image": IMAGE, "ModelDataUrl": ARTIFACT}
+    hosting.sagemaker.create_model(
+        ModelName=isolated, ExecutionRoleArn=ROLE, PrimaryContainer=container, EnableNetworkIsolation=True
+    )
+    with pytest.raises(ClientError, match=r"\(ValidationException\).*do not support network isolation"):
+        _serverless(hosting, isolated, 2)
 
 
 def test_a_model_from_an_approved_package(hosting: Hosting) -> None:
