@@ -125,7 +125,12 @@ async def _failure(_: Request, error: Exception) -> JSONResponse:
 
 def main(_: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    loaded = load_artifact(Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model")))
+    folder = Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model"))
+    try:
+        loaded = load_artifact(folder)
+    except Exception:
+        log.critical("the model in %s cannot be loaded, so nothing is served; the reason follows", folder)
+        raise
     log.info("serving %s, trained %s", loaded.metadata["model"], loaded.metadata["trained_at"])
     uvicorn.run(
         application(

@@ -1,0 +1,26 @@
+"""Writes a small model's artifact, as train_model does: run in the environment of the jobs.
+
+python train_artifact.py FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+from jobs.artifact import save_artifact
+from jobs.feature_table import examples
+from models.config import load_model
+from models.interface import estimator, feature_builder
+from models.predictive_maintenance.simulate import simulate
+
+
+def main(folder: Path) -> None:
+    config = load_model("predictive_maintenance")
+    table = feature_builder(config.name).build_features(simulate(seed=5, machines=4))
+    train, validation = examples(config, table), examples(config, table.gather_every(5))
+    hyperparameters = {**config.training.hyperparameters, "num_boost_round": 40}
+    model = estimator(config.name).fit(train, validation, hyperparameters)
+    save_artifact(folder, config, model, train, validation, {"hyperparameters": hyperparameters})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
