@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = {
     "bench_kafka.py": ("jobs", [str(ROOT / "include")]),
     "bench_features.py": ("jobs", [str(ROOT / "include")]),
+    "bench_serving.py": ("airflow", [str(ROOT)]),
     "bench_parsing.py": ("airflow", [str(ROOT), str(ROOT / "plugins")]),
     "bench_run.py": ("airflow", [str(ROOT), str(ROOT / "plugins")]),
 }
