@@ -11,7 +11,7 @@ laptop := $(program).laptop
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: run
 run: ## train, evaluate and register a model on this machine: [MODEL=name] [DATA=folder of CSVs]
@@ -37,6 +37,19 @@ status: ## what runs
 bundle: ## dist/: what is uploaded to MWAA, byte for byte reproducible
 	@$(setup) airflow
 	@$(program).mwaa.bundle
+
+.PHONY: compose-up
+compose-up: ## the same in containers, with PostgreSQL: [PROFILES="mlflow kafka"]
+	@include/laptop/compose.sh up
+
+.PHONY: compose-down
+compose-down: ## stop the containers; VOLUMES=1 removes their data too
+	@VOLUMES='$(VOLUMES)' include/laptop/compose.sh down
+
+.PHONY: compose-test
+compose-test: ## build the images and prove the containers: a model's whole way, every service restarted on it
+	@$(setup) airflow jobs
+	@PYTHONPATH=$(CURDIR) .venv/airflow/bin/python tests/compose/prove.py
 
 .PHONY: test
 test: ## all tests, fast ones first; ONLY=<group> runs one group

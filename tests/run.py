@@ -39,6 +39,7 @@ GROUPS = (
             "tests/include/pipelines",
             "tests/include/laptop",
             "tests/include/mwaa",
+            "tests/compose",
             "tests/include/test_*.py",
         ),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import NoReturn
 from models.config import ConfigError, model_names
 from models.errors import JobError
 
-OUTPUT = Path("/opt/ml/output")
+# SageMaker always has it at /opt/ml; the local one says where, where it cannot give every job a mount of its own
+OPT_ML = Path(os.environ.get("OPT_ML", "/opt/ml"))
+OUTPUT = OPT_ML / "output"
 PROCESSING_MESSAGE = OUTPUT / "message"  # becomes ExitMessage
 TRAINING_FAILURE = OUTPUT / "failure"  # becomes FailureReason
 LONGEST_REASON = 1024

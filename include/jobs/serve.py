@@ -33,7 +33,7 @@ from starlette.routing import Route
 
 from jobs.artifact import LoadedModel, load_artifact
 from jobs.payload import CSV, FORMATS, BadRequestError, parse, render
-from jobs.program import run_program
+from jobs.program import OPT_ML, run_program
 from jobs.request_log import Exchange, RequestLog
 
 GRACE_SECONDS = 25  # SageMaker kills 30 s after SIGTERM
@@ -125,7 +125,7 @@ async def _failure(_: Request, error: Exception) -> JSONResponse:
 
 def main(_: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    folder = Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model"))
+    folder = Path(os.environ.get("SM_MODEL_DIR", OPT_ML / "model"))
     try:
         loaded = load_artifact(folder)
     except Exception:

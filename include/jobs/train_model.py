@@ -23,12 +23,11 @@ from jobs.artifact import save_artifact
 from jobs.feature_table import examples, read_split
 from jobs.metrics import Metrics, measure, plain
 from jobs.mlflow_model import write_mlflow_model
-from jobs.program import TRAINING_FAILURE, run_program
+from jobs.program import OPT_ML, TRAINING_FAILURE, run_program
 from models.config import ModelConfig, Scalar, load_model
 from models.errors import JobError
 from models.interface import estimator
 
-OPT_ML = Path("/opt/ml")
 TRUTH = {"true": True, "false": False}
 
 

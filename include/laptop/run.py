@@ -25,6 +25,7 @@ from rich.table import Table
 from include.laptop import stack
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.processes import ProcessError, wait_until
+from include.laptop.raw_data import RawDataError
 from include.laptop.seed import SeedError, seed
 from include.laptop.settings import BUCKET, Settings, SettingsError
 from include.models.config import ConfigError, load_model, model_names
@@ -200,7 +201,7 @@ def run(settings: Settings, model: str, data: Path | None, console: Console) -> 
     """All of ``make run`` up to its outcome.
 
     Raises:
-        ProcessError, SeedError, ConfigError: with a message for the person at the keyboard.
+        ProcessError, RawDataError, SeedError, ConfigError: with a message for the person at the keyboard.
     """
     load_model(model)
     dag_id = f"train_{model}"
@@ -226,7 +227,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = Settings.from_environment()
         outcome = run(settings, arguments.model, arguments.data, console)
-    except (SettingsError, ProcessError, SeedError, ConfigError) as error:
+    except (SettingsError, ProcessError, RawDataError, SeedError, ConfigError) as error:
         console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 1
     except httpx.HTTPError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ import boto3
 from include.code_bundle import upload_code
 from include.config import VARIABLE
 from include.laptop.airflow_api import AirflowApi
-from include.laptop.settings import BUCKET, ROOT, Settings
+from include.laptop.raw_data import raw_data
+from include.laptop.settings import BUCKET, Settings
 from include.models.config import load_model
 from include.storage import raw_prefix
 
@@ -35,10 +35,11 @@ def seed(settings: Settings, model: str, data: Path | None, say: Callable[[str],
     """Upload the raw tables of ``data`` or of the model's own generator.
 
     Raises:
-        SeedError: the folder holds none of the model's tables, or the generator failed.
+        SeedError: the folder holds none of the model's tables.
+        RawDataError: the generator failed.
     """
     s3 = s3_client(settings)
-    folder = data or _generate(settings, model, say)
+    folder = data or raw_data(settings.python("jobs"), settings.home, model, say)
     files = _table_files(model, folder)
     uploaded = _synchronise(s3, raw_prefix(model), files)
     say(f"raw data: {len(files)} files from {folder} ({uploaded} uploaded, {len(files) - uploaded} already there)")
@@ -53,24 +54,6 @@ def s3_client(settings: Settings) -> Any:
         aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
     )
-
-
-def _generate(settings: Settings, model: str, say: Callable[[str], None]) -> Path:
-    """Raw tables from the model's simulator: seeded, so made once and kept."""
-    simulator = ROOT / "include" / "models" / model / "simulate.py"
-    version = hashlib.sha256(simulator.read_bytes()).hexdigest()[:12]
-    folder = settings.home / "data" / model / version
-    if folder.exists():
-        return folder
-    say("no DATA given: generating raw data (the same every time)")
-    partial = folder.with_suffix(".partial")
-    command = [settings.python("jobs"), "-m", f"models.{model}.simulate", "--out", str(partial)]
-    environment = {"PYTHONPATH": str(ROOT / "include"), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SeedError(f"generating data failed (exit code {done.returncode}):\n{done.stderr[-2000:]}")
-    partial.rename(folder)
-    return folder
 
 
 def _table_files(model: str, folder: Path) -> list[Path]:

@@ -61,7 +61,7 @@ class Settings:
         return f"http://127.0.0.1:{self.sagemaker_port}"
 
     @property
-    def mlflow_uri(self) -> str:
+    def mlflow_uri(self) -> str | None:
         return f"sqlite:///{self.home}/mlflow/mlflow.db"
 
     def python(self, environment: str) -> str:
@@ -80,7 +80,7 @@ class Settings:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def ml_environment(self, code_hash: str) -> dict[str, str]:
+    def ml_environment(self, code_hash: str) -> dict[str, str | None]:
         """The environment facts that a Dag reads when a task runs, from an Airflow Variable."""
         return {
             "bucket": BUCKET,

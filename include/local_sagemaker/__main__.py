@@ -20,7 +20,13 @@ def _image(value: str) -> tuple[str, Path]:
 
 def _parse(arguments: list[str]) -> Settings:
     parser = argparse.ArgumentParser(prog="python -m include.local_sagemaker", description=__doc__)
-    parser.add_argument("--port", type=int, default=4566, help="on 127.0.0.1 (4566)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="the address to listen on (127.0.0.1): nobody is asked who they are, so another one is for a container"
+        " whose port is published on 127.0.0.1 alone",
+    )
+    parser.add_argument("--port", type=int, default=4566, help="(4566)")
     parser.add_argument("--state", type=Path, required=True, help="directory that everything is kept in")
     parser.add_argument(
         "--image",
@@ -54,6 +60,7 @@ def _parse(arguments: list[str]) -> Settings:
     given = parser.parse_args(arguments)
     return Settings(
         state=given.state.absolute(),
+        host=given.host,
         port=given.port,
         images=tuple(given.image),
         path=tuple(directory.absolute() for directory in given.path),

@@ -142,6 +142,7 @@ class Sandbox:
         command = list(container.command)
         if self.rewrites:
             command = [word.replace(OPT_ML, str(container.root)) for word in command]
+            environment.setdefault("OPT_ML", OPT_ML)  # for programs that would spell it out
             environment = {key: value.replace(OPT_ML, str(container.root)) for key, value in environment.items()}
         return self._launch(
             self.namespaces, container.root, command, environment, sink, lambda: short.unlink(missing_ok=True)
@@ -224,7 +225,7 @@ class Sandbox:
                 raise OSError(f"{message}; start with --sandbox rewrite to run without.")
             log.warning(
                 "%s: /opt/ml is rewritten in arguments and environment instead. Jobs that take their paths from there "
-                "work; a program that spells /opt/ml out itself does not.",
+                "work, and so do those that ask the variable OPT_ML; a program that spells /opt/ml out does not.",
                 message,
             )
         return "none"

@@ -1,4 +1,4 @@
-"""Puts the parts together and serves them on 127.0.0.1."""
+"""Puts the parts together and serves them, on 127.0.0.1 unless told otherwise."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def serve(settings: Settings) -> None:
         }
         listener = waitress.server.create_server(
             front,
-            host="127.0.0.1",
+            host=settings.host,
             port=settings.port,
             threads=settings.threads,
             max_request_body_size=_LARGEST_BODY,

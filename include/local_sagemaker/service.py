@@ -26,6 +26,7 @@ class Settings:
     """How one server runs; the command line's options."""
 
     state: Path
+    host: str = "127.0.0.1"  # the address that it listens on
     port: int = 4566
     images: tuple[tuple[str, Path], ...] = ()  # pattern of an image URI -> Python environment that stands for it
     path: tuple[Path, ...] = ()  # directories that an image would have on its PATH, such as one with `serve`

@@ -1,0 +1,189 @@
+"""What ``make compose-test`` proves, in order: a function for each promise, whose docstring is the promise and whose result
+says what was seen. Later ones build on what earlier ones left in ``project.facts``."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import httpx
+
+from include.laptop.run import FINISHED
+from tests.compose.project import Project, PromiseBrokenError, patiently, until
+
+MODEL = "predictive_maintenance"
+GROUP = "predictive-maintenance"
+RESTARTED = (
+    "postgres",
+    "airflow-triggerer",
+    "airflow-api-server",
+    "local-sagemaker",
+    "airflow-dag-processor",
+    "airflow-scheduler",
+)
+RUN_SECONDS = 900
+
+
+class NotTriedError(Exception):
+    """What the promise is about is not there; the message says what would have to be."""
+
+
+def it_comes_up(project: Project) -> str:
+    """make compose-up builds the images, starts everything and seeds it"""
+    project.up()
+    mode = (project.checkout / ".env").stat().st_mode & 0o777
+    if mode != 0o600:
+        raise PromiseBrokenError(f".env may be read by others: its mode is {mode:o}")
+    until(project.airflow.is_healthy, "Airflow becoming healthy", 180)
+    unwell = {name: state for name in RESTARTED if (state := _settled(project, name)) != "healthy"}
+    if unwell:
+        raise PromiseBrokenError(f"not healthy: {unwell}")
+    return f"{len(project.containers())} containers, all healthy or done"
+
+
+def the_job_image_is_whole(project: Project) -> str:
+    """The job image imports its libraries as any user, and has the programs that SageMaker starts"""
+    programs = "import great_expectations, lightgbm, mlflow, polars, sagemaker, shutil; "
+    programs += "assert shutil.which('train') and shutil.which('serve')"
+    project.docker("run", "--rm", "--network=none", "--user=nobody", "ml-jobs:local", "python", "-c", programs)
+    size = int(project.docker("image", "inspect", "--format={{.Size}}", "ml-jobs:local"))
+    return f"it takes {size / 1e9:.2f} GB"
+
+
+def it_is_closed(project: Project) -> str:
+    """No container is privileged, no process but an entrypoint is root's, every port is on 127.0.0.1"""
+    problems = []
+    for container in project.inspect(*project.containers().values()):
+        service, host = container["Config"]["Labels"]["com.docker.compose.service"], container["HostConfig"]
+        if host["Privileged"] or host["CapDrop"] != ["ALL"] or "no-new-privileges:true" not in host["SecurityOpt"]:
+            problems.append(f"{service} has more rights than none")
+        if host["CapAdd"] and service != "postgres":
+            problems.append(f"{service} has {host['CapAdd']}")
+        problems += [
+            f"{service} publishes {port} on {binding['HostIp'] or 'every address'}"
+            for port, bindings in (host["PortBindings"] or {}).items()
+            for binding in bindings
+            if binding["HostIp"] != "127.0.0.1"
+        ]
+        if container["State"]["Running"]:
+            users = {line.split()[0] for line in project.docker("top", container["Id"], "-eo", "user,comm").splitlines()[1:]
+                     if "docker-init" not in line and "tini" not in line}
+            if "root" in users:
+                problems.append(f"{service} runs as root")
+    if problems:
+        raise PromiseBrokenError("; ".join(problems))
+    return "nothing to be seen from outside this machine"
+
+
+def the_ui_and_the_pages_answer(project: Project) -> str:
+    """The Airflow UI and the local SageMaker's pages open in a browser, at the addresses that links use"""
+    for port in (project.airflow_port, project.sagemaker_port):
+        page = "/" if port == project.airflow_port else "/_local/"
+        answer = httpx.get(f"http://127.0.0.1:{port}{page}", trust_env=False, timeout=30)
+        if answer.status_code != httpx.codes.OK or "<html" not in answer.text.lower():
+            raise PromiseBrokenError(f"{page} on port {port} answered {answer.status_code}")
+    # a browser takes every name under .localhost for this machine
+    named = httpx.get(
+        f"http://127.0.0.1:{project.sagemaker_port}/_local/health",
+        headers={"Host": f"sagemaker.localhost:{project.sagemaker_port}"},
+        trust_env=False,
+    )
+    if named.status_code != httpx.codes.OK:
+        raise PromiseBrokenError(f"sagemaker.localhost answered {named.status_code}")
+    return "both"
+
+
+def an_edit_shows_up(project: Project) -> str:
+    """An edited Dag, and an edited model.yaml, show up in Airflow within a minute"""
+    dag_id = f"train_{MODEL}"
+    until(lambda: dag_id in project.airflow.dag_ids(), f"{dag_id} being parsed", 120)
+    dag = project.checkout / "dags" / "edited.py"
+    dag.write_text(
+        "from airflow.sdk import dag, task\n\n\n@dag\ndef edited():\n    task(print)('edited')\n\n\nedited()\n"
+    )
+    new = until(lambda: "edited" in project.airflow.dag_ids(), "a new Dag file being parsed", 90)
+    dag.unlink()
+    config = project.checkout / "include" / "models" / MODEL / "model.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("owner: ", "owner: edited-", 1))
+    changed = until(lambda: _owners(project, dag_id) == {"edited"}, "an edited model.yaml showing up", 90)
+    config.write_text(text)
+    return f"a new Dag after {new:.0f} s, a model's new owner after {changed:.0f} s"
+
+
+def _owners(project: Project, dag_id: str) -> set[str]:
+    [dag] = [dag for dag in project.airflow.dags() if dag["dag_id"] == dag_id]
+    return {owner.partition("-")[0] for owner in dag["owners"] if owner.startswith("edited-")}
+
+
+def it_trains(project: Project) -> str:
+    """train_<model> on the seeded data registers a model"""
+    dag_id = f"train_{MODEL}"
+    run_id = _start(project, dag_id)
+    _finish(project, dag_id, run_id)
+    registered = project.airflow.xcom(dag_id, run_id, "register_model") or {}
+    if not registered.get("arn"):
+        raise PromiseBrokenError(f"run {run_id} registered nothing: a gate rejected the model")
+    project.facts["package"] = registered["arn"]
+    return str(registered["arn"])
+
+
+def every_service_may_restart(project: Project) -> str:
+    """The database and every other service restart while a run is in flight, and every run completes"""
+    dag_id = f"train_{MODEL}"
+    runs = [_start(project, dag_id)]
+    for service in RESTARTED:
+        if patiently(lambda: project.airflow.run_state(dag_id, runs[-1])) in FINISHED:
+            runs.append(_start(project, dag_id))
+        until(lambda: _has_begun(project, dag_id, runs[-1]), "a task of the run beginning", 120)
+        project.docker("restart", "--time", "30", project.containers()[service])
+        until(lambda: project.health(service) == "healthy", f"{service} becoming healthy again", 240)  # noqa: B023
+    for run_id in runs:
+        _finish(project, dag_id, run_id)
+    tries = [task["try_number"] for run_id in runs for task in project.airflow.task_instances(dag_id, run_id)]
+    return f"{len(RESTARTED)} restarts over {len(runs)} runs; tasks needed at most {max(tries)} tries"
+
+
+def _start(project: Project, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+    if dag_id not in patiently(project.airflow.dag_ids):
+        raise NotTriedError(f"there is no Dag {dag_id} in dags/")
+    patiently(lambda: project.airflow.unpause(dag_id))
+    return patiently(lambda: project.airflow.trigger(dag_id, conf=conf or {}))
+
+
+def _has_begun(project: Project, dag_id: str, run_id: str) -> bool:
+    states = {task["state"] for task in project.airflow.task_instances(dag_id, run_id)}
+    return bool(states & {"running", "deferred"})
+
+
+def _finish(project: Project, dag_id: str, run_id: str) -> None:
+    """Wait for the run's end.
+
+    Raises:
+        PromiseBrokenError: it failed; with the reason of each task that did.
+    """
+    until(lambda: project.airflow.run_state(dag_id, run_id) in FINISHED, f"the end of {dag_id} {run_id}", RUN_SECONDS)
+    if project.airflow.run_state(dag_id, run_id) == "success":
+        return
+    reasons = [
+        f"{task['task_id']}: {project.airflow.failure_reason(dag_id, run_id, task['task_id'], task['try_number'])}"
+        for task in project.airflow.task_instances(dag_id, run_id)
+        if task["state"] == "failed"
+    ]
+    raise PromiseBrokenError(f"{dag_id} {run_id} failed: {'; '.join(reasons)}")
+
+
+def _settled(project: Project, service: str) -> str:
+    until(lambda: project.health(service) != "starting", f"{service} getting through its start", 240)
+    return project.health(service)
+
+
+PROMISES = (
+    it_comes_up,
+    the_job_image_is_whole,
+    it_is_closed,
+    the_ui_and_the_pages_answer,
+    an_edit_shows_up,
+    it_trains,
+    every_service_may_restart,
+)

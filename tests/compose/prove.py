@@ -1,0 +1,132 @@
+"""``make compose-test``: builds the images, brings docker-compose.yaml up beside whatever else runs here, takes a model its
+whole way through the containers, restarts every service while a run is in flight, and takes all of it down.
+
+It works on a copy of the checkout, under a project name and ports of its own. Ends with one line for each promise, and
+exit status 1 if one was broken; the same facts are in .local/compose-summary.json. A promise about a Dag that this
+checkout does not have is shown as not tried.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from include.laptop.settings import ROOT
+from tests.compose.project import PromiseBrokenError, Project, free_port
+from tests.compose.promises import PROMISES, NotTriedError
+
+SYMBOLS = {"kept": "[green]kept[/]", "broken": "[red]broken[/]", "not tried": "[yellow]not tried[/]"}
+Promise = Callable[[Project], str]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one promise: kept, broken or not tried; ``detail`` says what was seen, or what went wrong."""
+
+    promise: str
+    state: str
+    seconds: float
+    detail: str
+
+
+@dataclass
+class Proof:
+    """Runs promises in order and remembers what came of them."""
+
+    project: Project
+    console: Console
+    results: list[Result] = field(default_factory=list)
+
+    def of(self, promise: Promise) -> bool:
+        """Try one; true unless it was broken."""
+        text = (promise.__doc__ or "").strip()
+        self.console.print(f"[bold]{text}[/] ...", highlight=False)
+        began = time.monotonic()
+        try:
+            state, detail = "kept", promise(self.project)
+        except NotTriedError as reason:
+            state, detail = "not tried", str(reason)
+        except Exception as error:  # noqa: BLE001 - whatever breaks it, the stack has to come down and the summary be shown
+            state = "broken"
+            detail = str(error) if isinstance(error, PromiseBrokenError) else f"{type(error).__name__}: {error}"
+        result = Result(text, state, round(time.monotonic() - began, 1), detail)
+        self.results.append(result)
+        shown = f"  {SYMBOLS[state]} after {result.seconds:.0f} s: {escape(detail)}"
+        self.console.print(shown, highlight=False, soft_wrap=True)
+        return state != "broken"
+
+
+def copy_checkout(folder: Path) -> Path:
+    """The files that git knows or would add, so that a test may edit Dags and leaves no trace in the checkout."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+    folder.chmod(0o755)  # containers run as users of their own
+    return folder
+
+
+def show(results: list[Result], console: Console) -> None:
+    table = Table("promise", "", "seconds", box=None, pad_edge=False)
+    table.columns[2].justify = "right"
+    for result in results:
+        table.add_row(result.promise, SYMBOLS[result.state], f"{result.seconds:.0f}")
+    console.rule("docker-compose.yaml")
+    console.print(table)
+    for result in results:
+        if result.state != "kept":
+            console.print(f"\n{result.promise}: {escape(result.detail)}", highlight=False, soft_wrap=True)
+
+
+def main() -> int:
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        console.print("[red]error:[/] no Docker engine answers ('docker info' fails): start one, then try again")
+        return 1
+    with tempfile.TemporaryDirectory(prefix="compose-test-") as folder:
+        checkout = copy_checkout(Path(folder) / "checkout")
+        project = Project(
+            checkout=checkout,
+            name=f"compose-test-{os.getpid()}",
+            airflow_port=free_port(),
+            sagemaker_port=free_port(),
+            log=ROOT / ".local" / "logs" / "compose-test.log",
+        )
+        proof = Proof(project, console)
+        try:
+            all(proof.of(promise) for promise in PROMISES)
+        finally:
+            proof.of(takes_itself_down)
+    show(proof.results, console)
+    counts = {state: sum(result.state == state for result in proof.results) for state in SYMBOLS}
+    console.print(f"\n{counts['kept']} kept, {counts['broken']} broken, {counts['not tried']} not tried")
+    summary = ROOT / ".local" / "compose-summary.json"
+    summary.write_text(json.dumps([asdict(result) for result in proof.results], indent=2) + "\n", encoding="utf-8")
+    return 1 if counts["broken"] else 0
+
+
+def takes_itself_down(project: Project) -> str:
+    """make compose-down VOLUMES=1 leaves no container, volume or network"""
+    project.down()
+    if left := project.left_behind():
+        raise PromiseBrokenError(f"still there: {', '.join(left)}")
+    return "nothing is left"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

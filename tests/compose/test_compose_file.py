@@ -1,0 +1,130 @@
+"""What can be said of docker-compose.yaml and the Dockerfiles without an engine; ``make compose-test`` runs them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from include.laptop.settings import ROOT
+
+FILE = ROOT / "docker-compose.yaml"
+KEYS = {"POSTGRES_PASSWORD", "FERNET_KEY", "API_SECRET_KEY", "JWT_SECRET"}
+BASE_IMAGES = {"python:3.12-slim-bookworm", "postgres:16"}
+DOCKERFILES = [ROOT / "Dockerfile", ROOT / "include/jobs/Dockerfile", ROOT / "include/local_sagemaker/Dockerfile"]
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text())["services"]
+ONCE = {name for name, service in SERVICES.items() if service["restart"] == "no"}
+
+
+def test_services_are_those_that_are_promised() -> None:
+    airflow = {f"airflow-{name}" for name in ("init", "api-server", "scheduler", "dag-processor", "triggerer")}
+    assert airflow | {"postgres", "local-sagemaker", "mlflow", "kafka"} <= SERVICES.keys()
+    assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
+        "ml-jobs": ["build"],
+        "mlflow": ["mlflow"],
+        "mlflow-seed": ["mlflow"],
+        "kafka": ["kafka"],
+    }
+    assert ONCE == {"airflow-init", "ml-jobs", "raw-data", "seed", "mlflow-seed"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_bounded_watched_and_has_no_rights(name: str) -> None:
+    service = SERVICES[name]
+    assert not service.keys() & {"privileged", "network_mode", "pid", "ipc", "devices"}
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["mem_limit"]
+    assert service["pids_limit"]
+    assert service["logging"]["options"]["max-size"]
+    assert name in ONCE or (service["restart"] == "unless-stopped" and service["healthcheck"]["test"])
+    if name == "postgres":  # its entrypoint gives the volume to the user that the server runs as
+        assert set(service["cap_add"]) <= {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
+    else:
+        assert "cap_add" not in service
+        assert service["user"] not in {"root", "0"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_published_to_this_machine_alone(name: str) -> None:
+    for port in SERVICES[name].get("ports", []):
+        assert port.startswith("127.0.0.1:"), port
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_waits_for_what_it_needs(name: str) -> None:
+    """By a condition that means ready: healthy, or done."""
+    for needed, wait in SERVICES[name].get("depends_on", {}).items():
+        done = needed in ONCE
+        assert wait == {"condition": "service_completed_successfully" if done else "service_healthy"}, needed
+
+
+def test_checkouts_are_mounted_for_reading_and_data_is_in_named_volumes() -> None:
+    named = yaml.safe_load(FILE.read_text())["volumes"]
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source, _, rest = volume.partition(":")
+            assert source in named or (source.startswith("./") and rest.endswith(":ro")), volume
+
+
+def test_no_image_needs_a_registry_but_the_named_ones() -> None:
+    built = {service["image"] for service in SERVICES.values() if "build" in service}
+    used = {service["image"] for service in SERVICES.values()}
+    assert {image for image in used - built if not image.startswith("apache/kafka:")} <= BASE_IMAGES
+    bases = {line.split()[1] for file in DOCKERFILES for line in file.read_text().splitlines() if line[:5] == "FROM "}
+    assert bases <= BASE_IMAGES | built
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_dockerfiles_build_without_buildkit(file: Path) -> None:
+    assert not re.search(r"^# *syntax|--mount=|--chmod=|--link|<<", file.read_text(), re.MULTILINE)
+
+
+def test_the_airflow_image_holds_what_laptops_install() -> None:
+    """One version of Airflow, in two files that cannot share it."""
+    [pinned] = re.findall(r"^apache-airflow==(.+)$", (ROOT / "tests/requirements-airflow.txt").read_text(), re.MULTILINE)
+    assert f"apache-airflow=={pinned}" in (ROOT / "Dockerfile").read_text()
+
+
+def test_secrets_are_asked_for_and_made_on_the_machine(tmp_path: Path) -> None:
+    text = FILE.read_text()
+    assert set(re.findall(r"\$\{(\w+):\?", text)) == KEYS
+    for key in KEYS:
+        assert re.findall(rf"\$\{{{key}[^}}]*\}}", text) == [f"${{{key}:?is made by make compose-up}}"] * text.count(key)
+    tracked = subprocess.run(["git", "check-ignore", "--quiet", ".env"], cwd=ROOT, check=False)
+    assert tracked.returncode == 0, ".env is not in .gitignore"
+    made = [_keys(tmp_path / name) for name in ("one", "other")]
+    assert all(first != second for first, second in zip(*(keys.values() for keys in made), strict=True))
+
+
+def _keys(file: Path) -> dict[str, str]:
+    subprocess.run([ROOT / "include/laptop/compose.sh", "keys"], env={**os.environ, "ENV_FILE": str(file)}, check=True)
+    assert file.stat().st_mode & 0o777 == 0o600
+    lines = [line.split("=", 1) for line in file.read_text().splitlines() if not line.startswith("#")]
+    keys = {name: value for name, value in lines if name in KEYS}
+    assert keys.keys() == KEYS
+    assert all(len(value) >= 43 for value in keys.values())
+    return keys
+
+
+@pytest.mark.parametrize("command", [("docker", "compose"), ("docker-compose",)], ids=" ".join)
+def test_compose_takes_the_file(command: tuple[str, ...], tmp_path: Path) -> None:
+    if not shutil.which(command[0]) or subprocess.run([*command, "version"], capture_output=True, check=False).returncode:
+        pytest.skip(f"'{' '.join(command)}' is not installed")
+    environment = {**os.environ, **dict.fromkeys(KEYS, "x")}
+    profiles = [f"--profile={name}" for name in ("build", "mlflow", "kafka")]
+    read = [*command, f"--file={FILE}", f"--env-file={os.devnull}", *profiles, "config"]
+    done = subprocess.run(read, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load(done.stdout)["services"].keys() == SERVICES.keys()
+    without = [*command, f"--file={FILE}", f"--env-file={os.devnull}", "config"]
+    bare = {name: value for name, value in os.environ.items() if name not in KEYS}
+    refused = subprocess.run(without, cwd=tmp_path, env=bare, capture_output=True, text=True, check=False)
+    assert refused.returncode
+    assert "is made by make compose-up" in refused.stderr + refused.stdout
