@@ -33,8 +33,11 @@ class AirflowApi:
             for component in ("metadatabase", "scheduler", "triggerer", "dag_processor")
         )
 
+    def dags(self) -> list[dict[str, Any]]:
+        return list(self._get("/dags", limit=1000)["dags"])
+
     def dag_ids(self) -> list[str]:
-        return [dag["dag_id"] for dag in self._get("/dags", limit=1000)["dags"]]
+        return [dag["dag_id"] for dag in self.dags()]
 
     def import_errors(self) -> dict[str, str]:
         """Stack traces by file name."""

@@ -1,5 +1,5 @@
-"""What docker-compose.yaml's ``seed`` does once Airflow and the local SageMaker answer: publish and seed, as on a laptop,
-for every model. What is already there is left alone."""
+"""What docker-compose.yaml's ``seed`` does once Airflow and the local SageMaker answer: publish and seed, as on a
+laptop, for every model. What is already there is left alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from include.models.config import ConfigError, model_names
 
 @dataclass(frozen=True)
 class ContainerSettings(Settings):
-    """The stack as its containers see it: addresses are names of services, and jobs share no file with an MLflow store."""
+    """The stack as its containers see it: addresses are names of services, and there is no MLflow store in a file."""
 
     @property
     def airflow_url(self) -> str:

@@ -123,7 +123,7 @@ class Project:
             raise PromiseBrokenError(f"make {' '.join(arguments)} failed ({self.log} has all of it):\n{tail}")
 
 
-def patiently(ask: Callable[[], T], seconds: float = 120) -> T:
+def patiently[T](ask: Callable[[], T], seconds: float = 120) -> T:
     """The answer to a question to a service that may be starting again."""
     deadline = time.monotonic() + seconds
     while True:

@@ -1,9 +1,8 @@
-"""What ``make compose-test`` proves, in order: a function for each promise, whose docstring is the promise and whose result
-says what was seen. Later ones build on what earlier ones left in ``project.facts``."""
+"""What ``make compose-test`` proves, in order: a function for each promise, whose docstring is the promise and whose
+result says what was seen. Later ones build on what earlier ones left in ``project.facts``."""
 
 from __future__ import annotations
 
-import subprocess
 from typing import Any
 
 import httpx
@@ -66,8 +65,11 @@ def it_is_closed(project: Project) -> str:
             if binding["HostIp"] != "127.0.0.1"
         ]
         if container["State"]["Running"]:
-            users = {line.split()[0] for line in project.docker("top", container["Id"], "-eo", "user,comm").splitlines()[1:]
-                     if "docker-init" not in line and "tini" not in line}
+            users = {
+                line.split()[0]
+                for line in project.docker("top", container["Id"], "-eo", "user,comm").splitlines()[1:]
+                if "docker-init" not in line and "tini" not in line
+            }
             if "root" in users:
                 problems.append(f"{service} runs as root")
     if problems:

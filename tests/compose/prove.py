@@ -1,5 +1,5 @@
-"""``make compose-test``: builds the images, brings docker-compose.yaml up beside whatever else runs here, takes a model its
-whole way through the containers, restarts every service while a run is in flight, and takes all of it down.
+"""``make compose-test``: builds the images, brings docker-compose.yaml up beside whatever else runs here, takes a model
+its whole way through the containers, restarts every service while a run is in flight, and takes all of it down.
 
 It works on a copy of the checkout, under a project name and ports of its own. Ends with one line for each promise, and
 exit status 1 if one was broken; the same facts are in .local/compose-summary.json. A promise about a Dag that this
@@ -24,7 +24,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from include.laptop.settings import ROOT
-from tests.compose.project import PromiseBrokenError, Project, free_port
+from tests.compose.project import Project, PromiseBrokenError, free_port
 from tests.compose.promises import PROMISES, NotTriedError
 
 SYMBOLS = {"kept": "[green]kept[/]", "broken": "[red]broken[/]", "not tried": "[yellow]not tried[/]"}

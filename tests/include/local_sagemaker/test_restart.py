@@ -128,7 +128,7 @@ def test_without_namespaces_paths_are_rewritten(tmp_path: Path) -> None:
     client = client_of(running)
     client("s3").create_bucket(Bucket="ml-local")
     client("s3").put_object(Bucket="ml-local", Key="in/a", Body=b"x")
-    script = "ls $1; cp $1/a $SM_MODEL_DIR/; test -d $PLACE && test ! -e /opt/'ml'/model"
+    script = "ls $1; cp $1/a $SM_MODEL_DIR/; test -d $PLACE && test -d $OPT_ML/model && test ! -e /opt/'ml'/model"
     request = training("rewritten", ["sh", "-c", script, "-"], channels={"train": "s3://ml-local/in"})
     request["AlgorithmSpecification"]["ContainerArguments"] = ["/opt/ml/input/data/train"]
     request["Environment"] = {"PLACE": "/opt/ml/model"}
