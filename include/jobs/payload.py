@@ -200,16 +200,21 @@ def _json_row(row: Any, number: int, columns: Columns) -> list[Cell]:
 def _loads(text: str, where: str) -> Any:
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise BadRequestError(f"{where} is no JSON: {error}") from None
 
 
 def _cell(value: Any, row: int, column: str, columns: Columns) -> Cell:
     if column not in columns.texts:
         return _number(value, row, column)
-    if value is None or isinstance(value, str):
+    if value is None or (isinstance(value, str) and _is_unicode(value)):
         return value or None
     raise BadRequestError(f"row {row}, column '{column}': {value!r:.60} is no text.")
+
+
+def _is_unicode(text: str) -> bool:
+    """JSON can spell halves of characters, which no text holds."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _number(value: Any, row: int, column: str) -> float | None:

@@ -115,7 +115,8 @@ def _answer_type(accept: str, given: str) -> str | None:
 
 
 def _refusal(status: int, message: str) -> JSONResponse:
-    return JSONResponse({"error": message}, status_code=status)
+    sendable = message.encode(errors="backslashreplace").decode()  # it may quote anything that JSON can spell
+    return JSONResponse({"error": sendable}, status_code=status)
 
 
 async def _failure(_: Request, error: Exception) -> JSONResponse:
