@@ -31,14 +31,12 @@ make_keys() { # new for every machine, read by its owner alone
   )
 }
 
-wait_for_seeds() { # the last to start, on everything else being healthy; what they say is what went wrong
-  local service container status
-  for service in seed $([[ " $PROFILES " = *" mlflow "* ]] && echo mlflow-seed); do
-    container=$("${compose[@]}" ps -a -q "$service" 2>/dev/null || "${compose[@]}" ps -q "$service")
-    status=$(docker wait "$container")
-    docker logs --tail 20 "$container" >&2
-    [ "$status" = 0 ] || { say "$service failed (exit status $status)"; return 1; }
-  done
+wait_for_seed() { # it starts when everything else is healthy; what it says is what went wrong
+  local container status
+  container=$("${compose[@]}" ps -a -q seed)
+  status=$(docker wait "$container")
+  docker logs --tail 20 "$container" >&2
+  [ "$status" = 0 ] || { say "seed failed (exit status $status)"; return 1; }
 }
 
 if [ "${1:-}" = keys ]; then # without an engine
@@ -65,7 +63,7 @@ case "${1:-}" in
     "${compose[@]}" build ml-jobs # first: the image of the local SageMaker stands on it
     "${compose[@]}" build
     "${compose[@]}" up --detach
-    wait_for_seeds
+    wait_for_seed
     printf 'Airflow          http://%s   (no sign-in needed)\n' "$("${compose[@]}" port airflow-api-server 8080)"
     sagemaker=$("${compose[@]}" ps -q local-sagemaker)
     printf 'local SageMaker  http://%s/_local/\n' "$(docker port "$sagemaker" | head -1 | sed 's/.*-> //')"

@@ -1,22 +1,27 @@
 """What docker-compose.yaml's ``seed`` does once Airflow and the local SageMaker answer: publish and seed, as on a
-laptop, for every model. What is already there is left alone."""
+laptop, for every model. What is already there is left alone. Jobs are told of MLflow and Kafka where those run too."""
 
 from __future__ import annotations
 
 import os
+import socket
 import sys
+import time
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from include.laptop.raw_data import RawDataError
 from include.laptop.seed import SeedError, publish, seed
 from include.laptop.settings import Settings
 from include.models.config import ConfigError, model_names
 
+PATIENCE_SECONDS = 180.0
+
 
 @dataclass(frozen=True)
 class ContainerSettings(Settings):
-    """The stack as its containers see it: addresses are names of services, and there is no MLflow store in a file."""
+    """The stack as its containers see it: addresses are names of services."""
 
     @property
     def airflow_url(self) -> str:
@@ -28,7 +33,37 @@ class ContainerSettings(Settings):
 
     @property
     def mlflow_uri(self) -> str | None:
-        return os.environ.get("MLFLOW_TRACKING_URI")
+        return "http://mlflow:5000" if answers("mlflow", 5000) else None
+
+    def ml_environment(self, code_hash: str) -> dict[str, Any]:
+        facts = super().ml_environment(code_hash)
+        if answers("kafka", 9092):
+            facts["kafka"] = {"bootstrap_servers": "kafka:9092", "security_protocol": "PLAINTEXT"}
+        print(f"MLflow: {facts['mlflow_tracking_uri'] or 'none'}; Kafka: {facts.get('kafka') or 'none'}", flush=True)
+        return facts
+
+
+def answers(service: str, port: int, patience: float = PATIENCE_SECONDS) -> bool:
+    """Whether the service runs: only then Docker knows its name. One that is starting is waited for.
+
+    Raises:
+        SeedError: it runs and does not answer.
+    """
+    try:
+        socket.getaddrinfo(service, port)
+    except socket.gaierror:
+        return False
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            socket.create_connection((service, port), timeout=5).close()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                reason = f"{service} runs, but port {port} does not answer after {patience:.0f} s: {error}"
+                raise SeedError(f"{reason}. See: docker compose logs {service}") from error
+            time.sleep(1)
+        else:
+            return True
 
 
 def main() -> int:
@@ -36,7 +71,6 @@ def main() -> int:
     say = partial(print, flush=True)
     try:
         publish(settings)
-        say(f"published the job code; MLflow: {settings.mlflow_uri or 'none'}")
         for model in model_names():
             seed(settings, model, None, say)
     except (ConfigError, RawDataError, SeedError) as error:

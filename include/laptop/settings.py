@@ -9,6 +9,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
@@ -80,7 +81,7 @@ class Settings:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def ml_environment(self, code_hash: str) -> dict[str, str | None]:
+    def ml_environment(self, code_hash: str) -> dict[str, Any]:
         """The environment facts that a Dag reads when a task runs, from an Airflow Variable."""
         return {
             "bucket": BUCKET,

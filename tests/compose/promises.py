@@ -3,11 +3,11 @@ result says what was seen. Later ones build on what earlier ones left in ``proje
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 
 from include.laptop.run import FINISHED
+from include.laptop.settings import BUCKET
+from include.production import current, read_history
 from tests.compose.project import Project, PromiseBrokenError, patiently, until
 
 MODEL = "predictive_maintenance"
@@ -20,6 +20,8 @@ RESTARTED = (
     "airflow-dag-processor",
     "airflow-scheduler",
 )
+QUESTION = "approve_production"
+SCORED_DAYS = ("2015-06-01", "2015-06-02")
 RUN_SECONDS = 900
 
 
@@ -130,6 +132,66 @@ def it_trains(project: Project) -> str:
     return str(registered["arn"])
 
 
+def it_deploys(project: Project) -> str:
+    """Approving the version starts deploy_<model>, and a person's yes brings it into production"""
+    dag_id = f"deploy_{MODEL}"
+    _require(project, dag_id)
+    api = project.airflow
+    api.unpause(dag_id)
+    known = set(api.run_ids(dag_id))
+    project.client("sagemaker").update_model_package(
+        ModelPackageArn=project.facts["package"], ModelApprovalStatus="Approved", ApprovalDescription="compose-test"
+    )
+    until(lambda: set(api.run_ids(dag_id)) - known, f"a run of {dag_id} starting upon the approval", 180)
+    [run_id] = set(api.run_ids(dag_id)) - known
+    until(
+        lambda: _asks(project, dag_id, run_id) or api.run_state(dag_id, run_id) in FINISHED,
+        f"{QUESTION} asking",
+        RUN_SECONDS,
+    )
+    if _asks(project, dag_id, run_id):
+        api.answer(dag_id, run_id, QUESTION, "Approve", {"reason": "compose-test"})
+    _finish(project, dag_id, run_id)
+    serving = current(read_history(project.client("s3"), BUCKET, MODEL))
+    if serving is None or serving.model_package_arn != project.facts["package"]:
+        raise PromiseBrokenError(f"{run_id} succeeded, and the history of production says: {serving}")
+    endpoint = project.client("sagemaker").describe_endpoint(EndpointName=f"{GROUP}-production")
+    if endpoint["EndpointStatus"] != "InService":
+        raise PromiseBrokenError(f"the production endpoint is {endpoint['EndpointStatus']}")
+    return f"version {serving.version} is in production"
+
+
+def _asks(project: Project, dag_id: str, run_id: str) -> bool:
+    tasks = project.airflow.task_instances(dag_id, run_id)
+    return any(task["task_id"] == QUESTION and task["state"] == "awaiting_input" for task in tasks)
+
+
+def it_scores(project: Project) -> str:
+    """score_<model> scores days of raw data with the version in production"""
+    dag_id = f"score_{MODEL}"
+    _require(project, dag_id)
+    api = project.airflow
+    api.unpause(dag_id)
+    project.seed_days(MODEL, SCORED_DAYS)
+    first, last = SCORED_DAYS
+    api.create_backfill(dag_id, first, last, conf={}, reprocess="none", runs_at_once=2)
+    until(
+        lambda: (
+            (runs := api.runs_between(dag_id, first, last)).keys() >= {first, last}
+            and all(run["state"] in FINISHED for run in runs.values())
+        ),
+        f"the backfill of {first} to {last} ending",
+        RUN_SECONDS,
+    )
+    for run in api.runs_between(dag_id, first, last).values():
+        _finish(project, dag_id, run["dag_run_id"])
+    keys = project.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"scores/{MODEL}/")["Contents"]
+    published = sum(item["Key"].endswith("/_SUCCESS.json") for item in keys)
+    if published < len(SCORED_DAYS):
+        raise PromiseBrokenError(f"{published} of {len(SCORED_DAYS)} days were published")
+    return f"{published} days published"
+
+
 def every_service_may_restart(project: Project) -> str:
     """The database and every other service restart while a run is in flight, and every run completes"""
     dag_id = f"train_{MODEL}"
@@ -146,11 +208,15 @@ def every_service_may_restart(project: Project) -> str:
     return f"{len(RESTARTED)} restarts over {len(runs)} runs; tasks needed at most {max(tries)} tries"
 
 
-def _start(project: Project, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+def _require(project: Project, dag_id: str) -> None:
     if dag_id not in patiently(project.airflow.dag_ids):
         raise NotTriedError(f"there is no Dag {dag_id} in dags/")
+
+
+def _start(project: Project, dag_id: str) -> str:
+    _require(project, dag_id)
     patiently(lambda: project.airflow.unpause(dag_id))
-    return patiently(lambda: project.airflow.trigger(dag_id, conf=conf or {}))
+    return patiently(lambda: project.airflow.trigger(dag_id, conf={}))
 
 
 def _has_begun(project: Project, dag_id: str, run_id: str) -> bool:
@@ -187,5 +253,7 @@ PROMISES = (
     the_ui_and_the_pages_answer,
     an_edit_shows_up,
     it_trains,
+    it_deploys,
+    it_scores,
     every_service_may_restart,
 )

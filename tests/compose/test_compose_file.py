@@ -28,10 +28,10 @@ def test_services_are_those_that_are_promised() -> None:
     assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
         "ml-jobs": ["build"],
         "mlflow": ["mlflow"],
-        "mlflow-seed": ["mlflow"],
         "kafka": ["kafka"],
+        "kafka-topics": ["kafka"],
     }
-    assert {"airflow-init", "ml-jobs", "raw-data", "seed", "mlflow-seed"} == ONCE
+    assert {"airflow-init", "ml-jobs", "raw-data", "seed", "kafka-topics"} == ONCE
 
 
 @pytest.mark.parametrize("name", SERVICES)
