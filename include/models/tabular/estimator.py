@@ -1,0 +1,95 @@
+"""LightGBM on a table of numbers and categories, for classes or values, as its columns were at training.
+
+Missing values need no filling: trees learn where to send them. Classes may be rare: rows are weighted by
+``(1 / class share) ** class_balance``, 0 leaving the data as it is, 1 making all classes weigh the same. Training stops
+early where the validation split no longer gains, if ``early_stopping_rounds`` is above 0.
+
+Deterministic: the same data, hyperparameters and number of threads give the same model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+
+from models.config import ModelConfig
+from models.interface import Array, Examples, Scalar
+from models.tabular.schema import Schema, infer
+
+FILE = "model.txt"
+FEW_ROWS = 64  # up to here, starting threads costs more than they save
+
+
+@dataclass(frozen=True)
+class TabularModel:
+    booster: lgb.Booster
+    schema: Schema
+
+
+@dataclass(frozen=True)
+class TabularEstimator:
+    """The ``Estimator`` of a model folder without an estimator.py."""
+
+    config: ModelConfig
+
+    def fit(self, train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> TabularModel:
+        schema = infer(train.features, self.config.features.derived)
+        parameters: dict[str, Any] = dict(hyperparameters)
+        rounds, patience = int(parameters.pop("num_boost_round")), int(parameters.pop("early_stopping_rounds"))
+        balance = float(parameters.pop("class_balance"))
+        parameters |= _objective(len(train.classes))
+        parameters |= {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbose": -1}
+        data = lgb.Dataset(
+            schema.matrix(train.features),
+            train.target,
+            weight=_weights(train, balance) if train.classes else None,
+            categorical_feature=schema.categories,
+            params={"verbose": -1},
+        )
+        held_out = lgb.Dataset(schema.matrix(validation.features), validation.target, reference=data)
+        stop = [lgb.early_stopping(patience, verbose=False)] if patience else []
+        try:
+            booster = lgb.train(parameters, data, rounds, valid_sets=[held_out], callbacks=stop)
+        except lgb.basic.LightGBMError as error:
+            raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
+        return TabularModel(booster, schema)
+
+    def predict(self, model: TabularModel, features: pl.DataFrame) -> Array:
+        threads = 1 if len(features) <= FEW_ROWS else 0  # 0: as many as there are cores
+        found = np.asarray(model.booster.predict(model.schema.matrix(features), num_threads=threads))
+        return np.column_stack([1 - found, found]) if self.config.problem == "binary" else found
+
+    def save(self, model: TabularModel, folder: Path) -> None:
+        """The schema, and LightGBM's text format up to the best round."""
+        model.schema.save(folder)
+        model.booster.save_model(folder / FILE, num_iteration=model.booster.best_iteration or None)
+
+    def load(self, folder: Path) -> TabularModel:
+        return TabularModel(lgb.Booster(model_file=folder / FILE), Schema.load(folder))
+
+    def describe(self, model: TabularModel) -> dict[str, Scalar]:
+        dropped = [f"{column.name} ({column.dropped})" for column in model.schema.columns if column.dropped]
+        facts: dict[str, Scalar] = {"inputs": len(model.schema.names), "trees": model.booster.num_trees()}
+        return facts | ({"dropped_columns": ", ".join(dropped)} if dropped else {})
+
+    def importance(self, model: TabularModel) -> dict[str, float]:
+        """Total gain of each input's splits."""
+        gains = model.booster.feature_importance("gain")
+        return {name: float(gain) for name, gain in zip(model.schema.names, gains, strict=True)}
+
+
+def _objective(classes: int) -> dict[str, Scalar]:
+    if classes > 2:
+        return {"objective": "multiclass", "num_class": classes, "metric": "multi_logloss"}
+    return {"objective": "binary", "metric": "binary_logloss"} if classes else {"objective": "regression", "metric": "l2"}
+
+
+def _weights(train: Examples, balance: float) -> Array:
+    shares = np.bincount(train.target, minlength=len(train.classes)) / len(train.target)
+    return np.asarray((1 / shares[train.target]) ** balance)
