@@ -12,10 +12,13 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, cast
 
 import numpy as np
 import polars as pl
+
+from models.config import load_model
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Scalar = int | float | str | bool
@@ -82,15 +85,26 @@ class DomainEvaluation(Protocol):
 
 
 def feature_builder(model: str) -> FeatureBuilder:
-    return cast(FeatureBuilder, importlib.import_module(f"models.{model}.features"))
+    if own := _own(model, "features"):
+        return cast(FeatureBuilder, own)
+    from models.tabular.features import TabularFeatures  # which is built on this module
+
+    return TabularFeatures(load_model(model))
 
 
 def estimator(model: str) -> Estimator:
-    return cast(Estimator, importlib.import_module(f"models.{model}.estimator"))
+    if own := _own(model, "estimator"):
+        return cast(Estimator, own)
+    from models.tabular.estimator import TabularEstimator  # which is built on this module
+
+    return TabularEstimator(load_model(model))
 
 
 def domain_evaluation(model: str) -> DomainEvaluation | None:
-    name = f"models.{model}.evaluation"
-    if importlib.util.find_spec(name) is None:
-        return None
-    return cast(DomainEvaluation, importlib.import_module(name))
+    return cast(DomainEvaluation | None, _own(model, "evaluation"))
+
+
+def _own(model: str, part: str) -> ModuleType | None:
+    """The model folder's module, if it has one."""
+    name = f"models.{model}.{part}"
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None

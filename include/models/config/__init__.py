@@ -7,6 +7,7 @@ keys are refused; an error names the file, the key, what was found and what is a
 
 from .common import InstanceType, Scalar, Section
 from .data import Clock, Column, Data, Kind, RandomSplit, Table, TimeSplit
+from .features import Derived, Features
 from .gates import Champion, Gate
 from .model import ModelConfig, Schedule
 from .reading import MODELS_FOLDER, ConfigError, load_model, model_names
@@ -22,6 +23,8 @@ __all__ = [
     "Compute",
     "ConfigError",
     "Data",
+    "Derived",
+    "Features",
     "Gate",
     "InstanceType",
     "KafkaSink",

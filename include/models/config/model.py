@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from .common import Name, Section
 from .data import Data, RandomSplit, Split, TimeSplit
+from .features import Features
 from .gates import Champion, Gate
 from .serving import Serving
 from .sinks import Sinks, Tracking
@@ -29,6 +30,7 @@ class ModelConfig(Section):
     problem: Literal["binary", "multiclass", "regression"]
     schedule: Schedule = Schedule()
     data: Data
+    features: Features = Features()
     split: Split
     training: Training
     processing: Compute
