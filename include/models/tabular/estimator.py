@@ -87,7 +87,9 @@ class TabularEstimator:
 def _objective(classes: int) -> dict[str, Scalar]:
     if classes > 2:
         return {"objective": "multiclass", "num_class": classes, "metric": "multi_logloss"}
-    return {"objective": "binary", "metric": "binary_logloss"} if classes else {"objective": "regression", "metric": "l2"}
+    return (
+        {"objective": "binary", "metric": "binary_logloss"} if classes else {"objective": "regression", "metric": "l2"}
+    )
 
 
 def _weights(train: Examples, balance: float) -> Array:

@@ -146,9 +146,11 @@ def _numbered(series: pl.Series, column: Column) -> pl.Series:
     if series.dtype == pl.Null:
         return series.cast(pl.Float64)
     others = pl.when(series.is_null()).then(None).otherwise(float(len(column.values)))
-    return series.to_frame().select(
-        pl.col(series.name).replace_strict(numbers, default=others, return_dtype=pl.Float64)
-    ).to_series()
+    return (
+        series.to_frame()
+        .select(pl.col(series.name).replace_strict(numbers, default=others, return_dtype=pl.Float64))
+        .to_series()
+    )
 
 
 def _expression(one: Derived) -> pl.Expr:
