@@ -18,6 +18,13 @@ run: ## train, evaluate and register a model on this machine: [MODEL=name] [DATA
 	@$(setup) airflow jobs local_sagemaker
 	@$(laptop).run --model '$(MODEL)' $(if $(DATA),--data '$(DATA)')
 
+.PHONY: new-model
+new-model: ## a model folder from a CSV file: NAME=... KIND=binary|multiclass|regression DATA=file.csv [TARGET=column]
+	@$(setup) airflow jobs
+	@PYTHONPATH=include .venv/jobs/bin/python -m models.tabular.new_model --name '$(NAME)' --kind '$(KIND)' \
+	  --data '$(DATA)' $(if $(TARGET),--target '$(TARGET)')
+	@$(laptop).dag_table README.md
+
 .PHONY: up
 up: ## start Airflow and the local SageMaker, and leave them running
 	@$(setup) airflow jobs local_sagemaker

@@ -35,6 +35,7 @@ from models.interface import Array, Estimator, Examples, estimator
 ARCHIVE = "model.tar.gz"
 GOLDEN_REQUESTS = "golden_requests.json"
 BINS = 10
+MOST_VALUES = 50
 GOLDEN_ROWS = 20
 LIBRARIES = ("lightgbm", "scikit-learn", "polars", "numpy")
 
@@ -152,18 +153,24 @@ def unpack(folder: Path, into: Path) -> Path:
 
 
 def drift_profile(features: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """Per feature: inner edges of its quantile bins, the share of rows in each bin, and the share without a value."""
+    """Per feature the share of rows without a value, and how the others lie: of a number the inner ``edges`` of its
+    quantile bins, of a text its most frequent ``values``, and in ``shares`` the share of each bin or value."""
     profile = {}
     for series in features:
-        known = series.drop_nulls().to_numpy()
-        edges = quantile_edges(series, BINS)
-        counts = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
-        profile[series.name] = {
-            "edges": edges,
-            "shares": (counts / max(len(known), 1)).tolist(),
-            "missing": series.null_count() / len(series),
-        }
+        missing = {"missing": series.null_count() / len(series)}
+        profile[series.name] = (_values_of if series.dtype == pl.String else _bins_of)(series.drop_nulls()) | missing
     return profile
+
+
+def _bins_of(known: pl.Series) -> dict[str, Any]:
+    edges = quantile_edges(known, BINS)
+    counts = np.bincount(np.searchsorted(edges, known.to_numpy(), side="right"), minlength=len(edges) + 1)
+    return {"edges": edges, "shares": (counts / max(len(known), 1)).tolist()}
+
+
+def _values_of(known: pl.Series) -> dict[str, Any]:
+    counts = known.value_counts().sort(["count", known.name], descending=[True, False]).head(MOST_VALUES)
+    return {"values": counts[known.name].to_list(), "shares": (counts["count"] / max(len(known), 1)).to_list()}
 
 
 def golden_requests(loaded: LoadedModel, validation: Examples) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Raw data of each model, from the model's own simulator: ``python -m include.laptop.raw_data --home FOLDER``.
+"""Raw data of each model, from its simulator or from its profile: ``python -m include.laptop.raw_data --home FOLDER``.
 
 A simulator makes the same data every time, so it runs once for each version of it. Only the standard library: in
 containers this runs beside the simulators' libraries, on a laptop beside Airflow's.
@@ -30,15 +30,18 @@ def raw_data(python: str, home: Path, model: str, say: Callable[[str], None]) ->
     Raises:
         RawDataError: the simulator failed.
     """
-    simulator = INCLUDE / "models" / model / "simulate.py"
-    version = hashlib.sha256(simulator.read_bytes()).hexdigest()[:12]
+    models = INCLUDE / "models"
+    own = models / model / "simulate.py"
+    made_from = [own] if own.exists() else [*sorted((models / "tabular").glob("*.py")), models / model / "profile.json"]
+    version = hashlib.sha256(b"".join(file.read_bytes() for file in made_from if file.exists())).hexdigest()[:12]
     folder = home / "data" / model / version
     if folder.exists():
         return folder
     say(f"generating raw data for {model} (the same every time)")
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    command = [python, "-m", f"models.{model}.simulate", "--out", str(partial)]
+    program = [f"models.{model}.simulate"] if own.exists() else ["models.tabular.simulate", "--model", model]
+    command = [python, "-m", *program, "--out", str(partial)]
     environment = {"PYTHONPATH": str(INCLUDE), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -52,8 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True, help="folder to keep the data in")
     home = parser.parse_args(argv).home
     try:
-        for simulator in sorted(INCLUDE.glob("models/*/simulate.py")):
-            print(raw_data(sys.executable, home, simulator.parent.name, print), flush=True)
+        for configuration in sorted(INCLUDE.glob("models/*/model.yaml")):
+            print(raw_data(sys.executable, home, configuration.parent.name, print), flush=True)
     except RawDataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

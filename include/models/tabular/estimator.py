@@ -9,7 +9,7 @@ Deterministic: the same data, hyperparameters and number of threads give the sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class TabularEstimator:
             params={"verbose": -1},
         )
         held_out = lgb.Dataset(schema.matrix(validation.features), validation.target, reference=data)
-        stop = [lgb.early_stopping(patience, verbose=False)] if patience else []
+        stop: list[Callable[..., Any]] = [lgb.early_stopping(patience, verbose=False)] if patience else []
         try:
             booster = lgb.train(parameters, data, rounds, valid_sets=[held_out], callbacks=stop)
         except lgb.basic.LightGBMError as error:

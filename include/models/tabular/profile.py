@@ -36,6 +36,7 @@ GROUPS_OF_VALUES = 10
 MOST_CLASSES = 50
 FEWEST_ROWS = 50
 GIVES_IT_AWAY = 0.995
+FEWEST_WITH_A_VALUE = 10
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,8 @@ def _id(frame: pl.DataFrame, kinds: dict[str, tuple[str, str | None]], target: s
         and not frame[name].null_count()
     ]
     named = [name for name in unique if ID_NAME.search(name.lower().replace("_", " "))]
-    return (named or [name for name in unique if name == frame.columns[0]] or [None])[0]
+    first = [name for name in unique if name == frame.columns[0]]
+    return next(iter([*named, *first]), None)
 
 
 def _why_excluded(series: pl.Series, kind: str) -> str:
@@ -238,13 +240,9 @@ def _gives_away(frame: pl.DataFrame, name: str, target: str, problem: str) -> bo
             return False
         correlation = rows.select(pl.corr(name, target, method="spearman")).item()
         return correlation is not None and abs(correlation) > GIVES_IT_AWAY
-    counts = rows.group_by(name).agg(pl.col(target).mode().first().alias("usual"), pl.len())
+    usual = rows[target].mode().min()
+    counts = rows.group_by(name).agg(pl.len(), (pl.col(target) == usual).mean().alias("usual"))
     if counts.height > len(rows) / 10:
         return False
-    right = rows.join(counts, on=name).select((pl.col(target) == pl.col("usual")).mean()).item()
-    usual = rows[target].value_counts()["count"].max()
-    return bool(right > GIVES_IT_AWAY and right > usual / len(rows) + 0.5 * (1 - usual / len(rows)))  # type: ignore[operator] # counts
-
-
-def moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    # one value of it that is nearly only met with rare labels says as much
+    return not counts.filter(pl.col("len") >= FEWEST_WITH_A_VALUE, pl.col("usual") < 1 - GIVES_IT_AWAY).is_empty()
