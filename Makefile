@@ -25,6 +25,11 @@ new-model: ## a model folder from a CSV file: NAME=... KIND=binary|multiclass|re
 	  --data '$(DATA)' $(if $(TARGET),--target '$(TARGET)')
 	@$(laptop).dag_table README.md
 
+.PHONY: promote
+promote: ## bring the newest registered version into production: [MODEL=name] [YES=1]
+	@$(setup) airflow jobs local_sagemaker
+	@$(laptop).promote --model '$(MODEL)' $(if $(YES),--yes)
+
 .PHONY: up
 up: ## start Airflow and the local SageMaker, and leave them running
 	@$(setup) airflow jobs local_sagemaker

@@ -47,6 +47,9 @@ class MlEnvironment(BaseModel):
 
     ``code_hash`` names the folder of job code in the bucket that a deploy uploaded (``include/code_bundle.py``).
     ``instance_types`` replaces what model.yaml asks for, per kind of job, where an environment has other quotas.
+    ``traffic_step_seconds`` replaces model.yaml's minutes between the steps of a traffic shift, where nobody's traffic
+    is at stake. ``approve_promotions`` promotes what passed its test in staging without asking a person: not for
+    production.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,6 +66,8 @@ class MlEnvironment(BaseModel):
     subnets: tuple[str, ...] = ()
     security_group_ids: tuple[str, ...] = ()
     spot_training: bool = False
+    traffic_step_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
+    approve_promotions: bool = False
     instance_types: dict[Literal["processing", "training"], InstanceType] = {}
     tags: dict[str, str] = {}
 

@@ -80,24 +80,23 @@ def in_production_at(history: History, moment: datetime) -> Entry | None:
 
 
 def promoted(history: History, entry: Entry) -> History:
-    """The history with an open entry more, which closes the one that was open. Unchanged if its run recorded it before.
+    """The history with an open entry more, which closes the one that was open; unchanged if that one says the same.
 
     Raises:
         HistoryError: the entry begins before the one that it follows.
     """
     last = history.entries[-1] if history.entries else None
-    if last is not None:
-        same_run = (last.dag_id, last.run_id) == (entry.dag_id, entry.run_id)
-        if same_run and last.until is None and last.endpoint_config == entry.endpoint_config:
-            return history
-        if entry.since < last.since:
-            raise HistoryError(
-                f"version {entry.version} is to be in production from {entry.since}, but version {last.version} came "
-                f"after that, at {last.since}: a later run has changed production. Nothing was recorded."
-            )
-        closed = last if last.until is not None else last.model_copy(update={"until": entry.since})
-        return History(entries=(*history.entries[:-1], closed, entry))
-    return History(entries=(entry,))
+    if last is None:
+        return History(entries=(entry,))
+    if last.until is None and (last.version, last.endpoint_config) == (entry.version, entry.endpoint_config):
+        return history
+    if entry.since < last.since:
+        raise HistoryError(
+            f"version {entry.version} is to be in production from {entry.since}, but version {last.version} came "
+            f"after that, at {last.since}: a later run has changed production. Nothing was recorded."
+        )
+    closed = last if last.until is not None else last.model_copy(update={"until": entry.since})
+    return History(entries=(*history.entries[:-1], closed, entry))
 
 
 def read_history(s3: Any, bucket: str, model: str) -> History:
@@ -114,7 +113,7 @@ def read_history(s3: Any, bucket: str, model: str) -> History:
 
 
 def record_promotion(s3: Any, bucket: str, model: str, entry: Entry) -> History:
-    """Write ``promoted`` of the history as it is now. A run that does it twice changes nothing.
+    """Write ``promoted`` of the history as it is now. Doing it twice changes nothing.
 
     Raises:
         HistoryError: a later promotion is recorded already, the history is damaged, or another run wrote meanwhile.

@@ -3,6 +3,7 @@
 raw/<model>/<table>.csv[.gz]              raw data
 code/<hash>/{jobs,models}/...             code that runs inside jobs
 runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
+capture/<endpoint>/...                    requests and answers that endpoints kept
 production/<model>/history.json           which version was in production from when to when
 """
 
@@ -27,6 +28,11 @@ def production_history(bucket: str, model: str) -> str:
     return f"s3://{bucket}/production/{model}/history.json"
 
 
+def data_capture(bucket: str) -> str:
+    """SageMaker adds ``/<endpoint>/<variant>/<year>/<month>/<day>/<hour>/``."""
+    return f"s3://{bucket}/capture"
+
+
 def split_uri(uri: str) -> tuple[str, str]:
     """Bucket and key of ``s3://bucket/key``.
 
@@ -46,7 +52,21 @@ def training_job_of(artifact: str) -> str:
 
 def golden_requests_of(evaluation_statistics: str) -> str:
     """The golden requests beside the quality statistics that a model package names."""
-    return evaluation_statistics.rsplit("/", 1)[0] + "/golden_requests.json"
+    return _beside(evaluation_statistics, "golden_requests.json")
+
+
+def metrics_of(evaluation_statistics: str) -> str:
+    """Likewise, the flat metrics that gates are held to."""
+    return _beside(evaluation_statistics, "metrics.json")
+
+
+def drift_profile_of(evaluation_statistics: str) -> str:
+    """Likewise, how the training data was distributed."""
+    return _beside(evaluation_statistics, "drift_profile.json")
+
+
+def _beside(uri: str, name: str) -> str:
+    return f"{uri.rsplit('/', 1)[0]}/{name}"
 
 
 @dataclass(frozen=True)
@@ -89,6 +109,9 @@ class Run:
         """Folder with a validation's verdict, page and rejected rows."""
         return f"{self.folder}/{task_id}/report"
 
+    def validation_verdict(self, task_id: str) -> str:
+        return f"{self.report(task_id)}/validation.json"
+
     def validation_page(self, task_id: str) -> str:
         return f"{self.report(task_id)}/validation.html"
 
@@ -112,6 +135,10 @@ class Run:
     def golden_requests(self) -> str:
         """Rows with the model's answers, to test an endpoint with."""
         return golden_requests_of(self.evaluation_statistics)
+
+    @property
+    def promotion_packet(self) -> str:
+        return f"{self.folder}/prepare_promotion/packet.html"
 
     @property
     def evaluation_report(self) -> str:

@@ -47,7 +47,7 @@ GROUPS = (
     Group("sagemaker", "airflow", ("tests/include/local_sagemaker",)),
     Group("sdk", "jobs", ("tests/include/local_sagemaker_sdk",)),
     Group("models-slow", "jobs", ("tests/include/models", "tests/include/jobs"), "slow"),
-    Group("sagemaker-slow", "airflow", ("tests/include/local_sagemaker",), "slow"),
+    Group("sagemaker-slow", "airflow", ("tests/include/local_sagemaker", "tests/plugins"), "slow"),
     Group("e2e", "airflow", ("tests/e2e",), ""),
 )
 

@@ -34,6 +34,7 @@ from models.interface import Array, Estimator, Examples, estimator
 
 ARCHIVE = "model.tar.gz"
 GOLDEN_REQUESTS = "golden_requests.json"
+DRIFT_PROFILE = "drift_profile.json"
 BINS = 10
 MOST_VALUES = 50
 GOLDEN_ROWS = 20
@@ -98,7 +99,7 @@ def save_artifact(
     own = estimator(config.name)
     own.save(model, folder)
     _write(folder / "feature_order.json", train.features.columns)
-    _write(folder / "drift_profile.json", drift_profile(train.features))
+    _write(folder / DRIFT_PROFILE, drift_profile(train.features))
     metadata = {
         "model": config.name,
         "problem": config.problem,

@@ -8,20 +8,22 @@
 - ``metrics.json``: flat metrics of candidate, champion (null where there is none) and baselines; what gates are held to
 - ``evaluation.json``: the model quality statistics of the Model Registry
 - ``report.html``: all of it for people
-- ``golden_requests.json``: the candidate's own, out of its model.tar.gz, for whoever tests an endpoint with them
+- ``golden_requests.json``, ``drift_profile.json``: the candidate's own, out of its model.tar.gz, for whoever tests an
+  endpoint with them or compares training data
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from jobs import tracking
-from jobs.artifact import GOLDEN_REQUESTS, LoadedModel, load_artifact, unpack
+from jobs.artifact import DRIFT_PROFILE, GOLDEN_REQUESTS, LoadedModel, load_artifact, unpack
 from jobs.build_features import read_tables
 from jobs.feature_table import examples, read_split
 from jobs.metrics import Metrics, labels_metrics, measure, plain, registry_statistics
@@ -55,8 +57,8 @@ def evaluate(
     )
 
 
-def write(evaluated: Evaluated, golden_requests: str, folder: Path) -> None:
-    """The files for the gates, for the Model Registry, for people and for tests of endpoints."""
+def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) -> None:
+    """The files for the gates, for the Model Registry and for people, and those of the artifact by name."""
     folder.mkdir(parents=True, exist_ok=True)
     config, truth = evaluated.config, evaluated.truth
     statistics = registry_statistics(config.problem, truth.target, evaluated.predictions, truth.classes)
@@ -70,7 +72,8 @@ def write(evaluated: Evaluated, golden_requests: str, folder: Path) -> None:
     for name, content in (("evaluation.json", statistics), ("metrics.json", summary)):
         (folder / name).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
     (folder / "report.html").write_text(render(evaluated), encoding="utf-8")
-    (folder / GOLDEN_REQUESTS).write_text(golden_requests, encoding="utf-8")
+    for name, text in from_artifact.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _measured(
@@ -126,11 +129,14 @@ def main(argv: list[str] | None = None) -> None:
         models = {
             name: load_artifact(unpack(folder, Path(scratch) / name)) for name, folder in folders.items() if folder
         }
-        golden_requests = (Path(scratch) / "candidate" / GOLDEN_REQUESTS).read_text(encoding="utf-8")
+        from_artifact = {
+            name: (Path(scratch) / "candidate" / name).read_text(encoding="utf-8")
+            for name in (GOLDEN_REQUESTS, DRIFT_PROFILE)
+        }
     test = read_split(arguments.features / "test")
     tables = read_tables(config, arguments.validated)
     evaluated = evaluate(config, models["candidate"], models.get("champion"), test, tables)
-    write(evaluated, golden_requests, arguments.evaluation)
+    write(evaluated, from_artifact, arguments.evaluation)
     run_id = models["candidate"].metadata["mlflow_run_id"]
     logged = {f"test_{name}": value for name, value in evaluated.metrics.items()}
     tracking.settled(tracking.log(run_id, logged, sorted(arguments.evaluation.iterdir())))

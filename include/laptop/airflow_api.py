@@ -52,6 +52,11 @@ class AirflowApi:
         run_id: str = self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
         return run_id
 
+    def run_ids(self, dag_id: str) -> list[str]:
+        """The newest first."""
+        runs = self._get(f"/dags/{dag_id}/dagRuns", order_by="-run_after", limit=100)["dag_runs"]
+        return [run["dag_run_id"] for run in runs]
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         state: str = self._get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
         return state
@@ -82,6 +87,19 @@ class AirflowApi:
             if error.response.status_code == httpx.codes.NOT_FOUND:
                 return None
             raise
+
+    def question(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        """What a task asks a person: ``subject``, ``body`` (Markdown), ``options``."""
+        return self._get(self._question_path(dag_id, run_id, task_id))
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str, params: dict[str, Any]) -> None:
+        """Answer it."""
+        body = {"chosen_options": [option], "params_input": params}
+        self._call("PATCH", self._question_path(dag_id, run_id, task_id), json=body)
+
+    @staticmethod
+    def _question_path(dag_id: str, run_id: str, task_id: str) -> str:
+        return f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
 
     def failure_reason(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> str:
         """The message of the exception that ended a try, from its log."""

@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -39,6 +40,7 @@ SYMBOLS = {
     "skipped": "[dim]–[/]",
     "running": "[yellow]●[/]",
     "deferred": "[yellow]◌[/]",
+    "awaiting_input": "[yellow]?[/]",
     "up_for_retry": "[yellow]↻[/]",
 }
 
@@ -75,35 +77,50 @@ def _step(instance: dict[str, Any]) -> Step:
     return Step(instance["task_id"], instance["state"] or "waiting", round(seconds, 1), instance["try_number"])
 
 
-def follow(api: AirflowApi, dag_id: str, run_id: str, console: Console) -> str:
-    """Show the run's steps while it goes on; the state it ends in."""
+def follow(
+    api: AirflowApi,
+    dag_id: str,
+    run_id: str,
+    console: Console,
+    pause: Callable[[list[Step]], bool] = lambda steps: False,
+) -> str:
+    """Show the run's steps while it goes on; the state it ends in, or has when ``pause`` of its steps is true."""
     order = api.task_ids(dag_id)
     if not console.is_terminal:
-        return _follow_lines(api, dag_id, run_id, order, console)
+        return _follow_lines(api, dag_id, run_id, order, console, pause)
     with Live(console=console, refresh_per_second=4, transient=True) as live:  # the summary shows it again
         while True:
             state = api.run_state(dag_id, run_id)
-            live.update(_table(steps_of(api, dag_id, run_id, order)))
-            if state in FINISHED:
+            steps = steps_of(api, dag_id, run_id, order)
+            live.update(step_table(steps))
+            if state in FINISHED or pause(steps):
                 return state
             time.sleep(0.5)
 
 
-def _follow_lines(api: AirflowApi, dag_id: str, run_id: str, order: list[str], console: Console) -> str:
+def _follow_lines(
+    api: AirflowApi,
+    dag_id: str,
+    run_id: str,
+    order: list[str],
+    console: Console,
+    pause: Callable[[list[Step]], bool],
+) -> str:
     """The same for a log file: one line whenever a step changes its state."""
     shown: dict[str, str] = {}
     while True:
         state = api.run_state(dag_id, run_id)
-        for step in steps_of(api, dag_id, run_id, order):
+        steps = steps_of(api, dag_id, run_id, order)
+        for step in steps:
             if step.state not in ("waiting", shown.get(step.task_id)):
                 console.print(f"  {step.task_id:24}{step.state:16}{step.seconds:6.1f} s", highlight=False)
                 shown[step.task_id] = step.state
-        if state in FINISHED:
+        if state in FINISHED or pause(steps):
             return state
         time.sleep(0.5)
 
 
-def _table(steps: list[Step]) -> Table:
+def step_table(steps: list[Step]) -> Table:
     table = Table(box=None, pad_edge=False)
     for title, justify in (("", "left"), ("step", "left"), ("state", "left"), ("seconds", "right")):
         table.add_column(title, justify=justify)  # type: ignore[arg-type]
@@ -127,18 +144,22 @@ def outcome_of(api: AirflowApi, dag_id: str, run_id: str, state: str, total_seco
         "steps": [{"task_id": step.task_id, "state": step.state, "seconds": step.seconds} for step in steps],
         "total_seconds": round(total_seconds, 1),
     }
-    reasons = {
+    return Outcome(summary, reasons_of(api, dag_id, run_id, steps))
+
+
+def reasons_of(api: AirflowApi, dag_id: str, run_id: str, steps: list[Step]) -> dict[str, str]:
+    """Why each step failed that did, from its log."""
+    return {
         step.task_id: api.failure_reason(dag_id, run_id, step.task_id, step.try_number)
         for step in steps
         if step.state == "failed"
     }
-    return Outcome(summary, reasons)
 
 
 def show(outcome: Outcome, settings: Settings, console: Console) -> None:
     summary = outcome.summary
     console.rule(f"{summary['dag_id']}: {_verdict(summary)}")
-    console.print(_table([Step(step["task_id"], step["state"], step["seconds"], 0) for step in summary["steps"]]))
+    console.print(step_table([Step(step["task_id"], step["state"], step["seconds"], 0) for step in summary["steps"]]))
     console.print(f"total {summary['total_seconds']:.1f} s from trigger to end\n")
     if summary["gates"]:
         gates = Table("gate", "threshold", "value", "", box=None, pad_edge=False)
@@ -183,7 +204,7 @@ def _links(summary: dict[str, Any], settings: Settings) -> list[tuple[str, str]]
     ]
 
 
-def _require_dag(api: AirflowApi, dag_id: str) -> None:
+def require_dag(api: AirflowApi, dag_id: str) -> None:
     """Wait for the Dag to be parsed; where it is not there, import errors are shown rather than waited for."""
 
     def parsed() -> bool:
@@ -209,7 +230,7 @@ def run(settings: Settings, model: str, data: Path | None, console: Console) -> 
     stack.up(settings, say)
     seed(settings, model, data, say)
     api = AirflowApi(settings.airflow_url)
-    _require_dag(api, dag_id)
+    require_dag(api, dag_id)
     api.unpause(dag_id)
     run_id = api.trigger(dag_id, conf={})
     began = time.monotonic()

@@ -10,12 +10,15 @@ from typing import Any
 
 import boto3
 
+from include.approvals import environment_name, event_pattern, queue_name
 from include.code_bundle import upload_code
 from include.config import VARIABLE
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.raw_data import raw_data
 from include.laptop.settings import BUCKET, Settings
 from include.models.config import load_model
+from include.pipelines.catalogue import usable_models
+from include.sagemaker_requests.common import group_name
 from include.storage import raw_prefix
 
 
@@ -24,11 +27,14 @@ class SeedError(RuntimeError):
 
 
 def publish(settings: Settings) -> None:
-    """What a deploy does on AWS: the job code under its hash, and the Airflow Variable that names it."""
+    """What a deploy does on AWS: the job code under its hash, the Airflow Variable that names it, and what brings
+    approvals to Airflow."""
     s3 = s3_client(settings)
     s3.create_bucket(Bucket=BUCKET)
     facts = settings.ml_environment(code_hash=upload_code(s3, BUCKET))
     AirflowApi(settings.airflow_url).set_variable(VARIABLE, json.dumps(facts))
+    for model in usable_models():
+        _route_approvals(settings, group_name(model))
 
 
 def seed(settings: Settings, model: str, data: Path | None, say: Callable[[str], None]) -> None:
@@ -45,10 +51,25 @@ def seed(settings: Settings, model: str, data: Path | None, say: Callable[[str],
     say(f"raw data: {len(files)} files from {folder} ({uploaded} uploaded, {len(files) - uploaded} already there)")
 
 
+def _route_approvals(settings: Settings, group: str) -> None:
+    """The queue of a group's approvals and the rule that fills it."""
+    name = queue_name(environment_name(), group)
+    sqs, events = (aws_client(settings, service) for service in ("sqs", "events"))
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name=name, EventPattern=json.dumps(event_pattern(group)), State="ENABLED")
+    events.put_targets(Rule=name, Targets=[{"Id": "airflow", "Arn": arn}])
+
+
 def s3_client(settings: Settings) -> Any:
+    return aws_client(settings, "s3")
+
+
+def aws_client(settings: Settings, service: str) -> Any:
+    """A boto3 client of the local SageMaker's."""
     variables = settings.aws_environment()
     return boto3.client(
-        "s3",
+        service,
         endpoint_url=settings.sagemaker_url,
         region_name=variables["AWS_REGION"],
         aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],

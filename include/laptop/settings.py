@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 BUCKET = "ml-local"
+TRAFFIC_STEP_SECONDS = 15  # between the steps of a traffic shift; long enough for an alarm on a period of 10 s
 PRELOADED = (
     "airflow.executors.local_executor",
     "airflow.sdk.execution_time.task_runner",
@@ -90,6 +91,7 @@ class Settings:
             "region": REGION,
             "code_hash": code_hash,
             "mlflow_tracking_uri": self.mlflow_uri,
+            "traffic_step_seconds": TRAFFIC_STEP_SECONDS,
         }
 
     def airflow_environment(self) -> dict[str, str]:

@@ -33,8 +33,14 @@ from include.local_sagemaker.wire import WsgiApp, scope
 
 log = logging.getLogger(__name__)
 
-SERVICES = ("s3", "logs", "cloudwatch", "events", "sns", "sqs", "ssm", "secretsmanager", "iam", "ecr")
-_ALIASES = {"monitoring": "cloudwatch"}  # the name that requests are signed for, where it is not moto's
+SERVICES = (
+    *("s3", "logs", "cloudwatch", "events", "sns", "sqs", "ssm", "secretsmanager", "iam", "ecr"),
+    "applicationautoscaling",
+)
+_ALIASES = {
+    "monitoring": "cloudwatch",
+    "application-autoscaling": "applicationautoscaling",
+}  # the name that requests are signed for, where it is not moto's
 _READS = ("Get", "List", "Describe", "Receive")
 
 

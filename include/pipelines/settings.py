@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 from airflow.sdk import CronTriggerTimetable, Param
 
-from include.models.config import ModelConfig
+from include.models.config import ModelConfig, Strategy
 from include.notifications import notify_failure
 
 INSTANCE_TYPES = ["ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.2xlarge", "ml.c5.4xlarge"]
@@ -72,6 +72,41 @@ def training_params(model: ModelConfig) -> dict[str, Param]:
             description="Register even if worse than the approved model. Absolute gates stand all the same.",
         ),
     }
+
+
+def deployment_params(model: ModelConfig) -> dict[str, Param]:
+    """The form of a deployment. Every field may be left as it is."""
+    return {
+        "version": _version("Which approved version of the model. Empty: the newest approved one."),
+        "stages": Param(
+            "staging and production",
+            enum=["staging and production", "staging"],
+            title="Stages",
+            description="Staging alone: deployed and tested there, production stays as it is.",
+        ),
+        "strategy": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, *get_args(Strategy)],
+            title="Traffic shift",
+            description=f"How production's traffic moves. Empty: {model.serving.deployment.strategy}, as model.yaml "
+            "has it. 'immediate' heeds no alarms, for when they are going off already.",
+        ),
+    }
+
+
+def rollback_params() -> dict[str, Param]:
+    return {"version": _version("Which earlier version. Empty: the one that served before the present one.")}
+
+
+def response_timeout(model: ModelConfig) -> dict[str, Any]:
+    """Arguments of a task that waits for a person. It has no execution timeout: the operator would take that for the
+    time to answer."""
+    return {"response_timeout": timedelta(hours=model.serving.approval.timeout_hours), "execution_timeout": None}
+
+
+def _version(description: str) -> Param:
+    return Param(None, type=["null", "integer"], minimum=1, title="Version", description=description)
 
 
 def _day(title: str, description: str) -> Any:

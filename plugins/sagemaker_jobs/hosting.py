@@ -1,11 +1,13 @@
-"""What SageMaker serves from: Models, named by what is in them."""
+"""What SageMaker serves from: Models and endpoint configurations, named by what is in them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -15,6 +17,7 @@ from sagemaker_jobs.failures import is_absent, refused
 log = logging.getLogger(__name__)
 
 LONGEST_NAME = 63
+YOUNG = timedelta(hours=1)  # another task may have made it for what it is about to start
 
 
 def content_name(prefix: str, request: Mapping[str, Any]) -> str:
@@ -36,24 +39,96 @@ def ensure_model(client: Any, request: Mapping[str, Any]) -> str:
     Raises:
         RequestRefused: SageMaker refuses the request; not retried. JobLost: it failed or throttled; retried.
     """
-    name = content_name(request["ModelName"], request)
+    return _ensure(client, "model", "ModelName", request)
+
+
+def ensure_endpoint_config(client: Any, request: Mapping[str, Any], model: str) -> str:
+    """The name of the endpoint configuration that the request asks for with this Model in every variant.
+
+    Args:
+        client, raises: as ``ensure_model``.
+        request: of CreateEndpointConfig, without Models; its ``EndpointConfigName`` is the beginning of the name.
+    """
+    variants = [{**variant, "ModelName": model} for variant in request["ProductionVariants"]]
+    return _ensure(client, "endpoint_config", "EndpointConfigName", {**request, "ProductionVariants": variants})
+
+
+def prune(client: Any, prefix: str, keep_configs: Collection[str]) -> dict[str, list[str]]:
+    """Remove the endpoint configurations and Models that ``ensure_...`` made with this prefix and that nobody needs.
+
+    Kept are the named configurations and their Models, what an endpoint or a running transform job uses, and what is
+    younger than an hour.
+
+    Returns the names that were removed, by ``endpoint_configs`` and ``models``.
+
+    Raises:
+        RequestRefused, JobLost: as ``ensure_model``.
+    """
     try:
-        client.describe_model(ModelName=name)
+        return _prune(client, prefix, set(keep_configs))
+    except ClientError as error:
+        raise refused(f"remove what is stale of {prefix}", error) from error
+
+
+def _prune(client: Any, prefix: str, keep_configs: set[str]) -> dict[str, list[str]]:
+    endpoints = list(_listed(client, "list_endpoints", "Endpoints", NameContains=prefix))
+    for endpoint in endpoints:
+        found = client.describe_endpoint(EndpointName=endpoint["EndpointName"])
+        pending = found.get("PendingDeploymentSummary", {})
+        keep_configs |= {name for name in (found.get("EndpointConfigName"), pending.get("EndpointConfigName")) if name}
+    configs = _own(client, "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName", prefix)
+    stale = sorted(name for name, old in configs.items() if old and name not in keep_configs)
+    keep_models = set(_models_of_transforms(client))
+    for name in configs.keys() - set(stale):
+        variants = client.describe_endpoint_config(EndpointConfigName=name)["ProductionVariants"]
+        keep_models |= {variant["ModelName"] for variant in variants}
+    for name in stale:
+        client.delete_endpoint_config(EndpointConfigName=name)
+    models = _own(client, "list_models", "Models", "ModelName", prefix)
+    unused = sorted(name for name, old in models.items() if old and name not in keep_models)
+    for name in unused:
+        client.delete_model(ModelName=name)
+    return {"endpoint_configs": stale, "models": unused}
+
+
+def _own(client: Any, operation: str, field: str, name_field: str, prefix: str) -> dict[str, bool]:
+    """Names that ``content_name`` gave with this prefix, and whether each is old."""
+    pattern = re.compile(re.escape(prefix[: LONGEST_NAME - 13].rstrip("-")) + "-[0-9a-f]{12}")
+    since = datetime.now(UTC) - YOUNG
+    listed = _listed(client, operation, field, NameContains=prefix)
+    return {one[name_field]: one["CreationTime"] < since for one in listed if pattern.fullmatch(one[name_field])}
+
+
+def _models_of_transforms(client: Any) -> Iterator[str]:
+    for job in _listed(client, "list_transform_jobs", "TransformJobSummaries", StatusEquals="InProgress"):
+        yield client.describe_transform_job(TransformJobName=job["TransformJobName"])["ModelName"]
+
+
+def _listed(client: Any, operation: str, field: str, **filters: Any) -> Iterator[dict[str, Any]]:
+    for page in client.get_paginator(operation).paginate(**filters):
+        yield from page[field]
+
+
+def _ensure(client: Any, api: str, name_field: str, request: Mapping[str, Any]) -> str:
+    word = api.replace("_", " ")
+    name = content_name(request[name_field], request)
+    try:
+        getattr(client, f"describe_{api}")(**{name_field: name})
     except ClientError as error:
         if not is_absent(error):
-            raise refused(f"describe the model {name}", error) from error
-        _create(client, {**request, "ModelName": name})
+            raise refused(f"describe the {word} {name}", error) from error
+        _create(client, api, name, {**request, name_field: name})
     else:
-        log.info("the model %s is there already", name)
+        log.info("the %s %s is there already", word, name)
     return name
 
 
-def _create(client: Any, request: Mapping[str, Any]) -> None:
-    name = request["ModelName"]
+def _create(client: Any, api: str, name: str, request: Mapping[str, Any]) -> None:
+    word = api.replace("_", " ")
     try:
-        client.create_model(**request)
+        getattr(client, f"create_{api}")(**request)
     except ClientError as error:
-        # of tasks that start together one is the first; its Model is what the others want
+        # of tasks that start together one is the first; what it made is what the others want
         if "already exist" not in str(error):
-            raise refused(f"create the model {name}", error) from error
-    log.info("created the model %s", name)
+            raise refused(f"create the {word} {name}", error) from error
+    log.info("created the %s %s", word, name)

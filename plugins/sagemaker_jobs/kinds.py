@@ -66,7 +66,17 @@ TUNING = JobKind(
     longest_name=32,
 )
 TRANSFORM = JobKind("transform", "TransformJob", "transform_job", "/aws/sagemaker/TransformJobs", "transform-jobs")
-KINDS = {kind.word: kind for kind in (PROCESSING, TRAINING, TUNING, TRANSFORM)}
+
+
+class EndpointKind(JobKind):
+    """An endpoint, as far as waiting for it goes: it is over when nothing is being done to it."""
+
+    def is_over(self, description: Description) -> bool:
+        return self.status(description) not in ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+
+
+ENDPOINT = EndpointKind("endpoint", "Endpoint", "endpoint", "/aws/sagemaker/Endpoints", "endpoints")
+KINDS = {kind.word: kind for kind in (PROCESSING, TRAINING, TUNING, TRANSFORM, ENDPOINT)}
 
 
 def longest_duration(description: Description) -> timedelta:

@@ -21,6 +21,8 @@ MODELS = model_names()
 
 # every file of the Dag folder, and the Dags that it holds
 DECLARED = {
+    "deploy.py": {f"deploy_{name}" for name in MODELS},
+    "rollback.py": {f"rollback_{name}" for name in MODELS},
     "train.py": {f"train_{name}" for name in MODELS},
     "models.py": set(),
 }
@@ -71,22 +73,28 @@ def test_tasks_are_retried_bounded_and_noticed(dag: DAG) -> None:
     for task in dag.tasks:
         assert task.retries
         assert task.retry_exponential_backoff
-        assert task.execution_timeout
+        assert task.execution_timeout or task.response_timeout  # one that waits for a person has the latter
         assert task.on_failure_callback
 
 
-def test_jobs_are_named_like_their_programs(dag: DAG) -> None:
+def test_jobs_are_named_like_their_programs(dag_bag: DagBag) -> None:
+    dag = dag_bag.dags["train_predictive_maintenance"]
     jobs = [task.task_id for task in dag.tasks if task.task_type.endswith("JobOperator")]
     assert {"validate_raw_data", "build_features", "validate_features", "train_model", "evaluate_model"} <= set(jobs)
 
 
 def test_params_say_what_they_are(dag: DAG) -> None:
-    assert set(dag.params) == {"data_from", "data_to", "hyperparameters", "instance_type", "tune", "force"}
+    forms = {
+        "train": {"data_from", "data_to", "hyperparameters", "instance_type", "tune", "force"},
+        "deploy": {"version", "stages", "strategy"},
+        "rollback": {"version"},
+    }
+    assert set(dag.params) == forms[dag.dag_id.partition("_")[0]]
     for name in dag.params:
         param = dag.params.get_param(name)
         assert param.description
         assert param.schema["title"]
-        assert param.schema["type"]
+        assert param.schema.get("type") or param.schema.get("enum")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +135,31 @@ def test_the_training_dag_has_the_documented_order(dag_bag: DagBag) -> None:
 def test_registration_emits_an_asset(dag_bag: DagBag) -> None:
     outlets = dag_bag.dags["train_predictive_maintenance"].get_task("register_model").outlets
     assert [outlet.name for outlet in outlets] == ["predictive_maintenance_model_package"]
+
+
+def test_a_deployment_is_started_by_approvals_of_its_own_model(dag_bag: DagBag) -> None:
+    for name in MODELS:
+        schedule = DagSerialization.to_dict(dag_bag.dags[f"deploy_{name}"])["dag"]["timetable"]
+        assert f"{name}_approved_package" in json.dumps(schedule)
+        assert f"local-{name.replace('_', '-')}-approvals" in json.dumps(schedule)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("version", 0), ("version", "latest"), ("stages", "production"), ("strategy", "blue")]
+)
+def test_a_deployment_refuses_what_cannot_be(dag_bag: DagBag, name: str, value: object) -> None:
+    param = dag_bag.dags["deploy_predictive_maintenance"].params.get_param(name)
+    with pytest.raises(ValueError, match=r".+"):
+        param.resolve(value)
+
+
+def test_production_is_changed_only_after_staging_was_tested_and_somebody_decided(dag_bag: DagBag) -> None:
+    dag = dag_bag.dags["deploy_predictive_maintenance"]
+    before = dag.get_task("deploy_production").get_flat_relative_ids(upstream=True)
+    assert {"resolve_package", "deploy_staging", "test_staging", "approve_production", "record_decision"} <= before
+    for task_id in ("deploy_production", "test_production", "record_promotion"):
+        assert dag.get_task(task_id).trigger_rule == "all_success"
+    assert {task.task_id for task in dag.leaves} == {"keep_production", "test_restored", "prune_stale"}
 
 
 def test_survives_the_way_through_the_database(dag: DAG) -> None:

@@ -127,6 +127,8 @@ def in_python(pattern: str) -> str:
     """Java's classes of characters, of which the API's model has a few, in Python's spelling."""
     classes = {"L": r"\w", "M": r"\w", "N": r"\w", "Z": r"\s", "S": r"$+<=>^`|~", "P": r"!-/:-@\[-`{-}"}
     pattern = re.sub(r"\\p\{([A-Z])\}", lambda found: classes[found[1]], pattern)
+    pattern = pattern.replace(r"\p{Print}", "[ -~]")
+    pattern = pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff")  # pairs that stand for one
     return re.sub(r"\$\{\d+,\d+\}$", "", pattern)  # an end that is repeated, in the model's own words
 
 

@@ -11,7 +11,7 @@ from .features import Derived, Features
 from .gates import Champion, Gate
 from .model import ModelConfig, Schedule
 from .reading import MODELS_FOLDER, ConfigError, load_model, model_names
-from .serving import Serving
+from .serving import Serving, Strategy
 from .sinks import KafkaSink, Sinks, Tracking
 from .training import Compute, Objective, Range, Training, Tuning
 
@@ -38,6 +38,7 @@ __all__ = [
     "Section",
     "Serving",
     "Sinks",
+    "Strategy",
     "Table",
     "TimeSplit",
     "Tracking",

@@ -1,14 +1,114 @@
-"""How a model answers: the section ``serving``."""
+"""How a model answers, and how a new version takes over: the section ``serving``."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .common import InstanceType, Section
 
+Milliseconds = Annotated[int, Field(ge=1, le=60_000)]
+Strategy = Literal["canary", "linear", "all_at_once", "immediate"]
+
+
+class Autoscaling(Section):
+    """How many instances serve: from ``instance_count`` to ``max_instances``, so that each has about this many
+    invocations a minute."""
+
+    max_instances: Annotated[int, Field(ge=1, le=100)]
+    invocations_per_instance: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+
+
+class Serverless(Section):
+    """Memory in MB, in steps of 1024, and how many requests are answered at once."""
+
+    memory_mb: Annotated[int, Field(ge=1024, le=6144, multiple_of=1024)] = 2048
+    max_concurrency: Annotated[int, Field(ge=1, le=200)] = 5
+
+
+class Deployment(Section):
+    """How production's traffic moves to a new version.
+
+    ``canary``: ``share_percent`` of it first; ``linear``: step by step of that size; ``all_at_once``. After each step
+    alarms are watched for ``wait_minutes``, and one that goes off takes everything back. ``immediate`` is all at once
+    without alarms, for when they are going off already.
+    """
+
+    strategy: Strategy = "canary"
+    share_percent: Annotated[int, Field(ge=1, le=50)] = 10
+    wait_minutes: Annotated[int, Field(ge=0, le=60)] = 10
+
+
+class MetricAlarm(Section):
+    """An alarm on a CloudWatch metric of the model's own, named here by namespace and metric.
+
+    It goes off when the statistic of one minute is above (``max``) or below (``min``) the bound. The metric's only
+    dimension is ``EndpointName``.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")]
+    namespace: Annotated[str, Field(pattern=r"^[^:]{1,255}$")]
+    metric: Annotated[str, Field(min_length=1, max_length=255)]
+    statistic: Literal["Average", "Sum", "Minimum", "Maximum"] = "Average"
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def one_bound(self) -> Self:
+        if (self.min is None) == (self.max is None):
+            raise ValueError("an alarm needs either min or max")
+        return self
+
+
+class Alarms(Section):
+    """What takes a new version back while it gets its first traffic: p99 of the model's latency and server errors per
+    minute, both of the production endpoint, and metrics of its own."""
+
+    p99_latency_ms: Milliseconds = 500
+    errors_5xx: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    custom: list[MetricAlarm] = []
+
+
+class Latency(Section):
+    """The slowest that an endpoint may be in its test, in milliseconds at the caller."""
+
+    p50_ms: Milliseconds = 200
+    p99_ms: Milliseconds = 1000
+
+
+class Approval(Section):
+    """How long a promotion waits for its answer; without one nothing is changed."""
+
+    timeout_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 72
+
 
 class Serving(Section):
+    """Endpoints of a model, staging and production alike: provisioned (instances) or serverless.
+
+    A serverless endpoint knows no traffic shifting, no data capture and no autoscaling by instances.
+    ``data_capture_percent`` of requests and answers are kept in the bucket, below each endpoint's name.
+    ``instance_type`` is also what the Model Registry recommends.
+    """
+
+    mode: Literal["provisioned", "serverless"] = "provisioned"
     instance_type: InstanceType
     instance_count: Annotated[int, Field(ge=1, le=100)] = 1
+    autoscaling: Autoscaling | None = None
+    serverless: Serverless = Serverless()
+    data_capture_percent: Annotated[int, Field(ge=0, le=100)] = 0
+    deployment: Deployment = Deployment()
+    alarms: Alarms = Alarms()
+    latency: Latency = Latency()
+    approval: Approval = Approval()
+
+    @model_validator(mode="after")
+    def serverless_has_none_of_it(self) -> Self:
+        if self.mode == "serverless" and (self.autoscaling or self.data_capture_percent):
+            raise ValueError("a serverless endpoint has neither autoscaling nor data_capture_percent; remove them")
+        if self.autoscaling and self.autoscaling.max_instances < self.instance_count:
+            raise ValueError(
+                f"autoscaling.max_instances {self.autoscaling.max_instances} is below instance_count "
+                f"{self.instance_count}"
+            )
+        return self

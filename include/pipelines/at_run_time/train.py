@@ -23,7 +23,7 @@ from include.sagemaker_requests import training as training_requests
 from include.sagemaker_requests.common import Request, RequestError, group_name
 from include.storage import raw_prefix, split_uri, training_job_of
 
-METADATA_LIMIT = 50  # entries that the Model Registry keeps with a version
+METADATA_LIMIT = 50 - 8  # entries that the Model Registry keeps with a version, less those for its promotion
 
 
 def raw_data_validation(model: ModelConfig, context: Context) -> Request:

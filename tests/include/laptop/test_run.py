@@ -95,6 +95,6 @@ def test_a_failed_run_is_summed_up_with_its_reason() -> None:
 
 def test_another_models_import_error_does_not_stop_a_dag_that_is_there() -> None:
     api = FakeApi([{}], {"models.py": "ConfigError: models/bad/model.yaml ..."})
-    run._require_dag(api, "train_good")  # type: ignore[arg-type]
+    run.require_dag(api, "train_good")  # type: ignore[arg-type]
     with pytest.raises(ProcessError, match=r"models/bad/model\.yaml"):
-        run._require_dag(api, "train_bad")  # type: ignore[arg-type]
+        run.require_dag(api, "train_bad")  # type: ignore[arg-type]

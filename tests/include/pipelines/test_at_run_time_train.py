@@ -227,7 +227,7 @@ def test_lineage_fits_the_registry(s3: FakeS3Hook) -> None:
         "result": {"mlflow_run_id": None},
     }
     request = at_run_time.registration(MODEL, context(), evaluated=evaluated, gates=[])
-    assert len(request["CustomerMetadataProperties"]) == 50
+    assert len(request["CustomerMetadataProperties"]) == 42
     assert "mlflow_run_id" not in request["CustomerMetadataProperties"]
 
 

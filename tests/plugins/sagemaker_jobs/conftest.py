@@ -13,6 +13,9 @@ from botocore.stub import Stubber
 from sagemaker_jobs import operators
 from sagemaker_jobs.kinds import TRAINING
 from sagemaker_jobs.names import job_name
+from tests.include.local_sagemaker.conftest import hosting
+
+__all__ = ["hosting"]  # a local SageMaker with serving processes, for what answers alone cannot show
 
 REGION = {"region_name": "eu-west-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
 REQUEST = {

@@ -1,0 +1,39 @@
+"""How an approval in the Model Registry reaches Airflow: an EventBridge rule and an SQS queue for each model.
+
+A Dag file may not ask AWS or read a Variable, so the queue's name follows from what is known while it is parsed: the
+environment's name, which MWAA sets, and the model's. Whoever makes the queue (infrastructure on AWS, ``make up`` on a
+laptop) and the trigger that reads it (``sagemaker_jobs.approvals``) both take it from here.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+APPROVE, REJECT = "Approve", "Reject"  # the answers that a person can give to a promotion
+
+
+def environment_name() -> str:
+    """The Airflow environment's name: ``AIRFLOW_ENV_NAME``, set by MWAA; ``local`` where there is none."""
+    return os.environ.get("AIRFLOW_ENV_NAME") or "local"
+
+
+def queue_name(environment: str, group: str) -> str:
+    """The queue of a model package group's approvals; also the rule's name. SQS allows 80 characters, rules 64."""
+    name = f"{environment}-{group}-approvals"
+    if len(name) > 64:
+        raise ValueError(f"'{name}' has {len(name)} characters; 64 are allowed: shorten the environment's name")
+    return name
+
+
+def event_pattern(group: str) -> dict[str, Any]:
+    """What the rule lets through: approvals, and no other change of an approved version, such as of its metadata."""
+    return {
+        "source": ["aws.sagemaker"],
+        "detail-type": ["SageMaker Model Package State Change"],
+        "detail": {
+            "ModelPackageGroupName": [group],
+            "ModelApprovalStatus": ["Approved"],
+            "UpdatedModelPackageFields": ["ModelApprovalStatus"],
+        },
+    }

@@ -1,0 +1,130 @@
+"""The promotion packet: what a person needs to decide, in a minute, whether a version goes into production.
+
+The same facts twice: Markdown for Airflow's form, and a page that stands alone. Pure; gathered by
+``at_run_time/promotion.py``.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from include.models.config import ModelConfig
+from include.pipelines.gates import Verdict
+
+Profile = Mapping[str, Mapping[str, Any]]  # drift_profile.json: edges of quantile bins and their shares, by feature
+
+DRIFTED = 0.1  # from here on a feature is named: a tenth of the rows lies elsewhere than it did
+MOST_DRIFTED = 5
+
+
+@dataclass(frozen=True)
+class Packet:
+    """All that is shown. Metrics by name; ``champion_metrics`` are of the same test split if ``same_split``.
+
+    ``latency``: ``p50_ms`` and ``p99_ms`` in staging. ``drift``: by feature, the largest difference between the shares
+    of training rows below any value (0 to 1); None where there is nothing to compare with. ``monthly_usd``: of what
+    serves it at the least; None where the price is unknown. ``validation``: one sentence for each check of the data.
+    ``links``: addresses by title.
+    """
+
+    model: ModelConfig
+    version: int
+    champion_version: int | None
+    metrics: Mapping[str, float | None]
+    champion_metrics: Mapping[str, float | None]
+    same_split: bool
+    gates: Sequence[Verdict]
+    validation: Mapping[str, str]
+    drift: Mapping[str, float] | None
+    latency: Mapping[str, float | None]
+    monthly_usd: float | None
+    traffic: str
+    lineage: Mapping[str, str]
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def question(self) -> str:
+        place = f"replace version {self.champion_version}" if self.champion_version else "become the first version"
+        return f"Shall version {self.version} of {self.model.name} {place} in production?"
+
+    @property
+    def decisive(self) -> list[str]:
+        """The metrics that gates and the champion rule look at, the champion's own first."""
+        return list(dict.fromkeys([self.model.champion.metric, *(gate["metric"] for gate in self.gates)]))
+
+    @property
+    def others(self) -> list[str]:
+        return [name for name in self.metrics if name not in self.decisive]
+
+    @property
+    def drifted(self) -> list[tuple[str, float]]:
+        """Features whose training data moved, the most first."""
+        moved = [(name, value) for name, value in (self.drift or {}).items() if value >= DRIFTED]
+        return sorted(moved, key=lambda one: -one[1])[:MOST_DRIFTED]
+
+    def better(self, metric: str) -> bool | None:
+        """Whether the candidate is better than the champion; None where that cannot be said."""
+        ours, theirs = self.metrics.get(metric), self.champion_metrics.get(metric)
+        if ours is None or theirs is None or ours == theirs or not self.same_split:
+            return None
+        kinds = {verdict["metric"]: verdict["kind"] for verdict in self.gates if verdict["kind"] != "champion"}
+        if metric == self.model.champion.metric:
+            upwards = self.model.champion.direction == "maximize"
+        elif metric in kinds:
+            upwards = kinds[metric] == "min"
+        else:
+            return None
+        return (ours > theirs) == upwards
+
+
+def drift_between(before: Profile, after: Profile) -> dict[str, float]:
+    """By feature that both know: the largest difference between the two shares of rows below any bin's edge, or
+    between their shares without a value."""
+    found = {}
+    for name in before.keys() & after.keys():
+        points = sorted({*before[name]["edges"], *after[name]["edges"]})
+        gaps = [abs(_share_below(before[name], point) - _share_below(after[name], point)) for point in points]
+        found[name] = max([*gaps, abs(before[name]["missing"] - after[name]["missing"])])
+    return dict(sorted(found.items()))
+
+
+def _share_below(profile: Mapping[str, Any], value: float) -> float:
+    """The share of rows up to a value, evenly spread within a bin."""
+    edges: list[float] = profile["edges"]
+    shares: list[float] = profile["shares"]
+    below = [sum(shares[: number + 1]) for number in range(len(edges))]
+    at = bisect_left(edges, value)
+    if at == len(edges):
+        return 1.0
+    if edges[at] == value or at == 0:
+        return below[at] if edges[at] == value else 0.0
+    part = (value - edges[at - 1]) / (edges[at] - edges[at - 1])
+    return below[at - 1] + part * (below[at] - below[at - 1])
+
+
+def markdown(packet: Packet) -> str:
+    return _templates().get_template("packet.md.jinja").render(packet=packet).strip() + "\n"
+
+
+def page(packet: Packet) -> str:
+    return _templates().get_template("packet.html.jinja").render(packet=packet)
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=jinja2.select_autoescape(["html.jinja"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["number"] = lambda value: "–" if value is None else f"{value:.4g}"
+    return templates

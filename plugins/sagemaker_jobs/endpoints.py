@@ -1,0 +1,271 @@
+"""The operator for endpoints, and the trigger that waits for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperatorLink, Context
+from airflow.sdk.exceptions import AirflowFailException
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sagemaker_jobs import links
+from sagemaker_jobs.failures import LOG_LINES, JobLost, is_absent, refused
+from sagemaker_jobs.hosting import ensure_endpoint_config, ensure_model
+from sagemaker_jobs.kinds import ENDPOINT, Description
+from sagemaker_jobs.names import client_token
+from sagemaker_jobs.operators import Request, RequestOperator
+from sagemaker_jobs.triggers import JobTrigger
+from sagemaker_jobs.waiting import SHORT_WAIT, SHORT_WAIT_STEP
+
+# SageMaker itself gives up a deployment after 8 hours at most
+LONGEST_CHANGE = timedelta(hours=9)
+# says which generation of which task asked for what the endpoint is being given, or was given last
+ASKED_BY = "asked-by"
+
+
+class DeploymentFailed(AirflowFailException):
+    """The endpoint could not be created, or SageMaker took the new configuration back: no retry can help."""
+
+
+class EndpointTrigger(JobTrigger):
+    """Fires once, when nothing is being done to the endpoint any more. As JobTrigger; ``job`` is its name."""
+
+    async def on_kill(self) -> None:
+        """An endpoint's change is not stopped by whoever started it: it ends by itself, or goes back."""
+
+
+class EndpointOperator(RequestOperator):
+    """Brings an endpoint to a configuration and waits until it serves with it, however often workers die.
+
+    The request is what is wanted, and every try works towards it from what it finds: absent, the endpoint is created;
+    serving with the configuration, nothing is done; being brought to it, attached to; being brought to another one,
+    waited for and then updated; failed to be created by an earlier run, removed and created anew. Model and
+    configuration are named by their content, so no try makes a second one. Tags say which task asked last, by which a
+    retry knows a change of its own that SageMaker took back.
+
+    The request holds ``endpoint`` (EndpointName, Tags) and either ``config_name`` of a configuration that there is or
+    ``model`` and ``config`` (CreateModel, CreateEndpointConfig without Models); where the endpoint is to have them
+    also ``deployment`` (DeploymentConfig), ``alarms`` (PutMetricAlarm) and ``scaling`` (RegisterScalableTarget as
+    ``target``, PutScalingPolicy as ``policy``; ``policy`` None takes scaling off).
+
+    Returns ``{"endpoint", "arn", "config", "status", "changed", "model", "updated"}``.
+
+    Raises:
+        DeploymentFailed: the endpoint failed, or serves with another configuration than asked for; not retried.
+        RequestRefused: SageMaker refuses a request; not retried. JobLost: gave up waiting; retried.
+    """
+
+    operator_extra_links: Sequence[BaseOperatorLink] = (links.ConsoleLink(), links.LogsLink())
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        wanted = self._build_request(context)
+        client = self.hook.conn
+        if "config_name" not in wanted:
+            model = ensure_model(client, wanted["model"])
+            wanted = {**wanted, "config_name": ensure_endpoint_config(client, wanted["config"], model)}
+        context["ti"].xcom_push(key=links.XCOM_KEY, value=self._pages(wanted))
+        for alarm in wanted.get("alarms", ()):
+            self._call("cloudwatch", "put_metric_alarm", **alarm)
+        kept = ("endpoint", "config_name", "deployment", "scaling")
+        return self._bring_about(context, {key: wanted[key] for key in kept if key in wanted}, changed=False)
+
+    def execute_complete(
+        self, context: Context, event: dict[str, Any] | None = None, *, wanted: Request, changed: bool
+    ) -> dict[str, Any]:
+        if event is not None and event["event"] == "timeout":
+            raise JobLost(f"gave up waiting for endpoint {event['job']}: {event['message']}. A retry waits on.")
+        return self._bring_about(context, wanted, changed=changed)
+
+    def _bring_about(self, context: Context, wanted: Request, *, changed: bool) -> dict[str, Any]:
+        """One step after another towards what is wanted, each from a look at what there is."""
+        name, config = wanted["endpoint"]["EndpointName"], wanted["config_name"]
+        token = client_token(context["ti"], self._generation(context))
+        while True:
+            found = self._describe(name)
+            if found is None:
+                changed = self._create(wanted, token)
+            elif not ENDPOINT.is_over(found):
+                if _target(found) == config:
+                    self._tag(found, wanted, token)
+                    changed = True
+                self._wait(found, wanted, changed=changed)
+            elif found["EndpointStatus"] == "InService" and found["EndpointConfigName"] == config:
+                self.log.info("%s serves with %s%s", name, config, "" if changed else " already; nothing was changed")
+                self._tag(found, wanted, token)
+                self._scale(wanted)
+                return self._result(found, changed=changed)
+            elif changed or self._tags(found).get(ASKED_BY) == token:
+                raise self._failure(found, wanted)
+            elif found["EndpointStatus"] == "Failed":
+                self.log.warning("%s failed before: %s; removing it", name, found.get("FailureReason"))
+                self._change("delete", name, EndpointName=name)
+            else:
+                changed = self._update(found, wanted, token)
+
+    def _create(self, wanted: Request, token: str) -> bool:
+        name, config = wanted["endpoint"]["EndpointName"], wanted["config_name"]
+        self.log.info("creating endpoint %s with %s", name, config)
+        tags = [*wanted["endpoint"]["Tags"], {"Key": ASKED_BY, "Value": token}]
+        return self._change("create", name, EndpointName=name, EndpointConfigName=config, Tags=tags)
+
+    def _update(self, found: Description, wanted: Request, token: str) -> bool:
+        name, config = wanted["endpoint"]["EndpointName"], wanted["config_name"]
+        self.log.info("updating endpoint %s from %s to %s", name, found.get("EndpointConfigName"), config)
+        request: Request = {"EndpointName": name, "EndpointConfigName": config}
+        if "deployment" in wanted:
+            request["DeploymentConfig"] = wanted["deployment"]
+        if (wanted.get("scaling") or {}).get("policy"):
+            # the number of instances that scaling has arrived at stays; what is captured follows the configuration
+            request["RetainAllVariantProperties"] = True
+            request["ExcludeRetainedVariantProperties"] = [
+                {"VariantPropertyType": kind} for kind in ("DesiredWeight", "DataCaptureConfig")
+            ]
+        asked = self._change("update", name, **request)
+        if asked:
+            self._tag(found, wanted, token)
+        return asked
+
+    def _change(self, verb: str, name: str, **request: Any) -> bool:
+        """Ask for a change; false where another change was quicker, which the next look finds."""
+        try:
+            getattr(self.hook.conn, f"{verb}_endpoint")(**request)
+        except ClientError as error:
+            if any(said in str(error) for said in ("in-progress", "already existing")):
+                self.log.info("%s: %s; looking again", name, error)
+                time.sleep(SHORT_WAIT_STEP)
+                return False
+            raise refused(f"{verb} endpoint {name}", error) from error
+        return True
+
+    def _wait(self, found: Description, wanted: Request, *, changed: bool) -> None:
+        """Return when nothing is being done to the endpoint any more, after seconds; otherwise defer."""
+        name = found["EndpointName"]
+        self.log.info("%s is %s", name, found["EndpointStatus"])
+        until = time.monotonic() + SHORT_WAIT
+        while time.monotonic() < until:
+            time.sleep(SHORT_WAIT_STEP)
+            now = self._describe(name)
+            if now is None or ENDPOINT.is_over(now):
+                return
+        since = found["LastModifiedTime"]
+        deadline = since + LONGEST_CHANGE
+        if deadline < datetime.now(UTC):
+            raise JobLost(f"endpoint {name} has been {found['EndpointStatus']} since {since}; look at its console page")
+        self.defer(
+            trigger=EndpointTrigger(
+                kind=ENDPOINT.word,
+                job=name,
+                since=since.timestamp(),
+                deadline=deadline.timestamp(),
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            ),
+            method_name="execute_complete",
+            kwargs={"wanted": wanted, "changed": changed},
+            timeout=deadline - datetime.now(UTC) + timedelta(minutes=10),
+        )
+
+    def _describe(self, name: str) -> Description | None:
+        try:
+            description: Description = self.hook.conn.describe_endpoint(EndpointName=name)
+        except ClientError as error:
+            if is_absent(error):
+                return None
+            raise
+        return description
+
+    def _tags(self, found: Description) -> dict[str, str]:
+        pages = self.hook.conn.get_paginator("list_tags").paginate(ResourceArn=found["EndpointArn"])
+        return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+
+    def _tag(self, found: Description, wanted: Request, token: str) -> None:
+        tags = [*wanted["endpoint"]["Tags"], {"Key": ASKED_BY, "Value": token}]
+        try:
+            self.hook.conn.add_tags(ResourceArn=found["EndpointArn"], Tags=tags)
+        except ClientError as error:
+            raise refused(f"tag endpoint {found['EndpointName']}", error) from error
+
+    def _scale(self, wanted: Request) -> None:
+        if not (scaling := wanted.get("scaling")):
+            return
+        if scaling["policy"]:
+            self._call("application-autoscaling", "register_scalable_target", **scaling["target"])
+            self._call("application-autoscaling", "put_scaling_policy", **scaling["policy"])
+            return
+        try:
+            self._client("application-autoscaling").deregister_scalable_target(**scaling["target"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("ObjectNotFoundException", "ValidationException"):
+                raise
+
+    def _call(self, service: str, operation: str, **request: Any) -> None:
+        try:
+            getattr(self._client(service), operation)(**request)
+        except ClientError as error:
+            raise refused(f"{operation} for the endpoint", error) from error
+
+    def _result(self, found: Description, *, changed: bool) -> dict[str, Any]:
+        config = self.hook.conn.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
+        return {
+            "endpoint": found["EndpointName"],
+            "arn": found["EndpointArn"],
+            "config": found["EndpointConfigName"],
+            "model": config["ProductionVariants"][0]["ModelName"],
+            "status": found["EndpointStatus"],
+            "changed": changed,
+            "updated": found["LastModifiedTime"].astimezone(UTC).isoformat(timespec="seconds"),
+        }
+
+    def _failure(self, found: Description, wanted: Request) -> DeploymentFailed:
+        name, config, live = found["EndpointName"], wanted["config_name"], found.get("EndpointConfigName")
+        reason = found.get("FailureReason") or "SageMaker gave no reason; another run may have changed it meanwhile"
+        if found["EndpointStatus"] == "InService":
+            what = f"endpoint {name} serves with {live}: {config} was taken back"
+        else:
+            what = f"endpoint {name} is {found['EndpointStatus']} and does not serve with {config}"
+        pages = {url: title for title, url in self._pages(wanted).items()}
+        lines = [f"{what}: {reason}", *(f"  {title}: {url}" for url, title in pages.items())]
+        log_lines = self._last_log_lines(name)
+        return DeploymentFailed("\n".join([*lines, "  last log lines:", *(f"    {line}" for line in log_lines)]))
+
+    def _last_log_lines(self, name: str) -> list[str]:
+        """The end of the newest serving process's log."""
+        logs, group = self._client("logs"), f"{ENDPOINT.log_group}/{name}"
+        try:
+            streams = logs.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=True, limit=1)
+            events = [
+                event["message"].rstrip()
+                for stream in streams["logStreams"]
+                for event in logs.get_log_events(
+                    logGroupName=group, logStreamName=stream["logStreamName"], limit=LOG_LINES, startFromHead=False
+                )["events"]
+            ]
+        except (ClientError, BotoCoreError) as error:
+            return [f"(the log could not be read: {error})"]
+        return events[-LOG_LINES:]
+
+    def _pages(self, wanted: Request) -> dict[str, str]:
+        name, client = wanted["endpoint"]["EndpointName"], self.hook.conn
+        if local := links.local_endpoint(client):
+            page = f"{local}/_local/logs/endpoints/{name}"
+            return {"console": page, "logs": page}
+        region = client.meta.region_name
+        console = links.console_root(region)
+        group = quote(f"{ENDPOINT.log_group}/{name}", safe="").replace("%", "$25")
+        return {
+            "console": f"{console}/sagemaker/home?region={region}#/endpoints/{name}",
+            "logs": f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}",
+        }
+
+
+def _target(found: Description) -> str | None:
+    """The configuration that the endpoint is being brought to; None where that is not said."""
+    pending: dict[str, Any] = found.get("PendingDeploymentSummary", {})
+    own = found.get("EndpointConfigName") if found["EndpointStatus"] == "Creating" else None
+    return pending.get("EndpointConfigName") or own

@@ -1,0 +1,306 @@
+"""The endpoint operator against a local SageMaker with real serving processes: from every state to the one wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+from botocore.exceptions import ClientError
+
+from sagemaker_jobs import endpoints
+from sagemaker_jobs.endpoints import DeploymentFailed, EndpointOperator
+from sagemaker_jobs.hosting import prune
+from tests.include.local_sagemaker.hosting import ARTIFACT, Hosting
+from tests.include.local_sagemaker.local_server import CREDENTIALS, IMAGE, ROLE
+
+from .conftest import FakeTaskInstance
+
+pytestmark = pytest.mark.slow
+SHIFT = {
+    "BlueGreenUpdatePolicy": {
+        "TrafficRoutingConfiguration": {
+            "Type": "CANARY",
+            "WaitIntervalInSeconds": 3,
+            "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50},
+        }
+    }
+}
+
+
+class Killed(BaseException):
+    """Ends a task where a SIGKILL would: nothing after it runs."""
+
+
+@pytest.fixture(autouse=True)
+def _environment(hosting: Hosting, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": hosting.url}.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setattr(endpoints, "SHORT_WAIT", 0.5)
+    monkeypatch.setattr("sagemaker_jobs.triggers.FIRST_LOOK", 0.1)
+
+
+def wanted(name: str, word: str, **more: Any) -> dict[str, Any]:
+    """An endpoint whose answer is the word; MODE=exit makes one that does not start."""
+    environment = {"MODE": word} if word in ("exit", "error") else {"MODE": "name", "NAME": word}
+    container = {"Image": IMAGE, "ModelDataUrl": ARTIFACT, "Environment": environment}
+    return {
+        "endpoint": {"EndpointName": name, "Tags": [{"Key": "version", "Value": word}]},
+        "model": {"ModelName": name, "ExecutionRoleArn": ROLE, "PrimaryContainer": container},
+        "config": {
+            "EndpointConfigName": name,
+            "ProductionVariants": [
+                {"VariantName": "AllTraffic", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+            ],
+        },
+        **more,
+    }
+
+
+def started(request: dict[str, Any], ti: FakeTaskInstance) -> tuple[EndpointOperator, dict[str, Any]]:
+    operator = EndpointOperator(
+        task_id="deploy", request=lambda context: request, retries=2, aws_conn_id=None, region_name="us-east-1"
+    )
+    return operator, {"ti": ti}
+
+
+def run(request: dict[str, Any], ti: FakeTaskInstance | None = None) -> dict[str, Any]:
+    """What the operator returns; its triggers run here as the triggerer would run them."""
+    operator, context = started(request, ti or FakeTaskInstance())
+
+    async def first_event(trigger: Any) -> Any:
+        async for event in trigger.run():
+            return event.payload
+        return None
+
+    def step() -> dict[str, Any]:
+        return operator.execute(context)
+
+    action: Callable[[], dict[str, Any]] = step
+    while True:
+        try:
+            return action()
+        except TaskDeferred as deferral:
+            event = asyncio.run(first_event(deferral.trigger))
+            arguments = deferral.kwargs or {}
+
+            def resumed(event: Any = event, arguments: Any = arguments) -> dict[str, Any]:
+                return operator.execute_complete(context, event, **arguments)
+
+            action = resumed
+
+
+def configs_of(hosting: Hosting, name: str) -> list[str]:
+    found = hosting.sagemaker.list_endpoint_configs(NameContains=name)["EndpointConfigs"]
+    return [config["EndpointConfigName"] for config in found]
+
+
+@contextmanager
+def client_at_20_a_second(hosting: Hosting, name: str) -> Iterator[list[str]]:
+    """What happened to each request meanwhile that failed."""
+    failed: list[str] = []
+    asked = [0]
+    stop = threading.Event()
+
+    def invoke() -> None:
+        while not stop.wait(0.05):
+            asked[0] += 1
+            try:
+                hosting.invoke(name)
+            except ClientError as error:
+                failed.append(str(error))
+
+    thread = threading.Thread(target=invoke)
+    thread.start()
+    yield failed
+    stop.set()
+    thread.join()
+    assert asked[0] > 10
+
+
+def test_absent_is_created_current_is_left_alone_another_is_updated(hosting: Hosting) -> None:
+    name = hosting.name("absent")
+    first = run(wanted(name, "one"))
+    assert first["changed"]
+    assert hosting.invoke(name) == b"one"
+    again = run(wanted(name, "one"), FakeTaskInstance(run_id="another run"))
+    assert (again["changed"], again["config"], again["updated"]) == (False, first["config"], first["updated"])
+    with client_at_20_a_second(hosting, name) as failed:
+        second = run(wanted(name, "two", deployment=SHIFT), FakeTaskInstance(run_id="a third run"))
+    assert failed == []
+    assert second["changed"]
+    assert hosting.invoke(name) == b"two"
+    tags = {tag["Key"]: tag["Value"] for tag in hosting.sagemaker.list_tags(ResourceArn=second["arn"])["Tags"]}
+    assert tags["version"] == "two"
+    assert len(configs_of(hosting, name)) == 2
+
+
+@pytest.mark.parametrize("where", ["create_model", "create_endpoint_config", "create_endpoint", "describe_endpoint"])
+@pytest.mark.parametrize("before", [True, False])
+def test_killed_around_any_call_and_tried_again_it_converges(
+    hosting: Hosting, where: str, before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, ti = hosting.name("killed"), FakeTaskInstance()
+    operator, context = started(wanted(name, "one"), ti)
+    real = getattr(operator.hook.conn, where)
+
+    def killing(**request: Any) -> Any:
+        if not before:
+            real(**request)
+        raise Killed
+
+    monkeypatch.setattr(operator.hook.conn, where, killing)
+    with pytest.raises(Killed):
+        operator.execute(context)
+    ti.try_number += 1
+    assert run(wanted(name, "one"), ti)["status"] == "InService"
+    assert len(configs_of(hosting, name)) == 1
+    assert len(hosting.sagemaker.list_models(NameContains=name)["Models"]) == 1
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_killed_around_the_update_no_request_fails(
+    hosting: Hosting, before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, ti = hosting.name("updated"), FakeTaskInstance(run_id="second")
+    run(wanted(name, "one"))
+    with client_at_20_a_second(hosting, name) as failed:
+        operator, context = started(wanted(name, "two", deployment=SHIFT), ti)
+        real = operator.hook.conn.update_endpoint
+
+        def killing(**request: Any) -> None:
+            if not before:
+                real(**request)
+            raise Killed
+
+        monkeypatch.setattr(operator.hook.conn, "update_endpoint", killing)
+        with pytest.raises(Killed):
+            operator.execute(context)
+        result = run(wanted(name, "two", deployment=SHIFT), ti)
+    assert failed == []
+    assert result["status"] == "InService"
+    assert hosting.invoke(name) == b"two"
+
+
+def test_an_update_of_somebody_else_is_waited_for(hosting: Hosting) -> None:
+    name = hosting.name("busy")
+    run(wanted(name, "one"))
+    other, context = started(wanted(name, "two", deployment=SHIFT), FakeTaskInstance(run_id="other"))
+    with pytest.raises(TaskDeferred):
+        other.execute(context)
+    assert hosting.sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Updating"
+    run(wanted(name, "three"), FakeTaskInstance(run_id="mine"))
+    assert hosting.invoke(name) == b"three"
+
+
+def test_what_an_alarm_takes_back_fails_with_its_reason_and_is_not_tried_again(hosting: Hosting) -> None:
+    name, ti = hosting.name("bad"), FakeTaskInstance(run_id="second")
+    first = run(wanted(name, "one"))
+    alarm = {
+        "AlarmName": f"{name}-errors",
+        "Namespace": "AWS/SageMaker",
+        "MetricName": "Invocation5XXErrors",
+        "Dimensions": [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": "AllTraffic"}],
+        "Period": 5,
+        "EvaluationPeriods": 1,
+        "Statistic": "Sum",
+        "Threshold": 0.0,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+    }
+    routing = {**SHIFT["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"], "WaitIntervalInSeconds": 60}
+    shift = {
+        "BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing},
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm["AlarmName"]}]},
+    }
+    request = wanted(name, "error", deployment=shift, alarms=[alarm])
+    stop = threading.Event()
+
+    def invoke() -> None:
+        while not stop.wait(0.05):
+            try:
+                hosting.invoke(name)
+            except ClientError:
+                continue
+
+    traffic = threading.Thread(target=invoke)
+    traffic.start()
+    try:
+        with pytest.raises(DeploymentFailed, match=rf"{alarm['AlarmName']}") as failure:
+            run(request, ti)
+    finally:
+        stop.set()
+        traffic.join()
+    assert f"serves with {first['config']}" in str(failure.value)
+    assert hosting.invoke(name) == b"one"
+    updated = hosting.sagemaker.describe_endpoint(EndpointName=name)["LastModifiedTime"]
+    # killed before it could report that: the retry knows by the endpoint's tag that it was its own change
+    with pytest.raises(DeploymentFailed, match="taken back"):
+        run(request, ti)
+    assert hosting.sagemaker.describe_endpoint(EndpointName=name)["LastModifiedTime"] == updated
+
+
+def test_one_that_does_not_start_says_why_and_is_replaced_when_asked_anew(hosting: Hosting) -> None:
+    name, ti = hosting.name("dead"), FakeTaskInstance()
+    with pytest.raises(DeploymentFailed, match="is Failed") as failure:
+        run(wanted(name, "exit"), ti)
+    assert "last log lines" in str(failure.value)
+    with pytest.raises(DeploymentFailed):
+        run(wanted(name, "exit"), ti)
+    cleared = FakeTaskInstance(max_tries=ti.max_tries + 3)
+    assert run(wanted(name, "one"), cleared)["status"] == "InService"
+    assert hosting.invoke(name) == b"one"
+
+
+def test_a_configuration_by_name_and_scaling(hosting: Hosting) -> None:
+    name = hosting.name("scaled")
+    resource = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{name}/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    policy = {
+        **resource,
+        "PolicyName": "by-invocations",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": 100.0,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+        },
+    }
+    scaling = {"target": {**resource, "MinCapacity": 1, "MaxCapacity": 2}, "policy": policy}
+    first = run(wanted(name, "one", scaling=scaling))
+    client = hosting.client("application-autoscaling")
+    found = client.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=resource["ResourceId"])
+    assert [one["PolicyName"] for one in found["ScalingPolicies"]] == ["by-invocations"]
+    run(wanted(name, "two", scaling=scaling), FakeTaskInstance(run_id="second"))
+    back = {"endpoint": {"EndpointName": name, "Tags": []}, "config_name": first["config"]}
+    off = {"target": resource, "policy": None}
+    result = run({**back, "scaling": off}, FakeTaskInstance(run_id="third"))
+    assert (result["config"], result["changed"]) == (first["config"], True)
+    assert hosting.invoke(name) == b"one"
+    assert not client.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource["ResourceId"]])[
+        "ScalableTargets"
+    ]
+
+
+def test_stale_configurations_and_models_go_what_is_needed_stays(
+    hosting: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = hosting.name("pruned")
+    made = [run(wanted(name, word), FakeTaskInstance(run_id=word)) for word in ("one", "two", "three", "four")]
+    client = hosting.sagemaker
+    assert prune(client, name, [made[2]["config"]]) == {"endpoint_configs": [], "models": []}
+    monkeypatch.setattr("sagemaker_jobs.hosting.YOUNG", timedelta(0))
+    removed = prune(client, name, [made[2]["config"]])
+    assert removed == {
+        "endpoint_configs": sorted(one["config"] for one in made[:2]),
+        "models": sorted(one["model"] for one in made[:2]),
+    }
+    assert set(configs_of(hosting, name)) == {one["config"] for one in made[2:]}
+    assert hosting.invoke(name) == b"four"
