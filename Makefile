@@ -30,6 +30,12 @@ promote: ## bring the newest registered version into production: [MODEL=name] [Y
 	@$(setup) airflow jobs local_sagemaker
 	@$(laptop).promote --model '$(MODEL)' $(if $(YES),--yes)
 
+.PHONY: backfill
+backfill: ## score past days: FROM=2015-06-01 TO=2015-06-30 [MODEL=name] [VERSION=...] [FORCE=1] [DRY_RUN=1]
+	@$(setup) airflow jobs local_sagemaker
+	@$(laptop).backfill --model '$(MODEL)' --from '$(FROM)' --to '$(TO)' $(if $(VERSION),--version '$(VERSION)') \
+	  $(if $(FORCE),--force) $(if $(DRY_RUN),--dry-run)
+
 .PHONY: up
 up: ## start Airflow and the local SageMaker, and leave them running
 	@$(setup) airflow jobs local_sagemaker

@@ -1,6 +1,9 @@
 """Where everything lies in S3: the only place that spells a key. Pure; nothing here talks to S3.
 
 raw/<model>/<table>.csv[.gz]              raw data
+daily/<model>/date=<day>/<table>.csv[.gz] one day's raw data, to be scored; replay/ in it: rows mended after quarantine
+scores/<model>/date=<day>/...             one day's scores: Parquet, and _SUCCESS.json, which names them
+scores_athena/<model>/date=<day>/files    the same names for Athena
 code/<hash>/{jobs,models}/...             code that runs inside jobs
 runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
 capture/<endpoint>/...                    requests and answers that endpoints kept
@@ -17,6 +20,41 @@ from dataclasses import dataclass
 def raw_prefix(model: str) -> str:
     """Key prefix of one model's raw tables, with its slash."""
     return f"raw/{model}/"
+
+
+def daily_prefix(model: str) -> str:
+    """Key prefix of a model's daily raw partitions, with its slash."""
+    return f"daily/{model}/"
+
+
+def daily_partition(model: str, day: str) -> str:
+    """Key prefix of one day's raw data, with its slash. ``day`` is an ISO date, or a template of one."""
+    return f"{daily_prefix(model)}date={day}/"
+
+
+def day_of(key: str) -> str | None:
+    """The day of the partition that a key lies in; None if it lies in none."""
+    match = re.search(r"/date=(\d{4}-\d{2}-\d{2})/", key)
+    return match[1] if match else None
+
+
+def scores_prefix(model: str) -> str:
+    """Key prefix of a model's scores, with its slash: a Hive table partitioned by date."""
+    return f"scores/{model}/"
+
+
+def scores_partition(model: str, day: str) -> str:
+    return f"{scores_prefix(model)}date={day}/"
+
+
+def scores_manifest(model: str, day: str) -> str:
+    """Key of the object that says what a day's scores are; without it there are none."""
+    return f"{scores_partition(model, day)}_SUCCESS.json"
+
+
+def scores_symlink(model: str, day: str) -> str:
+    """Key of the list of a day's files that Athena follows."""
+    return f"scores_athena/{model}/date={day}/files"
 
 
 def code_prefix(code_hash: str) -> str:
@@ -143,3 +181,49 @@ class Run:
     @property
     def evaluation_report(self) -> str:
         return f"{self.evaluation}/report.html"
+
+    @property
+    def day_plan(self) -> str:
+        """What a scoring run began with: the day, its raw data (keys, ETags), version, job code and image."""
+        return f"{self.folder}/plan_day/plan.json"
+
+    def of_day(self, digest: str) -> DayRun:
+        return DayRun(self.bucket, self.dag_id, self.run_id, digest)
+
+
+@dataclass(frozen=True)
+class DayRun(Run):
+    """A scoring run's folder as of one plan: a run that is planned anew never finds what an earlier plan left."""
+
+    digest: str
+
+    def report(self, task_id: str) -> str:
+        return f"{self._folder(task_id)}/report"
+
+    @property
+    def day_inputs(self) -> str:
+        """SageMaker's manifest of the raw files that the run reads."""
+        return f"{self._folder('plan_day')}/inputs.manifest"
+
+    @property
+    def day_chunks(self) -> str:
+        """Folder of the day's clean tables, cut by key: ``chunk-<n>.tar``."""
+        return f"{self._folder('validate_input')}/validated"
+
+    @property
+    def day_features(self) -> str:
+        """Folder of the day's rows to score, ``rows/shard-<n>.csv``, and facts of each, ``shards/shard-<n>.json``."""
+        return f"{self._folder('build_features')}/features"
+
+    @property
+    def predictions(self) -> str:
+        """Folder of what the transform job answered, ``shard-<n>.csv.out``."""
+        return f"{self._folder('score')}/predictions"
+
+    @property
+    def staged_scores(self) -> str:
+        """Folder of the day's checked scores before they are published, with ``parts.json``."""
+        return f"{self._folder('validate_scores')}/scores"
+
+    def _folder(self, task_id: str) -> str:
+        return f"{self.folder}/{task_id}/{self.digest}"

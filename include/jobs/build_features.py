@@ -2,9 +2,12 @@
 
     python -m jobs.build_features --model M --validated DIR --features DIR
 
-Reads ``<validated>/<table>.parquet``; writes ``<features>/{train,validation,test}/features.parquet`` and
-``manifest.json`` with rows, time range and class counts of each split; also ``<features>/whole/features.parquet`` where
-model.yaml's split has ``rolling_origins``.
+    python -m jobs.build_features --model M --validated DIR --features DIR --artifact DIR --day ISO
+
+The first makes what a model is trained on. Reads ``<validated>/<table>.parquet``; writes
+``<features>/{train,validation,test}/features.parquet`` and ``manifest.json`` with rows, time range and class counts of
+each split; also ``<features>/whole/features.parquet`` where model.yaml's split has ``rolling_origins``. The second
+makes a day's rows to be scored: ``jobs.day_features``.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Any
 
 import polars as pl
 
+from jobs.day_features import build_day
 from jobs.feature_table import FILE, WHOLE, class_counts, feature_columns
 from jobs.program import arguments_of, run_program
 from jobs.splitting import split
@@ -108,8 +112,14 @@ def manifest(config: ModelConfig, tables: dict[str, pl.DataFrame], splits: dict[
 
 def main(argv: list[str] | None = None) -> None:
     parser = arguments_of(__doc__, validated="folder of <table>.parquet", features="where to write")
+    parser.add_argument("--day", help="the day whose rows are to be scored, as 2015-06-01; none to train")
+    parser.add_argument("--artifact", type=Path, help="with --day: folder of the version's model.tar.gz")
     arguments = parser.parse_args(argv)
     config = load_model(arguments.model)
+    if arguments.day:
+        rows = build_day(config, arguments.validated, arguments.artifact, arguments.features, arguments.day)
+        print(f"{arguments.day}: {rows} rows")
+        return
     tables = read_tables(config, arguments.validated)
     frame = feature_builder(config.name).build_features(tables)
     if frame.is_empty():

@@ -14,10 +14,12 @@ The exit status is 0 whatever the verdict: it is what the job is for. ``jobs.val
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from types import MappingProxyType
 
 import polars as pl
 
@@ -29,7 +31,7 @@ from jobs.validation.reading import LINE, RawTable, read_table
 from jobs.validation.report import Report, TableReport
 from jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
 from jobs.validation.wording import allowed, column_of, finding_of
-from models.config import MODELS_FOLDER, ModelConfig, load_model
+from models.config import MODELS_FOLDER, ModelConfig, Table, load_model
 from models.errors import JobError
 
 Suites = Mapping[str, list[Expected]]
@@ -64,18 +66,47 @@ def validate_raw(
     Returns:
         The report, and the accepted rows of each table that could be read.
     """
+    reports, accepted = validate_tables(
+        config.data.tables, config.data.time, suites, window, quarantine, partial(read_table, raw)
+    )
+    facts = {"data window": f"{window.start or 'the beginning'} to {window.end or 'the end'}"}
+    return Report(config.name, "raw data", reports, facts), accepted
+
+
+def validate_tables(
+    tables: Mapping[str, Table],
+    time: str | None,
+    suites: Suites,
+    window: Window,
+    quarantine: Path,
+    read: Callable[[str, Table], RawTable],
+    known: Mapping[str, pl.DataFrame] = MappingProxyType({}),
+) -> tuple[list[TableReport], dict[str, pl.DataFrame]]:
+    """Check tables, each after those that its suite refers to, and write rejected rows to ``quarantine``.
+
+    A table that ``read`` gives without a row has none to expect anything of: whether it may be so ``read`` decides.
+
+    Args:
+        known: further tables, accepted before, that suites may refer to.
+
+    Returns:
+        The reports in the order of the tables, and the accepted rows of each table that could be read.
+    """
     reports: dict[str, TableReport] = {}
-    accepted: dict[str, pl.DataFrame] = {}
-    for name in _order(suites, config):
-        table = config.data.tables[name]
+    accepted: dict[str, pl.DataFrame] = dict(known)
+    for name in _order(suites, tables):
+        table = tables[name]
         try:
-            lines = read_table(raw, name, table)
+            lines = read(name, table)
         except UnusableFileError as unusable:
             reports[name] = TableReport(name, unusable.findings[0].file, findings=unusable.findings)
             continue
         report = TableReport(name, lines.file, lines.rows, bytes=lines.bytes, sha256=lines.sha256)
-        clean = clean_table(lines, table, config.data.time, window)
+        clean = clean_table(lines, table, time, window)
         report.outside_window, report.findings = clean.outside_window, clean.findings
+        if not lines.rows:
+            accepted[name], reports[name] = clean.frame, report
+            continue
         failing = _expect(clean.frame, report, suites[name], accepted)
         rejected = pl.concat([clean.rejected, failing])
         accepted[name] = clean.frame.join(failing, on=LINE, how="anti", maintain_order="left")
@@ -83,22 +114,19 @@ def validate_raw(
             _expect(continuity(accepted[name], table), report, suites[dataset_name(name)], accepted, rows_are="series")
         report.rejected = set_aside(lines, rejected, quarantine / f"{name}.csv")
         reports[name] = report
-    facts = {"data window": f"{window.start or 'the beginning'} to {window.end or 'the end'}"}
-    return Report(config.name, "raw data", [reports[name] for name in config.data.tables], facts), accepted
+    return [reports[name] for name in tables], accepted
 
 
-def _order(suites: Suites, config: ModelConfig) -> list[str]:
+def _order(suites: Suites, tables: Mapping[str, Table]) -> list[str]:
     """The tables, each after those that its suites take values from."""
     needs = {
         name: {other for suite in (name, dataset_name(name)) for other in references(suites.get(suite, []))} - {name}
-        for name in config.data.tables
+        for name in tables
     }
     try:
-        return list(TopologicalSorter(needs).static_order())
+        return [name for name in TopologicalSorter(needs).static_order() if name in tables]
     except CycleError as error:
-        raise SuiteError(
-            f"the suites of {config.name} take values from each other in a circle: {error.args[1]}"
-        ) from None
+        raise SuiteError(f"suites take values from each other in a circle: {error.args[1]}") from None
 
 
 def _expect(

@@ -57,6 +57,41 @@ class AirflowApi:
         runs = self._get(f"/dags/{dag_id}/dagRuns", order_by="-run_after", limit=100)["dag_runs"]
         return [run["dag_run_id"] for run in runs]
 
+    def create_backfill(
+        self, dag_id: str, first: str, last: str, *, conf: dict[str, Any], reprocess: str, runs_at_once: int
+    ) -> int:
+        """Start a backfill over the days from first to last (ISO dates); its id.
+
+        Args:
+            reprocess: which days that have a run already get another: ``none``, ``failed`` or ``completed``.
+        """
+        body = {
+            "dag_id": dag_id,
+            "from_date": f"{first}T00:00:00Z",
+            "to_date": f"{last}T23:59:59Z",
+            "dag_run_conf": conf,
+            "reprocess_behavior": reprocess,
+            "max_active_runs": runs_at_once,
+        }
+        backfill: int = self._call("POST", "/backfills", json=body)["id"]
+        return backfill
+
+    def runs_between(self, dag_id: str, first: str, last: str) -> dict[str, dict[str, Any]]:
+        """The runs of data intervals that begin on the days from first to last, by day."""
+        runs: dict[str, dict[str, Any]] = {}
+        while True:
+            page = self._get(
+                f"/dags/{dag_id}/dagRuns",
+                logical_date_gte=f"{first}T00:00:00Z",
+                logical_date_lte=f"{last}T23:59:59Z",
+                order_by="logical_date",
+                limit=100,
+                offset=len(runs),
+            )["dag_runs"]
+            runs |= {run["logical_date"][:10]: run for run in page}
+            if len(page) < 100:
+                return runs
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         state: str = self._get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
         return state

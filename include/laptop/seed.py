@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,15 @@ import boto3
 from include.approvals import environment_name, event_pattern, queue_name
 from include.code_bundle import upload_code
 from include.config import VARIABLE
+from include.data_manifest import list_raw_data
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.raw_data import raw_data
-from include.laptop.settings import BUCKET, Settings
+from include.laptop.settings import BUCKET, ROOT, Settings
 from include.models.config import load_model
 from include.pipelines.catalogue import usable_models
 from include.sagemaker_requests.common import group_name
-from include.storage import raw_prefix
+from include.scoring import days_between, list_partitions
+from include.storage import daily_partition, raw_prefix
 
 
 class SeedError(RuntimeError):
@@ -59,6 +63,39 @@ def _route_approvals(settings: Settings, group: str) -> None:
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     events.put_rule(Name=name, EventPattern=json.dumps(event_pattern(group)), State="ENABLED")
     events.put_targets(Rule=name, Targets=[{"Id": "airflow", "Arn": arn}])
+
+
+def seed_days(settings: Settings, model: str, first: str, last: str, say: Callable[[str], None]) -> None:
+    """Cut the raw tables that lie in the bucket into daily partitions, for those of the days that have none yet.
+
+    Raises:
+        SeedError: there are no raw tables, or they cannot be cut.
+    """
+    s3 = s3_client(settings)
+    there = list_partitions(s3, BUCKET, model)
+    missing = [day for day in days_between(first, last) if day not in there]
+    if not missing:
+        return
+    with tempfile.TemporaryDirectory(dir=settings.home) as folder:
+        raw, days = Path(folder, "raw"), Path(folder, "days")
+        raw.mkdir()
+        for file in list_raw_data(s3, BUCKET, raw_prefix(model)):
+            s3.download_file(BUCKET, file["key"], str(raw / file["key"].rsplit("/", 1)[-1]))
+        arguments = ["--raw", str(raw), "--days", str(days), "--first", missing[0], "--last", missing[-1]]
+        _run_job(settings, "jobs.split_days", "--model", model, *arguments)
+        for day in missing:
+            for table in sorted((days / f"date={day}").iterdir()):
+                s3.upload_file(str(table), BUCKET, daily_partition(model, day) + table.name)
+    say(f"daily raw data: {len(missing)} partitions made of the raw tables in s3://{BUCKET}/{raw_prefix(model)}")
+
+
+def _run_job(settings: Settings, module: str, *arguments: str) -> None:
+    """Raises SeedError: the program failed."""
+    command = [settings.python("jobs"), "-m", module, *arguments]
+    environment = {"PYTHONPATH": str(ROOT / "include"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SeedError(f"python -m {module} failed (exit code {done.returncode}):\n{done.stderr[-2000:]}")
 
 
 def s3_client(settings: Settings) -> Any:

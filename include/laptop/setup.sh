@@ -49,7 +49,7 @@ install() { # with uv, a pinned installer that keeps a cache: seconds where pip 
     cp constraints.txt ".venv/$name/"
     files=(".venv/$name/requirements.txt" tests/requirements-airflow.txt)
   fi
-  .venv/tools/bin/uv pip install --quiet --python ".venv/$name/bin/python" "${files[@]/#/--requirement=}"
+  .venv/tools/bin/uv pip install --quiet --compile-bytecode --python ".venv/$name/bin/python" "${files[@]/#/--requirement=}"
   printf '%s' "$stamp" >".venv/$name/.stamp"
 }
 

@@ -32,12 +32,13 @@ def _read_all(folder: Path) -> tuple[list[ModelConfig], list[str]]:
         except ConfigError as error:
             problems.append(str(error))
             continue
-        cron = model.schedule.train
-        if cron is None or croniter.is_valid(cron):
+        crons = model.schedule.model_dump(exclude_none=True)
+        wrong = {key: cron for key, cron in crons.items() if not croniter.is_valid(cron)}
+        if not wrong:
             usable.append(model)
-        else:
+        for key, cron in wrong.items():
             problems.append(
-                f"{folder.name}/{name}/model.yaml: schedule.train is '{cron}', which is no cron expression. Allowed "
+                f"{folder.name}/{name}/model.yaml: schedule.{key} is '{cron}', which is no cron expression. Allowed "
                 "are five fields (minute hour day month weekday, UTC) such as '0 3 * * 1', or null for no schedule."
             )
     return usable, problems

@@ -95,6 +95,27 @@ def deployment_params(model: ModelConfig) -> dict[str, Param]:
     }
 
 
+def scoring_params() -> dict[str, Param]:
+    """The form of a scoring run. Every field may be left as it is where the run has a data interval."""
+    return {
+        "day": _day("Day", "The day to score. Empty: the day of the run's data interval."),
+        "model_version": Param(
+            "champion_at",
+            type="string",
+            pattern=r"^(champion_at|current|[1-9][0-9]*)$",
+            title="Model version",
+            description="champion_at: the one in production at the day's end; current: the one in production now; or "
+            "a version number of the Model Registry.",
+        ),
+        "force": Param(
+            False,
+            type="boolean",
+            title="Score unchanged days too",
+            description="Score the day even if its raw data, the code and the model are those of its published scores.",
+        ),
+    }
+
+
 def rollback_params() -> dict[str, Param]:
     return {"version": _version("Which earlier version. Empty: the one that served before the present one.")}
 

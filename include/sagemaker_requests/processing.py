@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from include.config import MlEnvironment
-from include.models.config import ModelConfig
+from include.models.config import Compute, ModelConfig
 from include.sagemaker_requests.common import Request, code_uri, job_environment, resources, tags_of, vpc
 from include.storage import Run, raw_prefix
 
 PROCESSING_ROOT = "/opt/ml/processing"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input that is no plain folder: ``uri`` may be that of a manifest, and instances may share the objects."""
+
+    uri: str
+    data_type: str = "S3Prefix"
+    distribution: str = "FullyReplicated"
 
 
 def validate_raw_data(
@@ -81,16 +91,21 @@ def processing(
     run: Run,
     task_id: str,
     *,
-    inputs: Mapping[str, str],
+    inputs: Mapping[str, str | Source],
     outputs: Mapping[str, str],
     arguments: list[str] | None = None,
+    compute: Compute | None = None,
 ) -> Request:
-    """A processing job that runs ``python -m jobs.<task_id>``; each input and output is also the flag that names it."""
+    """A processing job that runs ``python -m jobs.<task_id>``; each input and output is also the flag that names it.
+
+    Args:
+        compute: what to run on, where it is not model.yaml's ``processing``.
+    """
     folders = {name: f"{PROCESSING_ROOT}/input/{name}" for name in inputs} | {
         name: f"{PROCESSING_ROOT}/output/{name}" for name in outputs
     }
     flags = [part for name, folder in folders.items() for part in (f"--{name}", folder)]
-    compute = model.processing
+    compute = compute or model.processing
     request: Request = {
         "AppSpecification": {
             "ImageUri": environment.image_uri,
@@ -99,7 +114,7 @@ def processing(
         },
         "ProcessingInputs": [
             _processing_input("code", code_uri(environment), f"{PROCESSING_ROOT}/code"),
-            *(_processing_input(name, uri, folders[name]) for name, uri in inputs.items()),
+            *(_processing_input(name, source, folders[name]) for name, source in inputs.items()),
         ],
         "ProcessingOutputConfig": {
             "Outputs": [
@@ -124,8 +139,16 @@ def processing(
     return request
 
 
-def _processing_input(name: str, uri: str, folder: str) -> Request:
+def _processing_input(name: str, source: str | Source, folder: str) -> Request:
+    if isinstance(source, str):
+        source = Source(source)
     return {
         "InputName": name,
-        "S3Input": {"S3Uri": uri, "LocalPath": folder, "S3DataType": "S3Prefix", "S3InputMode": "File"},
+        "S3Input": {
+            "S3Uri": source.uri,
+            "LocalPath": folder,
+            "S3DataType": source.data_type,
+            "S3InputMode": "File",
+            "S3DataDistributionType": source.distribution,
+        },
     }

@@ -47,8 +47,11 @@ class RawTable:
         return self.lines.height + self.malformed.height
 
 
-def read_table(folder: Path, name: str, table: Table) -> RawTable:
+def read_table(folder: Path, name: str, table: Table, *, may_be_empty: bool = False) -> RawTable:
     """Read the table's file, plain or .gz, from a folder.
+
+    Args:
+        may_be_empty: a header without rows is a table on which nothing happened.
 
     Raises:
         UnusableFileError: the file is missing, there twice, truncated, empty, no UTF-8, no CSV, has no rows, or its
@@ -59,7 +62,7 @@ def read_table(folder: Path, name: str, table: Table) -> RawTable:
     content = _unpack(packed, name, path.name)
     columns = _header(content, name, path.name, table) if table.header else list(table.columns)
     lines, malformed = _parse(content, name, path.name, columns, first_line(table))
-    if lines.is_empty() and malformed.is_empty():
+    if lines.is_empty() and malformed.is_empty() and not may_be_empty:
         raise _unusable(name, path.name, "file_has_rows", "a header and no rows", "at least one row", EXPORT_AGAIN)
     return RawTable(
         name=name,

@@ -11,12 +11,14 @@ from .features import Derived, Features
 from .gates import Champion, Gate
 from .model import ModelConfig, Schedule
 from .reading import MODELS_FOLDER, ConfigError, load_model, model_names
+from .scoring import Bounds, Scoring
 from .serving import Serving, Strategy
 from .sinks import KafkaSink, Sinks, Tracking
 from .training import Compute, Objective, Range, Training, Tuning
 
 __all__ = [
     "MODELS_FOLDER",
+    "Bounds",
     "Champion",
     "Clock",
     "Column",
@@ -35,6 +37,7 @@ __all__ = [
     "Range",
     "Scalar",
     "Schedule",
+    "Scoring",
     "Section",
     "Serving",
     "Sinks",

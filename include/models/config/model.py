@@ -10,6 +10,7 @@ from .common import Name, Section
 from .data import Data, RandomSplit, Split, TimeSplit
 from .features import Features
 from .gates import Champion, Gate
+from .scoring import Scoring
 from .serving import Serving
 from .sinks import Sinks, Tracking
 from .training import Compute, Training
@@ -19,6 +20,7 @@ class Schedule(Section):
     """Cron expressions in UTC; none means that the Dag only runs when triggered."""
 
     train: str | None = None
+    score: Annotated[str, Field(pattern=r"^\d{1,2} \d{1,2} \* \* \*$")] | None = None  # daily
 
 
 class ModelConfig(Section):
@@ -39,6 +41,7 @@ class ModelConfig(Section):
     serving: Serving
     sinks: Sinks = Sinks()
     tracking: Tracking = Tracking()
+    scoring: Scoring | None = None
 
     @model_validator(mode="after")
     def split_finds_its_columns(self) -> Self:
@@ -60,4 +63,15 @@ class ModelConfig(Section):
             raise ValueError(f"data.classes needs two names, the one looked for last; found {number}")
         if self.problem == "multiclass" and number < 2:
             raise ValueError(f"data.classes needs two names or more; found {number}")
+        return self
+
+    @model_validator(mode="after")
+    def scoring_knows_its_tables_and_classes(self) -> Self:
+        if self.scoring is None:
+            return self
+        if unknown := [name for name in self.scoring.tables if name not in self.data.tables]:
+            raise ValueError(f"scoring.tables names {unknown}, which are not among {sorted(self.data.tables)}")
+        known = ["mean"] if self.problem == "regression" else list(self.data.classes or [])
+        if unknown := [name for name in self.scoring.bounds if name not in known]:
+            raise ValueError(f"scoring.bounds names {unknown}; known are {known}")
         return self

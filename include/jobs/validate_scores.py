@@ -1,0 +1,176 @@
+"""What a transform job answered to typed, checked Parquet, with a verdict: may the day's scores be published?
+
+    python -m jobs.validate_scores --model M --shards DIR [--predictions DIR] --scores DIR --report DIR
+
+Reads what build_features says of each shard and ``<predictions>/shard-<n>.csv.out``; writes, if nothing is critical,
+``<scores>/<shard>.parquet`` with the key, ``prediction`` and, of a classifier, ``probability_<class>``, and
+``parts.json``, which names the parts with rows, bytes and SHA-256; and in any case ``<report>/validation.json``.
+
+One shard is in memory at a time. The checks are plain ones: to import Great Expectations would take longer than all
+else that is done for a day.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from jobs.day import scoring_of
+from jobs.day_features import MOMENT
+from jobs.program import arguments_of, run_program
+from jobs.validation.findings import Finding, passed, summarize
+from models.config import ModelConfig, load_model
+from models.errors import JobError
+
+TOLERANCE = 1e-6  # how far a row's probabilities may add up from 1
+PREDICTION = "prediction"
+TYPES: dict[str, Any] = {"Int64": pl.Int64, "Float64": pl.Float64, "String": pl.String}
+
+
+@dataclass
+class Distribution:
+    """What is known of all rows once every shard was seen."""
+
+    rows: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    total: float = 0.0
+
+    def add(self, frame: pl.DataFrame, classes: list[str]) -> None:
+        self.rows += len(frame)
+        if classes:
+            self.labels.update(dict(frame[PREDICTION].value_counts().iter_rows()))
+        else:
+            self.total += float(frame[PREDICTION].sum())
+
+    def value(self, name: str) -> float:
+        """The share of a class, or the mean."""
+        return (self.total if name == "mean" else self.labels[name]) / self.rows
+
+
+def read_predictions(file: Path, shard: dict[str, Any]) -> pl.DataFrame:
+    """A shard's answers, typed.
+
+    Raises:
+        JobError: the file is missing or is not what the transform job writes.
+    """
+    key, classes = shard["key"], shard["classes"]
+    answers = {PREDICTION: pl.String, **{_probability(name): pl.Float64 for name in classes}}
+    schema = dict.fromkeys(key, pl.String) | (answers if classes else {PREDICTION: pl.Float64})
+    try:
+        frame = pl.read_csv(file, has_header=False, new_columns=list(schema), schema_overrides=list(schema.values()))
+        if frame.width != len(schema):
+            raise JobError(f"{file.name} has {frame.width} columns instead of {len(schema)}: {', '.join(schema)}.")
+        return frame.with_columns(_typed(column, kind) for column, kind in key.items())
+    except (FileNotFoundError, pl.exceptions.PolarsError) as error:
+        raise JobError(f"{file} cannot be read ({error}). It is written by the transform job: look at that.") from error
+
+
+def _typed(column: str, kind: str) -> pl.Expr:
+    if kind.startswith("Datetime"):
+        return pl.col(column).str.to_datetime(MOMENT, time_unit="us")
+    return pl.col(column).cast(TYPES[kind])
+
+
+def _probability(label: str) -> str:
+    return f"probability_{label}"
+
+
+def check_shard(frame: pl.DataFrame, shard: dict[str, Any]) -> list[Finding]:
+    """What must hold of every row."""
+    classes, name = shard["classes"], shard["name"]
+    findings = []
+
+    def expect(check: str, column: str | None, wrong: int, found: str, allowed: str) -> None:
+        if wrong:
+            action = "Look at the transform job and at the model: nothing of the day was published."
+            findings.append(Finding("critical", "scores", name, column, check, found, allowed, wrong, action))
+
+    wanted = shard["rows"]
+    expect(
+        "rows_are_complete", None, abs(wanted - len(frame)), f"{len(frame):,} rows", f"{wanted:,}, one for each scored"
+    )
+    for column in frame.columns:
+        nulls = frame[column].null_count() + (frame[column].is_nan().sum() if frame[column].dtype.is_float() else 0)
+        expect("values_are_there", column, int(nulls), f"no value in {nulls:,} rows", "a value in every row")
+    key = list(shard["key"])
+    repeated = int(frame.select(key).is_duplicated().sum())
+    expect("keys_are_unique", ", ".join(key), repeated, f"{repeated:,} rows of the same key", "one row for each key")
+    if classes:
+        unknown = frame.filter(~pl.col(PREDICTION).is_in(classes))
+        expect("labels_are_known", PREDICTION, len(unknown), f"labels such as {unknown[PREDICTION].head(1).to_list()}",
+               ", ".join(classes))  # fmt: skip
+        columns = [_probability(label) for label in classes]
+        outside = frame.filter(pl.any_horizontal(~pl.col(columns).is_between(0, 1)))
+        expect("probabilities_are_such", ", ".join(columns), len(outside), f"{len(outside):,} rows outside", "0 to 1")
+        sums = frame.filter((pl.sum_horizontal(columns) - 1).abs() > TOLERANCE)
+        expect(
+            "probabilities_sum_to_one", ", ".join(columns), len(sums), f"{len(sums):,} rows that do not", "a sum of 1"
+        )
+    else:
+        infinite = int(frame[PREDICTION].is_infinite().sum())
+        expect("values_are_finite", PREDICTION, infinite, f"{infinite:,} infinite values", "finite numbers")
+    return findings
+
+
+def check_distribution(config: ModelConfig, distribution: Distribution) -> list[Finding]:
+    """The bounds of model.yaml, held against all rows together."""
+    findings = []
+    for name, bounds in scoring_of(config).bounds.items() if distribution.rows else ():
+        value = distribution.value(name)
+        low, high = bounds.min, bounds.max
+        if (low is not None and value < low) or (high is not None and value > high):
+            what = "a mean" if name == "mean" else f"a share of '{name}'"
+            allowed = f"{'any' if low is None else f'{low:g}'} to {'any' if high is None else f'{high:g}'}"
+            action = "Look at the day's raw data and at the version; if the world has changed, change scoring.bounds."
+            found = f"{what} of {value:.4g}"
+            where = ("scores", "all shards", PREDICTION, "distribution_within_bounds")
+            findings.append(Finding("critical", *where, found, allowed, distribution.rows, action))
+    return findings
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments_of(
+        __doc__, shards="folder of shard-<n>.json", scores="where to write", report="where to write the verdict"
+    )
+    parser.add_argument("--predictions", type=Path, help="folder of shard-<n>.csv.out; none for a day without rows")
+    arguments = parser.parse_args(argv)
+    config = load_model(arguments.model)
+    arguments.scores.mkdir(parents=True, exist_ok=True)
+    distribution, findings, parts = Distribution(), list[Finding](), list[dict[str, Any]]()
+    for facts in sorted(arguments.shards.glob("shard-*.json")):
+        shard = json.loads(facts.read_text(encoding="utf-8"))
+        if not shard["rows"]:
+            continue
+        frame = read_predictions(arguments.predictions / f"{shard['name']}.csv.out", shard)
+        findings += check_shard(frame, shard)
+        distribution.add(frame, shard["classes"])
+        part = arguments.scores / f"{shard['name']}.parquet"
+        frame.write_parquet(part)
+        sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
+        parts.append({"name": part.name, "rows": len(frame), "bytes": part.stat().st_size, "sha256": sha256})
+    findings += check_distribution(config, distribution)
+    if passed(findings):
+        (arguments.scores / "parts.json").write_text(json.dumps({"parts": parts}), encoding="utf-8")
+    else:
+        for part in arguments.scores.iterdir():
+            part.unlink()
+    verdict = {
+        "passed": passed(findings),
+        "summary": summarize(f"scores of {config.name}", f"{distribution.rows:,} rows", findings),
+        "rows": distribution.rows,
+        "labels": dict(distribution.labels),
+        "findings": [asdict(finding) for finding in findings[:40]],
+    }
+    arguments.report.mkdir(parents=True, exist_ok=True)
+    (arguments.report / "validation.json").write_text(json.dumps(verdict, indent=1), encoding="utf-8")
+    print(verdict["summary"])
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,191 @@
+"""What the tasks of a scoring run ask for."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from botocore.exceptions import ClientError
+
+from include.config import MlEnvironment, ml_environment
+from include.data_manifest import list_raw_data
+from include.models.config import ModelConfig
+from include.pipelines.at_run_time.common import PINNED, Job, here
+from include.production import HistoryError
+from include.publishing import PublishError, publish
+from include.sagemaker_requests import hosting, scoring
+from include.sagemaker_requests.common import Request, group_name
+from include.scoring import PlanError, Planner, day_inputs, end_of, list_partitions, scoring_of
+from include.storage import DayRun, daily_partition, daily_prefix, split_uri
+
+log = logging.getLogger(__name__)
+
+
+def day_of_run(context: Context) -> str:
+    """The day to score: the one asked for, else the one with which the run's data interval begins."""
+    if asked := context["params"]["day"]:
+        return str(asked)
+    start = context["dag_run"].data_interval_start
+    if start is None:
+        raise AirflowFailException("this run has no data interval: trigger it with a day, or with a logical date.")
+    return start.astimezone(UTC).date().isoformat()
+
+
+def partition(model: ModelConfig, context: Context) -> Mapping[str, Any]:
+    """What PartitionSensor waits for."""
+    day, section = day_of_run(context), scoring_of(model)
+    prefix = daily_partition(model.name, day)
+    return {
+        "what": f"the raw data of {day}",
+        "bucket": ml_environment().bucket,
+        "keys": [f"{prefix}{model.data.tables[name].file}*" for name in section.tables],
+        "until": end_of(day) + timedelta(hours=section.wait_hours),
+    }
+
+
+def planner(model: ModelConfig, environment: MlEnvironment) -> Planner:
+    return Planner(
+        model,
+        s3=S3Hook(region_name=environment.region).conn,
+        sagemaker=SageMakerHook(region_name=environment.region).conn,
+        bucket=environment.bucket,
+        group=group_name(model),
+        code_hash=environment.code_hash,
+        image_uri=environment.image_uri,
+    )
+
+
+def plan(model: ModelConfig, context: Context) -> dict[str, Any] | None:
+    """The plan of the run's day, recorded in the run's folder; None where its scores are published already.
+
+    Raises:
+        AirflowFailException: the day's data or a version is missing; or code that is gone was to be used.
+    """
+    environment, run = here(context)
+    day, params = day_of_run(context), context["params"]
+    try:
+        asked = planner(model, environment)
+        plan = asked.plan(day, str(params["model_version"]))
+        published = asked.published(day)
+    except (PlanError, HistoryError) as error:
+        raise AirflowFailException(str(error)) from error
+    log.info("%s: version %d (%s); %d raw files", day, plan.version.number, plan.version.reason, len(plan.inputs))
+    if published is not None and plan.is_done(published) and not params["force"]:
+        log.info(
+            "%s is unchanged since run %s published it at %s: same raw data (ETags), code %s and model %s. Nothing to "
+            "do; force scores it all the same.",
+            *(day, published["run_id"], published["published_at"], plan.code_hash, plan.version.arn),
+        )
+        return None
+    content = plan.as_json()
+    folder = run.of_day(plan.digest)
+    prefix = daily_prefix(model.name)
+    names = [file["key"].removeprefix(prefix) for file in plan.inputs]
+    _write(environment, folder.day_inputs, [{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names])
+    _write(environment, run.day_plan, content)
+    return {name: content[name] for name in ("day", "digest", "version")}
+
+
+def begun(context: Context) -> tuple[MlEnvironment, DayRun, dict[str, Any]]:
+    """The environment with the code and image that the run was planned with, the run's folder, the plan.
+
+    Raises:
+        AirflowFailException: there is no plan.
+    """
+    environment, run = here(context)
+    bucket, key = split_uri(run.day_plan)
+    try:
+        plan = json.loads(S3Hook(region_name=environment.region).read_key(key, bucket))
+    except ClientError as error:
+        raise AirflowFailException(f"{run.day_plan} cannot be read: {error}. Clear plan_day.") from error
+    return environment.model_copy(update={name: plan[name] for name in PINNED}), run.of_day(plan["digest"]), plan
+
+
+def input_validation(model: ModelConfig, context: Context) -> Request:
+    environment, run, plan = begun(context)
+    return scoring.validate_input(model, environment, run, day=plan["day"])
+
+
+def features(model: ModelConfig, context: Context, *, validated: Job) -> Request:
+    environment, run, plan = begun(context)
+    chunks, artifact = int(validated["result"]["facts"]["chunks"]), plan["version"]["artifact"]
+    return scoring.build_features(model, environment, run, day=plan["day"], artifact=artifact, chunks=chunks)
+
+
+def transform(model: ModelConfig, context: Context) -> Request:
+    """Raises AirflowSkipException for a day without a row to score."""
+    environment, run, plan = begun(context)
+    shards = _shards(environment, run)
+    if not shards:
+        raise AirflowSkipException(f"{plan['day']} has no row to score: an empty partition will be published")
+    return scoring.score(model, environment, run, shards=shards)
+
+
+def hosted_model(model: ModelConfig, context: Context) -> Request:
+    environment, _, plan = begun(context)
+    version = plan["version"]
+    return hosting.hosted_model(model, environment, image=version["image"], artifact=version["artifact"])
+
+
+def scores_validation(model: ModelConfig, context: Context) -> Request:
+    environment, run, _ = begun(context)
+    return scoring.validate_scores(model, environment, run, rows=_shards(environment, run) > 0)
+
+
+def publication(model: ModelConfig, context: Context, jobs: Mapping[str, Job | None]) -> dict[str, Any]:
+    """Publish the run's checked scores; the manifest without its lists.
+
+    Args:
+        jobs: what the run's jobs returned, by task; None for one that was skipped.
+
+    Raises:
+        AirflowFailException: the day's raw data changed since it was read, or a part is not as it was checked.
+    """
+    environment, run, plan = begun(context)
+    s3 = S3Hook(region_name=environment.region).conn
+    day = plan["day"]
+    validated = jobs["validate_input"]
+    tables = validated["result"]["tables"] if validated else {}
+    facts = {
+        "quarantined": {name: table["rejected"] for name, table in tables.items() if table["rejected"]},
+        "jobs": [_cost(task, found) for task, found in jobs.items() if found],
+    }
+    try:
+        _require_unchanged(s3, environment.bucket, model, plan)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        manifest = publish(s3, run, model.name, plan, facts, now)
+    except (PlanError, PublishError) as error:
+        raise AirflowFailException(str(error)) from error
+    log.info("published %d rows of %s with version %s", manifest["rows"], day, manifest["model_version"])
+    brief = ("date", "rows", "sha256", "model_package_arn", "model_version", "model_version_reason", "quarantined")
+    return {name: manifest[name] for name in brief}
+
+
+def _require_unchanged(s3: Any, bucket: str, model: ModelConfig, plan: Mapping[str, Any]) -> None:
+    if day_inputs(model, plan["day"], list_partitions(s3, bucket, model.name)) != plan["inputs"]:
+        raise PublishError(
+            f"the raw data of {plan['day']} changed while it was being scored, so nothing was published. Clear "
+            "plan_day, or leave it to the daily sweep."
+        )
+
+
+def _cost(task: str, job: Job) -> dict[str, Any]:
+    return {"task": task} | {name: job.get(name) for name in ("instance_type", "instance_count", "billable_seconds")}
+
+
+def _shards(environment: MlEnvironment, run: DayRun) -> int:
+    """How many objects of rows there are to score."""
+    bucket, prefix = split_uri(f"{run.day_features}/rows/")
+    return len(list_raw_data(S3Hook(region_name=environment.region).conn, bucket, prefix))
+
+
+def _write(environment: MlEnvironment, uri: str, content: Any) -> None:
+    bucket, key = split_uri(uri)
+    S3Hook(region_name=environment.region).load_string(json.dumps(content), key, bucket, replace=True)

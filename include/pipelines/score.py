@@ -1,0 +1,116 @@
+"""Scores one day's raw data with the model version that was in production on that day, and publishes the scores.
+
+**For whom:** whoever reads `scores/<model>/date=<day>/`: Athena, pandas, polars, the sinks of model.yaml. The day's
+`_SUCCESS.json` names the files, rows and checksums, the model package, the code, and the raw files by their ETags.
+
+**Reads** the day's partition `daily/<model>/date=<day>/`, of the days before only what the windows of features reach
+into, the history of versions in production, and that version. Nothing after the day is read. **Writes** its own folder
+`runs/<dag>/<run>/` and, at the end and in one step, the day's partition of scores.
+
+**Running it again is safe.** A day whose raw files (by ETag), job code and model version are those that its scores were
+made of is left alone, and the log says so; `force` scores it all the same. What changed is scored anew, and the new
+scores replace the old ones whole. Backfills (UI, `airflow backfill create`, `make backfill`) run any range in any
+order.
+
+**Steps.** `wait_for_partition` waits, without a worker, until the day's files are there, `wait_hours` at most.
+`plan_day` says what will be read, chooses the version, and ends the run where nothing changed. `validate_input` stops
+on data that must not be scored and puts bad rows aside. `build_features` is the function of training. `score` is a
+batch transform, with the key kept beside each answer. `validate_scores` checks rows, probabilities and their
+distribution. `publish_scores` puts the scores where others read them.
+
+| the day's raw data | what comes of it |
+|---|---|
+| is not there in time | the run fails and says what is missing. When it comes, the sweep scores it |
+| headers alone: nothing happened | an empty partition, or the rows that windows over the day before give |
+| other columns than model.yaml's | `validate_input` fails and names them; the scores of before stay |
+| some bad rows | put aside with reasons (button *Report*); the rest is scored |
+| too many bad rows, or all | `validate_input` fails; the scores of before stay |
+| ten times the size | scored in more chunks, on up to `instance_count` machines |
+| came late, or changed since | the daily sweep scores it again, and the days whose windows reach into it |
+
+**Mending quarantined rows.** Copy `quarantine/<table>.csv` from the report's folder, correct the rows, keep the column
+`file_line`, and put the file under its table's file name into `replay/` of the day's partition. Scored again, the
+corrected rows stand in the places of the rejected ones; nothing else has to be sent anew.
+
+**When it fails** the task's log ends with why, where to look and what to do.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, cast
+
+from airflow.sdk import DAG, Asset, Context, CronDataIntervalTimetable, chain, dag, task
+
+from include.config import ml_environment
+from include.models.config import ModelConfig
+from include.pipelines.at_run_time import score as at_run_time
+from include.pipelines.settings import scoring_params, task_defaults
+from sagemaker_jobs.partitions import PartitionSensor
+from sagemaker_jobs.processing import ProcessingJobOperator, ValidationJobOperator
+from sagemaker_jobs.transform import TransformJobOperator
+
+RUNS_AT_ONCE = 16
+
+
+def score_dag(model: ModelConfig) -> DAG:
+    """The Dag ``score_<model>``."""
+    cron = model.schedule.score
+
+    @dag(
+        dag_id=f"score_{model.name}",
+        description=f"Score a day: {model.description}",
+        doc_md=f"# score_{model.name}\n\n{model.description}\n\n{__doc__}",
+        # intervals, not trigger times: a backfill from a day to a day then is about these days
+        schedule=CronDataIntervalTimetable(cron, timezone="UTC") if cron else None,
+        catchup=False,
+        max_active_runs=RUNS_AT_ONCE,
+        params=scoring_params(),
+        tags=["score", model.name],
+        user_defined_macros={"ml_environment": ml_environment},
+        default_args=task_defaults(model),
+    )
+    def score_day() -> None:
+        wait_for_partition = PartitionSensor(
+            task_id="wait_for_partition",
+            partition=partial(at_run_time.partition, model),
+            poke_interval=60,
+        )
+
+        @task.short_circuit
+        def plan_day(**context: Any) -> dict[str, Any] | None:
+            return at_run_time.plan(model, cast(Context, context))
+
+        validate_input = ValidationJobOperator(
+            task_id="validate_input",
+            request=partial(at_run_time.input_validation, model),
+            result_file=("report", "validation.json"),
+            report_file=("report", "validation.html"),
+        )
+        build_features = ProcessingJobOperator(
+            task_id="build_features",
+            request=partial(at_run_time.features, model),
+            request_kwargs={"validated": validate_input.output},
+        )
+        score = TransformJobOperator(
+            task_id="score",
+            request=partial(at_run_time.transform, model),
+            model=partial(at_run_time.hosted_model, model),
+        )
+        validate_scores = ValidationJobOperator(
+            task_id="validate_scores",
+            trigger_rule="none_failed",  # a day without rows has nothing to score
+            request=partial(at_run_time.scores_validation, model),
+            result_file=("report", "validation.json"),
+        )
+
+        # one at a time: two runs of one day must not publish together
+        @task(trigger_rule="none_failed", max_active_tis_per_dag=1, outlets=[Asset(f"{model.name}_scores")])
+        def publish_scores(jobs: Any, **context: Any) -> dict[str, Any]:
+            return at_run_time.publication(model, cast(Context, context), jobs)
+
+        jobs = (validate_input, build_features, score, validate_scores)
+        published = publish_scores({job.task_id: job.output for job in jobs})
+        chain(wait_for_partition, plan_day(), *jobs, published)
+
+    return score_day()

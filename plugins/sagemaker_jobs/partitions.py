@@ -1,0 +1,58 @@
+"""The sensor that waits for a partition of data without holding a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
+
+
+class PartitionSensor(S3KeySensor):
+    """Waits until every file of a partition is there, deferred and not beyond a moment; for days long past, not at all.
+
+    Args:
+        partition: called as ``partition(context)``; returns ``bucket``, ``keys`` (patterns with ``*``), ``until`` (a
+            datetime with a time zone) and ``what``, the partition's name for people.
+
+    Raises:
+        AirflowFailException: it is not there at that moment. No retry can help.
+    """
+
+    def __init__(self, *, partition: Callable[[Context], Mapping[str, Any]], **kwargs: Any) -> None:
+        super().__init__(bucket_key=[], wildcard_match=True, deferrable=True, **kwargs)
+        self.partition = partition
+
+    def execute(self, context: Context) -> None:
+        wanted = self._look_up(context)
+        if self.poke(context):
+            return
+        left = wanted["until"] - datetime.now(UTC)
+        if left <= timedelta(0):
+            raise AirflowFailException(_missing(wanted))
+        self.log.info("%s is not there yet; waiting deferred until %s", wanted["what"], wanted["until"])
+        self.timeout = left.total_seconds()
+        self._defer()
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSensorTimeout as error:
+            raise AirflowFailException(_missing(self._look_up(context))) from error
+
+    def _look_up(self, context: Context) -> Mapping[str, Any]:
+        wanted = self.partition(context)
+        self.bucket_name, self.bucket_key = wanted["bucket"], list(wanted["keys"])
+        return wanted
+
+
+def _missing(wanted: Mapping[str, Any]) -> str:
+    names = ", ".join(key.rsplit("/", 1)[-1].removesuffix("*") for key in wanted["keys"])
+    return (
+        f"{wanted['what']} was not whole by {wanted['until']:%Y-%m-%d %H:%M} UTC. It needs {names} (plain or .gz) in "
+        f"s3://{wanted['bucket']}/{wanted['keys'][0].rsplit('/', 1)[0]}/. Put them there; the daily sweep then scores "
+        "the day, or clear this task. A day on which nothing happened is delivered too: files with a header alone."
+    )

@@ -1,0 +1,319 @@
+"""A day through the jobs that score it, as programs on a laptop: what comes out, and what bad days come to."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from job_programs import MODEL, Trained
+
+from jobs import build_features, split_days, validate_input, validate_scores
+from jobs.artifact import load_artifact
+from jobs.payload import CSV, answers, parse, render
+from models.config import load_model
+from models.errors import JobError
+from models.predictive_maintenance.features import LOOK_BACK_HOURS
+from models.predictive_maintenance.features import build_features as features_of
+
+DAY = "2015-06-02"
+FILES = {name: table.file for name, table in load_model(MODEL).data.tables.items()}
+SCORED = ("telemetry", "errors", "maint", "machines")
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """What a scoring run of DAY is given: the day, and the windowed tables of the day before."""
+
+    folder: Path
+
+    def file(self, table: str, day: str = DAY) -> Path:
+        return self.folder / f"date={day}" / f"{FILES[table]}.gz"
+
+    def text(self, table: str, day: str = DAY) -> str:
+        return gzip.decompress(self.file(table, day).read_bytes()).decode()
+
+    def write(self, table: str, text: str, day: str = DAY) -> None:
+        self.file(table, day).write_bytes(gzip.compress(text.encode()))
+
+    def edit(self, table: str, line: int, change: Callable[[str], str]) -> None:
+        lines = self.text(table).splitlines()
+        lines[line - 1] = change(lines[line - 1])
+        self.write(table, "\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="session")
+def raw(tables: dict[str, pl.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("raw")
+    for name, table in tables.items():
+        table.write_csv(folder / FILES[name], datetime_format="%Y-%m-%d %H:%M:%S")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def days(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("days")
+    arguments = ["--raw", raw, "--days", folder, "--first", "2015-05-31", "--last", "2015-06-04"]
+    split_days.main(["--model", MODEL, *map(str, arguments)])
+    return folder
+
+
+@pytest.fixture
+def partitions(days: Path, tmp_path: Path) -> Partitions:
+    """Exactly what a plan of DAY names: telemetry and errors of the day before, everything of the day."""
+    folder = tmp_path / "partitions"
+    before = f"date={datetime.fromisoformat(DAY).date() - timedelta(days=1)}"
+    shutil.copytree(days / f"date={DAY}", folder / f"date={DAY}")
+    (folder / before).mkdir()
+    for name in ("telemetry", "errors"):
+        shutil.copy(days / before / f"{FILES[name]}.gz", folder / before)
+    return Partitions(folder)
+
+
+@dataclass(frozen=True)
+class Scored:
+    verdict: dict[str, Any]
+    scores: pl.DataFrame
+    folder: Path
+
+
+def validated(partitions: Partitions, folder: Path) -> dict[str, Any]:
+    """The verdict of validate_input."""
+    arguments = ["--partitions", partitions.folder, "--day", DAY, "--validated", folder / "v", "--report", folder / "r"]
+    validate_input.main(["--model", MODEL, *map(str, arguments)])
+    verdict: dict[str, Any] = json.loads((folder / "r" / "validation.json").read_text())
+    return verdict
+
+
+def built(trained: Trained, folder: Path) -> None:
+    arguments = ["--validated", folder / "v", "--artifact", trained.packed, "--features", folder / "f", "--day", DAY]
+    build_features.main(["--model", MODEL, *map(str, arguments)])
+
+
+def transformed(trained: Trained, folder: Path) -> None:
+    """What a transform job with an input filter and a join writes: the key, then the model's answer."""
+    loaded = load_artifact(trained.model)
+    (folder / "p").mkdir()
+    for shard in sorted((folder / "f" / "rows").glob("*.csv")):
+        cells = [line.split(",", 2) for line in shard.read_text().splitlines()]
+        rows = parse("\n".join(line[2] for line in cells).encode(), CSV, loaded.columns)
+        said = render(answers(loaded.predict(rows), loaded.classes), CSV).splitlines()
+        joined = "".join(f"{line[0]},{line[1]},{answer}\n" for line, answer in zip(cells, said, strict=True))
+        (folder / "p" / f"{shard.name}.out").write_text(joined)
+
+
+def checked(folder: Path) -> dict[str, Any]:
+    arguments = ["--shards", folder / "f" / "shards", "--scores", folder / "s", "--report", folder / "rs"]
+    if (folder / "p").exists():
+        arguments += ["--predictions", folder / "p"]
+    validate_scores.main(["--model", MODEL, *map(str, arguments)])
+    verdict: dict[str, Any] = json.loads((folder / "rs" / "validation.json").read_text())
+    return verdict
+
+
+def scored(partitions: Partitions, trained: Trained, folder: Path) -> pl.DataFrame:
+    assert validated(partitions, folder)["passed"]
+    built(trained, folder)
+    transformed(trained, folder)
+    assert checked(folder)["passed"]
+    return pl.concat([pl.read_parquet(file) for file in sorted((folder / "s").glob("*.parquet"))])
+
+
+@pytest.fixture(scope="session")
+def expected(tables: dict[str, pl.DataFrame], trained: Trained) -> pl.DataFrame:
+    """The day's predictions from the whole history at once, future and all."""
+    frame = features_of(tables, with_label=False)
+    start = datetime.fromisoformat(DAY)
+    frame = frame.filter(pl.col("datetime").is_between(start, start + timedelta(days=1), closed="left"))
+    loaded = load_artifact(trained.model)
+    probabilities = pl.DataFrame(loaded.predict(frame), [f"probability_{name}" for name in loaded.classes])
+    return pl.concat([frame.select("machineID", "datetime"), probabilities], how="horizontal")
+
+
+def test_model_yaml_looks_back_as_far_as_the_features() -> None:
+    scoring = load_model(MODEL).scoring
+    assert scoring is not None
+    assert scoring.look_back_hours == LOOK_BACK_HOURS
+
+
+def test_a_days_scores_are_those_of_the_whole_history_bit_for_bit(
+    partitions: Partitions, trained: Trained, expected: pl.DataFrame, tmp_path: Path
+) -> None:
+    scores = scored(partitions, trained, tmp_path)
+    assert len(scores) == 8 * 20, "a row for every machine at every third hour"
+    assert scores.drop("prediction").equals(expected)
+    labels = load_artifact(trained.model).classes
+    best = expected.select(pl.concat_list(pl.exclude("machineID", "datetime")).list.arg_max())
+    assert scores["prediction"].to_list() == [labels[index] for index in best.to_series()]
+
+
+def test_nothing_after_the_day_is_read(
+    partitions: Partitions, trained: Trained, expected: pl.DataFrame, tmp_path: Path
+) -> None:
+    """Rows of later days that stand in the partition, as in a table exported again later, change nothing."""
+    partitions.write("maint", partitions.text("maint") + "2015-06-03 06:00:00,1,comp1\n2015-06-03 00:00:00,2,comp2\n")
+    partitions.write("telemetry", partitions.text("telemetry") + "2015-06-03 00:00:00,1,1,2,3,4\n")
+    assert scored(partitions, trained, tmp_path).drop("prediction").equals(expected)
+
+
+def test_a_day_cut_into_chunks_gives_the_same_rows(
+    partitions: Partitions, trained: Trained, expected: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partitions.edit("telemetry", 5, lambda line: ",".join([*line.split(",")[:2], "not read", *line.split(",")[3:]]))
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    verdict = validated(partitions, whole)
+    config = load_model(MODEL)
+    assert config.scoring is not None
+    small = config.model_copy(
+        update={"scoring": config.scoring.model_copy(update={"chunk_mb": 0.05, "max_rejected_share": 0.1})}
+    )
+    for module in (validate_input, build_features, validate_scores):
+        monkeypatch.setattr(module, "load_model", lambda name: small)
+    in_chunks = validated(partitions, cut)
+    assert int(in_chunks["facts"]["chunks"]) > 3
+    rows = [{name: {**table, "file": None} for name, table in one["tables"].items()} for one in (verdict, in_chunks)]
+    assert rows[0] == rows[1]
+    quarantines = [folder / "r" / "quarantine" / "PdM_telemetry.csv" for folder in (whole, cut)]
+    names = [sorted(path.name for path in file.parent.iterdir()) for file in quarantines]
+    assert names == [["telemetry.csv"], ["telemetry.csv"]]
+    first, second = (pl.read_csv(file.parent / "telemetry.csv", infer_schema=False) for file in quarantines)
+    assert first.equals(second)
+    assert first["file_line"].to_list() == ["5"]
+    built(trained, cut)
+    assert len(list((cut / "f" / "rows").iterdir())) > 3
+    transformed(trained, cut)
+    assert checked(cut)["passed"]
+    scores = pl.concat([pl.read_parquet(file) for file in sorted((cut / "s").glob("*.parquet"))])
+    keys = ["machineID", "datetime"]
+    untouched = expected.filter(pl.col("machineID") != scores["machineID"].min())
+    assert scores.drop("prediction").sort(keys).join(untouched, on=keys, how="semi").equals(untouched.sort(keys))
+
+
+def test_rejected_rows_are_mended_and_replayed_alone(
+    partitions: Partitions, trained: Trained, expected: pl.DataFrame, tmp_path: Path
+) -> None:
+    right = partitions.text("telemetry").splitlines()[9]
+    partitions.edit("telemetry", 10, lambda line: ",".join([*line.split(",")[:2], "not read", *line.split(",")[3:]]))
+    verdict = validated(partitions, tmp_path / "before")
+    assert verdict["passed"]
+    assert verdict["tables"]["telemetry"]["rejected"] == 1
+    quarantined = pl.read_csv(tmp_path / "before" / "r" / "quarantine" / "telemetry.csv", infer_schema=False)
+    assert quarantined["file_line"].to_list() == ["10"]
+    mended = quarantined.with_columns(pl.lit(right.split(",")[2]).alias("volt"))
+    replay = partitions.folder / f"date={DAY}" / "replay"
+    replay.mkdir()
+    mended.write_csv(replay / FILES["telemetry"])
+    after = tmp_path / "after"
+    after.mkdir()
+    assert scored(partitions, trained, after).drop("prediction").equals(expected)
+    assert json.loads((after / "r" / "validation.json").read_text())["tables"]["telemetry"]["rejected"] == 0
+
+
+def test_a_day_on_which_nothing_happened(partitions: Partitions, trained: Trained, tmp_path: Path) -> None:
+    for name in ("telemetry", "errors"):
+        for day in (DAY, "2015-06-01"):
+            partitions.write(name, partitions.text(name, day).splitlines()[0] + "\n", day)
+    assert validated(partitions, tmp_path)["passed"]
+    built(trained, tmp_path)
+    assert not (tmp_path / "f" / "rows").exists()
+    assert checked(tmp_path)["passed"]
+    assert json.loads((tmp_path / "s" / "parts.json").read_text()) == {"parts": []}
+
+
+def test_an_empty_day_still_has_what_its_windows_reach_back_to(
+    partitions: Partitions, trained: Trained, expected: pl.DataFrame, tmp_path: Path
+) -> None:
+    partitions.write("telemetry", partitions.text("telemetry").splitlines()[0] + "\n")
+    scores = scored(partitions, trained, tmp_path)
+    assert scores["datetime"].unique().to_list() == [datetime.fromisoformat(DAY)], "the mark at midnight"
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda text: text.replace("volt", "voltage", 1), "no such column"),
+        (lambda text: text.replace(",", ",new,", 1), "not known"),
+        (lambda text: "\n".join([text.splitlines()[0], *(f"{line}x" for line in text.splitlines()[1:])]), "no number"),
+        (lambda text: text[: text.rindex(",")], None),
+    ],
+    ids=["a column renamed", "a column more", "every row wrong", "one row cut off"],
+)
+def test_bad_days_stop_with_a_reason(
+    partitions: Partitions, tmp_path: Path, damage: Callable[[str], str], said: str | None
+) -> None:
+    partitions.write("telemetry", damage(partitions.text("telemetry")))
+    verdict = validated(partitions, tmp_path)
+    if said is None:
+        assert verdict["passed"], verdict["summary"]
+        assert verdict["tables"]["telemetry"]["rejected"] == 1
+        return
+    assert not verdict["passed"]
+    assert said in verdict["summary"]
+    assert list((tmp_path / "v").iterdir()) == []
+
+
+def test_a_bad_day_before_stops_the_day_and_is_named(partitions: Partitions, tmp_path: Path) -> None:
+    before = "2015-06-01"
+    partitions.write("telemetry", partitions.text("telemetry", before).replace("volt", "voltage", 1), before)
+    verdict = validated(partitions, tmp_path)
+    assert not verdict["passed"]
+    assert f"date={before}/" in verdict["summary"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda lines: lines[:-1], "159 rows"),
+        (lambda lines: [*lines[:-1], lines[0]], "of the same key"),
+        (lambda lines: [lines[0].rsplit(",", 1)[0] + ",", *lines[1:]], "no value in 1 rows"),
+        (lambda lines: [lines[0].rsplit(",", 1)[0] + ",0.5", *lines[1:]], "a sum of 1"),
+        (lambda lines: [line.replace(",none,", ",comp1,") for line in lines], "a share of 'none' of 0"),
+        (lambda lines: [lines[0].replace(",none,", ",nothing,"), *lines[1:]], "labels such as"),
+    ],
+    ids=["a row lost", "a row twice", "no probability", "probabilities of more than one", "all fail", "a new label"],
+)
+def test_scores_that_cannot_be_are_not_published(
+    partitions: Partitions, trained: Trained, tmp_path: Path, change: Callable[[list[str]], list[str]], said: str
+) -> None:
+    assert validated(partitions, tmp_path)["passed"]
+    built(trained, tmp_path)
+    transformed(trained, tmp_path)
+    (file,) = (tmp_path / "p").iterdir()
+    file.write_text("\n".join(change(file.read_text().splitlines())) + "\n")
+    verdict = checked(tmp_path)
+    assert not verdict["passed"]
+    assert said in verdict["summary"]
+    assert list((tmp_path / "s").iterdir()) == []
+
+
+def test_features_that_the_version_wants_and_the_code_has_not(
+    partitions: Partitions, trained: Trained, tmp_path: Path
+) -> None:
+    assert validated(partitions, tmp_path)["passed"]
+    other = tmp_path / "model"
+    shutil.copytree(trained.model, other)
+    order = json.loads((other / "feature_order.json").read_text())
+    (other / "feature_order.json").write_text(json.dumps([*order, "humidity"]))
+    shutil.make_archive(str(tmp_path / "model"), "gztar", other)
+    arguments = ["--validated", tmp_path / "v", "--artifact", tmp_path, "--features", tmp_path / "f", "--day", DAY]
+    with pytest.raises(JobError, match="wants the feature humidity"):
+        build_features.main(["--model", MODEL, *map(str, arguments)])
+
+
+def test_partitions_of_a_history_hold_each_row_once(days: Path, tables: dict[str, pl.DataFrame]) -> None:
+    for name in ("telemetry", "errors"):
+        parts = [pl.read_csv(file) for file in sorted(days.glob(f"date=*/{FILES[name]}.gz"))]
+        start = datetime.fromisoformat("2015-05-31")
+        wanted = tables[name].filter(pl.col("datetime").is_between(start, start + timedelta(days=5), closed="left"))
+        assert sum(map(len, parts)) == len(wanted)
+    maint = pl.read_csv(days / f"date={DAY}" / f"{FILES['maint']}.gz")
+    end = datetime.fromisoformat(DAY) + timedelta(days=1)
+    assert len(maint) == len(tables["maint"].filter(pl.col("datetime") < end)), "all of its history, to the day's end"
+    assert not list(days.glob(f"date=*/{FILES['failures']}*")), "what only labels are made of is not there"
