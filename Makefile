@@ -74,6 +74,11 @@ test: ## all tests, fast ones first; ONLY=<group> runs one group
 	@$(setup) airflow jobs local_sagemaker dev
 	@.venv/dev/bin/python tests/run.py $(ONLY)
 
+.PHONY: faults
+faults: ## kills, timeouts, throttling: what each costs and leaves behind; GROUPS="worker aws" strikes with some only
+	@$(setup) airflow jobs local_sagemaker dev
+	@PYTHONPATH=.:plugins .venv/airflow/bin/python -m tests.faults $(GROUPS)
+
 .PHONY: lint
 lint: ## ruff, mypy, import borders, generated files
 	@$(setup) airflow jobs local_sagemaker dev

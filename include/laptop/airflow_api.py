@@ -44,12 +44,12 @@ class AirflowApi:
         return {error["filename"]: error["stack_trace"] for error in self._get("/importErrors")["import_errors"]}
 
     def unpause(self, dag_id: str) -> None:
-        self._call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+        self.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
         """Start a run; its run id."""
         body = {"logical_date": None, "conf": conf}
-        run_id: str = self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
+        run_id: str = self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
         return run_id
 
     def run_ids(self, dag_id: str) -> list[str]:
@@ -152,16 +152,17 @@ class AirflowApi:
     def set_variable(self, key: str, value: str) -> None:
         body = {"key": key, "value": value}
         try:
-            self._call("PATCH", f"/variables/{key}", json=body)
+            self.call("PATCH", f"/variables/{key}", json=body)
         except httpx.HTTPStatusError as error:
             if error.response.status_code != httpx.codes.NOT_FOUND:
                 raise
-            self._call("POST", "/variables", json=body)
+            self.call("POST", "/variables", json=body)
 
     def _get(self, path: str, **params: Any) -> dict[str, Any]:
-        return self._call("GET", path, params=params)
+        return self.call("GET", path, params=params)
 
-    def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+    def call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        """Any other request: a path below /api/v2, and what httpx.Client.request takes."""
         if not self._signed_in:
             answer = self._http.get("/auth/token")
             answer.raise_for_status()

@@ -110,7 +110,8 @@ class Settings:
                 "simple_auth_manager_all_admins": "True",
                 "fernet_key": "",  # no connection or variable is stored in the local database
             },
-            "database": {"sql_alchemy_conn": f"sqlite:///{self.home}/airflow/airflow.db"},
+            # SQLite has one writer at a time; on a busy machine the others wait longer for it than five seconds
+            "database": {"sql_alchemy_conn": f"sqlite:///{self.home}/airflow/airflow.db?timeout=60"},
             "api": {
                 "host": "127.0.0.1",
                 "port": str(self.airflow_port),
@@ -119,7 +120,13 @@ class Settings:
                 "secret_key": self._secret("api_secret_key"),
             },
             "api_auth": {"jwt_secret": self._secret("jwt_secret")},
-            "scheduler": {"scheduler_idle_sleep_time": "0.2", "enable_health_check": "False"},
+            "scheduler": {
+                "scheduler_idle_sleep_time": "0.2",
+                "enable_health_check": "False",
+                # a worker or scheduler that died is noticed within a minute, not five: its tasks find their jobs again
+                "task_instance_heartbeat_timeout": "60",
+                "orphaned_tasks_check_interval": "30",
+            },
             "dag_processor": {"min_file_process_interval": "15", "refresh_interval": "15", "parsing_processes": "1"},
             "logging": {"base_log_folder": str(self.home / "airflow" / "logs")},
             "usage_data_collection": {"enabled": "False"},

@@ -102,6 +102,8 @@ class JobOperator(RequestOperator):
     # Any, because one of the provider's operators narrows the type to a link of its own
     operator_extra_links: Any = (links.ConsoleLink(), links.LogsLink())
 
+    triggerer_may_be_away: ClassVar[timedelta] = timedelta(minutes=10)
+
     def __init__(self, *, stop_on_kill: bool = True, pool: str | None = None, **kwargs: Any) -> None:
         super().__init__(pool=pool or pool_of(self.kind.word), **kwargs)
         self.stop_on_kill = stop_on_kill
@@ -161,6 +163,10 @@ class JobOperator(RequestOperator):
         stopping = threading.Thread(target=self._stop_if_ended, args=(self._context["ti"], timed_out))
         stopping.start()
         stopping.join(KILL_SECONDS)
+
+    def longest_duration(self, description: Description) -> timedelta:
+        """How long after its creation the job is given up: by default when it has outlived its own limits."""
+        return longest_duration(description)
 
     def result(self, context: Context, description: Description) -> dict[str, Any]:
         """What a completed job hands on; subclasses add to it."""
@@ -271,7 +277,7 @@ class JobOperator(RequestOperator):
 
     def _defer(self, name: str, description: Description) -> None:
         created = description["CreationTime"]
-        deadline = created + longest_duration(description)
+        deadline = created + self.longest_duration(description)
         if deadline < datetime.now(UTC):
             raise JobLost(f"SageMaker {self.kind.word} job {name} has outlived its own runtime limit, since {deadline}")
         self.log.info("%s is %s; waiting deferred, until %s at most", name, self.kind.status(description), deadline)
@@ -289,7 +295,7 @@ class JobOperator(RequestOperator):
             ),
             method_name="execute_complete",
             # the trigger keeps the deadline and says why; this one is for a triggerer that is away
-            timeout=deadline - datetime.now(UTC) + timedelta(minutes=10),
+            timeout=deadline - datetime.now(UTC) + self.triggerer_may_be_away,
         )
 
     def _settle(self, context: Context, description: Description) -> dict[str, Any]:

@@ -1,0 +1,114 @@
+"""What the job operators cost: seconds beside the provider's own operator on the same no-op job, and API calls.
+
+Both operators run in this process, in turn, against a local SageMaker of this benchmark's own, and look at their jobs
+equally often.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from tests.include.local_sagemaker import job_requests
+from tests.include.local_sagemaker.local_server import LocalSageMaker
+
+ROUNDS = 15
+MOST_OVERHEAD = 1.1
+MOST_CALLS_PER_MINUTE = 2.0
+
+
+def seconds_beside_the_providers() -> float:
+    """Our seconds for a no-op job over the provider's: the ratio of medians."""
+    # imported here: Airflow reads its environment when it is imported
+    from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator
+
+    from sagemaker_jobs.processing import ProcessingJobOperator
+    from sagemaker_jobs.waiting import SHORT_WAIT_STEP
+
+    request = job_requests.processing("", ["true"])
+    del request["ProcessingJobName"]
+
+    def ours() -> None:
+        run = SimpleNamespace(dag_id="bench", run_id=uuid.uuid4().hex, task_id="job", map_index=-1, max_tries=0)
+        run.xcom_push = lambda key, value: None
+        context: Any = {"ti": run}
+        ProcessingJobOperator(task_id="job", request=lambda context: request, retries=0).execute(context)
+
+    def providers() -> None:
+        config = {**request, "ProcessingJobName": f"job-{uuid.uuid4().hex}"}
+        operator = SageMakerProcessingOperator(
+            task_id="job", config=config, wait_for_completion=True, check_interval=SHORT_WAIT_STEP
+        )
+        operator.execute({})
+
+    took: dict[Any, list[float]] = {ours: [], providers: []}
+    for number in range(ROUNDS + 1):
+        for each, seconds in took.items():
+            began = time.perf_counter()
+            each()
+            if number:  # the first round only warms up
+                seconds.append(time.perf_counter() - began)
+    return statistics.median(took[ours]) / statistics.median(took[providers])
+
+
+def calls_per_minute(minutes: float, waiting: int) -> float:
+    """Describe calls for a job of so many minutes, where so many are waited for together."""
+    from sagemaker_jobs.waiting import SHORT_WAIT, SHORT_WAIT_STEP, first_look, poll_interval
+
+    calls = 2 + SHORT_WAIT / SHORT_WAIT_STEP
+    now = SHORT_WAIT + first_look(waiting)
+    while now < minutes * 60:
+        calls += 1
+        now += poll_interval(now, waiting)
+    return (calls + 2) / minutes
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    arguments = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        server = LocalSageMaker(Path(folder) / "state")
+        os.environ |= {**server.environment, "AIRFLOW_CONN_AWS_DEFAULT": "aws://", "AIRFLOW_HOME": folder}
+        os.environ |= {"AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "AWS_CONFIG_FILE": os.devnull}
+        stdout = os.dup(1)
+        os.dup2(2, 1)  # operators log to standard output, which is for the rows
+        server.start()
+        try:
+            ratio = seconds_beside_the_providers()
+        finally:
+            server.stop()
+            os.dup2(stdout, 1)
+    hour, crowd = calls_per_minute(60, 1), calls_per_minute(30, 500)
+    rows = [
+        {
+            "name": "no-op job, seconds beside the provider's operator",
+            "value": f"{ratio:.2f} times",
+            "bound": f"<= {MOST_OVERHEAD}",
+            "ok": ratio <= MOST_OVERHEAD,
+        },
+        *(
+            {
+                "name": f"Describe calls per job-minute, {what}",
+                "value": f"{calls:.2f}",
+                "bound": f"<= {MOST_CALLS_PER_MINUTE}",
+                "ok": calls <= MOST_CALLS_PER_MINUTE,
+            }
+            for what, calls in (("one job of an hour", hour), ("500 jobs of half an hour", crowd))
+        ),
+    ]
+    print(json.dumps(rows) if arguments.json else "\n".join(f"{row['name']}: {row['value']}" for row in rows))
+    return 0 if all(row["ok"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

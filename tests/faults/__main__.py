@@ -1,0 +1,87 @@
+"""``make faults``: strikes a whole stack with every fault, prints a row for each and writes ``.local/faults.json``.
+
+    python -m tests.faults              all of it, about ten minutes on two quiet cores
+    python -m tests.faults worker aws   some groups only
+
+Exit status: non-zero if a promise was broken.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from include.laptop.settings import ROOT
+from tests.faults import crowd, matrix
+from tests.faults.lab import Lab
+from tests.faults.matrix import Row
+
+
+def _one_by_one(lab: Lab, faults: list[matrix.Fault]) -> list[Row]:
+    return [matrix.measure(lab, fault) for fault in faults]
+
+
+GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
+    "worker": lambda lab: matrix.measure_together(lab, matrix.WORKER),
+    "triggerer": lambda lab: matrix.measure_together(lab, matrix.TRIGGERER),
+    "scheduler": lambda lab: matrix.measure_together(lab, matrix.SCHEDULER),
+    "dag-processor": lambda lab: matrix.measure_together(lab, matrix.DAG_PROCESSOR),
+    "people": lambda lab: matrix.measure_together(lab, matrix.PEOPLE + matrix.TIMEOUTS),
+    "aws": lambda lab: matrix.measure_together(lab, matrix.AWS),
+    "alone": lambda lab: _one_by_one(lab, matrix.ALONE),
+    "throttling": lambda lab: [matrix.throttled(lab), matrix.broken(lab)],
+    "training": lambda lab: [crowd.training(lab)],
+    "waiting": lambda lab: [crowd.waiting(lab)],
+    "crowd": lambda lab: [crowd.many_short_jobs(lab)],
+}
+
+
+def main(only: list[str]) -> int:
+    console = Console()
+    if unknown := set(only) - set(GROUPS):
+        console.print(f"no such group: {', '.join(sorted(unknown))}. Groups: {', '.join(GROUPS)}")
+        return 2
+    began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stack is stopped then, too
+    home = Path(tempfile.mkdtemp(prefix="faults-"))
+    rows: list[Row] = []
+    with Lab(home, console.print) as lab:
+        for name in only or GROUPS:
+            console.print(f"{time.monotonic() - began:4.0f} s  {name} …")
+            for row in GROUPS[name](lab):
+                rows.append(row)
+                for note in row.notes:
+                    console.print(f"        {row.fault}: {note}", markup=False)
+                for failure in row.failures:
+                    console.print(f"        {row.fault}: {failure}", style="red", markup=False)
+    table = Table("fault", "injected", "completed", "duplicates", "orphans", "")
+    for row in rows:
+        counts = (str(number) for number in (row.injected, row.completed, row.duplicates, row.orphans))
+        table.add_row(row.fault, *counts, "[green]kept[/]" if row.kept else "[red]BROKEN[/]")
+    console.print(table)
+    result = ROOT / ".local" / "faults.json"
+    result.parent.mkdir(exist_ok=True)
+    result.write_text(json.dumps([row.as_json() for row in rows], indent=2) + "\n")
+    broken = [row.fault for row in rows if not row.kept]
+    console.print(
+        f"{len(rows)} faults, {sum(row.injected for row in rows)} injections, {len(broken)} promises broken, "
+        f"{time.monotonic() - began:.0f} s; details in {result}"
+    )
+    if broken:
+        console.print(f"the stack's logs are in {home}")
+        return 1
+    shutil.rmtree(home, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

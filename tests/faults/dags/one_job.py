@@ -1,0 +1,158 @@
+"""Airflow Dags of one task each, whose job only sleeps, for faults to strike.
+
+The run's configuration says how long the job takes, and where the task holds still for a while so that it can be struck
+there: while its request is built (``hold_request``), and in its success callback (``hold_callback``). A file named
+``<run id>.<place>`` in the folder FAULTS_MARKERS says that a task has come to that place; it holds still there once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Context, Param, dag, task
+
+from include.laptop.settings import ACCOUNT, JOB_IMAGE
+from sagemaker_jobs.kinds import Description
+from sagemaker_jobs.processing import ProcessingJobOperator
+from sagemaker_jobs.retries import SageMakerRetryPolicy
+from sagemaker_jobs.training import TuningJobOperator
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/ml-jobs"
+RESOURCES = {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10}
+FEW = timedelta(seconds=2)
+
+
+class ImpatientOperator(ProcessingJobOperator):
+    """Gives a job up after seconds."""
+
+    triggerer_may_be_away = timedelta(seconds=5)
+
+    def longest_duration(self, description: Description) -> timedelta:
+        return timedelta(seconds=20)
+
+
+def hold(context: Context, place: str) -> None:
+    marker = Path(os.environ["FAULTS_MARKERS"], f"{context['run_id']}.{place}")
+    if seconds := 0 if marker.exists() else context["params"][f"hold_{place}"]:
+        marker.touch()
+        time.sleep(seconds)
+
+
+def hold_callback(context: Context) -> None:
+    hold(context, "callback")
+
+
+def sleeping_job(context: Context, seconds: float | None = None) -> dict[str, Any]:
+    hold(context, "request")
+    params = context["params"]
+    return sleeping(params["seconds"] if seconds is None else seconds, params["exit_code"])
+
+
+def sleeping(seconds: float, exit_code: int = 0) -> dict[str, Any]:
+    """A request for a processing job, without its name."""
+    program = f"import time; time.sleep({seconds}); raise SystemExit({exit_code})"
+    return {
+        "RoleArn": ROLE,
+        "AppSpecification": {"ImageUri": JOB_IMAGE, "ContainerEntrypoint": ["python", "-c", program]},
+        "ProcessingResources": {"ClusterConfig": RESOURCES},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+    }
+
+
+def small_search(context: Context) -> dict[str, Any]:
+    """A tuning job of two training jobs."""
+    program = f"import time; time.sleep({context['params']['seconds']}); print('loss=0.5')"
+    return {
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Random",
+            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "loss"},
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": 2, "MaxParallelTrainingJobs": 2},
+            "ParameterRanges": {"ContinuousParameterRanges": [{"Name": "rate", "MinValue": "0.1", "MaxValue": "1"}]},
+        },
+        "TrainingJobDefinition": {
+            "RoleArn": ROLE,
+            "AlgorithmSpecification": {
+                "TrainingImage": JOB_IMAGE,
+                "TrainingInputMode": "File",
+                "ContainerEntrypoint": ["python", "-c", program],
+                "MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9.]+)"}],
+            },
+            "OutputDataConfig": {"S3OutputPath": "s3://ml-local/faults"},
+            "ResourceConfig": RESOURCES,
+            "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+        },
+    }
+
+
+def one_job(name: str, operator: type[Any], request: Any = sleeping_job, **arguments: Any) -> DAG:
+    @dag(
+        dag_id=name,
+        params={
+            "seconds": Param(8.0, type="number"),
+            "exit_code": Param(0, type="integer"),
+            "hold_request": Param(0.0, type="number"),
+            "hold_callback": Param(0.0, type="number"),
+        },
+        is_paused_upon_creation=False,
+        tags=["faults"],
+    )
+    def flow() -> None:
+        job = operator(
+            task_id="run_job",
+            request=request,
+            region_name="us-east-1",
+            retries=3,
+            retry_delay=FEW,
+            retry_policy=SageMakerRetryPolicy(capacity=FEW, throttling=FEW),
+            on_success_callback=hold_callback,
+            pool="default_pool",
+            **arguments,
+        )
+
+        @task(retries=3, retry_delay=FEW)
+        def use_result(result: Any) -> str:
+            return str(result["name"])
+
+        use_result(job.output)
+
+    return flow()
+
+
+one_job("one_job", ProcessingJobOperator)
+one_job("one_job_in_a_hurry", ProcessingJobOperator, execution_timeout=timedelta(seconds=4))
+one_job("one_job_given_up", ImpatientOperator)
+one_job("one_search", TuningJobOperator, small_search)
+
+
+@dag(
+    params={
+        "seconds": Param(1.0, type="number"),
+        "exit_code": Param(0, type="integer"),
+        "hold_request": Param(0.0, type="number"),
+        "jobs": Param(200, type="integer"),
+    },
+    is_paused_upon_creation=False,
+    max_active_tasks=1000,
+    tags=["faults"],
+)
+def many_jobs() -> None:
+    @task
+    def list_jobs(**context: Any) -> list[dict[str, float]]:
+        # spread, so that some end in the worker's short wait and some shortly after they were deferred
+        count, seconds = context["params"]["jobs"], context["params"]["seconds"]
+        return [{"seconds": seconds + 6 * number / count} for number in range(count)]
+
+    ProcessingJobOperator.partial(
+        task_id="run_job",
+        request=sleeping_job,
+        region_name="us-east-1",
+        retries=0,
+        pool="default_pool",
+    ).expand(request_kwargs=list_jobs())
+
+
+many_jobs()

@@ -1,0 +1,298 @@
+"""A stack of the laptop's own kind to strike faults into: the proxy stands before its SageMaker, test Dags beside the
+real ones, and Airflow's timeouts for the dead are cut from minutes to seconds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import boto3
+import httpx
+import psutil
+from botocore.exceptions import ClientError
+
+from include.laptop import stack
+from include.laptop.airflow_api import AirflowApi
+from include.laptop.processes import Service
+from include.laptop.settings import ROOT, Settings
+from sagemaker_jobs.kinds import KINDS, PROCESSING, JobKind
+from sagemaker_jobs.names import job_name
+from tests.faults.proxy import Proxy
+
+ACTIVE = ("InProgress", "Stopping")
+FINISHED = ("success", "failed")
+IMPATIENT = {
+    "scheduler": {
+        "task_instance_heartbeat_timeout": "15",
+        "task_instance_heartbeat_timeout_detection_interval": "3",
+        "scheduler_health_check_threshold": "10",
+        "scheduler_heartbeat_sec": "2",
+        "orphaned_tasks_check_interval": "5",
+    },
+    "triggerer": {"triggerer_health_check_threshold": "10", "job_heartbeat_sec": "2"},
+    "core": {"parallelism": "16", "max_active_tasks_per_dag": "64", "max_active_runs_per_dag": "64"},
+}
+T = TypeVar("T")
+
+
+class FaultsError(AssertionError):
+    """Something that had to come did not come in time; the message says what."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class FaultySettings(Settings):
+    """A stack whose Airflow talks to SageMaker through the proxy."""
+
+    proxy_url: str = ""
+
+    def aws_environment(self) -> dict[str, str]:
+        return {**super().aws_environment(), "AWS_ENDPOINT_URL": self.proxy_url}
+
+    @property
+    def markers(self) -> Path:
+        return self.home / "markers"
+
+    def airflow_environment(self) -> dict[str, str]:
+        folders = {"dags-folder": ROOT / "dags", "faults": ROOT / "tests" / "faults" / "dags"}
+        bundles = [
+            {
+                "name": name,
+                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+                "kwargs": {"path": str(folder), "refresh_interval": 30},
+            }
+            for name, folder in folders.items()
+        ]
+        shorter = {
+            f"AIRFLOW__{section.upper()}__{key.upper()}": value
+            for section, keys in IMPATIENT.items()
+            for key, value in keys.items()
+        }
+        return {
+            **super().airflow_environment(),
+            **shorter,
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+            "FAULTS_MARKERS": str(self.markers),
+        }
+
+
+@dataclass(frozen=True)
+class Run:
+    """A Dag run whose one interesting task is ``run_job``."""
+
+    dag_id: str
+    run_id: str
+    kind: JobKind = PROCESSING
+    task_id: str = "run_job"
+    map_index: int = -1
+
+    def job(self, generation: int = 1, attempt: int = 1) -> str:
+        task_instance: Any = SimpleNamespace(**dataclasses.asdict(self))
+        return job_name(self.kind, task_instance, generation, attempt)
+
+
+@dataclass
+class Lab:
+    """The stack, its clients, and the ways to hurt it."""
+
+    home: Path
+    say: Callable[[str], None] = print
+    settings: FaultySettings = field(init=False)
+    proxy: Proxy = field(init=False)
+    services: dict[str, Service] = field(init=False)
+    _local: threading.local = field(default_factory=threading.local)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __enter__(self) -> Lab:
+        airflow_port, sagemaker_port = free_port(), free_port()
+        self.proxy = Proxy(f"http://127.0.0.1:{sagemaker_port}")
+        self.proxy.start()
+        self.settings = FaultySettings(self.home, airflow_port, sagemaker_port, proxy_url=self.proxy.url)
+        self.settings.markers.mkdir(parents=True, exist_ok=True)
+        self.services = {service.name: service for service in stack.services(self.settings)}
+        sagemaker = self.services["local-sagemaker"]
+        many = dataclasses.replace(sagemaker, command=[*sagemaker.command, "--max-jobs", "32"])
+        self.services["local-sagemaker"] = many
+        self.home.mkdir(parents=True, exist_ok=True)
+        many.start()
+        try:
+            stack.up(self.settings, self.say)
+            self.until(lambda: {"one_job", "many_jobs"} <= set(self.airflow.dag_ids()), "the test Dags", 120)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        stack.down(self.settings, self.say)
+        self.proxy.stop()
+
+    @property
+    def airflow(self) -> AirflowApi:
+        """One client for each thread."""
+        if not hasattr(self._local, "airflow"):
+            self._local.airflow = AirflowApi(self.settings.airflow_url)
+        client: AirflowApi = self._local.airflow
+        return client
+
+    @property
+    def sagemaker(self) -> Any:
+        """Past the proxy: what is really there."""
+        if not hasattr(self._local, "sagemaker"):
+            with self._lock:
+                self._local.sagemaker = boto3.client(
+                    "sagemaker",
+                    endpoint_url=self.settings.sagemaker_url,
+                    region_name="us-east-1",
+                    aws_access_key_id="local",
+                    aws_secret_access_key="local",
+                )
+        return self._local.sagemaker
+
+    # --- runs and their jobs
+
+    def start_run(self, dag_id: str = "one_job", kind: str = "processing", **conf: Any) -> Run:
+        with self._lock:  # SQLite has one writer
+            run_id = self.until(lambda: self.airflow.trigger(dag_id, conf), f"a run of {dag_id}", 60)
+        return Run(dag_id, run_id, KINDS[kind])
+
+    def task(self, run: Run) -> dict[str, Any]:
+        instances = self.airflow.task_instances(run.dag_id, run.run_id)
+        return next((each for each in instances if each["task_id"] == run.task_id), {"state": None, "pid": None})
+
+    def jobs(self, run: Run) -> dict[str, dict[str, Any]]:
+        """Descriptions of all jobs that the run's task ever started, of every generation, by name."""
+        found = {}
+        for generation in range(1, 4):
+            for attempt in range(1, 6):
+                name = run.job(generation, attempt)
+                description = self.describe(run.kind, name)
+                if description is None:
+                    break
+                found[name] = description
+        return found
+
+    def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
+        try:
+            description: dict[str, Any] = getattr(self.sagemaker, f"describe_{kind.api}")(**{kind.name_field: name})
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("ValidationException", "ResourceNotFound"):
+                return None
+            raise
+        return description
+
+    def wait_run(self, run: Run, seconds: float = 180) -> str:
+        return self.until(
+            lambda: (state := self.airflow.run_state(run.dag_id, run.run_id)) in FINISHED and state,
+            f"{run.dag_id} {run.run_id} finishing",
+            seconds,
+        )
+
+    def wait_task(self, run: Run, *states: str, seconds: float = 90) -> None:
+        self.until(lambda: self.task(run)["state"] in states, f"{run.run_id} being {' or '.join(states)}", seconds)
+
+    def wait_job(self, run: Run, *statuses: str, attempt: int = 1, seconds: float = 120) -> None:
+        def has_status() -> bool:
+            description = self.describe(run.kind, run.job(1, attempt))
+            return description is not None and run.kind.status(description) in statuses
+
+        self.until(has_status, f"the job of {run.run_id} being {' or '.join(statuses)}", seconds)
+
+    def wait_marker(self, run: Run, place: str, seconds: float = 90) -> None:
+        marker = self.settings.markers / f"{run.run_id}.{place}"
+        self.until(marker.exists, f"{run.run_id} coming to its {place}", seconds)
+
+    def until(self, condition: Callable[[], T], what: str, seconds: float) -> T:
+        """The first true value of the condition; an API server or SageMaker that is away meanwhile is waited for."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if value := condition():
+                    return value
+            except (httpx.HTTPError, ClientError, OSError):
+                pass
+            time.sleep(0.25)
+        raise FaultsError(f"waited {seconds:.0f} s for {what}")
+
+    # --- what a person does
+
+    def set_task_state(self, run: Run, state: str) -> None:
+        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{run.task_id}"
+        self.airflow.call("PATCH", path, json={"new_state": state})
+
+    def set_run_state(self, run: Run, state: str) -> None:
+        self.airflow.call("PATCH", f"/dags/{run.dag_id}/dagRuns/{run.run_id}", json={"state": state})
+
+    def clear_task(self, run: Run) -> None:
+        body = {
+            "dag_run_id": run.run_id,
+            "task_ids": [run.task_id],
+            "dry_run": False,
+            "only_failed": False,
+            "include_downstream": True,
+            "reset_dag_runs": True,
+        }
+        self.airflow.call("POST", f"/dags/{run.dag_id}/clearTaskInstances", json=body)
+
+    # --- what the night does
+
+    def kill_worker(self, run: Run, how: signal.Signals) -> None:
+        """The worker and the task's own process, as when their container ends: asked first, or at once."""
+        pid = self.until(lambda: self.task(run)["pid"], f"a process of {run.run_id}", 30)
+        try:
+            task = psutil.Process(pid)
+            worker = task.parent()
+        except psutil.NoSuchProcess as error:
+            raise FaultsError(f"the process of {run.run_id} was gone before it could be killed") from error
+        _end([process for process in (worker, task) if process], how, patience=3)
+
+    def kill_service(self, name: str, how: signal.Signals) -> None:
+        """A part of Airflow with all its processes, which then starts again, as its container does."""
+        with self._lock:
+            service = self.services[name]
+            process = service.process()
+            if process is None:
+                raise FaultsError(f"{name} was not running: {service.tail()}")
+            children = process.children(recursive=True)
+            if how == signal.SIGTERM:
+                _end([process], how, patience=10)
+                _end([child for child in children if child.is_running()], signal.SIGKILL)
+            else:
+                _end([process, *children], how)
+            service.start()
+
+    def away(self, name: str) -> Service:
+        """Kill a part and leave it dead; its ``start`` brings it back."""
+        service = self.services[name]
+        process = service.process()
+        if process:
+            _end([process, *process.children(recursive=True)], signal.SIGKILL)
+        return service
+
+
+def _end(processes: list[psutil.Process], how: signal.Signals, patience: float = 0) -> None:
+    for process in processes:
+        try:
+            process.send_signal(how)
+        except psutil.NoSuchProcess:
+            continue
+    _, alive = psutil.wait_procs(processes, timeout=patience or 5)
+    for process in alive:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue

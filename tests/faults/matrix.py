@@ -1,0 +1,407 @@
+"""The faults, and what is promised after each: the run comes to its end, no job is paid twice, none is left running."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import httpx
+from botocore.exceptions import ClientError
+
+from tests.faults.lab import ACTIVE, FaultsError, Lab, Run
+from tests.faults.proxy import Rule
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM)
+LONG = 300.0  # seconds of a job that must be stopped, or it would still run when orphans are counted
+BRIEF = 10.0
+
+
+@dataclass(frozen=True)
+class Struck:
+    """A run that was struck, and what is promised of it."""
+
+    run: Run
+    state: str = "success"
+    jobs: int = 1  # how many jobs its task may have started, over all generations
+
+
+@dataclass
+class Row:
+    """One line of the table: sums over all injections of a fault."""
+
+    fault: str
+    injected: int = 0
+    completed: int = 0
+    duplicates: int = 0
+    orphans: int = 0
+    failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what was measured
+
+    @property
+    def kept(self) -> bool:
+        return self.injected == self.completed > 0 and not (self.duplicates or self.orphans or self.failures)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A name, and what strikes: a function that returns the runs it struck."""
+
+    name: str
+    strike: Callable[[Lab], Iterable[Struck]]
+
+
+def measure(lab: Lab, fault: Fault) -> Row:
+    """Strike once, wait for the runs and count."""
+    row = Row(fault.name)
+    try:
+        struck = list(fault.strike(lab))
+        row.injected = len(struck)
+        for each in struck:
+            state = lab.wait_run(each.run, seconds=240)
+            if state == each.state:
+                row.completed += 1
+            else:
+                row.failures.append(f"{each.run.dag_id} {each.run.run_id} ended as {state}{_why(lab, each.run)}")
+            _count_jobs(lab, each, row)
+    except (FaultsError, httpx.HTTPError, ClientError) as error:
+        row.injected = max(row.injected, 1)
+        row.failures.append(f"{type(error).__name__}: {error}")
+    return row
+
+
+def measure_together(lab: Lab, faults: list[Fault]) -> list[Row]:
+    """Each fault in a thread of its own; rows in the order given."""
+    with ThreadPoolExecutor(len(faults)) as pool:
+        return list(pool.map(lambda fault: measure(lab, fault), faults))
+
+
+def _count_jobs(lab: Lab, struck: Struck, row: Row) -> None:
+    jobs = lab.jobs(struck.run)
+    extra = len(jobs) - struck.jobs
+    row.duplicates += max(0, extra)
+    if extra:
+        found = {name: struck.run.kind.status(description) for name, description in jobs.items()}
+        row.failures.append(f"{struck.run.run_id}: {struck.jobs} jobs were to be started, not {found}")
+    # a stop is asked for within seconds of the run's end, and takes effect some seconds later
+    deadline = time.monotonic() + 20
+    left = _active(lab, struck.run)
+    while left and time.monotonic() < deadline:
+        time.sleep(0.5)
+        left = _active(lab, struck.run)
+    row.orphans += len(left)
+    row.failures += [f"{struck.run.run_id} left {name} running" for name in left]
+
+
+def _active(lab: Lab, run: Run) -> list[str]:
+    return [name for name, description in lab.jobs(run).items() if run.kind.status(description) in ACTIVE]
+
+
+def _why(lab: Lab, run: Run) -> str:
+    task = lab.task(run)
+    if task["state"] == "success":
+        return ""
+    reason = lab.airflow.failure_reason(run.dag_id, run.run_id, run.task_id, task["try_number"])
+    return f": {task['state']}, {reason.splitlines()[0][:300]}"
+
+
+# --- Airflow's processes end, at each phase of a task
+
+Kill = Callable[[Lab, Run, signal.Signals], None]
+
+
+def _before_submit(lab: Lab, kill: Callable[[Run], None]) -> Run:
+    run = lab.start_run(seconds=BRIEF, hold_request=6)
+    lab.wait_marker(run, "request")
+    kill(run)
+    return run
+
+
+def _after_submit(lab: Lab, kill: Callable[[Run], None]) -> Run:
+    run = lab.start_run(seconds=BRIEF)
+    lab.wait_job(run, "InProgress", "Completed")
+    kill(run)
+    return run
+
+
+def _while_deferred(lab: Lab, kill: Callable[[Run], None]) -> Run:
+    run = lab.start_run(seconds=BRIEF + 10)
+    lab.wait_task(run, "deferred")
+    kill(run)
+    return run
+
+
+def _after_the_job(lab: Lab, kill: Callable[[Run], None]) -> Run:
+    run = lab.start_run(seconds=BRIEF + 4)
+    lab.wait_job(run, "Completed")
+    kill(run)
+    return run
+
+
+def _in_callback(lab: Lab, kill: Callable[[Run], None]) -> Run:
+    run = lab.start_run(seconds=1, hold_callback=5)
+    lab.wait_marker(run, "callback")
+    kill(run)
+    return run
+
+
+PHASES = {
+    "before submit": _before_submit,
+    "after submit, before defer": _after_submit,
+    "while deferred": _while_deferred,
+    "after the job, before resume": _after_the_job,
+    "in the success callback": _in_callback,
+}
+
+
+def _worker_kills() -> list[Fault]:
+    """No worker holds a task that is deferred, so two of the phases have none to kill."""
+
+    def fault(phase: str, how: signal.Signals) -> Fault:
+        def strike(lab: Lab) -> list[Struck]:
+            return [Struck(PHASES[phase](lab, lambda run: lab.kill_worker(run, how)))]
+
+        return Fault(f"{how.name} worker {phase}", strike)
+
+    phases = ("before submit", "after submit, before defer", "in the success callback")
+    return [fault(phase, how) for phase in phases for how in SIGNALS]
+
+
+def _service_kills(service: str) -> list[Fault]:
+    def fault(phase: str, how: signal.Signals) -> Fault:
+        def strike(lab: Lab) -> list[Struck]:
+            return [Struck(PHASES[phase](lab, lambda run: lab.kill_service(f"airflow-{service}", how)))]
+
+        return Fault(f"{how.name} {service} {phase}", strike)
+
+    return [fault(phase, how) for phase in PHASES for how in SIGNALS]
+
+
+# --- a person ends the task or its run, or its time is over
+
+
+def _mark_failed_in_worker(lab: Lab) -> list[Struck]:
+    run = lab.start_run(seconds=LONG)
+    lab.wait_job(run, "InProgress")
+    lab.set_task_state(run, "failed")
+    return [Struck(run, "failed")]
+
+
+def _mark_failed_before_submit(lab: Lab) -> list[Struck]:
+    """Airflow ends the process only some seconds later, when it sends its heartbeat."""
+    run = lab.start_run(seconds=LONG, hold_request=12)
+    lab.wait_marker(run, "request")
+    lab.set_task_state(run, "failed")
+    return [Struck(run, "failed", jobs=0)]
+
+
+def _mark_failed_deferred(lab: Lab) -> list[Struck]:
+    run = lab.start_run(seconds=LONG)
+    lab.wait_task(run, "deferred")
+    time.sleep(3)  # the triggerer has taken it up
+    lab.set_task_state(run, "failed")
+    return [Struck(run, "failed")]
+
+
+def _mark_success_deferred(lab: Lab) -> list[Struck]:
+    run = lab.start_run(seconds=LONG)
+    lab.wait_task(run, "deferred")
+    time.sleep(3)
+    lab.set_task_state(run, "success")
+    return [Struck(run, "failed")]  # the next task has no result to use
+
+
+def _run_failed_deferred(lab: Lab) -> list[Struck]:
+    run = lab.start_run(seconds=LONG)
+    lab.wait_task(run, "deferred")
+    time.sleep(3)
+    lab.set_run_state(run, "failed")
+    return [Struck(run, "failed")]
+
+
+def _run_failed_in_worker(lab: Lab) -> list[Struck]:
+    run = lab.start_run(seconds=LONG)
+    lab.wait_job(run, "InProgress")
+    lab.set_run_state(run, "failed")
+    return [Struck(run, "failed")]
+
+
+def _clear_deferred(lab: Lab) -> list[Struck]:
+    """The job that runs is stopped, and the task runs anew."""
+    run = lab.start_run(seconds=BRIEF + 15)
+    lab.wait_task(run, "deferred")
+    time.sleep(3)
+    lab.clear_task(run)
+    lab.until(lambda: len(lab.jobs(run)) == 2, f"a second job of {run.run_id}", 60)
+    return [Struck(run, jobs=2)]
+
+
+def _clear_in_worker(lab: Lab) -> list[Struck]:
+    run = lab.start_run(seconds=BRIEF + 15)
+    lab.wait_job(run, "InProgress")
+    lab.clear_task(run)
+    lab.until(lambda: len(lab.jobs(run)) == 2, f"a second job of {run.run_id}", 90)
+    return [Struck(run, jobs=2)]
+
+
+def _clear_finished(lab: Lab) -> list[Struck]:
+    run = lab.start_run(seconds=1)
+    lab.wait_run(run)
+    lab.clear_task(run)
+    lab.until(lambda: len(lab.jobs(run)) == 2, f"a second job of {run.run_id}", 60)
+    return [Struck(run, jobs=2)]
+
+
+def _execution_timeout(lab: Lab) -> list[Struck]:
+    """Each of the four tries starts a job, times out and stops it."""
+    return [Struck(lab.start_run("one_job_in_a_hurry", seconds=LONG), "failed", jobs=4)]
+
+
+def _given_up_by_trigger(lab: Lab) -> list[Struck]:
+    run = lab.start_run("one_job_given_up", seconds=LONG)
+    lab.wait_job(run, "Stopping", "Stopped")
+    lab.wait_job(run, "InProgress", attempt=2)
+    lab.set_task_state(run, "failed")
+    return [Struck(run, "failed", jobs=2)]
+
+
+def _given_up_without_triggerer(lab: Lab) -> list[Struck]:
+    """The scheduler ends the deferral; a worker stops the job."""
+    run = lab.start_run("one_job_given_up", seconds=LONG)
+    lab.wait_task(run, "deferred")
+    triggerer = lab.away("airflow-triggerer")
+    try:
+        lab.wait_job(run, "Stopping", "Stopped")
+        lab.wait_job(run, "InProgress", attempt=2)
+    finally:
+        triggerer.start()
+    lab.wait_task(run, "deferred")
+    time.sleep(6)
+    lab.set_task_state(run, "failed")
+    return [Struck(run, "failed", jobs=2)]
+
+
+# --- AWS has a bad night
+
+
+def _lost_create_answer(lab: Lab) -> list[Struck]:
+    run = lab.start_run(seconds=BRIEF, hold_request=3)
+    lab.proxy.add(Rule("CreateProcessingJob", run.job(), times=1))
+    return [Struck(run)]
+
+
+def _lost_create_answers(lab: Lab) -> list[Struck]:
+    """So many that the client gives up, and the task's next try finds the job."""
+    run = lab.start_run(seconds=BRIEF + 30, hold_request=3)
+    lab.proxy.add(Rule("CreateProcessingJob", run.job(), times=1))
+    lab.proxy.add(Rule("CreateProcessingJob", run.job(), times=10, code="InternalFailure", status=500))
+    return [Struck(run)]
+
+
+def _quota_reached(lab: Lab) -> list[Struck]:
+    run = lab.start_run(seconds=BRIEF, hold_request=3)
+    rule = Rule("CreateProcessingJob", run.job(), times=2, code="ResourceLimitExceeded")
+    lab.proxy.add(rule)
+    return [Struck(run)]
+
+
+def _no_capacity(lab: Lab) -> list[Struck]:
+    """The job is created and fails, as SageMaker's do when there are no instances; the next attempt gets some."""
+    run = lab.start_run(seconds=BRIEF, hold_request=3)
+    lab.proxy.lack_capacity(run.job())
+    return [Struck(run, jobs=1)]  # the first attempt never reached the local SageMaker
+
+
+def _algorithm_error(lab: Lab) -> list[Struck]:
+    """No retry is spent on it."""
+    return [Struck(lab.start_run(seconds=1, exit_code=3), "failed")]
+
+
+def _refused_request(lab: Lab) -> list[Struck]:
+    run = lab.start_run(seconds=1, hold_request=3)
+    lab.proxy.add(Rule("CreateProcessingJob", run.job(), times=1, code="ValidationException", message="1 error"))
+    return [Struck(run, "failed", jobs=0)]
+
+
+def _sagemaker_restarts(lab: Lab) -> list[Struck]:
+    """While a job runs: the local SageMaker takes it up again, Airflow waits it out."""
+    run = lab.start_run(seconds=BRIEF + 10)
+    lab.wait_task(run, "deferred")
+    lab.kill_service("local-sagemaker", signal.SIGTERM)
+    return [Struck(run)]
+
+
+def _tuning(lab: Lab) -> list[Struck]:
+    """A tuning job is attached to like any other."""
+    run = lab.start_run("one_search", kind="tuning", seconds=BRIEF)
+    lab.wait_job(run, "InProgress")
+    lab.kill_worker(run, signal.SIGKILL)
+    return [Struck(run)]
+
+
+def throttled(lab: Lab, runs: int = 6) -> Row:
+    """30 % of all API calls of several runs throttled."""
+    lab.proxy.throttled_share = 0.3
+    try:
+        return measure(
+            lab,
+            Fault(
+                "30 % of all API calls throttled",
+                lambda lab: [Struck(lab.start_run(seconds=BRIEF)) for _ in range(runs)],
+            ),
+        )
+    finally:
+        lab.proxy.throttled_share = 0.0
+
+
+def broken(lab: Lab, runs: int = 6) -> Row:
+    """Bursts of 503 to every call, while runs are at every point."""
+
+    def strike(lab: Lab) -> list[Struck]:
+        struck = [Struck(lab.start_run(seconds=BRIEF)) for _ in range(runs)]
+        for _ in range(3):
+            time.sleep(7)
+            lab.proxy.broken_until = time.monotonic() + 5
+        return struck
+
+    return measure(lab, Fault("bursts of 5xx, 5 s each", strike))
+
+
+WORKER = _worker_kills()
+TRIGGERER = _service_kills("triggerer")
+SCHEDULER = _service_kills("scheduler")
+DAG_PROCESSOR = _service_kills("dag-processor")
+PEOPLE = [
+    Fault("marked failed before submit", _mark_failed_before_submit),
+    Fault("marked failed in the worker", _mark_failed_in_worker),
+    Fault("marked failed while deferred", _mark_failed_deferred),
+    Fault("marked success while deferred", _mark_success_deferred),
+    Fault("run failed, task in the worker", _run_failed_in_worker),
+    Fault("run failed, task deferred", _run_failed_deferred),
+    Fault("cleared in the worker", _clear_in_worker),
+    Fault("cleared while deferred", _clear_deferred),
+    Fault("cleared after success", _clear_finished),
+]
+TIMEOUTS = [
+    Fault("execution_timeout", _execution_timeout),
+    Fault("deferral timeout, by the trigger", _given_up_by_trigger),
+]
+ALONE = [
+    Fault("deferral timeout, no triggerer", _given_up_without_triggerer),
+    Fault("local SageMaker restarts", _sagemaker_restarts),
+]
+AWS = [
+    Fault("lost answer to a create", _lost_create_answer),
+    Fault("lost answer, then 5xx to the retries", _lost_create_answers),
+    Fault("quota reached, twice", _quota_reached),
+    Fault("no capacity", _no_capacity),
+    Fault("the job's own error", _algorithm_error),
+    Fault("refused request", _refused_request),
+    Fault("SIGKILL worker of a tuning job", _tuning),
+]

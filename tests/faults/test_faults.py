@@ -1,0 +1,37 @@
+"""A part of the matrix, all at once on one stack: a kill of each process, each way in which a person ends a task, each
+kind of answer that AWS gives on a bad night. ``make faults`` strikes with all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults import matrix
+from tests.faults.lab import Lab
+from tests.faults.matrix import Row
+
+WORKER = [fault for fault in matrix.WORKER if fault.name.startswith("SIGKILL")]
+SERVICES = [
+    fault
+    for fault in matrix.TRIGGERER + matrix.SCHEDULER + matrix.DAG_PROCESSOR
+    if fault.name in ("SIGKILL triggerer while deferred", "SIGKILL dag-processor while deferred")
+]
+FIRST = WORKER + matrix.PEOPLE
+THEN = SERVICES + matrix.AWS
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Row]]:
+    home: Path = tmp_path_factory.mktemp("faults")
+    with Lab(home) as lab:
+        found = matrix.measure_together(lab, FIRST) + matrix.measure_together(lab, THEN)
+    yield {row.fault: row for row in found}
+
+
+@pytest.mark.parametrize("fault", [fault.name for fault in FIRST + THEN])
+def test_promises_are_kept_after(rows: dict[str, Row], fault: str) -> None:
+    row = rows[fault]
+    assert row.failures == []
+    assert row.kept
