@@ -3,7 +3,6 @@ kind of answer that AWS gives on a bad night. ``make faults`` strikes with all o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,11 +22,11 @@ THEN = SERVICES + matrix.AWS
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Row]]:
+def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
     home: Path = tmp_path_factory.mktemp("faults")
     with Lab(home) as lab:
         found = matrix.measure_together(lab, FIRST) + matrix.measure_together(lab, THEN)
-    yield {row.fault: row for row in found}
+    return {row.fault: row for row in found}
 
 
 @pytest.mark.parametrize("fault", [fault.name for fault in FIRST + THEN])

@@ -88,7 +88,7 @@ def small_search(context: Context) -> dict[str, Any]:
     }
 
 
-def one_job(name: str, operator: type[Any], request: Any = sleeping_job, **arguments: Any) -> DAG:
+def one_job(name: str, operator: type[Any], request: Any = sleeping_job, retries: int = 3, **arguments: Any) -> DAG:
     @dag(
         dag_id=name,
         params={
@@ -105,7 +105,7 @@ def one_job(name: str, operator: type[Any], request: Any = sleeping_job, **argum
             task_id="run_job",
             request=request,
             region_name="us-east-1",
-            retries=3,
+            retries=retries,
             retry_delay=FEW,
             retry_policy=SageMakerRetryPolicy(capacity=FEW, throttling=FEW),
             on_success_callback=hold_callback,
@@ -113,7 +113,7 @@ def one_job(name: str, operator: type[Any], request: Any = sleeping_job, **argum
             **arguments,
         )
 
-        @task(retries=3, retry_delay=FEW)
+        @task(retries=12, retry_delay=FEW)
         def use_result(result: Any) -> str:
             return str(result["name"])
 
@@ -122,7 +122,7 @@ def one_job(name: str, operator: type[Any], request: Any = sleeping_job, **argum
     return flow()
 
 
-one_job("one_job", ProcessingJobOperator)
+one_job("one_job", ProcessingJobOperator, retries=12)  # faults strike together, and each may cost every run a try
 one_job("one_job_in_a_hurry", ProcessingJobOperator, execution_timeout=timedelta(seconds=4))
 one_job("one_job_given_up", ImpatientOperator)
 one_job("one_search", TuningJobOperator, small_search)
