@@ -39,6 +39,7 @@ IMPATIENT = {
         "orphaned_tasks_check_interval": "5",
     },
     "triggerer": {"triggerer_health_check_threshold": "10", "job_heartbeat_sec": "2"},
+    "dag_processor": {"min_file_process_interval": "120"},  # Dags do not change here
     "core": {"parallelism": "16", "max_active_tasks_per_dag": "64", "max_active_runs_per_dag": "64"},
 }
 T = TypeVar("T")
