@@ -111,7 +111,7 @@ class Settings:
                 "fernet_key": "",  # no connection or variable is stored in the local database
             },
             # SQLite has one writer at a time; on a busy machine the others wait longer for it than five seconds
-            "database": {"sql_alchemy_conn": f"sqlite:///{self.home}/airflow/airflow.db?timeout=60"},
+            "database": {"sql_alchemy_conn": f"sqlite:///{self.home}/airflow/airflow.db?timeout=20"},
             "api": {
                 "host": "127.0.0.1",
                 "port": str(self.airflow_port),
@@ -123,9 +123,8 @@ class Settings:
             "scheduler": {
                 "scheduler_idle_sleep_time": "0.2",
                 "enable_health_check": "False",
-                # a worker or scheduler that died is noticed within a minute, not five: its tasks find their jobs again
-                "task_instance_heartbeat_timeout": "60",
-                "orphaned_tasks_check_interval": "30",
+                # a worker that died is noticed in a minute and a half, not in five: its task's retry is free
+                "task_instance_heartbeat_timeout": "90",
             },
             "dag_processor": {"min_file_process_interval": "15", "refresh_interval": "15", "parsing_processes": "1"},
             "logging": {"base_log_folder": str(self.home / "airflow" / "logs")},

@@ -23,7 +23,7 @@ def many_short_jobs(lab: Lab, count: int = 200) -> Row:
     except FaultsError as error:
         row.failures.append(str(error))
         return row
-    instances = [task for task in lab.airflow.task_instances(run.dag_id, run.run_id) if task["task_id"] == "run_job"]
+    instances = [task for task in lab.tasks(run) if task["task_id"] == "run_job"]
     row.completed = sum(task["state"] == "success" for task in instances)
     if state != "success":
         row.failures.append(f"{count - row.completed} of {count} failed")
@@ -106,8 +106,7 @@ def waiting(lab: Lab, seconds: float = 120) -> Row:
 
 
 def _deferred(lab: Lab, run: Run) -> int:
-    instances = lab.airflow.task_instances(run.dag_id, run.run_id)
-    return sum(task["state"] == "deferred" for task in instances)
+    return sum(task["state"] == "deferred" for task in lab.tasks(run))
 
 
 def _asked(lab: Lab) -> int:

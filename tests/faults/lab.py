@@ -7,9 +7,11 @@ import dataclasses
 import json
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,13 +34,14 @@ ACTIVE = ("InProgress", "Stopping")
 FINISHED = ("success", "failed")
 IMPATIENT = {
     "scheduler": {
-        "task_instance_heartbeat_timeout": "15",
+        # none so short that the living are taken for dead on a busy machine
+        "task_instance_heartbeat_timeout": "30",
         "task_instance_heartbeat_timeout_detection_interval": "3",
-        "scheduler_health_check_threshold": "10",
+        "scheduler_health_check_threshold": "30",
         "scheduler_heartbeat_sec": "2",
         "orphaned_tasks_check_interval": "5",
     },
-    "triggerer": {"triggerer_health_check_threshold": "10", "job_heartbeat_sec": "2"},
+    "triggerer": {"triggerer_health_check_threshold": "20", "job_heartbeat_sec": "2"},
     "dag_processor": {"min_file_process_interval": "120"},  # Dags do not change here
     "core": {"parallelism": "16", "max_active_tasks_per_dag": "64", "max_active_runs_per_dag": "64"},
 }
@@ -115,6 +118,7 @@ class Lab:
     settings: FaultySettings = field(init=False)
     proxy: Proxy = field(init=False)
     services: dict[str, Service] = field(init=False)
+    abandoned: threading.Event = field(default_factory=threading.Event)  # set, nothing is waited for any more
     _local: threading.local = field(default_factory=threading.local)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -171,9 +175,23 @@ class Lab:
             run_id = self.until(lambda: self.airflow.trigger(dag_id, conf), f"a run of {dag_id}", 60)
         return Run(dag_id, run_id, KINDS[kind])
 
+    def tasks(self, run: Run) -> list[dict[str, Any]]:
+        """The run's task instances, from the database: asking the API server that often would be a fault of its own."""
+        columns = ("task_id", "map_index", "state", "pid", "try_number")
+        query = f"SELECT {', '.join(columns)} FROM task_instance WHERE dag_id = ? AND run_id = ?"  # noqa: S608
+        return [dict(zip(columns, row, strict=True)) for row in self._select(query, run.dag_id, run.run_id)]
+
     def task(self, run: Run) -> dict[str, Any]:
-        instances = self.airflow.task_instances(run.dag_id, run.run_id)
-        return next((each for each in instances if each["task_id"] == run.task_id), {"state": None, "pid": None})
+        return next((each for each in self.tasks(run) if each["task_id"] == run.task_id), {"state": None, "pid": None})
+
+    def run_state(self, run: Run) -> str:
+        query = "SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?"
+        return next((row[0] for row in self._select(query, run.dag_id, run.run_id)), "")
+
+    def _select(self, query: str, *values: str) -> list[Any]:
+        uri = f"file:{self.home}/airflow/airflow.db?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=30)) as database:
+            return database.execute(query, values).fetchall()
 
     def jobs(self, run: Run) -> dict[str, dict[str, Any]]:
         """Descriptions of all jobs that the run's task ever started, of every generation, by name."""
@@ -196,35 +214,35 @@ class Lab:
             raise
         return description
 
-    def wait_run(self, run: Run, seconds: float = 180) -> str:
+    def wait_run(self, run: Run, seconds: float = 300) -> str:
         return self.until(
-            lambda: (state := self.airflow.run_state(run.dag_id, run.run_id)) in FINISHED and state,
+            lambda: (state := self.run_state(run)) in FINISHED and state,
             f"{run.dag_id} {run.run_id} finishing",
             seconds,
         )
 
-    def wait_task(self, run: Run, *states: str, seconds: float = 90) -> None:
+    def wait_task(self, run: Run, *states: str, seconds: float = 180) -> None:
         self.until(lambda: self.task(run)["state"] in states, f"{run.run_id} being {' or '.join(states)}", seconds)
 
-    def wait_job(self, run: Run, *statuses: str, attempt: int = 1, seconds: float = 120) -> None:
+    def wait_job(self, run: Run, *statuses: str, attempt: int = 1, seconds: float = 180) -> None:
         def has_status() -> bool:
             description = self.describe(run.kind, run.job(1, attempt))
             return description is not None and run.kind.status(description) in statuses
 
         self.until(has_status, f"the job of {run.run_id} being {' or '.join(statuses)}", seconds)
 
-    def wait_marker(self, run: Run, place: str, seconds: float = 90) -> None:
+    def wait_marker(self, run: Run, place: str, seconds: float = 180) -> None:
         marker = self.settings.markers / f"{run.run_id}.{place}"
         self.until(marker.exists, f"{run.run_id} coming to its {place}", seconds)
 
     def until(self, condition: Callable[[], T], what: str, seconds: float) -> T:
         """The first true value of the condition; an API server or SageMaker that is away meanwhile is waited for."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self.abandoned.is_set():
             try:
                 if value := condition():
                     return value
-            except (httpx.HTTPError, ClientError, OSError):
+            except (httpx.HTTPError, ClientError, OSError, sqlite3.OperationalError):
                 pass
             time.sleep(0.25)
         raise FaultsError(f"waited {seconds:.0f} s for {what}")

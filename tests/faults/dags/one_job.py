@@ -35,6 +35,14 @@ class ImpatientOperator(ProcessingJobOperator):
         return timedelta(seconds=20)
 
 
+class LingeringOperator(ProcessingJobOperator):
+    """Never defers, so that its execution timeout strikes."""
+
+    def _wait_briefly(self, name: str, description: Description) -> Description:
+        time.sleep(300)
+        return description
+
+
 def hold(context: Context, place: str) -> None:
     marker = Path(os.environ["FAULTS_MARKERS"], f"{context['run_id']}.{place}")
     if seconds := 0 if marker.exists() else context["params"][f"hold_{place}"]:
@@ -123,7 +131,7 @@ def one_job(name: str, operator: type[Any], request: Any = sleeping_job, retries
 
 
 one_job("one_job", ProcessingJobOperator, retries=12)  # faults strike together, and each may cost every run a try
-one_job("one_job_in_a_hurry", ProcessingJobOperator, execution_timeout=timedelta(seconds=4))
+one_job("one_job_timed_out", LingeringOperator, retries=1, execution_timeout=timedelta(seconds=25))
 one_job("one_job_given_up", ImpatientOperator)
 one_job("one_search", TuningJobOperator, small_search)
 
