@@ -130,7 +130,7 @@ class AirflowApi:
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str, params: dict[str, Any]) -> None:
         """Answer it."""
         body = {"chosen_options": [option], "params_input": params}
-        self._call("PATCH", self._question_path(dag_id, run_id, task_id), json=body)
+        self.call("PATCH", self._question_path(dag_id, run_id, task_id), json=body)
 
     @staticmethod
     def _question_path(dag_id: str, run_id: str, task_id: str) -> str:
