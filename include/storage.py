@@ -71,6 +71,11 @@ def data_capture(bucket: str) -> str:
     return f"s3://{bucket}/capture"
 
 
+def captured(bucket: str, endpoint: str, variant: str) -> str:
+    """Folder of what was captured of one endpoint's variant; ``/<year>/<month>/<day>/<hour>/`` follows."""
+    return f"{data_capture(bucket)}/{endpoint}/{variant}"
+
+
 def split_uri(uri: str) -> tuple[str, str]:
     """Bucket and key of ``s3://bucket/key``.
 

@@ -8,7 +8,7 @@ from include.config import MlEnvironment
 from include.models.config import ModelConfig, Strategy
 from include.sagemaker_requests.common import Request, RequestError, group_name, tag_list
 from include.sagemaker_requests.hosting import hosted_model
-from include.storage import data_capture
+from include.storage import captured, data_capture
 
 Stage = Literal["staging", "production"]
 VARIANT = "AllTraffic"
@@ -33,7 +33,8 @@ def endpoint(
     """All that ``EndpointOperator`` makes of one version: model, configuration, endpoint, and for production how its
     traffic moves, with the alarms that watch over that, and its scaling.
 
-    The configuration is the same for both stages: production gets the very one that staging was tested with.
+    The configuration is the same for both stages: production gets the very one that staging was tested with. (Of a
+    serverless endpoint the Models differ by where each stage keeps its requests.)
 
     Raises:
         RequestError: a strategy was asked for that the model's endpoint does not know.
@@ -42,7 +43,7 @@ def endpoint(
         raise RequestError(f"{model.name} is served serverless, which has no traffic shifting; leave strategy empty")
     wanted = {
         "endpoint": _endpoint(model, environment, stage, version),
-        "model": hosted_model(model, environment, image=image, artifact=artifact),
+        "model": _model(model, environment, stage, image=image, artifact=artifact),
         "config": endpoint_config(model, environment),
     }
     if stage == "staging" or model.serving.mode == "serverless":
@@ -53,6 +54,21 @@ def endpoint(
         "alarms": alarms(model, environment),
         "scaling": scaling(model, stage),
     }
+
+
+def _model(model: ModelConfig, environment: MlEnvironment, stage: Stage, *, image: str, artifact: str) -> Request:
+    """The Model behind an endpoint; a serverless one takes no VPC, and its program keeps requests itself."""
+    request = hosted_model(model, environment, image=image, artifact=artifact)
+    if model.serving.mode == "provisioned":
+        return request
+    without_vpc = {key: value for key, value in request.items() if key != "VpcConfig"}
+    if not model.serving.data_capture_percent:
+        return without_vpc
+    kept = {
+        "REQUEST_LOG_S3_URI": captured(environment.bucket, endpoint_name(model, stage), VARIANT),
+        "REQUEST_LOG_PERCENT": str(model.serving.data_capture_percent),
+    }
+    return {**without_vpc, "PrimaryContainer": {**request["PrimaryContainer"], "Environment": kept}}
 
 
 def returning(model: ModelConfig, environment: MlEnvironment, *, version: int, config_name: str) -> dict[str, Any]:
@@ -85,7 +101,7 @@ def endpoint_config(model: ModelConfig, environment: MlEnvironment) -> Request:
     }
     if environment.kms_key_id and serving.mode == "provisioned":
         request["KmsKeyId"] = environment.kms_key_id
-    if serving.data_capture_percent:
+    if serving.data_capture_percent and serving.mode == "provisioned":
         request["DataCaptureConfig"] = {
             "EnableCapture": True,
             "InitialSamplingPercentage": serving.data_capture_percent,

@@ -68,8 +68,25 @@ def test_serverless_knows_neither_shifting_nor_capture_nor_scaling(environment: 
     assert variant["ServerlessConfig"] == {"MemorySizeInMB": 4096, "MaxConcurrency": 9}
     assert "InstanceType" not in variant
     assert "DataCaptureConfig" not in wanted["config"]
+    assert "Environment" not in wanted["model"]["PrimaryContainer"]
+    assert "VpcConfig" not in wanted["model"]
     with pytest.raises(RequestError, match="no traffic shifting"):
         built(model, environment, "production", strategy="canary")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=["bare", "everything set"])
+def test_a_serverless_endpoint_keeps_its_requests_where_data_capture_would(environment: MlEnvironment) -> None:
+    model = model_with(**SERVERLESS, data_capture_percent=25)
+    for stage in ("staging", "production"):
+        wanted = built(model, environment, stage)  # type: ignore[arg-type]
+        assert "DataCaptureConfig" not in wanted["config"]
+        require_valid("sagemaker", "CreateModel", wanted["model"])
+        place = f"s3://{environment.bucket}/capture/{wanted['endpoint']['EndpointName']}/AllTraffic"
+        kept = {"REQUEST_LOG_S3_URI": place, "REQUEST_LOG_PERCENT": "25"}
+        assert wanted["model"]["PrimaryContainer"]["Environment"] == kept
+    provisioned = built(model_with(data_capture_percent=25), environment, "production")
+    assert "Environment" not in provisioned["model"]["PrimaryContainer"]
+    assert provisioned["config"]["DataCaptureConfig"]["InitialSamplingPercentage"] == 25
 
 
 def test_production_gets_the_configuration_that_staging_was_tested_with() -> None:
@@ -118,8 +135,7 @@ def test_what_goes_back_goes_at_once_and_keeps_its_scaling() -> None:
 @pytest.mark.parametrize(
     ("serving", "said"),
     [
-        ({**SERVERLESS, "data_capture_percent": 10}, "neither autoscaling nor data_capture_percent"),
-        ({**SERVERLESS, "autoscaling": {"max_instances": 2}}, "neither autoscaling"),
+        ({**SERVERLESS, "autoscaling": {"max_instances": 2}}, "a serverless endpoint has no autoscaling"),
         ({"instance_count": 3, "autoscaling": {"max_instances": 2}}, "below instance_count"),
         ({"alarms": {"custom": [{"name": "x1", "namespace": "n", "metric": "m"}]}}, "either min or max"),
         ({"deployment": {"share_percent": 60}}, "less than or equal to 50"),

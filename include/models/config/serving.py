@@ -86,8 +86,9 @@ class Approval(Section):
 class Serving(Section):
     """Endpoints of a model, staging and production alike: provisioned (instances) or serverless.
 
-    A serverless endpoint knows no traffic shifting, no data capture and no autoscaling by instances.
-    ``data_capture_percent`` of requests and answers are kept in the bucket, below each endpoint's name.
+    A serverless endpoint knows no traffic shifting and no autoscaling by instances.
+    ``data_capture_percent`` of requests and answers are kept in the bucket, below each endpoint's name: by SageMaker;
+    of a serverless endpoint, where that keeps none, by the serving program itself, in the same form.
     ``instance_type`` is also what the Model Registry recommends.
     """
 
@@ -103,9 +104,9 @@ class Serving(Section):
     approval: Approval = Approval()
 
     @model_validator(mode="after")
-    def serverless_has_none_of_it(self) -> Self:
-        if self.mode == "serverless" and (self.autoscaling or self.data_capture_percent):
-            raise ValueError("a serverless endpoint has neither autoscaling nor data_capture_percent; remove them")
+    def instances_can_be_scaled(self) -> Self:
+        if self.mode == "serverless" and self.autoscaling:
+            raise ValueError("a serverless endpoint has no autoscaling of its own to set; remove it")
         if self.autoscaling and self.autoscaling.max_instances < self.instance_count:
             raise ValueError(
                 f"autoscaling.max_instances {self.autoscaling.max_instances} is below instance_count "
