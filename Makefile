@@ -69,6 +69,27 @@ compose-test: ## build the images and prove the containers: a model's whole way,
 	@$(setup) airflow jobs
 	@PYTHONPATH=$(CURDIR) .venv/airflow/bin/python tests/compose/prove.py
 
+.PHONY: bundle-test
+bundle-test: ## the unpacked bundle under MWAA's configuration: checks, then train against the local SageMaker
+	@$(setup) airflow jobs local_sagemaker mwaa_image mwaa
+	@$(program).mwaa.check
+
+.PHONY: infra
+infra: ## an environment's CloudFormation stacks: ENV=dev|staging|prod [DRY_RUN=1]
+	@$(setup) airflow
+	@$(program).mwaa.infra '$(ENV)' $(if $(DRY_RUN),--dry-run)
+
+.PHONY: deploy
+deploy: ## bring an MWAA environment to this checkout: ENV=dev|staging|prod [DRY_RUN=1]
+	@$(setup) airflow mwaa
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/plugins PYTHONDONTWRITEBYTECODE=1 .venv/airflow/bin/python -m include.mwaa.deploy \
+	  '$(ENV)' $(if $(DRY_RUN),--dry-run)
+
+.PHONY: iam-test
+iam-test: ## the Dags under enforced IAM, with the roles of include/infra and nothing else
+	@$(setup) airflow jobs local_sagemaker
+	@$(program).mwaa.least_privilege --model '$(MODEL)'
+
 .PHONY: test
 test: ## all tests, fast ones first; ONLY=<group> runs one group
 	@$(setup) airflow jobs local_sagemaker dev

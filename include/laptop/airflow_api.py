@@ -14,7 +14,9 @@ class AirflowApi:
         httpx.HTTPStatusError: the server refused; httpx.TransportError: it is not there.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, login: tuple[str, str] | None = None) -> None:
+        """``login``: user and password, where the server asks for them."""
+        self._login = login
         # no proxy of the person's environment stands between two processes of one machine
         self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
         self._signed_in = False
@@ -164,7 +166,11 @@ class AirflowApi:
     def call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         """Any other request: a path below /api/v2, and what httpx.Client.request takes."""
         if not self._signed_in:
-            answer = self._http.get("/auth/token")
+            if self._login is None:
+                answer = self._http.get("/auth/token")
+            else:
+                user, password = self._login
+                answer = self._http.post("/auth/token", json={"username": user, "password": password})
             answer.raise_for_status()
             self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
             self._http.headers["Accept"] = "application/json"

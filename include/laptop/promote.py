@@ -98,7 +98,7 @@ def promote(settings: Settings, model: str, yes: bool, console: Console) -> dict
     group, endpoint, dag_id = group_name(config), endpoint_name(config, "production"), f"deploy_{model}"
     say = partial(console.print, highlight=False, soft_wrap=True)
     stack.up(settings, say)
-    api = AirflowApi(settings.airflow_url)
+    api = AirflowApi(settings.airflow_url, settings.login)
     sagemaker, s3, runtime = (aws_client(settings, name) for name in ("sagemaker", "s3", "sagemaker-runtime"))
     package = _newest_package(sagemaker, group) or _train(settings, model, sagemaker, group, console)
     training.require_dag(api, dag_id)

@@ -229,7 +229,7 @@ def run(settings: Settings, model: str, data: Path | None, console: Console) -> 
     say = partial(console.print, highlight=False, soft_wrap=True)
     stack.up(settings, say)
     seed(settings, model, data, say)
-    api = AirflowApi(settings.airflow_url)
+    api = AirflowApi(settings.airflow_url, settings.login)
     require_dag(api, dag_id)
     api.unpause(dag_id)
     run_id = api.trigger(dag_id, conf={})

@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 
-from include.approvals import environment_name, event_pattern, queue_name
+from include.approvals import event_pattern, queue_name
 from include.code_bundle import upload_code
 from include.config import VARIABLE
 from include.data_manifest import list_raw_data
@@ -35,8 +35,8 @@ def publish(settings: Settings) -> None:
     approvals to Airflow."""
     s3 = s3_client(settings)
     s3.create_bucket(Bucket=BUCKET)
-    facts = settings.ml_environment(code_hash=upload_code(s3, BUCKET))
-    AirflowApi(settings.airflow_url).set_variable(VARIABLE, json.dumps(facts))
+    facts = settings.ml_environment(code_hash=upload_code(s3, BUCKET, settings.code_root))
+    AirflowApi(settings.airflow_url, settings.login).set_variable(VARIABLE, json.dumps(facts))
     for model in usable_models():
         _route_approvals(settings, group_name(model))
 
@@ -57,7 +57,7 @@ def seed(settings: Settings, model: str, data: Path | None, say: Callable[[str],
 
 def _route_approvals(settings: Settings, group: str) -> None:
     """The queue of a group's approvals and the rule that fills it."""
-    name = queue_name(environment_name(), group)
+    name = queue_name(settings.environment_name, group)
     sqs, events = (aws_client(settings, service) for service in ("sqs", "events"))
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

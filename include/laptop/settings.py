@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from include.approvals import environment_name
+
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
-BUCKET = "ml-local"
+NAME = "ml-local"  # what an environment's name is on AWS: bucket and role are called after it, as in include/infra
+BUCKET = f"{NAME}-ml-{ACCOUNT}"
 TRAFFIC_STEP_SECONDS = 15  # between the steps of a traffic shift; long enough for an alarm on a period of 10 s
 PRELOADED = (
     "airflow.executors.local_executor",
@@ -66,8 +69,45 @@ class Settings:
     def mlflow_uri(self) -> str | None:
         return f"sqlite:///{self.home}/mlflow/mlflow.db"
 
+    @property
+    def environment_name(self) -> str:
+        """What AIRFLOW_ENV_NAME says, or is taken to say, in Airflow's processes."""
+        return environment_name()
+
+    @property
+    def sagemaker_options(self) -> list[str]:
+        """Options of the local SageMaker beside those that every stack has."""
+        return []
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """User and password of Airflow's API; none where everybody on this machine is an administrator."""
+        return None
+
+    @property
+    def code_root(self) -> Path:
+        """Folder of the job code that is published when the stack starts."""
+        return ROOT / "include"
+
     def python(self, environment: str) -> str:
         return str(ROOT / ".venv" / environment / "bin" / "python")
+
+    def airflow_command(self, *arguments: str) -> list[str]:
+        return [self.python("airflow"), "-m", "airflow", *arguments]
+
+    def airflow_processes(self) -> dict[str, list[str]]:
+        """Airflow's long-running processes: name and command, in the order in which they start."""
+        return {
+            "airflow-api-server": self.airflow_command("api-server"),
+            # logs are files here, which the api-server reads itself: no process needs to serve them on a port
+            "airflow-scheduler": self.airflow_command("scheduler", "--skip-serve-logs"),
+            "airflow-dag-processor": self.airflow_command("dag-processor"),
+            "airflow-triggerer": self.airflow_command("triggerer", "--skip-serve-logs"),
+        }
+
+    def database_commands(self) -> list[list[str]]:
+        """What makes Airflow's database ready; harmless when it is."""
+        return [self.airflow_command("db", "migrate")]
 
     def aws_environment(self) -> dict[str, str]:
         """What any AWS client needs to talk to the local SageMaker; a person's own profile is never used."""
@@ -86,12 +126,13 @@ class Settings:
         """The environment facts that a Dag reads when a task runs, from an Airflow Variable."""
         return {
             "bucket": BUCKET,
-            "role_arn": f"arn:aws:iam::{ACCOUNT}:role/ml-jobs",
+            "role_arn": f"arn:aws:iam::{ACCOUNT}:role/{NAME}-jobs",
             "image_uri": JOB_IMAGE,
             "region": REGION,
             "code_hash": code_hash,
             "mlflow_tracking_uri": self.mlflow_uri,
             "traffic_step_seconds": TRAFFIC_STEP_SECONDS,
+            "tags": {"project": NAME},
         }
 
     def airflow_environment(self) -> dict[str, str]:

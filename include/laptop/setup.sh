@@ -30,6 +30,9 @@ requirements_of() { # the files that decide what is in an environment
     jobs) echo include/jobs/requirements.txt tests/requirements-jobs.txt ;;
     local_sagemaker) echo include/local_sagemaker/requirements.txt ;;
     dev) echo tests/requirements.txt ;;
+    # MWAA's image as it is, and after it has installed what this repository asks for
+    mwaa_image) echo include/mwaa/image.txt constraints.txt ;;
+    mwaa) echo requirements.txt include/mwaa/image.txt constraints.txt ;;
     *) say "unknown environment $1"; exit 2 ;;
   esac
 }
@@ -43,13 +46,17 @@ install() { # with uv, a pinned installer that keeps a cache: seconds where pip 
   say "installing .venv/$name"
   rm -rf ".venv/$name"
   .venv/tools/bin/uv venv --quiet --python "$python" ".venv/$name"
-  if [ "$name" = airflow ]; then
-    # MWAA's image already holds Airflow; the constraints are named by their path there
-    sed 's|^--constraint .*|--constraint constraints.txt|' requirements.txt >".venv/$name/requirements.txt"
-    cp constraints.txt ".venv/$name/"
-    files=(".venv/$name/requirements.txt" tests/requirements-airflow.txt)
-  fi
-  .venv/tools/bin/uv pip install --quiet --compile-bytecode --python ".venv/$name/bin/python" "${files[@]/#/--requirement=}"
+  local arguments=() file
+  for file in "${files[@]}"; do
+    case "$file" in
+      requirements.txt) # names the constraints by their path on MWAA
+        sed 's|^--constraint .*||' requirements.txt >".venv/$name/requirements.txt"
+        arguments+=("--requirement=.venv/$name/requirements.txt") ;;
+      constraints.txt) arguments+=(--constraint=constraints.txt) ;;
+      *) arguments+=("--requirement=$file") ;;
+    esac
+  done
+  .venv/tools/bin/uv pip install --quiet --compile-bytecode --python ".venv/$name/bin/python" "${arguments[@]}"
   printf '%s' "$stamp" >".venv/$name/.stamp"
 }
 

@@ -6,6 +6,7 @@ Five processes: the local SageMaker, and Airflow's api-server, scheduler, dag-pr
 from __future__ import annotations
 
 import argparse
+import shutil
 import socket
 import subprocess
 import sys
@@ -27,16 +28,12 @@ def services(settings: Settings) -> list[Service]:
         *("--port", str(settings.sagemaker_port), "--state", str(settings.home / "sagemaker")),
         *("--image", f"{JOB_IMAGE}={ROOT / '.venv' / 'jobs'}", "--path", str(ROOT / "include" / "jobs" / "bin")),
         *("--endpoint-start-seconds", "60"),  # AWS waits ten minutes, for downloads that are quick here
+        *settings.sagemaker_options,
     ]
-    airflow = [settings.python("airflow"), "-m", "airflow"]
     environment = settings.airflow_environment()
     return [
         Service("local-sagemaker", sagemaker, {"PYTHONPATH": str(ROOT)}, settings.home),
-        Service("airflow-api-server", [*airflow, "api-server"], environment, settings.home),
-        # logs are files here, which the api-server reads itself: no process needs to serve them on a port
-        Service("airflow-scheduler", [*airflow, "scheduler", "--skip-serve-logs"], environment, settings.home),
-        Service("airflow-dag-processor", [*airflow, "dag-processor"], environment, settings.home),
-        Service("airflow-triggerer", [*airflow, "triggerer", "--skip-serve-logs"], environment, settings.home),
+        *(Service(name, command, environment, settings.home) for name, command in settings.airflow_processes().items()),
     ]
 
 
@@ -63,9 +60,11 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
     if started:
         say(f"starting {', '.join(service.name for service in started)}")
     wait_until(
-        lambda: _answers(f"{settings.sagemaker_url}/_local/health"), "the local SageMaker answering", 30, [sagemaker]
+        lambda: answers(f"{settings.sagemaker_url}/_local/health"), "the local SageMaker answering", 30, [sagemaker]
     )
-    wait_until(AirflowApi(settings.airflow_url).is_healthy, "Airflow becoming healthy", 180, all_services)
+    wait_until(
+        AirflowApi(settings.airflow_url, settings.login).is_healthy, "Airflow becoming healthy", 180, all_services
+    )
     publish(settings)
 
 
@@ -75,15 +74,29 @@ def down(settings: Settings, say: Callable[[str], None]) -> None:
     say(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
 
 
+def clear(settings: Settings) -> None:
+    """An empty home, for a test that begins from nothing; generated data is kept."""
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in settings.home.iterdir():
+        if path.is_dir() and path.name != "data":
+            shutil.rmtree(path)
+        elif path.is_file():
+            path.unlink()
+
+
 def _migrate(settings: Settings) -> None:
     log = settings.home / "logs" / "airflow-db-migrate.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [settings.python("airflow"), "-m", "airflow", "db", "migrate"]
+    environment = {"PATH": "/usr/bin:/bin", **settings.airflow_environment()}
     with log.open("wb") as output:
-        environment = {"PATH": "/usr/bin:/bin", **settings.airflow_environment()}
-        done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        raise ProcessError(f"'airflow db migrate' failed (exit code {done.returncode}). Its output is in {log}")
+        for command in settings.database_commands():
+            done = subprocess.run(
+                command, env=environment, cwd=settings.home, stdout=output, stderr=subprocess.STDOUT, check=False
+            )
+            if done.returncode:
+                raise ProcessError(
+                    f"preparing Airflow's database failed (exit code {done.returncode}). The output is in {log}"
+                )
 
 
 def _is_taken(port: int) -> bool:
@@ -96,7 +109,7 @@ def _is_taken(port: int) -> bool:
     return False
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=5, trust_env=False).is_success
     except httpx.TransportError:

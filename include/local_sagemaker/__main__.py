@@ -56,6 +56,11 @@ def _parse(arguments: list[str]) -> Settings:
         default="auto",
         help="how a job gets /opt/ml: a private mount, or its paths rewritten where there are no namespaces (auto)",
     )
+    parser.add_argument(
+        "--enforce-iam",
+        action="store_true",
+        help="sessions of roles may do what the roles' policies allow; other keys are the administrator's",
+    )
     parser.add_argument("--threads", type=int, default=32, help="requests answered at the same time (32)")
     given = parser.parse_args(arguments)
     return Settings(
@@ -70,6 +75,7 @@ def _parse(arguments: list[str]) -> Settings:
         endpoint_start_seconds=given.endpoint_start_seconds,
         sandbox=given.sandbox,
         threads=given.threads,
+        enforce_iam=given.enforce_iam,
     )
 
 

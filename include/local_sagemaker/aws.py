@@ -14,7 +14,7 @@ import pickle
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -28,13 +28,12 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from include.local_sagemaker import iam
-from include.local_sagemaker.store import ACCOUNT
 from include.local_sagemaker.wire import WsgiApp, scope
 
 log = logging.getLogger(__name__)
 
 SERVICES = (
-    *("s3", "logs", "cloudwatch", "events", "sns", "sqs", "ssm", "secretsmanager", "iam", "ecr"),
+    *("s3", "logs", "cloudwatch", "events", "sns", "sqs", "ssm", "secretsmanager", "iam", "sts", "ecr"),
     "applicationautoscaling",
 )
 _ALIASES = {
@@ -215,7 +214,7 @@ class _Gate:
                 self._condition.notify_all()
 
 
-def client_factory(app: WsgiApp, endpoint_url: str) -> Callable[[str, str], Any]:
+def client_factory(app: WsgiApp, endpoint_url: str) -> Callable[[str, str, Mapping[str, str]], Any]:
     """Makes boto3 clients that call `app` in process: no socket, no thread of the server is taken."""
     config = Config(
         retries={"total_max_attempts": 1},
@@ -241,11 +240,9 @@ def client_factory(app: WsgiApp, endpoint_url: str) -> Callable[[str, str], Any]
         chunks, status, response_headers = run_wsgi_app(app, builder.get_environ(), buffered=True)
         return AWSResponse(request.url, int(status.split()[0]), dict(response_headers), _Raw(b"".join(chunks)))
 
-    def make(service: str, region: str) -> Any:
+    def make(service: str, region: str, credentials: Mapping[str, str]) -> Any:
         session = boto3.session.Session(
-            aws_access_key_id=ACCOUNT,
-            aws_secret_access_key="local",  # noqa: S106 - nobody checks it
-            region_name=region,
+            **{key.lower(): value for key, value in credentials.items()}, region_name=region
         )
         client = session.client(service, endpoint_url=endpoint_url, config=config)
         client.meta.events.register("before-send", send)

@@ -42,10 +42,13 @@ class DataCapture:
         self._timer: threading.Timer | None = None
 
     @staticmethod
-    def of(region: Region, endpoint: str, endpoint_config: Json) -> "DataCapture | None":
-        """The capture that an endpoint configuration asks for, if it does."""
-        config = endpoint_config.get("DataCaptureConfig")
-        return DataCapture(region, endpoint, config) if config and config.get("EnableCapture", False) else None
+    def of(region: Region, endpoint: str, deployment: Json) -> "DataCapture | None":
+        """The capture that a deployment's configuration asks for, if it does; it writes as the model's role."""
+        config = deployment["config"].get("DataCaptureConfig")
+        if not config or not config.get("EnableCapture", False):
+            return None
+        containers = next(iter(deployment["containers"].values()))
+        return DataCapture(region.acting_as(containers[0].get("_Role", "")), endpoint, config)
 
     def summary(self) -> Json:
         """DataCaptureConfig as DescribeEndpoint shows it."""

@@ -41,6 +41,10 @@ class ConflictException(ServiceError):  # noqa: N818
     pass
 
 
+class AccessDeniedException(ServiceError):  # noqa: N818
+    pass
+
+
 class UnknownOperationException(ServiceError):  # noqa: N818
     pass
 

@@ -28,7 +28,8 @@ def containers_of(region: Region, model: Json) -> list[Json]:
         ValidationException: the model package is gone, or is not approved.
     """
     given = [model["PrimaryContainer"]] if "PrimaryContainer" in model else model["Containers"]
-    return [one for container in given for one in _resolved(region, container)]
+    role = {"_Role": model.get("ExecutionRoleArn", "")}
+    return [{**one, **role} for container in given for one in _resolved(region, container)]
 
 
 def _resolved(region: Region, container: Json) -> list[Json]:

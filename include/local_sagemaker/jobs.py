@@ -86,7 +86,12 @@ class Job:
         processes: list[Process] = []
         try:
             for container, stream in containers:
-                process = self.region.service.sandbox.start(container, stream.follow, region=self.region.name)
+                process = self.region.service.sandbox.start(
+                    container,
+                    stream.follow,
+                    region=self.region.name,
+                    credentials=self.region.service.credentials(self.region.role),
+                )
                 process.when_ended(self.changed.set)
                 processes.append(process)
             self._remember([process.pid for process in processes])
@@ -257,6 +262,11 @@ class JobQueue:
         try:
             job.clear_folder()
             job.update({"_started": time.time()})
+            document = job.document()
+            # a transform job has the role of its model
+            job.region = job.region.acting_as(
+                document.get("RoleArn") or document.get("_Container", {}).get("_Role", "")
+            )
             _RUNNERS[job.kind](job)
         except ServerStoppingError:
             return

@@ -175,7 +175,7 @@ class Endpoints:
         fleet = self._started(endpoint, document["_Live"])
         if fleet is None:
             return
-        endpoint.capture = DataCapture.of(endpoint.region, endpoint.name, document["_Live"]["config"])
+        endpoint.capture = DataCapture.of(endpoint.region, endpoint.name, document["_Live"])
         endpoint.route((fleet, 1.0))
         if "_Pending" in document:
             self._update(endpoint)
@@ -198,7 +198,7 @@ class Endpoints:
 
     def _go_live(self, endpoint: LiveEndpoint, fleet: Fleet, deployment: Json) -> None:
         """All traffic to this fleet, and the endpoint in service with it."""
-        endpoint.capture = DataCapture.of(endpoint.region, endpoint.name, deployment["config"])
+        endpoint.capture = DataCapture.of(endpoint.region, endpoint.name, deployment)
         endpoint.route((fleet, 1.0))
         changes = {
             "EndpointStatus": "InService",

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from include.local_sagemaker.service import Settings
-from include.local_sagemaker.store import ACCOUNT
 
 log = logging.getLogger(__name__)
 
@@ -131,14 +130,20 @@ class Sandbox:
     def rewrites(self) -> bool:
         return self.namespaces == "none"
 
-    def start(self, container: Container, sink: Callable[[int], None], *, region: str) -> Process:
+    def start(
+        self, container: Container, sink: Callable[[int], None], *, region: str, credentials: Mapping[str, str]
+    ) -> Process:
         """`sink` is called in a thread of its own with the file descriptor of the program's output (stdout and stderr)
         and must read it to the end. Raises UnknownImageError."""
         image_environment = self._image_environment(container.image)
         scratch = container.root.parent / f"{container.root.name}-scratch"
         scratch.mkdir(exist_ok=True)
         short = _short_name(scratch)
-        environment = self._environment(container, image_environment, short, region)
+        environment = {
+            **self._environment(image_environment, short, region),
+            **credentials,
+            **container.environment,
+        }
         command = list(container.command)
         if self.rewrites:
             command = [word.replace(OPT_ML, str(container.root)) for word in command]
@@ -158,7 +163,7 @@ class Sandbox:
             )
         return found
 
-    def _environment(self, container: Container, image_environment: Path, scratch: Path, region: str) -> dict[str, str]:
+    def _environment(self, image_environment: Path, scratch: Path, region: str) -> dict[str, str]:
         settings = self._settings
         path = [str(image_environment / "bin"), *map(str, settings.path), "/usr/local/bin", "/usr/bin", "/bin"]
         return {
@@ -171,9 +176,6 @@ class Sandbox:
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_ENDPOINT_URL": settings.endpoint_url,
-            "AWS_ACCESS_KEY_ID": ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": "local",
-            **container.environment,
         }
 
     def _launch(

@@ -29,6 +29,7 @@ from include.local_sagemaker import (  # noqa: F401
     transform_run,
     tuning,
 )
+from include.local_sagemaker.access import Access, Enforced, Open
 from include.local_sagemaker.alarms import AlarmWatcher
 from include.local_sagemaker.aws import Moto, client_factory
 from include.local_sagemaker.events import Events
@@ -52,7 +53,8 @@ def serve(settings: Settings) -> None:
         moto = Moto(settings.state / "moto")
         sandbox = Sandbox(settings)
         store = Store(settings.state / "sagemaker.db")
-        service = Service(settings, store, make_client=lambda name, region: clients(name, region), sandbox=sandbox)
+        access: Access = Enforced(settings.state, store) if settings.enforce_iam else Open()
+        service = Service(settings, store, lambda *arguments: clients(*arguments), sandbox, access)
         front = Front(service, moto)
         clients = client_factory(front, settings.endpoint_url)
         events = Events(service, moto)

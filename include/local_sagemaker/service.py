@@ -6,11 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from include.local_sagemaker.access import ADMINISTRATOR, Access
 from include.local_sagemaker.errors import ResourceInUse, ValidationException
 from include.local_sagemaker.store import AlreadyExistsError, Json, Kind, Query, Store, make_arn
 
@@ -36,6 +37,7 @@ class Settings:
     endpoint_start_seconds: float = 600.0  # a serving container must answer /ping within (SageMaker: at least 480)
     sandbox: str = "auto"
     threads: int = 32
+    enforce_iam: bool = False
 
     @property
     def endpoint_url(self) -> str:
@@ -64,22 +66,30 @@ class Service:
 
     settings: Settings
     store: Store
-    make_client: Callable[[str, str], Any]
+    make_client: Callable[[str, str, Mapping[str, str]], Any]
     sandbox: Sandbox
+    access: Access
     listeners: list[Listener] = field(default_factory=list)
     components: dict[str, Component] = field(default_factory=dict)
-    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _clients: dict[tuple[str, str, str], Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def region(self, name: str) -> Region:
         return Region(self, name)
 
-    def client(self, name: str, region: str) -> Any:
-        """A boto3 client of this very server that calls it in process, without a socket."""
+    def client(self, name: str, region: str, role: str = "") -> Any:
+        """A boto3 client of this very server that calls it in process, without a socket, as the role if one is given.
+
+        Raises ValidationException: SageMaker cannot assume the role.
+        """
         with self._lock:
-            if (name, region) not in self._clients:
-                self._clients[name, region] = self.make_client(name, region)
-            return self._clients[name, region]
+            if (name, region, role) not in self._clients:
+                self._clients[name, region, role] = self.make_client(name, region, self.credentials(role))
+            return self._clients[name, region, role]
+
+    def credentials(self, role: str) -> dict[str, str]:
+        """What a program that runs under the role finds in its environment."""
+        return self.access.credentials(role) if role else ADMINISTRATOR
 
     @property
     def jobs(self) -> JobQueue:
@@ -96,13 +106,17 @@ class Region:
 
     service: Service
     name: str
+    role: str = ""  # ARN of the role in whose name other services are called; the administrator where it is empty
+
+    def acting_as(self, role: str) -> Region:
+        return replace(self, role=role)
 
     @property
     def settings(self) -> Settings:
         return self.service.settings
 
     def client(self, name: str) -> Any:
-        return self.service.client(name, self.name)
+        return self.service.client(name, self.name, self.role)
 
     def arn(self, kind: Kind, name: str) -> str:
         return make_arn(self.name, kind, name)

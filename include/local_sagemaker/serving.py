@@ -65,7 +65,7 @@ class ModelServer:
     ) -> None:
         self.in_flight = 0
         self.healthy = False
-        self._region = region
+        self._region = region.acting_as(container.get("_Role", ""))
         self._container = container
         self._folder = folder
         self._log = log
@@ -117,8 +117,13 @@ class ModelServer:
         }
         container = Container(self._container["Image"], ["serve"], environment, self._folder / "ml")
         try:
-            sandbox = self._region.service.sandbox
-            self._process = sandbox.start(container, self._log.follow, region=self._region.name)
+            service = self._region.service
+            self._process = service.sandbox.start(
+                container,
+                self._log.follow,
+                region=self._region.name,
+                credentials=service.credentials(self._region.role),
+            )
         except UnknownImageError as error:
             raise NotStartableError(f'Failed to load image for container "container_1": {error}') from error
 

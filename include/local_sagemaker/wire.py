@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Request, Response
 
@@ -93,6 +94,10 @@ class Front:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         region, signed_for = scope(environ)
+        try:
+            self._service.access.check(environ, region, signed_for)
+        except ServiceError as error:
+            return denial(environ, signed_for, error)(environ, start_response)
         if target.startswith("SageMaker."):
             request = Request(environ)
             response = self._call(region, target.removeprefix("SageMaker."), request.get_data())
@@ -136,6 +141,17 @@ def error_response(error: ServiceError) -> Response:
     response = _json_response(error.status, {"__type": error.code, "message": error.message})
     response.headers["x-amzn-ErrorType"] = error.code
     return response
+
+
+def denial(environ: dict[str, Any], service: str, error: ServiceError) -> Response:
+    """An error before a request was read, in the protocol of its service."""
+    xml = service in ("s3", "sts", "iam", "sns") and "HTTP_X_AMZ_TARGET" not in environ
+    if not xml:
+        return error_response(error)
+    code, status = ("AccessDenied", 403) if error.code == "AccessDeniedException" else (error.code, error.status)
+    content = f"<Error><Code>{code}</Code><Message>{escape(error.message)}</Message></Error>"
+    body = content if service == "s3" else f"<ErrorResponse>{content}</ErrorResponse>"
+    return Response(body, status=status, content_type="text/xml")
 
 
 def _read_json(body: bytes) -> Json:

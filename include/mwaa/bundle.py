@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DIST = ROOT / "dist"
 # of include/, what no Dag imports: what runs inside jobs, on a laptop, or at a deploy
 NOT_FOR_DAGS = ("jobs", "laptop", "local_sagemaker", "mwaa", "infra", "code_bundle.py")
+MODELS_FOR_DAGS = ("__init__.py", "config")  # of include/models/, beside each model's model.yaml
 # zip files keep a time and a mode for each file: always the same ones
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 FILE_MODE, PROGRAM_MODE, FOLDER_MODE = 0o644, 0o755, 0o755
@@ -103,18 +104,16 @@ def _sources(root: Path) -> list[str]:
 def _dag_folder(root: Path, sources: list[str]) -> dict[str, Path]:
     """Path in MWAA's Dag folder -> file of the checkout."""
     files = {name.removeprefix("dags/"): root / name for name in sources if name.startswith("dags/")}
-    files |= {name: root / name for name in sources if name.startswith("include/") and _is_for_dags(root, name)}
+    files |= {name: root / name for name in sources if name.startswith("include/") and _is_for_dags(name)}
     files["constraints.txt"] = root / "constraints.txt"  # requirements.txt names it by its path there
     return files
 
 
-def _is_for_dags(root: Path, name: str) -> bool:
+def _is_for_dags(name: str) -> bool:
     _, first, *rest = name.split("/")
-    if first in NOT_FOR_DAGS:
-        return False
-    if first == "models" and len(rest) > 1 and (root / "include" / "models" / rest[0] / "model.yaml").exists():
-        return rest[1:] == ["model.yaml"]  # the model's own code runs inside jobs only
-    return True
+    if first == "models":  # the models' code runs inside jobs only
+        return rest[0] in MODELS_FOR_DAGS or rest[1:] == ["model.yaml"]
+    return first not in NOT_FOR_DAGS
 
 
 def _plugins(root: Path, sources: list[str]) -> dict[str, Path]:

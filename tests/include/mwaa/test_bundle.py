@@ -104,7 +104,7 @@ def test_the_dag_folder_holds_what_dags_import_and_nothing_of_other_places(bundl
         "tests",
     ):
         assert not [name for name in files if name.startswith(elsewhere)]
-    assert not [name for name in files if name.endswith(("estimator.py", "simulate.py", ".pyc"))]
+    assert not [name for name in files if name.endswith(("estimator.py", "simulate.py", "interface.py", ".pyc"))]
 
 
 def test_plugins_zip_has_the_plugins_folder_as_its_root(bundle: Bundle) -> None:
