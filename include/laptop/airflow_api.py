@@ -75,7 +75,7 @@ class AirflowApi:
             "reprocess_behavior": reprocess,
             "max_active_runs": runs_at_once,
         }
-        backfill: int = self._call("POST", "/backfills", json=body)["id"]
+        backfill: int = self.call("POST", "/backfills", json=body)["id"]
         return backfill
 
     def runs_between(self, dag_id: str, first: str, last: str) -> dict[str, dict[str, Any]]:
