@@ -13,6 +13,7 @@ from include.models.config import model_names
 from include.mwaa import AIRFLOW_VERSION, templates
 from include.mwaa.infra import main, stacks
 from include.mwaa.target import TargetError, load_target, outputs_of, target_names
+from include.storage import captured
 from tests.include.local_sagemaker.conftest import Client
 
 ALL = (*templates.OF_ENVIRONMENT, templates.OF_MODEL)
@@ -100,6 +101,13 @@ def test_a_star_for_a_resource_is_for_actions_that_take_none() -> None:
         if statement["Resource"] == "*":
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             assert all(takes_none.fullmatch(action) for action in actions), f"{name}: {actions}"
+
+
+def test_endpoints_may_write_where_their_requests_are_captured() -> None:
+    statements = templates.read("access")["Resources"]["JobsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    (write,) = [one for one in statements if one["Sid"] == "WriteOutput"]
+    written = captured("ml", "endpoint", "AllTraffic").removeprefix("s3://ml/")
+    assert any(f"/{written.split('/')[0]}/*" in str(resource) for resource in write["Resource"])
 
 
 def test_templates_and_repository_are_of_one_airflow_version() -> None:
