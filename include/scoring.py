@@ -50,18 +50,18 @@ class DayPlan:
     image_uri: str
 
     @property
-    def inputs_digest(self) -> str:
-        return _digest([[file["key"], file["etag"]] for file in self.inputs])
-
-    @property
     def digest(self) -> str:
-        return _digest([self.inputs_digest, self.version.arn, self.code_hash])
+        return _digest([inputs_digest(self.inputs), self.version.arn, self.code_hash])
 
     def is_done(self, published: Mapping[str, Any] | None) -> bool:
         return published is not None and published["digest"] == self.digest
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"inputs_digest": self.inputs_digest, "digest": self.digest}
+        return asdict(self) | {"digest": self.digest}
+
+
+def inputs_digest(files: Iterable[RawFile]) -> str:
+    return _digest([[file["key"], file["etag"]] for file in files])
 
 
 def scoring_of(model: ModelConfig) -> Scoring:
@@ -136,6 +136,13 @@ def _files_of(
             "files there and clear this task. A day on which nothing happened is delivered too: a header alone."
         )
     return found
+
+
+def days_due(model: ModelConfig, now: datetime) -> list[str]:
+    """The days that the sweep looks at: the last ``sweep_days`` for which no run waits any more."""
+    scoring = scoring_of(model)
+    last = (now - timedelta(days=1, hours=scoring.wait_hours)).date()
+    return [(last - timedelta(days=back)).isoformat() for back in range(scoring.sweep_days - 1, -1, -1)]
 
 
 def end_of(day: str) -> datetime:
@@ -274,20 +281,20 @@ class Planner:
                 (unchanged if done and not force else changed).append(day)
         return Preview(changed, unchanged, impossible, seconds_a_day(manifests))
 
-    def late_days(self, days: Iterable[str]) -> list[str]:
-        """The days whose raw data came or changed after they were scored, and those that have come and never were.
+    def late_days(self, days: Iterable[str]) -> dict[str, str]:
+        """The days whose raw data came or changed after they were scored or should have been, with its digest.
 
         A new model or new code makes no day late: a backfill scores past days anew.
         """
-        late = []
+        late = {}
         for day in days:
             try:
                 inputs = day_inputs(self._model, day, self.partitions)
             except PlanError:
-                continue  # not there, or not whole: its own run says so
+                continue  # not there, or not whole: its own run said so
             published = self.published(day)
-            if published is None or published["inputs"] != [dict(file) for file in inputs]:
-                late.append(day)
+            if published is None or published["inputs"] != inputs:
+                late[day] = inputs_digest(inputs)
         return late
 
 

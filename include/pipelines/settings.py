@@ -116,6 +116,19 @@ def scoring_params() -> dict[str, Param]:
     }
 
 
+def sweep_params() -> dict[str, Param]:
+    return {
+        "days": Param(
+            [],
+            type="array",
+            items={"type": "string", "format": "date"},
+            maxItems=2,
+            title="Days",
+            description="The first and the last day to look at. Empty: the last days, as many as model.yaml says.",
+        )
+    }
+
+
 def rollback_params() -> dict[str, Param]:
     return {"version": _version("Which earlier version. Empty: the one that served before the present one.")}
 

@@ -24,6 +24,7 @@ DECLARED = {
     "deploy.py": {f"deploy_{name}" for name in MODELS},
     "rollback.py": {f"rollback_{name}" for name in MODELS},
     "score.py": {f"score_{model.name}" for model in usable_models() if model.scoring},
+    "sweep.py": {f"sweep_{model.name}" for model in usable_models() if model.scoring},
     "train.py": {f"train_{name}" for name in MODELS},
     "models.py": set(),
 }
@@ -61,7 +62,7 @@ def test_has_an_owner_tags_and_a_runbook(dag: DAG) -> None:
 
 def test_is_named_verb_model(dag: DAG) -> None:
     verb, _, model = dag.dag_id.partition("_")
-    assert verb in ("train", "deploy", "score", "monitor", "rollback")
+    assert verb in ("train", "deploy", "score", "monitor", "rollback", "sweep")
     assert model in MODELS
 
 
@@ -91,6 +92,7 @@ def test_params_say_what_they_are(dag: DAG) -> None:
         "deploy": {"version", "stages", "strategy"},
         "rollback": {"version"},
         "score": {"day", "model_version", "force"},
+        "sweep": {"days"},
     }
     assert set(dag.params) == forms[dag.dag_id.partition("_")[0]]
     for name in dag.params:

@@ -21,6 +21,7 @@ class Schedule(Section):
 
     train: str | None = None
     score: Annotated[str, Field(pattern=r"^\d{1,2} \d{1,2} \* \* \*$")] | None = None  # daily
+    sweep: str | None = None
 
 
 class ModelConfig(Section):

@@ -22,7 +22,16 @@ from include.production import HistoryError
 from include.publishing import PublishError, publish
 from include.sagemaker_requests import hosting, scoring
 from include.sagemaker_requests.common import Request, group_name
-from include.scoring import PlanError, Planner, day_inputs, end_of, list_partitions, scoring_of
+from include.scoring import (
+    PlanError,
+    Planner,
+    day_inputs,
+    days_between,
+    days_due,
+    end_of,
+    list_partitions,
+    scoring_of,
+)
 from include.storage import DayRun, daily_partition, daily_prefix, split_uri
 
 log = logging.getLogger(__name__)
@@ -91,6 +100,20 @@ def plan(model: ModelConfig, context: Context) -> dict[str, Any] | None:
     _write(environment, folder.day_inputs, [{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names])
     _write(environment, run.day_plan, content)
     return {name: content[name] for name in ("day", "digest", "version")}
+
+
+def late_days(model: ModelConfig, context: Context) -> list[dict[str, Any]]:
+    """A scoring run for each day whose raw data came late or changed: ``trigger_run_id`` and ``conf``.
+
+    The run id holds the data's digest, so a day is tried once for each state of its data.
+    """
+    asked = context["params"]["days"]
+    days = days_between(*sorted(asked)) if asked else days_due(model, datetime.now(UTC))
+    log.info("looking at the raw data of %s to %s", days[0], days[-1])
+    late = planner(model, ml_environment()).late_days(days)
+    for day in late:
+        log.info("%s: its raw data came or changed after it was scored", day)
+    return [{"trigger_run_id": f"late__{day}__{digest}", "conf": {"day": day}} for day, digest in late.items()]
 
 
 def begun(context: Context) -> tuple[MlEnvironment, DayRun, dict[str, Any]]:
