@@ -104,10 +104,10 @@ def test_a_star_for_a_resource_is_for_actions_that_take_none() -> None:
 
 
 def test_endpoints_may_write_where_their_requests_are_captured() -> None:
-    statements = templates.read("access")["Resources"]["JobsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    (write,) = [one for one in statements if one["Sid"] == "WriteOutput"]
-    written = captured("ml", "endpoint", "AllTraffic").removeprefix("s3://ml/")
-    assert any(f"/{written.split('/')[0]}/*" in str(resource) for resource in write["Resource"])
+    # of the text: what !Sub puts together is not known before it is deployed
+    policy = templates.path_of("access").read_text().split("Sid: WriteOutput")[1].split("Sid:")[0]
+    folder = captured("ml", "endpoint", "AllTraffic").split("/")[3]
+    assert f"/{folder}/*" in policy
 
 
 def test_templates_and_repository_are_of_one_airflow_version() -> None:
