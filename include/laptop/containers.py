@@ -16,7 +16,7 @@ from include.laptop.seed import SeedError, publish, seed
 from include.laptop.settings import Settings
 from include.models.config import ConfigError, model_names
 
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,35 @@
+"""Generated raw data: made once for each version of a simulator, and never half."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include.laptop.raw_data import RawDataError, raw_data
+
+MODEL = "predictive_maintenance"
+
+
+def _python(folder: Path, body: str) -> str:
+    """A program in the place of Python: called with -m models.<model>.simulate --out FOLDER."""
+    program = folder / "python"
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_data_is_made_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    python = _python(tmp_path, 'mkdir -p "$4" && echo "$2" > "$4/table.csv"')
+    folder = raw_data(python, tmp_path, MODEL, said.append)
+    assert (folder / "table.csv").read_text() == f"models.{MODEL}.simulate\n"
+    assert raw_data(_python(tmp_path, "exit 1"), tmp_path, MODEL, said.append) == folder
+    assert len(said) == 1
+
+
+def test_a_failed_simulator_leaves_no_data_and_is_tried_again(tmp_path: Path) -> None:
+    with pytest.raises(RawDataError, match=r"exit code 3\):\nno such luck"):
+        raw_data(_python(tmp_path, 'mkdir -p "$4/half"; echo no such luck >&2; exit 3'), tmp_path, MODEL, print)
+    folder = raw_data(_python(tmp_path, 'mkdir -p "$4"'), tmp_path, MODEL, print)
+    assert not (folder / "half").exists()
