@@ -54,6 +54,12 @@ class AirflowApi:
         run_id: str = self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
         return run_id
 
+    def clear(self, dag_id: str, run_id: str, task_ids: list[str]) -> None:
+        """Have tasks, and all that come after them, run again."""
+        body = {"dry_run": False, "dag_run_id": run_id, "task_ids": task_ids, "only_failed": False}
+        body |= {"include_downstream": True, "reset_dag_runs": True}
+        self._call("POST", f"/dags/{dag_id}/clearTaskInstances", json=body)
+
     def run_ids(self, dag_id: str) -> list[str]:
         """The newest first."""
         runs = self._get(f"/dags/{dag_id}/dagRuns", order_by="-run_after", limit=100)["dag_runs"]

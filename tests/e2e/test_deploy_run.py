@@ -1,0 +1,347 @@
+"""From an approved version to production and back, under the real scheduler and triggerer, with real serving processes
+and a client that asks the production endpoint 20 times a second."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from include.laptop import stack
+from include.laptop.processes import wait_until
+from include.laptop.promote import Client, asking
+from include.laptop.settings import BUCKET, ROOT
+from include.production import current, read_history
+from include.storage import golden_requests_of, split_uri
+
+from .conftest import RunResult, Stack
+
+pytestmark = pytest.mark.timeout(900)
+
+GROUP = "predictive-maintenance"
+DAG, ROLLBACK = "deploy_predictive_maintenance", "rollback_predictive_maintenance"
+ENDPOINT = f"{GROUP}-production"
+FINISHED = ("success", "failed")
+FIRST_STEPS = [
+    "resolve_package",
+    "deploy_staging",
+    "test_staging",
+    "prepare_promotion",
+    "approve_production",
+    "record_decision",
+    "deploy_production",
+    "test_production",
+    "record_promotion",
+    "prune_stale",
+]
+
+
+class Deployments:
+    """What tests do with versions and runs."""
+
+    def __init__(self, running: Stack, first: dict[str, Any]) -> None:
+        self.running = running
+        self.api = running.airflow
+        self.sagemaker, self.s3 = running.client("sagemaker"), running.client("s3")
+        self.runtime = running.client("sagemaker-runtime")
+        self.first = first
+
+    def register(self, *, artifact: bytes | None = None) -> dict[str, Any]:
+        """A new version with an artifact and an evaluation of its own: copies of the first one's."""
+        described = self.sagemaker.describe_model_package(ModelPackageName=self.first["model_package_arn"])
+        number = len(self.sagemaker.list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"]) + 1
+        container = described["InferenceSpecification"]["Containers"][0]
+        statistics = described["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
+        folder = f"copies/{number}"
+        self._copy(container["ModelDataUrl"], f"{folder}/model/output/model.tar.gz", artifact)
+        for name in ("evaluation.json", "metrics.json", "golden_requests.json", "drift_profile.json"):
+            self._copy(f"{statistics.rsplit('/', 1)[0]}/{name}", f"{folder}/{name}")
+        specification = described["InferenceSpecification"]
+        arn = self.sagemaker.create_model_package(
+            ModelPackageGroupName=GROUP,
+            ModelApprovalStatus="PendingManualApproval",
+            InferenceSpecification={
+                **specification,
+                "Containers": [
+                    {
+                        "Image": container["Image"],
+                        "ModelDataUrl": f"s3://{BUCKET}/{folder}/model/output/model.tar.gz",
+                    }
+                ],
+            },
+            ModelMetrics={
+                "ModelQuality": {
+                    "Statistics": {
+                        "ContentType": "application/json",
+                        "S3Uri": f"s3://{BUCKET}/{folder}/evaluation.json",
+                    }
+                }
+            },
+            CustomerMetadataProperties={
+                key: value for key, value in described["CustomerMetadataProperties"].items() if "promotion" not in key
+            },
+        )["ModelPackageArn"]
+        found: dict[str, Any] = self.sagemaker.describe_model_package(ModelPackageName=arn)
+        return found
+
+    def approve(self, package: dict[str, Any]) -> None:
+        self.sagemaker.update_model_package(ModelPackageArn=package["ModelPackageArn"], ModelApprovalStatus="Approved")
+
+    def reject_all_but_the_first(self) -> None:
+        for package in self.sagemaker.list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"]:
+            if package["ModelPackageArn"] != self.first["model_package_arn"]:
+                self.sagemaker.update_model_package(
+                    ModelPackageArn=package["ModelPackageArn"], ModelApprovalStatus="Rejected"
+                )
+
+    def started_by(self, *packages: dict[str, Any]) -> list[str]:
+        """The runs that approving these versions, one at once after the other, starts; the first one first."""
+        known = set(self.api.run_ids(DAG))
+        for package in packages:
+            self.approve(package)
+        wait_until(lambda: set(self.api.run_ids(DAG)) - known, "a run starting", 120)
+        return self.new_runs(known)
+
+    def new_runs(self, known: set[str]) -> list[str]:
+        return [run_id for run_id in reversed(self.api.run_ids(DAG)) if run_id not in known]
+
+    def asked(self, run_id: str) -> None:
+        """Wait until a person is asked."""
+
+        def asks() -> bool:
+            if self.api.run_state(DAG, run_id) in FINISHED:
+                raise AssertionError(f"nobody was asked: {self.states(run_id)}")
+            return self.states(run_id)["approve_production"] == "awaiting_input"
+
+        wait_until(asks, "the question", 300)
+
+    def answer(self, run_id: str, option: str, reason: str = "a test") -> None:
+        self.api.answer(DAG, run_id, "approve_production", option, {"reason": reason})
+
+    def finished(self, run_id: str, dag_id: str = DAG) -> str:
+        wait_until(lambda: self.api.run_state(dag_id, run_id) in FINISHED, "the run's end", 400)
+        return self.api.run_state(dag_id, run_id)
+
+    def states(self, run_id: str, dag_id: str = DAG) -> dict[str, str]:
+        return {task["task_id"]: task["state"] for task in self.api.task_instances(dag_id, run_id)}
+
+    def why(self, run_id: str, task_id: str) -> str:
+        tries = {task["task_id"]: task["try_number"] for task in self.api.task_instances(DAG, run_id)}
+        return self.api.failure_reason(DAG, run_id, task_id, tries[task_id])
+
+    def serves(self, stage: str = "production") -> str:
+        """The configuration that an endpoint serves with."""
+        found = self.sagemaker.describe_endpoint(EndpointName=f"{GROUP}-{stage}")
+        assert found["EndpointStatus"] == "InService"
+        return str(found["EndpointConfigName"])
+
+    def versions(self) -> list[int]:
+        """What was in production, the oldest first."""
+        return [entry.version for entry in read_history(self.s3, BUCKET, "predictive_maintenance").entries]
+
+    def endpoints(self) -> list[str]:
+        found = self.sagemaker.list_endpoints(NameContains=GROUP)["Endpoints"]
+        return sorted(endpoint["EndpointName"] for endpoint in found)
+
+    def metadata(self, package: dict[str, Any]) -> dict[str, str]:
+        found = self.sagemaker.describe_model_package(ModelPackageName=package["ModelPackageArn"])
+        return dict(found["CustomerMetadataProperties"])
+
+    def _copy(self, uri: str, key: str, content: bytes | None = None) -> None:
+        bucket, source = split_uri(uri)
+        body = self.s3.get_object(Bucket=bucket, Key=source)["Body"].read() if content is None else content
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+
+
+@pytest.fixture(scope="module")
+def promoted(running: Stack, trained: RunResult) -> tuple[RunResult, dict[str, Any]]:
+    """``make promote YES=1`` after the first training, as a person types it."""
+    assert trained.status == 0
+    done = subprocess.run(
+        ["make", "--no-print-directory", "promote", "YES=1"],
+        cwd=ROOT,
+        env=running.environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    content = json.loads((running.settings.home / "promote-summary.json").read_text())
+    return RunResult(done.returncode, done.stdout + done.stderr, content), trained.summary
+
+
+@pytest.fixture(scope="module")
+def deployments(running: Stack, promoted: tuple[RunResult, dict[str, Any]]) -> Iterator[Deployments]:
+    running.airflow.unpause(ROLLBACK)
+    made = Deployments(running, promoted[0].summary)
+    yield made
+    made.reject_all_but_the_first()  # other tests train against the newest approved version
+
+
+@pytest.fixture
+def client(deployments: Deployments) -> Iterator[Client]:
+    """A client of production throughout the test."""
+    described = deployments.sagemaker.describe_model_package(ModelPackageName=deployments.first["model_package_arn"])
+    uri = golden_requests_of(described["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"])
+    bucket, key = split_uri(uri)
+    golden = json.loads(deployments.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    with asking(deployments.runtime, ENDPOINT, json.dumps(golden[0]["features"])) as seen:
+        yield seen
+    assert seen.requests > 20
+
+
+def test_an_approval_brings_the_first_version_into_production(
+    promoted: tuple[RunResult, dict[str, Any]], deployments: Deployments
+) -> None:
+    result = promoted[0]
+    assert result.status == 0, result.output
+    summary = result.summary
+    assert summary["state"] == "promoted", result.output
+    states = {step["task_id"]: step["state"] for step in summary["steps"]}
+    assert [task_id for task_id, state in states.items() if state == "success"] == FIRST_STEPS
+    assert set(states.values()) == {"success", "skipped"}
+    assert summary["staging"]["golden_ok"] is summary["production"]["golden_ok"] is True
+    assert summary["production"]["p99_ms"] >= summary["production"]["p50_ms"] > 0
+    assert (summary["previous_version"], summary["failed_client_requests"]) == (None, 0)
+    assert set(summary["first_prediction"]) >= {"label", "probabilities"}
+    for shown in ("macro_f1", "at least", "Raw data", "golden requests answered as trained", "answering yes"):
+        assert shown in result.output
+    assert deployments.endpoints() == [f"{GROUP}-production", f"{GROUP}-staging"]
+    assert deployments.serves("staging") == deployments.serves("production")
+
+
+def test_who_decided_when_and_why_is_in_the_registry_and_the_asset_told(
+    promoted: tuple[RunResult, dict[str, Any]], deployments: Deployments
+) -> None:
+    summary = promoted[0].summary
+    metadata = deployments.metadata({"ModelPackageArn": summary["model_package_arn"]})
+    assert metadata["promotion_decision"] == "promoted"
+    assert metadata["promotion_by"]
+    assert metadata["promotion_reason"] == "make promote YES=1"
+    assert metadata["promotion_run"].endswith(summary["run_id"])
+    entry = current(read_history(deployments.s3, BUCKET, "predictive_maintenance"))
+    assert entry is not None
+    assert (entry.model_package_arn, entry.run_id) == (summary["model_package_arn"], summary["run_id"])
+    events = deployments.api._get("/assets/events")["asset_events"]
+    assert any(event["source_dag_id"] == DAG and event["source_task_id"] == "record_promotion" for event in events)
+
+
+def test_two_approvals_at_once_the_last_wins_even_past_a_killed_scheduler(
+    deployments: Deployments, client: Client
+) -> None:
+    second, third = deployments.register(), deployments.register()
+    known = set(deployments.api.run_ids(DAG))
+    (first_run, *_) = deployments.started_by(second, third)
+    deployments.asked(first_run)
+    deployments.answer(first_run, "Approve")
+    wait_until(lambda: deployments.states(first_run)["deploy_production"] == "deferred", "the traffic shift", 120)
+    kill_the_scheduler(deployments.running)
+    assert deployments.finished(first_run) == "success"
+    for run_id in deployments.new_runs(known)[1:]:
+        deployments.asked(run_id)
+        deployments.answer(run_id, "Approve")
+        assert deployments.finished(run_id) == "success"
+    assert deployments.versions()[-1] == third["ModelPackageVersion"]
+    assert set(deployments.versions()) <= {1, second["ModelPackageVersion"], third["ModelPackageVersion"]}
+    assert deployments.endpoints() == [f"{GROUP}-production", f"{GROUP}-staging"]
+    assert client.failures == []
+
+
+def kill_the_scheduler(running: Stack) -> None:
+    """With everything that it started, and start it again."""
+    (scheduler,) = [one for one in stack.services(running.settings) if one.name == "airflow-scheduler"]
+    process = scheduler.process()
+    assert process is not None
+    for member in [*process.children(recursive=True), process]:
+        os.kill(member.pid, signal.SIGKILL)
+    process.wait(10)
+    scheduler.start()
+
+
+def test_clearing_what_was_done_changes_nothing(deployments: Deployments, client: Client) -> None:
+    run_id = deployments.api.run_ids(DAG)[0]
+    before = deployments.versions(), deployments.sagemaker.describe_endpoint(EndpointName=ENDPOINT)["LastModifiedTime"]
+    deployments.api.clear(DAG, run_id, ["deploy_production"])
+    assert deployments.finished(run_id) == "success"
+    after = deployments.versions(), deployments.sagemaker.describe_endpoint(EndpointName=ENDPOINT)["LastModifiedTime"]
+    assert after == before
+    assert client.failures == []
+
+
+def test_a_version_that_fails_in_production_is_replaced_by_the_one_before(
+    deployments: Deployments, client: Client
+) -> None:
+    before, versions = deployments.serves(), deployments.versions()
+    package = deployments.register()
+    (run_id,) = deployments.started_by(package)
+    deployments.asked(run_id)
+    # what staging answered as trained is not what is expected by the time production is tested
+    bucket, key = split_uri(golden_requests_of(package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]))
+    golden = json.loads(deployments.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    golden[0]["expected"]["label"] = "another"
+    deployments.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(golden).encode())
+    deployments.answer(run_id, "Approve")
+    assert deployments.finished(run_id) == "failed"
+    states = deployments.states(run_id)
+    assert (states["deploy_production"], states["test_production"]) == ("success", "failed")
+    assert (states["restore_production"], states["test_restored"]) == ("success", "success")
+    assert (states["record_promotion"], states["prune_stale"]) == ("upstream_failed", "upstream_failed")
+    assert "golden request" in deployments.why(run_id, "test_production")
+    assert deployments.serves() == before
+    assert deployments.versions() == versions
+    assert client.failures == []
+
+
+def test_without_a_yes_nothing_changes(deployments: Deployments, client: Client) -> None:
+    before, versions = deployments.serves(), deployments.versions()
+    package = deployments.register()
+    (run_id,) = deployments.started_by(package)
+    deployments.asked(run_id)
+    deployments.answer(run_id, "Reject", "too few failures in the data")
+    assert deployments.finished(run_id) == "success"
+    assert deployments.states(run_id)["keep_production"] == "success"
+    assert (deployments.serves(), deployments.versions()) == (before, versions)
+    metadata = deployments.metadata(package)
+    assert metadata["promotion_decision"] == "not promoted"
+    assert metadata["promotion_reason"] == "too few failures in the data"
+    assert client.failures == []
+
+
+def test_what_cannot_be_deployed_ends_clearly_and_touches_nothing(deployments: Deployments, client: Client) -> None:
+    staging, production = deployments.serves("staging"), deployments.serves()
+    gone, dead = deployments.register(), deployments.register(artifact=b"no archive")
+    bucket, key = split_uri(gone["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
+    deployments.s3.delete_object(Bucket=bucket, Key=key)
+    (run_id,) = deployments.started_by(gone)
+    assert deployments.finished(run_id) == "failed"
+    reason = deployments.why(run_id, "resolve_package")
+    assert "is gone" in reason
+    assert f"s3://{bucket}/{key}" in reason
+    for version, said in ((dead["ModelPackageVersion"], "not Approved"), (999, "has no version 999")):
+        run_id = deployments.api.trigger(DAG, {"version": version})
+        assert deployments.finished(run_id) == "failed"
+        assert said in deployments.why(run_id, "resolve_package")
+    assert (deployments.serves("staging"), deployments.serves()) == (staging, production)
+    (run_id,) = deployments.started_by(dead)
+    assert deployments.finished(run_id) == "failed"
+    assert deployments.states(run_id)["deploy_staging"] == "failed"
+    assert f"{GROUP}-staging" in deployments.why(run_id, "deploy_staging")
+    assert deployments.serves() == production
+    assert client.failures == []
+
+
+def test_one_click_goes_back(deployments: Deployments, client: Client) -> None:
+    *_, previous, now = read_history(deployments.s3, BUCKET, "predictive_maintenance").entries
+    run_id = deployments.api.trigger(ROLLBACK, {})
+    assert deployments.finished(run_id, ROLLBACK) == "success", deployments.states(run_id, ROLLBACK)
+    assert deployments.serves() == previous.endpoint_config
+    entry = current(read_history(deployments.s3, BUCKET, "predictive_maintenance"))
+    assert entry is not None
+    assert (entry.version, entry.dag_id) == (previous.version, ROLLBACK)
+    assert entry.version != now.version
+    assert client.failures == []
