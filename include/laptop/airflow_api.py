@@ -58,7 +58,7 @@ class AirflowApi:
         """Have tasks, and all that come after them, run again."""
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": task_ids, "only_failed": False}
         body |= {"include_downstream": True, "reset_dag_runs": True}
-        self._call("POST", f"/dags/{dag_id}/clearTaskInstances", json=body)
+        self.call("POST", f"/dags/{dag_id}/clearTaskInstances", json=body)
 
     def run_ids(self, dag_id: str) -> list[str]:
         """The newest first."""
