@@ -137,6 +137,12 @@ def test_the_training_dag_has_the_documented_order(dag_bag: DagBag) -> None:
     assert {task.task_id for task in dag.leaves} == {"register_model", "reject_model"}
 
 
+def test_a_registered_version_is_tracked_where_model_yaml_says_so(dag_bag: DagBag) -> None:
+    dag = dag_bag.dags["train_tabular_classifier"]
+    assert dag.get_task("track_model_version").upstream_task_ids >= {"register_model"}
+    assert {task.task_id for task in dag.leaves} == {"track_model_version", "reject_model"}
+
+
 def test_registration_emits_an_asset(dag_bag: DagBag) -> None:
     outlets = dag_bag.dags["train_predictive_maintenance"].get_task("register_model").outlets
     assert [outlet.name for outlet in outlets] == ["predictive_maintenance_model_package"]

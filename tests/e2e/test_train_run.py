@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from include.laptop.processes import wait_until
+from include.models.config import load_model
 
 from .conftest import RunResult, Stack
 
@@ -116,6 +117,11 @@ def test_tuning_first_hands_its_best_model_on(trained: RunResult, running: Stack
     tuned = running.airflow.xcom(DAG, run_id, "tune_model")
     job = running.client("sagemaker").describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=tuned["name"])
     assert job["BestTrainingJob"]["TrainingJobName"] in tuned["artifact"]
+    evaluated = running.airflow.xcom(DAG, run_id, "evaluate_model")
+    assert evaluated["inputs"]["artifact"] == tuned["artifact"]
+    ranges = load_model("predictive_maintenance").training.tuning.ranges  # type: ignore[union-attr] # it has some
+    for name, text in job["BestTrainingJob"]["TunedHyperParameters"].items():
+        assert ranges[name].min <= float(text) <= ranges[name].max
 
 
 def run_dag(running: Stack, conf: dict[str, object]) -> tuple[str, str]:

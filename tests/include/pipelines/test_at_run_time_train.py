@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
@@ -201,6 +201,22 @@ def test_a_registered_version_knows_where_it_comes_from(s3: FakeS3Hook) -> None:
     assert lineage["data_manifest"] == RUN.data_manifest
     assert lineage["data_PdM_telemetry.csv"] == "t1"
     assert lineage["metric_macro_f1"] == "0.95"
+
+
+def test_a_registered_version_is_linked_to_its_run_in_mlflow(
+    begun: FakeS3Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated, registered = {"result": {"mlflow_run_id": "abc"}}, {"arn": PACKAGE}
+    with pytest.raises(AirflowSkipException, match="mlflow_tracking_uri is None"):
+        at_run_time.model_version(MODEL, context(), evaluated=evaluated, registered=registered)
+    tracked = json.dumps({**json.loads(EXAMPLE), "mlflow_tracking_uri": "http://mlflow:5000"})
+    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", tracked)
+    request = at_run_time.model_version(MODEL, context(), evaluated=evaluated, registered=registered)
+    arguments = request["AppSpecification"]["ContainerArguments"]
+    assert arguments[-4:] == ["--run-id", "abc", "--model-package", PACKAGE]
+    assert request["Environment"]["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
+    with pytest.raises(AirflowSkipException, match="the training's run there is None"):
+        at_run_time.model_version(MODEL, context(), evaluated={"result": {}}, registered=registered)
 
 
 def test_a_deploy_does_not_change_a_run_that_has_begun(begun: FakeS3Hook, monkeypatch: pytest.MonkeyPatch) -> None:
