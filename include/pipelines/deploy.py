@@ -19,7 +19,8 @@ actions* in the UI). `record_decision` keeps who decided, when and why; without 
 run and nothing was changed.
 `deploy_production` moves the traffic as model.yaml says (canary, linear), under alarms that take it back.
 `test_production` tests as in staging; if that fails `restore_production` brings the version before back and
-`test_restored` verifies it. `record_promotion` and `prune_stale` end the run.
+`test_restored` verifies it. `record_promotion` and `prune_stale` end the run. Where model.yaml says
+`tracking.model_versions`, `move_champion_alias` lets MLflow's alias follow.
 
 **When it fails** the task's log ends with why, where to look and what to do:
 
@@ -31,6 +32,7 @@ run and nothing was changed.
 | `deploy_production` | taken back by an alarm | the version before serves; look at the alarm, mend, approve anew |
 | `test_production` | as in staging | `restore_production` has put the version before back; see its log |
 | `restore_production`, `test_restored` | nothing to go back to | **production is not as it should be**: rollback Dag |
+| `move_champion_alias` | MLflow does not answer | production is right, the alias is not; clear it when MLflow is back |
 | anything else | killed, throttled | clear it: it goes on where it was |
 """
 
@@ -48,6 +50,7 @@ from include.models.config import ModelConfig
 from include.notifications import notify
 from include.pipelines.at_run_time import deploy as at_run_time
 from include.pipelines.at_run_time import promotion
+from include.pipelines.champion_alias import move_champion_alias
 from include.pipelines.settings import deployment_params, response_timeout, task_defaults
 from include.sagemaker_requests.common import group_name
 from sagemaker_jobs.approvals import PackageApprovalTrigger
@@ -162,6 +165,8 @@ def deploy_dag(model: ModelConfig) -> DAG:  # noqa: C901 - the linter counts eac
         chain(prepared, [decided, kept])
         chain(decided, kept)
         chain(tested, restore_production, test_restored(resolved, restore_production.output))
-        chain(tested, record_promotion(package, deploy_production.output), prune_stale())
+        recorded = record_promotion(package, deploy_production.output)
+        chain(tested, recorded, prune_stale())
+        move_champion_alias(model, recorded)
 
     return deploy()

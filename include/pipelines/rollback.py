@@ -11,6 +11,7 @@ that were rolled back from are not gone back to.
 **Steps.** `resolve_previous` finds what served before. `deploy_production` brings its very configuration back: all at
 once, and whatever alarms say, since they may be going off. An update that is under way is waited for, as SageMaker
 takes no second one. `test_production` verifies it like a deployment, `record_promotion` and `prune_stale` end the run.
+Where model.yaml says `tracking.model_versions`, `move_champion_alias` lets MLflow's alias follow.
 
 **When it fails** `resolve_previous` says which versions there were; `deploy_production` and `test_production` fail as
 those of the deployment Dag do. The version can be chosen in the form to try another one.
@@ -26,6 +27,7 @@ from airflow.sdk import DAG, Asset, chain, dag, task
 from include.config import ml_environment
 from include.models.config import ModelConfig
 from include.pipelines.at_run_time import deploy as at_run_time
+from include.pipelines.champion_alias import move_champion_alias
 from include.pipelines.settings import rollback_params, task_defaults
 from sagemaker_jobs.endpoints import EndpointOperator
 
@@ -71,10 +73,8 @@ def rollback_dag(model: ModelConfig) -> DAG:
         def prune_stale() -> Any:
             return at_run_time.prune_stale(model)
 
-        chain(
-            test_production(entry, deploy_production.output),
-            record_promotion(entry, deploy_production.output),
-            prune_stale(),
-        )
+        recorded = record_promotion(entry, deploy_production.output)
+        chain(test_production(entry, deploy_production.output), recorded, prune_stale())
+        move_champion_alias(model, recorded)
 
     return rollback()

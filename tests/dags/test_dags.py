@@ -143,6 +143,13 @@ def test_a_registered_version_is_tracked_where_model_yaml_says_so(dag_bag: DagBa
     assert {task.task_id for task in dag.leaves} == {"track_model_version", "reject_model"}
 
 
+def test_the_alias_of_the_champion_follows_production(dag_bag: DagBag) -> None:
+    for verb in ("deploy", "rollback"):
+        task = dag_bag.dags[f"{verb}_tabular_classifier"].get_task("move_champion_alias")
+        assert task.upstream_task_ids == {"record_promotion"}
+        assert "move_champion_alias" not in dag_bag.dags[f"{verb}_predictive_maintenance"].task_ids
+
+
 def test_registration_emits_an_asset(dag_bag: DagBag) -> None:
     outlets = dag_bag.dags["train_predictive_maintenance"].get_task("register_model").outlets
     assert [outlet.name for outlet in outlets] == ["predictive_maintenance_model_package"]

@@ -18,9 +18,10 @@ from include.endpoint_checks import Report, Thresholds, check_endpoint, columns_
 from include.model_package import Package, PackageError, approved_package, package_of
 from include.models.config import ModelConfig
 from include.notifications import notify
+from include.pipelines.at_run_time.common import here
 from include.production import Entry, current, now, previous, read_history, record_promotion
-from include.sagemaker_requests import endpoints
-from include.sagemaker_requests.common import group_name
+from include.sagemaker_requests import endpoints, tracking
+from include.sagemaker_requests.common import Request, group_name
 from include.sagemaker_requests.endpoints import Stage, endpoint_name
 from include.storage import golden_requests_of
 from sagemaker_jobs.failures import is_absent
@@ -239,6 +240,18 @@ def record(model: ModelConfig, package: Package, deployed: Deployed, context: An
         "endpoint": deployed["endpoint"],
         "previous_version": before.version if before else None,
     }
+
+
+def champion_alias(model: ModelConfig, context: Context, *, recorded: dict[str, Any]) -> Request:
+    """The job that lets MLflow's alias ``champion`` name the version that was just recorded.
+
+    Raises:
+        AirflowSkipException: the environment tracks nothing.
+    """
+    environment, run = here(context)
+    if not environment.mlflow_tracking_uri:
+        raise AirflowSkipException("ml_environment has no mlflow_tracking_uri: there is no alias to move")
+    return tracking.move_champion_alias(model, environment, run, model_package_arn=recorded["model_package_arn"])
 
 
 def prune_stale(model: ModelConfig) -> dict[str, list[str]]:
