@@ -16,7 +16,8 @@ order.
 `plan_day` says what will be read, chooses the version, and ends the run where nothing changed. `validate_input` stops
 on data that must not be scored and puts bad rows aside. `build_features` is the function of training. `score` is a
 batch transform, with the key kept beside each answer. `validate_scores` checks rows, probabilities and their
-distribution. `publish_scores` puts the scores where others read them.
+distribution. `publish_scores` puts the scores where others read them. Models with `sinks.kafka` look first of all
+whether the brokers can be sent to (`check_kafka`), and at the end `send_scores` sends the partition, once.
 
 | the day's raw data | what comes of it |
 |---|---|
@@ -32,7 +33,8 @@ distribution. `publish_scores` puts the scores where others read them.
 `file_line`, and put the file under its table's file name into `replay/` of the day's partition. Scored again, the
 corrected rows stand in the places of the rejected ones; nothing else has to be sent anew.
 
-**When it fails** the task's log ends with why, where to look and what to do.
+**When it fails** the task's log ends with why, where to look and what to do. Where only `check_kafka` or `send_scores`
+failed, the scores are published: mend Kafka and clear it; what was sent already is not sent again.
 """
 
 from __future__ import annotations
@@ -111,6 +113,19 @@ def score_dag(model: ModelConfig) -> DAG:
 
         jobs = (validate_input, build_features, score, validate_scores)
         published = publish_scores({job.task_id: job.output for job in jobs})
-        chain(wait_for_partition, plan_day(), *jobs, published)
+        planned = plan_day()
+        chain(wait_for_partition, planned, *jobs, published)
+        if model.sinks.kafka:
+            # beside the scoring, not before it: who reads S3 does not wait for Kafka
+            check_kafka = ProcessingJobOperator(
+                task_id="check_kafka",
+                request=partial(at_run_time.kafka_check, model),
+            )
+            send_scores = ProcessingJobOperator(
+                task_id="send_scores",
+                request=partial(at_run_time.sending, model),
+            )
+            chain(planned, check_kafka, send_scores)
+            chain(published, send_scores)
 
     return score_day()

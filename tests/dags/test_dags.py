@@ -150,6 +150,13 @@ def test_the_alias_of_the_champion_follows_production(dag_bag: DagBag) -> None:
         assert "move_champion_alias" not in dag_bag.dags[f"{verb}_predictive_maintenance"].task_ids
 
 
+def test_scores_are_sent_where_model_yaml_has_a_sink(dag_bag: DagBag) -> None:
+    dag = dag_bag.dags["score_tabular_classifier"]
+    assert dag.get_task("send_scores").upstream_task_ids == {"publish_scores", "check_kafka"}
+    assert dag.get_task("check_kafka").upstream_task_ids == {"plan_day"}
+    assert "send_scores" not in dag_bag.dags["score_predictive_maintenance"].task_ids
+
+
 def test_registration_emits_an_asset(dag_bag: DagBag) -> None:
     outlets = dag_bag.dags["train_predictive_maintenance"].get_task("register_model").outlets
     assert [outlet.name for outlet in outlets] == ["predictive_maintenance_model_package"]

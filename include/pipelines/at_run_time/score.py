@@ -20,7 +20,7 @@ from include.models.config import ModelConfig
 from include.pipelines.at_run_time.common import PINNED, Job, here
 from include.production import HistoryError
 from include.publishing import PublishError, publish
-from include.sagemaker_requests import hosting, scoring
+from include.sagemaker_requests import hosting, scoring, sinks
 from include.sagemaker_requests.common import Request, group_name
 from include.scoring import (
     PlanError,
@@ -32,7 +32,7 @@ from include.scoring import (
     list_partitions,
     scoring_of,
 )
-from include.storage import DayRun, daily_partition, daily_prefix, split_uri
+from include.storage import DayRun, daily_partition, daily_prefix, scores_partition, split_uri
 
 log = logging.getLogger(__name__)
 
@@ -189,6 +189,21 @@ def publication(model: ModelConfig, context: Context, jobs: Mapping[str, Job | N
     log.info("published %d rows of %s with version %s", manifest["rows"], day, manifest["model_version"])
     brief = ("date", "rows", "sha256", "model_package_arn", "model_version", "model_version_reason", "quarantined")
     return {name: manifest[name] for name in brief}
+
+
+def kafka_check(model: ModelConfig, context: Context) -> Request:
+    """Raises AirflowSkipException: the environment has no Kafka, so nothing is sent there."""
+    environment, run, _ = begun(context)
+    if environment.kafka is None:
+        raise AirflowSkipException("ml_environment has no kafka: scores are published in S3 and sent nowhere else")
+    return sinks.check_kafka(model, environment, run)
+
+
+def sending(model: ModelConfig, context: Context) -> Request:
+    """The day's partition as it is published now, whichever run did so."""
+    environment, run, plan = begun(context)
+    partition = f"s3://{environment.bucket}/{scores_partition(model.name, plan['day'])}"
+    return sinks.send_scores(model, environment, run, scores=partition)
 
 
 def _require_unchanged(s3: Any, bucket: str, model: ModelConfig, plan: Mapping[str, Any]) -> None:
