@@ -6,9 +6,9 @@
 last `sweep_days` of model.yaml for which no run waits any more, or at the days that it is given. **Writes** nothing
 itself: it starts `score_<model>` for each day that is late.
 
-**Running it again is safe.** The runs that it starts are named by day and data, so each state of a day's data is tried
-once. A day whose windows reach into a changed one is late too. New code or a new model makes no day late: for that there
-are backfills.
+**Running it again is safe.** The runs that it starts are named by day and data, so each state of a day's data is
+tried once. A day whose windows reach into a changed one is late too. New code or a new model makes no day late: for
+that there are backfills.
 
 **Steps.** `find_late_days` compares the raw files' ETags with those that the scores were made of. `score_late_day`
 starts a run for each.
