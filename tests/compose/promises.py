@@ -67,12 +67,10 @@ def it_is_closed(project: Project) -> str:
             if binding["HostIp"] != "127.0.0.1"
         ]
         if container["State"]["Running"]:
-            users = {
-                line.split()[0]
-                for line in project.docker("top", container["Id"], "-eo", "user,comm").splitlines()[1:]
-                if "docker-init" not in line and "tini" not in line
-            }
-            if "root" in users:
+            processes = [
+                line.split() for line in project.docker("top", container["Id"], "-eo", "pid,uid,comm").splitlines()
+            ]
+            if any(uid == "0" and program != "docker-init" for _, uid, program, *_ in processes[1:]):
                 problems.append(f"{service} runs as root")
     if problems:
         raise PromiseBrokenError("; ".join(problems))
@@ -136,6 +134,8 @@ def it_deploys(project: Project) -> str:
     """Approving the version starts deploy_<model>, and a person's yes brings it into production"""
     dag_id = f"deploy_{MODEL}"
     _require(project, dag_id)
+    if "package" not in project.facts:
+        raise NotTriedError("no model was registered that could be deployed")
     api = project.airflow
     api.unpause(dag_id)
     known = set(api.run_ids(dag_id))
@@ -246,8 +246,8 @@ def _settled(project: Project, service: str) -> str:
     return project.health(service)
 
 
+# all of them once it is up
 PROMISES = (
-    it_comes_up,
     the_job_image_is_whole,
     it_is_closed,
     the_ui_and_the_pages_answer,
