@@ -2,6 +2,7 @@
 # The stack of docker-compose.yaml, up and down: include/laptop/compose.sh up|down|keys|<anything that Compose understands>
 #
 #   ENV_FILE   where the generated keys are (.env); kept between starts, as the database's volume knows them
+#   VOLUMES    1 removes the data too, on the way down
 #   PROFILES   what to start beside the rest: "mlflow", "kafka" or "mlflow kafka"
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -60,7 +61,7 @@ for profile in $PROFILES; do compose+=(--profile "$profile"); done
 case "${1:-}" in
   up)
     make_keys
-    "${compose[@]}" build ml-jobs # first: the image of the local SageMaker stands on it
+    "${compose[@]}" --profile build build ml-jobs # first: the image of the local SageMaker stands on it
     "${compose[@]}" build
     "${compose[@]}" up --detach
     wait_for_seed
@@ -71,6 +72,7 @@ case "${1:-}" in
     ;;
   down)
     [ -e "$ENV_FILE" ] || { say "there is no $ENV_FILE: nothing was started from here"; exit 0; }
+    [ "${VOLUMES:-}" = 1 ] || VOLUMES=
     "${compose[@]}" --profile mlflow --profile kafka down --remove-orphans ${VOLUMES:+--volumes}
     ;;
   *)
