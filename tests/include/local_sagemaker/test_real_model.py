@@ -46,11 +46,11 @@ def golden(artifact: Path) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def real(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosting]:
+@contextmanager
+def hosting_of(artifact: Path, folder: Path, *options: str) -> Iterator[Hosting]:
     """A local SageMaker whose containers serve with the project's own program."""
-    options = ("--path", str(ROOT / "include/jobs/bin"), "--endpoint-start-seconds", "60")
-    server = LocalSageMaker(tmp_path_factory.mktemp("real") / "state", options)
+    options = ("--path", str(ROOT / "include/jobs/bin"), "--endpoint-start-seconds", "60", *options)
+    server = LocalSageMaker(folder / "state", options)
     server.start()
     hosting = Hosting(server)
     hosting.client("s3").create_bucket(Bucket=BUCKET)
@@ -58,6 +58,12 @@ def real(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
     yield hosting
     assert server.stop() == 0
     assert "Traceback" not in server.log, server.log
+
+
+@pytest.fixture(scope="module")
+def real(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosting]:
+    with hosting_of(artifact, tmp_path_factory.mktemp("real")) as hosting:
+        yield hosting
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +95,13 @@ def test_it_passes_the_test_that_stands_before_production(
     report = check(real, endpoint, golden)
     assert report["passed"], report
     assert report["golden_ok"]
+
+
+def test_it_serves_without_a_mount_of_its_own(artifact: Path, golden: list[dict[str, Any]], tmp_path: Path) -> None:
+    """As in a container without rights, or on macOS: /opt/ml is somewhere else."""
+    with hosting_of(artifact, tmp_path, "--sandbox", "rewrite") as hosting:
+        report = check(hosting, hosting.endpoint(hosting.config(hosting.model(ARTIFACT))), golden)
+    assert report["passed"], report
 
 
 def test_answers_of_another_model_do_not_pass(real: Hosting, endpoint: str, golden: list[dict[str, Any]]) -> None:
