@@ -174,7 +174,7 @@ def backfill(settings: Settings, asked: Asked, console: Console) -> dict[str, An
     states: dict[str, str] = {}
     began = time.monotonic()
     if preview.changed:
-        api = AirflowApi(settings.airflow_url)
+        api = AirflowApi(settings.airflow_url, settings.login)
         require_dag(api, dag_id)
         api.unpause(dag_id)
         first, last = preview.changed[0], preview.changed[-1]
