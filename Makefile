@@ -6,7 +6,7 @@ SHELL := /bin/bash
 MODEL ?= predictive_maintenance
 DATA ?=
 setup := include/laptop/setup.sh
-program := PYTHONPATH=$(CURDIR) PYTHONDONTWRITEBYTECODE=1 .venv/airflow/bin/python -m include
+program := PYTHONPATH=$(CURDIR):$(CURDIR)/plugins PYTHONDONTWRITEBYTECODE=1 .venv/airflow/bin/python -m include
 laptop := $(program).laptop
 
 .PHONY: help
@@ -82,8 +82,7 @@ infra: ## an environment's CloudFormation stacks: ENV=dev|staging|prod [DRY_RUN=
 .PHONY: deploy
 deploy: ## bring an MWAA environment to this checkout: ENV=dev|staging|prod [DRY_RUN=1]
 	@$(setup) airflow mwaa
-	@PYTHONPATH=$(CURDIR):$(CURDIR)/plugins PYTHONDONTWRITEBYTECODE=1 .venv/airflow/bin/python -m include.mwaa.deploy \
-	  '$(ENV)' $(if $(DRY_RUN),--dry-run)
+	@$(program).mwaa.deploy '$(ENV)' $(if $(DRY_RUN),--dry-run)
 
 .PHONY: iam-test
 iam-test: ## the Dags under enforced IAM, with the roles of include/infra and nothing else
@@ -92,7 +91,7 @@ iam-test: ## the Dags under enforced IAM, with the roles of include/infra and no
 
 .PHONY: test
 test: ## all tests, fast ones first; ONLY=<group> runs one group
-	@$(setup) airflow jobs local_sagemaker dev
+	@$(setup) airflow jobs local_sagemaker dev mwaa_image mwaa
 	@.venv/dev/bin/python tests/run.py $(ONLY)
 
 .PHONY: faults
