@@ -1,0 +1,40 @@
+"""One try of a job's task in a process of its own, for tests to kill: ``run_operator.py <task instance as JSON>``.
+
+Ends with a line of JSON: ``{"deferred": true}``, ``{"result": ...}`` or ``{"error": type, "message": text}``. SIGTERM
+does what it does in Airflow's task runner: it calls ``on_kill``, and the task goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowException, TaskDeferred
+
+from sagemaker_jobs import operators
+from sagemaker_jobs.processing import ProcessingJobOperator
+from tests.include.local_sagemaker import job_requests
+
+
+def main(arguments: dict[str, Any]) -> dict[str, Any]:
+    run = SimpleNamespace(**{"dag_id": "dag", "task_id": "job", "map_index": -1, "max_tries": 0, **arguments})
+    run.xcom_push = lambda key, value: None
+    request = job_requests.processing("", ["python", "-c", f"import time; time.sleep({run.seconds})"])
+    del request["ProcessingJobName"]
+    operator = ProcessingJobOperator(task_id="job", request=lambda context: request, retries=0)
+    operators.state_of = lambda task_instance: run.state  # there is no API server to ask
+    signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
+    context: Any = {"ti": run}
+    try:
+        return {"result": operator.execute(context)}
+    except TaskDeferred:
+        return {"deferred": True}
+    except AirflowException as error:
+        return {"error": type(error).__name__, "message": str(error)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]))))
