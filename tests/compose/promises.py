@@ -100,9 +100,7 @@ def an_edit_shows_up(project: Project) -> str:
     dag_id = f"train_{MODEL}"
     until(lambda: dag_id in project.airflow.dag_ids(), f"{dag_id} being parsed", 120)
     dag = project.checkout / "dags" / "edited.py"
-    dag.write_text(
-        "from airflow.sdk import dag, task\n\n\n@dag\ndef edited():\n    task(print)('edited')\n\n\nedited()\n"
-    )
+    dag.write_text("from airflow.sdk import DAG\n\nwith DAG('edited'):\n    pass\n")
     new = until(lambda: "edited" in project.airflow.dag_ids(), "a new Dag file being parsed", 90)
     dag.unlink()
     config = project.checkout / "include" / "models" / MODEL / "model.yaml"
