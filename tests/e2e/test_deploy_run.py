@@ -227,7 +227,7 @@ def test_who_decided_when_and_why_is_in_the_registry_and_the_asset_told(
     entry = current(read_history(deployments.s3, BUCKET, "predictive_maintenance"))
     assert entry is not None
     assert (entry.model_package_arn, entry.run_id) == (summary["model_package_arn"], summary["run_id"])
-    events = deployments.api.get("/assets/events")["asset_events"]
+    events = deployments.api._get("/assets/events")["asset_events"]
     assert any(event["source_dag_id"] == DAG and event["source_task_id"] == "record_promotion" for event in events)
 
 
