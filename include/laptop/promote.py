@@ -220,7 +220,7 @@ def _asks(steps: list[Step]) -> bool:
 
 def _answer(api: AirflowApi, dag_id: str, run_id: str, settings: Settings, yes: bool, console: Console) -> None:
     question = api.question(dag_id, run_id, QUESTION)
-    console.print(Markdown(question["body"]))
+    console.print(Markdown(f"**{question['subject']}**\n\n{question['body']}"))
     page = f"{settings.airflow_url}/dags/{dag_id}/runs/{run_id}/tasks/{QUESTION}/required_actions"
     if yes:
         console.print("YES=1: answering yes", highlight=False)

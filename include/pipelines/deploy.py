@@ -42,7 +42,7 @@ from functools import partial
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import DAG, Asset, AssetWatcher, Param, chain, dag, task
+from airflow.sdk import DAG, Asset, AssetWatcher, chain, dag, task
 
 from include.approvals import APPROVE, REJECT, environment_name, queue_name
 from include.config import ml_environment
@@ -51,7 +51,7 @@ from include.notifications import notify
 from include.pipelines.at_run_time import deploy as at_run_time
 from include.pipelines.at_run_time import promotion
 from include.pipelines.champion_alias import move_champion_alias
-from include.pipelines.settings import deployment_params, response_timeout, task_defaults
+from include.pipelines.settings import approval_params, deployment_params, response_timeout, task_defaults
 from include.sagemaker_requests.common import group_name
 from sagemaker_jobs.approvals import PackageApprovalTrigger
 from sagemaker_jobs.endpoints import EndpointOperator
@@ -110,7 +110,7 @@ def deploy_dag(model: ModelConfig) -> DAG:  # noqa: C901 - the linter counts eac
             body="{{ ti.xcom_pull('prepare_promotion', key='packet')['body'] }}",
             options=[APPROVE, REJECT],
             defaults=REJECT,
-            params={"reason": Param("", type=["null", "string"], maxLength=256, title="Why", description="Kept.")},
+            params=approval_params(),
             **response_timeout(model),
         )
 

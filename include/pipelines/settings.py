@@ -10,6 +10,7 @@ from airflow.sdk import CronTriggerTimetable, Param
 from include.models.config import ModelConfig, Strategy
 from include.notifications import notify_failure
 
+AS_CONFIGURED = "as in model.yaml"
 INSTANCE_TYPES = ["ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.2xlarge", "ml.c5.4xlarge"]
 
 
@@ -85,13 +86,25 @@ def deployment_params(model: ModelConfig) -> dict[str, Param]:
             description="Staging alone: deployed and tested there, production stays as it is.",
         ),
         "strategy": Param(
-            None,
-            type=["null", "string"],
-            enum=[None, *get_args(Strategy)],
+            AS_CONFIGURED,
+            enum=[AS_CONFIGURED, *get_args(Strategy)],
             title="Traffic shift",
-            description=f"How production's traffic moves. Empty: {model.serving.deployment.strategy}, as model.yaml "
-            "has it. 'immediate' heeds no alarms, for when they are going off already.",
+            description=f"How production's traffic moves; model.yaml says {model.serving.deployment.strategy}. "
+            "'immediate' heeds no alarms, for when they are going off already.",
         ),
+    }
+
+
+def approval_params() -> dict[str, Param]:
+    """What a person may add to an answer."""
+    return {
+        "reason": Param(
+            "",
+            type=["null", "string"],
+            maxLength=256,
+            title="Why",
+            description="Kept with the version in the Model Registry. May stay empty.",
+        )
     }
 
 

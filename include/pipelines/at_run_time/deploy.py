@@ -16,9 +16,10 @@ from botocore.exceptions import ClientError
 from include.config import MlEnvironment, ml_environment
 from include.endpoint_checks import Report, Thresholds, check_endpoint, columns_of, load_golden_requests
 from include.model_package import Package, PackageError, approved_package, package_of
-from include.models.config import ModelConfig
+from include.models.config import ModelConfig, Strategy
 from include.notifications import notify
 from include.pipelines.at_run_time.common import here
+from include.pipelines.settings import AS_CONFIGURED
 from include.production import Entry, current, now, previous, read_history, record_promotion
 from include.sagemaker_requests import endpoints, tracking
 from include.sagemaker_requests.common import Request, group_name
@@ -115,8 +116,14 @@ def endpoint(model: ModelConfig, stage: Stage, context: Context, *, resolved: Re
         version=package["version"],
         image=package["image"],
         artifact=package["artifact"],
-        strategy=context["params"]["strategy"] if stage == "production" else None,
+        strategy=chosen_strategy(context) if stage == "production" else None,
     )
+
+
+def chosen_strategy(context: Any) -> Strategy | None:
+    """How the form wants production's traffic to move; None where model.yaml decides."""
+    chosen: Any = context["params"]["strategy"]
+    return None if chosen == AS_CONFIGURED else chosen
 
 
 def champion_endpoint(

@@ -18,7 +18,7 @@ from include.model_package import Package, package_of
 from include.models.config import ModelConfig
 from include.pipelines import packet
 from include.pipelines.at_run_time.common import here
-from include.pipelines.at_run_time.deploy import Resolved, s3, sagemaker
+from include.pipelines.at_run_time.deploy import Resolved, chosen_strategy, s3, sagemaker
 from include.pipelines.gates import judge
 from include.storage import Run, drift_profile_of, metrics_of, split_uri
 from sagemaker_jobs.account import account
@@ -43,7 +43,7 @@ class Decision(TypedDict):
 def write_packet(model: ModelConfig, context: Any, *, resolved: Resolved, report: Report) -> dict[str, str]:
     """The page in the run's folder, and the text of the form: ``{"subject", "body", "page"}``."""
     environment, run = here(context)
-    facts = _facts(model, environment, resolved, report, strategy=context["params"]["strategy"])
+    facts = _facts(model, environment, resolved, report, strategy=chosen_strategy(context))
     bucket, key = split_uri(run.promotion_packet)
     s3(environment).put_object(Bucket=bucket, Key=key, Body=packet.page(facts).encode(), ContentType="text/html")
     page = file_page(run.promotion_packet, sagemaker(environment))
@@ -95,14 +95,15 @@ def _facts(
     ours: dict[str, float | None] = measured.get("metrics", {})
     theirs: dict[str, float | None] = {}
     before: Package | None = None
-    same_split = False
+    same_split = True
     if champion:
         before = package_of(
             sagemaker(environment).describe_model_package(ModelPackageName=champion["model_package_arn"])
         )
-        same_split = package["metadata"].get("champion") == champion["artifact"]
+        beside = package["metadata"].get("champion") == champion["artifact"]  # the evaluation measured both
+        same_split = beside or before["arn"] == package["arn"]
         own = (_json(environment, metrics_of(before["statistics"])) or {}).get("metrics", {})
-        theirs = (measured.get("champion") if same_split else own) or {}
+        theirs = (measured.get("champion") if beside else own) or {}
     return packet.Packet(
         model=model,
         version=package["version"],

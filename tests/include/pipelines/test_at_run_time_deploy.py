@@ -17,6 +17,7 @@ from include.config import EXAMPLE
 from include.model_package import PackageError
 from include.models.config import load_model
 from include.pipelines.at_run_time import deploy, promotion
+from include.pipelines.settings import AS_CONFIGURED
 from include.production import Entry, History, promoted
 
 MODEL = load_model("predictive_maintenance")
@@ -112,7 +113,7 @@ def context(version: int | None = None, approved: list[int] | None = None, **par
         for number, one in enumerate(approved or [])
     ]
     return {
-        "params": {"version": version, "stages": "staging and production", "strategy": None, **params},
+        "params": {"version": version, "stages": "staging and production", "strategy": AS_CONFIGURED, **params},
         "triggering_asset_events": {APPROVALS: events[::-1]} if events else {},
         "ti": SimpleNamespace(dag_id="deploy_predictive_maintenance", run_id="run"),
     }
