@@ -33,3 +33,11 @@ def test_a_failed_simulator_leaves_no_data_and_is_tried_again(tmp_path: Path) ->
         raw_data(_python(tmp_path, 'mkdir -p "$4/half"; echo no such luck >&2; exit 3'), tmp_path, MODEL, print)
     folder = raw_data(_python(tmp_path, 'mkdir -p "$4"'), tmp_path, MODEL, print)
     assert not (folder / "half").exists()
+
+
+def test_a_model_without_a_simulator_gets_data_by_its_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models" / "late_books").mkdir(parents=True)
+    monkeypatch.setattr("include.laptop.raw_data.INCLUDE", tmp_path)
+    python = _python(tmp_path, 'mkdir -p "$6" && echo "$2 $3 $4" > "$6/table.csv"')
+    folder = raw_data(python, tmp_path, "late_books", print)
+    assert (folder / "table.csv").read_text() == "models.tabular.simulate --model late_books\n"
