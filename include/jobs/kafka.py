@@ -226,7 +226,10 @@ class Sender:
                 step()
             except KafkaException as error:
                 if not error.args[0].retriable() or time.monotonic() > deadline:
-                    raise JobError(f"{what} failed: {_text(error)}. Nothing was published.") from error
+                    raise JobError(
+                        f"{what} failed: {_text(error)}. Clear the task when the brokers are well: it finds whether "
+                        "the partition was published, and sends it if not."
+                    ) from error
             else:
                 return
 
