@@ -75,9 +75,12 @@ def package_to_deploy(model: ModelConfig, approvals: Asset, context: Any) -> Res
 
 
 def _approved_versions(approvals: Asset, context: Any) -> list[int]:
-    """Versions whose approvals started this run, in the order of approval. One run may come of several."""
+    """Versions whose approvals started this run, in the order of approval. One run may come of several.
+
+    EventBridge tells the second, and a queue keeps no order: of one second the newest version counts as the last.
+    """
     events = [event.extra["payload"] for event in context["triggering_asset_events"].get(approvals, [])]
-    return [event["version"] for event in sorted(events, key=lambda event: str(event["approved_at"]))]
+    return [version for _, version in sorted((event["approved_at"], event["version"]) for event in events)]
 
 
 def _last_that_stands(environment: MlEnvironment, group: str, versions: list[int]) -> Package:

@@ -138,6 +138,14 @@ def test_of_several_approvals_the_last_that_stands(registry: Registry) -> None:
         resolved(approved=[1, 2, 3])
 
 
+def test_of_approvals_in_one_second_the_newest_version() -> None:
+    for order in ([1, 2, 3], [3, 2, 1], [2, 3, 1]):
+        at_once = context(approved=order)
+        for event in at_once["triggering_asset_events"][APPROVALS]:
+            event.extra["payload"]["approved_at"] = "2026-11-21T10:00:00Z"
+        assert deploy.package_to_deploy(MODEL, APPROVALS, at_once)["package"]["version"] == 3
+
+
 def test_an_approval_of_what_is_in_production_is_done_already_a_person_may_insist(registry: Registry) -> None:
     registry.history = promoted(History(), entry(3))
     with pytest.raises(AirflowSkipException, match="in production already"):
