@@ -52,9 +52,14 @@ def scores_manifest(model: str, day: str) -> str:
     return f"{scores_partition(model, day)}_SUCCESS.json"
 
 
+def scores_links(model: str) -> str:
+    """Key prefix of the lists of files that Athena follows, with its slash."""
+    return f"scores_athena/{model}/"
+
+
 def scores_symlink(model: str, day: str) -> str:
-    """Key of the list of a day's files that Athena follows."""
-    return f"scores_athena/{model}/date={day}/files"
+    """Key of the list of a day's files."""
+    return f"{scores_links(model)}date={day}/files"
 
 
 def code_prefix(code_hash: str) -> str:

@@ -82,7 +82,7 @@ def _split_table(folder: Path, name: str, table: Table, by: str, targets: list[P
             for mended_file in (folder / FOLDER).glob(f"{table.file}*"):
                 _link(mended_file, target / FOLDER / mended_file.name)
         return
-    mended = read_replay(folder, name, table)
+    mended, by = read_replay(folder, name, table), table.headers[by]
     writers = [_Part(target / table.file, table) for target in targets]
     try:
         for rows in _blocks(path, name, table):
@@ -93,7 +93,7 @@ def _split_table(folder: Path, name: str, table: Table, by: str, targets: list[P
             kept = rows if mended is None else rows.join(mended, on=LINE, how="anti", maintain_order="left")
             _scatter(kept, by, writers)
         if mended is not None:
-            _scatter(mended, by, writers)
+            _scatter(mended.rename(table.headers), by, writers)
     finally:
         for writer in writers:
             writer.close()

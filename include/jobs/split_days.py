@@ -43,7 +43,9 @@ def split_days(config: ModelConfig, raw: Path, into: Path, first: date, last: da
                 part = rows
             folder = into / f"date={day}"
             folder.mkdir(parents=True, exist_ok=True)
-            packed = gzip.compress(part.write_csv(include_header=table.header).encode(), compresslevel=1, mtime=0)
+            packed = gzip.compress(
+                part.rename(table.headers).write_csv(include_header=table.header).encode(), compresslevel=1, mtime=0
+            )
             (folder / f"{table.file}.gz").write_bytes(packed)
 
 
