@@ -21,4 +21,11 @@ check "mypy: the local SageMaker" .venv/dev/bin/mypy --python-executable .venv/l
   include/local_sagemaker
 check "import borders" env PYTHONPATH=.:plugins .venv/dev/bin/lint-imports
 check "README's table of Dags" env PYTHONPATH=.:plugins .venv/airflow/bin/python -m include.laptop.dag_table --check README.md
+check "CloudFormation: cfn-lint" .venv/dev/bin/cfn-lint include/infra/*.yaml
+# in an environment of its own: it wants a boto3 of years ago. Exceptions are argued in the templates
+check "CloudFormation: checkov" env LOG_LEVEL=ERROR UV_SYSTEM_CERTS=1 \
+  .venv/tools/bin/uv tool run --quiet --python .venv/dev/bin/python --from checkov==3.3.30 \
+  checkov --directory include/infra --framework cloudformation --compact --quiet
+check "workflows: schema" .venv/dev/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+check "workflows: zizmor" .venv/dev/bin/zizmor --offline --quiet --min-severity medium .github/workflows
 exit $failed
