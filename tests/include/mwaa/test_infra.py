@@ -16,7 +16,7 @@ from include.mwaa.target import TargetError, load_target, outputs_of, target_nam
 from include.storage import captured
 from tests.include.local_sagemaker.conftest import Client
 
-ALL = (*templates.OF_ENVIRONMENT, templates.OF_MODEL)
+ALL = (*templates.OF_ENVIRONMENT, templates.OF_MODEL, "github")
 
 
 @pytest.fixture(scope="module")
