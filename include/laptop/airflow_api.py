@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+
+ANSWER_AFTER = 5.0  # seconds that a question is old before a program answers it
 
 
 class AirflowApi:
@@ -136,7 +140,11 @@ class AirflowApi:
         return self._get(self._question_path(dag_id, run_id, task_id))
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str, params: dict[str, Any]) -> None:
-        """Answer it."""
+        """Answer it, though not in its first seconds: a task that goes on so soon after it began to wait is failed as
+        "finished with state success, but ... queued", and asks again (https://github.com/apache/airflow/issues/71580).
+        """
+        asked = datetime.fromisoformat(self.question(dag_id, run_id, task_id)["created_at"])
+        time.sleep(max(0.0, ANSWER_AFTER - (datetime.now(UTC) - asked).total_seconds()))
         body = {"chosen_options": [option], "params_input": params}
         self.call("PATCH", self._question_path(dag_id, run_id, task_id), json=body)
 
