@@ -152,6 +152,7 @@ def _model_yaml(name: str, file: str, found: Profile, split: Mapping[str, Any]) 
         ("low on purpose: better than knowing nothing. Raise them to what the business needs", {"gates": [gate]}),
         ("against the approved model, on the same test split", {"champion": champion}),
         ("", {"serving": {"instance_type": "ml.m5.large"}}),
+        ("a day's partition holds that day's rows", {"scoring": {"tables": [TABLE], "instance_type": "ml.m5.large"}}),
     ]
     parts = []
     for comment, section in sections:

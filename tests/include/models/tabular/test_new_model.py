@@ -81,6 +81,8 @@ def test_what_it_infers_of_a_file(folder: Path) -> None:
     assert config.data.classes == ["in time", "late"] or config.data.classes == ["late", "in time"]
     assert config.features.exclude == ["note", "currency"]
     assert config.split.kind == "time"
+    assert config.scoring is not None
+    assert config.scoring.tables == ["rows"]
     said = "\n".join(lines)
     for words in (
         "predicted is days late",
