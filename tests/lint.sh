@@ -20,6 +20,7 @@ check "mypy: jobs and models" env -C include MYPYPATH=. ../.venv/dev/bin/mypy --
 check "mypy: the local SageMaker" .venv/dev/bin/mypy --python-executable .venv/local_sagemaker/bin/python \
   include/local_sagemaker
 check "import borders" env PYTHONPATH=.:plugins .venv/dev/bin/lint-imports
+check "model names in code" .venv/dev/bin/python tests/lint_model_names.py
 check "README's table of Dags" env PYTHONPATH=.:plugins .venv/airflow/bin/python -m include.laptop.dag_table --check README.md
 check "CloudFormation: cfn-lint" .venv/dev/bin/cfn-lint include/infra/*.yaml
 # in an environment of its own: it wants a boto3 of years ago. Exceptions are argued in the templates

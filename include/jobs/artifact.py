@@ -76,14 +76,14 @@ class LoadedModel:
             )
         return self.estimator.predict(self.model, frame.select(self.feature_order))
 
+    def intervals(self, frame: pl.DataFrame) -> Array | None:
+        """The ends between which each value is expected, None if the model tells none."""
+        own = getattr(self.estimator, "intervals", None)
+        return own(self.model, frame.select(self.feature_order)) if own else None
+
     def answers(self, frame: pl.DataFrame) -> pl.DataFrame:
         """A row's answer for each row, as endpoints and scoring give it: see ``jobs.payload.answers``."""
-        intervals = getattr(self.estimator, "intervals", None)
-        return answers(
-            self.predict(frame),
-            self.classes,
-            intervals(self.model, frame.select(self.feature_order)) if intervals else None,
-        )
+        return answers(self.predict(frame), self.classes, self.intervals(frame))
 
 
 def save_artifact(

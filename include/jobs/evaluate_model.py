@@ -5,7 +5,8 @@
 
 ``--artifact`` and ``--champion`` are folders with a model.tar.gz, ``--features`` has ``test/features.parquet``. Writes
 
-- ``metrics.json``: flat metrics of candidate, champion (null where there is none) and baselines; what gates are held to
+- ``metrics.json``: flat metrics of candidate, champion (null where there is none) and baselines; what gates are held
+  to. ``rolling_...`` are means over refits of the candidate at earlier ends of the data, where model.yaml asks for them
 - ``evaluation.json``: the model quality statistics of the Model Registry
 - ``report.html``: all of it for people
 - ``golden_requests.json``, ``drift_profile.json``: the candidate's own, out of its model.tar.gz, for whoever tests an
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +26,25 @@ import polars as pl
 from jobs import tracking
 from jobs.artifact import DRIFT_PROFILE, GOLDEN_REQUESTS, LoadedModel, load_artifact, unpack
 from jobs.build_features import read_tables
-from jobs.feature_table import examples, read_split
-from jobs.metrics import Metrics, labels_metrics, measure, plain, registry_statistics
+from jobs.feature_table import WHOLE, examples, read_split
+from jobs.metrics import Metrics, interval_metrics, labels_metrics, measure, plain, registry_statistics
+from jobs.permutation import importances
 from jobs.program import arguments_of, run_program
+from jobs.refits import Refit, mean_metrics, refit
 from jobs.report import Evaluated, render
-from models.config import ModelConfig, load_model
+from models.config import ModelConfig, TimeSplit, load_model
 from models.interface import Array, DomainFindings, Examples, Tables, domain_evaluation
 
 
 def evaluate(
-    config: ModelConfig, candidate: LoadedModel, champion: LoadedModel | None, test: pl.DataFrame, tables: Tables
+    config: ModelConfig,
+    candidate: LoadedModel,
+    champion: LoadedModel | None,
+    test: pl.DataFrame,
+    tables: Tables,
+    refits: Sequence[Refit] = (),
 ) -> Evaluated:
-    """Everything that is measured, all on the same rows.
+    """Everything that is measured, all on the same rows; the candidate's hyperparameters also on those of the refits.
 
     Raises:
         JobError: a model needs a feature that the table does not have.
@@ -44,6 +52,9 @@ def evaluate(
     truth = examples(config, test)
     predictions = candidate.predict(test)
     metrics, domain = _measured(config, test, truth, predictions, tables)
+    metrics |= _of_intervals(candidate, test, truth)
+    rounds = [_round(config, one, tables) for one in refits]
+    rolling = mean_metrics([one["candidate"] for one in rounds], [len(one.test) for one in refits])
     return Evaluated(
         config=config,
         test=test,
@@ -51,10 +62,31 @@ def evaluate(
         predictions=predictions,
         model=candidate,
         domain=domain,
-        metrics=metrics,
-        champion=_measured(config, test, truth, champion.predict(test), tables)[0] if champion else None,
+        metrics=metrics | rolling,
+        champion=_of_champion(config, champion, test, truth, tables) if champion else None,
         baselines=_baselines(config, test, truth, tables),
+        importances=importances(config, candidate, test, truth),
+        rounds=list(zip(refits, rounds, strict=True)),
     )
+
+
+def _of_champion(
+    config: ModelConfig, champion: LoadedModel, test: pl.DataFrame, truth: Examples, tables: Tables
+) -> Metrics:
+    metrics, _ = _measured(config, test, truth, champion.predict(test), tables)
+    return metrics | _of_intervals(champion, test, truth)
+
+
+def _of_intervals(model: LoadedModel, test: pl.DataFrame, truth: Examples) -> Metrics:
+    found = model.intervals(test)
+    return {} if found is None else interval_metrics(truth.target, found)
+
+
+def _round(config: ModelConfig, one: Refit, tables: Tables) -> dict[str, Metrics]:
+    """A refit's metrics beside the baselines' on the same rows."""
+    truth = examples(config, one.test)
+    metrics, _ = _measured(config, one.test, truth, one.predictions, tables)
+    return {"candidate": metrics, **_baselines(config, one.test, truth, tables)}
 
 
 def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) -> None:
@@ -95,7 +127,7 @@ def _baselines(config: ModelConfig, test: pl.DataFrame, truth: Examples, tables:
     found = {}
     for name, predicted in rules.items():
         codes = predicted.replace_strict(truth.classes, range(len(truth.classes)), return_dtype=pl.Int64).to_numpy()
-        metrics = labels_metrics(truth.target, codes, truth.classes)
+        metrics = labels_metrics(config.problem, truth.target, codes, truth.classes)
         found[name] = metrics | _in_the_field(config, test, predicted, tables).metrics
     return found
 
@@ -135,9 +167,13 @@ def main(argv: list[str] | None = None) -> None:
         }
     test = read_split(arguments.features / "test")
     tables = read_tables(config, arguments.validated)
-    evaluated = evaluate(config, models["candidate"], models.get("champion"), test, tables)
+    candidate = models["candidate"]
+    refits = []
+    if isinstance(config.split, TimeSplit) and config.split.rolling_origins:
+        refits = refit(config, candidate.metadata["hyperparameters"], read_split(arguments.features / WHOLE))
+    evaluated = evaluate(config, candidate, models.get("champion"), test, tables, refits)
     write(evaluated, from_artifact, arguments.evaluation)
-    run_id = models["candidate"].metadata["mlflow_run_id"]
+    run_id = candidate.metadata["mlflow_run_id"]
     logged = {f"test_{name}": value for name, value in evaluated.metrics.items()}
     tracking.settled(tracking.log(run_id, logged, sorted(arguments.evaluation.iterdir())))
     for name in dict.fromkeys([gate.metric for gate in config.gates]):

@@ -25,17 +25,17 @@ def measure(problem: str, target: Array, predictions: Array, classes: list[str])
     """
     if problem == "regression":
         return _regression(target, predictions)
-    found = labels_metrics(target, predictions.argmax(axis=1), classes)
+    found = labels_metrics(problem, target, predictions.argmax(axis=1), classes)
     found["log_loss"] = float(sk.log_loss(target, predictions, labels=range(len(classes))))
     for index, name in enumerate(classes):
         if 0 < np.count_nonzero(target == index) < len(target):
             found[f"pr_auc_{name}"] = float(sk.average_precision_score(target == index, predictions[:, index]))
         else:
             found[f"pr_auc_{name}"] = math.nan
-    return found | _binary(target, predictions) if problem == "binary" else found
+    return found | _ranking(target, predictions[:, 1]) if problem == "binary" else found
 
 
-def labels_metrics(target: Array, predicted: Array, classes: list[str]) -> Metrics:
+def labels_metrics(problem: str, target: Array, predicted: Array, classes: list[str]) -> Metrics:
     """What needs no probabilities. Macro F1 is the mean over the classes that occur, in truth or in prediction."""
     found = {"accuracy": float(np.mean(target == predicted))}
     precision, recall, f1, support = sk.precision_recall_fscore_support(
@@ -46,7 +46,14 @@ def labels_metrics(target: Array, predicted: Array, classes: list[str]) -> Metri
     for index, name in enumerate(classes):
         found |= {f"precision_{name}": float(precision[index]), f"recall_{name}": float(recall[index])}
         found[f"f1_{name}"] = float(f1[index])
-    return found
+    return found | _binary(target, predicted) if problem == "binary" else found
+
+
+def interval_metrics(target: Array, intervals: Array) -> Metrics:
+    """How many of the values their intervals (rows, 2) hold, and how wide these are, in the values' unit."""
+    low, high = intervals.T
+    inside = (low <= target) & (target <= high)
+    return {"interval_coverage": float(inside.mean()), "interval_width": float((high - low).mean())}
 
 
 def confusion(target: Array, predicted: Array, classes: list[str]) -> Array:
@@ -83,8 +90,9 @@ def plain(found: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
 
-def _binary(target: Array, predictions: Array) -> Metrics:
-    counts = confusion(target, predictions.argmax(axis=1), ["no", "yes"])
+def _binary(target: Array, predicted: Array) -> Metrics:
+    """Of the class looked for, the second."""
+    counts = confusion(target, predicted, ["no", "yes"])
     negative, positive = counts.sum(axis=1)
     called_negative, called_positive = counts.sum(axis=0)
     return {
@@ -93,8 +101,15 @@ def _binary(target: Array, predictions: Array) -> Metrics:
         "specificity": _share(counts[0, 0], negative),
         "npv": _share(counts[0, 0], called_negative),
         "f1": _share(2 * counts[1, 1], positive + called_positive),
-        "roc_auc": float(sk.roc_auc_score(target, predictions[:, 1])) if positive and negative else math.nan,
-        "pr_auc": float(sk.average_precision_score(target, predictions[:, 1])) if positive else math.nan,
+    }
+
+
+def _ranking(target: Array, scores: Array) -> Metrics:
+    """What needs probabilities of the class looked for."""
+    positive = np.count_nonzero(target)
+    return {
+        "roc_auc": float(sk.roc_auc_score(target, scores)) if 0 < positive < len(target) else math.nan,
+        "pr_auc": float(sk.average_precision_score(target, scores)) if positive else math.nan,
     }
 
 

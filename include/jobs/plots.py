@@ -92,10 +92,10 @@ def calibration(axes: Axes, probability: Array, happened: Array, name: str) -> N
     )
 
 
-def importance(axes: Axes, shares: dict[str, float]) -> None:
+def importance(axes: Axes, shares: dict[str, float], unit: str) -> None:
     top = sorted(shares.items(), key=lambda item: item[1])[-MOST_FEATURES:]
     axes.barh([name for name, _ in top], [share for _, share in top], color=COLOURS[0], height=0.7)
-    axes.set_xlabel("share of the total gain")
+    axes.set_xlabel(unit)
     axes.tick_params(axis="y", length=0)
 
 

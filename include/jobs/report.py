@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from jobs import plots
 from jobs.artifact import LoadedModel
 from jobs.metrics import Metrics, confusion
+from jobs.refits import Refit
 from models.config import Gate, ModelConfig
 from models.interface import Array, DomainFindings, Examples
 
@@ -32,6 +33,13 @@ ABBREVIATIONS = {
 }
 
 
+# shown of every problem that has them, whether gates depend on them or not
+USUAL = (
+    *("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "specificity", "npv"),
+    *("mse", "rmse", "mae", "r2", "interval_coverage", "interval_width"),
+)
+
+
 @dataclass(frozen=True)
 class Evaluated:
     """All that the report shows of one evaluation on the test split."""
@@ -45,6 +53,8 @@ class Evaluated:
     metrics: Metrics
     champion: Metrics | None
     baselines: dict[str, Metrics]
+    importances: dict[str, float]
+    rounds: list[tuple[Refit, dict[str, Metrics]]]
 
 
 def render(evaluated: Evaluated) -> str:
@@ -54,14 +64,16 @@ def render(evaluated: Evaluated) -> str:
     config, found = evaluated.config, evaluated.metrics
     comparison = {"candidate": found, **({"champion": evaluated.champion} if evaluated.champion else {})}
     gated = [gate.metric for gate in config.gates]
-    headline = list(dict.fromkeys([*gated, *evaluated.domain.metrics]))
+    headline = [name for name in dict.fromkeys([*gated, *evaluated.domain.metrics, *USUAL]) if name in found]
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         config=config,
         rows=len(evaluated.test),
         period=_period(evaluated),
         metadata=evaluated.model.metadata,
         gates=[_gate(gate, found) for gate in config.gates],
-        tiles={name: found[name] for name in headline if name in found},
+        tiles={name: found[name] for name in headline},
+        rounds=_rounds(evaluated),
+        round_metric=config.champion.metric,
         comparison=comparison | evaluated.baselines,
         compared=headline,
         notes=evaluated.domain.notes,
@@ -122,8 +134,26 @@ def _plots(evaluated: Evaluated) -> dict[str, str]:
     if evaluated.config.data.time:
         drawn["Score over time, by week"] = _over_time(evaluated, predicted, actual, unit)
     shares = _shares(evaluated.model.estimator.importance(evaluated.model.model))
-    drawn["Feature importance"] = partial(plots.importance, shares=shares)
+    drawn["Feature importance"] = partial(plots.importance, shares=shares, unit="share of the total gain")
+    lost = f"{_words(evaluated.config.champion.metric)} lost when the values are dealt out at random"
+    drawn["Permutation importance, on the test split"] = partial(
+        plots.importance, shares=evaluated.importances, unit=lost
+    )
     return {title: plots.svg(draw) for title, draw in {**drawn, **evaluated.domain.plots}.items()}
+
+
+def _rounds(evaluated: Evaluated) -> list[dict[str, Any]]:
+    """Each refit's test rows and the champion's metric, of the refit and of the baselines."""
+    metric, time = evaluated.config.champion.metric, str(evaluated.config.data.time)
+    return [
+        {
+            "from": str(refit.test[time].min()),
+            "to": str(refit.test[time].max()),
+            "rows": len(refit.test),
+            "found": {name: metrics.get(metric) for name, metrics in found.items()},
+        }
+        for refit, found in evaluated.rounds
+    ]
 
 
 def _over_time(evaluated: Evaluated, predicted: Array, actual: Array, unit: str) -> Any:

@@ -56,8 +56,13 @@ def tune_model(
     searched = {name: bounds for name, bounds in tuning.ranges.items() if name not in (hyperparameters or {})}
     if not searched:
         raise RequestError(f"every hyperparameter that {model.name} tunes was given a value: nothing is left to tune")
-    ranges: dict[str, list[dict[str, str]]] = {"IntegerParameterRanges": [], "ContinuousParameterRanges": []}
+    ranges: dict[str, list[Request]] = {
+        f"{kind}ParameterRanges": [] for kind in ("Integer", "Continuous", "Categorical")
+    }
     for name, bounds in searched.items():
+        if bounds.values:
+            ranges["CategoricalParameterRanges"].append({"Name": name, "Values": bounds.values})
+            continue
         whole = isinstance(bounds.min, int) and isinstance(bounds.max, int)
         ranges["IntegerParameterRanges" if whole else "ContinuousParameterRanges"].append(
             {

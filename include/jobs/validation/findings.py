@@ -55,7 +55,7 @@ def summarize(subject: str, facts: str, findings: Sequence[Finding]) -> str:
     """The verdict in plain text of at most 900 characters, the worst findings spelled out as far as they fit.
 
     Args:
-        subject: what was validated, as "raw data of abalone_age".
+        subject: what was validated, as "raw data of <model>".
         facts: its size in a few words, as "5 tables, 884,166 rows".
     """
     counts = {severity: sum(finding.severity == severity for finding in findings) for severity in SEVERITIES}

@@ -10,14 +10,21 @@ from .common import InstanceType, Minutes, Scalar, Section, VolumeGb
 
 
 class Range(Section):
-    """A hyperparameter's range for tuning: integer when both ends are."""
+    """What tuning chooses a hyperparameter from: between two ends, whole numbers when both are; or some ``values``."""
 
-    min: int | float
-    max: int | float
+    min: int | float | None = None
+    max: int | float | None = None
     scale: Literal["linear", "logarithmic"] = "linear"
+    values: Annotated[list[str], Field(min_length=2, max_length=30)] | None = None
 
     @model_validator(mode="after")
     def is_a_range(self) -> Self:
+        if (self.values is None) == (self.min is None and self.max is None):
+            raise ValueError("either min and max, or values")
+        if self.values:
+            return self
+        if self.min is None or self.max is None:
+            raise ValueError("min and max go together")
         if self.min >= self.max:
             raise ValueError(f"min {self.min} is not below max {self.max}")
         if self.scale == "logarithmic" and self.min <= 0:

@@ -69,9 +69,16 @@ def test_the_report_stands_alone_and_shows_everything(evaluation: Path) -> None:
     page = (evaluation / "report.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!#|data:)""", page), "the report must need nothing but itself"
     assert "<script" not in page
-    for title in ("Confusion matrix", "Precision and recall", "Calibration", "Feature importance", "Score over time"):
+    for title in (
+        "Confusion matrix",
+        "Precision and recall",
+        "Calibration",
+        "Feature importance",
+        "Permutation",
+        "Score over time",
+    ):
         assert f"<h3>{title}" in page
-    assert page.count("<svg") == 6
+    assert page.count("<svg") == 7
     gates = re.search(r'<table id="gates">(.*?)</table>', page, re.DOTALL)
     assert gates
     assert gates[1].count("<tr>") == 1 + len(load_model(MODEL).gates)

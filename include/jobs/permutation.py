@@ -1,0 +1,41 @@
+"""What a model's answers rest on: how much worse they get when one feature's values are dealt out at random."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+from sklearn.inspection import permutation_importance
+
+from jobs.artifact import LoadedModel
+from jobs.metrics import measure
+from models.config import ModelConfig
+from models.interface import Examples
+
+MOST_ROWS = 2000  # of the test split, evenly spaced: enough for an order of features
+REPEATS = 3
+
+
+class _Fitted:
+    """A model as scikit-learn takes it; nothing fits it again."""
+
+    def fit(self) -> None:
+        raise NotImplementedError
+
+
+def importances(config: ModelConfig, model: LoadedModel, test: pl.DataFrame, truth: Examples) -> dict[str, float]:
+    """By feature: how much of the champion's metric is lost, in that metric's units; about 0 for what is not needed."""
+    every = max(1, -(-len(test) // MOST_ROWS))
+    rows = test.select(model.feature_order).gather_every(every)
+    target = truth.target[::every]
+    metric = config.champion.metric
+    sign = 1.0 if config.champion.direction == "maximize" else -1.0
+
+    def score(_: Any, values: Any, target: Any) -> float:
+        answers = model.predict(pl.from_pandas(values, schema_overrides=rows.schema))
+        return sign * measure(config.problem, target, answers, truth.classes)[metric]
+
+    found = permutation_importance(
+        _Fitted(), rows.to_pandas(), target, scoring=score, n_repeats=REPEATS, random_state=0
+    )
+    return {name: float(value) for name, value in zip(rows.columns, found.importances_mean, strict=True)}

@@ -1,0 +1,60 @@
+"""LightGBM, stopped early on the validation split, which comes right after what is learned from.
+
+``history`` false leaves it the market of the last half-hour without its course: what such a model loses as the market
+drifts, and regains by retraining, is measured by ``make bench``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+
+from models.electricity.features import PLACE, STATE
+from models.interface import Array, Examples, Scalar
+
+FILE = "model.txt"
+
+
+def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
+    parameters: dict[str, Any] = dict(hyperparameters)
+    rounds, patience = int(parameters.pop("num_boost_round")), int(parameters.pop("early_stopping_rounds"))
+    names = train.features.columns if parameters.pop("history") else [*PLACE, *STATE]
+    # one thread: on so few rows more of them only wait for each other
+    parameters |= {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbose": -1, "num_threads": 1}
+    parameters |= {"objective": "binary", "metric": "binary_logloss"}
+    data = lgb.Dataset(train.features.select(names).to_numpy(), train.target, feature_name=names)
+    held_out = lgb.Dataset(validation.features.select(names).to_numpy(), validation.target, reference=data)
+    stop = lgb.early_stopping(patience, verbose=False)
+    try:
+        return lgb.train(parameters, data, rounds, valid_sets=[held_out], callbacks=[stop])
+    except lgb.basic.LightGBMError as error:
+        raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
+
+
+def predict(model: lgb.Booster, features: pl.DataFrame) -> Array:
+    up = np.asarray(model.predict(features.select(model.feature_name()).to_numpy(), num_threads=1))
+    return np.column_stack([1 - up, up])
+
+
+def save(model: lgb.Booster, folder: Path) -> None:
+    """LightGBM's text format, up to the best round."""
+    model.save_model(folder / FILE, num_iteration=model.best_iteration)
+
+
+def load(folder: Path) -> lgb.Booster:
+    return lgb.Booster(model_file=folder / FILE)
+
+
+def describe(model: lgb.Booster) -> dict[str, Scalar]:
+    return {"trees": model.num_trees(), "features_used": len(model.feature_name())}
+
+
+def importance(model: lgb.Booster) -> dict[str, float]:
+    """Total gain of each feature's splits."""
+    gains = model.feature_importance("gain")
+    return {name: float(gain) for name, gain in zip(model.feature_name(), gains, strict=True)}

@@ -1,0 +1,138 @@
+"""A random forest behind an imputer, or LightGBM, which learns from empty cells as such; ``algorithm`` says which.
+
+The imputer is part of what is fitted, so the medians that fill empty cells are those of the training split alone. The
+forest is stored by skops, LightGBM as its own text: neither executes anything when it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+import skops.io
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from models.interface import Array, Examples, Scalar
+
+FOREST_FILE, BOOSTER_FILE = "model.skops", "model.txt"
+# Skops refuses what is neither on its own list of safe types nor on this one. It does not have Tree on its own because
+# a forged tree can point outside its arrays; _require_sound looks before the trees are used.
+TRUSTED = ["numpy.dtype", "sklearn.tree._tree.Tree"]
+FOREST, LIGHTGBM = "random_forest", "lightgbm"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One of the two, and the names of its features in order."""
+
+    model: Pipeline | lgb.Booster
+    features: list[str]
+
+
+def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> Fitted:
+    """The validation split is for measuring only: nothing is stopped early."""
+    algorithm = hyperparameters["algorithm"]
+    if algorithm not in (FOREST, LIGHTGBM):
+        raise ValueError(f"algorithm is '{algorithm}'; allowed are {FOREST} and {LIGHTGBM}")
+    names = train.features.columns
+    if algorithm == LIGHTGBM:
+        return Fitted(_boosted(train, hyperparameters), names)
+    forest = RandomForestClassifier(
+        n_estimators=int(hyperparameters["trees"]),
+        max_depth=int(hyperparameters["max_depth"]),
+        min_samples_leaf=int(hyperparameters["min_rows_in_leaf"]),
+        class_weight="balanced" if hyperparameters["balanced"] else None,
+        random_state=int(hyperparameters["seed"]),
+        n_jobs=-1,
+    )
+    # a feature without any value in training would be dropped, and the columns no longer be where they were
+    pipeline = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), forest)
+    return Fitted(pipeline.fit(train.features.to_numpy(), train.target), names)
+
+
+def _boosted(train: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
+    parameters = {
+        "objective": "binary",
+        "learning_rate": hyperparameters["learning_rate"],
+        "num_leaves": hyperparameters["num_leaves"],
+        "min_data_in_leaf": hyperparameters["min_rows_in_leaf"],
+        "is_unbalance": hyperparameters["balanced"],
+        "seed": hyperparameters["seed"],
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "feature_fraction": 0.8,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 1,  # on so few rows more of them only wait for each other
+        "verbose": -1,
+    }
+    data = lgb.Dataset(train.features.to_numpy(), train.target, feature_name=train.features.columns)
+    try:
+        return lgb.train(parameters, data, int(hyperparameters["trees"]))
+    except lgb.basic.LightGBMError as error:
+        raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
+
+
+def predict(model: Fitted, features: pl.DataFrame) -> Array:
+    rows = features.to_numpy()
+    if isinstance(model.model, Pipeline):
+        return np.asarray(model.model.predict_proba(rows))
+    failing = np.asarray(model.model.predict(rows, num_threads=1))
+    return np.column_stack([1 - failing, failing])
+
+
+def save(model: Fitted, folder: Path) -> None:
+    if isinstance(model.model, Pipeline):
+        skops.io.dump({"pipeline": model.model, "features": model.features}, folder / FOREST_FILE)
+    else:
+        model.model.save_model(folder / BOOSTER_FILE)
+
+
+def load(folder: Path) -> Fitted:
+    """What ``save`` wrote.
+
+    Raises:
+        skops.io.exceptions.UntrustedTypesFoundException: the file holds a type that is not trusted.
+        ValueError: its trees point outside themselves.
+    """
+    if (folder / BOOSTER_FILE).exists():
+        booster = lgb.Booster(model_file=folder / BOOSTER_FILE)
+        return Fitted(booster, booster.feature_name())
+    content: dict[str, Any] = skops.io.load(folder / FOREST_FILE, trusted=TRUSTED)
+    forest = content["pipeline"][-1]
+    _require_sound(forest, len(content["features"]))
+    forest.n_jobs = 1  # threads cost more than they save on the few rows of a request
+    return Fitted(content["pipeline"], content["features"])
+
+
+def _require_sound(forest: RandomForestClassifier, features: int) -> None:
+    for number, one in enumerate(forest.estimators_):
+        tree = one.tree_
+        inner = tree.children_left != -1
+        children = np.concatenate([tree.children_left[inner], tree.children_right[inner]])
+        inside = np.all((children > 0) & (children < tree.node_count))
+        if not inside or np.any((tree.feature[inner] < 0) | (tree.feature[inner] >= features)):
+            raise ValueError(f"{FOREST_FILE}: tree {number} points outside itself: training did not write this.")
+
+
+def describe(model: Fitted) -> dict[str, Scalar]:
+    if isinstance(model.model, Pipeline):
+        forest = model.model[-1]
+        return {"algorithm": FOREST, "trees": len(forest.estimators_), "nodes": sum(t.tree_.node_count for t in forest)}
+    return {"algorithm": LIGHTGBM, "trees": model.model.num_trees()}
+
+
+def importance(model: Fitted) -> dict[str, float]:
+    """Gini importance of the forest, total gain of LightGBM's splits."""
+    if isinstance(model.model, Pipeline):
+        values = model.model[-1].feature_importances_
+    else:
+        values = model.model.feature_importance("gain")
+    return {name: float(value) for name, value in zip(model.features, values, strict=True)}
