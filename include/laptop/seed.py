@@ -79,7 +79,12 @@ def seed_days(settings: Settings, model: str, first: str, last: str, say: Callab
     with tempfile.TemporaryDirectory(dir=settings.home) as folder:
         raw, days = Path(folder, "raw"), Path(folder, "days")
         raw.mkdir()
-        for file in list_raw_data(s3, BUCKET, raw_prefix(model)):
+        files = list_raw_data(s3, BUCKET, raw_prefix(model))
+        if not files:
+            raise SeedError(
+                f"s3://{BUCKET}/{raw_prefix(model)} is empty: there are no days to cut from it. make run first"
+            )
+        for file in files:
             s3.download_file(BUCKET, file["key"], str(raw / file["key"].rsplit("/", 1)[-1]))
         arguments = ["--raw", str(raw), "--days", str(days), "--first", missing[0], "--last", missing[-1]]
         _run_job(settings, "jobs.split_days", "--model", model, *arguments)
