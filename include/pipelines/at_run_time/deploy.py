@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import datetime
 from typing import Any, TypedDict
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
@@ -13,6 +14,7 @@ from airflow.sdk import Asset, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from botocore.exceptions import ClientError
 
+from include.champion import find_champion
 from include.config import MlEnvironment, ml_environment
 from include.endpoint_checks import Report, Thresholds, check_endpoint, columns_of, load_golden_requests
 from include.model_package import Package, PackageError, approved_package, package_of
@@ -60,7 +62,7 @@ def package_to_deploy(model: ModelConfig, approvals: Asset, context: Any) -> Res
     environment, group = ml_environment(), group_name(model)
     champion = current(read_history(s3(environment), environment.bucket, model.name))
     asked = context["params"]["version"]
-    approved = _approved_versions(approvals, context) if asked is None else []
+    approved = _approved_versions(environment, group, approvals, context) if asked is None else []
     if not approved:
         package = approved_package(sagemaker(environment), s3(environment), group, asked)
     else:
@@ -74,13 +76,24 @@ def package_to_deploy(model: ModelConfig, approvals: Asset, context: Any) -> Res
     }
 
 
-def _approved_versions(approvals: Asset, context: Any) -> list[int]:
+def _approved_versions(environment: MlEnvironment, group: str, approvals: Asset, context: Any) -> list[int]:
     """Versions whose approvals started this run, in the order of approval. One run may come of several.
 
     EventBridge tells the second, and a queue keeps no order: of one second the newest version counts as the last.
+    An event that Airflow records in the moment in which it makes the run starts none of its own: it is found here, as a
+    newer version that was approved since the first event and that nobody has decided about.
     """
     events = [event.extra["payload"] for event in context["triggering_asset_events"].get(approvals, [])]
-    return [version for _, version in sorted((event["approved_at"], event["version"]) for event in events)]
+    if not events:
+        return []
+    versions = [version for _, version in sorted((event["approved_at"], event["version"]) for event in events)]
+    newest = find_champion(sagemaker(environment), group)
+    if newest is None or (version := int(newest.arn.rsplit("/", 1)[1])) <= max(versions):
+        return versions
+    described = sagemaker(environment).describe_model_package(ModelPackageName=newest.arn)
+    since = datetime.fromisoformat(min(event["approved_at"] for event in events))
+    undecided = "promotion_decision" not in described.get("CustomerMetadataProperties", {})
+    return [*versions, version] if undecided and described["LastModifiedTime"] >= since else versions
 
 
 def _last_that_stands(environment: MlEnvironment, group: str, versions: list[int]) -> Package:

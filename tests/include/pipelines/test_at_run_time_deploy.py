@@ -50,6 +50,7 @@ class Registry:
         self.history = History()
         self.metadata: dict[str, str] = {}
         self.live = "config-1"
+        self.modified = datetime(2026, 11, 21, 10, 0, 1, tzinfo=UTC)
 
     def describe_model_package_group(self, ModelPackageGroupName: str) -> dict[str, Any]:  # noqa: N803
         return {"ModelPackageGroupArn": GROUP_ARN}
@@ -67,6 +68,8 @@ class Registry:
             "ModelPackageArn": ModelPackageName,
             "ModelPackageVersion": version,
             "ModelApprovalStatus": self.status[version],
+            "LastModifiedTime": self.modified,
+            "CustomerMetadataProperties": self.metadata,
             "InferenceSpecification": {"Containers": [container]},
             "ModelMetrics": {"ModelQuality": {"Statistics": {"S3Uri": f"s3://my-ml-bucket/{version}/evaluation.json"}}},
         }
@@ -144,6 +147,15 @@ def test_of_approvals_in_one_second_the_newest_version() -> None:
         for event in at_once["triggering_asset_events"][APPROVALS]:
             event.extra["payload"]["approved_at"] = "2026-11-21T10:00:00Z"
         assert deploy.package_to_deploy(MODEL, APPROVALS, at_once)["package"]["version"] == 3
+
+
+def test_an_approval_that_came_while_the_run_was_made_is_not_lost(registry: Registry) -> None:
+    assert resolved(approved=[1]) == 3
+    registry.metadata = {"promotion_decision": "promoted"}
+    assert resolved(approved=[1]) == 1, "somebody has decided about version 3 before"
+    registry.metadata = {}
+    registry.modified = datetime(2026, 11, 20, tzinfo=UTC)
+    assert resolved(approved=[1]) == 1, "version 3 was approved long ago; 1 is what somebody wants now"
 
 
 def test_an_approval_of_what_is_in_production_is_done_already_a_person_may_insist(registry: Registry) -> None:
