@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-ANSWER_AFTER = 5.0  # seconds that a question is old before a program answers it
+ANSWER_AFTER = 8.0  # seconds that a question is old before a program answers it: see sagemaker_jobs.waiting
 
 
 class AirflowApi:

@@ -169,6 +169,8 @@ class Settings:
             },
             "dag_processor": {"min_file_process_interval": "15", "refresh_interval": "15", "parsing_processes": "1"},
             "logging": {"base_log_folder": str(self.home / "airflow" / "logs")},
+            # how late the end of a task may be noticed, in seconds
+            "workers": {"min_heartbeat_interval": "2"},
             "usage_data_collection": {"enabled": "False"},
         }
         variables = {

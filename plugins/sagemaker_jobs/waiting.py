@@ -2,9 +2,11 @@
 
 A short wait in the worker comes first: jobs of seconds then never defer, which saves two turns of the scheduler. What
 takes longer is deferred to a trigger that never fires in its first seconds. Both together avoid a race of Airflow 3.3:
-a task whose trigger fires within a second or two of its deferral is failed as "finished with state success, but ...
-running" (https://github.com/apache/airflow/issues/71580, https://github.com/apache/airflow/issues/72716). When those
-are fixed FIRST_LOOK can go; the short wait stays worth its while.
+a task whose trigger fires before its executor has reported the end of the worker is failed as "finished with state
+success, but ... running" (https://github.com/apache/airflow/issues/71580,
+https://github.com/apache/airflow/issues/72716). A worker's supervisor may notice the end as late as
+``workers.min_heartbeat_interval``, 5 s, after the deferral: FIRST_LOOK is longer. When those are fixed it can go; the
+short wait stays worth its while.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import random
 
 SHORT_WAIT = 5.0  # seconds that a worker waits before it defers
 SHORT_WAIT_STEP = 0.5
-FIRST_LOOK = 5.0  # seconds before a trigger looks for the first time
+FIRST_LOOK = 8.0  # seconds before a trigger looks for the first time
 FASTEST, SLOWEST = 1.0, 60.0
 CALLS_PER_SECOND = 10.0  # of one triggerer, whatever it waits for: Describe quotas are the whole account's
 
