@@ -1,4 +1,5 @@
-"""Runs all tests: each group with pytest in the environment it belongs to, fast groups first.
+"""Runs all tests: each group with pytest in the environment it belongs to, fast groups first, then the end-to-end tests
+beside the other slow ones: they wait for Airflow most of the time.
 
     make test                all of it
     make test ONLY=dags      one group
@@ -15,6 +16,8 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +32,7 @@ class Group:
     marker: str = "not slow"
 
 
-GROUPS = (
+FAST = (
     Group(
         "dags",
         "airflow",
@@ -44,12 +47,16 @@ GROUPS = (
         ),
     ),
     Group("models", "jobs", ("tests/include/models", "tests/include/jobs")),
+)
+SLOW = (
     Group("sagemaker", "airflow", ("tests/include/local_sagemaker",)),
     Group("sdk", "jobs", ("tests/include/local_sagemaker_sdk",)),
     Group("models-slow", "jobs", ("tests/include/models", "tests/include/jobs"), "slow"),
     Group("sagemaker-slow", "airflow", ("tests/include/local_sagemaker", "tests/plugins"), "slow"),
-    Group("e2e", "airflow", ("tests/e2e",), ""),
 )
+END_TO_END = (Group("e2e", "airflow", ("tests/e2e",), ""),)
+STAGES = ((FAST,), (SLOW, END_TO_END))  # one after the other; what is in one runs side by side
+NAMES = [group.name for stage in STAGES for lane in stage for group in lane]
 
 PYTHONPATHS = {
     "airflow": [str(ROOT), str(ROOT / "plugins")],
@@ -59,19 +66,43 @@ PYTHONPATHS = {
 NO_TESTS_COLLECTED = 5
 
 
-def run(group: Group) -> Counter[str]:
-    """Run one group with its progress on the screen; how many passed, failed and were skipped."""
+@dataclass(frozen=True)
+class Outcome:
+    """How many tests of a group passed, failed and were skipped, and the seconds it took."""
+
+    group: Group
+    counts: Counter[str]
+    seconds: float
+
+    def __str__(self) -> str:
+        numbers = " ".join(f"{self.counts[word]:5} {word}" for word in ("passed", "failed", "skipped"))
+        return f"{self.group.name:16}{numbers} {self.seconds:7.0f} s"
+
+
+def run(group: Group) -> Outcome:
+    """Run one group, its progress on the screen line by line, each with the group's name."""
     paths = [str(path) for pattern in group.paths for path in sorted(ROOT.glob(pattern))]
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [str(ROOT / ".venv" / group.environment / "bin" / "python"), "-m", "pytest", *paths]
-        command += ["-m", group.marker, f"--junit-xml={report}", "--durations=5", "-rs"]
+        # -v: a line for each file, where two groups share the screen
+        command += ["-v", "-m", group.marker, f"--junit-xml={report}", "--durations=5", "-rs"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(PYTHONPATHS[group.environment])}
-        status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as pytest:
+            assert pytest.stdout
+            for line in pytest.stdout:
+                print(f"[{group.name}] {line}", end="", flush=True)
         counts = _counts(report)
-    if status not in (0, NO_TESTS_COLLECTED) and not counts["failed"]:
+    if pytest.returncode not in (0, NO_TESTS_COLLECTED) and not counts["failed"]:
         counts["failed"] = 1  # pytest itself failed, in collection or by a signal
-    return counts
+    return Outcome(group, counts, time.monotonic() - began)
+
+
+def run_all(groups: Sequence[Group]) -> list[Outcome]:
+    return [run(group) for group in groups]
 
 
 def _counts(report: Path) -> Counter[str]:
@@ -86,23 +117,16 @@ def _counts(report: Path) -> Counter[str]:
 
 
 def main(only: list[str]) -> int:
-    if unknown := set(only) - {group.name for group in GROUPS}:
-        print(f"no such group: {', '.join(sorted(unknown))}. Groups: {', '.join(group.name for group in GROUPS)}")
+    if unknown := set(only) - set(NAMES):
+        print(f"no such group: {', '.join(sorted(unknown))}. Groups: {', '.join(NAMES)}")
         return 2
-    total: Counter[str] = Counter()
-    lines = []
-    for group in GROUPS:
-        if only and group.name not in only:
-            continue
-        print(f"\n=== {group.name} ({group.environment} environment) ===", flush=True)
-        began = time.monotonic()
-        counts = run(group)
-        total += counts
-        lines.append(
-            f"{group.name:16}{counts['passed']:6} passed {counts['failed']:4} failed {counts['skipped']:4} skipped"
-            f" {time.monotonic() - began:7.0f} s"
-        )
-    print("\n" + "\n".join(lines))
+    outcomes: list[Outcome] = []
+    for stage in STAGES:
+        lanes = [[group for group in lane if not only or group.name in only] for lane in stage]
+        with ThreadPoolExecutor(len(lanes)) as side_by_side:
+            outcomes += [outcome for lane in side_by_side.map(run_all, lanes) for outcome in lane]
+    print("\n" + "\n".join(map(str, outcomes)))
+    total = sum((outcome.counts for outcome in outcomes), Counter[str]())
     print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped", flush=True)
     return 1 if total["failed"] or not total["passed"] else 0
 

@@ -31,7 +31,7 @@ def test_macro_f1_and_every_failure_caught_on_the_real_data() -> None:
     config = load_model("predictive_maintenance")
     tables = {}
     for name, table in config.data.tables.items():
-        schema = {column: KINDS[kind] for column, kind in table.columns.items()}
+        schema = {header: KINDS[column.kind] for header, column in table.columns.items()}
         tables[name] = pl.read_csv(DATA / f"{table.file}.gz", schema=schema)
     splits = split_features(config, build_features(tables))
     assert splits["test"]["datetime"].min() >= datetime.fromisoformat("2015-08-01")
