@@ -42,7 +42,7 @@ def _environment(hosting: Hosting, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": hosting.url}.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setattr(endpoints, "SHORT_WAIT", 0.5)
-    monkeypatch.setattr("sagemaker_jobs.triggers.FIRST_LOOK", 0.1)
+    monkeypatch.setattr("sagemaker_jobs.waiting.FIRST_LOOK", 0.1)
 
 
 def wanted(name: str, word: str, **more: Any) -> dict[str, Any]:
