@@ -8,11 +8,10 @@ old animals' rings are hard to tell; its weights follow the cube of its length, 
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import polars as pl
+
+from models.simulator import write_table
 
 IMPOSSIBLE = 0.001  # share of rows with a height of 0 or a part that is heavier than the whole
 
@@ -42,15 +41,7 @@ def simulate(seed: int = 7, rows: int = 4177) -> pl.DataFrame:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the CSV file")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--rows", type=int, default=4177)
-    arguments = parser.parse_args(argv)
-    if arguments.rows < 1:
-        parser.error("--rows is at least 1")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    simulate(arguments.seed, arguments.rows).write_csv(arguments.out / "abalone.data.csv", include_header=False)
+    write_table("abalone_age", simulate, argv, description=__doc__, size=("rows", 4177))
 
 
 if __name__ == "__main__":

@@ -8,13 +8,10 @@ and how it follows demand drifts over the months. Victoria's columns stand still
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 
-from models.config import load_model
+from models.simulator import write_table
 
 DAY = 48  # half-hours
 CONNECTED = 0.38  # the share of the days after which Victoria's columns move
@@ -61,16 +58,7 @@ def _scaled(values: np.ndarray) -> np.ndarray:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the CSV file")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--days", type=int, default=730)
-    arguments = parser.parse_args(argv)
-    if arguments.days < 2:
-        parser.error("--days is at least 2")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    table = load_model("electricity").data.tables["market"]
-    simulate(arguments.seed, arguments.days).rename(table.headers).write_csv(arguments.out / table.file)
+    write_table("electricity", simulate, argv, description=__doc__, size=("days", 730), least=2)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,12 @@ Some cells are empty and some readings are impossible, as in the real data.
 
 from __future__ import annotations
 
-import argparse
 from datetime import date, timedelta
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from models.config import load_model
+from models.simulator import write_table
 
 FIRST_DAY = date.fromisoformat("2021-11-24")
 MACHINES = {
@@ -72,16 +70,7 @@ def simulate(seed: int = 7, days: int = 222) -> pl.DataFrame:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the CSV file")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--days", type=int, default=222)
-    arguments = parser.parse_args(argv)
-    if arguments.days < 1:
-        parser.error("--days is at least 1")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    table = load_model("machine_downtime").data.tables["readings"]
-    simulate(arguments.seed, arguments.days).rename(table.headers).write_csv(arguments.out / table.file)
+    write_table("machine_downtime", simulate, argv, description=__doc__, size=("days", 222))
 
 
 if __name__ == "__main__":
