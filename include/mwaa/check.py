@@ -225,12 +225,18 @@ def small_data(settings: Settings, model: str) -> Path | None:
     return folder
 
 
-def show(findings: list[Finding], console: Console) -> None:
+def conclude(findings: list[Finding], title: str, summary: Path, console: Console) -> int:
+    """Show the findings and write them down; the exit status: 1 where a promise is broken."""
+    console.rule(title)
     table = Table("", "promise", "found", "seconds", box=None, pad_edge=False)
     for finding in findings:
         mark = "[green]✓[/]" if finding.kept else "[red]✗[/]"
         table.add_row(mark, finding.promise, escape(finding.found), f"{finding.seconds:.1f}")
     console.print(table)
+    summary.write_text(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n", encoding="utf-8")
+    broken = [finding for finding in findings if not finding.kept]
+    console.print(f"{len(findings) - len(broken)} promises hold, {len(broken)} do not; this summary: {summary}")
+    return 1 if broken else 0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -252,13 +258,8 @@ def main(argv: list[str] | None = None) -> int:
     findings = list(quick_findings(home))
     if not arguments.quick and all(finding.kept for finding in findings):
         findings += run_findings(home, arguments.model, console)
-    console.rule(f"Airflow {home.bundle.manifest['airflow']} as on MWAA, from the unpacked bundle")
-    show(findings, console)
-    summary = laptop.home / "bundle-test-summary.json"
-    summary.write_text(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n", encoding="utf-8")
-    broken = [finding for finding in findings if not finding.kept]
-    console.print(f"{len(findings) - len(broken)} promises hold, {len(broken)} do not; this summary: {summary}")
-    return 1 if broken else 0
+    title = f"Airflow {home.bundle.manifest['airflow']} as on MWAA, from the unpacked bundle"
+    return conclude(findings, title, laptop.home / "bundle-test-summary.json", console)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -27,7 +26,7 @@ from include.laptop.processes import ProcessError, wait_until
 from include.laptop.promote import promote
 from include.laptop.settings import ACCOUNT, NAME, REGION, Settings, SettingsError
 from include.mwaa import templates
-from include.mwaa.check import BrokenPromiseError, Finding, held, show, small_data, train
+from include.mwaa.check import BrokenPromiseError, Finding, conclude, held, small_data, train
 from include.scoring import CHAMPION_AT
 
 AIRFLOW_ROLE = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-airflow"
@@ -200,13 +199,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     finally:
         stack.down(settings, lambda line: console.print(line, highlight=False))
-    console.rule("least privilege")
-    show(found, console)
-    summary = Path(laptop.home / "iam-test-summary.json")
-    summary.write_text(json.dumps([asdict(finding) for finding in found], indent=2) + "\n", encoding="utf-8")
-    broken = [finding for finding in found if not finding.kept]
-    console.print(f"{len(found) - len(broken)} promises hold, {len(broken)} do not; this summary: {summary}")
-    return 1 if broken else 0
+    return conclude(found, "least privilege", laptop.home / "iam-test-summary.json", console)
 
 
 if __name__ == "__main__":
