@@ -6,14 +6,13 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from sagemaker_jobs import links
-from sagemaker_jobs.failures import LOG_LINES, JobLost, is_absent, refused
+from sagemaker_jobs.failures import JobLost, is_absent, last_log_lines, refused
 from sagemaker_jobs.hosting import ensure_endpoint_config, ensure_model
 from sagemaker_jobs.kinds import ENDPOINT, Description
 from sagemaker_jobs.names import client_token
@@ -231,37 +230,13 @@ class EndpointOperator(RequestOperator):
             what = f"endpoint {name} is {found['EndpointStatus']} and does not serve with {config}"
         pages = {url: title for title, url in self._pages(wanted).items()}
         lines = [f"{what}: {reason}", *(f"  {title}: {url}" for url, title in pages.items())]
-        log_lines = self._last_log_lines(name)
+        # of the newest serving process
+        newest = {"orderBy": "LastEventTime", "descending": True, "limit": 1}
+        log_lines = last_log_lines(self._client("logs"), f"{ENDPOINT.log_group}/{name}", **newest)
         return DeploymentFailed("\n".join([*lines, "  last log lines:", *(f"    {line}" for line in log_lines)]))
 
-    def _last_log_lines(self, name: str) -> list[str]:
-        """The end of the newest serving process's log."""
-        logs, group = self._client("logs"), f"{ENDPOINT.log_group}/{name}"
-        try:
-            streams = logs.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=True, limit=1)
-            events = [
-                event["message"].rstrip()
-                for stream in streams["logStreams"]
-                for event in logs.get_log_events(
-                    logGroupName=group, logStreamName=stream["logStreamName"], limit=LOG_LINES, startFromHead=False
-                )["events"]
-            ]
-        except (ClientError, BotoCoreError) as error:
-            return [f"(the log could not be read: {error})"]
-        return events[-LOG_LINES:]
-
     def _pages(self, wanted: Request) -> dict[str, str]:
-        name, client = wanted["endpoint"]["EndpointName"], self.hook.conn
-        if local := links.local_endpoint(client):
-            page = f"{local}/_local/logs/endpoints/{name}"
-            return {"console": page, "logs": page}
-        region = client.meta.region_name
-        console = links.console_root(region)
-        group = quote(f"{ENDPOINT.log_group}/{name}", safe="").replace("%", "$25")
-        return {
-            "console": f"{console}/sagemaker/home?region={region}#/endpoints/{name}",
-            "logs": f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}",
-        }
+        return links.endpoint_pages(wanted["endpoint"]["EndpointName"], self.hook.conn)
 
 
 def _target(found: Description) -> str | None:

@@ -96,20 +96,18 @@ def _stopped(description: Description) -> str:
     return "somebody or something stopped it; clear the task to start it again"
 
 
-def last_log_lines(kind: JobKind, job: str, logs: Any) -> list[str]:
-    """The end of the job's log in CloudWatch. A log that cannot be read is said so and hides nothing else.
+def last_log_lines(logs: Any, group: str, **streams: Any) -> list[str]:
+    """The end of a log in CloudWatch. A log that cannot be read is said so and hides nothing else.
 
     Args:
         logs: a boto3 client of CloudWatch Logs.
+        streams: which streams of the group, as arguments of DescribeLogStreams.
     """
     try:
-        streams = logs.describe_log_streams(logGroupName=kind.log_group, logStreamNamePrefix=f"{job}/", limit=5)
         lines = []
-        for stream in streams["logStreams"]:
+        for stream in logs.describe_log_streams(logGroupName=group, **streams)["logStreams"]:
             name = stream["logStreamName"]
-            events = logs.get_log_events(
-                logGroupName=kind.log_group, logStreamName=name, limit=LOG_LINES, startFromHead=False
-            )
+            events = logs.get_log_events(logGroupName=group, logStreamName=name, limit=LOG_LINES, startFromHead=False)
             lines += [event["message"].rstrip() for event in events["events"]]
     except (ClientError, BotoCoreError) as error:
         return [f"(the log could not be read: {error})"]

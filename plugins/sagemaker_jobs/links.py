@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.bases.xcom import BaseXCom
 
-from sagemaker_jobs.kinds import JobKind
+from sagemaker_jobs.kinds import ENDPOINT, JobKind
 
 XCOM_KEY = "sagemaker_links"
 
@@ -48,18 +48,31 @@ def job_pages(kind: JobKind, job: str, client: Any) -> dict[str, str]:
     Args:
         client: the boto3 client that the job was started with.
     """
+    return pages(client, f"{kind.word}/{job}", f"{kind.console}/{job}", kind.log_group, streams=f"{job}/")
+
+
+def endpoint_pages(endpoint: str, client: Any) -> dict[str, str]:
+    """Addresses of an endpoint's page and log, as ``job_pages``."""
+    return pages(client, f"endpoints/{endpoint}", f"endpoints/{endpoint}", f"{ENDPOINT.log_group}/{endpoint}")
+
+
+def pages(client: Any, local: str, console: str, log_group: str, streams: str = "") -> dict[str, str]:
+    """Addresses of a page and a log: ``local`` below the local SageMaker's logs, or ``console`` below SageMaker's own.
+
+    Args:
+        streams: how the names of the log's streams begin; empty for the whole group.
+    """
     if endpoint := local_endpoint(client):
-        page = f"{endpoint}/_local/logs/{kind.word}/{job}"
+        page = f"{endpoint}/_local/logs/{local}"
         return {"console": page, "logs": page}
     region = client.meta.region_name
-    console = console_root(region)
+    root = console_root(region)
     # the console's own escaping: percent signs of the quoted text become $25
-    group = quote(kind.log_group, safe="").replace("%", "$25")
-    stream = quote(f"{job}/", safe="").replace("%", "$25")
+    group, stream = (quote(text, safe="").replace("%", "$25") for text in (log_group, streams))
     return {
-        "console": f"{console}/sagemaker/home?region={region}#/{kind.console}/{job}",
-        "logs": f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}"
-        f"$3FlogStreamNameFilter$3D{stream}",
+        "console": f"{root}/sagemaker/home?region={region}#/{console}",
+        "logs": f"{root}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}"
+        + (f"$3FlogStreamNameFilter$3D{stream}" if stream else ""),
     }
 
 

@@ -301,7 +301,7 @@ class JobOperator(RequestOperator):
     def _settle(self, context: Context, description: Description) -> dict[str, Any]:
         name, status = description[self.kind.name_field], self.kind.status(description)
         if status != "Completed":
-            lines = last_log_lines(self.kind, name, self._client("logs"))
+            lines = last_log_lines(self._client("logs"), self.kind.log_group, logStreamNamePrefix=f"{name}/", limit=5)
             raise failure_of(self.kind, description, self._pages(name), lines)
         result = self.result(context, description)
         self.log.info("%s completed: %s billable seconds", name, result.get("billable_seconds"))
