@@ -46,7 +46,6 @@ from sagemaker_jobs.account import account
 
 RUNS_AT_ONCE = 16
 LOOK_EVERY = 2.0
-BUSY_TRIES = 60
 FINISHED = ("success", "failed")
 JOBS_A_DAY, ASSUMED_SECONDS = 4, 180  # where no day has been scored yet that could be measured
 
@@ -181,23 +180,10 @@ def backfill(settings: Settings, asked: Asked, console: Console) -> dict[str, An
         first, last = preview.changed[0], preview.changed[-1]
         behaviour = reprocess(api, dag_id, asked, preview.changed)
         conf = {"model_version": asked.version, "force": asked.force}
-        start = partial(api.create_backfill, dag_id, first, last, conf=conf, reprocess=behaviour)
-        number = _patiently(partial(start, runs_at_once=RUNS_AT_ONCE))
+        number = api.create_backfill(dag_id, first, last, conf=conf, reprocess=behaviour, runs_at_once=RUNS_AT_ONCE)
         say(f"backfill {number} from {first} to {last}: {settings.airflow_url}/dags/{dag_id}/backfills")
         states = follow(api, dag_id, preview.changed, console)
     return summary_of(settings, asked, preview, states, time.monotonic() - began)
-
-
-def _patiently(create: Callable[[], int]) -> int:
-    """On SQLite Airflow answers 503 when its scheduler is writing in the same moment; soon it is not."""
-    for _ in range(BUSY_TRIES):
-        try:
-            return create()
-        except httpx.HTTPStatusError as error:
-            if error.response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                raise
-            time.sleep(LOOK_EVERY)
-    return create()
 
 
 def show(summary: dict[str, Any], settings: Settings, console: Console) -> None:

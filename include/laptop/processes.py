@@ -4,6 +4,7 @@ their children."""
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -19,13 +20,14 @@ class ProcessError(RuntimeError):
 
 @dataclass(frozen=True)
 class Service:
-    """One process of the stack: its command, its environment on top of this process's own, and where it keeps its
-    pid and log."""
+    """One process of the stack: its command, its environment on top of this process's own, where it keeps its pid and
+    log, and the signal that asks it to end."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     home: Path
+    stop_signal: signal.Signals = signal.SIGTERM
 
     @property
     def log(self) -> Path:
@@ -84,8 +86,8 @@ class Service:
             return False
         # children first noted: they can outlive a parent that ends at once
         family = [process, *process.children(recursive=True)]
-        process.terminate()
-        _, alive = psutil.wait_procs([process], timeout=patience_seconds)
+        process.send_signal(self.stop_signal)
+        psutil.wait_procs([process], timeout=patience_seconds)
         survivors = [member for member in family if member.is_running()]
         for member in survivors:
             _signal(member, terminate=True)

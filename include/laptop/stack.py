@@ -1,6 +1,6 @@
 """Starts, shows and stops the stack: ``python -m include.laptop.stack up|down|status``.
 
-Five processes: the local SageMaker, and Airflow's api-server, scheduler, dag-processor and triggerer.
+Six processes: the local SageMaker, PostgreSQL, and Airflow's api-server, scheduler, dag-processor and triggerer.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def services(settings: Settings) -> list[Service]:
     environment = settings.airflow_environment()
     return [
         Service("local-sagemaker", sagemaker, {"PYTHONPATH": str(ROOT)}, settings.home),
+        settings.postgres.service(settings.home),
         *(Service(name, command, environment, settings.home) for name, command in settings.airflow_processes().items()),
     ]
 
@@ -44,7 +45,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
         ProcessError: a port is taken, or a process ended or did not become healthy.
     """
     all_services = services(settings)
-    sagemaker, api_server = all_services[:2]
+    sagemaker, postgres, api_server = all_services[:3]
     for service, port, variable in (
         (sagemaker, settings.sagemaker_port, "SAGEMAKER_PORT"),
         (api_server, settings.airflow_port, "AIRFLOW_PORT"),
@@ -55,7 +56,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
     (settings.home / "mlflow").mkdir(exist_ok=True)
     if not all(service.process() for service in all_services):
         say("preparing Airflow's database")
-        _migrate(settings)
+        _prepare_database(settings, postgres)
     started = [service for service in all_services if service.start()]
     if started:
         say(f"starting {', '.join(service.name for service in started)}")
@@ -84,7 +85,10 @@ def clear(settings: Settings) -> None:
             path.unlink()
 
 
-def _migrate(settings: Settings) -> None:
+def _prepare_database(settings: Settings, postgres: Service) -> None:
+    settings.postgres.initialise()
+    postgres.start()
+    wait_until(settings.postgres.is_ready, "PostgreSQL answering", 60, [postgres])
     log = settings.home / "logs" / "airflow-db-migrate.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {"PATH": "/usr/bin:/bin", **settings.airflow_environment()}

@@ -2,8 +2,8 @@
 
 Like MWAA's: the layout of AIRFLOW_HOME, the packages and their versions, Python's path, the fixed configuration with
 FabAuthManager, CeleryExecutor and new interpreters for tasks, the environment of the components, the startup script.
-Standing in: SQLite for PostgreSQL, files for Celery's queue (MWAA: SQS), one machine for all components, key and secret
-for the role of the environment, the local SageMaker for AWS.
+Standing in: files for Celery's queue (MWAA: SQS), one machine for all components, key and secret for the role of the
+environment, the local SageMaker for AWS.
 """
 
 from __future__ import annotations
@@ -156,11 +156,11 @@ class MwaaHome(Settings):
             "core.plugins_folder": str(self.airflow_home / "plugins"),
             "core.execution_api_server_url": f"{self.airflow_url}/execution/",
             "core.fernet_key": "",
-            "database.sql_alchemy_conn": f"sqlite:///{self.home}/airflow.db",
+            "database.sql_alchemy_conn": self.postgres.url,
             "api.secret_key": self._secret("api_secret_key"),
             "api_auth.jwt_secret": self._secret("jwt_secret"),
             "celery.broker_url": "filesystem://",
-            "celery.result_backend": f"db+sqlite:///{self.home}/celery.db",
+            "celery.result_backend": f"db+{self.postgres.url}",
             "celery_broker_transport_options.data_folder_in": str(queue),
             "celery_broker_transport_options.data_folder_out": str(queue),
             "logging.base_log_folder": str(self.home / "airflow" / "logs"),

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import signal
 import socket
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 import boto3
 import httpx
 import psutil
+import psycopg2
 from botocore.exceptions import ClientError
 
 from include.laptop import stack
@@ -171,27 +171,30 @@ class Lab:
     # --- runs and their jobs
 
     def start_run(self, dag_id: str = "one_job", kind: str = "processing", **conf: Any) -> Run:
-        with self._lock:  # SQLite has one writer
-            run_id = self.until(lambda: self.airflow.trigger(dag_id, conf), f"a run of {dag_id}", 60)
+        run_id = self.until(lambda: self.airflow.trigger(dag_id, conf), f"a run of {dag_id}", 60)
         return Run(dag_id, run_id, KINDS[kind])
 
     def tasks(self, run: Run) -> list[dict[str, Any]]:
         """The run's task instances, from the database: asking the API server that often would be a fault of its own."""
         columns = ("task_id", "map_index", "state", "pid", "try_number")
-        query = f"SELECT {', '.join(columns)} FROM task_instance WHERE dag_id = ? AND run_id = ?"  # noqa: S608
+        query = f"SELECT {', '.join(columns)} FROM task_instance WHERE dag_id = %s AND run_id = %s"  # noqa: S608
         return [dict(zip(columns, row, strict=True)) for row in self._select(query, run.dag_id, run.run_id)]
 
     def task(self, run: Run) -> dict[str, Any]:
         return next((each for each in self.tasks(run) if each["task_id"] == run.task_id), {"state": None, "pid": None})
 
     def run_state(self, run: Run) -> str:
-        query = "SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?"
+        query = "SELECT state FROM dag_run WHERE dag_id = %s AND run_id = %s"
         return next((row[0] for row in self._select(query, run.dag_id, run.run_id)), "")
 
     def _select(self, query: str, *values: str) -> list[Any]:
-        uri = f"file:{self.home}/airflow/airflow.db?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=30)) as database:
-            return database.execute(query, values).fetchall()
+        folder = str(self.settings.postgres.socket_folder)
+        with (
+            closing(psycopg2.connect(host=folder, user="airflow", dbname="postgres")) as database,
+            database.cursor() as cursor,
+        ):
+            cursor.execute(query, values)
+            return list(cursor.fetchall())
 
     def jobs(self, run: Run) -> dict[str, dict[str, Any]]:
         """Descriptions of all jobs that the run's task ever started, of every generation, by name."""
@@ -242,7 +245,7 @@ class Lab:
             try:
                 if value := condition():
                     return value
-            except (httpx.HTTPError, ClientError, OSError, sqlite3.OperationalError):
+            except (httpx.HTTPError, ClientError, OSError, psycopg2.OperationalError):
                 pass
             time.sleep(0.25)
         raise FaultsError(f"waited {seconds:.0f} s for {what}")
