@@ -30,10 +30,10 @@ def started(settings: Settings) -> Service:
 
 def run(settings: Settings, statement: str) -> list[tuple[object, ...]]:
     folder = str(settings.postgres.socket_folder)
-    with closing(psycopg2.connect(host=folder, user="airflow", dbname="postgres")) as database:
-        with database, database.cursor() as cursor:
-            cursor.execute(statement)
-            return list(cursor.fetchall()) if cursor.description else []
+    connected = psycopg2.connect(host=folder, user="airflow", dbname="postgres")
+    with closing(connected) as database, database, database.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall()) if cursor.description else []
 
 
 def test_what_was_committed_survives_stop_and_kill(settings: Settings) -> None:
