@@ -31,7 +31,8 @@ class Packet:
     ``latency``: ``p50_ms`` and ``p99_ms`` in staging. ``drift``: by feature, the largest difference between the shares
     of training rows below any value (0 to 1); None where there is nothing to compare with. ``monthly_usd``: of what
     serves it at the least; None where the price is unknown. ``validation``: one sentence for each check of the data.
-    ``links``: addresses by title.
+    ``card``: the version's model card, in the form of SageMaker's; empty where it has none. ``links``: addresses by
+    title.
     """
 
     model: ModelConfig
@@ -47,12 +48,26 @@ class Packet:
     monthly_usd: float | None
     traffic: str
     lineage: Mapping[str, str]
+    card: Mapping[str, Any] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def question(self) -> str:
         place = f"replace version {self.champion_version}" if self.champion_version else "become the first version"
         return f"Shall version {self.version} of {self.model.name} {place} in production?"
+
+    @property
+    def about(self) -> dict[str, str]:
+        """The model card's sentences by title; its numbers are shown as metrics."""
+        sections = {
+            "Purpose": ("intended_uses", "purpose_of_model"),
+            "Intended uses": ("intended_uses", "intended_uses"),
+            "Caveats": ("additional_information", "caveats_and_recommendations"),
+            "Training": ("training_details", "training_observations"),
+            "Made by": ("model_overview", "model_creator"),
+        }
+        found = {title: self.card.get(section, {}).get(key) for title, (section, key) in sections.items()}
+        return {title: text for title, text in found.items() if text}
 
     @property
     def decisive(self) -> list[str]:

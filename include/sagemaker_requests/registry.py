@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from include.config import MlEnvironment
 from include.models.config import ModelConfig
+from include.sagemaker_requests import model_card
 from include.sagemaker_requests.common import Request, group_name, tag_list
 from include.storage import Run
 
@@ -25,12 +26,14 @@ def model_package(
     *,
     artifact: str,
     metadata: Mapping[str, str],
+    metrics: Mapping[str, float | None],
 ) -> Request:
     """A version of the model's package, pending approval. SageMaker takes its tags from the group.
 
     Args:
         artifact: S3 URI of model.tar.gz.
         metadata: lineage; at most 50 entries of 256 characters.
+        metrics: of the test split, for the model card.
     """
     return {
         "ModelPackageGroupName": group_name(model),
@@ -48,5 +51,6 @@ def model_package(
                 "Statistics": {"ContentType": "application/json", "S3Uri": run.evaluation_statistics},
             },
         },
+        "ModelCard": model_card.request(model_card.content(model, run, artifact=artifact, metrics=metrics)),
         "CustomerMetadataProperties": dict(metadata),
     }

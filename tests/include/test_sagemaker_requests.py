@@ -82,7 +82,9 @@ BUILDERS: dict[str, tuple[str, Build]] = {
     "model_package_group": ("CreateModelPackageGroup", lambda e: registry.model_package_group(MODEL, e)),
     "model_package": (
         "CreateModelPackage",
-        lambda e: registry.model_package(MODEL, e, RUN, artifact=ARTIFACT, metadata={"run_id": RUN.run_id}),
+        lambda e: registry.model_package(
+            MODEL, e, RUN, artifact=ARTIFACT, metadata={"run_id": RUN.run_id}, metrics={"f1": 0.9}
+        ),
     ),
 }
 NAMES = {

@@ -24,12 +24,23 @@ class Schedule(Section):
     sweep: str | None = None
 
 
+Prose = Annotated[str, Field(min_length=1, max_length=2048)]
+
+
+class Card(Section):
+    """What a person should know before relying on the model; part of each version's model card."""
+
+    intended_uses: Prose | None = None
+    caveats: Prose | None = None
+
+
 class ModelConfig(Section):
     """One model folder's configuration, as checked from its model.yaml."""
 
     name: Name
     description: Annotated[str, Field(min_length=1, max_length=300)]
     owner: Annotated[str, Field(min_length=1, max_length=60)]
+    card: Card = Card()
     problem: Literal["binary", "multiclass", "regression"]
     schedule: Schedule = Schedule()
     data: Data

@@ -47,7 +47,8 @@ def write_packet(model: ModelConfig, context: Any, *, resolved: Resolved, report
     bucket, key = split_uri(run.promotion_packet)
     s3(environment).put_object(Bucket=bucket, Key=key, Body=packet.page(facts).encode(), ContentType="text/html")
     page = file_page(run.promotion_packet, sagemaker(environment))
-    body = f"{packet.markdown(facts)}\n[The whole packet as a page]({page})\n"
+    more = f"[Model card]({page}#model-card) · [The whole packet as a page]({page})"
+    body = f"{packet.markdown(facts)}\n{more}\n"
     return {"subject": facts.question, "body": body, "page": page}
 
 
@@ -118,8 +119,15 @@ def _facts(
         monthly_usd=_monthly_usd(model, environment),
         traffic=_traffic(model, environment, strategy, first=champion is None),
         lineage={"model package": package["arn"], "artifact": package["artifact"], **package["metadata"]},
+        card=_card(environment, package),
         links=_links(environment, package),
     )
+
+
+def _card(environment: MlEnvironment, package: Package) -> dict[str, Any]:
+    described = sagemaker(environment).describe_model_package(ModelPackageName=package["arn"])
+    card: dict[str, Any] = json.loads(described["ModelCard"]["ModelCardContent"]) if "ModelCard" in described else {}
+    return card
 
 
 def _run_of(environment: MlEnvironment, package: Package) -> Run | None:

@@ -96,7 +96,8 @@ def registration(model: ModelConfig, context: Context, *, evaluated: Job, gates:
         f"metric_{verdict['metric']}": f"{verdict['value']:.6g}" for verdict in gates if verdict["value"] is not None
     }
     metadata |= lineage_entries(files, METADATA_LIMIT - len(metadata))
-    return registry.model_package(model, environment, run, artifact=artifact, metadata=metadata)
+    metrics = evaluated["result"]["metrics"]
+    return registry.model_package(model, environment, run, artifact=artifact, metadata=metadata, metrics=metrics)
 
 
 def model_version(model: ModelConfig, context: Context, *, evaluated: Job, registered: Job) -> Request:

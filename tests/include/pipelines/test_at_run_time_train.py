@@ -201,6 +201,8 @@ def test_a_registered_version_knows_where_it_comes_from(s3: FakeS3Hook) -> None:
     assert lineage["data_manifest"] == RUN.data_manifest
     assert lineage["data_PdM_telemetry.csv"] == "t1"
     assert lineage["metric_macro_f1"] == "0.95"
+    card = json.loads(request["ModelCard"]["ModelCardContent"])
+    assert card["evaluation_details"][0]["datasets"] == [RUN.data_manifest]
 
 
 def test_a_registered_version_is_linked_to_its_run_in_mlflow(
@@ -240,7 +242,7 @@ def test_lineage_fits_the_registry(s3: FakeS3Hook) -> None:
     evaluated = {
         "name": "evaluate-1",
         "inputs": {"artifact": "s3://b/runs/train_model/job-1/output/model.tar.gz"},
-        "result": {"mlflow_run_id": None},
+        "result": {"metrics": {}, "mlflow_run_id": None},
     }
     request = at_run_time.registration(MODEL, context(), evaluated=evaluated, gates=[])
     assert len(request["CustomerMetadataProperties"]) == 42
@@ -252,7 +254,7 @@ def test_other_data_is_another_digest(s3: FakeS3Hook) -> None:
     for etag in ("t1", "t2", "t1"):
         s3.listed[1] = {**RAW[1], "ETag": etag}
         at_run_time.raw_data_validation(MODEL, context())
-        evaluated = {"name": "e", "inputs": {"artifact": "s3://b/j/output/m"}, "result": {}}
+        evaluated = {"name": "e", "inputs": {"artifact": "s3://b/j/output/m"}, "result": {"metrics": {}}}
         request = at_run_time.registration(MODEL, context(), evaluated=evaluated, gates=[])
         digests.add(request["CustomerMetadataProperties"]["data_sha256"])
     assert len(digests) == 2

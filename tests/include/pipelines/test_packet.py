@@ -8,6 +8,8 @@ import pytest
 from include.models.config import load_model
 from include.pipelines.gates import judge
 from include.pipelines.packet import Packet, drift_between, markdown, page
+from include.sagemaker_requests import model_card
+from include.storage import Run
 
 MODEL = load_model("predictive_maintenance")
 OURS = {"macro_f1": 0.95, "accuracy": 0.99, "log_loss": 0.02, "failure_events_caught": 0.97, "recall_comp1": None}
@@ -29,6 +31,7 @@ def packet(**changes: Any) -> Packet:
         "monthly_usd": 84.0,
         "traffic": "10 % for 10 minutes",
         "lineage": {"run_id": "manual__1"},
+        "card": model_card.content(MODEL, Run("b", "train_m", "manual__1"), artifact="s3://b/m", metrics=OURS),
         "links": {"Evaluation report": "https://example.com/report.html"},
     }
     return Packet(**(facts | changes))
@@ -87,6 +90,11 @@ def test_the_page_stands_alone_and_shows_the_rest() -> None:
     assert "recall_comp1" in text
     assert "1 &lt;b&gt;warning&lt;/b&gt;" in text
     assert "unknown" in text
+    card = text.split('id="model-card"')[1].split("<h2")[0]
+    assert MODEL.card.intended_uses is not None
+    assert MODEL.card.intended_uses in card
+    assert "Trained by train_m, run manual__1." in card
+    assert "model-card" not in page(packet(card={})), "a version that was registered without one"
 
 
 def test_drift_is_the_share_of_rows_that_moved() -> None:
