@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- dags -->", "<!-- /dags -->"
@@ -36,10 +37,15 @@ def table() -> str:
         raise TableError(f"the Dag folder has no Dags or has errors: {bag.import_errors}")
     rows = ["| Dag | schedule (UTC) | what it does | owner |", "|---|---|---|---|"]
     for dag in sorted(bag.dags.values(), key=lambda dag: str(dag.dag_id)):
-        schedule = getattr(dag.schedule, "expression", None)
-        when = f"`{schedule}`" if schedule else "when triggered"
-        rows.append(f"| `{dag.dag_id}` | {when} | {dag.description} | {dag.owner} |")
+        rows.append(f"| `{dag.dag_id}` | {_when(dag.schedule)} | {dag.description} | {dag.owner} |")
     return "\n".join(rows)
+
+
+def _when(schedule: Any) -> str:
+    if isinstance(schedule, list):  # of Assets
+        return ", ".join(f"on `{asset.name}`" for asset in schedule)
+    expression = getattr(schedule, "expression", None)
+    return f"`{expression}`" if expression else "when triggered"
 
 
 def placed(text: str, new: str) -> str:

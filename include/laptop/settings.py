@@ -168,12 +168,12 @@ class Settings:
             },
             "api_auth": {"jwt_secret": self._secret("jwt_secret")},
             "scheduler": {
-                "scheduler_idle_sleep_time": "0.2",
+                "scheduler_idle_sleep_time": "0.5",
                 "enable_health_check": "False",
                 # a worker that died is noticed in a minute and a half, not in five: its task's retry is free
                 "task_instance_heartbeat_timeout": "90",
             },
-            "dag_processor": {"min_file_process_interval": "15", "refresh_interval": "15", "parsing_processes": "1"},
+            "dag_processor": {"min_file_process_interval": "30", "refresh_interval": "15", "parsing_processes": "1"},
             "logging": {"base_log_folder": str(self.home / "airflow" / "logs")},
             # how late the end of a task may be noticed, in seconds
             "workers": {"min_heartbeat_interval": "2"},

@@ -15,10 +15,25 @@ from typing import Any
 
 import boto3
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
 from include.laptop import stack
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.settings import ROOT, Settings
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# a closed network must not make the browser wait for its vendor's hosts; --no-sandbox is what root needs
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
 
 SIMULATE = "models.predictive_maintenance.simulate"
 
@@ -116,3 +131,11 @@ def trained(running: Stack, fleet: Path) -> RunResult:
 def broken_fleet(fleet: Path, tmp_path: Path) -> Path:
     """A copy of the good data, to be broken by a test."""
     return Path(shutil.copytree(fleet, tmp_path / "fleet"))
+
+
+@pytest.fixture(scope="session")
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser.new_page(viewport={"width": 1400, "height": 1000})
+        browser.close()

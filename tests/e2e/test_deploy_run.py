@@ -8,9 +8,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from include.laptop import stack
 from include.laptop.processes import wait_until
@@ -19,7 +22,7 @@ from include.laptop.settings import BUCKET, ROOT
 from include.production import current, read_history
 from include.storage import golden_requests_of, split_uri
 
-from .conftest import RunResult, Stack
+from .conftest import RunResult, Stack, needs_chromium
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -139,6 +142,18 @@ class Deployments:
         found = self.sagemaker.describe_endpoint(EndpointName=f"{GROUP}-{stage}")
         assert found["EndpointStatus"] == "InService"
         return str(found["EndpointConfigName"])
+
+    def traffic_steps(self) -> str | None:
+        """How production's traffic is being moved at this moment."""
+        found = self.sagemaker.describe_endpoint(EndpointName=ENDPOINT)
+        if found["EndpointStatus"] != "Updating":
+            return None
+        policy = found["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]
+        return str(policy["TrafficRoutingConfiguration"]["Type"])
+
+    def kill(self, run_id: str) -> None:
+        """What a person's *Mark as failed* does: Airflow kills the tasks that run and starts no more."""
+        self.api.call("PATCH", f"/dags/{DAG}/dagRuns/{run_id}", json={"state": "failed"})
 
     def versions(self) -> list[int]:
         """What was in production, the oldest first."""
@@ -266,6 +281,25 @@ def kill_the_scheduler(running: Stack) -> None:
     scheduler.start()
 
 
+def test_killed_between_any_two_steps_and_cleared_it_converges(deployments: Deployments, client: Client) -> None:
+    package = deployments.register()
+    (run_id,) = deployments.started_by(package)
+    for done, following in pairwise(FIRST_STEPS):
+        if done == "approve_production":
+            deployments.asked(run_id)
+            deployments.answer(run_id, "Approve")
+        reached = partial(lambda task_id: deployments.states(run_id)[task_id] == "success", done)
+        wait_until(reached, f"the end of {done}", 300)
+        deployments.kill(run_id)
+        deployments.api.clear(DAG, run_id, [following])
+    assert deployments.finished(run_id) == "success", deployments.states(run_id)
+    assert deployments.versions()[-1] == package["ModelPackageVersion"]
+    assert deployments.versions().count(package["ModelPackageVersion"]) == 1
+    assert deployments.endpoints() == [f"{GROUP}-production", f"{GROUP}-staging"]
+    assert deployments.serves("staging") == deployments.serves()
+    assert client.failures == []
+
+
 def test_clearing_what_was_done_changes_nothing(deployments: Deployments, client: Client) -> None:
     run_id = deployments.api.run_ids(DAG)[0]
     before = deployments.versions(), deployments.sagemaker.describe_endpoint(EndpointName=ENDPOINT)["LastModifiedTime"]
@@ -279,17 +313,21 @@ def test_clearing_what_was_done_changes_nothing(deployments: Deployments, client
 def test_a_version_that_fails_in_production_is_replaced_by_the_one_before(
     deployments: Deployments, client: Client
 ) -> None:
+    """An earlier version, asked for by the form with another way of moving the traffic than model.yaml's."""
     before, versions = deployments.serves(), deployments.versions()
-    package = deployments.register()
-    (run_id,) = deployments.started_by(package)
+    run_id = deployments.api.trigger(DAG, {"version": 1, "strategy": "linear"})
     deployments.asked(run_id)
     # what staging answered as trained is not what is expected by the time production is tested
-    bucket, key = split_uri(golden_requests_of(package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]))
-    golden = json.loads(deployments.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    first = deployments.sagemaker.describe_model_package(ModelPackageName=deployments.first["model_package_arn"])
+    bucket, key = split_uri(golden_requests_of(first["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]))
+    as_trained = deployments.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    golden = json.loads(as_trained)
     golden[0]["expected"]["label"] = "another"
     deployments.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(golden).encode())
     deployments.answer(run_id, "Approve")
+    wait_until(lambda: deployments.traffic_steps() == "LINEAR", "the traffic moving step by step", 120)
     assert deployments.finished(run_id) == "failed"
+    deployments.s3.put_object(Bucket=bucket, Key=key, Body=as_trained)
     states = deployments.states(run_id)
     assert (states["deploy_production"], states["test_production"]) == ("success", "failed")
     assert (states["restore_production"], states["test_restored"]) == ("success", "success")
@@ -300,11 +338,41 @@ def test_a_version_that_fails_in_production_is_replaced_by_the_one_before(
     assert client.failures == []
 
 
-def test_without_a_yes_nothing_changes(deployments: Deployments, client: Client) -> None:
-    before, versions = deployments.serves(), deployments.versions()
+@pytest.fixture(scope="module")
+def question(deployments: Deployments) -> tuple[dict[str, Any], str]:
+    """A version about which a person is asked, and the run that asks."""
     package = deployments.register()
     (run_id,) = deployments.started_by(package)
     deployments.asked(run_id)
+    return package, run_id
+
+
+@needs_chromium
+def test_a_person_sees_what_to_decide_by(
+    page: Page, deployments: Deployments, question: tuple[dict[str, Any], str]
+) -> None:
+    package, run_id = question
+    address = f"{deployments.running.settings.airflow_url}/dags/{DAG}/runs/{run_id}/tasks/approve_production"
+    page.goto(f"{address}/required_actions")
+    expect(page.get_by_text(f"Shall version {package['ModelPackageVersion']} of").first).to_be_visible(timeout=20_000)
+    for shown in ("macro_f1", "at least", "golden requests answered as trained", "USD a month", "Raw data"):
+        expect(page.get_by_text(shown).filter(visible=True).first, shown).to_be_visible()
+    for option in ("Approve", "Reject"):
+        expect(page.get_by_role("button", name=option).first).to_be_visible()
+    whole = page.get_by_role("link", name="The whole packet as a page").get_attribute("href")
+    card = page.get_by_role("link", name="Model card").get_attribute("href")
+    assert whole
+    assert card == f"{whole}#model-card"
+    page.goto(card)
+    expect(page.get_by_role("heading", name="Model card")).to_be_in_viewport()
+    expect(page.get_by_text("Planning inspections a day ahead").first).to_be_visible()
+
+
+def test_without_a_yes_nothing_changes(
+    deployments: Deployments, question: tuple[dict[str, Any], str], client: Client
+) -> None:
+    before, versions = deployments.serves(), deployments.versions()
+    package, run_id = question
     deployments.answer(run_id, "Reject", "too few failures in the data")
     assert deployments.finished(run_id) == "success"
     assert deployments.states(run_id)["keep_production"] == "success"

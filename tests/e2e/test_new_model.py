@@ -1,4 +1,5 @@
-"""``make new-model`` on a file that the repository has never seen, then ``make run``: a model without an edit.
+"""``make new-model`` on a file that the repository has never seen, then ``make run``: a model without an edit. Then
+what its model.yaml and the environment may say of deployments, each in a run of its own.
 
 In a copy of the checkout, with a stack of its own: the new folder and its Dags must not appear in this one.
 """
@@ -13,12 +14,15 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from include.laptop.settings import ROOT
+from include.laptop.processes import wait_until
+from include.laptop.settings import ROOT, Settings
 
-from .conftest import free_port
+from .conftest import Stack, free_port
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -91,3 +95,128 @@ def test_a_model_from_a_file_runs_without_another_edit(checkout: Path, tmp_path:
         assert (summary["dag_id"], summary["state"]) == ("train_late_books", "success")
         assert "late-books" in summary["model_package_arn"]
         assert all(gate["passed"] for gate in summary["gates"])
+
+
+class Deployments:
+    """Runs of ``deploy_late_books``, and what became of them."""
+
+    def __init__(self, checkout: Path) -> None:
+        chosen = ports(checkout)
+        settings = Settings(Path(chosen["LAPTOP_HOME"]), int(chosen["AIRFLOW_PORT"]), int(chosen["SAGEMAKER_PORT"]))
+        self.stack = Stack(settings, {})
+        self.api, self.sagemaker = self.stack.airflow, self.stack.client("sagemaker")
+        self.api.unpause("deploy_late_books")
+        self.versions = {
+            package["ModelPackageVersion"]: package["ModelPackageArn"]
+            for package in self.sagemaker.list_model_packages(ModelPackageGroupName="late-books")[
+                "ModelPackageSummaryList"
+            ]
+        }
+
+    def let_the_environment_say(self, **facts: Any) -> None:
+        known = self.api.call("GET", "/variables/ml_environment")["value"]
+        self.api.set_variable("ml_environment", json.dumps({**json.loads(known), **facts}))
+
+    def run(self, **params: Any) -> str:
+        return self.api.trigger("deploy_late_books", params)
+
+    def finished(self, run_id: str) -> str:
+        def state() -> str:
+            return self.api.run_state("deploy_late_books", run_id)
+
+        wait_until(lambda: state() in ("success", "failed"), f"the end of {run_id}", 300)
+        return state()
+
+    def states(self, run_id: str) -> dict[str, str]:
+        return {task["task_id"]: task["state"] for task in self.api.task_instances("deploy_late_books", run_id)}
+
+    def decision(self, version: int) -> dict[str, str]:
+        found = self.sagemaker.describe_model_package(ModelPackageName=self.versions[version])
+        return dict(found["CustomerMetadataProperties"])
+
+    def serves(self, stage: str) -> dict[str, Any] | None:
+        """The endpoint of a stage, if there is one."""
+        listed = self.sagemaker.list_endpoints(NameContains=f"late-books-{stage}")["Endpoints"]
+        return self.sagemaker.describe_endpoint(EndpointName=f"late-books-{stage}") if listed else None
+
+
+@pytest.fixture(scope="module")
+def deployments(checkout: Path) -> Deployments:
+    """Two versions are there; the traffic moves in halves under an alarm of the model's own, and nobody has long to
+    answer."""
+    file = checkout / "include" / "models" / "late_books" / "model.yaml"
+    model = yaml.safe_load(file.read_text())
+    complaints = {"name": "complaints", "namespace": "Town", "metric": "Complaints", "statistic": "Sum", "max": 0}
+    model["serving"] |= {
+        "deployment": {"strategy": "linear", "share_percent": 50},
+        "alarms": {"custom": [complaints]},
+        "approval": {"timeout_hours": 0.01},
+    }
+    file.write_text(yaml.safe_dump(model, sort_keys=False))
+    made = Deployments(checkout)
+    assert sorted(made.versions) == [1, 2]
+    for arn in made.versions.values():
+        made.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    return made
+
+
+def test_without_an_answer_in_time_nothing_is_promoted(deployments: Deployments) -> None:
+    """The approvals start the first run: one for both, for the version approved last."""
+    wait_until(lambda: bool(deployments.api.run_ids("deploy_late_books")), "the run of the approvals", 120)
+    run_id = deployments.api.run_ids("deploy_late_books")[-1]
+    assert deployments.finished(run_id) == "success"
+    states = deployments.states(run_id)
+    assert (states["approve_production"], states["keep_production"]) == ("success", "success")
+    assert deployments.serves("production") is None
+    decided = [deployments.decision(version) for version in (1, 2)]
+    (found,) = [decision for decision in decided if "promotion_decision" in decision]
+    assert (found["promotion_decision"], found["promotion_by"]) == ("not promoted", "nobody")
+    assert found["promotion_reason"] == "no answer in time"
+
+
+def test_staging_alone_asks_nobody(deployments: Deployments) -> None:
+    run_id = deployments.run(version=1, stages="staging")
+    assert deployments.finished(run_id) == "success"
+    states = deployments.states(run_id)
+    assert (states["test_staging"], states["keep_production"]) == ("success", "success")
+    assert {states["approve_production"], states["deploy_production"]} == {"skipped"}
+    assert deployments.serves("production") is None
+
+
+def test_an_environment_may_promote_what_passed_its_test(deployments: Deployments) -> None:
+    deployments.let_the_environment_say(approve_promotions=True)
+    run_id = deployments.run(version=1)
+    assert deployments.finished(run_id) == "success"
+    assert deployments.states(run_id)["approve_production"] == "skipped"
+    assert deployments.decision(1)["promotion_reason"] == "this environment promotes what passed its test"
+    production = deployments.serves("production")
+    assert production is not None
+    assert production["EndpointStatus"] == "InService"
+
+
+def test_an_alarm_on_the_models_own_metric_takes_the_traffic_back(deployments: Deployments) -> None:
+    before = deployments.serves("production")
+    assert before is not None
+    deployments.let_the_environment_say(approve_promotions=True)
+    run_id = deployments.run(version=2)
+    cloudwatch = deployments.stack.client("cloudwatch")
+
+    def complained() -> bool:
+        """Somebody complains for as long as the traffic moves."""
+        endpoint = deployments.serves("production")
+        if endpoint and endpoint["EndpointStatus"] == "Updating":
+            dimensions = [{"Name": "EndpointName", "Value": "late-books-production"}]
+            complaint = {"MetricName": "Complaints", "Dimensions": dimensions, "Value": 3.0}
+            cloudwatch.put_metric_data(Namespace="Town", MetricData=[complaint])
+        return deployments.api.run_state("deploy_late_books", run_id) in ("success", "failed")
+
+    wait_until(complained, "the end of the run", 300)
+    states = deployments.states(run_id)
+    assert states["deploy_production"] == "failed"
+    assert deployments.finished(run_id) == "failed"
+    reason = deployments.api.failure_reason("deploy_late_books", run_id, "deploy_production", 1)
+    assert "late-books-production" in reason
+    assert "complaints" in reason
+    after = deployments.serves("production")
+    assert after is not None
+    assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", before["EndpointConfigName"])

@@ -80,7 +80,7 @@ class Latency(Section):
 class Approval(Section):
     """How long a promotion waits for its answer; without one nothing is changed."""
 
-    timeout_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 72
+    timeout_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 72
 
 
 class Serving(Section):
