@@ -7,7 +7,6 @@ Exit status: 0 if every day of the range has its scores, 1 if not.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -17,19 +16,17 @@ from functools import partial
 from typing import Any
 
 import boto3
-import httpx
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from include.code_bundle import code_hash
 from include.laptop import stack
 from include.laptop.airflow_api import AirflowApi
-from include.laptop.processes import ProcessError
+from include.laptop.command import carry_out, write_summary
 from include.laptop.run import require_dag
-from include.laptop.seed import SeedError, s3_client, seed_days
-from include.laptop.settings import BUCKET, JOB_IMAGE, REGION, Settings, SettingsError
-from include.models.config import ConfigError, ModelConfig, load_model, model_names
+from include.laptop.seed import s3_client, seed_days
+from include.laptop.settings import BUCKET, JOB_IMAGE, REGION, Settings
+from include.models.config import ModelConfig, load_model, model_names
 from include.production import HistoryError
 from include.sagemaker_requests.common import group_name
 from include.scoring import (
@@ -228,21 +225,16 @@ def _day(text: str) -> str:
 def main(argv: list[str] | None = None) -> int:
     asked = _asked(argv)
     console = Console()
-    try:
-        settings = Settings.from_environment()
+
+    def work(settings: Settings) -> int:
         summary = backfill(settings, asked, console)
-    except (SettingsError, ProcessError, SeedError, ConfigError, PlanError, HistoryError) as error:
-        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        return 1
-    except httpx.HTTPError as error:
-        said = error.response.text[:500] if isinstance(error, httpx.HTTPStatusError) else ""
-        console.print(f"[red]error:[/] Airflow's API did not answer as expected: {error} {escape(said)}")
-        return 1
-    if summary is None:
-        return 0
-    (settings.home / "backfill-summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    show(summary, settings, console)
-    return 1 if summary["failed"] else 0
+        if summary is None:
+            return 0
+        write_summary(settings, "backfill-summary.json", summary)
+        show(summary, settings, console)
+        return 1 if summary["failed"] else 0
+
+    return carry_out(work, console, PlanError, HistoryError)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markdown import Markdown
@@ -30,12 +29,12 @@ from include.endpoint_checks import load_golden_requests
 from include.laptop import run as training
 from include.laptop import stack
 from include.laptop.airflow_api import AirflowApi
-from include.laptop.processes import ProcessError, wait_until
-from include.laptop.raw_data import RawDataError
+from include.laptop.command import carry_out, write_summary
+from include.laptop.processes import wait_until
 from include.laptop.run import FINISHED, Step
-from include.laptop.seed import SeedError, aws_client
-from include.laptop.settings import BUCKET, Settings, SettingsError
-from include.models.config import ConfigError, load_model, model_names
+from include.laptop.seed import aws_client
+from include.laptop.settings import BUCKET, Settings
+from include.models.config import load_model, model_names
 from include.production import current, read_history
 from include.sagemaker_requests.common import group_name
 from include.sagemaker_requests.endpoints import endpoint_name
@@ -256,20 +255,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--yes", action="store_true", help="answer yes")
     arguments = parser.parse_args(argv)
     console = Console()
-    try:
-        settings = Settings.from_environment()
+
+    def work(settings: Settings) -> int:
         summary = promote(settings, arguments.model, arguments.yes, console)
-    except (SettingsError, ProcessError, SeedError, RawDataError, ConfigError, PromotionError) as error:
-        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        return 1
-    except httpx.HTTPError as error:
-        console.print(
-            f"[red]error:[/] Airflow's API did not answer as expected: {error}. Its log: {settings.home}/logs"
-        )
-        return 1
-    (settings.home / "promote-summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    show(summary, settings, console)
-    return 1 if summary["state"] == "failed" else 0
+        write_summary(settings, "promote-summary.json", summary)
+        show(summary, settings, console)
+        return 1 if summary["state"] == "failed" else 0
+
+    return carry_out(work, console, PromotionError)
 
 
 if __name__ == "__main__":

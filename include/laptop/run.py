@@ -7,7 +7,6 @@ Exit status: 0 if the run succeeded (registered, or rejected by a gate, which th
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -25,11 +24,11 @@ from rich.table import Table
 
 from include.laptop import stack
 from include.laptop.airflow_api import AirflowApi
+from include.laptop.command import carry_out, write_summary
 from include.laptop.processes import ProcessError, wait_until
-from include.laptop.raw_data import RawDataError
-from include.laptop.seed import SeedError, seed
-from include.laptop.settings import BUCKET, Settings, SettingsError
-from include.models.config import ConfigError, load_model, model_names
+from include.laptop.seed import seed
+from include.laptop.settings import BUCKET, Settings
+from include.models.config import load_model, model_names
 from include.storage import Run
 
 FINISHED = ("success", "failed")
@@ -245,20 +244,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="folder with the model's raw tables; generated when not given")
     arguments = parser.parse_args(argv)
     console = Console()
-    try:
-        settings = Settings.from_environment()
+
+    def work(settings: Settings) -> int:
         outcome = run(settings, arguments.model, arguments.data, console)
-    except (SettingsError, ProcessError, RawDataError, SeedError, ConfigError) as error:
-        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        return 1
-    except httpx.HTTPError as error:
-        console.print(
-            f"[red]error:[/] Airflow's API did not answer as expected: {error}. Its log: {settings.home}/logs"
-        )
-        return 1
-    (settings.home / "run-summary.json").write_text(json.dumps(outcome.summary, indent=2) + "\n", encoding="utf-8")
-    show(outcome, settings, console)
-    return 0 if outcome.summary["state"] == "success" else 1
+        write_summary(settings, "run-summary.json", outcome.summary)
+        show(outcome, settings, console)
+        return 0 if outcome.summary["state"] == "success" else 1
+
+    return carry_out(work, console)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,41 @@
+"""How the commands behind make's targets end: with a message for the person at the keyboard, never with a traceback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+
+from include.laptop.processes import ProcessError
+from include.laptop.raw_data import RawDataError
+from include.laptop.seed import SeedError
+from include.laptop.settings import Settings, SettingsError
+from include.models.config import ConfigError
+
+EXPECTED = (SettingsError, ProcessError, RawDataError, SeedError, ConfigError)
+
+
+def carry_out(work: Callable[[Settings], int], console: Console, *expected: type[Exception]) -> int:
+    """The exit status: what ``work`` says, or 1 after an error whose message says what to do.
+
+    Args:
+        expected: such errors of this command, beside those of the stack and its data.
+    """
+    try:
+        return work(Settings.from_environment())
+    except (*EXPECTED, *expected) as error:
+        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+    except httpx.HTTPError as error:
+        said = error.response.text[:500] if isinstance(error, httpx.HTTPStatusError) else ""
+        message = f"Airflow's API did not answer as expected: {error} {said}".strip()
+        console.print(f"[red]error:[/] {escape(message)}. Its log: airflow-api-server.log among the stack's logs")
+    return 1
+
+
+def write_summary(settings: Settings, name: str, summary: dict[str, Any]) -> None:
+    """``.local/<name>``, for programs to read."""
+    (settings.home / name).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
