@@ -16,7 +16,7 @@ from include.laptop.seed import SeedError
 from include.laptop.settings import Settings, SettingsError
 from include.models.config import ConfigError
 
-EXPECTED = (SettingsError, ProcessError, RawDataError, SeedError, ConfigError)
+EXPECTED: tuple[type[Exception], ...] = (SettingsError, ProcessError, RawDataError, SeedError, ConfigError)
 
 
 def carry_out(work: Callable[[Settings], int], console: Console, *expected: type[Exception]) -> int:
@@ -27,7 +27,7 @@ def carry_out(work: Callable[[Settings], int], console: Console, *expected: type
     """
     try:
         return work(Settings.from_environment())
-    except (*EXPECTED, *expected) as error:
+    except EXPECTED + expected as error:
         console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
     except httpx.HTTPError as error:
         said = error.response.text[:500] if isinstance(error, httpx.HTTPStatusError) else ""
