@@ -17,7 +17,7 @@ FIRST_DAY = "2015-01-01"
 
 def scores_table(model: ModelConfig, bucket: str) -> dict[str, Any]:
     """Glue's ``TableInput``: ``scores_<model>``, partitioned by ``date``."""
-    kinds = {name: column.kind for table in model.data.tables.values() for name, column in table.columns.items()}
+    kinds = {name: kind for table in model.data.tables.values() for name, kind in table.kinds.items()}
     columns = {column: TYPES[kinds.get(column, "string")] for column in model.data.key}
     if model.problem == "regression":
         columns["prediction"] = "double"

@@ -73,7 +73,7 @@ def scoring_of(model: ModelConfig) -> Scoring:
 
 def is_of_the_day(model: ModelConfig, table: Table) -> bool:
     """Whether a day's partition holds the day's rows of the table, rather than all of it as of the day."""
-    return model.data.time in table.columns and not table.history
+    return model.data.time in table.kinds and not table.history
 
 
 def look_back(model: ModelConfig, day: str) -> list[str]:

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from jobs.day import day_tables, windowed_tables
+from jobs.day import day_tables, scoring_of, windowed_tables
 from jobs.replay import FOLDER, LINES, read_replay
 from jobs.validation.findings import Finding
 from jobs.validation.reading import LINE, first_line
@@ -61,28 +61,33 @@ def split_day(config: ModelConfig, partitions: Path, day: str, into: Path, chunk
         return [whole]
     chunks = [Chunk(into / f"chunk-{number:05}") for number in range(count)]
     for each in whole.days:
-        tables = day_tables(config)
+        tables = day_tables(config, each)
         for name in tables if each == day else windowed_tables(config):
             _split_table(whole.folder(each), name, tables[name], by, [chunk.folder(each) for chunk in chunks])
     return chunks
 
 
 def shard_column(config: ModelConfig) -> str | None:
-    """The first column of the key that is no time; None where rows are told apart by time alone."""
-    return next((column for column in config.data.key if column != config.data.time), None)
+    """The first column of the key that is in the files and no time, or their lines, where the key counts them; None
+    where rows are told apart by time alone."""
+    tables = [config.data.tables[name] for name in scoring_of(config).tables]
+    in_files = {column for table in tables for column in table.columns} - {config.data.time}
+    if found := next((column for column in config.data.key if column in in_files), None):
+        return found
+    return LINE if any(table.row_number in config.data.key for table in tables) else None
 
 
 def _split_table(folder: Path, name: str, table: Table, by: str, targets: list[Path]) -> None:
     for target in targets:
         target.mkdir(parents=True, exist_ok=True)
     path = next(folder / file for file in (table.file, f"{table.file}.gz") if (folder / file).is_file())
-    if by not in table.columns:
+    if by not in table.columns and not (by == LINE and table.row_number):
         for target in targets:
             _link(path, target / path.name)
             for mended_file in (folder / FOLDER).glob(f"{table.file}*"):
                 _link(mended_file, target / FOLDER / mended_file.name)
         return
-    mended, by = read_replay(folder, name, table), table.headers[by]
+    mended, by = read_replay(folder, name, table), table.headers.get(by, by)
     writers = [_Part(target / table.file, table) for target in targets]
     try:
         for rows in _blocks(path, name, table):
@@ -123,7 +128,7 @@ class _Part:
 
 def _scatter(rows: pl.DataFrame, by: str, writers: list[_Part]) -> None:
     # "7", " 7" and "7.0" are the same key in the end, so they must be in the same chunk
-    key = pl.col(by).str.strip_chars()
+    key = pl.col(by).cast(pl.String).str.strip_chars()
     numbers = pl.coalesce(key.cast(pl.Float64, strict=False).hash(), key.hash()) % len(writers)
     numbered = rows.with_columns(numbers.alias("__chunk"))
     parts = numbered.partition_by("__chunk", as_dict=True, include_key=False)

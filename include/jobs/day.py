@@ -5,8 +5,9 @@ from __future__ import annotations
 import tarfile
 import tempfile
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -27,20 +28,26 @@ def window_of(day: str, days: int = 1) -> Window:
     return Window(start, start + timedelta(days=days))
 
 
-def day_tables(config: ModelConfig) -> dict[str, Table]:
-    """The tables of a day's partition; as many rows may be set aside as ``scoring`` allows."""
+def day_tables(config: ModelConfig, day: str) -> dict[str, Table]:
+    """The tables of a day's partition, their clocks of that day; as many rows may be set aside as ``scoring`` allows."""
     scoring = scoring_of(config)
-    return {
-        name: table.model_copy(update={"max_rejected_share": max(table.max_rejected_share, scoring.max_rejected_share)})
-        for name in scoring.tables
-        for table in [config.data.tables[name]]
-    }
+    tables = {}
+    for name in scoring.tables:
+        table = config.data.tables[name]
+        changed: dict[str, Any] = {"max_rejected_share": max(table.max_rejected_share, scoring.max_rejected_share)}
+        if table.clock and not table.history:
+            changed["clock"] = table.clock.on(date.fromisoformat(day))
+        tables[name] = table.model_copy(update=changed)
+    return tables
 
 
 def windowed_tables(config: ModelConfig) -> list[str]:
     """Those whose partition holds the day's rows alone, so that windows reach into the partitions before."""
     return [
-        name for name, table in day_tables(config).items() if config.data.time in table.columns and not table.history
+        name
+        for name in scoring_of(config).tables
+        for table in [config.data.tables[name]]
+        if config.data.time in table.kinds and not table.history
     ]
 
 

@@ -150,11 +150,15 @@ def _frame(rows: list[list[Cell]], columns: Columns) -> pl.DataFrame:
 
 
 def _is_header(cells: list[str], columns: Columns) -> bool:
-    """A first line is a header if it names a known column, or holds text alone."""
+    """A first line is a header if it names a known column, or holds text alone and some of it where numbers have to be.
+
+    So a row whose values are all texts is a row: of a model of categories alone, or of one with its numbers missing.
+    """
     if any(cell in columns.ignored or cell in columns.features for cell in cells):
         return True
-    texts = [cell for cell in cells if cell.strip().lower() not in MISSING]
-    return bool(texts) and not any(_is_number(cell) for cell in texts)
+    texts = {place: cell for place, cell in enumerate(cells) if cell.strip().lower() not in MISSING}
+    numbers = (place for place, name in enumerate(columns.features) if name not in columns.texts)
+    return not any(_is_number(cell) for cell in texts.values()) and any(place in texts for place in numbers)
 
 
 def _order(header: list[str], columns: Columns) -> list[int]:

@@ -3,13 +3,15 @@
     python -m jobs.split_days --model M --raw DIR --days DIR --first ISO --last ISO
 
 Reads ``<raw>/<file>`` (plain or .gz) of the tables that scoring reads; writes ``<days>/date=<day>/<file>.gz``: of a
-table with the time column the day's rows, of one with ``history`` all rows up to the day's end, any other whole. Cells
-stay as they are. The same rows always give the same bytes.
+table with the time column, or a clock that makes it, the day's rows, of one with ``history`` all rows up to the day's
+end, any other whole. Where nothing has a time, the rows that features stand for are dealt out in their order, a
+thirtieth to each day, and after thirty days again. Cells stay as they are. The same rows always give the same bytes.
 """
 
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -17,36 +19,45 @@ import polars as pl
 
 from jobs.day import scoring_of, windowed_tables
 from jobs.program import arguments_of, run_program
+from jobs.validation.cleaning import typed_rows
 from jobs.validation.reading import LINE, read_table
 from models.config import ModelConfig, load_model
 
-DAY = "__day"
+BATCHES = 30
+Share = Callable[[date], pl.DataFrame]
 
 
 def split_days(config: ModelConfig, raw: Path, into: Path, first: date, last: date) -> None:
     """Write the partitions of every day from first to last."""
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     for name in scoring_of(config).tables:
-        table = config.data.tables[name]
-        rows = read_table(raw, name, table).lines.drop(LINE).select(*table.columns)
-        if config.data.time in table.columns:
-            rows = rows.with_columns(pl.col(config.data.time).str.slice(0, 10).alias(DAY)).sort(
-                DAY, maintain_order=True
-            )
-        by_day = rows.partition_by(DAY, as_dict=True, include_key=False) if name in windowed_tables(config) else None
+        table, share = config.data.tables[name], _shares(config, name, raw)
         for day in days:
-            if by_day is not None:
-                part = by_day.get((day.isoformat(),), rows.drop(DAY).clear())
-            elif DAY in rows.columns:
-                part = rows.filter(pl.col(DAY) <= day.isoformat()).drop(DAY)
-            else:
-                part = rows
             folder = into / f"date={day}"
             folder.mkdir(parents=True, exist_ok=True)
-            packed = gzip.compress(
-                part.rename(table.headers).write_csv(include_header=table.header).encode(), compresslevel=1, mtime=0
-            )
-            (folder / f"{table.file}.gz").write_bytes(packed)
+            rows = share(day).rename(table.headers).write_csv(include_header=table.header)
+            (folder / f"{table.file}.gz").write_bytes(gzip.compress(rows.encode(), compresslevel=1, mtime=0))
+
+
+def _shares(config: ModelConfig, name: str, raw: Path) -> Share:
+    """What a day's partition holds of the table."""
+    table, time = config.data.tables[name], config.data.time
+    read = read_table(raw, name, table)
+    rows = read.lines.select(*table.columns)
+    if time in table.kinds:
+        days = typed_rows(read, table)[str(time)].dt.date()
+        if name not in windowed_tables(config):
+            return lambda day: rows.filter((days <= day).fill_null(value=True))
+        by_day = rows.with_columns(days.alias(LINE)).partition_by(LINE, as_dict=True, include_key=False)
+        return lambda day: by_day.get((day,), rows.clear())
+    if time is None and name == scoring_of(config).tables[0]:
+        return lambda day: _batch(rows, day.toordinal() % BATCHES)
+    return lambda day: rows
+
+
+def _batch(rows: pl.DataFrame, number: int) -> pl.DataFrame:
+    start, end = (len(rows) * place // BATCHES for place in (number, number + 1))
+    return rows[start:end]
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -18,7 +18,7 @@ The exit status is 0 whatever the verdict.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from jobs.replay import read_day
 from jobs.validate_raw_data import Suites, load_suites, validate_tables
 from jobs.validation.reading import LINE
 from jobs.validation.report import Report, TableReport
-from models.config import MODELS_FOLDER, ModelConfig, load_model
+from models.config import MODELS_FOLDER, ModelConfig, Table, load_model
 from models.errors import JobError
 
 
@@ -44,21 +44,22 @@ def validate_chunk(
     Returns:
         Reports of the day's tables, and of those before that a critical finding stops; the accepted rows, by table.
     """
-    tables, time = day_tables(config), config.data.time
+    tables, time = day_tables(config, day), config.data.time
     check = partial(validate_tables, time=time, quarantine=quarantine)
     mine = _suites_of(suites, tables)
     reports, accepted = check(tables, suites=mine, window=window_of(day), read=partial(read_day, chunk.folder(day)))
-    windowed = {name: tables[name] for name in windowed_tables(config)}
+    windowed = windowed_tables(config)
     others = {name: table for name, table in accepted.items() if name not in windowed}
     parts = {name: [accepted[name]] if name in accepted else [] for name in windowed}
     for before in chunk.days:
         if before == day:
             continue
+        its = {name: table for name, table in day_tables(config, before).items() if name in windowed}
         with tempfile.TemporaryDirectory() as elsewhere:  # its own run has put its rows in quarantine
             found, rows = validate_tables(
-                windowed,
+                its,
                 time,
-                _suites_of(suites, windowed),
+                _suites_of(suites, its),
                 window_of(before),
                 Path(elsewhere),
                 partial(read_day, chunk.folder(before)),
@@ -67,14 +68,19 @@ def validate_chunk(
         reports += [
             _before(before, report) for report in found if any(f.severity == "critical" for f in report.findings)
         ]
-        for name in windowed.keys() & rows.keys():
+        for name in set(windowed) & rows.keys():
             parts[name].insert(-1, rows[name])
     clean = {name: pl.concat([part.drop(LINE) for part in found]) for name, found in parts.items() if found}
     return reports, {name: table.drop(LINE) for name, table in others.items()} | clean
 
 
-def _suites_of(suites: Suites, tables: Iterable[str]) -> Suites:
-    return {name: suite for name, suite in suites.items() if name.removesuffix("_continuity") in tables}
+def _suites_of(suites: Suites, tables: Mapping[str, Table]) -> Suites:
+    """The tables' suites; as many rows of a table may fail an expectation as may be set aside of it."""
+    return {
+        name: [expected.at_most(tables[table].max_rejected_share) for expected in suite]
+        for name, suite in suites.items()
+        if (table := name.removesuffix("_continuity")) in tables
+    }
 
 
 def _before(day: str, report: TableReport) -> TableReport:

@@ -65,7 +65,7 @@ def clean_table(raw: RawTable, table: Table, time: str | None, window: Window) -
     Args:
         time: the column that the window is about; tables without it are used wholly.
     """
-    typed = raw.lines.select(LINE, *(_cast(name, column) for name, column in table.columns.items()), *_made(table))
+    typed = typed_rows(raw, table)
     inside = _inside(typed, table, time, window)
     outside = typed.height - inside.height
     problems = _malformed(raw)
@@ -85,6 +85,11 @@ def clean_table(raw: RawTable, table: Table, time: str | None, window: Window) -
     share = rejected[LINE].n_unique() / max(raw.rows - outside, 1)
     findings = [_finding(problem, raw, table, share) for problem in problems]
     return CleanTable(accepted, rejected, outside, findings + notes)
+
+
+def typed_rows(raw: RawTable, table: Table) -> pl.DataFrame:
+    """LINE and the table's columns, those made of the rows' places among them; null where a cell cannot be read."""
+    return raw.lines.select(LINE, *(_cast(name, column) for name, column in table.columns.items()), *_made(table))
 
 
 def _cast(name: str, column: Column) -> pl.Expr:

@@ -20,6 +20,7 @@ from jobs.validation.findings import Finding, UnusableFileError
 from models.config import Table
 
 LINE = "file_line"  # beside the table's own columns, none of which is likely to be called so
+MALFORMED = {LINE: pl.UInt32, "text": pl.String, "reason": pl.String}
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 EXPORT_AGAIN = "Export or upload the file again."
 SAVE_AS_CSV = "Save the file as comma-separated UTF-8 text with one header line."
@@ -51,7 +52,7 @@ def read_table(folder: Path, name: str, table: Table, *, may_be_empty: bool = Fa
     """Read the table's file, plain or .gz, from a folder.
 
     Args:
-        may_be_empty: a header without rows is a table on which nothing happened.
+        may_be_empty: a header without rows, or an empty file where there is none, is a table on which nothing happened.
 
     Raises:
         UnusableFileError: the file is missing, there twice, truncated, empty, no UTF-8, no CSV, has no rows, or its
@@ -60,6 +61,9 @@ def read_table(folder: Path, name: str, table: Table, *, may_be_empty: bool = Fa
     path = _find(folder, name, table)
     packed = path.read_bytes()
     content = _unpack(packed, name, path.name)
+    if not _has_text(content) and (table.header or not may_be_empty):
+        allowed = "a header and at least one row" if table.header else "at least one row"
+        raise _unusable(name, path.name, "file_has_rows", "an empty file", allowed, EXPORT_AGAIN)
     columns = _header(content, name, path.name, table) if table.header else list(table.columns)
     lines, malformed = _parse(content, name, path.name, columns, first_line(table))
     if lines.is_empty() and malformed.is_empty() and not may_be_empty:
@@ -107,14 +111,16 @@ def _unpack(packed: bytes, name: str, file: str) -> bytes:
         except (gzip.BadGzipFile, zlib.error) as error:
             found = f"broken gzip data ({error})"
             raise _unusable(name, file, "file_is_readable", found, allowed, EXPORT_AGAIN) from error
-    if not content.removeprefix(BYTE_ORDER_MARK).strip():
-        raise _unusable(name, file, "file_has_rows", "an empty file", "a header and at least one row", EXPORT_AGAIN)
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
         found = f"a byte 0x{content[error.start]:02x} in line {content.count(b'\n', 0, error.start) + 1}"
         raise _unusable(name, file, "file_is_readable", found, "UTF-8 text", SAVE_AS_CSV) from None
     return content
+
+
+def _has_text(content: bytes) -> bool:
+    return bool(content.removeprefix(BYTE_ORDER_MARK).strip())
 
 
 def _header(content: bytes, name: str, file: str, table: Table) -> list[str]:
@@ -150,6 +156,9 @@ def _header(content: bytes, name: str, file: str, table: Table) -> list[str]:
 
 def _parse(content: bytes, name: str, file: str, columns: list[str], first: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows as text under these names, and the malformed ones; ``first`` is the first row's line."""
+    if not _has_text(content):
+        no_lines = pl.DataFrame(schema=dict.fromkeys(columns, pl.String) | {LINE: pl.UInt32})
+        return no_lines, pl.DataFrame(schema=MALFORMED)
     malformed: list[tuple[int, str, str]] = []
 
     def set_aside(row: pa_csv.InvalidRow) -> str:
@@ -174,7 +183,7 @@ def _parse(content: bytes, name: str, file: str, columns: list[str], first: int)
     except pa.ArrowInvalid as error:
         raise _unusable(name, file, "file_is_readable", f"no valid CSV ({error})", "CSV", SAVE_AS_CSV) from error
     lines = pl.DataFrame(pl.from_arrow(cells))
-    bad = pl.DataFrame(malformed, schema={LINE: pl.UInt32, "text": pl.String, "reason": pl.String}, orient="row")
+    bad = pl.DataFrame(malformed, schema=MALFORMED, orient="row")
     numbers = np.arange(first, first + lines.height + bad.height, dtype=np.uint32)
     lines = lines.with_columns(pl.Series(LINE, np.setdiff1d(numbers, bad[LINE].to_numpy(), assume_unique=True)))
     return lines.filter(pl.any_horizontal(pl.col(columns) != "")), bad.filter(pl.col("text") != "")

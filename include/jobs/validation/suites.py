@@ -62,6 +62,12 @@ class Expected(BaseModel):
     severity: Severity
     meta: Meta
 
+    def at_most(self, share: float) -> Expected:
+        """The same with a cap of at least this share of rows that may fail, where it has one."""
+        if "mostly" not in self.kwargs:
+            return self
+        return self.model_copy(update={"kwargs": self.kwargs | {"mostly": min(self.kwargs["mostly"], 1 - share)}})
+
     @property
     def parameters(self) -> dict[str, str]:
         """Which kwarg stands for which parameter."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
@@ -55,12 +55,18 @@ class Clock(Section):
             raise ValueError("start is written in UTC, without zone or offset")
         return start
 
+    def on(self, day: date) -> Clock:
+        """The clock of a file that holds one day's rows alone: it starts at the day's first tick."""
+        midnight, step = datetime.combine(day, time()), timedelta(minutes=self.every_minutes)
+        return self.model_copy(update={"start": midnight + (self.start - midnight) % step})
+
 
 class Table(Section):
     """One raw table: its file (``.gz`` may follow), its columns and their kinds, the columns that identify a row.
 
     Without ``header`` the file's columns stand in the order of ``columns``. Two columns can be made of where a row
-    stands in the file: ``row_number`` names one that counts rows from 1, ``clock`` one that tells their time.
+    stands in the file: ``row_number`` names one that counts rows from 1, ``clock`` one that tells their time. In a
+    day's partition they count from the day's first row.
 
     ``every_hours`` says that rows come at this interval, one series for each value of the rest of the key; its gaps are
     then measured. ``history`` keeps rows from before a run's data window, where later rows need them. Up to

@@ -15,6 +15,8 @@ from .serving import Serving
 from .sinks import Sinks, Tracking
 from .training import Compute, Training
 
+MINUTES_OF_A_DAY = 24 * 60
+
 
 class Schedule(Section):
     """Cron expressions in UTC; none means that the Dag only runs when triggered."""
@@ -83,6 +85,9 @@ class ModelConfig(Section):
             return self
         if unknown := [name for name in self.scoring.tables if name not in self.data.tables]:
             raise ValueError(f"scoring.tables names {unknown}, which are not among {sorted(self.data.tables)}")
+        for name in self.scoring.tables:
+            if (clock := self.data.tables[name].clock) and clock.every_minutes > MINUTES_OF_A_DAY:
+                raise ValueError(f"scoring.tables names {name}, whose clock does not tick every day")
         known = ["mean"] if self.problem == "regression" else list(self.data.classes or [])
         if unknown := [name for name in self.scoring.bounds if name not in known]:
             raise ValueError(f"scoring.bounds names {unknown}; known are {known}")

@@ -31,11 +31,14 @@ class Scoring(Compute):
     """One data interval, one partition of raw data, one partition of scores.
 
     ``tables`` are what a day's partition holds, none that only labels are made of; the first has the rows that features
-    stand for. A table with the time column holds the day's rows, one with ``history`` all rows up to the day's end, one
-    without a time is a snapshot. Windows of features reach ``look_back_hours`` before the day. A partition may be
-    ``wait_hours`` late. Up to ``max_rejected_share`` of a table's rows may be set aside; more stop the day.
-    ``bounds`` are by class, or ``mean`` for a regression. The sweep looks ``sweep_days`` back for late data.
-    ``instance_count`` machines share a day that has been cut into chunks of ``chunk_mb`` of raw text.
+    stand for. A table with the time column (or a clock that makes it) holds the day's rows, one with ``history`` all
+    rows up to the day's end, one without a time is a snapshot. Of a model without any time the first table holds the
+    rows that are to be scored on that day: the partition alone says which day they are of.
+
+    Windows of features reach ``look_back_hours`` before the day. A partition may be ``wait_hours`` late. Up to
+    ``max_rejected_share`` of a table's rows may be set aside; more stop the day. (A suite's ``mostly`` gives way to it:
+    of ten rows one is many.) ``bounds`` are by class, or ``mean`` for a regression. The sweep looks ``sweep_days`` back
+    for late data. ``instance_count`` machines share a day that has been cut into chunks of ``chunk_mb`` of raw text.
     """
 
     tables: Annotated[list[str], Field(min_length=1)]

@@ -2,7 +2,7 @@
 
 Every feature of half-hour t is of t-1 or earlier, but for t's own place in the day and the week, which the clock tells;
 the price and the demand of t itself are what nobody knows yet. Look-back: ``LOOK_BACK_DAYS`` of half-hours before the
-first one that is asked for; the label needs none.
+first one that is asked for; the label needs none. Whatever else is in the table, a row comes out bit for bit the same.
 
 The label says whether t's price is above the mean of its last 24 hours. Labels follow each other: "same as last" is
 right in about 85 % of the half-hours, and so ``was_up_1`` is a feature like the others. ``<column>_1`` is the market at
@@ -19,7 +19,7 @@ from models.errors import JobError
 
 MARKET = ("nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
 DAY, WEEK = 48, 7 * 48  # half-hours
-LOOK_BACK_DAYS = 8
+LOOK_BACK_DAYS = 7
 PLACE = ("period", "weekday")
 STATE = tuple(f"{column}_1" for column in MARKET)
 
@@ -28,12 +28,15 @@ def build_features(tables: Mapping[str, pl.DataFrame], with_label: bool = True) 
     """``half_hour``, the features as Float64 (null where the past is not known), and with ``with_label`` the Int64
     ``price_is_up``; half-hours without a label, and the first day, are then left out.
 
+    A half-hour that was set aside is missing in the pasts of those after it, and moves nothing.
+
     Raises:
         JobError: a half-hour is missing or doubled, so that the rows no longer tell the time of day.
     """
-    market = tables["market"].sort("half_hour")
-    _require_whole_days(market)
-    price, demand, was_up = pl.col("nswprice").shift(1), pl.col("nswdemand").shift(1), pl.col("price_is_up").shift(1)
+    there = tables["market"].sort("half_hour")
+    _require_whole_days(there)
+    market = there.upsample("half_hour", every="30m")
+    price, demand = pl.col("nswprice").shift(1), pl.col("nswdemand").shift(1)
     frame = market.select(
         "half_hour",
         pl.col("period").cast(pl.Float64),
@@ -42,16 +45,24 @@ def build_features(tables: Mapping[str, pl.DataFrame], with_label: bool = True) 
         *(pl.col("nswprice").shift(ago).alias(f"nswprice_{ago}") for ago in (2, 3, DAY, WEEK)),
         *(pl.col("nswdemand").shift(ago).alias(f"nswdemand_{ago}") for ago in (2, DAY, WEEK)),
         *(pl.col("price_is_up").shift(ago).cast(pl.Float64).alias(f"was_up_{ago}") for ago in (1, 2, DAY, WEEK)),
-        (price - price.rolling_mean(DAY)).alias("price_over_day_mean"),
-        price.rolling_std(DAY).alias("price_deviation_day"),
+        (price - last_day("nswprice").list.mean()).alias("price_over_day_mean"),
+        last_day("nswprice").list.std().alias("price_deviation_day"),
         (price - price.shift(1)).alias("price_step"),
         (demand - demand.shift(1)).alias("demand_step"),
         (pl.col("nswdemand").shift(DAY) - pl.col("nswdemand").shift(DAY + 1)).alias("demand_step_yesterday"),
         (pl.col("nswprice").shift(DAY) - pl.col("nswprice").shift(DAY + 1)).alias("price_step_yesterday"),
-        was_up.cast(pl.Float64).rolling_mean(DAY).alias("was_up_share_day"),
+        last_day("price_is_up").list.mean().alias("was_up_share_day"),
         *(["price_is_up"] if with_label else []),
     )
-    return frame.slice(DAY).filter(pl.col("price_is_up").is_not_null()) if with_label else frame
+    if with_label:
+        return frame.slice(DAY).filter(pl.col("price_is_up").is_not_null())
+    return frame.join(there, on="half_hour", how="semi", maintain_order="left")
+
+
+def last_day(column: str) -> pl.Expr:
+    """The known values of the 24 hours before each half-hour, as a list. (A rolling mean would carry along what was
+    rounded on its way.)"""
+    return pl.concat_list(pl.col(column).shift(ago) for ago in range(1, DAY + 1)).list.drop_nulls()
 
 
 def _require_whole_days(market: pl.DataFrame) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
+from models.config import load_model
 from models.electricity.evaluation import baselines, evaluate
 from models.electricity.features import LOOK_BACK_DAYS, build_features
 from models.electricity.simulate import simulate
@@ -43,8 +44,10 @@ def test_a_day_with_its_look_back_is_the_same_as_all_of_it(market: pl.DataFrame)
     alone = build_features({"market": some}, False).filter(wanted)
     whole = build_features({"market": market}, False).filter(wanted)
     assert len(alone) == DAY
-    for column in whole.columns[1:]:
-        assert alone[column].to_list() == pytest.approx(whole[column].to_list(), abs=1e-9), column
+    assert alone.equals(whole)
+    scoring = load_model("electricity").scoring
+    assert scoring is not None
+    assert scoring.look_back_hours == 24 * LOOK_BACK_DAYS
 
 
 def test_a_missing_half_hour_is_seen_in_all_that_follow(market: pl.DataFrame) -> None:
