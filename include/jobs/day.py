@@ -29,7 +29,7 @@ def window_of(day: str, days: int = 1) -> Window:
 
 
 def day_tables(config: ModelConfig, day: str) -> dict[str, Table]:
-    """The tables of a day's partition, their clocks of that day; as many rows may be set aside as ``scoring`` allows."""
+    """Tables of a day's partition, their clocks of that day; as many rows may be set aside as ``scoring`` allows."""
     scoring = scoring_of(config)
     tables = {}
     for name in scoring.tables:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,15 @@ from models.interface import Examples
 
 MOST_ROWS = 2000  # of the test split, evenly spaced: enough for an order of features
 REPEATS = 3
+OF_PROBLEM = {"regression": ("mse", "minimize"), "binary": ("f1", "maximize"), "multiclass": ("macro_f1", "maximize")}
+
+
+@dataclass(frozen=True)
+class Importances:
+    """By feature: how much of the metric is lost, in its units; about 0 for what is not needed."""
+
+    metric: str
+    lost: dict[str, float]
 
 
 class _Fitted:
@@ -23,13 +33,16 @@ class _Fitted:
         raise NotImplementedError
 
 
-def importances(config: ModelConfig, model: LoadedModel, test: pl.DataFrame, truth: Examples) -> dict[str, float]:
-    """By feature: how much of the champion's metric is lost, in that metric's units; about 0 for what is not needed."""
+def importances(config: ModelConfig, model: LoadedModel, test: pl.DataFrame, truth: Examples) -> Importances:
+    """In the metric that a candidate is held to the champion by, or where that is one of the model's own, in the usual
+    one of its problem."""
     every = max(1, -(-len(test) // MOST_ROWS))
     rows = test.select(model.feature_order).gather_every(every)
     target = truth.target[::every]
-    metric = config.champion.metric
-    sign = 1.0 if config.champion.direction == "maximize" else -1.0
+    metric, direction = config.champion.metric, config.champion.direction
+    if metric not in measure(config.problem, target, model.predict(rows), truth.classes):
+        metric, direction = OF_PROBLEM[config.problem]
+    sign = 1.0 if direction == "maximize" else -1.0
 
     def score(_: Any, values: Any, target: Any) -> float:
         answers = model.predict(pl.from_pandas(values, schema_overrides=rows.schema))
@@ -38,4 +51,5 @@ def importances(config: ModelConfig, model: LoadedModel, test: pl.DataFrame, tru
     found = permutation_importance(
         _Fitted(), rows.to_pandas(), target, scoring=score, n_repeats=REPEATS, random_state=0
     )
-    return {name: float(value) for name, value in zip(rows.columns, found.importances_mean, strict=True)}
+    lost = {name: float(value) for name, value in zip(rows.columns, found.importances_mean, strict=True)}
+    return Importances(metric, lost)

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from jobs import plots
 from jobs.artifact import LoadedModel
 from jobs.metrics import Metrics, confusion
+from jobs.permutation import Importances
 from jobs.refits import Refit
 from models.config import Gate, ModelConfig
 from models.interface import Array, DomainFindings, Examples
@@ -53,7 +54,7 @@ class Evaluated:
     metrics: Metrics
     champion: Metrics | None
     baselines: dict[str, Metrics]
-    importances: dict[str, float]
+    importances: Importances
     rounds: list[tuple[Refit, dict[str, Metrics]]]
 
 
@@ -135,9 +136,9 @@ def _plots(evaluated: Evaluated) -> dict[str, str]:
         drawn["Score over time, by week"] = _over_time(evaluated, predicted, actual, unit)
     shares = _shares(evaluated.model.estimator.importance(evaluated.model.model))
     drawn["Feature importance"] = partial(plots.importance, shares=shares, unit="share of the total gain")
-    lost = f"{_words(evaluated.config.champion.metric)} lost when the values are dealt out at random"
+    lost = f"{_words(evaluated.importances.metric)} lost when the values are dealt out at random"
     drawn["Permutation importance, on the test split"] = partial(
-        plots.importance, shares=evaluated.importances, unit=lost
+        plots.importance, shares=evaluated.importances.lost, unit=lost
     )
     return {title: plots.svg(draw) for title, draw in {**drawn, **evaluated.domain.plots}.items()}
 

@@ -25,6 +25,8 @@ def split_by_time(frame: pl.DataFrame, time: str, how: TimeSplit) -> Parts:
 
     Between two parts ``gap_hours`` are left out, so that no label of the earlier part looks into the later.
     """
+    if frame.is_empty():
+        return dict.fromkeys(("train", "validation", "test"), frame)
     gap = timedelta(hours=how.gap_hours)
     test_start = frame[time].max() - timedelta(days=how.test_days)  # type: ignore[operator] # a datetime column
     validation_start = test_start - gap - timedelta(days=how.validation_days)

@@ -17,7 +17,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = {
-    "bench_ai4i.py": ("jobs", [str(ROOT / "include")]),
+    "bench_quality.py": ("jobs", [str(ROOT / "include")]),
     "bench_kafka.py": ("jobs", [str(ROOT / "include")]),
     "bench_features.py": ("jobs", [str(ROOT / "include")]),
     "bench_serving.py": ("airflow", [str(ROOT)]),

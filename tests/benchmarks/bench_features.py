@@ -32,7 +32,7 @@ def ours(folder: Path) -> pl.DataFrame:
     kinds = {"timestamp": pl.Datetime("us"), "integer": pl.Int64, "number": pl.Float64, "string": pl.String}
     tables = {}
     for name, table in load_model("predictive_maintenance").data.tables.items():
-        schema = {column: kinds[kind] for column, kind in table.columns.items()}
+        schema = {column: kinds[kind] for column, kind in table.kinds.items()}
         tables[name] = pl.read_csv(folder / table.file, schema=schema)
     return build_features(tables)
 

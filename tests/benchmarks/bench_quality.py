@@ -1,129 +1,381 @@
-"""What models reach on the real data with honest splits, means over seeds, beside baselines.
+"""What the five models reach on the real data, beside baselines on the same rows: means over cut dates or seeds.
 
-    python tests/benchmarks/bench_quality.py [--json] [--seeds N]
+    python tests/benchmarks/bench_quality.py [--json] [--only MODEL]
 
-machine_downtime: seeded splits that keep a machine's day together. abalone_age: seeded splits. electricity: tested on
-the second half of the data, half-hour by half-hour in time; a model of the first half against one that is fitted anew
-every day on the last 56 days, both from the market of the last half-hour alone, with "same as last" beside them.
+- **predictive_maintenance**, as shipped: learned before, tested after each of three cut dates, 24 hours apart.
+- **machine_downtime**: 20 seeds of 80/20, a machine's day never in both; LightGBM, which tuning may choose, with its
+  own defaults and 300 trees, beside the forest of model.yaml. Neither looks at a validation split.
+- **abalone_age**, as shipped: 20 seeds of 80/20, the rows that stop the learning early taken from the 80.
+- **electricity**: the later half of the data, day by day. A model of the first half against one that is learned anew
+  every day from the last 28, both from the market of the half-hour before and nothing else, which is where drift hurts;
+  neither holds rows out, since the latest count most. Then the model as shipped, which also knows the market's course
+  and so loses less as it drifts: what it is worth is what it has above "same as last".
+- **tabular_classifier** on AI4I 2020 without the columns of failure modes: 4 x 5 folds. Hyperparameters are drawn from
+  the ranges of model.yaml and chosen within the rows learned from, so no fold that is tested has had a say in them;
+  those of model.yaml, beside it, were found by looking at such folds.
+
+Two processes; some minutes. A model whose data is not there is said to be unmeasured: SHARED_DATA names the folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
-from datetime import timedelta
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+os.environ["OMP_NUM_THREADS"] = "1"  # before LightGBM is imported: a process each on its core
+
 import numpy as np
 import polars as pl
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from jobs.feature_table import examples
 from jobs.metrics import measure
-from jobs.splitting import split
+from jobs.splitting import split, split_by_time
 from jobs.validation.cleaning import Window, clean_table
 from jobs.validation.reading import LINE, read_table
-from models.config import ModelConfig, RandomSplit, load_model
-from models.interface import estimator, feature_builder
+from models.config import Features, ModelConfig, RandomSplit, TimeSplit, load_model
+from models.interface import Examples, Tables, domain_evaluation, estimator, feature_builder
+from models.tabular.estimator import TabularEstimator
 
 DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
-WINDOW_DAYS, VALIDATION_DAYS = 56, 7
+FOLDERS = {
+    "predictive_maintenance": "azure_pdm",
+    "machine_downtime": "machine_downtime",
+    "abalone_age": "abalone",
+    "electricity": "elec2",
+    "tabular_classifier": "ai4i2020",
+}
+CUTS = {"August": 152, "September": 122, "October": 91}  # days from the first of the month to the year's end
+SEEDS = 20
+FOLDS, REPEATS, INNER_FOLDS, DRAWS = 5, 4, 3, 8
+RETRAINED_ON_DAYS = 28
+STATE_ONLY = {"history": False, "num_boost_round": 100, "num_leaves": 15}
+
+Found = dict[str, Any]
+Row = dict[str, Any]
 
 
-def features(config: ModelConfig, folder: str) -> pl.DataFrame:
-    tables = {}
-    for name, table in config.data.tables.items():
-        clean = clean_table(read_table(DATA / folder, name, table), table, config.data.time, Window())
-        tables[name] = clean.frame.drop(LINE)
-    return feature_builder(config.name).build_features(tables)
+@dataclass(frozen=True)
+class Bench:
+    """Measurements, each in a process of its own if there is one free, and the rows that they come to."""
+
+    measurements: dict[str, Callable[[], Found]]
+    rows: Callable[[dict[str, Found]], list[Row]]
 
 
-def over_seeds(name: str, folder: str, metric: str, seeds: int, **chosen: Any) -> float:
-    """The mean of the test split's metric over seeds of split and model, four fifths to learn from."""
-    config, own = load_model(name), estimator(name)
-    frame = features(config, folder)
-    found = []
-    for seed in range(seeds):
-        how = RandomSplit.model_validate(config.split.model_dump() | {"seed": seed, "validation_share": 0.1})
-        parts = split(config.model_copy(update={"split": how}), frame)
-        train, validation, test = (examples(config, parts[part]) for part in ("train", "validation", "test"))
-        model = own.fit(train, validation, {**config.training.hyperparameters, **chosen, "seed": seed})
-        predictions = own.predict(model, test.features)
-        found.append(measure(config.problem, test.target, predictions, test.classes)[metric])
-    return float(np.mean(found))
-
-
-def drifting() -> dict[str, float]:
-    config, own = load_model("electricity"), estimator("electricity")
-    frame = features(config, "elec2")
-    days = frame["half_hour"].dt.truncate("1d")
-    first, last = days.min(), days.max()
-    half = first + timedelta(days=(last - first).days // 2)  # type: ignore[operator] # days
-    hyperparameters = {**config.training.hyperparameters, "history": False}
-    time = pl.col("half_hour")
-
-    def answers(start: Any, end: Any, until: Any) -> Any:
-        """Right or wrong, of the half-hours until then, by a model of those from start to end."""
-        border = end - timedelta(days=VALIDATION_DAYS)
-        train, validation, test = (
-            examples(config, frame.filter(time >= a, time < b))
-            for a, b in ((start, border), (border, end), (end, until))
-        )
-        model = own.fit(train, validation, hyperparameters)
-        return own.predict(model, test.features).argmax(axis=1) == test.target
-
-    end = last + timedelta(days=1)  # type: ignore[operator] # a day
-    daily = [half + timedelta(days=day) for day in range((end - half).days)]
-    moved = [answers(day - timedelta(days=WINDOW_DAYS), day, day + timedelta(days=1)) for day in daily]
-    later = frame.filter(time >= half)
+@cache
+def raw_tables(name: str) -> Tables:
+    """As validate_raw_data cleans them, but for what suites set aside."""
+    config = load_model(name)
     return {
-        "static": float(np.mean(answers(first, half, end))),
-        "daily": float(np.mean(np.concatenate(moved))),
-        "same as last": float(np.mean((later["was_up_1"] == later["price_is_up"]).to_numpy())),
+        table: clean_table(
+            read_table(DATA / FOLDERS[name], table, declared), declared, config.data.time, Window()
+        ).frame.drop(LINE)
+        for table, declared in config.data.tables.items()
     }
 
 
-def rows(seeds: int) -> list[dict[str, Any]]:
-    forest = over_seeds("machine_downtime", "machine_downtime", "accuracy", seeds)
-    best = over_seeds(
-        *("machine_downtime", "machine_downtime", "accuracy", seeds),
-        algorithm="lightgbm",
-        trees=300,
-        min_rows_in_leaf=20,
-    )
-    mse = over_seeds("abalone_age", "abalone", "mse", seeds)
-    found = drifting()
-    gain = found["daily"] - found["static"]
-    beside = f"static {found['static']:.3f}, daily {found['daily']:.3f}, same as last {found['same as last']:.3f}"
+@cache
+def features(name: str) -> pl.DataFrame:
+    return feature_builder(name).build_features(raw_tables(name))
+
+
+def row(name: str, value: str, bound: str, ok: bool) -> Row:
+    return {"name": name, "value": value, "bound": bound, "ok": bool(ok)}
+
+
+def seeded(config: ModelConfig, frame: pl.DataFrame, seed: int, validation_share: float) -> list[Examples]:
+    """Train, validation and test by model.yaml's way of splitting, with another seed."""
+    how = RandomSplit.model_validate(config.split.model_dump() | {"seed": seed, "validation_share": validation_share})
+    parts = split(config.model_copy(update={"split": how}), frame)
+    return [examples(config, parts[part]) for part in ("train", "validation", "test")]
+
+
+def together(first: Examples, second: Examples) -> Examples:
+    target = np.concatenate([first.target, second.target])
+    return Examples(pl.concat([first.features, second.features]), target, first.classes)
+
+
+# predictive_maintenance
+
+
+def after_a_cut(test_days: int) -> Found:
+    name = "predictive_maintenance"
+    config, own, in_the_field = load_model(name), estimator(name), domain_evaluation(name)
+    assert isinstance(config.split, TimeSplit)
+    assert in_the_field
+    how = config.split.model_copy(update={"test_days": test_days})
+    parts = split_by_time(features(name), str(config.data.time), how)
+    train, validation, test = (examples(config, parts[part]) for part in ("train", "validation", "test"))
+    model = own.fit(train, validation, config.training.hyperparameters)
+    probabilities = own.predict(model, test.features)
+    labels = pl.Series("predicted", [test.classes[index] for index in probabilities.argmax(axis=1)])
+    events = in_the_field.evaluate(parts["test"].with_columns(labels), raw_tables(name)).metrics
+    rule = in_the_field.baselines(parts["test"], raw_tables(name))["persistence"]
+    return {
+        "macro F1": measure(config.problem, test.target, probabilities, test.classes)["macro_f1"],
+        "persistence": f1_score(parts["test"][config.data.label], rule, average="macro"),
+        "events": events["failure_events"],
+        "caught": events["failure_events_caught"],
+    }
+
+
+def predictive_maintenance(found: dict[str, Found]) -> list[Row]:
+    mean = np.mean([one["macro F1"] for one in found.values()])
+    rule = np.mean([one["persistence"] for one in found.values()])
+    events = sum(one["events"] for one in found.values())
+    caught = sum(one["events"] * one["caught"] for one in found.values())
+    each = ", ".join(f"{month} {one['macro F1']:.4f}" for month, one in found.items())
     return [
-        {
-            "name": f"machine_downtime: accuracy, best of {seeds} seeds' means (forest {forest:.4f})",
-            "value": f"{best:.4f}",
-            "bound": "≥ 0.99",
-            "ok": best >= 0.99,
-        },
-        {"name": f"abalone_age: MSE, {seeds} seeds", "value": f"{mse:.3f}", "bound": "≤ 4.70", "ok": mse <= 4.70},
-        {
-            "name": f"electricity: accuracy that daily retraining wins ({beside})",
-            "value": f"{100 * gain:.1f} points",
-            "bound": "≥ 4 points",
-            "ok": gain >= 0.04,
-        },
+        row(
+            "predictive_maintenance: macro F1 and failures caught, from three cut dates on",
+            f"{mean:.4f} ({each}), {caught:.0f} of {events:.0f}; persistence {rule:.3f}",
+            "≥ 0.99, all",
+            mean >= 0.99 and all(one["caught"] == 1 for one in found.values()),
+        )
     ]
+
+
+# machine_downtime
+
+
+def downtime(**chosen: Any) -> Found:
+    name = "machine_downtime"
+    config, own = load_model(name), estimator(name)
+    ours, linear, constant = [], [], []
+    for seed in range(SEEDS):
+        train, validation, test = seeded(config, features(name), seed, 0.1)
+        learned = together(train, validation)
+        model = own.fit(learned, validation, {**config.training.hyperparameters, **chosen, "seed": seed})
+        ours.append(np.mean(own.predict(model, test.features).argmax(axis=1) == test.target))
+        straight = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())
+        straight.fit(learned.features.to_numpy(), learned.target)
+        linear.append(straight.score(test.features.to_numpy(), test.target))
+        constant.append(max(np.mean(test.target), 1 - np.mean(test.target)))
+    return {"accuracy": np.mean(ours), "deviation": np.std(ours), "linear": np.mean(linear), "one": np.mean(constant)}
+
+
+def machine_downtime(found: dict[str, Found]) -> list[Row]:
+    best, forest = found["lightgbm"], found["forest"]
+    return [
+        row(
+            f"machine_downtime: accuracy, {SEEDS} seeds",
+            f"{best['accuracy']:.4f} ± {best['deviation']:.4f}; model.yaml's forest {forest['accuracy']:.4f}, logistic "
+            f"regression {best['linear']:.3f}, one class for all {best['one']:.3f}",
+            "≥ 0.99",
+            best["accuracy"] >= 0.99,
+        )
+    ]
+
+
+# abalone_age
+
+
+def rings() -> Found:
+    name = "abalone_age"
+    config, own = load_model(name), estimator(name)
+    ours, linear, constant = [], [], []
+    for seed in range(SEEDS):
+        train, validation, test = seeded(config, features(name), seed, 0.1)
+        model = own.fit(train, validation, {**config.training.hyperparameters, "seed": seed})
+        ours.append(np.mean((own.predict(model, test.features) - test.target) ** 2))
+        learned = together(train, validation)
+        table = [part.features.to_dummies("sex").to_numpy() for part in (learned, test)]
+        straight = LinearRegression().fit(table[0], learned.target)
+        linear.append(np.mean((straight.predict(table[1]) - test.target) ** 2))
+        constant.append(np.mean((learned.target.mean() - test.target) ** 2))
+    return {"mse": np.mean(ours), "deviation": np.std(ours), "linear": np.mean(linear), "mean": np.mean(constant)}
+
+
+def abalone_age(found: dict[str, Found]) -> list[Row]:
+    one = found["rings"]
+    value = (
+        f"{one['mse']:.3f} ± {one['deviation']:.3f}; a straight line {one['linear']:.2f}, the mean {one['mean']:.2f}"
+    )
+    return [row(f"abalone_age: mean squared error, {SEEDS} seeds", value, "≤ 4.70", one["mse"] <= 4.70)]
+
+
+# electricity
+
+
+def later_half() -> tuple[pl.DataFrame, datetime, datetime, datetime]:
+    """The half-hours; the first day, the first of the later half, the day after the last."""
+    frame = features("electricity")
+    days = frame["half_hour"].dt.truncate("1d")
+    first, last = days.min(), days.max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    return frame, first, first + timedelta(days=(last - first).days // 2), last + timedelta(days=1)
+
+
+def between(frame: pl.DataFrame, start: datetime, end: datetime) -> Examples:
+    return examples(load_model("electricity"), frame.filter(pl.col("half_hour").is_between(start, end, closed="left")))
+
+
+def moving(every_days: int, window: timedelta, held_out: timedelta, **chosen: Any) -> Found:
+    """Accuracy on the later half: of a model of all that was before it, and of one learned anew as time goes on."""
+    config, own = load_model("electricity"), estimator("electricity")
+    frame, first, half, end = later_half()
+
+    def right(start: datetime, now: datetime, until: datetime) -> Any:
+        train = between(frame, start, now - held_out)
+        validation = between(frame, now - held_out, now) if held_out else train
+        test = between(frame, now, until)
+        model = own.fit(train, validation, {**config.training.hyperparameters, **chosen})
+        return own.predict(model, test.features).argmax(axis=1) == test.target
+
+    starts = [half + timedelta(days=day) for day in range(0, (end - half).days, every_days)]
+    step = timedelta(days=every_days)
+    moved = [right(max(first, now - window), now, min(now + step, end)) for now in starts]
+    return {"static": np.mean(right(first, half, end)), "moving": np.mean(np.concatenate(moved))}
+
+
+def same_as_last() -> Found:
+    frame, _, half, _ = later_half()
+    right = frame["was_up_1"] == frame["price_is_up"]
+    return {"half": right.filter(frame["half_hour"] >= half).mean(), "whole": right.mean()}
+
+
+def electricity(found: dict[str, Found]) -> list[Row]:
+    state, shipped, rule = found["state"], found["shipped"], found["rule"]
+    gain = state["moving"] - state["static"]
+    beside = f"same as last {rule['half']:.3f} (over all of the data {rule['whole']:.3f})"
+    return [
+        row(
+            f"electricity: points of accuracy that learning anew every day, from {RETRAINED_ON_DAYS} days, wins",
+            f"{100 * gain:.1f}: {state['static']:.3f} to {state['moving']:.3f}; {beside}",
+            "≥ 4",
+            gain >= 0.04,
+        ),
+        row(
+            "electricity: accuracy as shipped, learned anew every week",
+            f"{shipped['moving']:.3f}; the same never learned anew {shipped['static']:.3f}; {beside}",
+            "above same as last",
+            shipped["moving"] > rule["half"],
+        ),
+    ]
+
+
+# tabular_classifier
+
+
+def draws(config: ModelConfig) -> list[dict[str, float]]:
+    """Hyperparameters from model.yaml's ranges, the same every time."""
+    rng = np.random.default_rng(0)
+    tuning = config.training.tuning
+    assert tuning
+    found = []
+    for _ in range(DRAWS):
+        one: dict[str, float] = {}
+        for name, bounds in tuning.ranges.items():
+            low, high = float(bounds.min or 0), float(bounds.max or 0)
+            value = np.exp(rng.uniform(np.log(low), np.log(high))) if bounds.scale == "logarithmic" else None
+            value = rng.uniform(low, high) if value is None else value
+            one[name] = round(value) if isinstance(bounds.min, int) else float(value)
+        found.append(one)
+    return found
+
+
+def failures(repeat: int) -> Found:
+    """F1 of the failures in each fold of one repetition."""
+    config = load_model("tabular_classifier")
+    whole = examples(config, features(config.name))
+    raw_only = config.model_copy(update={"features": Features(exclude=config.features.exclude)})
+
+    def f1(learned: Any, tested: Any, chosen: dict[str, float], how: ModelConfig = config) -> float:
+        own = TabularEstimator(how)
+        train, test = (Examples(whole.features[rows], whole.target[rows], whole.classes) for rows in (learned, tested))
+        # no early stopping in this model.yaml: the second table is not looked at
+        model = own.fit(train, train, {**config.training.hyperparameters, **chosen, "seed": repeat})
+        return float(f1_score(test.target, own.predict(model, test.features).argmax(axis=1)))
+
+    def best(rows: Any) -> dict[str, float]:
+        inner = list(StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=repeat).split(rows, whole.target[rows]))
+        return max(draws(config), key=lambda chosen: sum(f1(rows[a], rows[b], chosen) for a, b in inner))
+
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=repeat).split(whole.target, whole.target)
+    found: dict[str, list[float]] = {"chosen within": [], "model.yaml": [], "raw": []}
+    for learned, tested in folds:
+        found["chosen within"].append(f1(learned, tested, best(learned)))
+        found["model.yaml"].append(f1(learned, tested, {}))
+        found["raw"].append(f1(learned, tested, {}, raw_only))
+    return {**found, "constant": f1_score(whole.target, np.ones_like(whole.target))}
+
+
+def tabular_classifier(found: dict[str, Found]) -> list[Row]:
+    chosen, yaml, raw = (
+        np.concatenate([one[name] for one in found.values()]) for name in ("chosen within", "model.yaml", "raw")
+    )
+    constant = next(iter(found.values()))["constant"]
+    return [
+        row(
+            f"tabular_classifier: F1, {REPEATS} x {FOLDS} folds of AI4I 2020, no failure modes",
+            f"{chosen.mean():.3f} ± {chosen.std():.3f} chosen within each fold; model.yaml's {yaml.mean():.3f}, "
+            f"without derived columns {raw.mean():.3f}, every row a failure {constant:.3f}",
+            "≥ 0.85",
+            chosen.mean() >= 0.85,
+        )
+    ]
+
+
+BENCHES = {
+    "predictive_maintenance": Bench(
+        {month: partial(after_a_cut, days) for month, days in CUTS.items()}, predictive_maintenance
+    ),
+    "machine_downtime": Bench(
+        {"lightgbm": partial(downtime, algorithm="lightgbm", trees=300, min_rows_in_leaf=20), "forest": downtime},
+        machine_downtime,
+    ),
+    "abalone_age": Bench({"rings": rings}, abalone_age),
+    "electricity": Bench(
+        {
+            "state": partial(moving, 1, timedelta(days=RETRAINED_ON_DAYS), timedelta(0), **STATE_ONLY),
+            "shipped": partial(moving, 7, timedelta(days=365), timedelta(days=14)),
+            "rule": same_as_last,
+        },
+        electricity,
+    ),
+    "tabular_classifier": Bench({str(seed): partial(failures, seed) for seed in range(REPEATS)}, tabular_classifier),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--only", choices=sorted(BENCHES))
     arguments = parser.parse_args()
-    found = rows(arguments.seeds)
+    chosen = {name: bench for name, bench in BENCHES.items() if arguments.only in (None, name)}
+    there = {name: bench for name, bench in chosen.items() if (DATA / FOLDERS[name]).is_dir()}
+    # spawned: polars' threads do not survive a fork
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
+        running: dict[str, dict[str, Future[Found]]] = {
+            name: {part: processes.submit(measurement) for part, measurement in bench.measurements.items()}
+            for name, bench in there.items()
+        }
+        measured = {name: {part: one.result() for part, one in parts.items()} for name, parts in running.items()}
+    found = []
+    for name, bench in chosen.items():
+        missing = f"not measured: no {DATA / FOLDERS[name]}; SHARED_DATA names the folder"
+        found += bench.rows(measured[name]) if name in there else [row(name, missing, "", ok=True)]
     if arguments.json:
         print(json.dumps(found))
         return
-    for row in found:
-        print(f"{row['name']}: {row['value']} (bound {row['bound']})")
+    for one in found:
+        print(f"{one['name']}: {one['value']} (bound {one['bound']}, {'holds' if one['ok'] else 'BROKEN'})")
 
 
 if __name__ == "__main__":

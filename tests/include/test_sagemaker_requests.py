@@ -214,6 +214,16 @@ def test_a_given_hyperparameter_is_not_tuned() -> None:
     assert names | set(fixed) == set(MODEL.training.hyperparameters) | {"model"}
 
 
+def test_named_values_are_chosen_from_as_they_are() -> None:
+    model = load_model("machine_downtime")
+    request = training.tune_model(model, ENVIRONMENTS[0], RUN)
+    ranges = request["HyperParameterTuningJobConfig"]["ParameterRanges"]
+    named = [{"Name": "algorithm", "Values": ["random_forest", "lightgbm"]}]
+    assert ranges["CategoricalParameterRanges"] == named
+    assert "algorithm" not in request["TrainingJobDefinition"]["StaticHyperParameters"]
+    assert {one["Name"] for one in ranges["IntegerParameterRanges"]} == {"trees", "max_depth", "min_rows_in_leaf"}
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -81,6 +81,31 @@ def test_a_text_is_missing_only_where_it_is_empty(body: str, media_type: str) ->
     assert frame.rows() == [(1.0, "none"), (None, None), (None, "NA")]
 
 
+CATEGORIES = Columns(["colour", "shape"], texts=frozenset({"colour", "shape"}))
+MIXED = Columns(["colour", "weight"], frozenset({"id"}), frozenset({"colour"}))
+
+
+@pytest.mark.parametrize(
+    ("body", "columns", "expected"),
+    [
+        ("red,round\nblue,\n", CATEGORIES, [("red", "round"), ("blue", None)]),
+        ("shape,colour\nround,red\n", CATEGORIES, [("red", "round")]),
+        ("red,\nblue,2\n", MIXED, [("red", None), ("blue", 2.0)]),
+        ("colour,weight\nred,\n", MIXED, [("red", None)]),
+        ("id,colour,weight\n7,red,1\n", MIXED, [("red", 1.0)]),
+    ],
+)
+def test_texts_alone_are_a_row_where_texts_belong(
+    body: str, columns: Columns, expected: list[tuple[object, ...]]
+) -> None:
+    assert parse(body.encode(), CSV, columns).rows() == expected
+
+
+def test_text_where_numbers_belong_is_a_header_that_is_wrong() -> None:
+    with pytest.raises(BadRequestError, match="the header lacks the column 'colour'"):
+        parse(b"color,waight\nred,1\n", CSV, MIXED)
+
+
 def test_texts_may_hold_commas_and_line_breaks() -> None:
     assert parse(b'1,"a,b"\n2,"c\nd"\n', CSV, TEXTS)["site"].to_list() == ["a,b", "c\nd"]
     with pytest.raises(BadRequestError, match="row 1, column 'site': 7 is no text"):

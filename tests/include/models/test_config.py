@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from models.config import MODELS_FOLDER, ConfigError, load_model, model_names
+from models.config import MODELS_FOLDER, Clock, ConfigError, load_model, model_names
 
 MODEL = "predictive_maintenance"
 
@@ -170,6 +171,40 @@ def test_a_key_that_is_no_column(tmp_path: Path, content: dict[str, Any]) -> Non
 def test_a_series_without_a_time(tmp_path: Path, content: dict[str, Any]) -> None:
     message = refusal(tmp_path, put(content, "data.tables.machines.every_hours", 1))
     assert "every_hours needs one timestamp column in the key, which has 0" in message
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"values": ["a", "b"], "min": 1}, "either min and max, or values"),
+        ({}, "either min and max, or values"),
+        ({"values": ["a"]}, "at least 2 items"),
+        ({"min": 1}, "min and max go together"),
+        ({"min": 0, "max": 1, "scale": "logarithmic"}, "starts above 0"),
+    ],
+)
+def test_what_tuning_chooses_from_is_a_range_or_some_values(
+    tmp_path: Path, content: dict[str, Any], given: dict[str, Any], words: str
+) -> None:
+    assert words in refusal(tmp_path, put(content, "training.tuning.ranges.num_leaves", given))
+
+
+def test_a_clock_of_a_table_to_score_ticks_every_day(tmp_path: Path, content: dict[str, Any]) -> None:
+    clock = {"column": "datetime", "start": datetime.fromisoformat("2015-01-01T06:00"), "every_minutes": 2000}
+    telemetry = content["data"]["tables"]["telemetry"]
+    del telemetry["columns"]["datetime"]
+    assert "telemetry, whose clock does not tick" in refusal(
+        tmp_path, put(content, "data.tables.telemetry", {**telemetry, "clock": clock})
+    )
+
+
+def test_a_days_clock_starts_with_the_days_first_tick() -> None:
+    clock = Clock(column="moment", start=datetime.fromisoformat("1996-05-07T00:20"), every_minutes=30)
+    assert clock.on(date(1996, 5, 7)).start == datetime.fromisoformat("1996-05-07T00:20")
+    assert clock.on(date(1997, 1, 1)).start == datetime.fromisoformat("1997-01-01T00:20")
+    assert clock.on(date(1990, 1, 1)).start == datetime.fromisoformat("1990-01-01T00:20")
+    every_five_hours = clock.model_copy(update={"every_minutes": 300})
+    assert every_five_hours.on(date(1996, 5, 8)).start == datetime.fromisoformat("1996-05-08T01:20")
 
 
 def test_the_name_is_the_folder(tmp_path: Path, content: dict[str, Any]) -> None:
