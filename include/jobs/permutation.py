@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from sklearn.inspection import permutation_importance
@@ -15,7 +15,11 @@ from models.interface import Examples
 
 MOST_ROWS = 2000  # of the test split, evenly spaced: enough for an order of features
 REPEATS = 3
-OF_PROBLEM = {"regression": ("mse", "minimize"), "binary": ("f1", "maximize"), "multiclass": ("macro_f1", "maximize")}
+OF_PROBLEM: dict[str, tuple[str, Literal["minimize", "maximize"]]] = {
+    "regression": ("mse", "minimize"),
+    "binary": ("f1", "maximize"),
+    "multiclass": ("macro_f1", "maximize"),
+}
 
 
 @dataclass(frozen=True)
