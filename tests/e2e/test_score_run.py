@@ -1,0 +1,195 @@
+"""Scoring under the real scheduler: a backfill, a day on its own, the endpoint, late data, missing days."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from include.laptop.settings import BUCKET, ROOT
+from include.production import Entry, current, read_history, record_promotion
+from include.scoring import read_published
+from include.storage import Run, daily_partition, scores_symlink, split_uri
+
+from .conftest import RunResult, Stack
+
+pytestmark = pytest.mark.timeout(900)
+
+MODEL, DAG = "predictive_maintenance", "score_predictive_maintenance"
+FIRST, LAST, DAYS = "2015-06-01", "2015-06-03", ["2015-06-01", "2015-06-02", "2015-06-03"]
+ROWS = 30 * 8  # a row for each machine at every third hour
+
+
+@pytest.fixture(scope="module")
+def in_production(running: Stack, trained: RunResult) -> int:
+    """The number of a version that is in production: the trained one, unless another test has promoted one already."""
+    assert trained.status == 0, trained.output
+    s3 = running.client("s3")
+    arn = trained.summary["model_package_arn"]
+    package = running.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    if now := current(read_history(s3, BUCKET, MODEL)):
+        return now.version
+    entry = Entry(
+        version=package["ModelPackageVersion"],
+        model_package_arn=arn,
+        artifact=package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"],
+        since=datetime(2015, 6, 2, 12, tzinfo=UTC),
+        endpoint_config="none",
+        dag_id="test",
+        run_id="test",
+    )
+    record_promotion(s3, BUCKET, MODEL, entry)
+    return entry.version
+
+
+def backfill(running: Stack, *more: str) -> RunResult:
+    """``make backfill`` over the days, as a person types it."""
+    summary = running.settings.home / "backfill-summary.json"
+    summary.unlink(missing_ok=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "backfill", f"FROM={FIRST}", f"TO={LAST}", *more],
+        cwd=ROOT,
+        env=running.environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    content = json.loads(summary.read_text()) if summary.exists() else {}
+    return RunResult(done.returncode, done.stdout + done.stderr, content)
+
+
+@pytest.fixture(scope="module")
+def backfilled(running: Stack, in_production: int) -> RunResult:
+    return backfill(running)
+
+
+def published(running: Stack, day: str) -> dict[str, Any]:
+    found = read_published(running.client("s3"), BUCKET, MODEL, day)
+    assert found is not None
+    return found
+
+
+def ended(running: Stack, dag_id: str, run_id: str) -> str:
+    deadline = time.monotonic() + 400
+    while (state := running.airflow.run_state(dag_id, run_id)) not in ("success", "failed"):
+        assert time.monotonic() < deadline, running.airflow.task_instances(dag_id, run_id)
+        time.sleep(1)
+    return state
+
+
+def test_a_backfill_scores_every_day_once(backfilled: RunResult, running: Stack, in_production: int) -> None:
+    assert backfilled.status == 0, backfilled.output
+    summary = backfilled.summary
+    assert (summary["days"], summary["scored"], summary["skipped_unchanged"], summary["failed"]) == (3, 3, 0, 0)
+    assert [partition["date"] for partition in summary["partitions"]] == DAYS
+    assert all(partition["rows"] == ROWS for partition in summary["partitions"])
+    assert "instance-hours" in backfilled.output, "the preview"
+    s3 = running.client("s3")
+    for day in DAYS:
+        manifest = published(running, day)
+        assert manifest["model_version"] == in_production
+        assert manifest["code_hash"]
+        for file in manifest["files"]:
+            body = s3.get_object(Bucket=BUCKET, Key=file["key"])["Body"].read()
+            assert body[:4] == body[-4:] == b"PAR1"
+            assert len(body) == file["bytes"]
+        links = s3.get_object(Bucket=BUCKET, Key=scores_symlink(MODEL, day))["Body"].read().decode().split()
+        assert links == [f"s3://{BUCKET}/{file['key']}" for file in manifest["files"]]
+
+
+def test_a_second_backfill_scores_nothing(backfilled: RunResult, running: Stack) -> None:
+    before = [published(running, day) for day in DAYS]
+    again = backfill(running)
+    assert again.status == 0, again.output
+    assert (again.summary["scored"], again.summary["skipped_unchanged"]) == (0, 3)
+    assert [published(running, day) for day in DAYS] == before
+
+
+def test_a_dry_run_starts_nothing(backfilled: RunResult, running: Stack) -> None:
+    dry = backfill(running, "DRY_RUN=1", "FORCE=1")
+    assert dry.status == 0, dry.output
+    assert "3 to score" in dry.output
+    assert "nothing was started" in dry.output
+    assert dry.summary == {}
+
+
+def test_a_day_on_its_own_has_the_backfills_scores_bit_for_bit(backfilled: RunResult, running: Stack) -> None:
+    day = DAYS[1]
+    before = published(running, day)
+    unforced = running.airflow.trigger(DAG, conf={"day": day})
+    assert ended(running, DAG, unforced) == "success"
+    assert published(running, day) == before, "an unchanged day is left alone"
+    forced = running.airflow.trigger(DAG, conf={"day": day, "force": True})
+    assert ended(running, DAG, forced) == "success"
+    after = published(running, day)
+    assert after["run_id"] == forced
+    assert after["sha256"] == before["sha256"]
+
+
+def test_the_endpoint_answers_the_same_rows_bit_for_bit(backfilled: RunResult, running: Stack) -> None:
+    manifest = published(running, DAYS[0])
+    run = Run(BUCKET, DAG, manifest["run_id"]).of_day(manifest["digest"])
+    s3, sagemaker = running.client("s3"), running.client("sagemaker")
+
+    def lines(uri: str) -> list[str]:
+        bucket, key = split_uri(uri)
+        return s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode().splitlines()
+
+    rows = lines(f"{run.day_features}/rows/shard-00000.csv")
+    scored = [line.split(",", 2)[2] for line in lines(f"{run.predictions}/shard-00000.csv.out")]
+    job = next(job for job in sagemaker.list_transform_jobs()["TransformJobSummaries"])
+    model = sagemaker.describe_transform_job(TransformJobName=job["TransformJobName"])["ModelName"]
+    variant = {"VariantName": "one", "ModelName": model, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName="scored-rows", ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName="scored-rows", EndpointConfigName="scored-rows")
+    try:
+        waiter = sagemaker.get_waiter("endpoint_in_service")
+        waiter.wait(EndpointName="scored-rows", WaiterConfig={"Delay": 1, "MaxAttempts": 120})
+        body = "\n".join(row.split(",", 2)[2] for row in rows).encode()
+        answer = running.client("sagemaker-runtime").invoke_endpoint(
+            EndpointName="scored-rows", ContentType="text/csv", Body=body
+        )
+        assert answer["Body"].read().decode().splitlines() == scored
+    finally:
+        sagemaker.delete_endpoint(EndpointName="scored-rows")
+
+
+def test_late_data_is_swept_up(backfilled: RunResult, running: Stack) -> None:
+    s3 = running.client("s3")
+    before = {day: published(running, day) for day in DAYS}
+    prefix = daily_partition(MODEL, DAYS[1])
+    key = next(
+        item["Key"]
+        for item in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]
+        if "PdM_errors" in item["Key"]
+    )
+    s3.delete_object(Bucket=BUCKET, Key=key)
+    text = f"datetime,machineID,errorID\n{DAYS[1]} 05:00:00,1,error1\n{DAYS[1]} 06:00:00,2,error2\n"
+    s3.put_object(Bucket=BUCKET, Key=key.removesuffix(".gz"), Body=text.encode())
+    sweep = "sweep_predictive_maintenance"
+    running.airflow.unpause(sweep)
+    run_id = running.airflow.trigger(sweep, conf={"days": [FIRST, LAST]})
+    assert ended(running, sweep, run_id) == "success"
+    late = [run for run in running.airflow.run_ids(DAG) if run.startswith("late__")]
+    assert sorted(run.split("__")[1] for run in late) == DAYS[1:], "the day, and the one that looks back to it"
+    assert {ended(running, DAG, run) for run in late} == {"success"}
+    after = {day: published(running, day) for day in DAYS}
+    assert after[DAYS[0]] == before[DAYS[0]]
+    for day in DAYS[1:]:
+        assert after[day]["run_id"].startswith(f"late__{day}")
+        assert len(after[day]["files"]) == 1
+        listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"scores/{MODEL}/date={day}/")["Contents"]
+        assert len(listed) == 2, "the manifest and the file that it names: no other version is left"
+
+
+def test_a_day_that_is_not_there_fails_and_says_so(backfilled: RunResult, running: Stack) -> None:
+    run_id = running.airflow.trigger(DAG, conf={"day": "2014-01-01"})
+    assert ended(running, DAG, run_id) == "failed"
+    reason = running.airflow.failure_reason(DAG, run_id, "wait_for_partition", 1)
+    assert "the raw data of 2014-01-01 was not whole" in reason
+    assert "PdM_telemetry.csv" in reason
