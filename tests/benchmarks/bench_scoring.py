@@ -1,0 +1,124 @@
+"""Rows a second of the scoring path beside the model's own predict on the same rows in one process.
+
+    python tests/benchmarks/bench_scoring.py [--json] [--rows N]
+
+The path: the transform job as the scoring Dag asks for it, on the local SageMaker: rows with their keys from S3, cut
+into requests, parsed, predicted and rendered by the serving program, joined with their keys, back to S3; from its start
+to its end, the container's start and the model's loading among it. Both sides may use all cores. Needs the repository
+on PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from include.config import MlEnvironment
+from include.models.config import load_model
+from include.sagemaker_requests import scoring
+from include.storage import Run
+from tests.benchmarks.bench_serving import JOBS, local_sagemaker
+from tests.include.local_sagemaker.conftest import BUCKET
+from tests.include.local_sagemaker.hosting import Hosting
+from tests.include.local_sagemaker.local_server import IMAGE, ROLE, ROOT
+
+MODEL = "predictive_maintenance"
+BOUND = 0.5
+SHARDS = 20
+# in the environment of the jobs: a model of full size; shards of its rows; what predict alone takes, in seconds
+PREPARE = """
+import sys, time
+from pathlib import Path
+import polars as pl
+from jobs.artifact import load_artifact, save_artifact
+from jobs.feature_table import examples
+from models.config import load_model
+from models.interface import estimator, feature_builder
+from models.predictive_maintenance.simulate import simulate
+
+folder, rows, shards = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+config = load_model("predictive_maintenance")
+table = feature_builder(config.name).build_features(simulate(seed=5, machines=20))
+train, validation = examples(config, table), examples(config, table.gather_every(5))
+model = estimator(config.name).fit(train, validation, config.training.hyperparameters)
+chosen = {"hyperparameters": config.training.hyperparameters}
+save_artifact(folder / "artifact", config, model, train, validation, chosen)
+loaded = load_artifact(folder / "artifact")
+names = loaded.columns.features
+(folder / "rows").mkdir()
+taken, each = 0.0, rows // shards
+for shard in range(shards):
+    part = table.sample(each, with_replacement=True, seed=shard)
+    part.select(*config.data.key, *names).write_csv(folder / "rows" / f"shard-{shard:05}.csv", include_header=False)
+    part = part.select(pl.col(names).cast(pl.Float64))
+    began = time.perf_counter()
+    loaded.answers(part)
+    taken += time.perf_counter() - began
+print(taken)
+"""
+
+
+def predict_seconds(folder: Path, rows: int) -> float:
+    command = [str(JOBS / "python"), "-c", PREPARE, str(folder), str(rows), str(SHARDS)]
+    variables = {"PATH": os.defpath, "PYTHONPATH": str(ROOT / "include")}
+    done = subprocess.run(command, env=variables, check=True, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout.split()[-1])
+
+
+def transform_seconds(hosting: Hosting, folder: Path) -> float:
+    """Of the job that scores what lies in ``folder/rows``."""
+    s3, run = hosting.client("s3"), Run(BUCKET, "score", "bench").of_day("0" * 16)
+    prefix = f"{run.day_features}/rows/".removeprefix(f"s3://{BUCKET}/")
+    for shard in sorted((folder / "rows").iterdir()):
+        s3.upload_file(str(shard), BUCKET, f"{prefix}{shard.name}")
+    environment = MlEnvironment(
+        bucket=BUCKET, role_arn=ROLE, image_uri=IMAGE, region="us-east-1", code_hash="0" * 12, tags={}
+    )
+    request = scoring.score(load_model(MODEL), environment, run, shards=1)
+    hosting.sagemaker.create_transform_job(TransformJobName="bench", ModelName=hosting.model(), **request)
+    while (job := hosting.sagemaker.describe_transform_job(TransformJobName="bench"))["TransformJobStatus"] in (
+        "InProgress",
+        "Stopping",
+    ):
+        time.sleep(0.5)
+    if job["TransformJobStatus"] != "Completed":
+        raise RuntimeError(f"the transform job ended as {job['TransformJobStatus']}: {job.get('FailureReason')}")
+    seconds: float = (job["TransformEndTime"] - job["TransformStartTime"]).total_seconds()
+    return seconds
+
+
+def measure(rows: int) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        alone = predict_seconds(folder, rows)
+        with local_sagemaker(folder, folder / "artifact") as hosting:
+            path = transform_seconds(hosting, folder)
+    ratio = alone / path
+    value = f"{ratio:.2f} ({rows / path:,.0f} beside {rows / alone:,.0f} rows a second, {rows:,} rows)"
+    return [
+        {
+            "name": "scoring path / predict alone, rows per second",
+            "value": value,
+            "bound": f">= {BOUND}",
+            "ok": ratio >= BOUND,
+        }
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rows", type=int, default=5_000_000)
+    arguments = parser.parse_args()
+    rows = measure(arguments.rows)
+    print(json.dumps(rows) if arguments.json else "\n".join(map(str, rows)))
+
+
+if __name__ == "__main__":
+    main()
