@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from include.laptop.raw_data import RawDataError
-from include.laptop.seed import SeedError, publish, seed
+from include.laptop.raw_data import RawDataError, daily_raw_data
+from include.laptop.seed import SeedError, publish, seed, upload_days
 from include.laptop.settings import Settings
-from include.models.config import ConfigError, model_names
+from include.models.config import ConfigError, load_model, model_names
 
 PATIENCE_SECONDS = 300.0
 
@@ -73,6 +73,8 @@ def main() -> int:
         publish(settings)
         for model in model_names():
             seed(settings, model, None, say)
+            if load_model(model).scoring:
+                upload_days(settings, model, daily_raw_data(settings.python("jobs"), settings.home, model, say), say)
     except (ConfigError, RawDataError, SeedError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

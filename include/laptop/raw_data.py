@@ -1,7 +1,8 @@
-"""Raw data of each model, from its simulator or from its profile: ``python -m include.laptop.raw_data --home FOLDER``.
+"""Raw data of each model, from its simulator or from its profile, and cut into the daily partitions that are scored:
+``python -m include.laptop.raw_data --home FOLDER``.
 
-A simulator makes the same data every time, so it runs once for each version of it. Only the standard library: in
-containers this runs beside the simulators' libraries, on a laptop beside Airflow's.
+A simulator makes the same data every time, so it runs once for each version of it. In containers this runs beside the
+simulators' libraries, on a laptop beside Airflow's: it imports nothing that only one of them has.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from include.models.config import load_model, model_names
+
 INCLUDE = Path(__file__).resolve().parents[1]
+DAYS_TO_SCORE = ("2015-05-01", "2015-06-30")  # first and last; of the year that simulators make
 
 
 class RawDataError(RuntimeError):
-    """A simulator failed; the message ends with what it said."""
+    """A program that makes data failed; the message ends with what it said."""
 
 
 def raw_data(python: str, home: Path, model: str, say: Callable[[str], None]) -> Path:
@@ -38,15 +43,46 @@ def raw_data(python: str, home: Path, model: str, say: Callable[[str], None]) ->
     if folder.exists():
         return folder
     say(f"generating raw data for {model} (the same every time)")
-    partial = folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     program = [f"models.{model}.simulate"] if own.exists() else ["models.tabular.simulate", "--model", model]
-    command = [python, "-m", *program, "--out", str(partial)]
+    return _made(folder, lambda unfinished: run_job(python, *program, "--out", str(unfinished)))
+
+
+def daily_raw_data(python: str, home: Path, model: str, say: Callable[[str], None]) -> Path:
+    """The folder below ``home`` with ``date=<day>/`` for each of the days to score, cut from the model's raw tables.
+
+    Raises:
+        RawDataError: the simulator failed, or the tables cannot be cut.
+    """
+    raw = raw_data(python, home, model, say)
+    days = raw.parent / "-".join([raw.name, *DAYS_TO_SCORE])
+    return days if days.exists() else _made(days, partial(split_days, python, model, raw, *DAYS_TO_SCORE))
+
+
+def split_days(python: str, model: str, raw: Path, first: str, last: str, days: Path) -> None:
+    """Raises RawDataError: the tables in ``raw`` cannot be cut."""
+    folders = ("--raw", str(raw), "--days", str(days))
+    run_job(python, "jobs.split_days", "--model", model, *folders, "--first", first, "--last", last)
+
+
+def run_job(python: str, module: str, *arguments: str) -> None:
+    """Run a program of include/jobs or include/models.
+
+    Raises:
+        RawDataError: it failed.
+    """
     environment = {"PYTHONPATH": str(INCLUDE), "PATH": "/usr/bin:/bin"}
+    command = [python, "-m", module, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RawDataError(f"generating data failed (exit code {done.returncode}):\n{done.stderr[-2000:]}")
-    partial.rename(folder)
+        raise RawDataError(f"python -m {module} failed (exit code {done.returncode}):\n{done.stderr[-2000:]}")
+
+
+def _made(folder: Path, make: Callable[[Path], None]) -> Path:
+    """The folder, whole: what a broken off start left behind is made again."""
+    unfinished = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    make(unfinished)
+    unfinished.rename(folder)
     return folder
 
 
@@ -54,9 +90,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True, help="folder to keep the data in")
     home = parser.parse_args(argv).home
+    say = partial(print, flush=True)
     try:
-        for configuration in sorted(INCLUDE.glob("models/*/model.yaml")):
-            print(raw_data(sys.executable, home, configuration.parent.name, print), flush=True)
+        for model in model_names():
+            say(raw_data(sys.executable, home, model, say))
+            if load_model(model).scoring:
+                say(daily_raw_data(sys.executable, home, model, say))
     except RawDataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

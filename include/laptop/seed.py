@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +16,13 @@ from include.code_bundle import upload_code
 from include.config import VARIABLE
 from include.data_manifest import list_raw_data
 from include.laptop.airflow_api import AirflowApi
-from include.laptop.raw_data import raw_data
-from include.laptop.settings import BUCKET, ROOT, Settings
+from include.laptop.raw_data import RawDataError, raw_data, split_days
+from include.laptop.settings import BUCKET, Settings
 from include.models.config import load_model
 from include.pipelines.catalogue import usable_models
 from include.sagemaker_requests.common import group_name
 from include.scoring import days_between, list_partitions
-from include.storage import daily_partition, raw_prefix
+from include.storage import daily_partition, daily_prefix, raw_prefix
 
 
 class SeedError(RuntimeError):
@@ -86,21 +85,23 @@ def seed_days(settings: Settings, model: str, first: str, last: str, say: Callab
             )
         for file in files:
             s3.download_file(BUCKET, file["key"], str(raw / file["key"].rsplit("/", 1)[-1]))
-        arguments = ["--raw", str(raw), "--days", str(days), "--first", missing[0], "--last", missing[-1]]
-        _run_job(settings, "jobs.split_days", "--model", model, *arguments)
-        for day in missing:
-            for table in sorted((days / f"date={day}").iterdir()):
-                s3.upload_file(str(table), BUCKET, daily_partition(model, day) + table.name)
-    say(f"daily raw data: {len(missing)} partitions made of the raw tables in s3://{BUCKET}/{raw_prefix(model)}")
+        try:
+            split_days(settings.python("jobs"), model, raw, missing[0], missing[-1], days)
+        except RawDataError as error:
+            raise SeedError(str(error)) from error
+        upload_days(settings, model, days, say)
 
 
-def _run_job(settings: Settings, module: str, *arguments: str) -> None:
-    """Raises SeedError: the program failed."""
-    command = [settings.python("jobs"), "-m", module, *arguments]
-    environment = {"PYTHONPATH": str(ROOT / "include"), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SeedError(f"python -m {module} failed (exit code {done.returncode}):\n{done.stderr[-2000:]}")
+def upload_days(settings: Settings, model: str, days: Path, say: Callable[[str], None]) -> None:
+    """Upload the partitions of a folder of ``date=<day>/``, but for days that have one."""
+    s3 = s3_client(settings)
+    there = list_partitions(s3, BUCKET, model)
+    missing = {folder.name.removeprefix("date="): folder for folder in sorted(days.iterdir())}
+    missing = {day: folder for day, folder in missing.items() if day not in there}
+    for day, folder in missing.items():
+        for table in sorted(folder.iterdir()):
+            s3.upload_file(str(table), BUCKET, daily_partition(model, day) + table.name)
+    say(f"daily raw data: {len(missing)} partitions uploaded to s3://{BUCKET}/{daily_prefix(model)}")
 
 
 def s3_client(settings: Settings) -> Any:

@@ -17,7 +17,6 @@ import boto3
 import httpx
 
 from include.laptop.airflow_api import AirflowApi
-from include.laptop.settings import Settings
 
 LABEL = "com.docker.compose.project"
 T = TypeVar("T")
@@ -62,14 +61,6 @@ class Project:
 
     def down(self) -> None:
         self._make("compose-down", "VOLUMES=1")
-
-    def seed_days(self, model: str, days: tuple[str, str]) -> None:
-        """Daily partitions from the raw tables in the bucket, from the first to the last of the days."""
-        from include.laptop.seed import seed_days
-
-        home = self.checkout.parent / "home"
-        home.mkdir(exist_ok=True)
-        seed_days(Settings(home, self.airflow_port, self.sagemaker_port), model, *days, print)
 
     def containers(self) -> dict[str, str]:
         """Ids by service, of those that run and of those that have ended."""

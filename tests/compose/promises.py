@@ -165,12 +165,11 @@ def _asks(project: Project, dag_id: str, run_id: str) -> bool:
 
 
 def it_scores(project: Project) -> str:
-    """score_<model> scores days of raw data with the version in production"""
+    """score_<model> scores days of the seeded data with the version in production"""
     dag_id = f"score_{MODEL}"
     _require(project, dag_id)
     api = project.airflow
     api.unpause(dag_id)
-    project.seed_days(MODEL, SCORED_DAYS)
     first, last = SCORED_DAYS
     api.create_backfill(dag_id, first, last, conf={}, reprocess="none", runs_at_once=2)
     until(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from include.laptop.raw_data import RawDataError, raw_data
+from include.laptop.raw_data import RawDataError, daily_raw_data, raw_data
 
 MODEL = "predictive_maintenance"
 
@@ -41,3 +41,17 @@ def test_a_model_without_a_simulator_gets_data_by_its_profile(tmp_path: Path, mo
     python = _python(tmp_path, 'mkdir -p "$6" && echo "$2 $3 $4" > "$6/table.csv"')
     folder = raw_data(python, tmp_path, "late_books", print)
     assert (folder / "table.csv").read_text() == "models.tabular.simulate --model late_books\n"
+
+
+def test_days_to_score_are_cut_once_of_the_raw_tables(tmp_path: Path) -> None:
+    # $2: the module; $8: --days of jobs.split_days, $4: --out of the simulator
+    python = _python(
+        tmp_path,
+        'if [ "$2" = jobs.split_days ]; then to="$8"; else to="$4"; fi; mkdir -p "$to"; echo "$@" > "$to/asked"',
+    )
+    folder = daily_raw_data(python, tmp_path, MODEL, print)
+    asked = (folder / "asked").read_text().split()
+    raw = raw_data(python, tmp_path, MODEL, print)
+    assert asked[:6] == ["-m", "jobs.split_days", "--model", MODEL, "--raw", str(raw)]
+    assert asked[-4:] == ["--first", "2015-05-01", "--last", "2015-06-30"]
+    assert daily_raw_data(_python(tmp_path, "exit 1"), tmp_path, MODEL, print) == folder
