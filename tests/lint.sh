@@ -23,6 +23,8 @@ check "import borders" env PYTHONPATH=.:plugins .venv/dev/bin/lint-imports
 check "model names in code" .venv/dev/bin/python tests/lint_model_names.py
 check "README's table of Dags" env PYTHONPATH=.:plugins .venv/airflow/bin/python -m include.laptop.dag_table --check README.md
 check "CloudFormation: cfn-lint" .venv/dev/bin/cfn-lint include/infra/*.yaml
+check "CloudFormation: cfn-lint, tables of scores" bash -o pipefail -c \
+  'PYTHONPATH=. .venv/airflow/bin/python -m include.mwaa.scores_tables | .venv/dev/bin/cfn-lint'
 # in an environment of its own: it wants a boto3 of years ago. Exceptions are argued in the templates
 check "CloudFormation: checkov" env LOG_LEVEL=ERROR UV_SYSTEM_CERTS=1 \
   .venv/tools/bin/uv tool run --quiet --python .venv/dev/bin/python --from checkov==3.3.30 \

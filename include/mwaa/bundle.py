@@ -2,7 +2,7 @@
 
     dags-<hash>/            the Dag folder, with include/ inside
     plugins-<hash>.zip      its root is MWAA's plugins folder
-    requirements-<hash>.txt
+    requirements-<hash>.txt its hash is of the constraints too: with others, other packages are installed
     startup-<hash>.sh
     code-<hash>/            code that runs inside SageMaker jobs; it goes to the ML bucket
     manifest.json           all of these, and the digest of every file
@@ -31,8 +31,9 @@ from include.mwaa import AIRFLOW_VERSION
 ROOT = Path(__file__).resolve().parents[2]
 DIST = ROOT / "dist"
 # of include/, what no Dag imports: what runs inside jobs, on a laptop, or at a deploy
-NOT_FOR_DAGS = ("jobs", "laptop", "local_sagemaker", "mwaa", "infra", "code_bundle.py")
+NOT_FOR_DAGS = ("jobs", "laptop", "local_sagemaker", "mwaa", "infra", "code_bundle.py", "scores_table.py")
 MODELS_FOR_DAGS = ("__init__.py", "config")  # of include/models/, beside each model's model.yaml
+CONSTRAINTS = "constraints.txt"  # in the Dag folder, where requirements.txt names it
 # zip files keep a time and a mode for each file: always the same ones
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 FILE_MODE, PROGRAM_MODE, FOLDER_MODE = 0o644, 0o755, 0o755
@@ -81,7 +82,12 @@ def build(root: Path = ROOT, folder: Path | None = None) -> Bundle:
     artifacts = {
         "dags": _folder_artifact(folder, "dags", _dag_folder(root, sources)),
         "plugins": _file_artifact(folder, "plugins-{}.zip", _zip(folder, _plugins(root, sources))),
-        "requirements": _file_artifact(folder, "requirements-{}.txt", (root / "requirements.txt").read_bytes()),
+        "requirements": _file_artifact(
+            folder,
+            "requirements-{}.txt",
+            (root / "requirements.txt").read_bytes(),
+            named_by=(root / CONSTRAINTS).read_bytes(),
+        ),
         "startup": _file_artifact(
             folder, "startup-{}.sh", (root / "include" / "mwaa" / "startup.sh").read_bytes(), PROGRAM_MODE
         ),
@@ -105,7 +111,7 @@ def _dag_folder(root: Path, sources: list[str]) -> dict[str, Path]:
     """Path in MWAA's Dag folder -> file of the checkout."""
     files = {name.removeprefix("dags/"): root / name for name in sources if name.startswith("dags/")}
     files |= {name: root / name for name in sources if name.startswith("include/") and _is_for_dags(name)}
-    files["constraints.txt"] = root / "constraints.txt"  # requirements.txt names it by its path there
+    files[CONSTRAINTS] = root / CONSTRAINTS
     return files
 
 
@@ -132,10 +138,12 @@ def _folder_artifact(folder: Path, kind: str, files: Mapping[str, Path], name: s
     return {"name": name, "sha256": whole, "files": digests}
 
 
-def _file_artifact(folder: Path, name: str, content: bytes, mode: int = FILE_MODE) -> dict[str, Any]:
-    digest = _sha256(content)
-    _write(folder / name.format(digest[:12]), content, mode)
-    return {"name": name.format(digest[:12]), "sha256": digest}
+def _file_artifact(
+    folder: Path, name: str, content: bytes, mode: int = FILE_MODE, *, named_by: bytes = b""
+) -> dict[str, Any]:
+    name = name.format(_sha256(content + named_by)[:12])
+    _write(folder / name, content, mode)
+    return {"name": name, "sha256": _sha256(content)}
 
 
 def _zip(folder: Path, files: Mapping[str, Path]) -> bytes:

@@ -3,7 +3,8 @@
 What differs is found first and shown as a plan (all that ``DRY_RUN=1`` does). Then, in this order:
 
 1. job code goes to ``code/<hash>/``, where no running job is touched by it;
-2. changed plugins, requirements or startup script: the environment is updated, which restarts it (10 to 30 minutes);
+2. changed plugins, requirements (constraints.txt is first in place) or startup script: the environment is updated,
+   which restarts it (10 to 30 minutes);
 3. changed files of the Dag folder are uploaded, include/ before the Dag files, and what is gone is removed;
 4. the gate: no import error, every Dag of this checkout parsed anew and none of them stale;
 5. pools and the Variable ``ml_environment`` are set, which lets new runs use the new code and image.
@@ -18,7 +19,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from include.code_bundle import upload_code
 from include.config import VARIABLE, MlEnvironmentError, parse_ml_environment
 from include.mwaa import AIRFLOW_VERSION
-from include.mwaa.bundle import Bundle, build
+from include.mwaa.bundle import CONSTRAINTS, Bundle, build
 from include.mwaa.check import BrokenPromiseError, parse_dags
 from include.mwaa.home import MwaaHome
 from include.mwaa.image import image_tag
@@ -141,10 +142,12 @@ class Deploy:
             upload_code(self._clients.s3, self._outputs["MlBucket"], self._bundle.path("code"))
             self._say(f"job code {self._bundle.code_hash} is there")
         if plan.update:
+            if CONSTRAINTS in plan.upload:
+                self._put_dag_files([CONSTRAINTS], [])
             self._update_environment(plan.update)
         began = datetime.now(UTC)
         if plan.upload or plan.remove:
-            self._put_dag_files(plan)
+            self._put_dag_files(plan.upload, plan.remove)
             self._say(f"{len(plan.upload)} files uploaded, {len(plan.remove)} removed")
         self._wait_at_the_gate(plan, began)
         known = self._airflow.pools()
@@ -226,15 +229,15 @@ class Deploy:
             return {}
         return dict(json.loads(found["Body"].read()))
 
-    def _put_dag_files(self, plan: Plan) -> None:
+    def _put_dag_files(self, upload: Iterable[str], remove: Collection[str]) -> None:
         s3, bucket = self._clients.s3, self._outputs["DagsBucket"]
-        deployed = {name: facts for name, facts in self._deployed().items() if name not in plan.remove}
+        deployed = {name: facts for name, facts in self._deployed().items() if name not in remove}
         # what Dag files import comes before them, or a sync in between would find it missing
-        for name in sorted(plan.upload, key=lambda name: (not name.startswith("include/"), name)):
+        for name in sorted(upload, key=lambda name: (not name.startswith("include/"), name)):
             body = (self._bundle.path("dags") / name).read_bytes()
             etag = s3.put_object(Bucket=bucket, Key=f"dags/{name}", Body=body)["ETag"]
             deployed[name] = {"sha256": self._bundle.dag_files[name], "etag": etag}
-        for name in plan.remove:
+        for name in remove:
             s3.delete_object(Bucket=bucket, Key=f"dags/{name}")
         s3.put_object(Bucket=bucket, Key=DEPLOYED, Body=json.dumps(deployed, indent=1, sort_keys=True).encode())
 

@@ -1,8 +1,9 @@
-"""The CloudFormation templates of include/infra: which there are, in which order they stand on each other, and how one
-is put in place."""
+"""The CloudFormation templates of include/infra, and the one that is made of the models: which there are, in which
+order they stand on each other, and how one is put in place."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import yaml
 from botocore.exceptions import ClientError
 
 from include.laptop.settings import ROOT
+from include.mwaa.scores_tables import scores_tables
 
 FOLDER = ROOT / "include" / "infra"
-OF_ENVIRONMENT = ("storage", "network", "access", "environment")  # each imports what those before it export
+SCORES = "scores"  # has no file
+OF_ENVIRONMENT = ("storage", "network", "access", SCORES, "environment")  # each imports what those before it export
 OF_MODEL = "model"
 
 
@@ -28,8 +31,12 @@ def path_of(template: str) -> Path:
     return FOLDER / f"{template}.yaml"
 
 
+def text_of(template: str) -> str:
+    return json.dumps(scores_tables()) if template == SCORES else path_of(template).read_text(encoding="utf-8")
+
+
 def read(template: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.load(path_of(template).read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+    content: dict[str, Any] = yaml.load(text_of(template), _Loader)  # noqa: S506 - a SafeLoader
     return content
 
 
@@ -55,7 +62,7 @@ def put(cloudformation: Any, template: str, values: Mapping[str, str], stack: st
     name = stack or f"{values['Name']}-{template}"
     request = {
         "StackName": name,
-        "TemplateBody": path_of(template).read_text(encoding="utf-8"),
+        "TemplateBody": text_of(template),
         "Parameters": parameters(template, values),
         "Capabilities": ["CAPABILITY_NAMED_IAM"],
         "Tags": [{"Key": "project", "Value": values["Name"]}],

@@ -80,8 +80,19 @@ def test_a_changed_file_changes_its_artifact_s_name_and_no_other(tmp_path: Path)
     assert not before.path("plugins").exists(), "what an earlier build left is gone"
 
 
+def test_other_constraints_are_other_requirements(tmp_path: Path) -> None:
+    """Else an environment would go on with the packages of former ones, until a machine of it is replaced."""
+    root = clone(tmp_path / "clone", umask=0o022)
+    before = build(root)
+    with (root / "constraints.txt").open("a") as file:
+        file.write("another==1.0\n")
+    after = build(root)
+    changed = {kind for kind in before.manifest["artifacts"] if before.path(kind).name != after.path(kind).name}
+    assert changed == {"dags", "requirements"}
+
+
 def test_names_tell_the_content(bundle: Bundle) -> None:
-    for kind in ("dags", "plugins", "requirements", "startup"):
+    for kind in ("dags", "plugins", "startup"):
         assert bundle.sha256(kind)[:12] in bundle.path(kind).name
     assert bundle.code_hash == code_hash(ROOT / "include") == code_hash(bundle.path("code"))
     assert json.loads((bundle.folder / "manifest.json").read_text()) == bundle.manifest

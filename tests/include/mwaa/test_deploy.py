@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from include.config import VARIABLE
 from include.laptop.settings import ROOT
 from include.mwaa import deploy, templates
-from include.mwaa.bundle import Bundle, build
+from include.mwaa.bundle import CONSTRAINTS, Bundle, build
 from include.mwaa.deploy import Clients, Deploy, DeployError
 from include.mwaa.image import image_tag
 from include.mwaa.rest import AirflowOnMwaa, RestError
@@ -165,6 +165,24 @@ def test_only_what_differs_is_uploaded_and_what_is_gone_removed(deployer: Make, 
     deployer(mwaa, bundle).apply(plan)
     assert len(mwaa.updates) == 1, "Dag files alone restart nothing"
     assert deployer(mwaa, bundle).plan().empty
+
+
+def test_constraints_are_there_when_requirements_are_installed(
+    deployer: Make, bundle: Bundle, aws: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip would fail without them, and MWAA start without the packages."""
+    s3, bucket, key = aws("s3"), "ml-test-dags-123456789012", f"dags/{CONSTRAINTS}"
+    s3.put_object(Bucket=bucket, Key=key, Body=b"of another deploy")
+    seen: list[bytes] = []
+    monkeypatch.setattr(
+        RecordedMwaa,
+        "update_environment",
+        lambda *_, **__: seen.append(s3.get_object(Bucket=bucket, Key=key)["Body"].read()),
+    )
+    one = deployer(RecordedMwaa(), bundle)
+    with pytest.raises(DeployError, match="with the former plugins, requirements, startup"):
+        one.apply(one.plan())
+    assert seen == [(ROOT / CONSTRAINTS).read_bytes()]
 
 
 def test_a_plan_changes_nothing(deployer: Make, bundle: Bundle) -> None:

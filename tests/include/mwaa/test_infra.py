@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from include.laptop.settings import ROOT
-from include.models.config import model_names
+from include.models.config import load_model, model_names
 from include.mwaa import AIRFLOW_VERSION, templates
 from include.mwaa.infra import main, stacks
+from include.mwaa.scores_tables import scores_tables
 from include.mwaa.target import TargetError, load_target, outputs_of, target_names
+from include.scores_table import scores_table
 from include.storage import captured
 from tests.include.local_sagemaker.conftest import Client
 
@@ -73,6 +75,38 @@ def test_the_outputs_make_a_variable_that_dags_take(deployed: Client) -> None:
         "JobImages",
     } <= outputs.keys()
     assert outputs["MlBucket"] == "ml-dev-ml-123456789012"
+
+
+def substituted(value: Any) -> Any:
+    """As CloudFormation puts it together for ml-dev."""
+    if isinstance(value, dict) and value.keys() == {"Fn::Sub"}:
+        text = value["Fn::Sub"].replace("${Name}", "ml-dev").replace("${AWS::AccountId}", "123456789012")
+        assert "${" not in text.replace("${!", "")
+        return text.replace("${!", "${")
+    if isinstance(value, dict):
+        return {key: substituted(item) for key, item in value.items()}
+    return [substituted(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("model", [name for name in model_names() if load_model(name).scoring])
+def test_a_model_that_scores_has_its_table_of_scores(model: str, aws: Client) -> None:
+    """As Glue takes it, in the database that storage.yaml makes."""
+    made = [resource["Properties"] for resource in templates.read(templates.SCORES)["Resources"].values()]
+    [table] = [table for table in made if table["TableInput"]["Name"] == f"scores_{model}"]
+    assert substituted(table["TableInput"]) == scores_table(load_model(model), "ml-dev-ml-123456789012")
+    assert substituted(table["DatabaseName"]) == {"Fn::ImportValue": "ml-dev-scores-database"}
+    database = {"DatabaseName": f"of_{model}"}
+    aws("glue").create_database(DatabaseInput={"Name": database["DatabaseName"]})
+    aws("glue").create_table(**database, TableInput=substituted(table["TableInput"]))
+    location = aws("glue").get_table(**database, Name=f"scores_{model}")["Table"]["StorageDescriptor"]["Location"]
+    assert location == f"s3://ml-dev-ml-123456789012/scores_athena/{model}/"
+
+
+def test_a_model_that_does_not_score_has_none() -> None:
+    model = load_model("predictive_maintenance")
+    scoreless = model.model_copy(update={"scoring": None})
+    assert scores_tables([model])["Resources"].keys() == {"PredictiveMaintenance"}
+    assert not scores_tables([scoreless])["Resources"]
 
 
 def statements(template: str) -> Iterator[tuple[str, dict[str, Any]]]:
