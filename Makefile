@@ -70,7 +70,7 @@ compose-test: ## build the images and prove the containers: a model's whole way,
 	@PYTHONPATH=$(CURDIR) .venv/airflow/bin/python tests/compose/prove.py
 
 .PHONY: bundle-test
-bundle-test: ## the unpacked bundle under MWAA's configuration: checks, then train against the local SageMaker
+bundle-test: ## the unpacked bundle under MWAA's configuration: checks, then a model's whole way
 	@$(setup) airflow jobs local_sagemaker mwaa_image mwaa
 	@$(program).mwaa.check
 

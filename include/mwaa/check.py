@@ -1,7 +1,7 @@
 """``make bundle-test``: the real artifacts, unpacked and run as MWAA runs them, without AWS.
 
     quick   requirements resolve, the startup script runs, Dags parse, plugins load without the Dag folder
-    whole   then the Dags run from the unpacked bundle against the local SageMaker, up to a registered model
+    whole   then the Dags run from the unpacked bundle against the local SageMaker, up to a day's scores
 
 Ends with a table of what was promised and what was found, also in ``bundle-test-summary.json``. Exit status: 0 only if
 every promise holds.
@@ -14,24 +14,18 @@ import ast
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from include.laptop import stack
-from include.laptop.processes import ProcessError
-from include.laptop.run import run
-from include.laptop.seed import SeedError
 from include.laptop.settings import ROOT, Settings, SettingsError
 from include.mwaa.bundle import build, contents
 from include.mwaa.home import MwaaHome, StartupError
+from include.mwaa.proof import BrokenPromiseError, Finding, conclude, held, whole_way
 from include.mwaa.templates import configuration_options
 
 PARSE_SECONDS = 30  # core.dagbag_import_timeout, at which Airflow gives a file up
@@ -40,21 +34,6 @@ PROBES = Path(__file__).parent / "probes"
 # tasks have no way to the database in Airflow 3, and what is heavy belongs into jobs
 FORBIDDEN = ("sqlalchemy", "airflow.models", "airflow.settings", "airflow.utils.session", "airflow.utils.db")
 HEAVY = ("pandas", "numpy", "polars", "sklearn", "lightgbm", "great_expectations", "sagemaker", "mlflow")
-MACHINES = 30  # of the generated fleet: enough failures to learn from, quick to train on
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A promise, whether it holds, and what was found."""
-
-    promise: str
-    kept: bool
-    found: str
-    seconds: float = 0.0
-
-
-class BrokenPromiseError(Exception):
-    """What a check raises: the message is what was found."""
 
 
 def resolve_requirements(home: MwaaHome) -> str:
@@ -177,66 +156,12 @@ def quick_findings(home: MwaaHome) -> Iterator[Finding]:
     yield held("nothing imports the ORM or a heavy library", lambda: scan_imports(home))
 
 
-def held(promise: str, check: Callable[[], str]) -> Finding:
-    """What comes of a check: its answer, or how the promise is broken."""
-    began = time.monotonic()
-    try:
-        return Finding(promise, kept=True, found=check(), seconds=time.monotonic() - began)
-    except BrokenPromiseError as error:
-        return Finding(promise, kept=False, found=str(error), seconds=time.monotonic() - began)
-
-
 def run_findings(home: MwaaHome, model: str, console: Console) -> Iterator[Finding]:
     """The Dags, run from the unpacked bundle by all of Airflow's processes."""
     try:
-        data = small_data(home, model)
-        yield held(f"train_{model} runs up to a registered model", lambda: train(home, model, data, console))
+        yield from whole_way(home, model, console, "from the unpacked bundle")
     finally:
         stack.down(home, lambda line: console.print(line, highlight=False))
-
-
-def train(settings: Settings, model: str, data: Path | None, console: Console) -> str:
-    """``make run`` over these settings, up to a registered model.
-
-    Raises:
-        BrokenPromiseError: the stack or the run failed, or the model was rejected.
-    """
-    try:
-        outcome = run(settings, model, data, console)
-    except (ProcessError, SeedError, httpx.HTTPError) as error:
-        raise BrokenPromiseError(str(error)) from error
-    if outcome.summary["state"] != "success":
-        raise BrokenPromiseError("; ".join(f"{task}: {reason}" for task, reason in outcome.reasons.items()))
-    if not outcome.summary["model_package_arn"]:
-        missed = [gate["metric"] for gate in outcome.summary["gates"] if not gate["passed"]]
-        raise BrokenPromiseError(f"the model was rejected by {', '.join(missed)}")
-    return f"{outcome.summary['model_package_arn']} after {outcome.summary['total_seconds']} s"
-
-
-def small_data(settings: Settings, model: str) -> Path | None:
-    """A small year of data where the model's simulator can make one; else none, which means the usual amount."""
-    if model != "predictive_maintenance":
-        return None
-    folder = settings.home / "data" / f"{model}-{MACHINES}-machines"
-    if not folder.exists():
-        command = [settings.python("jobs"), "-m", f"models.{model}.simulate", "--machines", str(MACHINES)]
-        environment = {"PYTHONPATH": str(ROOT / "include"), "PATH": "/usr/bin:/bin"}
-        subprocess.run([*command, "--out", str(folder)], env=environment, check=True, capture_output=True)
-    return folder
-
-
-def conclude(findings: list[Finding], title: str, summary: Path, console: Console) -> int:
-    """Show the findings and write them down; the exit status: 1 where a promise is broken."""
-    console.rule(title)
-    table = Table("", "promise", "found", "seconds", box=None, pad_edge=False)
-    for finding in findings:
-        mark = "[green]✓[/]" if finding.kept else "[red]✗[/]"
-        table.add_row(mark, finding.promise, escape(finding.found), f"{finding.seconds:.1f}")
-    console.print(table)
-    summary.write_text(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n", encoding="utf-8")
-    broken = [finding for finding in findings if not finding.kept]
-    console.print(f"{len(findings) - len(broken)} promises hold, {len(broken)} do not; this summary: {summary}")
-    return 1 if broken else 0
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -32,9 +32,10 @@ from include.code_bundle import upload_code
 from include.config import VARIABLE, MlEnvironmentError, parse_ml_environment
 from include.mwaa import AIRFLOW_VERSION
 from include.mwaa.bundle import CONSTRAINTS, Bundle, build
-from include.mwaa.check import BrokenPromiseError, parse_dags
+from include.mwaa.check import parse_dags
 from include.mwaa.home import MwaaHome
 from include.mwaa.image import image_tag
+from include.mwaa.proof import BrokenPromiseError
 from include.mwaa.rest import AirflowOnMwaa, RestError
 from include.mwaa.target import Target, TargetError, load_target, outputs_of, target_names
 from include.storage import code_prefix

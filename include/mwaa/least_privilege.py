@@ -21,17 +21,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from include.laptop import stack
-from include.laptop.backfill import Asked, backfill
 from include.laptop.processes import ProcessError, wait_until
-from include.laptop.promote import promote
 from include.laptop.settings import ACCOUNT, NAME, REGION, Settings, SettingsError
 from include.mwaa import templates
-from include.mwaa.check import BrokenPromiseError, Finding, conclude, held, small_data, train
-from include.scoring import CHAMPION_AT
+from include.mwaa.proof import BrokenPromiseError, Finding, conclude, held, whole_way
 
 AIRFLOW_ROLE = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-airflow"
 POLICY = f"arn:aws:iam::{ACCOUNT}:policy/{NAME}-pipelines"
-DAY = "2015-06-15"  # within the generated year
 TAKEN_AWAY = "sagemaker:DescribeTrainingJob"
 
 
@@ -137,31 +133,6 @@ def no_denials(settings: EnforcedSettings) -> str:
     return "no call was denied"
 
 
-def deployed(settings: Settings, model: str, console: Console) -> str:
-    """The registered version goes to production.
-
-    Raises:
-        BrokenPromiseError: it did not.
-    """
-    summary = promote(settings, model, True, console)
-    if summary["state"] != "promoted":
-        raise BrokenPromiseError(f"{summary['state']}: {summary['reasons']}")
-    return f"version {summary['version']} after {summary['total_seconds']} s"
-
-
-def scored(settings: Settings, model: str, console: Console) -> str:
-    """One day has its scores.
-
-    Raises:
-        BrokenPromiseError: it has not.
-    """
-    asked = Asked(model, DAY, DAY, CHAMPION_AT, force=False, dry_run=False)
-    summary = backfill(settings, asked, console)
-    if summary is None or summary["scored"] != 1:
-        raise BrokenPromiseError(f"{DAY} was not scored: {summary}")
-    return f"{summary['rows']} rows of {DAY} after {summary['seconds']} s"
-
-
 def findings(settings: EnforcedSettings, model: str, console: Console) -> list[Finding]:
     start_aws(settings, model)
     session = airflow_session(settings)
@@ -169,12 +140,7 @@ def findings(settings: EnforcedSettings, model: str, console: Console) -> list[F
     enforced = EnforcedSettings(
         settings.home, settings.airflow_port, settings.sagemaker_port, session=tuple(session.items())
     )
-    data = small_data(enforced, model)
-    found.append(held(f"train_{model} runs under the two roles", lambda: train(enforced, model, data, console)))
-    if found[-1].kept:
-        found.append(held(f"deploy_{model} promotes under the two roles", lambda: deployed(enforced, model, console)))
-    if found[-1].kept:
-        found.append(held(f"score_{model} scores a day under the two roles", lambda: scored(enforced, model, console)))
+    found += whole_way(enforced, model, console, "under the two roles")
     found.append(held("no call is denied", lambda: no_denials(settings)))
     return found
 

@@ -22,7 +22,7 @@ RESTARTED = (
 )
 QUESTION = "approve_production"
 SCORED_DAYS = ("2015-06-01", "2015-06-02")
-RUN_SECONDS = 900
+RUN_SECONDS = 1800
 
 
 class NotTriedError(Exception):

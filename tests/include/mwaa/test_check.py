@@ -12,7 +12,6 @@ from include.laptop.settings import ROOT
 from include.models.config import model_names
 from include.mwaa.bundle import build
 from include.mwaa.check import (
-    BrokenPromiseError,
     check_configuration,
     load_plugins,
     parse_dags,
@@ -22,6 +21,7 @@ from include.mwaa.check import (
     start_up,
 )
 from include.mwaa.home import MwaaHome
+from include.mwaa.proof import BrokenPromiseError
 
 
 @pytest.fixture
