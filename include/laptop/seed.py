@@ -16,7 +16,7 @@ from include.code_bundle import upload_code
 from include.config import VARIABLE
 from include.data_manifest import list_raw_data
 from include.laptop.airflow_api import AirflowApi
-from include.laptop.raw_data import RawDataError, raw_data, split_days
+from include.laptop.raw_data import raw_data, split_days
 from include.laptop.settings import BUCKET, Settings
 from include.models.config import load_model
 from include.pipelines.catalogue import usable_models
@@ -68,7 +68,8 @@ def seed_days(settings: Settings, model: str, first: str, last: str, say: Callab
     """Cut the raw tables that lie in the bucket into daily partitions, for those of the days that have none yet.
 
     Raises:
-        SeedError: there are no raw tables, or they cannot be cut.
+        SeedError: there are no raw tables.
+        RawDataError: they cannot be cut.
     """
     s3 = s3_client(settings)
     there = list_partitions(s3, BUCKET, model)
@@ -85,10 +86,7 @@ def seed_days(settings: Settings, model: str, first: str, last: str, say: Callab
             )
         for file in files:
             s3.download_file(BUCKET, file["key"], str(raw / file["key"].rsplit("/", 1)[-1]))
-        try:
-            split_days(settings.python("jobs"), model, raw, missing[0], missing[-1], days)
-        except RawDataError as error:
-            raise SeedError(str(error)) from error
+        split_days(settings.python("jobs"), model, raw, missing[0], missing[-1], days)
         upload_days(settings, model, days, say)
 
 

@@ -16,13 +16,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from include.laptop.backfill import Asked, backfill
-from include.laptop.processes import ProcessError
+from include.laptop.command import EXPECTED
 from include.laptop.promote import PromotionError, promote
-from include.laptop.raw_data import RawDataError
 from include.laptop.run import run
-from include.laptop.seed import SeedError
 from include.laptop.settings import ROOT, Settings
-from include.models.config import ConfigError, load_model
+from include.models.config import load_model
 from include.production import HistoryError
 from include.scoring import CHAMPION_AT, PlanError
 
@@ -45,10 +43,7 @@ class BrokenPromiseError(Exception):
 
 
 # with what the commands of a laptop end, each with a message for the person at the keyboard
-FAILURES = (
-    *(ProcessError, SeedError, RawDataError, ConfigError, PromotionError, PlanError, HistoryError),
-    httpx.HTTPError,
-)
+FAILURES = (*EXPECTED, PromotionError, PlanError, HistoryError, httpx.HTTPError)
 
 
 def held(promise: str, check: Callable[[], str]) -> Finding:

@@ -151,6 +151,7 @@ def it_deploys(project: Project) -> str:
         api.answer(dag_id, run_id, QUESTION, "Approve", {"reason": "compose-test"})
     _finish(project, dag_id, run_id)
     serving = current(read_history(project.client("s3"), BUCKET, MODEL))
+    project.facts["production"] = serving
     if serving is None or serving.model_package_arn != project.facts["package"]:
         raise PromiseBrokenError(f"{run_id} succeeded, and the history of production says: {serving}")
     endpoint = project.client("sagemaker").describe_endpoint(EndpointName=f"{GROUP}-production")
@@ -168,6 +169,8 @@ def it_scores(project: Project) -> str:
     """score_<model> scores days of the seeded data with the version in production"""
     dag_id = f"score_{MODEL}"
     _require(project, dag_id)
+    if not project.facts.get("production"):
+        raise NotTriedError("no version is in production that could score")
     api = project.airflow
     api.unpause(dag_id)
     first, last = SCORED_DAYS
