@@ -42,8 +42,9 @@ class BrokenPromiseError(Exception):
     """What a check raises: the message is what was found."""
 
 
-# with what the commands of a laptop end, each with a message for the person at the keyboard
-FAILURES = (*EXPECTED, PromotionError, PlanError, HistoryError, httpx.HTTPError)
+# beside broken promises, what the commands of a laptop end with, each with a message for the person at the keyboard
+FAILURES: tuple[type[Exception], ...]
+FAILURES = (BrokenPromiseError, *EXPECTED, PromotionError, PlanError, HistoryError, httpx.HTTPError)
 
 
 def held(promise: str, check: Callable[[], str]) -> Finding:
@@ -51,7 +52,7 @@ def held(promise: str, check: Callable[[], str]) -> Finding:
     began = time.monotonic()
     try:
         return Finding(promise, kept=True, found=check(), seconds=time.monotonic() - began)
-    except (BrokenPromiseError, *FAILURES) as error:
+    except FAILURES as error:
         return Finding(promise, kept=False, found=str(error), seconds=time.monotonic() - began)
 
 
