@@ -22,6 +22,7 @@ BENCHMARKS = {
     "bench_features.py": ("jobs", [str(ROOT / "include")]),
     "bench_serving.py": ("airflow", [str(ROOT)]),
     "bench_scoring.py": ("airflow", [str(ROOT), str(ROOT / "plugins")]),
+    "bench_large_day.py": ("airflow", [str(ROOT), str(ROOT / "plugins")]),
     "bench_jobs.py": ("airflow", [str(ROOT), str(ROOT / "plugins")]),
     "bench_parsing.py": ("airflow", [str(ROOT), str(ROOT / "plugins")]),
     "bench_run.py": ("airflow", [str(ROOT), str(ROOT / "plugins")]),
