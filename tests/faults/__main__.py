@@ -23,20 +23,20 @@ from rich.table import Table
 from include.laptop.settings import ROOT
 from tests.faults import crowd, matrix
 from tests.faults.lab import Lab
-from tests.faults.matrix import Row
+from tests.faults.rows import Fault, Row, measure, measure_together
 
 
-def _one_by_one(lab: Lab, faults: list[matrix.Fault]) -> list[Row]:
-    return [matrix.measure(lab, fault) for fault in faults]
+def _one_by_one(lab: Lab, faults: list[Fault]) -> list[Row]:
+    return [measure(lab, fault) for fault in faults]
 
 
 GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
-    "worker": lambda lab: matrix.measure_together(lab, matrix.WORKER),
-    "triggerer": lambda lab: matrix.measure_together(lab, matrix.TRIGGERER),
-    "scheduler": lambda lab: matrix.measure_together(lab, matrix.SCHEDULER),
-    "dag-processor": lambda lab: matrix.measure_together(lab, matrix.DAG_PROCESSOR),
-    "people": lambda lab: matrix.measure_together(lab, matrix.PEOPLE + matrix.TIMEOUTS),
-    "aws": lambda lab: matrix.measure_together(lab, matrix.AWS),
+    "worker": lambda lab: measure_together(lab, matrix.WORKER),
+    "triggerer": lambda lab: measure_together(lab, matrix.TRIGGERER),
+    "scheduler": lambda lab: measure_together(lab, matrix.SCHEDULER),
+    "dag-processor": lambda lab: measure_together(lab, matrix.DAG_PROCESSOR),
+    "people": lambda lab: measure_together(lab, matrix.PEOPLE + matrix.TIMEOUTS),
+    "aws": lambda lab: measure_together(lab, matrix.AWS),
     "alone": lambda lab: _one_by_one(lab, matrix.ALONE),
     "throttling": lambda lab: [matrix.throttled(lab), matrix.broken(lab)],
     "training": lambda lab: [crowd.training(lab)],

@@ -9,7 +9,7 @@ from include.laptop.seed import seed
 from tests.faults.dags.one_job import sleeping
 from tests.faults.dags.waiting import TRIGGERS, WAITED_FOR
 from tests.faults.lab import FaultsError, Lab, Run
-from tests.faults.matrix import Row
+from tests.faults.rows import Row
 
 MODEL = "predictive_maintenance"
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults import matrix
 from tests.faults.lab import Lab
-from tests.faults.matrix import Row
+from tests.faults.rows import Row, measure_together
 
 WORKER = [fault for fault in matrix.WORKER if fault.name.startswith("SIGKILL")]
 SERVICES = [
@@ -25,7 +25,7 @@ THEN = SERVICES + matrix.AWS
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
     home: Path = tmp_path_factory.mktemp("faults")
     with Lab(home) as lab:
-        found = matrix.measure_together(lab, FIRST) + matrix.measure_together(lab, THEN)
+        found = measure_together(lab, FIRST) + measure_together(lab, THEN)
     return {row.fault: row for row in found}
 
 
