@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from .conftest import RunResult, Stack, needs_chromium
 from .test_train_run import DAG
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.timeout(900)]
 
 
 def test_the_form_asks_for_every_param_with_a_description(page: Page, running: Stack, trained: RunResult) -> None:
