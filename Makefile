@@ -94,6 +94,11 @@ test: ## all tests, fast ones first; ONLY=<group> runs one group
 	@$(setup) airflow jobs local_sagemaker dev mwaa_image mwaa
 	@.venv/dev/bin/python tests/run.py $(ONLY)
 
+.PHONY: backfill-faults
+backfill-faults: ## a year of days backfilled while schedulers are killed and jobs fail at random; DAYS=30 for fewer, DATA=folder
+	@$(setup) airflow jobs local_sagemaker
+	@PYTHONPATH=.:plugins .venv/airflow/bin/python -m tests.faults.year --days $(or $(DAYS),365) $(if $(DATA),--data $(DATA))
+
 .PHONY: faults
 faults: ## kills, timeouts, throttling: what each costs and leaves behind; GROUPS="worker aws" strikes with some only
 	@$(setup) airflow jobs local_sagemaker dev

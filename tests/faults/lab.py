@@ -178,16 +178,17 @@ class Lab:
         """The run's task instances, from the database: asking the API server that often would be a fault of its own."""
         columns = ("task_id", "map_index", "state", "pid", "try_number")
         query = f"SELECT {', '.join(columns)} FROM task_instance WHERE dag_id = %s AND run_id = %s"  # noqa: S608
-        return [dict(zip(columns, row, strict=True)) for row in self._select(query, run.dag_id, run.run_id)]
+        return [dict(zip(columns, row, strict=True)) for row in self.select(query, run.dag_id, run.run_id)]
 
     def task(self, run: Run) -> dict[str, Any]:
         return next((each for each in self.tasks(run) if each["task_id"] == run.task_id), {"state": None, "pid": None})
 
     def run_state(self, run: Run) -> str:
         query = "SELECT state FROM dag_run WHERE dag_id = %s AND run_id = %s"
-        return next((row[0] for row in self._select(query, run.dag_id, run.run_id)), "")
+        return next((row[0] for row in self.select(query, run.dag_id, run.run_id)), "")
 
-    def _select(self, query: str, *values: str) -> list[Any]:
+    def select(self, query: str, *values: str) -> list[Any]:
+        """Rows of Airflow's database."""
         folder = str(self.settings.postgres.socket_folder)
         with (
             closing(psycopg2.connect(host=folder, user="airflow", dbname="postgres")) as database,

@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+JOB_KINDS = ("ProcessingJob", "TransformJob")
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect"}
 
 
@@ -42,6 +43,7 @@ class Proxy:
 
     target: str
     throttled_share: float = 0.0
+    lacking_share: float = 0.0  # of the jobs that are created: they fail for want of an instance
     broken_until: float = 0.0  # on time.monotonic(): every call is answered with 503 until then
     calls: Counter[str] = field(default_factory=Counter)  # by operation, as they came in
     hits: Counter[str] = field(default_factory=Counter)  # by fault
@@ -78,17 +80,22 @@ class Proxy:
 
     def lacking(self, operation: str, request: dict[str, Any]) -> dict[str, Any] | None:
         """The answer about a job that lacks capacity."""
-        job = request.get("ProcessingJobName")
+        kind = next((kind for kind in JOB_KINDS if f"{kind}Name" in request), None)
+        if kind is None:
+            return None
+        job = request[f"{kind}Name"]
         with self._lock:
+            if operation == f"Create{kind}" and random.random() < self.lacking_share:  # noqa: S311 - no secret
+                self._lacking.setdefault(job, {})
             if job not in self._lacking:
                 return None
-            arn = f"arn:aws:sagemaker:us-east-1:123456789012:processing-job/{job}"
-            if operation == "CreateProcessingJob":
+            arn = f"arn:aws:sagemaker:us-east-1:123456789012:{kind.lower().replace('job', '-job')}/{job}"
+            if operation == f"Create{kind}":
                 reason = "CapacityError: Unable to provision requested ML compute capacity. Please retry."
-                status = {"ProcessingJobStatus": "Failed", "FailureReason": reason, "CreationTime": time.time()}
-                self._lacking[job] = {**request, **status, "ProcessingJobArn": arn}
+                status = {f"{kind}Status": "Failed", "FailureReason": reason, "CreationTime": time.time()}
+                self._lacking[job] = {**request, **status, f"{kind}Arn": arn}
                 self.hits["no capacity"] += 1
-                return {"ProcessingJobArn": arn}
+                return {f"{kind}Arn": arn}
             return self._lacking[job] or None
 
     def take(self, operation: str, job: str) -> Rule | None:

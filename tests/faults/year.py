@@ -1,0 +1,165 @@
+"""``make backfill-faults``: a year of daily partitions backfilled while the scheduler is killed twice and one job in
+twenty fails; every partition has to be there once, with the right rows.
+
+    python -m tests.faults.year [--days N] [--data FOLDER]
+
+Prints what it took and writes ``.local/backfill-faults.json``. Exit status: non-zero if a partition is missing, doubled
+or has other rows than it should.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+
+from include.laptop import run as training
+from include.laptop.backfill import Asked, backfill
+from include.laptop.seed import s3_client
+from include.laptop.settings import BUCKET, ROOT
+from include.production import Entry, record_promotion
+from include.scoring import CHAMPION_AT, days_between, read_published
+from include.storage import raw_prefix, scores_partition
+from tests.faults.lab import Lab
+
+MODEL, DAG = "predictive_maintenance", "score_predictive_maintenance"
+FIRST = date(2015, 1, 1)
+FAILING_SHARE = 0.05
+ROWS_OF_A_MACHINE = 8  # features every three hours
+
+
+def bring_into_production(lab: Lab, data: Path | None, console: Console) -> None:
+    """Train, and enter the version into the history as a deployment would."""
+    outcome = training.run(lab.settings, MODEL, data, console)
+    arn = outcome.summary["model_package_arn"]
+    package = lab.sagemaker.describe_model_package(ModelPackageName=arn)
+    entry = Entry(
+        version=package["ModelPackageVersion"],
+        model_package_arn=arn,
+        artifact=package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"],
+        since=datetime.now(UTC),
+        endpoint_config="none",
+        dag_id="year",
+        run_id="year",
+    )
+    record_promotion(s3_client(lab.settings), BUCKET, MODEL, entry)
+
+
+class Night(threading.Thread):
+    """Kills the scheduler when a third and when two thirds of the days are done."""
+
+    def __init__(self, lab: Lab, days: list[str]) -> None:
+        super().__init__(daemon=True)
+        self.killed: list[int] = []
+        self.over = threading.Event()
+        self._lab, self._days = lab, days
+
+    def run(self) -> None:
+        for share in (1, 2):
+            while self._done() < share * len(self._days) // 3:
+                if self.over.wait(3):
+                    return
+            self.killed.append(self._done())
+            self._lab.kill_service("airflow-scheduler", signal.SIGKILL)
+
+    def _done(self) -> int:
+        query = "SELECT count(*) FROM dag_run WHERE dag_id = %s AND state = %s AND run_type = 'backfill'"
+        return int(self._lab.select(query, DAG, "success")[0][0])
+
+
+def findings(lab: Lab, days: list[str], machines: int) -> list[str]:
+    """What is wrong with the published days."""
+    s3 = s3_client(lab.settings)
+    wrong = []
+    for day in days:
+        manifest = read_published(s3, BUCKET, MODEL, day)
+        if manifest is None:
+            wrong.append(f"{day} is missing")
+            continue
+        rows = manifest["rows"] + sum(manifest["quarantined"].values())
+        if rows < machines * ROWS_OF_A_MACHINE * 0.99 or manifest["rows"] > machines * ROWS_OF_A_MACHINE:
+            wrong.append(f"{day} has {manifest['rows']} rows, not {machines * ROWS_OF_A_MACHINE}")
+        listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=scores_partition(MODEL, day))["Contents"]
+        files = {item["Key"] for item in listed if item["Key"].endswith(".parquet")}
+        if files != {file["key"] for file in manifest["files"]}:
+            wrong.append(f"{day} holds files that its manifest does not name: {sorted(files)}")
+    return wrong
+
+
+def processor_seconds() -> float:
+    times = psutil.cpu_times()
+    return float(times.user + times.system)
+
+
+def measure(lab: Lab, days: list[str], data: Path | None, console: Console) -> dict[str, Any]:
+    bring_into_production(lab, data, console)
+    table = s3_client(lab.settings).get_object(Bucket=BUCKET, Key=f"{raw_prefix(MODEL)}PdM_machines.csv")
+    machines = len(table["Body"].read().decode().split()) - 1
+    night = Night(lab, days)
+    night.start()
+    lab.proxy.lacking_share = FAILING_SHARE
+    busy = processor_seconds()
+    began = time.monotonic()
+    try:
+        summary = backfill(lab.settings, Asked(MODEL, days[0], days[-1], CHAMPION_AT, False, False), console)
+    finally:
+        night.over.set()
+        lab.proxy.lacking_share = 0.0
+    seconds = time.monotonic() - began
+    busy = processor_seconds() - busy
+    assert summary is not None
+    created = Counter({name: number for name, number in lab.proxy.calls.items() if name.startswith("Create")})
+    return {
+        "days": len(days),
+        "scored": summary["scored"],
+        "failed": summary["failed"],
+        "rows": summary["rows"],
+        "seconds": round(seconds, 1),
+        "days_per_minute": round(60 * summary["scored"] / seconds, 2),
+        "processor_seconds_per_day": round(busy / max(1, summary["scored"]), 1),
+        "processors_busy_share": round(busy / seconds / (psutil.cpu_count() or 1), 2),
+        "jobs_created": sum(created[f"Create{kind}"] for kind in ("ProcessingJob", "TransformJob")),
+        "jobs_failed": lab.proxy.hits["no capacity"],
+        "scheduler_killed_after_days": night.killed,
+        "machines": machines,
+        "wrong": findings(lab, days, machines),
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--data", type=Path, help="folder with the raw tables; generated when not given")
+    arguments = parser.parse_args(argv)
+    console = Console()
+    days = days_between(FIRST.isoformat(), (FIRST + timedelta(days=arguments.days - 1)).isoformat())
+    home = Path(tempfile.mkdtemp(prefix="year-"))
+    with Lab(home, console.print) as lab:
+        result = measure(lab, days, arguments.data, console)
+    file = ROOT / ".local" / "backfill-faults.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(result, indent=2) + "\n")
+    for name, value in result.items():
+        console.print(f"{name.replace('_', ' '):28}{value}", highlight=False)
+    kept = not result["wrong"] and result["scored"] == len(days) and len(result["scheduler_killed_after_days"]) == 2
+    if not kept:
+        console.print(f"[red]a promise is broken[/]; the stack's logs are in {home}")
+        return 1
+    shutil.rmtree(home, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
