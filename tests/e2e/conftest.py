@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What ``make run`` left: its exit status, what it printed, and its summary file."""
+    """What a target of make left: its exit status, what it printed, and its summary file."""
 
     status: int
     output: str
@@ -55,8 +55,19 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Stack:
+    """A stack's addresses, and make in the checkout that it belongs to."""
+
     settings: Settings
-    environment: dict[str, str] = field(repr=False)
+    checkout: Path = ROOT
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "LAPTOP_HOME": str(self.settings.home),
+            "AIRFLOW_PORT": str(self.settings.airflow_port),
+            "SAGEMAKER_PORT": str(self.settings.sagemaker_port),
+        }
 
     @property
     def airflow(self) -> AirflowApi:
@@ -72,16 +83,19 @@ class Stack:
         )
 
     def run(self, data: Path) -> RunResult:
-        """``make run DATA=...`` as a person types it."""
-        summary = self.settings.home / "run-summary.json"
+        return self.make("run", f"DATA={data}")
+
+    def make(self, target: str, *variables: str) -> RunResult:
+        """A target as a person types it; it may leave ``<target>-summary.json``."""
+        summary = self.settings.home / f"{target}-summary.json"
         summary.unlink(missing_ok=True)
         done = subprocess.run(
-            ["make", "--no-print-directory", "run", f"DATA={data}"],
-            cwd=ROOT,
+            ["make", "--no-print-directory", target, *variables],
+            cwd=self.checkout,
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=800,
             check=False,
         )
         content = json.loads(summary.read_text()) if summary.exists() else {}
@@ -91,15 +105,9 @@ class Stack:
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = Settings(tmp_path_factory.mktemp("stack"), airflow_port=free_port(), sagemaker_port=free_port())
-    environment = {
-        **os.environ,
-        "LAPTOP_HOME": str(settings.home),
-        "AIRFLOW_PORT": str(settings.airflow_port),
-        "SAGEMAKER_PORT": str(settings.sagemaker_port),
-    }
     try:
         stack.up(settings, print)
-        yield Stack(settings, environment)
+        yield Stack(settings)
     finally:
         stack.down(settings, print)
 

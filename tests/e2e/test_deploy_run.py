@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
@@ -18,7 +17,7 @@ from playwright.sync_api import Page, expect
 from include.laptop import stack
 from include.laptop.processes import wait_until
 from include.laptop.promote import Client, asking
-from include.laptop.settings import BUCKET, ROOT
+from include.laptop.settings import BUCKET
 from include.production import current, read_history
 from include.storage import golden_requests_of, split_uri
 
@@ -177,17 +176,7 @@ class Deployments:
 def promoted(running: Stack, trained: RunResult) -> tuple[RunResult, dict[str, Any]]:
     """``make promote YES=1`` after the first training, as a person types it."""
     assert trained.status == 0
-    done = subprocess.run(
-        ["make", "--no-print-directory", "promote", "YES=1"],
-        cwd=ROOT,
-        env=running.environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    content = json.loads((running.settings.home / "promote-summary.json").read_text())
-    return RunResult(done.returncode, done.stdout + done.stderr, content), trained.summary
+    return running.make("promote", "YES=1"), trained.summary
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -28,8 +27,8 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Every file of this checkout, with its Python environments."""
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A copy of every file of this checkout, with its Python environments."""
     copy = tmp_path_factory.mktemp("checkout")
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     files = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
@@ -38,30 +37,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy / name)
     (copy / ".venv").symlink_to(ROOT / ".venv")
-    yield copy
-    make(copy, "down")
-
-
-def make(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["make", "--no-print-directory", *arguments],
-        cwd=checkout,
-        env={**os.environ, **ports(checkout)},
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
-    )
-
-
-def ports(checkout: Path) -> dict[str, str]:
-    """The same for every call: chosen once."""
-    file = checkout.parent / f"{checkout.name}-ports.json"
-    if not file.exists():
-        chosen = {"AIRFLOW_PORT": str(free_port()), "SAGEMAKER_PORT": str(free_port())}
-        file.write_text(json.dumps({**chosen, "LAPTOP_HOME": str(checkout / ".local")}))
-    found: dict[str, str] = json.loads(file.read_text())
-    return found
+    stack = Stack(Settings(copy / ".local", airflow_port=free_port(), sagemaker_port=free_port()), copy)
+    yield stack
+    stack.make("down")
 
 
 def write_loans(file: Path) -> None:
@@ -78,20 +56,20 @@ def write_loans(file: Path) -> None:
             writer.writerow([number, pages, reader, shown, "late" if kept + chance.gauss(0, 2) > 24 else "in time"])
 
 
-def test_a_model_from_a_file_runs_without_another_edit(checkout: Path, tmp_path: Path) -> None:
+def test_a_model_from_a_file_runs_without_another_edit(town: Stack, tmp_path: Path) -> None:
     write_loans(tmp_path / "town" / "loans.csv")
-    made = make(checkout, "new-model", "NAME=late_books", "KIND=binary", f"DATA={tmp_path}/town/loans.csv")
-    assert made.returncode == 0, made.stderr
-    assert "predicted is returned" in made.stdout
-    assert "`train_late_books`" in (checkout / "README.md").read_text()
-    again = make(checkout, "new-model", "NAME=late_books", "KIND=binary", f"DATA={tmp_path}/town/loans.csv")
-    assert again.returncode != 0
-    assert "is there already; nothing was written" in again.stderr
+    made = town.make("new-model", "NAME=late_books", "KIND=binary", f"DATA={tmp_path}/town/loans.csv")
+    assert made.status == 0, made.output
+    assert "predicted is returned" in made.output
+    assert "`train_late_books`" in (town.checkout / "README.md").read_text()
+    again = town.make("new-model", "NAME=late_books", "KIND=binary", f"DATA={tmp_path}/town/loans.csv")
+    assert again.status != 0
+    assert "is there already; nothing was written" in again.output
 
     for data in ([f"DATA={tmp_path}/town"], []):  # the file itself, then data made up from its profile
-        done = make(checkout, "run", "MODEL=late_books", *data)
-        assert done.returncode == 0, done.stdout + done.stderr
-        summary = json.loads((checkout / ".local" / "run-summary.json").read_text())
+        done = town.make("run", "MODEL=late_books", *data)
+        assert done.status == 0, done.output
+        summary = done.summary
         assert (summary["dag_id"], summary["state"]) == ("train_late_books", "success")
         assert "late-books" in summary["model_package_arn"]
         assert all(gate["passed"] for gate in summary["gates"])
@@ -100,11 +78,8 @@ def test_a_model_from_a_file_runs_without_another_edit(checkout: Path, tmp_path:
 class Deployments:
     """Runs of ``deploy_late_books``, and what became of them."""
 
-    def __init__(self, checkout: Path) -> None:
-        chosen = ports(checkout)
-        settings = Settings(Path(chosen["LAPTOP_HOME"]), int(chosen["AIRFLOW_PORT"]), int(chosen["SAGEMAKER_PORT"]))
-        self.stack = Stack(settings, {})
-        self.api, self.sagemaker = self.stack.airflow, self.stack.client("sagemaker")
+    def __init__(self, town: Stack) -> None:
+        self.stack, self.api, self.sagemaker = town, town.airflow, town.client("sagemaker")
         self.api.unpause("deploy_late_books")
         self.versions = {
             package["ModelPackageVersion"]: package["ModelPackageArn"]
@@ -141,10 +116,10 @@ class Deployments:
 
 
 @pytest.fixture(scope="module")
-def deployments(checkout: Path) -> Deployments:
+def deployments(town: Stack) -> Deployments:
     """Two versions are there; the traffic moves in halves under an alarm of the model's own, and nobody has long to
     answer."""
-    file = checkout / "include" / "models" / "late_books" / "model.yaml"
+    file = town.checkout / "include" / "models" / "late_books" / "model.yaml"
     model = yaml.safe_load(file.read_text())
     complaints = {"name": "complaints", "namespace": "Town", "metric": "Complaints", "statistic": "Sum", "max": 0}
     model["serving"] |= {
@@ -153,7 +128,7 @@ def deployments(checkout: Path) -> Deployments:
         "approval": {"timeout_hours": 0.01},
     }
     file.write_text(yaml.safe_dump(model, sort_keys=False))
-    made = Deployments(checkout)
+    made = Deployments(town)
     assert sorted(made.versions) == [1, 2]
     for arn in made.versions.values():
         made.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from include.laptop.settings import BUCKET, ROOT
+from include.laptop.settings import BUCKET
 from include.production import Entry, current, read_history, record_promotion
 from include.scoring import read_published
 from include.storage import Run, daily_partition, scores_symlink, split_uri
@@ -48,19 +46,7 @@ def in_production(running: Stack, trained: RunResult) -> int:
 
 def backfill(running: Stack, *more: str) -> RunResult:
     """``make backfill`` over the days, as a person types it."""
-    summary = running.settings.home / "backfill-summary.json"
-    summary.unlink(missing_ok=True)
-    done = subprocess.run(
-        ["make", "--no-print-directory", "backfill", f"FROM={FIRST}", f"TO={LAST}", *more],
-        cwd=ROOT,
-        env=running.environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    content = json.loads(summary.read_text()) if summary.exists() else {}
-    return RunResult(done.returncode, done.stdout + done.stderr, content)
+    return running.make("backfill", f"FROM={FIRST}", f"TO={LAST}", *more)
 
 
 @pytest.fixture(scope="module")
