@@ -35,11 +35,14 @@ class ContainerSettings(Settings):
     def mlflow_uri(self) -> str | None:
         return "http://mlflow:5000" if answers("mlflow", 5000) else None
 
+    @property
+    def kafka(self) -> dict[str, str] | None:
+        there = answers("kafka", 9092)
+        return {"bootstrap_servers": "kafka:9092", "security_protocol": "PLAINTEXT"} if there else None
+
     def ml_environment(self, code_hash: str) -> dict[str, Any]:
         facts = super().ml_environment(code_hash)
-        if answers("kafka", 9092):
-            facts["kafka"] = {"bootstrap_servers": "kafka:9092", "security_protocol": "PLAINTEXT"}
-        print(f"MLflow: {facts['mlflow_tracking_uri'] or 'none'}; Kafka: {facts.get('kafka') or 'none'}", flush=True)
+        print(f"MLflow: {facts['mlflow_tracking_uri'] or 'none'}; Kafka: {facts['kafka'] or 'none'}", flush=True)
         return facts
 
 

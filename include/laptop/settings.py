@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from include.approvals import environment_name
+from include.config import Kafka
 from include.laptop.database import Postgres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,6 +72,23 @@ class Settings:
     @property
     def mlflow_uri(self) -> str | None:
         return f"sqlite:///{self.home}/mlflow/mlflow.db"
+
+    @property
+    def kafka(self) -> dict[str, str] | None:
+        """Brokers that scores are sent to. None comes with the stack; ``KAFKA`` says where one is that runs otherwise.
+
+        Raises:
+            SettingsError: it holds no addresses.
+        """
+        servers = os.environ.get("KAFKA")
+        if not servers:
+            return None
+        try:
+            return Kafka(bootstrap_servers=servers, security_protocol="PLAINTEXT").model_dump(exclude_defaults=True)
+        except ValidationError:
+            raise SettingsError(
+                f"KAFKA is '{servers}'; allowed are brokers as host:port, with commas between"
+            ) from None
 
     @property
     def environment_name(self) -> str:
@@ -138,6 +158,7 @@ class Settings:
             "region": REGION,
             "code_hash": code_hash,
             "mlflow_tracking_uri": self.mlflow_uri,
+            "kafka": self.kafka,
             "traffic_step_seconds": TRAFFIC_STEP_SECONDS,
             "tags": {"project": NAME},
         }

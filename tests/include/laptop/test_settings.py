@@ -3,6 +3,7 @@ import subprocess
 
 import pytest
 
+from include.config import Kafka, MlEnvironment
 from include.laptop.settings import ROOT, Settings, SettingsError
 
 OURS = ("AIRFLOW_PORT", "SAGEMAKER_PORT", "LAPTOP_HOME")
@@ -31,3 +32,16 @@ def test_ports_are_bounded(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGEMAKER_PORT", port)
     with pytest.raises(SettingsError, match="SAGEMAKER_PORT"):
         Settings.from_environment()
+
+
+def test_brokers_are_none_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KAFKA", raising=False)
+    settings = Settings.from_environment()
+    assert settings.ml_environment("0" * 12)["kafka"] is None
+    monkeypatch.setenv("KAFKA", "localhost:9094")
+    facts = settings.ml_environment("0" * 12)
+    assert facts["kafka"] == {"bootstrap_servers": "localhost:9094", "security_protocol": "PLAINTEXT"}
+    assert MlEnvironment.model_validate(facts).kafka == Kafka.model_validate(facts["kafka"])
+    monkeypatch.setenv("KAFKA", "localhost")
+    with pytest.raises(SettingsError, match="KAFKA is 'localhost'"):
+        settings.ml_environment("0" * 12)
