@@ -10,9 +10,9 @@
   every day from the last 28, both from the market of the half-hour before and nothing else, which is where drift hurts;
   neither holds rows out, since the latest count most. Then the model as shipped, which also knows the market's course
   and so loses less as it drifts: what it is worth is what it has above "same as last".
-- **tabular_classifier** on AI4I 2020 without the columns of failure modes: 4 x 5 folds. Hyperparameters are drawn from
-  the ranges of model.yaml and chosen within the rows learned from, so no fold that is tested has had a say in them;
-  those of model.yaml, beside it, were found by looking at such folds.
+- **tabular_classifier** on AI4I 2020 without the columns of failure modes: 4 x 5 folds. What model.yaml tunes is drawn
+  from its ranges and chosen within the rows learned from, so no fold that is tested has had a say in it; the values
+  that stand in model.yaml, beside it, were found by looking at such folds.
 
 Two processes; some minutes. A model whose data is not there is said to be unmeasured: SHARED_DATA names the folder.
 """
