@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
@@ -70,8 +71,12 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 def down(settings: Settings, say: Callable[[str], None]) -> None:
-    """Stop everything, Airflow first, so that no task loses the SageMaker under its feet."""
-    stopped = [service.name for service in reversed(services(settings)) if service.stop()]
+    """Stop everything, Airflow first, so that no task loses the SageMaker or the database under its feet."""
+    sagemaker, postgres, *airflow = services(settings)
+    with ThreadPoolExecutor(len(airflow)) as pool:  # each takes seconds to end by itself
+        ended = [*pool.map(Service.stop, airflow), postgres.stop(), sagemaker.stop()]
+    names = (service.name for service in (*airflow, postgres, sagemaker))
+    stopped = [name for name, had_run in zip(names, ended, strict=True) if had_run]
     say(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
 
 
