@@ -65,9 +65,9 @@ compose-down: ## stop the containers; VOLUMES=1 removes their data too
 	@VOLUMES='$(VOLUMES)' include/laptop/compose.sh down
 
 .PHONY: compose-test
-compose-test: ## build the images and prove the containers: a model's whole way, every service restarted on it
+compose-test: ## build the images and prove the containers: a model's whole way, every service restarted [MODEL=name]
 	@$(setup) airflow jobs
-	@PYTHONPATH=$(CURDIR) .venv/airflow/bin/python tests/compose/prove.py
+	@PYTHONPATH=$(CURDIR) .venv/airflow/bin/python tests/compose/prove.py --model '$(MODEL)'
 
 .PHONY: bundle-test
 bundle-test: ## the unpacked bundle under MWAA's configuration: checks, then a model's whole way

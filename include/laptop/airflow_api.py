@@ -21,8 +21,9 @@ class AirflowApi:
     def __init__(self, url: str, login: tuple[str, str] | None = None) -> None:
         """``login``: user and password, where the server asks for them."""
         self._login = login
-        # no proxy of the person's environment stands between two processes of one machine
-        self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        # no proxy of the person's environment stands between two processes of one machine. Patient: on a machine with
+        # much else to do, the first requests after a start take the server half a minute
+        self._http = httpx.Client(base_url=url, timeout=120, trust_env=False)
         self._signed_in = False
 
     def is_healthy(self) -> bool:

@@ -38,6 +38,7 @@ class Project:
 
     checkout: Path
     name: str
+    model: str
     airflow_port: int
     sagemaker_port: int
     log: Path
@@ -77,6 +78,11 @@ class Project:
         [container] = self.inspect(self.containers()[service])
         state = container["State"]
         return str(state["Health"]["Status"] if state["Running"] else state["Status"])
+
+    def log_of(self, service: str) -> str:
+        """The end of it."""
+        command = ["docker", "logs", "--tail", "30", self.containers()[service]]
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
 
     def left_behind(self) -> list[str]:
         by_label = ("--quiet", "--filter", f"label={LABEL}={self.name}")

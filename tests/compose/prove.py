@@ -8,6 +8,7 @@ checkout does not have is shown as not tried.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from include.laptop.settings import ROOT
+from include.models.config import model_names
 from tests.compose.project import Project, PromiseBrokenError, free_port
 from tests.compose.promises import PROMISES, NotTriedError, it_comes_up
 
@@ -93,7 +95,10 @@ def show(results: list[Result], console: Console) -> None:
             console.print(f"\n{result.promise}: {escape(result.detail)}", highlight=False, soft_wrap=True)
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="predictive_maintenance", choices=model_names(), help="whose whole way")
+    model = parser.parse_args(argv).model
     console = Console(width=None if sys.stdout.isatty() else 140)
     if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         console.print("[red]error:[/] no Docker engine answers ('docker info' fails): start one, then try again")
@@ -103,6 +108,7 @@ def main() -> int:
         project = Project(
             checkout=checkout,
             name=f"compose-test-{os.getpid()}",
+            model=model,
             airflow_port=free_port(),
             sagemaker_port=free_port(),
             log=ROOT / ".local" / "logs" / "compose-test.log",
