@@ -14,15 +14,15 @@ say() { printf 'compose: %s\n' "$*" >&2; }
 make_keys() { # new for every machine, read by its owner alone
   [ -e "$ENV_FILE" ] && return
   say "making $ENV_FILE with new keys"
-  random() { head -c 32 /dev/urandom | base64 | tr '+/' '-_'; } # also the form of a Fernet key
+  random() { head -c "$1" /dev/urandom | base64 | tr -d '\n' | tr '+/' '-_'; } # of 32 bytes: also the form of a Fernet key
   (
     umask 077
     {
       printf '# Made by make compose-up. The database knows its password: remove this file only with the volumes.\n'
-      printf 'POSTGRES_PASSWORD=%s\n' "$(random | tr -d =)"
-      printf 'FERNET_KEY=%s\n' "$(random)"
-      printf 'API_SECRET_KEY=%s\n' "$(random)"
-      printf 'JWT_SECRET=%s\n' "$(random)"
+      printf 'POSTGRES_PASSWORD=%s\n' "$(random 32 | tr -d =)"
+      printf 'FERNET_KEY=%s\n' "$(random 32)"
+      printf 'API_SECRET_KEY=%s\n' "$(random 32)"
+      printf 'JWT_SECRET=%s\n' "$(random 64)"
       # the ports of this start stay those of later ones
       local port
       for port in AIRFLOW_PORT SAGEMAKER_PORT MLFLOW_PORT KAFKA_PORT; do
