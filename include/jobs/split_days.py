@@ -1,6 +1,7 @@
 """Whole raw tables to daily partitions: how a history that lies in a few files becomes days that can be scored.
 
     python -m jobs.split_days --model M --raw DIR --days DIR --first ISO --last ISO
+    python -m jobs.split_days --model M --raw DIR --days DIR --newest 60
 
 Reads ``<raw>/<file>`` (plain or .gz) of the tables that scoring reads; writes ``<days>/date=<day>/<file>.gz``: of a
 table with the time column, or a clock that makes it, the day's rows, of one with ``history`` all rows up to the day's
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -24,6 +25,7 @@ from jobs.validation.reading import LINE, read_table
 from models.config import ModelConfig, load_model
 
 BATCHES = 30
+NO_TIME_UNTIL = date(2015, 12, 31)  # the newest day of rows that can be of any day
 Share = Callable[[date], pl.DataFrame]
 
 
@@ -37,6 +39,14 @@ def split_days(config: ModelConfig, raw: Path, into: Path, first: date, last: da
             folder.mkdir(parents=True, exist_ok=True)
             rows = share(day).rename(table.headers).write_csv(include_header=table.header)
             (folder / f"{table.file}.gz").write_bytes(gzip.compress(rows.encode(), compresslevel=1, mtime=0))
+
+
+def newest_days(config: ModelConfig, raw: Path, count: int) -> tuple[date, date]:
+    """The first and the last of that many days, up to the newest that has rows of its own."""
+    timed = [(name, config.data.tables[name]) for name in windowed_tables(config)]
+    newest = [typed_rows(read_table(raw, name, table), table)[str(config.data.time)].max() for name, table in timed]
+    last = max((moment.date() for moment in newest if isinstance(moment, datetime)), default=NO_TIME_UNTIL)
+    return last - timedelta(days=count - 1), last
 
 
 def _shares(config: ModelConfig, name: str, raw: Path) -> Share:
@@ -62,10 +72,15 @@ def _batch(rows: pl.DataFrame, number: int) -> pl.DataFrame:
 
 def main(argv: list[str] | None = None) -> None:
     parser = arguments_of(__doc__, raw="folder of raw tables", days="where to write date=<day> folders")
-    parser.add_argument("--first", type=date.fromisoformat, required=True)
-    parser.add_argument("--last", type=date.fromisoformat, required=True)
-    arguments = parser.parse_args(argv)
-    split_days(load_model(arguments.model), arguments.raw, arguments.days, arguments.first, arguments.last)
+    parser.add_argument("--first", type=date.fromisoformat)
+    parser.add_argument("--last", type=date.fromisoformat)
+    parser.add_argument("--newest", type=int, help="that many days, instead of the first and the last")
+    asked = parser.parse_args(argv)
+    if (asked.newest is None) == (asked.first is None) or (asked.first is None) != (asked.last is None):
+        parser.error("either --first and --last, or --newest")
+    config = load_model(asked.model)
+    first, last = newest_days(config, asked.raw, asked.newest) if asked.newest else (asked.first, asked.last)
+    split_days(config, asked.raw, asked.days, first, last)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 from include.models.config import load_model, model_names
 
 INCLUDE = Path(__file__).resolve().parents[1]
-DAYS_TO_SCORE = ("2015-05-01", "2015-06-30")  # first and last; of the year that simulators make
+NEWEST_DAYS = 60  # of what simulators make, for daily scoring
 
 
 class RawDataError(RuntimeError):
@@ -48,20 +48,25 @@ def raw_data(python: str, home: Path, model: str, say: Callable[[str], None]) ->
 
 
 def daily_raw_data(python: str, home: Path, model: str, say: Callable[[str], None]) -> Path:
-    """The folder below ``home`` with ``date=<day>/`` for each of the days to score, cut from the model's raw tables.
+    """The folder below ``home`` with ``date=<day>/`` for each of the newest days of the model's raw tables.
 
     Raises:
         RawDataError: the simulator failed, or the tables cannot be cut.
     """
     raw = raw_data(python, home, model, say)
-    days = raw.parent / "-".join([raw.name, *DAYS_TO_SCORE])
-    return days if days.exists() else _made(days, partial(split_days, python, model, raw, *DAYS_TO_SCORE))
+    days = raw.with_name(f"{raw.name}-newest-{NEWEST_DAYS}")
+    which = ("--newest", str(NEWEST_DAYS))
+    return days if days.exists() else _made(days, lambda unfinished: split_days(python, model, raw, unfinished, *which))
 
 
-def split_days(python: str, model: str, raw: Path, first: str, last: str, days: Path) -> None:
-    """Raises RawDataError: the tables in ``raw`` cannot be cut."""
-    folders = ("--raw", str(raw), "--days", str(days))
-    run_job(python, "jobs.split_days", "--model", model, *folders, "--first", first, "--last", last)
+def split_days(python: str, model: str, raw: Path, days: Path, *which: str) -> None:
+    """Args:
+        which: arguments of jobs.split_days that say which days.
+
+    Raises:
+        RawDataError: the tables in ``raw`` cannot be cut.
+    """
+    run_job(python, "jobs.split_days", "--model", model, "--raw", str(raw), "--days", str(days), *which)
 
 
 def run_job(python: str, module: str, *arguments: str) -> None:

@@ -86,7 +86,8 @@ def seed_days(settings: Settings, model: str, first: str, last: str, say: Callab
             )
         for file in files:
             s3.download_file(BUCKET, file["key"], str(raw / file["key"].rsplit("/", 1)[-1]))
-        split_days(settings.python("jobs"), model, raw, missing[0], missing[-1], days)
+        which = ("--first", missing[0], "--last", missing[-1])
+        split_days(settings.python("jobs"), model, raw, days, *which)
         upload_days(settings, model, days, say)
 
 

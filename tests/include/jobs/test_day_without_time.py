@@ -158,3 +158,21 @@ def test_a_day_cut_into_chunks_by_its_lines_is_the_same(
     chunks = validated(name, tmp_path / "p", tmp_path / "cut", day)
     assert len(chunks) == 3
     assert pl.concat(chunks).sort("specimen").equals(whole)
+
+
+@pytest.mark.parametrize("name", SIZE)
+def test_the_newest_days_end_with_one_that_has_rows(name: str, raws: dict[str, Path], tmp_path: Path) -> None:
+    split_days.main(["--model", name, "--raw", str(raws[name]), "--days", str(tmp_path), "--newest", "3"])
+    days = sorted(date.fromisoformat(folder.name.removeprefix("date=")) for folder in tmp_path.iterdir())
+    assert [day - days[0] for day in days] == [timedelta(days=number) for number in range(3)]
+    assert len(gzip.decompress(partition(name, tmp_path, days[-1]).read_bytes()).splitlines()) > 1
+    days_of(name, raws[name], tmp_path / "later", first=days[-1] + timedelta(days=1), last=days[-1] + timedelta(days=1))
+    later = gzip.decompress(partition(name, tmp_path / "later", days[-1] + timedelta(days=1)).read_bytes())
+    assert len(later.splitlines()) == 1 or load_model(name).data.time is None
+
+
+@pytest.mark.parametrize("which", [[], ["--first", "2015-06-01"], ["--newest", "3", "--first", "2015-06-01"]], ids=str)
+def test_which_days_are_asked_for_in_one_way(which: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        split_days.main(["--model", "electricity", "--raw", ".", "--days", ".", *which])
+    assert "either --first and --last, or --newest" in capsys.readouterr().err

@@ -53,5 +53,5 @@ def test_days_to_score_are_cut_once_of_the_raw_tables(tmp_path: Path) -> None:
     asked = (folder / "asked").read_text().split()
     raw = raw_data(python, tmp_path, MODEL, print)
     assert asked[:6] == ["-m", "jobs.split_days", "--model", MODEL, "--raw", str(raw)]
-    assert asked[-4:] == ["--first", "2015-05-01", "--last", "2015-06-30"]
+    assert asked[-2:] == ["--newest", "60"]
     assert daily_raw_data(_python(tmp_path, "exit 1"), tmp_path, MODEL, print) == folder
