@@ -84,6 +84,7 @@ class Deployments:
                     }
                 }
             },
+            ModelCard=described["ModelCard"],
             CustomerMetadataProperties={
                 key: value for key, value in described["CustomerMetadataProperties"].items() if "promotion" not in key
             },
