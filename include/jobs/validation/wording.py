@@ -60,6 +60,8 @@ def allowed(outcome: Outcome) -> str:
         words = f"{'' if kind.endswith('_in_set') else _subject(kind)}{_set(outcome)}"
     elif kind.endswith(("_to_be_unique", "_unique_within_record")):
         words = "no repetitions"
+    elif kind == "expect_column_pair_values_a_to_be_greater_than_b":
+        words = f"{kwargs['column_A']} {'not below' if kwargs.get('or_equal') else 'above'} {kwargs['column_B']}"
     else:
         rest = {name: value for name, value in kwargs.items() if name not in ("column", "mostly", "column_list")}
         words = (
@@ -136,6 +138,8 @@ def _brief(values: list[Any]) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, tuple):  # of a pair of columns
+        return " and ".join(map(_text, value))
     if isinstance(value, datetime):
         return value.isoformat(" ", "seconds")
     return str(value)

@@ -125,6 +125,14 @@ def test_mostly_is_a_cap(tmp_path: Path) -> None:
     assert finding.rows == 1
 
 
+def test_of_a_small_day_more_may_fail_than_a_suite_says(tmp_path: Path) -> None:
+    kwargs = {"column": "x", "min_value": 0, "max_value": 10}
+    capped, strict = load_suite(write(tmp_path, entry(kwargs={**kwargs, "mostly": 0.9}), entry()), "table")
+    assert capped.at_most(0.5).kwargs["mostly"] == 0.5
+    assert capped.at_most(0.01).kwargs["mostly"] == 0.9
+    assert strict.at_most(0.5) is strict, "what holds of every row holds of every row"
+
+
 def test_rows_to_set_aside(tmp_path: Path) -> None:
     [outcome] = run(tmp_path, entry(meta={"action": "Look.", "reject_rows": True}))
     assert outcome.rejected.tolist() == [3]
@@ -213,6 +221,12 @@ def test_now(tmp_path: Path) -> None:
             "c, d in 2 of 4 rows (50.00 %)",
         ),
         ("expect_compound_columns_to_be_unique", {"column_list": ["name", "id"]}, "no repetitions", "all of 4 rows"),
+        (
+            "expect_column_pair_values_a_to_be_greater_than_b",
+            {"column_A": "id", "column_B": "x", "or_equal": True, "ignore_row_if": "either_value_is_missing"},
+            "id not below x",
+            "9 and 40 in 1 of 4 rows (25.00 %)",
+        ),
     ],
 )
 def test_words(tmp_path: Path, type_: str, kwargs: dict[str, Any], words: str, seen: str) -> None:
