@@ -73,6 +73,11 @@ def test_checkouts_are_mounted_for_reading_and_data_is_in_named_volumes() -> Non
             assert source in named or (source.startswith("./") and rest.endswith(":ro")), volume
 
 
+def test_the_database_takes_any_text() -> None:
+    """Without a locale PostgreSQL makes databases of SQL_ASCII, where a value with a dash in it cannot be stored."""
+    assert SERVICES["postgres"]["environment"]["LANG"] == "C.UTF-8"
+
+
 def test_no_image_needs_a_registry_but_the_named_ones() -> None:
     built = {service["image"] for service in SERVICES.values() if "build" in service}
     used = {service["image"] for service in SERVICES.values()}
