@@ -18,7 +18,8 @@ import jinja2
 from include.models.config import ModelConfig
 from include.pipelines.gates import Verdict
 
-Profile = Mapping[str, Mapping[str, Any]]  # drift_profile.json: edges of quantile bins and their shares, by feature
+# drift_profile.json: by feature, a number's edges of quantile bins or a text's values, and their shares
+Profile = Mapping[str, Mapping[str, Any]]
 
 DRIFTED = 0.1  # from here on a feature is named: a tenth of the rows lies elsewhere than it did
 MOST_DRIFTED = 5
@@ -100,14 +101,28 @@ class Packet:
 
 
 def drift_between(before: Profile, after: Profile) -> dict[str, float]:
-    """By feature that both know: the largest difference between the two shares of rows below any bin's edge, or
-    between their shares without a value."""
-    found = {}
-    for name in before.keys() & after.keys():
-        points = sorted({*before[name]["edges"], *after[name]["edges"]})
-        gaps = [abs(_share_below(before[name], point) - _share_below(after[name], point)) for point in points]
-        found[name] = max([*gaps, abs(before[name]["missing"] - after[name]["missing"])])
-    return dict(sorted(found.items()))
+    """By feature that both know, the share of rows that lie elsewhere. Of a number: the largest difference between the
+    two shares of rows below any bin's edge; of a text: the share of rows that would have to have another one. At least
+    the difference of their shares without a value; all rows, where a number became a text."""
+    return {name: _gap(before[name], after[name]) for name in sorted(before.keys() & after.keys())}
+
+
+def _gap(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
+    missing = abs(before["missing"] - after["missing"])
+    if ("values" in before) != ("values" in after):
+        return 1.0
+    if "values" in before:
+        return max(_other_texts(before, after), missing)
+    points = {*before["edges"], *after["edges"]}
+    return max([*(abs(_share_below(before, point) - _share_below(after, point)) for point in points), missing])
+
+
+def _other_texts(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
+    """Texts too rare to be named count as one."""
+    first, second = (dict(zip(one["values"], one["shares"], strict=True)) for one in (before, after))
+    gaps = [first.get(text, 0.0) - second.get(text, 0.0) for text in first.keys() | second.keys()]
+    rest = sum(second.values()) - sum(first.values())
+    return (sum(map(abs, gaps)) + abs(rest)) / 2
 
 
 def _share_below(profile: Mapping[str, Any], value: float) -> float:

@@ -106,5 +106,10 @@ def test_drift_is_the_share_of_rows_that_moved() -> None:
     assert drift_between(before, away)["a"] == pytest.approx(0.75)  # the rows past the last edge are anywhere
     gone = {"a": {**before["a"], "missing": 0.6}, "new": before["a"]}
     assert drift_between(before, gone) == {"a": pytest.approx(0.6)}
+    reader = {"values": ["child", "adult"], "shares": [0.6, 0.3], "missing": 0.0}  # the rest are rare
+    other = {"values": ["child", "club"], "shares": [0.6, 0.2], "missing": 0.0}
+    assert drift_between({"r": reader}, {"r": reader}) == {"r": 0.0}
+    assert drift_between({"r": reader}, {"r": other}) == {"r": pytest.approx(0.3)}
+    assert drift_between({"r": reader}, {"r": before["a"]}) == {"r": 1.0}, "a number became a text"
     empty = {"a": {"edges": [], "shares": [0.0], "missing": 1.0}}
     assert drift_between(before, empty)["a"] == pytest.approx(1.0)
