@@ -14,7 +14,7 @@ import boto3
 from include.approvals import event_pattern, queue_name
 from include.code_bundle import upload_code
 from include.config import VARIABLE
-from include.data_manifest import list_raw_data
+from include.data_manifest import RawFile, list_raw_data, manifest_digest
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.raw_data import raw_data, split_days
 from include.laptop.settings import BUCKET, Settings
@@ -23,6 +23,8 @@ from include.pipelines.catalogue import usable_models
 from include.sagemaker_requests.common import group_name
 from include.scoring import days_between, list_partitions
 from include.storage import daily_partition, daily_prefix, raw_prefix
+
+CUT_FROM = "cut-from"  # metadata of a partition's files: the digest of the raw tables that they were cut from
 
 
 class SeedError(RuntimeError):
@@ -65,42 +67,51 @@ def _route_approvals(settings: Settings, group: str) -> None:
 
 
 def seed_days(settings: Settings, model: str, first: str, last: str, say: Callable[[str], None]) -> None:
-    """Cut the raw tables that lie in the bucket into daily partitions, for those of the days that have none yet.
+    """Cut the raw tables that lie in the bucket into daily partitions, for those of the days that need one.
 
     Raises:
         SeedError: there are no raw tables.
         RawDataError: they cannot be cut.
     """
     s3 = s3_client(settings)
-    there = list_partitions(s3, BUCKET, model)
-    missing = [day for day in days_between(first, last) if day not in there]
-    if not missing:
+    files = list_raw_data(s3, BUCKET, raw_prefix(model))
+    if not files:
+        raise SeedError(f"s3://{BUCKET}/{raw_prefix(model)} is empty: there are no days to cut from it. make run first")
+    needed = _needed(s3, model, days_between(first, last), manifest_digest(files))
+    if not needed:
         return
     with tempfile.TemporaryDirectory(dir=settings.home) as folder:
         raw, days = Path(folder, "raw"), Path(folder, "days")
         raw.mkdir()
-        files = list_raw_data(s3, BUCKET, raw_prefix(model))
-        if not files:
-            raise SeedError(
-                f"s3://{BUCKET}/{raw_prefix(model)} is empty: there are no days to cut from it. make run first"
-            )
         for file in files:
             s3.download_file(BUCKET, file["key"], str(raw / file["key"].rsplit("/", 1)[-1]))
-        which = ("--first", missing[0], "--last", missing[-1])
+        which = ("--first", needed[0], "--last", needed[-1])
         split_days(settings.python("jobs"), model, raw, days, *which)
         upload_days(settings, model, days, say)
 
 
 def upload_days(settings: Settings, model: str, days: Path, say: Callable[[str], None]) -> None:
-    """Upload the partitions of a folder of ``date=<day>/``, but for days that have one."""
+    """Upload the partitions that are needed of a folder of ``date=<day>/``, cut from the raw tables in the bucket."""
     s3 = s3_client(settings)
+    digest = manifest_digest(list_raw_data(s3, BUCKET, raw_prefix(model)))
+    folders = {folder.name.removeprefix("date="): folder for folder in sorted(days.iterdir())}
+    needed = _needed(s3, model, list(folders), digest)
+    for day in needed:
+        for table in sorted(folders[day].iterdir()):
+            key = daily_partition(model, day) + table.name
+            s3.upload_file(str(table), BUCKET, key, ExtraArgs={"Metadata": {CUT_FROM: digest}})
+    say(f"daily raw data: {len(needed)} partitions uploaded to s3://{BUCKET}/{daily_prefix(model)}")
+
+
+def _needed(s3: Any, model: str, days: list[str], digest: str) -> list[str]:
+    """Those of the days that have no partition, or one that was cut from other raw tables. What somebody else put there
+    is left alone."""
+
+    def is_stale(files: list[RawFile]) -> bool:
+        return s3.head_object(Bucket=BUCKET, Key=files[0]["key"])["Metadata"].get(CUT_FROM, digest) != digest
+
     there = list_partitions(s3, BUCKET, model)
-    missing = {folder.name.removeprefix("date="): folder for folder in sorted(days.iterdir())}
-    missing = {day: folder for day, folder in missing.items() if day not in there}
-    for day, folder in missing.items():
-        for table in sorted(folder.iterdir()):
-            s3.upload_file(str(table), BUCKET, daily_partition(model, day) + table.name)
-    say(f"daily raw data: {len(missing)} partitions uploaded to s3://{BUCKET}/{daily_prefix(model)}")
+    return [day for day in days if day not in there or is_stale(there[day])]
 
 
 def s3_client(settings: Settings) -> Any:
