@@ -108,7 +108,8 @@ def _needed(s3: Any, model: str, days: list[str], digest: str) -> list[str]:
     is left alone."""
 
     def is_stale(files: list[RawFile]) -> bool:
-        return s3.head_object(Bucket=BUCKET, Key=files[0]["key"])["Metadata"].get(CUT_FROM, digest) != digest
+        metadata: dict[str, str] = s3.head_object(Bucket=BUCKET, Key=files[0]["key"])["Metadata"]
+        return metadata.get(CUT_FROM, digest) != digest
 
     there = list_partitions(s3, BUCKET, model)
     return [day for day in days if day not in there or is_stale(there[day])]

@@ -108,7 +108,7 @@ def drift_between(before: Profile, after: Profile) -> dict[str, float]:
 
 
 def _gap(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
-    missing = abs(before["missing"] - after["missing"])
+    missing = abs(float(before["missing"]) - float(after["missing"]))
     if ("values" in before) != ("values" in after):
         return 1.0
     if "values" in before:
@@ -119,7 +119,8 @@ def _gap(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
 
 def _other_texts(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
     """Texts too rare to be named count as one."""
-    first, second = (dict(zip(one["values"], one["shares"], strict=True)) for one in (before, after))
+    first: dict[str, float] = dict(zip(before["values"], before["shares"], strict=True))
+    second: dict[str, float] = dict(zip(after["values"], after["shares"], strict=True))
     gaps = [first.get(text, 0.0) - second.get(text, 0.0) for text in first.keys() | second.keys()]
     rest = sum(second.values()) - sum(first.values())
     return (sum(map(abs, gaps)) + abs(rest)) / 2
