@@ -202,9 +202,7 @@ def every_service_may_restart(project: Project) -> str:
     dag_id = f"train_{project.model}"
     runs = [_start(project, dag_id)]
     for service in RESTARTED:
-        if patiently(lambda: project.airflow.run_state(dag_id, runs[-1])) in FINISHED:
-            runs.append(_start(project, dag_id))
-        until(lambda: _has_begun(project, dag_id, runs[-1]), "a task of the run beginning", START_SECONDS)
+        until(lambda: _is_in_flight(project, dag_id, runs), "a run with a task under way", START_SECONDS)
         project.docker("restart", "--time", "30", project.containers()[service])
         _wait_for_health(project, service)
     for run_id in runs:
@@ -224,8 +222,11 @@ def _start(project: Project, dag_id: str) -> str:
     return patiently(lambda: project.airflow.trigger(dag_id, conf={}))
 
 
-def _has_begun(project: Project, dag_id: str, run_id: str) -> bool:
-    states = {task["state"] for task in project.airflow.task_instances(dag_id, run_id)}
+def _is_in_flight(project: Project, dag_id: str, runs: list[str]) -> bool:
+    """Whether the last run has a task under way; one that is over is followed by another."""
+    if project.airflow.run_state(dag_id, runs[-1]) in FINISHED:
+        runs.append(_start(project, dag_id))
+    states = {task["state"] for task in project.airflow.task_instances(dag_id, runs[-1])}
     return bool(states & {"running", "deferred"})
 
 
