@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
@@ -22,6 +22,7 @@ from sagemaker_jobs.kinds import KINDS
 from sagemaker_jobs.stopping import state_of
 from sagemaker_jobs.waiting import first_look, poll_interval
 
+STOP_SECONDS = 25  # Airflow gives on_kill 30 (triggerer.on_kill_timeout)
 _HOOK_FIELDS = ("aws_conn_id", "region_name", "verify")
 
 
@@ -121,11 +122,24 @@ class JobTrigger(BaseTrigger):
                 await asyncio.sleep(poll_interval(time.time() - self.since, shared.users))
 
     async def on_kill(self) -> None:
-        """Stop the job, unless the task still waits, or works again: a trigger that moves to another triggerer is ended
-        like one whose task a person ended (https://github.com/apache/airflow/issues/73454). When Airflow tells the two
-        apart the look at the task's state can go."""
+        """Stop the job, unless the task still waits, or works again.
+
+        The triggerer cancels a trigger once more each time it looks (about once a second), until that has ended, and so
+        cancels this too, while it waits for an answer: it goes on in a task of its own. When Airflow 3.3's
+        ``TriggerRunner.cancel_triggers`` cancels a trigger once only, that task can go.
+        """
         if not self.stop_on_kill or self.task_instance is None:
             return
+        stopping = asyncio.create_task(asyncio.wait_for(self._stop_if_ended(), STOP_SECONDS))
+        while not stopping.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(stopping)
+        stopping.result()
+
+    async def _stop_if_ended(self) -> None:
+        """A trigger that moves to another triggerer is ended like one whose task a person ended
+        (https://github.com/apache/airflow/issues/73454). When Airflow tells the two apart the look at the task's state
+        can go."""
         state = await sync_to_async(state_of)(self.task_instance)
         if state in ("deferred", "running"):
             self.log.info("%s goes on: its task is %s, only this trigger ended", self.job, state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -185,6 +186,24 @@ def test_a_kill_after_the_jobs_end_is_nothing(monkeypatch: pytest.MonkeyPatch) -
     client = StoppableClient()
     client.errors = [client_error("ValidationException")]
     asyncio.run(stoppable(monkeypatch, client, "failed", True).on_kill())
+    assert client.stopped == ["train-1"]
+
+
+def test_the_job_is_stopped_though_the_triggerer_cancels_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = StoppableClient()
+    trigger = stoppable(monkeypatch, client, "failed", stop_on_kill=True)
+    answered = threading.Event()
+    monkeypatch.setattr(triggers, "state_of", lambda task_instance: answered.wait(10) and "failed")
+
+    async def cancelled_three_times() -> None:
+        killed = asyncio.create_task(trigger.on_kill())
+        for _ in range(3):
+            await asyncio.sleep(0.05)
+            killed.cancel()
+        answered.set()
+        await killed
+
+    asyncio.run(cancelled_three_times())
     assert client.stopped == ["train-1"]
 
 
