@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from sagemaker_jobs.kinds import Description, JobKind
 
@@ -131,8 +131,8 @@ def is_absent(error: ClientError) -> bool:
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same call may succeed in a while."""
+    """Whether the same call may succeed in a while. A request that botocore itself refuses never does."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return error.response.get("Error", {}).get("Code") in TRANSIENT or status >= 500
-    return isinstance(error, BotoCoreError)
+    return isinstance(error, BotoCoreError) and not isinstance(error, ParamValidationError)

@@ -130,7 +130,10 @@ class Lab:
         self.settings.markers.mkdir(parents=True, exist_ok=True)
         self.services = {service.name: service for service in stack.services(self.settings)}
         sagemaker = self.services["local-sagemaker"]
-        many = dataclasses.replace(sagemaker, command=[*sagemaker.command, "--max-jobs", "32"])
+        # the first path with a program of a name counts
+        at = list(sagemaker.command).index("--path")
+        command = [*sagemaker.command[:at], "--path", str(ROOT / "tests" / "faults" / "bin"), *sagemaker.command[at:]]
+        many = dataclasses.replace(sagemaker, command=[*command, "--max-jobs", "32"])
         self.services["local-sagemaker"] = many
         self.home.mkdir(parents=True, exist_ok=True)
         many.start()
@@ -204,9 +207,8 @@ class Lab:
             for attempt in range(1, 6):
                 name = run.job(generation, attempt)
                 description = self.describe(run.kind, name)
-                if description is None:
-                    break
-                found[name] = description
+                if description is not None:  # a first attempt may never have got this far
+                    found[name] = description
         return found
 
     def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:

@@ -72,8 +72,7 @@ def sleeping(seconds: float, exit_code: int = 0) -> dict[str, Any]:
 
 
 def small_search(context: Context) -> dict[str, Any]:
-    """A tuning job of two training jobs."""
-    program = f"import time; time.sleep({context['params']['seconds']}); print('loss=0.5')"
+    """A tuning job of two training jobs, which run ``tests/faults/bin/train``: such jobs name no entrypoint."""
     return {
         "HyperParameterTuningJobConfig": {
             "Strategy": "Random",
@@ -83,10 +82,10 @@ def small_search(context: Context) -> dict[str, Any]:
         },
         "TrainingJobDefinition": {
             "RoleArn": ROLE,
+            "Environment": {"SECONDS_TO_SLEEP": str(context["params"]["seconds"])},
             "AlgorithmSpecification": {
                 "TrainingImage": JOB_IMAGE,
                 "TrainingInputMode": "File",
-                "ContainerEntrypoint": ["python", "-c", program],
                 "MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9.]+)"}],
             },
             "OutputDataConfig": {"S3OutputPath": "s3://ml-local/faults"},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import RetryAction
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError
 
 from sagemaker_jobs.failures import JobLost, NoCapacity, Throttled, refused
 from sagemaker_jobs.retries import LONGEST_DELAY, SageMakerRetryPolicy
@@ -49,6 +49,9 @@ def test_what_no_retry_can_mend_fails_at_once() -> None:
     decision = decide(client_error("AccessDeniedException"))
     assert decision.action is RetryAction.FAIL
     assert "AccessDeniedException" in decision.reason
+    unknown = decide(ParamValidationError(report='Unknown parameter "ContainerEntrypoint"'))
+    assert unknown.action is RetryAction.FAIL
+    assert "ContainerEntrypoint" in unknown.reason
 
 
 @pytest.mark.parametrize("error", [JobLost("lost"), ValueError("x")])
