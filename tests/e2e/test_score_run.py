@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from include.laptop.settings import BUCKET
-from include.production import Entry, current, read_history, record_promotion
+from include.production import Entry, read_history, record_promotion
 from include.scoring import read_published
 from include.storage import Run, daily_partition, scores_symlink, split_uri
 
@@ -24,13 +24,14 @@ ROWS = 30 * 8  # a row for each machine at every third hour
 
 @pytest.fixture(scope="module")
 def in_production(running: Stack, trained: RunResult) -> int:
-    """The number of a version that is in production: the trained one, unless another test has promoted one already."""
+    """The number of the version that days of the past are scored with: the first one that was ever in production, which
+    is the trained one, unless another test has promoted one already."""
     assert trained.status == 0, trained.output
     s3 = running.client("s3")
     arn = trained.summary["model_package_arn"]
     package = running.client("sagemaker").describe_model_package(ModelPackageName=arn)
-    if now := current(read_history(s3, BUCKET, MODEL)):
-        return now.version
+    if entries := read_history(s3, BUCKET, MODEL).entries:
+        return entries[0].version
     entry = Entry(
         version=package["ModelPackageVersion"],
         model_package_arn=arn,
