@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 from airflow.sdk import Variable
-from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 VARIABLE = "ml_environment"
@@ -21,7 +21,11 @@ InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
 
 
 class MlEnvironmentError(AirflowFailException):
-    """The Variable is missing or wrong: no retry can help. The message says what to set and how."""
+    """The Variable is wrong: no retry can help. The message says what to set."""
+
+
+class NoMlEnvironmentError(AirflowException):
+    """The Variable was not found. Airflow says so too while its database restarts: a retry may help."""
 
 
 class Kafka(BaseModel):
@@ -82,14 +86,16 @@ def ml_environment() -> MlEnvironment:
     """The environment's facts, read now.
 
     Raises:
-        MlEnvironmentError: the Variable is not set, is no JSON, or has an unknown, missing or impossible value.
+        NoMlEnvironmentError: the Variable is not set, or Airflow cannot read it at the moment.
+        MlEnvironmentError: it is no JSON, or has an unknown, missing or impossible value.
     """
     try:
         value = Variable.get(VARIABLE)
     except AirflowRuntimeError as error:
-        raise MlEnvironmentError(
-            f"The Airflow Variable '{VARIABLE}' is not set. It is a JSON object; set it in the UI under Admin > "
-            f"Variables, or with: airflow variables set {VARIABLE} '{EXAMPLE}'"
+        raise NoMlEnvironmentError(
+            f"The Airflow Variable '{VARIABLE}' is not set, or Airflow's database was away when it was looked for: "
+            "then the next try finds it. It is a JSON object; set it in the UI under Admin > Variables, or with: airflow "
+            f"variables set {VARIABLE} '{EXAMPLE}'"
         ) from error
     return parse_ml_environment(value)
 

@@ -20,7 +20,7 @@ def notify(subject: str, message: str) -> None:
         message: plain text: what happened, why, where to look, what to do.
 
     Raises:
-        MlEnvironmentError: the environment's facts cannot be read.
+        NoMlEnvironmentError, MlEnvironmentError: the environment's facts cannot be read.
         botocore.exceptions.ClientError: the topic cannot be published to.
     """
     environment = ml_environment()

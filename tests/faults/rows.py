@@ -89,8 +89,8 @@ def _count_jobs(lab: Lab, struck: Struck, row: Row) -> None:
     if extra:
         found = {name: struck.run.kind.status(description) for name, description in jobs.items()}
         row.failures.append(f"{struck.run.run_id}: {struck.jobs} jobs were to be started, not {found}")
-    # a stop is asked for within seconds of the run's end, and takes effect some seconds later
-    deadline = time.monotonic() + 20
+    # Airflow gives a trigger half a minute to stop its job, which takes effect some seconds later
+    deadline = time.monotonic() + 45
     left = _active(lab, struck.run)
     while left and time.monotonic() < deadline:
         time.sleep(0.5)

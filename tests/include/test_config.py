@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import Variable
+from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 
-from include.config import EXAMPLE, MlEnvironmentError, ml_environment, parse_ml_environment
+from include.config import EXAMPLE, MlEnvironmentError, NoMlEnvironmentError, ml_environment, parse_ml_environment
 
 GOOD: dict[str, Any] = json.loads(EXAMPLE)
 
@@ -49,3 +51,15 @@ def test_what_is_missing_is_named(key: str) -> None:
 def test_no_json_is_said_and_never_retried() -> None:
     with pytest.raises(AirflowFailException, match="'ml_environment' cannot be used: the whole: Invalid JSON"):
         parse_ml_environment("bucket=x")
+
+
+def test_a_variable_that_is_not_found_is_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow says that it does not exist while its database is away, too."""
+
+    def not_found(key: str) -> str:
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND, detail={"key": key}))
+
+    monkeypatch.setattr(Variable, "get", not_found)
+    with pytest.raises(NoMlEnvironmentError, match="airflow variables set ml_environment") as raised:
+        ml_environment()
+    assert not isinstance(raised.value, AirflowFailException), "which no task retries"

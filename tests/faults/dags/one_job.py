@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Context, Param, dag, task
 
-from include.laptop.settings import ACCOUNT, JOB_IMAGE
+from include.laptop.settings import ACCOUNT, BUCKET, JOB_IMAGE
 from sagemaker_jobs.kinds import Description
 from sagemaker_jobs.processing import ProcessingJobOperator
 from sagemaker_jobs.retries import SageMakerRetryPolicy
@@ -88,7 +88,7 @@ def small_search(context: Context) -> dict[str, Any]:
                 "TrainingInputMode": "File",
                 "MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9.]+)"}],
             },
-            "OutputDataConfig": {"S3OutputPath": "s3://ml-local/faults"},
+            "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/faults"},
             "ResourceConfig": RESOURCES,
             "StoppingCondition": {"MaxRuntimeInSeconds": 600},
         },
