@@ -94,8 +94,8 @@ def ml_environment() -> MlEnvironment:
     except AirflowRuntimeError as error:
         raise NoMlEnvironmentError(
             f"The Airflow Variable '{VARIABLE}' is not set, or Airflow's database was away when it was looked for: "
-            "then the next try finds it. It is a JSON object; set it in the UI under Admin > Variables, or with: airflow "
-            f"variables set {VARIABLE} '{EXAMPLE}'"
+            "then the next try finds it. It is a JSON object; set it in the UI under Admin > Variables, or with: "
+            f"airflow variables set {VARIABLE} '{EXAMPLE}'"
         ) from error
     return parse_ml_environment(value)
 
