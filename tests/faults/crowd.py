@@ -52,10 +52,10 @@ def training(lab: Lab) -> Row:
         return row
     finally:
         lab.proxy.throttled_share = 0.0
-    if state == "success":
-        row.completed = 1
-    else:
+    if state != "success":
         row.failures.append(f"{run.run_id} ended as {state}")
+        return row
+    row.completed = 1
     _count(lab, row)
     return row
 
