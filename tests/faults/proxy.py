@@ -127,7 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
         if time.monotonic() < faults.broken_until:
             self._refuse("5xx", "ServiceUnavailable", 503)
         elif random.random() < faults.throttled_share:  # noqa: S311 - no secret
-            self._refuse("throttled", "ThrottlingException", 400)
+            of_s3 = not self.headers.get("X-Amz-Target")  # which throttles in its own way
+            self._refuse("throttled", *(("SlowDown", 503) if of_s3 else ("ThrottlingException", 400)))
         elif (answer := faults.lacking(operation, request)) is not None:
             self._answer(200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode())
         elif (rule := faults.take(operation, job)) is None:

@@ -16,6 +16,7 @@ from include.data_manifest import RawFile
 from include.models.config import ModelConfig
 from include.sagemaker_requests.common import Request
 from include.storage import Run, split_uri
+from sagemaker_jobs.failures import is_transient
 
 PINNED = {"code_hash", "image_uri"}  # facts that stay as they were at the run's start, whatever is deployed meanwhile
 
@@ -40,6 +41,8 @@ def begun(context: Context) -> tuple[MlEnvironment, Run, list[RawFile]]:
     try:
         manifest = json.loads(S3Hook(region_name=environment.region).read_key(key, bucket))
     except ClientError as error:
+        if is_transient(error):
+            raise
         raise AirflowFailException(
             f"{run.data_manifest}, which validate_raw_data writes, cannot be read: {error}. Clear validate_raw_data."
         ) from error

@@ -33,6 +33,7 @@ from include.scoring import (
     scoring_of,
 )
 from include.storage import DayRun, daily_partition, daily_prefix, scores_partition, split_uri
+from sagemaker_jobs.failures import is_transient
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,8 @@ def begun(context: Context) -> tuple[MlEnvironment, DayRun, dict[str, Any]]:
     try:
         plan = json.loads(S3Hook(region_name=environment.region).read_key(key, bucket))
     except ClientError as error:
+        if is_transient(error):
+            raise
         raise AirflowFailException(f"{run.day_plan} cannot be read: {error}. Clear plan_day.") from error
     return environment.model_copy(update={name: plan[name] for name in PINNED}), run.of_day(plan["digest"]), plan
 
