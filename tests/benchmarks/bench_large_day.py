@@ -9,7 +9,6 @@ does not count. Needs the repository and plugins/ on PYTHONPATH.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -25,14 +24,14 @@ from typing import Any
 import psutil
 
 from include.code_bundle import upload_code
-from include.config import MlEnvironment
 from include.models.config import load_model
 from include.sagemaker_requests import scoring
 from include.storage import Run, daily_partition, daily_prefix, split_uri
 from tests.benchmarks.bench_serving import JOBS, local_sagemaker
+from tests.benchmarks.day_jobs import environment, run_job, show
 from tests.include.local_sagemaker.conftest import BUCKET
 from tests.include.local_sagemaker.hosting import ARTIFACT, Hosting
-from tests.include.local_sagemaker.local_server import IMAGE, ROLE, ROOT
+from tests.include.local_sagemaker.local_server import ROOT
 
 MODEL, DAY, INSTANCES = "tabular_classifier", "2026-01-01", 2
 BOUND_GIB = 2
@@ -97,16 +96,6 @@ def watched(server: int) -> Iterator[Watch]:
         watch.join()
 
 
-def run_job(hosting: Hosting, kind: str, name: str, **request: Any) -> None:
-    """Create it and wait for its end; RuntimeError if that is not Completed."""
-    getattr(hosting.sagemaker, f"create_{kind}_job")(**{f"{kind.title()}JobName": name}, **request)
-    describe, status = getattr(hosting.sagemaker, f"describe_{kind}_job"), f"{kind.title()}JobStatus"
-    while (job := describe(**{f"{kind.title()}JobName": name}))[status] in ("InProgress", "Stopping"):
-        time.sleep(0.5)
-    if job[status] != "Completed":
-        raise RuntimeError(f"{name} ended as {job[status]}: {job.get('FailureReason')} {job.get('ExitMessage', '')}")
-
-
 def score_day(hosting: Hosting, folder: Path, watch: Watch) -> int:
     """All four jobs over ``folder/day.csv``; the number of rows that came through."""
     config = load_model(MODEL)
@@ -117,13 +106,7 @@ def score_day(hosting: Hosting, folder: Path, watch: Watch) -> int:
     s3.upload_file(str(folder / "day.csv"), BUCKET, key)
     manifest = [{"prefix": f"s3://{BUCKET}/{daily_prefix(MODEL)}"}, key.removeprefix(daily_prefix(MODEL))]
     s3.put_object(Bucket=BUCKET, Key=split_uri(run.day_inputs)[1], Body=json.dumps(manifest).encode())
-    environment = MlEnvironment(
-        bucket=BUCKET,
-        role_arn=ROLE,
-        image_uri=IMAGE,
-        region="us-east-1",
-        code_hash=upload_code(s3, BUCKET, ROOT / "include"),
-    )
+    facts = environment(upload_code(s3, BUCKET, ROOT / "include"))
 
     def objects(uri: str) -> list[str]:
         prefix = split_uri(uri)[1]
@@ -131,10 +114,10 @@ def score_day(hosting: Hosting, folder: Path, watch: Watch) -> int:
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
     watch.kind = "validate_input"
-    run_job(hosting, "processing", "validate", **scoring.validate_input(config, environment, run, day=DAY))
+    run_job(hosting, "processing", "validate", **scoring.validate_input(config, facts, run, day=DAY))
     chunks = len(objects(run.day_chunks))
     watch.kind = "build_features"
-    features = scoring.build_features(config, environment, run, day=DAY, artifact=ARTIFACT, chunks=chunks)
+    features = scoring.build_features(config, facts, run, day=DAY, artifact=ARTIFACT, chunks=chunks)
     run_job(hosting, "processing", "features", **features)
     watch.kind = "score"
     shards = len(objects(f"{run.day_features}/rows"))
@@ -143,10 +126,10 @@ def score_day(hosting: Hosting, folder: Path, watch: Watch) -> int:
         "transform",
         "score",
         ModelName=hosting.model(),
-        **scoring.score(config, environment, run, shards=shards),
+        **scoring.score(config, facts, run, shards=shards),
     )
     watch.kind = "validate_scores"
-    run_job(hosting, "processing", "scores", **scoring.validate_scores(config, environment, run, rows=True))
+    run_job(hosting, "processing", "scores", **scoring.validate_scores(config, facts, run, rows=True))
     parts = s3.get_object(Bucket=BUCKET, Key=f"{split_uri(run.staged_scores)[1]}/parts.json")["Body"].read()
     return sum(int(part["rows"]) for part in json.loads(parts)["parts"])
 
@@ -182,14 +165,5 @@ def measure(rows: int) -> list[dict[str, Any]]:
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--rows", type=int, default=20_000_000)
-    arguments = parser.parse_args()
-    rows = measure(arguments.rows)
-    print(json.dumps(rows) if arguments.json else "\n".join(map(str, rows)))
-
-
 if __name__ == "__main__":
-    main()
+    show(measure, __doc__, 20_000_000)

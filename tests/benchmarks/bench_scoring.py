@@ -10,23 +10,20 @@ on PYTHONPATH.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-from include.config import MlEnvironment
 from include.models.config import load_model
 from include.sagemaker_requests import scoring
 from include.storage import Run
 from tests.benchmarks.bench_serving import JOBS, local_sagemaker
+from tests.benchmarks.day_jobs import environment, run_job, show
 from tests.include.local_sagemaker.conftest import BUCKET
 from tests.include.local_sagemaker.hosting import Hosting
-from tests.include.local_sagemaker.local_server import IMAGE, ROLE, ROOT
+from tests.include.local_sagemaker.local_server import ROOT
 
 MODEL = "predictive_maintenance"
 BOUND = 0.5
@@ -77,18 +74,8 @@ def transform_seconds(hosting: Hosting, folder: Path) -> float:
     prefix = f"{run.day_features}/rows/".removeprefix(f"s3://{BUCKET}/")
     for shard in sorted((folder / "rows").iterdir()):
         s3.upload_file(str(shard), BUCKET, f"{prefix}{shard.name}")
-    environment = MlEnvironment(
-        bucket=BUCKET, role_arn=ROLE, image_uri=IMAGE, region="us-east-1", code_hash="0" * 12, tags={}
-    )
-    request = scoring.score(load_model(MODEL), environment, run, shards=1)
-    hosting.sagemaker.create_transform_job(TransformJobName="bench", ModelName=hosting.model(), **request)
-    while (job := hosting.sagemaker.describe_transform_job(TransformJobName="bench"))["TransformJobStatus"] in (
-        "InProgress",
-        "Stopping",
-    ):
-        time.sleep(0.5)
-    if job["TransformJobStatus"] != "Completed":
-        raise RuntimeError(f"the transform job ended as {job['TransformJobStatus']}: {job.get('FailureReason')}")
+    request = scoring.score(load_model(MODEL), environment("0" * 12), run, shards=1)
+    job = run_job(hosting, "transform", "bench", ModelName=hosting.model(), **request)
     seconds: float = (job["TransformEndTime"] - job["TransformStartTime"]).total_seconds()
     return seconds
 
@@ -111,14 +98,5 @@ def measure(rows: int) -> list[dict[str, Any]]:
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--rows", type=int, default=5_000_000)
-    arguments = parser.parse_args()
-    rows = measure(arguments.rows)
-    print(json.dumps(rows) if arguments.json else "\n".join(map(str, rows)))
-
-
 if __name__ == "__main__":
-    main()
+    show(measure, __doc__, 5_000_000)
