@@ -26,13 +26,14 @@ def carry_out(work: Callable[[Settings], int], console: Console, *expected: type
         expected: such errors of this command, beside those of the stack and its data.
     """
     try:
-        return work(Settings.from_environment())
+        settings = Settings.from_environment()
+        return work(settings)
     except EXPECTED + expected as error:
         console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
     except httpx.HTTPError as error:
         said = error.response.text[:500] if isinstance(error, httpx.HTTPStatusError) else ""
         message = f"Airflow's API did not answer as expected: {error} {said}".strip()
-        console.print(f"[red]error:[/] {escape(message)}. Its log: airflow-api-server.log among the stack's logs")
+        console.print(f"[red]error:[/] {escape(message)}. Its log: {settings.home}/logs")
     return 1
 
 

@@ -37,16 +37,27 @@ def begun(context: Context) -> tuple[MlEnvironment, Run, list[RawFile]]:
         AirflowFailException: the first task did not record them.
     """
     environment, run = here(context)
-    bucket, key = split_uri(run.data_manifest)
+    manifest = recorded(environment, run.data_manifest, by="validate_raw_data")
+    return environment.model_copy(update={name: manifest[name] for name in PINNED}), run, manifest["files"]
+
+
+def recorded(environment: MlEnvironment, uri: str, by: str) -> dict[str, Any]:
+    """What an earlier task of the run has written down.
+
+    Args:
+        by: the id of that task.
+
+    Raises:
+        AirflowFailException: it is gone, or may not be read. ClientError: of what passes; a retry may help.
+    """
+    bucket, key = split_uri(uri)
     try:
-        manifest = json.loads(S3Hook(region_name=environment.region).read_key(key, bucket))
+        content: dict[str, Any] = json.loads(S3Hook(region_name=environment.region).read_key(key, bucket))
     except ClientError as error:
         if is_transient(error):
             raise
-        raise AirflowFailException(
-            f"{run.data_manifest}, which validate_raw_data writes, cannot be read: {error}. Clear validate_raw_data."
-        ) from error
-    return environment.model_copy(update={name: manifest[name] for name in PINNED}), run, manifest["files"]
+        raise AirflowFailException(f"{uri}, which {by} writes, cannot be read: {error}. Clear {by}.") from error
+    return content
 
 
 def job(builder: Callable[[ModelConfig, MlEnvironment, Run], Request], model: ModelConfig, context: Context) -> Request:

@@ -12,12 +12,11 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from botocore.exceptions import ClientError
 
 from include.config import MlEnvironment, ml_environment
 from include.data_manifest import list_raw_data
 from include.models.config import ModelConfig
-from include.pipelines.at_run_time.common import PINNED, Job, here
+from include.pipelines.at_run_time.common import PINNED, Job, here, recorded
 from include.production import HistoryError
 from include.publishing import PublishError, publish
 from include.sagemaker_requests import hosting, scoring, sinks
@@ -33,7 +32,6 @@ from include.scoring import (
     scoring_of,
 )
 from include.storage import DayRun, daily_partition, daily_prefix, scores_partition, split_uri
-from sagemaker_jobs.failures import is_transient
 
 log = logging.getLogger(__name__)
 
@@ -124,13 +122,7 @@ def begun(context: Context) -> tuple[MlEnvironment, DayRun, dict[str, Any]]:
         AirflowFailException: there is no plan.
     """
     environment, run = here(context)
-    bucket, key = split_uri(run.day_plan)
-    try:
-        plan = json.loads(S3Hook(region_name=environment.region).read_key(key, bucket))
-    except ClientError as error:
-        if is_transient(error):
-            raise
-        raise AirflowFailException(f"{run.day_plan} cannot be read: {error}. Clear plan_day.") from error
+    plan = recorded(environment, run.day_plan, by="plan_day")
     return environment.model_copy(update={name: plan[name] for name in PINNED}), run.of_day(plan["digest"]), plan
 
 

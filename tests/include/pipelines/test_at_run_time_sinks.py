@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.config import EXAMPLE
 from include.models.config import load_model
-from include.pipelines.at_run_time import deploy, score
+from include.pipelines.at_run_time import common, deploy, score
 
 MODEL = load_model("tabular_classifier")
 KAFKA = {"bootstrap_servers": "b-1:9096", "security_protocol": "SASL_SSL", "secret_id": "AmazonMSK_scores"}
@@ -22,7 +22,7 @@ PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/tabular-classi
 @pytest.fixture(autouse=True)
 def planned(monkeypatch: pytest.MonkeyPatch) -> None:
     bucket = SimpleNamespace(read_key=lambda key, name: json.dumps(PLAN))
-    monkeypatch.setattr(score, "S3Hook", lambda region_name: bucket)
+    monkeypatch.setattr(common, "S3Hook", lambda region_name: bucket)
     environment(monkeypatch)
 
 
