@@ -4,7 +4,8 @@ beside the other slow ones: they wait for Airflow most of the time.
     make test                all of it
     make test ONLY=dags      one group
 
-Ends with one line that adds the groups up; the exit status is non-zero if any group failed.
+Ends with what failed and why, a line for each group and one that adds them up; the exit status is non-zero if any group
+failed.
 """
 
 from __future__ import annotations
@@ -68,11 +69,12 @@ NO_TESTS_COLLECTED = 5
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many tests of a group passed, failed and were skipped, and the seconds it took."""
+    """How many tests of a group passed, failed and were skipped, the seconds it took, and what failed."""
 
     group: Group
     counts: Counter[str]
     seconds: float
+    failures: list[str]
 
     def __str__(self) -> str:
         numbers = " ".join(f"{self.counts[word]:5} {word}" for word in ("passed", "failed", "skipped"))
@@ -95,25 +97,32 @@ def run(group: Group) -> Outcome:
             assert pytest.stdout
             for line in pytest.stdout:
                 print(f"[{group.name}] {line}", end="", flush=True)
-        counts = _counts(report)
+        counts, failures = _read(report)
     if pytest.returncode not in (0, NO_TESTS_COLLECTED) and not counts["failed"]:
         counts["failed"] = 1  # pytest itself failed, in collection or by a signal
-    return Outcome(group, counts, time.monotonic() - began)
+    return Outcome(group, counts, time.monotonic() - began, failures)
 
 
 def run_all(groups: Sequence[Group]) -> list[Outcome]:
     return [run(group) for group in groups]
 
 
-def _counts(report: Path) -> Counter[str]:
+def _read(report: Path) -> tuple[Counter[str], list[str]]:
+    """The counts, and for each failure the test and its message's first line."""
     counts: Counter[str] = Counter()
+    failures: list[str] = []
     if report.exists():
-        for suite in ElementTree.parse(report).getroot().iter("testsuite"):  # noqa: S314 - pytest wrote it just now
+        found = ElementTree.parse(report).getroot()  # noqa: S314 - pytest wrote it just now
+        for suite in found.iter("testsuite"):
             number = {name: int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped")}
             counts["failed"] += number["failures"] + number["errors"]
             counts["skipped"] += number["skipped"]
             counts["passed"] += number["tests"] - number["failures"] - number["errors"] - number["skipped"]
-    return counts
+        for case in found.iter("testcase"):
+            for failure in (*case.findall("failure"), *case.findall("error")):
+                why = (failure.get("message") or failure.text or "").strip().partition("\n")[0]
+                failures.append(f"{case.get('classname')}::{case.get('name')}: {why[:300]}")
+    return counts, failures
 
 
 def main(only: list[str]) -> int:
@@ -125,7 +134,8 @@ def main(only: list[str]) -> int:
         lanes = [[group for group in lane if not only or group.name in only] for lane in stage]
         with ThreadPoolExecutor(len(lanes)) as side_by_side:
             outcomes += [outcome for lane in side_by_side.map(run_all, lanes) for outcome in lane]
-    print("\n" + "\n".join(map(str, outcomes)))
+    failures = [f"FAILED [{outcome.group.name}] {failure}" for outcome in outcomes for failure in outcome.failures]
+    print("", *failures, *outcomes, sep="\n")
     total = sum((outcome.counts for outcome in outcomes), Counter[str]())
     print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped", flush=True)
     return 1 if total["failed"] or not total["passed"] else 0

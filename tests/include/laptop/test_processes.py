@@ -31,7 +31,7 @@ def test_stopping_takes_the_children_too(tmp_path: Path) -> None:
     parent.start()
     process = parent.process()
     assert process is not None
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (children := process.children()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert len(children) == 1
@@ -42,7 +42,7 @@ def test_stopping_takes_the_children_too(tmp_path: Path) -> None:
 def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     deaf = service(tmp_path, DEAF)
     deaf.start()
-    wait_until(lambda: "deaf" in deaf.tail(), "the program starting", 10)
+    wait_until(lambda: "deaf" in deaf.tail(), "the program starting", 60)
     process = deaf.process()
     assert process is not None
     deaf.stop(patience_seconds=0.2)

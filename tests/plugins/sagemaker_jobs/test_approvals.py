@@ -18,6 +18,7 @@ from sagemaker_jobs.approvals import PackageApprovalTrigger, approval_of
 from tests.include.local_sagemaker.hosting import ARTIFACT, Hosting
 from tests.include.local_sagemaker.local_server import CREDENTIALS, IMAGE
 
+PATIENCE = 60  # seconds
 numbers = itertools.count()
 
 
@@ -62,7 +63,7 @@ def approve(hosting: Hosting, arn: str, status: str = "Approved") -> None:
     hosting.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status)
 
 
-async def events_of(queue: str, wanted: int, *, stored: bool, patience: float = 20.0) -> list[dict[str, Any]]:
+async def events_of(queue: str, wanted: int, *, stored: bool) -> list[dict[str, Any]]:
     """What the trigger fires, driven as Airflow's manager drives it: told that what it fired was stored, or not."""
     trigger = PackageApprovalTrigger(queue=queue, aws_conn_id=None, region_name="us-east-1")
     producer = trigger.create_shared_stream_producer(trigger.serialize()[1])
@@ -81,7 +82,7 @@ async def events_of(queue: str, wanted: int, *, stored: bool, patience: float = 
                 return
 
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(read(), patience)
+        await asyncio.wait_for(read(), PATIENCE)
     outcome = AdvanceOutcome(acked=1 if stored else 0, failed=0 if stored else 1, rejected=0)
     await producer.advance([AdvanceItem(handle, outcome) for handle in handles])
     return found
@@ -97,14 +98,15 @@ def left(hosting: Hosting, queue: str) -> int:
 
 def test_approvals_come_in_order_and_nothing_else_comes(hosting: Hosting, group: str) -> None:
     queue = route(hosting, group)
-    first, second, refused = (register(hosting, group) for _ in range(3))
+    first, second, last, refused = (register(hosting, group) for _ in range(4))
     approve(hosting, refused, "Rejected")
     approve(hosting, first)
     approve(hosting, second)
     # what a deployment itself writes about an approved version must not start another one
     hosting.sagemaker.update_model_package(ModelPackageArn=first, CustomerMetadataProperties={"promotion_by": "me"})
-    found = asyncio.run(events_of(queue, 3, stored=True, patience=6))
-    assert [(event["model_package_arn"], event["version"]) for event in found] == [(first, 1), (second, 2)]
+    approve(hosting, last)
+    found = asyncio.run(events_of(queue, 3, stored=True))
+    assert [(event["model_package_arn"], event["version"]) for event in found] == [(first, 1), (second, 2), (last, 3)]
     assert left(hosting, queue) == 0
 
 

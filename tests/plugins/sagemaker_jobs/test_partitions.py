@@ -29,16 +29,19 @@ def sensor(there: list[str], until: datetime) -> PartitionSensor:
 
 
 WHOLE = [key.replace("*", ".gz") for key in KEYS]
-SOON = datetime.now(UTC) + timedelta(hours=3)
+
+
+def in_three_hours() -> datetime:
+    return datetime.now(UTC) + timedelta(hours=3)
 
 
 def test_a_whole_partition_is_not_waited_for() -> None:
-    assert sensor(WHOLE, SOON).execute({}) is None
+    assert sensor(WHOLE, in_three_hours()).execute({}) is None
 
 
 def test_what_is_missing_is_waited_for_without_a_worker() -> None:
     with pytest.raises(TaskDeferred) as deferred:
-        sensor(WHOLE[:1], SOON).execute({})
+        sensor(WHOLE[:1], in_three_hours()).execute({})
     assert deferred.value.timeout is not None
     assert timedelta(hours=2, minutes=59) < deferred.value.timeout <= timedelta(hours=3)
     _, arguments = deferred.value.trigger.serialize()
@@ -52,6 +55,6 @@ def test_a_day_long_past_is_not_waited_for() -> None:
 
 
 def test_when_time_is_up_the_message_says_what_to_do() -> None:
-    waiting = sensor([], SOON)
+    waiting = sensor([], in_three_hours())
     with pytest.raises(AirflowFailException, match="the daily sweep then scores the day"):
         waiting.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
