@@ -15,7 +15,6 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-import boto3
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -24,7 +23,7 @@ from include.laptop import stack
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.command import carry_out, write_summary
 from include.laptop.run import require_dag
-from include.laptop.seed import s3_client, seed_days
+from include.laptop.seed import aws_client, s3_client, seed_days
 from include.laptop.settings import BUCKET, JOB_IMAGE, REGION, Settings
 from include.models.config import ModelConfig, load_model, model_names
 from include.production import HistoryError
@@ -64,18 +63,10 @@ class Asked:
 
 
 def planner(settings: Settings, model: ModelConfig) -> Planner:
-    variables = settings.aws_environment()
-    sagemaker = boto3.client(
-        "sagemaker",
-        endpoint_url=settings.sagemaker_url,
-        region_name=REGION,
-        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-    )
     return Planner(
         model,
         s3=s3_client(settings),
-        sagemaker=sagemaker,
+        sagemaker=aws_client(settings, "sagemaker"),
         bucket=BUCKET,
         group=group_name(model),
         code_hash=code_hash(),

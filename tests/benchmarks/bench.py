@@ -25,6 +25,7 @@ BENCHMARKS = {
     "bench_large_day.py": ("airflow", [str(ROOT), str(ROOT / "plugins")]),
     "bench_jobs.py": ("airflow", [str(ROOT), str(ROOT / "plugins")]),
     "bench_parsing.py": ("airflow", [str(ROOT), str(ROOT / "plugins")]),
+    "bench_backfill.py": ("airflow", [str(ROOT), str(ROOT / "plugins")]),
     "bench_run.py": ("airflow", [str(ROOT), str(ROOT / "plugins")]),
 }
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from include.laptop.settings import BUCKET
-from include.production import Entry, read_history, record_promotion
+from include.production import read_history
 from include.scoring import read_published
 from include.storage import Run, daily_partition, scores_symlink, split_uri
+from tests.promoted import enter_into_production
 
 from .conftest import RunResult, Stack
 
@@ -29,20 +30,10 @@ def in_production(running: Stack, trained: RunResult) -> int:
     assert trained.status == 0, trained.output
     s3 = running.client("s3")
     arn = trained.summary["model_package_arn"]
-    package = running.client("sagemaker").describe_model_package(ModelPackageName=arn)
     if entries := read_history(s3, BUCKET, MODEL).entries:
         return entries[0].version
-    entry = Entry(
-        version=package["ModelPackageVersion"],
-        model_package_arn=arn,
-        artifact=package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"],
-        since=datetime(2015, 6, 2, 12, tzinfo=UTC),
-        endpoint_config="none",
-        dag_id="test",
-        run_id="test",
-    )
-    record_promotion(s3, BUCKET, MODEL, entry)
-    return entry.version
+    since = datetime(2015, 6, 2, 12, tzinfo=UTC)
+    return enter_into_production(s3, running.client("sagemaker"), BUCKET, MODEL, arn, since).version
 
 
 def backfill(running: Stack, *more: str) -> RunResult:

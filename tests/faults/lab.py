@@ -16,7 +16,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-import boto3
 import httpx
 import psutil
 import psycopg2
@@ -25,6 +24,7 @@ from botocore.exceptions import ClientError
 from include.laptop import stack
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.processes import Service
+from include.laptop.seed import aws_client
 from include.laptop.settings import ROOT, Settings
 from sagemaker_jobs.kinds import KINDS, PROCESSING, JobKind
 from sagemaker_jobs.names import job_name
@@ -162,13 +162,7 @@ class Lab:
         """Past the proxy: what is really there."""
         if not hasattr(self._local, "sagemaker"):
             with self._lock:
-                self._local.sagemaker = boto3.client(
-                    "sagemaker",
-                    endpoint_url=self.settings.sagemaker_url,
-                    region_name="us-east-1",
-                    aws_access_key_id="local",
-                    aws_secret_access_key="local",
-                )
+                self._local.sagemaker = aws_client(self.settings, "sagemaker")
         return self._local.sagemaker
 
     # --- runs and their jobs

@@ -29,32 +29,15 @@ from include.laptop import run as training
 from include.laptop.backfill import Asked, backfill
 from include.laptop.seed import s3_client
 from include.laptop.settings import BUCKET, ROOT
-from include.production import Entry, record_promotion
 from include.scoring import CHAMPION_AT, days_between, read_published
 from include.storage import raw_prefix, scores_partition
 from tests.faults.lab import Lab
+from tests.promoted import enter_into_production
 
 MODEL, DAG = "predictive_maintenance", "score_predictive_maintenance"
 FIRST = date(2015, 1, 1)
 FAILING_SHARE = 0.05
 ROWS_OF_A_MACHINE = 8  # features every three hours
-
-
-def bring_into_production(lab: Lab, data: Path | None, console: Console) -> None:
-    """Train, and enter the version into the history as a deployment would."""
-    outcome = training.run(lab.settings, MODEL, data, console)
-    arn = outcome.summary["model_package_arn"]
-    package = lab.sagemaker.describe_model_package(ModelPackageName=arn)
-    entry = Entry(
-        version=package["ModelPackageVersion"],
-        model_package_arn=arn,
-        artifact=package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"],
-        since=datetime.now(UTC),
-        endpoint_config="none",
-        dag_id="year",
-        run_id="year",
-    )
-    record_promotion(s3_client(lab.settings), BUCKET, MODEL, entry)
 
 
 class Night(threading.Thread):
@@ -104,8 +87,11 @@ def processor_seconds() -> float:
 
 
 def measure(lab: Lab, days: list[str], data: Path | None, console: Console) -> dict[str, Any]:
-    bring_into_production(lab, data, console)
-    table = s3_client(lab.settings).get_object(Bucket=BUCKET, Key=f"{raw_prefix(MODEL)}PdM_machines.csv")
+    s3 = s3_client(lab.settings)
+    trained = training.run(lab.settings, MODEL, data, console)
+    arn = trained.summary["model_package_arn"]
+    enter_into_production(s3, lab.sagemaker, BUCKET, MODEL, arn, since=datetime.now(UTC))
+    table = s3.get_object(Bucket=BUCKET, Key=f"{raw_prefix(MODEL)}PdM_machines.csv")
     machines = len(table["Body"].read().decode().split()) - 1
     night = Night(lab, days)
     night.start()
