@@ -25,6 +25,7 @@ BUCKET = f"{NAME}-ml-{ACCOUNT}"
 TRAFFIC_STEP_SECONDS = 15  # between the steps of a traffic shift; long enough for an alarm on a period of 10 s
 PRELOADED = (
     "airflow.executors.local_executor",
+    "airflow.dag_processing.dagbag",
     "airflow.sdk.execution_time.task_runner",
     "airflow.providers.amazon.aws.operators.sagemaker",
     "airflow.providers.amazon.aws.hooks.s3",
