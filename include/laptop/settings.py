@@ -194,6 +194,8 @@ class Settings:
                 "enable_health_check": "False",
                 # a worker that died is noticed in a minute and a half, not in five: its task's retry is free
                 "task_instance_heartbeat_timeout": "90",
+                # a scheduler that a busy laptop holds up for half a minute is not dead: its tasks go on
+                "scheduler_health_check_threshold": "90",
             },
             "dag_processor": {"min_file_process_interval": "30", "refresh_interval": "15", "parsing_processes": "1"},
             "logging": {"base_log_folder": str(self.home / "airflow" / "logs")},

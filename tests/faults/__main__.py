@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -30,7 +31,8 @@ def _one_by_one(lab: Lab, faults: list[Fault]) -> list[Row]:
     return [measure(lab, fault) for fault in faults]
 
 
-GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
+Groups = dict[str, Callable[[Lab], list[Row]]]
+STRUCK: Groups = {
     "worker": lambda lab: measure_together(lab, matrix.WORKER),
     "triggerer": lambda lab: measure_together(lab, matrix.TRIGGERER),
     "scheduler": lambda lab: measure_together(lab, matrix.SCHEDULER),
@@ -40,29 +42,44 @@ GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
     "alone": lambda lab: _one_by_one(lab, matrix.ALONE),
     "throttling": lambda lab: [matrix.throttled(lab), matrix.broken(lab)],
     "training": lambda lab: [crowd.training(lab)],
+}
+CROWDS: Groups = {  # on a stack with a laptop's own patience: hundreds of tasks hold it up
     "waiting": lambda lab: [crowd.waiting(lab)],
     "crowd": lambda lab: [crowd.many_short_jobs(lab)],
 }
+NAMES = [*STRUCK, *CROWDS]
 
 
-def main(only: list[str]) -> int:
-    console = Console()
-    if unknown := set(only) - set(GROUPS):
-        console.print(f"no such group: {', '.join(sorted(unknown))}. Groups: {', '.join(GROUPS)}")
-        return 2
-    began = time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stack is stopped then, too
-    home = Path(tempfile.mkdtemp(prefix="faults-"))
+def strike(groups: Groups, home: Path, console: Console, *, impatient: bool) -> list[Row]:
+    """The rows of some groups, from a stack of their own."""
     rows: list[Row] = []
-    with Lab(home, console.print) as lab:
-        for name in only or GROUPS:
-            console.print(f"{time.monotonic() - began:4.0f} s  {name} …")
-            for row in GROUPS[name](lab):
+    if not groups:
+        return rows
+    with Lab(home, console.print, impatient) as lab:
+        for name, group in groups.items():
+            console.print(f"{datetime.now(UTC):%H:%M:%S} UTC  {name} …")
+            for row in group(lab):
                 rows.append(row)
                 for note in row.notes:
                     console.print(f"        {row.fault}: {note}", markup=False)
                 for failure in row.failures:
                     console.print(f"        {row.fault}: {failure}", style="red", markup=False)
+    return rows
+
+
+def main(only: list[str]) -> int:
+    console = Console()
+    if unknown := set(only) - set(NAMES):
+        console.print(f"no such group: {', '.join(sorted(unknown))}. Groups: {', '.join(NAMES)}")
+        return 2
+    began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stack is stopped then, too
+    home = Path(tempfile.mkdtemp(prefix="faults-"))
+    struck, crowds = (
+        {name: group for name, group in groups.items() if name in (only or NAMES)} for groups in (STRUCK, CROWDS)
+    )
+    rows = strike(struck, home / "struck", console, impatient=True)
+    rows += strike(crowds, home / "crowds", console, impatient=False)
     table = Table("fault", "injected", "completed", "duplicates", "orphans", "")
     for row in rows:
         counts = (str(number) for number in (row.injected, row.completed, row.duplicates, row.orphans))

@@ -7,11 +7,12 @@ import time
 
 from include.laptop.seed import seed
 from tests.faults.dags.one_job import sleeping
-from tests.faults.dags.waiting import TRIGGERS, WAITED_FOR
+from tests.faults.dags.waiting import TASKS, WAITED_FOR
 from tests.faults.lab import FaultsError, Lab, Run
 from tests.faults.rows import Row
 
 MODEL = "predictive_maintenance"
+TRIGGERS = 500
 
 
 def many_short_jobs(lab: Lab, count: int = 200) -> Row:
@@ -82,20 +83,21 @@ def waiting(lab: Lab, seconds: float = 120) -> Row:
     lab.airflow.call("POST", "/pools", json={"name": "crowd", "slots": 1000, "include_deferred": True})
     lab.sagemaker.create_processing_job(ProcessingJobName=WAITED_FOR, **sleeping(1800))
     before = _memory(lab)
-    run = lab.start_run("waiting_crowd")
+    runs = [lab.start_run("waiting_crowd") for _ in range(TRIGGERS // TASKS)]
     try:
-        lab.until(lambda: _deferred(lab, run) == TRIGGERS, f"{TRIGGERS} tasks being deferred", 240)
+        lab.until(lambda: _deferred(lab) == TRIGGERS, f"{TRIGGERS} tasks being deferred", 240)
         lab.until(lambda: _asked(lab) >= TRIGGERS, "each of them having asked once", 120)
         calls, began = _asked(lab), time.monotonic()
         time.sleep(seconds)
         share = (_asked(lab) - calls) / TRIGGERS / ((time.monotonic() - began) / 30)
         memory = _memory(lab)
-        row.completed = _deferred(lab, run)
+        row.completed = _deferred(lab)
     except FaultsError as error:
         row.failures.append(str(error))
         return row
     finally:
-        lab.set_run_state(run, "failed")
+        for run in runs:
+            lab.set_run_state(run, "failed")
         lab.sagemaker.stop_processing_job(ProcessingJobName=WAITED_FOR)
     row.notes.append(f"{share:.2f} Describe per job and 30 s; triggerer {memory:.0f} MiB, {before:.0f} before")
     if share > 1:
@@ -105,8 +107,9 @@ def waiting(lab: Lab, seconds: float = 120) -> Row:
     return row
 
 
-def _deferred(lab: Lab, run: Run) -> int:
-    return sum(task["state"] == "deferred" for task in lab.tasks(run))
+def _deferred(lab: Lab) -> int:
+    query = "SELECT count(*) FROM task_instance WHERE dag_id = %s AND state = %s"
+    return int(lab.select(query, "waiting_crowd", "deferred")[0][0])
 
 
 def _asked(lab: Lab) -> int:

@@ -32,9 +32,12 @@ from tests.faults.proxy import Proxy
 
 ACTIVE = ("InProgress", "Stopping")
 FINISHED = ("success", "failed")
-IMPATIENT = {
+ROOMY = {
+    "dag_processor": {"min_file_process_interval": "120"},  # Dags do not change here
+    "core": {"parallelism": "16", "max_active_tasks_per_dag": "64", "max_active_runs_per_dag": "64"},
+}
+IMPATIENT = {  # the dead are soon noticed; so may be the living on a machine that is busier than with these faults
     "scheduler": {
-        # none so short that the living are taken for dead on a busy machine
         "task_instance_heartbeat_timeout": "30",
         "task_instance_heartbeat_timeout_detection_interval": "3",
         "scheduler_health_check_threshold": "30",
@@ -42,8 +45,6 @@ IMPATIENT = {
         "orphaned_tasks_check_interval": "5",
     },
     "triggerer": {"triggerer_health_check_threshold": "20", "job_heartbeat_sec": "2"},
-    "dag_processor": {"min_file_process_interval": "120"},  # Dags do not change here
-    "core": {"parallelism": "16", "max_active_tasks_per_dag": "64", "max_active_runs_per_dag": "64"},
 }
 T = TypeVar("T")
 
@@ -63,6 +64,7 @@ class FaultySettings(Settings):
     """A stack whose Airflow talks to SageMaker through the proxy."""
 
     proxy_url: str = ""
+    impatient: bool = True
 
     def aws_environment(self) -> dict[str, str]:
         return {**super().aws_environment(), "AWS_ENDPOINT_URL": self.proxy_url}
@@ -81,14 +83,15 @@ class FaultySettings(Settings):
             }
             for name, folder in folders.items()
         ]
-        shorter = {
+        options = ROOMY | IMPATIENT if self.impatient else ROOMY
+        changed = {
             f"AIRFLOW__{section.upper()}__{key.upper()}": value
-            for section, keys in IMPATIENT.items()
+            for section, keys in options.items()
             for key, value in keys.items()
         }
         return {
             **super().airflow_environment(),
-            **shorter,
+            **changed,
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
             "FAULTS_MARKERS": str(self.markers),
         }
@@ -111,10 +114,11 @@ class Run:
 
 @dataclass
 class Lab:
-    """The stack, its clients, and the ways to hurt it."""
+    """The stack, its clients, and the ways to hurt it. An impatient one notices soon what died."""
 
     home: Path
     say: Callable[[str], None] = print
+    impatient: bool = True
     settings: FaultySettings = field(init=False)
     proxy: Proxy = field(init=False)
     services: dict[str, Service] = field(init=False)
@@ -126,7 +130,9 @@ class Lab:
         airflow_port, sagemaker_port = free_port(), free_port()
         self.proxy = Proxy(f"http://127.0.0.1:{sagemaker_port}")
         self.proxy.start()
-        self.settings = FaultySettings(self.home, airflow_port, sagemaker_port, proxy_url=self.proxy.url)
+        self.settings = FaultySettings(
+            self.home, airflow_port, sagemaker_port, proxy_url=self.proxy.url, impatient=self.impatient
+        )
         self.settings.markers.mkdir(parents=True, exist_ok=True)
         self.services = {service.name: service for service in stack.services(self.settings)}
         sagemaker = self.services["local-sagemaker"]

@@ -120,7 +120,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         faults = self.faults
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionResetError("whoever asked was killed while asking")
         operation, request = self._called(body)
         job = next((value for key, value in request.items() if key.endswith("JobName")), "")
         faults.calls[operation] += 1

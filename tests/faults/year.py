@@ -141,7 +141,7 @@ def main(argv: list[str] | None = None) -> int:
     console = Console()
     days = days_between(FIRST.isoformat(), (FIRST + timedelta(days=arguments.days - 1)).isoformat())
     home = Path(tempfile.mkdtemp(prefix="year-"))
-    with Lab(home, console.print) as lab:
+    with Lab(home, console.print, impatient=False) as lab:
         result = measure(lab, days, arguments.data, console)
     file = ROOT / ".local" / "backfill-faults.json"
     file.parent.mkdir(exist_ok=True)
