@@ -7,12 +7,11 @@ import time
 
 from include.laptop.seed import seed
 from tests.faults.dags.one_job import sleeping
-from tests.faults.dags.waiting import TASKS, WAITED_FOR
+from tests.faults.dags.waiting import TRIGGERS, WAITED_FOR
 from tests.faults.lab import FaultsError, Lab, Run
 from tests.faults.rows import Row
 
 MODEL = "predictive_maintenance"
-TRIGGERS = 500
 
 
 def many_short_jobs(lab: Lab, count: int = 200) -> Row:
@@ -83,9 +82,9 @@ def waiting(lab: Lab, seconds: float = 120) -> Row:
     lab.airflow.call("POST", "/pools", json={"name": "crowd", "slots": 1000, "include_deferred": True})
     lab.sagemaker.create_processing_job(ProcessingJobName=WAITED_FOR, **sleeping(1800))
     before = _memory(lab)
-    runs = [lab.start_run("waiting_crowd") for _ in range(TRIGGERS // TASKS)]
+    run = lab.start_run("waiting_crowd")
     try:
-        lab.until(lambda: _deferred(lab) == TRIGGERS, f"{TRIGGERS} tasks being deferred", 240)
+        lab.until(lambda: _deferred(lab) == TRIGGERS, f"{TRIGGERS} tasks being deferred", 600)
         lab.until(lambda: _asked(lab) >= TRIGGERS, "each of them having asked once", 120)
         calls, began = _asked(lab), time.monotonic()
         time.sleep(seconds)
@@ -96,8 +95,7 @@ def waiting(lab: Lab, seconds: float = 120) -> Row:
         row.failures.append(str(error))
         return row
     finally:
-        for run in runs:
-            lab.set_run_state(run, "failed")
+        lab.set_run_state(run, "failed")
         lab.sagemaker.stop_processing_job(ProcessingJobName=WAITED_FOR)
     row.notes.append(f"{share:.2f} Describe per job and 30 s; triggerer {memory:.0f} MiB, {before:.0f} before")
     if share > 1:
