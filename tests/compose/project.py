@@ -34,13 +34,14 @@ def free_port() -> int:
 
 @dataclass
 class Project:
-    """A stack of docker-compose.yaml, made from a copy of the checkout."""
+    """A stack of docker-compose.yaml, MLflow among it, made from a copy of the checkout."""
 
     checkout: Path
     name: str
     model: str
     airflow_port: int
     sagemaker_port: int
+    mlflow_port: int
     log: Path
     facts: dict[str, Any] = field(default_factory=dict)  # what one promise learns and a later one needs
 
@@ -110,6 +111,8 @@ class Project:
             "COMPOSE_PROJECT_NAME": self.name,
             "AIRFLOW_PORT": str(self.airflow_port),
             "SAGEMAKER_PORT": str(self.sagemaker_port),
+            "MLFLOW_PORT": str(self.mlflow_port),
+            "PROFILES": "mlflow",
         }
         self.log.parent.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(

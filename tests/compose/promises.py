@@ -3,6 +3,8 @@ result says what was seen. Later ones build on what earlier ones left in ``proje
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 
 from include.laptop.run import FINISHED
@@ -168,6 +170,36 @@ def _asks(project: Project, dag_id: str, run_id: str) -> bool:
     return any(task["task_id"] == QUESTION and task["state"] == "awaiting_input" for task in tasks)
 
 
+def mlflow_knows_it(project: Project) -> str:
+    """MLflow, in its own container, holds the training's run, and its champion is the version in production"""
+    serving = project.facts.get("production")
+    if not serving:
+        raise NotTriedError("no version is in production")
+    experiment = _mlflow(project, "GET", "experiments/get-by-name", params={"experiment_name": project.model})
+    wanted = {"experiment_ids": [experiment["experiment"]["experiment_id"]], "max_results": 100}
+    runs = _mlflow(project, "POST", "runs/search", json=wanted).get("runs", [])
+    if not any(run["data"].get("metrics") for run in runs):
+        raise PromiseBrokenError(f"the experiment {project.model} holds no run with metrics")
+    if not load_model(project.model).tracking.model_versions:
+        return f"{len(runs)} runs; {project.model} keeps no versions in MLflow"
+    champion = _mlflow(project, "GET", "registered-models/alias", params={"name": project.model, "alias": "champion"})[
+        "model_version"
+    ]
+    package = next(tag["value"] for tag in champion["tags"] if tag["key"] == "model_package_arn")
+    if package != serving.model_package_arn:
+        raise PromiseBrokenError(f"the champion is {package}, in production is {serving.model_package_arn}")
+    return f"{len(runs)} runs; version {champion['version']} is the champion"
+
+
+def _mlflow(project: Project, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{project.mlflow_port}/api/2.0/mlflow/{path}"
+    answer = httpx.request(method, url, trust_env=False, timeout=30, **arguments)
+    if answer.status_code != httpx.codes.OK:
+        raise PromiseBrokenError(f"MLflow answered {answer.status_code} to {path}: {answer.text[:300]}")
+    found: dict[str, Any] = answer.json()
+    return found
+
+
 def it_scores(project: Project) -> str:
     """score_<model> scores days of the seeded data with the version in production"""
     dag_id = f"score_{project.model}"
@@ -264,6 +296,7 @@ PROMISES = (
     an_edit_shows_up,
     it_trains,
     it_deploys,
+    mlflow_knows_it,
     it_scores,
     every_service_may_restart,
 )

@@ -1,6 +1,6 @@
 """``make faults``: strikes a whole stack with every fault, prints a row for each and writes ``.local/faults.json``.
 
-    python -m tests.faults              all of it, about ten minutes on two quiet cores
+    python -m tests.faults              all of it, about a quarter of an hour on two quiet cores
     python -m tests.faults worker aws   some groups only
 
 Exit status: non-zero if a promise was broken.
