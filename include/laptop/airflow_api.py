@@ -89,6 +89,11 @@ class AirflowApi:
         backfill: int = self.call("POST", "/backfills", json=body)["id"]
         return backfill
 
+    def backfills_under_way(self, dag_id: str) -> list[int]:
+        """Ids of the Dag's backfills whose end Airflow has not noticed yet."""
+        listed = self._get("/backfills", dag_id=dag_id, order_by="-id", limit=20)["backfills"]
+        return [backfill["id"] for backfill in listed if backfill["completed_at"] is None]
+
     def runs_between(self, dag_id: str, first: str, last: str) -> dict[str, dict[str, Any]]:
         """The runs of data intervals that begin on the days from first to last, by day."""
         runs: dict[str, dict[str, Any]] = {}

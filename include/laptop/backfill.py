@@ -100,6 +100,16 @@ def reprocess(api: AirflowApi, dag_id: str, asked: Asked, changed: list[str]) ->
     return "completed" if succeeded else "failed"
 
 
+def wait_for_earlier(api: AirflowApi, dag_id: str, say: Callable[[str], None]) -> None:
+    """Airflow takes one backfill of a Dag at a time, and notices an end half a minute late."""
+    said = False
+    while earlier := api.backfills_under_way(dag_id):
+        if not said:
+            say(f"backfill {earlier[0]} of {dag_id} is not over: this one starts after it")
+            said = True
+        time.sleep(LOOK_EVERY)
+
+
 def follow(api: AirflowApi, dag_id: str, days: list[str], console: Console) -> dict[str, str]:
     """A bar that grows with each day that ends; the state of each day's run."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -160,18 +170,21 @@ def backfill(settings: Settings, asked: Asked, console: Console) -> dict[str, An
         say("dry run: nothing was started")
         return None
     states: dict[str, str] = {}
-    began = time.monotonic()
+    seconds = 0.0
     if preview.changed:
         api = AirflowApi(settings.airflow_url, settings.login)
         require_dag(api, dag_id)
         api.unpause(dag_id)
         first, last = preview.changed[0], preview.changed[-1]
+        wait_for_earlier(api, dag_id, say)
         behaviour = reprocess(api, dag_id, asked, preview.changed)
         conf = {"model_version": asked.version, "force": asked.force}
+        began = time.monotonic()
         number = api.create_backfill(dag_id, first, last, conf=conf, reprocess=behaviour, runs_at_once=RUNS_AT_ONCE)
         say(f"backfill {number} from {first} to {last}: {settings.airflow_url}/dags/{dag_id}/backfills")
         states = follow(api, dag_id, preview.changed, console)
-    return summary_of(settings, asked, preview, states, time.monotonic() - began)
+        seconds = time.monotonic() - began
+    return summary_of(settings, asked, preview, states, seconds)
 
 
 def show(summary: dict[str, Any], settings: Settings, console: Console) -> None:
