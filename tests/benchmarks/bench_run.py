@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,19 +16,13 @@ import boto3
 
 from include.laptop.settings import BUCKET
 from include.storage import Run
+from tests.include.local_sagemaker.local_server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 JOB_LISTS = (
     ("list_processing_jobs", "ProcessingJobSummaries", "describe_processing_job", "ProcessingJobName", "Processing"),
     ("list_training_jobs", "TrainingJobSummaries", "describe_training_job", "TrainingJobName", "Training"),
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def make(clone: Path, target: str, variables: dict[str, str]) -> float:

@@ -26,8 +26,9 @@ from rich.table import Table
 
 from include.laptop.settings import ROOT
 from include.models.config import model_names
-from tests.compose.project import Project, PromiseBrokenError, free_port
+from tests.compose.project import Project, PromiseBrokenError
 from tests.compose.promises import PROMISES, NotTriedError, it_comes_up
+from tests.include.local_sagemaker.local_server import free_port
 
 SYMBOLS = {"kept": "[green]kept[/]", "broken": "[red]broken[/]", "not tried": "[yellow]not tried[/]"}
 Promise = Callable[[Project], str]

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 from include.laptop import stack
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.settings import ROOT, Settings
+from tests.include.local_sagemaker.local_server import free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # a closed network must not make the browser wait for its vendor's hosts; --no-sandbox is what root needs
@@ -36,12 +36,6 @@ ARGUMENTS = [
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
 
 SIMULATE = "models.predictive_maintenance.simulate"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

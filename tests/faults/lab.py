@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from include.laptop.settings import ROOT, Settings
 from sagemaker_jobs.kinds import KINDS, PROCESSING, JobKind
 from sagemaker_jobs.names import job_name
 from tests.faults.proxy import Proxy
+from tests.include.local_sagemaker.local_server import free_port
 
 ACTIVE = ("InProgress", "Stopping")
 FINISHED = ("success", "failed")
@@ -51,12 +51,6 @@ T = TypeVar("T")
 
 class FaultsError(AssertionError):
     """Something that had to come did not come in time; the message says what."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)
