@@ -101,6 +101,17 @@ def list_partitions(s3: Any, bucket: str, model: str) -> dict[str, list[RawFile]
     return partitions
 
 
+def list_partitions_of(s3: Any, bucket: str, model: ModelConfig, day: str) -> dict[str, list[RawFile]]:
+    """What ``day_inputs`` asks for of one day, however long the history: the partitions that scoring it reads, and that
+    there is an earlier one."""
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"{daily_prefix(model.name)}date=", MaxKeys=1)
+    beginning = [found for item in listed.get("Contents", []) if (found := day_of(item["Key"])) is not None]
+    read = {
+        each: list_raw_data(s3, bucket, daily_partition(model.name, each)) for each in [*look_back(model, day), day]
+    }
+    return {each: [] for each in beginning} | {each: files for each, files in read.items() if files}
+
+
 def day_inputs(model: ModelConfig, day: str, partitions: Mapping[str, list[RawFile]]) -> list[RawFile]:
     """Exactly the files that scoring the day reads: its partition's, and the windowed tables' of the days before.
 
@@ -233,26 +244,36 @@ def seconds_a_day(manifests: Iterable[Mapping[str, Any]]) -> dict[str, float]:
 
 
 class Planner:
-    """Plans days of one model, asking for each thing once: partitions, history, versions.
+    """Plans days of one model, asking for each thing once: history, versions.
 
     Args:
         s3, sagemaker: boto3 clients.
+        partitions: from ``list_partitions``, or of one day from ``list_partitions_of``.
         group: the model package group.
         code_hash, image_uri: of the job code and image that would run.
     """
 
     def __init__(
-        self, model: ModelConfig, *, s3: Any, sagemaker: Any, bucket: str, group: str, code_hash: str, image_uri: str
+        self,
+        model: ModelConfig,
+        *,
+        s3: Any,
+        sagemaker: Any,
+        bucket: str,
+        partitions: Mapping[str, list[RawFile]],
+        group: str,
+        code_hash: str,
+        image_uri: str,
     ) -> None:
         self._model, self._s3, self._sagemaker, self._bucket, self._group = model, s3, sagemaker, bucket, group
         self._code_hash, self._image_uri = code_hash, image_uri
-        self.partitions = list_partitions(s3, bucket, model.name)
+        self._partitions = partitions
         self._history = read_history(s3, bucket, model.name)
         self._versions: dict[int, Version] = {}
 
     def plan(self, day: str, model_version: str = CHAMPION_AT) -> DayPlan:
         """Raises PlanError: the day's data or a version is missing."""
-        inputs = day_inputs(self._model, day, self.partitions)
+        inputs = day_inputs(self._model, day, self._partitions)
         number, reason = choose_entry(self._history, day, model_version)
         if number not in self._versions:
             self._versions[number] = describe_version(self._sagemaker, self._group, number, reason)
@@ -289,7 +310,7 @@ class Planner:
         late = {}
         for day in days:
             try:
-                inputs = day_inputs(self._model, day, self.partitions)
+                inputs = day_inputs(self._model, day, self._partitions)
             except PlanError:
                 continue  # not there, or not whole: its own run said so
             published = self.published(day)

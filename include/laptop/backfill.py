@@ -34,6 +34,7 @@ from include.scoring import (
     Planner,
     Preview,
     days_between,
+    list_partitions,
     look_back,
     read_published,
     scoring_of,
@@ -63,11 +64,13 @@ class Asked:
 
 
 def planner(settings: Settings, model: ModelConfig) -> Planner:
+    s3 = s3_client(settings)
     return Planner(
         model,
-        s3=s3_client(settings),
+        s3=s3,
         sagemaker=aws_client(settings, "sagemaker"),
         bucket=BUCKET,
+        partitions=list_partitions(s3, BUCKET, model.name),
         group=group_name(model),
         code_hash=code_hash(),
         image_uri=JOB_IMAGE,

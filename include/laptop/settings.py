@@ -28,8 +28,10 @@ PRELOADED = (
     "airflow.dag_processing.dagbag",
     "airflow.sdk.execution_time.task_runner",
     "airflow.providers.amazon.aws.operators.sagemaker",
-    "airflow.providers.amazon.aws.hooks.s3",
-    "airflow.providers.standard.operators.python",
+    "airflow.providers.amazon.aws.sensors.s3",
+    "airflow.providers.standard.decorators.python",
+    "airflow.providers.standard.decorators.short_circuit",
+    "include.laptop.warm",
 )
 JOB_IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/ml-jobs:local"
 
@@ -197,7 +199,7 @@ class Settings:
                 # a scheduler that a busy laptop holds up for half a minute is not dead: its tasks go on
                 "scheduler_health_check_threshold": "90",
             },
-            "dag_processor": {"min_file_process_interval": "30", "refresh_interval": "15", "parsing_processes": "1"},
+            "dag_processor": {"min_file_process_interval": "60", "refresh_interval": "15", "parsing_processes": "1"},
             "logging": {"base_log_folder": str(self.home / "airflow" / "logs")},
             # how late the end of a task may be noticed, in seconds
             "workers": {"min_heartbeat_interval": "2"},
@@ -214,6 +216,7 @@ class Settings:
             "AIRFLOW_HOME": str(self.home / "airflow"),
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
             "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "",  # each task is a process: what it imports is compiled once, not in each
         }
 
     def _secret(self, name: str) -> str:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from airflow.sdk import get_parsing_context
 from croniter import croniter
 
 from include.models.config import MODELS_FOLDER, ConfigError, ModelConfig, load_model, model_names
 
 
 def usable_models(folder: Path = MODELS_FOLDER) -> list[ModelConfig]:
-    """Every model whose model.yaml can be used, by name. For the others see ``require_all_models``."""
-    return _read_all(folder)[0]
+    """Every model whose model.yaml can be used, by name. For the others see ``require_all_models``.
+
+    A task's process needs no Dag but its own, which is named after its model: there the other models are not read.
+    """
+    dag_id = get_parsing_context().dag_id
+    return _read([name for name in model_names(folder) if dag_id is None or dag_id.endswith(f"_{name}")], folder)[0]
 
 
 def require_all_models(folder: Path = MODELS_FOLDER) -> None:
@@ -20,13 +25,13 @@ def require_all_models(folder: Path = MODELS_FOLDER) -> None:
     Raises:
         ConfigError: with every problem of every model.yaml: file, key, what was found, what is allowed.
     """
-    if problems := _read_all(folder)[1]:
+    if problems := _read(model_names(folder), folder)[1]:
         raise ConfigError("\n".join(problems))
 
 
-def _read_all(folder: Path) -> tuple[list[ModelConfig], list[str]]:
+def _read(names: list[str], folder: Path) -> tuple[list[ModelConfig], list[str]]:
     usable, problems = [], []
-    for name in model_names(folder):
+    for name in names:
         try:
             model = load_model(name, folder)
         except ConfigError as error:

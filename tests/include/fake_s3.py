@@ -35,6 +35,10 @@ class FakeS3:
         ]
         return [{"Contents": found}, {}]
 
+    def list_objects_v2(self, Bucket: str, Prefix: str, MaxKeys: int) -> dict[str, Any]:  # noqa: N803
+        found = self.paginate(Bucket, Prefix)[0]["Contents"][:MaxKeys]
+        return {"Contents": found} if found else {}
+
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         if Key not in self.objects:
             raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")

@@ -16,8 +16,11 @@ from include.scoring import (
     PlanError,
     Planner,
     choose_entry,
+    day_inputs,
     days_between,
     days_due,
+    list_partitions,
+    list_partitions_of,
     look_back,
     seconds_a_day,
 )
@@ -85,6 +88,7 @@ def planner(s3: FakeS3, code_hash: str = "0123456789ab") -> Planner:
         s3=s3,
         sagemaker=Registry(),
         bucket=BUCKET,
+        partitions=list_partitions(s3, BUCKET, MODEL.name),
         group=GROUP,
         code_hash=code_hash,
         image_uri="image:1",
@@ -114,6 +118,20 @@ def test_reads_the_day_and_what_windows_reach_into_and_no_more(s3: FakeS3) -> No
 
 def test_the_first_day_of_all_has_nothing_to_look_back_to(s3: FakeS3) -> None:
     assert all("2015-06-01" in file["key"] for file in planner(s3).plan("2015-06-01").inputs)
+
+
+@pytest.mark.parametrize("day", ["2015-06-01", "2015-06-02", "2015-06-05", "2015-06-10"])
+def test_one_days_partitions_say_the_same_of_it_as_all_do(s3: FakeS3, day: str) -> None:
+    mine = list_partitions_of(s3, BUCKET, MODEL, day)
+    assert day_inputs(MODEL, day, mine) == day_inputs(MODEL, day, list_partitions(s3, BUCKET, MODEL.name))
+    assert len(mine) <= 3
+
+
+def test_one_days_partitions_tell_a_gap_from_the_beginning(s3: FakeS3) -> None:
+    for name in SCORED:
+        del s3.objects[daily_partition(MODEL.name, "2015-06-04") + MODEL.data.tables[name].file]
+    with pytest.raises(PlanError, match="2015-06-05 cannot"):
+        day_inputs(MODEL, "2015-06-05", list_partitions_of(s3, BUCKET, MODEL, "2015-06-05"))
 
 
 def test_what_is_missing_is_named(s3: FakeS3) -> None:

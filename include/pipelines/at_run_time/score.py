@@ -14,7 +14,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.config import MlEnvironment, ml_environment
-from include.data_manifest import list_raw_data
+from include.data_manifest import RawFile, list_raw_data
 from include.models.config import ModelConfig
 from include.pipelines.at_run_time.common import PINNED, Job, here, recorded
 from include.production import HistoryError
@@ -29,6 +29,7 @@ from include.scoring import (
     days_due,
     end_of,
     list_partitions,
+    list_partitions_of,
     scoring_of,
 )
 from include.storage import DayRun, daily_partition, daily_prefix, scores_partition, split_uri
@@ -58,12 +59,15 @@ def partition(model: ModelConfig, context: Context) -> Mapping[str, Any]:
     }
 
 
-def planner(model: ModelConfig, environment: MlEnvironment) -> Planner:
+def planner(
+    model: ModelConfig, environment: MlEnvironment, s3: Any, partitions: Mapping[str, list[RawFile]]
+) -> Planner:
     return Planner(
         model,
-        s3=S3Hook(region_name=environment.region).conn,
+        s3=s3,
         sagemaker=SageMakerHook(region_name=environment.region).conn,
         bucket=environment.bucket,
+        partitions=partitions,
         group=group_name(model),
         code_hash=environment.code_hash,
         image_uri=environment.image_uri,
@@ -78,8 +82,9 @@ def plan(model: ModelConfig, context: Context) -> dict[str, Any] | None:
     """
     environment, run = here(context)
     day, params = day_of_run(context), context["params"]
+    s3 = S3Hook(region_name=environment.region).conn
     try:
-        asked = planner(model, environment)
+        asked = planner(model, environment, s3, list_partitions_of(s3, environment.bucket, model, day))
         plan = asked.plan(day, str(params["model_version"]))
         published = asked.published(day)
     except (PlanError, HistoryError) as error:
@@ -96,8 +101,8 @@ def plan(model: ModelConfig, context: Context) -> dict[str, Any] | None:
     folder = run.of_day(plan.digest)
     prefix = daily_prefix(model.name)
     names = [file["key"].removeprefix(prefix) for file in plan.inputs]
-    _write(environment, folder.day_inputs, [{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names])
-    _write(environment, run.day_plan, content)
+    _write(s3, folder.day_inputs, [{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names])
+    _write(s3, run.day_plan, content)
     return {name: content[name] for name in ("day", "digest", "version")}
 
 
@@ -109,7 +114,9 @@ def late_days(model: ModelConfig, context: Context) -> list[dict[str, Any]]:
     asked = context["params"]["days"]
     days = days_between(*sorted(asked)) if asked else days_due(model, datetime.now(UTC))
     log.info("looking at the raw data of %s to %s", days[0], days[-1])
-    late = planner(model, ml_environment()).late_days(days)
+    environment = ml_environment()
+    s3 = S3Hook(region_name=environment.region).conn
+    late = planner(model, environment, s3, list_partitions(s3, environment.bucket, model.name)).late_days(days)
     for day in late:
         log.info("%s: its raw data came or changed after it was scored", day)
     return [{"trigger_run_id": f"late__{day}__{digest}", "conf": {"day": day}} for day, digest in late.items()]
@@ -202,9 +209,10 @@ def sending(model: ModelConfig, context: Context) -> Request:
 
 
 def _require_unchanged(s3: Any, bucket: str, model: ModelConfig, plan: Mapping[str, Any]) -> None:
-    if day_inputs(model, plan["day"], list_partitions(s3, bucket, model.name)) != plan["inputs"]:
+    day = plan["day"]
+    if day_inputs(model, day, list_partitions_of(s3, bucket, model, day)) != plan["inputs"]:
         raise PublishError(
-            f"the raw data of {plan['day']} changed while it was being scored, so nothing was published. Clear "
+            f"the raw data of {day} changed while it was being scored, so nothing was published. Clear "
             "plan_day, or leave it to the daily sweep."
         )
 
@@ -219,6 +227,6 @@ def _shards(environment: MlEnvironment, run: DayRun) -> int:
     return len(list_raw_data(S3Hook(region_name=environment.region).conn, bucket, prefix))
 
 
-def _write(environment: MlEnvironment, uri: str, content: Any) -> None:
+def _write(s3: Any, uri: str, content: Any) -> None:
     bucket, key = split_uri(uri)
-    S3Hook(region_name=environment.region).load_string(json.dumps(content), key, bucket, replace=True)
+    s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(content).encode(), ContentType="application/json")
