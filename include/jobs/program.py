@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -25,6 +26,8 @@ def run_program(main: Callable[[list[str]], None], reason_file: Path = PROCESSIN
 
     An understood failure (JobError, ConfigError) is one message; any other also leaves its traceback in the log.
     """
+    gc.freeze()  # what was imported stays
+    gc.enable()
     try:
         main(sys.argv[1:])
     except (JobError, ConfigError) as error:

@@ -43,7 +43,7 @@ from sagemaker_jobs.account import account
 
 RUNS_AT_ONCE = 16
 LOOK_EVERY = 2.0
-FINISHED = ("success", "failed")
+UNDER_WAY = ("queued", "running")
 JOBS_A_DAY, ASSUMED_SECONDS = 4, 180  # where no day has been scored yet that could be measured
 
 
@@ -120,16 +120,16 @@ def follow(api: AirflowApi, dag_id: str, days: list[str], console: Console) -> d
         bar = progress.add_task("days", total=len(days))
         shown = -1
         while True:
-            runs = api.runs_between(dag_id, days[0], days[-1])
-            states = {day: runs[day]["state"] if day in runs else "queued" for day in days}
-            ended = sum(state in FINISHED for state in states.values())
-            failed = sum(state == "failed" for state in states.values())
+            under_way = api.count_runs(dag_id, days[0], days[-1], *UNDER_WAY)
+            failed = api.count_runs(dag_id, days[0], days[-1], "failed")
+            ended = max(0, len(days) - under_way)
             progress.update(bar, completed=ended, description=f"days ({failed} failed)" if failed else "days")
             if not console.is_terminal and ended != shown:
                 console.print(f"  {ended} of {len(days)} days, {failed} failed", highlight=False)
                 shown = ended
-            if ended == len(days):
-                return states
+            if not under_way:
+                runs = api.runs_between(dag_id, days[0], days[-1])
+                return {day: runs[day]["state"] for day in days if day in runs}
             time.sleep(LOOK_EVERY)
 
 

@@ -31,7 +31,9 @@ def task_defaults(model: ModelConfig) -> dict[str, Any]:
     return {
         "owner": model.owner,
         "region_name": "{{ ml_environment().region }}",
-        "retries": 2,
+        # waits an hour and a quarter for capacity; where one job in twenty fails, three tries would leave a day without
+        # scores in one of six backfills of a year
+        "retries": 4,
         "retry_delay": timedelta(seconds=30),
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=15),

@@ -35,6 +35,15 @@ def test_the_good_one_stays(folder: Path) -> None:
     assert [model.name for model in usable_models(folder)] == ["good"]
 
 
+def test_a_tasks_process_reads_its_own_model_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = folder / "other" / "model.yaml"
+    other.parent.mkdir()
+    other.write_text((folder / "good" / "model.yaml").read_text().replace("name: good", "name: other"))
+    assert [model.name for model in usable_models(folder)] == ["good", "other"]
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "train_other")  # as Airflow's task runner sets it
+    assert [model.name for model in usable_models(folder)] == ["other"]
+
+
 def test_every_problem_is_named_at_once(folder: Path) -> None:
     with pytest.raises(config.ConfigError) as problems:
         require_all_models(folder)
