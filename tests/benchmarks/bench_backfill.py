@@ -1,4 +1,10 @@
-"""Thirty days backfilled side by side, against thirty times one day: wall time, on a stack of this benchmark's own."""
+"""Thirty days backfilled side by side, against thirty times one day: wall time, on a stack of this benchmark's own.
+
+Measured twice. On SageMaker no job is over in less than a minute or so, and takes no processor of Airflow's: so once
+with jobs that take at least twenty seconds each, which the bound is about. Then with jobs as short as a laptop's: there
+every second of a day is work for this machine's processors, and thirty days cannot take less than that work divided by
+their number; so what is asked there is that they are kept busy.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +12,11 @@ import argparse
 import json
 import sys
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 from rich.console import Console
 
 from include.laptop import run as training
@@ -23,6 +30,8 @@ from tests.promoted import enter_into_production
 
 MODEL = "predictive_maintenance"
 LARGEST_SHARE = 0.35
+SHORTEST_JOB = 20  # seconds
+BUSY_SHARE = 0.8
 
 
 def seconds_of(settings: Settings, first: str, last: str, console: Console) -> float:
@@ -33,20 +42,49 @@ def seconds_of(settings: Settings, first: str, last: str, console: Console) -> f
     return float(summary["seconds"])
 
 
+class LikeSageMaker(Settings):
+    """A stack whose jobs take their time."""
+
+    @property
+    def sagemaker_options(self) -> list[str]:
+        return ["--min-job-seconds", str(SHORTEST_JOB)]
+
+
+def thirty_days(settings: Settings, month: str, console: Console) -> tuple[float, float, float]:
+    """The first day of a month; the thirty after it, the share of the processors that were busy meanwhile."""
+    one = seconds_of(settings, f"{month}-01", f"{month}-01", console)
+    psutil.cpu_percent()
+    first, last = date.fromisoformat(f"{month}-02"), date.fromisoformat(f"{month}-02") + timedelta(days=29)
+    thirty = seconds_of(settings, first.isoformat(), last.isoformat(), console)
+    return one, thirty, psutil.cpu_percent() / 100
+
+
 def measure(console: Console) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(Path(folder), free_port(), free_port())
+        slow = LikeSageMaker(settings.home, settings.airflow_port, settings.sagemaker_port)
         try:
             arn = training.run(settings, MODEL, None, console).summary["model_package_arn"]
             s3, sagemaker = s3_client(settings), aws_client(settings, "sagemaker")
             enter_into_production(s3, sagemaker, BUCKET, MODEL, arn, since=datetime.now(UTC))
-            one = seconds_of(settings, "2015-05-31", "2015-05-31", console)
-            thirty = seconds_of(settings, "2015-06-01", "2015-06-30", console)
+            stack.down(settings, console.print)
+            one, thirty, _ = thirty_days(slow, "2015-05", console)
+            stack.down(slow, console.print)
+            short_one, short_thirty, busy = thirty_days(settings, "2015-07", console)
         finally:
             stack.down(settings, console.print)
     share = thirty / (30 * one)
-    name = f"30 days backfilled ({thirty:.0f} s), of 30 times one day ({one:.0f} s)"
-    return [{"name": name, "value": f"{share:.2f}", "bound": f"<= {LARGEST_SHARE}", "ok": share <= LARGEST_SHARE}]
+    name = f"30 days backfilled ({thirty:.0f} s), of 30 times one day ({one:.0f} s), jobs of {SHORTEST_JOB} s and more"
+    short = f"processors busy during 30 days of short jobs ({short_thirty:.0f} s; one day {short_one:.0f} s)"
+    return [
+        {"name": name, "value": f"{share:.2f}", "bound": f"<= {LARGEST_SHARE}", "ok": share <= LARGEST_SHARE},
+        {
+            "name": short,
+            "value": f"{busy:.2f} ({short_thirty / (30 * short_one):.2f} of 30 times one day)",
+            "bound": f">= {BUSY_SHARE}",
+            "ok": busy >= BUSY_SHARE,
+        },
+    ]
 
 
 def main(argv: list[str] | None = None) -> int:
