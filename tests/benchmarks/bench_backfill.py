@@ -1,9 +1,9 @@
 """Thirty days backfilled side by side, against thirty times one day: wall time, on a stack of this benchmark's own.
 
-Measured twice. On SageMaker no job is over in less than a minute or so, and takes no processor of Airflow's: so once
-with jobs that take at least twenty seconds each, which the bound is about. Then with jobs as short as a laptop's: there
-every second of a day is work for this machine's processors, and thirty days cannot take less than that work divided by
-their number; so what is asked there is that they are kept busy.
+Measured twice, against the same bound: with jobs of at least twenty seconds each, as on SageMaker no job is over in
+less than a minute or so, and takes no processor of Airflow's; and with jobs as short as a laptop's. There every second
+of a day is work for this machine's processors, and thirty days cannot take less than that work divided by their number:
+how busy they are is shown beside it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from tests.promoted import enter_into_production
 MODEL = "predictive_maintenance"
 LARGEST_SHARE = 0.35
 SHORTEST_JOB = 20  # seconds
-BUSY_SHARE = 0.8
 
 
 def seconds_of(settings: Settings, first: str, last: str, console: Console) -> float:
@@ -73,18 +72,16 @@ def measure(console: Console) -> list[dict[str, Any]]:
             short_one, short_thirty, busy = thirty_days(settings, "2015-07", console)
         finally:
             stack.down(settings, console.print)
-    share = thirty / (30 * one)
-    name = f"30 days backfilled ({thirty:.0f} s), of 30 times one day ({one:.0f} s), jobs of {SHORTEST_JOB} s and more"
-    short = f"processors busy during 30 days of short jobs ({short_thirty:.0f} s; one day {short_one:.0f} s)"
     return [
-        {"name": name, "value": f"{share:.2f}", "bound": f"<= {LARGEST_SHARE}", "ok": share <= LARGEST_SHARE},
-        {
-            "name": short,
-            "value": f"{busy:.2f} ({short_thirty / (30 * short_one):.2f} of 30 times one day)",
-            "bound": f">= {BUSY_SHARE}",
-            "ok": busy >= BUSY_SHARE,
-        },
+        row(one, thirty, f"jobs of {SHORTEST_JOB} s and more"),
+        row(short_one, short_thirty, f"jobs as short as here, {busy:.0%} of the processors busy"),
     ]
+
+
+def row(one: float, thirty: float, jobs: str) -> dict[str, Any]:
+    share = thirty / (30 * one)
+    name = f"30 days backfilled ({thirty:.0f} s), of 30 times one day ({one:.0f} s), {jobs}"
+    return {"name": name, "value": f"{share:.2f}", "bound": f"<= {LARGEST_SHARE}", "ok": share <= LARGEST_SHARE}
 
 
 def main(argv: list[str] | None = None) -> int:
