@@ -8,13 +8,10 @@ how busy they are is shown beside it.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import psutil
 from rich.console import Console
@@ -25,6 +22,7 @@ from include.laptop.backfill import Asked, backfill
 from include.laptop.seed import aws_client, s3_client
 from include.laptop.settings import BUCKET, Settings
 from include.scoring import CHAMPION_AT
+from rows import Row, end, parser, row
 from tests.include.local_sagemaker.local_server import free_port
 from tests.promoted import enter_into_production
 
@@ -58,7 +56,7 @@ def thirty_days(settings: Settings, month: str, console: Console) -> tuple[float
     return one, thirty, psutil.cpu_percent() / 100
 
 
-def measure(console: Console) -> list[dict[str, Any]]:
+def measure(console: Console) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(Path(folder), free_port(), free_port())
         slow = LikeSageMaker(settings.home, settings.airflow_port, settings.sagemaker_port)
@@ -73,24 +71,20 @@ def measure(console: Console) -> list[dict[str, Any]]:
         finally:
             stack.down(settings, console.print)
     return [
-        row(one, thirty, f"jobs of {SHORTEST_JOB} s and more"),
-        row(short_one, short_thirty, f"jobs as short as here, {busy:.0%} of the processors busy"),
+        share(one, thirty, f"jobs of {SHORTEST_JOB} s and more"),
+        share(short_one, short_thirty, f"jobs as short as here, {busy:.0%} of the processors busy"),
     ]
 
 
-def row(one: float, thirty: float, jobs: str) -> dict[str, Any]:
-    share = thirty / (30 * one)
+def share(one: float, thirty: float, jobs: str) -> Row:
+    found = thirty / (30 * one)
     name = f"30 days backfilled ({thirty:.0f} s), of 30 times one day ({one:.0f} s), {jobs}"
-    return {"name": name, "value": f"{share:.2f}", "bound": f"<= {LARGEST_SHARE}", "ok": share <= LARGEST_SHARE}
+    return row(name, f"{found:.2f}", f"<= {LARGEST_SHARE}", ok=found <= LARGEST_SHARE)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
-    arguments = parser.parse_args(argv)
-    rows = measure(Console(stderr=True))
-    print(json.dumps(rows) if arguments.json else "\n".join(map(str, rows)))
-    return 0 if all(row["ok"] for row in rows) else 1
+    arguments = parser(__doc__).parse_args(argv)
+    return end(measure(Console(stderr=True)), arguments)
 
 
 if __name__ == "__main__":

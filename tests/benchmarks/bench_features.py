@@ -2,7 +2,8 @@
 
     python tests/benchmarks/bench_features.py [--json] [--machines 100] [--fleet 1000]
 
-Each measurement is a fresh process; seconds are without imports, peaks are of the whole process.
+Each measurement is a fresh process; seconds are without imports, peaks are of the whole process. Needs
+the repository and ``include`` on PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from functools import partial
 from pathlib import Path
 
 import polars as pl
+
+from rows import Row, end, parser, row
 
 SIMULATE = "models.predictive_maintenance.simulate"
 REPEATS = 5  # the fastest counts
@@ -39,6 +42,7 @@ def ours(folder: Path) -> pl.DataFrame:
 
 def reference(folder: Path, *, typed_dates: bool = False) -> pl.DataFrame:
     import pandas as pd
+
     import reference_features
 
     warnings.simplefilter("ignore", pd.errors.PerformanceWarning)  # that it is slow is what is measured
@@ -92,7 +96,7 @@ def largest_difference(one: Path, other: Path) -> float:
     return worst
 
 
-def rows_of(machines: int, fleet: int) -> list[dict[str, object]]:
+def rows_of(machines: int, fleet: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         base = Path(scratch)
         began = time.perf_counter()
@@ -106,45 +110,34 @@ def rows_of(machines: int, fleet: int) -> list[dict[str, object]]:
     ratio, growth = slow["seconds"] / fast["seconds"], large["seconds"] / fast["seconds"] / (fleet / machines)
     rows = machines * 8761
     return [
-        _row(f"features of {rows:,} telemetry rows, seconds", f"{fast['seconds']:.2f}", "", ok=True),
-        _row("the notebook's recipe in pandas, seconds", f"{slow['seconds']:.1f}", "", ok=True),
-        _row("times faster than the recipe", f"{ratio:.0f}", ">= 20", ok=ratio >= 20),
-        _row("times faster than the recipe with typed dates", f"{typed['seconds'] / fast['seconds']:.1f}", "", ok=True),
-        _row("largest difference from the recipe", f"{difference:.1e}", "<= 1e-9", ok=difference <= 1e-9),
-        _row("peak memory, GiB", f"{fast['peak'] / 2**30:.2f}", "<= 2", ok=fast["peak"] <= 2 * 2**30),
-        _row(f"{fleet:,} machines: time per machine, relative", f"{growth:.2f}", "<= 1.3", ok=growth <= 1.3),
-        _row(
+        row(f"features of {rows:,} telemetry rows, seconds", f"{fast['seconds']:.2f}"),
+        row("the notebook's recipe in pandas, seconds", f"{slow['seconds']:.1f}"),
+        row("times faster than the recipe", f"{ratio:.0f}", ">= 20", ok=ratio >= 20),
+        row("times faster than the recipe with typed dates", f"{typed['seconds'] / fast['seconds']:.1f}"),
+        row("largest difference from the recipe", f"{difference:.1e}", "<= 1e-9", ok=difference <= 1e-9),
+        row("peak memory, GiB", f"{fast['peak'] / 2**30:.2f}", "<= 2", ok=fast["peak"] <= 2 * 2**30),
+        row(f"{fleet:,} machines: time per machine, relative", f"{growth:.2f}", "<= 1.3", ok=growth <= 1.3),
+        row(
             f"{fleet:,} machines: peak memory, GiB",
             f"{large['peak'] / 2**30:.2f}",
             "<= 8",
             ok=large["peak"] <= 8 * 2**30,
         ),
-        _row("generating a year of 100 machines, seconds", f"{simulating:.1f}", "<= 15", ok=simulating <= 15),
+        row("generating a year of 100 machines, seconds", f"{simulating:.1f}", "<= 15", ok=simulating <= 15),
     ]
 
 
-def _row(name: str, value: str, bound: str, *, ok: bool) -> dict[str, object]:
-    return {"name": name, "value": value, "bound": bound, "ok": bool(ok)}
-
-
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
-    parser.add_argument("--machines", type=int, default=100)
-    parser.add_argument("--fleet", type=int, default=1000)
-    parser.add_argument("--measure", nargs=3, metavar=("WHAT", "DATA", "OUT"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args(argv)
+    options = parser(__doc__)
+    options.add_argument("--machines", type=int, default=100)
+    options.add_argument("--fleet", type=int, default=1000)
+    options.add_argument("--measure", nargs=3, metavar=("WHAT", "DATA", "OUT"), help=argparse.SUPPRESS)
+    arguments = options.parse_args(argv)
     if arguments.measure:
         kind, folder, out = arguments.measure
         measure_one(kind, Path(folder), Path(out))
         return 0
-    rows = rows_of(arguments.machines, arguments.fleet)
-    if arguments.json:
-        print(json.dumps(rows))
-    else:
-        for row in rows:
-            print(f"{row['name']:60} {row['value']:>10}  {row['bound']}")
-    return 0 if all(row["ok"] for row in rows) else 1
+    return end(rows_of(arguments.machines, arguments.fleet), arguments)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ equally often.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
 import sys
@@ -18,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from rows import end, parser, row
 from tests.include.local_sagemaker import job_requests
 from tests.include.local_sagemaker.local_server import LocalSageMaker
 
@@ -73,9 +72,7 @@ def calls_per_minute(minutes: float, waiting: int) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
-    arguments = parser.parse_args(argv)
+    arguments = parser(__doc__).parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         server = LocalSageMaker(Path(folder) / "state")
         os.environ |= {**server.environment, "AIRFLOW_CONN_AWS_DEFAULT": "aws://", "AIRFLOW_HOME": folder}
@@ -89,25 +86,12 @@ def main(argv: list[str] | None = None) -> int:
             server.stop()
             os.dup2(stdout, 1)
     hour, crowd = calls_per_minute(60, 1), calls_per_minute(30, 500)
-    rows = [
-        {
-            "name": "no-op job, seconds beside the provider's operator",
-            "value": f"{ratio:.2f} times",
-            "bound": f"<= {MOST_OVERHEAD}",
-            "ok": ratio <= MOST_OVERHEAD,
-        },
-        *(
-            {
-                "name": f"Describe calls per job-minute, {what}",
-                "value": f"{calls:.2f}",
-                "bound": f"<= {MOST_CALLS_PER_MINUTE}",
-                "ok": calls <= MOST_CALLS_PER_MINUTE,
-            }
-            for what, calls in (("one job of an hour", hour), ("500 jobs of half an hour", crowd))
-        ),
-    ]
-    print(json.dumps(rows) if arguments.json else "\n".join(f"{row['name']}: {row['value']}" for row in rows))
-    return 0 if all(row["ok"] for row in rows) else 1
+    name, bound = "no-op job, seconds beside the provider's operator", f"<= {MOST_OVERHEAD}"
+    rows = [row(name, f"{ratio:.2f} times", bound, ratio <= MOST_OVERHEAD)]
+    for what, calls in (("one job of an hour", hour), ("500 jobs of half an hour", crowd)):
+        name, bound = f"Describe calls per job-minute, {what}", f"<= {MOST_CALLS_PER_MINUTE}"
+        rows.append(row(name, f"{calls:.2f}", bound, calls <= MOST_CALLS_PER_MINUTE))
+    return end(rows, arguments)
 
 
 if __name__ == "__main__":

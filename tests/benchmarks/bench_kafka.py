@@ -8,9 +8,9 @@ report. Needs ``include`` on PYTHONPATH.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
+import sys
 import tempfile
 import time
 from datetime import datetime, timedelta
@@ -23,6 +23,7 @@ from confluent_kafka.admin import AdminClient
 from jobs import kafka
 from jobs.send_scores import MANIFEST, Partition, send
 from models.config import KafkaSink, load_model
+from rows import end, parser, row
 
 ROWS = 500_000
 LEAST_PER_SECOND = 50_000
@@ -60,19 +61,11 @@ def measure() -> float:
         return sent.rows / (time.monotonic() - began)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    found = measure()
-    row = {
-        "name": "scores to Kafka (mock brokers), messages per second",
-        "value": f"{found:,.0f}",
-        "bound": f">= {LEAST_PER_SECOND:,}",
-        "ok": found >= LEAST_PER_SECOND,
-    }
-    print(json.dumps([row]) if arguments.json else row)
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser(__doc__).parse_args(argv)
+    found, name = measure(), "scores to Kafka (mock brokers), messages per second"
+    return end([row(name, f"{found:,.0f}", f">= {LEAST_PER_SECOND:,}", found >= LEAST_PER_SECOND)], arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

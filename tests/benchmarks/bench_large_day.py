@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -19,7 +20,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -27,6 +27,7 @@ from include.code_bundle import upload_code
 from include.models.config import load_model
 from include.sagemaker_requests import scoring
 from include.storage import Run, daily_partition, daily_prefix, split_uri
+from rows import Row, row
 from tests.benchmarks.bench_serving import JOBS, local_sagemaker
 from tests.benchmarks.day_jobs import environment, run_job, show
 from tests.include.local_sagemaker.conftest import BUCKET
@@ -134,7 +135,7 @@ def score_day(hosting: Hosting, folder: Path, watch: Watch) -> int:
     return sum(int(part["rows"]) for part in json.loads(parts)["parts"])
 
 
-def measure(rows: int) -> list[dict[str, Any]]:
+def measure(rows: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         command = [str(JOBS / "python"), "-c", PREPARE, str(folder), str(rows)]
@@ -150,20 +151,20 @@ def measure(rows: int) -> list[dict[str, Any]]:
     of_each = ", ".join(f"{kind} {value:.2f}" for kind, value in gib.items())
     largest = max(gib.values())
     return [
-        {
-            "name": f"largest memory of an instance, day of {rows:,} rows on {INSTANCES}",
-            "value": f"{largest:.2f} GiB ({of_each})",
-            "bound": f"<= {BOUND_GIB}",
-            "ok": largest <= BOUND_GIB,
-        },
-        {
-            "name": "rows of that day that came through",
-            "value": f"{came_through:,} in {seconds:.0f} s",
-            "bound": f">= {int(rows * 0.98):,}",  # model.yaml lets two of a hundred be set aside
-            "ok": rows * 0.98 <= came_through <= rows,
-        },
+        row(
+            f"largest memory of an instance, day of {rows:,} rows on {INSTANCES}",
+            f"{largest:.2f} GiB ({of_each})",
+            f"<= {BOUND_GIB}",
+            largest <= BOUND_GIB,
+        ),
+        row(
+            "rows of that day that came through",
+            f"{came_through:,} in {seconds:.0f} s",
+            f">= {int(rows * 0.98):,}",  # model.yaml lets two of a hundred be set aside
+            rows * 0.98 <= came_through <= rows,
+        ),
     ]
 
 
 if __name__ == "__main__":
-    show(measure, __doc__, 20_000_000)
+    sys.exit(show(measure, __doc__, 20_000_000))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import shutil
 import statistics
@@ -11,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from rows import end, parser, row
 
 ROOT = Path(__file__).resolve().parents[2]
 REPEATS = 5
@@ -65,9 +65,7 @@ def full_checkout(folder: Path, models: int) -> Path:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
-    arguments = parser.parse_args(argv)
+    arguments = parser(__doc__).parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
         many = full_checkout(Path(temporary) / "many", SYNTHETIC_MODELS)
         checkouts = {"ours": ROOT, "many": many}
@@ -79,26 +77,13 @@ def main(argv: list[str] | None = None) -> int:
                 seconds[name].append(taken)
     median = {name: statistics.median(taken) for name, taken in seconds.items()}
     own, added = 1000 * median["ours"], median["many"] - median["ours"]
+    ours = f"parsing the Dag folder ({dags['ours']} Dags), beyond Airflow and its operators, ms"
+    all_there = dags["many"] == dags["ours"] + SYNTHETIC_MODELS
     rows = [
-        {
-            "name": f"parsing the Dag folder ({dags['ours']} Dags), beyond Airflow and its operators, ms",
-            "value": f"{own:.0f}",
-            "bound": "<= 100",
-            "ok": own <= 100 and dags["ours"] > 0,
-        },
-        {
-            "name": f"{SYNTHETIC_MODELS} synthetic models more, seconds",
-            "value": f"{added:.2f}",
-            "bound": "<= 5",
-            "ok": added <= 5 and dags["many"] == dags["ours"] + SYNTHETIC_MODELS,
-        },
+        row(ours, f"{own:.0f}", "<= 100", own <= 100 and dags["ours"] > 0),
+        row(f"{SYNTHETIC_MODELS} synthetic models more, seconds", f"{added:.2f}", "<= 5", added <= 5 and all_there),
     ]
-    if arguments.json:
-        print(json.dumps(rows))
-    else:
-        for row in rows:
-            print(f"{row['name']:80} {row['value']:>8}  {row['bound']}")
-    return 0 if all(row["ok"] for row in rows) else 1
+    return end(rows, arguments)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,14 @@
   that stand in model.yaml, beside it, were found by looking at such folds.
 
 Two processes; some minutes. A model whose data is not there is said to be unmeasured: SHARED_DATA names the folder.
+Needs ``include`` on PYTHONPATH.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -50,6 +50,7 @@ from jobs.validation.reading import LINE, read_table
 from models.config import Features, ModelConfig, RandomSplit, TimeSplit, load_model
 from models.interface import Examples, Tables, domain_evaluation, estimator, feature_builder
 from models.tabular.estimator import TabularEstimator
+from rows import Row, end, parser, row
 
 DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 FOLDERS = {
@@ -66,7 +67,6 @@ RETRAINED_ON_DAYS = 28
 STATE_ONLY = {"history": False, "num_boost_round": 100, "num_leaves": 15}
 
 Found = dict[str, Any]
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,6 @@ def raw_tables(name: str) -> Tables:
 @cache
 def features(name: str) -> pl.DataFrame:
     return feature_builder(name).build_features(raw_tables(name))
-
-
-def row(name: str, value: str, bound: str, ok: bool) -> Row:
-    return {"name": name, "value": value, "bound": bound, "ok": bool(ok)}
 
 
 def seeded(config: ModelConfig, frame: pl.DataFrame, seed: int, validation_share: float) -> list[Examples]:
@@ -353,11 +349,10 @@ BENCHES = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", choices=sorted(BENCHES))
-    arguments = parser.parse_args()
+def main(argv: list[str] | None = None) -> int:
+    options = parser(__doc__)
+    options.add_argument("--only", choices=sorted(BENCHES))
+    arguments = options.parse_args(argv)
     chosen = {name: bench for name, bench in BENCHES.items() if arguments.only in (None, name)}
     there = {name: bench for name, bench in chosen.items() if (DATA / FOLDERS[name]).is_dir()}
     # spawned: polars' threads do not survive a fork
@@ -367,16 +362,12 @@ def main() -> None:
             for name, bench in there.items()
         }
         measured = {name: {part: one.result() for part, one in parts.items()} for name, parts in running.items()}
-    found = []
+    found: list[Row] = []
     for name, bench in chosen.items():
-        missing = f"not measured: no {DATA / FOLDERS[name]}; SHARED_DATA names the folder"
-        found += bench.rows(measured[name]) if name in there else [row(name, missing, "", ok=True)]
-    if arguments.json:
-        print(json.dumps(found))
-        return
-    for one in found:
-        print(f"{one['name']}: {one['value']} (bound {one['bound']}, {'holds' if one['ok'] else 'BROKEN'})")
+        missing = f"no {DATA / FOLDERS[name]}; SHARED_DATA names the folder"
+        found += bench.rows(measured[name]) if name in there else [row(name, missing, ok=None)]
+    return end(found, arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -16,6 +15,7 @@ import boto3
 
 from include.laptop.settings import BUCKET
 from include.storage import Run
+from rows import end, parser, row
 from tests.include.local_sagemaker.local_server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,9 +47,7 @@ def jobs_own_seconds(url: str, run_folder: str) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
-    arguments = parser.parse_args(argv)
+    arguments = parser(__doc__).parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
@@ -68,21 +66,16 @@ def main(argv: list[str] | None = None) -> int:
     bound = 1.5 * own + 3 * tasks
     total = summary["total_seconds"]
     rows = [
-        {"name": "clone to first summary, seconds", "value": f"{first:.0f}", "bound": "<= 360", "ok": first <= 360},
-        {"name": "make run after set-up, seconds", "value": f"{again:.0f}", "bound": "<= 180", "ok": again <= 180},
-        {
-            "name": f"trigger to registered, seconds ({tasks} tasks, jobs' own {own:.0f} s)",
-            "value": f"{total:.0f}",
-            "bound": f"<= {bound:.0f} (1.5 x jobs + 3 s per task)",
-            "ok": total <= bound,
-        },
+        row("clone to first summary, seconds", f"{first:.0f}", "<= 360", first <= 360),
+        row("make run after set-up, seconds", f"{again:.0f}", "<= 180", again <= 180),
+        row(
+            f"trigger to registered, seconds ({tasks} tasks, jobs' own {own:.0f} s)",
+            f"{total:.0f}",
+            f"<= {bound:.0f} (1.5 x jobs + 3 s per task)",
+            total <= bound,
+        ),
     ]
-    if arguments.json:
-        print(json.dumps(rows))
-    else:
-        for row in rows:
-            print(f"{row['name']:60} {row['value']:>8}  {row['bound']}")
-    return 0 if all(row["ok"] for row in rows) else 1
+    return end(rows, arguments)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from include.models.config import load_model
 from include.sagemaker_requests import scoring
 from include.storage import Run
+from rows import Row, row
 from tests.benchmarks.bench_serving import JOBS, local_sagemaker
 from tests.benchmarks.day_jobs import environment, run_job, show
 from tests.include.local_sagemaker.conftest import BUCKET
@@ -80,7 +81,7 @@ def transform_seconds(hosting: Hosting, folder: Path) -> float:
     return seconds
 
 
-def measure(rows: int) -> list[dict[str, Any]]:
+def measure(rows: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         alone = predict_seconds(folder, rows)
@@ -88,15 +89,8 @@ def measure(rows: int) -> list[dict[str, Any]]:
             path = transform_seconds(hosting, folder)
     ratio = alone / path
     value = f"{ratio:.2f} ({rows / path:,.0f} beside {rows / alone:,.0f} rows a second, {rows:,} rows)"
-    return [
-        {
-            "name": "scoring path / predict alone, rows per second",
-            "value": value,
-            "bound": f">= {BOUND}",
-            "ok": ratio >= BOUND,
-        }
-    ]
+    return [row("scoring path / predict alone, rows per second", value, f">= {BOUND}", ratio >= BOUND)]
 
 
 if __name__ == "__main__":
-    show(measure, __doc__, 5_000_000)
+    sys.exit(show(measure, __doc__, 5_000_000))

@@ -8,11 +8,11 @@ library; the endpoint is asked through InvokeEndpoint. Needs the repository on P
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import os
 import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -22,8 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from rows import Row, end, parser, row
 from tests.include.local_sagemaker.conftest import BUCKET
 from tests.include.local_sagemaker.hosting import ARTIFACT, Hosting
 from tests.include.local_sagemaker.local_server import ROOT, LocalSageMaker, free_port
@@ -163,7 +163,7 @@ def dropped_by_an_update(hosting: Hosting, endpoint: str, target: Target) -> tup
     return len(failures), sent
 
 
-def measure() -> list[dict[str, object]]:
+def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         variables = {"PATH": os.defpath, "PYTHONPATH": str(ROOT / "include")}
@@ -179,7 +179,7 @@ def measure() -> list[dict[str, object]]:
                 hosting.server.port,
                 f"/endpoints/{endpoint}/invocations",
                 {**content, "Authorization": f"{AUTHORIZATION}Signature=0"},
-                [json.dumps(row) for row in rows],
+                [json.dumps(one) for one in rows],
             )
             split = [{"columns": list(row), "data": [list(row.values())]} for row in rows]
             theirs = Target(port, "/invocations", content, [json.dumps({"dataframe_split": one}) for one in split])
@@ -188,20 +188,16 @@ def measure() -> list[dict[str, object]]:
     ratio = p99(taken) / p99(mlflows)
     about = f"p99 {p99(taken) * 1000:.1f} ms beside {p99(mlflows) * 1000:.1f} ms of mlflow models serve"
     name = f"endpoint's p99 / mlflow's, {CLIENTS} clients"
-    update: dict[str, Any] = {"name": "requests dropped by an update under load", "value": f"{failed} of {sent}"}
     return [
-        {"name": name, "value": f"{ratio:.2f} ({about})", "bound": "<= 1", "ok": ratio <= 1},
-        {**update, "bound": "0", "ok": failed == 0 and sent > 0},
+        row(name, f"{ratio:.2f} ({about})", "<= 1", ratio <= 1),
+        row("requests dropped by an update under load", f"{failed} of {sent}", "0", failed == 0 and sent > 0),
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    rows = measure()
-    print(json.dumps(rows) if arguments.json else "\n".join(map(str, rows)))
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser(__doc__).parse_args(argv)
+    return end(measure(), arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,14 +1,13 @@
-"""What the benchmarks of scoring share: a day's jobs on the local SageMaker, and how their rows are shown."""
+"""What the benchmarks of scoring share: a day's jobs on the local SageMaker, of as many rows as asked for."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 from include.config import MlEnvironment
+from rows import Row, end, parser
 from tests.include.local_sagemaker.conftest import BUCKET
 from tests.include.local_sagemaker.hosting import Hosting
 from tests.include.local_sagemaker.local_server import IMAGE, ROLE
@@ -35,11 +34,9 @@ def run_job(hosting: Hosting, kind: str, name: str, **request: Any) -> dict[str,
     return described
 
 
-def show(measure: Callable[[int], list[dict[str, Any]]], description: str | None, rows_of_a_day: int) -> None:
-    """The program: ``[--json] [--rows N]``."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--rows", type=int, default=rows_of_a_day)
-    arguments = parser.parse_args()
-    rows = measure(arguments.rows)
-    print(json.dumps(rows) if arguments.json else "\n".join(map(str, rows)))
+def show(measure: Callable[[int], list[Row]], description: str | None, rows_of_a_day: int) -> int:
+    """The program: ``[--json] [--rows N]``; its exit status."""
+    options = parser(description)
+    options.add_argument("--rows", type=int, default=rows_of_a_day)
+    arguments = options.parse_args()
+    return end(measure(arguments.rows), arguments)
