@@ -30,6 +30,7 @@ from include.production import HistoryError
 from include.sagemaker_requests.common import group_name
 from include.scoring import (
     CHAMPION_AT,
+    RUNS_AT_ONCE,
     PlanError,
     Planner,
     Preview,
@@ -41,7 +42,6 @@ from include.scoring import (
 )
 from sagemaker_jobs.account import account
 
-RUNS_AT_ONCE = 16
 LOOK_EVERY = 2.0
 UNDER_WAY = ("queued", "running")
 JOBS_A_DAY, ASSUMED_SECONDS = 4, 180  # where no day has been scored yet that could be measured

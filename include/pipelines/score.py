@@ -48,11 +48,10 @@ from include.config import ml_environment
 from include.models.config import ModelConfig
 from include.pipelines.at_run_time import score as at_run_time
 from include.pipelines.settings import scoring_params, task_defaults
+from include.scoring import RUNS_AT_ONCE
 from sagemaker_jobs.partitions import PartitionSensor
 from sagemaker_jobs.processing import ProcessingJobOperator, ValidationJobOperator
 from sagemaker_jobs.transform import TransformJobOperator
-
-RUNS_AT_ONCE = 16
 
 
 def score_dag(model: ModelConfig) -> DAG:
