@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_features.py [--json] [--machines 100] [--fleet 1000]
 
 Each measurement is a fresh process; seconds are without imports, peaks are of the whole process. Needs
-the repository and ``include`` on PYTHONPATH.
+``include`` on PYTHONPATH.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def measure() -> list[Row]:
                 {**content, "Authorization": f"{AUTHORIZATION}Signature=0"},
                 [json.dumps(one) for one in rows],
             )
-            split = [{"columns": list(row), "data": [list(row.values())]} for row in rows]
+            split = [{"columns": list(one), "data": [list(one.values())]} for one in rows]
             theirs = Target(port, "/invocations", content, [json.dumps({"dataframe_split": one}) for one in split])
             taken, mlflows = under_load([ours, theirs])
             failed, sent = dropped_by_an_update(hosting, endpoint, ours)
