@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -50,72 +51,93 @@ def _alarm(hosting: Hosting, endpoint: str, metric: str, statistic: str, thresho
 
 @contextmanager
 def _traffic(hosting: Hosting, endpoint: str) -> Iterator[list[tuple[float, str]]]:
-    """About 100 requests a second meanwhile: when each ended, and with what."""
-    ended: list[tuple[float, str]] = []
+    """At most 100 requests a second meanwhile: when each began, and its answer."""
+    answers: list[tuple[float, str]] = []
     stop = threading.Event()
 
     def invoke() -> None:
         while not stop.wait(0.01):
+            began = time.monotonic()
             try:
                 answer = hosting.invoke(endpoint).decode()
             except ClientError as error:
                 answer = str(error.response["Error"]["Code"])
-            ended.append((time.monotonic(), answer))
+            answers.append((began, answer))
 
     thread = threading.Thread(target=invoke)
     thread.start()
-    yield ended
+    yield answers
     stop.set()
     thread.join()
+
+
+def _watched(hosting: Hosting, endpoint: str) -> list[tuple[float, dict[str, Any]]]:
+    """The descriptions of an update until it is over, and when each was known."""
+    seen: list[tuple[float, dict[str, Any]]] = []
+    while not seen or seen[-1][1]["EndpointStatus"] == "Updating":
+        described = hosting.sagemaker.describe_endpoint(EndpointName=endpoint)
+        seen.append((time.monotonic(), described))
+        time.sleep(0.05)
+    return seen
+
+
+def _steps(seen: list[tuple[float, dict[str, Any]]]) -> list[tuple[float, float]]:
+    """From when until when each baking step of the watched update was surely in force."""
+    steps: dict[Any, list[float]] = {}
+    for at, described in seen:
+        for variant in described.get("PendingDeploymentSummary", {}).get("ProductionVariants", []):
+            status = variant["VariantStatus"][0]
+            if status["Status"] == "Baking":
+                steps.setdefault(status["StartTime"], []).append(at)
+    return [(times[0], times[-1]) for times in steps.values()]
+
+
+def _assert_share(answers: list[tuple[float, str]], step: tuple[float, float], share: float) -> None:
+    """Within five standard deviations of so many draws, and a request at the border."""
+    count = Counter(answer for at, answer in answers if step[0] < at < step[1])
+    requests = count.total()
+    tolerance = 5 * math.sqrt(share * (1 - share) / requests) + 1 / requests
+    assert count["new"] / requests == pytest.approx(share, abs=tolerance), count
 
 
 def test_canary_gets_its_share_then_all(hosting: Hosting) -> None:
     endpoint = hosting.endpoint(_config(hosting, MODE="name", NAME="old"))
     new = _config(hosting, MODE="name", NAME="new")
-    with _traffic(hosting, endpoint) as ended:
+    with _traffic(hosting, endpoint) as answers:
         hosting.sagemaker.update_endpoint(
             EndpointName=endpoint,
             EndpointConfigName=new,
             DeploymentConfig=_policy("CANARY", wait=4, CanarySize=20),
         )
-        seen: list[dict[str, Any]] = []
-        began = 0.0
-        while (now := hosting.sagemaker.describe_endpoint(EndpointName=endpoint))["EndpointStatus"] == "Updating":
-            seen.append(now)
-            if not began and "Baking" in str(now.get("PendingDeploymentSummary")):
-                began = time.monotonic()
-            time.sleep(0.1)
+        seen = _watched(hosting, endpoint)
         over = time.monotonic()
         time.sleep(0.5)
+    now = seen[-1][1]
     assert now["EndpointConfigName"] == new
     assert now["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["Type"] == "CANARY"
-    pending = [one["PendingDeploymentSummary"] for one in seen if "PendingDeploymentSummary" in one]
+    pending = [one["PendingDeploymentSummary"] for _, one in seen if "PendingDeploymentSummary" in one]
     statuses = [one["ProductionVariants"][0]["VariantStatus"][0] for one in pending]
     assert {status["Status"] for status in statuses} == {"Creating", "Baking"}
     baking = next(status["StatusMessage"] for status in statuses if status["Status"] == "Baking")
     assert baking.startswith("Baking for 4 seconds (WaitIntervalInSeconds) with traffic enabled on canary capacity")
-    during = Counter(answer for at, answer in ended if began < at < began + 3)
-    assert 0.05 < during["new"] / during.total() < 0.4
-    assert {answer for at, answer in ended if at > over} == {"new"}
-    assert {answer for _, answer in ended} == {"old", "new"}
+    (step,) = _steps(seen)
+    _assert_share(answers, step, 0.2)
+    assert {answer for at, answer in answers if at > over} == {"new"}
+    assert {answer for _, answer in answers} == {"old", "new"}
 
 
 def test_linear_moves_in_steps(hosting: Hosting) -> None:
     endpoint = hosting.endpoint(_config(hosting, MODE="name", NAME="old"))
-    with _traffic(hosting, endpoint) as ended:
+    with _traffic(hosting, endpoint) as answers:
         hosting.sagemaker.update_endpoint(
             EndpointName=endpoint,
             EndpointConfigName=_config(hosting, MODE="name", NAME="new"),
-            DeploymentConfig=_policy("LINEAR", wait=1, LinearStepSize=25),
+            DeploymentConfig=_policy("LINEAR", wait=3, LinearStepSize=25),
         )
-        hosting.settled(endpoint)
-        over = time.monotonic()
-    shares = []
-    for step in (3, 2, 1):
-        window = Counter(answer for at, answer in ended if over - step + 0.1 < at < over - step + 0.9)
-        shares.append(window["new"] / window.total())
-    assert shares[0] < shares[1] < shares[2]
-    assert shares == pytest.approx([0.25, 0.5, 0.75], abs=0.2)
+        steps = _steps(_watched(hosting, endpoint))
+    assert len(steps) == 3
+    for step, share in zip(steps, (0.25, 0.5, 0.75), strict=True):
+        _assert_share(answers, step, share)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +153,7 @@ def test_an_alarm_takes_the_canary_back(
     before = _config(hosting)
     endpoint = hosting.endpoint(before)
     alarm = _alarm(hosting, endpoint, metric, statistic, threshold)
-    with _traffic(hosting, endpoint) as ended:
+    with _traffic(hosting, endpoint) as answers:
         hosting.sagemaker.update_endpoint(
             EndpointName=endpoint,
             EndpointConfigName=_config(hosting, **broken),
@@ -144,7 +166,7 @@ def test_an_alarm_takes_the_canary_back(
     assert described["EndpointConfigName"] == before
     assert alarm in described["FailureReason"]
     assert "PendingDeploymentSummary" not in described
-    after = [answer for at, answer in ended if at > over + 0.1]
+    after = [answer for at, answer in answers if at > over + 0.1]
     assert after
     assert set(after) == {"1"}
 
@@ -164,7 +186,7 @@ def test_a_model_that_turns_bad_between_the_steps_is_taken_back(
     before = _config(hosting)
     endpoint = hosting.endpoint(before)
     alarm = _alarm(hosting, endpoint, metric, statistic, threshold)
-    with _traffic(hosting, endpoint) as ended:
+    with _traffic(hosting, endpoint) as answers:
         hosting.sagemaker.update_endpoint(
             EndpointName=endpoint,
             EndpointConfigName=_config(hosting, TURNS=turns),
@@ -176,8 +198,8 @@ def test_a_model_that_turns_bad_between_the_steps_is_taken_back(
     assert described["EndpointConfigName"] == before
     assert f"alarm(s) {alarm} went into ALARM state while" in described["FailureReason"]
     assert "100%" not in described["FailureReason"]
-    assert {answer for at, answer in ended if at > over + 0.1} == {"1"}
-    assert {answer for _, answer in ended} == ({"1"} if turns == "slow" else {"1", "ModelError"})
+    assert {answer for at, answer in answers if at > over + 0.1} == {"1"}
+    assert {answer for _, answer in answers} == ({"1"} if turns == "slow" else {"1", "ModelError"})
 
 
 def test_an_alarm_after_the_full_shift_takes_it_back_too(hosting: Hosting) -> None:
