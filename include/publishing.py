@@ -7,7 +7,8 @@ What each kind of reader sees while a day is scored again:
 - who reads the partition's folder sees old and new files together for the moment between the manifest's replacement
   and the removal of the files before: the folder is for looking, the manifest for reading.
 
-Files are named by their content and never change. Publishing again what is there changes nothing.
+Files are named by their content and never change. Publishing again what is there changes nothing. Beside the scores
+lies how the day's features and predictions are distributed, for whoever watches for drift.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def publish(
             raise PublishError(f"s3://{bucket}/{copied['Key']} is not as validate_scores wrote it. Clear that task.")
         s3.copy_object(Bucket=bucket, Key=key, CopySource=copied)
         files.append({"key": key, "rows": part["rows"], "bytes": part["bytes"], "sha256": part["sha256"]})
+    profile = _put_profile(s3, bucket, partition, parts.get("profile"))
     version = plan["version"]
     manifest = {
         "model": model,
@@ -60,6 +62,7 @@ def publish(
         "rows": sum(file["rows"] for file in files),
         "sha256": hashlib.sha256("".join(file["sha256"] for file in files).encode()).hexdigest(),
         "files": files,
+        "profile": profile,
         "model_package_arn": version["arn"],
         "model_version": version["number"],
         "model_version_reason": version["reason"],
@@ -79,11 +82,21 @@ def publish(
         ContentType="application/json",
     )
     s3.put_object(Bucket=bucket, Key=scores_symlink(model, day), Body=links.encode(), ContentType="text/plain")
-    _remove_superseded(s3, bucket, partition, {scores_manifest(model, day), *(file["key"] for file in files)})
+    _remove_superseded(s3, bucket, partition, {scores_manifest(model, day), profile, *(file["key"] for file in files)})
     return manifest
 
 
-def _remove_superseded(s3: Any, bucket: str, partition: str, current: set[str]) -> None:
+def _put_profile(s3: Any, bucket: str, partition: str, profile: Mapping[str, Any] | None) -> str | None:
+    """Its key; None of scores that were checked by code from before there were profiles."""
+    if profile is None:
+        return None
+    body = json.dumps(profile).encode()
+    key = f"{partition}_profile-{hashlib.sha256(body).hexdigest()[:16]}.json"
+    s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
+    return key
+
+
+def _remove_superseded(s3: Any, bucket: str, partition: str, current: set[str | None]) -> None:
     stale = [file["key"] for file in list_raw_data(s3, bucket, partition) if file["key"] not in current]
     for start in range(0, len(stale), 1000):
         some = [{"Key": key} for key in stale[start : start + 1000]]

@@ -22,7 +22,7 @@ from include.storage import daily_partition, daily_prefix, day_of, scores_manife
 
 CHAMPION_AT, CURRENT = "champion_at", "current"
 REPLAY = "replay/"
-RUNS_AT_ONCE = 16  # days of a model that are scored side by side
+RUNS_AT_ONCE = 16  # days of a model that are scored, or watched, side by side
 
 
 class PlanError(RuntimeError):

@@ -4,6 +4,7 @@ raw/<model>/<table>.csv[.gz]              raw data
 daily/<model>/date=<day>/<table>.csv[.gz] one day's raw data, to be scored; replay/ in it: rows mended after quarantine
 scores/<model>/date=<day>/...             one day's scores: Parquet, and _SUCCESS.json, which names them
 scores_athena/<model>/date=<day>/files    the same names for Athena
+monitoring/<model>/date=<day>/...         whether the day's features have drifted: drift.json, report.html
 code/<hash>/{jobs,models}/...             code that runs inside jobs
 runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
 capture/<endpoint>/...                    requests and answers that endpoints kept
@@ -60,6 +61,15 @@ def scores_links(model: str) -> str:
 def scores_symlink(model: str, day: str) -> str:
     """Key of the list of a day's files."""
     return f"{scores_links(model)}date={day}/files"
+
+
+def drift_of(bucket: str, model: str, day: str) -> str:
+    return f"s3://{bucket}/monitoring/{model}/date={day}/drift.json"
+
+
+def drift_report_of(bucket: str, model: str, day: str) -> str:
+    """The same for people."""
+    return _beside(drift_of(bucket, model, day), "report.html")
 
 
 def code_prefix(code_hash: str) -> str:

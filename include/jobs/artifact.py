@@ -2,7 +2,7 @@
 
 model's own files     written by the estimator's ``save``
 feature_order.json    names of the features, in the order that rows without names have
-drift_profile.json    each feature's quantile bins on the training split, to measure drift against
+drift_profile.json    how each feature lies on the training split, to measure drift against: see jobs.profile
 golden_requests.json  rows of the validation split with their answers, to test an endpoint with
 metadata.json         what was trained, on what, with what result
 code/                 jobs/ and models/ as far as serving needs them
@@ -26,8 +26,8 @@ import numpy as np
 import polars as pl
 
 import jobs
-from jobs.feature_table import quantile_edges
 from jobs.payload import Columns, answers
+from jobs.profile import drift_profile
 from models.config import ModelConfig
 from models.errors import JobError
 from models.interface import Array, Estimator, Examples, estimator
@@ -35,8 +35,6 @@ from models.interface import Array, Estimator, Examples, estimator
 ARCHIVE = "model.tar.gz"
 GOLDEN_REQUESTS = "golden_requests.json"
 DRIFT_PROFILE = "drift_profile.json"
-BINS = 10
-MOST_VALUES = 50
 GOLDEN_ROWS = 20
 LIBRARIES = ("lightgbm", "scikit-learn", "polars", "numpy")
 
@@ -151,27 +149,6 @@ def unpack(folder: Path, into: Path) -> Path:
             f"{archive} cannot be unpacked ({error}). It is written by train_model: look at that job."
         ) from error
     return into
-
-
-def drift_profile(features: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """Per feature the share of rows without a value, and how the others lie: of a number the inner ``edges`` of its
-    quantile bins, of a text its most frequent ``values``, and in ``shares`` the share of each bin or value."""
-    profile = {}
-    for series in features:
-        missing = {"missing": series.null_count() / len(series)}
-        profile[series.name] = (_values_of if series.dtype == pl.String else _bins_of)(series.drop_nulls()) | missing
-    return profile
-
-
-def _bins_of(known: pl.Series) -> dict[str, Any]:
-    edges = quantile_edges(known, BINS)
-    counts = np.bincount(np.searchsorted(edges, known.to_numpy(), side="right"), minlength=len(edges) + 1)
-    return {"edges": edges, "shares": (counts / max(len(known), 1)).tolist()}
-
-
-def _values_of(known: pl.Series) -> dict[str, Any]:
-    counts = known.value_counts().sort(["count", known.name], descending=[True, False]).head(MOST_VALUES)
-    return {"values": counts[known.name].to_list(), "shares": (counts["count"] / max(len(known), 1)).to_list()}
 
 
 def golden_requests(loaded: LoadedModel, validation: Examples) -> list[dict[str, Any]]:

@@ -2,20 +2,23 @@
 
 Reads the chunks of ``<validated>``, those that this instance was given; writes for each chunk that has rows
 ``<features>/rows/shard-<n>.csv``, no header, the key and then the features in the order that the version wants, and
-for every chunk ``<features>/shards/shard-<n>.json``: how many rows, of what.
+for every chunk ``<features>/shards/shard-<n>.json``: how many rows, of what, and how their features lie in the bins of
+the version's drift profile.
 """
 
 from __future__ import annotations
 
 import json
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from jobs.artifact import ARCHIVE
+from jobs.artifact import ARCHIVE, DRIFT_PROFILE
 from jobs.day import read_chunk, scoring_of, window_of
+from jobs.profile import Profile, count_rows
 from models.config import ModelConfig
 from models.errors import JobError
 from models.interface import Tables, feature_builder
@@ -38,23 +41,32 @@ def day_features(config: ModelConfig, tables: Tables, day: str) -> pl.DataFrame 
     return None if frame.is_empty() else frame
 
 
-def read_version(folder: Path) -> tuple[list[str], list[str]]:
-    """Feature order and classes of the version whose model.tar.gz lies in a folder.
+@dataclass(frozen=True)
+class ScoredVersion:
+    """What a version wants of its rows, and what it was trained on."""
+
+    order: list[str]
+    classes: list[str]
+    profile: Profile
+
+
+def read_version(folder: Path) -> ScoredVersion:
+    """The version whose model.tar.gz lies in a folder.
 
     Raises:
         JobError: it is missing, damaged, or no artifact of train_model.
     """
     try:
         with tarfile.open(folder / ARCHIVE) as packed:
-            order, metadata = (
+            order, metadata, profile = (
                 json.loads(file.read())
-                for name in ("feature_order.json", "metadata.json")
+                for name in ("feature_order.json", "metadata.json", DRIFT_PROFILE)
                 for file in [packed.extractfile(packed.getmember(_there(packed, name)))]
                 if file is not None
             )
     except (OSError, EOFError, tarfile.TarError, KeyError, ValueError) as error:
         raise JobError(f"{folder / ARCHIVE} cannot be used ({error}). It is written by train_model.") from error
-    return order, metadata["classes"]
+    return ScoredVersion(order, metadata["classes"], profile)
 
 
 def _there(packed: tarfile.TarFile, name: str) -> str:
@@ -63,7 +75,7 @@ def _there(packed: tarfile.TarFile, name: str) -> str:
 
 
 def write_shard(
-    config: ModelConfig, frame: pl.DataFrame | None, order: list[str], classes: list[str], folder: Path, number: int
+    config: ModelConfig, frame: pl.DataFrame | None, version: ScoredVersion, folder: Path, number: int
 ) -> int:
     """Write a chunk's rows and facts; how many rows.
 
@@ -71,16 +83,17 @@ def write_shard(
         JobError: the feature table lacks what the version wants.
     """
     name = f"shard-{number:05}"
-    facts: dict[str, Any] = {"name": name, "rows": 0 if frame is None else len(frame), "classes": classes}
+    facts: dict[str, Any] = {"name": name, "rows": 0 if frame is None else len(frame), "classes": version.classes}
     if frame is not None:
-        if missing := [column for column in order if column not in frame.columns]:
+        if missing := [column for column in version.order if column not in frame.columns]:
             raise JobError(
                 f"the version to score with wants the feature {missing[0]}, which this code's features do not have "
                 f"({len(missing)} are missing). Score with another version, or with the code that it was trained with."
             )
+        facts["features"] = count_rows(frame, version.profile)
         facts["key"] = {column: str(frame.schema[column]) for column in config.data.key}
         (folder / "rows").mkdir(parents=True, exist_ok=True)
-        rows = frame.select(*config.data.key, *order)
+        rows = frame.select(*config.data.key, *version.order)
         rows.write_csv(folder / "rows" / f"{name}.csv", include_header=False, datetime_format=MOMENT)
     (folder / "shards").mkdir(parents=True, exist_ok=True)
     (folder / "shards" / f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")
@@ -89,9 +102,9 @@ def write_shard(
 
 def build_day(config: ModelConfig, validated: Path, artifact: Path, features: Path, day: str) -> int:
     """All chunks of the folder; how many rows there are."""
-    order, classes = read_version(artifact)
+    version = read_version(artifact)
     rows = 0
     for file in sorted(validated.glob("chunk-*.tar")):
         frame = day_features(config, read_chunk(file), day)
-        rows += write_shard(config, frame, order, classes, features, int(file.stem.removeprefix("chunk-")))
+        rows += write_shard(config, frame, version, features, int(file.stem.removeprefix("chunk-")))
     return rows

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from models.config import ModelConfig
@@ -61,11 +60,3 @@ def classes_of(config: ModelConfig) -> list[str]:
 def class_counts(config: ModelConfig, frame: pl.DataFrame) -> dict[str, int]:
     counts = dict(frame[config.data.label].cast(pl.String).value_counts().iter_rows())
     return {name: int(counts.get(name, 0)) for name in classes_of(config)}
-
-
-def quantile_edges(values: pl.Series, bins: int) -> list[float]:
-    """Inner edges of equally filled bins of the values that are there; fewer where values repeat."""
-    known = values.drop_nulls().to_numpy()
-    if not len(known):
-        return []
-    return [float(edge) for edge in np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))]

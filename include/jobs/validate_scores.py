@@ -4,7 +4,8 @@
 
 Reads what build_features says of each shard and ``<predictions>/shard-<n>.csv.out``; writes, if nothing is critical,
 ``<scores>/<shard>.parquet`` with the key, ``prediction`` and, of a classifier, ``probability_<class>``, and
-``parts.json``, which names the parts with rows, bytes and SHA-256; and in any case ``<report>/validation.json``.
+``parts.json``, which names the parts with rows, bytes and SHA-256, and holds how the day's features and predictions
+lie; and in any case ``<report>/validation.json``.
 
 One shard is in memory at a time. The checks are plain ones: to import Great Expectations would take longer than all
 else that is done for a day.
@@ -23,6 +24,7 @@ import polars as pl
 
 from jobs.day import scoring_of
 from jobs.day_features import MOMENT
+from jobs.profile import Counts, add_counts
 from jobs.program import arguments_of, run_program
 from jobs.validation.findings import Finding, passed, summarize
 from models.config import ModelConfig, load_model
@@ -40,10 +42,12 @@ class Distribution:
     rows: int = 0
     labels: Counter[str] = field(default_factory=Counter)
     total: float = 0.0
+    features: Counts = field(default_factory=dict)
 
-    def add(self, frame: pl.DataFrame, classes: list[str]) -> None:
+    def add(self, frame: pl.DataFrame, shard: dict[str, Any]) -> None:
         self.rows += len(frame)
-        if classes:
+        self.features = add_counts(self.features, shard["features"])
+        if shard["classes"]:
             self.labels.update(dict(frame[PREDICTION].value_counts().iter_rows()))
         else:
             self.total += float(frame[PREDICTION].sum())
@@ -51,6 +55,11 @@ class Distribution:
     def value(self, name: str) -> float:
         """The share of a class, or the mean."""
         return (self.total if name == "mean" else self.labels[name]) / self.rows
+
+    def as_json(self) -> dict[str, Any]:
+        """Sums, as days are added up: rows, rows by bin of each feature, rows by class or the sum of all values."""
+        predictions = dict(self.labels) if self.labels else {"sum": self.total}
+        return {"rows": self.rows, "features": self.features, "predictions": predictions}
 
 
 def read_predictions(file: Path, shard: dict[str, Any]) -> pl.DataFrame:
@@ -149,14 +158,16 @@ def main(argv: list[str] | None = None) -> None:
             continue
         frame = read_predictions(arguments.predictions / f"{shard['name']}.csv.out", shard)
         findings += check_shard(frame, shard)
-        distribution.add(frame, shard["classes"])
+        distribution.add(frame, shard)
         part = arguments.scores / f"{shard['name']}.parquet"
         frame.write_parquet(part)
         sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
         parts.append({"name": part.name, "rows": len(frame), "bytes": part.stat().st_size, "sha256": sha256})
     findings += check_distribution(config, distribution)
     if passed(findings):
-        (arguments.scores / "parts.json").write_text(json.dumps({"parts": parts}), encoding="utf-8")
+        (arguments.scores / "parts.json").write_text(
+            json.dumps({"parts": parts, "profile": distribution.as_json()}), encoding="utf-8"
+        )
     else:
         for part in arguments.scores.iterdir():
             part.unlink()

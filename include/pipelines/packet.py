@@ -9,14 +9,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from include.models.config import ModelConfig
 from include.pipelines.gates import Verdict
+from include.pipelines.pages import render
 
 # drift_profile.json: by feature, a number's edges of quantile bins or a text's values, and their shares
 Profile = Mapping[str, Mapping[str, Any]]
@@ -141,21 +138,8 @@ def _share_below(profile: Mapping[str, Any], value: float) -> float:
 
 
 def markdown(packet: Packet) -> str:
-    return _templates().get_template("packet.md.jinja").render(packet=packet).strip() + "\n"
+    return render("packet.md.jinja", packet=packet).strip() + "\n"
 
 
 def page(packet: Packet) -> str:
-    return _templates().get_template("packet.html.jinja").render(packet=packet)
-
-
-@cache
-def _templates() -> jinja2.Environment:
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=jinja2.select_autoescape(["html.jinja"]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["number"] = lambda value: "–" if value is None else f"{value:.4g}"
-    return templates
+    return render("packet.html.jinja", packet=packet)

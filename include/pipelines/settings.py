@@ -131,6 +131,10 @@ def scoring_params() -> dict[str, Param]:
     }
 
 
+def monitoring_params() -> dict[str, Param]:
+    return {"day": _day("Day", "The last day to look at. Empty: the day of the run's data interval.")}
+
+
 def sweep_params() -> dict[str, Param]:
     return {
         "days": Param(

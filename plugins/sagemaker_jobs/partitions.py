@@ -16,7 +16,7 @@ class PartitionSensor(S3KeySensor):
 
     Args:
         partition: called as ``partition(context)``; returns ``bucket``, ``keys`` (patterns with ``*``), ``until`` (a
-            datetime with a time zone) and ``what``, the partition's name for people.
+            datetime with a time zone), ``what``, the partition's name for people, and ``advice``, what they can do.
 
     Raises:
         AirflowFailException: it is not there at that moment. No retry can help.
@@ -51,8 +51,6 @@ class PartitionSensor(S3KeySensor):
 
 def _missing(wanted: Mapping[str, Any]) -> str:
     names = ", ".join(key.rsplit("/", 1)[-1].removesuffix("*") for key in wanted["keys"])
-    return (
-        f"{wanted['what']} was not whole by {wanted['until']:%Y-%m-%d %H:%M} UTC. It needs {names} (plain or .gz) in "
-        f"s3://{wanted['bucket']}/{wanted['keys'][0].rsplit('/', 1)[0]}/. Put them there; the daily sweep then scores "
-        "the day, or clear this task. A day on which nothing happened is delivered too: files with a header alone."
-    )
+    folder = f"s3://{wanted['bucket']}/{wanted['keys'][0].rsplit('/', 1)[0]}/"
+    until = f"{wanted['until']:%Y-%m-%d %H:%M} UTC"
+    return f"{wanted['what']} was not whole by {until}. It needs {names} in {folder}. {wanted['advice']}"

@@ -22,6 +22,7 @@ MODELS = model_names()
 # every file of the Dag folder, and the Dags that it holds
 DECLARED = {
     "deploy.py": {f"deploy_{name}" for name in MODELS},
+    "monitor.py": {f"monitor_{model.name}" for model in usable_models() if model.monitoring},
     "rollback.py": {f"rollback_{name}" for name in MODELS},
     "score.py": {f"score_{model.name}" for model in usable_models() if model.scoring},
     "sweep.py": {f"sweep_{model.name}" for model in usable_models() if model.scoring},
@@ -69,7 +70,7 @@ def test_is_named_verb_model(dag: DAG) -> None:
 def test_never_catches_up_nor_overlaps(dag: DAG) -> None:
     assert not dag.catchup
     # days are independent: each has a partition of its own, and they are published one after the other
-    assert dag.max_active_runs == 1 or dag.dag_id.startswith("score_")
+    assert dag.max_active_runs == 1 or dag.dag_id.startswith(("score_", "monitor_"))
 
 
 def test_tasks_are_retried_bounded_and_noticed(dag: DAG) -> None:
@@ -92,6 +93,7 @@ def test_params_say_what_they_are(dag: DAG) -> None:
         "deploy": {"version", "stages", "strategy"},
         "rollback": {"version"},
         "score": {"day", "model_version", "force"},
+        "monitor": {"day"},
         "sweep": {"days"},
     }
     assert set(dag.params) == forms[dag.dag_id.partition("_")[0]]

@@ -162,7 +162,7 @@ def test_late_data_is_swept_up(backfilled: RunResult, running: Stack) -> None:
         assert after[day]["run_id"].startswith(f"late__{day}")
         assert len(after[day]["files"]) == 1
         listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"scores/{MODEL}/date={day}/")["Contents"]
-        assert len(listed) == 2, "the manifest and the file that it names: no other version is left"
+        assert len(listed) == 3, "the manifest and the two files that it names: no other version is left"
 
 
 def test_a_day_that_is_not_there_fails_and_says_so(backfilled: RunResult, running: Stack) -> None:

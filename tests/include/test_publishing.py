@@ -21,14 +21,16 @@ def plan(digest: str) -> dict[str, Any]:
     return {"day": DAY, "digest": digest, "inputs": [], "version": version, "code_hash": "0123456789ab"}
 
 
-def stage(s3: FakeS3, digest: str, *contents: str) -> None:
+def stage(s3: FakeS3, digest: str, *contents: str, profile: dict[str, Any] | None = None) -> None:
     folder = split_uri(Run(BUCKET, "score_pumps", "run").of_day(digest).staged_scores)[1]
     parts = []
     for number, content in enumerate(contents):
         s3.objects[f"{folder}/shard-{number}.parquet"] = content.encode()
         sha256 = f"{content}-sha-of-sixteen-and-more"
         parts.append({"name": f"shard-{number}.parquet", "rows": 10, "bytes": len(content), "sha256": sha256})
-    s3.objects[f"{folder}/parts.json"] = json.dumps({"parts": parts}).encode()
+    s3.objects[f"{folder}/parts.json"] = json.dumps(
+        {"parts": parts} | ({"profile": profile} if profile else {})
+    ).encode()
 
 
 def published(s3: FakeS3, digest: str) -> dict[str, Any]:
@@ -84,6 +86,19 @@ def test_readers_of_the_manifest_see_one_version_whole_whatever_fails(fail_at: s
     published(s3, "two")
     assert read(s3) == linked(s3) == ["d", "c"]
     assert sum(key.startswith("scores/") for key in s3.objects) == 3, "a manifest and two files: nothing is left over"
+
+
+def test_how_the_day_is_distributed_lies_beside_its_scores() -> None:
+    s3 = FakeS3()
+    stage(s3, "one", "a", profile={"rows": 10})
+    stage(s3, "two", "b", profile={"rows": 20})
+    old, new = published(s3, "one")["profile"], published(s3, "two")["profile"]
+    assert old.startswith(f"scores/{MODEL}/date={DAY}/_profile-")
+    assert json.loads(s3.objects[new]) == {"rows": 20}
+    assert old not in s3.objects, "what is superseded goes"
+    stage(s3, "three", "c")
+    assert published(s3, "three")["profile"] is None, "checked by code from before there were profiles"
+    assert new not in s3.objects
 
 
 def test_an_empty_day_is_a_partition_too() -> None:

@@ -10,6 +10,7 @@ from .data import Clock, Column, Data, Kind, RandomSplit, Table, TimeSplit
 from .features import Derived, Features
 from .gates import Champion, Gate
 from .model import ModelConfig, Schedule
+from .monitoring import Monitoring
 from .reading import MODELS_FOLDER, ConfigError, load_model, model_names
 from .scoring import Bounds, Scoring
 from .serving import Serving, Strategy
@@ -32,6 +33,7 @@ __all__ = [
     "KafkaSink",
     "Kind",
     "ModelConfig",
+    "Monitoring",
     "Objective",
     "RandomSplit",
     "Range",

@@ -10,6 +10,7 @@ from .common import Name, Section
 from .data import Data, RandomSplit, Split, TimeSplit
 from .features import Features
 from .gates import Champion, Gate
+from .monitoring import Monitoring
 from .scoring import Scoring
 from .serving import Serving
 from .sinks import Sinks, Tracking
@@ -18,12 +19,16 @@ from .training import Compute, Training
 MINUTES_OF_A_DAY = 24 * 60
 
 
+Daily = Annotated[str, Field(pattern=r"^\d{1,2} \d{1,2} \* \* \*$")]
+
+
 class Schedule(Section):
     """Cron expressions in UTC; none means that the Dag only runs when triggered."""
 
     train: str | None = None
-    score: Annotated[str, Field(pattern=r"^\d{1,2} \d{1,2} \* \* \*$")] | None = None  # daily
+    score: Daily | None = None
     sweep: str | None = None
+    monitor: Daily | None = None
 
 
 Prose = Annotated[str, Field(min_length=1, max_length=2048)]
@@ -56,6 +61,7 @@ class ModelConfig(Section):
     sinks: Sinks = Sinks()
     tracking: Tracking = Tracking()
     scoring: Scoring | None = None
+    monitoring: Monitoring | None = None
 
     @model_validator(mode="after")
     def split_finds_its_columns(self) -> Self:
@@ -82,6 +88,8 @@ class ModelConfig(Section):
     @model_validator(mode="after")
     def scoring_knows_its_tables_and_classes(self) -> Self:
         if self.scoring is None:
+            if self.monitoring:
+                raise ValueError("monitoring watches what is scored, so it needs the section scoring")
             return self
         if unknown := [name for name in self.scoring.tables if name not in self.data.tables]:
             raise ValueError(f"scoring.tables names {unknown}, which are not among {sorted(self.data.tables)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from include.models.config import ModelConfig
 from include.sagemaker_requests.common import Request
 from include.storage import Run, split_uri
 from sagemaker_jobs.failures import is_transient
+
+log = logging.getLogger(__name__)
 
 PINNED = {"code_hash", "image_uri"}  # facts that stay as they were at the run's start, whatever is deployed meanwhile
 
@@ -58,6 +61,25 @@ def recorded(environment: MlEnvironment, uri: str, by: str) -> dict[str, Any]:
             raise
         raise AirflowFailException(f"{uri}, which {by} writes, cannot be read: {error}. Clear {by}.") from error
     return content
+
+
+def read_json(environment: MlEnvironment, uri: str) -> Any:
+    """The content of a JSON object; None where there is none (any more)."""
+    bucket, key = split_uri(uri)
+    try:
+        return json.loads(S3Hook(region_name=environment.region).read_key(key, bucket))
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
+            raise
+        log.warning("%s is not there", uri)
+        return None
+
+
+def write(environment: MlEnvironment, uri: str, content: str, content_type: str = "application/json") -> None:
+    """Put a text where a run or others read it."""
+    bucket, key = split_uri(uri)
+    client = S3Hook(region_name=environment.region).conn
+    client.put_object(Bucket=bucket, Key=key, Body=content.encode(), ContentType=content_type)
 
 
 def job(builder: Callable[[ModelConfig, MlEnvironment, Run], Request], model: ModelConfig, context: Context) -> Request:

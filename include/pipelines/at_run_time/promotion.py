@@ -8,19 +8,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-from botocore.exceptions import ClientError
-
 from include.approvals import APPROVE
 from include.config import MlEnvironment, ml_environment
 from include.endpoint_checks import Report
 from include.model_package import Package, package_of
 from include.models.config import ModelConfig
 from include.pipelines import packet
-from include.pipelines.at_run_time.common import here
-from include.pipelines.at_run_time.deploy import Resolved, chosen_strategy, s3, sagemaker
+from include.pipelines.at_run_time.common import here, read_json, write
+from include.pipelines.at_run_time.deploy import Resolved, chosen_strategy, sagemaker
 from include.pipelines.gates import judge
-from include.storage import Run, drift_profile_of, metrics_of, split_uri
+from include.storage import Run, drift_profile_of, metrics_of
 from sagemaker_jobs.account import account
 from sagemaker_jobs.links import file_page
 
@@ -44,8 +41,7 @@ def write_packet(model: ModelConfig, context: Any, *, resolved: Resolved, report
     """The page in the run's folder, and the text of the form: ``{"subject", "body", "page"}``."""
     environment, run = here(context)
     facts = _facts(model, environment, resolved, report, strategy=chosen_strategy(context))
-    bucket, key = split_uri(run.promotion_packet)
-    s3(environment).put_object(Bucket=bucket, Key=key, Body=packet.page(facts).encode(), ContentType="text/html")
+    write(environment, run.promotion_packet, packet.page(facts), "text/html")
     page = file_page(run.promotion_packet, sagemaker(environment))
     more = f"[Model card]({page}#model-card) · [The whole packet as a page]({page})"
     body = f"{packet.markdown(facts)}\n{more}\n"
@@ -92,7 +88,7 @@ def _facts(
     model: ModelConfig, environment: MlEnvironment, resolved: Resolved, report: Report, *, strategy: str | None
 ) -> packet.Packet:
     package, champion = resolved["package"], resolved["champion"]
-    measured = _json(environment, metrics_of(package["statistics"])) or {}
+    measured = read_json(environment, metrics_of(package["statistics"])) or {}
     ours: dict[str, float | None] = measured.get("metrics", {})
     theirs: dict[str, float | None] = {}
     before: Package | None = None
@@ -103,7 +99,7 @@ def _facts(
         )
         beside = package["metadata"].get("champion") == champion["artifact"]  # the evaluation measured both
         same_split = beside or before["arn"] == package["arn"]
-        own = (_json(environment, metrics_of(before["statistics"])) or {}).get("metrics", {})
+        own = (read_json(environment, metrics_of(before["statistics"])) or {}).get("metrics", {})
         theirs = (measured.get("champion") if beside else own) or {}
     return packet.Packet(
         model=model,
@@ -143,14 +139,14 @@ def _validation(environment: MlEnvironment, package: Package) -> dict[str, str]:
     if run is None:
         return {"Data": "the version's lineage names no training run"}
     tasks = {"Raw data": "validate_raw_data", "Features": "validate_features"}
-    found = {title: _json(environment, run.validation_verdict(task_id)) for title, task_id in tasks.items()}
+    found = {title: read_json(environment, run.validation_verdict(task_id)) for title, task_id in tasks.items()}
     return {title: verdict["summary"] if verdict else "no report is left" for title, verdict in found.items()}
 
 
 def _drift(environment: MlEnvironment, before: Package | None, after: Package) -> dict[str, float] | None:
     if before is None:
         return None
-    profiles = [_json(environment, drift_profile_of(package["statistics"])) for package in (before, after)]
+    profiles = [read_json(environment, drift_profile_of(package["statistics"])) for package in (before, after)]
     return packet.drift_between(*profiles) if all(profiles) else None
 
 
@@ -189,15 +185,3 @@ def _links(environment: MlEnvironment, package: Package) -> dict[str, str]:
         "Raw data validation": file_page(run.validation_page("validate_raw_data"), client),
         "Feature validation": file_page(run.validation_page("validate_features"), client),
     }
-
-
-def _json(environment: MlEnvironment, uri: str) -> Any:
-    """The content of a JSON object; None where there is none any more: the packet says what is missing."""
-    bucket, key = split_uri(uri)
-    try:
-        return json.loads(S3Hook(region_name=environment.region).read_key(key, bucket))
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
-            raise
-        log.warning("%s is gone", uri)
-        return None

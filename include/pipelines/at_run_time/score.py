@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from include.config import MlEnvironment, ml_environment
 from include.data_manifest import RawFile, list_raw_data
 from include.models.config import ModelConfig
-from include.pipelines.at_run_time.common import PINNED, Job, here, recorded
+from include.pipelines.at_run_time.common import PINNED, Job, here, recorded, write
 from include.production import HistoryError
 from include.publishing import PublishError, publish
 from include.sagemaker_requests import hosting, scoring, sinks
@@ -56,6 +56,8 @@ def partition(model: ModelConfig, context: Context) -> Mapping[str, Any]:
         "bucket": ml_environment().bucket,
         "keys": [f"{prefix}{model.data.tables[name].file}*" for name in section.tables],
         "until": end_of(day) + timedelta(hours=section.wait_hours),
+        "advice": "Put them there, plain or .gz; the daily sweep then scores the day, or clear this task. A day on "
+        "which nothing happened is delivered too: files with a header alone.",
     }
 
 
@@ -101,8 +103,8 @@ def plan(model: ModelConfig, context: Context) -> dict[str, Any] | None:
     folder = run.of_day(plan.digest)
     prefix = daily_prefix(model.name)
     names = [file["key"].removeprefix(prefix) for file in plan.inputs]
-    _write(s3, folder.day_inputs, [{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names])
-    _write(s3, run.day_plan, content)
+    write(environment, folder.day_inputs, json.dumps([{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names]))
+    write(environment, run.day_plan, json.dumps(content))
     return {name: content[name] for name in ("day", "digest", "version")}
 
 
@@ -225,8 +227,3 @@ def _shards(environment: MlEnvironment, run: DayRun) -> int:
     """How many objects of rows there are to score."""
     bucket, prefix = split_uri(f"{run.day_features}/rows/")
     return len(list_raw_data(S3Hook(region_name=environment.region).conn, bucket, prefix))
-
-
-def _write(s3: Any, uri: str, content: Any) -> None:
-    bucket, key = split_uri(uri)
-    s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(content).encode(), ContentType="application/json")

@@ -16,8 +16,9 @@ import pytest
 from job_programs import MODEL, Trained
 
 from jobs import build_features, split_days, validate_input, validate_scores
-from jobs.artifact import load_artifact
+from jobs.artifact import DRIFT_PROFILE, load_artifact
 from jobs.payload import CSV, answers, parse, render
+from jobs.profile import count_rows
 from models.config import load_model
 from models.errors import JobError
 from models.predictive_maintenance.features import LOOK_BACK_HOURS
@@ -154,6 +155,22 @@ def test_a_days_scores_are_those_of_the_whole_history_bit_for_bit(
     assert scores["prediction"].to_list() == [labels[index] for index in best.to_series()]
 
 
+def test_how_the_days_features_lie_is_kept_beside_its_scores(
+    partitions: Partitions, trained: Trained, tmp_path: Path
+) -> None:
+    scores = scored(partitions, trained, tmp_path)
+    day = json.loads((tmp_path / "s" / "parts.json").read_text())["profile"]
+    assert day["rows"] == len(scores)
+    assert day["predictions"] == dict(scores["prediction"].value_counts().iter_rows())
+    profile = json.loads((trained.model / DRIFT_PROFILE).read_text())
+    rows = pl.concat(
+        [pl.read_csv(file, has_header=False, infer_schema_length=None) for file in (tmp_path / "f" / "rows").iterdir()]
+    )
+    features = rows.rename(dict(zip(rows.columns, ["machineID", "datetime", *profile], strict=True)))
+    assert day["features"] == count_rows(features, profile)
+    assert {sum(counts) for counts in day["features"].values()} == {len(scores)}
+
+
 def test_nothing_after_the_day_is_read(
     partitions: Partitions, trained: Trained, expected: pl.DataFrame, tmp_path: Path
 ) -> None:
@@ -224,7 +241,8 @@ def test_a_day_on_which_nothing_happened(partitions: Partitions, trained: Traine
     built(trained, tmp_path)
     assert not (tmp_path / "f" / "rows").exists()
     assert checked(tmp_path)["passed"]
-    assert json.loads((tmp_path / "s" / "parts.json").read_text()) == {"parts": []}
+    staged = json.loads((tmp_path / "s" / "parts.json").read_text())
+    assert (staged["parts"], staged["profile"]["rows"], staged["profile"]["features"]) == ([], 0, {})
 
 
 def test_an_empty_day_still_has_what_its_windows_reach_back_to(

@@ -14,7 +14,8 @@ KEYS = ["daily/pumps/date=2015-06-05/readings.csv*", "daily/pumps/date=2015-06-0
 
 
 def sensor(there: list[str], until: datetime) -> PartitionSensor:
-    wanted = {"what": "the raw data of 2015-06-05", "bucket": "bucket", "keys": KEYS, "until": until}
+    what, advice = "the raw data of 2015-06-05", "Put them there."
+    wanted = {"what": what, "bucket": "bucket", "keys": KEYS, "until": until, "advice": advice}
     made = PartitionSensor(task_id="wait_for_partition", partition=lambda context: wanted)
 
     class Hook:
@@ -56,5 +57,5 @@ def test_a_day_long_past_is_not_waited_for() -> None:
 
 def test_when_time_is_up_the_message_says_what_to_do() -> None:
     waiting = sensor([], in_three_hours())
-    with pytest.raises(AirflowFailException, match="the daily sweep then scores the day"):
+    with pytest.raises(AirflowFailException, match=r"not whole by .* Put them there\."):
         waiting.resume_execution("__fail__", {"error": "Trigger timeout"}, {})

@@ -1,0 +1,10 @@
+"""Airflow's Dags that watch for drift: one ``monitor_<model>`` for every model with a section ``monitoring``."""
+
+from __future__ import annotations
+
+from include.pipelines.catalogue import usable_models
+from include.pipelines.monitor import monitor_dag
+
+for model in usable_models():
+    if model.monitoring is not None:
+        monitor_dag(model)
