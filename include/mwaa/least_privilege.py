@@ -25,6 +25,7 @@ from include.laptop.processes import ProcessError, wait_until
 from include.laptop.settings import ACCOUNT, NAME, REGION, Settings, SettingsError
 from include.mwaa import templates
 from include.mwaa.proof import BrokenPromiseError, Finding, conclude, held, whole_way
+from include.pipelines.drift import DRIFT_NAMESPACE
 
 AIRFLOW_ROLE = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-airflow"
 POLICY = f"arn:aws:iam::{ACCOUNT}:policy/{NAME}-pipelines"
@@ -106,6 +107,19 @@ def prove_that_it_can_fail(settings: EnforcedSettings, session: dict[str, str]) 
     return f"without {TAKEN_AWAY} the call is denied"
 
 
+def metrics_go_to_their_namespace(settings: EnforcedSettings, session: dict[str, str]) -> str:
+    """Metrics of drift may be put into their own namespace alone. (No day of the generated year is so young that
+    ``monitor_<model>`` itself would send any.)"""
+    cloudwatch, measured = settings.client("cloudwatch", session), [{"MetricName": "Rows", "Value": 1.0}]
+    cloudwatch.put_metric_data(Namespace=DRIFT_NAMESPACE, MetricData=measured)
+    try:
+        cloudwatch.put_metric_data(Namespace="Another", MetricData=measured)
+    except ClientError as error:
+        (settings.home / "sagemaker" / "denied.jsonl").unlink(missing_ok=True)
+        return f"{DRIFT_NAMESPACE} is allowed, another ends with {error.response['Error']['Code']}"
+    raise BrokenPromiseError("metrics may be put into any namespace")
+
+
 def _describe_a_job(settings: EnforcedSettings, session: dict[str, str]) -> str:
     try:
         settings.client("sagemaker", session).describe_training_job(TrainingJobName="none")
@@ -137,6 +151,7 @@ def findings(settings: EnforcedSettings, model: str, console: Console) -> list[F
     start_aws(settings, model)
     session = airflow_session(settings)
     found = [held("the test can fail", lambda: prove_that_it_can_fail(settings, session))]
+    found.append(held("metrics go to their namespace", lambda: metrics_go_to_their_namespace(settings, session)))
     enforced = EnforcedSettings(
         settings.home, settings.airflow_port, settings.sagemaker_port, session=tuple(session.items())
     )

@@ -1,5 +1,5 @@
 """What the proofs of the way to MWAA share: promises and what was found of them, and a model's whole way, from raw data
-over a registered version and production to a day's scores."""
+over a registered version and production to a day's scores and their drift."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from include.laptop.airflow_api import AirflowApi
 from include.laptop.backfill import Asked, backfill
 from include.laptop.command import EXPECTED
 from include.laptop.promote import PromotionError, promote
-from include.laptop.run import run
+from include.laptop.run import follow, reasons_of, run, steps_of
 from include.laptop.settings import ROOT, Settings
 from include.models.config import load_model
 from include.production import HistoryError
@@ -64,6 +65,8 @@ def whole_way(settings: Settings, model: str, console: Console, where: str) -> I
     ]
     if load_model(model).scoring:
         steps.append((f"score_{model} scores a day {where}", lambda: scored(settings, model, console)))
+    if load_model(model).monitoring:
+        steps.append((f"monitor_{model} watches the day {where}", lambda: watched(settings, model, console)))
     for promise, check in steps:
         finding = held(promise, check)
         yield finding
@@ -109,6 +112,21 @@ def scored(settings: Settings, model: str, console: Console) -> str:
     if summary is None or summary["scored"] != 1:
         raise BrokenPromiseError(f"{DAY} was not scored: {summary}")
     return f"{summary['rows']} rows of {DAY} after {summary['seconds']} s"
+
+
+def watched(settings: Settings, model: str, console: Console) -> str:
+    """``monitor_<model>``: the scored day is held against what its version was trained on.
+
+    Raises:
+        BrokenPromiseError: it is not; or one of FAILURES.
+    """
+    api, dag_id = AirflowApi(settings.airflow_url, settings.login), f"monitor_{model}"
+    api.unpause(dag_id)
+    run_id = api.trigger(dag_id, {"day": DAY})
+    if follow(api, dag_id, run_id, console) != "success":
+        steps = steps_of(api, dag_id, run_id, api.task_ids(dag_id))
+        raise BrokenPromiseError("; ".join(reasons_of(api, dag_id, run_id, steps).values()))
+    return str(api.xcom(dag_id, run_id, "measure_drift")["summary"])
 
 
 def small_data(settings: Settings, model: str) -> Path | None:

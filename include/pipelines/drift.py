@@ -19,6 +19,7 @@ from typing import Any, Literal
 from include.models.config import ModelConfig, Monitoring
 from include.pipelines.pages import render
 
+DRIFT_NAMESPACE = "ModelMonitoring"  # of CloudWatch's metrics; include/infra names it too
 RAREST = 1e-4  # the least share that is expected of a bin: what was never seen in training may be seen now and then
 
 Profile = Mapping[str, Mapping[str, Any]]  # drift_profile.json, see include/jobs/profile.py

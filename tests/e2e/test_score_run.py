@@ -1,17 +1,20 @@
-"""Scoring under the real scheduler: a backfill, a day on its own, the endpoint, late data, missing days."""
+"""Scoring under the real scheduler: a backfill, a day on its own, the endpoint, late data, missing days, drift."""
 
 from __future__ import annotations
 
+import gzip
+import json
 import time
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 
 from include.laptop.settings import BUCKET
 from include.production import read_history
 from include.scoring import read_published
-from include.storage import Run, daily_partition, scores_symlink, split_uri
+from include.storage import Run, daily_partition, drift_of, scores_symlink, split_uri
 from tests.promoted import enter_into_production
 
 from .conftest import RunResult, Stack
@@ -19,6 +22,7 @@ from .conftest import RunResult, Stack
 pytestmark = pytest.mark.timeout(900)
 
 MODEL, DAG = "predictive_maintenance", "score_predictive_maintenance"
+WATCH, TRAIN = "monitor_predictive_maintenance", "train_predictive_maintenance"
 FIRST, LAST, DAYS = "2015-06-01", "2015-06-03", ["2015-06-01", "2015-06-02", "2015-06-03"]
 ROWS = 30 * 8  # a row for each machine at every third hour
 
@@ -171,3 +175,54 @@ def test_a_day_that_is_not_there_fails_and_says_so(backfilled: RunResult, runnin
     reason = running.airflow.failure_reason(DAG, run_id, "wait_for_partition", 1)
     assert "the raw data of 2014-01-01 was not whole" in reason
     assert "PdM_telemetry.csv" in reason
+
+
+def test_a_scored_day_is_watched(backfilled: RunResult, running: Stack) -> None:
+    running.airflow.unpause(WATCH)
+    run_id = running.airflow.trigger(WATCH, conf={"day": LAST})
+    assert ended(running, WATCH, run_id) == "success"
+    found = running.airflow.xcom(WATCH, run_id, "measure_drift")
+    assert (found["verdict"], found["days"], found["rows"]) == ("stable", DAYS, 3 * ROWS)
+    states = {task["task_id"]: task["state"] for task in running.airflow.task_instances(WATCH, run_id)}
+    assert (states["keep_model"], states["report_drift"], states["retrain_model"]) == ("success", "skipped", "skipped")
+    page = httpx.get(found["report"], trust_env=False)
+    assert "volt_mean_24h" in page.raise_for_status().text
+    bucket, key = split_uri(drift_of(BUCKET, MODEL, LAST))
+    kept = json.loads(running.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    assert kept["verdict"] == "stable"
+
+
+def shift_voltage(running: Stack, day: str) -> None:
+    """A seventh more of it in a day's raw data, as after a change of the supply."""
+    s3 = running.client("s3")
+    key = f"{daily_partition(MODEL, day)}PdM_telemetry.csv.gz"
+    header, *rows = gzip.decompress(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()).decode().splitlines()
+    column = header.split(",").index("volt")
+    cells = [row.split(",") for row in rows]
+    shifted = [[*row[:column], str(float(row[column]) * 8 / 7), *row[column + 1 :]] for row in cells]
+    text = "\n".join([header, *(",".join(row) for row in shifted)]) + "\n"
+    s3.put_object(Bucket=BUCKET, Key=key, Body=gzip.compress(text.encode()))
+
+
+def test_a_drift_is_told_and_starts_one_training(in_production: int, running: Stack) -> None:
+    days = ("FROM=2015-07-01", "TO=2015-07-03", "VERSION=current")
+    cut = running.make("backfill", *days, "DRY_RUN=1")
+    assert cut.status == 0, cut.output
+    for day in ("2015-07-01", "2015-07-02", "2015-07-03"):
+        shift_voltage(running, day)
+    scored = running.make("backfill", *days)
+    assert scored.status == 0, scored.output
+    before = running.airflow.run_ids(TRAIN)
+    states = []
+    for _ in range(2):
+        run_id = running.airflow.trigger(WATCH, conf={"day": "2015-07-03"})
+        assert ended(running, WATCH, run_id) == "success"
+        tasks = {task["task_id"]: task["state"] for task in running.airflow.task_instances(WATCH, run_id)}
+        states.append((tasks["report_drift"], tasks["retrain_model"], tasks["keep_model"]))
+    assert states == [("success", "success", "skipped"), ("success", "skipped", "skipped")], "one training, not two"
+    found = running.airflow.xcom(WATCH, run_id, "measure_drift")
+    assert found["drifted"], found
+    assert all(name.startswith("volt_") for name in found["drifted"])
+    (started,) = set(running.airflow.run_ids(TRAIN)) - set(before)
+    assert started == found["training_run"] == f"drift__version_{found['model_version']}"
+    assert ended(running, TRAIN, started) == "success"

@@ -153,6 +153,10 @@ def _model_yaml(name: str, file: str, found: Profile, split: Mapping[str, Any]) 
         ("against the approved model, on the same test split", {"champion": champion}),
         ("", {"serving": {"instance_type": "ml.m5.large"}}),
         ("a day's partition holds that day's rows", {"scoring": {"tables": [TABLE], "instance_type": "ml.m5.large"}}),
+        (
+            "of features against the training split, over the last scored days",
+            {"monitoring": {"max_psi": 0.25, "retrain": False}},
+        ),
     ]
     parts = []
     for comment, section in sections:

@@ -20,7 +20,7 @@ from include.notifications import notify
 from include.pipelines.at_run_time.common import read_json, write
 from include.pipelines.at_run_time.deploy import s3, sagemaker
 from include.pipelines.at_run_time.score import day_of_run
-from include.pipelines.drift import Drift, DriftError, measure, monitoring_of, page
+from include.pipelines.drift import DRIFT_NAMESPACE, Drift, DriftError, measure, monitoring_of, page
 from include.production import current, read_history
 from include.scoring import days_between, end_of, read_published, scoring_of
 from include.storage import drift_of, drift_profile_of, drift_report_of, scores_manifest
@@ -28,7 +28,6 @@ from sagemaker_jobs.links import file_page
 
 log = logging.getLogger(__name__)
 
-NAMESPACE = "ModelMonitoring"  # of CloudWatch's metrics; include/infra names it too
 SCORED_WITHIN = timedelta(hours=6)  # of the moment until which the day's raw data is waited for
 TAKEN_BY_CLOUDWATCH = timedelta(days=14)  # older values are refused
 
@@ -148,7 +147,7 @@ def _send_metrics(environment: MlEnvironment, drift: Drift) -> None:
         values["LargestIndex"] = drift.features[0].psi
     dimensions = {"Environment": environment_name(), "Model": drift.model.name}
     AwsBaseHook(client_type="cloudwatch", region_name=environment.region).conn.put_metric_data(
-        Namespace=NAMESPACE,
+        Namespace=DRIFT_NAMESPACE,
         MetricData=[
             {
                 "MetricName": name,

@@ -93,6 +93,9 @@ def test_wrong_type(tmp_path: Path, content: dict[str, Any], path: str, value: A
         ("training.tuning.ranges.num_leaves", {"min": 9, "max": 9}, "min 9 is not below max 9"),
         ("training.tuning.ranges.num_leaves", {"min": 0, "max": 9, "scale": "logarithmic"}, "starts above 0, not at 0"),
         ("training.instance_type", "m5.large", "found 'm5.large'"),
+        ("monitoring.max_psi", 0, "greater than 0; found 0"),
+        ("monitoring.min_rows", 5, "greater than or equal to 100; found 5"),
+        ("schedule.monitor", "0 * * * *", "schedule.monitor"),
         ("gates", [], "at least 1 item"),
     ],
 )
@@ -117,6 +120,11 @@ def test_a_missing_key(tmp_path: Path, content: dict[str, Any]) -> None:
 def test_all_problems_at_once(tmp_path: Path, content: dict[str, Any]) -> None:
     message = refusal(tmp_path, put(put(content, "split.gap_hours", -1), "colour", "red"))
     assert "(2 problems)" in message
+
+
+def test_what_is_not_scored_cannot_be_watched(tmp_path: Path, content: dict[str, Any]) -> None:
+    del content["scoring"]
+    assert "monitoring watches what is scored, so it needs the section scoring" in refusal(tmp_path, content)
 
 
 def test_a_gate_without_a_bound(tmp_path: Path, content: dict[str, Any]) -> None:

@@ -83,6 +83,7 @@ def test_what_it_infers_of_a_file(folder: Path) -> None:
     assert config.split.kind == "time"
     assert config.scoring is not None
     assert config.scoring.tables == ["rows"]
+    assert config.monitoring is not None
     said = "\n".join(lines)
     for words in (
         "predicted is days late",
