@@ -71,7 +71,7 @@ def read_json(environment: MlEnvironment, uri: str) -> Any:
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
             raise
-        log.warning("%s is not there", uri)
+        log.info("%s is not there", uri)
         return None
 
 

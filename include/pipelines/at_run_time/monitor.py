@@ -138,8 +138,9 @@ def _reason_to_keep(model: ModelConfig, context: Context, found: Mapping[str, An
 
 
 def _send_metrics(environment: MlEnvironment, drift: Drift) -> None:
-    at = end_of(drift.day)
-    if datetime.now(UTC) - at > TAKEN_BY_CLOUDWATCH:
+    now = datetime.now(UTC)
+    at = min(end_of(drift.day), now)  # CloudWatch refuses what is to come, too
+    if now - at > TAKEN_BY_CLOUDWATCH:
         log.info("no metrics are sent: CloudWatch takes none of days so long past")
         return
     values: dict[str, float] = {"Rows": drift.rows, "DriftedFeatures": len(drift.drifted)}
