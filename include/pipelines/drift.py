@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import log
 from typing import Any, Literal
 
@@ -71,7 +70,7 @@ class Drift:
     def settings(self) -> Monitoring:
         return monitoring_of(self.model)
 
-    @cached_property
+    @property
     def rows(self) -> int:
         return sum(profile["rows"] for profile in self.days.values())
 

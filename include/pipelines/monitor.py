@@ -32,25 +32,24 @@ from functools import partial
 from typing import Any, cast
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG, Context, CronDataIntervalTimetable, chain, dag, task
+from airflow.sdk import DAG, Context, chain, dag, task
 
 from include.config import ml_environment
 from include.models.config import ModelConfig
 from include.pipelines.at_run_time import monitor as at_run_time
-from include.pipelines.settings import monitoring_params, task_defaults
+from include.pipelines.settings import daily_intervals, monitoring_params, task_defaults
 from include.scoring import RUNS_AT_ONCE
 from sagemaker_jobs.partitions import PartitionSensor
 
 
 def monitor_dag(model: ModelConfig) -> DAG:
     """The Dag ``monitor_<model>``."""
-    cron = model.schedule.monitor
 
     @dag(
         dag_id=f"monitor_{model.name}",
         description=f"Watch for drift: {model.description}",
         doc_md=f"# monitor_{model.name}\n\n{model.description}\n\n{__doc__}",
-        schedule=CronDataIntervalTimetable(cron, timezone="UTC") if cron else None,
+        schedule=daily_intervals(model.schedule.monitor),
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
         params=monitoring_params(),

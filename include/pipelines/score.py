@@ -42,12 +42,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, cast
 
-from airflow.sdk import DAG, Asset, Context, CronDataIntervalTimetable, chain, dag, task
+from airflow.sdk import DAG, Asset, Context, chain, dag, task
 
 from include.config import ml_environment
 from include.models.config import ModelConfig
 from include.pipelines.at_run_time import score as at_run_time
-from include.pipelines.settings import scoring_params, task_defaults
+from include.pipelines.settings import daily_intervals, scoring_params, task_defaults
 from include.scoring import RUNS_AT_ONCE
 from sagemaker_jobs.partitions import PartitionSensor
 from sagemaker_jobs.processing import ProcessingJobOperator, ValidationJobOperator
@@ -56,14 +56,12 @@ from sagemaker_jobs.transform import TransformJobOperator
 
 def score_dag(model: ModelConfig) -> DAG:
     """The Dag ``score_<model>``."""
-    cron = model.schedule.score
 
     @dag(
         dag_id=f"score_{model.name}",
         description=f"Score a day: {model.description}",
         doc_md=f"# score_{model.name}\n\n{model.description}\n\n{__doc__}",
-        # intervals, not trigger times: a backfill from a day to a day then is about these days
-        schedule=CronDataIntervalTimetable(cron, timezone="UTC") if cron else None,
+        schedule=daily_intervals(model.schedule.score),
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
         params=scoring_params(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, get_args
 
-from airflow.sdk import CronTriggerTimetable, Param
+from airflow.sdk import CronDataIntervalTimetable, CronTriggerTimetable, Param
 
 from include.models.config import ModelConfig, Strategy
 from include.notifications import notify_failure
@@ -21,6 +21,11 @@ def next_time_only(cron: str | None) -> CronTriggerTimetable | None:
     once (https://github.com/apache/airflow/blob/3.3.1/airflow-core/src/airflow/timetables/trigger.py).
     """
     return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0)) if cron else None
+
+
+def daily_intervals(cron: str | None) -> CronDataIntervalTimetable | None:
+    """A daily schedule (UTC) of data intervals, not of trigger times: a backfill from a day to a day is about those."""
+    return CronDataIntervalTimetable(cron, timezone="UTC") if cron else None
 
 
 def task_defaults(model: ModelConfig) -> dict[str, Any]:

@@ -79,6 +79,10 @@ class Stack:
     def run(self, data: Path) -> RunResult:
         return self.make("run", f"DATA={data}")
 
+    def states(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """The state of each task of a run, by its id."""
+        return {task["task_id"]: task["state"] for task in self.airflow.task_instances(dag_id, run_id)}
+
     def make(self, target: str, *variables: str) -> RunResult:
         """A target as a person types it; it may leave ``<target>-summary.json``."""
         summary = self.settings.home / f"{target}-summary.json"

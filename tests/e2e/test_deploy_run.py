@@ -131,7 +131,7 @@ class Deployments:
         return self.api.run_state(dag_id, run_id)
 
     def states(self, run_id: str, dag_id: str = DAG) -> dict[str, str]:
-        return {task["task_id"]: task["state"] for task in self.api.task_instances(dag_id, run_id)}
+        return self.running.states(dag_id, run_id)
 
     def why(self, run_id: str, task_id: str) -> str:
         tries = {task["task_id"]: task["try_number"] for task in self.api.task_instances(DAG, run_id)}

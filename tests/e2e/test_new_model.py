@@ -103,7 +103,7 @@ class Deployments:
         return state()
 
     def states(self, run_id: str) -> dict[str, str]:
-        return {task["task_id"]: task["state"] for task in self.api.task_instances("deploy_late_books", run_id)}
+        return self.stack.states("deploy_late_books", run_id)
 
     def decision(self, version: int) -> dict[str, str]:
         found = self.sagemaker.describe_model_package(ModelPackageName=self.versions[version])

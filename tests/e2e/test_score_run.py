@@ -183,7 +183,7 @@ def test_a_scored_day_is_watched(backfilled: RunResult, running: Stack) -> None:
     assert ended(running, WATCH, run_id) == "success"
     found = running.airflow.xcom(WATCH, run_id, "measure_drift")
     assert (found["verdict"], found["days"], found["rows"]) == ("stable", DAYS, 3 * ROWS)
-    states = {task["task_id"]: task["state"] for task in running.airflow.task_instances(WATCH, run_id)}
+    states = running.states(WATCH, run_id)
     assert (states["keep_model"], states["report_drift"], states["retrain_model"]) == ("success", "skipped", "skipped")
     page = httpx.get(found["report"], trust_env=False)
     assert "volt_mean_24h" in page.raise_for_status().text
@@ -217,7 +217,7 @@ def test_a_drift_is_told_and_starts_one_training(in_production: int, running: St
     for _ in range(2):
         run_id = running.airflow.trigger(WATCH, conf={"day": "2015-07-03"})
         assert ended(running, WATCH, run_id) == "success"
-        tasks = {task["task_id"]: task["state"] for task in running.airflow.task_instances(WATCH, run_id)}
+        tasks = running.states(WATCH, run_id)
         states.append((tasks["report_drift"], tasks["retrain_model"], tasks["keep_model"]))
     assert states == [("success", "success", "skipped"), ("success", "skipped", "skipped")], "one training, not two"
     found = running.airflow.xcom(WATCH, run_id, "measure_drift")

@@ -101,7 +101,7 @@ def test_a_candidate_worse_than_the_champion_is_rejected(trained: RunResult, run
     before = running.client("sagemaker").list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"]
     state, run_id = run_dag(running, {"hyperparameters": {"num_boost_round": 1}})
     assert state == "success"
-    states = {task["task_id"]: task["state"] for task in running.airflow.task_instances(DAG, run_id)}
+    states = running.states(DAG, run_id)
     assert (states["reject_model"], states["register_model"]) == ("success", "skipped")
     gates = running.airflow.xcom(DAG, run_id, "check_metrics", key="gates")
     assert any(not gate["passed"] for gate in gates)
@@ -111,7 +111,7 @@ def test_a_candidate_worse_than_the_champion_is_rejected(trained: RunResult, run
 
 def test_tuning_first_hands_its_best_model_on(trained: RunResult, running: Stack) -> None:
     state, run_id = run_dag(running, {"tune": True, "hyperparameters": {"num_boost_round": 20}})
-    states = {task["task_id"]: task["state"] for task in running.airflow.task_instances(DAG, run_id)}
+    states = running.states(DAG, run_id)
     assert state == "success", states
     assert (states["tune_model"], states["train_model"], states["evaluate_model"]) == ("success", "skipped", "success")
     tuned = running.airflow.xcom(DAG, run_id, "tune_model")

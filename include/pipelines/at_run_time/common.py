@@ -63,11 +63,11 @@ def recorded(environment: MlEnvironment, uri: str, by: str) -> dict[str, Any]:
     return content
 
 
-def read_json(environment: MlEnvironment, uri: str) -> Any:
-    """The content of a JSON object; None where there is none (any more)."""
+def read_json(s3: Any, uri: str) -> Any:
+    """The content of a JSON object, read with a boto3 client; None where there is none (any more)."""
     bucket, key = split_uri(uri)
     try:
-        return json.loads(S3Hook(region_name=environment.region).read_key(key, bucket))
+        return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
             raise
@@ -75,11 +75,10 @@ def read_json(environment: MlEnvironment, uri: str) -> Any:
         return None
 
 
-def write(environment: MlEnvironment, uri: str, content: str, content_type: str = "application/json") -> None:
-    """Put a text where a run or others read it."""
+def write(s3: Any, uri: str, content: str, content_type: str = "application/json") -> None:
+    """Put a text where a run or others read it, with a boto3 client."""
     bucket, key = split_uri(uri)
-    client = S3Hook(region_name=environment.region).conn
-    client.put_object(Bucket=bucket, Key=key, Body=content.encode(), ContentType=content_type)
+    s3.put_object(Bucket=bucket, Key=key, Body=content.encode(), ContentType=content_type)
 
 
 def job(builder: Callable[[ModelConfig, MlEnvironment, Run], Request], model: ModelConfig, context: Context) -> Request:

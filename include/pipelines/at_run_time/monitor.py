@@ -56,13 +56,14 @@ def measured(model: ModelConfig, context: Context) -> dict[str, Any]:
         AirflowFailException: the day's scores or the version's profile lack what is needed.
     """
     environment, day = ml_environment(), day_of_run(context)
-    drift = _drift(model, environment, day)
+    client = s3(environment)
+    drift = _drift(model, environment, client, day)
     content = drift.as_json()
-    write(environment, drift_of(environment.bucket, model.name, day), json.dumps(content, indent=1))
+    write(client, drift_of(environment.bucket, model.name, day), json.dumps(content, indent=1))
     page_uri = drift_report_of(environment.bucket, model.name, day)
-    write(environment, page_uri, page(drift), "text/html")
+    write(client, page_uri, page(drift), "text/html")
     _send_metrics(environment, drift)
-    report = file_page(page_uri, s3(environment))
+    report = file_page(page_uri, client)
     log.info("%s\n  report: %s", drift.summary, report)
     return {**content, "report": report, "training_run": f"drift__version_{drift.version}"}
 
@@ -89,9 +90,8 @@ def told(model: ModelConfig, found: Mapping[str, Any]) -> None:
     notify(f"{model.name}: features have drifted", f"{found['summary']}.\n\nReport: {found['report']}\n\n{then}")
 
 
-def _drift(model: ModelConfig, environment: MlEnvironment, day: str) -> Drift:
-    client, bucket = s3(environment), environment.bucket
-    settings = monitoring_of(model)
+def _drift(model: ModelConfig, environment: MlEnvironment, client: Any, day: str) -> Drift:
+    bucket, settings = environment.bucket, monitoring_of(model)
     first = (date.fromisoformat(day) - timedelta(days=settings.window_days - 1)).isoformat()
     found = {each: read_published(client, bucket, model.name, each) for each in days_between(first, day)}
     last = found[day]
@@ -103,20 +103,20 @@ def _drift(model: ModelConfig, environment: MlEnvironment, day: str) -> Drift:
         )
     version = last["model_version"]
     profiles = {
-        each: _required(environment, f"s3://{bucket}/{published['profile']}")
+        each: _required(client, f"s3://{bucket}/{published['profile']}")
         for each, published in found.items()
         if published and published["model_version"] == version and published.get("profile")
     }
     package = package_of(sagemaker(environment).describe_model_package(ModelPackageName=last["model_package_arn"]))
-    training = _required(environment, drift_profile_of(package["statistics"]))
+    training = _required(client, drift_profile_of(package["statistics"]))
     try:
         return measure(model, version, training, day, profiles)
     except DriftError as error:
         raise AirflowFailException(str(error)) from error
 
 
-def _required(environment: MlEnvironment, uri: str) -> Any:
-    if (content := read_json(environment, uri)) is None:
+def _required(client: Any, uri: str) -> Any:
+    if (content := read_json(client, uri)) is None:
         raise AirflowFailException(f"{uri} is gone. Bring an earlier version of the object back, then clear this task.")
     return content
 
@@ -127,11 +127,12 @@ def _reason_to_keep(model: ModelConfig, context: Context, found: Mapping[str, An
     if context["dag_run"].run_type == "backfill":
         return "a backfill looks at days gone by; nothing follows from it"
     environment = ml_environment()
-    champion = current(read_history(s3(environment), environment.bucket, model.name))
+    client = s3(environment)
+    champion = current(read_history(client, environment.bucket, model.name))
     if champion is None or champion.version != found["model_version"]:
         return f"version {found['model_version']} is not in production any more"
     day_before = (date.fromisoformat(found["date"]) - timedelta(days=1)).isoformat()
-    before = read_json(environment, drift_of(environment.bucket, model.name, day_before))
+    before = read_json(client, drift_of(environment.bucket, model.name, day_before))
     if before and (before["model_version"], before["verdict"]) == (found["model_version"], "drifted"):
         return f"known since {day_before} or earlier, when people were told"
     return None

@@ -15,7 +15,7 @@ from include.model_package import Package, package_of
 from include.models.config import ModelConfig
 from include.pipelines import packet
 from include.pipelines.at_run_time.common import here, read_json, write
-from include.pipelines.at_run_time.deploy import Resolved, chosen_strategy, sagemaker
+from include.pipelines.at_run_time.deploy import Resolved, chosen_strategy, s3, sagemaker
 from include.pipelines.gates import judge
 from include.storage import Run, drift_profile_of, metrics_of
 from sagemaker_jobs.account import account
@@ -41,7 +41,7 @@ def write_packet(model: ModelConfig, context: Any, *, resolved: Resolved, report
     """The page in the run's folder, and the text of the form: ``{"subject", "body", "page"}``."""
     environment, run = here(context)
     facts = _facts(model, environment, resolved, report, strategy=chosen_strategy(context))
-    write(environment, run.promotion_packet, packet.page(facts), "text/html")
+    write(s3(environment), run.promotion_packet, packet.page(facts), "text/html")
     page = file_page(run.promotion_packet, sagemaker(environment))
     more = f"[Model card]({page}#model-card) · [The whole packet as a page]({page})"
     body = f"{packet.markdown(facts)}\n{more}\n"
@@ -88,7 +88,8 @@ def _facts(
     model: ModelConfig, environment: MlEnvironment, resolved: Resolved, report: Report, *, strategy: str | None
 ) -> packet.Packet:
     package, champion = resolved["package"], resolved["champion"]
-    measured = read_json(environment, metrics_of(package["statistics"])) or {}
+    client = s3(environment)
+    measured = read_json(client, metrics_of(package["statistics"])) or {}
     ours: dict[str, float | None] = measured.get("metrics", {})
     theirs: dict[str, float | None] = {}
     before: Package | None = None
@@ -99,7 +100,7 @@ def _facts(
         )
         beside = package["metadata"].get("champion") == champion["artifact"]  # the evaluation measured both
         same_split = beside or before["arn"] == package["arn"]
-        own = (read_json(environment, metrics_of(before["statistics"])) or {}).get("metrics", {})
+        own = (read_json(client, metrics_of(before["statistics"])) or {}).get("metrics", {})
         theirs = (measured.get("champion") if beside else own) or {}
     return packet.Packet(
         model=model,
@@ -139,14 +140,16 @@ def _validation(environment: MlEnvironment, package: Package) -> dict[str, str]:
     if run is None:
         return {"Data": "the version's lineage names no training run"}
     tasks = {"Raw data": "validate_raw_data", "Features": "validate_features"}
-    found = {title: read_json(environment, run.validation_verdict(task_id)) for title, task_id in tasks.items()}
+    client = s3(environment)
+    found = {title: read_json(client, run.validation_verdict(task_id)) for title, task_id in tasks.items()}
     return {title: verdict["summary"] if verdict else "no report is left" for title, verdict in found.items()}
 
 
 def _drift(environment: MlEnvironment, before: Package | None, after: Package) -> dict[str, float] | None:
     if before is None:
         return None
-    profiles = [read_json(environment, drift_profile_of(package["statistics"])) for package in (before, after)]
+    client = s3(environment)
+    profiles = [read_json(client, drift_profile_of(package["statistics"])) for package in (before, after)]
     return packet.drift_between(*profiles) if all(profiles) else None
 
 

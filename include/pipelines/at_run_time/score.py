@@ -103,8 +103,8 @@ def plan(model: ModelConfig, context: Context) -> dict[str, Any] | None:
     folder = run.of_day(plan.digest)
     prefix = daily_prefix(model.name)
     names = [file["key"].removeprefix(prefix) for file in plan.inputs]
-    write(environment, folder.day_inputs, json.dumps([{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names]))
-    write(environment, run.day_plan, json.dumps(content))
+    write(s3, folder.day_inputs, json.dumps([{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names]))
+    write(s3, run.day_plan, json.dumps(content))
     return {name: content[name] for name in ("day", "digest", "version")}
 
 

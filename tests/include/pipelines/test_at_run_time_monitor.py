@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from include.config import EXAMPLE
 from include.models.config import Monitoring, load_model
-from include.pipelines.at_run_time import common, deploy, monitor
+from include.pipelines.at_run_time import deploy, monitor
 from include.production import Entry, promoted, read_history
 from include.storage import drift_of, drift_report_of, production_history, scores_manifest, scores_partition, split_uri
 from tests.include.fake_s3 import FakeS3
@@ -74,16 +74,10 @@ class Watched:
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     made = Watched()
 
-    def read_key(key: str, bucket: str) -> str:
-        text: bytes = made.s3.get_object(bucket, key)["Body"].read()
-        return text.decode()
-
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
     monkeypatch.setenv("AIRFLOW_ENV_NAME", "ml-dev")
-    bucket = SimpleNamespace(read_key=read_key, conn=made.s3)
     cloudwatch = SimpleNamespace(put_metric_data=lambda **given: made.metrics.append(given))
-    for module in (common, deploy):
-        monkeypatch.setattr(module, "S3Hook", lambda region_name: bucket)
+    monkeypatch.setattr(deploy, "S3Hook", lambda region_name: SimpleNamespace(conn=made.s3))
     monkeypatch.setattr(deploy, "SageMakerHook", lambda region_name: SimpleNamespace(conn=Registry()))
     monkeypatch.setattr(monitor, "AwsBaseHook", lambda client_type, region_name: SimpleNamespace(conn=cloudwatch))
     monkeypatch.setattr(monitor, "file_page", lambda uri, client: f"https://pages/{uri}")
@@ -181,12 +175,11 @@ def test_a_lost_training_profile_says_which(watched: Watched) -> None:
 
 def test_s3_failing_is_not_taken_for_a_lost_object(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     watched.publish(DAY, 100, 100)
-    refused = ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
 
-    def read_key(key: str, bucket: str) -> str:
-        raise refused
+    def refuse(Bucket: str, Key: str) -> None:  # noqa: N803 - as boto3 spells it
+        raise ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
 
-    monkeypatch.setattr(common, "S3Hook", lambda region_name: SimpleNamespace(read_key=read_key, conn=watched.s3))
+    monkeypatch.setattr(watched.s3, "get_object", refuse)
     with pytest.raises(ClientError):
         monitor.measured(MODEL, context())
 

@@ -34,6 +34,12 @@ def context() -> Any:
     return {"ti": SimpleNamespace(dag_id="score_tabular_classifier", run_id="scheduled__1", task_id="send_scores")}
 
 
+def test_a_day_that_does_not_come_says_what_to_do() -> None:
+    waited = score.partition(MODEL, {"params": {"day": "2026-01-05"}})
+    assert "the daily sweep then scores the day, or clear this task" in waited["advice"]
+    assert "files with a header alone" in waited["advice"]
+
+
 def test_without_kafka_nothing_is_sent() -> None:
     with pytest.raises(AirflowSkipException, match="scores are published in S3 and sent nowhere else"):
         score.kafka_check(MODEL, context())
