@@ -122,7 +122,7 @@ def s3_client(settings: Settings) -> Any:
 def aws_client(settings: Settings, service: str) -> Any:
     """A boto3 client of the local SageMaker's."""
     variables = settings.aws_environment()
-    return boto3.client(
+    return boto3.client(  # type: ignore[call-overload]  # of any service
         service,
         endpoint_url=settings.sagemaker_url,
         region_name=variables["AWS_REGION"],

@@ -57,7 +57,7 @@ class EnforcedSettings(Settings):
         """As the administrator, or with other credentials."""
         keys = credentials or {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
         lower = {key.lower(): value for key, value in keys.items()}
-        return boto3.client(service, endpoint_url=self.sagemaker_url, region_name=REGION, **lower)
+        return boto3.client(service, endpoint_url=self.sagemaker_url, region_name=REGION, **lower)  # type: ignore[call-overload]  # of any service
 
     @property
     def denials(self) -> list[dict[str, Any]]:

@@ -86,10 +86,9 @@ class AirflowOnMwaa:
         try:
             answer: dict[str, Any] = self._mwaa.invoke_rest_api(**request)["RestApiResponse"]
         except ClientError as error:
-            if "RestApiStatusCode" not in error.response:
+            response: Mapping[str, Any] = {**error.response}  # with what InvokeRestApi adds
+            if "RestApiStatusCode" not in response:
                 raise
-            status = int(error.response["RestApiStatusCode"])
-            raise RestError(
-                f"{asked}: Airflow answered {status}: {error.response.get('RestApiResponse')}", status
-            ) from error
+            status = int(response["RestApiStatusCode"])
+            raise RestError(f"{asked}: Airflow answered {status}: {response.get('RestApiResponse')}", status) from error
         return answer
