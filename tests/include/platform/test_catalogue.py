@@ -50,7 +50,7 @@ def test_every_problem_is_named_at_once(folder: Path) -> None:
     message = str(problems.value)
     assert "misspelt/model.yaml" in message
     assert "shedule: unknown key. Did you mean 'schedule'?" in message
-    assert "untimely/model.yaml: schedule.train is '99 3 * * 1'" in message
+    assert "untimely/model.yaml:15: schedule.train: is '99 3 * * 1', which is not a cron" in message
 
 
 def test_airflow_shows_the_problem_and_keeps_the_other_dags(
