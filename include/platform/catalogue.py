@@ -67,8 +67,8 @@ def _require_crons(model: ModelConfig, folder: Path) -> None:
     problems = [
         Problem(
             ("schedule", key),
-            f"is '{cron}', which is not a cron expression that comes up. Allowed are five fields (minute hour day month "
-            "weekday, UTC) such as '0 3 * * 1', or null for no schedule.",
+            f"is '{cron}', which is not a cron expression that comes up. Allowed are five fields (minute hour day "
+            "month weekday, UTC) such as '0 3 * * 1', or null for no schedule.",
         )
         for key, cron in crons.items()
         if not _comes_up(cron)

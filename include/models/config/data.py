@@ -75,7 +75,10 @@ class Table(Section):
     """
 
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.csv$")]
-    columns: Annotated[dict[str, Annotated[Column, BeforeValidator(_column, json_schema_input_type=Kind | Column)]], Field(min_length=1)]
+    columns: Annotated[
+        dict[str, Annotated[Column, BeforeValidator(_column, json_schema_input_type=Kind | Column)]],
+        Field(min_length=1),
+    ]
     header: bool = True
     row_number: Name | None = None
     clock: Clock | None = None

@@ -37,7 +37,7 @@ def refusal(folder: Path, problems: Iterable[Problem]) -> ConfigError:
 
 
 def syntax_refusal(path: Path, text: str, error: Exception) -> ConfigError:
-    line, why = 1, "it is nested too deeply"
+    line, why = 1, str(error)
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -67,6 +67,10 @@ def schema_problems(error: ValidationError, whole: type[Section]) -> Iterator[Pr
             members = tried[problem["loc"][:-1]]
             words = [TRIED[one] for one in members if one != "int" or "float" not in members]
             yield Problem(_place(problem["loc"][:-1], whole)[0], f"allowed is {' or '.join(words)}{_found(problem)}.")
+            continue
+        if problem["loc"] and problem["loc"][-1] == "[key]":
+            message = f"a key is read as {problem['input']!r}: in quotes it is a text."
+            yield Problem(_place(problem["loc"][:-2], whole)[0], message)
             continue
         path, section = _place(problem["loc"], whole)
         if problem["type"] == "extra_forbidden":

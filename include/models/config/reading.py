@@ -39,6 +39,23 @@ class _UniqueKeyLoader(_SafeLoader):  # type: ignore[misc, valid-type] # PyYAML 
         return mapping
 
 
+def _with_line(tag: str) -> None:
+    """A value that looks like one of the tag, and cannot be (2024-13-45), is an error that knows its line."""
+    construct = _SafeLoader.yaml_constructors[tag]
+
+    def constructed(loader: Any, node: yaml.Node) -> object:
+        try:
+            return construct(loader, node)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+
+    _UniqueKeyLoader.add_constructor(tag, constructed)
+
+
+for _tag in ("timestamp", "int", "float"):
+    _with_line(f"tag:yaml.org,2002:{_tag}")
+
+
 def model_names(folder: Path = MODELS_FOLDER) -> list[str]:
     """Names of the model folders, sorted: every folder that holds a model.yaml."""
     return sorted(path.parent.name for path in folder.glob("*/model.yaml"))

@@ -214,14 +214,15 @@ def _tuning(config: ModelConfig) -> Iterator[Problem]:
     yield from _objective(config, tuning)
     if tuning.max_parallel_jobs > tuning.max_jobs:
         yield Problem((*place, "max_parallel_jobs"), f"is {tuning.max_parallel_jobs}, above max_jobs {tuning.max_jobs}")
+    ends = [name for name, given in tuning.ranges.items() if given.values is None]
+    if tuning.strategy == "Grid" and ends:
+        yield Problem((*place, "strategy"), f"Grid tries values only; with min and max there are {', '.join(ends)}")
     for name, given in tuning.ranges.items():
         where = (*place, "ranges", name)
         if name not in config.hyperparameters:
             yield Problem(where, unknown("hyperparameter", name, config.hyperparameters))
         else:
             yield from _range(config, where, name, given)
-        if tuning.strategy == "Grid" and given.values is None:
-            yield Problem(where, "the strategy Grid tries values only: list them, or choose another strategy")
 
 
 def _objective(config: ModelConfig, tuning: Tuning) -> Iterator[Problem]:

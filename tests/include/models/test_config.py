@@ -173,7 +173,9 @@ def test_a_split_by_time_without_a_time(tmp_path: Path, content: dict[str, Any])
 
 def test_a_key_that_is_no_column(tmp_path: Path, content: dict[str, Any]) -> None:
     message = refusal(tmp_path, put(content, "data.tables.errors.key", ["machine"]))
-    assert "data.tables.errors.key.0: there is no column 'machine'. Did you mean 'machineID'? Known: datetime" in message
+    assert (
+        "data.tables.errors.key.0: there is no column 'machine'. Did you mean 'machineID'? Known: datetime" in message
+    )
 
 
 def test_a_series_without_a_time(tmp_path: Path, content: dict[str, Any]) -> None:
