@@ -45,6 +45,7 @@ FAST = (
             "tests/include/mwaa",
             "tests/compose",
             "tests/include/test_*.py",
+            "tests/test_*.py",
         ),
     ),
     Group("models", "jobs", ("tests/include/models", "tests/include/jobs")),
