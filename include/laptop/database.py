@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from include.laptop.processes import ProcessError, Service
 
+# libpq takes a comma for a list of hosts, a URL ends at "?" and decodes "%41", PostgreSQL's own settings have quotes
+PLAIN_FOLDER = re.compile(r"[A-Za-z0-9/._-]+")
 LONGEST_FOLDER = 85  # bytes; a socket's path, file name and all, has at most 103 on macOS, 107 on Linux
 OPTIONS = {
     "listen_addresses": "",
@@ -39,17 +41,17 @@ class Postgres:
 
     @cached_property
     def socket_folder(self) -> Path:
-        """Inside ``folder``; in the system's folder for temporary files when that path is too long for a socket."""
+        """Inside ``folder``; in /tmp when that path is too long for a socket, or has characters that are not only read
+        as they are. (Not in TMPDIR: it may be such a folder too, and may be another one at the next start.)"""
         inside = self.folder / "socket"
-        if len(os.fsencode(inside)) <= LONGEST_FOLDER:
+        if PLAIN_FOLDER.fullmatch(str(inside)) and len(str(inside)) <= LONGEST_FOLDER:
             return inside
         digest = hashlib.sha256(os.fsencode(inside)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"ml-local-{digest}"
+        return Path("/tmp") / f"ml-local-{digest}"  # noqa: S108 - nobody else enters it, see initialise()
 
     def service(self, home: Path) -> Service:
         command = [*self._as_ordinary_user, str(self.binaries / "postgres"), "-D", str(self.folder / "data")]
-        # a list of folders: in quotes, a comma in the name does not part it
-        options = {**OPTIONS, "unix_socket_directories": f'"{self.socket_folder}"'}
+        options = {**OPTIONS, "unix_socket_directories": str(self.socket_folder)}
         arguments = [f"--{key}={value}" for key, value in options.items()]
         # SIGINT: end the sessions that are open and stop; SIGTERM would wait for each to end by itself
         return Service("postgres", [*command, *arguments], {}, home, stop_signal=signal.SIGINT)
@@ -62,8 +64,10 @@ class Postgres:
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.socket_folder.mkdir(mode=0o700, exist_ok=True)
-        if self.socket_folder.stat().st_uid != os.geteuid():
-            raise ProcessError(f"{self.socket_folder} belongs to another user: set LAPTOP_HOME to a shorter path")
+        if self.socket_folder.lstat().st_uid != os.geteuid():  # the folder's, or of a link that another user put there
+            raise ProcessError(
+                f"{self.socket_folder} belongs to another user: set LAPTOP_HOME to a short path of letters and digits"
+            )
         if (self.folder / "data" / "PG_VERSION").exists():
             return
         command = [*self._as_ordinary_user, str(self.binaries / "initdb"), "--pgdata", str(self.folder / "data")]

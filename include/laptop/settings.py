@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
@@ -57,9 +58,16 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Raises SettingsError for a port that is none."""
+        """Raises SettingsError for a port that is not one, or a home that Airflow or PostgreSQL would read differently."""
+        home = Path(os.environ.get("LAPTOP_HOME", ROOT / ".local")).resolve()
+        if unusable := set("$\n\r") & set(str(home)):
+            found = " and ".join(repr(character) for character in sorted(unusable))
+            raise SettingsError(
+                f"the stack cannot live in {str(home)!r}: Airflow replaces $NAME in its settings, and PostgreSQL takes no "
+                f"line break. Set LAPTOP_HOME to a path without {found}"
+            )
         return cls(
-            home=Path(os.environ.get("LAPTOP_HOME", ROOT / ".local")).resolve(),
+            home=home,
             airflow_port=_port("AIRFLOW_PORT", 8080),
             sagemaker_port=_port("SAGEMAKER_PORT", 4566),
         )
@@ -74,7 +82,7 @@ class Settings:
 
     @property
     def mlflow_uri(self) -> str | None:
-        return f"sqlite:///{self.home}/mlflow/mlflow.db"
+        return f"sqlite:///{quote(str(self.home))}/mlflow/mlflow.db"
 
     @property
     def kafka(self) -> dict[str, str] | None:
