@@ -58,13 +58,13 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Raises SettingsError for a port that is not one, or a home that Airflow or PostgreSQL would read differently."""
+        """Raises SettingsError for a port that is not one, or a home that cannot be used."""
         home = Path(os.environ.get("LAPTOP_HOME", ROOT / ".local")).resolve()
         if unusable := set("$\n\r") & set(str(home)):
             found = " and ".join(repr(character) for character in sorted(unusable))
             raise SettingsError(
-                f"the stack cannot live in {str(home)!r}: Airflow replaces $NAME in its settings, and PostgreSQL takes no "
-                f"line break. Set LAPTOP_HOME to a path without {found}"
+                f"the stack cannot live in {str(home)!r}: Airflow replaces $NAME in its settings, and PostgreSQL "
+                f"takes no line break. Set LAPTOP_HOME to a path without {found}"
             )
         return cls(
             home=home,

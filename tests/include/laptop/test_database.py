@@ -21,7 +21,7 @@ ODD_NAMES = [*(f"a{odd}b" for odd in ",;: %?#&=+@'\"$`\\~*ü"), "50%41", "it's a
 @pytest.fixture
 def short() -> Iterator[Path]:
     """A folder with a plain and short path, wherever pytest's own are."""
-    with tempfile.TemporaryDirectory(prefix="postgres-", dir="/tmp") as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="postgres-", dir="/tmp") as folder:
         yield Path(folder).resolve()
 
 
@@ -31,7 +31,7 @@ def settings(request: pytest.FixtureRequest, short: Path) -> Iterator[Settings]:
     settings = Settings(short / getattr(request, "param", "home"), 1, 2)
     yield settings
     settings.postgres.service(settings.home).stop()
-    if settings.postgres.socket_folder.parent == Path("/tmp"):  # noqa: S108
+    if settings.postgres.socket_folder.parent == Path("/tmp"):
         settings.postgres.socket_folder.rmdir()
 
 
