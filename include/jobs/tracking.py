@@ -15,7 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
-from urllib.parse import unquote
 
 from jobs.metrics import plain
 from jobs.model_versions import MODEL_FOLDER
@@ -103,7 +102,7 @@ def _create_experiment(client: Any, name: str) -> str:
     location = None
     uri = os.environ["MLFLOW_TRACKING_URI"]
     if uri.startswith("sqlite:///"):  # else artifacts land in the job's working folder, and are gone with it
-        location = (Path(unquote(uri.removeprefix("sqlite:///"))).resolve().parent / "artifacts" / name).as_uri()
+        location = (Path(uri.removeprefix("sqlite:///")).resolve().parent / "artifacts" / name).as_uri()
     try:
         return str(client.create_experiment(name, artifact_location=location))
     except MlflowException:  # another job was faster

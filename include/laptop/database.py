@@ -5,21 +5,16 @@ It listens on no port, only on a Unix socket in a folder that nobody but its own
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import signal
 import subprocess
 import sys
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
+from include.laptop.folders import make_folder, plain_name
 from include.laptop.processes import ProcessError, Service
 
-# libpq takes a comma for a list of hosts, a URL ends at "?" and decodes "%41", PostgreSQL's own settings have quotes
-PLAIN_FOLDER = re.compile(r"[A-Za-z0-9/._-]+")
-LONGEST_FOLDER = 85  # bytes; a socket's path, file name and all, has at most 103 on macOS, 107 on Linux
 OPTIONS = {
     "listen_addresses": "",
     "max_connections": "200",
@@ -39,15 +34,9 @@ class Postgres:
     def url(self) -> str:
         return f"postgresql+psycopg2://airflow@/postgres?host={self.socket_folder}"
 
-    @cached_property
+    @property
     def socket_folder(self) -> Path:
-        """Inside ``folder``; in /tmp when that path is too long for a socket, or has characters that are not only read
-        as they are. (Not in TMPDIR: it may be such a folder too, and may be another one at the next start.)"""
-        inside = self.folder / "socket"
-        if PLAIN_FOLDER.fullmatch(str(inside)) and len(str(inside)) <= LONGEST_FOLDER:
-            return inside
-        digest = hashlib.sha256(os.fsencode(inside)).hexdigest()[:12]
-        return Path("/tmp") / f"ml-local-{digest}"  # noqa: S108 - nobody else enters it, see initialise()
+        return plain_name(self.folder / "socket")
 
     def service(self, home: Path) -> Service:
         command = [*self._as_ordinary_user, str(self.binaries / "postgres"), "-D", str(self.folder / "data")]
@@ -60,14 +49,10 @@ class Postgres:
         """Make the folders and an empty database, unless they are there.
 
         Raises:
-            ProcessError: the folder for the socket is another user's, or ``initdb`` failed.
+            ProcessError: the socket's folder cannot be given a plain name, or ``initdb`` failed.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.socket_folder.mkdir(mode=0o700, exist_ok=True)
-        if self.socket_folder.lstat().st_uid != os.geteuid():  # the folder's, or of a link that another user put there
-            raise ProcessError(
-                f"{self.socket_folder} belongs to another user: set LAPTOP_HOME to a short path of letters and digits"
-            )
+        make_folder(self.folder / "socket")
         if (self.folder / "data" / "PG_VERSION").exists():
             return
         command = [*self._as_ordinary_user, str(self.binaries / "initdb"), "--pgdata", str(self.folder / "data")]

@@ -10,13 +10,13 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from pydantic import ValidationError
 
 from include.approvals import environment_name
 from include.config import Kafka
 from include.laptop.database import Postgres
+from include.laptop.folders import plain_name
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
@@ -60,11 +60,11 @@ class Settings:
     def from_environment(cls) -> Settings:
         """Raises SettingsError for a port that is not one, or a home that cannot be used."""
         home = Path(os.environ.get("LAPTOP_HOME", ROOT / ".local")).resolve()
-        if unusable := set("$\n\r") & set(str(home)):
+        if unusable := set('$"\n\r') & set(str(home)):
             found = " and ".join(repr(character) for character in sorted(unusable))
             raise SettingsError(
-                f"the stack cannot live in {str(home)!r}: Airflow replaces $NAME in its settings, and PostgreSQL "
-                f"takes no line break. Set LAPTOP_HOME to a path without {found}"
+                f"the stack cannot live in {str(home)!r}: Airflow, MLflow or PostgreSQL would read {found} as "
+                "something else. Set LAPTOP_HOME to a path without"
             )
         return cls(
             home=home,
@@ -82,7 +82,7 @@ class Settings:
 
     @property
     def mlflow_uri(self) -> str | None:
-        return f"sqlite:///{quote(str(self.home))}/mlflow/mlflow.db"
+        return f"sqlite:///{plain_name(self.home / 'mlflow')}/mlflow.db"
 
     @property
     def kafka(self) -> dict[str, str] | None:

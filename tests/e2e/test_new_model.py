@@ -79,6 +79,7 @@ def test_a_model_from_a_file_runs_without_another_edit(town: Stack, tmp_path: Pa
         package = town.client("sagemaker").describe_model_package(ModelPackageName=summary["model_package_arn"])
         artifacts = town.settings.home / "mlflow" / "artifacts"
         assert list(artifacts.rglob(package["CustomerMetadataProperties"]["mlflow_run_id"]))
+    assert list(town.checkout.parent.iterdir()) == [town.checkout]  # nobody wrote to a folder with half the name
 
 
 class Deployments:

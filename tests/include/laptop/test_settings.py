@@ -35,7 +35,7 @@ def test_ports_are_bounded(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
         Settings.from_environment()
 
 
-@pytest.mark.parametrize("name", ["$HOME", "$", "${x}", "two\nlines"])
+@pytest.mark.parametrize("name", ["$HOME", "$", "${x}", 'say "hi"', "two\nlines"])
 def test_a_home_that_would_be_read_differently_is_refused(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
