@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from include.laptop.settings import ROOT
+from include.ops.local_stack.settings import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = [target for line in re.findall(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE) for target in line.split()]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from include.laptop.settings import ROOT
+from include.ops.local_stack.settings import ROOT
 
-SCRIPT = Path("include/laptop/compose.sh")
+SCRIPT = Path("include/ops/local_stack/compose.sh")
 NOTES_HOW_IT_WAS_CALLED = """#!/bin/bash
 printf '%s\\0' "$PWD" "${COMPOSE_PROJECT_NAME-}" "$@" >"$NOTES"
 """
