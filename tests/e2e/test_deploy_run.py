@@ -20,8 +20,9 @@ from include.laptop.promote import Client, asking
 from include.laptop.settings import BUCKET
 from include.production import current, read_history
 from include.storage import golden_requests_of, split_uri
+from tests.browser import needs_chromium
 
-from .conftest import RunResult, Stack, needs_chromium
+from .conftest import RunResult, Stack
 
 pytestmark = pytest.mark.timeout(900)
 
