@@ -18,7 +18,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from include.endpoint_checks import Thresholds, check_endpoint, columns_of
+from include.deploy.endpoint_checks import Thresholds, check_endpoint, columns_of
 from tests.include.local_sagemaker.conftest import BUCKET
 from tests.include.local_sagemaker.hosting import Hosting
 from tests.include.local_sagemaker.local_server import ROOT, LocalSageMaker
@@ -34,7 +34,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("artifact")
     subprocess.run(
         [ROOT / ".venv/jobs/bin/python", Path(__file__).parents[1] / "train_artifact.py", folder],
-        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT / "include")},
+        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT)},
         check=True,
     )
     return folder
@@ -181,7 +181,7 @@ def test_a_serving_process_that_is_killed_is_replaced(
 ) -> None:
     assert real.server.process is not None
     children = psutil.Process(real.server.process.pid).children(recursive=True)
-    serving = [child for child in children if "jobs.serve" in child.cmdline()]
+    serving = [child for child in children if "include.jobs.serve" in child.cmdline()]
     assert serving
     for process in serving:
         process.kill()

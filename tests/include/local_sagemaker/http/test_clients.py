@@ -44,7 +44,7 @@ class TestAwsCli:
     def aws(self, server: LocalSageMaker) -> Callable[..., subprocess.CompletedProcess[str]]:
         program = ROOT / ".venv" / "dev" / "bin" / "aws"
         if not program.exists():
-            pytest.skip("the AWS CLI is not installed: include/laptop/setup.sh dev")
+            pytest.skip("the AWS CLI is not installed: include/ops/local_stack/setup.sh dev")
 
         def run(*words: str) -> subprocess.CompletedProcess[str]:
             environment = {**os.environ, **server.environment, "AWS_PAGER": "", "AWS_MAX_ATTEMPTS": "1"}
