@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -85,4 +85,4 @@ def _middlewares() -> list[dict[str, Any]]:
 
 class BrowserGuardPlugin(AirflowPlugin):
     name = "browser_guard"
-    fastapi_root_middlewares: ClassVar[list[dict[str, Any]]] = _middlewares()
+    fastapi_root_middlewares = _middlewares()
