@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,7 +142,7 @@ def test_no_answer_may_be_framed_or_read_elsewhere(server: LocalSageMaker, s3: A
         assert headers["cross-origin-resource-policy"] == "same-origin"
 
 
-def test_names_are_admitted_by_option(tmp_path: Any, names: Callable[[str], str]) -> None:
+def test_names_are_admitted_by_option(tmp_path: Path) -> None:
     server = LocalSageMaker(tmp_path / "state", ("--allowed-host", "Sagemaker", "--allowed-host", "sage.example"))
     server.start()
     try:
