@@ -198,6 +198,7 @@ class Settings:
                 "base_url": self.airflow_url,
                 "workers": "1",
                 "secret_key": self._secret("api_secret_key"),
+                "access_control_allow_origins": "",  # other pages may read nothing
             },
             "api_auth": {"jwt_secret": self._secret("jwt_secret")},
             "scheduler": {
@@ -222,6 +223,7 @@ class Settings:
         return {
             **variables,
             **self.aws_environment(),
+            "API_SERVER_ALLOWED_HOSTS": "127.0.0.1,localhost",  # see plugins/browser_guard.py
             "AIRFLOW_HOME": str(self.home / "airflow"),
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
             "PYTHONPATH": str(ROOT),
