@@ -32,6 +32,7 @@ from include.score.plan import (
     scoring_of,
 )
 from include.score.publish import PublishError, publish
+from sagemaker_jobs.sensors import Partition
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def day_of_run(context: Context) -> str:
     return start.astimezone(UTC).date().isoformat()
 
 
-def partition(model: ModelConfig, context: Context) -> Mapping[str, Any]:
+def partition(model: ModelConfig, context: Context) -> Partition:
     """What PartitionSensor waits for."""
     day, section = day_of_run(context), scoring_of(model)
     prefix = daily_partition(model.name, day)
@@ -55,8 +56,8 @@ def partition(model: ModelConfig, context: Context) -> Mapping[str, Any]:
         "bucket": ml_environment().bucket,
         "keys": [f"{prefix}{model.data.tables[name].file}*" for name in section.tables],
         "until": end_of(day) + timedelta(hours=section.wait_hours),
-        "advice": f"Put them there, plain or .gz; the next run of monitor_{model.name} has the day scored, or clear this "
-        "task. A day on which nothing happened is delivered too: files with a header alone.",
+        "advice": f"Put them there, plain or .gz; the next run of monitor_{model.name} has the day scored, or clear "
+        "this task. A day on which nothing happened is delivered too: files with a header alone.",
     }
 
 
