@@ -31,7 +31,7 @@ run and nothing was changed.
 | `test_staging` | wrong answers, too slow | production was not touched; look at the endpoint's log |
 | `deploy_production` | taken back by an alarm | the version before serves; look at the alarm, mend, approve anew |
 | `test_production` | as in staging | `restore_production` has put the version before back; see its log |
-| `restore_production`, `test_restored` | nothing to go back to | **production is not as it should be**: rollback Dag |
+| `restore_production`, `test_restored` | nothing to go back to | **production is not as it should be**: `rollback` |
 | `move_champion_alias` | MLflow does not answer | production is right, the alias is not; clear it when MLflow is back |
 | anything else | killed, throttled | clear it: it goes on where it was |
 """
@@ -79,7 +79,7 @@ def deploy_dag(model: ModelConfig) -> DAG:  # noqa: C901 - the linter counts eac
         params=deployment_params(model),
         tags=["deploy", model.name],
         user_defined_macros={"ml_environment": ml_environment},
-        default_args=task_defaults(model),
+        default_args=task_defaults(model.owner),
     )
     def deploy() -> None:
         @task(multiple_outputs=True)

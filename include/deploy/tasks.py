@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime
+from functools import partial
 from typing import Any, TypedDict
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
@@ -26,7 +27,7 @@ from include.platform.run_context import here
 from include.platform.storage import golden_requests_of
 from include.registry.champion import find_champion
 from include.registry.history import Entry, current, now, previous, read_history, record_promotion
-from include.registry.packages import Package, PackageError, approved_package, package_of
+from include.registry.packages import Package, approved_package, package_of
 from sagemaker_jobs.failures import is_absent
 from sagemaker_jobs.hosting import prune
 
@@ -183,6 +184,11 @@ def entry_endpoint(model: ModelConfig, entry: Entry) -> dict[str, Any]:
     return endpoints.returning(model, environment, version=entry.version, config_name=entry.endpoint_config)
 
 
+def package_in_production(champion: dict[str, Any] | Entry) -> Package:
+    """The package that an entry of production's history names."""
+    return _package(ml_environment(), Entry.model_validate(champion).model_package_arn)
+
+
 def _package(environment: MlEnvironment, arn: str) -> Package:
     return package_of(sagemaker(environment).describe_model_package(ModelPackageName=arn))
 
@@ -227,8 +233,7 @@ def _require_still_there(environment: MlEnvironment, deployed: Deployed) -> None
 
 def tested_champion(model: ModelConfig, champion: dict[str, Any] | Entry, deployed: Deployed) -> Report:
     """As ``tested``, for the version that production was given back."""
-    entry = Entry.model_validate(champion)
-    return tested(model, "production", _package(ml_environment(), entry.model_package_arn), deployed)
+    return tested(model, "production", package_in_production(champion), deployed)
 
 
 def record(model: ModelConfig, package: Package, deployed: Deployed, context: Any) -> dict[str, Any]:
@@ -238,7 +243,6 @@ def record(model: ModelConfig, package: Package, deployed: Deployed, context: An
         AirflowFailException: production serves with something else by now.
     """
     environment, task_instance = ml_environment(), context["ti"]
-    _require_still_there(environment, deployed)
     entry = Entry(
         version=package["version"],
         model_package_arn=package["arn"],
@@ -248,14 +252,15 @@ def record(model: ModelConfig, package: Package, deployed: Deployed, context: An
         dag_id=task_instance.dag_id,
         run_id=task_instance.run_id,
     )
-    history = record_promotion(s3(environment), environment.bucket, model.name, entry)
+    confirm = partial(_require_still_there, environment, deployed)
+    history = record_promotion(s3(environment), environment.bucket, model.name, entry, confirm)
     before = previous(history)
     log.info("%s version %d is in production; before it: %s", model.name, entry.version, before and before.version)
     notify(
         f"{model.name} version {entry.version} is in production",
         f"{task_instance.dag_id}, run {task_instance.run_id}, put {entry.model_package_arn} behind endpoint "
         f"{deployed['endpoint']}."
-        + (f"\n\nTo go back to version {before.version}: trigger rollback_{model.name}." if before else ""),
+        + (f"\n\nTo go back to version {before.version}: trigger rollback for {model.name}." if before else ""),
     )
     return {
         "version": entry.version,
@@ -286,29 +291,3 @@ def prune_stale(model: ModelConfig) -> dict[str, list[str]]:
     for kind, names in removed.items():
         log.info("removed %d stale %s: %s", len(names), kind.replace("_", " "), ", ".join(names) or "none")
     return removed
-
-
-def entry_to_return_to(model: ModelConfig, context: Any) -> dict[str, Any]:
-    """What a rollback goes back to: the version of the form when it was last in production, or the one before now's.
-
-    Raises:
-        PackageError: there is none.
-    """
-    environment, asked = ml_environment(), context["params"]["version"]
-    history = read_history(s3(environment), environment.bucket, model.name)
-    served = [entry for entry in history.entries if entry.version == asked]
-    found = previous(history) if asked is None else (served[-1] if served else None)
-    if found is None:
-        known = ", ".join(str(version) for version in sorted({entry.version for entry in history.entries})) or "none"
-        wanted = "version before the one" if asked is None else f"version {asked}"
-        raise PackageError(f"there is no {wanted} in production to go back to; in production were: {known}")
-    log.info("going back to version %d with %s", found.version, found.endpoint_config)
-    return dict(json.loads(found.model_dump_json(by_alias=True)))
-
-
-def returning_endpoint(model: ModelConfig, context: Context, *, entry: dict[str, Any]) -> dict[str, Any]:
-    return entry_endpoint(model, Entry.model_validate(entry))
-
-
-def returned_package(entry: dict[str, Any]) -> Package:
-    return _package(ml_environment(), entry["model_package_arn"])

@@ -1,4 +1,4 @@
-"""What the tasks that watch a model for drift ask for."""
+"""What the tasks that watch a model's data, for what comes late and for drift, ask for."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from include.platform.run_context import read_json, write
 from include.platform.storage import drift_of, drift_profile_of, drift_report_of, scores_manifest
 from include.registry.history import current, read_history
 from include.registry.packages import package_of
-from include.score.plan import days_between, end_of, read_published, scoring_of
-from include.score.tasks import day_of_run
+from include.score.plan import days_between, days_to_sweep, end_of, list_partitions, read_published, scoring_of
+from include.score.tasks import day_of_run, planner
 from sagemaker_jobs.links import file_page
 from sagemaker_jobs.sensors import Partition
 
@@ -34,6 +34,26 @@ log = logging.getLogger(__name__)
 
 SCORED_WITHIN = timedelta(hours=6)  # of the moment until which the day's raw data is waited for
 TAKEN_BY_CLOUDWATCH = timedelta(days=14)  # older values are refused
+
+
+def find_late_days(model: ModelConfig, context: Context) -> list[dict[str, Any]]:
+    """A scoring run for each day whose raw data came late or changed: ``trigger_run_id`` and ``conf``. None in a
+    backfill, of which many runs would look at the same days.
+
+    The run id holds the data's digest, so a day is tried once for each state of its data.
+    """
+    if context["dag_run"].run_type == "backfill":
+        log.info("a backfill looks for no late data")
+        return []
+    days = days_to_sweep(model, day_of_run(context), datetime.now(UTC))
+    log.info("looking at the raw data of %s to %s", days[0], days[-1])
+    environment = ml_environment()
+    client = s3(environment)
+    partitions = list_partitions(client, environment.bucket, model.name)
+    late = planner(model, environment, client, partitions).late_days(days)
+    for day in late:
+        log.info("%s: its raw data came or changed after it was scored", day)
+    return [{"trigger_run_id": f"late__{day}__{digest}", "conf": {"day": day}} for day, digest in late.items()]
 
 
 def scores(model: ModelConfig, context: Context) -> Partition:

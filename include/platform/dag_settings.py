@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, get_args
 
@@ -28,13 +29,13 @@ def daily_intervals(cron: str | None) -> CronDataIntervalTimetable | None:
     return CronDataIntervalTimetable(cron, timezone="UTC") if cron else None
 
 
-def task_defaults(model: ModelConfig) -> dict[str, Any]:
-    """``default_args`` of every Dag of a model.
+def task_defaults(owner: str) -> dict[str, Any]:
+    """``default_args`` of every Dag.
 
     The execution timeout is of the time in a worker: a deferred wait is bounded by the job's own runtime limit.
     """
     return {
-        "owner": model.owner,
+        "owner": owner,
         "region_name": "{{ ml_environment().region }}",
         # waits an hour and a quarter for capacity; where one job in twenty fails, three tries would leave a day without
         # scores in one of six backfills of a year
@@ -140,21 +141,16 @@ def monitoring_params() -> dict[str, Param]:
     return {"day": _day("Day", "The last day to look at. Empty: the day of the run's data interval.")}
 
 
-def sweep_params() -> dict[str, Param]:
+def rollback_params(models: Sequence[str]) -> dict[str, Param]:
     return {
-        "days": Param(
-            [],
-            type="array",
-            items={"type": "string", "format": "date"},
-            maxItems=2,
-            title="Days",
-            description="The first and the last day to look at. Empty: the last days, as many as model.yaml says.",
-        )
+        "model": Param(
+            type="string",
+            enum=list(models),
+            title="Model",
+            description="Whose production goes back.",
+        ),
+        "version": _version("Which earlier version. Empty: the one that served before the present one."),
     }
-
-
-def rollback_params() -> dict[str, Param]:
-    return {"version": _version("Which earlier version. Empty: the one that served before the present one.")}
 
 
 def response_timeout(model: ModelConfig) -> dict[str, Any]:

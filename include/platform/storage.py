@@ -9,6 +9,7 @@ code/<hash>/{jobs,models}/...             code that runs inside jobs
 runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
 capture/<endpoint>/...                    requests and answers that endpoints kept
 production/<model>/history.json           which version was in production from when to when
+production/<model>/rollback.json          the run of the rollback Dag that may change that
 """
 
 from __future__ import annotations
@@ -79,6 +80,10 @@ def code_prefix(code_hash: str) -> str:
 
 def production_history(bucket: str, model: str) -> str:
     return f"s3://{bucket}/production/{model}/history.json"
+
+
+def rollback_claim(bucket: str, model: str) -> str:
+    return f"s3://{bucket}/production/{model}/rollback.json"
 
 
 def data_capture(bucket: str) -> str:

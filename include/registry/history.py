@@ -7,6 +7,7 @@ production at a time; a writer that was overtaken all the same is refused rather
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
@@ -112,14 +113,21 @@ def read_history(s3: Any, bucket: str, model: str) -> History:
     return _read(s3, bucket, model)[0]
 
 
-def record_promotion(s3: Any, bucket: str, model: str, entry: Entry) -> History:
+def record_promotion(
+    s3: Any, bucket: str, model: str, entry: Entry, confirm: Callable[[], None] = lambda: None
+) -> History:
     """Write ``promoted`` of the history as it is now. Doing it twice changes nothing.
+
+    Args:
+        confirm: raises if production is not as the entry says. It is called after the history was read, which is then
+            written only if nobody wrote it since: so of two runs that change production the last one is recorded last.
 
     Raises:
         HistoryError: a later promotion is recorded already, the history is damaged, or another run wrote meanwhile.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
     history, etag = _read(s3, bucket, model)
+    confirm()
     changed = promoted(history, entry)
     if changed == history:
         return history

@@ -21,13 +21,13 @@ whether the brokers can be sent to (`check_kafka`), and at the end `send_scores`
 
 | the day's raw data | what comes of it |
 |---|---|
-| is not there in time | the run fails and says what is missing. When it comes, the sweep scores it |
+| is not there in time | the run fails and says what is missing. When it comes, `monitor_<model>` has it scored |
 | headers alone: nothing happened | an empty partition, or the rows that windows over the day before give |
 | other columns than model.yaml's | `validate_input` fails and names them; the scores of before stay |
 | some bad rows | put aside with reasons (button *Report*); the rest is scored |
 | too many bad rows, or all | `validate_input` fails; the scores of before stay |
 | ten times the size | scored in more chunks, on up to `instance_count` machines |
-| came late, or changed since | the daily sweep scores it again, and the days whose windows reach into it |
+| came late, or changed since | `monitor_<model>` has it scored again, and the days whose windows reach into it |
 
 **Mending quarantined rows.** Copy `quarantine/<table>.csv` from the report's folder, correct the rows, keep the column
 `file_line`, and put the file under its table's file name into `replay/` of the day's partition. Scored again, the
@@ -67,7 +67,7 @@ def score_dag(model: ModelConfig) -> DAG:
         params=scoring_params(),
         tags=["score", model.name],
         user_defined_macros={"ml_environment": ml_environment},
-        default_args=task_defaults(model),
+        default_args=task_defaults(model.owner),
     )
     def score_day() -> None:
         wait_for_partition = PartitionSensor(

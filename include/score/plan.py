@@ -1,6 +1,6 @@
 """What scoring a day would read, with which version, and whether it has been done: the plan of a day.
 
-The same for a daily run, a backfill, its preview and the sweep for late data. Pure but for S3 and the Model Registry,
+The same for a daily run, a backfill, its preview and the search for late data. Pure but for S3 and the Model Registry,
 which are asked through clients.
 """
 
@@ -150,10 +150,10 @@ def _files_of(
     return found
 
 
-def days_due(model: ModelConfig, now: datetime) -> list[str]:
-    """The days that the sweep looks at: the last ``sweep_days`` for which no run waits any more."""
+def days_to_sweep(model: ModelConfig, day: str, now: datetime) -> list[str]:
+    """The ``sweep_days`` that end with a day, or with the last one for which no run waits any more."""
     scoring = scoring_of(model)
-    last = (now - timedelta(days=1, hours=scoring.wait_hours)).date()
+    last = min(date.fromisoformat(day), (now - timedelta(days=1, hours=scoring.wait_hours)).date())
     return [(last - timedelta(days=back)).isoformat() for back in range(scoring.sweep_days - 1, -1, -1)]
 
 

@@ -27,10 +27,7 @@ from include.score.plan import (
     PlanError,
     Planner,
     day_inputs,
-    days_between,
-    days_due,
     end_of,
-    list_partitions,
     list_partitions_of,
     scoring_of,
 )
@@ -59,8 +56,8 @@ def partition(model: ModelConfig, context: Context) -> Partition:
         "bucket": ml_environment().bucket,
         "keys": [f"{prefix}{model.data.tables[name].file}*" for name in section.tables],
         "until": end_of(day) + timedelta(hours=section.wait_hours),
-        "advice": "Put them there, plain or .gz; the daily sweep then scores the day, or clear this task. A day on "
-        "which nothing happened is delivered too: files with a header alone.",
+        "advice": f"Put them there, plain or .gz; the next run of monitor_{model.name} has the day scored, or clear "
+        "this task. A day on which nothing happened is delivered too: files with a header alone.",
     }
 
 
@@ -109,22 +106,6 @@ def plan(model: ModelConfig, context: Context) -> dict[str, Any] | None:
     write(s3, folder.day_inputs, json.dumps([{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names]))
     write(s3, run.day_plan, json.dumps(content))
     return {name: content[name] for name in ("day", "digest", "version")}
-
-
-def late_days(model: ModelConfig, context: Context) -> list[dict[str, Any]]:
-    """A scoring run for each day whose raw data came late or changed: ``trigger_run_id`` and ``conf``.
-
-    The run id holds the data's digest, so a day is tried once for each state of its data.
-    """
-    asked = context["params"]["days"]
-    days = days_between(*sorted(asked)) if asked else days_due(model, datetime.now(UTC))
-    log.info("looking at the raw data of %s to %s", days[0], days[-1])
-    environment = ml_environment()
-    s3 = S3Hook(region_name=environment.region).conn
-    late = planner(model, environment, s3, list_partitions(s3, environment.bucket, model.name)).late_days(days)
-    for day in late:
-        log.info("%s: its raw data came or changed after it was scored", day)
-    return [{"trigger_run_id": f"late__{day}__{digest}", "conf": {"day": day}} for day, digest in late.items()]
 
 
 def begun(context: Context) -> tuple[MlEnvironment, DayRun, dict[str, Any]]:
@@ -218,7 +199,7 @@ def _require_unchanged(s3: Any, bucket: str, model: ModelConfig, plan: Mapping[s
     if day_inputs(model, day, list_partitions_of(s3, bucket, model, day)) != plan["inputs"]:
         raise PublishError(
             f"the raw data of {day} changed while it was being scored, so nothing was published. Clear "
-            "plan_day, or leave it to the daily sweep."
+            f"plan_day, or leave it to the next run of monitor_{model.name}."
         )
 
 

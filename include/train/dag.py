@@ -64,7 +64,7 @@ def train_dag(model: ModelConfig) -> DAG:
         params=training_params(model),
         tags=["train", model.name],
         user_defined_macros={"ml_environment": ml_environment},
-        default_args=task_defaults(model),
+        default_args=task_defaults(model.owner),
     )
     def train() -> None:
         validate_raw_data = ValidationJobOperator(

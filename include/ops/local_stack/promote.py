@@ -177,7 +177,7 @@ def show(summary: Json, settings: Settings, console: Console) -> None:
         ("this summary", str(settings.home / "promote-summary.json")),
     ]
     if summary["state"] == "promoted" and summary["previous_version"]:
-        rows.append(("to go back", f"trigger {summary['dag_id'].replace('deploy_', 'rollback_')} in Airflow"))
+        rows.append(("to go back", f"trigger rollback for {summary['dag_id'].removeprefix('deploy_')} in Airflow"))
     for title, value in rows:
         say(f"{title:20}{escape(value)}")
 

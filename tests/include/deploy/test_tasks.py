@@ -252,16 +252,6 @@ def test_restoring_skips_itself_where_production_was_not_changed(registry: Regis
         deploy.champion_endpoint(MODEL, context(), resolved=found, deployed={"config": "x"})  # type: ignore[arg-type]
 
 
-def test_a_rollback_finds_the_version_before_or_the_one_asked_for(registry: Registry) -> None:
-    with pytest.raises(PackageError, match="in production were: none"):
-        deploy.entry_to_return_to(MODEL, context())
-    registry.history = promoted(promoted(promoted(History(), entry(1)), entry(2)), entry(3))
-    assert deploy.entry_to_return_to(MODEL, context())["version"] == 2
-    assert deploy.entry_to_return_to(MODEL, context(version=1))["endpoint_config"] == "config-1"
-    with pytest.raises(PackageError, match="no version 7 in production to go back to; in production were: 1, 2, 3"):
-        deploy.entry_to_return_to(MODEL, context(version=7))
-
-
 def test_what_another_run_has_replaced_is_not_recorded() -> None:
     package = deploy.package_to_deploy(MODEL, APPROVALS, context())["package"]
     with pytest.raises(AirflowFailException, match="another run changed it since"):

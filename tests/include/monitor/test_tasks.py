@@ -16,6 +16,7 @@ from include.models.config import Monitoring, load_model
 from include.monitor import tasks as monitor
 from include.platform.environment import EXAMPLE
 from include.platform.storage import (
+    daily_partition,
     drift_of,
     drift_report_of,
     production_history,
@@ -24,6 +25,7 @@ from include.platform.storage import (
     split_uri,
 )
 from include.registry.history import Entry, promoted, read_history
+from include.score import tasks as score
 from tests.include.fake_s3 import FakeS3
 
 BUCKET = "my-ml-bucket"
@@ -86,7 +88,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     monkeypatch.setenv("AIRFLOW_ENV_NAME", "ml-dev")
     cloudwatch = SimpleNamespace(put_metric_data=lambda **given: made.metrics.append(given))
     monkeypatch.setattr(deploy, "S3Hook", lambda region_name: SimpleNamespace(conn=made.s3))
-    monkeypatch.setattr(deploy, "SageMakerHook", lambda region_name: SimpleNamespace(conn=Registry()))
+    for module in (deploy, score):
+        monkeypatch.setattr(module, "SageMakerHook", lambda region_name: SimpleNamespace(conn=Registry()))
     monkeypatch.setattr(monitor, "AwsBaseHook", lambda client_type, region_name: SimpleNamespace(conn=cloudwatch))
     monkeypatch.setattr(monitor, "file_page", lambda uri, client: f"https://pages/{uri}")
     monkeypatch.setattr(monitor, "notify", lambda subject, message: made.told.append((subject, message)))
@@ -95,6 +98,22 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
 
 def context(day: str = DAY, run_type: str = "scheduled") -> Any:
     return {"params": {"day": day}, "dag_run": SimpleNamespace(run_type=run_type)}
+
+
+def test_a_day_whose_data_came_late_is_scored_once_for_each_state_of_its_data(watched: Watched) -> None:
+    day = (TODAY - timedelta(days=3)).isoformat()
+    key = f"{daily_partition(MODEL.name, day)}{MODEL.data.tables[monitor.scoring_of(MODEL).tables[0]].file}"
+    watched.s3.objects[key] = b"a\n1\n"
+    (first,) = monitor.find_late_days(MODEL, context())
+    assert first["conf"] == {"day": day}
+    assert first["trigger_run_id"].startswith(f"late__{day}__")
+    assert monitor.find_late_days(MODEL, context()) == [first], "Airflow starts a run of one id once"
+    watched.s3.objects[key] = b"a\n1\n2\n"
+    (second,) = monitor.find_late_days(MODEL, context())
+    assert second["conf"] == first["conf"]
+    assert second["trigger_run_id"] != first["trigger_run_id"]
+    assert monitor.find_late_days(MODEL, context((TODAY - timedelta(days=4)).isoformat())) == [], "is of a later day"
+    assert monitor.find_late_days(MODEL, context(run_type="backfill")) == []
 
 
 def test_a_stable_day_is_kept_with_its_page_and_measured(watched: Watched) -> None:

@@ -18,7 +18,7 @@ from include.score.plan import (
     choose_entry,
     day_inputs,
     days_between,
-    days_due,
+    days_to_sweep,
     list_partitions,
     list_partitions_of,
     look_back,
@@ -237,6 +237,12 @@ def test_the_preview_counts(s3: FakeS3) -> None:
 
 
 def test_the_sweep_looks_at_days_that_no_run_waits_for() -> None:
-    days = days_due(MODEL, datetime(2015, 6, 10, 13, tzinfo=UTC))
-    assert days == days_between("2015-06-03", "2015-06-09")
-    assert days_due(MODEL, datetime(2015, 6, 10, 11, tzinfo=UTC))[-1] == "2015-06-08"
+    assert days_to_sweep(MODEL, "2015-06-09", datetime(2015, 6, 10, 13, tzinfo=UTC)) == days_between(
+        "2015-06-03", "2015-06-09"
+    )
+    assert days_to_sweep(MODEL, "2015-06-09", datetime(2015, 6, 10, 11, tzinfo=UTC))[-1] == "2015-06-08"
+
+
+def test_the_sweep_looks_no_further_than_the_day_asked_for() -> None:
+    days = days_to_sweep(MODEL, "2015-03-07", datetime(2015, 6, 10, 13, tzinfo=UTC))
+    assert days == days_between("2015-03-01", "2015-03-07")

@@ -38,7 +38,7 @@ def context() -> Any:
 
 def test_a_day_that_does_not_come_says_what_to_do() -> None:
     waited = score.partition(MODEL, {"params": {"day": "2026-01-05"}})
-    assert "the daily sweep then scores the day, or clear this task" in waited["advice"]
+    assert f"the next run of monitor_{MODEL.name} has the day scored" in waited["advice"]
     assert "files with a header alone" in waited["advice"]
 
 

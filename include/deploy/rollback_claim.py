@@ -1,0 +1,73 @@
+"""Which run of ``rollback`` may change a model's production. The Dag is of all models, so Airflow's own
+``max_active_runs`` could keep two runs of one model apart only by holding up those of every other model.
+
+A claim is an object in the bucket that names a run, and is written only over what was read. It lapses when its run is
+not active any more: nothing has to be released, and a run that died leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException
+from botocore.exceptions import ClientError
+
+from include.platform.storage import rollback_claim, split_uri
+
+ACTIVE = ["queued", "running"]
+
+
+class RollbackUnderwayError(AirflowFailException):
+    """Another run takes this model's production back: no retry can help. The message names the run."""
+
+
+def claim_rollback(s3: Any, bucket: str, model: str, task_instance: Any) -> None:
+    """From here on the task's run is the only one that may roll this model back, until it ends. Doing it twice changes
+    nothing.
+
+    Args:
+        s3: a boto3 S3 client.
+        task_instance: Airflow's running task instance, which can be asked for the states of runs.
+
+    Raises:
+        RollbackUnderwayError: another run of this model is active.
+        botocore.exceptions.ClientError: S3 cannot be asked.
+    """
+    own = task_instance.run_id
+    _, key = split_uri(rollback_claim(bucket, model))
+    while True:
+        holder, etag = _read(s3, bucket, key)
+        if holder == own:
+            return
+        dag_id = task_instance.dag_id
+        if holder is not None and task_instance.get_dr_count(dag_id=dag_id, run_ids=[holder], states=ACTIVE):
+            raise RollbackUnderwayError(
+                f"run {holder} of {dag_id} is rolling {model} back already; this run has changed nothing. Follow that "
+                "one. To go to another version instead, mark it as failed and trigger anew."
+            )
+        if _write(s3, bucket, key, own, etag):
+            return
+
+
+def _read(s3: Any, bucket: str, key: str) -> tuple[str | None, str | None]:
+    """The run that holds the claim, and the object's ETag; None and None where there is no object."""
+    try:
+        found = s3.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
+            raise
+        return None, None
+    return str(json.loads(found["Body"].read())["run_id"]), found["ETag"]
+
+
+def _write(s3: Any, bucket: str, key: str, run_id: str, etag: str | None) -> bool:
+    """Whether the claim was written; not where another run was quicker, or the answer of a first try was lost."""
+    only_if = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+    try:
+        s3.put_object(Bucket=bucket, Key=key, Body=json.dumps({"run_id": run_id}).encode(), **only_if)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("PreconditionFailed", "ConditionalRequestConflict"):
+            raise
+        return False
+    return True
