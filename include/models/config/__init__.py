@@ -17,8 +17,8 @@ from .monitoring import Monitoring
 from .problems import Problem, nearest
 from .reading import MODELS_FOLDER, load_model, model_names
 from .scoring import Bounds, Scoring
-from .serving import Serving, Strategy
-from .sinks import KafkaSink, Sinks, Tracking
+from .serving import Mode, Serving, Strategy
+from .sinks import Kafka, KafkaSink, SinkConnections, Sinks, Tracking
 from .training import Compute, Objective, Range, Training, Tuning
 
 __all__ = [
@@ -41,8 +41,10 @@ __all__ = [
     "Gate",
     "Hyperparameter",
     "InstanceType",
+    "Kafka",
     "KafkaSink",
     "Kind",
+    "Mode",
     "ModelConfig",
     "Monitoring",
     "Objective",
@@ -54,6 +56,7 @@ __all__ = [
     "Scoring",
     "Section",
     "Serving",
+    "SinkConnections",
     "Sinks",
     "Strategy",
     "Table",

@@ -30,7 +30,6 @@ class Schedule(Section):
 
     train: Cron | None = None
     score: Daily | None = None
-    sweep: Cron | None = None
     monitor: Daily | None = None
 
 

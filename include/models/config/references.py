@@ -134,8 +134,8 @@ def _scoring(config: ModelConfig) -> Iterator[Problem]:
     if scoring is None:
         if config.monitoring:
             yield Problem(("monitoring",), "monitoring watches what is scored, so it needs the section scoring")
-        for name in ("score", "sweep", "monitor"):
-            if getattr(config.schedule, name, None):
+        for name in ("score", "monitor"):
+            if getattr(config.schedule, name):
                 yield Problem(("schedule", name), "what is not scored daily has no schedule for it: add scoring")
         return
     yield from _unknown_names(("scoring", "tables"), scoring.tables, "table", tables)
