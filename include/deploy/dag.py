@@ -49,7 +49,13 @@ from include.deploy import tasks
 from include.deploy.approval_events import APPROVE, REJECT, environment_name, queue_name
 from include.deploy.champion_alias import move_champion_alias
 from include.models.config import ModelConfig
-from include.platform.dag_settings import approval_params, deployment_params, response_timeout, task_defaults
+from include.platform.dag_settings import (
+    approval_params,
+    deployment_params,
+    response_timeout,
+    task_defaults,
+    with_form,
+)
 from include.platform.environment import ml_environment
 from include.platform.notifications import notify
 from include.platform.request_parts import group_name
@@ -76,7 +82,6 @@ def deploy_dag(model: ModelConfig) -> DAG:  # noqa: C901 - the linter counts eac
         doc_md=f"# deploy_{model.name}\n\n{model.description}\n\n{__doc__}",
         schedule=[approvals],
         max_active_runs=1,
-        params=deployment_params(model),
         tags=["deploy", model.name],
         user_defined_macros={"ml_environment": ml_environment},
         default_args=task_defaults(model.owner),
@@ -169,4 +174,4 @@ def deploy_dag(model: ModelConfig) -> DAG:  # noqa: C901 - the linter counts eac
         chain(tested, recorded, prune_stale())
         move_champion_alias(model, recorded)
 
-    return deploy()
+    return with_form(deploy(), deployment_params(model))

@@ -29,7 +29,7 @@ from airflow.sdk import DAG, AssetAlias, Context, chain, dag, task
 
 from include.deploy import rollback_tasks as tasks
 from include.models.config import ModelConfig
-from include.platform.dag_settings import rollback_params, task_defaults
+from include.platform.dag_settings import rollback_params, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.platform.notifications import notify_failure
 from sagemaker_jobs.endpoints import EndpointOperator
@@ -51,7 +51,6 @@ def rollback_dag(models: Sequence[ModelConfig]) -> DAG:
         schedule=None,
         max_active_runs=RUNS_AT_ONCE,
         is_paused_upon_creation=False,  # nothing starts it but a person, who must not have to unpause it first
-        params=rollback_params(list(owners)),
         tags=["rollback"],
         user_defined_macros={"ml_environment": ml_environment},
         default_args={
@@ -91,4 +90,4 @@ def rollback_dag(models: Sequence[ModelConfig]) -> DAG:
         )
         chain(test_production(entry, deploy_production.output), recorded, [prune_stale(), move_champion_alias])
 
-    return rollback()
+    return with_form(rollback(), rollback_params(list(owners)))

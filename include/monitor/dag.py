@@ -45,7 +45,7 @@ from airflow.sdk import DAG, Context, chain, dag, task
 
 from include.models.config import ModelConfig
 from include.monitor import tasks
-from include.platform.dag_settings import daily_intervals, monitoring_params, task_defaults
+from include.platform.dag_settings import daily_intervals, monitoring_params, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.score.plan import RUNS_AT_ONCE
 from sagemaker_jobs.runs import TriggerRunOperator
@@ -62,7 +62,6 @@ def monitor_dag(model: ModelConfig) -> DAG:
         schedule=daily_intervals(model.schedule.monitor),
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
-        params=monitoring_params(),
         tags=["monitor", model.name],
         user_defined_macros={"ml_environment": ml_environment},
         default_args=task_defaults(model.owner),
@@ -112,4 +111,4 @@ def monitor_dag(model: ModelConfig) -> DAG:
             after.append(retrain_model)
         chain(wait_for_scores, measured, check_drift(measured), after)
 
-    return monitor()
+    return with_form(monitor(), monitoring_params())

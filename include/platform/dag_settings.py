@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, get_args
 
-from airflow.sdk import CronDataIntervalTimetable, CronTriggerTimetable, Param
+from airflow.sdk import DAG, CronDataIntervalTimetable, CronTriggerTimetable, Param, ParamsDict
 
 from include.models.config import ModelConfig, Strategy
 from include.platform.notifications import notify_failure
@@ -46,6 +46,18 @@ def task_defaults(owner: str) -> dict[str, Any]:
         "execution_timeout": timedelta(minutes=15),
         "on_failure_callback": notify_failure,
     }
+
+
+def with_form(dag: DAG, params: dict[str, Param]) -> DAG:
+    """The Dag with its form, which it gets when its tasks are made, and as Airflow's own converter sets it.
+
+    Each task would otherwise keep a deep copy of the form, made anew for each class that its operator derives from, and
+    every default would be held against its schema whenever the file is parsed: together more than half of what it takes
+    to make a Dag. Tasks need no copy, since a run's values are those of the Dag's form; defaults are held against their
+    schemas by a test, and values by Airflow when a run begins.
+    """
+    object.__setattr__(dag, "params", ParamsDict(params))
+    return dag
 
 
 def training_params(model: ModelConfig) -> dict[str, Param]:

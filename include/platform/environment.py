@@ -32,7 +32,7 @@ class Kafka(BaseModel):
     """The brokers that scores are sent to. ``secret_id`` names the Secrets Manager secret with username and password,
     which the job reads when it runs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     bootstrap_servers: Annotated[str, Field(pattern=r"^[\w.-]+:\d+(,[\w.-]+:\d+)*$")]
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = "SSL"
@@ -57,7 +57,7 @@ class MlEnvironment(BaseModel):
     production.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
     role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]

@@ -27,7 +27,7 @@ class Entry(BaseModel):
     ``endpoint_config`` is what the production endpoint ran with; ``dag_id`` and ``run_id`` say who put it there.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     version: Annotated[int, Field(ge=1)]
     model_package_arn: str
@@ -42,7 +42,7 @@ class Entry(BaseModel):
 class History(BaseModel):
     """All entries, the oldest first; only the last may be open."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     entries: tuple[Entry, ...] = ()
 

@@ -45,7 +45,7 @@ from typing import Any, cast
 from airflow.sdk import DAG, Asset, Context, chain, dag, task
 
 from include.models.config import ModelConfig
-from include.platform.dag_settings import daily_intervals, scoring_params, task_defaults
+from include.platform.dag_settings import daily_intervals, scoring_params, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.score import tasks
 from include.score.plan import RUNS_AT_ONCE
@@ -64,7 +64,6 @@ def score_dag(model: ModelConfig) -> DAG:
         schedule=daily_intervals(model.schedule.score),
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
-        params=scoring_params(),
         tags=["score", model.name],
         user_defined_macros={"ml_environment": ml_environment},
         default_args=task_defaults(model.owner),
@@ -125,4 +124,4 @@ def score_dag(model: ModelConfig) -> DAG:
             chain(planned, check_kafka, send_scores)
             chain(published, send_scores)
 
-    return score_day()
+    return with_form(score_day(), scoring_params())

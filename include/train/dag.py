@@ -38,7 +38,7 @@ from typing import Any
 from airflow.sdk import DAG, Asset, chain, dag, task
 
 from include.models.config import ModelConfig
-from include.platform.dag_settings import next_time_only, task_defaults, training_params
+from include.platform.dag_settings import next_time_only, task_defaults, training_params, with_form
 from include.platform.environment import ml_environment
 from include.platform.notifications import notify
 from include.platform.run_context import job
@@ -61,7 +61,6 @@ def train_dag(model: ModelConfig) -> DAG:
         schedule=next_time_only(model.schedule.train),
         catchup=False,
         max_active_runs=1,
-        params=training_params(model),
         tags=["train", model.name],
         user_defined_macros={"ml_environment": ml_environment},
         default_args=task_defaults(model.owner),
@@ -151,4 +150,4 @@ def train_dag(model: ModelConfig) -> DAG:
             )
             chain(register_model, track_model_version)
 
-    return train()
+    return with_form(train(), training_params(model))
