@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, get_args
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, CronTriggerTimetable, Param, ParamsDict
+from airflow.sdk import DAG, CronDataIntervalTimetable, CronTriggerTimetable, Param
+from airflow.sdk.definitions.param import ParamsDict
 
 from include.models.config import ModelConfig, Strategy
 from include.platform.notifications import notify_failure

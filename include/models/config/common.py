@@ -15,7 +15,7 @@ Scalar = int | float | str | bool
 
 
 class Section(BaseModel):
-    # built with the whole that it is a part of, not a second time on its own: every process that parses Dags pays for it
+    # built with the whole that it is part of, not a second time on its own: whatever parses Dags pays for it
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
