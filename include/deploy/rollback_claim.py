@@ -8,26 +8,31 @@ not active any more: nothing has to be released, and a run that died leaves noth
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
-from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
+from include.platform.clients import error_code
+from include.platform.errors import PermanentError
+from include.platform.run_context import ABSENT
 from include.platform.storage import rollback_claim, split_uri
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
+    from types_boto3_s3.client import S3Client
 
 ACTIVE = ["queued", "running"]
 
 
-class RollbackUnderwayError(AirflowFailException):
-    """Another run takes this model's production back: no retry can help. The message names the run."""
+class RollbackUnderwayError(PermanentError):
+    """Another run takes this model's production back: the message names the run."""
 
 
-def claim_rollback(s3: Any, bucket: str, model: str, task_instance: Any) -> None:
+def claim_rollback(s3: S3Client, bucket: str, model: str, task_instance: RuntimeTaskInstanceProtocol) -> None:
     """From here on the task's run is the only one that may roll this model back, until it ends. Doing it twice changes
     nothing.
 
     Args:
-        s3: a boto3 S3 client.
         task_instance: Airflow's running task instance, which can be asked for the states of runs.
 
     Raises:
@@ -44,30 +49,33 @@ def claim_rollback(s3: Any, bucket: str, model: str, task_instance: Any) -> None
         if holder is not None and task_instance.get_dr_count(dag_id=dag_id, run_ids=[holder], states=ACTIVE):
             raise RollbackUnderwayError(
                 f"run {holder} of {dag_id} is rolling {model} back already; this run has changed nothing. Follow that "
-                "one. To go to another version instead, mark it as failed and trigger anew."
+                "one. To go to another version instead, mark it as failed and trigger again."
             )
         if _write(s3, bucket, key, own, etag):
             return
 
 
-def _read(s3: Any, bucket: str, key: str) -> tuple[str | None, str | None]:
+def _read(s3: S3Client, bucket: str, key: str) -> tuple[str | None, str | None]:
     """The run that holds the claim, and the object's ETag; None and None where there is no object."""
     try:
         found = s3.get_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
+        if error_code(error) not in ABSENT:
             raise
         return None, None
     return str(json.loads(found["Body"].read())["run_id"]), found["ETag"]
 
 
-def _write(s3: Any, bucket: str, key: str, run_id: str, etag: str | None) -> bool:
+def _write(s3: S3Client, bucket: str, key: str, run_id: str, etag: str | None) -> bool:
     """Whether the claim was written; not where another run was quicker, or the answer of a first try was lost."""
-    only_if = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+    body = json.dumps({"run_id": run_id}).encode()
     try:
-        s3.put_object(Bucket=bucket, Key=key, Body=json.dumps({"run_id": run_id}).encode(), **only_if)
+        if etag:
+            s3.put_object(Bucket=bucket, Key=key, Body=body, IfMatch=etag)
+        else:
+            s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
     except ClientError as error:
-        if error.response["Error"]["Code"] not in ("PreconditionFailed", "ConditionalRequestConflict"):
+        if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
             raise
         return False
     return True

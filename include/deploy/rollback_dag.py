@@ -23,15 +23,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, cast
 
-from airflow.sdk import DAG, AssetAlias, Context, chain, dag, task
+from airflow.sdk import DAG, AssetAlias, Param, chain, dag
 
 from include.deploy import rollback_tasks as tasks
 from include.models.config import ModelConfig
-from include.platform.dag_settings import rollback_params, task_defaults, with_form
+from include.platform.dag_settings import task_defaults, version_param, with_form
 from include.platform.environment import ml_environment
 from include.platform.notifications import notify_failure
+from include.platform.python_task import python_task
 from sagemaker_jobs.endpoints import EndpointOperator
 from sagemaker_jobs.processing import ProcessingJobOperator
 
@@ -59,35 +59,28 @@ def rollback_dag(models: Sequence[ModelConfig]) -> DAG:
         },
     )
     def rollback() -> None:
-        @task
-        def resolve_previous(**context: Any) -> Any:
-            return tasks.resolve_previous(cast(Context, context))
-
-        entry = resolve_previous()
+        entry = python_task(tasks.resolve_previous)()
         deploy_production = EndpointOperator(
             task_id="deploy_production",
             request=tasks.deploy_production,
             request_kwargs={"entry": entry},
         )
-
-        @task
-        def test_production(entry: Any, deployed: Any, **context: Any) -> Any:
-            return tasks.test_production(cast(Context, context), entry, deployed)
-
-        @task(outlets=[productions])
-        def record_promotion(entry: Any, deployed: Any, **context: Any) -> Any:
-            return tasks.record_promotion(cast(Context, context), entry, deployed, productions)
-
-        @task
-        def prune_stale(**context: Any) -> Any:
-            return tasks.prune_stale(cast(Context, context))
-
-        recorded = record_promotion(entry, deploy_production.output)
+        test_production = python_task(tasks.test_production)(version=entry, deployed=deploy_production.output)
+        record_promotion = python_task(partial(tasks.record_promotion, productions), outlets=[productions])(
+            version=entry, deployed=deploy_production.output
+        )
+        prune_stale = python_task(tasks.prune_stale)()
         move_champion_alias = ProcessingJobOperator(
             task_id="move_champion_alias",
             request=tasks.move_champion_alias,
-            request_kwargs={"recorded": recorded},
+            request_kwargs={"recorded": record_promotion},
         )
-        chain(test_production(entry, deploy_production.output), recorded, [prune_stale(), move_champion_alias])
+        chain(test_production, record_promotion, [prune_stale, move_champion_alias])
 
-    return with_form(rollback(), rollback_params(list(owners)))
+    return with_form(
+        rollback(),
+        {
+            "model": Param(type="string", enum=list(owners), title="Model", description="Whose production goes back."),
+            "version": version_param("Which earlier version. Empty: the one that served before the present one."),
+        },
+    )

@@ -39,14 +39,14 @@ retrained model has to pass its gates and be approved like any other.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, cast
 
-from airflow.sdk import DAG, Context, chain, dag, task
+from airflow.sdk import DAG, chain, dag, task
 
 from include.models.config import ModelConfig
 from include.monitor import tasks
-from include.platform.dag_settings import daily_intervals, monitoring_params, task_defaults, with_form
+from include.platform.dag_settings import daily_intervals, day_param, task_defaults, with_form
 from include.platform.environment import ml_environment
+from include.platform.python_task import python_task
 from include.score.plan import RUNS_AT_ONCE
 from sagemaker_jobs.runs import TriggerRunOperator
 from sagemaker_jobs.sensors import PartitionSensor
@@ -67,48 +67,34 @@ def monitor_dag(model: ModelConfig) -> DAG:
         default_args=task_defaults(model.owner),
     )
     def monitor() -> None:
-        @task
-        def find_late_days(**context: Any) -> list[dict[str, Any]]:
-            return tasks.find_late_days(model, cast(Context, context))
-
+        find_late_days = python_task(partial(tasks.find_late_days, model))()
         TriggerRunOperator.partial(
             task_id="score_late_day",
             trigger_dag_id=f"score_{model.name}",
-        ).expand_kwargs(find_late_days())
-        if model.monitoring is None:
-            return
+        ).expand_kwargs(find_late_days)
+        if model.monitoring:
+            _watch_for_drift(model, retrain=model.monitoring.retrain)
 
-        wait_for_scores = PartitionSensor(
-            task_id="wait_for_scores",
-            partition=partial(tasks.scores, model),
-            poke_interval=60,
+    return with_form(
+        monitor(), {"day": day_param("Day", "The last day to look at. Empty: the day of the run's data interval.")}
+    )
+
+
+def _watch_for_drift(model: ModelConfig, *, retrain: bool) -> None:
+    wait_for_scores = PartitionSensor(
+        task_id="wait_for_scores",
+        partition=partial(tasks.wait_for_scores, model),
+        poke_interval=60,
+    )
+    measure_drift = python_task(partial(tasks.measure_drift, model), multiple_outputs=True)()
+    check_drift = python_task(partial(tasks.check_drift, model), task.branch)(found=measure_drift)
+    report_drift = python_task(partial(tasks.report_drift, model))(found=measure_drift)
+    keep_model = python_task(partial(tasks.keep_model, model))(found=measure_drift)
+    chain(wait_for_scores, measure_drift, check_drift, [report_drift, keep_model])
+    if retrain:
+        retrain_model = TriggerRunOperator(
+            task_id="retrain_model",
+            trigger_dag_id=f"train_{model.name}",
+            trigger_run_id=f"{{{{ ti.xcom_pull('{tasks.measure_drift.__name__}', key='training_run') }}}}",
         )
-
-        @task
-        def measure_drift(**context: Any) -> dict[str, Any]:
-            return tasks.measured(model, cast(Context, context))
-
-        @task.branch
-        def check_drift(found: Any, **context: Any) -> list[str]:
-            return tasks.next_steps(model, cast(Context, context), found)
-
-        @task
-        def report_drift(found: Any) -> None:
-            tasks.told(model, found)
-
-        @task
-        def keep_model(found: Any) -> str:
-            return str(found["summary"])
-
-        measured = measure_drift()
-        after: list[Any] = [report_drift(measured), keep_model(measured)]
-        if model.monitoring.retrain:
-            retrain_model = TriggerRunOperator(
-                task_id="retrain_model",
-                trigger_dag_id=f"train_{model.name}",
-                trigger_run_id=measured["training_run"],  # type: ignore[index]  # the decorator's type does not say so
-            )
-            after.append(retrain_model)
-        chain(wait_for_scores, measured, check_drift(measured), after)
-
-    return with_form(monitor(), monitoring_params())
+        chain(check_drift, retrain_model)

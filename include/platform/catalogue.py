@@ -43,7 +43,7 @@ def _read(names: list[str], folder: Path) -> tuple[list[ModelConfig], list[str]]
             usable.append(model)
         for key, cron in wrong.items():
             problems.append(
-                f"{folder.name}/{name}/model.yaml: schedule.{key} is '{cron}', which is no cron expression. Allowed "
+                f"{folder.name}/{name}/model.yaml: schedule.{key} is '{cron}', which is not a cron expression. Allowed "
                 "are five fields (minute hour day month weekday, UTC) such as '0 3 * * 1', or null for no schedule."
             )
     return usable, problems

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+
+from airflow.sdk import Context
 
 from include.platform.environment import ml_environment
 
@@ -21,7 +22,7 @@ def notify(subject: str, message: str) -> None:
         message: plain text: what happened, why, where to look, what to do.
 
     Raises:
-        NoMlEnvironmentError, MlEnvironmentError: the environment's facts cannot be read.
+        NoMlEnvironmentError, MlEnvironmentError: the environment's settings cannot be read.
         botocore.exceptions.ClientError: the topic cannot be published to.
     """
     environment = ml_environment()
@@ -36,7 +37,7 @@ def notify(subject: str, message: str) -> None:
         )
 
 
-def notify_failure(context: Any, owners: Mapping[str, str] | None = None) -> None:
+def notify_failure(context: Context, owners: Mapping[str, str] | None = None) -> None:
     """``on_failure_callback`` of every task: which task of which run failed, for which model, whose it is, why, and the
     address of its log.
 

@@ -14,7 +14,7 @@ import pytest
 from include.ops.local_stack.settings import BUCKET
 from include.platform.storage import Run, daily_partition, drift_of, scores_symlink, split_uri
 from include.registry.history import read_history
-from include.score.plan import read_published
+from include.score.published import read_published
 from tests.promoted import enter_into_production
 
 from .conftest import RunResult, Stack

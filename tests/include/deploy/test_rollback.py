@@ -17,7 +17,8 @@ from include.deploy.rollback_claim import RollbackUnderwayError, claim_rollback
 from include.platform.environment import EXAMPLE
 from include.platform.storage import production_history, rollback_claim, split_uri
 from include.registry.history import Entry, History, promoted
-from include.registry.packages import PackageError
+from include.registry.versions import VersionError
+from tests.include.fake_clients import answer_from
 from tests.include.fake_s3 import FakeS3
 
 BUCKET, PUMPS, PRICES = "my-ml-bucket", "predictive_maintenance", "electricity"
@@ -143,8 +144,7 @@ def test_a_killed_claim_is_taken_up_by_its_retry_and_s3s_refusal_is_told(s3: Fak
 @pytest.fixture
 def promoted_thrice(s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> FakeS3:
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
-    for module in (tasks, rollback_tasks):
-        monkeypatch.setattr(module, "s3", lambda environment: s3)
+    answer_from(monkeypatch, s3=s3)
     history = History()
     for version in (1, 2, 3):
         entry = Entry(
@@ -168,9 +168,9 @@ def context(airflow: Airflow, model: str = PUMPS, version: int | None = None, ru
 def test_goes_back_to_the_version_before_or_the_one_asked_for(promoted_thrice: FakeS3, airflow: Airflow) -> None:
     assert rollback_tasks.resolve_previous(context(airflow))["version"] == 2
     assert rollback_tasks.resolve_previous(context(airflow, version=1))["endpoint_config"] == "config-1"
-    with pytest.raises(PackageError, match="no version 7 in production to go back to; in production were: 1, 2, 3"):
+    with pytest.raises(VersionError, match="no version 7 in production to go back to; in production were: 1, 2, 3"):
         rollback_tasks.resolve_previous(context(airflow, version=7))
-    with pytest.raises(PackageError, match="electricity: there is no version before the one"):
+    with pytest.raises(VersionError, match="electricity: there is no version before the one"):
         rollback_tasks.resolve_previous(context(airflow, model=PRICES))
 
 
@@ -191,11 +191,10 @@ def test_a_model_that_cannot_be_read_fails_at_once(airflow: Airflow) -> None:
 
 def test_the_models_own_asset_is_told(monkeypatch: pytest.MonkeyPatch, airflow: Airflow) -> None:
     recorded, told, productions = {"version": 2}, [], AssetAlias("production")
-    monkeypatch.setattr(tasks, "package_in_production", lambda entry: "package")
-    monkeypatch.setattr(tasks, "record", lambda model, package, deployed, context: recorded)
+    monkeypatch.setattr(tasks, "enter_into_history", lambda model, context, version, deployed: recorded)
     event = SimpleNamespace(add=lambda asset, extra: told.append((asset, extra)))
     given = {**context(airflow, model=PRICES), "outlet_events": {productions: event}}
-    assert rollback_tasks.record_promotion(given, {}, {}, productions) == recorded
+    assert rollback_tasks.record_promotion(productions, given, version={}, deployed={}) == recorded
     assert told == [(Asset("electricity_production"), recorded)]
 
 
@@ -203,7 +202,7 @@ def test_the_alias_follows_where_the_models_versions_are_tracked(
     monkeypatch: pytest.MonkeyPatch, airflow: Airflow
 ) -> None:
     asked = []
-    monkeypatch.setattr(tasks, "champion_alias", lambda model, context, recorded: asked.append(model.name) or {})
+    monkeypatch.setattr(tasks, "move_champion_alias", lambda model, context, recorded: asked.append(model.name) or {})
     rollback_tasks.move_champion_alias(context(airflow, model="tabular_classifier"), recorded={})
     with pytest.raises(AirflowSkipException, match=r"electricity has no tracking\.model_versions"):
         rollback_tasks.move_champion_alias(context(airflow, model=PRICES), recorded={})

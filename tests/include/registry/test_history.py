@@ -9,6 +9,7 @@ import pytest
 from include.registry.history import (
     Entry,
     History,
+    HistoryConflictError,
     HistoryError,
     current,
     in_production_at,
@@ -114,7 +115,7 @@ def test_what_is_recorded_was_true_after_the_history_was_read(s3: Any) -> None:
         serves.append(1)
         record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY + 2 * DAY))
 
-    with pytest.raises(HistoryError, match="a retry reads it again"):
+    with pytest.raises(HistoryConflictError, match="a retry reads it again"):
         record_promotion(s3, BUCKET, MODEL, entry(3, MONDAY + 3 * DAY), overtaken)
     with pytest.raises(RuntimeError, match="another run changed it since"):
         record_promotion(s3, BUCKET, MODEL, entry(3, MONDAY + 3 * DAY), require_version_two)
@@ -135,7 +136,7 @@ def test_two_writers_at_once_do_not_lose_an_entry(s3: Any) -> None:
         def put_object(self, **request: Any) -> Any:
             return s3.put_object(**request)
 
-    with pytest.raises(HistoryError, match="a retry reads it again"):
+    with pytest.raises(HistoryConflictError, match="a retry reads it again"):
         record_promotion(Overtaken(), BUCKET, MODEL, entry(3, MONDAY + 2 * DAY))
     assert [one.version for one in read_history(s3, BUCKET, MODEL).entries] == [1, 2]
 
