@@ -87,8 +87,9 @@ class _Endpoint:
                 raise _RefusedError(
                     int(response["OriginalStatusCode"]), str(response.get("OriginalMessage"))
                 ) from error
-            if code == "ValidationError":
-                raise _RefusedError(400, str(error)) from error
+            # a gateway in front of SageMaker gives a bare status, as 413 for a body that is too large
+            if code == "ValidationError" or code.isdecimal():
+                raise _RefusedError(response["ResponseMetadata"]["HTTPStatusCode"], str(error)) from error
             if code in ("InternalFailure", "ServiceUnavailable", "ThrottlingException"):  # for AWS the last is a 400
                 raise _RefusedError(503, str(error)) from error
             raise

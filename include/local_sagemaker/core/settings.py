@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -23,6 +24,8 @@ class Settings:
     sandbox: str = "auto"
     threads: int = 32
     enforce_iam: bool = False
+    quotas: Mapping[str, int] = field(default_factory=dict)  # core.quotas; none: no limit
+    rates: Mapping[str, float] = field(default_factory=dict)  # http.rates; none: no limit
 
     @property
     def endpoint_url(self) -> str:

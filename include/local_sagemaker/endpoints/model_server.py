@@ -17,6 +17,11 @@ from include.local_sagemaker.core.store import Json
 
 PING_TIMEOUT = 2.0
 PING_PAUSE = 0.05
+INVOCATION_SECONDS = 60.0
+_TIMED_OUT = (
+    "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
+    "each container in Amazon CloudWatch, resolve the issue, and try again."
+)
 MOST_STARTS = 3  # a container that exits this often will not come up; SageMaker tries for half an hour
 
 
@@ -219,3 +224,15 @@ class ModelServer:
         """End the process (SIGTERM, then SIGKILL after the server's grace) and remove its files."""
         self._end()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def ask(server: ModelServer | None, headers: Mapping[str, str], body: bytes) -> Answer:
+    """One invocation as an endpoint sends it, with its time limit; what goes wrong is an answer too."""
+    if server is None:
+        return Answer(503, {}, b"No serving process of the container is healthy; it is being restarted.")
+    try:
+        return server.call("POST", "/invocations", headers, body, INVOCATION_SECONDS)
+    except TimeoutError:
+        return Answer(0, {}, _TIMED_OUT.encode())
+    except NoAnswerError as error:
+        return Answer(503, {}, str(error).encode())

@@ -17,6 +17,7 @@ from include.local_sagemaker.containers.s3_transfer import (
     upload_tree,
 )
 from include.local_sagemaker.containers.sandbox import Container, UnknownImageError
+from include.local_sagemaker.core import quotas
 from include.local_sagemaker.core.errors import ValidationException
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import TRAINING_JOB, Json
@@ -56,6 +57,8 @@ _MESSAGES = {
 def create_training_job(region: Region, request: Json) -> Json:
     _check(request)
     name = request["TrainingJobName"]
+    usage = "spot" if request.get("EnableManagedSpotTraining") else "training"
+    used = quotas.instances(usage, request["ResourceConfig"])
     stopping = {"MaxRuntimeInSeconds": _DEFAULT_MAX_RUNTIME, **request.get("StoppingCondition", {})}
     body = {
         "EnableNetworkIsolation": False,
@@ -65,8 +68,10 @@ def create_training_job(region: Region, request: Json) -> Json:
         "StoppingCondition": stopping,
         "TrainingJobStatus": "InProgress",
         **_enter([], "Starting"),
+        "_Instances": used,
     }
-    document = region.create(TRAINING_JOB, name, body, tags=request.get("Tags", ()))
+    with quotas.within(region, usage, used[usage]):
+        document = region.create(TRAINING_JOB, name, body, tags=request.get("Tags", ()))
     JobQueue.of(region.service).submit(region, TRAINING_JOB, name)
     return document
 
@@ -87,7 +92,7 @@ def stop_training_job(region: Region, request: Json) -> None:
 
 @operation("ListTrainingJobs")
 def list_training_jobs(region: Region, request: Json) -> Json:
-    jobs, token = region.list(TRAINING_JOB, request, descending=False)
+    jobs, token = region.list(TRAINING_JOB, request)
     return {"TrainingJobSummaries": jobs, "NextToken": token}
 
 
@@ -105,7 +110,8 @@ def _check(request: Json) -> None:
         if names.count(name) > 1:
             raise ValidationException(f"Duplicate channel name {name}: channel names must be unique in a training job.")
     for channel in request.get("InputDataConfig", ()):
-        _check_channel(channel, algorithm["TrainingInputMode"])
+        if "S3DataSource" not in channel["DataSource"]:
+            raise ValidationException(f"Channel {channel['ChannelName']} must have an S3DataSource.")
     for definition in algorithm.get("MetricDefinitions", ()):
         _check_regex(definition)
     _check_spot(request)
@@ -114,19 +120,8 @@ def _check(request: Json) -> None:
 def _check_resources(resources: Json) -> None:
     if "InstanceGroups" not in resources and not {"InstanceType", "InstanceCount"} <= set(resources):
         raise ValidationException("ResourceConfig must have InstanceType and InstanceCount, or InstanceGroups.")
-
-
-def _check_channel(channel: Json, default_mode: str) -> None:
-    name = channel["ChannelName"]
-    source = channel["DataSource"].get("S3DataSource")
-    if source is None:
-        raise ValidationException(f"Channel {name}: the local SageMaker reads from S3DataSource only.")
-    if source["S3DataType"] not in {"S3Prefix", "ManifestFile"}:
-        raise ValidationException(f"Channel {name}: the local SageMaker has no S3DataType {source['S3DataType']}.")
-    if channel.get("InputMode", default_mode) == "Pipe":
-        raise ValidationException(
-            f"Channel {name}: the local SageMaker has no input mode Pipe. Use File or FastFile (whose files are there)."
-        )
+    if 0 in [group["InstanceCount"] for group in resources.get("InstanceGroups") or [resources]]:
+        raise ValidationException("InstanceCount must be at least 1.")
 
 
 def _check_regex(definition: Json) -> None:
