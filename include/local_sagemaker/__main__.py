@@ -72,6 +72,14 @@ def _parse(arguments: list[str]) -> Settings:
         help="how a job gets /opt/ml: a private mount, or its paths rewritten where there are no namespaces (auto)",
     )
     parser.add_argument(
+        "--network",
+        choices=("auto", "own", "shared"),
+        default="auto",
+        help="of a model's container. own: it listens on 8080, and reaches this server and the ports of this machine"
+        " that its environment names, nothing else; shared: it shares the machine's network and listens on"
+        " SAGEMAKER_BIND_TO_PORT; auto: own where the machine has namespaces (auto)",
+    )
+    parser.add_argument(
         "--enforce-iam",
         action="store_true",
         help="sessions of roles may do what the roles' policies allow; other keys are the administrator's",
@@ -104,6 +112,7 @@ def _parse(arguments: list[str]) -> Settings:
         stop_grace_seconds=given.stop_grace_seconds,
         endpoint_start_seconds=given.endpoint_start_seconds,
         sandbox=given.sandbox,
+        network=given.network,
         threads=given.threads,
         enforce_iam=given.enforce_iam,
         quotas=given.quota,

@@ -144,9 +144,9 @@ class EndpointOperator(RequestOperator):
             before, after = (variants_of(self.hook.conn, one) for one in (found["EndpointConfigName"], config))
             if changes_mode(before, after):
                 raise DeploymentFailed(
-                    f"endpoint {name} cannot change between instances and serverless: SageMaker does not update one to"
-                    " the other. Nothing was changed. Set serving.mode back, or delete the endpoint at a quiet time (aws"
-                    f" sagemaker delete-endpoint --endpoint-name {name}) and run again, which creates a new one."
+                    f"SageMaker does not change endpoint {name} between instances and serverless. Nothing was changed."
+                    " Set serving.mode back, or delete the endpoint at a quiet time (aws sagemaker delete-endpoint"
+                    f" --endpoint-name {name}) and run again, which creates a new one."
                 )
             clear_the_way(self._client("application-autoscaling"), name, before, after)
         except ClientError as error:

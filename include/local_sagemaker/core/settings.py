@@ -22,6 +22,7 @@ class Settings:
     stop_grace_seconds: float = 10.0  # between SIGTERM and SIGKILL (SageMaker: 120)
     endpoint_start_seconds: float = 600.0  # a serving container must answer /ping within (SageMaker: at least 480)
     sandbox: str = "auto"
+    network: str = "auto"  # of a model's container: auto, own or shared
     threads: int = 32
     enforce_iam: bool = False
     quotas: Mapping[str, int] = field(default_factory=dict)  # core.quotas; none: no limit

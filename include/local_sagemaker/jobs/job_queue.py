@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -85,10 +85,13 @@ class Job:
         or the job is stopped (SIGTERM, then SIGKILL after the grace). Raises ServerStoppingError."""
         deadline = time.monotonic() + seconds
         processes: list[Process] = []
+        sandbox = self.region.service.sandbox
+        names = hosts_of(len(containers))
+        hosts = dict(zip(names, sandbox.addresses(len(names)), strict=True))
         try:
-            for container, stream in containers:
-                process = self.region.service.sandbox.start(
-                    container,
+            for name, (container, stream) in zip(names, containers, strict=True):
+                process = sandbox.start(
+                    replace(container, hostname=name, hosts=hosts),
                     stream.follow,
                     region=self.region.name,
                     credentials=self.region.service.credentials(self.region.role),
@@ -140,6 +143,11 @@ class Job:
                 _wait_until_gone(pid, created)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
+
+
+def hosts_of(count: int) -> list[str]:
+    """The names of a job's hosts, by which they find each other."""
+    return [f"algo-{number}" for number in range(1, count + 1)]
 
 
 @dataclass(frozen=True)

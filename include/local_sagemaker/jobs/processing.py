@@ -15,7 +15,7 @@ from include.local_sagemaker.core.errors import ValidationException
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import PROCESSING_JOB, Json
 from include.local_sagemaker.http.routing import operation
-from include.local_sagemaker.jobs.channels import Channel, fetch, hosts_of
+from include.local_sagemaker.jobs.channels import Channel, fetch
 from include.local_sagemaker.jobs.job_queue import (
     ACTIVE,
     LONGEST_REASON,
@@ -23,6 +23,7 @@ from include.local_sagemaker.jobs.job_queue import (
     JobQueue,
     Outcome,
     client_error,
+    hosts_of,
     runner,
     stop_job,
 )
