@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -160,7 +161,7 @@ class Sandbox:
         image_environment = self._image_environment(container.image)
         scratch = container.root.parent / f"{container.root.name}-scratch"
         scratch.mkdir(exist_ok=True)
-        short = _short_name(scratch)
+        short = _plain_name(scratch)
         environment = {
             **self._environment(image_environment, short, region),
             **credentials,
@@ -186,7 +187,13 @@ class Sandbox:
 
     def _environment(self, image_environment: Path, scratch: Path, region: str) -> dict[str, str]:
         settings = self._settings
-        path = [str(image_environment / "bin"), *map(str, settings.path), "/usr/local/bin", "/usr/bin", "/bin"]
+        path = [
+            str(_plain_name(image_environment) / "bin"),
+            *map(str, settings.path),
+            "/usr/local/bin",
+            "/usr/bin",
+            "/bin",
+        ]
         return {
             "PATH": os.pathsep.join(path),
             "HOME": str(scratch),
@@ -310,11 +317,12 @@ def _ports_of(environment: Mapping[str, str]) -> set[int]:
     return {int(port) for port in found if 0 < int(port) < 2**16}
 
 
-def _short_name(directory: Path) -> Path:
-    """A link to the directory with a path so short that programs can have sockets in there (at most 107 bytes)."""
+def _plain_name(directory: Path) -> Path:
+    """A link to the directory, as plain as paths in an image are: no library misreads a character of it (MLflow takes a
+    "%" in its own path for an interpolation), and programs can have sockets in there (at most 107 bytes)."""
     link = _links() / hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-    link.unlink(missing_ok=True)
-    link.symlink_to(directory)
+    with contextlib.suppress(FileExistsError):  # its name says where it points
+        link.symlink_to(directory)
     return link
 
 

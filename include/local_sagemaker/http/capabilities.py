@@ -56,14 +56,14 @@ _NETWORK_IDLE = "VpcConfig{*} EnableNetworkIsolation EnableInterContainerTraffic
 _DEFINITION = (
     "DefinitionName TuningObjective{*} StaticHyperParameters RoleArn OutputDataConfig{*} CheckpointConfig{*}"
     " Environment AlgorithmSpecification{TrainingImage AlgorithmName TrainingInputMode MetricDefinitions{*}}"
-    " ResourceConfig{InstanceType InstanceCount InstanceGroups{*}}"
+    " ResourceConfig{InstanceType InstanceCount InstanceGroups{*} KeepAlivePeriodInSeconds}"
     " HyperParameterTuningResourceConfig{InstanceType InstanceCount InstanceConfigs{*}}"
     " StoppingCondition{MaxRuntimeInSeconds MaxWaitTimeInSeconds}"
     " HyperParameterRanges{IntegerParameterRanges{*} ContinuousParameterRanges{*} CategoricalParameterRanges{*}} "
 ) + _CHANNEL
 _DEFINITION_IDLE = (
     "EnableManagedSpotTraining RetryStrategy{*} InputDataConfig{ShuffleConfig{*}}"
-    " ResourceConfig{VolumeSizeInGB VolumeKmsKeyId KeepAlivePeriodInSeconds}"
+    " ResourceConfig{VolumeSizeInGB VolumeKmsKeyId}"
     " HyperParameterTuningResourceConfig{VolumeSizeInGB VolumeKmsKeyId AllocationStrategy}"
     " StoppingCondition{MaxPendingTimeInSeconds} "
 ) + _NETWORK_IDLE
@@ -85,9 +85,9 @@ _TABLE: dict[str, _Members] = {
     "CreateTrainingJob": _Members(
         "TrainingJobName RoleArn HyperParameters Environment OutputDataConfig{*} CheckpointConfig{*} Tags{*}"
         " AlgorithmSpecification{TrainingImage AlgorithmName TrainingInputMode MetricDefinitions{*}"
-        " ContainerEntrypoint ContainerArguments} ResourceConfig{InstanceType InstanceCount InstanceGroups{*}}"
+        " ContainerEntrypoint ContainerArguments} ResourceConfig{InstanceType InstanceCount InstanceGroups{*} KeepAlivePeriodInSeconds}"
         f" StoppingCondition{{MaxRuntimeInSeconds MaxWaitTimeInSeconds}} {_CHANNEL}",
-        "ResourceConfig{VolumeSizeInGB VolumeKmsKeyId KeepAlivePeriodInSeconds} InputDataConfig{ShuffleConfig{*}}"
+        "ResourceConfig{VolumeSizeInGB VolumeKmsKeyId} InputDataConfig{ShuffleConfig{*}}"
         " AlgorithmSpecification{EnableSageMakerMetricsTimeSeries TrainingImageConfig{*}} EnableManagedSpotTraining"
         " StoppingCondition{MaxPendingTimeInSeconds} RetryStrategy{*} ExperimentConfig{*} ProfilerConfig{*}"
         " ProfilerRuleConfigurations{*} DebugHookConfig{*} RemoteDebugConfig{*} InfraCheckConfig{*}"

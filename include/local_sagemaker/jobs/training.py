@@ -22,6 +22,7 @@ from include.local_sagemaker.core.errors import ValidationException
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import TRAINING_JOB, Json
 from include.local_sagemaker.http.routing import operation
+from include.local_sagemaker.jobs import warm_pools
 from include.local_sagemaker.jobs.channels import Channel, fetch
 from include.local_sagemaker.jobs.job_queue import (
     ACTIVE,
@@ -72,6 +73,8 @@ def create_training_job(region: Region, request: Json) -> Json:
         "_Instances": used,
     }
     with quotas.within(region, usage, used[usage]):
+        if warm_pools.claim(region, name, request):
+            body["_StartUp"] = region.settings.start_up.of_warm_training
         document = region.create(TRAINING_JOB, name, body, tags=request.get("Tags", ()))
     JobQueue.of(region.service).submit(region, TRAINING_JOB, name)
     return document
@@ -79,7 +82,7 @@ def create_training_job(region: Region, request: Json) -> Json:
 
 @operation("DescribeTrainingJob")
 def describe_training_job(region: Region, request: Json) -> Json:
-    return region.get(TRAINING_JOB, request["TrainingJobName"], ABSENT)
+    return warm_pools.shown(region.get(TRAINING_JOB, request["TrainingJobName"], ABSENT))
 
 
 @operation("StopTrainingJob")
@@ -116,6 +119,7 @@ def _check(request: Json) -> None:
     for definition in algorithm.get("MetricDefinitions", ()):
         _check_regex(definition)
     _check_spot(request)
+    warm_pools.check(request)
 
 
 def _check_resources(resources: Json) -> None:
@@ -187,8 +191,6 @@ def run_training_job(job: Job) -> None:
     times = {"TrainingEndTime": time.time(), **metrics.final()}
     job.update(times)
     metrics.publish()
-    if outcome.ending != "stopped":
-        job.wait_for_floor()
     _upload_and_end(job, document, roots, outcome)
 
 
@@ -328,6 +330,7 @@ def _end(job: Job, status: str, secondary: str, reason: str | None = None) -> No
         if "TrainingStartTime" in document:
             ended = document.get("TrainingEndTime", now)
             seconds = max(1, round(ended - document["TrainingStartTime"]))
+            more |= warm_pools.retained(document, now)
             more |= {"TrainingEndTime": ended, "TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
         return _enter(document["SecondaryStatusTransitions"], secondary, reason, **more)
 
