@@ -85,7 +85,8 @@ _TABLE: dict[str, _Members] = {
     "CreateTrainingJob": _Members(
         "TrainingJobName RoleArn HyperParameters Environment OutputDataConfig{*} CheckpointConfig{*} Tags{*}"
         " AlgorithmSpecification{TrainingImage AlgorithmName TrainingInputMode MetricDefinitions{*}"
-        " ContainerEntrypoint ContainerArguments} ResourceConfig{InstanceType InstanceCount InstanceGroups{*} KeepAlivePeriodInSeconds}"
+        " ContainerEntrypoint ContainerArguments}"
+        " ResourceConfig{InstanceType InstanceCount InstanceGroups{*} KeepAlivePeriodInSeconds}"
         f" StoppingCondition{{MaxRuntimeInSeconds MaxWaitTimeInSeconds}} {_CHANNEL}",
         "ResourceConfig{VolumeSizeInGB VolumeKmsKeyId} InputDataConfig{ShuffleConfig{*}}"
         " AlgorithmSpecification{EnableSageMakerMetricsTimeSeries TrainingImageConfig{*}} EnableManagedSpotTraining"
