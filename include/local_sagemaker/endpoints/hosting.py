@@ -28,7 +28,7 @@ def containers_of(region: Region, model: Json) -> list[Json]:
         ValidationException: the model package is gone, or is not approved.
     """
     given = [model["PrimaryContainer"]] if "PrimaryContainer" in model else model["Containers"]
-    role = {"_Role": model.get("ExecutionRoleArn", "")}
+    role = {"_Role": model.get("ExecutionRoleArn", ""), "_VpcConfig": model.get("VpcConfig")}
     return [{**one, **role} for container in given for one in _resolved(region, container)]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from include.local_sagemaker.containers.logs import LogStream
 from include.local_sagemaker.containers.model_data import ArtifactError, unpack_model_data
+from include.local_sagemaker.containers.role import check_pull
 from include.local_sagemaker.containers.sandbox import Container, Process, UnknownImageError
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import Json
@@ -134,6 +135,7 @@ class ModelServer:
             own_network=service.sandbox.own_networks,
         )
         try:
+            check_pull(self._region, container.image)
             self._process = service.sandbox.start(
                 container,
                 self._log.follow,

@@ -180,11 +180,14 @@ class Fleet:
             serial = self._serial
         folder = self._folder / f"{variant.name}-{serial}"
         stream = f"{variant.name}/i-{uuid.uuid4().hex[:17]}"
+        container = variant.containers[0]
         return ModelServer(
             self._region,
-            variant.containers[0],
+            container,
             folder,
-            log=LogStream(self._region, f"/aws/sagemaker/Endpoints/{self._endpoint}", stream),
+            log=LogStream(
+                self._region.acting_as(container.get("_Role", "")), f"/aws/sagemaker/Endpoints/{self._endpoint}", stream
+            ),
             title=f"production variant {variant.name}",
         )
 

@@ -23,6 +23,7 @@ from typing import cast
 import psutil
 
 from include.local_sagemaker.containers.logs import LogStream, log_file
+from include.local_sagemaker.containers.role import check_pull
 from include.local_sagemaker.containers.sandbox import Container, Process, UnknownImageError
 from include.local_sagemaker.core.errors import ValidationException
 from include.local_sagemaker.core.service import Region, Service
@@ -91,6 +92,7 @@ class Job:
         hosts = dict(zip(names, sandbox.addresses(len(names)), strict=True))
         try:
             for name, (container, stream) in zip(names, containers, strict=True):
+                check_pull(self.region, container.image)
                 process = sandbox.start(
                     replace(container, hostname=name, hosts=hosts),
                     stream.follow,

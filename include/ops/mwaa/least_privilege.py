@@ -1,7 +1,8 @@
 """``make iam-test``: the Dags run under enforced IAM, with the roles of include/ops/infra/access.yaml and nothing else.
 
 The template is deployed into the local AWS, which then decides over every call: Airflow calls with a session of the
-MWAA role, jobs and endpoints with one of the role that their request names. Any denied call fails the test, even one
+MWAA role, jobs and endpoints with one of the role that their request names. What SageMaker does as that role is asked of
+it too: model data and inputs, the image, logs, keys of buckets and outputs, the alarms of a deployment. Any denied call fails the test, even one
 that the program took lightly; and the test proves first that it can fail, by taking an action away.
 
 Ends with a table, also in ``iam-test-summary.json``. Exit status: 0 only if every promise holds.
@@ -24,12 +25,13 @@ from include.monitor.drift import DRIFT_NAMESPACE
 from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.processes import ProcessError, wait_until
-from include.ops.local_stack.settings import ACCOUNT, NAME, REGION, Settings, SettingsError
+from include.ops.local_stack.settings import ACCOUNT, NAME, REGION, ROOT, Settings, SettingsError
 from include.ops.mwaa import templates
 from include.ops.mwaa.proof import BrokenPromiseError, Finding, conclude, held, whole_way
 
 AIRFLOW_ROLE = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-airflow"
 POLICY = f"arn:aws:iam::{ACCOUNT}:policy/{NAME}-pipelines"
+IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}-jobs:local"  # of the repository that the jobs' role may pull
 TAKEN_AWAY = "sagemaker:DescribeTrainingJob"
 
 
@@ -45,14 +47,14 @@ class EnforcedSettings(Settings):
 
     @property
     def sagemaker_options(self) -> list[str]:
-        return ["--enforce-iam"]
+        return ["--enforce-iam", "--image", f"{IMAGE}={ROOT / '.venv' / 'jobs'}"]
 
     def airflow_environment(self) -> dict[str, str]:
         return {**super().airflow_environment(), "AIRFLOW_ENV_NAME": self.environment_name, **dict(self.session)}
 
     def ml_environment(self, code_hash: str) -> Json:
         topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:{NAME}-alerts"
-        return {**super().ml_environment(code_hash), "sns_topic_arn": topic}
+        return {**super().ml_environment(code_hash), "sns_topic_arn": topic, "image_uri": IMAGE}
 
     def client(self, service: str, credentials: dict[str, str] | None = None) -> Any:
         """As the administrator, or with other credentials."""
