@@ -1,9 +1,10 @@
 """``make iam-test``: the Dags run under enforced IAM, with the roles of include/ops/infra/access.yaml and nothing else.
 
 The template is deployed into the local AWS, which then decides over every call: Airflow calls with a session of the
-MWAA role, jobs and endpoints with one of the role that their request names. What SageMaker does as that role is asked of
-it too: model data and inputs, the image, logs, keys of buckets and outputs, the alarms of a deployment. Any denied call fails the test, even one
-that the program took lightly; and the test proves first that it can fail, by taking an action away.
+MWAA role, jobs and endpoints with one of the role that their request names. What SageMaker does as that role is asked
+of it too: inputs and model data, images, logs, the keys of buckets and outputs, the alarms of a deployment. Any denied
+call fails the test, even one that the program took lightly; and the test proves first that it can fail, by taking an
+action away.
 
 Ends with a table, also in ``iam-test-summary.json``. Exit status: 0 only if every promise holds.
 """
