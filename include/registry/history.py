@@ -38,7 +38,7 @@ class Entry(Version):
     ``endpoint_config`` is what the production endpoint ran with; ``dag_id`` and ``run_id`` say who put it there.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     since: Annotated[AwareDatetime, Field(alias="from")]
     until: Annotated[AwareDatetime | None, Field(alias="to")] = None
@@ -54,7 +54,7 @@ class Entry(Version):
 class History(BaseModel):
     """All entries, the oldest first; only the last may be open."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     entries: tuple[Entry, ...] = ()
 
