@@ -135,6 +135,7 @@ def test_an_empty_form_can_be_sent(dag: DAG) -> None:
     [
         ("data_from", "01.02.2015"),
         ("instance_type", "m5.large"),
+        ("instance_type", "ml.m5.lrage"),
         ("hyperparameters", "learning_rate=1"),
         ("hyperparameters", {"learning_rat": 0.1}),
         ("hyperparameters", {"learning_rate": "0,05"}),

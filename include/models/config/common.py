@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,39}$")]
-INSTANCE_TYPE = r"^ml\.[a-z0-9-]+\.[a-z0-9]+$"  # the pattern, for forms too
+# the pattern, for forms too: any family, in the sizes that there are
+INSTANCE_TYPE = r"^ml\.[a-z0-9-]+\.(medium|large|[0-9]*xlarge)$"
 InstanceType = Annotated[str, Field(pattern=INSTANCE_TYPE)]
 Minutes = Annotated[int, Field(ge=1, le=28 * 24 * 60)]
 VolumeGb = Annotated[int, Field(ge=1, le=16384)]

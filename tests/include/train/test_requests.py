@@ -12,7 +12,7 @@ from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
 from include.deploy import requests as deploy_requests
-from include.models.config import Kafka, KafkaSink, ModelConfig, Sinks, load_model
+from include.models.config import INSTANCE_TYPE, Kafka, KafkaSink, ModelConfig, Sinks, load_model
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, RequestError
 from include.platform.storage import Run
@@ -272,3 +272,10 @@ def test_a_job_that_sends_knows_where_the_brokers_are_and_no_secret() -> None:
     }
     with pytest.raises(RequestError, match="ml_environment has no kafka"):
         sinks.check_sink(SENDER, MlEnvironment.model_validate(BARE), RUN, "kafka")
+
+
+@pytest.mark.parametrize("shape", ["Training", "Processing", "Transform", "ProductionVariant"])
+def test_every_instance_type_of_sagemaker_may_be_named(sagemaker: ServiceModel, shape: str) -> None:
+    known = api.shape_for(f"{shape}InstanceType").enum
+    assert known
+    assert [name for name in known if not re.search(INSTANCE_TYPE, name)] == []

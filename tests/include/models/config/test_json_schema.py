@@ -65,6 +65,7 @@ BROKEN: list[tuple[str, Any]] = [
     ("split.test_days", 0),
     ("split.test_share", 0.2),
     ("training.instance_type", "m5.large"),
+    ("training.instance_type", "ml.m5.lrage"),
     ("training.max_runtime_minutes", "60"),
     ("training.hyperparameters.num_leaves", [31]),
     ("training.tuning.strategy", "Guess"),
