@@ -44,7 +44,7 @@ from airflow.sdk import DAG, chain, dag, task
 
 from include.models.config import ModelConfig
 from include.monitor import tasks
-from include.platform.dag_settings import daily_intervals, day_param, task_defaults
+from include.platform.dag_settings import daily, day_param, task_defaults
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
 from include.score.plan import RUNS_AT_ONCE
@@ -59,10 +59,10 @@ def monitor_dag(model: ModelConfig) -> DAG:
         dag_id=f"monitor_{model.name}",
         description=f"Watch for late data and drift: {model.description}",
         doc_md=f"# monitor_{model.name}\n\n{model.description}\n\n{__doc__}",
-        schedule=daily_intervals(model.schedule.monitor),
+        schedule=daily(model.schedule.monitor),
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
-        params={"day": day_param("Day", "The last day to look at. Empty: the day of the run's data interval.")},
+        params={"day": day_param("Day", "The last day to look at. Empty: the day that a scheduled run is about.")},
         tags=["monitor", model.name],
         user_defined_macros={"ml_environment": ml_environment},
         default_args=task_defaults(model.owner),
