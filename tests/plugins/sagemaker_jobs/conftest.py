@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -49,19 +50,35 @@ def sagemaker_client() -> Any:
     return boto3.client("sagemaker", **REGION)
 
 
+@contextmanager
+def answering(client: Any) -> Iterator[Stubber]:
+    """Answers in the order given. A call that was not expected fails the test at its end too, because the code that
+    made it may have caught what the stub raised."""
+    unexpected: list[str] = []
+
+    def look(model: Any, **_: Any) -> None:
+        with suppress(AssertionError):
+            stubber.assert_no_pending_responses()
+            unexpected.append(model.name)
+
+    with Stubber(client) as stubber:
+        client.meta.events.register("provide-client-params", look)
+        yield stubber
+        client.meta.events.unregister("provide-client-params", look)
+        stubber.assert_no_pending_responses()
+        assert not unexpected, f"calls that no answer was there for: {unexpected}"
+
+
 @pytest.fixture
 def sagemaker(sagemaker_client: Any) -> Iterator[Stubber]:
-    """Answers in the order given, and fails on any call that was not expected."""
-    with Stubber(sagemaker_client) as stubber:
+    with answering(sagemaker_client) as stubber:
         yield stubber
-        stubber.assert_no_pending_responses()
 
 
 @pytest.fixture
 def logs() -> Iterator[Stubber]:
-    with Stubber(boto3.client("logs", **REGION)) as stubber:
+    with answering(boto3.client("logs", **REGION)) as stubber:
         yield stubber
-        stubber.assert_no_pending_responses()
 
 
 @pytest.fixture

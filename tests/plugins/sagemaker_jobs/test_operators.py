@@ -233,26 +233,40 @@ def test_a_deferral_that_nobody_ends_stops_the_job(train: Any, ti: FakeTaskInsta
 
 @pytest.mark.parametrize("state", ["failed", "success", "restarting", None])
 def test_a_task_that_a_person_ended_stops_its_job(
-    train: Any, ti: FakeTaskInstance, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch, state: str | None
+    train: Any,
+    ti: FakeTaskInstance,
+    sagemaker: Stubber,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    state: str | None,
 ) -> None:
     monkeypatch.setattr(operators, "state_of", lambda task_instance: state)
     train._context, train._job = {"ti": ti}, name_of(ti)
     sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
     train.on_kill()
+    assert f"stopped {name_of(ti)}, as the task is {state or 'cleared'}" in capsys.readouterr().out
 
 
 def test_a_worker_that_scales_in_leaves_the_job(
-    train: Any, ti: FakeTaskInstance, monkeypatch: pytest.MonkeyPatch
+    train: Any, ti: FakeTaskInstance, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(operators, "state_of", lambda task_instance: "running")
+    asked_about: list[Any] = []
+    monkeypatch.setattr(operators, "state_of", lambda task_instance: asked_about.append(task_instance) or "running")
     train._context, train._job = {"ti": ti}, name_of(ti)
     train.on_kill()
+    assert asked_about == [ti]
+    assert f"{name_of(ti)} goes on, and a retry finds it again" in capsys.readouterr().out
+    assert not train._ended
 
 
-def test_a_kill_leaves_the_job_by_policy(train: Any, ti: FakeTaskInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_leaves_the_job_by_policy(
+    train: Any, ti: FakeTaskInstance, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(operators, "state_of", lambda task_instance: "failed")
     train._context, train._job, train.stop_on_kill = {"ti": ti}, name_of(ti), False
     train.on_kill()
+    assert capsys.readouterr().out == ""
+    assert not train._ended
 
 
 def time_out() -> None:
@@ -269,7 +283,11 @@ def test_a_task_that_timed_out_stops_its_job(train: Any, ti: FakeTaskInstance, s
 
 
 def test_a_job_whose_creation_is_on_its_way_is_stopped_too(
-    train: Any, ti: FakeTaskInstance, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch
+    train: Any,
+    ti: FakeTaskInstance,
+    sagemaker: Stubber,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(operators, "state_of", lambda task_instance: "failed")
     train._context, train._job = {"ti": ti}, name_of(ti)
@@ -277,6 +295,7 @@ def test_a_job_whose_creation_is_on_its_way_is_stopped_too(
     expect_absent(sagemaker, name_of(ti))
     sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
     train.on_kill()
+    assert f"stopped {name_of(ti)}" in capsys.readouterr().out
 
 
 def test_a_kill_before_the_job_is_created_keeps_it_from_being_created(
