@@ -14,6 +14,7 @@ from botocore.stub import Stubber
 from sagemaker_jobs import operators
 from sagemaker_jobs.kinds import TRAINING
 from sagemaker_jobs.names import job_name
+from sagemaker_jobs.training import TrainingJobOperator
 from tests.include.local_sagemaker.conftest import hosting
 
 __all__ = ["hosting"]  # a local SageMaker with serving processes, for what answers alone cannot show
@@ -43,6 +44,11 @@ class FakeTaskInstance:
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value
+
+
+@pytest.fixture
+def ti() -> FakeTaskInstance:
+    return FakeTaskInstance()
 
 
 @pytest.fixture(scope="session")
@@ -82,16 +88,27 @@ def logs() -> Iterator[Stubber]:
 
 
 @pytest.fixture
+def s3() -> Iterator[Stubber]:
+    with answering(boto3.client("s3", **REGION)) as stubber:
+        yield stubber
+
+
+@pytest.fixture
 def prepare(sagemaker: Stubber, logs: Stubber, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
     """Gives an operator the stubbed clients."""
     monkeypatch.setattr(operators, "SHORT_WAIT", 0.0)
 
-    def prepared(operator: Any, s3: Any = None) -> Any:
+    def prepared(operator: Any, **clients: Any) -> Any:
         operator.__dict__["hook"] = SimpleNamespace(conn=sagemaker.client)
-        operator.__dict__["_client"] = {"logs": logs.client, "s3": s3}.__getitem__
+        operator.__dict__["_client"] = {"logs": logs.client, **clients}.__getitem__
         return operator
 
     return prepared
+
+
+@pytest.fixture
+def train(prepare: Callable[..., Any]) -> Any:
+    return prepare(TrainingJobOperator(task_id="train_model", request=lambda context: REQUEST, retries=2))
 
 
 def name_of(ti: FakeTaskInstance, generation: int = 1, attempt: int = 1) -> str:
@@ -116,3 +133,23 @@ def training_job(name: str, status: str, **fields: Any) -> dict[str, Any]:
     if status != "InProgress":
         answer |= {"TrainingEndTime": datetime.now(UTC), "BillableTimeInSeconds": 2460}
     return answer | fields
+
+
+def expect_absent(sagemaker: Stubber, name: str) -> None:
+    sagemaker.add_client_error(
+        "describe_training_job",
+        "ValidationException",
+        "Requested resource not found.",
+        400,
+        None,
+        {"TrainingJobName": name},
+    )
+
+
+def expect_job(sagemaker: Stubber, name: str, status: str, **fields: Any) -> None:
+    sagemaker.add_response("describe_training_job", training_job(name, status, **fields), {"TrainingJobName": name})
+
+
+def expect_creation(sagemaker: Stubber, name: str) -> None:
+    answer = {"TrainingJobArn": f"arn:aws:sagemaker:eu-west-1:123456789012:training-job/{name}"}
+    sagemaker.add_response("create_training_job", answer, {**REQUEST, "TrainingJobName": name})
