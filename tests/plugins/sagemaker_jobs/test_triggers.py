@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from sagemaker_jobs import triggers
 from sagemaker_jobs.triggers import JobTrigger
-from sagemaker_jobs.waiting import CALLS_PER_SECOND, FIRST_LOOK, SLOWEST, first_look, poll_interval
+from sagemaker_jobs.waiting import CALLS_PER_SECOND, FASTEST, FIRST_LOOK, SLOWEST, first_look, poll_interval
 
 from .conftest import FakeTaskInstance
 
@@ -120,7 +120,7 @@ def test_an_hour_costs_few_calls(fire: Fire) -> None:
 
 def test_the_deadline_ends_the_wait(fire: Fire) -> None:
     event, client = fire(lasts=1e9, deadline=3600)
-    assert event["event"] == "timeout"
+    assert event == {"event": "timeout", "job": "train-1", "message": "it has outlived its own runtime limit"}
     assert 3600 <= client.clock.now < 3600 + 2 * SLOWEST
 
 
@@ -234,3 +234,5 @@ def test_hundreds_of_jobs_share_the_calls_of_a_triggerer() -> None:
 def test_many_jobs_do_not_ask_together() -> None:
     assert len({round(poll_interval(100), 3) for _ in range(50)}) > 25
     assert all(8 <= poll_interval(100) <= 12 for _ in range(50))
+    assert all(0.8 * FASTEST <= poll_interval(0) <= 1.2 * FASTEST for _ in range(50))
+    assert all(0.8 * SLOWEST <= poll_interval(1e5) <= 1.2 * SLOWEST for _ in range(50))
