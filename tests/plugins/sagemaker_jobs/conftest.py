@@ -56,18 +56,27 @@ def sagemaker_client() -> Any:
     return boto3.client("sagemaker", **REGION)
 
 
+class Answers(Stubber):
+    """Answers in the order given; what was asked is in ``asked``, as operations with their parameters."""
+
+    def __init__(self, client: Any) -> None:
+        super().__init__(client)
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+
 @contextmanager
-def answering(client: Any) -> Iterator[Stubber]:
-    """Answers in the order given. A call that was not expected fails the test at its end too, because the code that
-    made it may have caught what the stub raised."""
+def answering(client: Any) -> Iterator[Answers]:
+    """A call that was not expected fails the test at its end too: the code that made it may have caught what the stub
+    raised."""
     unexpected: list[str] = []
 
-    def look(model: Any, **_: Any) -> None:
+    def look(model: Any, params: dict[str, Any], **_: Any) -> None:
+        stubber.asked.append((model.name, params))
         with suppress(AssertionError):
             stubber.assert_no_pending_responses()
             unexpected.append(model.name)
 
-    with Stubber(client) as stubber:
+    with Answers(client) as stubber:
         client.meta.events.register("provide-client-params", look)
         yield stubber
         client.meta.events.unregister("provide-client-params", look)
@@ -76,7 +85,7 @@ def answering(client: Any) -> Iterator[Stubber]:
 
 
 @pytest.fixture
-def sagemaker(sagemaker_client: Any) -> Iterator[Stubber]:
+def sagemaker(sagemaker_client: Any) -> Iterator[Answers]:
     with answering(sagemaker_client) as stubber:
         yield stubber
 
