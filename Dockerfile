@@ -35,7 +35,7 @@ RUN pip install --constraint "$AIRFLOW_HOME/dags/constraints.txt" \
 COPY requirements.txt $AIRFLOW_HOME/requirements/
 RUN pip install --requirement "$AIRFLOW_HOME/requirements/requirements.txt"
 
-COPY include/laptop/healthy.py /usr/local/bin/healthy
+COPY include/ops/local_stack/healthcheck.py /usr/local/bin/healthy
 
 # a named volume takes its owner from the folder that it covers
 RUN mkdir -p "$AIRFLOW_HOME/logs" "$AIRFLOW_HOME/plugins" && chown airflow: "$AIRFLOW_HOME" "$AIRFLOW_HOME/logs"

@@ -5,9 +5,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MODEL ?= predictive_maintenance
 DATA ?=
-setup := include/laptop/setup.sh
+setup := include/ops/local_stack/setup.sh
 program := PYTHONPATH=$(CURDIR):$(CURDIR)/plugins PYTHONDONTWRITEBYTECODE=1 .venv/airflow/bin/python -m include
-laptop := $(program).laptop
+local_stack := $(program).ops.local_stack
 
 .PHONY: help
 help: ## this list
@@ -16,53 +16,53 @@ help: ## this list
 .PHONY: run
 run: ## train, evaluate and register a model on this machine: [MODEL=name] [DATA=folder of CSVs]
 	@$(setup) airflow jobs local_sagemaker
-	@$(laptop).run --model '$(MODEL)' $(if $(DATA),--data '$(DATA)')
+	@$(local_stack).run --model '$(MODEL)' $(if $(DATA),--data '$(DATA)')
 
 .PHONY: new-model
 new-model: ## a model folder from a CSV file: NAME=... KIND=binary|multiclass|regression DATA=file.csv [TARGET=column]
 	@$(setup) airflow jobs
-	@PYTHONPATH=include .venv/jobs/bin/python -m models.tabular.new_model --name '$(NAME)' --kind '$(KIND)' \
+	@PYTHONPATH=. .venv/jobs/bin/python -m include.models.tabular.new_model --name '$(NAME)' --kind '$(KIND)' \
 	  --data '$(DATA)' $(if $(TARGET),--target '$(TARGET)')
-	@$(laptop).dag_table README.md
+	@$(local_stack).dag_table README.md
 
 .PHONY: promote
 promote: ## bring the newest registered version into production: [MODEL=name] [YES=1]
 	@$(setup) airflow jobs local_sagemaker
-	@$(laptop).promote --model '$(MODEL)' $(if $(YES),--yes)
+	@$(local_stack).promote --model '$(MODEL)' $(if $(YES),--yes)
 
 .PHONY: backfill
 backfill: ## score past days: FROM=2015-06-01 TO=2015-06-30 [MODEL=name] [VERSION=...] [FORCE=1] [DRY_RUN=1]
 	@$(setup) airflow jobs local_sagemaker
-	@$(laptop).backfill --model '$(MODEL)' --from '$(FROM)' --to '$(TO)' $(if $(VERSION),--version '$(VERSION)') \
+	@$(local_stack).backfill --model '$(MODEL)' --from '$(FROM)' --to '$(TO)' $(if $(VERSION),--version '$(VERSION)') \
 	  $(if $(FORCE),--force) $(if $(DRY_RUN),--dry-run)
 
 .PHONY: up
 up: ## start Airflow and the local SageMaker, and leave them running
 	@$(setup) airflow jobs local_sagemaker
-	@$(laptop).stack up
+	@$(local_stack).stack up
 
 .PHONY: down
 down: ## stop all of it
 	@$(setup) airflow
-	@$(laptop).stack down
+	@$(local_stack).stack down
 
 .PHONY: status
 status: ## what runs
 	@$(setup) airflow
-	@$(laptop).stack status
+	@$(local_stack).stack status
 
 .PHONY: bundle
 bundle: ## dist/: what is uploaded to MWAA, byte for byte reproducible
 	@$(setup) airflow
-	@$(program).mwaa.bundle
+	@$(program).ops.mwaa.bundle
 
 .PHONY: compose-up
 compose-up: ## the same in containers, with PostgreSQL: [PROFILES="mlflow kafka"]
-	@include/laptop/compose.sh up
+	@include/ops/local_stack/compose.sh up
 
 .PHONY: compose-down
 compose-down: ## stop the containers; VOLUMES=1 removes their data too
-	@VOLUMES='$(VOLUMES)' include/laptop/compose.sh down
+	@VOLUMES='$(VOLUMES)' include/ops/local_stack/compose.sh down
 
 .PHONY: compose-test
 compose-test: ## build the images and prove the containers: a model's whole way, every service restarted [MODEL=name]
@@ -72,22 +72,22 @@ compose-test: ## build the images and prove the containers: a model's whole way,
 .PHONY: bundle-test
 bundle-test: ## the unpacked bundle under MWAA's configuration: checks, then a model's whole way
 	@$(setup) airflow jobs local_sagemaker mwaa_image mwaa
-	@$(program).mwaa.check
+	@$(program).ops.mwaa.check
 
 .PHONY: infra
 infra: ## an environment's CloudFormation stacks: ENV=dev|staging|prod [DRY_RUN=1]
 	@$(setup) airflow
-	@$(program).mwaa.infra '$(ENV)' $(if $(DRY_RUN),--dry-run)
+	@$(program).ops.mwaa.infra '$(ENV)' $(if $(DRY_RUN),--dry-run)
 
 .PHONY: deploy
 deploy: ## bring an MWAA environment to this checkout: ENV=dev|staging|prod [DRY_RUN=1]
 	@$(setup) airflow mwaa
-	@$(program).mwaa.deploy '$(ENV)' $(if $(DRY_RUN),--dry-run)
+	@$(program).ops.mwaa.deploy '$(ENV)' $(if $(DRY_RUN),--dry-run)
 
 .PHONY: iam-test
-iam-test: ## the Dags under enforced IAM, with the roles of include/infra and nothing else
+iam-test: ## the Dags under enforced IAM, with the roles of include/ops/infra and nothing else
 	@$(setup) airflow jobs local_sagemaker
-	@$(program).mwaa.least_privilege --model '$(MODEL)'
+	@$(program).ops.mwaa.least_privilege --model '$(MODEL)'
 
 .PHONY: test
 test: ## all tests, fast ones first; ONLY=<group> runs one group

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from include.pipelines.catalogue import usable_models
-from include.pipelines.deploy import deploy_dag
+from include.deploy.dag import deploy_dag
+from include.platform.catalogue import usable_models
 
 for model in usable_models():
     deploy_dag(model)

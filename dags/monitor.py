@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from include.pipelines.catalogue import usable_models
-from include.pipelines.monitor import monitor_dag
+from include.monitor.dag import monitor_dag
+from include.platform.catalogue import usable_models
 
 for model in usable_models():
     if model.monitoring is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from include.pipelines.catalogue import usable_models
-from include.pipelines.rollback import rollback_dag
+from include.deploy.rollback_dag import rollback_dag
+from include.platform.catalogue import usable_models
 
 for model in usable_models():
     rollback_dag(model)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from include.pipelines.catalogue import usable_models
-from include.pipelines.score import score_dag
+from include.platform.catalogue import usable_models
+from include.score.dag import score_dag
 
 for model in usable_models():
     if model.scoring is not None:

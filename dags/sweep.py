@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from include.pipelines.catalogue import usable_models
-from include.pipelines.sweep import sweep_dag
+from include.platform.catalogue import usable_models
+from include.score.sweep_dag import sweep_dag
 
 for model in usable_models():
     if model.scoring is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from include.pipelines.catalogue import usable_models
-from include.pipelines.train import train_dag
+from include.platform.catalogue import usable_models
+from include.train.dag import train_dag
 
 for model in usable_models():
     train_dag(model)

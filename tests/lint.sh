@@ -14,21 +14,20 @@ check "ruff check" .venv/dev/bin/ruff check .
 check "ruff format" .venv/dev/bin/ruff format --check .
 # two worlds, two interpreters: what Airflow imports, and what runs inside jobs
 check "mypy: Airflow's side" env MYPYPATH=plugins .venv/dev/bin/mypy --python-executable .venv/airflow/bin/python \
-  dags plugins include/*.py include/pipelines include/laptop include/mwaa
-check "mypy: jobs and models" env -C include MYPYPATH=. ../.venv/dev/bin/mypy --config-file ../pyproject.toml \
-  --python-executable ../.venv/jobs/bin/python jobs models
+  dags plugins include/platform include/registry include/train include/score include/deploy include/monitor include/ops
+check "mypy: jobs and models" .venv/dev/bin/mypy --python-executable .venv/jobs/bin/python include/jobs include/models
 check "mypy: the local SageMaker" .venv/dev/bin/mypy --python-executable .venv/local_sagemaker/bin/python \
   include/local_sagemaker
 check "import borders" env PYTHONPATH=.:plugins .venv/dev/bin/lint-imports
 check "model names in code" .venv/dev/bin/python tests/lint_model_names.py
-check "README's table of Dags" env PYTHONPATH=.:plugins .venv/airflow/bin/python -m include.laptop.dag_table --check README.md
-check "CloudFormation: cfn-lint" .venv/dev/bin/cfn-lint include/infra/*.yaml
+check "README's table of Dags" env PYTHONPATH=.:plugins .venv/airflow/bin/python -m include.ops.local_stack.dag_table --check README.md
+check "CloudFormation: cfn-lint" .venv/dev/bin/cfn-lint include/ops/infra/*.yaml
 check "CloudFormation: cfn-lint, tables of scores" bash -o pipefail -c \
-  'PYTHONPATH=. .venv/airflow/bin/python -m include.mwaa.scores_tables | .venv/dev/bin/cfn-lint'
+  'PYTHONPATH=. .venv/airflow/bin/python -m include.ops.mwaa.scores_tables | .venv/dev/bin/cfn-lint'
 # in an environment of its own: it wants a boto3 of years ago. Exceptions are argued in the templates
 check "CloudFormation: checkov" env LOG_LEVEL=ERROR UV_SYSTEM_CERTS=1 \
   .venv/tools/bin/uv tool run --quiet --python .venv/dev/bin/python --from checkov==3.3.30 \
-  checkov --directory include/infra --framework cloudformation --compact --quiet
+  checkov --directory include/ops/infra --framework cloudformation --compact --quiet
 check "workflows: schema" .venv/dev/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 check "workflows: zizmor" .venv/dev/bin/zizmor --offline --quiet --min-severity medium .github/workflows
 if command -v npm >/dev/null; then

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "include" / "models"
-FREE = (ROOT / "include" / "mwaa",)
+FREE = (ROOT / "include" / "ops" / "mwaa",)
 
 
 def findings() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from include.production import Entry, record_promotion
+from include.registry.history import Entry, record_promotion
 
 
 def enter_into_production(

@@ -40,11 +40,14 @@ FAST = (
         (
             "tests/dags",
             "tests/plugins",
-            "tests/include/pipelines",
-            "tests/include/laptop",
-            "tests/include/mwaa",
+            "tests/include/platform",
+            "tests/include/registry",
+            "tests/include/train",
+            "tests/include/score",
+            "tests/include/deploy",
+            "tests/include/monitor",
+            "tests/include/ops",
             "tests/compose",
-            "tests/include/test_*.py",
         ),
     ),
     Group("models", "jobs", ("tests/include/models", "tests/include/jobs")),
@@ -62,7 +65,7 @@ NAMES = [group.name for stage in STAGES for lane in stage for group in lane]
 
 PYTHONPATHS = {
     "airflow": [str(ROOT), str(ROOT / "plugins")],
-    "jobs": [str(ROOT / "include")],
+    "jobs": [str(ROOT)],
     "dev": [str(ROOT)],
 }
 NO_TESTS_COLLECTED = 5

@@ -1,4 +1,8 @@
-"""Programs that run inside SageMaker jobs and endpoints, ``python -m jobs.<verb_noun>``; none knows of Airflow."""
+"""Programs that run inside SageMaker jobs and endpoints: ``python -m include.jobs.<verb_noun>``.
+
+The programs are the modules of this folder; what they share is in rooms by subject. Nothing here knows of Airflow: it
+imports ``include.models`` and the libraries of the job image, nothing else of the repository.
+"""
 
 import gc
 import os

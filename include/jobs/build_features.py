@@ -1,13 +1,13 @@
 """Validated raw tables to the feature table, split into train, validation and test.
 
-    python -m jobs.build_features --model M --validated DIR --features DIR
+    python -m include.jobs.build_features --model M --validated DIR --features DIR
 
-    python -m jobs.build_features --model M --validated DIR --features DIR --artifact DIR --day ISO
+    python -m include.jobs.build_features --model M --validated DIR --features DIR --artifact DIR --day ISO
 
 The first makes what a model is trained on. Reads ``<validated>/<table>.parquet``; writes
 ``<features>/{train,validation,test}/features.parquet`` and ``manifest.json`` with rows, time range and class counts of
 each split; also ``<features>/whole/features.parquet`` where model.yaml's split has ``rolling_origins``. The second
-makes a day's rows to be scored: ``jobs.day_features``.
+makes a day's rows to be scored: ``daily.day_features``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any
 
 import polars as pl
 
-from jobs.day_features import build_day
-from jobs.feature_table import FILE, WHOLE, class_counts, feature_columns
-from jobs.program import arguments_of, run_program
-from jobs.splitting import split
-from models.config import ModelConfig, TimeSplit, load_model
-from models.errors import JobError
-from models.interface import feature_builder
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.daily.day_features import build_day
+from include.jobs.features.feature_table import FILE, WHOLE, class_counts, feature_columns
+from include.jobs.features.splitting import split
+from include.models.config import ModelConfig, TimeSplit, load_model
+from include.models.errors import JobError
+from include.models.loader import feature_builder
 
 # Without one example of each class there is nothing to learn it from, or to measure it on.
 NEEDS_EVERY_CLASS = ("train", "test")

@@ -1,16 +1,16 @@
 """Whether a model's scores could be sent to Kafka now: brokers answer, topics are there, partitions have leaders.
 
-    python -m jobs.check_kafka --model M
+    python -m include.jobs.check_kafka --model M
 
 Run before scoring starts, so that somebody knows hours before the scores are due. Fails with what is wrong.
 """
 
 from __future__ import annotations
 
-from jobs import kafka
-from jobs.program import arguments_of, run_program
-from jobs.send_scores import sink_of
-from models.config import load_model
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.send_scores import sink_of
+from include.jobs.sinks import kafka
+from include.models.config import load_model
 
 
 def main(argv: list[str] | None = None) -> None:

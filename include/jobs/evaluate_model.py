@@ -1,6 +1,6 @@
 """Measures a trained model on the test split, beside the champion and simple baselines.
 
-    python -m jobs.evaluate_model --model M --artifact DIR [--champion DIR] --features DIR --validated DIR
+    python -m include.jobs.evaluate_model --model M --artifact DIR [--champion DIR] --features DIR --validated DIR
                                   --evaluation DIR
 
 ``--artifact`` and ``--champion`` are folders with a model.tar.gz, ``--features`` has ``test/features.parquet``. Writes
@@ -23,17 +23,25 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from jobs import tracking
-from jobs.artifact import DRIFT_PROFILE, GOLDEN_REQUESTS, LoadedModel, load_artifact, unpack
-from jobs.build_features import read_tables
-from jobs.feature_table import WHOLE, examples, read_split
-from jobs.metrics import Metrics, interval_metrics, labels_metrics, measure, plain, registry_statistics
-from jobs.permutation import importances
-from jobs.program import arguments_of, run_program
-from jobs.refits import Refit, mean_metrics, refit
-from jobs.report import Evaluated, render
-from models.config import ModelConfig, TimeSplit, load_model
-from models.interface import Array, DomainFindings, Examples, Tables, domain_evaluation
+from include.jobs.build_features import read_tables
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.evaluation.metrics import (
+    Metrics,
+    interval_metrics,
+    labels_metrics,
+    measure,
+    plain,
+    registry_statistics,
+)
+from include.jobs.evaluation.permutation import importances
+from include.jobs.evaluation.refits import Refit, mean_metrics, refit
+from include.jobs.evaluation.report import Evaluated, render
+from include.jobs.features.feature_table import WHOLE, examples, read_split
+from include.jobs.mlflow import tracking
+from include.jobs.serving.artifact import DRIFT_PROFILE, GOLDEN_REQUESTS, LoadedModel, load_artifact, unpack
+from include.models.config import ModelConfig, TimeSplit, load_model
+from include.models.interface import Array, DomainFindings, Examples, Tables
+from include.models.loader import domain_evaluation
 
 
 def evaluate(

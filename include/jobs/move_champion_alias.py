@@ -1,14 +1,14 @@
 """Lets MLflow's alias ``champion`` name the version that is in production, after a promotion or a rollback.
 
-    python -m jobs.move_champion_alias --model M --model-package ARN
+    python -m include.jobs.move_champion_alias --model M --model-package ARN
 
 Running it again changes nothing.
 """
 
 from __future__ import annotations
 
-from jobs import model_versions
-from jobs.program import arguments_of, run_program
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.mlflow import model_versions
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,6 +1,6 @@
 """Sends a published partition of scores to Kafka, once.
 
-    python -m jobs.send_scores --model M --scores DIR
+    python -m include.jobs.send_scores --model M --scores DIR
 
 ``--scores`` is ``scores/date=D/`` as publish_scores left it: ``_SUCCESS.json`` and the Parquet files that it names. One
 message per row: its key is ``<model>/<date>/<the row's id as JSON>``, its value as ``score_message.schema.json`` says.
@@ -31,10 +31,10 @@ import polars as pl
 import polars.selectors as cs
 import pyarrow.parquet as pq
 
-from jobs import kafka
-from jobs.program import arguments_of, run_program
-from models.config import KafkaSink, ModelConfig, load_model
-from models.errors import JobError
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.sinks import kafka
+from include.models.config import KafkaSink, ModelConfig, load_model
+from include.models.errors import JobError
 
 MANIFEST = "_SUCCESS.json"
 SCHEMA_VERSION = 1

@@ -1,6 +1,6 @@
 """SageMaker's hosting contract: GET /ping and POST /invocations on port 8080, for endpoints and transform jobs alike.
 
-    python -m jobs.serve
+    python -m include.jobs.serve
 
 Environment:
 
@@ -31,10 +31,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from jobs.artifact import LoadedModel, load_artifact
-from jobs.payload import CSV, FORMATS, BadRequestError, parse, render
-from jobs.program import OPT_ML, run_program
-from jobs.request_log import Exchange, RequestLog
+from include.jobs.cli import OPT_ML, run_program
+from include.jobs.serving.artifact import LoadedModel, load_artifact
+from include.jobs.serving.payload import CSV, FORMATS, BadRequestError, parse, render
+from include.jobs.serving.request_log import Exchange, RequestLog
 
 GRACE_SECONDS = 25  # SageMaker kills 30 s after SIGTERM
 IDLE_SECONDS = 120  # longer than what is in front keeps a connection: it is not closed just as a request comes

@@ -1,7 +1,7 @@
 """Whole raw tables to daily partitions: how a history that lies in a few files becomes days that can be scored.
 
-    python -m jobs.split_days --model M --raw DIR --days DIR --first ISO --last ISO
-    python -m jobs.split_days --model M --raw DIR --days DIR --newest 60
+    python -m include.jobs.split_days --model M --raw DIR --days DIR --first ISO --last ISO
+    python -m include.jobs.split_days --model M --raw DIR --days DIR --newest 60
 
 Reads ``<raw>/<file>`` (plain or .gz) of the tables that scoring reads; writes ``<days>/date=<day>/<file>.gz``: of a
 table with the time column, or a clock that makes it, the day's rows, of one with ``history`` all rows up to the day's
@@ -18,11 +18,11 @@ from pathlib import Path
 
 import polars as pl
 
-from jobs.day import scoring_of, windowed_tables
-from jobs.program import arguments_of, run_program
-from jobs.validation.cleaning import typed_rows
-from jobs.validation.reading import LINE, read_table
-from models.config import ModelConfig, load_model
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.daily.day import scoring_of, windowed_tables
+from include.jobs.validation.cleaning import typed_rows
+from include.jobs.validation.reading import LINE, read_table
+from include.models.config import ModelConfig, load_model
 
 BATCHES = 30
 NO_TIME_UNTIL = date(2015, 12, 31)  # the newest day of rows that can be of any day

@@ -1,6 +1,6 @@
 """Makes a registered model package a model version in MLflow too.
 
-    python -m jobs.track_model_version --model M --run-id ID --model-package ARN
+    python -m include.jobs.track_model_version --model M --run-id ID --model-package ARN
 
 The version's model is what the MLflow run ``ID`` logged; its tag ``model_package_arn`` links the package. Running it
 again finds the version that is there.
@@ -8,8 +8,8 @@ again finds the version that is there.
 
 from __future__ import annotations
 
-from jobs import model_versions
-from jobs.program import arguments_of, run_program
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.mlflow import model_versions
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,6 +1,6 @@
 """Fits a model: SageMaker's training contract around the model folder's estimator.
 
-    python -m jobs.train_model [--hyperparameters FILE] [--train DIR] [--validation DIR] [--model-dir DIR]
+    python -m include.jobs.train_model [--hyperparameters FILE] [--train DIR] [--validation DIR] [--model-dir DIR]
 
 Reads features.parquet from the channels ``train`` and ``validation``; writes what becomes model.tar.gz (see
 ``jobs/artifact.py``). Hyperparameters are SageMaker's strings: ``model`` names the model, the others stand before
@@ -18,15 +18,15 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from jobs import tracking
-from jobs.artifact import save_artifact
-from jobs.feature_table import examples, read_split
-from jobs.metrics import Metrics, measure, plain
-from jobs.mlflow_model import write_mlflow_model
-from jobs.program import OPT_ML, TRAINING_FAILURE, run_program
-from models.config import ModelConfig, Scalar, load_model
-from models.errors import JobError
-from models.interface import estimator
+from include.jobs.cli import OPT_ML, TRAINING_FAILURE, run_program
+from include.jobs.evaluation.metrics import Metrics, measure, plain
+from include.jobs.features.feature_table import examples, read_split
+from include.jobs.mlflow import tracking
+from include.jobs.mlflow.mlflow_model import write_mlflow_model
+from include.jobs.serving.artifact import save_artifact
+from include.models.config import ModelConfig, Scalar, load_model
+from include.models.errors import JobError
+from include.models.loader import estimator
 
 TRUTH = {"true": True, "false": False}
 

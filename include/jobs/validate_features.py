@@ -1,6 +1,6 @@
 """The feature table's splits, with a verdict: may a model be trained on them?
 
-    python -m jobs.validate_features --model M --features DIR --report DIR
+    python -m include.jobs.validate_features --model M --features DIR --report DIR
 
 Reads ``<features>/{train,validation,test}/features.parquet`` and checks each with the suite
 ``models/<model>/expectations/features.json`` (an expectation's ``meta.only`` names the splits it is about), and
@@ -20,13 +20,13 @@ from itertools import combinations, pairwise
 import polars as pl
 import polars.selectors as cs
 
-from jobs.feature_table import FILE, SPLITS, read_split
-from jobs.program import arguments_of, run_program
-from jobs.validation.findings import Finding
-from jobs.validation.report import Report, TableReport
-from jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
-from jobs.validation.wording import finding_of
-from models.config import MODELS_FOLDER, ModelConfig, RandomSplit, TimeSplit, load_model
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.features.feature_table import FILE, SPLITS, read_split
+from include.jobs.validation.findings import Finding
+from include.jobs.validation.report import Report, TableReport
+from include.jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
+from include.jobs.validation.wording import finding_of
+from include.models.config import MODELS_FOLDER, ModelConfig, RandomSplit, TimeSplit, load_model
 
 DATASET = "features"
 TOO_GOOD = "Look at the split in build_features: as it is, the measured quality is better than the true one."

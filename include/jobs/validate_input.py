@@ -1,6 +1,6 @@
 """A day's raw partition to clean tables, with a verdict: may the day be scored?
 
-    python -m jobs.validate_input --model M --partitions DIR --day ISO --validated DIR --report DIR
+    python -m include.jobs.validate_input --model M --partitions DIR --day ISO --validated DIR --report DIR
 
 Reads ``<partitions>/date=<day>/`` and, of the days before, the tables that windows of features reach into; writes
 
@@ -25,15 +25,15 @@ from pathlib import Path
 
 import polars as pl
 
-from jobs.chunks import Chunk, merge_quarantine, merged, split_day
-from jobs.day import day_tables, scoring_of, window_of, windowed_tables, write_chunk
-from jobs.program import arguments_of, run_program
-from jobs.replay import read_day
-from jobs.validate_raw_data import Suites, load_suites, validate_tables
-from jobs.validation.reading import LINE
-from jobs.validation.report import Report, TableReport
-from models.config import MODELS_FOLDER, ModelConfig, Table, load_model
-from models.errors import JobError
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.daily.chunks import Chunk, merge_quarantine, merged, split_day
+from include.jobs.daily.day import day_tables, scoring_of, window_of, windowed_tables, write_chunk
+from include.jobs.daily.replay import read_day
+from include.jobs.validate_raw_data import Suites, load_suites, validate_tables
+from include.jobs.validation.reading import LINE
+from include.jobs.validation.report import Report, TableReport
+from include.models.config import MODELS_FOLDER, ModelConfig, Table, load_model
+from include.models.errors import JobError
 
 
 def validate_chunk(

@@ -1,6 +1,7 @@
 """Raw tables to validated ones, with a verdict: may a model be trained on them?
 
-    python -m jobs.validate_raw_data --model M --raw DIR --validated DIR --report DIR [--data-from ISO] [--data-to ISO]
+    python -m include.jobs.validate_raw_data --model M --raw DIR --validated DIR --report DIR
+        [--data-from ISO] [--data-to ISO]
 
 Reads ``<raw>/<file>`` (plain or .gz) of every table in model.yaml and writes
 
@@ -8,7 +9,7 @@ Reads ``<raw>/<file>`` (plain or .gz) of every table in model.yaml and writes
 - ``<report>/validation.json`` and ``validation.html``: the verdict, what was found, what to do
 - ``<report>/quarantine/<table>.csv``: rejected rows as they came, with line number and reason
 
-The exit status is 0 whatever the verdict: it is what the job is for. ``jobs.validation`` says what leads to what.
+The exit status is 0 whatever the verdict: it is what the job is for. ``validation`` says what leads to what.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from types import MappingProxyType
 
 import polars as pl
 
-from jobs.program import arguments_of, run_program
-from jobs.validation.cleaning import REASONS, Window, clean_table
-from jobs.validation.continuity import continuity, dataset_name
-from jobs.validation.findings import Finding, UnusableFileError
-from jobs.validation.reading import LINE, RawTable, read_table
-from jobs.validation.report import Report, TableReport
-from jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
-from jobs.validation.wording import allowed, column_of, finding_of
-from models.config import MODELS_FOLDER, ModelConfig, Table, load_model
-from models.errors import JobError
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.validation.cleaning import REASONS, Window, clean_table
+from include.jobs.validation.continuity import continuity, dataset_name
+from include.jobs.validation.findings import Finding, UnusableFileError
+from include.jobs.validation.reading import LINE, RawTable, read_table
+from include.jobs.validation.report import Report, TableReport
+from include.jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
+from include.jobs.validation.wording import allowed, column_of, finding_of
+from include.models.config import MODELS_FOLDER, ModelConfig, Table, load_model
+from include.models.errors import JobError
 
 Suites = Mapping[str, list[Expected]]
 

@@ -1,6 +1,6 @@
 """What a transform job answered to typed, checked Parquet, with a verdict: may the day's scores be published?
 
-    python -m jobs.validate_scores --model M --shards DIR [--predictions DIR] --scores DIR --report DIR
+    python -m include.jobs.validate_scores --model M --shards DIR [--predictions DIR] --scores DIR --report DIR
 
 Reads what build_features says of each shard and ``<predictions>/shard-<n>.csv.out``; writes, if nothing is critical,
 ``<scores>/<shard>.parquet`` with the key, ``prediction`` and, of a classifier, ``probability_<class>``, and
@@ -22,13 +22,13 @@ from typing import Any
 
 import polars as pl
 
-from jobs.day import scoring_of
-from jobs.day_features import MOMENT
-from jobs.profile import Counts, add_counts
-from jobs.program import arguments_of, run_program
-from jobs.validation.findings import Finding, passed, summarize
-from models.config import ModelConfig, load_model
-from models.errors import JobError
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.daily.day import scoring_of
+from include.jobs.daily.day_features import MOMENT
+from include.jobs.features.drift_profile import Counts, add_counts
+from include.jobs.validation.findings import Finding, passed, summarize
+from include.models.config import ModelConfig, load_model
+from include.models.errors import JobError
 
 TOLERANCE = 1e-6  # how far a row's probabilities may add up from 1
 PREDICTION = "prediction"

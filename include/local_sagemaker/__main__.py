@@ -7,8 +7,8 @@ import logging
 import sys
 from pathlib import Path
 
+from include.local_sagemaker.core.settings import Settings
 from include.local_sagemaker.server import serve
-from include.local_sagemaker.service import Settings
 
 
 def _image(value: str) -> tuple[str, Path]:

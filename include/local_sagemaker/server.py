@@ -14,32 +14,27 @@ from typing import Any
 import waitress.server
 from waitress.channel import HTTPChannel
 
+from include.local_sagemaker.aws.alarms import AlarmWatcher
+from include.local_sagemaker.aws.clients import client_factory
+from include.local_sagemaker.aws.events import Events
+from include.local_sagemaker.aws.moto_services import Moto
+from include.local_sagemaker.containers.sandbox import Sandbox
+from include.local_sagemaker.core.access import Access, Open
+from include.local_sagemaker.core.service import Service
+from include.local_sagemaker.core.settings import Settings
+from include.local_sagemaker.core.store import ACCOUNT, Store
+
 # these modules register their operations on import
-from include.local_sagemaker import (  # noqa: F401
-    endpoints,
-    files,
-    hosting,
-    pages,
-    processing,
-    registry,
-    runtime,
-    tags,
-    training,
-    transform,
-    transform_run,
-    tuning,
-)
-from include.local_sagemaker.access import Access, Enforced, Open
-from include.local_sagemaker.alarms import AlarmWatcher
-from include.local_sagemaker.aws import Moto, client_factory
-from include.local_sagemaker.events import Events
-from include.local_sagemaker.jobs import JobQueue
-from include.local_sagemaker.live_endpoints import Endpoints
-from include.local_sagemaker.sandbox import Sandbox
-from include.local_sagemaker.service import Service, Settings
-from include.local_sagemaker.store import ACCOUNT, Store
-from include.local_sagemaker.tuning_run import Tunings
-from include.local_sagemaker.wire import Front
+from include.local_sagemaker.endpoints import hosting, operations, runtime  # noqa: F401
+from include.local_sagemaker.endpoints.live_endpoints import Endpoints
+from include.local_sagemaker.http import tags  # noqa: F401
+from include.local_sagemaker.http.application import Application
+from include.local_sagemaker.iam.enforcement import Enforced
+from include.local_sagemaker.jobs import processing, training, transform, transform_run, tuning  # noqa: F401
+from include.local_sagemaker.jobs.job_queue import JobQueue
+from include.local_sagemaker.jobs.tuning_run import Tunings
+from include.local_sagemaker.pages import overview, s3_objects  # noqa: F401
+from include.local_sagemaker.registry import model_packages  # noqa: F401
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +50,8 @@ def serve(settings: Settings) -> None:
         store = Store(settings.state / "sagemaker.db")
         access: Access = Enforced(settings.state, store) if settings.enforce_iam else Open()
         service = Service(settings, store, lambda *arguments: clients(*arguments), sandbox, access)
-        front = Front(service, moto)
-        clients = client_factory(front, settings.endpoint_url)
+        application = Application(service, moto)
+        clients = client_factory(application, settings.endpoint_url)
         events = Events(service, moto)
         service.components = {
             "moto": moto,
@@ -67,7 +62,7 @@ def serve(settings: Settings) -> None:
             "tunings": Tunings(service),
         }
         listener = waitress.server.create_server(
-            front,
+            application,
             host=settings.host,
             port=settings.port,
             threads=settings.threads,

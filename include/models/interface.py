@@ -7,18 +7,13 @@ models/<name>/evaluation.py    optional, the functions of ``DomainEvaluation``: 
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
-
-from models.config import load_model
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Scalar = int | float | str | bool
@@ -82,29 +77,3 @@ class DomainEvaluation(Protocol):
 
     def baselines(self, test: pl.DataFrame, tables: Tables) -> dict[str, pl.Series]:
         """Predictions of rules simple enough that a model must beat them, by name."""
-
-
-def feature_builder(model: str) -> FeatureBuilder:
-    if own := _own(model, "features"):
-        return cast(FeatureBuilder, own)
-    from models.tabular.features import TabularFeatures  # which is built on this module
-
-    return TabularFeatures(load_model(model))
-
-
-def estimator(model: str) -> Estimator:
-    if own := _own(model, "estimator"):
-        return cast(Estimator, own)
-    from models.tabular.estimator import TabularEstimator  # which is built on this module
-
-    return TabularEstimator(load_model(model))
-
-
-def domain_evaluation(model: str) -> DomainEvaluation | None:
-    return cast(DomainEvaluation | None, _own(model, "evaluation"))
-
-
-def _own(model: str, part: str) -> ModuleType | None:
-    """The model folder's module, if it has one."""
-    name = f"models.{model}.{part}"
-    return importlib.import_module(name) if importlib.util.find_spec(name) else None

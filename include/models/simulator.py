@@ -1,4 +1,4 @@
-"""The command line of simulators whose raw data is one table: ``python -m models.<name>.simulate --out DIR``."""
+"""The command line of simulators with one raw table: ``python -m include.models.<name>.simulate --out DIR``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from models.config import load_model
+from include.models.config import load_model
 
 
 def write_table(

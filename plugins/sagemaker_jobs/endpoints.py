@@ -12,11 +12,11 @@ from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
 from sagemaker_jobs import links
+from sagemaker_jobs.base import Request, RequestOperator
 from sagemaker_jobs.failures import JobLost, is_absent, last_log_lines, refused
 from sagemaker_jobs.hosting import ensure_endpoint_config, ensure_model
 from sagemaker_jobs.kinds import ENDPOINT, Description
 from sagemaker_jobs.names import client_token
-from sagemaker_jobs.operators import Request, RequestOperator
 from sagemaker_jobs.triggers import JobTrigger
 from sagemaker_jobs.waiting import SHORT_WAIT, SHORT_WAIT_STEP
 

@@ -12,8 +12,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
 from sagemaker_jobs import links
+from sagemaker_jobs.base import JobOperator
 from sagemaker_jobs.kinds import PROCESSING, Description, compact
-from sagemaker_jobs.operators import JobOperator
 
 LARGEST_RESULT = 64 * 1024  # bytes of JSON that may go into XCom
 

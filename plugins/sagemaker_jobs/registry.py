@@ -7,9 +7,9 @@ from typing import Any
 from airflow.sdk import Context
 from botocore.exceptions import ClientError
 
+from sagemaker_jobs.base import Request, RequestBuilder, RequestOperator
 from sagemaker_jobs.failures import is_absent, refused
 from sagemaker_jobs.names import client_token
-from sagemaker_jobs.operators import Request, RequestBuilder, RequestOperator
 
 
 class RegisterModelOperator(RequestOperator):

@@ -8,8 +8,8 @@ from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOp
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
+from sagemaker_jobs.base import JobOperator
 from sagemaker_jobs.kinds import TRAINING, TUNING, Description, compact
-from sagemaker_jobs.operators import JobOperator
 
 
 class TrainingJobOperator(JobOperator, SageMakerTrainingOperator):

@@ -7,9 +7,9 @@ from typing import Any
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTransformOperator
 from airflow.sdk import Context
 
+from sagemaker_jobs.base import JobOperator, Request, RequestBuilder
 from sagemaker_jobs.hosting import ensure_model
 from sagemaker_jobs.kinds import TRANSFORM, Description
-from sagemaker_jobs.operators import JobOperator, Request, RequestBuilder
 
 
 class TransformJobOperator(JobOperator, SageMakerTransformOperator):

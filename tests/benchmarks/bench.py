@@ -18,7 +18,7 @@ from rich.table import Table
 from rows import MARKS, Row, not_broken, row
 
 ROOT = Path(__file__).resolve().parents[2]
-PATHS = {"jobs": [ROOT / "include"], "airflow": [ROOT, ROOT / "plugins"]}
+PATHS = {"jobs": [ROOT], "airflow": [ROOT, ROOT / "plugins"]}
 BENCHMARKS = {
     "bench_quality.py": "jobs",
     "bench_kafka.py": "jobs",

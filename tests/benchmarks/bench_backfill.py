@@ -16,12 +16,12 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from include.laptop import run as training
-from include.laptop import stack
-from include.laptop.backfill import Asked, backfill
-from include.laptop.seed import aws_client, s3_client
-from include.laptop.settings import BUCKET, Settings
-from include.scoring import CHAMPION_AT
+from include.ops.local_stack import run as training
+from include.ops.local_stack import stack
+from include.ops.local_stack.backfill import Asked, backfill
+from include.ops.local_stack.seed import aws_client, s3_client
+from include.ops.local_stack.settings import BUCKET, Settings
+from include.score.plan import CHAMPION_AT
 from rows import Row, end, parser, row
 from tests.include.local_sagemaker.local_server import free_port
 from tests.promoted import enter_into_production

@@ -24,13 +24,13 @@ import polars as pl
 
 from rows import Row, end, parser, row
 
-SIMULATE = "models.predictive_maintenance.simulate"
+SIMULATE = "include.models.predictive_maintenance.simulate"
 REPEATS = 5  # the fastest counts
 
 
 def ours(folder: Path) -> pl.DataFrame:
-    from models.config import load_model
-    from models.predictive_maintenance.features import build_features
+    from include.models.config import load_model
+    from include.models.predictive_maintenance.features import build_features
 
     kinds = {"timestamp": pl.Datetime("us"), "integer": pl.Int64, "number": pl.Float64, "string": pl.String}
     tables = {}

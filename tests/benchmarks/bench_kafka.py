@@ -20,9 +20,9 @@ import numpy as np
 import polars as pl
 from confluent_kafka.admin import AdminClient
 
-from jobs import kafka
-from jobs.send_scores import MANIFEST, Partition, send
-from models.config import KafkaSink, load_model
+from include.jobs.send_scores import MANIFEST, Partition, send
+from include.jobs.sinks import kafka
+from include.models.config import KafkaSink, load_model
 from rows import end, parser, row
 
 ROWS = 500_000

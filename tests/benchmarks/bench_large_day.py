@@ -23,10 +23,10 @@ from pathlib import Path
 
 import psutil
 
-from include.code_bundle import upload_code
 from include.models.config import load_model
-from include.sagemaker_requests import scoring
-from include.storage import Run, daily_partition, daily_prefix, split_uri
+from include.platform.code_bundle import upload_code
+from include.platform.storage import Run, daily_partition, daily_prefix, split_uri
+from include.score import requests as scoring
 from rows import Row, row
 from tests.benchmarks.bench_serving import JOBS, local_sagemaker
 from tests.benchmarks.day_jobs import environment, run_job, show
@@ -41,11 +41,11 @@ PREPARE = """
 import sys
 from pathlib import Path
 import polars as pl
-from jobs.artifact import save_artifact
-from jobs.feature_table import examples
-from models.config import load_model
-from models.interface import estimator, feature_builder
-from models.tabular_classifier.simulate import simulate
+from include.jobs.serving.artifact import save_artifact
+from include.jobs.features.feature_table import examples
+from include.models.config import load_model
+from include.models.loader import estimator, feature_builder
+from include.models.tabular_classifier.simulate import simulate
 
 folder, rows = Path(sys.argv[1]), int(sys.argv[2])
 config = load_model("tabular_classifier")
@@ -107,7 +107,7 @@ def score_day(hosting: Hosting, folder: Path, watch: Watch) -> int:
     s3.upload_file(str(folder / "day.csv"), BUCKET, key)
     manifest = [{"prefix": f"s3://{BUCKET}/{daily_prefix(MODEL)}"}, key.removeprefix(daily_prefix(MODEL))]
     s3.put_object(Bucket=BUCKET, Key=split_uri(run.day_inputs)[1], Body=json.dumps(manifest).encode())
-    facts = environment(upload_code(s3, BUCKET, ROOT / "include"))
+    facts = environment(upload_code(s3, BUCKET, ROOT))
 
     def objects(uri: str) -> list[str]:
         prefix = split_uri(uri)[1]
@@ -139,7 +139,7 @@ def measure(rows: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         command = [str(JOBS / "python"), "-c", PREPARE, str(folder), str(rows)]
-        subprocess.run(command, env={"PATH": os.defpath, "PYTHONPATH": str(ROOT / "include")}, check=True)
+        subprocess.run(command, env={"PATH": os.defpath, "PYTHONPATH": str(ROOT)}, check=True)
         with local_sagemaker(folder, folder / "artifact") as hosting:
             process = hosting.server.process
             assert process is not None

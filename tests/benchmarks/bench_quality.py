@@ -42,14 +42,15 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from jobs.feature_table import examples
-from jobs.metrics import measure
-from jobs.splitting import split, split_by_time
-from jobs.validation.cleaning import Window, clean_table
-from jobs.validation.reading import LINE, read_table
-from models.config import Features, ModelConfig, RandomSplit, TimeSplit, load_model
-from models.interface import Examples, Tables, domain_evaluation, estimator, feature_builder
-from models.tabular.estimator import TabularEstimator
+from include.jobs.evaluation.metrics import measure
+from include.jobs.features.feature_table import examples
+from include.jobs.features.splitting import split, split_by_time
+from include.jobs.validation.cleaning import Window, clean_table
+from include.jobs.validation.reading import LINE, read_table
+from include.models.config import Features, ModelConfig, RandomSplit, TimeSplit, load_model
+from include.models.interface import Examples, Tables
+from include.models.loader import domain_evaluation, estimator, feature_builder
+from include.models.tabular.estimator import TabularEstimator
 from rows import Row, end, parser, row
 
 DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))

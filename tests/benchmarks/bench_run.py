@@ -13,8 +13,8 @@ from typing import Any
 
 import boto3
 
-from include.laptop.settings import BUCKET
-from include.storage import Run
+from include.ops.local_stack.settings import BUCKET
+from include.platform.storage import Run
 from rows import end, parser, row
 from tests.include.local_sagemaker.local_server import free_port
 

@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 
 from include.models.config import load_model
-from include.sagemaker_requests import scoring
-from include.storage import Run
+from include.platform.storage import Run
+from include.score import requests as scoring
 from rows import Row, row
 from tests.benchmarks.bench_serving import JOBS, local_sagemaker
 from tests.benchmarks.day_jobs import environment, run_job, show
@@ -34,11 +34,11 @@ PREPARE = """
 import sys, time
 from pathlib import Path
 import polars as pl
-from jobs.artifact import load_artifact, save_artifact
-from jobs.feature_table import examples
-from models.config import load_model
-from models.interface import estimator, feature_builder
-from models.predictive_maintenance.simulate import simulate
+from include.jobs.serving.artifact import load_artifact, save_artifact
+from include.jobs.features.feature_table import examples
+from include.models.config import load_model
+from include.models.loader import estimator, feature_builder
+from include.models.predictive_maintenance.simulate import simulate
 
 folder, rows, shards = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 config = load_model("predictive_maintenance")
@@ -64,7 +64,7 @@ print(taken)
 
 def predict_seconds(folder: Path, rows: int) -> float:
     command = [str(JOBS / "python"), "-c", PREPARE, str(folder), str(rows), str(SHARDS)]
-    variables = {"PATH": os.defpath, "PYTHONPATH": str(ROOT / "include")}
+    variables = {"PATH": os.defpath, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=variables, check=True, stdout=subprocess.PIPE, text=True)
     return float(done.stdout.split()[-1])
 

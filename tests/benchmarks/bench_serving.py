@@ -38,7 +38,7 @@ MLFLOW_MODEL = """
 import json, sys
 from pathlib import Path
 import polars as pl
-from jobs.mlflow_model import write_mlflow_model
+from include.jobs.mlflow.mlflow_model import write_mlflow_model
 artifact = Path(sys.argv[1])
 rows = [entry["features"] for entry in json.loads((artifact / "golden_requests.json").read_text())]
 write_mlflow_model(artifact, pl.DataFrame(rows, infer_schema_length=None).cast(pl.Float64), Path(sys.argv[2]))
@@ -166,7 +166,7 @@ def dropped_by_an_update(hosting: Hosting, endpoint: str, target: Target) -> tup
 def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        variables = {"PATH": os.defpath, "PYTHONPATH": str(ROOT / "include")}
+        variables = {"PATH": os.defpath, "PYTHONPATH": str(ROOT)}
         program = ROOT / "tests/include/local_sagemaker/train_artifact.py"
         subprocess.run([JOBS / "python", program, folder / "artifact"], env=variables, check=True)
         command = [JOBS / "python", "-c", MLFLOW_MODEL, folder / "artifact", folder / "mlflow"]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from include.config import MlEnvironment
+from include.platform.environment import MlEnvironment
 from rows import Row, end, parser
 from tests.include.local_sagemaker.conftest import BUCKET
 from tests.include.local_sagemaker.hosting import Hosting

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import boto3
 import httpx
 
-from include.laptop.airflow_api import AirflowApi
+from include.ops.local_stack.airflow_api import AirflowApi
 
 LABEL = "com.docker.compose.project"
 T = TypeVar("T")

@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 
-from include.laptop.run import FINISHED
-from include.laptop.settings import BUCKET
+from include.deploy.requests import endpoint_name
 from include.models.config import load_model
-from include.production import current, read_history
-from include.sagemaker_requests.endpoints import endpoint_name
-from include.scoring import list_partitions
+from include.ops.local_stack.run import FINISHED
+from include.ops.local_stack.settings import BUCKET
+from include.registry.history import current, read_history
+from include.score.plan import list_partitions
 from tests.compose.project import Project, PromiseBrokenError, patiently, until
 
 RESTARTED = (

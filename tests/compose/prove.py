@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from include.laptop.settings import ROOT
 from include.models.config import model_names
+from include.ops.local_stack.settings import ROOT
 from tests.compose.project import Project, PromiseBrokenError
 from tests.compose.promises import PROMISES, NotTriedError, it_comes_up
 from tests.include.local_sagemaker.local_server import free_port

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from include.laptop.settings import ROOT
+from include.ops.local_stack.settings import ROOT
 
 FILE = ROOT / "docker-compose.yaml"
 KEYS = {"POSTGRES_PASSWORD", "FERNET_KEY", "API_SECRET_KEY", "JWT_SECRET"}
@@ -111,7 +111,9 @@ def test_secrets_are_asked_for_and_made_on_the_machine(tmp_path: Path) -> None:
 
 
 def _keys(file: Path) -> dict[str, str]:
-    subprocess.run([ROOT / "include/laptop/compose.sh", "keys"], env={**os.environ, "ENV_FILE": str(file)}, check=True)
+    subprocess.run(
+        [ROOT / "include/ops/local_stack/compose.sh", "keys"], env={**os.environ, "ENV_FILE": str(file)}, check=True
+    )
     assert file.stat().st_mode & 0o777 == 0o600
     lines = [line.split("=", 1) for line in file.read_text().splitlines() if not line.startswith("#")]
     keys = {name: value for name, value in lines if name in KEYS}

@@ -16,9 +16,9 @@ import boto3
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from include.laptop import stack
-from include.laptop.airflow_api import AirflowApi
-from include.laptop.settings import ROOT, Settings
+from include.ops.local_stack import stack
+from include.ops.local_stack.airflow_api import AirflowApi
+from include.ops.local_stack.settings import ROOT, Settings
 from tests.include.local_sagemaker.local_server import free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -35,7 +35,7 @@ ARGUMENTS = [
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
 
-SIMULATE = "models.predictive_maintenance.simulate"
+SIMULATE = "include.models.predictive_maintenance.simulate"
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--machines",
         "30",
     ]
-    subprocess.run(command, cwd=ROOT / "include", env={"PYTHONPATH": ".", "PATH": os.environ["PATH"]}, check=True)
+    subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": ".", "PATH": os.environ["PATH"]}, check=True)
     return folder
 
 

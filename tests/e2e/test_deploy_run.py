@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from include.laptop import stack
-from include.laptop.processes import wait_until
-from include.laptop.promote import Client, asking
-from include.laptop.settings import BUCKET
-from include.production import current, read_history
-from include.storage import golden_requests_of, split_uri
+from include.ops.local_stack import stack
+from include.ops.local_stack.processes import wait_until
+from include.ops.local_stack.promote import Client, asking
+from include.ops.local_stack.settings import BUCKET
+from include.platform.storage import golden_requests_of, split_uri
+from include.registry.history import current, read_history
 
 from .conftest import RunResult, Stack, needs_chromium
 

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
-from include.laptop.processes import wait_until
-from include.laptop.settings import ROOT, Settings
+from include.ops.local_stack.processes import wait_until
+from include.ops.local_stack.settings import ROOT, Settings
 
 from .conftest import Stack, free_port
 

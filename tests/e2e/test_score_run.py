@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from include.laptop.settings import BUCKET
-from include.production import read_history
-from include.scoring import read_published
-from include.storage import Run, daily_partition, drift_of, scores_symlink, split_uri
+from include.ops.local_stack.settings import BUCKET
+from include.platform.storage import Run, daily_partition, drift_of, scores_symlink, split_uri
+from include.registry.history import read_history
+from include.score.plan import read_published
 from tests.promoted import enter_into_production
 
 from .conftest import RunResult, Stack

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from include.laptop.processes import wait_until
 from include.models.config import load_model
+from include.ops.local_stack.processes import wait_until
 
 from .conftest import RunResult, Stack
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from include.laptop.settings import ROOT
+from include.ops.local_stack.settings import ROOT
 from tests.faults import crowd, matrix
 from tests.faults.lab import Lab
 from tests.faults.rows import Fault, Row, measure, measure_together

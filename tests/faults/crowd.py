@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-from include.laptop.seed import seed
+from include.ops.local_stack.seed import seed
 from tests.faults.dags.one_job import sleeping
 from tests.faults.dags.waiting import TRIGGERS, WAITED_FOR
 from tests.faults.lab import FaultsError, Lab, Run

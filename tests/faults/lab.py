@@ -20,11 +20,11 @@ import psutil
 import psycopg2
 from botocore.exceptions import ClientError
 
-from include.laptop import stack
-from include.laptop.airflow_api import AirflowApi
-from include.laptop.processes import Service
-from include.laptop.seed import aws_client
-from include.laptop.settings import ROOT, Settings
+from include.ops.local_stack import stack
+from include.ops.local_stack.airflow_api import AirflowApi
+from include.ops.local_stack.processes import Service
+from include.ops.local_stack.seed import aws_client
+from include.ops.local_stack.settings import ROOT, Settings
 from sagemaker_jobs.kinds import KINDS, PROCESSING, JobKind
 from sagemaker_jobs.names import job_name
 from tests.faults.proxy import Proxy

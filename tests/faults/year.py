@@ -28,12 +28,12 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from include.laptop import run as training
-from include.laptop.backfill import Asked, backfill
-from include.laptop.seed import s3_client
-from include.laptop.settings import BUCKET, ROOT
-from include.scoring import CHAMPION_AT, days_between, read_published
-from include.storage import daily_partition, scores_partition
+from include.ops.local_stack import run as training
+from include.ops.local_stack.backfill import Asked, backfill
+from include.ops.local_stack.seed import s3_client
+from include.ops.local_stack.settings import BUCKET, ROOT
+from include.platform.storage import daily_partition, scores_partition
+from include.score.plan import CHAMPION_AT, days_between, read_published
 from tests.faults.lab import Lab
 from tests.promoted import enter_into_production
 

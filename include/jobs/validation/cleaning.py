@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from jobs.validation.findings import Finding, Severity
-from jobs.validation.reading import LINE, RawTable, first_line
-from models.config import Column, Table
+from include.jobs.validation.findings import Finding, Severity
+from include.jobs.validation.reading import LINE, RawTable, first_line
+from include.models.config import Column, Table
 
 NO_VALUE = ("", "na", "n/a", "nan", "null", "none")
 TIMESTAMP_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")

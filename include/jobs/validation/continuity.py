@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from models.config import Table
+from include.models.config import Table
 
 
 def dataset_name(table_name: str) -> str:

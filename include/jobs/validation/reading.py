@@ -16,8 +16,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from jobs.validation.findings import Finding, UnusableFileError
-from models.config import Table
+from include.jobs.validation.findings import Finding, UnusableFileError
+from include.models.config import Table
 
 LINE = "file_line"  # beside the table's own columns, none of which is likely to be called so
 MALFORMED = {LINE: pl.UInt32, "text": pl.String, "reason": pl.String}

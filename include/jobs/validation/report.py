@@ -11,9 +11,9 @@ from typing import Any
 
 import jinja2
 
-from jobs.validation.findings import SEVERITIES, Finding, by_severity, passed, summarize
-from jobs.validation.suites import Outcome
-from jobs.validation.wording import allowed, column_of, observed
+from include.jobs.validation.findings import SEVERITIES, Finding, by_severity, passed, summarize
+from include.jobs.validation.suites import Outcome
+from include.jobs.validation.wording import allowed, column_of, observed
 
 STATES = (*SEVERITIES, "skipped", "ok")
 # validation.json goes from task to task, so it stays below 64 KiB; the page has all of it
@@ -92,9 +92,9 @@ class Report:
         (folder / "validation.html").write_text(self._page(), encoding="utf-8")
 
     def _page(self) -> str:
-        loader = jinja2.FileSystemLoader(Path(__file__).parent)
+        loader = jinja2.FileSystemLoader(Path(__file__).parents[1] / "templates")
         environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        return environment.get_template("report.html.j2").render(
+        return environment.get_template("validation.html.jinja").render(
             report=self,
             counts={severity: sum(one.severity == severity for one in self.findings) for severity in SEVERITIES},
             checks={table.name: _checks(table) for table in self.tables},

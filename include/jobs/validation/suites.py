@@ -31,8 +31,8 @@ from great_expectations.expectations.metadata_types import FailureSeverity
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.v1 import ValidationError as GxValidationError
 
-from jobs.validation.findings import Severity
-from models.errors import JobError
+from include.jobs.validation.findings import Severity
+from include.models.errors import JobError
 
 MAX_REJECTED_ROWS = 200_000  # beyond it the rows themselves are not fetched: their number says enough
 PARAMETER = "$PARAMETER"

@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from jobs.validation.findings import Finding
-from jobs.validation.reading import LINE
-from jobs.validation.suites import Outcome
+from include.jobs.validation.findings import Finding
+from include.jobs.validation.reading import LINE
+from include.jobs.validation.suites import Outcome
 
 SHOWN = 5
 

@@ -17,7 +17,7 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from models.interface import Array, Examples, Scalar
+from include.models.interface import Array, Examples, Scalar
 
 SEXES = ("F", "I", "M")
 PARTS = ("value", "low", "high")  # one file each

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from models.interface import DomainFindings, Tables
+from include.models.interface import DomainFindings, Tables
 
 MSE_GOAL = 4.5
 OLD_RINGS = 15

@@ -1,6 +1,6 @@
 """Raw data of simulated abalones, with the file and columns of UCI's data: no header, a few impossible rows.
 
-    python -m models.abalone_age.simulate --out DIR [--seed N] [--rows N]
+    python -m include.models.abalone_age.simulate --out DIR [--seed N] [--rows N]
 
 An animal's rings are its age. It grows towards a length of its own, fast when young and hardly at all when old, so that
 old animals' rings are hard to tell; its weights follow the cube of its length, and the shell's grows with age as well.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from models.simulator import write_table
+from include.models.simulator import write_table
 
 IMPOSSIBLE = 0.001  # share of rows with a height of 0 or a part that is heavier than the whole
 

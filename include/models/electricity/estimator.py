@@ -14,8 +14,8 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from models.electricity.features import PLACE, STATE
-from models.interface import Array, Examples, Scalar
+from include.models.electricity.features import PLACE, STATE
+from include.models.interface import Array, Examples, Scalar
 
 FILE = "model.txt"
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from models.interface import DomainFindings, Tables
+from include.models.interface import DomainFindings, Tables
 
 RULE = "same_as_last"
 

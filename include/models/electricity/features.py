@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from models.errors import JobError
+from include.models.errors import JobError
 
 MARKET = ("nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
 DAY, WEEK = 48, 7 * 48  # half-hours

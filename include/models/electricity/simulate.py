@@ -1,6 +1,6 @@
 """Raw data of a simulated electricity market, with the file and columns of ELEC2.
 
-    python -m models.electricity.simulate --out DIR [--seed N] [--days N]
+    python -m include.models.electricity.simulate --out DIR [--seed N] [--days N]
 
 Demand follows the day and the week; the price follows demand, with spells of high and low prices that last for hours,
 and how it follows demand drifts over the months. Victoria's columns stand still until the markets are connected.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from models.simulator import write_table
+from include.models.simulator import write_table
 
 DAY = 48  # half-hours
 CONNECTED = 0.38  # the share of the days after which Victoria's columns move

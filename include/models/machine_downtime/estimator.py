@@ -19,7 +19,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from models.interface import Array, Examples, Scalar
+from include.models.interface import Array, Examples, Scalar
 
 FOREST_FILE, BOOSTER_FILE = "model.skops", "model.txt"
 # Skops refuses what is neither on its own list of safe types nor on this one. It does not have Tree on its own because

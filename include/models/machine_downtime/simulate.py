@@ -1,6 +1,6 @@
 """Raw data of simulated machine tools, with the file and columns of the Makino readings.
 
-    python -m models.machine_downtime.simulate --out DIR [--seed N] [--days N]
+    python -m include.models.machine_downtime.simulate --out DIR [--seed N] [--days N]
 
 Three machines give a few readings on most days. A reading that precedes a failure has a lower hydraulic pressure, a
 lower torque and a higher cutting force and spindle speed than one that does not; days are a little apart.
@@ -14,7 +14,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from models.simulator import write_table
+from include.models.simulator import write_table
 
 FIRST_DAY = date.fromisoformat("2021-11-24")
 MACHINES = {

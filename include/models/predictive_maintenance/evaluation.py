@@ -14,8 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from models.interface import DomainFindings, Tables
-from models.predictive_maintenance.features import NO_FAILURE, STEP_HOURS, WINDOW_HOURS
+from include.models.interface import DomainFindings, Tables
+from include.models.predictive_maintenance.features import NO_FAILURE, STEP_HOURS, WINDOW_HOURS
 
 HORIZON = pl.duration(hours=WINDOW_HOURS)
 EARLY_HOURS = 21  # with marks every 3 hours, the first or second that can warn

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from models.errors import JobError
+from include.models.errors import JobError
 
 SENSORS = ("volt", "rotate", "pressure", "vibration")
 ERRORS = ("error1", "error2", "error3", "error4", "error5")

@@ -1,6 +1,6 @@
 """Raw data of a simulated fleet, with the files and columns of Microsoft's Azure predictive-maintenance data.
 
-    python -m models.predictive_maintenance.simulate --out DIR [--seed N] [--machines N] [--days N]
+    python -m include.models.predictive_maintenance.simulate --out DIR [--seed N] [--machines N] [--days N]
 
 How the fleet lives:
 

@@ -18,9 +18,9 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from models.config import ModelConfig
-from models.interface import Array, Examples, Scalar
-from models.tabular.schema import Schema, infer
+from include.models.config import ModelConfig
+from include.models.interface import Array, Examples, Scalar
+from include.models.tabular.schema import Schema, infer
 
 FILE = "model.txt"
 FEW_ROWS = 64  # up to here, starting threads costs more than they save

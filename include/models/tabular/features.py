@@ -1,6 +1,6 @@
 """One table to the feature table: no column is computed here, so a request to an endpoint is a row of the raw table.
 
-What is derived from the columns is part of the fitted model (``models.tabular.schema``).
+What is derived from the columns is part of the fitted model (``tabular.schema``).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from models.config import ModelConfig, Table
-from models.errors import JobError
+from include.models.config import ModelConfig, Table
+from include.models.errors import JobError
 
 
 @dataclass(frozen=True)

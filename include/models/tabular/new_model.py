@@ -1,6 +1,7 @@
 """``make new-model``: a model folder from a CSV file, ready to run.
 
-    python -m models.tabular.new_model --name N --kind binary|multiclass|regression --data FILE [--target COLUMN]
+    python -m include.models.tabular.new_model --name N --kind binary|multiclass|regression --data FILE
+        [--target COLUMN]
 
 Writes ``models/<name>/``: model.yaml, a first suite of expectations for the raw table and for the features, and
 profile.json, from which data is made up where none is given. What is to be predicted is the last column unless
@@ -24,11 +25,11 @@ from typing import Any
 import polars as pl
 import yaml
 
-from models.config import MODELS_FOLDER, ConfigError, load_model
-from models.errors import JobError
-from models.tabular.profile import Profile, profile
-from models.tabular.schema import MAX_CATEGORIES
-from models.tabular.simulate import FILE as PROFILE_FILE
+from include.models.config import MODELS_FOLDER, ConfigError, load_model
+from include.models.errors import JobError
+from include.models.tabular.column_profile import Profile, profile
+from include.models.tabular.schema import MAX_CATEGORIES
+from include.models.tabular.simulate import FILE as PROFILE_FILE
 
 TABLE = "rows"
 ROW_NUMBER = "row_number"

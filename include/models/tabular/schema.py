@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from models.config import Derived
-from models.errors import JobError
-from models.interface import Array
+from include.models.config import Derived
+from include.models.errors import JobError
+from include.models.interface import Array
 
 FILE = "schema.json"
 MAX_CATEGORIES = 200

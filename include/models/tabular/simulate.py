@@ -1,6 +1,6 @@
 """Raw data for a model folder without a simulate.py, made up from the profile that ``make new-model`` left in it.
 
-    python -m models.tabular.simulate --model M --out DIR [--seed N] [--rows N]
+    python -m include.models.tabular.simulate --model M --out DIR [--seed N] [--rows N]
 
 Within a class (or a tenth of the target's range) each column is drawn by itself: what tells the classes apart is there,
 how columns hang together within a class is not. So a model can be good on it, and its numbers say nothing of the real
@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from models.config import MODELS_FOLDER, ModelConfig, Table, load_model, model_names
-from models.errors import JobError
-from models.tabular.profile import QUANTILES
+from include.models.config import MODELS_FOLDER, ModelConfig, Table, load_model, model_names
+from include.models.errors import JobError
+from include.models.tabular.column_profile import QUANTILES
 
 FILE = "profile.json"
 LEAST_ROWS, MOST_ROWS = 600, 5000

@@ -1,6 +1,6 @@
 """Raw data of a simulated milling machine, with the file and columns of the AI4I 2020 data set.
 
-    python -m models.tabular_classifier.simulate --out DIR [--seed N] [--rows N]
+    python -m include.models.tabular_classifier.simulate --out DIR [--seed N] [--rows N]
 
 Made as its author describes (S. Matzka, "Explainable Artificial Intelligence for Predictive Maintenance Applications",
 2020): temperatures are random walks, speed falls with torque, tools wear with each piece, and a piece fails

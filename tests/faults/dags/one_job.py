@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Context, Param, dag, task
 
-from include.laptop.settings import ACCOUNT, BUCKET, JOB_IMAGE
+from include.ops.local_stack.settings import ACCOUNT, BUCKET, JOB_IMAGE
 from sagemaker_jobs.kinds import Description
 from sagemaker_jobs.processing import ProcessingJobOperator
 from sagemaker_jobs.retries import SageMakerRetryPolicy

@@ -8,18 +8,20 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from job_programs import HYPERPARAMETERS, MODEL, Jobs, Trained
 
-from models.predictive_maintenance.simulate import simulate
+from include.models.predictive_maintenance.simulate import simulate
+from include.platform.code_bundle import code_files
+from tests.include.jobs.job_programs import HYPERPARAMETERS, MODEL, Jobs, Trained
 
-INCLUDE = Path(__file__).resolve().parents[3] / "include"
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="session")
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
     code = tmp_path_factory.mktemp("code")
-    for package in ("jobs", "models"):
-        shutil.copytree(INCLUDE / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, file in code_files(ROOT):
+        (code / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, code / name)
     return Jobs(code)
 
 

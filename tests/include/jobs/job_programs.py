@@ -14,14 +14,14 @@ HYPERPARAMETERS = {"model": MODEL, "num_boost_round": "40", "num_leaves": "15"}
 
 @dataclass(frozen=True)
 class Jobs:
-    """Runs ``python -m jobs.<name>`` from a folder that holds only jobs/ and models/."""
+    """Runs ``python -m include.jobs.<name>`` from a folder that holds only jobs/ and models/."""
 
     code: Path
 
     def run(self, name: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "SM_", "SAGEMAKER"))}
         return subprocess.run(
-            [sys.executable, "-m", f"jobs.{name}", *map(str, arguments)],
+            [sys.executable, "-m", f"include.jobs.{name}", *map(str, arguments)],
             env={**clean, "PYTHONPATH": str(self.code), **variables},
             cwd=self.code,
             capture_output=True,

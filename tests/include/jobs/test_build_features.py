@@ -9,12 +9,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from job_programs import MODEL
 
-from jobs.build_features import main
-from jobs.feature_table import SPLITS
-from models.config import load_model
-from models.errors import JobError
+from include.jobs.build_features import main
+from include.jobs.features.feature_table import SPLITS
+from include.models.config import load_model
+from include.models.errors import JobError
+from tests.include.jobs.job_programs import MODEL
 
 
 def arguments(validated: Path, out: Path) -> list[str]:

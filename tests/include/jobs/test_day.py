@@ -13,16 +13,16 @@ from typing import Any
 
 import polars as pl
 import pytest
-from job_programs import MODEL, Trained
 
-from jobs import build_features, split_days, validate_input, validate_scores
-from jobs.artifact import DRIFT_PROFILE, load_artifact
-from jobs.payload import CSV, answers, parse, render
-from jobs.profile import count_rows
-from models.config import load_model
-from models.errors import JobError
-from models.predictive_maintenance.features import LOOK_BACK_HOURS
-from models.predictive_maintenance.features import build_features as features_of
+from include.jobs import build_features, split_days, validate_input, validate_scores
+from include.jobs.features.drift_profile import count_rows
+from include.jobs.serving.artifact import DRIFT_PROFILE, load_artifact
+from include.jobs.serving.payload import CSV, answers, parse, render
+from include.models.config import load_model
+from include.models.errors import JobError
+from include.models.predictive_maintenance.features import LOOK_BACK_HOURS
+from include.models.predictive_maintenance.features import build_features as features_of
+from tests.include.jobs.job_programs import MODEL, Trained
 
 DAY = "2015-06-02"
 FILES = {name: table.file for name, table in load_model(MODEL).data.tables.items()}

@@ -11,15 +11,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from jobs import split_days, validate_input
-from jobs.chunks import shard_column
-from jobs.day import read_chunk
-from jobs.day_features import day_features
-from jobs.split_days import BATCHES
-from jobs.validation.cleaning import Window, clean_table
-from jobs.validation.reading import LINE, read_table
-from models.config import ModelConfig, load_model
-from models.interface import feature_builder
+from include.jobs import split_days, validate_input
+from include.jobs.daily.chunks import shard_column
+from include.jobs.daily.day import read_chunk
+from include.jobs.daily.day_features import day_features
+from include.jobs.split_days import BATCHES
+from include.jobs.validation.cleaning import Window, clean_table
+from include.jobs.validation.reading import LINE, read_table
+from include.models.config import ModelConfig, load_model
+from include.models.loader import feature_builder
 
 DAYS = {"electricity": date(1996, 6, 10), "machine_downtime": date(2021, 12, 20), "abalone_age": date(2026, 1, 2)}
 SIZE = {"electricity": "--days=60", "machine_downtime": "--days=60", "abalone_age": "--rows=1000"}
@@ -30,7 +30,7 @@ def raws(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folders = {}
     for name, size in SIZE.items():
         folders[name] = tmp_path_factory.mktemp(name)
-        importlib.import_module(f"models.{name}.simulate").main(["--out", str(folders[name]), size])
+        importlib.import_module(f"include.models.{name}.simulate").main(["--out", str(folders[name]), size])
     return folders
 
 

@@ -9,9 +9,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from job_programs import MODEL, Jobs, Trained
 
-from models.config import load_model
+from include.models.config import load_model
+from tests.include.jobs.job_programs import MODEL, Jobs, Trained
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from job_programs import Jobs
 
-from models.tabular.new_model import new_model
+from include.models.tabular.new_model import new_model
+from tests.include.jobs.job_programs import Jobs
 
 
 def orders(rows: int = 900) -> pl.DataFrame:
@@ -34,7 +34,7 @@ def orders(rows: int = 900) -> pl.DataFrame:
 def test_it_goes_through_every_job_without_another_edit(jobs: Jobs, tmp_path: Path) -> None:
     code = Path(shutil.copytree(jobs.code, tmp_path / "code"))
     orders().write_csv(tmp_path / "orders.csv")
-    new_model("bicycle_orders", "binary", tmp_path / "orders.csv", folder=code / "models")
+    new_model("bicycle_orders", "binary", tmp_path / "orders.csv", folder=code / "include" / "models")
     own = Jobs(code)
 
     def run(name: str, *arguments: object, **variables: str) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from job_programs import Jobs
 
-from jobs.payload import Columns, parse
+from include.jobs.serving.payload import Columns, parse
+from tests.include.jobs.job_programs import Jobs
 
 MODEL_YAML = """
 name: toy
@@ -91,7 +91,7 @@ class Toy:
 def toy(request: pytest.FixtureRequest, jobs: Jobs, tmp_path: Path) -> Toy:
     binary = request.param == "binary"
     code = Path(shutil.copytree(jobs.code, tmp_path / "code"))
-    folder = code / "models" / "toy"
+    folder = code / "include" / "models" / "toy"
     folder.mkdir()
     rule = ("accuracy", "min: 0.8", "maximize") if binary else ("mse", "max: 0.1", "minimize")
     kind, classes = ("string", '["no", "yes"]') if binary else ("number", "null")
@@ -111,14 +111,14 @@ def toy(request: pytest.FixtureRequest, jobs: Jobs, tmp_path: Path) -> Toy:
 
 
 def test_it_is_built_trained_evaluated_and_answers(toy: Toy) -> None:
-    home, binary = toy.home, "binary" in (toy.home / "code/models/toy/model.yaml").read_text()
+    home, binary = toy.home, "binary" in (toy.home / "code/include/models/toy/model.yaml").read_text()
     common = ("--model", "toy", "--validated", home / "validated", "--features", home / "features")
     toy.run("build_features", *common)
     channels = {f"SM_CHANNEL_{name.upper()}": str(home / "features" / name) for name in ("train", "validation")}
     hyperparameters = json.dumps({"model": "toy"})
     printed = toy.run("train_model", SM_HPS=hyperparameters, SM_MODEL_DIR=str(home / "model"), **channels)
     assert ("validation:accuracy=" if binary else "validation:mse=") in printed
-    assert not (home / "model/code/models/predictive_maintenance").exists()
+    assert not (home / "model/code/include/models/predictive_maintenance").exists()
     (home / "packed").mkdir()
     shutil.make_archive(str(home / "packed/model"), "gztar", home / "model")
     places = ("--artifact", home / "packed", "--champion", home / "packed", "--evaluation", home / "evaluation")

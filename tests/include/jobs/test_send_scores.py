@@ -23,12 +23,13 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from jobs import kafka, send_scores
-from jobs.send_scores import MANIFEST, Partition, messages, send
-from models.config import KafkaSink, ModelConfig, load_model
-from models.errors import JobError
+from include.jobs import send_scores
+from include.jobs.send_scores import MANIFEST, Partition, messages, send
+from include.jobs.sinks import kafka
+from include.models.config import KafkaSink, ModelConfig, load_model
+from include.models.errors import JobError
 
-SCHEMA = json.loads((Path(send_scores.__file__).parent / "score_message.schema.json").read_text())
+SCHEMA = json.loads((Path(kafka.__file__).parent / "score_message.schema.json").read_text())
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-maintenance/3"
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import httpx
 import polars as pl
 import pytest
-from job_programs import Trained
+
+from tests.include.jobs.job_programs import Trained
 
 PORT_RANGE = range(14210, 14260)
 
@@ -42,7 +43,7 @@ def free_port() -> int:
 
 def start(model: Path, port: int, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "jobs.serve"],
+        [sys.executable, "-m", "include.jobs.serve"],
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(model / "code"),

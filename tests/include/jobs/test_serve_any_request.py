@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from jobs.artifact import LoadedModel
-from jobs.payload import FORMATS
-from jobs.serve import application
-from models.interface import Estimator
+from include.jobs.serve import application
+from include.jobs.serving.artifact import LoadedModel
+from include.jobs.serving.payload import FORMATS
+from include.models.interface import Estimator
 
 LARGEST = 10_000
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from job_programs import MODEL, Jobs, Trained
 
-from jobs.artifact import load_artifact
-from jobs.train_model import typed
-from models.config import load_model
-from models.errors import JobError
+from include.jobs.serving.artifact import load_artifact
+from include.jobs.train_model import typed
+from include.models.config import load_model
+from include.models.errors import JobError
+from tests.include.jobs.job_programs import MODEL, Jobs, Trained
 
 
 def test_it_prints_metrics_for_metric_definitions(trained: Trained) -> None:
@@ -39,7 +39,9 @@ def test_metadata_says_what_was_trained_on_what(trained: Trained) -> None:
 def test_the_artifact_holds_no_pickle_and_its_own_code(trained: Trained) -> None:
     names = {path.relative_to(trained.model).as_posix() for path in trained.model.rglob("*") if path.is_file()}
     assert {"model.txt", "feature_order.json", "drift_profile.json", "golden_requests.json", "metadata.json"} <= names
-    assert {"code/jobs/serve.py", f"code/models/{MODEL}/estimator.py", f"code/models/{MODEL}/model.yaml"} <= names
+    assert {
+        f"code/include/{name}" for name in ("jobs/serve.py", f"models/{MODEL}/estimator.py", "__init__.py")
+    } <= names
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib", ".pyc"))]
 
 

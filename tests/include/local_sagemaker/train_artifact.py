@@ -6,11 +6,11 @@ python train_artifact.py FOLDER
 import sys
 from pathlib import Path
 
-from jobs.artifact import save_artifact
-from jobs.feature_table import examples
-from models.config import load_model
-from models.interface import estimator, feature_builder
-from models.predictive_maintenance.simulate import simulate
+from include.jobs.features.feature_table import examples
+from include.jobs.serving.artifact import save_artifact
+from include.models.config import load_model
+from include.models.loader import estimator, feature_builder
+from include.models.predictive_maintenance.simulate import simulate
 
 
 def main(folder: Path) -> None:

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
-import types
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-# a library of the jobs' environment ships a package "tests", which would hide this repository's folder
-_tests = types.ModuleType("tests")
-_tests.__path__ = [str(Path(__file__).resolve().parents[2])]
-sys.modules["tests"] = _tests
-
-from tests.include.local_sagemaker.hosting import hosting_server  # noqa: E402
-from tests.include.local_sagemaker.local_server import LocalSageMaker  # noqa: E402
+from tests.include.local_sagemaker.hosting import hosting_server
+from tests.include.local_sagemaker.local_server import LocalSageMaker
 
 
 @pytest.fixture(scope="session")

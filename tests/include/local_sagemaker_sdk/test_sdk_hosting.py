@@ -55,7 +55,7 @@ def test_an_endpoint_is_waited_for_and_invoked(hosting: Hosting, resources: Any)
 
 
 def test_a_transform_job_is_waited_for(hosting: Hosting, resources: Any) -> None:
-    from tests.include.local_sagemaker.test_transform import Transforms
+    from tests.include.local_sagemaker.jobs.test_transform import Transforms
 
     transforms = Transforms(hosting)
     request = transforms.request(transforms.put(a_csv=b"1,2\n"))
@@ -67,7 +67,7 @@ def test_a_transform_job_is_waited_for(hosting: Hosting, resources: Any) -> None
 
 
 def test_a_tuning_job_is_waited_for(hosting: Hosting, resources: Any) -> None:
-    from tests.include.local_sagemaker.test_tuning import GRID, tuning_request
+    from tests.include.local_sagemaker.jobs.test_tuning import GRID, tuning_request
 
     name = hosting.name("sdk-tune")
     hosting.sagemaker.create_hyper_parameter_tuning_job(**tuning_request(name, GRID, "Grid"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from models.config import MODELS_FOLDER, Clock, ConfigError, load_model, model_names
+from include.models.config import MODELS_FOLDER, Clock, ConfigError, load_model, model_names
 
 MODEL = "predictive_maintenance"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from jobs.build_features import split_features
-from jobs.validation.cleaning import Window, clean_table
-from jobs.validation.reading import LINE, read_table
-from models.config import load_model
-from models.interface import feature_builder
+from include.jobs.build_features import split_features
+from include.jobs.validation.cleaning import Window, clean_table
+from include.jobs.validation.reading import LINE, read_table
+from include.models.config import load_model
+from include.models.loader import feature_builder
 
 SMALL = {"machine_downtime": ["--days", "60"], "abalone_age": ["--rows", "600"], "electricity": ["--days", "560"]}
 
@@ -33,7 +33,7 @@ def tables_of(name: str, folder: Path) -> dict[str, pl.DataFrame]:
 
 
 def test_the_files_are_those_of_model_yaml_and_the_same_every_time(name: str, tmp_path: Path) -> None:
-    simulator = importlib.import_module(f"models.{name}.simulate")
+    simulator = importlib.import_module(f"include.models.{name}.simulate")
     for folder, seed in (("a", "3"), ("b", "3"), ("c", "4")):
         simulator.main(["--out", str(tmp_path / folder), "--seed", seed, *SMALL[name]])
     for table in load_model(name).data.tables.values():
@@ -42,7 +42,7 @@ def test_the_files_are_those_of_model_yaml_and_the_same_every_time(name: str, tm
 
 
 def test_features_need_no_label_and_have_none(name: str, tmp_path: Path) -> None:
-    importlib.import_module(f"models.{name}.simulate").main(["--out", str(tmp_path), *SMALL[name]])
+    importlib.import_module(f"include.models.{name}.simulate").main(["--out", str(tmp_path), *SMALL[name]])
     config, tables = load_model(name), tables_of(name, tmp_path)
     labelled = feature_builder(name).build_features(tables)
     splits = split_features(config, labelled)

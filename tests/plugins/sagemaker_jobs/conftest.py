@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from sagemaker_jobs import operators
+from sagemaker_jobs import base as operators
 from sagemaker_jobs.kinds import TRAINING
 from sagemaker_jobs.names import job_name
 from sagemaker_jobs.training import TrainingJobOperator

@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, TaskDeferred
 
-from sagemaker_jobs import operators
+from sagemaker_jobs import base as operators
 from sagemaker_jobs.processing import ProcessingJobOperator
 from tests.include.local_sagemaker import job_requests
 

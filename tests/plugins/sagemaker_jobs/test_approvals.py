@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
 
-from include.approvals import event_pattern, queue_name
+from include.deploy.approval_events import event_pattern, queue_name
 from sagemaker_jobs import approvals
 from sagemaker_jobs.approvals import PackageApprovalTrigger, approval_of
 from tests.include.local_sagemaker.hosting import ARTIFACT, Hosting

@@ -15,8 +15,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from jobs import validate_raw_data
-from models.predictive_maintenance.simulate import simulate
+from include.jobs import validate_raw_data
+from include.models.predictive_maintenance.simulate import simulate
 
 MODEL = "predictive_maintenance"
 FILES = {name: f"PdM_{name}.csv" for name in ("telemetry", "errors", "maint", "failures", "machines")}

@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from jobs.validation.cleaning import CleanTable, Window, clean_table
-from jobs.validation.continuity import continuity
-from jobs.validation.reading import read_table
-from models.config import Table
+from include.jobs.validation.cleaning import CleanTable, Window, clean_table
+from include.jobs.validation.continuity import continuity
+from include.jobs.validation.reading import read_table
+from include.models.config import Table
 
 
 def clean(folder: Path, text: str | bytes, **table: object) -> CleanTable:

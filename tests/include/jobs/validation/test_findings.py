@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.validation.findings import SUMMARY_LIMIT, Finding, Severity, by_severity, summarize
+from include.jobs.validation.findings import SUMMARY_LIMIT, Finding, Severity, by_severity, summarize
 
 
 def finding(severity: Severity = "critical", words: int = 3, file: str = "a.csv") -> Finding:

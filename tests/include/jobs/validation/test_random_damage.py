@@ -6,10 +6,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import FILES, assert_nothing_lost  # the conftest beside this file
-from conftest import run_job as run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.include.jobs.validation.conftest import FILES, assert_nothing_lost
+from tests.include.jobs.validation.conftest import run_job as run
 
 Damage = Callable[[bytes], bytes]
 TABLES = sorted(FILES)

@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from jobs.validate_raw_data import load_suites
-from jobs.validation.suites import SuiteError, load_suite, references, run_suite
-from jobs.validation.wording import allowed, finding_of, observed
-from models.config import MODELS_FOLDER, ModelConfig, load_model, model_names
+from include.jobs.validate_raw_data import load_suites
+from include.jobs.validation.suites import SuiteError, load_suite, references, run_suite
+from include.jobs.validation.wording import allowed, finding_of, observed
+from include.models.config import MODELS_FOLDER, ModelConfig, load_model, model_names
 
 FRAME = pl.DataFrame(
     {"file_line": [2, 3, 4, 5], "x": [1.0, 2.0, None, 40.0], "id": [1, 2, 3, 9], "name": ["a", "b", "c", "d"]}

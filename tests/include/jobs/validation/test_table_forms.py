@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from jobs.validation.cleaning import CleanTable, Window, clean_table
-from jobs.validation.findings import UnusableFileError
-from jobs.validation.reading import LINE, read_table
-from models.config import Table
+from include.jobs.validation.cleaning import CleanTable, Window, clean_table
+from include.jobs.validation.findings import UnusableFileError
+from include.jobs.validation.reading import LINE, read_table
+from include.models.config import Table
 
 START = datetime.fromisoformat("2020-02-28T23:00")
 

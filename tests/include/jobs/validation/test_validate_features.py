@@ -11,11 +11,11 @@ import polars as pl
 import polars.selectors as cs
 import pytest
 
-from jobs import validate_features
-from jobs.feature_table import FILE, SPLITS
-from models.errors import JobError
-from models.predictive_maintenance.features import build_features
-from models.predictive_maintenance.simulate import simulate
+from include.jobs import validate_features
+from include.jobs.features.feature_table import FILE, SPLITS
+from include.models.errors import JobError
+from include.models.predictive_maintenance.features import build_features
+from include.models.predictive_maintenance.simulate import simulate
 
 Splits = dict[str, pl.DataFrame]
 Validate = Callable[[Splits], dict[str, object]]

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import Verdict, shared_data  # the conftest beside this file
 
-from jobs.validate_raw_data import set_aside
-from jobs.validation.cleaning import Window, clean_table
-from jobs.validation.reading import read_table
-from models.config import Table
-from models.errors import JobError
+from include.jobs.validate_raw_data import set_aside
+from include.jobs.validation.cleaning import Window, clean_table
+from include.jobs.validation.reading import read_table
+from include.models.config import Table
+from include.models.errors import JobError
+from tests.include.jobs.validation.conftest import Verdict, shared_data
 
 Validate = Callable[..., Verdict]
 TELEMETRY = "PdM_telemetry.csv"

@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jobs.metrics import interval_metrics
-from models.abalone_age import estimator
-from models.abalone_age.features import build_features
-from models.abalone_age.simulate import simulate
-from models.config import load_model
-from models.interface import Examples
+from include.jobs.evaluation.metrics import interval_metrics
+from include.models.abalone_age import estimator
+from include.models.abalone_age.features import build_features
+from include.models.abalone_age.simulate import simulate
+from include.models.config import load_model
+from include.models.interface import Examples
 
 HYPERPARAMETERS = load_model("abalone_age").training.hyperparameters
 

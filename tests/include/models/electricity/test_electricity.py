@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
-from models.config import load_model
-from models.electricity.evaluation import baselines, evaluate
-from models.electricity.features import LOOK_BACK_DAYS, build_features
-from models.electricity.simulate import simulate
-from models.errors import JobError
+from include.models.config import load_model
+from include.models.electricity.evaluation import baselines, evaluate
+from include.models.electricity.features import LOOK_BACK_DAYS, build_features
+from include.models.electricity.simulate import simulate
+from include.models.errors import JobError
 
 START = datetime.fromisoformat("1996-05-07")
 DAY = 48

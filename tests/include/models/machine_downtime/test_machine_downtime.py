@@ -10,10 +10,10 @@ import pytest
 import skops.io
 from skops.io.exceptions import UntrustedTypesFoundException
 
-from models.config import load_model
-from models.interface import Examples
-from models.machine_downtime import estimator
-from models.machine_downtime.features import build_features
+from include.models.config import load_model
+from include.models.interface import Examples
+from include.models.machine_downtime import estimator
+from include.models.machine_downtime.features import build_features
 
 HYPERPARAMETERS = {**load_model("machine_downtime").training.hyperparameters, "trees": 20}
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
-from models.predictive_maintenance.evaluation import HOURS_PER_MONTH, baselines, evaluate
+from include.models.predictive_maintenance.evaluation import HOURS_PER_MONTH, baselines, evaluate
 
 START = datetime.fromisoformat("2015-01-01T06:00")
 MARKS = 40  # five days

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import JobError
-from models.predictive_maintenance import features
-from models.predictive_maintenance.features import COMPONENTS, ERRORS, NO_FAILURE, SENSORS, build_features
+from include.models.errors import JobError
+from include.models.predictive_maintenance import features
+from include.models.predictive_maintenance.features import COMPONENTS, ERRORS, NO_FAILURE, SENSORS, build_features
 
 START = datetime.fromisoformat("2015-01-01T06:00")
 HOURS = 24 * 6

@@ -9,13 +9,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from jobs.build_features import split_features
-from jobs.feature_table import examples
-from jobs.metrics import measure
-from models.config import load_model
-from models.predictive_maintenance import estimator
-from models.predictive_maintenance.evaluation import evaluate
-from models.predictive_maintenance.features import build_features
+from include.jobs.build_features import split_features
+from include.jobs.evaluation.metrics import measure
+from include.jobs.features.feature_table import examples
+from include.models.config import load_model
+from include.models.predictive_maintenance import estimator
+from include.models.predictive_maintenance.evaluation import evaluate
+from include.models.predictive_maintenance.features import build_features
 
 ROOT = Path(__file__).resolve().parents[4]
 DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data")) / "azure_pdm"

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from models.config import load_model
-from models.predictive_maintenance.features import COMPONENTS
-from models.predictive_maintenance.simulate import main, simulate
+from include.models.config import load_model
+from include.models.predictive_maintenance.features import COMPONENTS
+from include.models.predictive_maintenance.simulate import main, simulate
 
 
 def test_a_simulated_fleet_has_the_schema_and_is_the_same_every_time() -> None:

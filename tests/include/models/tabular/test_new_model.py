@@ -11,15 +11,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jobs.build_features import split_features
-from jobs.metrics import measure
-from models.config import ModelConfig, load_model
-from models.errors import JobError
-from models.interface import Examples
-from models.tabular.estimator import TabularEstimator
-from models.tabular.features import TabularFeatures
-from models.tabular.new_model import main, new_model
-from models.tabular.simulate import simulate, write
+from include.jobs.build_features import split_features
+from include.jobs.evaluation.metrics import measure
+from include.models.config import ModelConfig, load_model
+from include.models.errors import JobError
+from include.models.interface import Examples
+from include.models.tabular.estimator import TabularEstimator
+from include.models.tabular.features import TabularFeatures
+from include.models.tabular.new_model import main, new_model
+from include.models.tabular.simulate import simulate, write
 
 
 def orders(kind: str, rows: int = 900) -> pl.DataFrame:

@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.config import Derived, Features, ModelConfig, load_model
-from models.errors import JobError
-from models.interface import Examples, estimator, feature_builder
-from models.tabular.estimator import TabularEstimator
-from models.tabular.features import TabularFeatures
+from include.models.config import Derived, Features, ModelConfig, load_model
+from include.models.errors import JobError
+from include.models.interface import Examples
+from include.models.loader import estimator, feature_builder
+from include.models.tabular.estimator import TabularEstimator
+from include.models.tabular.features import TabularFeatures
 
 HYPERPARAMETERS = {
     "num_boost_round": 60,

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.config import Derived
-from models.errors import JobError
-from models.tabular.schema import MAX_CATEGORIES, Schema, infer
+from include.models.config import Derived
+from include.models.errors import JobError
+from include.models.tabular.schema import MAX_CATEGORIES, Schema, infer
 
 ROWS = 400
 RATIO = Derived(name="per hour", kind="ratio", of=["pieces", "hours"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from models.config import load_model
-from models.tabular_classifier.simulate import simulate
+from include.models.config import load_model
+from include.models.tabular_classifier.simulate import simulate
 
 
 def test_it_has_the_real_columns_and_failures_as_rare() -> None:

@@ -1,0 +1,316 @@
+"""Whether an endpoint may take traffic: in service, right answers, bad requests refused, fast enough.
+
+Asked from an Airflow worker, through boto3 alone. What an endpoint must answer was written by training
+(``golden_requests.json``): rows with their answers. Nothing here changes the endpoint.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from botocore.exceptions import ClientError
+
+from include.platform import storage
+
+CSV, JSON = "text/csv", "application/json"
+TOLERANCE = 1e-6
+TOO_LARGE = 6 * 1024 * 1024 + 1  # bytes; the largest request of an endpoint is 6 MB
+SHOWN = 200  # characters of what was sent and of what came back
+MOST_FAILURES = 20
+
+GoldenRequests = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The slowest that an endpoint may be, and the load under which it is measured.
+
+    ``p50_ms`` and ``p99_ms``: milliseconds from request to answer at the caller, one row each. A serverless endpoint
+    needs ``clients`` of at most its concurrency.
+    """
+
+    p50_ms: float
+    p99_ms: float
+    requests: int = 200
+    clients: int = 2
+
+
+class Report(TypedDict):
+    """What ``check_endpoint`` found; small enough to pass between tasks."""
+
+    passed: bool
+    summary: str
+    p50_ms: float | None
+    p99_ms: float | None
+    golden_ok: bool
+    failures: list[str]
+
+
+class _RefusedError(Exception):
+    """The endpoint's answer was an error; ``status`` is the model's own, or the API's where no model was reached."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"HTTP {status}: {_short(message)}")
+        self.status = status
+
+
+class _Endpoint:
+    """One endpoint as its callers see it."""
+
+    def __init__(self, runtime: Any, name: str) -> None:
+        self.name = name
+        self._runtime = runtime
+
+    def ask(self, body: str | bytes, content_type: str) -> Any:
+        """The predictions, asked for as JSON.
+
+        Raises:
+            _RefusedError: by the model, or by the API for what it does not pass on.
+            botocore.exceptions.BotoCoreError, ClientError: the endpoint cannot be asked at all.
+        """
+        try:
+            answer = self._runtime.invoke_endpoint(
+                EndpointName=self.name, Body=body, ContentType=content_type, Accept=JSON
+            )
+        except ClientError as error:
+            response = error.response
+            code = response["Error"]["Code"]
+            if code == "ModelError":
+                raise _RefusedError(
+                    int(response["OriginalStatusCode"]), str(response.get("OriginalMessage"))
+                ) from error
+            if code == "ValidationError":
+                raise _RefusedError(400, str(error)) from error
+            if code in ("InternalFailure", "ServiceUnavailable", "ThrottlingException"):  # for AWS the last is a 400
+                raise _RefusedError(503, str(error)) from error
+            raise
+        content = answer["Body"].read()
+        try:
+            return json.loads(content)["predictions"]
+        except (ValueError, KeyError, TypeError):
+            raise _RefusedError(200, f"no predictions in {content[:SHOWN]!r}") from None
+
+
+def check_endpoint(
+    runtime: Any,
+    sagemaker: Any,
+    endpoint: str,
+    *,
+    golden: GoldenRequests,
+    columns: Sequence[str],
+    thresholds: Thresholds,
+) -> Report:
+    """Everything that production asks of an endpoint; the first kinds of failure do not hide the later ones.
+
+    Args:
+        runtime: a boto3 client of sagemaker-runtime, ``sagemaker`` one of sagemaker.
+        golden: ``[{"features": {column: value}, "expected": answer}]``, at least one.
+        columns: the model's features in order; rows without names are in this order.
+
+    Raises:
+        ValueError: no golden requests.
+        botocore.exceptions.BotoCoreError, ClientError: SageMaker cannot be asked (network, permissions).
+    """
+    if not golden:
+        raise ValueError(f"there are no golden requests to ask endpoint {endpoint}")
+    if why_not := _why_not_in_service(sagemaker, endpoint):
+        return _report(endpoint, [why_not], golden_ok=False, latencies=[], asked=len(golden), thresholds=thresholds)
+    asked = _Endpoint(runtime, endpoint)
+    wrong = list(_wrong_answers(asked, golden, columns))
+    lenient = list(_bad_requests_not_refused(asked, golden[0]["features"], columns))
+    latencies, failed = _load(asked, golden, thresholds)
+    failures = [*wrong, *lenient, *failed, *_too_slow(latencies, thresholds)]
+    return _report(
+        endpoint, failures, golden_ok=not wrong, latencies=latencies, asked=len(golden), thresholds=thresholds
+    )
+
+
+def load_golden_requests(s3: Any, uri: str) -> list[dict[str, Any]]:
+    """The golden requests at an S3 URI (``storage.golden_requests_of``).
+
+    Raises:
+        ValueError: there are none at this address, or they cannot be read.
+    """
+    bucket, key = storage.split_uri(uri)
+    advice = "They are written by evaluate_model: look at that job of the run that trained this version."
+    try:
+        content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
+            raise
+        raise ValueError(f"no golden requests at {uri}. {advice}") from error
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        raise ValueError(f"{uri} is no JSON ({error}). {advice}") from error
+    if not isinstance(found, list) or not all({"features", "expected"} <= set(entry) for entry in found) or not found:
+        raise ValueError(f"{uri} holds no list of features with their expected answers. {advice}")
+    return found
+
+
+def columns_of(golden: GoldenRequests) -> list[str]:
+    """The features in the model's order, in which training writes them."""
+    return list(golden[0]["features"])
+
+
+def _why_not_in_service(sagemaker: Any, endpoint: str) -> str | None:
+    try:
+        described = sagemaker.describe_endpoint(EndpointName=endpoint)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationException":
+            raise
+        return f"the endpoint does not exist: {error.response['Error']['Message']}"
+    status = described["EndpointStatus"]
+    if status == "InService":
+        return None
+    return f"the endpoint is {status}, not InService. {described.get('FailureReason', '')}".strip()
+
+
+def _wrong_answers(endpoint: _Endpoint, golden: GoldenRequests, columns: Sequence[str]) -> Iterable[str]:
+    """Golden requests by name as JSON, one at a time, then all at once as CSV in feature order."""
+    for entry in golden:
+        body = json.dumps(entry["features"])
+        yield from _differences(endpoint, body, JSON, [entry["expected"]])
+    rows = "".join(_csv_line(entry["features"], columns) for entry in golden)
+    yield from _differences(endpoint, rows, CSV, [entry["expected"] for entry in golden])
+
+
+def _differences(endpoint: _Endpoint, body: str, content_type: str, expected: list[Any]) -> Iterable[str]:
+    sent = f"golden request as {content_type}, {_short(body)}"
+    try:
+        answers = endpoint.ask(body, content_type)
+    except _RefusedError as refused:
+        yield f"{sent}: expected {_short(expected)}, got {refused}"
+        return
+    if not isinstance(answers, list) or len(answers) != len(expected):
+        yield f"{sent}: expected {len(expected)} answers, got {_short(answers)}"
+        return
+    for wanted, answer in zip(expected, answers, strict=True):
+        if not _same(wanted, answer):
+            yield f"{sent}: expected {_short(wanted)}, got {_short(answer)}"
+
+
+def _same(expected: Any, answer: Any) -> bool:
+    """Of one shape, with numbers that are equal to ``TOLERANCE``."""
+    if isinstance(expected, dict):
+        return (
+            isinstance(answer, dict)
+            and expected.keys() == answer.keys()
+            and all(_same(value, answer[key]) for key, value in expected.items())
+        )
+    if isinstance(expected, list):
+        return (
+            isinstance(answer, list)
+            and len(expected) == len(answer)
+            and all(_same(one, other) for one, other in zip(expected, answer, strict=True))
+        )
+    if isinstance(expected, int | float) and not isinstance(expected, bool):
+        numeric = isinstance(answer, int | float) and not isinstance(answer, bool)
+        return numeric and math.isclose(expected, answer, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    return bool(expected == answer)
+
+
+def _bad_requests_not_refused(
+    endpoint: _Endpoint, features: Mapping[str, Any], columns: Sequence[str]
+) -> Iterable[str]:
+    for what, body in _bad_requests(features, columns).items():
+        sent = f"bad request ({what}: {_short(body)})"
+        try:
+            answer = endpoint.ask(body, CSV)
+        except _RefusedError as refused:
+            if not 400 <= refused.status < 500:
+                yield f"{sent}: expected a 4xx, got {refused}"
+        else:
+            yield f"{sent}: expected a 4xx, got the answer {_short(answer)}"
+
+
+def _bad_requests(features: Mapping[str, Any], columns: Sequence[str]) -> dict[str, str]:
+    """CSV that no model may answer, by what is wrong with it."""
+    line = _csv_line(features, columns)
+    bad = {
+        "nothing": "",
+        "a column too few": _csv_line(features, columns[:-1]) if len(columns) > 1 else f"{line.strip()},1,1\n",
+        "a column too many": f"{line.strip()},1\n",
+        "more than 6 MB": line * (TOO_LARGE // len(line) + 1),
+    }
+    numeric = [name for name in columns if isinstance(features[name], int | float)]
+    if numeric:
+        bad[f"text in the number {numeric[0]}"] = _csv_line({**features, numeric[0]: "not-a-number"}, columns)
+    return bad
+
+
+def _load(endpoint: _Endpoint, golden: GoldenRequests, thresholds: Thresholds) -> tuple[list[float], list[str]]:
+    """Milliseconds of each answered request, and what happened to the others."""
+    bodies = [json.dumps(entry["features"]) for entry in golden]
+
+    def ask(number: int) -> float | str:
+        began = time.perf_counter()
+        try:
+            endpoint.ask(bodies[number % len(bodies)], JSON)
+        except _RefusedError as refused:
+            return f"request {number + 1} of the load, {_short(bodies[number % len(bodies)])}: got {refused}"
+        return (time.perf_counter() - began) * 1000
+
+    with ThreadPoolExecutor(thresholds.clients) as clients:
+        outcomes = list(clients.map(ask, range(thresholds.requests)))
+    latencies = [outcome for outcome in outcomes if isinstance(outcome, float)]
+    return latencies, [outcome for outcome in outcomes if isinstance(outcome, str)]
+
+
+def _too_slow(latencies: list[float], thresholds: Thresholds) -> Iterable[str]:
+    if not latencies:
+        return
+    for share, allowed in ((0.5, thresholds.p50_ms), (0.99, thresholds.p99_ms)):
+        found = _quantile(latencies, share)
+        if found > allowed:
+            yield (
+                f"p{share * 100:.0f} is {found:.1f} ms under {thresholds.clients} clients and {thresholds.requests} "
+                f"requests; model.yaml allows {allowed:g} ms"
+            )
+
+
+def _quantile(values: list[float], share: float) -> float:
+    """The smallest value that at least this share of the values does not exceed."""
+    return sorted(values)[math.ceil(share * len(values)) - 1]
+
+
+def _report(
+    endpoint: str, failures: list[str], *, golden_ok: bool, latencies: list[float], asked: int, thresholds: Thresholds
+) -> Report:
+    p50, p99 = (round(_quantile(latencies, share), 2) if latencies else None for share in (0.5, 0.99))
+    if failures:
+        more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
+        log = f"Its log: CloudWatch group /aws/sagemaker/Endpoints/{endpoint}."
+        summary = f"endpoint {endpoint} failed its test: {failures[0]}{more}. {log}"
+    else:
+        summary = (
+            f"endpoint {endpoint} answers {asked} golden requests as trained and refuses bad ones; p50 {p50} ms, p99 "
+            f"{p99} ms under {thresholds.clients} clients"
+        )
+    return Report(
+        passed=not failures,
+        summary=summary,
+        p50_ms=p50,
+        p99_ms=p99,
+        golden_ok=golden_ok,
+        failures=failures[:MOST_FAILURES],
+    )
+
+
+def _csv_line(features: Mapping[str, Any], columns: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow([features[name] for name in columns])
+    return line.getvalue()
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text)} characters)"

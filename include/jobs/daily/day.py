@@ -1,0 +1,72 @@
+"""What the jobs that score a day share: its tables, its moments, the chunks that it is cut into."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from include.jobs.validation.cleaning import Window
+from include.models.config import ModelConfig, Scoring, Table
+from include.models.errors import JobError
+
+
+def scoring_of(config: ModelConfig) -> Scoring:
+    if config.scoring is None:
+        raise JobError(f"models/{config.name}/model.yaml has no section 'scoring'.")
+    return config.scoring
+
+
+def window_of(day: str, days: int = 1) -> Window:
+    """The day, or that many days that begin with it."""
+    start = datetime.fromisoformat(day)
+    return Window(start, start + timedelta(days=days))
+
+
+def day_tables(config: ModelConfig, day: str) -> dict[str, Table]:
+    """Tables of a day's partition, their clocks of that day; as many rows may be set aside as ``scoring`` allows."""
+    scoring = scoring_of(config)
+    tables = {}
+    for name in scoring.tables:
+        table = config.data.tables[name]
+        changed: dict[str, Any] = {"max_rejected_share": max(table.max_rejected_share, scoring.max_rejected_share)}
+        if table.clock and not table.history:
+            changed["clock"] = table.clock.on(date.fromisoformat(day))
+        tables[name] = table.model_copy(update=changed)
+    return tables
+
+
+def windowed_tables(config: ModelConfig) -> list[str]:
+    """Those whose partition holds the day's rows alone, so that windows reach into the partitions before."""
+    return [
+        name
+        for name in scoring_of(config).tables
+        for table in [config.data.tables[name]]
+        if config.data.time in table.kinds and not table.history
+    ]
+
+
+def write_chunk(file: Path, tables: Mapping[str, pl.DataFrame]) -> None:
+    """A chunk is one object, so that instances which share a day's objects get whole chunks."""
+    with tempfile.TemporaryDirectory() as folder, tarfile.open(file, "w") as packed:
+        for name, table in tables.items():
+            path = Path(folder) / f"{name}.parquet"
+            table.write_parquet(path)
+            packed.add(path, arcname=path.name)
+
+
+def read_chunk(file: Path) -> dict[str, pl.DataFrame]:
+    """Raises JobError: it is damaged."""
+    try:
+        with tempfile.TemporaryDirectory() as folder, tarfile.open(file) as packed:
+            packed.extractall(folder, filter="data")
+            return {path.stem: pl.read_parquet(path) for path in Path(folder).glob("*.parquet")}
+    except (tarfile.TarError, OSError, pl.exceptions.ComputeError) as error:
+        raise JobError(
+            f"{file} cannot be read ({error}). It is written by validate_input: look at that job."
+        ) from error

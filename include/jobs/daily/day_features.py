@@ -1,0 +1,111 @@
+"""A day's clean tables to the rows that a model version scores: the other use of ``include.jobs.build_features``.
+
+Reads the chunks of ``<validated>``, those that this instance was given; writes for each chunk that has rows
+``<features>/rows/shard-<n>.csv``, no header, the key and then the features in the order that the version wants, and
+for every chunk ``<features>/shards/shard-<n>.json``: how many rows, of what, and how their features lie in the bins of
+the version's drift profile.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from include.jobs.daily.day import read_chunk, scoring_of, window_of
+from include.jobs.features.drift_profile import Profile, count_rows
+from include.jobs.serving.artifact import ARCHIVE, DRIFT_PROFILE
+from include.models.config import ModelConfig
+from include.models.errors import JobError
+from include.models.interface import Tables
+from include.models.loader import feature_builder
+
+MOMENT = "%Y-%m-%dT%H:%M:%S"  # how a key's time is written in rows to score
+
+
+def day_features(config: ModelConfig, tables: Tables, day: str) -> pl.DataFrame | None:
+    """The feature rows of the day, from tables that also hold what its windows look back to; None without any row.
+
+    Raises:
+        JobError: the same as from the model's ``build_features``; or a row that is of no machine, thing or moment.
+    """
+    if tables[scoring_of(config).tables[0]].is_empty():
+        return None
+    frame = feature_builder(config.name).build_features(tables, with_label=False)
+    if config.data.time is not None:
+        window = window_of(day)
+        frame = frame.filter(pl.col(config.data.time).is_between(window.start, window.end, closed="left"))
+    return None if frame.is_empty() else frame
+
+
+@dataclass(frozen=True)
+class ScoredVersion:
+    """What a version wants of its rows, and what it was trained on."""
+
+    order: list[str]
+    classes: list[str]
+    profile: Profile
+
+
+def read_version(folder: Path) -> ScoredVersion:
+    """The version whose model.tar.gz lies in a folder.
+
+    Raises:
+        JobError: it is missing, damaged, or no artifact of train_model.
+    """
+    try:
+        with tarfile.open(folder / ARCHIVE) as packed:
+            order, metadata, profile = (
+                json.loads(file.read())
+                for name in ("feature_order.json", "metadata.json", DRIFT_PROFILE)
+                for file in [packed.extractfile(packed.getmember(_there(packed, name)))]
+                if file is not None
+            )
+    except (OSError, EOFError, tarfile.TarError, KeyError, ValueError) as error:
+        raise JobError(f"{folder / ARCHIVE} cannot be used ({error}). It is written by train_model.") from error
+    return ScoredVersion(order, metadata["classes"], profile)
+
+
+def _there(packed: tarfile.TarFile, name: str) -> str:
+    """Archives are packed as ``name`` or as ``./name``."""
+    return name if name in packed.getnames() else f"./{name}"
+
+
+def write_shard(
+    config: ModelConfig, frame: pl.DataFrame | None, version: ScoredVersion, folder: Path, number: int
+) -> int:
+    """Write a chunk's rows and facts; how many rows.
+
+    Raises:
+        JobError: the feature table lacks what the version wants.
+    """
+    name = f"shard-{number:05}"
+    facts: dict[str, Any] = {"name": name, "rows": 0 if frame is None else len(frame), "classes": version.classes}
+    if frame is not None:
+        if missing := [column for column in version.order if column not in frame.columns]:
+            raise JobError(
+                f"the version to score with wants the feature {missing[0]}, which this code's features do not have "
+                f"({len(missing)} are missing). Score with another version, or with the code that it was trained with."
+            )
+        facts["features"] = count_rows(frame, version.profile)
+        facts["key"] = {column: str(frame.schema[column]) for column in config.data.key}
+        (folder / "rows").mkdir(parents=True, exist_ok=True)
+        rows = frame.select(*config.data.key, *version.order)
+        rows.write_csv(folder / "rows" / f"{name}.csv", include_header=False, datetime_format=MOMENT)
+    (folder / "shards").mkdir(parents=True, exist_ok=True)
+    (folder / "shards" / f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")
+    return int(facts["rows"])
+
+
+def build_day(config: ModelConfig, validated: Path, artifact: Path, features: Path, day: str) -> int:
+    """All chunks of the folder; how many rows there are."""
+    version = read_version(artifact)
+    rows = 0
+    for file in sorted(validated.glob("chunk-*.tar")):
+        frame = day_features(config, read_chunk(file), day)
+        rows += write_shard(config, frame, version, features, int(file.stem.removeprefix("chunk-")))
+    return rows

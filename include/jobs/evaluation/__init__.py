@@ -1,0 +1,1 @@
+"""What a model is worth: metrics, importances, refits over time, and the report."""

@@ -1,0 +1,57 @@
+"""The model refitted at earlier ends of the data: what retraining at that pace has been worth on several splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from include.jobs.evaluation.metrics import Metrics
+from include.jobs.features.feature_table import examples
+from include.jobs.features.splitting import rolling_splits
+from include.models.config import ModelConfig, TimeSplit
+from include.models.errors import JobError
+from include.models.interface import Array
+from include.models.loader import estimator
+
+
+@dataclass(frozen=True)
+class Refit:
+    """The test rows of one earlier end, and what the model refitted for them answers."""
+
+    test: pl.DataFrame
+    predictions: Array
+
+
+def refit(config: ModelConfig, hyperparameters: dict[str, Any], whole: pl.DataFrame) -> list[Refit]:
+    """A refit for each of model.yaml's ``rolling_origins``, with the candidate's hyperparameters, the latest first.
+
+    Raises:
+        JobError: there is not so much data.
+    """
+    if not isinstance(config.split, TimeSplit):
+        return []
+    own = estimator(config.name)
+    found = []
+    for number, parts in enumerate(rolling_splits(whole, str(config.data.time), config.split), 1):
+        if any(part.is_empty() for part in parts.values()):
+            raise JobError(
+                f"the data does not reach back to the {number}. of {config.split.rolling_origins} earlier ends that "
+                f"model.yaml's split.rolling_origins asks for, each {config.split.test_days} days before the other. "
+                "Give more data, or ask for fewer."
+            )
+        train, validation = examples(config, parts["train"]), examples(config, parts["validation"])
+        model = own.fit(train, validation, hyperparameters)
+        features = parts["test"].select(train.features.columns)
+        found.append(Refit(parts["test"], own.predict(model, features)))
+    return found
+
+
+def mean_metrics(each: list[Metrics], rows: list[int]) -> Metrics:
+    """``rolling_<metric>``: the mean over the refits, each counting by its rows."""
+    names = each[0] if each else {}
+    return {
+        f"rolling_{name}": sum(found[name] * count for found, count in zip(each, rows, strict=True)) / sum(rows)
+        for name in names
+    }

@@ -1,0 +1,194 @@
+"""The evaluation report: one HTML page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import polars as pl
+from matplotlib.axes import Axes
+
+from include.jobs.evaluation import plots
+from include.jobs.evaluation.metrics import Metrics, confusion
+from include.jobs.evaluation.permutation import Importances
+from include.jobs.evaluation.refits import Refit
+from include.jobs.serving.artifact import LoadedModel
+from include.models.config import Gate, ModelConfig
+from include.models.interface import Array, DomainFindings, Examples
+
+TEMPLATE = Path(__file__).parents[1] / "templates" / "evaluation.html.jinja"
+ABBREVIATIONS = {
+    "f1": "F1",
+    "pr": "PR",
+    "roc": "ROC",
+    "auc": "AUC",
+    "mse": "MSE",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+}
+
+
+# shown of every problem that has them, whether gates depend on them or not
+USUAL = (
+    *("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "specificity", "npv"),
+    *("mse", "rmse", "mae", "r2", "interval_coverage", "interval_width"),
+)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """All that the report shows of one evaluation on the test split."""
+
+    config: ModelConfig
+    test: pl.DataFrame
+    truth: Examples
+    predictions: Array
+    model: LoadedModel
+    domain: DomainFindings
+    metrics: Metrics
+    champion: Metrics | None
+    baselines: dict[str, Metrics]
+    importances: Importances
+    rounds: list[tuple[Refit, dict[str, Metrics]]]
+
+
+def render(evaluated: Evaluated) -> str:
+    """The page as HTML text."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {"number": _number, "words": _words}
+    config, found = evaluated.config, evaluated.metrics
+    comparison = {"candidate": found, **({"champion": evaluated.champion} if evaluated.champion else {})}
+    gated = [gate.metric for gate in config.gates]
+    headline = [name for name in dict.fromkeys([*gated, *evaluated.domain.metrics, *USUAL]) if name in found]
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        config=config,
+        rows=len(evaluated.test),
+        period=_period(evaluated),
+        metadata=evaluated.model.metadata,
+        gates=[_gate(gate, found) for gate in config.gates],
+        tiles={name: found[name] for name in headline},
+        rounds=_rounds(evaluated),
+        round_metric=config.champion.metric,
+        comparison=comparison | evaluated.baselines,
+        compared=headline,
+        notes=evaluated.domain.notes,
+        by_class=_by_class(evaluated),
+        plots=_plots(evaluated),
+    )
+
+
+def _gate(gate: Gate, found: Metrics) -> dict[str, Any]:
+    value = found.get(gate.metric, math.nan)
+    low, high = -math.inf if gate.min is None else gate.min, math.inf if gate.max is None else gate.max
+    rules = [f"{sign} {bound:g}" for sign, bound in (("≥", gate.min), ("≤", gate.max)) if bound is not None]
+    return {"metric": gate.metric, "rule": ", ".join(rules), "value": value, "passed": low <= value <= high}
+
+
+def _period(evaluated: Evaluated) -> str:
+    time = evaluated.config.data.time
+    if time is None:
+        return "no order in time"
+    return f"{evaluated.test[time].min()!s} to {evaluated.test[time].max()!s}"
+
+
+def _by_class(evaluated: Evaluated) -> dict[str, dict[str, float]]:
+    return {
+        name: {
+            "rows": int((evaluated.truth.target == index).sum()),
+            **{kind: evaluated.metrics[f"{kind}_{name}"] for kind in ("precision", "recall", "f1", "pr_auc")},
+        }
+        for index, name in enumerate(evaluated.truth.classes)
+    }
+
+
+def _plots(evaluated: Evaluated) -> dict[str, str]:
+    truth, predictions = evaluated.truth, evaluated.predictions
+    drawn: dict[str, Callable[[Axes], None]]
+    if truth.classes:
+        usual = int(pl.Series(truth.target).mode().min())  # type: ignore[arg-type] # class indices
+        happened = truth.target != usual
+        risk = 1 - predictions[:, usual]
+        counts = confusion(truth.target, predictions.argmax(axis=1), truth.classes)
+        drawn = {
+            "Confusion matrix": partial(plots.confusion_matrix, counts=counts, classes=truth.classes),
+            "Precision and recall": partial(
+                plots.precision_recall,
+                target=truth.target,
+                probabilities=predictions,
+                classes=truth.classes,
+                skip=usual,
+            ),
+            "Calibration": partial(
+                plots.calibration, probability=risk, happened=happened, name=f"not {truth.classes[usual]}"
+            ),
+        }
+        unit, predicted, actual = f"share of rows that are not {truth.classes[usual]}", risk, happened
+    else:
+        drawn = {"Predicted and true": partial(plots.values, target=truth.target, predictions=predictions)}
+        unit, predicted, actual = f"mean {evaluated.config.data.label}", predictions, truth.target
+    if evaluated.config.data.time:
+        drawn["Score over time, by week"] = _over_time(evaluated, predicted, actual, unit)
+    shares = _shares(evaluated.model.estimator.importance(evaluated.model.model))
+    drawn["Feature importance"] = partial(plots.importance, shares=shares, unit="share of the total gain")
+    lost = f"{_words(evaluated.importances.metric)} lost when the values are dealt out at random"
+    drawn["Permutation importance, on the test split"] = partial(
+        plots.importance, shares=evaluated.importances.lost, unit=lost
+    )
+    return {title: plots.svg(draw) for title, draw in {**drawn, **evaluated.domain.plots}.items()}
+
+
+def _rounds(evaluated: Evaluated) -> list[dict[str, Any]]:
+    """Each refit's test rows and the champion's metric, of the refit and of the baselines."""
+    metric, time = evaluated.config.champion.metric, str(evaluated.config.data.time)
+    return [
+        {
+            "from": str(refit.test[time].min()),
+            "to": str(refit.test[time].max()),
+            "rows": len(refit.test),
+            "found": {name: metrics.get(metric) for name, metrics in found.items()},
+        }
+        for refit, found in evaluated.rounds
+    ]
+
+
+def _over_time(evaluated: Evaluated, predicted: Array, actual: Array, unit: str) -> Any:
+    weeks = (
+        pl.DataFrame(
+            {"week": evaluated.test[str(evaluated.config.data.time)], "predicted": predicted, "actual": actual}
+        )
+        .with_columns(pl.col("week").dt.truncate("1w"))
+        .group_by("week")
+        .agg(pl.col("predicted", "actual").cast(pl.Float64).mean())
+        .sort("week")
+    )
+    return partial(
+        plots.over_time,
+        weeks=weeks["week"].to_list(),
+        predicted=weeks["predicted"].to_list(),
+        happened=weeks["actual"].to_list(),
+        unit=unit,
+    )
+
+
+def _shares(importance: dict[str, float]) -> dict[str, float]:
+    total = sum(importance.values()) or 1.0
+    return {name: value / total for name, value in importance.items()}
+
+
+def _number(value: float | None) -> str:
+    """Four significant decimals below 1, whole numbers as they are, an en dash for what is not there."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == int(value) and abs(value) >= 2:
+        return f"{int(value):,}"
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def _words(metric: str) -> str:
+    return " ".join(ABBREVIATIONS.get(word, word) for word in metric.split("_"))

@@ -1,0 +1,1 @@
+"""The feature table: its columns and splits on disk, and how features are distributed."""

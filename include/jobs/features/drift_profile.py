@@ -1,0 +1,94 @@
+"""How features are distributed: of a version's training split, and of rows scored since, in the same bins.
+
+A profile has, per feature, the share of rows without a value (``missing``) and how the others lie: of a number the
+smallest and the largest value (``min``, ``max``) and the inner ``edges`` of its quantile bins, of a text its most
+frequent ``values``; ``shares`` are those of each bin or value among the rows that have one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from include.models.interface import Array
+
+BINS = 10
+MOST_VALUES = 50
+
+Profile = Mapping[str, Mapping[str, Any]]
+Counts = dict[str, list[int]]
+
+
+def drift_profile(features: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """The profile of a feature table."""
+    profile = {}
+    for series in features:
+        missing = {"missing": series.null_count() / len(series)}
+        profile[series.name] = (_values_of if series.dtype == pl.String else _bins_of)(series.drop_nulls()) | missing
+    return profile
+
+
+def count_rows(features: pl.DataFrame, profile: Profile) -> Counts:
+    """How many rows lie where, per feature of the profile: of a number below the smallest value of training, in each
+    bin, above the largest, and without a value; of a text at each value, at any other, and without one."""
+    return {
+        name: (_rows_at_values if "values" in known else _rows_in_bins)(features[name], known)
+        for name, known in profile.items()
+    }
+
+
+def add_counts(total: Counts, more: Counts) -> Counts:
+    """The rows of both."""
+    return {
+        name: [a + b for a, b in zip(total.get(name, [0] * len(rows)), rows, strict=True)]
+        for name, rows in more.items()
+    }
+
+
+def _bins_of(known: pl.Series) -> dict[str, Any]:
+    values = known.cast(pl.Float64).to_numpy()
+    edges = _edges_of(values)
+    counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
+    ends = {"min": float(values.min()), "max": float(values.max())} if len(values) else {"min": None, "max": None}
+    return {"edges": edges, "shares": (counts / max(len(values), 1)).tolist(), **ends}
+
+
+def _edges_of(values: Array) -> list[float]:
+    """Inner edges of equally filled bins. Where values repeat there are fewer of them, and a value that fills a bin by
+    itself gets one of its own: else more errors than none at all would lie where none lay."""
+    if not len(values):
+        return []
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
+    if len(edges) < BINS - 1:
+        distinct, counts = np.unique(values, return_counts=True)
+        after = np.flatnonzero(counts >= len(values) / BINS) + 1
+        edges = np.union1d(edges, distinct[after[after < len(distinct)]])
+    return [float(edge) for edge in edges]
+
+
+def _values_of(known: pl.Series) -> dict[str, Any]:
+    counts = known.value_counts().sort(["count", known.name], descending=[True, False]).head(MOST_VALUES)
+    return {"values": counts[known.name].to_list(), "shares": (counts["count"] / max(len(known), 1)).to_list()}
+
+
+def _rows_in_bins(series: pl.Series, known: Mapping[str, Any]) -> list[int]:
+    values = series.cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
+    # versions that were trained before the ends were kept have none: there the outer bins are open
+    low, high = known.get("min"), known.get("max")
+    below = 0 if low is None else int((values < low).sum())
+    above = 0 if high is None else int((values > high).sum())
+    edges = known["edges"]
+    inside = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1).tolist()
+    inside[0] -= below
+    inside[-1] -= above
+    return [below, *inside, above, len(series) - len(values)]
+
+
+def _rows_at_values(series: pl.Series, known: Mapping[str, Any]) -> list[int]:
+    present = series.cast(pl.String).drop_nulls()
+    counts = dict(present.value_counts().iter_rows())
+    at = [int(counts.get(value, 0)) for value in known["values"]]
+    return [*at, len(present) - sum(at), len(series) - len(present)]

@@ -1,0 +1,62 @@
+"""The feature table on disk: its columns, its splits, its examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from include.models.config import ModelConfig
+from include.models.errors import JobError
+from include.models.interface import Examples
+
+FILE = "features.parquet"
+SPLITS = ("train", "validation", "test")
+WHOLE = "whole"  # beside the splits: the whole table, where the evaluation refits the model at earlier ends of the data
+
+
+def feature_columns(config: ModelConfig, frame: pl.DataFrame) -> list[str]:
+    """The columns that a model learns from, in the table's order: all but key, time and label."""
+    return [column for column in frame.columns if column not in config.data.not_features]
+
+
+def read_split(folder: Path) -> pl.DataFrame:
+    """A split as build_features wrote it.
+
+    Raises:
+        JobError: the file is not there or cannot be read.
+    """
+    path = folder / FILE
+    try:
+        return pl.read_parquet(path)
+    except (FileNotFoundError, pl.exceptions.ComputeError) as error:
+        raise JobError(
+            f"{path} cannot be read ({error}). It is written by build_features: look at that job."
+        ) from error
+
+
+def examples(config: ModelConfig, frame: pl.DataFrame) -> Examples:
+    """Features and target of a feature table.
+
+    Raises:
+        JobError: a label that is no class of model.yaml.
+    """
+    label = frame[config.data.label]
+    features = frame.select(feature_columns(config, frame))
+    if config.problem == "regression":
+        return Examples(features, label.cast(pl.Float64).to_numpy(), [])
+    classes = classes_of(config)
+    codes = label.cast(pl.String).replace_strict(classes, range(len(classes)), default=-1, return_dtype=pl.Int64)
+    if unknown := label.filter(codes < 0).unique().sort().to_list():
+        raise JobError(f"label {config.data.label} holds {unknown}; model.yaml's classes are {classes}.")
+    return Examples(features, codes.to_numpy(), classes)
+
+
+def classes_of(config: ModelConfig) -> list[str]:
+    """The classes in the order of their codes; none for a regression."""
+    return list(config.data.classes or [])
+
+
+def class_counts(config: ModelConfig, frame: pl.DataFrame) -> dict[str, int]:
+    counts = dict(frame[config.data.label].cast(pl.String).value_counts().iter_rows())
+    return {name: int(counts.get(name, 0)) for name in classes_of(config)}

@@ -1,0 +1,84 @@
+"""A feature table's parts: what is learned from, what stops the learning, what is measured on."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+import polars as pl
+
+from include.models.config import ModelConfig, RandomSplit, TimeSplit
+
+Parts = dict[str, pl.DataFrame]
+STRATA = 10  # of a regression's target
+
+
+def split(config: ModelConfig, frame: pl.DataFrame) -> Parts:
+    """``train``, ``validation`` and ``test`` as model.yaml's ``split`` says; any may come out empty."""
+    if isinstance(config.split, TimeSplit):
+        return split_by_time(frame, str(config.data.time), config.split)
+    return split_at_random(config, frame, config.split)
+
+
+def split_by_time(frame: pl.DataFrame, time: str, how: TimeSplit) -> Parts:
+    """The last ``test_days`` as test, before them ``validation_days``, before them the rest, or ``train_days`` of it.
+
+    Between two parts ``gap_hours`` are left out, so that no label of the earlier part looks into the later.
+    """
+    if frame.is_empty():
+        return dict.fromkeys(("train", "validation", "test"), frame)
+    gap = timedelta(hours=how.gap_hours)
+    test_start = frame[time].max() - timedelta(days=how.test_days)  # type: ignore[operator] # a datetime column
+    validation_start = test_start - gap - timedelta(days=how.validation_days)
+    column = pl.col(time)
+    recent = column > validation_start - gap - timedelta(days=how.train_days) if how.train_days else pl.lit(value=True)
+    return {
+        "train": frame.filter(column <= validation_start - gap, recent),
+        "validation": frame.filter(column > validation_start, column <= test_start - gap),
+        "test": frame.filter(column > test_start),
+    }
+
+
+def rolling_splits(frame: pl.DataFrame, time: str, how: TimeSplit) -> list[Parts]:
+    """The splits that there would have been at ``rolling_origins`` earlier ends of the data, the latest first."""
+    end = frame[time].max()
+    steps = [timedelta(days=how.test_days * number) for number in range(1, how.rolling_origins + 1)]
+    return [split_by_time(frame.filter(pl.col(time) <= end - step), time, how) for step in steps]  # type: ignore[operator] # a datetime column
+
+
+def split_at_random(config: ModelConfig, frame: pl.DataFrame, how: RandomSplit) -> Parts:
+    """Groups of rows, in an order that a hash of their values gives, dealt out by shares of the rows.
+
+    A group's place depends on nothing but itself and the seed: as more rows come, it stays in its part (all but a few
+    at the parts' borders), so that an approved model is not measured on rows that it has learned from.
+    """
+    together = how.group_by or config.data.key
+    groups = (
+        frame.with_columns(_stratum(config, frame, how).alias("_stratum"))
+        .group_by(together, maintain_order=True)
+        .agg(pl.col("_stratum").mode().min(), pl.len().alias("_rows"))
+    )
+    words = groups.select(pl.concat_str([pl.col(name).cast(pl.String) for name in together], separator="|"))
+    digests = [hashlib.sha256(f"{how.seed}|{word}".encode()).hexdigest() for word in words.to_series()]
+    groups = groups.with_columns(pl.Series("_place", digests)).sort("_stratum", "_place")
+    rows = pl.col("_rows")
+    reached = (rows.cum_sum() - rows / 2).over("_stratum") / rows.sum().over("_stratum")  # of each group's middle
+    part = (
+        pl.when(reached < how.test_share)
+        .then(pl.lit("test"))
+        .when(reached < how.test_share + how.validation_share)
+        .then(pl.lit("validation"))
+        .otherwise(pl.lit("train"))
+    )
+    placed = groups.select(*together, part.alias("_part"))
+    dealt = frame.join(placed, on=together, how="left", maintain_order="left", nulls_equal=True)
+    return {name: dealt.filter(pl.col("_part") == name).drop("_part") for name in ("train", "validation", "test")}
+
+
+def _stratum(config: ModelConfig, frame: pl.DataFrame, how: RandomSplit) -> pl.Series:
+    label = frame[config.data.label]
+    if not how.stratify:
+        return pl.repeat("", len(frame), eager=True)
+    if config.problem == "regression":
+        return (label.rank("ordinal") * STRATA / (len(label) + 1)).cast(pl.Int64).cast(pl.String)
+    return label.cast(pl.String)

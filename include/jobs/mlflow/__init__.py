@@ -1,0 +1,1 @@
+"""Runs and model versions in MLflow."""

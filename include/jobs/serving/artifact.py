@@ -1,0 +1,188 @@
+"""What model.tar.gz holds: the model, what it expects and answers, and the code that serves it.
+
+model's own files     written by the estimator's ``save``
+feature_order.json    names of the features, in the order that rows without names have
+drift_profile.json    how each feature lies on the training split, to measure drift against: see features.drift_profile
+golden_requests.json  rows of the validation split with their answers, to test an endpoint with
+metadata.json         what was trained, on what, with what result
+code/                 jobs/ and models/ as far as serving needs them
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tarfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+import include
+from include.jobs.features.drift_profile import drift_profile
+from include.jobs.serving.payload import Columns, answers
+from include.models.config import ModelConfig
+from include.models.errors import JobError
+from include.models.interface import Array, Estimator, Examples
+from include.models.loader import estimator
+
+ARCHIVE = "model.tar.gz"
+GOLDEN_REQUESTS = "golden_requests.json"
+DRIFT_PROFILE = "drift_profile.json"
+GOLDEN_ROWS = 20
+LIBRARIES = ("lightgbm", "scikit-learn", "polars", "numpy")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model read from its artifact, ready to predict."""
+
+    metadata: dict[str, Any]
+    feature_order: list[str]
+    model: Any
+    estimator: Estimator
+
+    @property
+    def classes(self) -> list[str]:
+        return list(self.metadata["classes"])
+
+    @cached_property
+    def columns(self) -> Columns:
+        return Columns(
+            self.feature_order,
+            frozenset(self.metadata["ignored_columns"]),
+            frozenset(self.metadata.get("text_columns", [])),  # older artifacts have numbers only
+        )
+
+    def predict(self, frame: pl.DataFrame) -> Array:
+        """Predictions for a frame that has the features among its columns.
+
+        Raises:
+            JobError: the frame lacks a feature.
+        """
+        if missing := [name for name in self.feature_order if name not in frame.columns]:
+            raise JobError(
+                f"the model of {self.metadata['trained_at']} needs the feature {missing[0]}, which this feature table "
+                f"does not have ({len(missing)} are missing). Score it with the code that it was trained with "
+                f"(hash {self.metadata['code_hash']}), or train anew."
+            )
+        return self.estimator.predict(self.model, frame.select(self.feature_order))
+
+    def intervals(self, frame: pl.DataFrame) -> Array | None:
+        """The ends between which each value is expected, None if the model tells none."""
+        own = getattr(self.estimator, "intervals", None)
+        return own(self.model, frame.select(self.feature_order)) if own else None
+
+    def answers(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """A row's answer for each row, as endpoints and scoring give it: see ``payload.answers``."""
+        return answers(self.predict(frame), self.classes, self.intervals(frame))
+
+
+def save_artifact(
+    folder: Path, config: ModelConfig, model: Any, train: Examples, validation: Examples, facts: dict[str, Any]
+) -> LoadedModel:
+    """Write the content of model.tar.gz; the model as read back from it.
+
+    Args:
+        folder: /opt/ml/model; SageMaker packs it.
+        facts: added to metadata.json.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    own = estimator(config.name)
+    own.save(model, folder)
+    _write(folder / "feature_order.json", train.features.columns)
+    _write(folder / DRIFT_PROFILE, drift_profile(train.features))
+    metadata = {
+        "model": config.name,
+        "problem": config.problem,
+        "classes": train.classes,
+        "ignored_columns": sorted(config.data.not_features),
+        "text_columns": train.features.select(pl.col(pl.String)).columns,
+        "code_hash": os.environ.get("CODE_HASH"),
+        "run_id": os.environ.get("RUN_ID"),
+        "training_job": os.environ.get("TRAINING_JOB_NAME"),
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "rows": {"train": len(train.target), "validation": len(validation.target)},
+        "libraries": {"python": sys.version.split()[0], **{name: version(name) for name in LIBRARIES}},
+        **facts,
+    }
+    _write(folder / "metadata.json", metadata)
+    loaded = load_artifact(folder)
+    _write(folder / GOLDEN_REQUESTS, golden_requests(loaded, validation))
+    _copy_code(folder / "code", config.name)
+    return loaded
+
+
+def load_artifact(folder: Path) -> LoadedModel:
+    """The model in an unpacked model.tar.gz.
+
+    Raises:
+        JobError: a part of it is missing.
+    """
+    try:
+        metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
+        feature_order = json.loads((folder / "feature_order.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise JobError(f"{error.filename} is missing: this is no artifact of train_model.") from error
+    own = estimator(metadata["model"])
+    return LoadedModel(metadata, feature_order, own.load(folder), own)
+
+
+def unpack(folder: Path, into: Path) -> Path:
+    """Unpack the folder's model.tar.gz.
+
+    Raises:
+        JobError: it is missing or damaged.
+    """
+    archive = folder / ARCHIVE
+    try:
+        with tarfile.open(archive) as packed:
+            packed.extractall(into, filter="data")
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise JobError(
+            f"{archive} cannot be unpacked ({error}). It is written by train_model: look at that job."
+        ) from error
+    return into
+
+
+def golden_requests(loaded: LoadedModel, validation: Examples) -> list[dict[str, Any]]:
+    """Rows with their answers, some of every predicted class and evenly spaced: ``{"features", "expected"}``."""
+    predicted = loaded.predict(validation.features)
+    groups = predicted.argmax(axis=1) if loaded.classes else np.zeros(len(predicted), dtype=np.int64)
+    present = np.unique(groups)
+    each = -(-GOLDEN_ROWS // len(present))
+    chosen: list[int] = []
+    for group in present:
+        rows = np.flatnonzero(groups == group)
+        chosen += rows[np.linspace(0, len(rows) - 1, min(each, len(rows))).astype(int)].tolist()
+    rows_of = validation.features[chosen]
+    expected = loaded.answers(rows_of)
+    return [
+        {"features": row, "expected": answer}
+        for row, answer in zip(rows_of.to_dicts(), expected.to_dicts(), strict=True)
+    ]
+
+
+def _copy_code(target: Path, model: str) -> None:
+    """The packages ``jobs`` and ``models``, of the models only this one."""
+    root = Path(include.__path__[0])
+
+    def unwanted(folder: str, names: list[str]) -> set[str]:
+        other_models = {name for name in names if name != model and (root / "models" / name / "model.yaml").exists()}
+        caches = {name for name in names if name == "__pycache__" or name.startswith(".")}
+        return caches | (other_models if Path(folder) == root / "models" else set())
+
+    for package in ("jobs", "models"):
+        shutil.copytree(root / package, target / "include" / package, ignore=unwanted, dirs_exist_ok=True)
+    shutil.copy(root / "__init__.py", target / "include")
+
+
+def _write(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")

@@ -1,0 +1,251 @@
+"""Requests to rows and predictions to answers, in the three formats that endpoints and transform jobs speak.
+
+Requests: ``text/csv`` with or without a header; ``application/json``, ``{"instances": [...]}`` or a list or one object;
+``application/jsonlines``. Rows that carry names are aligned by name, in any order, and may also carry key and label
+columns, which are ignored; rows without are taken in feature_order. An empty CSV field or null is a missing value, and
+for a number NaN too.
+
+Answers, one per row and in the rows' order: classification gives the label and each class's probability, regression the
+value, and its interval where the model has one. As CSV: ``label,probability,...`` (classes in the model's order) or
+just the value.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from include.models.interface import Array
+
+CSV, JSON, JSONLINES = "text/csv", "application/json", "application/jsonlines"
+FORMATS = (CSV, JSON, JSONLINES)
+MISSING = frozenset({"", "nan", "null", "none", "na"})
+PAIR = pl.Array(pl.Float64, 2)
+Cell = float | str | None
+
+
+class BadRequestError(ValueError):
+    """A request that cannot be answered: which row and column, what was found, what is allowed."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The model's features in order, which of them are texts, and the columns that a named row may also carry."""
+
+    features: list[str]
+    ignored: frozenset[str] = frozenset()
+    texts: frozenset[str] = frozenset()
+
+    @property
+    def schema(self) -> dict[str, type[pl.DataType]]:
+        return {name: pl.String if name in self.texts else pl.Float64 for name in self.features}
+
+
+def parse(body: bytes, media_type: str, columns: Columns) -> pl.DataFrame:
+    """The rows of a request in feature order, numbers as Float64 and texts as String.
+
+    Raises:
+        BadRequestError: with the message for the caller.
+    """
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadRequestError(f"the request is no UTF-8 text: {error}") from None
+    frame = _csv_frame(text, columns) if media_type == CSV else _frame(_json_rows(text, media_type, columns), columns)
+    if frame.is_empty():
+        raise BadRequestError(f"the request holds no rows. A row has {len(columns.features)} values.")
+    return frame
+
+
+def answers(predictions: Array, classes: Sequence[str], intervals: Array | None = None) -> pl.DataFrame:
+    """A row's answer per row: ``label`` and ``probabilities``, or ``value`` where there are no classes.
+
+    Args:
+        intervals: (rows, 2), the lower and upper ends around each value; become ``interval``.
+    """
+    if not classes:
+        values = pl.DataFrame({"value": predictions}, schema={"value": pl.Float64})
+        return values if intervals is None else values.with_columns(interval=pl.Series(intervals, dtype=PAIR))
+    best = predictions.argmax(axis=1)
+    probabilities = pl.from_numpy(predictions, schema=list(classes))
+    return pl.DataFrame({"label": [classes[index] for index in best], "probabilities": probabilities.to_struct()})
+
+
+def render(found: pl.DataFrame, media_type: str) -> str:
+    """The answers as text; numbers are written so that they read back as they are, bit for bit."""
+    if media_type == JSON:
+        return f'{{"predictions": {found.write_json()}}}'
+    if media_type == JSONLINES:
+        return found.write_ndjson()
+    first = found.to_series(0)
+    others = found["probabilities"].struct.unnest().get_columns() if first.name == "label" else []
+    return pl.DataFrame({str(place): one for place, one in enumerate([first, *others])}).write_csv(include_header=False)
+
+
+def _csv_frame(text: str, columns: Columns) -> pl.DataFrame:
+    try:
+        first = next(csv.reader(io.StringIO(text, newline="")), [])
+        header = first if _is_header(first, columns) else None
+        order = _order(header, columns) if header else list(range(len(columns.features)))
+        frame = _all_rows_at_once(text, header, columns)
+        return _frame(_csv_rows(text, header, order, columns), columns) if frame is None else frame
+    except csv.Error as error:
+        raise BadRequestError(f"the request is no CSV: {error}") from None
+
+
+def _all_rows_at_once(text: str, header: list[str] | None, columns: Columns) -> pl.DataFrame | None:
+    """What ``_csv_rows`` reads, some twenty times as fast; None where it may differ: it knows what to say of each row.
+
+    Polars fills up short rows, and refuses long ones. So where rows and commas are as many as they have to be, and no
+    comma or line break is within a cell, each row has its width.
+    """
+    names = header or columns.features
+    lines = text.count("\n") + (not text.endswith("\n"))
+    if len(names) == 1 or '"' in text or text.count("\r") != text.count("\r\n"):
+        return None
+    if text.count(",") != lines * (len(names) - 1) or lines == bool(header):
+        return None
+    try:
+        frame = pl.read_csv(
+            text.encode(),
+            has_header=False,
+            skip_rows=int(header is not None),
+            schema={name: columns.schema.get(name, pl.String) for name in names},
+            columns=[names.index(name) for name in columns.features],
+            quote_char=None,
+            null_values=None if columns.texts else sorted({*MISSING, "NaN", "NULL", "None", "NA"}),
+        ).select(columns.features)
+    except pl.exceptions.PolarsError:
+        return None
+    numbers = frame.select(pl.col(pl.Float64))
+    if frame.height != lines - bool(header) or any(series.is_infinite().any() for series in numbers):
+        return None
+    return frame.with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def _csv_rows(text: str, header: list[str] | None, order: list[int], columns: Columns) -> list[list[Cell]]:
+    names = header or columns.features
+    lines = enumerate(csv.reader(io.StringIO(text, newline="")), 1)
+    if header:
+        next(lines)
+    rows = []
+    for number, line in lines:
+        if len(line) != len(names):
+            raise BadRequestError(_wrong_width(f"line {number}", line, names))
+        rows.append(
+            [_cell(line[index], number, name, columns) for index, name in zip(order, columns.features, strict=True)]
+        )
+    return rows
+
+
+def _frame(rows: list[list[Cell]], columns: Columns) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=columns.schema, orient="row")
+
+
+def _is_header(cells: list[str], columns: Columns) -> bool:
+    """A first line is a header if it names a known column, or holds text alone and some of it where numbers have to be.
+
+    So a row whose values are all texts is a row: of a model of categories alone, or of one with its numbers missing.
+    """
+    if any(cell in columns.ignored or cell in columns.features for cell in cells):
+        return True
+    texts = {place: cell for place, cell in enumerate(cells) if cell.strip().lower() not in MISSING}
+    numbers = (place for place, name in enumerate(columns.features) if name not in columns.texts)
+    return not any(_is_number(cell) for cell in texts.values()) and any(place in texts for place in numbers)
+
+
+def _order(header: list[str], columns: Columns) -> list[int]:
+    """Where each feature stands in the named columns."""
+    if repeated := sorted({name for name in header if header.count(name) > 1}):
+        raise BadRequestError(f"column '{repeated[0]}' is named twice.")
+    _check_names(set(header), columns, "the header")
+    return [header.index(name) for name in columns.features]
+
+
+def _check_names(names: set[str], columns: Columns, where: str) -> None:
+    for name in columns.features:
+        if name not in names:
+            raise BadRequestError(f"{where} lacks the column '{name}'. Needed: {', '.join(columns.features)}.")
+    if extra := sorted(names - set(columns.features) - columns.ignored):
+        raise BadRequestError(f"{where} has the unknown column '{extra[0]}'. Known: {', '.join(columns.features)}.")
+
+
+def _json_rows(text: str, media_type: str, columns: Columns) -> list[list[Cell]]:
+    if media_type == JSON:
+        content = _loads(text, "the request")
+        if isinstance(content, dict) and "instances" in content:
+            content = content["instances"]
+        rows = [content] if isinstance(content, dict) else content
+    else:
+        rows = [_loads(line, f"line {number}") for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not isinstance(rows, list):
+        raise BadRequestError('expected {"instances": [row, ...]}, a list of rows, or one row as an object.')
+    return [_json_row(row, number, columns) for number, row in enumerate(rows, 1)]
+
+
+def _json_row(row: Any, number: int, columns: Columns) -> list[Cell]:
+    if isinstance(row, dict):
+        _check_names(set(row), columns, f"row {number}")
+        row = [row[name] for name in columns.features]
+    if not isinstance(row, list):
+        raise BadRequestError(f"row {number} is {row!r}; a row is an object by column name or a list in feature order.")
+    if len(row) != len(columns.features):
+        raise BadRequestError(_wrong_width(f"row {number}", row, columns.features))
+    return [_cell(value, number, name, columns) for value, name in zip(row, columns.features, strict=True)]
+
+
+def _loads(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+        raise BadRequestError(f"{where} is no JSON: {error}") from None
+
+
+def _cell(value: Any, row: int, column: str, columns: Columns) -> Cell:
+    if column not in columns.texts:
+        return _number(value, row, column)
+    if value is None or (isinstance(value, str) and _is_unicode(value)):
+        return value or None
+    raise BadRequestError(f"row {row}, column '{column}': {value!r:.60} is no text.")
+
+
+def _is_unicode(text: str) -> bool:
+    """JSON can spell halves of characters, which no text holds."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _number(value: Any, row: int, column: str) -> float | None:
+    if value is None or (isinstance(value, str) and value.strip().lower() in MISSING):
+        return None
+    from_text = isinstance(value, str) and _is_number(value)
+    if not from_text and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise BadRequestError(f"row {row}, column '{column}': {value!r:.60} is no number.")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if math.isinf(number):
+        raise BadRequestError(f"row {row}, column '{column}': {value!r:.60} is not finite.")
+    return None if math.isnan(number) else number
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _wrong_width(where: str, row: list[Any], names: list[str]) -> str:
+    wanted = f"{where} has {len(row)} values instead of {len(names)}"
+    if len(row) < len(names):
+        return f"{wanted}: column '{names[len(row)]}' and those after it are missing."
+    return f"{wanted}: what comes after the last column '{names[-1]}' is unknown."

@@ -1,0 +1,1 @@
+"""Where scores are sent to beside S3."""

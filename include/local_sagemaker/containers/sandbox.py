@@ -1,0 +1,273 @@
+"""Runs programs as SageMaker runs containers: an image's environment, a private /opt/ml, and no survivors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.local_sagemaker.core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+OPT_ML = "/opt/ml"
+_LAUNCHER = Path(__file__).with_name("launch.py")
+
+
+class UnknownImageError(Exception):
+    """No Python environment stands for the image URI; `args[0]` is for the person who runs the server."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """What to run: `command` holds entry point and arguments, `root` is the directory that becomes /opt/ml."""
+
+    image: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    root: Path
+
+
+class Process:
+    """A running container. Its output has been read to the end when `wait` returns."""
+
+    def __init__(
+        self,
+        launcher: subprocess.Popen[bytes],
+        lifeline: int,
+        sink: Callable[[int], None],
+        clean_up: Callable[[], None] | None = None,
+    ) -> None:
+        self._launcher = launcher
+        self._lifeline = lifeline
+        self._clean_up = clean_up
+        self._lock = threading.Lock()
+        self.ended = threading.Event()
+        self.exit_code: int | None = None
+        self._watched: list[Callable[[], None]] = []
+        threading.Thread(target=self._follow, args=(sink,), name=f"output-{launcher.pid}", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        return self._launcher.pid
+
+    def when_ended(self, callback: Callable[[], None]) -> None:
+        """Calls back, from another thread, once the process has ended (at once if it has)."""
+        with self._lock:
+            if not self.ended.is_set():
+                self._watched.append(callback)
+                return
+        callback()
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """The exit code (137 if killed), or None while it runs."""
+        self.ended.wait(timeout)
+        return self.exit_code
+
+    def terminate(self) -> None:
+        """SIGTERM to the program, which may ignore it."""
+        if not self.ended.is_set():
+            self._launcher.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to the program and all that it started."""
+        with self._lock:
+            if self._lifeline >= 0:
+                os.close(self._lifeline)
+                self._lifeline = -1
+
+    def stop(self, grace_seconds: float) -> int | None:
+        """SIGTERM, SIGKILL after the grace; returns when all is gone."""
+        self.terminate()
+        if self.wait(grace_seconds) is None:
+            self.kill()
+        return self.wait()
+
+    def _follow(self, sink: Callable[[int], None]) -> None:
+        assert self._launcher.stdout is not None  # noqa: S101 - it was started with a pipe
+        try:
+            sink(self._launcher.stdout.fileno())
+        except Exception:
+            log.exception("reading the output of process %s failed; it is killed", self.pid)
+            self.kill()
+        self._launcher.stdout.close()
+        code = self._launcher.wait()
+        self.kill()
+        if self._clean_up is not None:
+            self._clean_up()
+        self.exit_code = code if code >= 0 else 128 - code
+        with self._lock:
+            self.ended.set()
+            watched = self._watched
+        for callback in watched:
+            callback()
+
+
+class Sandbox:
+    """Starts containers in the best way that this machine allows, found out once.
+
+    "pid": a mount and a process namespace; "mount": a mount namespace alone; "none": no namespaces, as on macOS; then
+    /opt/ml is rewritten to the job's own directory in arguments and environment, and `rewrites` is true.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.namespaces = self._find_namespaces(settings.sandbox)
+        for link in _links().iterdir():  # of a server that was killed
+            if not link.exists():
+                link.unlink(missing_ok=True)
+
+    @property
+    def rewrites(self) -> bool:
+        return self.namespaces == "none"
+
+    def start(
+        self, container: Container, sink: Callable[[int], None], *, region: str, credentials: Mapping[str, str]
+    ) -> Process:
+        """`sink` is called in a thread of its own with the file descriptor of the program's output (stdout and stderr)
+        and must read it to the end. Raises UnknownImageError."""
+        image_environment = self._image_environment(container.image)
+        scratch = container.root.parent / f"{container.root.name}-scratch"
+        scratch.mkdir(exist_ok=True)
+        short = _short_name(scratch)
+        environment = {
+            **self._environment(image_environment, short, region),
+            **credentials,
+            **container.environment,
+        }
+        command = list(container.command)
+        if self.rewrites:
+            command = [word.replace(OPT_ML, str(container.root)) for word in command]
+            environment.setdefault("OPT_ML", OPT_ML)  # for programs that would spell it out
+            environment = {key: value.replace(OPT_ML, str(container.root)) for key, value in environment.items()}
+        return self._launch(
+            self.namespaces, container.root, command, environment, sink, lambda: short.unlink(missing_ok=True)
+        )
+
+    def _image_environment(self, image: str) -> Path:
+        found = self._settings.environment_of(image)
+        if found is None:
+            known = ", ".join(pattern for pattern, _ in self._settings.images) or "none"
+            raise UnknownImageError(
+                f"No Python environment stands for the image {image} (patterns: {known}); "
+                "start the local SageMaker with --image PATTERN=DIRECTORY for it."
+            )
+        return found
+
+    def _environment(self, image_environment: Path, scratch: Path, region: str) -> dict[str, str]:
+        settings = self._settings
+        path = [str(image_environment / "bin"), *map(str, settings.path), "/usr/local/bin", "/usr/bin", "/bin"]
+        return {
+            "PATH": os.pathsep.join(path),
+            "HOME": str(scratch),
+            "TMPDIR": str(scratch),
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_ENDPOINT_URL": settings.endpoint_url,
+        }
+
+    def _launch(
+        self,
+        namespaces: str,
+        root: Path,
+        command: list[str],
+        environment: dict[str, str],
+        sink: Callable[[int], None],
+        clean_up: Callable[[], None] | None = None,
+    ) -> Process:
+        spec = root.parent / f"{root.name}-launch.json"
+        spec.touch(mode=0o600)
+        document = {
+            "namespaces": namespaces,
+            "root": str(root),
+            "command": command,
+            "environment": environment,
+            "directory": environment["HOME"],
+        }
+        spec.write_text(json.dumps(document), encoding="utf-8")
+        lifeline, held = os.pipe()
+        try:
+            launcher = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_LAUNCHER), str(spec), str(lifeline)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=[lifeline],
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(held)
+            raise
+        finally:
+            os.close(lifeline)
+        return Process(launcher, held, sink, clean_up)
+
+    def _find_namespaces(self, wanted: str) -> str:
+        if wanted != "rewrite":
+            problems = []
+            for namespaces in ("pid", "mount"):
+                problem = self._probe(namespaces)
+                if problem is None:
+                    return namespaces
+                problems.append(f"{namespaces}: {problem}")
+            message = f"this machine gives no private /opt/ml by namespaces ({'; '.join(problems)})"
+            if wanted == "namespace":
+                raise OSError(f"{message}; start with --sandbox rewrite to run without.")
+            log.warning(
+                "%s: /opt/ml is rewritten in arguments and environment instead. Jobs that take their paths from there "
+                "work, and so do those that ask the variable OPT_ML; a program that spells /opt/ml out does not.",
+                message,
+            )
+        return "none"
+
+    def _probe(self, namespaces: str) -> str | None:
+        if not sys.platform.startswith("linux"):
+            return f"there are none on {sys.platform}"
+        with tempfile.TemporaryDirectory(dir=self._settings.state) as folder:
+            root = Path(folder) / "ml"
+            root.mkdir()
+            (root / "probe").touch()
+            output: list[bytes] = []
+            environment = {"PATH": "/usr/bin:/bin", "HOME": "/"}
+            command = ["/bin/sh", "-c", f"test -e {OPT_ML}/probe"]
+            process = self._launch(namespaces, root, command, environment, lambda fd: output.extend(_chunks(fd)))
+            if process.wait(10) == 0:
+                return None
+            process.kill()
+            process.wait()
+            return b"".join(output).decode(errors="replace").strip().rpartition("\n")[2] or "the probe failed"
+
+
+def _short_name(directory: Path) -> Path:
+    """A link to the directory with a path so short that programs can have sockets in there (at most 107 bytes)."""
+    link = _links() / hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
+    link.unlink(missing_ok=True)
+    link.symlink_to(directory)
+    return link
+
+
+def _links() -> Path:
+    links = Path(tempfile.gettempdir()) / f"local-sagemaker-{os.getuid()}"
+    links.mkdir(mode=0o700, exist_ok=True)
+    if links.stat().st_uid != os.getuid():
+        raise OSError(f"{links} belongs to another user; remove it, or set TMPDIR to a directory of your own.")
+    return links
+
+
+def _chunks(descriptor: int) -> list[bytes]:
+    chunks = []
+    while chunk := os.read(descriptor, 65536):
+        chunks.append(chunk)
+    return chunks

@@ -1,0 +1,29 @@
+"""Who may do what: everybody everything, unless `iam.enforcement` takes the place of `Open`."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from include.local_sagemaker.core.store import ACCOUNT
+
+ADMINISTRATOR = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "local"}
+
+
+class Access(Protocol):
+    """What may be done by whom."""
+
+    def check(self, environ: dict[str, Any], region: str, service: str) -> None:
+        """Raises AccessDeniedException, or ValidationException for a role that SageMaker could not assume."""
+
+    def credentials(self, role_arn: str) -> dict[str, str]:
+        """A session of the role, as environment variables."""
+
+
+class Open:
+    """Everybody may do everything, which is what a laptop needs."""
+
+    def check(self, environ: dict[str, Any], region: str, service: str) -> None:
+        """Allows it."""
+
+    def credentials(self, role_arn: str) -> dict[str, str]:
+        return ADMINISTRATOR

@@ -1,0 +1,33 @@
+"""How one server runs: the command line's options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one server runs; the command line's options."""
+
+    state: Path
+    host: str = "127.0.0.1"  # the address that it listens on
+    port: int = 4566
+    images: tuple[tuple[str, Path], ...] = ()  # pattern of an image URI -> Python environment that stands for it
+    path: tuple[Path, ...] = ()  # directories that an image would have on its PATH, such as one with `serve`
+    min_job_seconds: float = 0.0  # no job ends sooner after its creation
+    max_jobs: int = 8
+    stop_grace_seconds: float = 10.0  # between SIGTERM and SIGKILL (SageMaker: 120)
+    endpoint_start_seconds: float = 600.0  # a serving container must answer /ping within (SageMaker: at least 480)
+    sandbox: str = "auto"
+    threads: int = 32
+    enforce_iam: bool = False
+
+    @property
+    def endpoint_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def environment_of(self, image: str) -> Path | None:
+        """The Python environment that stands for an image URI, or None when no pattern matches."""
+        return next((environment for pattern, environment in self.images if fnmatchcase(image, pattern)), None)

@@ -1,0 +1,217 @@
+"""Requests and responses held against botocore's own model of the SageMaker API."""
+
+from __future__ import annotations
+
+import base64
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import botocore.session
+import regex
+from botocore.model import OperationModel, ServiceModel, Shape
+
+from include.local_sagemaker.core.errors import SerializationException, ValidationException
+
+Json = dict[str, Any]
+
+_JAVA_TYPES: dict[type, str] = {bool: "TRUE_VALUE", int: "NUMBER_VALUE", float: "NUMBER_VALUE", str: "STRING_VALUE"}
+_WANTED: dict[str, tuple[tuple[type, ...], str]] = {
+    "string": ((str,), "String"),
+    "integer": ((int,), "Integer"),
+    "long": ((int,), "Long"),
+    "float": ((int, float), "Float"),
+    "double": ((int, float), "Double"),
+    "boolean": ((bool,), "Boolean"),
+    "timestamp": ((int, float, str), "Timestamp"),
+    "blob": ((str,), "Blob"),
+    "structure": ((dict,), "structure"),
+    "map": ((dict,), "map"),
+    "list": ((list,), "list"),
+}
+
+
+@functools.cache
+def sagemaker() -> ServiceModel:
+    return botocore.session.get_session().get_service_model("sagemaker")
+
+
+@functools.cache
+def operation_model(name: str) -> OperationModel:
+    return sagemaker().operation_model(name)
+
+
+def parse_request(operation: str, request: Json) -> Json:
+    """The request without members that the API does not know.
+
+    Raises SerializationException for a wrong JSON type and ValidationException, with every violation in it, for a
+    value outside the model's constraints; both worded as AWS words them.
+    """
+    shape = operation_model(operation).input_shape
+    if shape is None:
+        return {}
+    pruned: Json = _prune(shape, request, "")
+    violations = list(_violations(shape, pruned, ""))
+    if violations:
+        count = f"{len(violations)} validation error{'s' if len(violations) > 1 else ''} detected"
+        raise ValidationException(f"{count}: {'; '.join(violations)}")
+    return pruned
+
+
+def render_response(operation: str, response: Json) -> Json:
+    """The members of `response` that the operation's output has; private and internal fields fall away."""
+    shape = operation_model(operation).output_shape
+    return {} if shape is None else _render(shape, response)
+
+
+def _member_path(path: str, name: str) -> str:
+    name = name[:1].lower() + name[1:]
+    return f"{path}.{name}" if path else name
+
+
+def _prune(shape: Shape, value: Any, path: str) -> Any:
+    types, title = _WANTED[shape.type_name]
+    allowed: Any = types  # a variable type, so that the checks do not narrow `value` to object
+    if not isinstance(value, allowed) or (isinstance(value, bool) and shape.type_name != "boolean"):
+        raise SerializationException(_mismatch(value, title, path))
+    if shape.type_name == "structure":
+        members = shape.members
+        return {
+            name: _prune(members[name], item, _member_path(path, name))
+            for name, item in value.items()
+            if name in members and item is not None
+        }
+    if shape.type_name == "map":
+        return {key: _prune(shape.value, item, f"{path}.{key}") for key, item in value.items() if item is not None}
+    if shape.type_name == "list":
+        return [_prune(shape.member, item, f"{path}.{i}.member") for i, item in enumerate(value, 1) if item is not None]
+    return value
+
+
+def _mismatch(value: Any, wanted: str, path: str) -> str:
+    where = f" (at '{path}')" if path else ""
+    if isinstance(value, dict | list):
+        return f"Start of {'structure or map' if isinstance(value, dict) else 'list'} found where not expected.{where}"
+    if wanted in {"structure", "map", "list"}:
+        return f"Unexpected field type: a {wanted} was expected.{where}"
+    return f"{_JAVA_TYPES[type(value)]} can not be converted to {'an' if wanted[0] == 'I' else 'a'} {wanted}{where}"
+
+
+def _violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
+    if shape.type_name == "structure":
+        for name in shape.required_members:
+            if name not in value:
+                yield _violation("null", _member_path(path, name), "Member must not be null")
+        for name, item in value.items():
+            yield from _violations(shape.members[name], item, _member_path(path, name))
+        return
+    shown = f"'{_java(value)}'"
+    for constraint in filter(None, (check(shape, value) for check in _CHECKS)):
+        yield _violation(shown, path, constraint)
+    if shape.type_name == "map":
+        yield from _member_violations("Map keys", shape.key, value, shown, path)
+        yield from _member_violations("Map value", shape.value, value.values(), shown, path)
+    elif shape.type_name == "list":
+        yield from _member_violations("Member", shape.member, value, shown, path)
+
+
+def _member_violations(what: str, shape: Shape, members: Iterable[Any], shown: str, path: str) -> Iterator[str]:
+    """Of the members of a list or map. Those of simple members are said of the collection as a whole, with all the
+    constraints that a member has."""
+    if shape.type_name in {"structure", "list", "map"}:
+        for index, member in enumerate(members, 1):
+            yield from _violations(shape, member, f"{path}.{index}.member")
+    elif any(check(shape, member) for member in members for check in _CHECKS):
+        yield _violation(shown, path, f"{what} must satisfy constraint: [{', '.join(_constraints(shape))}]")
+
+
+def _violation(shown: str, path: str, constraint: str) -> str:
+    return f"Value {shown} at '{path}' failed to satisfy constraint: {constraint}"
+
+
+def _constraints(shape: Shape) -> Iterator[str]:
+    noun = "length" if shape.type_name in {"string", "list", "map"} else "value"
+    if "max" in shape.metadata:
+        yield f"Member must have {noun} less than or equal to {shape.metadata['max']}"
+    if "min" in shape.metadata:
+        yield f"Member must have {noun} greater than or equal to {shape.metadata['min']}"
+    if "pattern" in shape.metadata:
+        yield f"Member must satisfy regular expression pattern: {shape.metadata['pattern']}"
+    if "enum" in shape.metadata:
+        yield f"Member must satisfy enum value set: [{', '.join(shape.metadata['enum'])}]"
+
+
+def _java(value: Any) -> str:
+    """A collection as Java prints it, which is what AWS's messages show."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}={_java(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_java(item) for item in value) + "]"
+    return str(value)
+
+
+def _check_enum(shape: Shape, value: Any) -> str | None:
+    allowed = shape.metadata.get("enum")
+    if allowed and value not in allowed:
+        return f"Member must satisfy enum value set: [{', '.join(allowed)}]"
+    return None
+
+
+def _check_min(shape: Shape, value: Any) -> str | None:
+    least = shape.metadata.get("min")
+    if least is None:
+        return None
+    if isinstance(value, str | list | dict):
+        return f"Member must have length greater than or equal to {least}" if len(value) < least else None
+    return f"Member must have value greater than or equal to {least}" if value < least else None
+
+
+def _check_max(shape: Shape, value: Any) -> str | None:
+    most = shape.metadata.get("max")
+    if most is None:
+        return None
+    if isinstance(value, str | list | dict):
+        return f"Member must have length less than or equal to {most}" if len(value) > most else None
+    return f"Member must have value less than or equal to {most}" if value > most else None
+
+
+def _check_pattern(shape: Shape, value: Any) -> str | None:
+    pattern = shape.metadata.get("pattern")
+    if not pattern or not isinstance(value, str):
+        return None
+    compiled = _compile(pattern)
+    if compiled is None or compiled.fullmatch(value, timeout=1.0):
+        return None
+    return f"Member must satisfy regular expression pattern: {pattern}"
+
+
+_CHECKS: tuple[Callable[[Shape, Any], str | None], ...] = (_check_enum, _check_min, _check_max, _check_pattern)
+
+
+@functools.cache
+def _compile(pattern: str) -> Any:
+    """The model's Java pattern, or None for the few (UTF-16 surrogate ranges) that have no meaning in Python."""
+    # "(...)*${1,256}" repeats the end of input, which Java accepts and Python does not
+    translated = regex.sub(r"\$\{\d+,\d+\}", "", pattern)
+    try:
+        return regex.compile(translated)
+    except regex.error:
+        return None
+
+
+def _render(shape: Shape, value: Any) -> Any:
+    kind = shape.type_name
+    if kind == "structure":
+        members = shape.members
+        return {
+            name: _render(members[name], item) for name, item in value.items() if name in members and item is not None
+        }
+    if kind == "list":
+        return [_render(shape.member, item) for item in value]
+    if kind == "map":
+        return {key: _render(shape.value, item) for key, item in value.items()}
+    if kind == "timestamp":
+        return round(float(value), 3)
+    if kind == "blob" and isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    return value

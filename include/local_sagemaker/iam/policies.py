@@ -1,0 +1,108 @@
+"""IAM's way of deciding, over policy documents: pure, no request and no AWS in sight.
+
+moto's own evaluation leaves out conditions and knows resources of S3 only: it could not prove least privilege. Left out
+here is what the roles of this repository do without: NotAction, NotResource, boundaries, and policies of organisations.
+A statement that uses one of them, or a condition operator that is not known, is an error and never a silent yes.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Context = Mapping[str, Sequence[str]]  # condition key in lower case -> its values in this request
+
+
+@dataclass(frozen=True)
+class Action:
+    """One action on one resource ("*" where the action takes none), and what conditions may ask about."""
+
+    name: str
+    resource: str = "*"
+    context: Context = field(default_factory=dict)
+
+
+class PolicyError(ValueError):
+    """A policy uses what is not understood here."""
+
+
+def is_allowed(policies: Iterable[Mapping[str, Any]], action: Action) -> bool:
+    """Whether some statement allows it and none denies it.
+
+    Raises:
+        PolicyError: a statement about this action cannot be decided.
+    """
+    effects = {
+        statement["Effect"]
+        for policy in policies
+        for statement in _listed(policy.get("Statement", []))
+        if _concerns(statement, action)
+    }
+    return effects == {"Allow"}
+
+
+def _concerns(statement: Mapping[str, Any], action: Action) -> bool:
+    if unknown := {"NotAction", "NotResource", "NotPrincipal"} & statement.keys():
+        raise PolicyError(f"{', '.join(unknown)} in a policy is not understood here")
+    if not any(_matches(pattern, action.name, ignore_case=True) for pattern in _listed(statement["Action"])):
+        return False
+    # trust policies name no resource
+    if "Resource" in statement and not any(_matches(one, action.resource) for one in _listed(statement["Resource"])):
+        return False
+    return all(
+        _holds(operator, key, _listed(wanted), action.context)
+        for operator, conditions in statement.get("Condition", {}).items()
+        for key, wanted in conditions.items()
+    )
+
+
+def _holds(operator: str, key: str, wanted: Sequence[Any], context: Context) -> bool:
+    given = context.get(key.lower())
+    if operator == "Null":
+        return (given is None) == (str(wanted[0]).lower() == "true")
+    base = operator.removesuffix("IfExists")
+    if base not in _OPERATORS:
+        raise PolicyError(f"the condition operator {operator} is not understood here")
+    compare, positive = _OPERATORS[base]
+    if given is None:
+        return operator != base or not positive
+    found = any(compare(str(one), value) for one in wanted for value in given)
+    return found if positive else not found
+
+
+def _equal(wanted: str, value: str) -> bool:
+    return wanted == value
+
+
+def _equal_ignoring_case(wanted: str, value: str) -> bool:
+    return wanted.lower() == value.lower()
+
+
+def _matches(pattern: str, value: str, ignore_case: bool = False) -> bool:
+    return _compile(pattern, ignore_case).fullmatch(value) is not None
+
+
+@functools.cache
+def _compile(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+    translated = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
+    return re.compile(translated, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+
+
+_OPERATORS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
+    "StringEquals": (_equal, True),
+    "StringNotEquals": (_equal, False),
+    "StringEqualsIgnoreCase": (_equal_ignoring_case, True),
+    "StringLike": (_matches, True),
+    "StringNotLike": (_matches, False),
+    "ArnEquals": (_matches, True),
+    "ArnLike": (_matches, True),
+    "ArnNotLike": (_matches, False),
+    "Bool": (_equal_ignoring_case, True),
+}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,315 @@
+"""The job queue: first come, first served, at most N at a time; jobs of a former life of the server start over.
+
+A kind of job registers `@runner(TRAINING_JOB)`: a function that takes a Job through all its states, in a thread of the
+queue. It must end in a terminal status whatever happens; what it raises ends the job as failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import psutil
+
+from include.local_sagemaker.containers.logs import LogStream, log_file
+from include.local_sagemaker.containers.sandbox import Container, Process, UnknownImageError
+from include.local_sagemaker.core.errors import ValidationException
+from include.local_sagemaker.core.service import Region, Service
+from include.local_sagemaker.core.store import Json, Kind
+
+log = logging.getLogger(__name__)
+
+ACTIVE = ("InProgress", "Stopping")
+TERMINAL = ("Completed", "Failed", "Stopped")
+LONGEST_REASON = 1024
+
+
+class ServerStoppingError(Exception):
+    """The server stops: the job stays as it is and starts over with the next server."""
+
+
+@dataclass(eq=False)
+class Job:
+    """A job that is queued or runs."""
+
+    region: Region
+    kind: Kind
+    name: str
+    restarted: bool = False
+    stop_requested: threading.Event = field(default_factory=threading.Event)
+    server_stopping: threading.Event = field(default_factory=threading.Event)
+    changed: threading.Event = field(default_factory=threading.Event)  # wakes who waits for this job
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.region.name, self.kind.label, self.name
+
+    @property
+    def folder(self) -> Path:
+        return self.region.settings.state / "jobs" / Path(*self.key)
+
+    def document(self) -> Json:
+        return self.region.get(self.kind, self.name, f"{self.kind.label} {self.name} has gone")
+
+    def update(self, changes: Mapping[str, object] | Callable[[Json], Mapping[str, object]]) -> None:
+        self.region.update(self.kind, self.name, changes)
+
+    def wait_for_floor(self) -> None:
+        """Waits until the job has the least age at which jobs may end, unless it is to stop."""
+        earliest = self.document()["CreationTime"] + self.region.settings.min_job_seconds
+        while (left := earliest - time.time()) > 0 and not self.interrupted():
+            self.changed.clear()
+            self.changed.wait(left)
+
+    def interrupted(self) -> bool:
+        return self.stop_requested.is_set() or self.server_stopping.is_set()
+
+    def open_log(self, group: str, host: str, on_line: Callable[[float, str], None] | None = None) -> LogStream:
+        """A new stream `<job>/<host>-<epoch>`, named as SageMaker names it."""
+        epoch = int(time.time())
+        while log_file(self.region.settings.state, self.region.name, group, f"{self.name}/{host}-{epoch}").exists():
+            epoch += 1
+        return LogStream(self.region, group, f"{self.name}/{host}-{epoch}", on_line=on_line)
+
+    def run_containers(self, containers: Sequence[tuple[Container, LogStream]], seconds: float) -> Outcome:
+        """Runs one container per host until all have ended, one has failed (the others are killed), `seconds` are over
+        or the job is stopped (SIGTERM, then SIGKILL after the grace). Raises ServerStoppingError."""
+        deadline = time.monotonic() + seconds
+        processes: list[Process] = []
+        try:
+            for container, stream in containers:
+                process = self.region.service.sandbox.start(
+                    container,
+                    stream.follow,
+                    region=self.region.name,
+                    credentials=self.region.service.credentials(self.region.role),
+                )
+                process.when_ended(self.changed.set)
+                processes.append(process)
+            self._remember([process.pid for process in processes])
+            ending = self._wait(processes, deadline)
+            if ending in {"stopped", "timeout"}:
+                _stop_all(processes, self.region.settings.stop_grace_seconds)
+        finally:
+            for process in processes:
+                process.kill()
+            for process in processes:
+                process.wait()
+        if ending == "server stops":
+            raise ServerStoppingError
+        failed = next((i for i, process in enumerate(processes) if process.exit_code), 0)
+        return Outcome(ending, [process.exit_code or 0 for process in processes], failed)
+
+    def _wait(self, processes: Sequence[Process], deadline: float) -> str:
+        while True:
+            self.changed.clear()
+            if self.server_stopping.is_set():
+                return "server stops"
+            codes = [process.exit_code for process in processes if process.ended.is_set()]
+            if len(codes) == len(processes) or any(codes):
+                # the job's own end counts, even if a stop came in the same moment
+                return "ended"
+            if self.stop_requested.is_set():
+                return "stopped"
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return "timeout"
+            self.changed.wait(min(left, 3600))
+
+    def _remember(self, pids: Sequence[int]) -> None:
+        """For a next server, which must not start the job over while these run."""
+        started = []
+        for pid in pids:
+            with contextlib.suppress(psutil.NoSuchProcess):  # already over
+                started.append([pid, psutil.Process(pid).create_time()])
+        (self.folder / "processes.json").write_text(json.dumps(started))
+
+    def clear_folder(self) -> None:
+        """An empty folder; ends what a former server may have left running in the old one."""
+        with contextlib.suppress(FileNotFoundError):
+            for pid, created in json.loads((self.folder / "processes.json").read_text()):
+                _wait_until_gone(pid, created)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the containers of a job ended: "ended", "stopped" or "timeout", each host's exit code, the host to blame."""
+
+    ending: str
+    exit_codes: list[int]
+    failed_host: int
+
+    @property
+    def exit_code(self) -> int:
+        return self.exit_codes[self.failed_host]
+
+
+def _stop_all(processes: Sequence[Process], grace_seconds: float) -> None:
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + grace_seconds
+    for process in processes:
+        process.wait(max(0.0, deadline - time.monotonic()))
+
+
+def _wait_until_gone(pid: int, created: float, patience: float = 10.0) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        if abs(process.create_time() - created) < 1.0:  # else the number is another process's by now
+            try:
+                process.wait(patience)
+            except psutil.TimeoutExpired:
+                process.kill()
+
+
+Runner = Callable[[Job], None]
+_RUNNERS: dict[Kind, Runner] = {}
+
+
+def runner(kind: Kind) -> Callable[[Runner], Runner]:
+    def register(function: Runner) -> Runner:
+        _RUNNERS[kind] = function
+        return function
+
+    return register
+
+
+class JobQueue:
+    """A component of the server."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._condition = threading.Condition()
+        self._queued: deque[Job] = deque()
+        self._known: dict[tuple[str, str, str], Job] = {}
+        self._stopping = False
+        self._workers = [
+            threading.Thread(target=self._work, name=f"job-{number}", daemon=True)
+            for number in range(service.settings.max_jobs)
+        ]
+
+    @staticmethod
+    def of(service: Service) -> JobQueue:
+        """The queue of a server."""
+        return cast("JobQueue", service.components["jobs"])
+
+    def start(self) -> None:
+        unfinished = [
+            (document["CreationTime"], region, kind, document)
+            for kind in _RUNNERS
+            for region, document in self._service.store.all(kind, statuses=ACTIVE)
+        ]
+        for _, region, kind, document in sorted(unfinished, key=lambda item: item[0]):
+            job = Job(self._service.region(region), kind, document[kind.name], restarted="_started" in document)
+            if document[kind.status] == "Stopping":
+                job.stop_requested.set()
+            self._add(job)
+        for worker in self._workers:
+            worker.start()
+
+    def stop(self) -> None:
+        """Kills what runs; the jobs stay in progress and start over with the next server."""
+        with self._condition:
+            self._stopping = True
+            for job in self._known.values():
+                job.server_stopping.set()
+                job.changed.set()
+            self._condition.notify_all()
+        for worker in self._workers:
+            worker.join()
+
+    def submit(self, region: Region, kind: Kind, name: str) -> None:
+        self._add(Job(region, kind, name))
+
+    def request_stop(self, region: Region, kind: Kind, name: str) -> None:
+        """Stops a job that runs, and ends at once one that is still queued."""
+        with self._condition:
+            job = self._known.get((region.name, kind.label, name))
+            if job is None:
+                return
+            job.stop_requested.set()
+            job.changed.set()
+            if job not in self._queued:
+                return
+            self._queued.remove(job)
+        threading.Thread(target=self._run, args=(job,), name=f"stop-{name}", daemon=True).start()
+
+    def _add(self, job: Job) -> None:
+        with self._condition:
+            self._known[job.key] = job
+            self._queued.append(job)
+            self._condition.notify()
+
+    def _work(self) -> None:
+        for job in self._take():
+            self._run(job)
+
+    def _take(self) -> Iterator[Job]:
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._queued or self._stopping)
+                if self._stopping:
+                    return
+                job = self._queued.popleft()
+            yield job
+
+    def _run(self, job: Job) -> None:
+        try:
+            job.clear_folder()
+            job.update({"_started": time.time()})
+            document = job.document()
+            # a transform job has the role of its model
+            job.region = job.region.acting_as(
+                document.get("RoleArn") or document.get("_Container", {}).get("_Role", "")
+            )
+            _RUNNERS[job.kind](job)
+        except ServerStoppingError:
+            return
+        except Exception as error:
+            log.exception("%s %s failed inside the local SageMaker", job.kind.label, job.name)
+            reason = f"InternalServerError: the local SageMaker itself failed ({error!r}); its log says where."
+            job.update({job.kind.status: "Failed", "FailureReason": reason[:LONGEST_REASON]})
+        finally:
+            with self._condition:
+                self._known.pop(job.key, None)
+            shutil.rmtree(job.folder, ignore_errors=True)
+
+
+def client_error(error: Exception) -> str:
+    """The FailureReason of a job whose image or data could not be had."""
+    if isinstance(error, UnknownImageError):
+        return (
+            "ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions are"
+            f" incorrect. ({error})"
+        )[:LONGEST_REASON]
+    return f"ClientError: {error}"[:LONGEST_REASON]
+
+
+def stop_job(
+    region: Region, kind: Kind, name: str, absent: str, entering: Callable[[Json], Json] = lambda document: {}
+) -> None:
+    """The Stop operation of a kind of job; `entering` gives what else the document gets with the status Stopping.
+
+    Raises ValidationException: with `absent` where there is no such job, or because the job is over.
+    """
+    status = region.get(kind, name, absent)[kind.status]
+
+    def stopping(document: Json) -> Json:
+        return {kind.status: "Stopping", **entering(document)}
+
+    if status != "Stopping" and region.update(kind, name, stopping, when=("InProgress",)) is None:
+        status = region.get(kind, name, absent)[kind.status]
+        word = kind.label.replace("-", " ")
+        raise ValidationException(f"The request was rejected because the {word} is in status {status}.")
+    JobQueue.of(region.service).request_stop(region, kind, name)

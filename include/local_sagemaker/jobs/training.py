@@ -1,0 +1,338 @@
+"""Training jobs: the operations, and how one runs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import regex
+
+from include.local_sagemaker.containers.s3_transfer import (
+    ContinuousUpload,
+    TransferError,
+    files_below,
+    join_uri,
+    upload_archive,
+    upload_tree,
+)
+from include.local_sagemaker.containers.sandbox import Container, UnknownImageError
+from include.local_sagemaker.core.errors import ValidationException
+from include.local_sagemaker.core.service import Region
+from include.local_sagemaker.core.store import TRAINING_JOB, Json
+from include.local_sagemaker.http.routing import operation
+from include.local_sagemaker.jobs.channels import Channel, fetch, hosts_of
+from include.local_sagemaker.jobs.job_queue import (
+    ACTIVE,
+    LONGEST_REASON,
+    Job,
+    JobQueue,
+    Outcome,
+    client_error,
+    runner,
+    stop_job,
+)
+from include.local_sagemaker.jobs.training_config import toolkit_variables, write_config
+from include.local_sagemaker.jobs.training_metrics import Metrics
+
+LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+ABSENT = "Requested resource not found."
+_DEFAULT_MAX_RUNTIME = 86400
+_MESSAGES = {
+    "Starting": "Starting the training job",
+    "Downloading": "Downloading input data",
+    "Training": "Training image download completed. Training in progress.",
+    "Uploading": "Uploading generated training model",
+    "Completed": "Training job completed",
+    "Failed": "Training job failed",
+    "Stopping": "Stopping the training job",
+    "Stopped": "Training job stopped",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
+    "Restarting": "Restarting the training job",
+}
+
+
+@operation("CreateTrainingJob")
+def create_training_job(region: Region, request: Json) -> Json:
+    _check(request)
+    name = request["TrainingJobName"]
+    stopping = {"MaxRuntimeInSeconds": _DEFAULT_MAX_RUNTIME, **request.get("StoppingCondition", {})}
+    body = {
+        "EnableNetworkIsolation": False,
+        "EnableInterContainerTrafficEncryption": False,
+        "EnableManagedSpotTraining": False,
+        **{key: value for key, value in request.items() if key != "Tags"},
+        "StoppingCondition": stopping,
+        "TrainingJobStatus": "InProgress",
+        **_enter([], "Starting"),
+    }
+    document = region.create(TRAINING_JOB, name, body, tags=request.get("Tags", ()))
+    JobQueue.of(region.service).submit(region, TRAINING_JOB, name)
+    return document
+
+
+@operation("DescribeTrainingJob")
+def describe_training_job(region: Region, request: Json) -> Json:
+    return region.get(TRAINING_JOB, request["TrainingJobName"], ABSENT)
+
+
+@operation("StopTrainingJob")
+def stop_training_job(region: Region, request: Json) -> None:
+
+    def entering(document: Json) -> Json:
+        return _enter(document["SecondaryStatusTransitions"], "Stopping")
+
+    stop_job(region, TRAINING_JOB, request["TrainingJobName"], ABSENT, entering)
+
+
+@operation("ListTrainingJobs")
+def list_training_jobs(region: Region, request: Json) -> Json:
+    jobs, token = region.list(TRAINING_JOB, request, descending=False)
+    return {"TrainingJobSummaries": jobs, "NextToken": token}
+
+
+def _check(request: Json) -> None:
+    algorithm = request.get("AlgorithmSpecification", {})
+    if ("TrainingImage" in algorithm) == ("AlgorithmName" in algorithm):
+        raise ValidationException("AlgorithmSpecification must have exactly one of TrainingImage and AlgorithmName.")
+    if "AlgorithmName" in algorithm:
+        raise ValidationException(f"Could not find algorithm {algorithm['AlgorithmName']}.")
+    if "ResourceConfig" not in request or "OutputDataConfig" not in request:
+        raise ValidationException("ResourceConfig and OutputDataConfig are required to create a training job.")
+    _check_resources(request["ResourceConfig"])
+    names = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValidationException(f"Duplicate channel name {name}: channel names must be unique in a training job.")
+    for channel in request.get("InputDataConfig", ()):
+        _check_channel(channel, algorithm["TrainingInputMode"])
+    for definition in algorithm.get("MetricDefinitions", ()):
+        _check_regex(definition)
+    _check_spot(request)
+
+
+def _check_resources(resources: Json) -> None:
+    if "InstanceGroups" not in resources and not {"InstanceType", "InstanceCount"} <= set(resources):
+        raise ValidationException("ResourceConfig must have InstanceType and InstanceCount, or InstanceGroups.")
+
+
+def _check_channel(channel: Json, default_mode: str) -> None:
+    name = channel["ChannelName"]
+    source = channel["DataSource"].get("S3DataSource")
+    if source is None:
+        raise ValidationException(f"Channel {name}: the local SageMaker reads from S3DataSource only.")
+    if source["S3DataType"] not in {"S3Prefix", "ManifestFile"}:
+        raise ValidationException(f"Channel {name}: the local SageMaker has no S3DataType {source['S3DataType']}.")
+    if channel.get("InputMode", default_mode) == "Pipe":
+        raise ValidationException(
+            f"Channel {name}: the local SageMaker has no input mode Pipe. Use File or FastFile (whose files are there)."
+        )
+
+
+def _check_regex(definition: Json) -> None:
+    try:
+        compiled = regex.compile(definition["Regex"])
+    except regex.error as error:
+        raise ValidationException(
+            f"Metric {definition['Name']}: invalid Regex {definition['Regex']!r}: {error}"
+        ) from error
+    if compiled.groups == 0:
+        raise ValidationException(
+            f"Metric {definition['Name']}: the Regex {definition['Regex']!r} has no group that captures the value."
+        )
+
+
+def _check_spot(request: Json) -> None:
+    stopping = request.get("StoppingCondition", {})
+    longest = stopping.get("MaxRuntimeInSeconds", _DEFAULT_MAX_RUNTIME)
+    if request.get("EnableManagedSpotTraining"):
+        if stopping.get("MaxWaitTimeInSeconds", 0) < longest:
+            raise ValidationException(
+                "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
+            )
+    elif "MaxWaitTimeInSeconds" in stopping:
+        raise ValidationException(
+            "MaxWaitTimeInSeconds above 0 is supported only for managed spot training: set EnableManagedSpotTraining."
+        )
+
+
+def _enter(transitions: list[Json], status: str, message: str | None = None, **more: Any) -> Json:
+    """The changes that take a training job to a secondary status. A terminal one begins and ends at once."""
+    now = time.time()
+    past = [{**entry, "EndTime": entry.get("EndTime", now)} for entry in transitions]
+    entry = {"Status": status, "StartTime": now, "StatusMessage": message or _MESSAGES[status]}
+    if status in {"Completed", "Failed", "Stopped", "MaxRuntimeExceeded"}:
+        entry["EndTime"] = now
+    return {"SecondaryStatus": status, "SecondaryStatusTransitions": [*past, entry], **more}
+
+
+def _move(job: Job, status: str, message: str | None = None, **more: Any) -> None:
+    job.update(lambda document: _enter(document["SecondaryStatusTransitions"], status, message, **more))
+
+
+@runner(TRAINING_JOB)
+def run_training_job(job: Job) -> None:
+    document = job.document()
+    if job.stop_requested.is_set():
+        _end(job, "Stopped", "Stopped")
+        return
+    if job.restarted:
+        _move(job, "Restarting")
+    hosts = hosts_of(_instance_count(document["ResourceConfig"]))
+    roots = [job.folder / host for host in hosts]
+    try:
+        outcome, metrics = _execute(job, document, hosts, roots)
+    except (TransferError, UnknownImageError) as error:
+        _end(job, "Failed", "Failed", client_error(error))
+        return
+    if outcome is None:
+        _end(job, "Stopped", "Stopped")
+        return
+    times = {"TrainingEndTime": time.time(), **metrics.final()}
+    job.update(times)
+    metrics.publish()
+    if outcome.ending != "stopped":
+        job.wait_for_floor()
+    _upload_and_end(job, document, roots, outcome)
+
+
+def _instance_count(resources: Json) -> int:
+    groups: list[Json] = resources.get("InstanceGroups", [])
+    return sum(group["InstanceCount"] for group in groups) or int(resources["InstanceCount"])
+
+
+def _execute(job: Job, document: Json, hosts: list[str], roots: list[Path]) -> tuple[Outcome | None, Metrics]:
+    """Downloads and trains; no outcome when the job was stopped before anything ran."""
+    metrics = Metrics(job, document["AlgorithmSpecification"].get("MetricDefinitions", ()))
+    _move(job, "Downloading", TrainingStartTime=time.time())
+    for root in roots:
+        for directory in ("input/config", "input/data", "model", "output/data"):
+            (root / directory).mkdir(parents=True)
+    channels = [
+        Channel(
+            source["S3Uri"],
+            f"input/data/{channel['ChannelName']}",
+            source["S3DataType"],
+            source.get("S3DataDistributionType", "FullyReplicated"),
+        )
+        for channel in document.get("InputDataConfig", ())
+        for source in (channel["DataSource"]["S3DataSource"],)
+    ]
+    fetch(job, channels, roots, document["RoleArn"])
+    checkpoints = document.get("CheckpointConfig")
+    if checkpoints is not None:
+        _fetch_checkpoints(job, checkpoints, roots)
+    if job.stop_requested.is_set():
+        return None, metrics
+    for host, root in zip(hosts, roots, strict=True):
+        write_config(root / "input/config", document, hosts, host)
+    _move(job, "Training")
+    containers = [
+        (_container(job, document, root), job.open_log(LOG_GROUP, host, metrics.read if host == hosts[0] else None))
+        for host, root in zip(hosts, roots, strict=True)
+    ]
+    uploads = []
+    if checkpoints is not None:
+        s3 = job.region.client("s3")
+        uploads = [
+            ContinuousUpload(s3, _checkpoint_directory(root, checkpoints), checkpoints["S3Uri"]) for root in roots
+        ]
+    try:
+        return job.run_containers(containers, document["StoppingCondition"]["MaxRuntimeInSeconds"]), metrics
+    finally:
+        for upload in uploads:
+            upload.finish()
+
+
+def _checkpoint_directory(root: Path, checkpoints: Json) -> Path:
+    local: str = checkpoints.get("LocalPath", "/opt/ml/checkpoints")
+    return root / local.removeprefix("/opt/ml").lstrip("/")
+
+
+def _fetch_checkpoints(job: Job, checkpoints: Json, roots: list[Path]) -> None:
+    for root in roots:
+        _checkpoint_directory(root, checkpoints).mkdir(parents=True, exist_ok=True)
+    bucket = checkpoints["S3Uri"].removeprefix("s3://").partition("/")
+    listed = job.region.client("s3").list_objects_v2(Bucket=bucket[0], Prefix=bucket[2], MaxKeys=1)
+    if listed["KeyCount"]:
+        directory = _checkpoint_directory(roots[0], checkpoints).relative_to(roots[0]).as_posix()
+        fetch(job, [Channel(checkpoints["S3Uri"], directory)], roots, "")
+
+
+def _container(job: Job, document: Json, root: Path) -> Container:
+    algorithm = document["AlgorithmSpecification"]
+    environment = {
+        "TRAINING_JOB_NAME": job.name,
+        "TRAINING_JOB_ARN": document["TrainingJobArn"],
+        **(toolkit_variables(document) if job.region.service.sandbox.rewrites else {}),
+        **document.get("Environment", {}),
+    }
+    command = [*algorithm.get("ContainerEntrypoint", ["train"]), *algorithm.get("ContainerArguments", ())]
+    return Container(algorithm["TrainingImage"], command, environment, root)
+
+
+def _upload_and_end(job: Job, document: Json, roots: list[Path], outcome: Outcome) -> None:
+    failed = outcome.ending == "ended" and outcome.exit_code != 0
+    reason = _failure_reason(roots[outcome.failed_host], outcome.exit_code) if failed else None
+    _move(job, "Uploading")
+    try:
+        artifacts = _upload(job, document, roots, with_model=not failed)
+    except TransferError as error:
+        _end(job, "Failed", "Failed", reason or client_error(error))
+        return
+    if artifacts is not None:
+        job.update({"ModelArtifacts": {"S3ModelArtifacts": artifacts}})
+    if failed:
+        _end(job, "Failed", "Failed", reason)
+    elif outcome.ending == "timeout":
+        _end(job, "Stopped", "MaxRuntimeExceeded")
+    elif outcome.ending == "stopped":
+        _end(job, "Stopped", "Stopped")
+    else:
+        _end(job, "Completed", "Completed")
+
+
+def _failure_reason(root: Path, code: int) -> str:
+    """In SageMaker's words, with what the program wrote to /opt/ml/output/failure."""
+    file = root / "output/failure"
+    said = file.read_text(errors="replace").strip() if file.is_file() else ""
+    ending = f", exit code: {code}"
+    return f"AlgorithmError: {said}"[: LONGEST_REASON - len(ending)] + ending
+
+
+def _upload(job: Job, document: Json, roots: list[Path], *, with_model: bool) -> str | None:
+    """The URI of the model, if there is one."""
+    s3 = job.region.client("s3")
+    config = document["OutputDataConfig"]
+    target = join_uri(config["S3OutputPath"], job.name, "output")
+    packed = config.get("CompressionType", "GZIP") == "GZIP"
+    outputs = [root / "output/data" for root in roots]
+    if any(True for directory in outputs for _ in files_below(directory)):
+        _upload_directories(s3, outputs, target, "output", packed=packed)
+    if not with_model:
+        return None
+    return _upload_directories(s3, [root / "model" for root in roots], target, "model", packed=packed)
+
+
+def _upload_directories(s3: Any, directories: list[Path], target: str, name: str, *, packed: bool) -> str:
+    if packed:
+        uri = join_uri(target, f"{name}.tar.gz")
+        upload_archive(s3, directories, uri)
+        return uri
+    uri = join_uri(target, name) + "/"
+    for directory in directories:
+        upload_tree(s3, directory, uri)
+    return uri
+
+
+def _end(job: Job, status: str, secondary: str, reason: str | None = None) -> None:
+    def changes(document: Json) -> Json:
+        now = time.time()
+        more: Json = {"TrainingJobStatus": status, "FailureReason": reason}
+        if "TrainingStartTime" in document:
+            ended = document.get("TrainingEndTime", now)
+            seconds = max(1, round(ended - document["TrainingStartTime"]))
+            more |= {"TrainingEndTime": ended, "TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
+        return _enter(document["SecondaryStatusTransitions"], secondary, reason, **more)
+
+    job.region.update(TRAINING_JOB, job.name, changes, when=ACTIVE)

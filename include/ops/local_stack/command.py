@@ -1,0 +1,42 @@
+"""How the commands behind make's targets end: with a message for the person at the keyboard, never with a traceback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+
+from include.models.config import ConfigError
+from include.ops.local_stack.processes import ProcessError
+from include.ops.local_stack.raw_data import RawDataError
+from include.ops.local_stack.seed import SeedError
+from include.ops.local_stack.settings import Settings, SettingsError
+
+EXPECTED: tuple[type[Exception], ...] = (SettingsError, ProcessError, RawDataError, SeedError, ConfigError)
+
+
+def carry_out(work: Callable[[Settings], int], console: Console, *expected: type[Exception]) -> int:
+    """The exit status: what ``work`` says, or 1 after an error whose message says what to do.
+
+    Args:
+        expected: such errors of this command, beside those of the stack and its data.
+    """
+    try:
+        settings = Settings.from_environment()
+        return work(settings)
+    except EXPECTED + expected as error:
+        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+    except httpx.HTTPError as error:
+        said = error.response.text[:500] if isinstance(error, httpx.HTTPStatusError) else ""
+        message = f"Airflow's API did not answer as expected: {error} {said}".strip()
+        console.print(f"[red]error:[/] {escape(message)}. Its log: {settings.home}/logs")
+    return 1
+
+
+def write_summary(settings: Settings, name: str, summary: dict[str, Any]) -> None:
+    """``.local/<name>``, for programs to read."""
+    (settings.home / name).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

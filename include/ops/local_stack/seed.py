@@ -1,0 +1,161 @@
+"""Puts in place what a run reads: the job code, the environment's facts, and one model's raw data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from include.deploy.approval_events import event_pattern, queue_name
+from include.models.config import load_model
+from include.ops.local_stack.airflow_api import AirflowApi
+from include.ops.local_stack.raw_data import raw_data, split_days
+from include.ops.local_stack.settings import BUCKET, Settings
+from include.platform.catalogue import usable_models
+from include.platform.code_bundle import upload_code
+from include.platform.environment import VARIABLE
+from include.platform.raw_files import RawFile, list_raw_data, manifest_digest
+from include.platform.request_parts import group_name
+from include.platform.storage import daily_partition, daily_prefix, raw_prefix
+from include.score.plan import days_between, list_partitions
+
+CUT_FROM = "cut-from"  # metadata of a partition's files: the digest of the raw tables that they were cut from
+
+
+class SeedError(RuntimeError):
+    """There is no data to run on; the message says what was looked for."""
+
+
+def publish(settings: Settings) -> None:
+    """What a deploy does on AWS: the job code under its hash, the Airflow Variable that names it, and what brings
+    approvals to Airflow."""
+    s3 = s3_client(settings)
+    s3.create_bucket(Bucket=BUCKET)
+    facts = settings.ml_environment(code_hash=upload_code(s3, BUCKET, settings.code_root))
+    AirflowApi(settings.airflow_url, settings.login).set_variable(VARIABLE, json.dumps(facts))
+    for model in usable_models():
+        _route_approvals(settings, group_name(model))
+
+
+def seed(settings: Settings, model: str, data: Path | None, say: Callable[[str], None]) -> None:
+    """Upload the raw tables of ``data`` or of the model's own generator.
+
+    Raises:
+        SeedError: the folder holds none of the model's tables.
+        RawDataError: the generator failed.
+    """
+    s3 = s3_client(settings)
+    folder = data or raw_data(settings.python("jobs"), settings.home, model, say)
+    files = _table_files(model, folder)
+    uploaded = _synchronise(s3, raw_prefix(model), files)
+    say(f"raw data: {len(files)} files from {folder} ({uploaded} uploaded, {len(files) - uploaded} already there)")
+
+
+def _route_approvals(settings: Settings, group: str) -> None:
+    """The queue of a group's approvals and the rule that fills it."""
+    name = queue_name(settings.environment_name, group)
+    sqs, events = (aws_client(settings, service) for service in ("sqs", "events"))
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name=name, EventPattern=json.dumps(event_pattern(group)), State="ENABLED")
+    events.put_targets(Rule=name, Targets=[{"Id": "airflow", "Arn": arn}])
+
+
+def seed_days(settings: Settings, model: str, first: str, last: str, say: Callable[[str], None]) -> None:
+    """Cut the raw tables that lie in the bucket into daily partitions, for those of the days that need one.
+
+    Raises:
+        SeedError: there are no raw tables.
+        RawDataError: they cannot be cut.
+    """
+    s3 = s3_client(settings)
+    files = list_raw_data(s3, BUCKET, raw_prefix(model))
+    if not files:
+        raise SeedError(f"s3://{BUCKET}/{raw_prefix(model)} is empty: there are no days to cut from it. make run first")
+    needed = _needed(s3, model, days_between(first, last), manifest_digest(files))
+    if not needed:
+        return
+    with tempfile.TemporaryDirectory(dir=settings.home) as folder:
+        raw, days = Path(folder, "raw"), Path(folder, "days")
+        raw.mkdir()
+        for file in files:
+            s3.download_file(BUCKET, file["key"], str(raw / file["key"].rsplit("/", 1)[-1]))
+        which = ("--first", needed[0], "--last", needed[-1])
+        split_days(settings.python("jobs"), model, raw, days, *which)
+        upload_days(settings, model, days, say)
+
+
+def upload_days(settings: Settings, model: str, days: Path, say: Callable[[str], None]) -> None:
+    """Upload the partitions that are needed of a folder of ``date=<day>/``, cut from the raw tables in the bucket."""
+    s3 = s3_client(settings)
+    digest = manifest_digest(list_raw_data(s3, BUCKET, raw_prefix(model)))
+    folders = {folder.name.removeprefix("date="): folder for folder in sorted(days.iterdir())}
+    needed = _needed(s3, model, list(folders), digest)
+    for day in needed:
+        for table in sorted(folders[day].iterdir()):
+            key = daily_partition(model, day) + table.name
+            s3.upload_file(str(table), BUCKET, key, ExtraArgs={"Metadata": {CUT_FROM: digest}})
+    say(f"daily raw data: {len(needed)} partitions uploaded to s3://{BUCKET}/{daily_prefix(model)}")
+
+
+def _needed(s3: Any, model: str, days: list[str], digest: str) -> list[str]:
+    """Those of the days that have no partition, or one that was cut from other raw tables. What somebody else put there
+    is left alone."""
+
+    def is_stale(files: list[RawFile]) -> bool:
+        metadata: dict[str, str] = s3.head_object(Bucket=BUCKET, Key=files[0]["key"])["Metadata"]
+        return metadata.get(CUT_FROM, digest) != digest
+
+    there = list_partitions(s3, BUCKET, model)
+    return [day for day in days if day not in there or is_stale(there[day])]
+
+
+def s3_client(settings: Settings) -> Any:
+    return aws_client(settings, "s3")
+
+
+def aws_client(settings: Settings, service: str) -> Any:
+    """A boto3 client of the local SageMaker's."""
+    variables = settings.aws_environment()
+    return boto3.client(
+        service,
+        endpoint_url=settings.sagemaker_url,
+        region_name=variables["AWS_REGION"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def _table_files(model: str, folder: Path) -> list[Path]:
+    """The model's table files in the folder, plain or .gz. Which are missing or wrong is validation's to say."""
+    if not folder.is_dir():
+        raise SeedError(f"{folder} is no folder. DATA names a folder that holds the raw tables.")
+    wanted = [table.file for table in load_model(model).data.tables.values()]
+    found = [
+        folder / (name + ending) for name in wanted for ending in ("", ".gz") if (folder / (name + ending)).is_file()
+    ]
+    if not found:
+        raise SeedError(f"{folder} holds none of {', '.join(wanted)} (each plain or with .gz).")
+    return found
+
+
+def _synchronise(s3: Any, prefix: str, files: list[Path]) -> int:
+    """Make the prefix hold exactly these files; how many had to be uploaded. Unchanged ones keep their ETag."""
+    listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
+    there = {item["Key"]: item["Size"] for item in listed}
+    wanted = {prefix + file.name: file for file in files}
+    for key in there.keys() - wanted.keys():
+        s3.delete_object(Bucket=BUCKET, Key=key)
+    uploaded = 0
+    for key, file in wanted.items():
+        checksum = hashlib.sha256(file.read_bytes()).hexdigest()
+        if key in there and s3.head_object(Bucket=BUCKET, Key=key)["Metadata"].get("sha256") == checksum:
+            continue
+        s3.upload_file(str(file), BUCKET, key, ExtraArgs={"Metadata": {"sha256": checksum}})
+        uploaded += 1
+    return uploaded

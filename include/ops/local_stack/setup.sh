@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Makes the Python environments named as arguments under .venv/, from pinned requirements; those that are already
+# up to date cost nothing. Needs git, make and a Python 3.12 anywhere usual.
+#
+#   include/ops/local_stack/setup.sh airflow jobs local_sagemaker dev
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+find_python() {
+  local candidate
+  for candidate in "${PYTHON312:-}" python3.12 "$HOME"/.pyenv/versions/3.12*/bin/python \
+    "$HOME"/.local/share/uv/python/cpython-3.12*/bin/python3.12 /opt/homebrew/bin/python3.12 python3 python; do
+    [ -n "$candidate" ] && command -v "$candidate" >/dev/null 2>&1 || continue
+    # venv is asked for too: Debian ships a python3.12 without it
+    "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null || continue
+    "$candidate" -c 'import sys; print(sys.executable)'
+    return
+  done
+  say "no Python 3.12 with venv found: not on the PATH, not under ~/.pyenv/versions, not among uv's."
+  say "install one ('uv python install 3.12', 'pyenv install 3.12' or 'apt install python3.12-venv'),"
+  say "or name it: PYTHON312=/path/to/python3.12 make ..."
+  exit 1
+}
+
+requirements_of() { # the files that decide what is in an environment
+  case "$1" in
+    airflow) echo requirements.txt constraints.txt tests/requirements-airflow.txt ;;
+    jobs) echo include/jobs/requirements.txt tests/requirements-jobs.txt ;;
+    local_sagemaker) echo include/local_sagemaker/requirements.txt ;;
+    dev) echo tests/requirements.txt ;;
+    # MWAA's image as it is, and after it has installed what this repository asks for
+    mwaa_image) echo include/ops/mwaa/image.txt constraints.txt ;;
+    mwaa) echo requirements.txt include/ops/mwaa/image.txt constraints.txt ;;
+    *) say "unknown environment $1"; exit 2 ;;
+  esac
+}
+
+install() { # with uv, a pinned installer that keeps a cache: seconds where pip takes minutes
+  local name=$1 python=$2
+  local files stamp
+  read -ra files <<<"$(requirements_of "$name")"
+  stamp="$python $(cat include/ops/local_stack/setup.sh "${files[@]}" | cksum)"
+  [ "$(cat ".venv/$name/.stamp" 2>/dev/null)" = "$stamp" ] && return
+  say "installing .venv/$name"
+  rm -rf ".venv/$name"
+  .venv/tools/bin/uv venv --quiet --python "$python" ".venv/$name"
+  local arguments=() file
+  for file in "${files[@]}"; do
+    case "$file" in
+      requirements.txt) # names the constraints by their path on MWAA
+        sed 's|^--constraint .*||' requirements.txt >".venv/$name/requirements.txt"
+        arguments+=("--requirement=.venv/$name/requirements.txt") ;;
+      constraints.txt) arguments+=(--constraint=constraints.txt) ;;
+      *) arguments+=("--requirement=$file") ;;
+    esac
+  done
+  .venv/tools/bin/uv pip install --quiet --compile-bytecode --python ".venv/$name/bin/python" "${arguments[@]}"
+  printf '%s' "$stamp" >".venv/$name/.stamp"
+}
+
+python=$(find_python)
+uv_version=0.13.8
+# behind a company's proxy the system's certificates count, for pip as for uv
+export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+if [ "$(.venv/tools/bin/uv --version 2>/dev/null | cut -d' ' -f2)" != "$uv_version" ]; then
+  rm -rf .venv/tools
+  "$python" -m venv .venv/tools
+  .venv/tools/bin/pip install --quiet "uv==$uv_version"
+fi
+for name in "$@"; do install "$name" "$python"; done

@@ -1,0 +1,153 @@
+"""Starts, shows and stops the stack: ``python -m include.ops.local_stack.stack up|down|status``.
+
+Six processes: the local SageMaker, PostgreSQL, and Airflow's api-server, scheduler, dag-processor and triggerer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from include.ops.local_stack.airflow_api import AirflowApi
+from include.ops.local_stack.processes import ProcessError, Service, wait_until
+from include.ops.local_stack.seed import publish
+from include.ops.local_stack.settings import JOB_IMAGE, ROOT, Settings, SettingsError
+
+
+def services(settings: Settings) -> list[Service]:
+    """In the order in which they start."""
+    sagemaker = [
+        *(settings.python("local_sagemaker"), "-m", "include.local_sagemaker"),
+        *("--port", str(settings.sagemaker_port), "--state", str(settings.home / "sagemaker")),
+        *("--image", f"{JOB_IMAGE}={ROOT / '.venv' / 'jobs'}", "--path", str(ROOT / "include" / "jobs" / "bin")),
+        *("--endpoint-start-seconds", "60"),  # AWS waits ten minutes, for downloads that are quick here
+        *settings.sagemaker_options,
+    ]
+    environment = settings.airflow_environment()
+    return [
+        Service("local-sagemaker", sagemaker, {"PYTHONPATH": str(ROOT)}, settings.home),
+        settings.postgres.service(settings.home),
+        *(Service(name, command, environment, settings.home) for name, command in settings.airflow_processes().items()),
+    ]
+
+
+def up(settings: Settings, say: Callable[[str], None]) -> None:
+    """Start what does not run yet, wait until all of it is healthy, and publish the job code as it is now.
+
+    Raises:
+        ProcessError: a port is taken, or a process ended or did not become healthy.
+    """
+    all_services = services(settings)
+    sagemaker, postgres, api_server = all_services[:3]
+    for service, port, variable in (
+        (sagemaker, settings.sagemaker_port, "SAGEMAKER_PORT"),
+        (api_server, settings.airflow_port, "AIRFLOW_PORT"),
+    ):
+        if not service.process() and _is_taken(port):
+            raise ProcessError(f"port {port} is taken by another program. Choose one: make up {variable}=<port>")
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (settings.home / "mlflow").mkdir(exist_ok=True)
+    if not all(service.process() for service in all_services):
+        say("preparing Airflow's database")
+        _prepare_database(settings, postgres)
+    started = [service for service in all_services if service.start()]
+    if started:
+        say(f"starting {', '.join(service.name for service in started)}")
+    wait_until(
+        lambda: answers(f"{settings.sagemaker_url}/_local/health"), "the local SageMaker answering", 30, [sagemaker]
+    )
+    wait_until(
+        AirflowApi(settings.airflow_url, settings.login).is_healthy, "Airflow becoming healthy", 180, all_services
+    )
+    publish(settings)
+
+
+def down(settings: Settings, say: Callable[[str], None]) -> None:
+    """Stop everything, Airflow first, so that no task loses the SageMaker or the database under its feet."""
+    sagemaker, postgres, *airflow = services(settings)
+    with ThreadPoolExecutor(len(airflow)) as pool:  # each takes seconds to end by itself
+        ended = [*pool.map(Service.stop, airflow), postgres.stop(), sagemaker.stop()]
+    names = (service.name for service in (*airflow, postgres, sagemaker))
+    stopped = [name for name, had_run in zip(names, ended, strict=True) if had_run]
+    say(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def clear(settings: Settings) -> None:
+    """An empty home, for a test that begins from nothing; generated data is kept."""
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in settings.home.iterdir():
+        if path.is_dir() and path.name != "data":
+            shutil.rmtree(path)
+        elif path.is_file():
+            path.unlink()
+
+
+def _prepare_database(settings: Settings, postgres: Service) -> None:
+    settings.postgres.initialise()
+    postgres.start()
+    wait_until(settings.postgres.is_ready, "PostgreSQL answering", 60, [postgres])
+    log = settings.home / "logs" / "airflow-db-migrate.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {"PATH": "/usr/bin:/bin", **settings.airflow_environment()}
+    with log.open("wb") as output:
+        for command in settings.database_commands():
+            done = subprocess.run(
+                command, env=environment, cwd=settings.home, stdout=output, stderr=subprocess.STDOUT, check=False
+            )
+            if done.returncode:
+                raise ProcessError(
+                    f"preparing Airflow's database failed (exit code {done.returncode}). The output is in {log}"
+                )
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=["up", "down", "status"])
+    action = parser.parse_args(argv).action
+    try:
+        settings = Settings.from_environment()
+        if action == "up":
+            began = time.monotonic()
+            up(settings, print)
+            print(f"Airflow          {settings.airflow_url}   (no sign-in needed)")
+            print(f"local SageMaker  {settings.sagemaker_url}/_local/")
+            print(f"ready after {time.monotonic() - began:.0f} s; stop with: make down")
+        elif action == "down":
+            down(settings, print)
+        else:
+            for service in services(settings):
+                process = service.process()
+                print(f"{service.name:24}{f'pid {process.pid}' if process else 'stopped'}")
+    except (SettingsError, ProcessError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,336 @@
+"""``make deploy ENV=...``: brings an MWAA environment to the state of this checkout. Running it again changes nothing.
+
+What differs is found first and shown as a plan (all that ``DRY_RUN=1`` does). Then, in this order:
+
+1. job code goes to ``code/<hash>/``, where no running job is touched by it;
+2. changed plugins, requirements (constraints.txt is first in place) or startup script: the environment is updated,
+   which restarts it (10 to 30 minutes);
+3. changed files of the Dag folder are uploaded, include/ before the Dag files, and what is gone is removed;
+4. the gate: no import error, every Dag of this checkout parsed anew and none of them stale;
+5. pools and the Variable ``ml_environment`` are set, which lets new runs use the new code and image.
+
+A failed gate leaves the former Variable: runs go on with the former job code. The way back is to deploy the former
+commit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from include.ops.mwaa import AIRFLOW_VERSION
+from include.ops.mwaa.bundle import CONSTRAINTS, Bundle, build
+from include.ops.mwaa.check import parse_dags
+from include.ops.mwaa.home import MwaaHome
+from include.ops.mwaa.image import image_tag
+from include.ops.mwaa.proof import BrokenPromiseError
+from include.ops.mwaa.rest import AirflowOnMwaa, RestError
+from include.ops.mwaa.target import Target, TargetError, load_target, outputs_of, target_names
+from include.platform.code_bundle import upload_code
+from include.platform.environment import VARIABLE, MlEnvironmentError, parse_ml_environment
+from include.platform.storage import code_prefix
+from sagemaker_jobs.account import account, pool_of
+
+DEPLOYED = "deployed.json"  # in the Dags bucket: digest and ETag of every file that a deploy uploaded
+GATE_SECONDS = 900  # MWAA finds new files within 300 s
+UPDATE_SECONDS = 3600
+# artifact -> how MWAA's API names its path and its version
+ENVIRONMENT_ARTIFACTS = {
+    "plugins": ("PluginsS3Path", "PluginsS3ObjectVersion"),
+    "requirements": ("RequirementsS3Path", "RequirementsS3ObjectVersion"),
+    "startup": ("StartupScriptS3Path", "StartupScriptS3ObjectVersion"),
+}
+Say = Callable[[str], None]
+
+
+class DeployError(RuntimeError):
+    """The deploy stopped; the message says where, why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Clients:
+    """boto3 clients of the target's account and region."""
+
+    s3: Any
+    mwaa: Any
+    cloudformation: Any
+    ecr: Any
+
+    @classmethod
+    def of(cls, target: Target) -> Clients:
+        session = boto3.session.Session(region_name=target.region)
+        return cls(*(session.client(name) for name in ("s3", "mwaa", "cloudformation", "ecr")))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What differs between the environment and this checkout."""
+
+    upload: tuple[str, ...]  # files of the Dag folder
+    remove: tuple[str, ...]
+    update: tuple[str, ...]  # of "plugins", "requirements", "startup"
+    code: bool
+    variable: bool
+    pools: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.upload or self.remove or self.update or self.code or self.variable or self.pools)
+
+    def lines(self) -> list[str]:
+        if self.empty:
+            return ["nothing to do: the environment is as this checkout"]
+        said = ["upload the job code"] if self.code else []
+        if self.update:
+            said.append(f"update the environment: {', '.join(self.update)} changed. It restarts: 10 to 30 minutes")
+        said += [f"upload dags/{name}" for name in self.upload] + [f"remove dags/{name}" for name in self.remove]
+        said += [f"set the pool {name} to {slots} slots" for name, slots in self.pools.items()]
+        return said + ([f"set the Variable {VARIABLE}"] if self.variable else [])
+
+
+class Deploy:
+    """One deploy of a bundle to a target."""
+
+    def __init__(
+        self, target: Target, bundle: Bundle, dag_ids: list[str], clients: Clients, pools: Mapping[str, int], say: Say
+    ) -> None:
+        self._target, self._bundle, self._dag_ids = target, bundle, dag_ids
+        self._clients, self._pools, self._say = clients, pools, say
+        self._outputs = outputs_of(clients.cloudformation, target)
+        self._airflow = AirflowOnMwaa(clients.mwaa, target.name)
+
+    def plan(self) -> Plan:
+        """What there is to do; nothing is changed.
+
+        Raises:
+            DeployError: the environment is of another version, or the job image has not been published.
+        """
+        environment = self._environment()
+        if environment["AirflowVersion"] != AIRFLOW_VERSION:
+            raise DeployError(
+                f"{self._target.name} runs Airflow {environment['AirflowVersion']}; this checkout is for "
+                f"{AIRFLOW_VERSION}. Update the environment's template first ('make infra')."
+            )
+        upload, remove = self._changed_dag_files()
+        artifacts = ENVIRONMENT_ARTIFACTS.items()
+        pools = self._airflow.pools()
+        return Plan(
+            upload=tuple(upload),
+            remove=tuple(remove),
+            update=tuple(kind for kind, (path, _) in artifacts if environment.get(path) != self._key(kind)),
+            code=not self._is_there(self._outputs["MlBucket"], code_prefix(self._bundle.code_hash)),
+            variable=self._airflow.variable(VARIABLE) != self._variable(),
+            pools={name: slots for name, slots in self._pools.items() if pools.get(name) != slots},
+        )
+
+    def apply(self, plan: Plan) -> None:
+        """Do it.
+
+        Raises:
+            DeployError: the environment could not be updated, or the gate did not open.
+        """
+        if plan.code:
+            upload_code(self._clients.s3, self._outputs["MlBucket"], self._bundle.path("code"))
+            self._say(f"job code {self._bundle.code_hash} is there")
+        if plan.update:
+            if CONSTRAINTS in plan.upload:
+                self._put_dag_files([CONSTRAINTS], [])
+            self._update_environment(plan.update)
+        began = datetime.now(UTC)
+        if plan.upload or plan.remove:
+            self._put_dag_files(plan.upload, plan.remove)
+            self._say(f"{len(plan.upload)} files uploaded, {len(plan.remove)} removed")
+        self._wait_at_the_gate(plan, began)
+        known = self._airflow.pools()
+        for name, slots in plan.pools.items():
+            self._airflow.set_pool(name, slots, new=name not in known)
+        if plan.variable:
+            self._airflow.set_variable(VARIABLE, self._variable())
+            self._say(f"the Variable {VARIABLE} is set: new runs use job code {self._bundle.code_hash}")
+
+    def _environment(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._clients.mwaa.get_environment(Name=self._target.name)["Environment"]
+        return found
+
+    def _key(self, kind: str) -> str:
+        return f"{kind}/{self._bundle.path(kind).name}"
+
+    def _is_there(self, bucket: str, prefix: str) -> bool:
+        return "Contents" in self._clients.s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+
+    def _variable(self) -> str:
+        """The Variable's text, checked as Dags check it."""
+        outputs = self._outputs
+        facts = {
+            "bucket": outputs["MlBucket"],
+            "role_arn": outputs["JobsRole"],
+            "image_uri": self._image_uri(),
+            "region": self._target.region,
+            "code_hash": self._bundle.code_hash,
+            "sns_topic_arn": outputs["Alerts"],
+            "kms_key_id": outputs["Key"],
+            "subnets": outputs["PrivateSubnets"].split(","),
+            "security_group_ids": [outputs["JobsSecurityGroup"]],
+            **self._target.ml_environment,
+            "tags": {"project": self._target.name, **self._target.ml_environment.get("tags", {})},
+        }
+        text = json.dumps(facts, sort_keys=True)
+        try:
+            parse_ml_environment(text)
+        except MlEnvironmentError as error:
+            raise DeployError(f"environments/{self._target.name}: {error}") from error
+        return text
+
+    def _image_uri(self) -> str:
+        """The job image of these sources, by its digest: a tag could be made to mean another image."""
+        repository, tag = self._outputs["JobImages"], image_tag()
+        name = repository.partition("/")[2]
+        try:
+            found = self._clients.ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])
+        except self._clients.ecr.exceptions.ImageNotFoundException as error:
+            raise DeployError(
+                f"The job image {repository}:{tag} has not been published. The workflow publish-image does it, or "
+                f"'docker build --platform linux/amd64 --tag {repository}:{tag} include/jobs' and 'docker push'."
+            ) from error
+        return f"{repository}@{found['imageDetails'][0]['imageDigest']}"
+
+    def _changed_dag_files(self) -> tuple[list[str], list[str]]:
+        """Files to upload and to remove. One that somebody changed by hand is put right, as its ETag gives it away."""
+        there, deployed = self._dag_objects(), self._deployed()
+        wanted = self._bundle.dag_files
+        upload = [
+            name
+            for name, digest in wanted.items()
+            if name not in there or deployed.get(name) != {"sha256": digest, "etag": there[name]}
+        ]
+        return upload, sorted(there.keys() - wanted.keys())
+
+    def _dag_objects(self) -> dict[str, str]:
+        """ETag of every object below dags/, by its path there."""
+        pages = self._clients.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self._outputs["DagsBucket"], Prefix="dags/"
+        )
+        objects = [item for page in pages for item in page.get("Contents", [])]
+        return {item["Key"].removeprefix("dags/"): item["ETag"] for item in objects if not item["Key"].endswith("/")}
+
+    def _deployed(self) -> dict[str, dict[str, str]]:
+        try:
+            found = self._clients.s3.get_object(Bucket=self._outputs["DagsBucket"], Key=DEPLOYED)
+        except self._clients.s3.exceptions.NoSuchKey:
+            return {}
+        return dict(json.loads(found["Body"].read()))
+
+    def _put_dag_files(self, upload: Iterable[str], remove: Collection[str]) -> None:
+        s3, bucket = self._clients.s3, self._outputs["DagsBucket"]
+        deployed = {name: facts for name, facts in self._deployed().items() if name not in remove}
+        # what Dag files import comes before them, or a sync in between would find it missing
+        for name in sorted(upload, key=lambda name: (not name.startswith("include/"), name)):
+            body = (self._bundle.path("dags") / name).read_bytes()
+            etag = s3.put_object(Bucket=bucket, Key=f"dags/{name}", Body=body)["ETag"]
+            deployed[name] = {"sha256": self._bundle.dag_files[name], "etag": etag}
+        for name in remove:
+            s3.delete_object(Bucket=bucket, Key=f"dags/{name}")
+        s3.put_object(Bucket=bucket, Key=DEPLOYED, Body=json.dumps(deployed, indent=1, sort_keys=True).encode())
+
+    def _update_environment(self, kinds: tuple[str, ...]) -> None:
+        request = {}
+        for kind in kinds:
+            path, version = ENVIRONMENT_ARTIFACTS[kind]
+            request[path] = self._key(kind)
+            request[version] = self._put_once(self._key(kind), self._bundle.path(kind))
+        self._clients.mwaa.update_environment(Name=self._target.name, **request)
+        self._say(f"{self._target.name} is being updated ({', '.join(kinds)})")
+        deadline = time.monotonic() + UPDATE_SECONDS
+        while (environment := self._environment())["Status"] != "AVAILABLE":
+            if environment["Status"] in ("UPDATE_FAILED", "UNAVAILABLE", "DELETED") or time.monotonic() > deadline:
+                reason = environment.get("LastUpdate", {}).get("Error", {}).get("ErrorMessage", "no reason given")
+                raise DeployError(
+                    f"{self._target.name} is {environment['Status']}: {reason}. The environment's log groups in "
+                    "CloudWatch say more; MWAA goes back to the former plugins and requirements by itself."
+                )
+            time.sleep(30)
+        wrong = [kind for kind in kinds if environment.get(ENVIRONMENT_ARTIFACTS[kind][0]) != self._key(kind)]
+        if wrong:
+            raise DeployError(f"{self._target.name} is available again, but with the former {', '.join(wrong)}.")
+
+    def _put_once(self, key: str, file: Path) -> str:
+        """The version of the object; one that is there already is not written again."""
+        s3, bucket = self._clients.s3, self._outputs["DagsBucket"]
+        if self._is_there(bucket, key):
+            return str(s3.head_object(Bucket=bucket, Key=key)["VersionId"])
+        return str(s3.put_object(Bucket=bucket, Key=key, Body=file.read_bytes())["VersionId"])
+
+    def _wait_at_the_gate(self, plan: Plan, began: datetime) -> None:
+        changed = bool(plan.upload or plan.remove or plan.update)
+        deadline = time.monotonic() + GATE_SECONDS
+        while problems := self._problems(began if changed else None):
+            if time.monotonic() > deadline:
+                raise DeployError(
+                    f"The Dags are uploaded, but {self._target.name} is not as it should be after "
+                    f"{GATE_SECONDS // 60} minutes: {'; '.join(problems)}. The Variable was left as it was. Deploy the "
+                    "former commit, or mend this one and deploy again."
+                )
+            self._say(f"waiting: {problems[0]}")
+            time.sleep(15)
+        self._say(f"the gate is open: no import errors, {len(self._dag_ids)} Dags parsed")
+
+    def _problems(self, began: datetime | None) -> list[str]:
+        errors = self._airflow.import_errors()
+        problems = [f"{file} cannot be imported: {trace.strip().splitlines()[-1]}" for file, trace in errors.items()]
+        dags = self._airflow.dags()
+        for dag_id in self._dag_ids:
+            dag = dags.get(dag_id)
+            if dag is None or dag["is_stale"]:
+                problems.append(f"{dag_id} is {'not there' if dag is None else 'stale'}")
+            elif began and datetime.fromisoformat(dag["last_parsed_time"]) < began:
+                problems.append(f"{dag_id} has not been parsed since the upload")
+        return problems
+
+
+def checked_dag_ids(bundle: Bundle, folder: Path) -> list[str]:
+    """The Dags of the bundle, parsed here as MWAA would.
+
+    Raises:
+        DeployError: they do not parse; nothing has been uploaded.
+    """
+    home = MwaaHome(folder, airflow_port=8080, sagemaker_port=4566, bundle=bundle)
+    home.unpack()
+    try:
+        return parse_dags(home)
+    except BrokenPromiseError as error:
+        raise DeployError(f"The bundle would not run on MWAA, so nothing was uploaded: {error}") from error
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("environment", help=f"one of: {', '.join(target_names())}")
+    parser.add_argument("--dry-run", action="store_true", help="only show the plan")
+    arguments = parser.parse_args(argv)
+    try:
+        target = load_target(arguments.environment)
+        bundle = build()
+        dag_ids = checked_dag_ids(bundle, bundle.folder / ".check")
+        pools = {pool_of(kind): slots for kind, slots in account().pools.items()}
+        deploy = Deploy(target, bundle, dag_ids, Clients.of(target), pools, lambda line: print(line, flush=True))
+        plan = deploy.plan()
+        print("\n".join([f"plan for {target.name} in {target.region}:", *(f"  {line}" for line in plan.lines())]))
+        if not arguments.dry_run:
+            deploy.apply(plan)
+    except (TargetError, DeployError, RestError, ClientError, BotoCoreError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""``make iam-test``: the Dags run under enforced IAM, with the roles of include/ops/infra/access.yaml and nothing else.
+
+The template is deployed into the local AWS, which then decides over every call: Airflow calls with a session of the
+MWAA role, jobs and endpoints with one of the role that their request names. Any denied call fails the test, even one
+that the program took lightly; and the test proves first that it can fail, by taking an action away.
+
+Ends with a table, also in ``iam-test-summary.json``. Exit status: 0 only if every promise holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+from rich.console import Console
+from rich.markup import escape
+
+from include.monitor.drift import DRIFT_NAMESPACE
+from include.ops.local_stack import stack
+from include.ops.local_stack.processes import ProcessError, wait_until
+from include.ops.local_stack.settings import ACCOUNT, NAME, REGION, Settings, SettingsError
+from include.ops.mwaa import templates
+from include.ops.mwaa.proof import BrokenPromiseError, Finding, conclude, held, whole_way
+
+AIRFLOW_ROLE = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-airflow"
+POLICY = f"arn:aws:iam::{ACCOUNT}:policy/{NAME}-pipelines"
+TAKEN_AWAY = "sagemaker:DescribeTrainingJob"
+
+
+@dataclass(frozen=True)
+class EnforcedSettings(Settings):
+    """A stack whose local AWS enforces IAM; Airflow has the session of a role, once there is one."""
+
+    session: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def environment_name(self) -> str:
+        return NAME  # it begins the names of queues, which the role's policy is narrowed to
+
+    @property
+    def sagemaker_options(self) -> list[str]:
+        return ["--enforce-iam"]
+
+    def airflow_environment(self) -> dict[str, str]:
+        return {**super().airflow_environment(), "AIRFLOW_ENV_NAME": self.environment_name, **dict(self.session)}
+
+    def ml_environment(self, code_hash: str) -> dict[str, Any]:
+        topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:{NAME}-alerts"
+        return {**super().ml_environment(code_hash), "sns_topic_arn": topic}
+
+    def client(self, service: str, credentials: dict[str, str] | None = None) -> Any:
+        """As the administrator, or with other credentials."""
+        keys = credentials or {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+        lower = {key.lower(): value for key, value in keys.items()}
+        return boto3.client(service, endpoint_url=self.sagemaker_url, region_name=REGION, **lower)
+
+    @property
+    def denials(self) -> list[dict[str, Any]]:
+        file = self.home / "sagemaker" / "denied.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def start_aws(settings: EnforcedSettings, model: str) -> None:
+    """The local AWS with the templates in place that roles and messages need."""
+    aws = stack.services(settings)[0]
+    aws.start()
+    wait_until(lambda: stack.answers(f"{settings.sagemaker_url}/_local/health"), "the local AWS answering", 30, [aws])
+    cloudformation = settings.client("cloudformation")
+    values = {"Name": NAME, "AlertEmail": "nobody@example.com", "Model": model, "Group": model.replace("_", "-")}
+    for template in ("storage", "access", "model"):
+        templates.put(cloudformation, template, values)
+
+
+def airflow_session(settings: EnforcedSettings) -> dict[str, str]:
+    """Credentials of a session of the MWAA role."""
+    given = settings.client("sts").assume_role(RoleArn=AIRFLOW_ROLE, RoleSessionName="airflow")["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": given["SessionToken"],
+    }
+
+
+def prove_that_it_can_fail(settings: EnforcedSettings, session: dict[str, str]) -> str:
+    """With one action taken from the policy a call that needs it is denied and noted; with the action it is not."""
+    iam = settings.client("iam")
+    version = iam.get_policy(PolicyArn=POLICY)["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=POLICY, VersionId=version)["PolicyVersion"]["Document"]
+    if _describe_a_job(settings, session) == "AccessDeniedException":
+        raise BrokenPromiseError(f"{TAKEN_AWAY} is denied although the policy allows it")
+    poorer = iam.create_policy_version(
+        PolicyArn=POLICY, PolicyDocument=json.dumps(_without(document, TAKEN_AWAY)), SetAsDefault=True
+    )["PolicyVersion"]["VersionId"]
+    try:
+        code = _describe_a_job(settings, session)
+        if code != "AccessDeniedException" or [one["action"] for one in settings.denials] != [TAKEN_AWAY]:
+            raise BrokenPromiseError(f"without {TAKEN_AWAY} the call ended with {code}, noted: {settings.denials}")
+    finally:
+        iam.set_default_policy_version(PolicyArn=POLICY, VersionId=version)
+        iam.delete_policy_version(PolicyArn=POLICY, VersionId=poorer)
+        (settings.home / "sagemaker" / "denied.jsonl").unlink(missing_ok=True)
+    return f"without {TAKEN_AWAY} the call is denied"
+
+
+def metrics_go_to_their_namespace(settings: EnforcedSettings, session: dict[str, str]) -> str:
+    """Metrics of drift may be put into their own namespace alone. (No day of the generated year is so young that
+    ``monitor_<model>`` itself would send any.)"""
+    cloudwatch, measured = settings.client("cloudwatch", session), [{"MetricName": "Rows", "Value": 1.0}]
+    cloudwatch.put_metric_data(Namespace=DRIFT_NAMESPACE, MetricData=measured)
+    try:
+        cloudwatch.put_metric_data(Namespace="Another", MetricData=measured)
+    except ClientError as error:
+        (settings.home / "sagemaker" / "denied.jsonl").unlink(missing_ok=True)
+        return f"{DRIFT_NAMESPACE} is allowed, another ends with {error.response['Error']['Code']}"
+    raise BrokenPromiseError("metrics may be put into any namespace")
+
+
+def _describe_a_job(settings: EnforcedSettings, session: dict[str, str]) -> str:
+    try:
+        settings.client("sagemaker", session).describe_training_job(TrainingJobName="none")
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return ""
+
+
+def _without(document: dict[str, Any], action: str) -> dict[str, Any]:
+    statements = [
+        {**statement, "Action": [one for one in statement["Action"] if one != action]}
+        if isinstance(statement["Action"], list)
+        else statement
+        for statement in document["Statement"]
+    ]
+    return {**document, "Statement": statements}
+
+
+def no_denials(settings: EnforcedSettings) -> str:
+    """Nothing was denied to any role."""
+    if settings.denials:
+        seen = {(one["role"], one["action"], one["resource"]) for one in settings.denials}
+        lines = "\n".join(f"{role}: {action} on {resource}" for role, action, resource in sorted(seen))
+        raise BrokenPromiseError(f"denied:\n{lines}\nGive it in include/ops/infra/access.yaml, or do without the call.")
+    return "no call was denied"
+
+
+def findings(settings: EnforcedSettings, model: str, console: Console) -> list[Finding]:
+    start_aws(settings, model)
+    session = airflow_session(settings)
+    found = [held("the test can fail", lambda: prove_that_it_can_fail(settings, session))]
+    found.append(held("metrics go to their namespace", lambda: metrics_go_to_their_namespace(settings, session)))
+    enforced = EnforcedSettings(
+        settings.home, settings.airflow_port, settings.sagemaker_port, session=tuple(session.items())
+    )
+    found += whole_way(enforced, model, console, "under the two roles")
+    found.append(held("no call is denied", lambda: no_denials(settings)))
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", default="predictive_maintenance", help="the model to run (predictive_maintenance)")
+    model = parser.parse_args(argv).model
+    console = Console(width=160)
+    try:
+        laptop = Settings.from_environment()
+    except SettingsError as error:
+        console.print(f"[red]error:[/] {escape(str(error))}")
+        return 2
+    settings = EnforcedSettings(laptop.home / "iam-test", laptop.airflow_port, laptop.sagemaker_port)
+    stack.down(settings, lambda _: None)
+    stack.clear(settings)
+    try:
+        found = findings(settings, model, console)
+    except ProcessError as error:
+        console.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
+        return 1
+    finally:
+        stack.down(settings, lambda line: console.print(line, highlight=False))
+    return conclude(found, "least privilege", laptop.home / "iam-test-summary.json", console)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

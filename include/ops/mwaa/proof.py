@@ -1,0 +1,155 @@
+"""What the proofs of the way to MWAA share: promises and what was found of them, and a model's whole way, from raw data
+over a registered version and production to a day's scores and their drift."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from include.models.config import load_model
+from include.ops.local_stack.airflow_api import AirflowApi
+from include.ops.local_stack.backfill import Asked, backfill
+from include.ops.local_stack.command import EXPECTED
+from include.ops.local_stack.promote import PromotionError, promote
+from include.ops.local_stack.run import follow, reasons_of, run, steps_of
+from include.ops.local_stack.settings import ROOT, Settings
+from include.registry.history import HistoryError
+from include.score.plan import CHAMPION_AT, PlanError
+
+MACHINES = 30  # of the generated fleet: enough failures to learn from, quick to train on
+DAY = "2015-06-15"  # within the generated year
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A promise, whether it holds, and what was found."""
+
+    promise: str
+    kept: bool
+    found: str
+    seconds: float = 0.0
+
+
+class BrokenPromiseError(Exception):
+    """What a check raises: the message is what was found."""
+
+
+# beside broken promises, what the commands of a laptop end with, each with a message for the person at the keyboard
+FAILURES: tuple[type[Exception], ...]
+FAILURES = (BrokenPromiseError, *EXPECTED, PromotionError, PlanError, HistoryError, httpx.HTTPError)
+
+
+def held(promise: str, check: Callable[[], str]) -> Finding:
+    """What comes of a check: its answer, or how the promise is broken."""
+    began = time.monotonic()
+    try:
+        return Finding(promise, kept=True, found=check(), seconds=time.monotonic() - began)
+    except FAILURES as error:
+        return Finding(promise, kept=False, found=str(error), seconds=time.monotonic() - began)
+
+
+def whole_way(settings: Settings, model: str, console: Console, where: str) -> Iterator[Finding]:
+    """The model's Dags, one after the other, as far as each leaves what the next needs."""
+    steps = [
+        (f"train_{model} registers a version {where}", lambda: trained(settings, model, console)),
+        (f"deploy_{model} brings it into production {where}", lambda: deployed(settings, model, console)),
+    ]
+    if load_model(model).scoring:
+        steps.append((f"score_{model} scores a day {where}", lambda: scored(settings, model, console)))
+    if load_model(model).monitoring:
+        steps.append((f"monitor_{model} watches the day {where}", lambda: watched(settings, model, console)))
+    for promise, check in steps:
+        finding = held(promise, check)
+        yield finding
+        if not finding.kept:
+            return
+
+
+def trained(settings: Settings, model: str, console: Console) -> str:
+    """``make run``: a version is registered.
+
+    Raises:
+        BrokenPromiseError: the run failed, or the model was rejected; or one of FAILURES.
+    """
+    outcome = run(settings, model, small_data(settings, model), console)
+    if outcome.summary["state"] != "success":
+        raise BrokenPromiseError("; ".join(f"{task}: {reason}" for task, reason in outcome.reasons.items()))
+    if not outcome.summary["model_package_arn"]:
+        missed = [gate["metric"] for gate in outcome.summary["gates"] if not gate["passed"]]
+        raise BrokenPromiseError(f"the model was rejected by {', '.join(missed)}")
+    return f"{outcome.summary['model_package_arn']} after {outcome.summary['total_seconds']} s"
+
+
+def deployed(settings: Settings, model: str, console: Console) -> str:
+    """``make promote``: the registered version goes to production.
+
+    Raises:
+        BrokenPromiseError: it did not; or one of FAILURES.
+    """
+    summary = promote(settings, model, True, console)
+    if summary["state"] != "promoted":
+        raise BrokenPromiseError(f"{summary['state']}: {summary['reasons']}")
+    return f"version {summary['version']} after {summary['total_seconds']} s"
+
+
+def scored(settings: Settings, model: str, console: Console) -> str:
+    """``make backfill``: one day has its scores.
+
+    Raises:
+        BrokenPromiseError: it has not; or one of FAILURES.
+    """
+    asked = Asked(model, DAY, DAY, CHAMPION_AT, force=False, dry_run=False)
+    summary = backfill(settings, asked, console)
+    if summary is None or summary["scored"] != 1:
+        raise BrokenPromiseError(f"{DAY} was not scored: {summary}")
+    return f"{summary['rows']} rows of {DAY} after {summary['seconds']} s"
+
+
+def watched(settings: Settings, model: str, console: Console) -> str:
+    """``monitor_<model>``: the scored day is held against what its version was trained on.
+
+    Raises:
+        BrokenPromiseError: it is not; or one of FAILURES.
+    """
+    api, dag_id = AirflowApi(settings.airflow_url, settings.login), f"monitor_{model}"
+    api.unpause(dag_id)
+    run_id = api.trigger(dag_id, {"day": DAY})
+    if follow(api, dag_id, run_id, console) != "success":
+        steps = steps_of(api, dag_id, run_id, api.task_ids(dag_id))
+        raise BrokenPromiseError("; ".join(reasons_of(api, dag_id, run_id, steps).values()))
+    return str(api.xcom(dag_id, run_id, "measure_drift")["summary"])
+
+
+def small_data(settings: Settings, model: str) -> Path | None:
+    """A small year of data where the model's simulator can make one; else none, which means the usual amount."""
+    if model != "predictive_maintenance":
+        return None
+    folder = settings.home / "data" / f"{model}-{MACHINES}-machines"
+    if not folder.exists():
+        command = [settings.python("jobs"), "-m", f"include.models.{model}.simulate", "--machines", str(MACHINES)]
+        environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+        subprocess.run([*command, "--out", str(folder)], env=environment, check=True, capture_output=True)
+    return folder
+
+
+def conclude(findings: list[Finding], title: str, summary: Path, console: Console) -> int:
+    """Show the findings and write them down; the exit status: 1 where a promise is broken."""
+    console.rule(title)
+    table = Table("", "promise", "found", "seconds", box=None, pad_edge=False)
+    for finding in findings:
+        mark = "[green]✓[/]" if finding.kept else "[red]✗[/]"
+        table.add_row(mark, finding.promise, escape(finding.found), f"{finding.seconds:.1f}")
+    console.print(table)
+    summary.write_text(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n", encoding="utf-8")
+    broken = [finding for finding in findings if not finding.kept]
+    console.print(f"{len(findings) - len(broken)} promises hold, {len(broken)} do not; this summary: {summary}")
+    return 1 if broken else 0

@@ -1,0 +1,72 @@
+"""An environment to deploy to: ``environments/<name>.yaml``, and what its stacks on AWS say. No secrets in either."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from botocore.exceptions import ClientError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+FOLDER = Path(__file__).parent / "environments"
+
+
+class TargetError(ValueError):
+    """There is no such environment, or its file or its stacks cannot be used; the message says what to do."""
+
+
+class Target(BaseModel):
+    """``infrastructure``: parameters of the templates in include/ops/infra. ``ml_environment``: keys of the Airflow
+    Variable (include/platform/environment.py) that this environment sets beside those that follow from its stacks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,24}$")]
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    infrastructure: dict[str, str] = {}
+    ml_environment: dict[str, Any] = {}
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {"Name": self.name, **self.infrastructure}
+
+
+def target_names(folder: Path = FOLDER) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load_target(name: str, folder: Path = FOLDER) -> Target:
+    """Raises TargetError, which names the file, the key, what was found and what is allowed."""
+    file = folder / f"{name}.yaml"
+    if not file.is_file():
+        raise TargetError(f"There is no environment '{name}'. Known: {', '.join(target_names(folder))} ({folder}).")
+    try:
+        return Target.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}, found {problem['input']!r}"
+            for problem in error.errors()
+        )
+        raise TargetError(f"{file}: {problems}") from error
+    except yaml.YAMLError as error:
+        raise TargetError(f"{file} is no YAML: {error}") from error
+
+
+def outputs_of(cloudformation: Any, target: Target) -> dict[str, str]:
+    """Outputs of the environment's stacks, by their names in the templates.
+
+    Raises:
+        TargetError: a stack is not there.
+    """
+    outputs: dict[str, str] = {}
+    for template in ("storage", "network", "access"):
+        stack = f"{target.name}-{template}"
+        try:
+            found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+        except ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+            raise TargetError(f"The stack {stack} is not there: 'make infra ENV=...' makes it.") from error
+        outputs |= {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+    return outputs

@@ -1,0 +1,120 @@
+"""Facts of the environment that Dags run in: bucket, role, image, region and the like.
+
+They are one Airflow Variable, ``ml_environment``, a JSON object, read when a task runs and never when a file is parsed.
+On a laptop ``make up`` sets it; the environment variable ``AIRFLOW_VAR_ML_ENVIRONMENT`` would stand before it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from airflow.sdk import Variable
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+VARIABLE = "ml_environment"
+EXAMPLE = (
+    '{"bucket": "my-ml-bucket", "role_arn": "arn:aws:iam::123456789012:role/ml-jobs", "image_uri": '
+    '"123456789012.dkr.ecr.eu-west-1.amazonaws.com/ml-jobs:1", "region": "eu-west-1", "code_hash": "0123456789ab"}'
+)
+InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+
+
+class MlEnvironmentError(AirflowFailException):
+    """The Variable is wrong: no retry can help. The message says what to set."""
+
+
+class NoMlEnvironmentError(AirflowException):
+    """The Variable was not found. Airflow says so too while its database restarts: a retry may help."""
+
+
+class Kafka(BaseModel):
+    """The brokers that scores are sent to. ``secret_id`` names the Secrets Manager secret with username and password,
+    which the job reads when it runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bootstrap_servers: Annotated[str, Field(pattern=r"^[\w.-]+:\d+(,[\w.-]+:\d+)*$")]
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = "SSL"
+    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    secret_id: str | None = None
+
+    @model_validator(mode="after")
+    def sasl_has_credentials(self) -> Self:
+        if (self.security_protocol == "SASL_SSL") != (self.secret_id is not None):
+            raise ValueError("secret_id and the security_protocol SASL_SSL go together: give both, or neither")
+        return self
+
+
+class MlEnvironment(BaseModel):
+    """Where jobs run and what they may use.
+
+    ``code_hash`` names the folder of job code in the bucket that a deploy uploaded (see
+    ``code_bundle``).
+    ``instance_types`` replaces what model.yaml asks for, per kind of job, where an environment has other quotas.
+    ``traffic_step_seconds`` replaces model.yaml's minutes between the steps of a traffic shift, where nobody's traffic
+    is at stake. ``approve_promotions`` promotes what passed its test in staging without asking a person: not for
+    production.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
+    image_uri: Annotated[str, Field(min_length=1, max_length=255)]
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    code_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    mlflow_tracking_uri: str | None = None
+    kafka: Kafka | None = None
+    sns_topic_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$")] | None = None
+    kms_key_id: str | None = None
+    subnets: tuple[str, ...] = ()
+    security_group_ids: tuple[str, ...] = ()
+    spot_training: bool = False
+    traffic_step_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
+    approve_promotions: bool = False
+    instance_types: dict[Literal["processing", "training"], InstanceType] = {}
+    tags: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def vpc_is_whole(self) -> Self:
+        if bool(self.subnets) != bool(self.security_group_ids):
+            raise ValueError("subnets and security_group_ids go together: give both, or neither")
+        return self
+
+
+def ml_environment() -> MlEnvironment:
+    """The environment's facts, read now.
+
+    Raises:
+        NoMlEnvironmentError: the Variable is not set, or Airflow cannot read it at the moment.
+        MlEnvironmentError: it is no JSON, or has an unknown, missing or impossible value.
+    """
+    try:
+        value = Variable.get(VARIABLE)
+    except AirflowRuntimeError as error:
+        raise NoMlEnvironmentError(
+            f"The Airflow Variable '{VARIABLE}' is not set, or Airflow's database was away when it was looked for: "
+            "then the next try finds it. It is a JSON object; set it in the UI under Admin > Variables, or with: "
+            f"airflow variables set {VARIABLE} '{EXAMPLE}'"
+        ) from error
+    return parse_ml_environment(value)
+
+
+def parse_ml_environment(value: str) -> MlEnvironment:
+    """The facts in the Variable's text.
+
+    Raises:
+        MlEnvironmentError: with every key that is wrong, what was found and what is allowed.
+    """
+    try:
+        return MlEnvironment.model_validate_json(value)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']}, found {problem['input']!r}"
+            for problem in error.errors()
+        )
+        raise MlEnvironmentError(
+            f"The Airflow Variable '{VARIABLE}' cannot be used: {problems}. "
+            f"Known keys: {', '.join(MlEnvironment.model_fields)}."
+        ) from error

@@ -1,0 +1,47 @@
+"""The one place from which people are told: an SNS topic, or the task's log where the environment has none."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from include.platform.environment import ml_environment
+
+log = logging.getLogger(__name__)
+
+LONGEST_SUBJECT = 100  # SNS's limit
+
+
+def notify(subject: str, message: str) -> None:
+    """Tell people.
+
+    Args:
+        subject: one line; cut at 100 characters.
+        message: plain text: what happened, why, where to look, what to do.
+
+    Raises:
+        NoMlEnvironmentError, MlEnvironmentError: the environment's facts cannot be read.
+        botocore.exceptions.ClientError: the topic cannot be published to.
+    """
+    environment = ml_environment()
+    topic = environment.sns_topic_arn
+    log.info("notification to %s: %s\n%s", topic or "this log only (no sns_topic_arn is set)", subject, message)
+    if topic:
+        # imported late: Dag files import this module, and parsing stays cheap
+        from airflow.providers.amazon.aws.hooks.sns import SnsHook
+
+        SnsHook(region_name=environment.region).publish_to_target(
+            topic, message, subject=" ".join(subject.split())[:LONGEST_SUBJECT]
+        )
+
+
+def notify_failure(context: Any) -> None:
+    """``on_failure_callback`` of every task: which task of which run failed, why, and the address of its log."""
+    task_instance = context["ti"]
+    subject = f"{task_instance.dag_id}: {task_instance.task_id} failed"
+    reason = context.get("exception") or "no exception was recorded; the worker may have been killed"
+    notify(
+        subject,
+        f"{subject} in run {task_instance.run_id}, try {task_instance.try_number}.\n\n{reason}\n\n"
+        f"Log: {task_instance.log_url}\nWhat to do: see the Dag's documentation in the Airflow UI.",
+    )

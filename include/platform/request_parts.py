@@ -1,0 +1,153 @@
+"""What the requests to SageMaker have in common: pure functions of the model, the environment and the run.
+
+Job names are not here: the operators choose them, so that a retry finds its job again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.models.config import Compute, ModelConfig
+from include.platform.environment import MlEnvironment
+from include.platform.storage import Run, code_prefix
+
+Request = dict[str, Any]
+PROCESSING_ROOT = "/opt/ml/processing"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input that is no plain folder: ``uri`` may be that of a manifest, and instances may share the objects."""
+
+    uri: str
+    data_type: str = "S3Prefix"
+    distribution: str = "FullyReplicated"
+
+
+class RequestError(AirflowFailException):
+    """A request cannot be built from what the person asked for: no retry can help. The message says what is allowed."""
+
+
+def group_name(model: ModelConfig) -> str:
+    """The model package group: the model's name in SageMaker's alphabet."""
+    return model.name.replace("_", "-")
+
+
+def code_uri(environment: MlEnvironment) -> str:
+    return f"s3://{environment.bucket}/{code_prefix(environment.code_hash)}"
+
+
+def resources(environment: MlEnvironment, compute: Compute, instance_type: str | None) -> Request:
+    resources: Request = {
+        "InstanceType": instance_type or compute.instance_type,
+        "InstanceCount": compute.instance_count,
+        "VolumeSizeInGB": compute.volume_gb,
+    }
+    return {**resources, "VolumeKmsKeyId": environment.kms_key_id} if environment.kms_key_id else resources
+
+
+def vpc(environment: MlEnvironment) -> Request:
+    return {"Subnets": list(environment.subnets), "SecurityGroupIds": list(environment.security_group_ids)}
+
+
+def job_environment(model: ModelConfig, environment: MlEnvironment, run: Run) -> dict[str, str]:
+    """What a job may know of where it runs; nothing in it is secret."""
+    variables = {
+        "AWS_DEFAULT_REGION": environment.region,
+        "CODE_HASH": environment.code_hash,
+        "RUN_ID": run.run_id[:256],
+    }
+    if environment.mlflow_tracking_uri:
+        variables |= {"MLFLOW_TRACKING_URI": environment.mlflow_tracking_uri, "MLFLOW_EXPERIMENT_NAME": model.name}
+    return variables
+
+
+def tags_of(model: ModelConfig, environment: MlEnvironment, run: Run, task_id: str) -> list[dict[str, str]]:
+    own = {
+        "model": model.name,
+        "owner": model.owner,
+        "dag_id": run.dag_id,
+        "run": run.slug,
+        "task_id": task_id,
+        "code_hash": environment.code_hash,
+    }
+    return tag_list({**environment.tags, **own})
+
+
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value[:256]} for key, value in tags.items()]
+
+
+def processing(
+    model: ModelConfig,
+    environment: MlEnvironment,
+    run: Run,
+    task_id: str,
+    *,
+    inputs: Mapping[str, str | Source],
+    outputs: Mapping[str, str],
+    arguments: list[str] | None = None,
+    compute: Compute | None = None,
+) -> Request:
+    """A processing job that runs ``python -m include.jobs.<task_id>``.
+
+    Each input and output is also the flag that names it.
+
+    Args:
+        compute: what to run on, where it is not model.yaml's ``processing``.
+    """
+    folders = {name: f"{PROCESSING_ROOT}/input/{name}" for name in inputs} | {
+        name: f"{PROCESSING_ROOT}/output/{name}" for name in outputs
+    }
+    flags = [part for name, folder in folders.items() for part in (f"--{name}", folder)]
+    compute = compute or model.processing
+    request: Request = {
+        "AppSpecification": {
+            "ImageUri": environment.image_uri,
+            "ContainerEntrypoint": ["python", "-m", f"include.jobs.{task_id}"],
+            "ContainerArguments": ["--model", model.name, *flags, *(arguments or [])],
+        },
+        "ProcessingInputs": [
+            _processing_input("code", code_uri(environment), f"{PROCESSING_ROOT}/code"),
+            *(_processing_input(name, source, folders[name]) for name, source in inputs.items()),
+        ],
+        "ProcessingOutputConfig": {
+            "Outputs": [
+                {
+                    "OutputName": name,
+                    "S3Output": {"S3Uri": uri, "LocalPath": folders[name], "S3UploadMode": "EndOfJob"},
+                }
+                for name, uri in outputs.items()
+            ],
+            **({"KmsKeyId": environment.kms_key_id} if environment.kms_key_id else {}),
+        },
+        "ProcessingResources": {
+            "ClusterConfig": resources(environment, compute, environment.instance_types.get("processing")),
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": compute.max_runtime_minutes * 60},
+        "Environment": {"PYTHONPATH": f"{PROCESSING_ROOT}/code", **job_environment(model, environment, run)},
+        "RoleArn": environment.role_arn,
+        "Tags": tags_of(model, environment, run, task_id),
+    }
+    if environment.subnets:
+        request["NetworkConfig"] = {"VpcConfig": vpc(environment)}
+    return request
+
+
+def _processing_input(name: str, source: str | Source, folder: str) -> Request:
+    if isinstance(source, str):
+        source = Source(source)
+    return {
+        "InputName": name,
+        "S3Input": {
+            "S3Uri": source.uri,
+            "LocalPath": folder,
+            "S3DataType": source.data_type,
+            "S3InputMode": "File",
+            "S3DataDistributionType": source.distribution,
+        },
+    }

@@ -1,0 +1,165 @@
+"""Which version of a model was in production from when to when: ``production/<model>/history.json`` in the bucket.
+
+Deployments and rollbacks write it, scoring of a past day reads it. Only one run of a model's deployment Dags changes
+production at a time; a writer that was overtaken all the same is refused rather than believed.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+
+from botocore.exceptions import ClientError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from include.platform.storage import production_history, split_uri
+
+
+class HistoryError(RuntimeError):
+    """The history cannot be read or written; the message says where it is and what to do."""
+
+
+class Entry(BaseModel):
+    """One version's time in production: from a moment until, not including, another; ``until`` None while it lasts.
+
+    ``endpoint_config`` is what the production endpoint ran with; ``dag_id`` and ``run_id`` say who put it there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    version: Annotated[int, Field(ge=1)]
+    model_package_arn: str
+    artifact: Annotated[str, Field(pattern=r"^s3://[^/]+/.+")]
+    since: Annotated[AwareDatetime, Field(alias="from")]
+    until: Annotated[AwareDatetime | None, Field(alias="to")] = None
+    endpoint_config: str
+    dag_id: str
+    run_id: str
+
+
+class History(BaseModel):
+    """All entries, the oldest first; only the last may be open."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entries: tuple[Entry, ...] = ()
+
+    @model_validator(mode="after")
+    def times_follow_each_other(self) -> Self:
+        for earlier, later in zip(self.entries, self.entries[1:], strict=False):
+            if earlier.until is None or not earlier.since <= earlier.until <= later.since:
+                raise ValueError(f"version {earlier.version} does not end before version {later.version} begins")
+        return self
+
+
+def current(history: History) -> Entry | None:
+    """What is in production now; None where nothing is."""
+    return next((entry for entry in history.entries if entry.until is None), None)
+
+
+def previous(history: History) -> Entry | None:
+    """Where a rollback goes back to; None where there is nothing before what is in production now.
+
+    A version that comes back takes those after it off: after versions 1, 2, 3 and a rollback to 2, the one before is 1,
+    not the 3 that was rolled back from.
+    """
+    line: list[Entry] = []
+    for entry in history.entries:
+        again = next((n for n, before in enumerate(line) if before.endpoint_config == entry.endpoint_config), len(line))
+        line = [*line[:again], entry]
+    return line[-2] if len(line) > 1 else None
+
+
+def in_production_at(history: History, moment: datetime) -> Entry | None:
+    """What was in production at a moment (with a time zone); None before the first and in gaps."""
+    return next(
+        (entry for entry in history.entries if entry.since <= moment and (entry.until is None or moment < entry.until)),
+        None,
+    )
+
+
+def promoted(history: History, entry: Entry) -> History:
+    """The history with an open entry more, which closes the one that was open; unchanged if that one says the same.
+
+    Raises:
+        HistoryError: the entry begins before the one that it follows.
+    """
+    last = history.entries[-1] if history.entries else None
+    if last is None:
+        return History(entries=(entry,))
+    if last.until is None and (last.version, last.endpoint_config) == (entry.version, entry.endpoint_config):
+        return history
+    if entry.since < last.since:
+        raise HistoryError(
+            f"version {entry.version} is to be in production from {entry.since}, but version {last.version} came "
+            f"after that, at {last.since}: a later run has changed production. Nothing was recorded."
+        )
+    closed = last if last.until is not None else last.model_copy(update={"until": entry.since})
+    return History(entries=(*history.entries[:-1], closed, entry))
+
+
+def read_history(s3: Any, bucket: str, model: str) -> History:
+    """The history of a model; an empty one where nothing was ever promoted.
+
+    Args:
+        s3: a boto3 S3 client.
+
+    Raises:
+        HistoryError: it is damaged.
+        botocore.exceptions.ClientError: S3 cannot be asked.
+    """
+    return _read(s3, bucket, model)[0]
+
+
+def record_promotion(s3: Any, bucket: str, model: str, entry: Entry) -> History:
+    """Write ``promoted`` of the history as it is now. Doing it twice changes nothing.
+
+    Raises:
+        HistoryError: a later promotion is recorded already, the history is damaged, or another run wrote meanwhile.
+        botocore.exceptions.ClientError: S3 cannot be asked.
+    """
+    history, etag = _read(s3, bucket, model)
+    changed = promoted(history, entry)
+    if changed == history:
+        return history
+    uri = production_history(bucket, model)
+    _, key = split_uri(uri)
+    only_if: dict[str, str] = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+    try:
+        s3.put_object(
+            Bucket=bucket,
+            Key=key,
+            Body=changed.model_dump_json(by_alias=True, indent=1).encode(),
+            ContentType="application/json",
+            **only_if,
+        )
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in ("PreconditionFailed", "ConditionalRequestConflict"):
+            raise HistoryError(f"another run changed {uri} in this moment; a retry reads it again") from error
+        raise
+    return changed
+
+
+def _read(s3: Any, bucket: str, model: str) -> tuple[History, str | None]:
+    """The history and its object's ETag; None where there is no object."""
+    uri = production_history(bucket, model)
+    _, key = split_uri(uri)
+    try:
+        found = s3.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+            return History(), None
+        raise
+    try:
+        return History.model_validate(json.loads(found["Body"].read())), found["ETag"]
+    except (json.JSONDecodeError, ValidationError) as error:
+        raise HistoryError(
+            f"{uri} cannot be read: {error}. It is written by deployments alone; bring back an earlier version of "
+            "the object."
+        ) from error
+
+
+def now() -> datetime:
+    """The moment of a promotion, in UTC and whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,0 +1,75 @@
+"""The Model Registry: groups and versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from include.models.config import ModelConfig
+from include.platform.environment import MlEnvironment
+from include.platform.request_parts import Request, group_name, tag_list, vpc
+from include.platform.storage import Run
+from include.registry import model_card
+
+
+def model_package_group(model: ModelConfig, environment: MlEnvironment) -> Request:
+    return {
+        "ModelPackageGroupName": group_name(model),
+        "ModelPackageGroupDescription": model.description,
+        "Tags": tag_list({**environment.tags, "model": model.name, "owner": model.owner}),
+    }
+
+
+def model_package(
+    model: ModelConfig,
+    environment: MlEnvironment,
+    run: Run,
+    *,
+    artifact: str,
+    metadata: Mapping[str, str],
+    metrics: Mapping[str, float | None],
+) -> Request:
+    """A version of the model's package, pending approval. SageMaker takes its tags from the group.
+
+    Args:
+        artifact: S3 URI of model.tar.gz.
+        metadata: lineage; at most 50 entries of 256 characters.
+        metrics: of the test split, for the model card.
+    """
+    return {
+        "ModelPackageGroupName": group_name(model),
+        "ModelPackageDescription": f"{model.description} Trained by {run.dag_id}, run {run.run_id}."[:1024],
+        "ModelApprovalStatus": "PendingManualApproval",
+        "InferenceSpecification": {
+            "Containers": [{"Image": environment.image_uri, "ModelDataUrl": artifact}],
+            "SupportedContentTypes": ["text/csv", "application/json", "application/jsonlines"],
+            "SupportedResponseMIMETypes": ["text/csv", "application/json", "application/jsonlines"],
+            "SupportedRealtimeInferenceInstanceTypes": [model.serving.instance_type],
+            "SupportedTransformInstanceTypes": [model.serving.instance_type],
+        },
+        "ModelMetrics": {
+            "ModelQuality": {
+                "Statistics": {"ContentType": "application/json", "S3Uri": run.evaluation_statistics},
+            },
+        },
+        "ModelCard": model_card.request(model_card.content(model, run, artifact=artifact, metrics=metrics)),
+        "CustomerMetadataProperties": dict(metadata),
+    }
+
+
+def hosted_model(model: ModelConfig, environment: MlEnvironment, *, image: str, artifact: str) -> Request:
+    """A Model of one version; the operator completes ``ModelName`` by a digest of the rest.
+
+    Image and artifact are named rather than the model package, which SageMaker would refuse for a version whose
+    approval was taken back since: its days can be scored again all the same.
+
+    Args:
+        image: the image that the version was registered with.
+        artifact: S3 URI of its model.tar.gz.
+    """
+    request: Request = {
+        "ModelName": group_name(model),
+        "PrimaryContainer": {"Image": image, "ModelDataUrl": artifact},
+        "ExecutionRoleArn": environment.role_arn,
+        "Tags": tag_list({**environment.tags, "model": model.name, "owner": model.owner}),
+    }
+    return {**request, "VpcConfig": vpc(environment)} if environment.subnets else request

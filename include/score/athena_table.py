@@ -1,0 +1,48 @@
+"""The table under which Athena finds a model's scores: Glue's definition, for the templates and for ``create_table``.
+
+Its partitions are projected from the days, so none has to be added. Athena follows each day's list of files, which is
+one object: it sees the scores of before or those of after, whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from include.models.config import ModelConfig
+from include.platform.storage import scores_links
+
+TYPES = {"integer": "bigint", "number": "double", "string": "string", "timestamp": "timestamp"}
+FIRST_DAY = "2015-01-01"
+
+
+def scores_table(model: ModelConfig, bucket: str) -> dict[str, Any]:
+    """Glue's ``TableInput``: ``scores_<model>``, partitioned by ``date``."""
+    kinds = {name: kind for table in model.data.tables.values() for name, kind in table.kinds.items()}
+    columns = {column: TYPES[kinds.get(column, "string")] for column in model.data.key}
+    if model.problem == "regression":
+        columns["prediction"] = "double"
+    else:
+        columns["prediction"] = "string"
+        columns |= {f"probability_{name}": "double" for name in model.data.classes or []}
+    location = f"s3://{bucket}/{scores_links(model.name)}"
+    return {
+        "Name": f"scores_{model.name}",
+        "Description": f"Daily scores: {model.description}",
+        "TableType": "EXTERNAL_TABLE",
+        "PartitionKeys": [{"Name": "date", "Type": "string"}],
+        "Parameters": {
+            "EXTERNAL": "TRUE",
+            "projection.enabled": "true",
+            "projection.date.type": "date",
+            "projection.date.format": "yyyy-MM-dd",
+            "projection.date.range": f"{FIRST_DAY},NOW",
+            "storage.location.template": f"{location}date=${{date}}/",
+        },
+        "StorageDescriptor": {
+            "Columns": [{"Name": name.lower(), "Type": kind} for name, kind in columns.items()],
+            "Location": location,
+            "InputFormat": "org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat",
+            "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+            "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
+        },
+    }

@@ -1,0 +1,107 @@
+"""The jobs that score a day: validation of its raw data, features, batch transform, validation of the scores."""
+
+from __future__ import annotations
+
+from include.models.config import ModelConfig, Scoring
+from include.platform.environment import MlEnvironment
+from include.platform.request_parts import (
+    Request,
+    RequestError,
+    Source,
+    job_environment,
+    processing,
+    resources,
+    tags_of,
+)
+from include.platform.storage import DayRun
+
+CONCURRENT_TRANSFORMS = 4
+
+
+def validate_input(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, day: str) -> Request:
+    return processing(
+        model,
+        environment,
+        run,
+        "validate_input",
+        inputs={"partitions": Source(run.day_inputs, data_type="ManifestFile")},
+        outputs={"validated": run.day_chunks, "report": run.report("validate_input")},
+        arguments=["--day", day],
+        compute=scoring_of(model).model_copy(update={"instance_count": 1}),
+    )
+
+
+def build_features(
+    model: ModelConfig, environment: MlEnvironment, run: DayRun, *, day: str, artifact: str, chunks: int
+) -> Request:
+    """``artifact`` is the S3 URI of the version's model.tar.gz: it says which features it wants, in which order."""
+    scoring = scoring_of(model)
+    return processing(
+        model,
+        environment,
+        run,
+        "build_features",
+        inputs={
+            "validated": Source(run.day_chunks, distribution="ShardedByS3Key"),
+            "artifact": artifact,
+        },
+        outputs={"features": run.day_features},
+        arguments=["--day", day],
+        compute=scoring.model_copy(update={"instance_count": min(scoring.instance_count, chunks)}),
+    )
+
+
+def score(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, shards: int) -> Request:
+    """A transform job over the day's rows: the model gets what comes after the key, the key stays with its answer."""
+    scoring = scoring_of(model)
+    key, answer = len(model.data.key), 1 + len(_classes(model))
+    columns = [*range(key), *range(-answer, 0)]
+    output = {"S3OutputPath": run.predictions, "Accept": "text/csv", "AssembleWith": "Line"}
+    compute = resources(environment, scoring, environment.instance_types.get("processing"))
+    return {
+        "TransformInput": {
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{run.day_features}/rows/"}},
+            "ContentType": "text/csv",
+            "SplitType": "Line",
+        },
+        "TransformOutput": {**output, "KmsKeyId": environment.kms_key_id} if environment.kms_key_id else output,
+        "DataProcessing": {
+            "InputFilter": f"$[{key}:]",
+            "JoinSource": "Input",
+            "OutputFilter": f"$[{','.join(map(str, columns))}]",
+        },
+        "BatchStrategy": "MultiRecord",
+        "MaxConcurrentTransforms": min(CONCURRENT_TRANSFORMS, 100 // scoring.max_payload_mb),
+        "MaxPayloadInMB": scoring.max_payload_mb,
+        "TransformResources": {
+            "InstanceType": compute["InstanceType"],
+            "InstanceCount": min(scoring.instance_count, shards),
+            **({"VolumeKmsKeyId": environment.kms_key_id} if environment.kms_key_id else {}),
+        },
+        "Environment": job_environment(model, environment, run),
+        "Tags": tags_of(model, environment, run, "score"),
+    }
+
+
+def validate_scores(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, rows: bool) -> Request:
+    """``rows``: whether the day has any; without them there are no predictions to read."""
+    inputs = {"shards": f"{run.day_features}/shards/"}
+    return processing(
+        model,
+        environment,
+        run,
+        "validate_scores",
+        inputs={**inputs, "predictions": f"{run.predictions}/"} if rows else inputs,
+        outputs={"scores": run.staged_scores, "report": run.report("validate_scores")},
+        compute=scoring_of(model).model_copy(update={"instance_count": 1}),
+    )
+
+
+def scoring_of(model: ModelConfig) -> Scoring:
+    if model.scoring is None:
+        raise RequestError(f"models/{model.name}/model.yaml has no section 'scoring'")
+    return model.scoring
+
+
+def _classes(model: ModelConfig) -> list[str]:
+    return [] if model.problem == "regression" else list(model.data.classes or [])

@@ -1,0 +1,154 @@
+"""Trains a model on the raw data that lies in S3 and, if it is good enough, registers it for approval.
+
+**For whom:** whoever approves models. A registered version waits as *PendingManualApproval* in the SageMaker Model
+Registry, with its metrics, its evaluation report and where it came from; nothing is deployed here.
+
+**Reads** `raw/<model>/` of the environment's bucket; the job code `code/<hash>/`; the newest approved version of the
+model, the champion, to compare with. **Writes** only below its own folder `runs/<dag>/<run>/`, one folder per task, and
+one version in the Model Registry.
+
+**Running it again is safe.** A run never touches another run's folder, and clearing a task attaches to its SageMaker
+job if that still runs. A retry of the registration finds the version that the first try made. A run ends with the code
+and the image that it began with; clearing `validate_raw_data` begins it anew with what is deployed now.
+
+**Steps.** `validate_raw_data` stops the run on data that must not be trained on, and puts rejected rows aside.
+`build_features` makes the feature table, split by time; `validate_features` checks it. `train_model` trains once, or
+`tune_model` searches hyperparameters first and keeps the best. `evaluate_model` measures the candidate, the champion
+and simple baselines on the test split. `check_metrics` holds the gates of model.yaml against it: then `register_model`,
+or `reject_model`, which says which gate was missed and by how much. A rejected model is a successful run. Where
+model.yaml says `tracking.model_versions`, `track_model_version` makes the registered version one of MLflow's too.
+
+**When it fails** the task's log ends with why, where to look and what to do:
+
+| task | usual reason | what to do |
+|---|---|---|
+| `validate_raw_data` | a file is missing or wrong | read the report (button *Report*), mend the data, clear the task |
+| `validate_features` | features out of range | look at what changed in the raw data since the last good run |
+| any job | `CapacityError`, throttling | nothing: it is retried; a repeated failure needs another instance type |
+| any job | `AlgorithmError` | the last log lines are in the task's log; mend the code, deploy, start a new run |
+| any task | Variable `ml_environment` | the message says which key is missing or wrong |
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from airflow.sdk import DAG, Asset, chain, dag, task
+
+from include.models.config import ModelConfig
+from include.platform.dag_settings import next_time_only, task_defaults, training_params
+from include.platform.environment import ml_environment
+from include.platform.notifications import notify
+from include.platform.run_context import job
+from include.train import requests, tasks
+from include.train.gates import explain, judge, may_register
+from sagemaker_jobs.processing import ProcessingJobOperator, ValidationJobOperator
+from sagemaker_jobs.registry import RegisterModelOperator
+from sagemaker_jobs.training import TrainingJobOperator, TuningJobOperator
+
+log = logging.getLogger(__name__)
+
+
+def train_dag(model: ModelConfig) -> DAG:
+    """The Dag ``train_<model>``."""
+
+    @dag(
+        dag_id=f"train_{model.name}",
+        description=f"Train, evaluate and register: {model.description}",
+        doc_md=f"# train_{model.name}\n\n{model.description}\n\n{__doc__}",
+        schedule=next_time_only(model.schedule.train),
+        catchup=False,
+        max_active_runs=1,
+        params=training_params(model),
+        tags=["train", model.name],
+        user_defined_macros={"ml_environment": ml_environment},
+        default_args=task_defaults(model),
+    )
+    def train() -> None:
+        validate_raw_data = ValidationJobOperator(
+            task_id="validate_raw_data",
+            request=partial(tasks.raw_data_validation, model),
+            result_file=("report", "validation.json"),
+            report_file=("report", "validation.html"),
+        )
+        build_features = ProcessingJobOperator(
+            task_id="build_features",
+            request=partial(job, requests.build_features, model),
+        )
+        validate_features = ValidationJobOperator(
+            task_id="validate_features",
+            request=partial(job, requests.validate_features, model),
+            result_file=("report", "validation.json"),
+            report_file=("report", "validation.html"),
+        )
+
+        @task.branch
+        def choose_training(**context: Any) -> str:
+            return "tune_model" if context["params"]["tune"] else "train_model"
+
+        train_model = TrainingJobOperator(
+            task_id="train_model",
+            request=partial(tasks.training, requests.train_model, model),
+        )
+        tune_model = TuningJobOperator(
+            task_id="tune_model",
+            request=partial(tasks.training, requests.tune_model, model),
+        )
+        evaluate_model = ProcessingJobOperator(
+            task_id="evaluate_model",
+            trigger_rule="none_failed_min_one_success",
+            request=partial(tasks.evaluation, model),
+            request_kwargs={"trained": train_model.output, "tuned": tune_model.output},
+            result_file=("evaluation", "metrics.json"),
+            report_file=("evaluation", "report.html"),
+        )
+
+        @task.branch
+        def check_metrics(evaluated: Any, **context: Any) -> str:
+            result, force = evaluated["result"], context["params"]["force"]
+            verdicts = judge(model, result["metrics"], result["champion"], force_past_champion=force)
+            context["ti"].xcom_push(key="gates", value=verdicts)
+            for verdict in verdicts:
+                log.log(logging.INFO if verdict["passed"] else logging.WARNING, explain(verdict))
+            return "register_model" if may_register(verdicts) else "reject_model"
+
+        checked = check_metrics(evaluate_model.output)
+        gates = checked["gates"]  # type: ignore[index]  # the decorator's type does not say that it can be indexed
+        register_model = RegisterModelOperator(
+            task_id="register_model",
+            group=partial(tasks.package_group, model),
+            request=partial(tasks.registration, model),
+            request_kwargs={"evaluated": evaluate_model.output, "gates": gates},
+            outlets=[Asset(f"{model.name}_model_package")],
+            on_success_callback=tasks.notify_registration,
+        )
+
+        @task
+        def reject_model(gates: Any, **context: Any) -> list[str]:
+            missed = [explain(verdict) for verdict in gates if not verdict["passed"]]
+            lines = "\n".join([f"Run {context['run_id']}.", *missed])
+            notify(f"{context['dag'].dag_id}: rejected, nothing registered", lines)
+            return missed
+
+        rejected = reject_model(gates)
+        chain(
+            validate_raw_data,
+            build_features,
+            validate_features,
+            choose_training(),
+            [train_model, tune_model],
+            evaluate_model,
+            checked,
+            [register_model, rejected],
+        )
+        if model.tracking.model_versions:
+            track_model_version = ProcessingJobOperator(
+                task_id="track_model_version",
+                request=partial(tasks.model_version, model),
+                request_kwargs={"evaluated": evaluate_model.output, "registered": register_model.output},
+            )
+            chain(register_model, track_model_version)
+
+    return train()

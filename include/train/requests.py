@@ -1,0 +1,249 @@
+"""The jobs of a training run: validation, features, training or tuning, evaluation, tracking."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+from include.models.config import ModelConfig, Scalar, Tuning
+from include.platform.environment import MlEnvironment
+from include.platform.request_parts import (
+    Request,
+    RequestError,
+    code_uri,
+    job_environment,
+    processing,
+    resources,
+    tags_of,
+    vpc,
+)
+from include.platform.storage import Run, raw_prefix
+
+TRAINING_CODE = "/opt/ml/input/data/code"
+
+
+def validate_raw_data(
+    model: ModelConfig,
+    environment: MlEnvironment,
+    run: Run,
+    *,
+    data_from: str | None = None,
+    data_to: str | None = None,
+) -> Request:
+    """``data_from`` and ``data_to`` are ISO dates of the first and the last day to use; None leaves that side open."""
+    window = []
+    if data_from:
+        window += ["--data-from", data_from]
+    if data_to:  # for the job the end is the first moment that is not in the window
+        window += ["--data-to", (date.fromisoformat(data_to) + timedelta(days=1)).isoformat()]
+    return processing(
+        model,
+        environment,
+        run,
+        "validate_raw_data",
+        inputs={"raw": f"s3://{environment.bucket}/{raw_prefix(model.name)}"},
+        outputs={"validated": run.validated, "report": run.report("validate_raw_data")},
+        arguments=window,
+    )
+
+
+def build_features(model: ModelConfig, environment: MlEnvironment, run: Run) -> Request:
+    return processing(
+        model,
+        environment,
+        run,
+        "build_features",
+        inputs={"validated": run.validated},
+        outputs={"features": run.features},
+    )
+
+
+def validate_features(model: ModelConfig, environment: MlEnvironment, run: Run) -> Request:
+    return processing(
+        model,
+        environment,
+        run,
+        "validate_features",
+        inputs={"features": run.features},
+        outputs={"report": run.report("validate_features")},
+    )
+
+
+def evaluate_model(
+    model: ModelConfig, environment: MlEnvironment, run: Run, *, artifact: str, champion: str | None = None
+) -> Request:
+    """``artifact`` and ``champion`` are S3 URIs of model.tar.gz: the candidate's, and the approved model's if any."""
+    inputs = {"artifact": artifact, "features": run.features, "validated": run.validated}
+    return processing(
+        model,
+        environment,
+        run,
+        "evaluate_model",
+        inputs={**inputs, "champion": champion} if champion else inputs,
+        outputs={"evaluation": run.evaluation},
+    )
+
+
+def train_model(
+    model: ModelConfig,
+    environment: MlEnvironment,
+    run: Run,
+    *,
+    hyperparameters: Mapping[str, Scalar] | None = None,
+    instance_type: str | None = None,
+) -> Request:
+    """A training job; ``hyperparameters`` and ``instance_type`` stand before model.yaml's.
+
+    Raises:
+        RequestError: an unknown hyperparameter, or a value that is no scalar.
+    """
+    task_id = "train_model"
+    definition = _training_definition(model, environment, run, task_id, instance_type)
+    definition["AlgorithmSpecification"] |= {"ContainerEntrypoint": ["python", "-m", "include.jobs.train_model"]}
+    return {
+        **definition,
+        "HyperParameters": _strings(chosen_hyperparameters(model, hyperparameters)),
+        "Tags": tags_of(model, environment, run, task_id),
+    }
+
+
+def tune_model(
+    model: ModelConfig,
+    environment: MlEnvironment,
+    run: Run,
+    *,
+    hyperparameters: Mapping[str, Scalar] | None = None,
+    instance_type: str | None = None,
+) -> Request:
+    """A tuning job over model.yaml's ranges; a hyperparameter given by the person is fixed rather than searched.
+
+    Raises:
+        RequestError: model.yaml has no ranges, or as for train_model.
+    """
+    task_id = "tune_model"
+    tuning = require_tuning(model)
+    chosen = chosen_hyperparameters(model, hyperparameters)
+    searched = {name: bounds for name, bounds in tuning.ranges.items() if name not in (hyperparameters or {})}
+    if not searched:
+        raise RequestError(f"every hyperparameter that {model.name} tunes was given a value: nothing is left to tune")
+    ranges: dict[str, list[Request]] = {
+        f"{kind}ParameterRanges": [] for kind in ("Integer", "Continuous", "Categorical")
+    }
+    for name, bounds in searched.items():
+        if bounds.values:
+            ranges["CategoricalParameterRanges"].append({"Name": name, "Values": bounds.values})
+            continue
+        whole = isinstance(bounds.min, int) and isinstance(bounds.max, int)
+        ranges["IntegerParameterRanges" if whole else "ContinuousParameterRanges"].append(
+            {
+                "Name": name,
+                "MinValue": str(bounds.min),
+                "MaxValue": str(bounds.max),
+                "ScalingType": bounds.scale.capitalize(),
+            }
+        )
+    # A tuning job's definition has no entrypoint: its containers run the image's `train` program.
+    definition = _training_definition(model, environment, run, task_id, instance_type)
+    fixed = {name: value for name, value in chosen.items() if name not in searched}
+    return {
+        "HyperParameterTuningJobConfig": {
+            "Strategy": tuning.strategy,
+            "HyperParameterTuningJobObjective": {
+                "Type": tuning.objective.direction.capitalize(),
+                "MetricName": tuning.objective.metric,
+            },
+            "ResourceLimits": {
+                "MaxNumberOfTrainingJobs": tuning.max_jobs,
+                "MaxParallelTrainingJobs": tuning.max_parallel_jobs,
+            },
+            "ParameterRanges": {kind: found for kind, found in ranges.items() if found},
+            "RandomSeed": int(chosen.get("seed", 0)),
+        },
+        "TrainingJobDefinition": {**definition, "StaticHyperParameters": _strings(fixed)},
+        "Tags": tags_of(model, environment, run, task_id),
+    }
+
+
+def track_model_version(
+    model: ModelConfig, environment: MlEnvironment, run: Run, *, mlflow_run_id: str, model_package_arn: str
+) -> Request:
+    arguments = ["--run-id", mlflow_run_id, "--model-package", model_package_arn]
+    return processing(model, environment, run, "track_model_version", inputs={}, outputs={}, arguments=arguments)
+
+
+def require_tuning(model: ModelConfig) -> Tuning:
+    if model.training.tuning is None:
+        raise RequestError(
+            f"models/{model.name}/model.yaml has no training.tuning: add ranges there, or run without tune"
+        )
+    return model.training.tuning
+
+
+def chosen_hyperparameters(model: ModelConfig, given: Mapping[str, Scalar] | None) -> dict[str, Scalar]:
+    """model.yaml's hyperparameters with the given ones before them.
+
+    Raises:
+        RequestError: an unknown name, or a value that is neither number, text nor truth value.
+    """
+    known = model.training.hyperparameters
+    for name, value in (given or {}).items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
+            raise RequestError(f"{model.name} has no hyperparameter '{name}'. {hint}")
+        if not isinstance(value, int | float | str | bool):
+            raise RequestError(f"hyperparameter {name} is {value!r}; allowed is a number, a text or true/false")
+    return {**known, **(given or {}), "model": model.name}
+
+
+def _training_definition(
+    model: ModelConfig, environment: MlEnvironment, run: Run, task_id: str, instance_type: str | None
+) -> Request:
+    """What a training job and the children of a tuning job have in common."""
+    compute = model.training
+    seconds = compute.max_runtime_minutes * 60
+    metrics = {f"validation:{model.champion.metric}"} | ({compute.tuning.objective.metric} if compute.tuning else set())
+    output = {"S3OutputPath": run.training_output(task_id)}
+    if environment.kms_key_id:
+        output["KmsKeyId"] = environment.kms_key_id
+    definition: Request = {
+        "AlgorithmSpecification": {
+            "TrainingImage": environment.image_uri,
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [{"Name": name, "Regex": f"{name}=([-+0-9.eE]+)"} for name in sorted(metrics)],
+        },
+        "InputDataConfig": [
+            _channel("code", code_uri(environment)),
+            _channel("train", f"{run.feature_split('train')}/"),
+            _channel("validation", f"{run.feature_split('validation')}/"),
+        ],
+        "OutputDataConfig": output,
+        "ResourceConfig": resources(environment, compute, instance_type or environment.instance_types.get("training")),
+        "StoppingCondition": {"MaxRuntimeInSeconds": seconds},
+        "Environment": {"PYTHONPATH": TRAINING_CODE, **job_environment(model, environment, run)},
+        "RoleArn": environment.role_arn,
+    }
+    if environment.spot_training:
+        definition["EnableManagedSpotTraining"] = True
+        definition["StoppingCondition"]["MaxWaitTimeInSeconds"] = 2 * seconds
+        definition["CheckpointConfig"] = {"S3Uri": run.checkpoints(task_id)}
+    if environment.subnets:
+        definition["VpcConfig"] = vpc(environment)
+    return definition
+
+
+def _channel(name: str, uri: str) -> Request:
+    return {
+        "ChannelName": name,
+        "InputMode": "File",
+        "DataSource": {
+            "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+        },
+    }
+
+
+def _strings(hyperparameters: Mapping[str, Scalar]) -> dict[str, str]:
+    """SageMaker takes hyperparameters as text; a text stays as it is, numbers and truth values are written as JSON."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in hyperparameters.items()}

@@ -1,0 +1,1 @@
+"""The tests of the repository; helpers are imported by their full names."""

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from include.deploy.approval_page import Packet, drift_between, markdown, page
+from include.models.config import load_model
+from include.platform.storage import Run
+from include.registry import model_card
+from include.train.gates import judge
+
+MODEL = load_model("predictive_maintenance")
+OURS = {"macro_f1": 0.95, "accuracy": 0.99, "log_loss": 0.02, "failure_events_caught": 0.97, "recall_comp1": None}
+THEIRS = {"macro_f1": 0.93, "accuracy": 0.992, "log_loss": 0.03, "failure_events_caught": 0.97, "recall_comp1": 0.9}
+
+
+def packet(**changes: Any) -> Packet:
+    facts: dict[str, Any] = {
+        "model": MODEL,
+        "version": 4,
+        "champion_version": 3,
+        "metrics": OURS,
+        "champion_metrics": THEIRS,
+        "same_split": True,
+        "gates": judge(MODEL, OURS, THEIRS),
+        "validation": {"Raw data": "all checks passed", "Features": "1 <b>warning</b>"},
+        "drift": {"volt_mean_3h": 0.31, "age": 0.01},
+        "latency": {"p50_ms": 4.0, "p99_ms": 9.5},
+        "monthly_usd": 84.0,
+        "traffic": "10 % for 10 minutes",
+        "lineage": {"run_id": "manual__1"},
+        "card": model_card.content(MODEL, Run("b", "train_m", "manual__1"), artifact="s3://b/m", metrics=OURS),
+        "links": {"Evaluation report": "https://example.com/report.html"},
+    }
+    return Packet(**(facts | changes))
+
+
+def test_the_form_shows_what_decides() -> None:
+    text = markdown(packet())
+    assert packet().question == "Shall version 4 of predictive_maintenance replace version 3 in production?"
+    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
+    assert "0.95" in rows["macro_f1"]
+    assert "0.93 ▲ better" in rows["macro_f1"]
+    assert "0.992 ▼ worse" in rows["accuracy"]
+    assert "0.03 ▲ better" in rows["log_loss"]  # less is better where the gate is a maximum
+    assert "better" not in rows["failure_events_caught"]
+    assert rows["macro_f1"].endswith("passed |")
+    assert "recall_comp1" not in rows
+    assert "volt_mean_3h (31 %)" in text
+    assert "age" not in text
+    for fact in (
+        "p50 4 ms, p99 9.5 ms",
+        "from 84 USD a month",
+        "10 % for 10 minutes",
+        "(https://example.com/report.html)",
+    ):
+        assert fact in text
+    columns = {line.count("|") for line in text.splitlines() if line.startswith("|")}
+    assert len(columns) == 1, "the table's rows have as many columns as its head"
+
+
+def test_a_missed_gate_stands_out() -> None:
+    ours = {**OURS, "accuracy": 0.5}
+    missed = packet(metrics=ours, gates=judge(MODEL, ours, THEIRS))
+    assert re.search(r"\| accuracy .*\*\*not passed\*\*", markdown(missed))
+    assert "4 of 5" in page(missed)
+
+
+def test_the_first_version_has_nothing_beside_it() -> None:
+    first = packet(champion_version=None, champion_metrics={}, gates=judge(MODEL, OURS, None), drift=None)
+    text = markdown(first)
+    assert "become the first version in production?" in first.question
+    assert "nothing to compare with" in text
+    assert "better" not in text
+    columns = {line.count("|") for line in text.splitlines() if line.startswith("|")}
+    assert len(columns) == 1
+
+
+def test_different_test_data_is_said_and_nothing_is_called_better() -> None:
+    text = markdown(packet(same_split=False))
+    assert "not of the same rows" in text
+    assert "better" not in text
+
+
+def test_the_page_stands_alone_and_shows_the_rest() -> None:
+    text = page(packet(monthly_usd=None))
+    assert not re.search(r"""<(script|link|img)|src=|url\(""", text)
+    assert "recall_comp1" in text
+    assert "1 &lt;b&gt;warning&lt;/b&gt;" in text
+    assert "unknown" in text
+    card = text.split('id="model-card"')[1].split("<h2")[0]
+    assert MODEL.card.intended_uses is not None
+    assert MODEL.card.intended_uses in card
+    assert "Trained by train_m, run manual__1." in card
+    assert "model-card" not in page(packet(card={})), "a version that was registered without one"
+
+
+def test_drift_is_the_share_of_rows_that_moved() -> None:
+    before = {"a": {"edges": [1.0, 2.0, 3.0], "shares": [0.25, 0.25, 0.25, 0.25], "missing": 0.0}}
+    assert drift_between(before, before) == {"a": 0.0}
+    moved = {"a": {"edges": [2.0, 3.0, 4.0], "shares": [0.25, 0.25, 0.25, 0.25], "missing": 0.0}}
+    assert drift_between(before, moved)["a"] == pytest.approx(0.25)
+    away = {"a": {"edges": [11.0, 12.0, 13.0], "shares": [0.25, 0.25, 0.25, 0.25], "missing": 0.0}}
+    assert drift_between(before, away)["a"] == pytest.approx(0.75)  # the rows past the last edge are anywhere
+    gone = {"a": {**before["a"], "missing": 0.6}, "new": before["a"]}
+    assert drift_between(before, gone) == {"a": pytest.approx(0.6)}
+    reader = {"values": ["child", "adult"], "shares": [0.6, 0.3], "missing": 0.0}  # the rest are rare
+    other = {"values": ["child", "club"], "shares": [0.6, 0.2], "missing": 0.0}
+    assert drift_between({"r": reader}, {"r": reader}) == {"r": 0.0}
+    assert drift_between({"r": reader}, {"r": other}) == {"r": pytest.approx(0.3)}
+    assert drift_between({"r": reader}, {"r": before["a"]}) == {"r": 1.0}, "a number became a text"
+    empty = {"a": {"edges": [], "shares": [0.0], "missing": 1.0}}
+    assert drift_between(before, empty)["a"] == pytest.approx(1.0)

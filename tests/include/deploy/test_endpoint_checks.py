@@ -1,0 +1,233 @@
+"""An endpoint's test against endpoints that are right, wrong, lenient, failing, slow or not there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from include.deploy.endpoint_checks import Thresholds, check_endpoint, columns_of, load_golden_requests
+from include.platform.storage import Run
+
+COLUMNS = ["volt", "site", "age"]
+GOLDEN = [
+    {
+        "features": {"volt": volt, "site": "a,b", "age": age},
+        "expected": {"label": "ok", "probabilities": {"ok": volt / 10, "broken": 1 - volt / 10}},
+    }
+    for volt, age in ((1.5, None), (2.5, 7))
+]
+VALUES = [{**entry, "expected": {"value": entry["features"]["volt"]}} for entry in GOLDEN]  # type: ignore[index]
+FAST = Thresholds(p50_ms=30_000, p99_ms=60_000, requests=10)
+
+
+def model_error(status: int, message: str) -> ClientError:
+    error = {
+        "Error": {"Code": "ModelError", "Message": f"Received an error ({status}) from primary"},
+        "OriginalStatusCode": status,
+        "OriginalMessage": message,
+        "ResponseMetadata": {"HTTPStatusCode": 424},
+    }
+    return ClientError(error, "InvokeEndpoint")  # type: ignore[arg-type]
+
+
+def api_error(code: str, status: int = 400) -> ClientError:
+    response = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, "InvokeEndpoint")  # type: ignore[arg-type]
+
+
+@dataclass
+class Endpoint:
+    """Both clients of one endpoint; ``answer`` maps a request's rows to predictions."""
+
+    answer: Callable[[list[dict[str, Any]]], Any]
+    refuse: Callable[[str], None] = lambda _: None
+    status: str = "InService"
+    asked: list[str] = field(default_factory=list)
+
+    def describe_endpoint(self, **_: str) -> dict[str, Any]:
+        if self.status == "absent":
+            raise api_error("ValidationException")
+        return {"EndpointStatus": self.status, "FailureReason": "did not pass the ping health check"}
+
+    def invoke_endpoint(self, **request: str) -> dict[str, Any]:
+        assert (request["EndpointName"], request["Accept"]) == ("pumps", "application/json")
+        self.asked.append(request["ContentType"])
+        body = request["Body"]
+        self.refuse(body)
+        if request["ContentType"] == "application/json":
+            rows = [json.loads(body)]
+        else:
+            rows = [self.row(line) for line in body.splitlines()]
+        return {"Body": io.BytesIO(json.dumps({"predictions": self.answer(rows)}).encode())}
+
+    @staticmethod
+    def row(line: str) -> dict[str, Any]:
+        """Only the first column is looked at: what is wrong with a line is for ``refuse`` to see."""
+        volt, site, *_ = next(csv.reader([line]))
+        assert site == "a,b"
+        return {"volt": 1.5 if volt == "not-a-number" else float(volt)}
+
+
+def strict(body: str) -> None:
+    """Refuses what has to be refused."""
+    if len(body) > 6 * 1024 * 1024:
+        raise api_error("ValidationError")
+    if not body.startswith("{") and (not body or body.count(",") != 3 * body.count("\n") or "not-a-number" in body):
+        raise model_error(400, "line 1 is wrong")
+
+
+def classify(rows: list[dict[str, Any]]) -> Any:
+    return [
+        {"label": "ok", "probabilities": {"ok": row["volt"] / 10 + 1e-9, "broken": 1 - row["volt"] / 10}}
+        for row in rows
+    ]
+
+
+def check(endpoint: Endpoint, golden: Any = GOLDEN, thresholds: Thresholds = FAST) -> Any:
+    return check_endpoint(endpoint, endpoint, "pumps", golden=golden, columns=COLUMNS, thresholds=thresholds)
+
+
+def test_a_good_endpoint_passes_and_its_report_is_small() -> None:
+    endpoint = Endpoint(classify, strict)
+    report = check(endpoint)
+    assert report["passed"], report
+    assert report["golden_ok"]
+    assert report["failures"] == []
+    assert 0 < report["p50_ms"] <= report["p99_ms"]
+    assert "answers 2 golden requests as trained" in report["summary"]
+    assert len(json.dumps(report)) < 1000
+    assert len(endpoint.asked) == 2 + 1 + 5 + 10
+
+
+def test_a_regression_answers_a_value() -> None:
+    assert check(Endpoint(lambda rows: [{"value": row["volt"]} for row in rows], strict), VALUES)["passed"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            lambda rows: [{"value": row["volt"] + 1e-4} for row in rows],
+            'expected {"value": 1.5}, got {"value": 1.5001}',
+        ),
+        (lambda rows: [{"value": str(row["volt"])} for row in rows], 'expected {"value": 1.5}, got {"value": "1.5"}'),
+        (lambda rows: [{"value": None} for row in rows], 'got {"value": null}'),
+        (lambda rows: [{"value": True} for row in rows], 'got {"value": true}'),
+        (lambda rows: [{"prediction": row["volt"]} for row in rows], 'got {"prediction": 1.5}'),
+        (lambda rows: [], "expected 1 answers, got []"),
+        (lambda rows: "nonsense", "expected 1 answers, got nonsense"),
+        (lambda rows: [{"value": row["volt"]} for row in reversed(rows)], "golden request as text/csv"),
+    ],
+)
+def test_wrong_answers_are_shown_beside_what_was_expected(answer: Any, said: str) -> None:
+    report = check(Endpoint(answer, strict), VALUES)
+    assert not report["passed"]
+    assert not report["golden_ok"]
+    assert said in report["failures"][0]
+    assert "/aws/sagemaker/Endpoints/pumps" in report["summary"]
+
+
+def test_bad_requests_that_are_answered_fail_the_test() -> None:
+    report = check(Endpoint(classify))
+    assert report["golden_ok"]
+    assert not report["passed"]
+    kinds = ("nothing", "a column too few", "a column too many", "more than 6 MB", "text in the number volt")
+    assert len(report["failures"]) == len(kinds)
+    for kind, failure in zip(kinds, report["failures"], strict=True):
+        assert failure.startswith(f"bad request ({kind}: ")
+        assert "expected a 4xx, got the answer [" in failure
+    assert sum(map(len, report["failures"])) < 5000
+
+
+def test_a_bad_request_that_breaks_the_model_is_no_refusal() -> None:
+    def refuse(body: str) -> None:
+        if "not-a-number" in body:
+            raise model_error(500, "could not convert string to float")
+        strict(body)
+
+    report = check(Endpoint(classify, refuse))
+    assert not report["passed"]
+    assert report["golden_ok"]
+    assert report["failures"] == [
+        'bad request (text in the number volt: not-a-number,"a,b",\n): expected a 4xx, got HTTP 500: '
+        "could not convert string to float"
+    ]
+
+
+def test_the_load_counts_failures_and_measures_time() -> None:
+    def answer(rows: list[dict[str, Any]]) -> Any:
+        time.sleep(0.02)
+        return classify(rows)
+
+    report = check(Endpoint(answer, strict), thresholds=Thresholds(p50_ms=1, p99_ms=60_000, requests=10))
+    assert report["p50_ms"] >= 20
+    (failure,) = report["failures"]
+    assert "p50 is" in failure
+    assert "model.yaml allows 1 ms" in failure
+
+
+def test_requests_that_fail_under_load_fail_the_test() -> None:
+    asked: list[str] = []
+
+    def refuse(body: str) -> None:
+        strict(body)
+        asked.append(body)
+        if len(asked) > 3:
+            raise model_error(503, "overloaded")
+
+    report = check(Endpoint(classify, refuse))
+    assert report["golden_ok"]
+    assert report["p50_ms"] is None
+    assert "of the load" in report["failures"][0]
+    assert "HTTP 503: overloaded" in report["failures"][0]
+
+
+@pytest.mark.parametrize("status", ["Failed", "Creating", "absent"])
+def test_an_endpoint_that_is_not_in_service_is_not_asked(status: str) -> None:
+    endpoint = Endpoint(classify, status=status)
+    report = check(endpoint)
+    assert not report["passed"]
+    assert endpoint.asked == []
+    assert ("does not exist" if status == "absent" else f"is {status}, not InService") in report["failures"][0]
+
+
+def test_what_is_no_fault_of_the_endpoint_is_raised() -> None:
+    def refuse(_: str) -> None:
+        raise api_error("AccessDeniedException", 403)
+
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        check(Endpoint(classify, refuse))
+    with pytest.raises(ValueError, match="no golden requests"):
+        check(Endpoint(classify), golden=[])
+
+
+class Bucket:
+    def __init__(self, content: bytes | None) -> None:
+        self.content = content
+
+    def get_object(self, **request: str) -> dict[str, Any]:
+        if self.content is None:
+            raise api_error("NoSuchKey", 404)
+        assert request["Bucket"] == "b"
+        assert request["Key"].endswith("/evaluate_model/evaluation/golden_requests.json")
+        return {"Body": io.BytesIO(self.content)}
+
+
+def test_golden_requests_are_read_with_their_columns_in_order() -> None:
+    found = load_golden_requests(Bucket(json.dumps(GOLDEN).encode()), Run("b", "train_pumps", "r").golden_requests)
+    assert found == GOLDEN
+    assert columns_of(found) == COLUMNS
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b'[{"features": {}}]'])
+def test_golden_requests_that_are_no_use_say_where_they_come_from(content: bytes | None) -> None:
+    with pytest.raises(ValueError, match=r"golden_requests\.json.*evaluate_model"):
+        load_golden_requests(Bucket(content), Run("b", "train_pumps", "r").golden_requests)

@@ -1,0 +1,147 @@
+"""What is asked for endpoints, held against botocore's own models of the APIs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import botocore.loaders
+import pytest
+from botocore.model import ServiceModel
+from botocore.validate import ParamValidator
+
+from include.deploy import requests as endpoints
+from include.models.config import ModelConfig, Serving, load_model
+from include.platform.environment import MlEnvironment
+from include.platform.request_parts import RequestError
+from tests.include.train.test_requests import ARTIFACT, BARE, ENVIRONMENTS, FULL, problems
+
+MODEL = load_model("predictive_maintenance")
+SERVERLESS = {"mode": "serverless", "instance_type": "ml.m5.large"}
+HURRIED = MlEnvironment.model_validate({**BARE, "traffic_step_seconds": 15})
+
+
+def model_with(**serving: Any) -> ModelConfig:
+    changed: ModelConfig = MODEL.model_copy(
+        update={"serving": Serving.model_validate({"instance_type": "ml.m5.large", **serving})}
+    )
+    return changed
+
+
+def built(model: ModelConfig, environment: MlEnvironment, stage: endpoints.Stage, **more: Any) -> dict[str, Any]:
+    return endpoints.endpoint(model, environment, stage, version=3, image="image:1", artifact=ARTIFACT, **more)
+
+
+def require_valid(service: str, operation: str, request: dict[str, Any]) -> None:
+    api = ServiceModel(botocore.loaders.Loader().load_service_model(service, "service-2"), service)
+    shape = api.operation_model(operation).input_shape
+    report = ParamValidator().validate(request, shape)
+    assert not report.has_errors(), report.generate_report()
+    assert list(problems(shape, request)) == []
+
+
+def config_request(wanted: dict[str, Any]) -> dict[str, Any]:
+    variants = [{**variant, "ModelName": "model"} for variant in wanted["config"]["ProductionVariants"]]
+    return {**wanted["config"], "ProductionVariants": variants}
+
+
+@pytest.mark.parametrize("environment", [*ENVIRONMENTS, HURRIED], ids=["bare", "everything set", "hurried"])
+@pytest.mark.parametrize("strategy", [None, "canary", "linear", "all_at_once", "immediate"])
+def test_production_is_what_the_apis_take(environment: MlEnvironment, strategy: endpoints.Strategy | None) -> None:
+    wanted = built(MODEL, environment, "production", strategy=strategy)
+    require_valid("sagemaker", "CreateEndpointConfig", config_request(wanted))
+    require_valid("sagemaker", "CreateEndpoint", {**wanted["endpoint"], "EndpointConfigName": "config"})
+    update = {"EndpointName": "name", "EndpointConfigName": "config", "DeploymentConfig": wanted["deployment"]}
+    require_valid("sagemaker", "UpdateEndpoint", update)
+    for alarm in wanted["alarms"]:
+        require_valid("cloudwatch", "PutMetricAlarm", alarm)
+    require_valid("application-autoscaling", "RegisterScalableTarget", wanted["scaling"]["target"])
+    require_valid("application-autoscaling", "PutScalingPolicy", wanted["scaling"]["policy"])
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=["bare", "everything set"])
+def test_serverless_knows_neither_shifting_nor_capture_nor_scaling(environment: MlEnvironment) -> None:
+    model = model_with(**SERVERLESS, serverless={"memory_mb": 4096, "max_concurrency": 9})
+    wanted = built(model, environment, "production")
+    require_valid("sagemaker", "CreateEndpointConfig", config_request(wanted))
+    assert set(wanted) == {"endpoint", "model", "config"}
+    (variant,) = wanted["config"]["ProductionVariants"]
+    assert variant["ServerlessConfig"] == {"MemorySizeInMB": 4096, "MaxConcurrency": 9}
+    assert "InstanceType" not in variant
+    assert "DataCaptureConfig" not in wanted["config"]
+    assert "Environment" not in wanted["model"]["PrimaryContainer"]
+    assert "VpcConfig" not in wanted["model"]
+    with pytest.raises(RequestError, match="no traffic shifting"):
+        built(model, environment, "production", strategy="canary")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=["bare", "everything set"])
+def test_a_serverless_endpoint_keeps_its_requests_where_data_capture_would(environment: MlEnvironment) -> None:
+    model = model_with(**SERVERLESS, data_capture_percent=25)
+    for stage in ("staging", "production"):
+        wanted = built(model, environment, stage)  # type: ignore[arg-type]
+        assert "DataCaptureConfig" not in wanted["config"]
+        require_valid("sagemaker", "CreateModel", wanted["model"])
+        place = f"s3://{environment.bucket}/capture/{wanted['endpoint']['EndpointName']}/AllTraffic"
+        kept = {"REQUEST_LOG_S3_URI": place, "REQUEST_LOG_PERCENT": "25"}
+        assert wanted["model"]["PrimaryContainer"]["Environment"] == kept
+    provisioned = built(model_with(data_capture_percent=25), environment, "production")
+    assert "Environment" not in provisioned["model"]["PrimaryContainer"]
+    assert provisioned["config"]["DataCaptureConfig"]["InitialSamplingPercentage"] == 25
+
+
+def test_production_gets_the_configuration_that_staging_was_tested_with() -> None:
+    staging, production = (built(MODEL, ENVIRONMENTS[0], stage) for stage in ("staging", "production"))
+    assert staging["config"] == production["config"]
+    assert staging["model"] == production["model"]
+    assert staging["endpoint"]["EndpointName"] != production["endpoint"]["EndpointName"]
+    assert "deployment" not in staging
+
+
+def test_every_alarm_takes_a_deployment_back_but_an_immediate_one() -> None:
+    own = {"name": "drift", "namespace": "Models", "metric": "drift", "max": 0.2}
+    model = model_with(alarms={"p99_latency_ms": 250, "errors_5xx": 2, "custom": [own]})
+    wanted = built(model, ENVIRONMENTS[1], "production")
+    alarms = {alarm["AlarmName"]: alarm for alarm in wanted["alarms"]}
+    rollback = wanted["deployment"]["AutoRollbackConfiguration"]["Alarms"]
+    assert [alarm["AlarmName"] for alarm in rollback] == list(alarms)
+    thresholds = {name.rsplit("-", 1)[1]: alarm["Threshold"] for name, alarm in alarms.items()}
+    assert thresholds == {"latency": 250_000, "errors": 2, "drift": 0.2}
+    for alarm in wanted["alarms"]:
+        require_valid("cloudwatch", "PutMetricAlarm", alarm)
+    assert (
+        "AutoRollbackConfiguration"
+        not in built(model, ENVIRONMENTS[1], "production", strategy="immediate")["deployment"]
+    )
+
+
+def test_an_environment_may_hurry_and_its_alarms_keep_up() -> None:
+    slow, quick = (built(MODEL, environment, "production") for environment in (ENVIRONMENTS[0], HURRIED))
+    waits = [
+        wanted["deployment"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["WaitIntervalInSeconds"]
+        for wanted in (slow, quick)
+    ]
+    assert waits == [600, 15]
+    assert slow["alarms"][0]["Period"] == 60
+    assert quick["alarms"][0]["Period"] < waits[1]
+
+
+def test_what_goes_back_goes_at_once_and_keeps_its_scaling() -> None:
+    wanted = endpoints.returning(MODEL, MlEnvironment.model_validate(FULL), version=2, config_name="config")
+    assert wanted["config_name"] == "config"
+    assert wanted["deployment"] == endpoints.deployment(MODEL, ENVIRONMENTS[0], "immediate")
+    assert wanted["scaling"]["policy"]
+
+
+@pytest.mark.parametrize(
+    ("serving", "said"),
+    [
+        ({**SERVERLESS, "autoscaling": {"max_instances": 2}}, "a serverless endpoint has no autoscaling"),
+        ({"instance_count": 3, "autoscaling": {"max_instances": 2}}, "below instance_count"),
+        ({"alarms": {"custom": [{"name": "x1", "namespace": "n", "metric": "m"}]}}, "either min or max"),
+        ({"deployment": {"share_percent": 60}}, "less than or equal to 50"),
+        ({"serverless": {"memory_mb": 1500}}, "multiple of 1024"),
+    ],
+)
+def test_what_cannot_be_served_is_refused(serving: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        model_with(**serving)

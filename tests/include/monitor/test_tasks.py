@@ -1,0 +1,199 @@
+"""What follows from a drift, and from what it is measured: published days of one version, its own training profile."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from botocore.exceptions import ClientError
+
+from include.deploy import tasks as deploy
+from include.models.config import Monitoring, load_model
+from include.monitor import tasks as monitor
+from include.platform.environment import EXAMPLE
+from include.platform.storage import (
+    drift_of,
+    drift_report_of,
+    production_history,
+    scores_manifest,
+    scores_partition,
+    split_uri,
+)
+from include.registry.history import Entry, promoted, read_history
+from tests.include.fake_s3 import FakeS3
+
+BUCKET = "my-ml-bucket"
+TODAY = datetime.now(UTC).date()
+DAY, BEFORE = ((TODAY - timedelta(days=back)).isoformat() for back in (1, 2))
+MODEL = load_model("tabular_classifier").model_copy(
+    update={"monitoring": Monitoring(window_days=3, min_rows=100, retrain=True)}
+)
+ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/tabular-classifier/4"
+STATISTICS = f"s3://{BUCKET}/runs/train/one/evaluate_model/evaluation/evaluation.json"
+PROFILE = {"torque": {"edges": [5], "shares": [0.5, 0.5], "min": 0, "max": 10, "missing": 0.0}}
+
+
+class Registry:
+    def describe_model_package(self, ModelPackageName: str) -> dict[str, Any]:  # noqa: N803 - as boto3 spells it
+        return {
+            "ModelPackageArn": ModelPackageName,
+            "ModelPackageVersion": 4,
+            "InferenceSpecification": {"Containers": [{"Image": "image", "ModelDataUrl": "s3://b/model.tar.gz"}]},
+            "ModelMetrics": {"ModelQuality": {"Statistics": {"S3Uri": STATISTICS}}},
+        }
+
+
+class Watched:
+    """A bucket with published days, and what was sent to CloudWatch and to people."""
+
+    def __init__(self) -> None:
+        self.s3 = FakeS3()
+        self.metrics: list[dict[str, Any]] = []
+        self.told: list[tuple[str, str]] = []
+        self.put(f"s3://{BUCKET}/runs/train/one/evaluate_model/evaluation/drift_profile.json", PROFILE)
+        self.promote(4)
+
+    def put(self, uri: str, content: Any) -> None:
+        self.s3.objects[split_uri(uri)[1]] = json.dumps(content).encode()
+
+    def promote(self, version: int) -> None:
+        facts: dict[str, Any] = {"artifact": "s3://b/a", "endpoint_config": str(version), "dag_id": "d", "run_id": "r"}
+        entry = Entry(version=version, model_package_arn=ARN, since=datetime(2026, 1, version, tzinfo=UTC), **facts)
+        history = promoted(read_history(self.s3, BUCKET, MODEL.name), entry)
+        self.put(production_history(BUCKET, MODEL.name), json.loads(history.model_dump_json(by_alias=True)))
+
+    def publish(self, day: str, low: int, high: int, version: int = 4, *, profile: bool = True) -> None:
+        key = f"{scores_partition(MODEL.name, day)}_profile-0.json" if profile else None
+        manifest = {"model_version": version, "model_package_arn": ARN, "rows": low + high, "profile": key}
+        self.put(f"s3://{BUCKET}/{scores_manifest(MODEL.name, day)}", manifest)
+        if key:
+            counts = {"torque": [0, low, high, 0, 0]}
+            self.put(f"s3://{BUCKET}/{key}", {"rows": low + high, "features": counts, "predictions": {"0": low + high}})
+
+    def kept(self, uri: str) -> str:
+        return self.s3.objects[split_uri(uri)[1]].decode()
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    made = Watched()
+
+    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
+    monkeypatch.setenv("AIRFLOW_ENV_NAME", "ml-dev")
+    cloudwatch = SimpleNamespace(put_metric_data=lambda **given: made.metrics.append(given))
+    monkeypatch.setattr(deploy, "S3Hook", lambda region_name: SimpleNamespace(conn=made.s3))
+    monkeypatch.setattr(deploy, "SageMakerHook", lambda region_name: SimpleNamespace(conn=Registry()))
+    monkeypatch.setattr(monitor, "AwsBaseHook", lambda client_type, region_name: SimpleNamespace(conn=cloudwatch))
+    monkeypatch.setattr(monitor, "file_page", lambda uri, client: f"https://pages/{uri}")
+    monkeypatch.setattr(monitor, "notify", lambda subject, message: made.told.append((subject, message)))
+    return made
+
+
+def context(day: str = DAY, run_type: str = "scheduled") -> Any:
+    return {"params": {"day": day}, "dag_run": SimpleNamespace(run_type=run_type)}
+
+
+def test_a_stable_day_is_kept_with_its_page_and_measured(watched: Watched) -> None:
+    watched.publish(BEFORE, 100, 100)
+    watched.publish(DAY, 100, 100)
+    found = monitor.measured(MODEL, context())
+    assert (found["verdict"], found["days"], found["rows"], found["model_version"]) == ("stable", [BEFORE, DAY], 400, 4)
+    assert json.loads(watched.kept(drift_of(BUCKET, MODEL.name, DAY)))["verdict"] == "stable"
+    assert "<html" in watched.kept(drift_report_of(BUCKET, MODEL.name, DAY))
+    assert found["report"].endswith("report.html")
+    (sent,) = watched.metrics
+    assert sent["Namespace"] == "ModelMonitoring"
+    values = {metric["MetricName"]: metric["Value"] for metric in sent["MetricData"]}
+    assert values == {"Rows": 400, "DriftedFeatures": 0, "LargestIndex": 0}
+    dimensions = {"Environment": "ml-dev", "Model": MODEL.name}
+    assert sent["MetricData"][0]["Dimensions"] == [{"Name": key, "Value": text} for key, text in dimensions.items()]
+    assert monitor.next_steps(MODEL, context(), found) == ["keep_model"]
+
+
+def test_days_of_another_version_are_not_in_the_window(watched: Watched) -> None:
+    watched.publish(BEFORE, 0, 1000, version=3)
+    watched.publish(DAY, 100, 100)
+    assert monitor.measured(MODEL, context())["days"] == [DAY]
+
+
+def test_a_new_drift_is_told_and_trained_for_once(watched: Watched) -> None:
+    watched.publish(BEFORE, 100, 100)
+    monitor.measured(MODEL, context(BEFORE))
+    watched.publish(DAY, 0, 800)
+    found = monitor.measured(MODEL, context())
+    assert found["drifted"] == ["torque"]
+    assert monitor.next_steps(MODEL, context(), found) == ["report_drift", "retrain_model"]
+    assert found["training_run"] == "drift__version_4"
+    monitor.told(MODEL, found)
+    ((subject, message),) = watched.told
+    assert subject == "tabular_classifier: features have drifted"
+    for said in ("torque", found["report"], "drift__version_4"):
+        assert said in message
+
+
+def test_without_retraining_people_are_told_what_they_can_do(watched: Watched) -> None:
+    model = MODEL.model_copy(update={"monitoring": Monitoring(min_rows=100)})
+    watched.publish(DAY, 0, 800)
+    found = monitor.measured(model, context())
+    assert monitor.next_steps(model, context(), found) == ["report_drift"]
+    monitor.told(model, found)
+    assert "Start train_tabular_classifier in the Airflow UI" in watched.told[0][1]
+
+
+def test_a_known_drift_is_not_told_again(watched: Watched) -> None:
+    watched.publish(BEFORE, 0, 800)
+    monitor.measured(MODEL, context(BEFORE))
+    watched.publish(DAY, 0, 800)
+    found = monitor.measured(MODEL, context())
+    assert found["verdict"] == "drifted"
+    assert monitor.next_steps(MODEL, context(), found) == ["keep_model"]
+
+
+def test_nothing_follows_from_a_backfill_nor_from_a_version_of_before(watched: Watched) -> None:
+    watched.publish(DAY, 0, 800)
+    found = monitor.measured(MODEL, context())
+    assert monitor.next_steps(MODEL, context(run_type="backfill"), found) == ["keep_model"]
+    watched.promote(5)
+    assert monitor.next_steps(MODEL, context(), found) == ["keep_model"]
+
+
+def test_cloudwatch_is_not_sent_what_it_refuses(watched: Watched) -> None:
+    long_ago = (TODAY - timedelta(days=40)).isoformat()
+    watched.publish(long_ago, 100, 100)
+    assert monitor.measured(MODEL, context(long_ago))["verdict"] == "stable"
+    assert watched.metrics == []
+
+
+def test_scores_without_a_profile_say_what_to_do(watched: Watched) -> None:
+    watched.publish(DAY, 100, 100, profile=False)
+    with pytest.raises(AirflowFailException, match=r"kept no profile .*score_tabular_classifier with day .* and force"):
+        monitor.measured(MODEL, context())
+
+
+def test_a_lost_training_profile_says_which(watched: Watched) -> None:
+    watched.publish(DAY, 100, 100)
+    del watched.s3.objects["runs/train/one/evaluate_model/evaluation/drift_profile.json"]
+    with pytest.raises(AirflowFailException, match=r"evaluation/drift_profile.json is gone"):
+        monitor.measured(MODEL, context())
+
+
+def test_s3_failing_is_not_taken_for_a_lost_object(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched.publish(DAY, 100, 100)
+
+    def refuse(Bucket: str, Key: str) -> None:  # noqa: N803 - as boto3 spells it
+        raise ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
+
+    monkeypatch.setattr(watched.s3, "get_object", refuse)
+    with pytest.raises(ClientError):
+        monitor.measured(MODEL, context())
+
+
+def test_scores_are_waited_for_after_the_raw_data_may_still_come(watched: Watched) -> None:
+    waited = monitor.scores(MODEL, context("2026-01-05"))
+    assert waited["keys"] == ["scores/tabular_classifier/date=2026-01-05/_SUCCESS.json"]
+    assert waited["until"] == datetime(2026, 1, 6, 18, tzinfo=UTC)
+    assert "score_tabular_classifier" in waited["advice"]

@@ -1,0 +1,100 @@
+"""What make run says, from what Airflow's API answers."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from include.ops.local_stack import run
+from include.ops.local_stack.processes import ProcessError
+
+STARTED = "2026-11-21T10:00:00.000000Z"
+
+
+class FakeApi:
+    """A run whose steps change from one look to the next."""
+
+    def __init__(self, looks: list[dict[str, str]], import_errors: dict[str, str] | None = None) -> None:
+        self._looks = looks
+        self._look = -1
+        self._errors = import_errors or {}
+
+    def task_ids(self, dag_id: str) -> list[str]:
+        return list(self._looks[-1])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        self._look = min(self._look + 1, len(self._looks) - 1)
+        states = set(self._looks[self._look].values())
+        return "failed" if "failed" in states else "success" if states == {"success"} else "running"
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        ended = {"success": "2026-11-21T10:00:12.340000Z", "failed": "2026-11-21T10:00:12.340000Z"}
+        return [
+            {
+                "task_id": task_id,
+                "state": state,
+                "start_date": STARTED if state in ended else None,
+                "end_date": ended.get(state),
+                "try_number": 1,
+            }
+            for task_id, state in self._looks[self._look].items()
+        ]
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        return None
+
+    def failure_reason(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> str:
+        return "PdM_telemetry.csv lacks the column pressure"
+
+    def dag_ids(self) -> list[str]:
+        return ["train_good"]
+
+    def import_errors(self) -> dict[str, str]:
+        return self._errors
+
+
+def text_of(api: FakeApi, *, terminal: bool) -> tuple[str, str]:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=terminal, width=100)
+    state = run.follow(api, "train_good", "r", console)  # type: ignore[arg-type]
+    return state, screen.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_every_step_is_shown_as_it_changes(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run.time, "sleep", lambda seconds: None)
+    looks = [{"build_features": "running"}, {"build_features": "deferred"}, {"build_features": "success"}]
+    state, text = text_of(FakeApi(looks), terminal=terminal)
+    assert state == "success"
+    assert "build_features" in text
+    assert "success" in text
+    assert "12.3" in text
+
+
+def test_a_failed_run_is_summed_up_with_its_reason() -> None:
+    api = FakeApi([{"validate_raw_data": "failed", "train_model": "upstream_failed"}])
+    outcome = run.outcome_of(api, "train_good", "r", "failed", 12.34)  # type: ignore[arg-type]
+    assert outcome.summary == {
+        "dag_id": "train_good",
+        "run_id": "r",
+        "state": "failed",
+        "model_package_arn": None,
+        "metrics": {},
+        "gates": [],
+        "steps": [
+            {"task_id": "validate_raw_data", "state": "failed", "seconds": 12.3},
+            {"task_id": "train_model", "state": "upstream_failed", "seconds": 0.0},
+        ],
+        "total_seconds": 12.3,
+    }
+    assert outcome.reasons == {"validate_raw_data": "PdM_telemetry.csv lacks the column pressure"}
+
+
+def test_another_models_import_error_does_not_stop_a_dag_that_is_there() -> None:
+    api = FakeApi([{}], {"broken_models.py": "ConfigError: models/bad/model.yaml ..."})
+    run.require_dag(api, "train_good")  # type: ignore[arg-type]
+    with pytest.raises(ProcessError, match=r"models/bad/model\.yaml"):
+        run.require_dag(api, "train_bad")  # type: ignore[arg-type]

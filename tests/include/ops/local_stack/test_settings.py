@@ -1,0 +1,47 @@
+import os
+import subprocess
+
+import pytest
+
+from include.ops.local_stack.settings import ROOT, Settings, SettingsError
+from include.platform.environment import Kafka, MlEnvironment
+
+OURS = ("AIRFLOW_PORT", "SAGEMAKER_PORT", "LAPTOP_HOME")
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """make as a person types it, with none of our variables set before."""
+    environment = {name: value for name, value in os.environ.items() if name not in OURS}
+    return subprocess.run(["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_nothing_needs_to_be_set() -> None:
+    done = make("status")
+    assert done.returncode == 0, done.stderr
+    assert "airflow-scheduler" in done.stdout
+
+
+def test_a_port_that_is_none_is_named() -> None:
+    done = make("status", "AIRFLOW_PORT=http")
+    assert done.returncode != 0
+    assert "AIRFLOW_PORT is 'http'" in done.stderr
+
+
+@pytest.mark.parametrize("port", ["", "0", "65536", "-1", "8080x"])
+def test_ports_are_bounded(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGEMAKER_PORT", port)
+    with pytest.raises(SettingsError, match="SAGEMAKER_PORT"):
+        Settings.from_environment()
+
+
+def test_brokers_are_none_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KAFKA", raising=False)
+    settings = Settings.from_environment()
+    assert settings.ml_environment("0" * 12)["kafka"] is None
+    monkeypatch.setenv("KAFKA", "localhost:9094")
+    facts = settings.ml_environment("0" * 12)
+    assert facts["kafka"] == {"bootstrap_servers": "localhost:9094", "security_protocol": "PLAINTEXT"}
+    assert MlEnvironment.model_validate(facts).kafka == Kafka.model_validate(facts["kafka"])
+    monkeypatch.setenv("KAFKA", "localhost")
+    with pytest.raises(SettingsError, match="KAFKA is 'localhost'"):
+        settings.ml_environment("0" * 12)

@@ -1,0 +1,182 @@
+"""include/ops/infra/access.yaml, enforced by the local AWS: what the Dags call is allowed, its neighbours are not.
+
+The runs themselves are held against it by ``make iam-test``; here no Airflow is needed.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from include.ops.local_stack.settings import ACCOUNT, NAME, REGION
+from include.ops.mwaa import templates
+from tests.include.local_sagemaker.conftest import Client, client_of
+from tests.include.local_sagemaker.local_server import LocalSageMaker
+
+BUCKET = f"{NAME}-ml-{ACCOUNT}"
+JOBS = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-jobs"
+OWN = [{"Key": "project", "Value": NAME}]
+Calls = dict[str, Callable[[], Any]]
+
+
+@pytest.fixture(scope="module")
+def enforcing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSageMaker]:
+    running = LocalSageMaker(tmp_path_factory.mktemp("access") / "state", ("--enforce-iam",))
+    running.start()
+    admin = client_of(running)
+    values = {"Name": NAME, "AlertEmail": "a@example.com", "Model": "m", "Group": "m"}
+    for template in ("storage", "access", "model"):
+        templates.put(admin("cloudformation"), template, values)
+    artifact = io.BytesIO()
+    with tarfile.open(fileobj=artifact, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("model.txt"))
+    admin("s3").put_object(Bucket=BUCKET, Key="runs/model.tar.gz", Body=artifact.getvalue())
+    yield running
+    assert running.stop() == 0
+
+
+def session_of(enforcing: LocalSageMaker, role: str) -> Client:
+    sts = client_of(enforcing)("sts")
+    given = sts.assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{NAME}-{role}", RoleSessionName="test")["Credentials"]
+    session = boto3.session.Session(
+        given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], region_name=REGION
+    )
+    return lambda service: session.client(service, endpoint_url=enforcing.url)
+
+
+def denied(calls: Calls) -> set[str]:
+    """Names of the calls that IAM refused. That there is no such thing is another answer."""
+    found = set()
+    for name, call in calls.items():
+        try:
+            call()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException"):
+                found.add(name)
+    return found
+
+
+def hosting(sagemaker: Any, tags: list[dict[str, str]], role: str = JOBS, name: str = "m") -> Calls:
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": f"{name}-1",
+        "InitialInstanceCount": 1,
+        "InstanceType": "ml.m5.large",
+    }
+    container = {"Image": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/ml-jobs:1"}
+    container["ModelDataUrl"] = f"s3://{BUCKET}/runs/model.tar.gz"
+    return {
+        "model": lambda: sagemaker.create_model(
+            ModelName=f"{name}-1", ExecutionRoleArn=role, PrimaryContainer=container, Tags=tags
+        ),
+        "config": lambda: sagemaker.create_endpoint_config(
+            EndpointConfigName=f"{name}-1", ProductionVariants=[variant], Tags=tags
+        ),
+        "endpoint": lambda: sagemaker.create_endpoint(
+            EndpointName=f"{name}-staging", EndpointConfigName=f"{name}-1", Tags=tags
+        ),
+    }
+
+
+def test_a_version_is_served_scaled_watched_and_removed(enforcing: LocalSageMaker) -> None:
+    client = session_of(enforcing, "airflow")
+    sagemaker, scaling = client("sagemaker"), client("application-autoscaling")
+    variant = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": "endpoint/m-staging/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    alarm = {"MetricName": "m", "Namespace": "n", "Period": 60, "EvaluationPeriods": 1, "Statistic": "Sum"}
+    alarm |= {"Threshold": 1.0, "ComparisonOperator": "GreaterThanThreshold"}
+    arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/m-staging"
+    calls: Calls = {
+        "look for what is not there": lambda: sagemaker.describe_endpoint(EndpointName="m-production"),
+        **hosting(sagemaker, OWN),
+        "describe": lambda: sagemaker.describe_endpoint(EndpointName="m-staging"),
+        "tags": lambda: sagemaker.list_tags(ResourceArn=arn),
+        "tag": lambda: sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "version", "Value": "2"}]),
+        "update": lambda: sagemaker.update_endpoint(EndpointName="m-staging", EndpointConfigName="m-1"),
+        "ask": lambda: client("sagemaker-runtime").invoke_endpoint(EndpointName="m-staging", Body=b"1"),
+        "alarm": lambda: client("cloudwatch").put_metric_alarm(AlarmName="m-production-latency", Tags=OWN, **alarm),
+        "alarms": lambda: client("cloudwatch").describe_alarms(AlarmNames=["m-production-latency"]),
+        "scale": lambda: scaling.register_scalable_target(**variant, MinCapacity=1, MaxCapacity=2),
+        "policies": lambda: scaling.describe_scaling_policies(ServiceNamespace="sagemaker"),
+        "do not scale": lambda: scaling.deregister_scalable_target(**variant),
+        "transform": lambda: sagemaker.create_transform_job(
+            TransformJobName="t-1",
+            ModelName="m-1",
+            TransformInput={
+                "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/runs/in/"}}
+            },
+            TransformOutput={"S3OutputPath": f"s3://{BUCKET}/runs/out/"},
+            TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+            Tags=OWN,
+        ),
+        "stop": lambda: sagemaker.stop_transform_job(TransformJobName="t-1"),
+        "versions": lambda: sagemaker.list_model_packages(ModelPackageGroupName="m"),
+        "remove endpoint": lambda: sagemaker.delete_endpoint(EndpointName="m-staging"),
+        "remove config": lambda: sagemaker.delete_endpoint_config(EndpointConfigName="m-1"),
+        "remove model": lambda: sagemaker.delete_model(ModelName="m-1"),
+    }
+    assert denied(calls) == set()
+
+
+def test_approvals_news_and_files(enforcing: LocalSageMaker) -> None:
+    client = session_of(enforcing, "airflow")
+    sqs, s3 = client("sqs"), client("s3")
+    url = client_of(enforcing)("sqs").get_queue_url(QueueName=f"{NAME}-m-approvals")["QueueUrl"]
+    topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:{NAME}-alerts"
+    calls: Calls = {
+        "queue": lambda: sqs.get_queue_url(QueueName=f"{NAME}-m-approvals"),
+        "receive": lambda: sqs.receive_message(QueueUrl=url),
+        "delete": lambda: sqs.delete_message(QueueUrl=url, ReceiptHandle="x"),
+        "tell": lambda: client("sns").publish(TargetArn=topic, Message="m"),
+        "history": lambda: s3.put_object(Bucket=BUCKET, Key="production/m/history.json", Body=b"{}"),
+        "publish": lambda: s3.put_object(Bucket=BUCKET, Key="scores/m/date=2015-01-01/_SUCCESS.json", Body=b"{}"),
+        "day": lambda: s3.get_object(Bucket=BUCKET, Key="daily/m/date=2015-01-01/a.csv"),
+    }
+    assert denied(calls) == set()
+
+
+def test_what_no_dag_does_is_denied(enforcing: LocalSageMaker) -> None:
+    client = session_of(enforcing, "airflow")
+    admin, sagemaker, s3 = client_of(enforcing)("sagemaker"), client("sagemaker"), client("s3")
+    elsewhere: Calls = hosting(sagemaker, OWN, role=f"arn:aws:iam::{ACCOUNT}:role/{NAME}-airflow", name="wrong")
+    for call in hosting(admin, [{"Key": "project", "Value": "another"}], name="other").values():
+        call()
+    calls: Calls = {
+        "a model with another role": elsewhere["model"],
+        **{f"{name} without the tag": call for name, call in hosting(sagemaker, [], name="bare").items()},
+        "another's endpoint": lambda: sagemaker.delete_endpoint(EndpointName="other-staging"),
+        "another's tags": lambda: sagemaker.add_tags(
+            ResourceArn=f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/other-staging",
+            Tags=[{"Key": "x", "Value": "y"}],
+        ),
+        "raw data": lambda: s3.put_object(Bucket=BUCKET, Key="raw/m/a.csv", Body=b""),
+        "job code": lambda: s3.put_object(Bucket=BUCKET, Key="code/0/jobs/a.py", Body=b""),
+        "a role": lambda: client("iam").create_role(RoleName="x", AssumeRolePolicyDocument="{}"),
+        "another queue": lambda: client("sqs").receive_message(QueueUrl=f"{enforcing.url}/{ACCOUNT}/others"),
+    }
+    assert denied(calls) == set(calls)
+
+
+def test_jobs_write_their_output_and_nothing_else(enforcing: LocalSageMaker) -> None:
+    s3, sagemaker = session_of(enforcing, "jobs")("s3"), session_of(enforcing, "jobs")("sagemaker")
+    allowed: Calls = {
+        "read": lambda: s3.get_object(Bucket=BUCKET, Key="raw/m/a.csv"),
+        "write": lambda: s3.put_object(Bucket=BUCKET, Key="runs/d/r/t/out", Body=b""),
+        "capture": lambda: s3.put_object(Bucket=BUCKET, Key="capture/m-production/x", Body=b""),
+    }
+    refused: Calls = {
+        "history": lambda: s3.put_object(Bucket=BUCKET, Key="production/m/history.json", Body=b"{}"),
+        "code": lambda: s3.put_object(Bucket=BUCKET, Key="code/0/jobs/a.py", Body=b""),
+        "remove": lambda: s3.delete_object(Bucket=BUCKET, Key="runs/d/r/t/out"),
+        "start jobs": lambda: sagemaker.list_endpoints(),
+    }
+    assert denied({**allowed, **refused}) == set(refused)

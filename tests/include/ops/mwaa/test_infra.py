@@ -1,0 +1,176 @@
+"""The templates: deployed as far as moto goes, and what has to hold of every policy in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from include.models.config import load_model, model_names
+from include.ops.local_stack.settings import ROOT
+from include.ops.mwaa import AIRFLOW_VERSION, templates
+from include.ops.mwaa.infra import main, stacks
+from include.ops.mwaa.scores_tables import scores_tables
+from include.ops.mwaa.target import TargetError, load_target, outputs_of, target_names
+from include.platform.storage import captured
+from include.score.athena_table import scores_table
+from tests.include.local_sagemaker.conftest import Client
+
+ALL = (*templates.OF_ENVIRONMENT, templates.OF_MODEL, "github")
+
+
+@pytest.fixture(scope="module")
+def deployed(aws: Client) -> Client:
+    """The dev environment's stacks, put in place twice: the second time over the first."""
+    cloudformation = aws("cloudformation")
+    for stack, template, values in stacks(load_target("dev")):
+        assert templates.put(cloudformation, template, values, stack) == "created"
+    return aws
+
+
+def test_every_stack_is_made_and_roles_hold_their_policies(deployed: Client) -> None:
+    iam = deployed("iam")
+    attached = {
+        role: sorted(one["PolicyName"] for one in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"])
+        for role in ("ml-dev-airflow", "ml-dev-jobs")
+    }
+    assert attached == {"ml-dev-airflow": ["ml-dev-environment", "ml-dev-pipelines"], "ml-dev-jobs": ["ml-dev-jobs"]}
+
+
+def test_buckets_are_versioned_encrypted_and_private() -> None:
+    buckets = {
+        name: resource["Properties"]
+        for name, resource in templates.read("storage")["Resources"].items()
+        if resource["Type"] == "AWS::S3::Bucket"
+    }
+    assert buckets.keys() == {"DagsBucket", "MlBucket", "AccessLogsBucket"}
+    for name, properties in buckets.items():
+        assert properties["VersioningConfiguration"] == {"Status": "Enabled"}, name
+        assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"], name
+        assert all(properties["PublicAccessBlockConfiguration"].values()), name
+        assert properties["LifecycleConfiguration"]["Rules"], name
+
+
+def test_a_model_s_approvals_have_the_queue_that_its_dag_reads(deployed: Client) -> None:
+    for model in model_names():
+        name = f"ml-dev-{model.replace('_', '-')}-approvals"
+        url = deployed("sqs").get_queue_url(QueueName=name)["QueueUrl"]
+        attributes = deployed("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy", "QueueArn"])
+        assert f"{name}-lost" in attributes["Attributes"]["RedrivePolicy"]
+        targets = deployed("events").list_targets_by_rule(Rule=name)["Targets"]
+        assert [target["Arn"] for target in targets] == [attributes["Attributes"]["QueueArn"]]
+
+
+def test_the_outputs_make_a_variable_that_dags_take(deployed: Client) -> None:
+    outputs = outputs_of(deployed("cloudformation"), load_target("dev"))
+    assert {
+        "MlBucket",
+        "JobsRole",
+        "Alerts",
+        "Key",
+        "PrivateSubnets",
+        "JobsSecurityGroup",
+        "JobImages",
+    } <= outputs.keys()
+    assert outputs["MlBucket"] == "ml-dev-ml-123456789012"
+
+
+def substituted(value: Any) -> Any:
+    """As CloudFormation puts it together for ml-dev."""
+    if isinstance(value, dict) and value.keys() == {"Fn::Sub"}:
+        text = value["Fn::Sub"].replace("${Name}", "ml-dev").replace("${AWS::AccountId}", "123456789012")
+        assert "${" not in text.replace("${!", "")
+        return text.replace("${!", "${")
+    if isinstance(value, dict):
+        return {key: substituted(item) for key, item in value.items()}
+    return [substituted(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("model", [name for name in model_names() if load_model(name).scoring])
+def test_a_model_that_scores_has_its_table_of_scores(model: str, aws: Client) -> None:
+    """As Glue takes it, in the database that storage.yaml makes."""
+    made = [resource["Properties"] for resource in templates.read(templates.SCORES)["Resources"].values()]
+    [table] = [table for table in made if table["TableInput"]["Name"] == f"scores_{model}"]
+    assert substituted(table["TableInput"]) == scores_table(load_model(model), "ml-dev-ml-123456789012")
+    assert substituted(table["DatabaseName"]) == {"Fn::ImportValue": "ml-dev-scores-database"}
+    database = {"DatabaseName": f"of_{model}"}
+    aws("glue").create_database(DatabaseInput={"Name": database["DatabaseName"]})
+    aws("glue").create_table(**database, TableInput=substituted(table["TableInput"]))
+    location = aws("glue").get_table(**database, Name=f"scores_{model}")["Table"]["StorageDescriptor"]["Location"]
+    assert location == f"s3://ml-dev-ml-123456789012/scores_athena/{model}/"
+
+
+def test_a_model_that_does_not_score_has_none() -> None:
+    model = load_model("predictive_maintenance")
+    scoreless = model.model_copy(update={"scoring": None})
+    assert scores_tables([model])["Resources"].keys() == {"PredictiveMaintenance"}
+    assert not scores_tables([scoreless])["Resources"]
+
+
+def statements(template: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, resource in templates.read(template)["Resources"].items():
+        properties = resource.get("Properties", {})
+        documents = [properties.get("PolicyDocument")]
+        documents += [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        for document in filter(None, documents):
+            yield from ((name, statement) for statement in document["Statement"])
+
+
+@pytest.mark.parametrize("template", ALL)
+def test_no_policy_of_a_role_has_a_star_for_an_action(template: str) -> None:
+    for name, statement in statements(template):
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        if statement["Effect"] == "Allow":
+            assert not [action for action in actions if "*" in action], f"{template}: {name}: {actions}"
+
+
+def test_a_star_for_a_resource_is_for_actions_that_take_none() -> None:
+    takes_none = re.compile(
+        r"(sagemaker|logs|ec2|application-autoscaling|cloudwatch):(List|Describe|Get)\w+|cloudwatch:PutMetricData"
+        r"|ecr:GetAuthorizationToken|s3:GetAccountPublicAccessBlock"
+    )
+    for name, statement in statements("access"):
+        if statement["Resource"] == "*":
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            assert all(takes_none.fullmatch(action) for action in actions), f"{name}: {actions}"
+
+
+def test_endpoints_may_write_where_their_requests_are_captured() -> None:
+    # of the text: what !Sub puts together is not known before it is deployed
+    policy = templates.path_of("access").read_text().split("Sid: WriteOutput")[1].split("Sid:")[0]
+    folder = captured("ml", "endpoint", "AllTraffic").split("/")[3]
+    assert f"/{folder}/*" in policy
+
+
+def test_templates_and_repository_are_of_one_airflow_version() -> None:
+    parameter = templates.read("environment")["Parameters"]["AirflowVersion"]
+    assert parameter["Default"] == AIRFLOW_VERSION
+
+
+@pytest.mark.parametrize("name", target_names())
+def test_every_environment_can_be_read_and_its_parameters_are_known(name: str) -> None:
+    target = load_target(name)
+    known = {key for template in ALL for key in templates.read(template)["Parameters"]}
+    assert target.parameters.keys() <= known
+
+
+def test_an_unknown_environment_is_said_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(TargetError, match="Known: dev, prod, staging"):
+        load_target("moon")
+    assert main(["moon", "--dry-run"]) == 1
+    assert "Known: dev" in capsys.readouterr().err
+
+
+def test_a_dry_run_says_each_stack_with_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dev", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "ml-dev-environment (environment.yaml: Name=ml-dev, EnvironmentClass=mw1.small" in said
+    assert "ml-dev-model-predictive-maintenance" in said
+
+
+def test_parameters_hold_no_secret() -> None:
+    for name in target_names():
+        text = (ROOT / "include" / "ops" / "mwaa" / "environments" / f"{name}.yaml").read_text()
+        assert not re.search(r"(?i)password|secret|AKIA", text)

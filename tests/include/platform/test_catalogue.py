@@ -1,0 +1,68 @@
+"""A broken model.yaml is seen, and leaves the Dags of all other models alone."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+from include.models import config
+from include.platform.catalogue import require_all_models, usable_models
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three models: one good, one with an unknown key, one with an impossible schedule."""
+    text = (ROOT / "include" / "models" / "predictive_maintenance" / "model.yaml").read_text()
+    for name in ("good", "misspelt", "untimely"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "model.yaml").write_text(
+            text.replace("name: predictive_maintenance", f"name: {name}")
+        )
+    path = tmp_path / "models" / "misspelt" / "model.yaml"
+    path.write_text(path.read_text() + "\nshedule: {}\n")
+    path = tmp_path / "models" / "untimely" / "model.yaml"
+    path.write_text(path.read_text().replace('"0 3 * * 1"', '"99 3 * * 1"'))
+    return tmp_path / "models"
+
+
+def test_the_good_one_stays(folder: Path) -> None:
+    assert [model.name for model in usable_models(folder)] == ["good"]
+
+
+def test_a_tasks_process_reads_its_own_model_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = folder / "other" / "model.yaml"
+    other.parent.mkdir()
+    other.write_text((folder / "good" / "model.yaml").read_text().replace("name: good", "name: other"))
+    assert [model.name for model in usable_models(folder)] == ["good", "other"]
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "train_other")  # as Airflow's task runner sets it
+    assert [model.name for model in usable_models(folder)] == ["other"]
+
+
+def test_every_problem_is_named_at_once(folder: Path) -> None:
+    with pytest.raises(config.ConfigError) as problems:
+        require_all_models(folder)
+    message = str(problems.value)
+    assert "misspelt/model.yaml" in message
+    assert "shedule: unknown key. Did you mean 'schedule'?" in message
+    assert "untimely/model.yaml: schedule.train is '99 3 * * 1'" in message
+
+
+def test_airflow_shows_the_problem_and_keeps_the_other_dags(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dags = Path(shutil.copytree(ROOT / "dags", tmp_path / "dags", ignore=shutil.ignore_patterns("__pycache__")))
+    catalogue = sys.modules["include.platform.catalogue"]
+    monkeypatch.setattr(catalogue.usable_models, "__defaults__", (folder,))
+    monkeypatch.setattr(catalogue.require_all_models, "__defaults__", (folder,))
+    bag = DagBag(dags)
+    assert "train_good" in bag.dags
+    assert {dag_id.partition("_")[2] for dag_id in bag.dags} == {"good"}
+    ((file, error),) = bag.import_errors.items()
+    assert file.endswith("broken_models.py"), "a file with an import error gets none of its Dags scheduled"
+    assert "Did you mean 'schedule'?" in error

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from include.registry.history import (
+    Entry,
+    History,
+    HistoryError,
+    current,
+    in_production_at,
+    previous,
+    promoted,
+    read_history,
+    record_promotion,
+)
+
+BUCKET, MODEL = "bucket", "pumps"
+MONDAY = datetime(2026, 11, 16, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def entry(version: int, since: datetime) -> Entry:
+    return Entry(
+        version=version,
+        model_package_arn=f"arn:aws:sagemaker:us-east-1:123456789012:model-package/pumps/{version}",
+        artifact=f"s3://{BUCKET}/runs/train_pumps/{version}/model.tar.gz",
+        since=since,
+        endpoint_config=f"pumps-config-{version}",
+        dag_id="deploy_pumps",
+        run_id=f"run {version} of {since:%A}",
+    )
+
+
+def history(*versions: int) -> History:
+    """These versions, one a day, the last of them still in production."""
+    made = History()
+    for day, version in enumerate(versions):
+        made = promoted(made, entry(version, MONDAY + day * DAY))
+    return made
+
+
+class FakeS3:
+    """One bucket in memory, with S3's conditional writes."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def _etag(self, key: str) -> str | None:
+        return f'"{hashlib.md5(self.objects[key]).hexdigest()}"' if key in self.objects else None  # noqa: S324
+
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        if Key not in self.objects:
+            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+        return {"Body": io.BytesIO(self.objects[Key]), "ETag": self._etag(Key)}
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes, **conditions: str) -> None:  # noqa: N803
+        found = self._etag(Key)
+        if (conditions.get("IfNoneMatch") == "*" and found) or conditions.get("IfMatch", found) != found:
+            raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
+        self.objects[Key] = Body
+
+
+@pytest.fixture
+def s3() -> FakeS3:
+    return FakeS3()
+
+
+def test_every_moment_has_the_version_of_that_moment() -> None:
+    past = history(1, 2)
+    assert in_production_at(past, MONDAY - timedelta(seconds=1)) is None
+    for moment, version in ((MONDAY, 1), (MONDAY + DAY - timedelta(seconds=1), 1), (MONDAY + DAY, 2)):
+        found = in_production_at(past, moment)
+        assert found is not None
+        assert found.version == version
+    now = current(past)
+    assert now is not None
+    assert (now.version, now.until) == (2, None)
+    assert current(History()) is None
+
+
+@pytest.mark.parametrize(
+    ("versions", "back_to"),
+    [((), None), ((1,), None), ((1, 2), 1), ((1, 2, 3, 2), 1), ((1, 2, 1), None), ((1, 2, 1, 3), 1), ((1, 2, 1, 2), 1)],
+)
+def test_a_rollback_never_goes_back_to_what_was_rolled_back_from(
+    versions: tuple[int, ...], back_to: int | None
+) -> None:
+    found = previous(history(*versions))
+    assert (found.version if found else None) == back_to
+
+
+def test_a_run_that_records_twice_changes_nothing(s3: Any) -> None:
+    first = record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
+    again = record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY).model_copy(update={"since": MONDAY + DAY}))
+    assert first == again == read_history(s3, BUCKET, MODEL)
+    assert len(again.entries) == 1
+
+
+def test_what_lies_in_s3_is_what_others_read(s3: Any) -> None:
+    record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
+    record_promotion(s3, BUCKET, MODEL, entry(2, MONDAY + DAY))
+    stored = json.loads(s3.get_object(Bucket=BUCKET, Key="production/pumps/history.json")["Body"].read())
+    assert [(one["version"], one["from"], one["to"]) for one in stored["entries"]] == [
+        (1, "2026-11-16T12:00:00Z", "2026-11-17T12:00:00Z"),
+        (2, "2026-11-17T12:00:00Z", None),
+    ]
+    assert read_history(s3, BUCKET, MODEL) == history(1, 2)
+    assert read_history(s3, BUCKET, "others") == History()
+
+
+def test_a_promotion_that_was_overtaken_is_refused(s3: Any) -> None:
+    record_promotion(s3, BUCKET, MODEL, entry(2, MONDAY + DAY))
+    with pytest.raises(HistoryError, match="a later run has changed production"):
+        record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
+
+
+def test_two_writers_at_once_do_not_lose_an_entry(s3: Any) -> None:
+    record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
+
+    class Overtaken:
+        """An S3 in which another run writes between the reading and the writing."""
+
+        def get_object(self, **request: Any) -> Any:
+            found = s3.get_object(**request)
+            record_promotion(s3, BUCKET, MODEL, entry(2, MONDAY + DAY))
+            return found
+
+        def put_object(self, **request: Any) -> Any:
+            return s3.put_object(**request)
+
+    with pytest.raises(HistoryError, match="a retry reads it again"):
+        record_promotion(Overtaken(), BUCKET, MODEL, entry(3, MONDAY + 2 * DAY))
+    assert [one.version for one in read_history(s3, BUCKET, MODEL).entries] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"[]",
+        b'{"entries": [{"version": 0}]}',
+        json.dumps({"entries": [json.loads(entry(n, MONDAY).model_dump_json(by_alias=True)) for n in (1, 2)]}).encode(),
+    ],
+)
+def test_a_damaged_history_is_refused_with_its_place(s3: Any, content: bytes) -> None:
+    s3.put_object(Bucket=BUCKET, Key="production/pumps/history.json", Body=content)
+    with pytest.raises(HistoryError, match=r"s3://bucket/production/pumps/history\.json"):
+        read_history(s3, BUCKET, MODEL)

@@ -1,0 +1,242 @@
+"""The plan of a day: what it reads, which version it is scored with, whether there is anything to do."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from include.models.config import load_model
+from include.platform.storage import daily_partition, production_history, scores_manifest, split_uri
+from include.registry.history import Entry, History, promoted
+from include.score.plan import (
+    PlanError,
+    Planner,
+    choose_entry,
+    day_inputs,
+    days_between,
+    days_due,
+    list_partitions,
+    list_partitions_of,
+    look_back,
+    seconds_a_day,
+)
+from tests.include.fake_s3 import FakeS3
+
+MODEL = load_model("predictive_maintenance")
+SCORED = ("telemetry", "errors", "maint", "machines")
+BUCKET, GROUP = "bucket", "predictive-maintenance"
+PROMOTED = datetime(2015, 6, 3, 12, tzinfo=UTC)
+
+
+def arn(version: int) -> str:
+    return f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/{GROUP}/{version}"
+
+
+def entry(version: int, since: datetime) -> Entry:
+    return Entry(
+        version=version,
+        model_package_arn=arn(version),
+        artifact=f"s3://{BUCKET}/{version}/model.tar.gz",
+        since=since,
+        endpoint_config=f"config-{version}",
+        dag_id="deploy",
+        run_id=str(version),
+    )
+
+
+HISTORY = promoted(promoted(History(), entry(1, PROMOTED)), entry(2, PROMOTED + timedelta(days=2)))
+
+
+class Registry:
+    """Versions 1 to 3 of the group."""
+
+    def describe_model_package_group(self, ModelPackageGroupName: str) -> dict[str, Any]:  # noqa: N803
+        return {"ModelPackageGroupArn": arn(0).replace("model-package/", "model-package-group/")[: -len("/0")]}
+
+    def describe_model_package(self, ModelPackageName: str) -> dict[str, Any]:  # noqa: N803
+        version = int(ModelPackageName.rsplit("/", 1)[1])
+        assert ModelPackageName == arn(version)
+        if version > 3:
+            raise ClientError({"Error": {"Code": "ValidationException"}}, "DescribeModelPackage")
+        container = {"Image": "image:1", "ModelDataUrl": f"s3://{BUCKET}/{version}/model.tar.gz"}
+        return {"InferenceSpecification": {"Containers": [container]}}
+
+
+def put_day(s3: FakeS3, day: str, *, ending: str = "", **contents: str) -> None:
+    for name in SCORED:
+        key = daily_partition(MODEL.name, day) + MODEL.data.tables[name].file + ending
+        s3.objects[key] = contents.get(name, f"{name} of {day}").encode()
+
+
+@pytest.fixture
+def s3() -> FakeS3:
+    """Ten days of June 2015, and a history of production."""
+    s3 = FakeS3()
+    for day in days_between("2015-06-01", "2015-06-10"):
+        put_day(s3, day)
+    s3.objects[split_uri(production_history(BUCKET, MODEL.name))[1]] = HISTORY.model_dump_json(by_alias=True).encode()
+    return s3
+
+
+def planner(s3: FakeS3, code_hash: str = "0123456789ab") -> Planner:
+    return Planner(
+        MODEL,
+        s3=s3,
+        sagemaker=Registry(),
+        bucket=BUCKET,
+        partitions=list_partitions(s3, BUCKET, MODEL.name),
+        group=GROUP,
+        code_hash=code_hash,
+        image_uri="image:1",
+    )
+
+
+def publish(s3: FakeS3, day: str) -> None:
+    """The manifest that a run of the day as it is now leaves."""
+    plan = planner(s3).plan(day)
+    jobs = [{"instance_type": "ml.m5.large", "billable_seconds": 100}, {"instance_type": "x", "billable_seconds": None}]
+    manifest = {"digest": plan.digest, "inputs": plan.inputs, "jobs": jobs}
+    s3.objects[scores_manifest(MODEL.name, day)] = json.dumps(manifest).encode()
+
+
+def test_reads_the_day_and_what_windows_reach_into_and_no_more(s3: FakeS3) -> None:
+    keys = [file["key"].removeprefix("daily/predictive_maintenance/") for file in planner(s3).plan("2015-06-05").inputs]
+    assert keys == [
+        "date=2015-06-04/PdM_telemetry.csv",
+        "date=2015-06-04/PdM_errors.csv",
+        "date=2015-06-05/PdM_telemetry.csv",
+        "date=2015-06-05/PdM_errors.csv",
+        "date=2015-06-05/PdM_maint.csv",
+        "date=2015-06-05/PdM_machines.csv",
+    ]
+    assert look_back(MODEL, "2015-03-01") == ["2015-02-28"]
+
+
+def test_the_first_day_of_all_has_nothing_to_look_back_to(s3: FakeS3) -> None:
+    assert all("2015-06-01" in file["key"] for file in planner(s3).plan("2015-06-01").inputs)
+
+
+@pytest.mark.parametrize("day", ["2015-06-01", "2015-06-02", "2015-06-05", "2015-06-10"])
+def test_one_days_partitions_say_the_same_of_it_as_all_do(s3: FakeS3, day: str) -> None:
+    mine = list_partitions_of(s3, BUCKET, MODEL, day)
+    assert day_inputs(MODEL, day, mine) == day_inputs(MODEL, day, list_partitions(s3, BUCKET, MODEL.name))
+    assert len(mine) <= 3
+
+
+def test_one_days_partitions_tell_a_gap_from_the_beginning(s3: FakeS3) -> None:
+    for name in SCORED:
+        del s3.objects[daily_partition(MODEL.name, "2015-06-04") + MODEL.data.tables[name].file]
+    with pytest.raises(PlanError, match="2015-06-05 cannot"):
+        day_inputs(MODEL, "2015-06-05", list_partitions_of(s3, BUCKET, MODEL, "2015-06-05"))
+
+
+def test_what_is_missing_is_named(s3: FakeS3) -> None:
+    del s3.objects["daily/predictive_maintenance/date=2015-06-05/PdM_maint.csv"]
+    with pytest.raises(PlanError, match=r"date=2015-06-05/ lacks PdM_maint.csv"):
+        planner(s3).plan("2015-06-05")
+    del s3.objects["daily/predictive_maintenance/date=2015-06-07/PdM_errors.csv"]
+    with pytest.raises(
+        PlanError, match=r"2015-06-08 cannot.*date=2015-06-07/ lacks PdM_errors.csv.*windows of 2015-06-08"
+    ):
+        planner(s3).plan("2015-06-08")
+    with pytest.raises(PlanError, match="a header alone"):
+        planner(s3).plan("2015-06-30")
+
+
+def test_packed_files_and_mended_rows_are_inputs(s3: FakeS3) -> None:
+    put_day(s3, "2015-06-11", ending=".gz")
+    key = "daily/predictive_maintenance/date=2015-06-11/replay/PdM_telemetry.csv"
+    before = planner(s3).plan("2015-06-11")
+    s3.objects[key] = b"mended"
+    after = planner(s3).plan("2015-06-11")
+    assert key in [file["key"] for file in after.inputs]
+    assert after.digest != before.digest
+
+
+@pytest.mark.parametrize(
+    ("day", "asked", "version", "said"),
+    [
+        ("2015-06-03", "champion_at", 1, "in production at the end of 2015-06-03"),
+        ("2015-06-04", "champion_at", 1, "in production at the end"),
+        ("2015-06-05", "champion_at", 2, "in production at the end"),
+        ("2015-05-01", "champion_at", 1, "the first ever in production, since 2015-06-03"),
+        ("2015-05-01", "current", 2, "in production when"),
+        ("2015-06-03", "3", 3, "by number"),
+    ],
+)
+def test_the_version_of_the_day(day: str, asked: str, version: int, said: str) -> None:
+    number, reason = choose_entry(HISTORY, day, asked)
+    assert number == version
+    assert said in reason
+
+
+def test_a_day_in_a_gap_has_the_last_version_before_it() -> None:
+    gone = History(entries=(entry(1, PROMOTED).model_copy(update={"until": PROMOTED + timedelta(days=1)}),))
+    assert choose_entry(gone, "2015-07-01", "champion_at")[0] == 1
+    with pytest.raises(PlanError, match="no version is in production now"):
+        choose_entry(gone, "2015-07-01", "current")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"), [("champion_at", "make promote"), ("current", "make promote"), ("x", "'x'")]
+)
+def test_no_version_is_said_so(asked: str, said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        choose_entry(History(), "2015-06-01", asked)
+
+
+def test_a_version_that_is_not_registered(s3: FakeS3) -> None:
+    with pytest.raises(PlanError, match="no version 9"):
+        planner(s3).plan("2015-06-05", "9")
+
+
+def test_an_unchanged_day_is_done_and_a_changed_one_is_not(s3: FakeS3) -> None:
+    publish(s3, "2015-06-05")
+    asked = planner(s3)
+    published = asked.published("2015-06-05")
+    assert asked.plan("2015-06-05").is_done(published)
+    assert not asked.plan("2015-06-05", "1").is_done(published), "another version"
+    assert not planner(s3, "ba9876543210").plan("2015-06-05").is_done(published), "other code"
+    put_day(s3, "2015-06-06", telemetry="changed")
+    assert planner(s3).plan("2015-06-05").is_done(published), "nothing after the day counts"
+    put_day(s3, "2015-06-04", machines="changed")
+    assert planner(s3).plan("2015-06-05").is_done(published), "nor does what windows do not reach into"
+    put_day(s3, "2015-06-04", telemetry="changed")
+    assert not planner(s3).plan("2015-06-05").is_done(published), "what windows reach into"
+    assert not asked.plan("2015-06-07").is_done(None)
+
+
+def test_a_changed_day_concerns_itself_and_the_days_that_look_back_to_it(s3: FakeS3) -> None:
+    days = days_between("2015-06-01", "2015-06-10")
+    for day in days:
+        publish(s3, day)
+    assert planner(s3).late_days(days) == {}
+    put_day(s3, "2015-06-05", errors="came late")
+    late = planner(s3).late_days(days)
+    assert list(late) == ["2015-06-05", "2015-06-06"]
+    assert planner(s3, "ba9876543210").late_days(days) == late, "new code makes no day late"
+    put_day(s3, "2015-06-11")
+    assert list(planner(s3).late_days([*days, "2015-06-11", "2015-06-12"])) == [*late, "2015-06-11"]
+
+
+def test_the_preview_counts(s3: FakeS3) -> None:
+    for day in ("2015-06-05", "2015-06-06"):
+        publish(s3, day)
+    days = days_between("2015-06-04", "2015-06-12")
+    preview = planner(s3).preview(days)
+    assert preview.unchanged == ["2015-06-05", "2015-06-06"]
+    assert preview.changed == ["2015-06-04", *days_between("2015-06-07", "2015-06-10")]
+    assert list(preview.impossible) == ["2015-06-11", "2015-06-12"]
+    assert preview.seconds == {"ml.m5.large": 100, "x": 0}
+    assert len(planner(s3).preview(days, force=True).changed) == 7
+    assert seconds_a_day([]) == {}
+
+
+def test_the_sweep_looks_at_days_that_no_run_waits_for() -> None:
+    days = days_due(MODEL, datetime(2015, 6, 10, 13, tzinfo=UTC))
+    assert days == days_between("2015-06-03", "2015-06-09")
+    assert days_due(MODEL, datetime(2015, 6, 10, 11, tzinfo=UTC))[-1] == "2015-06-08"

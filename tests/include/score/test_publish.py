@@ -1,0 +1,120 @@
+"""Publication: readers see the scores of before or those of after, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from include.platform.storage import Run, scores_manifest, scores_symlink, split_uri
+from include.score.publish import PublishError, publish
+from tests.include.fake_s3 import FakeS3
+
+MODEL, DAY, BUCKET = "pumps", "2015-06-05", "bucket"
+MANIFEST, LINKS = scores_manifest(MODEL, DAY), scores_symlink(MODEL, DAY)
+
+
+def plan(digest: str) -> dict[str, Any]:
+    version = {"number": 2, "arn": "arn:2", "reason": "asked for by number"}
+    return {"day": DAY, "digest": digest, "inputs": [], "version": version, "code_hash": "0123456789ab"}
+
+
+def stage(s3: FakeS3, digest: str, *contents: str, profile: dict[str, Any] | None = None) -> None:
+    folder = split_uri(Run(BUCKET, "score_pumps", "run").of_day(digest).staged_scores)[1]
+    parts = []
+    for number, content in enumerate(contents):
+        s3.objects[f"{folder}/shard-{number}.parquet"] = content.encode()
+        sha256 = f"{content}-sha-of-sixteen-and-more"
+        parts.append({"name": f"shard-{number}.parquet", "rows": 10, "bytes": len(content), "sha256": sha256})
+    s3.objects[f"{folder}/parts.json"] = json.dumps(
+        {"parts": parts} | ({"profile": profile} if profile else {})
+    ).encode()
+
+
+def published(s3: FakeS3, digest: str) -> dict[str, Any]:
+    run = Run(BUCKET, "score_pumps", "run").of_day(digest)
+    return publish(s3, run, MODEL, plan(digest), {"jobs": []}, "2015-06-06T01:00:00+00:00")
+
+
+def read(s3: FakeS3) -> list[str]:
+    """What a reader of the manifest finds."""
+    files = json.loads(s3.objects[MANIFEST])["files"]
+    return [s3.objects[file["key"]].decode() for file in files]
+
+
+def linked(s3: FakeS3) -> list[str]:
+    """What Athena finds."""
+    return [s3.objects[split_uri(uri)[1]].decode() for uri in s3.objects[LINKS].decode().split()]
+
+
+def test_the_manifest_names_files_rows_and_where_they_come_from() -> None:
+    s3 = FakeS3()
+    stage(s3, "one", "a", "b")
+    manifest = published(s3, "one")
+    assert read(s3) == linked(s3) == ["a", "b"]
+    assert manifest == json.loads(s3.objects[MANIFEST])
+    assert manifest["rows"] == 20
+    assert manifest["model_package_arn"] == "arn:2"
+    assert all(file["key"].startswith(f"scores/{MODEL}/date={DAY}/part-") for file in manifest["files"])
+
+
+def test_scored_again_the_old_files_go_last() -> None:
+    s3 = FakeS3()
+    stage(s3, "one", "a", "b")
+    stage(s3, "two", "c")
+    old = [file["key"] for file in published(s3, "one")["files"]]
+    s3.log.clear()
+    (new,) = [file["key"] for file in published(s3, "two")["files"]]
+    assert s3.log == [("copy", new), ("put", MANIFEST), ("put", LINKS), ("delete", old[0]), ("delete", old[1])]
+    assert read(s3) == linked(s3) == ["c"]
+    assert sorted(key for key in s3.objects if key.startswith("scores/")) == sorted([MANIFEST, new])
+
+
+@pytest.mark.parametrize("fail_at", ["part-00001-c", MANIFEST, LINKS, "part-00000-a"])
+def test_readers_of_the_manifest_see_one_version_whole_whatever_fails(fail_at: str) -> None:
+    s3 = FakeS3()
+    stage(s3, "one", "a", "b")
+    stage(s3, "two", "d", "c")
+    published(s3, "one")
+    s3.fail_at = fail_at
+    with pytest.raises(ClientError):
+        published(s3, "two")
+    assert read(s3) in (["a", "b"], ["d", "c"])
+    assert linked(s3) in (["a", "b"], ["d", "c"])
+    published(s3, "two")
+    assert read(s3) == linked(s3) == ["d", "c"]
+    assert sum(key.startswith("scores/") for key in s3.objects) == 3, "a manifest and two files: nothing is left over"
+
+
+def test_how_the_day_is_distributed_lies_beside_its_scores() -> None:
+    s3 = FakeS3()
+    stage(s3, "one", "a", profile={"rows": 10})
+    stage(s3, "two", "b", profile={"rows": 20})
+    old, new = published(s3, "one")["profile"], published(s3, "two")["profile"]
+    assert old.startswith(f"scores/{MODEL}/date={DAY}/_profile-")
+    assert json.loads(s3.objects[new]) == {"rows": 20}
+    assert old not in s3.objects, "what is superseded goes"
+    stage(s3, "three", "c")
+    assert published(s3, "three")["profile"] is None, "checked by code from before there were profiles"
+    assert new not in s3.objects
+
+
+def test_an_empty_day_is_a_partition_too() -> None:
+    s3 = FakeS3()
+    stage(s3, "one", "a")
+    stage(s3, "none")
+    published(s3, "one")
+    assert published(s3, "none")["rows"] == 0
+    assert read(s3) == linked(s3) == []
+
+
+def test_a_part_that_is_not_as_it_was_checked_is_not_published() -> None:
+    s3 = FakeS3()
+    stage(s3, "one", "a")
+    staged = next(key for key in s3.objects if key.endswith("shard-0.parquet"))
+    s3.objects[staged] = b"longer"
+    with pytest.raises(PublishError, match="not as validate_scores wrote it"):
+        published(s3, "one")
+    assert MANIFEST not in s3.objects

@@ -1,0 +1,65 @@
+"""What is asked for to send a day to Kafka and to move the alias in MLflow; nothing where there is neither."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.deploy import tasks as deploy
+from include.models.config import load_model
+from include.platform import run_context as common
+from include.platform.environment import EXAMPLE
+from include.score import tasks as score
+
+MODEL = load_model("tabular_classifier")
+KAFKA = {"bootstrap_servers": "b-1:9096", "security_protocol": "SASL_SSL", "secret_id": "AmazonMSK_scores"}
+PLAN = {"day": "2026-01-05", "digest": "d1", "code_hash": "0123456789ab", "image_uri": "image:1"}
+PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/tabular-classifier/3"
+
+
+@pytest.fixture(autouse=True)
+def planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = SimpleNamespace(read_key=lambda key, name: json.dumps(PLAN))
+    monkeypatch.setattr(common, "S3Hook", lambda region_name: bucket)
+    environment(monkeypatch)
+
+
+def environment(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps({**json.loads(EXAMPLE), **facts}))
+
+
+def context() -> Any:
+    return {"ti": SimpleNamespace(dag_id="score_tabular_classifier", run_id="scheduled__1", task_id="send_scores")}
+
+
+def test_a_day_that_does_not_come_says_what_to_do() -> None:
+    waited = score.partition(MODEL, {"params": {"day": "2026-01-05"}})
+    assert "the daily sweep then scores the day, or clear this task" in waited["advice"]
+    assert "files with a header alone" in waited["advice"]
+
+
+def test_without_kafka_nothing_is_sent() -> None:
+    with pytest.raises(AirflowSkipException, match="scores are published in S3 and sent nowhere else"):
+        score.kafka_check(MODEL, context())
+
+
+def test_the_published_partition_of_the_day_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment(monkeypatch, kafka=KAFKA)
+    checked, sent = score.kafka_check(MODEL, context()), score.sending(MODEL, context())
+    assert checked["AppSpecification"]["ContainerEntrypoint"][-1] == "include.jobs.check_kafka"
+    read = {each["InputName"]: each["S3Input"]["S3Uri"] for each in sent["ProcessingInputs"]}
+    assert read["scores"] == "s3://my-ml-bucket/scores/tabular_classifier/date=2026-01-05/"
+    assert sent["Environment"]["KAFKA_SECRET_ID"] == "AmazonMSK_scores"
+
+
+def test_the_alias_follows_what_was_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = {"version": 3, "model_package_arn": PACKAGE}
+    with pytest.raises(AirflowSkipException, match="there is no alias to move"):
+        deploy.champion_alias(MODEL, context(), recorded=recorded)
+    environment(monkeypatch, mlflow_tracking_uri="http://mlflow:5000")
+    request = deploy.champion_alias(MODEL, context(), recorded=recorded)
+    assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--model-package", PACKAGE]

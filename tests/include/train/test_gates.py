@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from include.models.config import Gate, ModelConfig, load_model
+from include.train.gates import GateError, explain, judge, may_register
+
+GOOD = {"macro_f1": 0.95, "log_loss": 0.05}
+
+
+@pytest.fixture
+def model() -> ModelConfig:
+    gates = [Gate(metric="macro_f1", min=0.9), Gate(metric="log_loss", max=0.1)]
+    champion = load_model("predictive_maintenance").champion.model_copy(
+        update={"metric": "macro_f1", "direction": "maximize", "margin": 0.01}
+    )
+    return load_model("predictive_maintenance").model_copy(update={"gates": gates, "champion": champion})
+
+
+def test_a_good_model_without_a_champion_passes(model: ModelConfig) -> None:
+    verdicts = judge(model, GOOD, None)
+    assert [(v["metric"], v["kind"], v["threshold"], v["value"], v["passed"]) for v in verdicts] == [
+        ("macro_f1", "min", 0.9, 0.95, True),
+        ("log_loss", "max", 0.1, 0.05, True),
+    ]
+    assert may_register(verdicts)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "missed"), [("macro_f1", 0.8999, "0.0001 off"), ("log_loss", 0.2, "0.1 off")]
+)
+def test_one_missed_gate_rejects_and_says_by_how_much(
+    model: ModelConfig, metric: str, value: float, missed: str
+) -> None:
+    verdicts = judge(model, GOOD | {metric: value}, None)
+    assert not may_register(verdicts)
+    assert [v["metric"] for v in verdicts if not v["passed"]] == [metric]
+    assert missed in next(explain(v) for v in verdicts if not v["passed"])
+
+
+def test_bounds_belong_to_the_gate(model: ModelConfig) -> None:
+    assert may_register(judge(model, {"macro_f1": 0.9, "log_loss": 0.1}, None))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
+def test_what_is_no_number_never_passes(model: ModelConfig, value: float | None) -> None:
+    verdicts = judge(model, GOOD | {"log_loss": value}, None)
+    assert not may_register(verdicts)
+    assert verdicts[1]["value"] is None
+    assert "not a number" in explain(verdicts[1])
+
+
+def test_a_metric_that_is_not_there_is_an_error_of_configuration(model: ModelConfig) -> None:
+    with pytest.raises(GateError, match=r"'log_loss'.*It has: macro_f1"):
+        judge(model, {"macro_f1": 0.95}, None)
+
+
+@pytest.mark.parametrize(("candidate", "passes"), [(0.95, True), (0.9500001 - 0.01, True), (0.93, False)])
+def test_the_champion_may_be_better_by_the_margin_only(model: ModelConfig, candidate: float, passes: bool) -> None:
+    verdicts = judge(model, GOOD | {"macro_f1": candidate}, {"macro_f1": 0.95})
+    assert verdicts[-1]["kind"] == "champion"
+    assert verdicts[-1]["threshold"] == pytest.approx(0.94)
+    assert may_register(verdicts) is passes
+
+
+def test_where_less_is_better_the_margin_lies_above(model: ModelConfig) -> None:
+    rule = model.champion.model_copy(update={"metric": "log_loss", "direction": "minimize"})
+    model = model.model_copy(update={"champion": rule})
+    assert may_register(judge(model, GOOD, {"log_loss": 0.045}))
+    assert not may_register(judge(model, GOOD, {"log_loss": 0.02}))
+
+
+def test_force_goes_past_the_champion_and_never_past_a_gate(model: ModelConfig) -> None:
+    worse = judge(model, GOOD, {"macro_f1": 0.99}, force_past_champion=True)
+    assert may_register(worse)
+    assert worse[-1]["forced"]
+    assert not worse[-1]["passed"]
+    assert "let through: force" in explain(worse[-1])
+    assert not may_register(judge(model, GOOD | {"macro_f1": 0.5}, {"macro_f1": 0.99}, force_past_champion=True))

@@ -1,0 +1,267 @@
+"""Every request held against botocore's own model of the API: types and required fields, lengths, patterns, enums."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import botocore.loaders
+import pytest
+from botocore.model import ServiceModel, Shape
+from botocore.validate import ParamValidator
+
+from include.deploy import requests as deploy_requests
+from include.models.config import ModelConfig, load_model
+from include.platform.environment import Kafka, MlEnvironment
+from include.platform.request_parts import Request, RequestError
+from include.platform.storage import Run
+from include.registry import requests as registry
+from include.score import sinks
+from include.train import requests
+
+MODEL = load_model("predictive_maintenance")
+BARE = {
+    "bucket": "my-ml-bucket",
+    "role_arn": "arn:aws:iam::123456789012:role/ml-jobs",
+    "image_uri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ml-jobs:1",
+    "region": "eu-west-1",
+    "code_hash": "0123456789ab",
+}
+FULL = BARE | {
+    "mlflow_tracking_uri": "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/ml",
+    "kms_key_id": "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    "subnets": ("subnet-1",),
+    "security_group_ids": ("sg-1",),
+    "spot_training": True,
+    "instance_types": {"processing": "ml.m5.2xlarge", "training": "ml.c5.2xlarge"},
+    "tags": {"cost-center": "42"},
+}
+ENVIRONMENTS = [MlEnvironment.model_validate(BARE), MlEnvironment.model_validate(FULL)]
+RUN = Run("my-ml-bucket", "train_predictive_maintenance", "manual__2026-11-21T08:20:15.123456+00:00")
+PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-maintenance/3"
+KAFKA = Kafka(bootstrap_servers="b-1:9096,b-2:9096", security_protocol="SASL_SSL", secret_id="AmazonMSK_scores")
+
+
+def with_kafka(environment: MlEnvironment) -> MlEnvironment:
+    return environment.model_copy(update={"kafka": KAFKA})
+
+
+ARTIFACT = "s3://my-ml-bucket/out/job-1/output/model.tar.gz"
+
+Build = Callable[[MlEnvironment], Request]
+BUILDERS: dict[str, tuple[str, Build]] = {
+    "validate_raw_data": (
+        "CreateProcessingJob",
+        lambda e: requests.validate_raw_data(MODEL, e, RUN, data_from="2015-01-01", data_to=None),
+    ),
+    "build_features": ("CreateProcessingJob", lambda e: requests.build_features(MODEL, e, RUN)),
+    "validate_features": ("CreateProcessingJob", lambda e: requests.validate_features(MODEL, e, RUN)),
+    "evaluate_model": (
+        "CreateProcessingJob",
+        lambda e: requests.evaluate_model(MODEL, e, RUN, artifact=ARTIFACT, champion=ARTIFACT),
+    ),
+    "track_model_version": (
+        "CreateProcessingJob",
+        lambda e: requests.track_model_version(MODEL, e, RUN, mlflow_run_id="f" * 32, model_package_arn=PACKAGE),
+    ),
+    "move_champion_alias": (
+        "CreateProcessingJob",
+        lambda e: deploy_requests.move_champion_alias(MODEL, e, RUN, model_package_arn=PACKAGE),
+    ),
+    "check_kafka": ("CreateProcessingJob", lambda e: sinks.check_kafka(MODEL, with_kafka(e), RUN)),
+    "send_scores": (
+        "CreateProcessingJob",
+        lambda e: sinks.send_scores(MODEL, with_kafka(e), RUN, scores="s3://my-ml-bucket/scores/m/date=2015-08-01/"),
+    ),
+    "train_model": (
+        "CreateTrainingJob",
+        lambda e: requests.train_model(
+            MODEL, e, RUN, hyperparameters={"num_leaves": 15}, instance_type="ml.m5.4xlarge"
+        ),
+    ),
+    "tune_model": ("CreateHyperParameterTuningJob", lambda e: requests.tune_model(MODEL, e, RUN)),
+    "hosted_model": ("CreateModel", lambda e: registry.hosted_model(MODEL, e, image="image:1", artifact=ARTIFACT)),
+    "model_package_group": ("CreateModelPackageGroup", lambda e: registry.model_package_group(MODEL, e)),
+    "model_package": (
+        "CreateModelPackage",
+        lambda e: registry.model_package(
+            MODEL, e, RUN, artifact=ARTIFACT, metadata={"run_id": RUN.run_id}, metrics={"f1": 0.9}
+        ),
+    ),
+}
+NAMES = {
+    "CreateProcessingJob": "ProcessingJobName",
+    "CreateTrainingJob": "TrainingJobName",
+    "CreateHyperParameterTuningJob": "HyperParameterTuningJobName",
+}
+
+
+@pytest.fixture(scope="session")
+def api() -> ServiceModel:
+    return ServiceModel(botocore.loaders.Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
+
+
+def problems(shape: Shape, value: Any, path: str = "") -> Iterator[str]:
+    """What botocore's validator leaves to the server: lengths, ranges, patterns and enums."""
+    if shape.type_name == "structure":
+        for name, inner in value.items():
+            yield from problems(shape.members[name], inner, f"{path}.{name}")
+    elif shape.type_name == "list":
+        for index, inner in enumerate(value):
+            yield from problems(shape.member, inner, f"{path}[{index}]")
+    elif shape.type_name == "map":
+        for name, inner in value.items():
+            yield from problems(shape.key, name, f"{path} key")
+            yield from problems(shape.value, inner, f"{path}.{name}")
+    size = len(value) if isinstance(value, str | list | dict) else value
+    if not shape.metadata.get("min", size) <= size <= shape.metadata.get("max", size):
+        yield f"{path}: {value!r} is outside {shape.metadata}"
+    if isinstance(value, str):
+        yield from text_problems(shape, value, path)
+
+
+def text_problems(shape: Shape, value: str, path: str) -> Iterator[str]:
+    if (pattern := shape.metadata.get("pattern")) and not re.fullmatch(in_python(pattern), value):
+        yield f"{path}: {value!r} does not match {pattern}"
+    if shape.enum and value not in shape.enum:
+        yield f"{path}: {value!r} is none of {shape.enum}"
+
+
+def in_python(pattern: str) -> str:
+    """Java's classes of characters, of which the API's model has a few, in Python's spelling."""
+    classes = {"L": r"\w", "M": r"\w", "N": r"\w", "Z": r"\s", "S": r"$+<=>^`|~", "P": r"!-/:-@\[-`{-}"}
+    pattern = re.sub(r"\\p\{([A-Z])\}", lambda found: classes[found[1]], pattern)
+    pattern = pattern.replace(r"\p{Print}", "[ -~]")
+    pattern = pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff")  # pairs that stand for one
+    return re.sub(r"\$\{\d+,\d+\}$", "", pattern)  # an end that is repeated, in the model's own words
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=["bare", "everything set"])
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_is_what_the_api_takes(api: ServiceModel, builder: str, environment: MlEnvironment) -> None:
+    operation, build = BUILDERS[builder]
+    request = build(environment)
+    if operation in NAMES:
+        assert NAMES[operation] not in request, "names are the operators' to choose"
+        request = {**request, NAMES[operation]: "a-name"}
+    shape = api.operation_model(operation).input_shape
+    report = ParamValidator().validate(request, shape)
+    assert not report.has_errors(), report.generate_report()
+    assert list(problems(shape, request)) == []
+
+
+def test_the_checker_finds_what_is_wrong(api: ServiceModel) -> None:
+    request = {**requests.build_features(MODEL, ENVIRONMENTS[0], RUN), "ProcessingJobName": "under_scored"}
+    request["ProcessingResources"]["ClusterConfig"] |= {"InstanceType": "ml.none", "VolumeSizeInGB": 0}
+    found = list(problems(api.operation_model("CreateProcessingJob").input_shape, request))
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("builder", [name for name in BUILDERS if name != "model_package"])
+def test_everything_is_tagged(builder: str) -> None:
+    tags = {tag["Key"]: tag["Value"] for tag in BUILDERS[builder][1](ENVIRONMENTS[1])["Tags"]}
+    assert tags["model"] == "predictive_maintenance"
+    assert tags["owner"] == MODEL.owner
+    assert tags["cost-center"] == "42"
+
+
+def test_each_output_and_input_is_a_flag_of_the_program() -> None:
+    request = requests.evaluate_model(MODEL, ENVIRONMENTS[0], RUN, artifact=ARTIFACT)
+    arguments = request["AppSpecification"]["ContainerArguments"]
+    flags = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    folders = {each["InputName"]: each["S3Input"]["LocalPath"] for each in request["ProcessingInputs"]}
+    code = folders.pop("code")
+    assert request["Environment"]["PYTHONPATH"] == code
+    outputs = request["ProcessingOutputConfig"]["Outputs"]
+    folders |= {each["OutputName"]: each["S3Output"]["LocalPath"] for each in outputs}
+    assert flags == {"--model": "predictive_maintenance"} | {f"--{name}": folder for name, folder in folders.items()}
+    assert "--champion" not in flags
+
+
+def test_a_data_window_reaches_the_program() -> None:
+    request = requests.validate_raw_data(MODEL, ENVIRONMENTS[0], RUN, data_from="2015-02-01", data_to="2015-03-01")
+    assert request["AppSpecification"]["ContainerArguments"][-4:] == [
+        "--data-from",
+        "2015-02-01",
+        "--data-to",
+        "2015-03-02",  # the last day is in the window, and the job's end is not
+    ]
+
+
+def test_overrides_stand_before_the_model_and_the_environment() -> None:
+    request = requests.train_model(
+        MODEL, ENVIRONMENTS[1], RUN, hyperparameters={"num_leaves": 15}, instance_type="ml.m5.4xlarge"
+    )
+    assert request["HyperParameters"]["num_leaves"] == "15"
+    assert request["HyperParameters"]["model"] == "predictive_maintenance"
+    assert all(isinstance(value, str) for value in request["HyperParameters"].values())
+    assert request["ResourceConfig"]["InstanceType"] == "ml.m5.4xlarge"
+    assert requests.train_model(MODEL, ENVIRONMENTS[1], RUN)["ResourceConfig"]["InstanceType"] == "ml.c5.2xlarge"
+    assert requests.train_model(MODEL, ENVIRONMENTS[0], RUN)["ResourceConfig"]["InstanceType"] == "ml.m5.large"
+
+
+def test_spot_waits_longer_than_it_runs() -> None:
+    condition = requests.train_model(MODEL, ENVIRONMENTS[1], RUN)["StoppingCondition"]
+    assert condition["MaxWaitTimeInSeconds"] > condition["MaxRuntimeInSeconds"] == 3600
+
+
+def test_a_given_hyperparameter_is_not_tuned() -> None:
+    request = requests.tune_model(MODEL, ENVIRONMENTS[0], RUN, hyperparameters={"num_leaves": 15})
+    ranges = request["HyperParameterTuningJobConfig"]["ParameterRanges"]
+    names = {each["Name"] for kind in ranges.values() for each in kind}
+    fixed = request["TrainingJobDefinition"]["StaticHyperParameters"]
+    assert fixed["num_leaves"] == "15"
+    assert "num_leaves" not in names
+    assert names.isdisjoint(fixed)
+    assert names | set(fixed) == set(MODEL.training.hyperparameters) | {"model"}
+
+
+def test_named_values_are_chosen_from_as_they_are() -> None:
+    model = load_model("machine_downtime")
+    request = requests.tune_model(model, ENVIRONMENTS[0], RUN)
+    ranges = request["HyperParameterTuningJobConfig"]["ParameterRanges"]
+    named = [{"Name": "algorithm", "Values": ["random_forest", "lightgbm"]}]
+    assert ranges["CategoricalParameterRanges"] == named
+    assert "algorithm" not in request["TrainingJobDefinition"]["StaticHyperParameters"]
+    assert {one["Name"] for one in ranges["IntegerParameterRanges"]} == {"trees", "max_depth", "min_rows_in_leaf"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"learning_rat": 0.1}, "Did you mean 'learning_rate'"),
+        ({"zzz": 1}, "Known: num_boost_round"),
+        ({"num_leaves": [1]}, "a number, a text or true/false"),
+    ],
+)
+def test_wrong_hyperparameters_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        requests.train_model(MODEL, ENVIRONMENTS[0], RUN, hyperparameters=given)
+
+
+def test_tuning_needs_ranges() -> None:
+    untuned = MODEL.training.model_copy(update={"tuning": None})
+    untunable: ModelConfig = MODEL.model_copy(update={"training": untuned})
+    with pytest.raises(RequestError, match=r"model.yaml has no training.tuning"):
+        requests.tune_model(untunable, ENVIRONMENTS[0], RUN)
+
+
+def test_nothing_left_to_tune_is_refused() -> None:
+    assert MODEL.training.tuning
+    given = {name: bounds.min for name, bounds in MODEL.training.tuning.ranges.items()}
+    with pytest.raises(RequestError, match="nothing is left to tune"):
+        requests.tune_model(MODEL, ENVIRONMENTS[0], RUN, hyperparameters=given)
+
+
+def test_a_job_that_sends_knows_where_the_brokers_are_and_no_secret() -> None:
+    environment = with_kafka(MlEnvironment.model_validate(BARE))
+    variables = sinks.send_scores(MODEL, environment, RUN, scores="s3://my-ml-bucket/scores/")["Environment"]
+    assert {name: value for name, value in variables.items() if name.startswith("KAFKA")} == {
+        "KAFKA_BOOTSTRAP_SERVERS": "b-1:9096,b-2:9096",
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+        "KAFKA_SECRET_ID": "AmazonMSK_scores",
+    }
+    with pytest.raises(RequestError, match="ml_environment has no kafka"):
+        sinks.check_kafka(MODEL, MlEnvironment.model_validate(BARE), RUN)
