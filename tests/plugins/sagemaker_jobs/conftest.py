@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from sagemaker_jobs import base as operators
+from sagemaker_jobs import base
 from sagemaker_jobs.kinds import TRAINING
 from sagemaker_jobs.names import job_name
 from sagemaker_jobs.training import TrainingJobOperator
@@ -105,7 +105,7 @@ def s3() -> Iterator[Stubber]:
 @pytest.fixture
 def prepare(sagemaker: Stubber, logs: Stubber, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
     """Gives an operator the stubbed clients."""
-    monkeypatch.setattr(operators, "SHORT_WAIT", 0.0)
+    monkeypatch.setattr(base, "SHORT_WAIT", 0.0)
 
     def prepared(operator: Any, **clients: Any) -> Any:
         operator.__dict__["hook"] = SimpleNamespace(conn=sagemaker.client)

@@ -15,9 +15,9 @@ from airflow.sdk.exceptions import (
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from sagemaker_jobs import base as operators
+from sagemaker_jobs import base
+from sagemaker_jobs.base import redacted
 from sagemaker_jobs.failures import JobFailed, JobLost, NoCapacity, RequestRefused
-from sagemaker_jobs.operators import redacted
 from sagemaker_jobs.training import TrainingJobOperator
 from sagemaker_jobs.waiting import SHORT_WAIT_STEP
 
@@ -216,9 +216,9 @@ def test_context_and_arguments_reach_the_request(prepare: Prepare, ti: FakeTaskI
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A short wait of a second, of which only sleeping takes time."""
     slept: list[float] = []
-    monkeypatch.setattr(operators, "SHORT_WAIT", 1.0)
-    monkeypatch.setattr(operators.time, "sleep", slept.append)
-    monkeypatch.setattr(operators.time, "monotonic", lambda: 100 + sum(slept))
+    monkeypatch.setattr(base, "SHORT_WAIT", 1.0)
+    monkeypatch.setattr(base.time, "sleep", slept.append)
+    monkeypatch.setattr(base.time, "monotonic", lambda: 100 + sum(slept))
     return slept
 
 

@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowTaskTerminated, AirflowTaskTimeout, TaskDeferralTimeout, TaskDeferred
 from botocore.stub import Stubber
 
-from sagemaker_jobs import operators
+from sagemaker_jobs import base
 from sagemaker_jobs.failures import JobLost
 
 from .conftest import REQUEST, FakeTaskInstance, expect_absent, expect_creation, expect_job, name_of
@@ -52,7 +52,7 @@ def test_a_task_that_a_person_ended_stops_its_job(
     capsys: pytest.CaptureFixture[str],
     state: str | None,
 ) -> None:
-    monkeypatch.setattr(operators, "state_of", lambda task_instance: state)
+    monkeypatch.setattr(base, "state_of", lambda task_instance: state)
     train._context, train._job = {"ti": ti}, name_of(ti)
     sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
     train.on_kill()
@@ -63,7 +63,7 @@ def test_a_worker_that_scales_in_leaves_the_job(
     train: Any, ti: FakeTaskInstance, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked_about: list[Any] = []
-    monkeypatch.setattr(operators, "state_of", lambda task_instance: asked_about.append(task_instance) or "running")
+    monkeypatch.setattr(base, "state_of", lambda task_instance: asked_about.append(task_instance) or "running")
     train._context, train._job = {"ti": ti}, name_of(ti)
     train.on_kill()
     assert asked_about == [ti]
@@ -74,7 +74,7 @@ def test_a_worker_that_scales_in_leaves_the_job(
 def test_a_kill_leaves_the_job_by_policy(
     train: Any, ti: FakeTaskInstance, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(operators, "state_of", lambda task_instance: "failed")
+    monkeypatch.setattr(base, "state_of", lambda task_instance: "failed")
     train._context, train._job, train.stop_on_kill = {"ti": ti}, name_of(ti), False
     train.on_kill()
     assert capsys.readouterr().out == ""
@@ -101,7 +101,7 @@ def test_a_job_whose_creation_is_on_its_way_is_stopped_too(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(operators, "state_of", lambda task_instance: "failed")
+    monkeypatch.setattr(base, "state_of", lambda task_instance: "failed")
     train._context, train._job = {"ti": ti}, name_of(ti)
     sagemaker.add_client_error("stop_training_job", "ValidationException", "not found", 400)
     expect_absent(sagemaker, name_of(ti))
@@ -113,7 +113,7 @@ def test_a_job_whose_creation_is_on_its_way_is_stopped_too(
 def test_a_kill_before_the_job_is_created_keeps_it_from_being_created(
     train: Any, ti: FakeTaskInstance, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operators, "state_of", lambda task_instance: "failed")
+    monkeypatch.setattr(base, "state_of", lambda task_instance: "failed")
 
     def killed_meanwhile(context: Any) -> dict[str, Any]:
         train.on_kill()
@@ -158,9 +158,9 @@ def test_a_kill_while_the_job_is_awaited_stops_it(
     train: Any, ti: FakeTaskInstance, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``execute`` itself has to say which job that is."""
-    monkeypatch.setattr(operators, "state_of", lambda task_instance: "failed")
-    monkeypatch.setattr(operators, "SHORT_WAIT", 60.0)
-    monkeypatch.setattr(operators.time, "sleep", lambda _: train.on_kill())
+    monkeypatch.setattr(base, "state_of", lambda task_instance: "failed")
+    monkeypatch.setattr(base, "SHORT_WAIT", 60.0)
+    monkeypatch.setattr(base.time, "sleep", lambda _: train.on_kill())
     expect_job(sagemaker, name_of(ti), "InProgress")
     expect_absent(sagemaker, name_of(ti, 1, 2))
     sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
@@ -172,7 +172,7 @@ def test_a_kill_while_the_job_is_awaited_stops_it(
 def test_a_kill_while_the_job_is_being_created_stops_it(
     train: Any, ti: FakeTaskInstance, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operators, "state_of", lambda task_instance: "failed")
+    monkeypatch.setattr(base, "state_of", lambda task_instance: "failed")
     expect_absent(sagemaker, name_of(ti))
     expect_creation(sagemaker, name_of(ti))
     sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
@@ -192,7 +192,7 @@ def test_a_kill_that_fails_says_that_the_job_may_go_on(
     def unreachable(task_instance: Any) -> str:
         raise ConnectionError("no API server")
 
-    monkeypatch.setattr(operators, "state_of", unreachable)
+    monkeypatch.setattr(base, "state_of", unreachable)
     train._context, train._job = {"ti": ti}, name_of(ti)
     train.on_kill()
     log = capsys.readouterr().out
@@ -204,6 +204,6 @@ def test_a_kill_that_fails_says_that_the_job_may_go_on(
 def test_a_kill_before_the_task_works_is_nothing(
     train: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(operators, "state_of", lambda task_instance: "failed")
+    monkeypatch.setattr(base, "state_of", lambda task_instance: "failed")
     train.on_kill()
     assert capsys.readouterr().out == ""
