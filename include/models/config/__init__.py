@@ -1,24 +1,27 @@
-"""What a model folder says of itself: the schema of ``model.yaml``, a module for each group of sections.
+"""The contract between Airflow's side and the jobs: the schema of ``model.yaml``, a module for each group of sections;
+the names of the files that they hand over (``files``); what a drift profile holds.
 
-Read on both sides: by Airflow when Dags are parsed (so only pydantic and yaml are imported) and inside SageMaker jobs,
-under another package name (so the modules import each other by relative names). Every number is bounded and unknown
-keys are refused; an error names the file, the key, what was found and what is allowed.
+Read by Airflow when Dags are parsed, so only pydantic and yaml are imported. Every number is bounded and unknown keys
+are refused; an error names the file, the key, what was found and what is allowed.
 """
 
-from .common import InstanceType, Scalar, Section
+from .common import INSTANCE_TYPE, ConfigError, InstanceType, Scalar, Section
 from .data import Clock, Column, Data, Kind, RandomSplit, Table, TimeSplit
+from .drift_profile import DayProfile, DriftProfile, FeatureProfile
 from .features import Derived, Features
-from .gates import Champion, Gate
+from .gates import Bound, Champion, Gate
 from .model import ModelConfig, Schedule
 from .monitoring import Monitoring
-from .reading import MODELS_FOLDER, ConfigError, load_model, model_names
+from .reading import MODELS_FOLDER, load_model, model_names
 from .scoring import Bounds, Scoring
 from .serving import Serving, Strategy
 from .sinks import KafkaSink, Sinks, Tracking
 from .training import Compute, Objective, Range, Training, Tuning
 
 __all__ = [
+    "INSTANCE_TYPE",
     "MODELS_FOLDER",
+    "Bound",
     "Bounds",
     "Champion",
     "Clock",
@@ -26,7 +29,10 @@ __all__ = [
     "Compute",
     "ConfigError",
     "Data",
+    "DayProfile",
     "Derived",
+    "DriftProfile",
+    "FeatureProfile",
     "Features",
     "Gate",
     "InstanceType",

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,39}$")]
-InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+INSTANCE_TYPE = r"^ml\.[a-z0-9-]+\.[a-z0-9]+$"  # the pattern, for forms too
+InstanceType = Annotated[str, Field(pattern=INSTANCE_TYPE)]
 Minutes = Annotated[int, Field(ge=1, le=28 * 24 * 60)]
 VolumeGb = Annotated[int, Field(ge=1, le=16384)]
 Scalar = int | float | str | bool
@@ -15,3 +16,7 @@ Scalar = int | float | str | bool
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ConfigError(ValueError):
+    """A model.yaml that cannot be used; the message says which key, what was found and what is allowed."""

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from .common import Section
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a metric must reach (``min``) or must not exceed (``max``)."""
+
+    metric: str
+    kind: Literal["min", "max"]
+    threshold: float
+
+    def holds(self, value: float | None) -> bool:
+        """Whether the value is a finite number on the right side; the threshold itself is."""
+        if value is None or not math.isfinite(value):
+            return False
+        return value >= self.threshold if self.kind == "min" else value <= self.threshold
 
 
 class Gate(Section):
@@ -25,6 +42,16 @@ class Gate(Section):
                 raise ValueError(f"{self.metric} lies between 0 and 1; the bound {bound} is out of range")
         return self
 
+    @property
+    def bounds(self) -> list[Bound]:
+        """One or two, the lower first. A metric passes the gate if each of them holds."""
+        found: list[Bound] = []
+        if self.min is not None:
+            found.append(Bound(self.metric, "min", self.min))
+        if self.max is not None:
+            found.append(Bound(self.metric, "max", self.max))
+        return found
+
 
 UNIT_METRICS = frozenset(
     {"accuracy", "macro_f1", "f1", "precision", "recall", "roc_auc", "pr_auc", "specificity", "failure_events_caught"}
@@ -37,3 +64,9 @@ class Champion(Section):
     metric: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     direction: Literal["minimize", "maximize"]
     margin: Annotated[float, Field(ge=0, le=1e6)]
+
+    def bound(self, best: float) -> Bound:
+        """What a candidate is held to where ``best`` is the approved model's value."""
+        if self.direction == "maximize":
+            return Bound(self.metric, "min", best - self.margin)
+        return Bound(self.metric, "max", best + self.margin)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .common import Name, Section
+from .common import ConfigError, Name, Section
 from .data import Data, RandomSplit, Split, TimeSplit
 from .features import Features
 from .gates import Champion, Gate
@@ -62,6 +62,30 @@ class ModelConfig(Section):
     tracking: Tracking = Tracking()
     scoring: Scoring | None = None
     monitoring: Monitoring | None = None
+
+    @property
+    def daily_scoring(self) -> Scoring:
+        """The section ``scoring`` of a model that is scored daily.
+
+        Raises:
+            ConfigError: it has none.
+        """
+        if self.scoring is None:
+            raise ConfigError(
+                f"models/{self.name}/model.yaml has no section 'scoring': this model is not scored daily."
+            )
+        return self.scoring
+
+    def holds_one_day(self, table: str) -> bool:
+        """Whether a day's partition holds the day's rows of the table, rather than all of it as of the day. Windows of
+        features reach into the partitions of such tables before."""
+        described = self.data.tables[table]
+        return self.data.time in described.kinds and not described.history
+
+    @property
+    def windowed_tables(self) -> list[str]:
+        """Those of a day's tables of which a partition holds the day's rows alone."""
+        return [name for name in self.daily_scoring.tables if self.holds_one_day(name)]
 
     @model_validator(mode="after")
     def split_finds_its_columns(self) -> Self:

@@ -11,14 +11,10 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
-from .common import Section
+from .common import ConfigError, Section
 from .model import ModelConfig
 
 MODELS_FOLDER = Path(__file__).parents[1]
-
-
-class ConfigError(ValueError):
-    """A model.yaml that cannot be used; the message says which key, what was found and what is allowed."""
 
 
 # read in every task and job: libyaml takes a tenth of the time where PyYAML was built with it

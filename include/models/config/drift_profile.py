@@ -1,0 +1,34 @@
+"""How rows are distributed, of a version's training split and of a day: written by jobs, read by Airflow's side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict
+
+
+class FeatureProfile(TypedDict):
+    """One feature of the training split: the share of rows without a value (``missing``), and how the others lie.
+
+    Of a number the smallest and the largest value and the inner ``edges`` of its quantile bins, of a text its most
+    frequent ``values``; ``shares`` are those of each bin or value among the rows that have one. Versions that were
+    trained before the ends were kept have no ``min`` and ``max``.
+    """
+
+    missing: float
+    shares: list[float]
+    edges: NotRequired[list[float]]
+    values: NotRequired[list[str]]
+    min: NotRequired[float | None]
+    max: NotRequired[float | None]
+
+
+DriftProfile = Mapping[str, FeatureProfile]  # drift_profile.json: by feature, in the order of the feature table
+
+
+class DayProfile(TypedDict):
+    """A scored day. ``features``: rows by bin, as ``count_rows`` of the job code has them; ``predictions``: rows by
+    class, or the ``sum`` of a regression's values."""
+
+    rows: int
+    features: dict[str, list[int]]
+    predictions: dict[str, float]

@@ -1,0 +1,51 @@
+"""Names of the files and folders that Airflow's side and the jobs hand to each other.
+
+Storage keys are made of them in ``include.platform.storage``; jobs write and read them in the folders they are given.
+"""
+
+from __future__ import annotations
+
+import re
+
+# a validation's report folder
+VERDICT = "validation.json"
+VERDICT_PAGE = "validation.html"
+QUARANTINE = "quarantine"  # folder of rejected rows, a file for each table
+
+# the feature table: a folder for each split
+SPLITS = ("train", "validation", "test")
+FEATURE_TABLE = "features.parquet"
+
+# a trained model, and what evaluate_model copies out of it beside its own files
+MODEL_ARCHIVE = "model.tar.gz"
+GOLDEN_REQUESTS = "golden_requests.json"
+DRIFT_PROFILE = "drift_profile.json"
+
+# an evaluation's folder
+METRICS = "metrics.json"  # flat: what gates are held to
+QUALITY_STATISTICS = "evaluation.json"  # in the shape that the Model Registry reads
+EVALUATION_PAGE = "report.html"
+
+# a day's raw partition
+REPLAY = "replay"  # folder of corrected quarantine files
+
+# a day's feature table, cut into shards: rows to score, and a description of each shard
+ROWS = "rows"
+SHARDS = "shards"
+
+# a day's scores
+PARTS = "parts.json"  # beside staged scores: the parts, and how they are distributed
+SCORES_MANIFEST = "_SUCCESS.json"  # beside published scores: what they are; without it there are none
+
+_DAY_FOLDER = re.compile(r"(?:^|/)date=(\d{4}-\d{2}-\d{2})(?:/|$)")
+
+
+def day_folder(day: str) -> str:
+    """The folder of a day, as Hive names a partition. ``day`` is an ISO date, or a template of one."""
+    return f"date={day}"
+
+
+def day_of_folder(path: str) -> str | None:
+    """The day whose folder a path or key lies in, or is; None if there is none."""
+    match = _DAY_FOLDER.search(path)
+    return match[1] if match else None
