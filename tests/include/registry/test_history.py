@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from include.registry.history import (
     Entry,
@@ -44,32 +41,6 @@ def history(*versions: int) -> History:
     for day, version in enumerate(versions):
         made = promoted(made, entry(version, MONDAY + day * DAY))
     return made
-
-
-class FakeS3:
-    """One bucket in memory, with S3's conditional writes."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-
-    def _etag(self, key: str) -> str | None:
-        return f'"{hashlib.md5(self.objects[key]).hexdigest()}"' if key in self.objects else None  # noqa: S324
-
-    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
-        if Key not in self.objects:
-            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
-        return {"Body": io.BytesIO(self.objects[Key]), "ETag": self._etag(Key)}
-
-    def put_object(self, Bucket: str, Key: str, Body: bytes, **conditions: str) -> None:  # noqa: N803
-        found = self._etag(Key)
-        if (conditions.get("IfNoneMatch") == "*" and found) or conditions.get("IfMatch", found) != found:
-            raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
-        self.objects[Key] = Body
-
-
-@pytest.fixture
-def s3() -> FakeS3:
-    return FakeS3()
 
 
 def test_every_moment_has_the_version_of_that_moment() -> None:

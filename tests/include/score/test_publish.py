@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from include.platform.storage import Run, scores_manifest, scores_symlink, split_uri
 from include.score.publish import PublishError, publish
-from tests.include.fake_s3 import FakeS3
+from tests.include.local_aws import LocalS3
 
 MODEL, DAY, BUCKET = "pumps", "2015-06-05", "bucket"
 MANIFEST, LINKS = scores_manifest(MODEL, DAY), scores_symlink(MODEL, DAY)
@@ -21,7 +21,7 @@ def plan(digest: str) -> dict[str, Any]:
     return {"day": DAY, "digest": digest, "inputs": [], "version": version, "code_hash": "0123456789ab"}
 
 
-def stage(s3: FakeS3, digest: str, *contents: str, profile: dict[str, Any] | None = None) -> None:
+def stage(s3: LocalS3, digest: str, *contents: str, profile: dict[str, Any] | None = None) -> None:
     folder = split_uri(Run(BUCKET, "score_pumps", "run").of_day(digest).staged_scores)[1]
     parts = []
     for number, content in enumerate(contents):
@@ -33,24 +33,23 @@ def stage(s3: FakeS3, digest: str, *contents: str, profile: dict[str, Any] | Non
     ).encode()
 
 
-def published(s3: FakeS3, digest: str) -> dict[str, Any]:
+def published(s3: LocalS3, digest: str) -> dict[str, Any]:
     run = Run(BUCKET, "score_pumps", "run").of_day(digest)
     return publish(s3, run, MODEL, plan(digest), {"jobs": []}, "2015-06-06T01:00:00+00:00")
 
 
-def read(s3: FakeS3) -> list[str]:
+def read(s3: LocalS3) -> list[str]:
     """What a reader of the manifest finds."""
     files = json.loads(s3.objects[MANIFEST])["files"]
     return [s3.objects[file["key"]].decode() for file in files]
 
 
-def linked(s3: FakeS3) -> list[str]:
+def linked(s3: LocalS3) -> list[str]:
     """What Athena finds."""
     return [s3.objects[split_uri(uri)[1]].decode() for uri in s3.objects[LINKS].decode().split()]
 
 
-def test_the_manifest_names_files_rows_and_where_they_come_from() -> None:
-    s3 = FakeS3()
+def test_the_manifest_names_files_rows_and_where_they_come_from(s3: LocalS3) -> None:
     stage(s3, "one", "a", "b")
     manifest = published(s3, "one")
     assert read(s3) == linked(s3) == ["a", "b"]
@@ -60,8 +59,7 @@ def test_the_manifest_names_files_rows_and_where_they_come_from() -> None:
     assert all(file["key"].startswith(f"scores/{MODEL}/date={DAY}/part-") for file in manifest["files"])
 
 
-def test_scored_again_the_old_files_go_last() -> None:
-    s3 = FakeS3()
+def test_scored_again_the_old_files_go_last(s3: LocalS3) -> None:
     stage(s3, "one", "a", "b")
     stage(s3, "two", "c")
     old = [file["key"] for file in published(s3, "one")["files"]]
@@ -73,8 +71,7 @@ def test_scored_again_the_old_files_go_last() -> None:
 
 
 @pytest.mark.parametrize("fail_at", ["part-00001-c", MANIFEST, LINKS, "part-00000-a"])
-def test_readers_of_the_manifest_see_one_version_whole_whatever_fails(fail_at: str) -> None:
-    s3 = FakeS3()
+def test_readers_of_the_manifest_see_one_version_whole_whatever_fails(s3: LocalS3, fail_at: str) -> None:
     stage(s3, "one", "a", "b")
     stage(s3, "two", "d", "c")
     published(s3, "one")
@@ -88,8 +85,7 @@ def test_readers_of_the_manifest_see_one_version_whole_whatever_fails(fail_at: s
     assert sum(key.startswith("scores/") for key in s3.objects) == 3, "a manifest and two files: nothing is left over"
 
 
-def test_how_the_day_is_distributed_lies_beside_its_scores() -> None:
-    s3 = FakeS3()
+def test_how_the_day_is_distributed_lies_beside_its_scores(s3: LocalS3) -> None:
     stage(s3, "one", "a", profile={"rows": 10})
     stage(s3, "two", "b", profile={"rows": 20})
     old, new = published(s3, "one")["profile"], published(s3, "two")["profile"]
@@ -101,8 +97,7 @@ def test_how_the_day_is_distributed_lies_beside_its_scores() -> None:
     assert new not in s3.objects
 
 
-def test_an_empty_day_is_a_partition_too() -> None:
-    s3 = FakeS3()
+def test_an_empty_day_is_a_partition_too(s3: LocalS3) -> None:
     stage(s3, "one", "a")
     stage(s3, "none")
     published(s3, "one")
@@ -110,8 +105,7 @@ def test_an_empty_day_is_a_partition_too() -> None:
     assert read(s3) == linked(s3) == []
 
 
-def test_a_part_that_is_not_as_it_was_checked_is_not_published() -> None:
-    s3 = FakeS3()
+def test_a_part_that_is_not_as_it_was_checked_is_not_published(s3: LocalS3) -> None:
     stage(s3, "one", "a")
     staged = next(key for key in s3.objects if key.endswith("shard-0.parquet"))
     s3.objects[staged] = b"longer"
