@@ -31,6 +31,14 @@ def aws(local_aws: LocalSageMaker) -> Client:
 
 
 @pytest.fixture
+def aws_environment(local_aws: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For Airflow's hooks, which make clients of their own."""
+    for key, value in local_aws.environment.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
+
+
+@pytest.fixture
 def s3(local_aws: LocalSageMaker) -> Iterator[LocalS3]:
     """An S3 with the empty bucket ``bucket``."""
     from tests.include.local_aws import LocalS3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,21 +12,26 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.deploy import tasks as deploy
 from include.models.config import load_model
-from include.platform import run_context as common
 from include.platform.environment import EXAMPLE
+from include.platform.storage import Run
 from include.score import tasks as score
+from tests.include.local_aws import LocalS3
+from tests.include.local_sagemaker.local_server import LocalSageMaker
 
 MODEL = load_model("tabular_classifier")
 KAFKA = {"bootstrap_servers": "b-1:9096", "security_protocol": "SASL_SSL", "secret_id": "AmazonMSK_scores"}
 PLAN = {"day": "2026-01-05", "digest": "d1", "code_hash": "0123456789ab", "image_uri": "image:1"}
+RUN = Run("my-ml-bucket", "score_tabular_classifier", "scheduled__1")
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/tabular-classifier/3"
 
 
 @pytest.fixture(autouse=True)
-def planned(monkeypatch: pytest.MonkeyPatch) -> None:
-    bucket = SimpleNamespace(read_key=lambda key, name: json.dumps(PLAN))
-    monkeypatch.setattr(common, "S3Hook", lambda region_name: bucket)
+def planned(local_aws: LocalSageMaker, aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    s3 = LocalS3(local_aws, RUN.bucket)
+    s3.objects[RUN.day_plan.removeprefix(f"s3://{RUN.bucket}/")] = json.dumps(PLAN).encode()
     environment(monkeypatch)
+    yield
+    s3.objects.clear()
 
 
 def environment(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:
@@ -33,7 +39,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:
 
 
 def context() -> Any:
-    return {"ti": SimpleNamespace(dag_id="score_tabular_classifier", run_id="scheduled__1", task_id="send_scores")}
+    return {"ti": SimpleNamespace(dag_id=RUN.dag_id, run_id=RUN.run_id, task_id="send_scores")}
 
 
 def test_a_day_that_does_not_come_says_what_to_do() -> None:

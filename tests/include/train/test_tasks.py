@@ -1,7 +1,8 @@
-"""What tasks ask for when they run: S3 and the registry answered from memory, the environment from a variable."""
+"""What tasks ask for when they run: S3 is a local one, the environment comes from a variable."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -10,23 +11,21 @@ from typing import Any
 import boto3
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from include.models.config import load_model
 from include.platform import run_context as common
-from include.platform.environment import EXAMPLE
+from include.platform.environment import EXAMPLE, ml_environment
 from include.platform.request_parts import RequestError
 from include.platform.storage import Run
 from include.train import requests, tasks
 from include.train.gates import judge
+from tests.include.local_aws import LocalS3
+from tests.include.local_sagemaker.local_server import LocalSageMaker
 
 MODEL = load_model("predictive_maintenance")
 RUN = Run("my-ml-bucket", "train_predictive_maintenance", "manual__1")
-RAW = [
-    {"Key": "raw/predictive_maintenance/PdM_errors.csv.gz", "Size": 10, "ETag": '"e1"'},
-    {"Key": "raw/predictive_maintenance/PdM_telemetry.csv", "Size": 99, "ETag": '"t1"'},
-]
+RAW = {"PdM_errors.csv.gz": b"10 errors.", "PdM_telemetry.csv": b"telemetry"}
 PARAMS: dict[str, Any] = {
     "data_from": None,
     "data_to": None,
@@ -39,45 +38,30 @@ GROUP = "predictive-maintenance"
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-maintenance/3"
 
 
-class FakeS3Hook:
-    """A bucket in memory, as far as the provider's hook is used."""
-
-    def __init__(self, listed: list[dict[str, Any]]) -> None:
-        self.listed = listed
-        self.files: dict[tuple[str, str], str] = {}
-        self.conn = SimpleNamespace(get_paginator=lambda operation: SimpleNamespace(paginate=self._pages))
-
-    def _pages(self, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803 - as boto3 spells it
-        return [{"Contents": [item for item in self.listed if item["Key"].startswith(Prefix)]}]
-
-    def load_string(self, text: str, key: str, bucket: str, replace: bool) -> None:
-        assert replace, "a retry writes the manifest again"
-        self.files[bucket, key] = text
-
-    def read_key(self, key: str, bucket: str) -> str:
-        if (bucket, key) not in self.files:
-            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
-        return self.files[bucket, key]
-
-
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> FakeS3Hook:
-    hook = FakeS3Hook(list(RAW))
-    monkeypatch.setattr(tasks, "S3Hook", lambda region_name: hook)
-    monkeypatch.setattr(common, "S3Hook", lambda region_name: hook)
-    return hook
+def s3(local_aws: LocalSageMaker, aws_environment: None) -> Iterator[LocalS3]:
+    """The environment's bucket, with raw data."""
+    made = LocalS3(local_aws, RUN.bucket)
+    made.objects.update({f"raw/{MODEL.name}/{name}": content for name, content in RAW.items()})
+    yield made
+    made.objects.clear()
 
 
 @pytest.fixture
-def begun(s3: FakeS3Hook) -> FakeS3Hook:
+def begun(s3: LocalS3) -> LocalS3:
     """The first task has run."""
     tasks.raw_data_validation(MODEL, context())
     return s3
+
+
+def md5(content: bytes) -> str:
+    """An object's ETag."""
+    return hashlib.md5(content).hexdigest()  # noqa: S324
 
 
 @pytest.fixture
@@ -93,19 +77,18 @@ def context(**params: Any) -> Any:
     return {"ti": SimpleNamespace(dag_id=RUN.dag_id, run_id=RUN.run_id), "params": {**PARAMS, **params}}
 
 
-def test_the_data_that_is_there_is_recorded_before_the_first_job(s3: FakeS3Hook) -> None:
+def test_the_data_that_is_there_is_recorded_before_the_first_job(s3: LocalS3) -> None:
     request = tasks.raw_data_validation(MODEL, context(data_from="2015-02-01"))
-    key = RUN.data_manifest.removeprefix("s3://my-ml-bucket/")
-    manifest = json.loads(s3.files["my-ml-bucket", key])
+    manifest = json.loads(s3.objects[RUN.data_manifest.removeprefix("s3://my-ml-bucket/")])
     assert manifest["files"] == [
-        {"key": "raw/predictive_maintenance/PdM_errors.csv.gz", "bytes": 10, "etag": "e1"},
-        {"key": "raw/predictive_maintenance/PdM_telemetry.csv", "bytes": 99, "etag": "t1"},
+        {"key": f"raw/predictive_maintenance/{name}", "bytes": len(content), "etag": md5(content)}
+        for name, content in RAW.items()
     ]
     assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--data-from", "2015-02-01"]
 
 
-def test_no_raw_data_says_what_to_put_where(s3: FakeS3Hook) -> None:
-    s3.listed.clear()
+def test_no_raw_data_says_what_to_put_where(s3: LocalS3) -> None:
+    s3.objects.clear()
     with pytest.raises(
         AirflowFailException, match=r"s3://my-ml-bucket/raw/predictive_maintenance/ is empty.*PdM_maint"
     ):
@@ -119,13 +102,13 @@ def test_no_raw_data_says_what_to_put_where(s3: FakeS3Hook) -> None:
         ({"data_from": "2015-03-01", "data_to": "2015-02-01"}, "2015-03-01 is after data_to 2015-02-01"),
     ],
 )
-def test_params_are_checked_before_anything_is_paid_for(s3: FakeS3Hook, params: dict[str, Any], said: str) -> None:
+def test_params_are_checked_before_anything_is_paid_for(s3: LocalS3, params: dict[str, Any], said: str) -> None:
     with pytest.raises(RequestError, match=said):
         tasks.raw_data_validation(MODEL, context(**params))
-    assert s3.files == {}
+    assert len(s3.objects) == len(RAW), "nothing was recorded"
 
 
-def test_without_an_approved_model_there_is_no_champion(begun: FakeS3Hook, sagemaker: Stubber) -> None:
+def test_without_an_approved_model_there_is_no_champion(begun: LocalS3, sagemaker: Stubber) -> None:
     sagemaker.add_client_error("list_model_packages", "ValidationException", "Model Package Group does not exist", 400)
     sagemaker.add_response("list_model_packages", {"ModelPackageSummaryList": []})
     for _ in range(2):
@@ -133,7 +116,7 @@ def test_without_an_approved_model_there_is_no_champion(begun: FakeS3Hook, sagem
         assert "--champion" not in request["AppSpecification"]["ContainerArguments"]
 
 
-def test_the_newest_approved_model_is_the_champion(begun: FakeS3Hook, sagemaker: Stubber) -> None:
+def test_the_newest_approved_model_is_the_champion(begun: LocalS3, sagemaker: Stubber) -> None:
     summary = {
         "ModelPackageArn": PACKAGE,
         "ModelPackageGroupName": GROUP,
@@ -167,13 +150,13 @@ def test_the_newest_approved_model_is_the_champion(begun: FakeS3Hook, sagemaker:
     assert inputs["artifact"] == tuned["artifact"]
 
 
-def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: FakeS3Hook, sagemaker: Stubber) -> None:
+def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: LocalS3, sagemaker: Stubber) -> None:
     sagemaker.add_response("list_model_packages", {"ModelPackageSummaryList": []})
     with pytest.raises(AirflowFailException, match="neither train_model nor tune_model"):
         tasks.evaluation(MODEL, context(), trained=None, tuned=None)
 
 
-def test_a_registered_version_knows_where_it_comes_from(s3: FakeS3Hook) -> None:
+def test_a_registered_version_knows_where_it_comes_from(s3: LocalS3) -> None:
     tasks.raw_data_validation(MODEL, context())
     metrics = {"macro_f1": 0.95, "accuracy": 0.99, "log_loss": 0.01, "failure_events_caught": 0.97}
     evaluated = {
@@ -195,15 +178,13 @@ def test_a_registered_version_knows_where_it_comes_from(s3: FakeS3Hook) -> None:
     assert lineage["champion"] == "s3://b/c/model.tar.gz"
     assert lineage["forced_past_champion"] == "true"
     assert lineage["data_manifest"] == RUN.data_manifest
-    assert lineage["data_PdM_telemetry.csv"] == "t1"
+    assert lineage["data_PdM_telemetry.csv"] == md5(RAW["PdM_telemetry.csv"])
     assert lineage["metric_macro_f1"] == "0.95"
     card = json.loads(request["ModelCard"]["ModelCardContent"])
     assert card["evaluation_details"][0]["datasets"] == [RUN.data_manifest]
 
 
-def test_a_registered_version_is_linked_to_its_run_in_mlflow(
-    begun: FakeS3Hook, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_registered_version_is_linked_to_its_run_in_mlflow(begun: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluated, registered = {"result": {"mlflow_run_id": "abc"}}, {"arn": PACKAGE}
     with pytest.raises(AirflowSkipException, match="mlflow_tracking_uri is None"):
         tasks.model_version(MODEL, context(), evaluated=evaluated, registered=registered)
@@ -217,7 +198,7 @@ def test_a_registered_version_is_linked_to_its_run_in_mlflow(
         tasks.model_version(MODEL, context(), evaluated={"result": {}}, registered=registered)
 
 
-def test_a_deploy_does_not_change_a_run_that_has_begun(begun: FakeS3Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deploy_does_not_change_a_run_that_has_begun(begun: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
     deployed = {**json.loads(EXAMPLE), "code_hash": "ffffffffffff", "image_uri": "other"}
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps(deployed))
     request = common.job(requests.build_features, MODEL, context())
@@ -227,13 +208,13 @@ def test_a_deploy_does_not_change_a_run_that_has_begun(begun: FakeS3Hook, monkey
     assert again["AppSpecification"]["ImageUri"] == "other", "beginning anew takes what is deployed now"
 
 
-def test_a_run_whose_first_task_was_skipped_says_what_to_clear(s3: FakeS3Hook) -> None:
+def test_a_run_whose_first_task_was_skipped_says_what_to_clear(s3: LocalS3) -> None:
     with pytest.raises(AirflowFailException, match="Clear validate_raw_data"):
         tasks.training(requests.train_model, MODEL, context())
 
 
-def test_lineage_fits_the_registry(s3: FakeS3Hook) -> None:
-    s3.listed += [{"Key": f"raw/predictive_maintenance/{i:03d}.csv", "Size": 1, "ETag": "x"} for i in range(200)]
+def test_lineage_fits_the_registry(s3: LocalS3) -> None:
+    s3.objects.update({f"raw/predictive_maintenance/{number:03d}.csv": b"x" for number in range(60)})
     tasks.raw_data_validation(MODEL, context())
     evaluated = {
         "name": "evaluate-1",
@@ -245,12 +226,20 @@ def test_lineage_fits_the_registry(s3: FakeS3Hook) -> None:
     assert "mlflow_run_id" not in request["CustomerMetadataProperties"]
 
 
-def test_other_data_is_another_digest(s3: FakeS3Hook) -> None:
+def test_other_data_is_another_digest(s3: LocalS3) -> None:
     digests = set()
-    for etag in ("t1", "t2", "t1"):
-        s3.listed[1] = {**RAW[1], "ETag": etag}
+    for content in (b"one", b"two", b"one"):
+        s3.objects["raw/predictive_maintenance/PdM_telemetry.csv"] = content
         tasks.raw_data_validation(MODEL, context())
         evaluated = {"name": "e", "inputs": {"artifact": "s3://b/j/output/m"}, "result": {"metrics": {}}}
         request = tasks.registration(MODEL, context(), evaluated=evaluated, gates=[])
         digests.add(request["CustomerMetadataProperties"]["data_sha256"])
     assert len(digests) == 2
+
+
+@pytest.mark.parametrize("builder", [requests.train_model, requests.tune_model])
+def test_what_the_form_asks_for_reaches_the_training(begun: LocalS3, builder: Any) -> None:
+    chosen = {"hyperparameters": {"num_leaves": 15}, "instance_type": "ml.m5.4xlarge"}
+    environment = ml_environment()
+    assert tasks.training(builder, MODEL, context(**chosen)) == builder(MODEL, environment, RUN, **chosen)
+    assert tasks.training(builder, MODEL, context()) != builder(MODEL, environment, RUN, **chosen)

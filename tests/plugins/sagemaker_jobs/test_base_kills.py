@@ -165,8 +165,8 @@ def test_a_kill_while_the_job_is_awaited_stops_it(
     expect_absent(sagemaker, name_of(ti, 1, 2))
     sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
     expect_job(sagemaker, name_of(ti), "Stopped")
-    monkeypatch.setattr(train, "_settle", lambda context, description: description["TrainingJobStatus"])
-    assert train.execute({"ti": ti}) == "Stopped"
+    monkeypatch.setattr(train, "_settle", lambda context, description: {"status": description["TrainingJobStatus"]})
+    assert train.execute({"ti": ti}) == {"status": "Stopped"}
 
 
 def test_a_kill_while_the_job_is_being_created_stops_it(
