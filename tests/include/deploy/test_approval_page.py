@@ -113,3 +113,17 @@ def test_drift_is_the_share_of_rows_that_moved() -> None:
     assert drift_between({"r": reader}, {"r": before["a"]}) == {"r": 1.0}, "a number became a text"
     empty = {"a": {"edges": [], "shares": [0.0], "missing": 1.0}}
     assert drift_between(before, empty)["a"] == pytest.approx(1.0)
+
+
+def test_rows_lie_evenly_within_a_bin() -> None:
+    """Bins that do not share an edge are compared between their edges, too."""
+    four = {"edges": [0.0, 10.0, 20.0], "shares": [0.1, 0.4, 0.3, 0.2], "missing": 0.0}  # below: 0.1, 0.5, 0.8
+    at_15 = {"edges": [0.0, 15.0, 20.0], "shares": [0.1, 0.4, 0.3, 0.2], "missing": 0.0}
+    assert drift_between({"a": four}, {"a": at_15}) == {"a": pytest.approx(0.15)}
+    assert drift_between({"a": at_15}, {"a": four}) == {"a": pytest.approx(0.15)}
+
+
+def test_a_change_of_what_is_missing_counts_in_both_directions() -> None:
+    half = {"a": {"edges": [1.0], "shares": [0.5, 0.5], "missing": 0.5}}
+    fewer = {"a": {"edges": [1.0], "shares": [0.5, 0.5], "missing": 0.2}}
+    assert drift_between(half, fewer) == drift_between(fewer, half) == {"a": pytest.approx(0.3)}

@@ -246,7 +246,7 @@ def test_the_decision_is_kept_with_the_version(
 
 def test_restoring_skips_itself_where_production_was_not_changed(registry: Registry) -> None:
     found = deploy.package_to_deploy(MODEL, APPROVALS, context())
-    with pytest.raises(AirflowSkipException):
+    with pytest.raises(AirflowSkipException, match="this run has not changed production; there is nothing to restore"):
         deploy.champion_endpoint(MODEL, context(), resolved=found, deployed=None)  # type: ignore[arg-type]
     with pytest.raises(AirflowFailException, match="nothing to go back to"):
         deploy.champion_endpoint(MODEL, context(), resolved=found, deployed={"config": "x"})  # type: ignore[arg-type]

@@ -115,6 +115,14 @@ def test_a_stable_day_is_kept_with_its_page_and_measured(watched: Watched) -> No
     assert monitor.next_steps(MODEL, context(), found) == ["keep_model"]
 
 
+def test_the_window_has_as_many_days_as_it_should(watched: Watched) -> None:
+    """Three, with the day itself."""
+    days = [(TODAY - timedelta(days=back)).isoformat() for back in (4, 3, 2, 1)]
+    for day in days:
+        watched.publish(day, 100, 100)
+    assert monitor.measured(MODEL, context())["days"] == days[1:]
+
+
 def test_days_of_another_version_are_not_in_the_window(watched: Watched) -> None:
     watched.publish(BEFORE, 0, 1000, version=3)
     watched.publish(DAY, 100, 100)

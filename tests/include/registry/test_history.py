@@ -124,3 +124,32 @@ def test_a_damaged_history_is_refused_with_its_place(s3: Any, content: bytes) ->
     s3.put_object(Bucket=BUCKET, Key="production/pumps/history.json", Body=content)
     with pytest.raises(HistoryError, match=r"s3://bucket/production/pumps/history\.json"):
         read_history(s3, BUCKET, MODEL)
+
+
+def test_of_two_that_promote_the_first_version_at_once_one_is_refused(s3: Any) -> None:
+    class Late:
+        """An S3 in which another run makes the history between the look for it and the writing."""
+
+        def get_object(self, **request: Any) -> Any:
+            try:
+                return s3.get_object(**request)
+            finally:
+                record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
+
+        def put_object(self, **request: Any) -> Any:
+            return s3.put_object(**request)
+
+    with pytest.raises(HistoryError, match=r"another run changed s3://bucket/production/pumps/history\.json"):
+        record_promotion(Late(), BUCKET, MODEL, entry(2, MONDAY))
+    assert read_history(s3, BUCKET, MODEL) == history(1)
+
+
+def test_two_promotions_in_one_second_are_both_kept() -> None:
+    both = promoted(promoted(History(), entry(1, MONDAY)), entry(2, MONDAY))
+    assert [(one.version, one.since, one.until) for one in both.entries] == [(1, MONDAY, MONDAY), (2, MONDAY, None)]
+
+
+def test_what_ended_before_the_next_began_keeps_its_end() -> None:
+    ended = History(entries=(entry(1, MONDAY).model_copy(update={"until": MONDAY + DAY}),))
+    first, second = promoted(ended, entry(2, MONDAY + 3 * DAY)).entries
+    assert (first.until, second.since) == (MONDAY + DAY, MONDAY + 3 * DAY)

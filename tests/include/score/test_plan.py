@@ -235,3 +235,43 @@ def test_the_sweep_looks_at_days_that_no_run_waits_for() -> None:
     days = days_due(MODEL, datetime(2015, 6, 10, 13, tzinfo=UTC))
     assert days == days_between("2015-06-03", "2015-06-09")
     assert days_due(MODEL, datetime(2015, 6, 10, 11, tzinfo=UTC))[-1] == "2015-06-08"
+
+
+def test_a_plan_says_what_it_was_made_of(planner: Plans, s3: LocalS3) -> None:
+    plan = planner(s3).plan("2015-06-05", "3")
+    version = (plan.version.number, plan.version.arn, plan.version.image, plan.version.artifact, plan.version.reason)
+    assert version == (3, arn(3), "image:1", f"s3://{BUCKET}/3/model.tar.gz", "asked for by number")
+    assert (plan.day, plan.code_hash, plan.image_uri) == ("2015-06-05", "0123456789ab", "image:1")
+
+
+def test_of_one_version_each_day_has_its_own_reason(planner: Plans, s3: LocalS3) -> None:
+    asked = planner(s3)
+    first, second = (asked.plan(day).version for day in ("2015-06-03", "2015-06-04"))
+    assert first.number == second.number == 1
+    assert "2015-06-03" in first.reason
+    assert "2015-06-04" in second.reason
+
+
+def test_a_version_begins_with_its_promotion() -> None:
+    at_midnight = promoted(
+        promoted(History(), entry(1, datetime(2015, 6, 3, tzinfo=UTC))), entry(2, datetime(2015, 6, 5, tzinfo=UTC))
+    )
+    assert [choose_entry(at_midnight, f"2015-06-0{day}", "champion_at")[0] for day in (2, 3, 4, 5)] == [1, 1, 2, 2]
+
+
+def test_a_day_that_is_not_whole_does_not_hide_the_late_ones_after_it(planner: Plans, s3: LocalS3) -> None:
+    days = ["2015-05-30", "2015-06-04", "2015-06-05"]
+    publish(planner(s3), s3, "2015-06-04")
+    late = planner(s3).late_days(days)
+    assert list(late) == ["2015-06-05"]
+    put_day(s3, "2015-06-05", errors="came late")
+    assert planner(s3).late_days(days)["2015-06-05"] != late["2015-06-05"], "another digest starts another run"
+
+
+@pytest.mark.parametrize(
+    ("hours", "days"), [(1, ["2015-02-28"]), (24, ["2015-02-28"]), (49, ["2015-02-26", "2015-02-27", "2015-02-28"])]
+)
+def test_windows_reach_into_whole_days_in_their_order(hours: int, days: list[str]) -> None:
+    assert MODEL.scoring is not None
+    scoring = MODEL.scoring.model_copy(update={"look_back_hours": hours})
+    assert look_back(MODEL.model_copy(update={"scoring": scoring}), "2015-03-01") == days
