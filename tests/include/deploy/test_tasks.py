@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +19,10 @@ from include.deploy import tasks as deploy
 from include.models.config import load_model
 from include.platform.dag_settings import AS_CONFIGURED
 from include.platform.environment import EXAMPLE
-from include.registry.history import Entry, History, promoted
+from include.registry.history import Entry, History, promoted, read_history
 from include.registry.packages import PackageError
+from tests.include.local_aws import LocalS3
+from tests.include.local_sagemaker.local_server import LocalSageMaker
 
 MODEL = load_model("predictive_maintenance")
 GROUP_ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package-group/predictive-maintenance"
@@ -51,6 +54,7 @@ class Registry:
         self.history = History()
         self.metadata: dict[str, str] = {}
         self.live = "config-1"
+        self.configs = {"config-1", "config-2", "config-3"}
         self.modified = datetime(2026, 11, 21, 10, 0, 1, tzinfo=UTC)
 
     def describe_model_package_group(self, ModelPackageGroupName: str) -> dict[str, Any]:  # noqa: N803
@@ -85,6 +89,11 @@ class Registry:
 
     def update_model_package(self, ModelPackageArn: str, CustomerMetadataProperties: dict[str, str]) -> None:  # noqa: N803
         self.metadata |= CustomerMetadataProperties
+
+    def describe_endpoint_config(self, EndpointConfigName: str) -> dict[str, Any]:  # noqa: N803
+        if EndpointConfigName not in self.configs:
+            raise ClientError({"Error": {"Code": "ValidationException"}}, "DescribeEndpointConfig")
+        return {"EndpointConfigName": EndpointConfigName}
 
     def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:  # noqa: N803
         return {"EndpointConfigName": self.live}
@@ -266,3 +275,77 @@ def test_what_another_run_has_replaced_is_not_recorded() -> None:
     package = deploy.package_to_deploy(MODEL, APPROVALS, context())["package"]
     with pytest.raises(AirflowFailException, match="another run changed it since"):
         deploy.record(MODEL, package, {"endpoint": "e", "config": "config-3"}, context())
+
+
+@pytest.fixture
+def s3(local_aws: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalS3]:
+    """The environment's bucket, for what is written."""
+    made = LocalS3(local_aws, "my-ml-bucket")
+    monkeypatch.setattr(deploy, "s3", lambda environment: made)
+    yield made
+    made.objects.clear()
+
+
+def test_a_promotion_is_recorded_and_told(registry: Registry, s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(deploy, "notify", lambda subject, message: told.append((subject, message)))
+    for version in (1, 2):
+        package: Any = {
+            "version": version,
+            "arn": arn(version),
+            "artifact": f"s3://my-ml-bucket/{version}/model.tar.gz",
+        }
+        registry.live = f"config-{version}"
+        deployed: Any = {"endpoint": "predictive-maintenance-production", "config": registry.live}
+        recorded = deploy.record(MODEL, package, deployed, context())
+        assert recorded == {
+            "version": version,
+            "model_package_arn": arn(version),
+            "endpoint": "predictive-maintenance-production",
+            "previous_version": 1 if version == 2 else None,
+        }
+    first, second = read_history(s3, "my-ml-bucket", MODEL.name).entries
+    assert (first.version, second.version, second.until) == (1, 2, None)
+    assert first.until == second.since
+    assert (second.model_package_arn, second.artifact) == (arn(2), "s3://my-ml-bucket/2/model.tar.gz")
+    assert (second.endpoint_config, second.dag_id, second.run_id) == (
+        "config-2",
+        "deploy_predictive_maintenance",
+        "run",
+    )
+    assert [subject for subject, _ in told] == [
+        f"predictive_maintenance version {version} is in production" for version in (1, 2)
+    ]
+    assert "To go back" not in told[0][1]
+    assert told[1][1].endswith("To go back to version 1: trigger rollback_predictive_maintenance.")
+
+
+def test_production_goes_back_with_the_configuration_that_it_had(registry: Registry) -> None:
+    registry.history = promoted(History(), entry(1))
+    found = deploy.package_to_deploy(MODEL, APPROVALS, context())
+    wanted = deploy.champion_endpoint(MODEL, context(), resolved=found, deployed={"config": "x"})  # type: ignore[arg-type]
+    assert wanted["config_name"] == "config-1"
+    assert "model" not in wanted
+    assert {"Key": "version", "Value": "1"} in wanted["endpoint"]["Tags"]
+
+
+def test_a_configuration_that_was_removed_is_made_anew_for_the_same_version(registry: Registry) -> None:
+    registry.configs.clear()
+    wanted = deploy.entry_endpoint(MODEL, entry(2))
+    container = wanted["model"].get("PrimaryContainer") or wanted["model"]["Containers"][0]
+    assert (container["Image"], container["ModelDataUrl"]) == ("image:1", "s3://my-ml-bucket/2/model.tar.gz")
+    routing = wanted["deployment"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert routing["Type"] == "ALL_AT_ONCE"
+
+
+def test_what_production_has_and_had_before_is_kept(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def prune(*arguments: Any) -> dict[str, list[str]]:
+        asked.append(arguments)
+        return {"endpoint_configs": ["config-1"], "models": []}
+
+    monkeypatch.setattr(deploy, "prune", prune)
+    registry.history = promoted(promoted(promoted(History(), entry(1)), entry(2)), entry(3))
+    assert deploy.prune_stale(MODEL) == {"endpoint_configs": ["config-1"], "models": []}
+    assert asked == [(registry, "predictive-maintenance", ["config-3", "config-2"])]
