@@ -162,7 +162,7 @@ def backfill(settings: Settings, asked: Asked, console: Console) -> Json | None:
     model = load_model(asked.model)
     scoring_of(model)
     dag_id = f"score_{asked.model}"
-    say = partial(console.print, highlight=False, soft_wrap=True)
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     stack.up(settings, say)
     seed_days(settings, asked.model, (look_back(model, asked.first) or [asked.first])[0], asked.last, say)
     preview = planner(settings, model).preview(asked.days, asked.version, force=asked.force)
@@ -203,7 +203,7 @@ def show(summary: Json, settings: Settings, console: Console) -> None:
         ("scores", f"s3://{BUCKET}/scores/{summary['model']}/"),
         ("this summary", str(settings.home / "backfill-summary.json")),
     ):
-        console.print(f"{title:20}{link}", highlight=False, soft_wrap=True)
+        console.print(f"{title:20}{link}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _asked(argv: list[str] | None) -> Asked:

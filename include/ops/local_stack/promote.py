@@ -101,7 +101,7 @@ def promote(settings: Settings, model: str, yes: bool, console: Console) -> Json
     """
     config = load_model(model)
     group, endpoint, dag_id = group_name(config), endpoint_name(config, "production"), f"deploy_{model}"
-    say = partial(console.print, highlight=False, soft_wrap=True)
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     stack.up(settings, say)
     api = AirflowApi(settings.airflow_url, settings.login)
     sagemaker, s3, runtime = (aws_client(settings, name) for name in ("sagemaker", "s3", "sagemaker-runtime"))
