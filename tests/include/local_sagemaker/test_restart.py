@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.include.local_sagemaker.job_requests import finished_training, log_li
 from tests.include.local_sagemaker.local_server import LocalSageMaker, until
 
 GROUP = "/aws/sagemaker/TrainingJobs"
-MARK = "98765"  # seconds of sleep by which this module's processes are told from others
+MARK = f"98765.{os.getpid()}"  # seconds of sleep by which the processes of this run are told from all others
 
 
 @pytest.fixture
