@@ -13,9 +13,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from include.deploy.endpoint_checks import Thresholds, check_endpoint, columns_of, load_golden_requests
+from include.deploy.endpoint_checks import (
+    GoldenRequestsError,
+    Thresholds,
+    check_endpoint,
+    columns_of,
+    load_golden_requests,
+)
 from include.platform.storage import Run
-from tests.include.local_aws import LocalS3
 
 COLUMNS = ["volt", "site", "age"]
 GOLDEN = [
@@ -206,23 +211,29 @@ def test_what_is_no_fault_of_the_endpoint_is_raised() -> None:
 
     with pytest.raises(ClientError, match="AccessDeniedException"):
         check(Endpoint(classify, refuse))
-    with pytest.raises(ValueError, match="no golden requests"):
+    with pytest.raises(GoldenRequestsError, match="no golden requests"):
         check(Endpoint(classify), golden=[])
 
 
-GOLDEN_KEY = Run("bucket", "train_pumps", "r").golden_requests.removeprefix("s3://bucket/")
+class Bucket:
+    def __init__(self, content: bytes | None) -> None:
+        self.content = content
+
+    def get_object(self, **request: str) -> dict[str, Any]:
+        if self.content is None:
+            raise api_error("NoSuchKey", 404)
+        assert request["Bucket"] == "b"
+        assert request["Key"].endswith("/evaluate_model/evaluation/golden_requests.json")
+        return {"Body": io.BytesIO(self.content)}
 
 
-def test_golden_requests_are_read_with_their_columns_in_order(s3: LocalS3) -> None:
-    s3.objects[GOLDEN_KEY] = json.dumps(GOLDEN).encode()
-    found = load_golden_requests(s3, f"s3://bucket/{GOLDEN_KEY}")
+def test_golden_requests_are_read_with_their_columns_in_order() -> None:
+    found = load_golden_requests(Bucket(json.dumps(GOLDEN).encode()), Run("b", "train_pumps", "r").golden_requests)
     assert found == GOLDEN
     assert columns_of(found) == COLUMNS
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b'[{"features": {}}]'])
-def test_golden_requests_that_are_no_use_say_where_they_come_from(s3: LocalS3, content: bytes | None) -> None:
-    if content is not None:
-        s3.objects[GOLDEN_KEY] = content
-    with pytest.raises(ValueError, match=r"golden_requests\.json.*evaluate_model"):
-        load_golden_requests(s3, f"s3://bucket/{GOLDEN_KEY}")
+def test_golden_requests_that_are_no_use_say_where_they_come_from(content: bytes | None) -> None:
+    with pytest.raises(GoldenRequestsError, match=r"golden_requests\.json.*evaluate_model"):
+        load_golden_requests(Bucket(content), Run("b", "train_pumps", "r").golden_requests)

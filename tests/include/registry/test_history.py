@@ -9,6 +9,7 @@ import pytest
 from include.registry.history import (
     Entry,
     History,
+    HistoryConflictError,
     HistoryError,
     current,
     in_production_at,
@@ -92,6 +93,29 @@ def test_a_promotion_that_was_overtaken_is_refused(s3: Any) -> None:
         record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
 
 
+def test_what_is_recorded_was_true_after_the_history_was_read(s3: Any) -> None:
+    """A run that looked at the endpoint, then was overtaken by a whole rollback, must not record what it saw."""
+    record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
+    serves = [2]
+
+    def require_version_two() -> None:
+        if serves[-1] != 2:
+            raise RuntimeError("another run changed it since")
+
+    record_promotion(s3, BUCKET, MODEL, entry(2, MONDAY + DAY), require_version_two)
+
+    def overtaken() -> None:
+        require_version_two()
+        serves.append(1)
+        record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY + 2 * DAY))
+
+    with pytest.raises(HistoryConflictError, match="a retry reads it again"):
+        record_promotion(s3, BUCKET, MODEL, entry(3, MONDAY + 3 * DAY), overtaken)
+    with pytest.raises(RuntimeError, match="another run changed it since"):
+        record_promotion(s3, BUCKET, MODEL, entry(3, MONDAY + 3 * DAY), require_version_two)
+    assert [each.version for each in read_history(s3, BUCKET, MODEL).entries] == [1, 2, 1]
+
+
 def test_two_writers_at_once_do_not_lose_an_entry(s3: Any) -> None:
     record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
 
@@ -106,7 +130,7 @@ def test_two_writers_at_once_do_not_lose_an_entry(s3: Any) -> None:
         def put_object(self, **request: Any) -> Any:
             return s3.put_object(**request)
 
-    with pytest.raises(HistoryError, match="a retry reads it again"):
+    with pytest.raises(HistoryConflictError, match="a retry reads it again"):
         record_promotion(Overtaken(), BUCKET, MODEL, entry(3, MONDAY + 2 * DAY))
     assert [one.version for one in read_history(s3, BUCKET, MODEL).entries] == [1, 2]
 
@@ -139,7 +163,7 @@ def test_of_two_that_promote_the_first_version_at_once_one_is_refused(s3: Any) -
         def put_object(self, **request: Any) -> Any:
             return s3.put_object(**request)
 
-    with pytest.raises(HistoryError, match=r"another run changed s3://bucket/production/pumps/history\.json"):
+    with pytest.raises(HistoryConflictError, match=r"another run changed s3://bucket/production/pumps/history\.json"):
         record_promotion(Late(), BUCKET, MODEL, entry(2, MONDAY))
     assert read_history(s3, BUCKET, MODEL) == history(1)
 
@@ -147,9 +171,3 @@ def test_of_two_that_promote_the_first_version_at_once_one_is_refused(s3: Any) -
 def test_two_promotions_in_one_second_are_both_kept() -> None:
     both = promoted(promoted(History(), entry(1, MONDAY)), entry(2, MONDAY))
     assert [(one.version, one.since, one.until) for one in both.entries] == [(1, MONDAY, MONDAY), (2, MONDAY, None)]
-
-
-def test_what_ended_before_the_next_began_keeps_its_end() -> None:
-    ended = History(entries=(entry(1, MONDAY).model_copy(update={"until": MONDAY + DAY}),))
-    first, second = promoted(ended, entry(2, MONDAY + 3 * DAY)).entries
-    assert (first.until, second.since) == (MONDAY + DAY, MONDAY + 3 * DAY)

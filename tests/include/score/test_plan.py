@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from include.models.config import load_model
 from include.platform.storage import daily_partition, production_history, scores_manifest, split_uri
 from include.registry.history import Entry, History, promoted
+from include.registry.versions import VersionError
 from include.score.plan import (
     PlanError,
     Planner,
-    choose_entry,
+    choose_version,
     day_inputs,
     days_between,
-    days_due,
+    days_to_sweep,
     list_partitions,
     list_partitions_of,
     look_back,
     seconds_a_day,
 )
-from tests.include.local_aws import LocalS3, registered_versions
-from tests.include.local_sagemaker.local_server import LocalSageMaker
+from tests.include.fake_s3 import FakeS3
 
 MODEL = load_model("predictive_maintenance")
 SCORED = ("telemetry", "errors", "maint", "machines")
@@ -51,53 +53,67 @@ def entry(version: int, since: datetime) -> Entry:
 HISTORY = promoted(promoted(History(), entry(1, PROMOTED)), entry(2, PROMOTED + timedelta(days=2)))
 
 
-Plans = Callable[..., Planner]
+class Registry:
+    """Versions 1 to 3 of the group."""
+
+    def describe_model_package_group(self, ModelPackageGroupName: str) -> dict[str, Any]:  # noqa: N803
+        return {"ModelPackageGroupArn": arn(0).replace("model-package/", "model-package-group/")[: -len("/0")]}
+
+    def describe_model_package(self, ModelPackageName: str) -> dict[str, Any]:  # noqa: N803
+        version = int(ModelPackageName.rsplit("/", 1)[1])
+        assert ModelPackageName == arn(version)
+        if version > 3:
+            raise ClientError({"Error": {"Code": "ValidationException"}}, "DescribeModelPackage")
+        container = {"Image": "image:1", "ModelDataUrl": f"s3://{BUCKET}/{version}/model.tar.gz"}
+        return {
+            "ModelPackageArn": ModelPackageName,
+            "ModelPackageVersion": version,
+            "InferenceSpecification": {"Containers": [container]},
+        }
+
+    def get_paginator(self, operation: str) -> Any:
+        found = [{"ModelPackageVersion": version} for version in (1, 2, 3)]
+        return SimpleNamespace(paginate=lambda **_: [{"ModelPackageSummaryList": found}])
 
 
-def put_day(s3: LocalS3, day: str, *, ending: str = "", **contents: str) -> None:
+def put_day(s3: FakeS3, day: str, *, ending: str = "", **contents: str) -> None:
     for name in SCORED:
         key = daily_partition(MODEL.name, day) + MODEL.data.tables[name].file + ending
         s3.objects[key] = contents.get(name, f"{name} of {day}").encode()
 
 
 @pytest.fixture
-def s3(s3: LocalS3) -> LocalS3:
+def s3() -> FakeS3:
     """Ten days of June 2015, and a history of production."""
+    s3 = FakeS3()
     for day in days_between("2015-06-01", "2015-06-10"):
         put_day(s3, day)
     s3.objects[split_uri(production_history(BUCKET, MODEL.name))[1]] = HISTORY.model_dump_json(by_alias=True).encode()
     return s3
 
 
-@pytest.fixture(scope="module")
-def planner(local_aws: LocalSageMaker) -> Iterator[Plans]:
-    """Makes planners of what is in S3 now, with a registry that has versions 1 to 3 of the group."""
-    with registered_versions(local_aws, GROUP, 3) as sagemaker:
-
-        def planner(s3: LocalS3, code_hash: str = "0123456789ab") -> Planner:
-            return Planner(
-                MODEL,
-                s3=s3,
-                sagemaker=sagemaker,
-                bucket=BUCKET,
-                partitions=list_partitions(s3, BUCKET, MODEL.name),
-                group=GROUP,
-                code_hash=code_hash,
-                image_uri="image:1",
-            )
-
-        yield planner
+def planner(s3: FakeS3, code_hash: str = "0123456789ab") -> Planner:
+    return Planner(
+        MODEL,
+        s3=s3,
+        sagemaker=Registry(),
+        bucket=BUCKET,
+        partitions=list_partitions(s3, BUCKET, MODEL.name),
+        group=GROUP,
+        code_hash=code_hash,
+        image_uri="image:1",
+    )
 
 
-def publish(planner: Planner, s3: LocalS3, day: str) -> None:
+def publish(s3: FakeS3, day: str) -> None:
     """The manifest that a run of the day as it is now leaves."""
-    plan = planner.plan(day)
+    plan = planner(s3).plan(day)
     jobs = [{"instance_type": "ml.m5.large", "billable_seconds": 100}, {"instance_type": "x", "billable_seconds": None}]
     manifest = {"digest": plan.digest, "inputs": plan.inputs, "jobs": jobs}
     s3.objects[scores_manifest(MODEL.name, day)] = json.dumps(manifest).encode()
 
 
-def test_reads_the_day_and_what_windows_reach_into_and_no_more(planner: Plans, s3: LocalS3) -> None:
+def test_reads_the_day_and_what_windows_reach_into_and_no_more(s3: FakeS3) -> None:
     keys = [file["key"].removeprefix("daily/predictive_maintenance/") for file in planner(s3).plan("2015-06-05").inputs]
     assert keys == [
         "date=2015-06-04/PdM_telemetry.csv",
@@ -110,26 +126,25 @@ def test_reads_the_day_and_what_windows_reach_into_and_no_more(planner: Plans, s
     assert look_back(MODEL, "2015-03-01") == ["2015-02-28"]
 
 
-def test_the_first_day_of_all_has_nothing_to_look_back_to(planner: Plans, s3: LocalS3) -> None:
-    keys = [file["key"] for file in planner(s3).plan("2015-06-01").inputs]
-    assert keys == [daily_partition(MODEL.name, "2015-06-01") + MODEL.data.tables[name].file for name in SCORED]
+def test_the_first_day_of_all_has_nothing_to_look_back_to(s3: FakeS3) -> None:
+    assert all("2015-06-01" in file["key"] for file in planner(s3).plan("2015-06-01").inputs)
 
 
 @pytest.mark.parametrize("day", ["2015-06-01", "2015-06-02", "2015-06-05", "2015-06-10"])
-def test_one_days_partitions_say_the_same_of_it_as_all_do(s3: LocalS3, day: str) -> None:
+def test_one_days_partitions_say_the_same_of_it_as_all_do(s3: FakeS3, day: str) -> None:
     mine = list_partitions_of(s3, BUCKET, MODEL, day)
     assert day_inputs(MODEL, day, mine) == day_inputs(MODEL, day, list_partitions(s3, BUCKET, MODEL.name))
     assert len(mine) <= 3
 
 
-def test_one_days_partitions_tell_a_gap_from_the_beginning(s3: LocalS3) -> None:
+def test_one_days_partitions_tell_a_gap_from_the_beginning(s3: FakeS3) -> None:
     for name in SCORED:
         del s3.objects[daily_partition(MODEL.name, "2015-06-04") + MODEL.data.tables[name].file]
     with pytest.raises(PlanError, match="2015-06-05 cannot"):
         day_inputs(MODEL, "2015-06-05", list_partitions_of(s3, BUCKET, MODEL, "2015-06-05"))
 
 
-def test_what_is_missing_is_named(planner: Plans, s3: LocalS3) -> None:
+def test_what_is_missing_is_named(s3: FakeS3) -> None:
     del s3.objects["daily/predictive_maintenance/date=2015-06-05/PdM_maint.csv"]
     with pytest.raises(PlanError, match=r"date=2015-06-05/ lacks PdM_maint.csv"):
         planner(s3).plan("2015-06-05")
@@ -142,7 +157,7 @@ def test_what_is_missing_is_named(planner: Plans, s3: LocalS3) -> None:
         planner(s3).plan("2015-06-30")
 
 
-def test_packed_files_and_mended_rows_are_inputs(planner: Plans, s3: LocalS3) -> None:
+def test_packed_files_and_mended_rows_are_inputs(s3: FakeS3) -> None:
     put_day(s3, "2015-06-11", ending=".gz")
     key = "daily/predictive_maintenance/date=2015-06-11/replay/PdM_telemetry.csv"
     before = planner(s3).plan("2015-06-11")
@@ -164,16 +179,16 @@ def test_packed_files_and_mended_rows_are_inputs(planner: Plans, s3: LocalS3) ->
     ],
 )
 def test_the_version_of_the_day(day: str, asked: str, version: int, said: str) -> None:
-    number, reason = choose_entry(HISTORY, day, asked)
+    number, reason = choose_version(HISTORY, day, asked)
     assert number == version
     assert said in reason
 
 
 def test_a_day_in_a_gap_has_the_last_version_before_it() -> None:
     gone = History(entries=(entry(1, PROMOTED).model_copy(update={"until": PROMOTED + timedelta(days=1)}),))
-    assert choose_entry(gone, "2015-07-01", "champion_at")[0] == 1
+    assert choose_version(gone, "2015-07-01", "champion_at")[0] == 1
     with pytest.raises(PlanError, match="no version is in production now"):
-        choose_entry(gone, "2015-07-01", "current")
+        choose_version(gone, "2015-07-01", "current")
 
 
 @pytest.mark.parametrize(
@@ -181,16 +196,16 @@ def test_a_day_in_a_gap_has_the_last_version_before_it() -> None:
 )
 def test_no_version_is_said_so(asked: str, said: str) -> None:
     with pytest.raises(PlanError, match=said):
-        choose_entry(History(), "2015-06-01", asked)
+        choose_version(History(), "2015-06-01", asked)
 
 
-def test_a_version_that_is_not_registered(planner: Plans, s3: LocalS3) -> None:
-    with pytest.raises(PlanError, match="no version 9"):
+def test_a_version_that_is_not_registered(s3: FakeS3) -> None:
+    with pytest.raises(VersionError, match=r"no version 9 .*Versions there are: 1, 2, 3"):
         planner(s3).plan("2015-06-05", "9")
 
 
-def test_an_unchanged_day_is_done_and_a_changed_one_is_not(planner: Plans, s3: LocalS3) -> None:
-    publish(planner(s3), s3, "2015-06-05")
+def test_an_unchanged_day_is_done_and_a_changed_one_is_not(s3: FakeS3) -> None:
+    publish(s3, "2015-06-05")
     asked = planner(s3)
     published = asked.published("2015-06-05")
     assert asked.plan("2015-06-05").is_done(published)
@@ -205,10 +220,10 @@ def test_an_unchanged_day_is_done_and_a_changed_one_is_not(planner: Plans, s3: L
     assert not asked.plan("2015-06-07").is_done(None)
 
 
-def test_a_changed_day_concerns_itself_and_the_days_that_look_back_to_it(planner: Plans, s3: LocalS3) -> None:
+def test_a_changed_day_concerns_itself_and_the_days_that_look_back_to_it(s3: FakeS3) -> None:
     days = days_between("2015-06-01", "2015-06-10")
     for day in days:
-        publish(planner(s3), s3, day)
+        publish(s3, day)
     assert planner(s3).late_days(days) == {}
     put_day(s3, "2015-06-05", errors="came late")
     late = planner(s3).late_days(days)
@@ -218,9 +233,9 @@ def test_a_changed_day_concerns_itself_and_the_days_that_look_back_to_it(planner
     assert list(planner(s3).late_days([*days, "2015-06-11", "2015-06-12"])) == [*late, "2015-06-11"]
 
 
-def test_the_preview_counts(planner: Plans, s3: LocalS3) -> None:
+def test_the_preview_counts(s3: FakeS3) -> None:
     for day in ("2015-06-05", "2015-06-06"):
-        publish(planner(s3), s3, day)
+        publish(s3, day)
     days = days_between("2015-06-04", "2015-06-12")
     preview = planner(s3).preview(days)
     assert preview.unchanged == ["2015-06-05", "2015-06-06"]
@@ -232,46 +247,12 @@ def test_the_preview_counts(planner: Plans, s3: LocalS3) -> None:
 
 
 def test_the_sweep_looks_at_days_that_no_run_waits_for() -> None:
-    days = days_due(MODEL, datetime(2015, 6, 10, 13, tzinfo=UTC))
-    assert days == days_between("2015-06-03", "2015-06-09")
-    assert days_due(MODEL, datetime(2015, 6, 10, 11, tzinfo=UTC))[-1] == "2015-06-08"
-
-
-def test_a_plan_says_what_it_was_made_of(planner: Plans, s3: LocalS3) -> None:
-    plan = planner(s3).plan("2015-06-05", "3")
-    version = (plan.version.number, plan.version.arn, plan.version.image, plan.version.artifact, plan.version.reason)
-    assert version == (3, arn(3), "image:1", f"s3://{BUCKET}/3/model.tar.gz", "asked for by number")
-    assert (plan.day, plan.code_hash, plan.image_uri) == ("2015-06-05", "0123456789ab", "image:1")
-
-
-def test_of_one_version_each_day_has_its_own_reason(planner: Plans, s3: LocalS3) -> None:
-    asked = planner(s3)
-    first, second = (asked.plan(day).version for day in ("2015-06-03", "2015-06-04"))
-    assert first.number == second.number == 1
-    assert "2015-06-03" in first.reason
-    assert "2015-06-04" in second.reason
-
-
-def test_a_version_begins_with_its_promotion() -> None:
-    at_midnight = promoted(
-        promoted(History(), entry(1, datetime(2015, 6, 3, tzinfo=UTC))), entry(2, datetime(2015, 6, 5, tzinfo=UTC))
+    assert days_to_sweep(MODEL, "2015-06-09", datetime(2015, 6, 10, 13, tzinfo=UTC)) == days_between(
+        "2015-06-03", "2015-06-09"
     )
-    assert [choose_entry(at_midnight, f"2015-06-0{day}", "champion_at")[0] for day in (2, 3, 4, 5)] == [1, 1, 2, 2]
+    assert days_to_sweep(MODEL, "2015-06-09", datetime(2015, 6, 10, 11, tzinfo=UTC))[-1] == "2015-06-08"
 
 
-def test_a_day_that_is_not_whole_does_not_hide_the_late_ones_after_it(planner: Plans, s3: LocalS3) -> None:
-    days = ["2015-05-30", "2015-06-04", "2015-06-05"]
-    publish(planner(s3), s3, "2015-06-04")
-    late = planner(s3).late_days(days)
-    assert list(late) == ["2015-06-05"]
-    put_day(s3, "2015-06-05", errors="came late")
-    assert planner(s3).late_days(days)["2015-06-05"] != late["2015-06-05"], "another digest starts another run"
-
-
-@pytest.mark.parametrize(
-    ("hours", "days"), [(1, ["2015-02-28"]), (24, ["2015-02-28"]), (49, ["2015-02-26", "2015-02-27", "2015-02-28"])]
-)
-def test_windows_reach_into_whole_days_in_their_order(hours: int, days: list[str]) -> None:
-    assert MODEL.scoring is not None
-    scoring = MODEL.scoring.model_copy(update={"look_back_hours": hours})
-    assert look_back(MODEL.model_copy(update={"scoring": scoring}), "2015-03-01") == days
+def test_the_sweep_looks_no_further_than_the_day_asked_for() -> None:
+    days = days_to_sweep(MODEL, "2015-03-07", datetime(2015, 6, 10, 13, tzinfo=UTC))
+    assert days == days_between("2015-03-01", "2015-03-07")

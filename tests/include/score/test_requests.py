@@ -11,7 +11,7 @@ from botocore.validate import ParamValidator
 
 from include.models.config import load_model
 from include.platform.environment import MlEnvironment
-from include.platform.request_parts import Request, RequestError
+from include.platform.request_parts import Request
 from include.platform.storage import Run
 from include.score import requests
 from tests.include.train.test_requests import ARTIFACT, ENVIRONMENTS, NAMES, problems
@@ -149,8 +149,3 @@ def test_the_environments_key_and_instances_are_used() -> None:
     bare = requests.score(MODEL, BARE, RUN, shards=1)
     assert "KmsKeyId" not in bare["TransformOutput"]
     assert "VolumeKmsKeyId" not in bare["TransformResources"]
-
-
-def test_a_model_that_does_not_score_says_so() -> None:
-    with pytest.raises(RequestError, match=r"predictive_maintenance/model.yaml has no section 'scoring'"):
-        requests.scoring_of(MODEL.model_copy(update={"scoring": None}))
