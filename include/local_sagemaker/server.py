@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import resource
 import signal
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import waitress.server
 from waitress.channel import HTTPChannel
+from waitress.task import WSGITask
 
 from include.local_sagemaker.aws.alarms import AlarmWatcher
 from include.local_sagemaker.aws.clients import client_factory
@@ -83,9 +85,20 @@ def serve(settings: Settings) -> None:
         store.close()
 
 
+class _Task(WSGITask):  # type: ignore[misc]
+    """Waitress capitalizes the names of headers, and botocore takes the keys of an object's metadata from them: they
+    would come back as other keys than were put."""
+
+    def build_response_header(self) -> bytes:
+        head: bytes = super().build_response_header()
+        return re.sub(rb"^X-Amz-Meta-[^:\r]+", lambda name: name[0].lower(), head, flags=re.MULTILINE)
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """Waitress 3.0 answers "100 Continue" and then waits for a body even where none is announced, so that S3's put of
     an empty object would hang."""
+
+    task_class = _Task
 
     def send_continue(self) -> None:
         completed = self.request.completed

@@ -17,14 +17,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.sax.saxutils import escape
 
 import cloudpickle
 from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.wrappers import Request, Response
 
-from include.local_sagemaker.http.routing import scope
+from include.local_sagemaker.core.service import Service
+from include.local_sagemaker.http.routing import route, scope
 from include.local_sagemaker.iam import simulation
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ class Moto:
         self._app = _Dispatcher(create_backend_app)
         self._gate = _Gate()
         self._changed: set[str] = set()
+        self._writing = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep_snapshots, name="moto-snapshots", daemon=True)
         self._restore()
@@ -101,20 +104,29 @@ class Moto:
         self._thread.join()
         self.snapshot()
 
-    def snapshot(self) -> None:
-        """Writes what has changed; a service that cannot be written is logged, stays marked and is tried again."""
+    def snapshot(self) -> list[str]:
+        """Writes what has changed; a service that cannot be written is logged, stays marked and is tried again.
+
+        Returns the services that could not be written."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        for service in sorted(self._changed):
-            try:
-                with self._gate.exclusive():
-                    content = _dumps({account: dict(regions) for account, regions in _backends(service).items()})
-                    self._changed.discard(service)
-                partial = self._directory / f"{service}.partial"
-                partial.write_bytes(content)
-                partial.replace(self._directory / f"{service}.pickle")
-            except Exception:  # whatever moto holds or the disk says: the other services are still to be written
-                self._changed.add(service)
-                log.exception("writing the state of %s to %s failed; a restart would lose it", service, self._directory)
+        failed: list[str] = []
+        with self._writing:  # what another thread has begun to write is on disk when this returns
+            for service in sorted(self._changed):
+                try:
+                    self._write(service)
+                except Exception:  # whatever moto holds or the disk says: the other services are still to be written
+                    self._changed.add(service)
+                    failed.append(service)
+                    log.exception("writing %s to %s failed; a restart would lose it", service, self._directory)
+        return failed
+
+    def _write(self, service: str) -> None:
+        with self._gate.exclusive():
+            content = _dumps({account: dict(regions) for account, regions in _backends(service).items()})
+            self._changed.discard(service)
+        partial = self._directory / f"{service}.partial"
+        partial.write_bytes(content)
+        partial.replace(self._directory / f"{service}.pickle")
 
     def _restore(self) -> None:
         for service in SERVICES:
@@ -142,6 +154,14 @@ class Moto:
             self.snapshot()
             # large states are written less often: at most a tenth of the time goes into snapshots
             pause = max(self._interval, 9 * (time.monotonic() - began))
+
+
+@route("POST", "/_local/flush")
+def flush(service: Service, request: Request) -> Response:
+    """Write to disk now what would be written within seconds: whoever kills the server next knows what survives."""
+    if failed := cast("Moto", service.components["moto"]).snapshot():
+        return Response(f"could not be written: {', '.join(failed)}; the log says why", status=500)
+    return Response(status=204)
 
 
 def _fail(environ: dict[str, Any], start_response: Callable[..., Any], status: str, code: str, message: str) -> bytes:

@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,13 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def until(condition: Callable[[], Any], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not after {seconds} s"
+        time.sleep(0.05)
 
 
 @dataclass
@@ -72,6 +79,12 @@ class LocalSageMaker:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the local SageMaker did not start:\n{self.log[-4000:]}")
             time.sleep(0.05)
+
+    def flush(self) -> None:
+        """Returns when what was put so far would survive a crash."""
+        request = urllib.request.Request(f"{self.url}/_local/flush", method="POST")  # noqa: S310 - our own address
+        with urllib.request.urlopen(request, timeout=_STOP_SECONDS):  # noqa: S310
+            return
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """The exit status; SIGKILL for a crash."""
