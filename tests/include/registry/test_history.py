@@ -169,5 +169,5 @@ def test_of_two_that_promote_the_first_version_at_once_one_is_refused(s3: Any) -
 
 
 def test_two_promotions_in_one_second_are_both_kept() -> None:
-    both = promoted(promoted(History(), entry(1, MONDAY)), entry(2, MONDAY))
+    both = promote(promote(History(), entry(1, MONDAY)), entry(2, MONDAY))
     assert [(one.version, one.since, one.until) for one in both.entries] == [(1, MONDAY, MONDAY), (2, MONDAY, None)]
