@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from .common import Name, Section
+from .problems import Problem, refuse, unknown
 
 Kind = Literal["timestamp", "integer", "number", "string"]
 Share = Annotated[float, Field(gt=0, lt=0.9)]
@@ -74,7 +75,10 @@ class Table(Section):
     """
 
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.csv$")]
-    columns: Annotated[dict[str, Annotated[Column, BeforeValidator(_column)]], Field(min_length=1)]
+    columns: Annotated[
+        dict[str, Annotated[Column, BeforeValidator(_column, json_schema_input_type=Kind | Column)]],
+        Field(min_length=1),
+    ]
     header: bool = True
     row_number: Name | None = None
     clock: Clock | None = None
@@ -114,15 +118,19 @@ class Table(Section):
 
     @model_validator(mode="after")
     def key_is_among_columns(self) -> Self:
-        if unknown := set(self.key) - set(self.kinds):
-            raise ValueError(f"key names {sorted(unknown)}, which are not among the columns {sorted(self.kinds)}")
+        refuse(
+            Problem(("key", number), unknown("column", name, self.kinds))
+            for number, name in enumerate(self.key)
+            if name not in self.kinds
+        )
         return self
 
     @model_validator(mode="after")
     def a_series_has_a_time(self) -> Self:
         times = [column for column in self.key if self.kinds[column] == "timestamp"]
         if self.every_hours and len(times) != 1:
-            raise ValueError(f"every_hours needs one timestamp column in the key, which has {len(times)}")
+            message = f"every_hours needs one timestamp column in the key, which has {len(times)}"
+            refuse([Problem(("every_hours",), message)])
         return self
 
 
