@@ -21,9 +21,10 @@ import polars as pl
 
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.daily.day_features import build_day
-from include.jobs.features.feature_table import FILE, WHOLE, class_counts, feature_columns
+from include.jobs.features.feature_table import WHOLE, class_counts, feature_columns
 from include.jobs.features.splitting import split
 from include.models.config import ModelConfig, TimeSplit, load_model
+from include.models.config.files import FEATURE_TABLE
 from include.models.errors import JobError
 from include.models.loader import feature_builder
 
@@ -129,7 +130,7 @@ def main(argv: list[str] | None = None) -> None:
     for name, part in {**splits, **({WHOLE: frame} if refits else {})}.items():
         folder = arguments.features / name
         folder.mkdir(parents=True, exist_ok=True)
-        part.write_parquet(folder / FILE)
+        part.write_parquet(folder / FEATURE_TABLE)
         print(f"{name}: {len(part)} rows")
     text = json.dumps(manifest(config, tables, splits), indent=2)
     (arguments.features / "manifest.json").write_text(text, encoding="utf-8")

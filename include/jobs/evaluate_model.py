@@ -35,11 +35,12 @@ from include.jobs.evaluation.metrics import (
 )
 from include.jobs.evaluation.permutation import importances
 from include.jobs.evaluation.refits import Refit, mean_metrics, refit
-from include.jobs.evaluation.report import Evaluated, render
+from include.jobs.evaluation.report import Evaluated, page
 from include.jobs.features.feature_table import WHOLE, examples, read_split
 from include.jobs.mlflow import tracking
-from include.jobs.serving.artifact import DRIFT_PROFILE, GOLDEN_REQUESTS, LoadedModel, load_artifact, unpack
+from include.jobs.serving.artifact import LoadedModel, load_artifact, unpack
 from include.models.config import ModelConfig, TimeSplit, load_model
+from include.models.config.files import DRIFT_PROFILE, EVALUATION_PAGE, GOLDEN_REQUESTS, METRICS, QUALITY_STATISTICS
 from include.models.interface import Array, DomainFindings, Examples, Tables
 from include.models.loader import domain_evaluation
 
@@ -109,9 +110,9 @@ def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) 
         "mlflow_run_id": evaluated.model.metadata["mlflow_run_id"],
         "rows": len(evaluated.test),
     }
-    for name, content in (("evaluation.json", statistics), ("metrics.json", summary)):
+    for name, content in ((QUALITY_STATISTICS, statistics), (METRICS, summary)):
         (folder / name).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
-    (folder / "report.html").write_text(render(evaluated), encoding="utf-8")
+    (folder / EVALUATION_PAGE).write_text(page(evaluated), encoding="utf-8")
     for name, text in from_artifact.items():
         (folder / name).write_text(text, encoding="utf-8")
 

@@ -34,9 +34,9 @@ import pyarrow.parquet as pq
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.sinks import kafka
 from include.models.config import KafkaSink, ModelConfig, load_model
+from include.models.config.files import SCORES_MANIFEST
 from include.models.errors import JobError
 
-MANIFEST = "_SUCCESS.json"
 SCHEMA_VERSION = 1
 ROWS_AT_ONCE = 50_000
 
@@ -60,11 +60,13 @@ class Partition:
             JobError: no manifest, or one that the files do not match.
         """
         try:
-            content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            content = json.loads((folder / SCORES_MANIFEST).read_text(encoding="utf-8"))
             files = {Path(file["key"]).name: str(file["sha256"]) for file in content["files"]}
             date, rows, package = str(content["date"]), int(content["rows"]), str(content["model_package_arn"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise JobError(f"{folder / MANIFEST} cannot be used ({error!r}): publish_scores writes it.") from error
+            raise JobError(
+                f"{folder / SCORES_MANIFEST} cannot be used ({error!r}): publish_scores writes it."
+            ) from error
         for name, expected in files.items():
             found = _sha256(folder / name)
             if found != expected:

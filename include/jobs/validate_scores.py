@@ -23,11 +23,11 @@ from typing import Any
 import polars as pl
 
 from include.jobs.cli import arguments_of, run_program
-from include.jobs.daily.day import scoring_of
 from include.jobs.daily.day_features import MOMENT
 from include.jobs.features.drift_profile import Counts, add_counts
 from include.jobs.validation.findings import Finding, passed, summarize
 from include.models.config import ModelConfig, load_model
+from include.models.config.files import PARTS, VERDICT
 from include.models.errors import JobError
 
 TOLERANCE = 1e-6  # how far a row's probabilities may add up from 1
@@ -130,7 +130,7 @@ def check_shard(frame: pl.DataFrame, shard: dict[str, Any]) -> list[Finding]:
 def check_distribution(config: ModelConfig, distribution: Distribution) -> list[Finding]:
     """The bounds of model.yaml, held against all rows together."""
     findings = []
-    for name, bounds in scoring_of(config).bounds.items() if distribution.rows else ():
+    for name, bounds in config.daily_scoring.bounds.items() if distribution.rows else ():
         value = distribution.value(name)
         low, high = bounds.min, bounds.max
         if (low is not None and value < low) or (high is not None and value > high):
@@ -165,7 +165,7 @@ def main(argv: list[str] | None = None) -> None:
         parts.append({"name": part.name, "rows": len(frame), "bytes": part.stat().st_size, "sha256": sha256})
     findings += check_distribution(config, distribution)
     if passed(findings):
-        (arguments.scores / "parts.json").write_text(
+        (arguments.scores / PARTS).write_text(
             json.dumps({"parts": parts, "profile": distribution.as_json()}), encoding="utf-8"
         )
     else:
@@ -179,7 +179,7 @@ def main(argv: list[str] | None = None) -> None:
         "findings": [asdict(finding) for finding in findings[:40]],
     }
     arguments.report.mkdir(parents=True, exist_ok=True)
-    (arguments.report / "validation.json").write_text(json.dumps(verdict, indent=1), encoding="utf-8")
+    (arguments.report / VERDICT).write_text(json.dumps(verdict, indent=1), encoding="utf-8")
     print(verdict["summary"])
 
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import polars as pl
 
-from include.jobs.daily.day import read_chunk, scoring_of, window_of
+from include.jobs.daily.day import read_chunk, window_of
 from include.jobs.features.drift_profile import Profile, count_rows
-from include.jobs.serving.artifact import ARCHIVE, DRIFT_PROFILE
 from include.models.config import ModelConfig
+from include.models.config.files import DRIFT_PROFILE, MODEL_ARCHIVE, ROWS, SHARDS
 from include.models.errors import JobError
 from include.models.interface import Tables
 from include.models.loader import feature_builder
@@ -33,7 +33,7 @@ def day_features(config: ModelConfig, tables: Tables, day: str) -> pl.DataFrame 
     Raises:
         JobError: the same as from the model's ``build_features``; or a row that is of no machine, thing or moment.
     """
-    if tables[scoring_of(config).tables[0]].is_empty():
+    if tables[config.daily_scoring.tables[0]].is_empty():
         return None
     frame = feature_builder(config.name).build_features(tables, with_label=False)
     if config.data.time is not None:
@@ -58,7 +58,7 @@ def read_version(folder: Path) -> ScoredVersion:
         JobError: it is missing, damaged, or no artifact of train_model.
     """
     try:
-        with tarfile.open(folder / ARCHIVE) as packed:
+        with tarfile.open(folder / MODEL_ARCHIVE) as packed:
             order, metadata, profile = (
                 json.loads(file.read())
                 for name in ("feature_order.json", "metadata.json", DRIFT_PROFILE)
@@ -66,7 +66,7 @@ def read_version(folder: Path) -> ScoredVersion:
                 if file is not None
             )
     except (OSError, EOFError, tarfile.TarError, KeyError, ValueError) as error:
-        raise JobError(f"{folder / ARCHIVE} cannot be used ({error}). It is written by train_model.") from error
+        raise JobError(f"{folder / MODEL_ARCHIVE} cannot be used ({error}). It is written by train_model.") from error
     return ScoredVersion(order, metadata["classes"], profile)
 
 
@@ -93,11 +93,11 @@ def write_shard(
             )
         facts["features"] = count_rows(frame, version.profile)
         facts["key"] = {column: str(frame.schema[column]) for column in config.data.key}
-        (folder / "rows").mkdir(parents=True, exist_ok=True)
+        (folder / ROWS).mkdir(parents=True, exist_ok=True)
         rows = frame.select(*config.data.key, *version.order)
-        rows.write_csv(folder / "rows" / f"{name}.csv", include_header=False, datetime_format=MOMENT)
-    (folder / "shards").mkdir(parents=True, exist_ok=True)
-    (folder / "shards" / f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")
+        rows.write_csv(folder / ROWS / f"{name}.csv", include_header=False, datetime_format=MOMENT)
+    (folder / SHARDS).mkdir(parents=True, exist_ok=True)
+    (folder / SHARDS / f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")
     return int(facts["rows"])
 
 

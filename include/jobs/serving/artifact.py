@@ -28,14 +28,14 @@ import polars as pl
 import include
 from include.jobs.features.drift_profile import drift_profile
 from include.jobs.serving.payload import Columns, answers
-from include.models.config import ModelConfig
+from include.models.config import Kind, ModelConfig
+from include.models.config.files import DRIFT_PROFILE, GOLDEN_REQUESTS, MODEL_ARCHIVE
+from include.models.config.kinds import NUMBER, STRING, kind_of
 from include.models.errors import JobError
 from include.models.interface import Array, Estimator, Examples
 from include.models.loader import estimator
+from include.models.raw.kinds import feature_kind
 
-ARCHIVE = "model.tar.gz"
-GOLDEN_REQUESTS = "golden_requests.json"
-DRIFT_PROFILE = "drift_profile.json"
 GOLDEN_ROWS = 20
 LIBRARIES = ("lightgbm", "scikit-learn", "polars", "numpy")
 
@@ -58,8 +58,14 @@ class LoadedModel:
         return Columns(
             self.feature_order,
             frozenset(self.metadata["ignored_columns"]),
-            frozenset(self.metadata.get("text_columns", [])),  # older artifacts have numbers only
+            self._kinds,
         )
+
+    @property
+    def _kinds(self) -> dict[str, Kind]:
+        """Of the features that are not numbers; older artifacts have numbers and, named apart, texts."""
+        texts = dict.fromkeys(self.metadata.get("text_columns", []), STRING.name)
+        return {name: kind_of(kind) for name, kind in self.metadata.get("feature_kinds", texts).items()}
 
     def predict(self, frame: pl.DataFrame) -> Array:
         """Predictions for a frame that has the features among its columns.
@@ -104,7 +110,9 @@ def save_artifact(
         "problem": config.problem,
         "classes": train.classes,
         "ignored_columns": sorted(config.data.not_features),
-        "text_columns": train.features.select(pl.col(pl.String)).columns,
+        "feature_kinds": {
+            name: kind.name for name, dtype in train.features.schema.items() if (kind := feature_kind(dtype)) != NUMBER
+        },
         "code_hash": os.environ.get("CODE_HASH"),
         "run_id": os.environ.get("RUN_ID"),
         "training_job": os.environ.get("TRAINING_JOB_NAME"),
@@ -141,7 +149,7 @@ def unpack(folder: Path, into: Path) -> Path:
     Raises:
         JobError: it is missing or damaged.
     """
-    archive = folder / ARCHIVE
+    archive = folder / MODEL_ARCHIVE
     try:
         with tarfile.open(archive) as packed:
             packed.extractall(into, filter="data")

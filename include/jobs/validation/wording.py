@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from include.jobs.validation.findings import Finding
-from include.jobs.validation.reading import LINE
 from include.jobs.validation.suites import Outcome
+from include.models.config import LINE
 
 SHOWN = 5
 

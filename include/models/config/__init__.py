@@ -6,10 +6,11 @@ are refused; an error names the file, the key, what was found and what is allowe
 """
 
 from .common import INSTANCE_TYPE, ConfigError, InstanceType, Scalar, Section
-from .data import Clock, Column, Data, Kind, RandomSplit, Table, TimeSplit
+from .data import LINE, Clock, Column, Data, RandomSplit, Table, TimeSplit
 from .drift_profile import DayProfile, DriftProfile, FeatureProfile
 from .features import Derived, Features
 from .gates import Bound, Champion, Gate
+from .kinds import Kind
 from .model import ModelConfig, Schedule
 from .monitoring import Monitoring
 from .reading import MODELS_FOLDER, load_model, model_names
@@ -20,6 +21,7 @@ from .training import Compute, Objective, Range, Training, Tuning
 
 __all__ = [
     "INSTANCE_TYPE",
+    "LINE",
     "MODELS_FOLDER",
     "Bound",
     "Bounds",

@@ -27,8 +27,8 @@ import yaml
 
 from include.models.config import MODELS_FOLDER, ConfigError, load_model
 from include.models.errors import JobError
+from include.models.raw.kinds import MAX_CATEGORIES
 from include.models.tabular.column_profile import Profile, profile
-from include.models.tabular.schema import MAX_CATEGORIES
 from include.models.tabular.simulate import FILE as PROFILE_FILE
 
 TABLE = "rows"

@@ -20,9 +20,9 @@ import polars as pl
 from include.models.config import Derived
 from include.models.errors import JobError
 from include.models.interface import Array
+from include.models.raw.kinds import MAX_CATEGORIES
 
 FILE = "schema.json"
-MAX_CATEGORIES = 200
 MIN_ROWS = 5
 NEARLY_UNIQUE = 0.5  # different values per row, from which on a text says which row it is rather than of what kind
 
