@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -23,7 +22,7 @@ from include.jobs.cli import arguments_of, run_program
 from include.jobs.daily.day_features import build_day
 from include.jobs.features.feature_table import WHOLE, class_counts, feature_columns
 from include.jobs.features.splitting import split
-from include.models.config import ModelConfig, TimeSplit, load_model
+from include.models.config import Json, ModelConfig, TimeSplit, load_model
 from include.models.config.files import FEATURE_TABLE
 from include.models.errors import JobError
 from include.models.loader import feature_builder
@@ -93,8 +92,8 @@ def _require_classes(config: ModelConfig, name: str, part: pl.DataFrame) -> None
         )
 
 
-def manifest(config: ModelConfig, tables: dict[str, pl.DataFrame], splits: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    described: dict[str, dict[str, Any]] = {}
+def manifest(config: ModelConfig, tables: dict[str, pl.DataFrame], splits: dict[str, pl.DataFrame]) -> dict[str, Json]:
+    described: dict[str, dict[str, Json]] = {}
     for name, part in splits.items():
         described[name] = {"rows": len(part)}
         if config.data.time:

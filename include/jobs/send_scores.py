@@ -25,7 +25,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import polars.selectors as cs
@@ -157,7 +156,7 @@ def _encoded(config: ModelConfig, partition: Partition, frame: pl.DataFrame) -> 
     return text["key"].cast(pl.Binary).to_list(), text["value"].cast(pl.Binary).to_list()
 
 
-def _counted(items: Iterator[tuple[bytes, bytes]], digest: Any) -> Iterator[tuple[bytes, bytes]]:
+def _counted(items: Iterator[tuple[bytes, bytes]], digest: hashlib._Hash) -> Iterator[tuple[bytes, bytes]]:
     for key, value in items:
         digest.update(value)
         yield key, value

@@ -23,7 +23,7 @@ from include.jobs.evaluation.metrics import Metrics, measure, plain
 from include.jobs.features.feature_table import examples, read_split
 from include.jobs.mlflow import tracking
 from include.jobs.mlflow.mlflow_model import write_mlflow_model
-from include.jobs.serving.artifact import save_artifact
+from include.jobs.serving.artifact import Facts, save_artifact
 from include.models.config import ModelConfig, Scalar, load_model
 from include.models.errors import JobError
 from include.models.loader import estimator
@@ -97,8 +97,13 @@ def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, 
         "code_hash": os.environ.get("CODE_HASH", ""),
     }
     run_id = tracking.settled(tracking.start_run(config.name, hyperparameters, tags, began))
-    facts = {"hyperparameters": hyperparameters, "fit": own.describe(model), "fit_seconds": round(seconds, 2)}
-    facts |= {"validation_metrics": plain(metrics), "mlflow_run_id": run_id}
+    facts: Facts = {
+        "hyperparameters": hyperparameters,
+        "fit": own.describe(model),
+        "fit_seconds": round(seconds, 2),
+        "validation_metrics": plain(metrics),
+        "mlflow_run_id": run_id,
+    }
     save_artifact(model_dir, config, model, fitted, validation, facts)
     described = {name: float(value) for name, value in own.describe(model).items() if not isinstance(value, str)}
     logged = {f"validation_{name}": value for name, value in metrics.items()} | described | {"fit_seconds": seconds}

@@ -12,13 +12,13 @@ import json
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import polars as pl
 
 from include.jobs.daily.day import read_chunk, window_of
-from include.jobs.features.drift_profile import Profile, count_rows
-from include.models.config import ModelConfig
+from include.jobs.features.drift_profile import Counts, count_rows
+from include.models.config import DriftProfile, ModelConfig
 from include.models.config.files import DRIFT_PROFILE, MODEL_ARCHIVE, ROWS, SHARDS
 from include.models.errors import JobError
 from include.models.interface import Tables
@@ -42,13 +42,23 @@ def day_features(config: ModelConfig, tables: Tables, day: str) -> pl.DataFrame 
     return None if frame.is_empty() else frame
 
 
+class Shard(TypedDict):
+    """What is said of a shard of rows to score; of one with rows also how its features lie, and its key's types."""
+
+    name: str
+    rows: int
+    classes: list[str]
+    features: NotRequired[Counts]
+    key: NotRequired[dict[str, str]]
+
+
 @dataclass(frozen=True)
 class ScoredVersion:
     """What a version wants of its rows, and what it was trained on."""
 
     order: list[str]
     classes: list[str]
-    profile: Profile
+    profile: DriftProfile
 
 
 def read_version(folder: Path) -> ScoredVersion:
@@ -84,7 +94,7 @@ def write_shard(
         JobError: the feature table lacks what the version wants.
     """
     name = f"shard-{number:05}"
-    facts: dict[str, Any] = {"name": name, "rows": 0 if frame is None else len(frame), "classes": version.classes}
+    facts: Shard = {"name": name, "rows": 0 if frame is None else len(frame), "classes": version.classes}
     if frame is not None:
         if missing := [column for column in version.order if column not in frame.columns]:
             raise JobError(
@@ -98,7 +108,7 @@ def write_shard(
         rows.write_csv(folder / ROWS / f"{name}.csv", include_header=False, datetime_format=MOMENT)
     (folder / SHARDS).mkdir(parents=True, exist_ok=True)
     (folder / SHARDS / f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")
-    return int(facts["rows"])
+    return facts["rows"]
 
 
 def build_day(config: ModelConfig, validated: Path, artifact: Path, features: Path, day: str) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from sklearn import metrics as sk
 
+from include.models.config import Json
 from include.models.interface import Array
 
 Metrics = dict[str, float]
@@ -62,7 +62,7 @@ def confusion(target: Array, predicted: Array, classes: list[str]) -> Array:
     return counts
 
 
-def registry_statistics(problem: str, target: Array, predictions: Array, classes: list[str]) -> dict[str, Any]:
+def registry_statistics(problem: str, target: Array, predictions: Array, classes: list[str]) -> dict[str, Json]:
     """``evaluation.json``: the model quality statistics of SageMaker's ModelMetrics."""
     if problem == "regression":
         return {"regression_metrics": _stated(_regression(target, predictions))}
@@ -127,6 +127,6 @@ def _share(part: int, whole: int) -> float:
     return float(part / whole) if whole else math.nan
 
 
-def _stated(found: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+def _stated(found: Mapping[str, float]) -> dict[str, dict[str, Json]]:
     """The registry's form; one test split says nothing of the deviation."""
     return {name: {"value": value, "standard_deviation": "NaN"} for name, value in plain(found).items()}

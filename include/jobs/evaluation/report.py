@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -136,7 +136,12 @@ def _plots(evaluated: Evaluated) -> dict[str, str]:
     return {title: plots.svg(draw) for title, draw in {**drawn, **evaluated.domain.plots}.items()}
 
 
-def _rounds(evaluated: Evaluated) -> list[dict[str, Any]]:
+Round = TypedDict(
+    "Round", {"from": str, "to": str, "rows": int, "found": dict[str, float | None]}
+)  # "from" is a keyword
+
+
+def _rounds(evaluated: Evaluated) -> list[Round]:
     """Each refit's test rows and the champion's metric, of the refit and of the baselines."""
     metric, time = evaluated.config.champion.metric, str(evaluated.config.data.time)
     return [
@@ -150,7 +155,7 @@ def _rounds(evaluated: Evaluated) -> list[dict[str, Any]]:
     ]
 
 
-def _over_time(evaluated: Evaluated, predicted: Array, actual: Array, unit: str) -> Any:
+def _over_time(evaluated: Evaluated, predicted: Array, actual: Array, unit: str) -> Callable[[Axes], None]:
     weeks = (
         pl.DataFrame(
             {"week": evaluated.test[str(evaluated.config.data.time)], "predicted": predicted, "actual": actual}
@@ -162,7 +167,7 @@ def _over_time(evaluated: Evaluated, predicted: Array, actual: Array, unit: str)
     )
     return partial(
         plots.over_time,
-        weeks=weeks["week"].to_list(),
+        weeks=weeks["week"].to_numpy(),
         predicted=weeks["predicted"].to_list(),
         happened=weeks["actual"].to_list(),
         unit=unit,

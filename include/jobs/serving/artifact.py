@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import polars as pl
@@ -28,26 +28,60 @@ import polars as pl
 import include
 from include.jobs.features.drift_profile import drift_profile
 from include.jobs.serving.payload import Columns, answers
-from include.models.config import Kind, ModelConfig
+from include.models.config import Kind, ModelConfig, Scalar
 from include.models.config.files import DRIFT_PROFILE, GOLDEN_REQUESTS, MODEL_ARCHIVE
 from include.models.config.kinds import NUMBER, STRING, kind_of
 from include.models.errors import JobError
-from include.models.interface import Array, Estimator, Examples
+from include.models.interface import AnyEstimator, Array, Examples
 from include.models.loader import estimator
-from include.models.raw.kinds import feature_kind
+from include.models.raw.kinds import Cell, feature_kind
 
 GOLDEN_ROWS = 20
 LIBRARIES = ("lightgbm", "scikit-learn", "polars", "numpy")
+
+
+class Facts(TypedDict, total=False):
+    """What training says of a model besides."""
+
+    hyperparameters: dict[str, Scalar]
+    fit: dict[str, Scalar]
+    fit_seconds: float
+    validation_metrics: dict[str, float | None]
+    mlflow_run_id: str | None
+
+
+class Metadata(Facts, total=False):
+    """metadata.json. ``feature_kinds``: of features that are not numbers; older artifacts have ``text_columns``."""
+
+    model: str
+    problem: str
+    classes: list[str]
+    ignored_columns: list[str]
+    feature_kinds: dict[str, str]
+    text_columns: list[str]
+    code_hash: str | None
+    run_id: str | None
+    training_job: str | None
+    trained_at: str
+    rows: dict[str, int]
+    libraries: dict[str, str]
+
+
+class GoldenRequest(TypedDict):
+    """A row to send to an endpoint, and its answer."""
+
+    features: dict[str, Cell]
+    expected: dict[str, object]
 
 
 @dataclass(frozen=True)
 class LoadedModel:
     """A model read from its artifact, ready to predict."""
 
-    metadata: dict[str, Any]
+    metadata: Metadata
     feature_order: list[str]
     model: Any
-    estimator: Estimator
+    estimator: AnyEstimator
 
     @property
     def classes(self) -> list[str]:
@@ -92,7 +126,7 @@ class LoadedModel:
 
 
 def save_artifact(
-    folder: Path, config: ModelConfig, model: Any, train: Examples, validation: Examples, facts: dict[str, Any]
+    folder: Path, config: ModelConfig, model: Any, train: Examples, validation: Examples, facts: Facts
 ) -> LoadedModel:
     """Write the content of model.tar.gz; the model as read back from it.
 
@@ -105,7 +139,7 @@ def save_artifact(
     own.save(model, folder)
     _write(folder / "feature_order.json", train.features.columns)
     _write(folder / DRIFT_PROFILE, drift_profile(train.features))
-    metadata = {
+    metadata: Metadata = {
         "model": config.name,
         "problem": config.problem,
         "classes": train.classes,
@@ -119,8 +153,8 @@ def save_artifact(
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "rows": {"train": len(train.target), "validation": len(validation.target)},
         "libraries": {"python": sys.version.split()[0], **{name: version(name) for name in LIBRARIES}},
-        **facts,
     }
+    metadata.update(facts)  # type: ignore[typeddict-item] # Metadata has all of Facts
     _write(folder / "metadata.json", metadata)
     loaded = load_artifact(folder)
     _write(folder / GOLDEN_REQUESTS, golden_requests(loaded, validation))
@@ -160,7 +194,7 @@ def unpack(folder: Path, into: Path) -> Path:
     return into
 
 
-def golden_requests(loaded: LoadedModel, validation: Examples) -> list[dict[str, Any]]:
+def golden_requests(loaded: LoadedModel, validation: Examples) -> list[GoldenRequest]:
     """Rows with their answers, some of every predicted class and evenly spaced: ``{"features", "expected"}``."""
     predicted = loaded.predict(validation.features)
     groups = predicted.argmax(axis=1) if loaded.classes else np.zeros(len(predicted), dtype=np.int64)

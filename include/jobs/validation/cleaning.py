@@ -34,7 +34,7 @@ class Window:
 class Problem:
     """One way in which rows cannot be used: how many, and the first of them as ``(line, example)``.
 
-    ``found`` puts it in words, given the number of rows and a few examples.
+    ``found`` puts it in words, given the number of rows and a few examples. ``place`` is that of its check among all.
     """
 
     check: str
@@ -44,6 +44,7 @@ class Problem:
     action: str
     rows: int
     first: list[tuple[int, str]]
+    place: tuple[int, int]
     tolerable: bool = True
 
     def plus(self, other: Problem) -> Problem:
@@ -73,7 +74,7 @@ class Tally:
             self.rows + other.rows,
             self.outside_window + other.outside_window,
             self.set_aside + other.set_aside,
-            list(problems.values()),
+            sorted(problems.values(), key=lambda problem: problem.place),
             list(dict.fromkeys([*self.notes, *other.notes])),
         )
 
@@ -142,6 +143,11 @@ class _Found:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self._rows: list[pl.DataFrame] = []
+        self._place = (0, 0)
+
+    def next_subject(self) -> None:
+        """Another column, or another thing to check; some have more checks than others, depending on the rows."""
+        self._place = (self._place[0] + 1, 0)
 
     def add(
         self,
@@ -155,9 +161,11 @@ class _Found:
         tolerable: bool = True,
     ) -> None:
         """Note a problem, if there are rows: LINE, ``reason`` and ``example``, in the order of lines."""
+        self._place = (self._place[0], self._place[1] + 1)
         if rows.height:
             first = rows.select(LINE, "example").head(LOOKED_AT).rows()
-            self.problems.append(Problem(check, column, found, allowed, action, rows.height, first, tolerable))
+            problem = Problem(check, column, found, allowed, action, rows.height, first, self._place, tolerable)
+            self.problems.append(problem)
             self._rows.append(rows.select(LINE, "reason"))
 
     def without(self, typed: pl.DataFrame) -> pl.DataFrame:
@@ -208,6 +216,7 @@ def _malformed(raw: RawTable, found: _Found) -> None:
 
 def _misread(texts: pl.DataFrame, values: pl.Series, column: Column, found: _Found) -> None:
     name = values.name
+    found.next_subject()
     for misread in reading_of(column.kind).misread(texts[name], values, column):
         cells = texts.select(LINE, name).filter(misread.wrong)
         _cells(found, misread.check, cells, misread.found, misread.allowed, misread.action, tolerable=misread.tolerable)
@@ -216,6 +225,7 @@ def _misread(texts: pl.DataFrame, values: pl.Series, column: Column, found: _Fou
 def _without_key(texts: pl.DataFrame, table: Table, found: _Found) -> None:
     action = "Fill the cells: without them nobody knows what the row is about."
     for name in table.key:
+        found.next_subject()
         if name in table.columns:  # others are made, and never empty
             empty = texts.select(LINE, name).filter(reading_of(table.kinds[name]).missing(pl.col(name)))
             _cells(found, "keys_are_filled", empty, "no value", "a value in every row", action)
@@ -251,6 +261,7 @@ def _repeated(typed: pl.DataFrame, table: Table, found: _Found) -> None:
     conflicts = groups.filter(pl.col("variants") > 1)
     named = (pl.concat_str(pl.lit(f"{name} "), reading_of(table.kinds[name]).shown(pl.col(name))) for name in table.key)
     example = pl.concat_str(*named, separator=", ")
+    found.next_subject()
     for check, rows, what, action, reason in (
         (
             "keys_are_unique",

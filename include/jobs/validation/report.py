@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from include.jobs.templates import render
 from include.jobs.validation.findings import SEVERITIES, Finding, by_severity, passed, summarize
 from include.jobs.validation.suites import Outcome
 from include.jobs.validation.wording import allowed, column_of, observed
+from include.models.config import Json
 from include.models.config.files import VERDICT, VERDICT_PAGE
 
 STATES = (*SEVERITIES, "skipped", "ok")
@@ -66,7 +66,7 @@ class Report:
         facts = f"{tables}, {rows:,} rows, {rejected:,} of them set aside"
         return summarize(f"{self.dataset} of {self.model}", facts, self.findings)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """The content of validation.json."""
         return {
             "model": self.model,
@@ -101,7 +101,7 @@ class Report:
         )
 
 
-def _table(table: TableReport) -> dict[str, Any]:
+def _table(table: TableReport) -> dict[str, str | int]:
     return {
         "file": table.file,
         "rows": table.rows,
@@ -113,7 +113,7 @@ def _table(table: TableReport) -> dict[str, Any]:
     }
 
 
-def _brief(finding: Finding) -> dict[str, Any]:
+def _brief(finding: Finding) -> dict[str, str | int | None]:
     return {name: value[:LONGEST_TEXT] if isinstance(value, str) else value for name, value in asdict(finding).items()}
 
 

@@ -5,7 +5,7 @@ Read by Airflow when Dags are parsed, so only pydantic and yaml are imported. Ev
 are refused; an error names the file, the key, what was found and what is allowed.
 """
 
-from .common import INSTANCE_TYPE, ConfigError, InstanceType, Scalar, Section
+from .common import INSTANCE_TYPE, ConfigError, InstanceType, Json, Scalar, Section
 from .data import LINE, Clock, Column, Data, RandomSplit, Table, TimeSplit
 from .drift_profile import DayProfile, DriftProfile, FeatureProfile
 from .features import Derived, Features
@@ -38,6 +38,7 @@ __all__ = [
     "Features",
     "Gate",
     "InstanceType",
+    "Json",
     "KafkaSink",
     "Kind",
     "ModelConfig",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import yaml
 from pydantic import ValidationError
@@ -24,13 +24,13 @@ _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class _UniqueKeyLoader(_SafeLoader):  # type: ignore[misc, valid-type] # PyYAML ships no types
     """YAML that refuses a key given twice; plain YAML would let the last one win."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key '{key.value}' twice", key.start_mark)
             seen.add(key.value)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        mapping: dict[Hashable, object] = super().construct_mapping(node, deep)
         return mapping
 
 
@@ -112,7 +112,7 @@ def _suggestion(unknown: str, section: type[Section]) -> str:
     return f" Did you mean '{close[0]}'?" if close else f" Known here: {', '.join(known)}."
 
 
-def _sections_of(annotation: Any) -> Iterator[type[Section]]:
+def _sections_of(annotation: object) -> Iterator[type[Section]]:
     """The sections that a field holds, alone, optional, in a container, or one of several kinds."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         yield annotation

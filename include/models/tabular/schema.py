@@ -12,7 +12,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -142,7 +141,7 @@ def _column(series: pl.Series) -> Column:
 
 
 def _numbered(series: pl.Series, column: Column) -> pl.Series:
-    numbers: Mapping[Any, float] = {value: float(place) for place, value in enumerate(column.values)}
+    numbers: Mapping[str, float] = {value: float(place) for place, value in enumerate(column.values)}
     if series.dtype == pl.Null:
         return series.cast(pl.Float64)
     others = pl.when(series.is_null()).then(None).otherwise(float(len(column.values)))

@@ -166,6 +166,7 @@ def test_corrected_rows_stand_in_the_places_of_rejected_ones(suites: Suites, tmp
     assert quarantine is None
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(
     changes=st.lists(

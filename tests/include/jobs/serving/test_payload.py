@@ -171,7 +171,7 @@ def test_what_cannot_be_answered_is_refused_with_row_and_column(body: str, media
 
 
 def test_text_in_another_encoding_is_refused() -> None:
-    with pytest.raises(BadRequestError, match="no UTF-8 text"):
+    with pytest.raises(BadRequestError, match="not UTF-8 text"):
         parse("1,2,ü".encode("latin-1"), CSV, COLUMNS)
 
 
