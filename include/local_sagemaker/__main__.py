@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 from pathlib import Path
 
 from include.local_sagemaker.core.settings import Settings
+from include.local_sagemaker.core.start_up import AWS, StartUp
 from include.local_sagemaker.server import serve
 
 
@@ -18,6 +20,12 @@ def _image(value: str) -> tuple[str, Path]:
     return pattern, Path(environment).absolute()
 
 
+def _host_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?", value):
+        raise argparse.ArgumentTypeError(f"{value!r} is not a host name, such as sagemaker.example (no port, no *)")
+    return value
+
+
 def _parse(arguments: list[str]) -> Settings:
     parser = argparse.ArgumentParser(prog="python -m include.local_sagemaker", description=__doc__)
     parser.add_argument(
@@ -25,6 +33,15 @@ def _parse(arguments: list[str]) -> Settings:
         default="127.0.0.1",
         help="the address to listen on (127.0.0.1): nobody is asked who they are, so another one is for a container"
         " whose port is published on 127.0.0.1 alone",
+    )
+    parser.add_argument(
+        "--allowed-host",
+        type=_host_name,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name that clients call it by, beside localhost, *.localhost and 127.0.0.1, such as that of a container;"
+        " requests to any other are refused, as a web page may have sent them",
     )
     parser.add_argument("--port", type=int, default=4566, help="(4566)")
     parser.add_argument("--state", type=Path, required=True, help="directory that everything is kept in")
@@ -39,7 +56,14 @@ def _parse(arguments: list[str]) -> Settings:
     parser.add_argument(
         "--path", type=Path, action="append", default=[], metavar="DIRECTORY", help="what the images add to their PATH"
     )
-    parser.add_argument("--min-job-seconds", type=float, default=0.0, help="no job ends sooner after its creation (0)")
+    parser.add_argument(
+        "--start-up",
+        default="",
+        metavar="aws|KIND=SECONDS,...",
+        help="how long a job or an endpoint takes to start, as on AWS, while no processor is used; the set aws is"
+        f" {', '.join(f'{kind}={seconds:g}' for kind, seconds in AWS.items())} (none)",
+    )
+    parser.add_argument("--start-up-factor", type=float, default=1.0, help="of every start-up time (1)")
     parser.add_argument("--max-jobs", type=int, default=8, help="jobs that run at the same time (8)")
     parser.add_argument(
         "--stop-grace-seconds", type=float, default=10.0, help="between SIGTERM and SIGKILL (10; SageMaker: 120)"
@@ -63,13 +87,18 @@ def _parse(arguments: list[str]) -> Settings:
     )
     parser.add_argument("--threads", type=int, default=32, help="requests answered at the same time (32)")
     given = parser.parse_args(arguments)
+    try:
+        start_up = StartUp.parse(given.start_up, given.start_up_factor) if given.start_up else StartUp()
+    except ValueError as error:
+        parser.error(f"--start-up: {error}")
     return Settings(
         state=given.state.absolute(),
         host=given.host,
         port=given.port,
+        allowed_hosts=tuple(given.allowed_host),
         images=tuple(given.image),
         path=tuple(directory.absolute() for directory in given.path),
-        min_job_seconds=given.min_job_seconds,
+        start_up=start_up,
         max_jobs=given.max_jobs,
         stop_grace_seconds=given.stop_grace_seconds,
         endpoint_start_seconds=given.endpoint_start_seconds,

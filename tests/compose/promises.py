@@ -98,6 +98,20 @@ def the_ui_and_the_pages_answer(project: Project) -> str:
     return "both"
 
 
+def other_pages_are_refused(project: Project) -> str:
+    """What a web page elsewhere sends, or one under a DNS name that leads to this machine, is refused"""
+    for port, path in ((project.airflow_port, "/auth/token"), (project.sagemaker_port, "/_local/health")):
+        for headers in (
+            {"Host": f"elsewhere.example:{port}"},
+            {"Origin": "https://elsewhere.example"},
+            {"Sec-Fetch-Site": "cross-site"},
+        ):
+            answer = httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers, trust_env=False, timeout=30)
+            if answer.status_code != httpx.codes.FORBIDDEN:
+                raise PromiseBrokenError(f"{path} on port {port} answered {answer.status_code} to {headers}")
+    return "both"
+
+
 def an_edit_shows_up(project: Project) -> str:
     """An edited Dag, and an edited model.yaml, show up in Airflow within a minute"""
     dag_id = f"train_{project.model}"
@@ -293,6 +307,7 @@ PROMISES = (
     the_job_image_is_whole,
     it_is_closed,
     the_ui_and_the_pages_answer,
+    other_pages_are_refused,
     an_edit_shows_up,
     it_trains,
     it_deploys,

@@ -20,8 +20,9 @@ from include.ops.local_stack.promote import Client, asking
 from include.ops.local_stack.settings import BUCKET
 from include.platform.storage import golden_requests_of, split_uri
 from include.registry.history import current, read_history
+from tests.browser import needs_chromium
 
-from .conftest import RunResult, Stack, needs_chromium
+from .conftest import RunResult, Stack
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -9,12 +9,13 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from include.deploy.approval_events import environment_name
+from include.ops import Json
 from include.ops.local_stack.database import Postgres
+from include.ops.local_stack.folders import plain_name
 from include.platform.environment import Kafka
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,9 +58,16 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Raises SettingsError for a port that is none."""
+        """Raises SettingsError for a port that is not one, or a home that cannot be used."""
+        home = Path(os.environ.get("LAPTOP_HOME", ROOT / ".local")).resolve()
+        if unusable := set('$"\n\r') & set(str(home)):
+            found = " and ".join(repr(character) for character in sorted(unusable))
+            raise SettingsError(
+                f"the stack cannot live in {str(home)!r}: Airflow, MLflow or PostgreSQL would read {found} as "
+                "something else. Set LAPTOP_HOME to a path without"
+            )
         return cls(
-            home=Path(os.environ.get("LAPTOP_HOME", ROOT / ".local")).resolve(),
+            home=home,
             airflow_port=_port("AIRFLOW_PORT", 8080),
             sagemaker_port=_port("SAGEMAKER_PORT", 4566),
         )
@@ -74,7 +82,7 @@ class Settings:
 
     @property
     def mlflow_uri(self) -> str | None:
-        return f"sqlite:///{self.home}/mlflow/mlflow.db"
+        return f"sqlite:///{plain_name(self.home / 'mlflow')}/mlflow.db"
 
     @property
     def kafka(self) -> dict[str, str] | None:
@@ -100,8 +108,9 @@ class Settings:
 
     @property
     def sagemaker_options(self) -> list[str]:
-        """Options of the local SageMaker beside those that every stack has."""
-        return []
+        """Options of the local SageMaker beside every stack's: ``START_UP=aws`` makes it as slow as AWS."""
+        start_up = os.environ.get("START_UP")
+        return ["--start-up", start_up] if start_up else []
 
     @property
     def login(self) -> tuple[str, str] | None:
@@ -152,7 +161,7 @@ class Settings:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def ml_environment(self, code_hash: str) -> dict[str, Any]:
+    def ml_environment(self, code_hash: str) -> Json:
         """The environment facts that a Dag reads when a task runs, from an Airflow Variable."""
         return {
             "bucket": BUCKET,
@@ -189,6 +198,7 @@ class Settings:
                 "base_url": self.airflow_url,
                 "workers": "1",
                 "secret_key": self._secret("api_secret_key"),
+                "access_control_allow_origins": "",  # other pages may read nothing
             },
             "api_auth": {"jwt_secret": self._secret("jwt_secret")},
             "scheduler": {
@@ -213,6 +223,7 @@ class Settings:
         return {
             **variables,
             **self.aws_environment(),
+            "API_SERVER_ALLOWED_HOSTS": "127.0.0.1,localhost",  # see plugins/browser_guard.py
             "AIRFLOW_HOME": str(self.home / "airflow"),
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
             "PYTHONPATH": str(ROOT),

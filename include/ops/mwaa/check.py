@@ -16,11 +16,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
+from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.settings import ROOT, Settings, SettingsError
 from include.ops.mwaa.bundle import build, contents
@@ -40,11 +40,12 @@ def resolve_requirements(home: MwaaHome) -> str:
     """pip, with the image's packages in place, takes requirements.txt under its constraints and replaces nothing."""
     source = home.airflow_home / "requirements" / "requirements.txt"
     local = home.home / "requirements-to-resolve.txt"
-    on_mwaa = "/usr/local/airflow/"
+    on_mwaa, here = "/usr/local/airflow/", f"{home.airflow_home.relative_to(home.home)}/"
     text = source.read_text(encoding="utf-8")
     if not any(line.lstrip("# ").startswith("--constraint") for line in text.splitlines()):
         raise BrokenPromiseError("requirements.txt has no --constraint line: MWAA would add its own, unseen")
-    local.write_text(text.replace(on_mwaa, f"{home.airflow_home}/"), encoding="utf-8")
+    # relative to the file that is written: of the whole path, pip might take a part for a comment
+    local.write_text(text.replace(on_mwaa, here), encoding="utf-8")
     report = home.home / "pip-report.json"
     command = [
         str(ROOT / ".venv/tools/bin/pip"),
@@ -66,7 +67,7 @@ def resolve_requirements(home: MwaaHome) -> str:
     return "adds " + (", ".join(f"{name} {version}" for name, version in sorted(wanted.items())) or "nothing")
 
 
-def _installs(report: Path) -> list[dict[str, Any]]:
+def _installs(report: Path) -> list[Json]:
     return list(json.loads(report.read_text(encoding="utf-8"))["install"])
 
 
@@ -134,7 +135,7 @@ def _imports(file: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.module
 
 
-def _probe(home: MwaaHome, script: str) -> dict[str, Any]:
+def _probe(home: MwaaHome, script: str) -> Json:
     command = [home.python("mwaa"), "-P", str(PROBES / script)]
     environment = {"PATH": "/usr/bin:/bin", **home.airflow_environment()}
     done = subprocess.run(
@@ -142,7 +143,7 @@ def _probe(home: MwaaHome, script: str) -> dict[str, Any]:
     )
     if done.returncode:
         raise BrokenPromiseError(f"{script} ended with {done.returncode}: {done.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    found: Json = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
 

@@ -151,5 +151,7 @@ def conclude(findings: list[Finding], title: str, summary: Path, console: Consol
     console.print(table)
     summary.write_text(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n", encoding="utf-8")
     broken = [finding for finding in findings if not finding.kept]
-    console.print(f"{len(findings) - len(broken)} promises hold, {len(broken)} do not; this summary: {summary}")
+    console.print(
+        f"{len(findings) - len(broken)} promises hold, {len(broken)} do not; this summary: {escape(str(summary))}"
+    )
     return 1 if broken else 0

@@ -1,5 +1,6 @@
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,15 @@ def test_a_port_that_is_none_is_named() -> None:
 def test_ports_are_bounded(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGEMAKER_PORT", port)
     with pytest.raises(SettingsError, match="SAGEMAKER_PORT"):
+        Settings.from_environment()
+
+
+@pytest.mark.parametrize("name", ["$HOME", "$", "${x}", 'say "hi"', "two\nlines"])
+def test_a_home_that_would_be_read_differently_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAPTOP_HOME", str(tmp_path / name))
+    with pytest.raises(SettingsError, match="LAPTOP_HOME"):
         Settings.from_environment()
 
 
