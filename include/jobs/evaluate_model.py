@@ -60,7 +60,7 @@ def evaluate(
     """
     truth = examples(config, test)
     predictions = candidate.predict(test)
-    metrics, domain = _measured(config, test, truth, predictions, tables)
+    metrics, domain = _measure(config, test, truth, predictions, tables)
     metrics |= _of_intervals(candidate, test, truth)
     rounds = [_round(config, one, tables) for one in refits]
     rolling = mean_metrics([one["candidate"] for one in rounds], [len(one.test) for one in refits])
@@ -82,7 +82,7 @@ def evaluate(
 def _of_champion(
     config: ModelConfig, champion: LoadedModel, test: pl.DataFrame, truth: Examples, tables: Tables
 ) -> Metrics:
-    metrics, _ = _measured(config, test, truth, champion.predict(test), tables)
+    metrics, _ = _measure(config, test, truth, champion.predict(test), tables)
     return metrics | _of_intervals(champion, test, truth)
 
 
@@ -94,7 +94,7 @@ def _of_intervals(model: LoadedModel, test: pl.DataFrame, truth: Examples) -> Me
 def _round(config: ModelConfig, one: Refit, tables: Tables) -> dict[str, Metrics]:
     """A refit's metrics beside the baselines' on the same rows."""
     truth = examples(config, one.test)
-    metrics, _ = _measured(config, one.test, truth, one.predictions, tables)
+    metrics, _ = _measure(config, one.test, truth, one.predictions, tables)
     return {"candidate": metrics, **_baselines(config, one.test, truth, tables)}
 
 
@@ -117,7 +117,7 @@ def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) 
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _measured(
+def _measure(
     config: ModelConfig, test: pl.DataFrame, truth: Examples, predictions: Array, tables: Tables
 ) -> tuple[Metrics, DomainFindings]:
     metrics = measure(config.problem, truth.target, predictions, truth.classes)
@@ -184,7 +184,7 @@ def main(argv: list[str] | None = None) -> None:
     write(evaluated, from_artifact, arguments.evaluation)
     run_id = candidate.metadata["mlflow_run_id"]
     logged = {f"test_{name}": value for name, value in evaluated.metrics.items()}
-    tracking.settled(tracking.log(run_id, logged, sorted(arguments.evaluation.iterdir())))
+    tracking.wait_for(tracking.log(run_id, logged, sorted(arguments.evaluation.iterdir())))
     for name in dict.fromkeys([gate.metric for gate in config.gates]):
         print(f"test:{name}={evaluated.metrics[name]:.6g}", flush=True)
 

@@ -48,7 +48,7 @@ def read_hyperparameters(path: Path | None) -> dict[str, str]:
     return {name: str(value) for name, value in content.items()}
 
 
-def typed(config: ModelConfig, given: Mapping[str, str]) -> dict[str, Scalar]:
+def parse_hyperparameters(config: ModelConfig, given: Mapping[str, str]) -> dict[str, Scalar]:
     """model.yaml's hyperparameters with the given ones before them, each in the type that it has there.
 
     Raises:
@@ -77,7 +77,7 @@ def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, 
     Raises:
         JobError: unusable hyperparameters or features.
     """
-    hyperparameters = typed(config, given)
+    hyperparameters = parse_hyperparameters(config, given)
     tracking.prepare()
     parts = {name: examples(config, read_split(folder)) for name, folder in channels.items()}
     fitted, validation = parts["train"], parts["validation"]
@@ -96,7 +96,7 @@ def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, 
         "run": os.environ.get("RUN_ID", "by hand"),
         "code_hash": os.environ.get("CODE_HASH", ""),
     }
-    run_id = tracking.settled(tracking.start_run(config.name, hyperparameters, tags, began))
+    run_id = tracking.wait_for(tracking.start_run(config.name, hyperparameters, tags, began))
     facts: Facts = {
         "hyperparameters": hyperparameters,
         "fit": own.describe(model),
@@ -109,7 +109,7 @@ def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, 
     logged = {f"validation_{name}": value for name, value in metrics.items()} | described | {"fit_seconds": seconds}
     files = [path for path in sorted(model_dir.iterdir()) if path.is_file()]
     write_model = partial(write_mlflow_model, model_dir, fitted.features) if config.tracking.model_versions else None
-    tracking.settled(tracking.log(run_id, logged, files, write_model))
+    tracking.wait_for(tracking.log(run_id, logged, files, write_model))
     print(f"{config.name}: fitted on {len(fitted.target)} rows in {seconds:.1f} s, {own.describe(model)}")
     return metrics
 

@@ -75,7 +75,7 @@ def validate_chunk(
     return found, {name: table.drop(LINE) for name, table in others.items()} | clean
 
 
-def judged(config: ModelConfig, day: str, found: Sequence[Mapping[tuple[str, str], Part]]) -> list[TableReport]:
+def judge(config: ModelConfig, day: str, found: Sequence[Mapping[tuple[str, str], Part]]) -> list[TableReport]:
     """Reports of the day's tables, and of those of the days before that a critical finding stops."""
     reports = []
     days = sorted({each for each, _ in found[0]} - {day})
@@ -137,7 +137,7 @@ def main(argv: list[str] | None = None) -> None:
     report = Report(
         config.name,
         f"raw data of {day}",
-        judged(config, day, found),
+        judge(config, day, found),
         {"day": day, "chunks": str(len(chunks))},
     )
     if not report.passed:

@@ -44,7 +44,7 @@ def _explained[**P, R](step: Callable[P, R]) -> Callable[P, R]:
         except MlflowException as error:
             uri = os.environ.get("MLFLOW_TRACKING_URI")
             raise JobError(
-                f"MLflow at {uri} refused: {error}. Mend it and clear the task; it repeats nothing."
+                f"MLflow at {uri} refused: {error}. Fix it and clear the task; it repeats nothing."
             ) from error
 
     return wrapped

@@ -52,7 +52,7 @@ def log(
     return _in_background(lambda client: _add(client, run_id, metrics, files, write_model)) if run_id else None
 
 
-def settled[Result](work: Future[Result] | None, patience: float = PATIENCE_SECONDS) -> Result | None:
+def wait_for[Result](work: Future[Result] | None, patience: float = PATIENCE_SECONDS) -> Result | None:
     """The result of background work. None where nothing is tracked and, after a warning, where it failed or is late."""
     if work is None:
         return None

@@ -111,7 +111,7 @@ class LoadedModel:
             raise JobError(
                 f"the model of {self.metadata['trained_at']} needs the feature {missing[0]}, which this feature table "
                 f"does not have ({len(missing)} are missing). Score it with the code that it was trained with "
-                f"(hash {self.metadata['code_hash']}), or train anew."
+                f"(hash {self.metadata['code_hash']}), or train again."
             )
         return self.estimator.predict(self.model, frame.select(self.feature_order))
 

@@ -106,15 +106,15 @@ def clean_table(raw: RawTable, table: Table, time: str | None, window: Window) -
     inside = _inside(typed, table, time, window)
     outside = typed.height - inside.height
     found = _Found()
-    _malformed(raw, found)
+    _note_malformed(raw, found)
     texts = (
         raw.lines if not outside else raw.lines.join(inside.select(LINE), on=LINE, how="semi", maintain_order="left")
     )
     for name, column in table.columns.items():
-        _misread(texts, inside[name], column, found)
-    _without_key(texts, table, found)
+        _note_misread(texts, inside[name], column, found)
+    _note_missing_keys(texts, table, found)
     readable = found.without(inside)
-    _repeated(readable, table, found)
+    _note_repeated(readable, table, found)
     accepted = found.without(readable)
     rejected = found.rejected()
     tally = Tally(raw.rows - outside, outside, rejected[LINE].n_unique(), found.problems, _notes(raw, accepted, table))
@@ -207,31 +207,33 @@ def _inside(typed: pl.DataFrame, table: Table, time: str | None, window: Window)
     return typed.filter(keep | pl.col(time).is_null())
 
 
-def _malformed(raw: RawTable, found: _Found) -> None:
+def _note_malformed(raw: RawTable, found: _Found) -> None:
     allowed = "as many fields in each row as there are columns"
     action = "Correct these rows; one at the file's end means that it was cut off: export it again."
     rows = raw.malformed.select(LINE, "reason", example="reason")
     found.add("rows_are_complete", "", rows, lambda _, examples: examples[0], allowed, action)
 
 
-def _misread(texts: pl.DataFrame, values: pl.Series, column: Column, found: _Found) -> None:
+def _note_misread(texts: pl.DataFrame, values: pl.Series, column: Column, found: _Found) -> None:
     name = values.name
     found.next_subject()
     for misread in reading_of(column.kind).misread(texts[name], values, column):
         cells = texts.select(LINE, name).filter(misread.wrong)
-        _cells(found, misread.check, cells, misread.found, misread.allowed, misread.action, tolerable=misread.tolerable)
+        _note_cells(
+            found, misread.check, cells, misread.found, misread.allowed, misread.action, tolerable=misread.tolerable
+        )
 
 
-def _without_key(texts: pl.DataFrame, table: Table, found: _Found) -> None:
+def _note_missing_keys(texts: pl.DataFrame, table: Table, found: _Found) -> None:
     action = "Fill the cells: without them nobody knows what the row is about."
     for name in table.key:
         found.next_subject()
         if name in table.columns:  # others are made, and never empty
             empty = texts.select(LINE, name).filter(reading_of(table.kinds[name]).missing(pl.col(name)))
-            _cells(found, "keys_are_filled", empty, "no value", "a value in every row", action)
+            _note_cells(found, "keys_are_filled", empty, "no value", "a value in every row", action)
 
 
-def _cells(
+def _note_cells(
     found: _Found, check: str, cells: pl.DataFrame, what: str, allowed: str, action: str, *, tolerable: bool = True
 ) -> None:
     """Note the problem of these cells: LINE and one column's text."""
@@ -246,7 +248,7 @@ def _cells(
     found.add(check, column, rows, in_words, allowed, action, tolerable=tolerable)
 
 
-def _repeated(typed: pl.DataFrame, table: Table, found: _Found) -> None:
+def _note_repeated(typed: pl.DataFrame, table: Table, found: _Found) -> None:
     if not table.key:
         return
     again = typed.filter(typed.select(table.key).is_duplicated())

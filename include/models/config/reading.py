@@ -1,4 +1,4 @@
-"""From a model.yaml to its checked configuration, or to an error that says what to mend."""
+"""From a model.yaml to its checked configuration, or to an error that says what to correct."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
         raise ValueError(f"algorithm is '{algorithm}'; allowed are {FOREST} and {LIGHTGBM}")
     names = train.features.columns
     if algorithm == LIGHTGBM:
-        return Fitted(_boosted(train, hyperparameters), names)
+        return Fitted(_boost(train, hyperparameters), names)
     forest = RandomForestClassifier(
         n_estimators=int(hyperparameters["trees"]),
         max_depth=int(hyperparameters["max_depth"]),
@@ -58,7 +58,7 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
     return Fitted(pipeline.fit(train.features.to_numpy(), train.target), names)
 
 
-def _boosted(train: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
+def _boost(train: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
     parameters = {
         "objective": "binary",
         "learning_rate": hyperparameters["learning_rate"],

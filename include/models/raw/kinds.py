@@ -121,7 +121,7 @@ class Reading(ABC):
         """Values that nothing is known of."""
         return pl.Series(rng.integers(1, 10**9, count))
 
-    def written(self, value: pl.Expr, column: Column) -> pl.Expr:
+    def to_text(self, value: pl.Expr, column: Column) -> pl.Expr:
         """Values as a raw file has them."""
         return value
 
@@ -129,7 +129,7 @@ class Reading(ABC):
         """Values as a message has them."""
         return value.cast(pl.String)
 
-    def numbered(self, name: str, numbers: pl.Expr) -> pl.Expr:
+    def number(self, name: str, numbers: pl.Expr) -> pl.Expr:
         """Values that are different in each row, of a kind that tells rows apart."""
         return numbers.alias(name)
 
@@ -174,7 +174,7 @@ class Timestamps(Reading):
     def shown(self, value: pl.Expr) -> pl.Expr:
         return value.dt.strftime("%Y-%m-%d %H:%M:%S")
 
-    def written(self, value: pl.Expr, column: Column) -> pl.Expr:
+    def to_text(self, value: pl.Expr, column: Column) -> pl.Expr:
         return value.dt.strftime(column.format or "%Y-%m-%d %H:%M:%S")
 
 
@@ -207,12 +207,12 @@ class Texts(Reading):
         return {"shares": {value: count / total for value, count in counts.iter_rows()}}
 
     def draw(self, rng: np.random.Generator, lie: Distribution, count: int) -> pl.Series:
-        return _chosen(rng, lie["shares"], count).cast(pl.String)
+        return _choose(rng, lie["shares"], count).cast(pl.String)
 
     def invent(self, rng: np.random.Generator, count: int) -> pl.Series:
         return pl.Series([f"text-{value}" for value in super().invent(rng, count)])
 
-    def numbered(self, name: str, numbers: pl.Expr) -> pl.Expr:
+    def number(self, name: str, numbers: pl.Expr) -> pl.Expr:
         return pl.format("{}-{}", pl.lit(name), numbers).alias(name)
 
 
@@ -256,10 +256,10 @@ class Numbers(Reading):
 
     def draw(self, rng: np.random.Generator, lie: Distribution, count: int) -> pl.Series:
         if "shares" in lie:
-            return _chosen(rng, lie["shares"], count).cast(pl.String)
-        return self._rounded(np.interp(rng.random(count), QUANTILES, lie["quantiles"]))
+            return _choose(rng, lie["shares"], count).cast(pl.String)
+        return self._round(np.interp(rng.random(count), QUANTILES, lie["quantiles"]))
 
-    def _rounded(self, drawn: np.ndarray[tuple[int], np.dtype[np.float64]]) -> pl.Series:
+    def _round(self, drawn: np.ndarray[tuple[int], np.dtype[np.float64]]) -> pl.Series:
         return pl.Series(np.round(drawn, 6))
 
 
@@ -282,7 +282,7 @@ class WholeNumbers(Numbers):
     def draw(self, rng: np.random.Generator, lie: Distribution, count: int) -> pl.Series:
         return super().draw(rng, lie, count).cast(pl.Int64)
 
-    def _rounded(self, drawn: np.ndarray[tuple[int], np.dtype[np.float64]]) -> pl.Series:
+    def _round(self, drawn: np.ndarray[tuple[int], np.dtype[np.float64]]) -> pl.Series:
         return pl.Series(np.round(drawn).astype(np.int64))
 
 
@@ -301,7 +301,7 @@ def feature_kind(dtype: pl.DataType) -> Kind:
     return next(reading.kind for reading in READINGS.values() if reading.holds(dtype))
 
 
-def _chosen(rng: np.random.Generator, shares: Mapping[str, float], count: int) -> pl.Series:
+def _choose(rng: np.random.Generator, shares: Mapping[str, float], count: int) -> pl.Series:
     weights = np.array(list(shares.values()))
     return pl.Series(rng.choice(np.array(list(shares), dtype=object), count, p=weights / weights.sum()))
 

@@ -248,19 +248,19 @@ def _put_back(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
     yield from others
 
 
-def _masked(content: bytes) -> bytes:
+def _mask_quoted(content: bytes) -> bytes:
     """The same length, without what stands in quoted cells."""
     return QUOTED.sub(lambda cell: b"x" * len(cell[0]), content) if b'"' in content else content
 
 
 def _last_row_end(content: bytes) -> int:
     """Where the last row that surely ends in this text does; 0 if none. A CR at its end may be the half of a CRLF."""
-    masked = _masked(content)
+    masked = _mask_quoted(content)
     return max(masked.rfind(b"\n"), masked.rfind(b"\r", 0, len(masked) - 1)) + 1
 
 
 def _first_row_end(content: bytes) -> int:
-    masked = _masked(content)
+    masked = _mask_quoted(content)
     found = re.search(rb"\r\n|\r|\n", masked)
     return found.end() if found else len(content)
 
@@ -271,7 +271,7 @@ def _line_breaks(content: bytes) -> int:
 
 def _column_at(content: bytes, place: int, columns: Sequence[str]) -> str | None:
     """The column whose cell a byte lies in."""
-    masked = _masked(content)[:place]
+    masked = _mask_quoted(content)[:place]
     start = max(masked.rfind(b"\n"), masked.rfind(b"\r")) + 1
     number = masked.count(b",", start)
     return columns[number] if number < len(columns) else None

@@ -241,7 +241,7 @@ def _usual(found: Profile, series: pl.Series, where: str) -> list[dict[str, Json
     known = series.drop_nulls()
     if series.dtype == pl.String:
         if known.n_unique() <= MOST_LISTED:
-            action = f"New values in the {where} count as 'other' until the model is trained anew."
+            action = f"New values in the {where} count as 'other' until the model is trained again."
             suite.append(_in_set(series.name, known.unique().sort().to_list(), "warning", 0.95, action))
         return suite
     return [*suite, _between(series.name, known, "warning", "Look at the source: values far from those of before.")]

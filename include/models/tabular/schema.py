@@ -67,7 +67,9 @@ class Schema:
         """
         self._require(features)
         inputs = [
-            _numbered(features[column.name], column) if column.is_category else features[column.name].cast(pl.Float64)
+            _number_values(features[column.name], column)
+            if column.is_category
+            else features[column.name].cast(pl.Float64)
             for column in self.used
         ]
         inputs += [features.select(_expression(one)).to_series() for one in self.derived]
@@ -78,14 +80,14 @@ class Schema:
             if column.name not in features.columns:
                 raise JobError(
                     f"the model learned from the column '{column.name}', which is missing; found are "
-                    f"{', '.join(features.columns)}. Add it, or train anew without it."
+                    f"{', '.join(features.columns)}. Add it, or train again without it."
                 )
             found = features.schema[column.name]
             if (found == pl.String) != column.is_category and found != pl.Null:
                 learned = "texts" if column.is_category else "numbers"
                 raise JobError(
-                    f"column '{column.name}' is {found}, but the model learned it as {learned}. Mend the data, or "
-                    "change its kind in model.yaml and train anew."
+                    f"column '{column.name}' is {found}, but the model learned it as {learned}. Correct the data, or "
+                    "change its kind in model.yaml and train again."
                 )
 
     def save(self, folder: Path) -> None:
@@ -140,7 +142,7 @@ def _column(series: pl.Series) -> Column:
     return Column(series.name, kind, tuple((frequent if len(frequent) else counts)[series.name].to_list()))
 
 
-def _numbered(series: pl.Series, column: Column) -> pl.Series:
+def _number_values(series: pl.Series, column: Column) -> pl.Series:
     numbers: Mapping[str, float] = {value: float(place) for place, value in enumerate(column.values)}
     if series.dtype == pl.Null:
         return series.cast(pl.Float64)

@@ -45,7 +45,7 @@ def simulate(config: ModelConfig, profile: StoredProfile, seed: int = 7, rows: i
 
     def drawn(name: str, group: Group, count: int) -> pl.Series:
         if name in group["columns"]:
-            return _drawn(rng, kind_of(profile["columns"][name]["kind"]), group["columns"][name], count)
+            return _draw(rng, kind_of(profile["columns"][name]["kind"]), group["columns"][name], count)
         return reading_of(columns[name].kind).invent(rng, count)
 
     parts = [
@@ -58,14 +58,14 @@ def simulate(config: ModelConfig, profile: StoredProfile, seed: int = 7, rows: i
         frame = frame.sort(config.data.time)
     numbers = pl.int_range(1, len(frame) + 1)
     ids = [
-        reading_of(columns[name].kind).numbered(name, numbers)
+        reading_of(columns[name].kind).number(name, numbers)
         for name in config.data.key
         if name in columns and columns[name].kind.tells_rows_apart
     ]
     return frame.with_columns(ids)
 
 
-def _drawn(rng: np.random.Generator, kind: Kind, lie: Distribution, count: int) -> pl.Series:
+def _draw(rng: np.random.Generator, kind: Kind, lie: Distribution, count: int) -> pl.Series:
     """Values of one column in one group, as many of them missing as there."""
     if lie.keys() == {"missing"}:
         values = pl.Series([None] * count, dtype=pl.String)
@@ -82,7 +82,7 @@ def write(config: ModelConfig, frame: pl.DataFrame, folder: Path) -> None:
     """The table's CSV, as its file would be written: the columns' own headers and timestamp formats."""
     table = _table(config)
     columns = table.columns.items()
-    texts = (reading_of(column.kind).written(pl.col(name), column).alias(name) for name, column in columns)
+    texts = (reading_of(column.kind).to_text(pl.col(name), column).alias(name) for name, column in columns)
     folder.mkdir(parents=True, exist_ok=True)
     frame.select(texts).rename(table.headers).write_csv(folder / table.file, include_header=table.header)
 

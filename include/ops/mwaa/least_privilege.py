@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.markup import escape
 
+from include.models.errors import and_then
 from include.monitor.drift import DRIFT_NAMESPACE
 from include.ops import Json
 from include.ops.local_stack import stack
@@ -97,14 +98,16 @@ def prove_that_it_can_fail(settings: EnforcedSettings, session: dict[str, str]) 
     poorer = iam.create_policy_version(
         PolicyArn=POLICY, PolicyDocument=json.dumps(_without(document, TAKEN_AWAY)), SetAsDefault=True
     )["PolicyVersion"]["VersionId"]
-    try:
-        code = _describe_a_job(settings, session)
-        if code != "AccessDeniedException" or [one["action"] for one in settings.denials] != [TAKEN_AWAY]:
-            raise BrokenPromiseError(f"without {TAKEN_AWAY} the call ended with {code}, noted: {settings.denials}")
-    finally:
+
+    def give_back() -> None:
         iam.set_default_policy_version(PolicyArn=POLICY, VersionId=version)
         iam.delete_policy_version(PolicyArn=POLICY, VersionId=poorer)
         (settings.home / "sagemaker" / "denied.jsonl").unlink(missing_ok=True)
+
+    with and_then(give_back):
+        code = _describe_a_job(settings, session)
+        if code != "AccessDeniedException" or [one["action"] for one in settings.denials] != [TAKEN_AWAY]:
+            raise BrokenPromiseError(f"without {TAKEN_AWAY} the call ended with {code}, noted: {settings.denials}")
     return f"without {TAKEN_AWAY} the call is denied"
 
 
@@ -175,12 +178,11 @@ def main(argv: list[str] | None = None) -> int:
     stack.down(settings, lambda _: None)
     stack.clear(settings)
     try:
-        found = findings(settings, model, console)
+        with and_then(lambda: stack.down(settings, lambda line: console.print(line, highlight=False))):
+            found = findings(settings, model, console)
     except ProcessError as error:
         console.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
         return 1
-    finally:
-        stack.down(settings, lambda line: console.print(line, highlight=False))
     return conclude(found, "least privilege", laptop.home / "iam-test-summary.json", console)
 
 

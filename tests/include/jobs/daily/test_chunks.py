@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.jobs.daily.chunks import merge_quarantine, split_day
-from include.jobs.validate_input import judged, validate_chunk
+from include.jobs.validate_input import judge, validate_chunk
 from include.jobs.validate_raw_data import Suites
 from include.jobs.validation.report import Report
 from include.jobs.validation.suites import load_suite
@@ -84,7 +84,7 @@ def validated(config: ModelConfig, suites: Suites, partitions: Path, chunks: int
             found.append(counted)
             accepted += [rows["rows"]] if "rows" in rows else []
         merge_quarantine(quarantines, folder / "q", {name for (_, name), part in found[0].items() if part.is_whole})
-        report = Report(config.name, "day", judged(config, DAY, found)).as_dict()
+        report = Report(config.name, "day", judge(config, DAY, found)).as_dict()
         file = folder / "q" / "rows.csv"
         quarantine_text = file.read_text() if file.exists() else None
     report["findings"] = [one for one in report["findings"] if one["expectation"] != "rows_are_sorted"]
