@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 
-from include.deploy.requests import endpoint_name
 from include.models.config import load_model
 from include.ops.local_stack.run import FINISHED
 from include.ops.local_stack.settings import BUCKET
+from include.platform.request_parts import endpoint_name
 from include.registry.history import current, read_history
 from include.score.plan import list_partitions
 from tests.compose.project import Project, PromiseBrokenError, patiently, until

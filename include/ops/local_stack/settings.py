@@ -12,11 +12,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from include.deploy.approval_events import environment_name
+from include.models.config import Kafka
 from include.ops import Json
 from include.ops.local_stack.database import Postgres
 from include.ops.local_stack.folders import plain_name
-from include.platform.environment import Kafka
+from sagemaker_jobs.names import environment_name
 
 ROOT = Path(__file__).resolve().parents[3]
 REGION = "us-east-1"

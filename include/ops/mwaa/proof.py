@@ -22,8 +22,8 @@ from include.ops.local_stack.command import EXPECTED
 from include.ops.local_stack.promote import PromotionError, promote
 from include.ops.local_stack.run import follow, reasons_of, run, steps_of
 from include.ops.local_stack.settings import ROOT, Settings
-from include.registry.history import HistoryError
-from include.score.plan import CHAMPION_AT, PlanError
+from include.platform.errors import PermanentError
+from include.score.plan import CHAMPION_AT
 
 MACHINES = 30  # of the generated fleet: enough failures to learn from, quick to train on
 DAY = "2015-06-15"  # within the generated year
@@ -45,7 +45,7 @@ class BrokenPromiseError(Exception):
 
 # beside broken promises, what the commands of a laptop end with, each with a message for the person at the keyboard
 FAILURES: tuple[type[Exception], ...]
-FAILURES = (BrokenPromiseError, *EXPECTED, PromotionError, PlanError, HistoryError, httpx.HTTPError)
+FAILURES = (BrokenPromiseError, *EXPECTED, PromotionError, PermanentError, httpx.HTTPError)
 
 
 def held(promise: str, check: Callable[[], str]) -> Finding:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from include.models.config import Kafka
 from include.ops.local_stack.settings import ROOT, Settings, SettingsError
-from include.platform.environment import Kafka, MlEnvironment
+from include.platform.environment import MlEnvironment
 
 OURS = ("AIRFLOW_PORT", "SAGEMAKER_PORT", "LAPTOP_HOME")
 
