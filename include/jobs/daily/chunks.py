@@ -6,7 +6,6 @@ rows are read once, in blocks, by the reader that reads small days; a chunk hold
 
 from __future__ import annotations
 
-import csv
 import heapq
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from include.jobs.validation.reading import OpenTable, RawTable, open_table
 from include.models.config import LINE, ModelConfig, Table
 from include.models.config.files import day_folder, day_of_folder
 from include.models.raw.kinds import reading_of
-from include.models.raw.reader import BLOCK, MALFORMED
+from include.models.raw.reader import BLOCK, MALFORMED, open_raw
 
 PACKED = 8  # about how many times larger a .gz becomes
 Cut = RawTable | UnusableFileError
@@ -158,12 +157,20 @@ def merge_quarantine(parts: Sequence[Path], into: Path, whole: Iterable[str]) ->
         files = [part / name for part in parts if (part / name).exists()]
         files = files[:1] if Path(name).stem in whole else files
         into.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack, (into / name).open("w", encoding="utf-8", newline="") as merged:
-            readers = [csv.reader(stack.enter_context(file.open(encoding="utf-8", newline=""))) for file in files]
+        with (into / name).open("w", encoding="utf-8", newline="") as merged:
+            readers = [_rows(file) for file in files]
             headers = [next(reader) for reader in readers]
             merged.write(_as_csv(headers[0]))
-            rows: Iterator[list[str]] = heapq.merge(*readers, key=lambda row: int(row[0]))
-            merged.writelines(map(_as_csv, rows))
+            merged.writelines(map(_as_csv, heapq.merge(*readers, key=lambda row: int(row[0]))))
+
+
+def _rows(file: Path) -> Iterator[Sequence[str]]:
+    """A quarantine file's header and rows, their line first."""
+    with open_raw(file) as raw:
+        header = raw.header or []
+        yield header
+        for block in raw.blocks([str(place) for place in range(len(header))]):
+            yield from block.lines.drop(LINE).iter_rows()
 
 
 def _as_csv(row: Iterable[str]) -> str:

@@ -107,6 +107,16 @@ def test_text_where_numbers_belong_is_a_header_that_is_wrong() -> None:
         parse(b"color,waight\nred,1\n", CSV, MIXED)
 
 
+def test_a_quote_that_never_ends_is_refused() -> None:
+    with pytest.raises(BadRequestError, match="the request is not CSV: unexpected end of data"):
+        parse(b'1,a\n2,"b\n3,c\n', CSV, TEXTS)
+
+
+def test_lines_of_json_end_in_a_line_feed_alone() -> None:
+    body = "\n".join(json.dumps({"volt": 1, "site": text}, ensure_ascii=False) for text in ("a\u2028b", "c\u0085d"))
+    assert parse(body.encode(), JSONLINES, TEXTS)["site"].to_list() == ["a\u2028b", "c\u0085d"]
+
+
 def test_texts_may_hold_commas_and_line_breaks() -> None:
     assert parse(b'1,"a,b"\n2,"c\nd"\n', CSV, TEXTS)["site"].to_list() == ["a,b", "c\nd"]
     with pytest.raises(BadRequestError, match="row 1, column 'site': 7 is not text"):
