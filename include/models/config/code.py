@@ -72,7 +72,8 @@ class Hyperparameter(Section):
         value: Scalar = text
         try:
             if self.type in ("integer", "number"):
-                value = float(text)
+                number = float(text)
+                value = int(number) if number.is_integer() else number
             elif self.type == "boolean":
                 value = TRUTH.get(text.lower(), text)
         except ValueError:
