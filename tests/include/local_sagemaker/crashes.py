@@ -448,7 +448,8 @@ def restart_endpoints(folder: Path, restarts: int, endpoints: int = 4, say: Call
         hosting = Hosting(server)
         hosting.upload_artifact()
         names = {
-            hosting.endpoint(hosting.config(hosting.model(NAME=str(n)))): str(n).encode() for n in range(endpoints)
+            hosting.endpoint(hosting.config(hosting.model(MODE="name", NAME=str(n)))): str(n).encode()
+            for n in range(endpoints)
         }
         for number in range(1, restarts + 1):
             server.stop(signal.SIGKILL if number % 2 else signal.SIGTERM)

@@ -26,7 +26,7 @@ CREDENTIALS = {
     "AWS_REGION": REGION,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-_READY_SECONDS = 30
+_READY_SECONDS = 90  # a busy machine
 _STOP_SECONDS = 30
 
 
