@@ -1,5 +1,6 @@
-# Every target does its own set-up; 'make help' lists them. AIRFLOW_PORT, SAGEMAKER_PORT, LAPTOP_HOME and KAFKA (brokers,
-# as host:port), given on the command line or in the environment, reach the programs as they are.
+# Every target does its own set-up; 'make help' lists them. AIRFLOW_PORT, SAGEMAKER_PORT, LAPTOP_HOME, KAFKA (brokers, as
+# host:port) and START_UP (aws: jobs and endpoints start as slowly as on AWS), given on the command line or in the
+# environment, reach the programs as they are.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help

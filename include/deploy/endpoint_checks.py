@@ -81,7 +81,7 @@ class _Endpoint:
                 EndpointName=self.name, Body=body, ContentType=content_type, Accept=JSON
             )
         except ClientError as error:
-            response = error.response
+            response: Mapping[str, Any] = {**error.response}  # with what InvokeEndpoint adds
             code = response["Error"]["Code"]
             if code == "ModelError":
                 raise _RefusedError(

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from include.local_sagemaker.core.settings import Settings
+from include.local_sagemaker.core.start_up import AWS, StartUp
 from include.local_sagemaker.server import serve
 
 
@@ -39,7 +40,14 @@ def _parse(arguments: list[str]) -> Settings:
     parser.add_argument(
         "--path", type=Path, action="append", default=[], metavar="DIRECTORY", help="what the images add to their PATH"
     )
-    parser.add_argument("--min-job-seconds", type=float, default=0.0, help="no job ends sooner after its creation (0)")
+    parser.add_argument(
+        "--start-up",
+        default="",
+        metavar="aws|KIND=SECONDS,...",
+        help="how long a job or an endpoint takes to start, as on AWS, while no processor is used; the set aws is"
+        f" {', '.join(f'{kind}={seconds:g}' for kind, seconds in AWS.items())} (none)",
+    )
+    parser.add_argument("--start-up-factor", type=float, default=1.0, help="of every start-up time (1)")
     parser.add_argument("--max-jobs", type=int, default=8, help="jobs that run at the same time (8)")
     parser.add_argument(
         "--stop-grace-seconds", type=float, default=10.0, help="between SIGTERM and SIGKILL (10; SageMaker: 120)"
@@ -63,13 +71,17 @@ def _parse(arguments: list[str]) -> Settings:
     )
     parser.add_argument("--threads", type=int, default=32, help="requests answered at the same time (32)")
     given = parser.parse_args(arguments)
+    try:
+        start_up = StartUp.parse(given.start_up, given.start_up_factor) if given.start_up else StartUp()
+    except ValueError as error:
+        parser.error(f"--start-up: {error}")
     return Settings(
         state=given.state.absolute(),
         host=given.host,
         port=given.port,
         images=tuple(given.image),
         path=tuple(directory.absolute() for directory in given.path),
-        min_job_seconds=given.min_job_seconds,
+        start_up=start_up,
         max_jobs=given.max_jobs,
         stop_grace_seconds=given.stop_grace_seconds,
         endpoint_start_seconds=given.endpoint_start_seconds,

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.sdk import Context
@@ -25,6 +25,10 @@ from include.registry.packages import package_of
 from include.score.plan import days_between, end_of, read_published, scoring_of
 from include.score.tasks import day_of_run
 from sagemaker_jobs.links import file_page
+from sagemaker_jobs.sensors import Partition
+
+if TYPE_CHECKING:
+    from types_boto3_cloudwatch import CloudWatchClient
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +36,7 @@ SCORED_WITHIN = timedelta(hours=6)  # of the moment until which the day's raw da
 TAKEN_BY_CLOUDWATCH = timedelta(days=14)  # older values are refused
 
 
-def scores(model: ModelConfig, context: Context) -> Mapping[str, Any]:
+def scores(model: ModelConfig, context: Context) -> Partition:
     """What PartitionSensor waits for."""
     day = day_of_run(context)
     return {
@@ -148,7 +152,8 @@ def _send_metrics(environment: MlEnvironment, drift: Drift) -> None:
     if drift.features:
         values["LargestIndex"] = drift.features[0].psi
     dimensions = {"Environment": environment_name(), "Model": drift.model.name}
-    AwsBaseHook(client_type="cloudwatch", region_name=environment.region).conn.put_metric_data(
+    cloudwatch = cast("CloudWatchClient", AwsBaseHook(client_type="cloudwatch", region_name=environment.region).conn)
+    cloudwatch.put_metric_data(
         Namespace=DRIFT_NAMESPACE,
         MetricData=[
             {

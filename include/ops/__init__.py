@@ -2,3 +2,7 @@
 
 Nothing may import it; it imports every room but the jobs and the local SageMaker, which it starts as programs.
 """
+
+from typing import Any
+
+Json = dict[str, Any]  # an object of a JSON answer or file

@@ -35,6 +35,7 @@ from include.score.plan import (
     scoring_of,
 )
 from include.score.publish import PublishError, publish
+from sagemaker_jobs.sensors import Partition
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def day_of_run(context: Context) -> str:
     return start.astimezone(UTC).date().isoformat()
 
 
-def partition(model: ModelConfig, context: Context) -> Mapping[str, Any]:
+def partition(model: ModelConfig, context: Context) -> Partition:
     """What PartitionSensor waits for."""
     day, section = day_of_run(context), scoring_of(model)
     prefix = daily_partition(model.name, day)

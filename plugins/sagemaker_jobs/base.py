@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerBaseOperator
@@ -23,6 +23,8 @@ from sagemaker_jobs.failures import JobLost, failure_of, is_absent, last_log_lin
 from sagemaker_jobs.kinds import (
     Description,
     JobKind,
+    JobResult,
+    Request,
     compact,
     instances,
     longest_duration,
@@ -34,7 +36,10 @@ from sagemaker_jobs.stopping import state_of, stop
 from sagemaker_jobs.triggers import JobTrigger
 from sagemaker_jobs.waiting import SHORT_WAIT, SHORT_WAIT_STEP
 
-Request = dict[str, Any]
+if TYPE_CHECKING:
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol as RuntimeTaskInstance
+    from types_boto3_sagemaker import SageMakerClient
+
 RequestBuilder = Callable[..., Request]
 
 # SageMaker throttles a whole account together; the standard mode waits longer from try to try, with jitter
@@ -70,6 +75,11 @@ class RequestOperator(SageMakerBaseOperator):
         request = self.request(context, **self.request_kwargs)
         self.log.info("request: %s", json.dumps(redacted(request), indent=2, default=str))
         return request
+
+    @property
+    def client(self) -> SageMakerClient:
+        """The boto3 SageMaker client, with the operator's connection and region."""
+        return cast("SageMakerClient", self.hook.conn)
 
     def _client(self, service: str) -> Any:
         """A boto3 client of another service, with the operator's own connection and region."""
@@ -119,9 +129,9 @@ class JobOperator(RequestOperator):
         description = self._wait_briefly(name, description)
         if not self.kind.is_over(description):
             self._defer(name, description)
-        return self._settle(context, description)
+        return {**self._settle(context, description)}
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: dict[str, str] | None = None) -> dict[str, Any]:
         if event is None:
             raise JobLost("the task was resumed without an event; a retry finds the job again")
         name = event["job"]
@@ -138,7 +148,7 @@ class JobOperator(RequestOperator):
                 f"gave up waiting for SageMaker {self.kind.word} job {name}, which is {self.kind.status(description)}: "
                 f"{event['message']}. A retry attaches to it again. {self._pages(name)['console']}"
             )
-        return self._settle(context, description)
+        return {**self._settle(context, description)}
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Airflow's way back into a deferred task, here only to stop the job of one that waited too long.
@@ -168,18 +178,18 @@ class JobOperator(RequestOperator):
         """How long after its creation the job is given up: by default when it has outlived its own limits."""
         return longest_duration(description)
 
-    def result(self, context: Context, description: Description) -> dict[str, Any]:
+    def result(self, context: Context, description: Description) -> JobResult:
         """What a completed job hands on; subclasses add to it."""
         return compact(self.kind, description)
 
-    def _stop_if_ended(self, task_instance: Any, timed_out: bool) -> None:
+    def _stop_if_ended(self, task_instance: RuntimeTaskInstance, timed_out: bool) -> None:
         try:
             state = "timed out" if timed_out else state_of(task_instance)
             if state == "running":
                 self.log.info("this worker was asked to end; %s goes on, and a retry finds it again", self._job)
                 return
             self._ended = True
-            if self._job and stop(self.kind, self._job, self.hook.conn, until=time.monotonic() + 3):
+            if self._job and stop(self.kind, self._job, self.client, until=time.monotonic() + 3):
                 self.log.warning("stopped %s, as the task is %s", self._job, state or "cleared")
         except Exception:
             # whatever it is, the one who ended the task must learn that the job may go on
@@ -191,7 +201,7 @@ class JobOperator(RequestOperator):
         if not self.stop_on_kill:
             return JobLost(f"{message}It goes on; a retry attaches to it again. {self._pages(name)['console']}")
         try:
-            stop(self.kind, name, self.hook.conn)
+            stop(self.kind, name, self.client)
         except (ClientError, BotoCoreError) as error:
             return JobLost(f"{message}It could not be stopped and goes on: {error}. {self._pages(name)['console']}")
         return JobLost(f"{message}It was stopped; a retry starts the next attempt. {self._pages(name)['console']}")
@@ -245,7 +255,7 @@ class JobOperator(RequestOperator):
         if self._ended:
             raise AirflowTaskTerminated(f"the task was ended; {name} is not started")
         try:
-            getattr(self.hook.conn, f"create_{self.kind.api}")(**request)
+            getattr(self.client, f"create_{self.kind.api}")(**request)
             self.log.info("created %s job %s", self.kind.word, name)
         except ClientError as error:
             # another process of this task, or an answer lost on its way, was quicker: the job is ours all the same
@@ -259,9 +269,7 @@ class JobOperator(RequestOperator):
 
     def _describe(self, name: str) -> Description | None:
         try:
-            description: Description = getattr(self.hook.conn, f"describe_{self.kind.api}")(
-                **{self.kind.name_field: name}
-            )
+            description: Description = getattr(self.client, f"describe_{self.kind.api}")(**{self.kind.name_field: name})
         except ClientError as error:
             if is_absent(error):
                 return None
@@ -298,7 +306,7 @@ class JobOperator(RequestOperator):
             timeout=deadline - datetime.now(UTC) + self.triggerer_may_be_away,
         )
 
-    def _settle(self, context: Context, description: Description) -> dict[str, Any]:
+    def _settle(self, context: Context, description: Description) -> JobResult:
         name, status = description[self.kind.name_field], self.kind.status(description)
         if status != "Completed":
             lines = last_log_lines(self._client("logs"), self.kind.log_group, logStreamNamePrefix=f"{name}/", limit=5)
@@ -313,7 +321,7 @@ class JobOperator(RequestOperator):
         return f"{running_minutes(self.kind, description):.1f} min of {machines} not paid again"
 
     def _pages(self, name: str) -> dict[str, str]:
-        return links.job_pages(self.kind, name, self.hook.conn)
+        return links.job_pages(self.kind, name, self.client)
 
     def _publish_links(self, context: Context, name: str, description: Description) -> None:
         context["ti"].xcom_push(key=links.XCOM_KEY, value=self._pages(name))

@@ -12,10 +12,10 @@ from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
 from sagemaker_jobs import links
-from sagemaker_jobs.base import Request, RequestOperator
+from sagemaker_jobs.base import RequestOperator
 from sagemaker_jobs.failures import JobLost, is_absent, last_log_lines, refused
 from sagemaker_jobs.hosting import ensure_endpoint_config, ensure_model
-from sagemaker_jobs.kinds import ENDPOINT, Description
+from sagemaker_jobs.kinds import ENDPOINT, Description, Request
 from sagemaker_jobs.names import client_token
 from sagemaker_jobs.triggers import JobTrigger
 from sagemaker_jobs.waiting import SHORT_WAIT, SHORT_WAIT_STEP
@@ -62,7 +62,7 @@ class EndpointOperator(RequestOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         wanted = self._build_request(context)
-        client = self.hook.conn
+        client = self.client
         if "config_name" not in wanted:
             model = ensure_model(client, wanted["model"])
             wanted = {**wanted, "config_name": ensure_endpoint_config(client, wanted["config"], model)}
@@ -131,7 +131,7 @@ class EndpointOperator(RequestOperator):
     def _change(self, verb: str, name: str, **request: Any) -> bool:
         """Ask for a change; false where another change was quicker, which the next look finds."""
         try:
-            getattr(self.hook.conn, f"{verb}_endpoint")(**request)
+            getattr(self.client, f"{verb}_endpoint")(**request)
         except ClientError as error:
             if any(said in str(error) for said in ("in-progress", "already existing")):
                 self.log.info("%s: %s; looking again", name, error)
@@ -172,21 +172,20 @@ class EndpointOperator(RequestOperator):
 
     def _describe(self, name: str) -> Description | None:
         try:
-            description: Description = self.hook.conn.describe_endpoint(EndpointName=name)
+            return {**self.client.describe_endpoint(EndpointName=name)}
         except ClientError as error:
             if is_absent(error):
                 return None
             raise
-        return description
 
     def _tags(self, found: Description) -> dict[str, str]:
-        pages = self.hook.conn.get_paginator("list_tags").paginate(ResourceArn=found["EndpointArn"])
+        pages = self.client.get_paginator("list_tags").paginate(ResourceArn=found["EndpointArn"])
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
     def _tag(self, found: Description, wanted: Request, token: str) -> None:
         tags = [*wanted["endpoint"]["Tags"], {"Key": ASKED_BY, "Value": token}]
         try:
-            self.hook.conn.add_tags(ResourceArn=found["EndpointArn"], Tags=tags)
+            self.client.add_tags(ResourceArn=found["EndpointArn"], Tags=tags)
         except ClientError as error:
             raise refused(f"tag endpoint {found['EndpointName']}", error) from error
 
@@ -210,7 +209,7 @@ class EndpointOperator(RequestOperator):
             raise refused(f"{operation} for the endpoint", error) from error
 
     def _result(self, found: Description, *, changed: bool) -> dict[str, Any]:
-        config = self.hook.conn.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
+        config = self.client.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
         return {
             "endpoint": found["EndpointName"],
             "arn": found["EndpointArn"],
@@ -236,7 +235,7 @@ class EndpointOperator(RequestOperator):
         return DeploymentFailed("\n".join([*lines, "  last log lines:", *(f"    {line}" for line in log_lines)]))
 
     def _pages(self, wanted: Request) -> dict[str, str]:
-        return links.endpoint_pages(wanted["endpoint"]["EndpointName"], self.hook.conn)
+        return links.endpoint_pages(wanted["endpoint"]["EndpointName"], self.client)
 
 
 def _target(found: Description) -> str | None:

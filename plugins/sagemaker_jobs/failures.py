@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from sagemaker_jobs.kinds import Description, JobKind
+
+if TYPE_CHECKING:
+    from types_boto3_logs import CloudWatchLogsClient
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +99,7 @@ def _stopped(description: Description) -> str:
     return "somebody or something stopped it; clear the task to start it again"
 
 
-def last_log_lines(logs: Any, group: str, **streams: Any) -> list[str]:
+def last_log_lines(logs: CloudWatchLogsClient, group: str, **streams: Any) -> list[str]:
     """The end of a log in CloudWatch. A log that cannot be read is said so and hides nothing else.
 
     Args:

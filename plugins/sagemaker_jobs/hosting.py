@@ -6,13 +6,18 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from sagemaker_jobs.failures import is_absent, refused
+from sagemaker_jobs.kinds import Description, Request
+
+if TYPE_CHECKING:
+    from botocore.paginate import Paginator
+    from types_boto3_sagemaker import SageMakerClient
 
 log = logging.getLogger(__name__)
 
@@ -20,14 +25,14 @@ LONGEST_NAME = 63
 YOUNG = timedelta(hours=1)  # another task may have made it for what it is about to start
 
 
-def content_name(prefix: str, request: Mapping[str, Any]) -> str:
+def content_name(prefix: str, request: Request) -> str:
     """``<prefix>-<digest>``: equal for two requests exactly if they ask for the same thing. Tags do not count."""
     content = {key: value for key, value in request.items() if key not in ("ModelName", "EndpointConfigName", "Tags")}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
     return f"{prefix[: LONGEST_NAME - 13].rstrip('-')}-{digest}"
 
 
-def ensure_model(client: Any, request: Mapping[str, Any]) -> str:
+def ensure_model(client: SageMakerClient, request: Request) -> str:
     """The name of the SageMaker Model that the request asks for, created where there is none yet.
 
     Every run that wants the same thing gets the same Model, so none is left behind by a run.
@@ -42,7 +47,7 @@ def ensure_model(client: Any, request: Mapping[str, Any]) -> str:
     return _ensure(client, "model", "ModelName", request)
 
 
-def ensure_endpoint_config(client: Any, request: Mapping[str, Any], model: str) -> str:
+def ensure_endpoint_config(client: SageMakerClient, request: Request, model: str) -> str:
     """The name of the endpoint configuration that the request asks for with this Model in every variant.
 
     Args:
@@ -53,7 +58,7 @@ def ensure_endpoint_config(client: Any, request: Mapping[str, Any], model: str) 
     return _ensure(client, "endpoint_config", "EndpointConfigName", {**request, "ProductionVariants": variants})
 
 
-def prune(client: Any, prefix: str, keep_configs: Collection[str]) -> dict[str, list[str]]:
+def prune(client: SageMakerClient, prefix: str, keep_configs: Collection[str]) -> dict[str, list[str]]:
     """Remove the endpoint configurations and Models that ``ensure_...`` made with this prefix and that nobody needs.
 
     Kept are the named configurations and their Models, what an endpoint or a running transform job uses, and what is
@@ -70,7 +75,7 @@ def prune(client: Any, prefix: str, keep_configs: Collection[str]) -> dict[str, 
         raise refused(f"remove what is stale of {prefix}", error) from error
 
 
-def _prune(client: Any, prefix: str, keep_configs: set[str]) -> dict[str, list[str]]:
+def _prune(client: SageMakerClient, prefix: str, keep_configs: set[str]) -> dict[str, list[str]]:
     endpoints = list(_listed(client, "list_endpoints", "Endpoints", NameContains=prefix))
     for endpoint in endpoints:
         found = client.describe_endpoint(EndpointName=endpoint["EndpointName"])
@@ -91,7 +96,7 @@ def _prune(client: Any, prefix: str, keep_configs: set[str]) -> dict[str, list[s
     return {"endpoint_configs": stale, "models": unused}
 
 
-def _own(client: Any, operation: str, field: str, name_field: str, prefix: str) -> dict[str, bool]:
+def _own(client: SageMakerClient, operation: str, field: str, name_field: str, prefix: str) -> dict[str, bool]:
     """Names that ``content_name`` gave with this prefix, and whether each is old."""
     pattern = re.compile(re.escape(prefix[: LONGEST_NAME - 13].rstrip("-")) + "-[0-9a-f]{12}")
     since = datetime.now(UTC) - YOUNG
@@ -99,17 +104,18 @@ def _own(client: Any, operation: str, field: str, name_field: str, prefix: str) 
     return {one[name_field]: one["CreationTime"] < since for one in listed if pattern.fullmatch(one[name_field])}
 
 
-def _models_of_transforms(client: Any) -> Iterator[str]:
+def _models_of_transforms(client: SageMakerClient) -> Iterator[str]:
     for job in _listed(client, "list_transform_jobs", "TransformJobSummaries", StatusEquals="InProgress"):
         yield client.describe_transform_job(TransformJobName=job["TransformJobName"])["ModelName"]
 
 
-def _listed(client: Any, operation: str, field: str, **filters: Any) -> Iterator[dict[str, Any]]:
-    for page in client.get_paginator(operation).paginate(**filters):
+def _listed(client: SageMakerClient, operation: str, field: str, **filters: str) -> Iterator[Description]:
+    paginator: Paginator[Description] = client.get_paginator(operation)  # type: ignore[call-overload]  # of any list
+    for page in paginator.paginate(**filters):
         yield from page[field]
 
 
-def _ensure(client: Any, api: str, name_field: str, request: Mapping[str, Any]) -> str:
+def _ensure(client: SageMakerClient, api: str, name_field: str, request: Request) -> str:
     word = api.replace("_", " ")
     name = content_name(request[name_field], request)
     try:
@@ -123,7 +129,7 @@ def _ensure(client: Any, api: str, name_field: str, request: Mapping[str, Any]) 
     return name
 
 
-def _create(client: Any, api: str, name: str, request: Mapping[str, Any]) -> None:
+def _create(client: SageMakerClient, api: str, name: str, request: Request) -> None:
     word = api.replace("_", " ")
     try:
         getattr(client, f"create_{api}")(**request)

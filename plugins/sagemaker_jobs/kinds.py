@@ -4,11 +4,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from sagemaker_jobs.account import account
 
-Description = dict[str, Any]
+Description = dict[str, Any]  # an answer of a Describe call
+Request = dict[str, Any]  # arguments of a Create call
+
+
+class JobResult(TypedDict, total=False):
+    """What an operator returns of a job: small and JSON, for later tasks and people. Absent is what a kind lacks.
+
+    Times are ISO 8601; ``billable_seconds`` are those of one instance, times the instances; ``cost_usd`` is what they
+    cost on demand by ``account.yaml``, or "unknown". Spot training is billed for less time, which is in the seconds.
+    ``result`` is the content of the JSON file that the operator was told to read.
+    """
+
+    name: str
+    arn: str
+    kind: str
+    status: str
+    instance_type: str
+    instance_count: int
+    billable_seconds: int
+    cost_usd: float | str
+    created: str
+    started: str
+    ended: str
+    artifact: str
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    metrics: dict[str, float]
+    report: str  # address of the page for people
+    result: Any
+    best_training_job: str  # of a tuning job, with its hyperparameters
+    hyperparameters: dict[str, str]
+    model_name: str  # of a transform job, with the folder of what it answered
+    output: str
+
 
 # Provisioning, image pull, upload of outputs and stopping come on top of the runtime that SageMaker itself enforces.
 OVERHEAD = timedelta(hours=1)
@@ -109,12 +142,8 @@ def instances(description: Description) -> tuple[str | None, int]:
     return resources.get("InstanceType"), resources.get("InstanceCount", 1)
 
 
-def compact(kind: JobKind, description: Description) -> dict[str, Any]:
-    """What later tasks and people need of a job, small and JSON: what goes into XCom.
-
-    Times are ISO 8601; ``billable_seconds`` are those of one instance, times the instances; ``cost_usd`` is what they
-    cost on demand by ``account.yaml``, or "unknown". Spot training is billed for less time, which is in the seconds.
-    """
+def compact(kind: JobKind, description: Description) -> JobResult:
+    """What later tasks and people need of a job: what goes into XCom."""
     instance_type, instance_count = instances(description)
     began, ended = kind.started(description), kind.ended(description)
     billable = _billable_seconds(description, began, ended, instance_count)
@@ -138,7 +167,7 @@ def compact(kind: JobKind, description: Description) -> dict[str, Any]:
         "outputs": {each["OutputName"]: each["S3Output"]["S3Uri"] for each in outputs if "S3Output" in each},
         "metrics": {metric["MetricName"]: metric["Value"] for metric in description.get("FinalMetricDataList", [])},
     }
-    return {name: value for name, value in summary.items() if value not in (None, {})}
+    return cast(JobResult, {name: value for name, value in summary.items() if value not in (None, {})})
 
 
 def _billable_seconds(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.bases.xcom import BaseXCom
 
 from sagemaker_jobs.kinds import ENDPOINT, JobKind
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker import SageMakerClient
 
 XCOM_KEY = "sagemaker_links"
 
@@ -42,7 +45,7 @@ class ReportLink(_Link):
     page = "report"
 
 
-def job_pages(kind: JobKind, job: str, client: Any) -> dict[str, str]:
+def job_pages(kind: JobKind, job: str, client: SageMakerClient) -> dict[str, str]:
     """Addresses of a job's page and log.
 
     Args:
@@ -51,12 +54,12 @@ def job_pages(kind: JobKind, job: str, client: Any) -> dict[str, str]:
     return pages(client, f"{kind.word}/{job}", f"{kind.console}/{job}", kind.log_group, streams=f"{job}/")
 
 
-def endpoint_pages(endpoint: str, client: Any) -> dict[str, str]:
+def endpoint_pages(endpoint: str, client: SageMakerClient) -> dict[str, str]:
     """Addresses of an endpoint's page and log, as ``job_pages``."""
     return pages(client, f"endpoints/{endpoint}", f"endpoints/{endpoint}", f"{ENDPOINT.log_group}/{endpoint}")
 
 
-def pages(client: Any, local: str, console: str, log_group: str, streams: str = "") -> dict[str, str]:
+def pages(client: SageMakerClient, local: str, console: str, log_group: str, streams: str = "") -> dict[str, str]:
     """Addresses of a page and a log: ``local`` below the local SageMaker's logs, or ``console`` below SageMaker's own.
 
     Args:
@@ -76,7 +79,7 @@ def pages(client: Any, local: str, console: str, log_group: str, streams: str = 
     }
 
 
-def file_page(uri: str, client: Any) -> str:
+def file_page(uri: str, client: SageMakerClient) -> str:
     """The address at which a person can look at ``s3://bucket/key``."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if endpoint := local_endpoint(client):
@@ -85,7 +88,7 @@ def file_page(uri: str, client: Any) -> str:
     return f"{console_root(region)}/s3/object/{bucket}?region={region}&prefix={quote(key)}"
 
 
-def local_endpoint(client: Any) -> str | None:
+def local_endpoint(client: SageMakerClient) -> str | None:
     """The endpoint's address when it is none of AWS's."""
     endpoint: str = client.meta.endpoint_url
     host = urlsplit(endpoint).hostname or ""

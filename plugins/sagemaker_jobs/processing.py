@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator
@@ -13,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from sagemaker_jobs import links
 from sagemaker_jobs.base import JobOperator
-from sagemaker_jobs.kinds import PROCESSING, Description, compact
+from sagemaker_jobs.kinds import PROCESSING, Description, JobResult, compact
 
 LARGEST_RESULT = 64 * 1024  # bytes of JSON that may go into XCom
 
@@ -41,10 +40,10 @@ class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
         self.result_file = result_file
         self.report_file = report_file
 
-    def result(self, context: Context, description: Description) -> dict[str, Any]:
+    def result(self, context: Context, description: Description) -> JobResult:
         found = super().result(context, description)
         if self.report_file:
-            found["report"] = links.file_page(_output_uri(found, self.report_file), self.hook.conn)
+            found["report"] = links.file_page(_output_uri(found, self.report_file), self.client)
         if self.result_file:
             found["result"] = self._read_json(_output_uri(found, self.result_file))
         return found
@@ -53,7 +52,7 @@ class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
         pages = self._pages(name)
         if self.report_file:
             uri = _output_uri(compact(self.kind, description), self.report_file)
-            pages["report"] = links.file_page(uri, self.hook.conn)
+            pages["report"] = links.file_page(uri, self.client)
         context["ti"].xcom_push(key=links.XCOM_KEY, value=pages)
 
     def _read_json(self, uri: str) -> Any:
@@ -77,7 +76,7 @@ class ValidationJobOperator(ProcessingJobOperator):
         AirflowFailException: it did not pass: the verdict's summary and where the whole page is. No retry can help.
     """
 
-    def result(self, context: Context, description: Description) -> dict[str, Any]:
+    def result(self, context: Context, description: Description) -> JobResult:
         found = super().result(context, description)
         verdict = found["result"]
         if not verdict["passed"]:
@@ -86,6 +85,6 @@ class ValidationJobOperator(ProcessingJobOperator):
         return found
 
 
-def _output_uri(found: Mapping[str, Any], file: tuple[str, str]) -> str:
+def _output_uri(found: JobResult, file: tuple[str, str]) -> str:
     output, name = file
     return f"{found['outputs'][output].rstrip('/')}/{name}"

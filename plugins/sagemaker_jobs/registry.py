@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 from botocore.exceptions import ClientError
 
-from sagemaker_jobs.base import Request, RequestBuilder, RequestOperator
+from sagemaker_jobs.base import RequestBuilder, RequestOperator
 from sagemaker_jobs.failures import is_absent, refused
+from sagemaker_jobs.kinds import Request
 from sagemaker_jobs.names import client_token
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker import SageMakerClient
 
 
 class RegisterModelOperator(RequestOperator):
@@ -31,7 +35,7 @@ class RegisterModelOperator(RequestOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         request = self._build_request(context)
         group = self.group(context)
-        client = self.hook.conn
+        client = self.client
         try:
             self._ensure_group(client, group)
             arn = client.create_model_package(
@@ -52,7 +56,7 @@ class RegisterModelOperator(RequestOperator):
             context["outlet_events"][outlet].extra = registered
         return registered
 
-    def _ensure_group(self, client: Any, group: Request) -> None:
+    def _ensure_group(self, client: SageMakerClient, group: Request) -> None:
         try:
             client.describe_model_package_group(ModelPackageGroupName=group["ModelPackageGroupName"])
         except ClientError as error:

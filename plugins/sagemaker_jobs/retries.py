@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from airflow.sdk import Context, RetryDecision, RetryPolicy
 from botocore.exceptions import BotoCoreError, ClientError
@@ -44,7 +43,7 @@ class SageMakerRetryPolicy(RetryPolicy):
             return _later(self.throttling, tries, "AWS throttles or does not answer")
         return RetryDecision.default()
 
-    def serialize(self) -> dict[str, Any]:
+    def serialize(self) -> dict[str, float]:
         return {"capacity": self.capacity.total_seconds(), "throttling": self.throttling.total_seconds()}
 
 

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
 
+class Partition(TypedDict):
+    """What is waited for, where and until when (a datetime with a time zone). ``keys`` are patterns with ``*``;
+    ``what`` is its name for people, ``advice`` what they can do when it is not there."""
+
+    bucket: str
+    keys: list[str]
+    until: datetime
+    what: str
+    advice: str
+
+
 class PartitionSensor(S3KeySensor):
     """Waits until every file of a partition is there, deferred and not beyond a moment; for days long past, not at all.
 
     Args:
-        partition: called as ``partition(context)``; returns ``bucket``, ``keys`` (patterns with ``*``), ``until`` (a
-            datetime with a time zone), ``what``, the partition's name for people, and ``advice``, what they can do.
+        partition: called as ``partition(context)``, when the task runs.
 
     Raises:
         AirflowFailException: it is not there at that moment. No retry can help.
     """
 
-    def __init__(self, *, partition: Callable[[Context], Mapping[str, Any]], **kwargs: Any) -> None:
+    def __init__(self, *, partition: Callable[[Context], Partition], **kwargs: Any) -> None:
         super().__init__(bucket_key=[], wildcard_match=True, deferrable=True, **kwargs)
         self.partition = partition
 
@@ -43,13 +53,13 @@ class PartitionSensor(S3KeySensor):
         except AirflowSensorTimeout as error:
             raise AirflowFailException(_missing(self._look_up(context))) from error
 
-    def _look_up(self, context: Context) -> Mapping[str, Any]:
+    def _look_up(self, context: Context) -> Partition:
         wanted = self.partition(context)
         self.bucket_name, self.bucket_key = wanted["bucket"], list(wanted["keys"])
         return wanted
 
 
-def _missing(wanted: Mapping[str, Any]) -> str:
+def _missing(wanted: Partition) -> str:
     names = ", ".join(key.rsplit("/", 1)[-1].removesuffix("*") for key in wanted["keys"])
     folder = f"s3://{wanted['bucket']}/{wanted['keys'][0].rsplit('/', 1)[0]}/"
     until = f"{wanted['until']:%Y-%m-%d %H:%M} UTC"

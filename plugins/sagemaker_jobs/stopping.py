@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from botocore.exceptions import ClientError
 
 from sagemaker_jobs.failures import is_absent
 from sagemaker_jobs.kinds import JobKind
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker import SageMakerClient
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ def state_of(task_instance: TaskIdentity) -> str | None:
     return state
 
 
-def stop(kind: JobKind, job: str, client: Any, *, until: float = 0.0) -> bool:
+def stop(kind: JobKind, job: str, client: SageMakerClient, *, until: float = 0.0) -> bool:
     """Ask SageMaker to stop a job; false when there is nothing to stop: it is over, or does not exist.
 
     Args:
@@ -64,7 +67,7 @@ def stop(kind: JobKind, job: str, client: Any, *, until: float = 0.0) -> bool:
         return True
 
 
-def _exists(kind: JobKind, job: str, client: Any) -> bool:
+def _exists(kind: JobKind, job: str, client: SageMakerClient) -> bool:
     try:
         getattr(client, f"describe_{kind.api}")(**{kind.name_field: job})
     except ClientError as error:

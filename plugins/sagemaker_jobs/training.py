@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOperator, SageMakerTuningOperator
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from sagemaker_jobs.base import JobOperator
-from sagemaker_jobs.kinds import TRAINING, TUNING, Description, compact
+from sagemaker_jobs.kinds import TRAINING, TUNING, Description, JobResult, compact
 
 
 class TrainingJobOperator(JobOperator, SageMakerTrainingOperator):
@@ -23,15 +21,12 @@ class TuningJobOperator(JobOperator, SageMakerTuningOperator):
 
     kind = TUNING
 
-    def result(self, context: Context, description: Description) -> dict[str, Any]:
+    def result(self, context: Context, description: Description) -> JobResult:
         found = super().result(context, description)
         best = description.get("BestTrainingJob")
         if not best:
             raise AirflowFailException(f"tuning job {found['name']} completed, but none of its training jobs did")
-        training = self.hook.conn.describe_training_job(TrainingJobName=best["TrainingJobName"])
-        return {
-            **found,
-            "best_training_job": best["TrainingJobName"],
-            "hyperparameters": training["HyperParameters"],
-            **{name: value for name, value in compact(TRAINING, training).items() if name in ("artifact", "metrics")},
-        }
+        training = self.client.describe_training_job(TrainingJobName=best["TrainingJobName"])
+        of_best = compact(TRAINING, {**training})
+        found |= {"best_training_job": best["TrainingJobName"], "hyperparameters": training["HyperParameters"]}
+        return found | {"artifact": of_best["artifact"], "metrics": of_best.get("metrics", {})}

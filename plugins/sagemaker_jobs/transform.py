@@ -7,9 +7,9 @@ from typing import Any
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTransformOperator
 from airflow.sdk import Context
 
-from sagemaker_jobs.base import JobOperator, Request, RequestBuilder
+from sagemaker_jobs.base import JobOperator, RequestBuilder
 from sagemaker_jobs.hosting import ensure_model
-from sagemaker_jobs.kinds import TRANSFORM, Description
+from sagemaker_jobs.kinds import TRANSFORM, Description, JobResult, Request
 
 
 class TransformJobOperator(JobOperator, SageMakerTransformOperator):
@@ -29,11 +29,8 @@ class TransformJobOperator(JobOperator, SageMakerTransformOperator):
     def _build_request(self, context: Context) -> Request:
         request = super()._build_request(context)
         model = self.model(context, **self.request_kwargs)
-        return {**request, "ModelName": ensure_model(self.hook.conn, model)}
+        return {**request, "ModelName": ensure_model(self.client, model)}
 
-    def result(self, context: Context, description: Description) -> dict[str, Any]:
-        return {
-            **super().result(context, description),
-            "model_name": description["ModelName"],
-            "output": description["TransformOutput"]["S3OutputPath"],
-        }
+    def result(self, context: Context, description: Description) -> JobResult:
+        answered = description["TransformOutput"]["S3OutputPath"]
+        return super().result(context, description) | {"model_name": description["ModelName"], "output": answered}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+from include.local_sagemaker.core.start_up import StartUp
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class Settings:
     port: int = 4566
     images: tuple[tuple[str, Path], ...] = ()  # pattern of an image URI -> Python environment that stands for it
     path: tuple[Path, ...] = ()  # directories that an image would have on its PATH, such as one with `serve`
-    min_job_seconds: float = 0.0  # no job ends sooner after its creation
+    start_up: StartUp = field(default_factory=StartUp)  # AWS's time before a job or an endpoint starts
     max_jobs: int = 8
     stop_grace_seconds: float = 10.0  # between SIGTERM and SIGKILL (SageMaker: 120)
     endpoint_start_seconds: float = 600.0  # a serving container must answer /ping within (SageMaker: at least 480)

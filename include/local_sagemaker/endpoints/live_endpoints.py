@@ -195,7 +195,10 @@ class Endpoints:
         return Fleet(endpoint.region, endpoint.name, deployment, folder, cancelled=endpoint.cancelled)
 
     def _create(self, endpoint: LiveEndpoint) -> None:
-        deployment = endpoint.region.get(ENDPOINT, endpoint.name, "gone")["_Live"]
+        document = endpoint.region.get(ENDPOINT, endpoint.name, "gone")
+        deployment = document["_Live"]
+        if self._stopped_in_start_up(endpoint, deployment, since=document["CreationTime"]):
+            return
         fleet = self._started(endpoint, deployment)
         if fleet:
             self._go_live(endpoint, fleet, deployment)
@@ -228,6 +231,12 @@ class Endpoints:
             return None
         return fleet
 
+    def _stopped_in_start_up(self, endpoint: LiveEndpoint, deployment: Json, *, since: float) -> bool:
+        """Wait for as long as AWS takes to start a fleet; whether the server ends meanwhile."""
+        serverless = all("ServerlessConfig" in variant for variant in deployment["config"]["ProductionVariants"])
+        seconds = self._service.settings.start_up.of("serverless" if serverless else "endpoint")
+        return endpoint.cancelled.wait(max(0.0, since + seconds - self._service.now()))
+
     def _go_live(self, endpoint: LiveEndpoint, fleet: Fleet, deployment: Json) -> None:
         """All traffic to this fleet, and the endpoint in service with it."""
         endpoint.capture = DataCapture.of(endpoint.region, endpoint.name, deployment)
@@ -252,6 +261,9 @@ class Endpoints:
         pending = document["_Pending"]
         old, new = endpoint.fleets[0], self._fleet(endpoint, pending)
         self._show_pending(endpoint, new, "Creating", f"Launching {new.instances} instance(s).")
+        begun = endpoint.region.get(ENDPOINT, endpoint.name, "gone")["PendingDeploymentSummary"]["StartTime"]
+        if self._stopped_in_start_up(endpoint, pending, since=begun):
+            return
         try:
             new.start()
             config = endpoint.region, pending["deployment_config"], new.instances
@@ -325,6 +337,9 @@ class Endpoints:
         live, fleet = document["_Live"], endpoint.fleets[0]
         wanted = {**live["capacities"], **document["_Desired"]}
         before = live["capacities"]
+        grows = any(capacity["instances"] > before[name]["instances"] for name, capacity in wanted.items())
+        if grows and self._stopped_in_start_up(endpoint, live, since=self._service.now()):
+            return
         try:
             fleet.apply(wanted)
         except ServingError as error:

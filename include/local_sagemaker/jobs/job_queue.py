@@ -1,4 +1,4 @@
-"""The job queue: first come, first served, at most N at a time; jobs of a former life of the server start over.
+"""The job queue: first started up, first served, at most N at a time; jobs of a former life of the server start over.
 
 A kind of job registers `@runner(TRAINING_JOB)`: a function that takes a Job through all its states, in a thread of the
 queue. It must end in a terminal status whatever happens; what it raises ends the job as failed.
@@ -7,12 +7,14 @@ queue. It must end in a terminal status whatever happens; what it raises ends th
 from __future__ import annotations
 
 import contextlib
+import heapq
+import itertools
 import json
 import logging
+import math
 import shutil
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,12 +66,11 @@ class Job:
     def update(self, changes: Mapping[str, object] | Callable[[Json], Mapping[str, object]]) -> None:
         self.region.update(self.kind, self.name, changes)
 
-    def wait_for_floor(self) -> None:
-        """Waits until the job has the least age at which jobs may end, unless it is to stop."""
-        earliest = self.document()["CreationTime"] + self.region.settings.min_job_seconds
-        while (left := earliest - time.time()) > 0 and not self.interrupted():
-            self.changed.clear()
-            self.changed.wait(left)
+    def ready_at(self) -> float:
+        """When its instances have started up. One that ran before starts over at once."""
+        document = self.document()
+        seconds = document.get("_StartUp", self.region.settings.start_up.of_job(self.kind))
+        return 0.0 if self.restarted or self.stop_requested.is_set() else document["CreationTime"] + float(seconds)
 
     def interrupted(self) -> bool:
         return self.stop_requested.is_set() or self.server_stopping.is_set()
@@ -194,7 +195,8 @@ class JobQueue:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._condition = threading.Condition()
-        self._queued: deque[Job] = deque()
+        self._queued: list[tuple[float, int, Job]] = []  # a heap: by when they are ready, then as they came
+        self._serial = itertools.count()
         self._known: dict[tuple[str, str, str], Job] = {}
         self._stopping = False
         self._workers = [
@@ -236,22 +238,25 @@ class JobQueue:
         self._add(Job(region, kind, name))
 
     def request_stop(self, region: Region, kind: Kind, name: str) -> None:
-        """Stops a job that runs, and ends at once one that is still queued."""
+        """Stops a job that runs, and ends at once one that still starts up or waits."""
         with self._condition:
             job = self._known.get((region.name, kind.label, name))
             if job is None:
                 return
             job.stop_requested.set()
             job.changed.set()
-            if job not in self._queued:
+            left = [entry for entry in self._queued if entry[2] is not job]
+            if len(left) == len(self._queued):
                 return
-            self._queued.remove(job)
+            self._queued = left
+            heapq.heapify(self._queued)
         threading.Thread(target=self._run, args=(job,), name=f"stop-{name}", daemon=True).start()
 
     def _add(self, job: Job) -> None:
+        ready = job.ready_at()
         with self._condition:
             self._known[job.key] = job
-            self._queued.append(job)
+            heapq.heappush(self._queued, (ready, next(self._serial), job))
             self._condition.notify()
 
     def _work(self) -> None:
@@ -261,11 +266,15 @@ class JobQueue:
     def _take(self) -> Iterator[Job]:
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._queued or self._stopping)
+                while not self._stopping and (left := self._seconds_to_the_next()) > 0:
+                    self._condition.wait(min(left, threading.TIMEOUT_MAX))
                 if self._stopping:
                     return
-                job = self._queued.popleft()
+                _, _, job = heapq.heappop(self._queued)
             yield job
+
+    def _seconds_to_the_next(self) -> float:
+        return self._queued[0][0] - time.time() if self._queued else math.inf
 
     def _run(self, job: Job) -> None:
         try:

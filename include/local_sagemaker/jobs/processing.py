@@ -115,7 +115,6 @@ def run_processing_job(job: Job) -> None:
     if outcome is None or outcome.ending == "stopped":
         _end(job, "Stopped", **_exit_message(roots[0]))
         return
-    job.wait_for_floor()
     message = _exit_message(roots[outcome.failed_host])
     if outcome.ending == "timeout":
         longest = document["StoppingCondition"]["MaxRuntimeInSeconds"]

@@ -21,6 +21,7 @@ from include.local_sagemaker.core.errors import ValidationException
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import TRAINING_JOB, Json
 from include.local_sagemaker.http.routing import operation
+from include.local_sagemaker.jobs import warm_pools
 from include.local_sagemaker.jobs.channels import Channel, fetch, hosts_of
 from include.local_sagemaker.jobs.job_queue import (
     ACTIVE,
@@ -66,6 +67,8 @@ def create_training_job(region: Region, request: Json) -> Json:
         "TrainingJobStatus": "InProgress",
         **_enter([], "Starting"),
     }
+    if warm_pools.claim(region, name, request):
+        body["_StartUp"] = region.settings.start_up.of_warm_training
     document = region.create(TRAINING_JOB, name, body, tags=request.get("Tags", ()))
     JobQueue.of(region.service).submit(region, TRAINING_JOB, name)
     return document
@@ -73,7 +76,7 @@ def create_training_job(region: Region, request: Json) -> Json:
 
 @operation("DescribeTrainingJob")
 def describe_training_job(region: Region, request: Json) -> Json:
-    return region.get(TRAINING_JOB, request["TrainingJobName"], ABSENT)
+    return warm_pools.shown(region.get(TRAINING_JOB, request["TrainingJobName"], ABSENT))
 
 
 @operation("StopTrainingJob")
@@ -109,6 +112,7 @@ def _check(request: Json) -> None:
     for definition in algorithm.get("MetricDefinitions", ()):
         _check_regex(definition)
     _check_spot(request)
+    warm_pools.check(request)
 
 
 def _check_resources(resources: Json) -> None:
@@ -191,8 +195,6 @@ def run_training_job(job: Job) -> None:
     times = {"TrainingEndTime": time.time(), **metrics.final()}
     job.update(times)
     metrics.publish()
-    if outcome.ending != "stopped":
-        job.wait_for_floor()
     _upload_and_end(job, document, roots, outcome)
 
 
@@ -332,6 +334,7 @@ def _end(job: Job, status: str, secondary: str, reason: str | None = None) -> No
         if "TrainingStartTime" in document:
             ended = document.get("TrainingEndTime", now)
             seconds = max(1, round(ended - document["TrainingStartTime"]))
+            more |= warm_pools.retained(document, now)
             more |= {"TrainingEndTime": ended, "TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
         return _enter(document["SecondaryStatusTransitions"], secondary, reason, **more)
 

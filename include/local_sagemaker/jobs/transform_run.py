@@ -111,7 +111,6 @@ def run_transform_job(job: Job) -> None:
     finally:
         for server in servers:
             server.stop()
-    job.wait_for_floor()
     _end(job, *ending)
 
 

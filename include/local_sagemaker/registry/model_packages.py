@@ -28,7 +28,7 @@ def _by_name_or_arn(region: Region, kind: Kind, name: str) -> Json:
     return document
 
 
-def _as_described(package: Json) -> Json:
+def as_described(package: Json) -> Json:
     """A package as the API shows it: a versioned one has no name of its own."""
     versioned = "ModelPackageGroupName" in package
     return {key: value for key, value in package.items() if not (versioned and key == "ModelPackageName")}
@@ -163,7 +163,7 @@ def _add_etags(region: Region, specification: Json) -> None:
 
 @operation("DescribeModelPackage")
 def describe_package(region: Region, request: Json) -> Json:
-    return _as_described(_by_name_or_arn(region, MODEL_PACKAGE, request["ModelPackageName"]))
+    return as_described(_by_name_or_arn(region, MODEL_PACKAGE, request["ModelPackageName"]))
 
 
 @operation("BatchDescribeModelPackage")
@@ -173,7 +173,7 @@ def batch_describe_packages(region: Region, request: Json) -> Json:
     for arn in request["ModelPackageArnList"]:
         package = region.service.store.find_by_arn(arn)
         if package and "ModelPackageArn" in package:
-            found[arn] = _as_described(package)
+            found[arn] = as_described(package)
         else:
             message = f"ModelPackage {arn} does not exist."
             errors[arn] = {"ErrorCode": "ValidationException", "ErrorResponse": message}
@@ -193,7 +193,7 @@ def list_packages(region: Region, request: Json) -> Json:
         return (name, number) if by_name else (package["CreationTime"], name, number)
 
     shown, token = page(packages, request, key, descending=request.get("SortOrder") == "Descending")
-    return {"ModelPackageSummaryList": [_as_described(one) for one in shown], "NextToken": token}
+    return {"ModelPackageSummaryList": [as_described(one) for one in shown], "NextToken": token}
 
 
 def _wanted(package: Json, request: Json) -> bool:

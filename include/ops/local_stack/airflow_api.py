@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 
+from include.ops import Json
+
 ANSWER_AFTER = 8.0  # seconds that a question is old before a program answers it: see sagemaker_jobs.waiting
 
 
@@ -40,7 +42,7 @@ class AirflowApi:
             for component in ("metadatabase", "scheduler", "triggerer", "dag_processor")
         )
 
-    def dags(self) -> list[dict[str, Any]]:
+    def dags(self) -> list[Json]:
         return list(self._get("/dags", limit=1000)["dags"])
 
     def dag_ids(self) -> list[str]:
@@ -53,7 +55,7 @@ class AirflowApi:
     def unpause(self, dag_id: str) -> None:
         self.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
-    def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
+    def trigger(self, dag_id: str, conf: Json) -> str:
         """Start a run; its run id."""
         body = {"logical_date": None, "conf": conf}
         run_id: str = self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
@@ -71,7 +73,7 @@ class AirflowApi:
         return [run["dag_run_id"] for run in runs]
 
     def create_backfill(
-        self, dag_id: str, first: str, last: str, *, conf: dict[str, Any], reprocess: str, runs_at_once: int
+        self, dag_id: str, first: str, last: str, *, conf: Json, reprocess: str, runs_at_once: int
     ) -> int:
         """Start a backfill over the days from first to last (ISO dates); its id.
 
@@ -94,9 +96,9 @@ class AirflowApi:
         listed = self._get("/backfills", dag_id=dag_id, order_by="-id", limit=20)["backfills"]
         return [backfill["id"] for backfill in listed if backfill["completed_at"] is None]
 
-    def runs_between(self, dag_id: str, first: str, last: str) -> dict[str, dict[str, Any]]:
+    def runs_between(self, dag_id: str, first: str, last: str) -> dict[str, Json]:
         """The runs of data intervals that begin on the days from first to last, by day."""
-        runs: dict[str, dict[str, Any]] = {}
+        runs: dict[str, Json] = {}
         while True:
             order = {"order_by": "logical_date", "limit": 100, "offset": len(runs)}
             page = self._get(f"/dags/{dag_id}/dagRuns", **_of_days(first, last), **order)["dag_runs"]
@@ -113,7 +115,7 @@ class AirflowApi:
         state: str = self._get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
         return state
 
-    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    def task_instances(self, dag_id: str, run_id: str) -> list[Json]:
         return list(self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=1000)["task_instances"])
 
     def task_ids(self, dag_id: str) -> list[str]:
@@ -140,11 +142,11 @@ class AirflowApi:
                 return None
             raise
 
-    def question(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+    def question(self, dag_id: str, run_id: str, task_id: str) -> Json:
         """What a task asks a person: ``subject``, ``body`` (Markdown), ``options``."""
         return self._get(self._question_path(dag_id, run_id, task_id))
 
-    def answer(self, dag_id: str, run_id: str, task_id: str, option: str, params: dict[str, Any]) -> None:
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str, params: Json) -> None:
         """Answer it, though not in its first seconds: a task that goes on so soon after it began to wait is failed as
         "finished with state success, but ... queued", and asks again (https://github.com/apache/airflow/issues/71580).
         """
@@ -179,10 +181,10 @@ class AirflowApi:
                 raise
             self.call("POST", "/variables", json=body)
 
-    def _get(self, path: str, **params: Any) -> dict[str, Any]:
+    def _get(self, path: str, **params: Any) -> Json:
         return self.call("GET", path, params=params)
 
-    def call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+    def call(self, method: str, path: str, **arguments: Any) -> Json:
         """Any other request: a path below /api/v2, and what httpx.Client.request takes."""
         if not self._signed_in:
             if self._login is None:
@@ -196,7 +198,7 @@ class AirflowApi:
             self._signed_in = True
         answer = self._http.request(method, f"/api/v2{path}", **arguments)
         answer.raise_for_status()
-        content: dict[str, Any] = answer.json()
+        content: Json = answer.json()
         return content
 
 

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from include.models.config import ModelConfig, load_model, model_names
+from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.command import carry_out, write_summary
@@ -133,9 +133,7 @@ def follow(api: AirflowApi, dag_id: str, days: list[str], console: Console) -> d
             time.sleep(LOOK_EVERY)
 
 
-def summary_of(
-    settings: Settings, asked: Asked, preview: Preview, states: dict[str, str], seconds: float
-) -> dict[str, Any]:
+def summary_of(settings: Settings, asked: Asked, preview: Preview, states: dict[str, str], seconds: float) -> Json:
     """What goes into backfill-summary.json."""
     s3 = s3_client(settings)
     partitions = []
@@ -155,7 +153,7 @@ def summary_of(
     }
 
 
-def backfill(settings: Settings, asked: Asked, console: Console) -> dict[str, Any] | None:
+def backfill(settings: Settings, asked: Asked, console: Console) -> Json | None:
     """All of ``make backfill`` up to its summary; None after a dry run.
 
     Raises:
@@ -190,7 +188,7 @@ def backfill(settings: Settings, asked: Asked, console: Console) -> dict[str, An
     return summary_of(settings, asked, preview, states, seconds)
 
 
-def show(summary: dict[str, Any], settings: Settings, console: Console) -> None:
+def show(summary: Json, settings: Settings, console: Console) -> None:
     failed = summary["failed"]
     mark = "[green]done[/]" if not failed else f"[red]{failed} days have no new scores[/]"
     console.rule(f"backfill of {summary['model']}: {mark}")

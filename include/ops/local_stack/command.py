@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 from rich.console import Console
 from rich.markup import escape
 
 from include.models.config import ConfigError
+from include.ops import Json
 from include.ops.local_stack.processes import ProcessError
 from include.ops.local_stack.raw_data import RawDataError
 from include.ops.local_stack.seed import SeedError
@@ -37,6 +37,6 @@ def carry_out(work: Callable[[Settings], int], console: Console, *expected: type
     return 1
 
 
-def write_summary(settings: Settings, name: str, summary: dict[str, Any]) -> None:
+def write_summary(settings: Settings, name: str, summary: Json) -> None:
     """``.local/<name>``, for programs to read."""
     (settings.home / name).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

@@ -9,9 +9,9 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from include.models.config import ConfigError, load_model, model_names
+from include.ops import Json
 from include.ops.local_stack.raw_data import RawDataError, daily_raw_data
 from include.ops.local_stack.seed import SeedError, publish, seed, upload_days
 from include.ops.local_stack.settings import Settings
@@ -40,7 +40,7 @@ class ContainerSettings(Settings):
         there = answers("kafka", 9092)
         return {"bootstrap_servers": "kafka:9092", "security_protocol": "PLAINTEXT"} if there else None
 
-    def ml_environment(self, code_hash: str) -> dict[str, Any]:
+    def ml_environment(self, code_hash: str) -> Json:
         facts = super().ml_environment(code_hash)
         print(f"MLflow: {facts['mlflow_tracking_uri'] or 'none'}; Kafka: {facts['kafka'] or 'none'}", flush=True)
         return facts

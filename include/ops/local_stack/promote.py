@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
@@ -28,6 +28,7 @@ from include.deploy.approval_events import APPROVE, REJECT
 from include.deploy.endpoint_checks import load_golden_requests
 from include.deploy.requests import endpoint_name
 from include.models.config import load_model, model_names
+from include.ops import Json
 from include.ops.local_stack import run as training
 from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
@@ -39,6 +40,11 @@ from include.ops.local_stack.settings import BUCKET, Settings
 from include.platform.request_parts import group_name
 from include.platform.storage import golden_requests_of
 from include.registry.history import current, read_history
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_sagemaker import SageMakerClient
+    from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 QUESTION = "approve_production"
 REQUEST_SECONDS = 0.05
@@ -57,7 +63,7 @@ class Client:
 
 
 @contextmanager
-def asking(runtime: Any, endpoint: str, body: str | None) -> Iterator[Client]:
+def asking(runtime: SageMakerRuntimeClient, endpoint: str, body: str | None) -> Iterator[Client]:
     """A client that asks 20 times a second meanwhile; none where there is nothing to ask with."""
     seen, stop = Client(), threading.Event()
 
@@ -80,14 +86,14 @@ def asking(runtime: Any, endpoint: str, body: str | None) -> Iterator[Client]:
             thread.join()
 
 
-def invoke(runtime: Any, endpoint: str, body: str) -> Any:
+def invoke(runtime: SageMakerRuntimeClient, endpoint: str, body: str) -> Any:
     answer = runtime.invoke_endpoint(
         EndpointName=endpoint, Body=body, ContentType="application/json", Accept="application/json"
     )
     return json.loads(answer["Body"].read())
 
 
-def promote(settings: Settings, model: str, yes: bool, console: Console) -> dict[str, Any]:
+def promote(settings: Settings, model: str, yes: bool, console: Console) -> Json:
     """All of ``make promote`` up to its summary.
 
     Raises:
@@ -122,8 +128,8 @@ def promote(settings: Settings, model: str, yes: bool, console: Console) -> dict
 
 
 def summary_of(
-    api: AirflowApi, dag_id: str, run_id: str, state: str, *, package: dict[str, Any], client: Client, seconds: float
-) -> dict[str, Any]:
+    api: AirflowApi, dag_id: str, run_id: str, state: str, *, package: Json, client: Client, seconds: float
+) -> Json:
     """What promote-summary.json says; ``state`` is promoted, not_promoted or failed."""
     steps = training.steps_of(api, dag_id, run_id, api.task_ids(dag_id))
     recorded = api.xcom(dag_id, run_id, "record_promotion") or {}
@@ -147,7 +153,7 @@ def summary_of(
     }
 
 
-def show(summary: dict[str, Any], settings: Settings, console: Console) -> None:
+def show(summary: Json, settings: Settings, console: Console) -> None:
     say = partial(console.print, highlight=False, soft_wrap=True)
     colour = {"promoted": "green", "not_promoted": "yellow"}.get(summary["state"], "red")
     said = summary["state"].replace("_", " ")
@@ -176,9 +182,9 @@ def show(summary: dict[str, Any], settings: Settings, console: Console) -> None:
         say(f"{title:20}{escape(value)}")
 
 
-def _newest_package(sagemaker: Any, group: str) -> dict[str, Any] | None:
+def _newest_package(sagemaker: SageMakerClient, group: str) -> Json | None:
     try:
-        found: list[dict[str, Any]] = sagemaker.list_model_packages(
+        found = sagemaker.list_model_packages(
             ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
         )["ModelPackageSummaryList"]
     except ClientError as error:
@@ -188,7 +194,7 @@ def _newest_package(sagemaker: Any, group: str) -> dict[str, Any] | None:
     return dict(sagemaker.describe_model_package(ModelPackageName=found[0]["ModelPackageArn"])) if found else None
 
 
-def _train(settings: Settings, model: str, sagemaker: Any, group: str, console: Console) -> dict[str, Any]:
+def _train(settings: Settings, model: str, sagemaker: SageMakerClient, group: str, console: Console) -> Json:
     console.print(f"{group} has no registered version yet: training one first, as make run does")
     outcome = training.run(settings, model, None, console)
     training.show(outcome, settings, console)
@@ -198,7 +204,7 @@ def _train(settings: Settings, model: str, sagemaker: Any, group: str, console: 
     return package
 
 
-def _start(api: AirflowApi, dag_id: str, sagemaker: Any, package: dict[str, Any], say: Callable[[str], None]) -> str:
+def _start(api: AirflowApi, dag_id: str, sagemaker: SageMakerClient, package: Json, say: Callable[[str], None]) -> str:
     """Approve the version and wait for the run that this starts; one that is approved already is deployed by number."""
     arn, version = package["ModelPackageArn"], package["ModelPackageVersion"]
     known = set(api.run_ids(dag_id))
@@ -232,12 +238,12 @@ def _answer(api: AirflowApi, dag_id: str, run_id: str, settings: Settings, yes: 
         console.print(f"nobody to ask here; answer in Airflow: {page}", highlight=False, soft_wrap=True)
 
 
-def _golden_request(s3: Any, package: dict[str, Any]) -> str:
+def _golden_request(s3: S3Client, package: Json) -> str:
     statistics = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
     return json.dumps(load_golden_requests(s3, golden_requests_of(statistics))[0]["features"])
 
 
-def _first_prediction(runtime: Any, endpoint: str, s3: Any, package: dict[str, Any]) -> Any:
+def _first_prediction(runtime: SageMakerRuntimeClient, endpoint: str, s3: S3Client, package: Json) -> Any:
     """Of the production endpoint, whatever it serves by now; None where there is none."""
     try:
         return invoke(runtime, endpoint, _golden_request(s3, package))["predictions"][0]
@@ -245,7 +251,7 @@ def _first_prediction(runtime: Any, endpoint: str, s3: Any, package: dict[str, A
         return None
 
 
-def _latency(report: dict[str, Any] | None) -> dict[str, Any] | None:
+def _latency(report: Json | None) -> Json | None:
     return {name: report[name] for name in ("p50_ms", "p99_ms", "golden_ok")} if report else None
 
 

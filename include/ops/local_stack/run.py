@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 from rich.console import Console
@@ -23,6 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from include.models.config import load_model, model_names
+from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.command import carry_out, write_summary
@@ -58,7 +58,7 @@ class Step:
 class Outcome:
     """What a finished run came to; ``summary`` is what goes into run-summary.json."""
 
-    summary: dict[str, Any]
+    summary: Json
     reasons: dict[str, str]
 
 
@@ -67,7 +67,7 @@ def steps_of(api: AirflowApi, dag_id: str, run_id: str, order: list[str]) -> lis
     return [_step(instances[task_id]) for task_id in order if task_id in instances]
 
 
-def _step(instance: dict[str, Any]) -> Step:
+def _step(instance: Json) -> Step:
     seconds = 0.0
     if instance["start_date"]:
         start = datetime.fromisoformat(instance["start_date"])
@@ -176,13 +176,13 @@ def _number(value: float | None) -> str:
     return "not a number" if value is None else f"{value:.6g}"
 
 
-def _verdict(summary: dict[str, Any]) -> str:
+def _verdict(summary: Json) -> str:
     if summary["state"] != "success":
         return "[red]failed[/]"
     return "[green]registered[/]" if summary["model_package_arn"] else "[yellow]rejected, nothing registered[/]"
 
 
-def _links(summary: dict[str, Any], settings: Settings) -> list[tuple[str, str]]:
+def _links(summary: Json, settings: Settings) -> list[tuple[str, str]]:
     run = Run(bucket=BUCKET, dag_id=summary["dag_id"], run_id=summary["run_id"])
     pages = {
         "raw data validation": run.validation_page("validate_raw_data"),

@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 
@@ -23,6 +23,9 @@ from include.platform.raw_files import RawFile, list_raw_data, manifest_digest
 from include.platform.request_parts import group_name
 from include.platform.storage import daily_partition, daily_prefix, raw_prefix
 from include.score.plan import days_between, list_partitions
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 CUT_FROM = "cut-from"  # metadata of a partition's files: the digest of the raw tables that they were cut from
 
@@ -103,7 +106,7 @@ def upload_days(settings: Settings, model: str, days: Path, say: Callable[[str],
     say(f"daily raw data: {len(needed)} partitions uploaded to s3://{BUCKET}/{daily_prefix(model)}")
 
 
-def _needed(s3: Any, model: str, days: list[str], digest: str) -> list[str]:
+def _needed(s3: S3Client, model: str, days: list[str], digest: str) -> list[str]:
     """Those of the days that have no partition, or one that was cut from other raw tables. What somebody else put there
     is left alone."""
 
@@ -115,14 +118,14 @@ def _needed(s3: Any, model: str, days: list[str], digest: str) -> list[str]:
     return [day for day in days if day not in there or is_stale(there[day])]
 
 
-def s3_client(settings: Settings) -> Any:
-    return aws_client(settings, "s3")
+def s3_client(settings: Settings) -> S3Client:
+    return cast("S3Client", aws_client(settings, "s3"))
 
 
 def aws_client(settings: Settings, service: str) -> Any:
     """A boto3 client of the local SageMaker's."""
     variables = settings.aws_environment()
-    return boto3.client(
+    return boto3.client(  # type: ignore[call-overload]  # of any service
         service,
         endpoint_url=settings.sagemaker_url,
         region_name=variables["AWS_REGION"],
@@ -144,7 +147,7 @@ def _table_files(model: str, folder: Path) -> list[Path]:
     return found
 
 
-def _synchronise(s3: Any, prefix: str, files: list[Path]) -> int:
+def _synchronise(s3: S3Client, prefix: str, files: list[Path]) -> int:
     """Make the prefix hold exactly these files; how many had to be uploaded. Unchanged ones keep their ETag."""
     listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
     there = {item["Key"]: item["Size"] for item in listed}

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from include.ops import Json
 from include.ops.mwaa import AIRFLOW_VERSION
 from include.platform.code_bundle import code_files, code_hash
 
@@ -124,7 +125,7 @@ def _plugins(root: Path, sources: list[str]) -> dict[str, Path]:
     return {name.removeprefix("plugins/"): root / name for name in sources if name.startswith("plugins/")}
 
 
-def _folder_artifact(folder: Path, kind: str, files: Mapping[str, Path], name: str | None = None) -> dict[str, Any]:
+def _folder_artifact(folder: Path, kind: str, files: Mapping[str, Path], name: str | None = None) -> Json:
     digests = {path: _sha256(files[path].read_bytes()) for path in sorted(files)}
     whole = _sha256("".join(f"{path}\0{digest}\0" for path, digest in digests.items()).encode())
     name = name or f"{kind}-{whole[:12]}"
@@ -136,9 +137,7 @@ def _folder_artifact(folder: Path, kind: str, files: Mapping[str, Path], name: s
     return {"name": name, "sha256": whole, "files": digests}
 
 
-def _file_artifact(
-    folder: Path, name: str, content: bytes, mode: int = FILE_MODE, *, named_by: bytes = b""
-) -> dict[str, Any]:
+def _file_artifact(folder: Path, name: str, content: bytes, mode: int = FILE_MODE, *, named_by: bytes = b"") -> Json:
     name = name.format(_sha256(content + named_by)[:12])
     _write(folder / name, content, mode)
     return {"name": name, "sha256": _sha256(content)}

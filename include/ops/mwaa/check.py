@@ -16,11 +16,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
+from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.settings import ROOT, Settings, SettingsError
 from include.ops.mwaa.bundle import build, contents
@@ -66,7 +66,7 @@ def resolve_requirements(home: MwaaHome) -> str:
     return "adds " + (", ".join(f"{name} {version}" for name, version in sorted(wanted.items())) or "nothing")
 
 
-def _installs(report: Path) -> list[dict[str, Any]]:
+def _installs(report: Path) -> list[Json]:
     return list(json.loads(report.read_text(encoding="utf-8"))["install"])
 
 
@@ -134,7 +134,7 @@ def _imports(file: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.module
 
 
-def _probe(home: MwaaHome, script: str) -> dict[str, Any]:
+def _probe(home: MwaaHome, script: str) -> Json:
     command = [home.python("mwaa"), "-P", str(PROBES / script)]
     environment = {"PATH": "/usr/bin:/bin", **home.airflow_environment()}
     done = subprocess.run(
@@ -142,7 +142,7 @@ def _probe(home: MwaaHome, script: str) -> dict[str, Any]:
     )
     if done.returncode:
         raise BrokenPromiseError(f"{script} ended with {done.returncode}: {done.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    found: Json = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
 

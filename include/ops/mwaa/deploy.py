@@ -23,11 +23,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from include.ops import Json
 from include.ops.mwaa import AIRFLOW_VERSION
 from include.ops.mwaa.bundle import CONSTRAINTS, Bundle, build
 from include.ops.mwaa.check import parse_dags
@@ -40,6 +41,12 @@ from include.platform.code_bundle import upload_code
 from include.platform.environment import VARIABLE, MlEnvironmentError, parse_ml_environment
 from include.platform.storage import code_prefix
 from sagemaker_jobs.account import account, pool_of
+
+if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
+    from types_boto3_ecr import ECRClient
+    from types_boto3_mwaa import MWAAClient
+    from types_boto3_s3 import S3Client
 
 DEPLOYED = "deployed.json"  # in the Dags bucket: digest and ETag of every file that a deploy uploaded
 GATE_SECONDS = 900  # MWAA finds new files within 300 s
@@ -61,15 +68,20 @@ class DeployError(RuntimeError):
 class Clients:
     """boto3 clients of the target's account and region."""
 
-    s3: Any
-    mwaa: Any
-    cloudformation: Any
-    ecr: Any
+    s3: S3Client
+    mwaa: MWAAClient
+    cloudformation: CloudFormationClient
+    ecr: ECRClient
 
     @classmethod
     def of(cls, target: Target) -> Clients:
         session = boto3.session.Session(region_name=target.region)
-        return cls(*(session.client(name) for name in ("s3", "mwaa", "cloudformation", "ecr")))
+        return cls(
+            s3=session.client("s3"),
+            mwaa=session.client("mwaa"),
+            cloudformation=session.client("cloudformation"),
+            ecr=session.client("ecr"),
+        )
 
 
 @dataclass(frozen=True)
@@ -158,9 +170,8 @@ class Deploy:
             self._airflow.set_variable(VARIABLE, self._variable())
             self._say(f"the Variable {VARIABLE} is set: new runs use job code {self._bundle.code_hash}")
 
-    def _environment(self) -> dict[str, Any]:
-        found: dict[str, Any] = self._clients.mwaa.get_environment(Name=self._target.name)["Environment"]
-        return found
+    def _environment(self) -> Json:
+        return {**self._clients.mwaa.get_environment(Name=self._target.name)["Environment"]}
 
     def _key(self, kind: str) -> str:
         return f"{kind}/{self._bundle.path(kind).name}"
@@ -243,7 +254,7 @@ class Deploy:
         s3.put_object(Bucket=bucket, Key=DEPLOYED, Body=json.dumps(deployed, indent=1, sort_keys=True).encode())
 
     def _update_environment(self, kinds: tuple[str, ...]) -> None:
-        request = {}
+        request: Json = {}
         for kind in kinds:
             path, version = ENVIRONMENT_ARTIFACTS[kind]
             request[path] = self._key(kind)

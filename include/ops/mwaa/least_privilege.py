@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from include.monitor.drift import DRIFT_NAMESPACE
+from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.processes import ProcessError, wait_until
 from include.ops.local_stack.settings import ACCOUNT, NAME, REGION, Settings, SettingsError
@@ -49,7 +50,7 @@ class EnforcedSettings(Settings):
     def airflow_environment(self) -> dict[str, str]:
         return {**super().airflow_environment(), "AIRFLOW_ENV_NAME": self.environment_name, **dict(self.session)}
 
-    def ml_environment(self, code_hash: str) -> dict[str, Any]:
+    def ml_environment(self, code_hash: str) -> Json:
         topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:{NAME}-alerts"
         return {**super().ml_environment(code_hash), "sns_topic_arn": topic}
 
@@ -57,10 +58,10 @@ class EnforcedSettings(Settings):
         """As the administrator, or with other credentials."""
         keys = credentials or {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
         lower = {key.lower(): value for key, value in keys.items()}
-        return boto3.client(service, endpoint_url=self.sagemaker_url, region_name=REGION, **lower)
+        return boto3.client(service, endpoint_url=self.sagemaker_url, region_name=REGION, **lower)  # type: ignore[call-overload]  # of any service
 
     @property
-    def denials(self) -> list[dict[str, Any]]:
+    def denials(self) -> list[Json]:
         file = self.home / "sagemaker" / "denied.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
@@ -128,7 +129,7 @@ def _describe_a_job(settings: EnforcedSettings, session: dict[str, str]) -> str:
     return ""
 
 
-def _without(document: dict[str, Any], action: str) -> dict[str, Any]:
+def _without(document: Json, action: str) -> Json:
     statements = [
         {**statement, "Action": [one for one in statement["Action"] if one != action]}
         if isinstance(statement["Action"], list)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+
+from include.ops import Json
+
+if TYPE_CHECKING:
+    from types_boto3_mwaa import MWAAClient
 
 LONGEST_PATH = 64
 LARGEST_BODY = 6 * 2**20
@@ -28,7 +33,7 @@ class AirflowOnMwaa:
         RestError: Airflow refused. botocore's ClientError: MWAA itself did.
     """
 
-    def __init__(self, mwaa: Any, environment: str) -> None:
+    def __init__(self, mwaa: MWAAClient, environment: str) -> None:
         self._mwaa = mwaa
         self._environment = environment
 
@@ -36,7 +41,7 @@ class AirflowOnMwaa:
         """Stack traces by file name."""
         return {one["filename"]: one["stack_trace"] for one in self._all("/importErrors", "import_errors")}
 
-    def dags(self) -> dict[str, dict[str, Any]]:
+    def dags(self) -> dict[str, Json]:
         """Every Dag by its id, stale ones too."""
         return {one["dag_id"]: one for one in self._all("/dags", "dags", exclude_stale=False)}
 
@@ -68,28 +73,27 @@ class AirflowOnMwaa:
         else:
             self._call("PATCH", f"/pools/{name}", body={"slots": slots}, update_mask="slots")
 
-    def _all(self, path: str, key: str, **query: Any) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+    def _all(self, path: str, key: str, **query: Any) -> list[Json]:
+        found: list[Json] = []
         while True:
             page = self._call("GET", path, limit=PAGE, offset=len(found), **query)
             found += page[key]
             if not page[key] or len(found) >= page["total_entries"]:
                 return found
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> dict[str, Any]:
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Json:
         asked = f"{method} {path}"
         if len(path) > LONGEST_PATH or len(json.dumps(body or {})) > LARGEST_BODY:
             raise RestError(f"{asked}: MWAA passes on paths of {LONGEST_PATH} characters and bodies of 6 MB", 400)
-        request: dict[str, Any] = {"Name": self._environment, "Method": method, "Path": path}
+        request: Json = {"Name": self._environment, "Method": method, "Path": path}
         request |= {"Body": dict(body)} if body else {}
         request |= {"QueryParameters": query} if query else {}
         try:
-            answer: dict[str, Any] = self._mwaa.invoke_rest_api(**request)["RestApiResponse"]
+            answer: Json = self._mwaa.invoke_rest_api(**request)["RestApiResponse"]
         except ClientError as error:
-            if "RestApiStatusCode" not in error.response:
+            response: Mapping[str, Any] = {**error.response}  # with what InvokeRestApi adds
+            if "RestApiStatusCode" not in response:
                 raise
-            status = int(error.response["RestApiStatusCode"])
-            raise RestError(
-                f"{asked}: Airflow answered {status}: {error.response.get('RestApiResponse')}", status
-            ) from error
+            status = int(response["RestApiStatusCode"])
+            raise RestError(f"{asked}: Airflow answered {status}: {response.get('RestApiResponse')}", status) from error
         return answer

@@ -10,12 +10,13 @@ import json
 from typing import Any
 
 from include.models.config import ModelConfig, load_model, model_names
+from include.ops import Json
 from include.score.athena_table import scores_table
 
 BUCKET = "<bucket>"
 
 
-def scores_tables(models: list[ModelConfig] | None = None) -> dict[str, Any]:
+def scores_tables(models: list[ModelConfig] | None = None) -> Json:
     """The template, of these models or of all."""
     if models is None:
         models = [load_model(name) for name in model_names()]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import yaml
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from include.ops import Json
+
+if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
 
 FOLDER = Path(__file__).parent / "environments"
 
@@ -25,7 +30,7 @@ class Target(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,24}$")]
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
     infrastructure: dict[str, str] = {}
-    ml_environment: dict[str, Any] = {}
+    ml_environment: Json = {}
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -53,7 +58,7 @@ def load_target(name: str, folder: Path = FOLDER) -> Target:
         raise TargetError(f"{file} is no YAML: {error}") from error
 
 
-def outputs_of(cloudformation: Any, target: Target) -> dict[str, str]:
+def outputs_of(cloudformation: CloudFormationClient, target: Target) -> dict[str, str]:
     """Outputs of the environment's stacks, by their names in the templates.
 
     Raises:

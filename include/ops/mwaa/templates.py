@@ -6,13 +6,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import yaml
 from botocore.exceptions import ClientError
 
+from include.ops import Json
 from include.ops.local_stack.settings import ROOT
 from include.ops.mwaa.scores_tables import scores_tables
+
+if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
 
 FOLDER = ROOT / "include" / "ops" / "infra"
 SCORES = "scores"  # has no file
@@ -35,8 +39,8 @@ def text_of(template: str) -> str:
     return json.dumps(scores_tables()) if template == SCORES else path_of(template).read_text(encoding="utf-8")
 
 
-def read(template: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.load(text_of(template), _Loader)  # noqa: S506 - a SafeLoader
+def read(template: str) -> Json:
+    content: Json = yaml.load(text_of(template), _Loader)  # noqa: S506 - a SafeLoader
     return content
 
 
@@ -52,7 +56,9 @@ def configuration_options() -> dict[str, str]:
     return {key: str(value) for key, value in options.items()}
 
 
-def put(cloudformation: Any, template: str, values: Mapping[str, str], stack: str | None = None) -> str:
+def put(
+    cloudformation: CloudFormationClient, template: str, values: Mapping[str, str], stack: str | None = None
+) -> str:
     """Create or update a template's stack and wait for it; "created", "updated" or "unchanged".
 
     Raises:
@@ -60,7 +66,7 @@ def put(cloudformation: Any, template: str, values: Mapping[str, str], stack: st
         botocore.exceptions.WaiterError: the stack was rolled back; its events in the console say why.
     """
     name = stack or f"{values['Name']}-{template}"
-    request = {
+    request: Json = {
         "StackName": name,
         "TemplateBody": text_of(template),
         "Parameters": parameters(template, values),
@@ -81,7 +87,7 @@ def put(cloudformation: Any, template: str, values: Mapping[str, str], stack: st
     return "updated"
 
 
-def _exists(cloudformation: Any, name: str) -> bool:
+def _exists(cloudformation: CloudFormationClient, name: str) -> bool:
     try:
         cloudformation.describe_stacks(StackName=name)
     except ClientError as error:

@@ -110,18 +110,6 @@ def test_a_second_server_on_the_same_state_refuses(own_server: LocalSageMaker) -
         second.start()
 
 
-def test_jobs_have_a_least_age(tmp_path: Path) -> None:
-    running = LocalSageMaker(tmp_path / "state", ("--min-job-seconds", "2"))
-    running.start()
-    sagemaker = client_of(running)("sagemaker")
-    client_of(running)("s3").create_bucket(Bucket="ml-local")
-    began = time.monotonic()
-    sagemaker.create_training_job(**training("quick", ["true"]))
-    finished_training(sagemaker, "quick")
-    assert 1.9 < time.monotonic() - began < 4
-    running.stop()
-
-
 def test_without_namespaces_paths_are_rewritten(tmp_path: Path) -> None:
     running = LocalSageMaker(tmp_path / "state", ("--sandbox", "rewrite"))
     running.start()
