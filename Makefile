@@ -1,41 +1,46 @@
 # Every target does its own set-up; 'make help' lists them. AIRFLOW_PORT, SAGEMAKER_PORT, LAPTOP_HOME, KAFKA (brokers, as
 # host:port) and START_UP (aws: jobs and endpoints start as slowly as on AWS), given on the command line or in the
 # environment, reach the programs as they are.
+#
+# A value that a person gives is text, never code: recipes read it from the environment, as "$$MODEL". $(MODEL) would have
+# make expand what is in it, and the shell read its quotes.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-MODEL ?= predictive_maintenance
-DATA ?=
+# make expands what the command line gives once more when it exports it: taken as it is, it is not
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),\
+  $(eval override $(name) := $$(value $(name)))$(eval export $(name))))
+export MODEL ?= predictive_maintenance
 setup := include/ops/local_stack/setup.sh
-program := PYTHONPATH=$(CURDIR):$(CURDIR)/plugins PYTHONDONTWRITEBYTECODE=1 .venv/airflow/bin/python -m include
+program := PYTHONPATH="$$PWD:$$PWD/plugins" PYTHONDONTWRITEBYTECODE=1 .venv/airflow/bin/python -m include
 local_stack := $(program).ops.local_stack
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: run
 run: ## train, evaluate and register a model on this machine: [MODEL=name] [DATA=folder of CSVs]
 	@$(setup) airflow jobs local_sagemaker
-	@$(local_stack).run --model '$(MODEL)' $(if $(DATA),--data '$(DATA)')
+	@$(local_stack).run --model="$$MODEL" $${DATA:+--data="$$DATA"}
 
 .PHONY: new-model
 new-model: ## a model folder from a CSV file: NAME=... KIND=binary|multiclass|regression DATA=file.csv [TARGET=column]
 	@$(setup) airflow jobs
-	@PYTHONPATH=. .venv/jobs/bin/python -m include.models.tabular.new_model --name '$(NAME)' --kind '$(KIND)' \
-	  --data '$(DATA)' $(if $(TARGET),--target '$(TARGET)')
+	@PYTHONPATH=. .venv/jobs/bin/python -m include.models.tabular.new_model --name="$${NAME-}" --kind="$${KIND-}" \
+	  --data="$${DATA-}" $${TARGET:+--target="$$TARGET"}
 	@$(local_stack).dag_table README.md
 
 .PHONY: promote
 promote: ## bring the newest registered version into production: [MODEL=name] [YES=1]
 	@$(setup) airflow jobs local_sagemaker
-	@$(local_stack).promote --model '$(MODEL)' $(if $(YES),--yes)
+	@$(local_stack).promote --model="$$MODEL" $${YES:+--yes}
 
 .PHONY: backfill
 backfill: ## score past days: FROM=2015-06-01 TO=2015-06-30 [MODEL=name] [VERSION=...] [FORCE=1] [DRY_RUN=1]
 	@$(setup) airflow jobs local_sagemaker
-	@$(local_stack).backfill --model '$(MODEL)' --from '$(FROM)' --to '$(TO)' $(if $(VERSION),--version '$(VERSION)') \
-	  $(if $(FORCE),--force) $(if $(DRY_RUN),--dry-run)
+	@$(local_stack).backfill --model="$$MODEL" --from="$${FROM-}" --to="$${TO-}" $${VERSION:+--version="$$VERSION"} \
+	  $${FORCE:+--force} $${DRY_RUN:+--dry-run}
 
 .PHONY: up
 up: ## start Airflow and the local SageMaker, and leave them running
@@ -63,12 +68,12 @@ compose-up: ## the same in containers, with PostgreSQL: [PROFILES="mlflow kafka"
 
 .PHONY: compose-down
 compose-down: ## stop the containers; VOLUMES=1 removes their data too
-	@VOLUMES='$(VOLUMES)' include/ops/local_stack/compose.sh down
+	@include/ops/local_stack/compose.sh down
 
 .PHONY: compose-test
 compose-test: ## build the images and prove the containers: a model's whole way, every service restarted [MODEL=name]
 	@$(setup) airflow jobs
-	@PYTHONPATH=$(CURDIR) .venv/airflow/bin/python tests/compose/prove.py --model '$(MODEL)'
+	@PYTHONPATH="$$PWD" .venv/airflow/bin/python tests/compose/prove.py --model="$$MODEL"
 
 .PHONY: bundle-test
 bundle-test: ## the unpacked bundle under MWAA's configuration: checks, then a model's whole way
@@ -78,32 +83,33 @@ bundle-test: ## the unpacked bundle under MWAA's configuration: checks, then a m
 .PHONY: infra
 infra: ## an environment's CloudFormation stacks: ENV=dev|staging|prod [DRY_RUN=1]
 	@$(setup) airflow
-	@$(program).ops.mwaa.infra '$(ENV)' $(if $(DRY_RUN),--dry-run)
+	@$(program).ops.mwaa.infra $${DRY_RUN:+--dry-run} -- "$${ENV-}"
 
 .PHONY: deploy
 deploy: ## bring an MWAA environment to this checkout: ENV=dev|staging|prod [DRY_RUN=1]
 	@$(setup) airflow mwaa
-	@$(program).ops.mwaa.deploy '$(ENV)' $(if $(DRY_RUN),--dry-run)
+	@$(program).ops.mwaa.deploy $${DRY_RUN:+--dry-run} -- "$${ENV-}"
 
 .PHONY: iam-test
 iam-test: ## the Dags under enforced IAM, with the roles of include/ops/infra and nothing else
 	@$(setup) airflow jobs local_sagemaker
-	@$(program).ops.mwaa.least_privilege --model '$(MODEL)'
+	@$(program).ops.mwaa.least_privilege --model="$$MODEL"
 
 .PHONY: test
 test: ## all tests, fast ones first; ONLY=<group> runs one group
 	@$(setup) airflow jobs local_sagemaker dev mwaa_image mwaa
-	@.venv/dev/bin/python tests/run.py $(ONLY)
+	@set -f; .venv/dev/bin/python tests/run.py $${ONLY-}
 
 .PHONY: backfill-faults
 backfill-faults: ## a year of days backfilled while schedulers are killed and jobs fail at random; DAYS=30 for fewer, DATA=folder
 	@$(setup) airflow jobs local_sagemaker
-	@PYTHONPATH=.:plugins .venv/airflow/bin/python -m tests.faults.year --days $(or $(DAYS),365) $(if $(DATA),--data $(DATA))
+	@PYTHONPATH=.:plugins .venv/airflow/bin/python -m tests.faults.year --days="$${DAYS:-365}" $${DATA:+--data="$$DATA"}
 
 .PHONY: faults
+faults: export STRIKE_WITH := $(value GROUPS) # bash keeps the name GROUPS to itself
 faults: ## kills, timeouts, throttling: what each costs and leaves behind; GROUPS="worker aws" strikes with some only
 	@$(setup) airflow jobs local_sagemaker dev
-	@PYTHONPATH=.:plugins .venv/airflow/bin/python -m tests.faults $(GROUPS)
+	@set -f; PYTHONPATH=.:plugins .venv/airflow/bin/python -m tests.faults $$STRIKE_WITH
 
 .PHONY: lint
 lint: ## ruff, mypy, import borders, generated files

@@ -1,9 +1,8 @@
-"""Airflow's rollback Dags: one ``rollback_<model>`` for every folder below include/models."""
+"""Airflow's Dag that takes any model's production back: ``rollback``."""
 
 from __future__ import annotations
 
 from include.deploy.rollback_dag import rollback_dag
 from include.platform.catalogue import usable_models
 
-for model in usable_models():
-    rollback_dag(model)
+rollback_dag(usable_models())

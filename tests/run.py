@@ -48,6 +48,7 @@ FAST = (
             "tests/include/monitor",
             "tests/include/ops",
             "tests/compose",
+            "tests/test_*.py",
         ),
     ),
     Group("models", "jobs", ("tests/include/models", "tests/include/jobs")),

@@ -1,21 +1,15 @@
 """How an approval in the Model Registry reaches Airflow: an EventBridge rule and an SQS queue for each model.
 
 A Dag file may not ask AWS or read a Variable, so the queue's name follows from what is known while it is parsed: the
-environment's name, which MWAA sets, and the model's. Whoever makes the queue (infrastructure on AWS, ``make up`` on a
-laptop) and the trigger that reads it (``sagemaker_jobs.approvals``) both take it from here.
+environment's name (``sagemaker_jobs.names``) and the model's. Whoever makes the queue (infrastructure on AWS, ``make
+up`` on a laptop) and the trigger that reads it (``sagemaker_jobs.approvals``) both take it from here.
 """
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 APPROVE, REJECT = "Approve", "Reject"  # the answers that a person can give to a promotion
-
-
-def environment_name() -> str:
-    """The Airflow environment's name: ``AIRFLOW_ENV_NAME``, set by MWAA; ``local`` where there is none."""
-    return os.environ.get("AIRFLOW_ENV_NAME") or "local"
 
 
 def queue_name(environment: str, group: str) -> str:

@@ -1,24 +1,21 @@
 """The promotion packet: what a person needs to decide, in a minute, whether a version goes into production.
 
-The same facts twice: Markdown for Airflow's form, and a page that stands alone. Pure; gathered by
+The same twice: Markdown for Airflow's form, and a page that stands alone. Pure; gathered by
 ``approval_request.py``.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from include.models.config import ModelConfig
 from include.platform.pages import render
+from include.platform.stability import allowed_index
 from include.train.gates import Verdict
 
-# drift_profile.json: by feature, a number's edges of quantile bins or a text's values, and their shares
-Profile = Mapping[str, Mapping[str, Any]]
-
-DRIFTED = 0.1  # from here on a feature is named: a tenth of the rows lies elsewhere than it did
+Card = Mapping[str, Mapping[str, Any]]  # a model card: its sections, as SageMaker has them
 MOST_DRIFTED = 5
 
 
@@ -26,11 +23,11 @@ MOST_DRIFTED = 5
 class Packet:
     """All that is shown. Metrics by name; ``champion_metrics`` are of the same test split if ``same_split``.
 
-    ``latency``: ``p50_ms`` and ``p99_ms`` in staging. ``drift``: by feature, the largest difference between the shares
-    of training rows below any value (0 to 1); None where there is nothing to compare with. ``monthly_usd``: of what
-    serves it at the least; None where the price is unknown. ``validation``: one sentence for each check of the data.
-    ``card``: the version's model card, in the form of SageMaker's; empty where it has none. ``links``: addresses by
-    title.
+    ``latency``: ``p50_ms`` and ``p99_ms`` in staging. ``drift``: by feature, the population stability index of the
+    training data against that of the version in production; None where there is nothing to compare with.
+    ``monthly_usd``: of what serves it at the least; None where it is unknown, and ``unknown_cost`` says why.
+    ``validation``: one sentence for each check of the data. ``card``: the version's model card; empty where it has
+    none. ``links``: addresses by title.
     """
 
     model: ModelConfig
@@ -44,9 +41,10 @@ class Packet:
     drift: Mapping[str, float] | None
     latency: Mapping[str, float | None]
     monthly_usd: float | None
+    unknown_cost: str
     traffic: str
     lineage: Mapping[str, str]
-    card: Mapping[str, Any] = field(default_factory=dict)
+    card: Card = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -79,7 +77,8 @@ class Packet:
     @property
     def drifted(self) -> list[tuple[str, float]]:
         """Features whose training data moved, the most first."""
-        moved = [(name, value) for name, value in (self.drift or {}).items() if value >= DRIFTED]
+        allowed = allowed_index(self.model)
+        moved = [(name, index) for name, index in (self.drift or {}).items() if index > allowed]
         return sorted(moved, key=lambda one: -one[1])[:MOST_DRIFTED]
 
     def better(self, metric: str) -> bool | None:
@@ -95,46 +94,6 @@ class Packet:
         else:
             return None
         return (ours > theirs) == upwards
-
-
-def drift_between(before: Profile, after: Profile) -> dict[str, float]:
-    """By feature that both know, the share of rows that lie elsewhere. Of a number: the largest difference between the
-    two shares of rows below any bin's edge; of a text: the share of rows that would have to have another one. At least
-    the difference of their shares without a value; all rows, where a number became a text."""
-    return {name: _gap(before[name], after[name]) for name in sorted(before.keys() & after.keys())}
-
-
-def _gap(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
-    missing = abs(float(before["missing"]) - float(after["missing"]))
-    if ("values" in before) != ("values" in after):
-        return 1.0
-    if "values" in before:
-        return max(_other_texts(before, after), missing)
-    points = {*before["edges"], *after["edges"]}
-    return max([*(abs(_share_below(before, point) - _share_below(after, point)) for point in points), missing])
-
-
-def _other_texts(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
-    """Texts too rare to be named count as one."""
-    first: dict[str, float] = dict(zip(before["values"], before["shares"], strict=True))
-    second: dict[str, float] = dict(zip(after["values"], after["shares"], strict=True))
-    gaps = [first.get(text, 0.0) - second.get(text, 0.0) for text in first.keys() | second.keys()]
-    rest = sum(second.values()) - sum(first.values())
-    return (sum(map(abs, gaps)) + abs(rest)) / 2
-
-
-def _share_below(profile: Mapping[str, Any], value: float) -> float:
-    """The share of rows up to a value, evenly spread within a bin."""
-    edges: list[float] = profile["edges"]
-    shares: list[float] = profile["shares"]
-    below = [sum(shares[: number + 1]) for number in range(len(edges))]
-    at = bisect_left(edges, value)
-    if at == len(edges):
-        return 1.0
-    if edges[at] == value or at == 0:
-        return below[at] if edges[at] == value else 0.0
-    part = (value - edges[at - 1]) / (edges[at] - edges[at - 1])
-    return below[at - 1] + part * (below[at] - below[at - 1])
 
 
 def markdown(packet: Packet) -> str:

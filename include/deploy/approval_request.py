@@ -4,28 +4,46 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import TypedDict
+
+from airflow.sdk import Context
 
 from include.deploy import approval_page as packet
 from include.deploy.approval_events import APPROVE
 from include.deploy.endpoint_checks import Report
-from include.deploy.tasks import Resolved, chosen_strategy, s3, sagemaker
+from include.deploy.form import STAGING_ONLY, chosen_strategy
+from include.deploy.serving_modes import mode_of
+from include.deploy.tasks import Json, Resolved
 from include.models.config import ModelConfig
+from include.models.config.results import Evaluation, Metrics
+from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment, ml_environment
-from include.platform.run_context import here, read_json, write
+from include.platform.run_context import current_run, read_json, write_text
+from include.platform.stability import index_between
 from include.platform.storage import Run, drift_profile_of, metrics_of
-from include.registry.packages import Package, package_of
+from include.registry.history import Entry
+from include.registry.versions import RegisteredVersion, Version, describe
 from include.train.gates import judge
-from sagemaker_jobs.account import account
 from sagemaker_jobs.links import file_page
 
 log = logging.getLogger(__name__)
 
 LONGEST_VALUE = 256  # characters of a metadata entry
-HOURS_A_MONTH = 730
-STAGING_ONLY = "staging"
+
+
+class User(TypedDict):
+    id: str
+    name: str
+
+
+class Answer(TypedDict):
+    """What Airflow's form gave; ``responded_by_user`` is empty if nobody answered in time."""
+
+    chosen_options: list[str]
+    params_input: dict[str, str | None]
+    responded_by_user: User | None
+    responded_at: datetime
 
 
 class Decision(TypedDict):
@@ -37,150 +55,133 @@ class Decision(TypedDict):
     reason: str
 
 
-def write_packet(model: ModelConfig, context: Any, *, resolved: Resolved, report: Report) -> dict[str, str]:
-    """The page in the run's folder, and the text of the form: ``{"subject", "body", "page"}``."""
-    environment, run = here(context)
-    facts = _facts(model, environment, resolved, report, strategy=chosen_strategy(context))
-    write(s3(environment), run.promotion_packet, packet.page(facts), "text/html")
-    page = file_page(run.promotion_packet, sagemaker(environment))
+def prepare_promotion(model: ModelConfig, context: Context, *, resolved: Resolved, report: Report) -> str:
+    """Write the page of the packet into the run's folder and hand the text of the form on, as ``packet``.
+
+    Returns:
+        The task that comes next.
+    """
+    environment, run = current_run(context)
+    shown = _gather(model, environment, context, resolved, report)
+    write_text(s3_client(environment), run.promotion_packet, packet.page(shown), "text/html")
+    page = file_page(run.promotion_packet, sagemaker_client(environment))
     more = f"[Model card]({page}#model-card) · [The whole packet as a page]({page})"
-    body = f"{packet.markdown(facts)}\n{more}\n"
-    return {"subject": facts.question, "body": body, "page": page}
+    body = f"{packet.markdown(shown)}\n{more}\n"
+    context["ti"].xcom_push(key="packet", value={"subject": shown.question, "body": body, "page": page})
+    return next_task(environment, context)
 
 
-def next_step(context: Any) -> str:
+def next_task(environment: MlEnvironment, context: Context) -> str:
     """The task that comes after the test in staging."""
     if context["params"]["stages"] == STAGING_ONLY:
         return "keep_production"
-    return "record_decision" if ml_environment().approve_promotions else "approve_production"
+    return "record_decision" if environment.approve_promotions else "approve_production"
 
 
-def decide(answer: Mapping[str, Any] | None, context: Any, *, package: Package) -> Decision:
-    """The answer of the form, or the environment's own where it asks nobody; kept with the version in the registry.
+def record_decision(model: ModelConfig, context: Context, *, answer: Answer | None, version: Json) -> str:
+    """Keep the answer of the form, or the environment's own where it asks nobody, with the version in the registry.
 
-    Args:
-        answer: what the form gave; ``responded_by_user`` is empty if nobody answered in time.
+    Returns:
+        The task that comes next.
     """
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    if answer is None:
-        decided = Decision(
-            decision="promoted", by="nobody", at=now, reason="this environment promotes what passed its test"
-        )
-    else:
-        user = answer.get("responded_by_user")
-        yes = answer["chosen_options"] == [APPROVE]
-        decided = Decision(
-            decision="promoted" if yes else "not promoted",
-            by=str(user["name"] or user["id"]) if user else "nobody",
-            at=str(answer["responded_at"]) if user else now,
-            reason=str((answer.get("params_input") or {}).get("reason") or ("" if user else "no answer in time")),
-        )
+    decided = _decision(answer)
     metadata = {f"promotion_{name}": str(value)[:LONGEST_VALUE] for name, value in decided.items() if value}
     metadata["promotion_run"] = f"{context['ti'].dag_id} {context['ti'].run_id}"[:LONGEST_VALUE]
-    sagemaker(ml_environment()).update_model_package(
-        ModelPackageArn=package["arn"], CustomerMetadataProperties=metadata
+    sagemaker_client(ml_environment()).update_model_package(
+        ModelPackageArn=Version.model_validate(version).model_package_arn, CustomerMetadataProperties=metadata
     )
     log.info("%(decision)s by %(by)s at %(at)s: %(reason)s", decided)
-    return decided
+    return "deploy_production" if decided["decision"] == "promoted" else "keep_production"
 
 
-def _facts(
-    model: ModelConfig, environment: MlEnvironment, resolved: Resolved, report: Report, *, strategy: str | None
-) -> packet.Packet:
-    package, champion = resolved["package"], resolved["champion"]
-    client = s3(environment)
-    measured = read_json(client, metrics_of(package["statistics"])) or {}
-    ours: dict[str, float | None] = measured.get("metrics", {})
-    theirs: dict[str, float | None] = {}
-    before: Package | None = None
-    same_split = True
-    if champion:
-        before = package_of(
-            sagemaker(environment).describe_model_package(ModelPackageName=champion["model_package_arn"])
-        )
-        beside = package["metadata"].get("champion") == champion["artifact"]  # the evaluation measured both
-        same_split = beside or before["arn"] == package["arn"]
-        own = (read_json(client, metrics_of(before["statistics"])) or {}).get("metrics", {})
-        theirs = (measured.get("champion") if beside else own) or {}
-    return packet.Packet(
-        model=model,
-        version=package["version"],
-        champion_version=champion["version"] if champion else None,
-        metrics=ours,
-        champion_metrics=theirs,
-        same_split=same_split,
-        gates=judge(model, ours, measured.get("champion")),
-        validation=_validation(environment, package),
-        drift=_drift(environment, before, package),
-        latency={"p50_ms": report["p50_ms"], "p99_ms": report["p99_ms"]},
-        monthly_usd=_monthly_usd(model, environment),
-        traffic=_traffic(model, environment, strategy, first=champion is None),
-        lineage={"model package": package["arn"], "artifact": package["artifact"], **package["metadata"]},
-        card=_card(environment, package),
-        links=_links(environment, package),
+def _decision(answer: Answer | None) -> Decision:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    if answer is None:
+        reason = "this environment promotes what passed its test"
+        return Decision(decision="promoted", by="nobody", at=now, reason=reason)
+    user = answer.get("responded_by_user")
+    return Decision(
+        decision="promoted" if answer["chosen_options"] == [APPROVE] else "not promoted",
+        by=str(user["name"] or user["id"]) if user else "nobody",
+        at=str(answer["responded_at"]) if user else now,
+        reason=str((answer.get("params_input") or {}).get("reason") or ("" if user else "no answer in time")),
     )
 
 
-def _card(environment: MlEnvironment, package: Package) -> dict[str, Any]:
-    described = sagemaker(environment).describe_model_package(ModelPackageName=package["arn"])
-    card: dict[str, Any] = json.loads(described["ModelCard"]["ModelCardContent"]) if "ModelCard" in described else {}
+def _gather(
+    model: ModelConfig, environment: MlEnvironment, context: Context, resolved: Resolved, report: Report
+) -> packet.Packet:
+    version = RegisteredVersion.model_validate(resolved["version"])
+    champion = Entry.model_validate(resolved["champion"]) if resolved["champion"] else None
+    before = describe(sagemaker_client(environment), champion.model_package_arn) if champion else None
+    evaluation = _evaluation(environment, version)
+    ours: Metrics = evaluation["metrics"] if evaluation else {}
+    measured_both = champion is not None and version.metadata.get("champion") == champion.artifact
+    theirs: Metrics | None = evaluation["champion"] if evaluation else None
+    if before and not measured_both:
+        own = _evaluation(environment, before)
+        theirs = own["metrics"] if own else None
+    strategy, mode = chosen_strategy(context), mode_of(model)
+    return packet.Packet(
+        model=model,
+        version=version.version,
+        champion_version=champion.version if champion else None,
+        metrics=ours,
+        champion_metrics=(theirs or {}) if champion else {},
+        same_split=before is None or measured_both or before.model_package_arn == version.model_package_arn,
+        gates=judge(model, ours, evaluation["champion"] if evaluation else None),
+        validation=_validation(environment, version),
+        drift=_drift(environment, before, version),
+        latency={"p50_ms": report["p50_ms"], "p99_ms": report["p99_ms"]},
+        monthly_usd=mode.monthly_usd(model.serving, environment.region),
+        unknown_cost=mode.unknown_cost(model.serving),
+        traffic=mode.traffic(model, environment, strategy)
+        if champion
+        else "the endpoint is created; there is no traffic yet",
+        lineage={"model package": version.model_package_arn, "artifact": version.artifact, **version.metadata},
+        card=_card(environment, version),
+        links=_links(environment, version),
+    )
+
+
+def _evaluation(environment: MlEnvironment, version: RegisteredVersion) -> Evaluation | None:
+    found: Evaluation | None = read_json(s3_client(environment), metrics_of(version.evaluation))
+    return found
+
+
+def _card(environment: MlEnvironment, version: RegisteredVersion) -> packet.Card:
+    described = sagemaker_client(environment).describe_model_package(ModelPackageName=version.model_package_arn)
+    card: packet.Card = json.loads(described["ModelCard"]["ModelCardContent"]) if "ModelCard" in described else {}
     return card
 
 
-def _run_of(environment: MlEnvironment, package: Package) -> Run | None:
+def _run_of(environment: MlEnvironment, version: RegisteredVersion) -> Run | None:
     """The training run that registered the version; None where its lineage does not say."""
-    metadata = package["metadata"]
-    if not {"dag_id", "run_id"} <= metadata.keys():
-        return None
-    return Run(environment.bucket, metadata["dag_id"], metadata["run_id"])
+    return Run(environment.bucket, *version.ran) if version.ran else None
 
 
-def _validation(environment: MlEnvironment, package: Package) -> dict[str, str]:
-    run = _run_of(environment, package)
+def _validation(environment: MlEnvironment, version: RegisteredVersion) -> dict[str, str]:
+    run = _run_of(environment, version)
     if run is None:
         return {"Data": "the version's lineage names no training run"}
     tasks = {"Raw data": "validate_raw_data", "Features": "validate_features"}
-    client = s3(environment)
-    found = {title: read_json(client, run.validation_verdict(task_id)) for title, task_id in tasks.items()}
+    s3 = s3_client(environment)
+    found = {title: read_json(s3, run.validation_verdict(task_id)) for title, task_id in tasks.items()}
     return {title: verdict["summary"] if verdict else "no report is left" for title, verdict in found.items()}
 
 
-def _drift(environment: MlEnvironment, before: Package | None, after: Package) -> dict[str, float] | None:
+def _drift(
+    environment: MlEnvironment, before: RegisteredVersion | None, after: RegisteredVersion
+) -> dict[str, float] | None:
     if before is None:
         return None
-    client = s3(environment)
-    profiles = [read_json(client, drift_profile_of(package["statistics"])) for package in (before, after)]
-    return packet.drift_between(*profiles) if all(profiles) else None
+    s3 = s3_client(environment)
+    first, second = (read_json(s3, drift_profile_of(version.evaluation)) for version in (before, after))
+    return index_between(first, second) if first and second else None
 
 
-def _traffic(model: ModelConfig, environment: MlEnvironment, strategy: str | None, *, first: bool) -> str:
-    rule = model.serving.deployment
-    if first:
-        return "the endpoint is created; there is no traffic yet"
-    if model.serving.mode == "serverless":
-        return "all at once: a serverless endpoint knows no steps"
-    chosen, share = strategy or rule.strategy, rule.share_percent
-    seconds = environment.traffic_step_seconds
-    wait = f"{rule.wait_minutes} minutes" if seconds is None else f"{seconds} seconds"
-    return {
-        "canary": f"{share} % for {wait}, then all of it; an alarm in the {wait} after either takes it back",
-        "linear": f"in steps of {share} %, {wait} each; an alarm takes it back",
-        "all_at_once": f"all at once; an alarm in the {wait} after takes it back",
-        "immediate": "all at once, whatever the alarms say",
-    }[chosen]
-
-
-def _monthly_usd(model: ModelConfig, environment: MlEnvironment) -> float | None:
-    """Of the instances that always serve. A serverless endpoint costs by use, which nobody knows yet."""
-    if model.serving.mode == "serverless":
-        return None
-    instance_seconds = HOURS_A_MONTH * 3600 * model.serving.instance_count
-    cost = account().cost(environment.region, model.serving.instance_type, instance_seconds)
-    return None if cost == "unknown" else cost
-
-
-def _links(environment: MlEnvironment, package: Package) -> dict[str, str]:
-    client, run = sagemaker(environment), _run_of(environment, package)
+def _links(environment: MlEnvironment, version: RegisteredVersion) -> dict[str, str]:
+    client, run = sagemaker_client(environment), _run_of(environment, version)
     if run is None:
         return {}
     return {

@@ -27,11 +27,11 @@ run and nothing was changed.
 | task | usual reason | what to do |
 |---|---|---|
 | `resolve_package` | not approved; artifact gone | approve it, or bring the artifact back; clear the task |
-| `deploy_staging` | the model does not start | the endpoint's last log lines are in the task's log; train anew |
+| `deploy_staging` | the model does not start | the endpoint's last log lines are in the task's log; train again |
 | `test_staging` | wrong answers, too slow | production was not touched; look at the endpoint's log |
-| `deploy_production` | taken back by an alarm | the version before serves; look at the alarm, mend, approve anew |
+| `deploy_production` | taken back by an alarm | the version before serves; look at the alarm, fix it, approve again |
 | `test_production` | as in staging | `restore_production` has put the version before back; see its log |
-| `restore_production`, `test_restored` | nothing to go back to | **production is not as it should be**: rollback Dag |
+| `restore_production`, `test_restored` | nothing to go back to | **production is not as it should be**: `rollback` |
 | `move_champion_alias` | MLflow does not answer | production is right, the alias is not; clear it when MLflow is back |
 | anything else | killed, throttled | clear it: it goes on where it was |
 """
@@ -39,36 +39,30 @@ run and nothing was changed.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import DAG, Asset, AssetWatcher, chain, dag, task
+from airflow.sdk import DAG, Asset, AssetWatcher, XComArg, chain, dag, task
 
-from include.deploy import approval_request as promotion
-from include.deploy import tasks
-from include.deploy.approval_events import APPROVE, REJECT, environment_name, queue_name
-from include.deploy.champion_alias import move_champion_alias
+from include.deploy import approval_request, form, tasks
+from include.deploy.approval_events import APPROVE, REJECT, queue_name
 from include.models.config import ModelConfig
-from include.platform.dag_settings import approval_params, deployment_params, response_timeout, task_defaults
+from include.platform.dag_settings import task_defaults
 from include.platform.environment import ml_environment
-from include.platform.notifications import notify
+from include.platform.python_task import python_task
 from include.platform.request_parts import group_name
 from sagemaker_jobs.approvals import PackageApprovalTrigger
 from sagemaker_jobs.endpoints import EndpointOperator
+from sagemaker_jobs.names import environment_name
+from sagemaker_jobs.processing import ProcessingJobOperator
 
 
-def deploy_dag(model: ModelConfig) -> DAG:  # noqa: C901 - the linter counts each task as a branch
+def deploy_dag(model: ModelConfig) -> DAG:
     """The Dag ``deploy_<model>``."""
+    queue = queue_name(environment_name(), group_name(model))
     approvals = Asset(
         f"{model.name}_approved_package",
-        watchers=[
-            AssetWatcher(
-                name=f"{model.name}_approvals",
-                trigger=PackageApprovalTrigger(queue=queue_name(environment_name(), group_name(model))),
-            )
-        ],
+        watchers=[AssetWatcher(name=f"{model.name}_approvals", trigger=PackageApprovalTrigger(queue=queue))],
     )
-    production = Asset(f"{model.name}_production")
 
     @dag(
         dag_id=f"deploy_{model.name}",
@@ -76,97 +70,93 @@ def deploy_dag(model: ModelConfig) -> DAG:  # noqa: C901 - the linter counts eac
         doc_md=f"# deploy_{model.name}\n\n{model.description}\n\n{__doc__}",
         schedule=[approvals],
         max_active_runs=1,
-        params=deployment_params(model),
+        params=form.params(model),
         tags=["deploy", model.name],
         user_defined_macros={"ml_environment": ml_environment},
-        default_args=task_defaults(model),
+        default_args=task_defaults(model.owner),
     )
     def deploy() -> None:
-        @task(multiple_outputs=True)
-        def resolve_package(**context: Any) -> Any:
-            return tasks.package_to_deploy(model, approvals, context)
-
-        resolved = resolve_package()
-        package = resolved["package"]  # type: ignore[index]  # the decorator's type does not say that it can be indexed
-        deploy_staging = EndpointOperator(
-            task_id="deploy_staging",
-            request=partial(tasks.endpoint, model, "staging"),
-            request_kwargs={"resolved": resolved},
-        )
-
-        @task
-        def test_staging(package: Any, deployed: Any) -> Any:
-            return tasks.tested(model, "staging", package, deployed)
-
-        @task.branch
-        def prepare_promotion(resolved: Any, report: Any, **context: Any) -> str:
-            packet = promotion.write_packet(model, context, resolved=resolved, report=report)
-            context["ti"].xcom_push(key="packet", value=packet)
-            return promotion.next_step(context)
-
-        approve_production = HITLOperator(
-            task_id="approve_production",
-            subject="{{ ti.xcom_pull('prepare_promotion', key='packet')['subject'] }}",
-            body="{{ ti.xcom_pull('prepare_promotion', key='packet')['body'] }}",
-            options=[APPROVE, REJECT],
-            defaults=REJECT,
-            params=approval_params(),
-            **response_timeout(model),
-        )
-
-        @task.branch(trigger_rule="none_failed_min_one_success")
-        def record_decision(answer: Any, package: Any, **context: Any) -> str:
-            decided = promotion.decide(answer, context, package=package)
-            return "deploy_production" if decided["decision"] == "promoted" else "keep_production"
-
-        @task(trigger_rule="none_failed_min_one_success")
-        def keep_production(package: Any, **context: Any) -> None:
-            message = "Production serves as it did. Why is in the version's metadata in the Model Registry."
-            notify(f"{context['dag'].dag_id}: version {package['version']} was not promoted", message)
-
-        deploy_production = EndpointOperator(
-            task_id="deploy_production",
-            request=partial(tasks.endpoint, model, "production"),
-            request_kwargs={"resolved": resolved},
-        )
-
-        @task
-        def test_production(package: Any, deployed: Any) -> Any:
-            return tasks.tested(model, "production", package, deployed)
-
-        restore_production = EndpointOperator(
-            task_id="restore_production",
-            trigger_rule="one_failed",  # of whatever; it skips itself if production was not changed
-            request=partial(tasks.champion_endpoint, model),
-            request_kwargs={"resolved": resolved, "deployed": deploy_production.output},
-        )
-
-        @task
-        def test_restored(resolved: Any, deployed: Any) -> Any:
-            report = tasks.tested_champion(model, resolved["champion"], deployed)
-            notify(f"{model.name}: production is back at version {resolved['champion']['version']}", report["summary"])
-            return report
-
-        @task(outlets=[production])
-        def record_promotion(package: Any, deployed: Any, **context: Any) -> Any:
-            recorded = tasks.record(model, package, deployed, context)
-            context["outlet_events"][production].extra = recorded
-            return recorded
-
-        @task
-        def prune_stale() -> Any:
-            return tasks.prune_stale(model)
-
-        tested = test_production(package, deploy_production.output)
-        decided = record_decision(approve_production.output, package)
-        prepared = prepare_promotion(resolved, test_staging(package, deploy_staging.output))
-        kept = keep_production(package)
-        chain(prepared, approve_production, decided, deploy_production, tested)
-        chain(prepared, [decided, kept])
-        chain(decided, kept)
-        chain(tested, restore_production, test_restored(resolved, restore_production.output))
-        recorded = record_promotion(package, deploy_production.output)
-        chain(tested, recorded, prune_stale())
-        move_champion_alias(model, recorded)
+        production = Asset(f"{model.name}_production")
+        resolved = python_task(partial(tasks.resolve_package, model, approvals), multiple_outputs=True)()
+        version = resolved["version"]
+        prepare_promotion = _stage(model, resolved, version)
+        record_decision = _decide(model, prepare_promotion, version)
+        deploy_production, test_production = _promote(model, resolved, version)
+        chain(record_decision, deploy_production)
+        record_promotion = python_task(
+            partial(tasks.record_promotion, model, production),
+            outlets=[production],
+        )(version=version, deployed=deploy_production.output)
+        chain(test_production, record_promotion, python_task(partial(tasks.prune_stale, model))())
+        move_champion_alias(model, record_promotion)
 
     return deploy()
+
+
+def _stage(model: ModelConfig, resolved: XComArg, version: XComArg) -> XComArg:
+    """Staging, its test, and the packet for whoever decides."""
+    deploy_staging = EndpointOperator(
+        task_id="deploy_staging",
+        request=partial(tasks.deploy_staging, model),
+        request_kwargs={"resolved": resolved},
+    )
+    test_staging = python_task(partial(tasks.test_staging, model))(version=version, deployed=deploy_staging.output)
+    return python_task(partial(approval_request.prepare_promotion, model), task.branch)(
+        resolved=resolved, report=test_staging
+    )
+
+
+def _decide(model: ModelConfig, prepare_promotion: XComArg, version: XComArg) -> XComArg:
+    """A person's answer, and what is kept of it; without a yes the run ends."""
+    approve_production = HITLOperator(
+        task_id="approve_production",
+        subject="{{ ti.xcom_pull('prepare_promotion', key='packet')['subject'] }}",
+        body="{{ ti.xcom_pull('prepare_promotion', key='packet')['body'] }}",
+        options=[APPROVE, REJECT],
+        defaults=REJECT,
+        params=form.approval_params(),
+        **form.answer_timeout(model),
+    )
+    record_decision = python_task(
+        partial(approval_request.record_decision, model), task.branch, trigger_rule="none_failed_min_one_success"
+    )(answer=approve_production.output, version=version)
+    keep_production = python_task(partial(tasks.keep_production, model), trigger_rule="none_failed_min_one_success")(
+        version=version
+    )
+    chain(prepare_promotion, approve_production, record_decision, keep_production)
+    chain(prepare_promotion, [record_decision, keep_production])
+    return record_decision
+
+
+def _promote(model: ModelConfig, resolved: XComArg, version: XComArg) -> tuple[EndpointOperator, XComArg]:
+    """Production and its test; where that fails, production as it was."""
+    deploy_production = EndpointOperator(
+        task_id="deploy_production",
+        request=partial(tasks.deploy_production, model),
+        request_kwargs={"resolved": resolved},
+    )
+    test_production = python_task(partial(tasks.test_production, model))(
+        version=version, deployed=deploy_production.output
+    )
+    restore_production = EndpointOperator(
+        task_id="restore_production",
+        trigger_rule="one_failed",  # of whatever; it skips itself if production was not changed
+        request=partial(tasks.restore_production, model),
+        request_kwargs={"resolved": resolved, "deployed": deploy_production.output},
+    )
+    test_restored = python_task(partial(tasks.test_restored, model))(
+        resolved=resolved, deployed=restore_production.output
+    )
+    chain(deploy_production, test_production, restore_production, test_restored)
+    return deploy_production, test_production
+
+
+def move_champion_alias(model: ModelConfig, record_promotion: XComArg) -> None:
+    """MLflow's alias follows what was recorded, where model.yaml says ``tracking.model_versions``."""
+    if model.tracking.model_versions:
+        alias = ProcessingJobOperator(
+            task_id="move_champion_alias",
+            request=partial(tasks.move_champion_alias, model),
+            request_kwargs={"recorded": record_promotion},
+        )
+        chain(record_promotion, alias)

@@ -14,11 +14,19 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from botocore.exceptions import ClientError
 
-from include.platform import storage
+from include.models.config.results import Golden
+from include.platform.clients import error_code
+from include.platform.errors import PermanentError
+from include.platform.run_context import read_json
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+    from types_boto3_sagemaker.client import SageMakerClient
+    from types_boto3_sagemaker_runtime.client import SageMakerRuntimeClient
 
 CSV, JSON = "text/csv", "application/json"
 TOLERANCE = 1e-6
@@ -26,7 +34,12 @@ TOO_LARGE = 6 * 1024 * 1024 + 1  # bytes; the largest request of an endpoint is 
 SHOWN = 200  # characters of what was sent and of what came back
 MOST_FAILURES = 20
 
-GoldenRequests = Sequence[Mapping[str, Any]]
+GoldenRequests = Sequence[Golden]
+Row = Mapping[str, object]
+
+
+class GoldenRequestsError(PermanentError):
+    """A version's golden requests cannot be used; the message says where they are and what to do."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +78,11 @@ class _RefusedError(Exception):
 class _Endpoint:
     """One endpoint as its callers see it."""
 
-    def __init__(self, runtime: Any, name: str) -> None:
+    def __init__(self, runtime: SageMakerRuntimeClient, name: str) -> None:
         self.name = name
         self._runtime = runtime
 
-    def ask(self, body: str | bytes, content_type: str) -> Any:
+    def ask(self, body: str | bytes, content_type: str) -> object:
         """The predictions, asked for as JSON.
 
         Raises:
@@ -81,12 +94,10 @@ class _Endpoint:
                 EndpointName=self.name, Body=body, ContentType=content_type, Accept=JSON
             )
         except ClientError as error:
-            response: Mapping[str, Any] = {**error.response}  # with what InvokeEndpoint adds
-            code = response["Error"]["Code"]
+            code = error_code(error)
             if code == "ModelError":
-                raise _RefusedError(
-                    int(response["OriginalStatusCode"]), str(response.get("OriginalMessage"))
-                ) from error
+                said: Mapping[str, object] = {**error.response}  # with members of this operation's own
+                raise _RefusedError(int(str(said["OriginalStatusCode"])), str(said.get("OriginalMessage"))) from error
             if code == "ValidationError":
                 raise _RefusedError(400, str(error)) from error
             if code in ("InternalFailure", "ServiceUnavailable", "ThrottlingException"):  # for AWS the last is a 400
@@ -100,8 +111,8 @@ class _Endpoint:
 
 
 def check_endpoint(
-    runtime: Any,
-    sagemaker: Any,
+    runtime: SageMakerRuntimeClient,
+    sagemaker: SageMakerClient,
     endpoint: str,
     *,
     golden: GoldenRequests,
@@ -111,16 +122,15 @@ def check_endpoint(
     """Everything that production asks of an endpoint; the first kinds of failure do not hide the later ones.
 
     Args:
-        runtime: a boto3 client of sagemaker-runtime, ``sagemaker`` one of sagemaker.
         golden: ``[{"features": {column: value}, "expected": answer}]``, at least one.
         columns: the model's features in order; rows without names are in this order.
 
     Raises:
-        ValueError: no golden requests.
+        GoldenRequestsError: there are none.
         botocore.exceptions.BotoCoreError, ClientError: SageMaker cannot be asked (network, permissions).
     """
     if not golden:
-        raise ValueError(f"there are no golden requests to ask endpoint {endpoint}")
+        raise GoldenRequestsError(f"there are no golden requests to ask endpoint {endpoint}")
     if why_not := _why_not_in_service(sagemaker, endpoint):
         return _report(endpoint, [why_not], golden_ok=False, latencies=[], asked=len(golden), thresholds=thresholds)
     asked = _Endpoint(runtime, endpoint)
@@ -133,26 +143,22 @@ def check_endpoint(
     )
 
 
-def load_golden_requests(s3: Any, uri: str) -> list[dict[str, Any]]:
+def load_golden_requests(s3: S3Client, uri: str) -> list[Golden]:
     """The golden requests at an S3 URI (``storage.golden_requests_of``).
 
     Raises:
-        ValueError: there are none at this address, or they cannot be read.
+        GoldenRequestsError: there are none at this address, or they cannot be read.
+        botocore.exceptions.ClientError: S3 cannot be asked.
     """
-    bucket, key = storage.split_uri(uri)
     advice = "They are written by evaluate_model: look at that job of the run that trained this version."
     try:
-        content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
-            raise
-        raise ValueError(f"no golden requests at {uri}. {advice}") from error
-    try:
-        found = json.loads(content)
+        found = read_json(s3, uri)
     except ValueError as error:
-        raise ValueError(f"{uri} is no JSON ({error}). {advice}") from error
-    if not isinstance(found, list) or not all({"features", "expected"} <= set(entry) for entry in found) or not found:
-        raise ValueError(f"{uri} holds no list of features with their expected answers. {advice}")
+        raise GoldenRequestsError(f"{uri} is not JSON ({error}). {advice}") from error
+    if found is None:
+        raise GoldenRequestsError(f"no golden requests at {uri}. {advice}")
+    if not isinstance(found, list) or not found or not all({"features", "expected"} <= set(entry) for entry in found):
+        raise GoldenRequestsError(f"{uri} does not hold a list of features with their expected answers. {advice}")
     return found
 
 
@@ -161,11 +167,11 @@ def columns_of(golden: GoldenRequests) -> list[str]:
     return list(golden[0]["features"])
 
 
-def _why_not_in_service(sagemaker: Any, endpoint: str) -> str | None:
+def _why_not_in_service(sagemaker: SageMakerClient, endpoint: str) -> str | None:
     try:
         described = sagemaker.describe_endpoint(EndpointName=endpoint)
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationException":
+        if error_code(error) != "ValidationException":
             raise
         return f"the endpoint does not exist: {error.response['Error']['Message']}"
     status = described["EndpointStatus"]
@@ -183,7 +189,7 @@ def _wrong_answers(endpoint: _Endpoint, golden: GoldenRequests, columns: Sequenc
     yield from _differences(endpoint, rows, CSV, [entry["expected"] for entry in golden])
 
 
-def _differences(endpoint: _Endpoint, body: str, content_type: str, expected: list[Any]) -> Iterable[str]:
+def _differences(endpoint: _Endpoint, body: str, content_type: str, expected: list[object]) -> Iterable[str]:
     sent = f"golden request as {content_type}, {_short(body)}"
     try:
         answers = endpoint.ask(body, content_type)
@@ -198,7 +204,7 @@ def _differences(endpoint: _Endpoint, body: str, content_type: str, expected: li
             yield f"{sent}: expected {_short(wanted)}, got {_short(answer)}"
 
 
-def _same(expected: Any, answer: Any) -> bool:
+def _same(expected: object, answer: object) -> bool:
     """Of one shape, with numbers that are equal to ``TOLERANCE``."""
     if isinstance(expected, dict):
         return (
@@ -213,14 +219,13 @@ def _same(expected: Any, answer: Any) -> bool:
             and all(_same(one, other) for one, other in zip(expected, answer, strict=True))
         )
     if isinstance(expected, int | float) and not isinstance(expected, bool):
-        numeric = isinstance(answer, int | float) and not isinstance(answer, bool)
-        return numeric and math.isclose(expected, answer, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+        if not isinstance(answer, int | float) or isinstance(answer, bool):
+            return False
+        return math.isclose(expected, answer, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
     return bool(expected == answer)
 
 
-def _bad_requests_not_refused(
-    endpoint: _Endpoint, features: Mapping[str, Any], columns: Sequence[str]
-) -> Iterable[str]:
+def _bad_requests_not_refused(endpoint: _Endpoint, features: Row, columns: Sequence[str]) -> Iterable[str]:
     for what, body in _bad_requests(features, columns).items():
         sent = f"bad request ({what}: {_short(body)})"
         try:
@@ -232,7 +237,7 @@ def _bad_requests_not_refused(
             yield f"{sent}: expected a 4xx, got the answer {_short(answer)}"
 
 
-def _bad_requests(features: Mapping[str, Any], columns: Sequence[str]) -> dict[str, str]:
+def _bad_requests(features: Row, columns: Sequence[str]) -> dict[str, str]:
     """CSV that no model may answer, by what is wrong with it."""
     line = _csv_line(features, columns)
     bad = {
@@ -305,12 +310,12 @@ def _report(
     )
 
 
-def _csv_line(features: Mapping[str, Any], columns: Sequence[str]) -> str:
+def _csv_line(features: Row, columns: Sequence[str]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow([features[name] for name in columns])
     return line.getvalue()
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text)} characters)"

@@ -1,80 +1,84 @@
-"""Brings production back to the version before: one click, for when the one that serves turns out to be bad.
+"""Brings a model's production back to the version before: one click, for when the one that serves turns out to be bad.
 
-**For whom:** whoever is on call. Trigger it and leave the form empty.
+**For whom:** whoever is on call. Trigger it, choose the model, leave the rest of the form empty.
 
 **Reads** which versions were in production (`production/<model>/history.json`). **Writes** the endpoint
-`<model>-production` and that history.
+`<model>-production` (with `-` for `_`), that history, and beside it `rollback.json`, the run that may do so.
 
 **Running it again is safe:** clearing a task goes on where it was. A second run goes back one version more; versions
-that were rolled back from are not gone back to.
+that were rolled back from are not gone back to. Runs of several models go on side by side, and none waits for a
+deployment that waits for its answer. Of one model only one run goes on: another one fails at once, changes nothing and
+names the first.
 
 **Steps.** `resolve_previous` finds what served before. `deploy_production` brings its very configuration back: all at
 once, and whatever alarms say, since they may be going off. An update that is under way is waited for, as SageMaker
 takes no second one. `test_production` verifies it like a deployment, `record_promotion` and `prune_stale` end the run.
 Where model.yaml says `tracking.model_versions`, `move_champion_alias` lets MLflow's alias follow.
 
-**When it fails** `resolve_previous` says which versions there were; `deploy_production` and `test_production` fail as
-those of the deployment Dag do. The version can be chosen in the form to try another one.
+**When it fails** `resolve_previous` says which versions there were, or which run is at it already; `deploy_production`
+and `test_production` fail as those of the deployment Dag do. The version can be chosen in the form to try another one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
-from airflow.sdk import DAG, Asset, chain, dag, task
+from airflow.sdk import DAG, AssetAlias, Param, chain, dag
 
-from include.deploy import tasks
-from include.deploy.champion_alias import move_champion_alias
+from include.deploy import rollback_tasks as tasks
 from include.models.config import ModelConfig
-from include.platform.dag_settings import rollback_params, task_defaults
+from include.platform.dag_settings import task_defaults, version_param
 from include.platform.environment import ml_environment
+from include.platform.notifications import notify_failure
+from include.platform.python_task import python_task
 from sagemaker_jobs.endpoints import EndpointOperator
+from sagemaker_jobs.processing import ProcessingJobOperator
+
+# above what there will be models: of each one run is at work, and no run waits for another model's
+RUNS_AT_ONCE = 200
 
 
-def rollback_dag(model: ModelConfig) -> DAG:
-    """The Dag ``rollback_<model>``."""
-    production = Asset(f"{model.name}_production")
+def rollback_dag(models: Sequence[ModelConfig]) -> DAG:
+    """The Dag ``rollback``, for any of the models."""
+    productions = AssetAlias("production")
+    owners = {model.name: model.owner for model in models}
 
     @dag(
-        dag_id=f"rollback_{model.name}",
-        description=f"Bring production back to the version before: {model.description}",
-        doc_md=f"# rollback_{model.name}\n\n{model.description}\n\n{__doc__}",
+        dag_id="rollback",
+        description="Bring a model's production back to the version before.",
+        doc_md=f"# rollback\n\n{__doc__}",
         schedule=None,
-        max_active_runs=1,
-        params=rollback_params(),
-        tags=["rollback", model.name],
+        max_active_runs=RUNS_AT_ONCE,
+        is_paused_upon_creation=False,  # nothing starts it but a person, who must not have to unpause it first
+        params={
+            "model": Param(type="string", enum=list(owners), title="Model", description="Whose production goes back."),
+            "version": version_param("Which earlier version. Empty: the one that served before the present one."),
+        },
+        tags=["rollback"],
         user_defined_macros={"ml_environment": ml_environment},
-        default_args=task_defaults(model),
+        default_args={
+            **task_defaults(", ".join(sorted(set(owners.values())))),
+            "on_failure_callback": partial(notify_failure, owners=owners),
+        },
     )
     def rollback() -> None:
-        @task
-        def resolve_previous(**context: Any) -> Any:
-            return tasks.entry_to_return_to(model, context)
-
-        entry = resolve_previous()
+        entry = python_task(tasks.resolve_previous)()
         deploy_production = EndpointOperator(
             task_id="deploy_production",
-            request=partial(tasks.returning_endpoint, model),
+            request=tasks.deploy_production,
             request_kwargs={"entry": entry},
         )
-
-        @task
-        def test_production(entry: Any, deployed: Any) -> Any:
-            return tasks.tested_champion(model, entry, deployed)
-
-        @task(outlets=[production])
-        def record_promotion(entry: Any, deployed: Any, **context: Any) -> Any:
-            recorded = tasks.record(model, tasks.returned_package(entry), deployed, context)
-            context["outlet_events"][production].extra = recorded
-            return recorded
-
-        @task
-        def prune_stale() -> Any:
-            return tasks.prune_stale(model)
-
-        recorded = record_promotion(entry, deploy_production.output)
-        chain(test_production(entry, deploy_production.output), recorded, prune_stale())
-        move_champion_alias(model, recorded)
+        test_production = python_task(tasks.test_production)(version=entry, deployed=deploy_production.output)
+        record_promotion = python_task(partial(tasks.record_promotion, productions), outlets=[productions])(
+            version=entry, deployed=deploy_production.output
+        )
+        prune_stale = python_task(tasks.prune_stale)()
+        move_champion_alias = ProcessingJobOperator(
+            task_id="move_champion_alias",
+            request=tasks.move_champion_alias,
+            request_kwargs={"recorded": record_promotion},
+        )
+        chain(test_production, record_promotion, [prune_stale, move_champion_alias])
 
     return rollback()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 from pathlib import Path
 
@@ -19,6 +20,12 @@ def _image(value: str) -> tuple[str, Path]:
     return pattern, Path(environment).absolute()
 
 
+def _host_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?", value):
+        raise argparse.ArgumentTypeError(f"{value!r} is not a host name, such as sagemaker.example (no port, no *)")
+    return value
+
+
 def _parse(arguments: list[str]) -> Settings:
     parser = argparse.ArgumentParser(prog="python -m include.local_sagemaker", description=__doc__)
     parser.add_argument(
@@ -26,6 +33,15 @@ def _parse(arguments: list[str]) -> Settings:
         default="127.0.0.1",
         help="the address to listen on (127.0.0.1): nobody is asked who they are, so another one is for a container"
         " whose port is published on 127.0.0.1 alone",
+    )
+    parser.add_argument(
+        "--allowed-host",
+        type=_host_name,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name that clients call it by, beside localhost, *.localhost and 127.0.0.1, such as that of a container;"
+        " requests to any other are refused, as a web page may have sent them",
     )
     parser.add_argument("--port", type=int, default=4566, help="(4566)")
     parser.add_argument("--state", type=Path, required=True, help="directory that everything is kept in")
@@ -79,6 +95,7 @@ def _parse(arguments: list[str]) -> Settings:
         state=given.state.absolute(),
         host=given.host,
         port=given.port,
+        allowed_hosts=tuple(given.allowed_host),
         images=tuple(given.image),
         path=tuple(directory.absolute() for directory in given.path),
         start_up=start_up,

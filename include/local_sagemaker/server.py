@@ -29,11 +29,12 @@ from include.local_sagemaker.endpoints import hosting, operations, runtime  # no
 from include.local_sagemaker.endpoints.live_endpoints import Endpoints
 from include.local_sagemaker.http import tags  # noqa: F401
 from include.local_sagemaker.http.application import Application
+from include.local_sagemaker.http.browser_guard import BrowserGuard
 from include.local_sagemaker.iam.enforcement import Enforced
 from include.local_sagemaker.jobs import processing, training, transform, transform_run, tuning  # noqa: F401
 from include.local_sagemaker.jobs.job_queue import JobQueue
 from include.local_sagemaker.jobs.tuning_run import Tunings
-from include.local_sagemaker.pages import overview, s3_objects  # noqa: F401
+from include.local_sagemaker.pages import one_resource, overview, s3_objects  # noqa: F401
 from include.local_sagemaker.registry import model_packages, search  # noqa: F401
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def serve(settings: Settings) -> None:
             "tunings": Tunings(service),
         }
         listener = waitress.server.create_server(
-            application,
+            BrowserGuard(application, settings.allowed_hosts),
             host=settings.host,
             port=settings.port,
             threads=settings.threads,

@@ -1,27 +1,37 @@
-"""Watches whether what a model scores is still what it was trained on, tells people and, where they want it, retrains.
+"""Watches what a model scores, day by day: whether raw data came late, and whether it is still what the model was
+trained on. Late days are scored again; of a drift people are told and, where they want it, the model is trained again.
 
-**For whom:** whoever owns the model. Accuracy is known when the truth is, weeks later perhaps; a drift of the features
-shows on the day.
+**For whom:** whoever owns the model, and whoever reads its scores and would not notice that yesterday's file was
+replaced this morning. Accuracy is known when the truth is, weeks later perhaps; a drift of the features shows on the
+day.
 
-**Reads** what `score_<model>` published of the last `monitoring.window_days` days: the `_SUCCESS.json` of each, and how
-its features lie in the bins of the training split, which scoring counted; and the drift profile of the version that
-scored them. No job runs, no row is read. **Writes** `monitoring/<model>/date=<day>/`: `drift.json` and `report.html`,
-and CloudWatch's metrics `LargestIndex`, `DriftedFeatures` and `Rows` (namespace `ModelMonitoring`).
+**Reads** the list of the daily partitions `daily/<model>/`, what `score_<model>` published of the last days (the
+`_SUCCESS.json` of each, and how its features lie in the bins of the training split, which scoring counted), and the
+drift profile of the version that scored them. No job runs, no row is read. **Writes**
+`monitoring/<model>/date=<day>/`: `drift.json` and `report.html`, and CloudWatch's metrics `LargestIndex`,
+`DriftedFeatures` and `Rows` (namespace `ModelMonitoring`). It starts `score_<model>` for each late day.
 
-**Running it again is safe.** A day's findings follow from the published scores alone and replace those of before.
-Backfills run any range in any order; nothing follows from what they find. A drift starts one training for each version,
-whose run is named after it, and people are told once, on its first day.
+**Running it again is safe.** A day's findings follow from the published scores alone and replace those of before. The
+scoring runs that it starts are named by day and data, so each state of a day's data is tried once. Backfills run any
+range in any order; nothing follows from what they find, and they look for no late data. A drift starts one training for
+each version, whose run is named after it, and people are told once, on its first day.
 
-**Steps.** `wait_for_scores` waits, without a worker, until the day is scored. `measure_drift` holds the window against
-the training split, feature by feature. `check_drift` goes on to `report_drift` and, where model.yaml says
-`monitoring.retrain`, to `retrain_model`; or to `keep_model`, where nothing has drifted, there are too few rows to say
-so, people know already, or another version is in production by now. A retrained model has to pass its gates and be
-approved like any other.
+**Steps.** `find_late_days` compares the raw files' ETags with those that the scores were made of. It looks at the
+`scoring.sweep_days` up to the run's day for which no run waits any more; a day whose windows reach into a changed one
+is late too. (New code or a new model makes no day late, and days further back are not looked at: for both there are
+backfills.) `score_late_day` starts a run for each.
+
+Where model.yaml has the section `monitoring`: `wait_for_scores` waits, without a worker, until the day is scored.
+`measure_drift` holds the window against the training split, feature by feature. `check_drift` goes on to
+`report_drift` and, where model.yaml says `monitoring.retrain`, to `retrain_model`; or to `keep_model`, where nothing
+has drifted, there are too few rows to say so, people know already, or another version is in production by now. A
+retrained model has to pass its gates and be approved like any other.
 
 **When it fails** the task's log ends with why, where to look and what to do:
 
 | task | usual reason | what to do |
 |---|---|---|
+| `find_late_days` | S3 or the registry did not answer | clear it; else the next run looks at the same days again |
 | `wait_for_scores` | the day was not scored | look at the run of `score_<model>`, then clear the task |
 | `measure_drift` | the scores are of code that kept no profile | score the day with `force`, then clear the task |
 """
@@ -29,16 +39,16 @@ approved like any other.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, cast
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG, Context, chain, dag, task
+from airflow.sdk import DAG, chain, dag, task
 
 from include.models.config import ModelConfig
 from include.monitor import tasks
-from include.platform.dag_settings import daily_intervals, monitoring_params, task_defaults
+from include.platform.dag_settings import daily_intervals, day_param, task_defaults
 from include.platform.environment import ml_environment
+from include.platform.python_task import python_task
 from include.score.plan import RUNS_AT_ONCE
+from sagemaker_jobs.runs import TriggerRunOperator
 from sagemaker_jobs.sensors import PartitionSensor
 
 
@@ -47,50 +57,43 @@ def monitor_dag(model: ModelConfig) -> DAG:
 
     @dag(
         dag_id=f"monitor_{model.name}",
-        description=f"Watch for drift: {model.description}",
+        description=f"Watch for late data and drift: {model.description}",
         doc_md=f"# monitor_{model.name}\n\n{model.description}\n\n{__doc__}",
         schedule=daily_intervals(model.schedule.monitor),
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
-        params=monitoring_params(),
+        params={"day": day_param("Day", "The last day to look at. Empty: the day of the run's data interval.")},
         tags=["monitor", model.name],
         user_defined_macros={"ml_environment": ml_environment},
-        default_args=task_defaults(model),
+        default_args=task_defaults(model.owner),
     )
     def monitor() -> None:
-        wait_for_scores = PartitionSensor(
-            task_id="wait_for_scores",
-            partition=partial(tasks.scores, model),
-            poke_interval=60,
-        )
-
-        @task
-        def measure_drift(**context: Any) -> dict[str, Any]:
-            return tasks.measured(model, cast(Context, context))
-
-        @task.branch
-        def check_drift(found: Any, **context: Any) -> list[str]:
-            return tasks.next_steps(model, cast(Context, context), found)
-
-        @task
-        def report_drift(found: Any) -> None:
-            tasks.told(model, found)
-
-        @task
-        def keep_model(found: Any) -> str:
-            return str(found["summary"])
-
-        measured = measure_drift()
-        after: list[Any] = [report_drift(measured), keep_model(measured)]
-        if model.monitoring and model.monitoring.retrain:
-            retrain_model = TriggerDagRunOperator(
-                task_id="retrain_model",
-                trigger_dag_id=f"train_{model.name}",
-                trigger_run_id=measured["training_run"],  # type: ignore[index]  # the decorator's type does not say so
-                logical_date=None,
-                skip_when_already_exists=True,
-            )
-            after.append(retrain_model)
-        chain(wait_for_scores, measured, check_drift(measured), after)
+        find_late_days = python_task(partial(tasks.find_late_days, model))()
+        TriggerRunOperator.partial(
+            task_id="score_late_day",
+            trigger_dag_id=f"score_{model.name}",
+        ).expand_kwargs(find_late_days)
+        if model.monitoring:
+            _watch_for_drift(model, retrain=model.monitoring.retrain)
 
     return monitor()
+
+
+def _watch_for_drift(model: ModelConfig, *, retrain: bool) -> None:
+    wait_for_scores = PartitionSensor(
+        task_id="wait_for_scores",
+        partition=partial(tasks.wait_for_scores, model),
+        poke_interval=60,
+    )
+    measure_drift = python_task(partial(tasks.measure_drift, model), multiple_outputs=True)()
+    check_drift = python_task(partial(tasks.check_drift, model), task.branch)(found=measure_drift)
+    report_drift = python_task(partial(tasks.report_drift, model))(found=measure_drift)
+    keep_model = python_task(partial(tasks.keep_model, model))(found=measure_drift)
+    chain(wait_for_scores, measure_drift, check_drift, [report_drift, keep_model])
+    if retrain:
+        retrain_model = TriggerRunOperator(
+            task_id="retrain_model",
+            trigger_dag_id=f"train_{model.name}",
+            trigger_run_id=f"{{{{ ti.xcom_pull('{tasks.measure_drift.__name__}', key='training_run') }}}}",
+        )
+        chain(check_drift, retrain_model)

@@ -1,42 +1,38 @@
-"""Whether the features that a version scores are still those that it was trained on. Pure; gathered by
-``tasks.py``.
-
-The measure is the population stability index of a feature's bins, the sum of ``(found - expected) * ln(found /
-expected)`` over the shares of rows. By chance alone it is (bins - 1) / rows on average (Yurdakul and Naranjo,
-Statistical properties of the population stability index, Journal of Risk Model Validation 14, 2020): that much is taken
-off, so that a day of few rows is not taken for a drift.
-"""
+"""Whether the features that a version scores are still those that it was trained on, by the measure of
+``include.platform.stability``. Pure; gathered by ``tasks.py``."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
-from include.models.config import ModelConfig, Monitoring
+from include.models.config import DayProfile, DriftProfile, ModelConfig, Monitoring
+from include.platform.errors import PermanentError
 from include.platform.pages import render
+from include.platform.stability import Bin, bins_of_counts, stability_index
 
 DRIFT_NAMESPACE = "ModelMonitoring"  # of CloudWatch's metrics; include/ops/infra names it too
-RAREST = 1e-4  # the least share that is expected of a bin: what was never seen in training may be seen now and then
 
-Profile = Mapping[str, Mapping[str, Any]]  # drift_profile.json, see include/jobs/features/drift_profile.py
-DayProfile = Mapping[str, Any]  # _profile-<sha>.json: rows, features (rows by bin), predictions (rows by class, or sum)
 Verdict = Literal["drifted", "stable", "too few rows"]
 
 
-class DriftError(RuntimeError):
+class DriftError(PermanentError):
     """Drift cannot be measured; the message says why and what to do."""
 
 
-@dataclass(frozen=True)
-class Bin:
-    """Where rows lie, and which share of them in training and in the window."""
+class Measured(TypedDict):
+    """``drift.json``: the verdict, and the index of each feature, the most drifted first."""
 
-    name: str
-    expected: float
-    found: float
+    model: str
+    date: str
+    model_version: int
+    verdict: Verdict
+    summary: str
+    rows: int
+    days: list[str]
+    psi: dict[str, float]
+    drifted: list[str]
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ class Drift:
     def predicted_names(self) -> list[str]:
         return sorted({name for _, _, shares in self.predictions() for name in shares})
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Measured:
         return {
             "model": self.model.name,
             "date": self.day,
@@ -126,7 +122,7 @@ def monitoring_of(model: ModelConfig) -> Monitoring:
     return model.monitoring
 
 
-def measure(model: ModelConfig, version: int, profile: Profile, day: str, days: Mapping[str, DayProfile]) -> Drift:
+def measure(model: ModelConfig, version: int, profile: DriftProfile, day: str, days: Mapping[str, DayProfile]) -> Drift:
     """The drift of a window's features, the most drifted first, the ignored last.
 
     Args:
@@ -134,7 +130,7 @@ def measure(model: ModelConfig, version: int, profile: Profile, day: str, days: 
         days: the window's days by date, all scored by the version.
 
     Raises:
-        DriftError: model.yaml ignores a feature that there is not.
+        DriftError: model.yaml ignores a feature that does not exist.
     """
     settings = monitoring_of(model)
     if unknown := sorted(set(settings.ignored) - profile.keys()):
@@ -146,45 +142,11 @@ def measure(model: ModelConfig, version: int, profile: Profile, day: str, days: 
     features = []
     for name, known in profile.items() if scored else ():
         counts = [sum(rows) for rows in zip(*(one[name] for one in scored), strict=True)]
-        bins = _bins(known, counts)
+        bins = bins_of_counts(known, counts)
         psi = stability_index(bins, sum(counts))
         state: Literal["drifted", "stable", "ignored"] = "drifted" if psi > settings.max_psi else "stable"
         features.append(Feature(name, psi, "ignored" if name in settings.ignored else state, bins))
     return Drift(model, version, day, days, sorted(features, key=lambda one: (one.state == "ignored", -one.psi)))
-
-
-def stability_index(bins: Sequence[Bin], rows: int) -> float:
-    """The population stability index less what chance gives, at least 0.
-
-    Empty bins count as half a row, and those that training has not filled as ``RAREST``.
-    """
-    total, possible = 0.0, 0
-    for one in bins:
-        expected = max(one.expected, RAREST)
-        found = max(one.found, min(0.5 / rows, expected))
-        total += (found - expected) * log(found / expected)
-        possible += one.expected > 0
-    return max(0.0, total - (possible - 1) / rows)
-
-
-def _bins(known: Mapping[str, Any], counts: Sequence[int]) -> list[Bin]:
-    there = 1 - float(known["missing"])
-    shares = [float(share) * there for share in known["shares"]]
-    if "values" in known:
-        expected = [*shares, max(0.0, there - sum(shares)), float(known["missing"])]
-        names = [*known["values"], "any other", "no value"]
-    else:
-        expected = [0.0, *shares, 0.0, float(known["missing"])]
-        names = ["below", *_ranges(known["edges"]), "above", "no value"]
-    rows = sum(counts)
-    return [Bin(name, share, count / rows) for name, share, count in zip(names, expected, counts, strict=True)]
-
-
-def _ranges(edges: Sequence[float]) -> list[str]:
-    if not edges:
-        return ["any"]
-    inner = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)]
-    return [f"< {edges[0]:.4g}", *inner, f"≥ {edges[-1]:.4g}"]
 
 
 def _predicted(profile: DayProfile) -> dict[str, float]:

@@ -1,34 +1,33 @@
-"""What the tasks that watch a model for drift ask for."""
+"""The tasks that watch a model's data, for what comes late and for drift, each under its id."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowFailException
 
-from include.deploy.approval_events import environment_name
-from include.deploy.tasks import s3, sagemaker
 from include.models.config import ModelConfig
-from include.monitor.drift import DRIFT_NAMESPACE, Drift, DriftError, measure, monitoring_of, page
+from include.monitor.drift import DRIFT_NAMESPACE, Drift, Measured, measure, monitoring_of, page
+from include.platform.clients import cloudwatch_client, s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment, ml_environment
+from include.platform.errors import PermanentError
 from include.platform.notifications import notify
-from include.platform.run_context import read_json, write
+from include.platform.run_context import read_json, write_text
 from include.platform.storage import drift_of, drift_profile_of, drift_report_of, scores_manifest
 from include.registry.history import current, read_history
-from include.registry.packages import package_of
-from include.score.plan import days_between, end_of, read_published, scoring_of
-from include.score.tasks import day_of_run
+from include.registry.versions import describe
+from include.score.plan import days_between, days_to_sweep, end_of, list_partitions
+from include.score.published import read_published
+from include.score.tasks import day_of_run, planner_of
 from sagemaker_jobs.links import file_page
+from sagemaker_jobs.names import environment_name
 from sagemaker_jobs.sensors import Partition
 
 if TYPE_CHECKING:
-    from types_boto3_cloudwatch import CloudWatchClient
+    from types_boto3_s3.client import S3Client
 
 log = logging.getLogger(__name__)
 
@@ -36,43 +35,73 @@ SCORED_WITHIN = timedelta(hours=6)  # of the moment until which the day's raw da
 TAKEN_BY_CLOUDWATCH = timedelta(days=14)  # older values are refused
 
 
-def scores(model: ModelConfig, context: Context) -> Partition:
-    """What PartitionSensor waits for."""
+class LateRun(TypedDict):
+    """A scoring run to start, as arguments of ``TriggerRunOperator``."""
+
+    trigger_run_id: str
+    conf: dict[str, str]
+
+
+class Found(Measured):
+    """What ``measure_drift`` hands on: with the address of the page for people, and the id of the run of
+    ``train_<model>`` that a drift from this version starts."""
+
+    report: str
+    training_run: str
+
+
+def find_late_days(model: ModelConfig, context: Context) -> list[LateRun]:
+    """A scoring run for each day whose raw data came late or changed. None in a backfill, of which many runs would look
+    at the same days.
+
+    The run id holds the data's digest, so a day is tried once for each state of its data.
+    """
+    if context["dag_run"].run_type == "backfill":
+        log.info("a backfill looks for no late data")
+        return []
+    days = days_to_sweep(model, day_of_run(context), datetime.now(UTC))
+    log.info("looking at the raw data of %s to %s", days[0], days[-1])
+    environment = ml_environment()
+    s3 = s3_client(environment)
+    partitions = list_partitions(s3, environment.bucket, model.name)
+    late = planner_of(model, environment, s3, partitions).late_days(days)
+    for day in late:
+        log.info("%s: its raw data came or changed after it was scored", day)
+    return [{"trigger_run_id": f"late__{day}__{digest}", "conf": {"day": day}} for day, digest in late.items()]
+
+
+def wait_for_scores(model: ModelConfig, context: Context) -> Partition:
     day = day_of_run(context)
     return {
         "what": f"the scores of {day}",
         "bucket": ml_environment().bucket,
         "keys": [scores_manifest(model.name, day)],
-        "until": end_of(day) + timedelta(hours=scoring_of(model).wait_hours) + SCORED_WITHIN,
+        "until": end_of(day) + timedelta(hours=model.daily_scoring.wait_hours) + SCORED_WITHIN,
         "advice": f"They are published by score_{model.name}: look at its run of {day}, then clear this task.",
     }
 
 
-def measured(model: ModelConfig, context: Context) -> dict[str, Any]:
-    """The drift of the window that ends with the run's day: kept for the day, with a page for people, and sent to
-    CloudWatch.
-
-    Returns:
-        ``Drift.as_json``, the page's address as ``report``, and ``training_run``, the id of the run of
-        ``train_<model>`` that a drift from this version starts.
+def measure_drift(model: ModelConfig, context: Context) -> Found:
+    """Measure the drift of the window that ends with the run's day, keep it for the day, with a page for people, and
+    send it to CloudWatch.
 
     Raises:
-        AirflowFailException: the day's scores or the version's profile lack what is needed.
+        DriftError, PermanentError: the day's scores or the version's profile lack what is needed.
     """
     environment, day = ml_environment(), day_of_run(context)
-    client = s3(environment)
+    client = s3_client(environment)
     drift = _drift(model, environment, client, day)
     content = drift.as_json()
-    write(client, drift_of(environment.bucket, model.name, day), json.dumps(content, indent=1))
+    write_text(client, drift_of(environment.bucket, model.name, day), json.dumps(content, indent=1))
     page_uri = drift_report_of(environment.bucket, model.name, day)
-    write(client, page_uri, page(drift), "text/html")
+    write_text(client, page_uri, page(drift), "text/html")
     _send_metrics(environment, drift)
-    report = file_page(page_uri, client)
+    report = file_page(page_uri, sagemaker_client(environment))
     log.info("%s\n  report: %s", drift.summary, report)
     return {**content, "report": report, "training_run": f"drift__version_{drift.version}"}
 
 
-def next_steps(model: ModelConfig, context: Context, found: Mapping[str, Any]) -> list[str]:
+def check_drift(model: ModelConfig, context: Context, *, found: Found) -> list[str]:
     """The tasks that follow a measurement. Only a drift that is new, from the version that is in production now, has
     people told and a training started; and none that a backfill finds."""
     reason = _reason_to_keep(model, context, found)
@@ -82,7 +111,7 @@ def next_steps(model: ModelConfig, context: Context, found: Mapping[str, Any]) -
     return ["report_drift", *(["retrain_model"] if monitoring_of(model).retrain else [])]
 
 
-def told(model: ModelConfig, found: Mapping[str, Any]) -> None:
+def report_drift(model: ModelConfig, context: Context, *, found: Found) -> None:
     """Tell people of a drift."""
     then = (
         f"train_{model.name} has been started (run {found['training_run']}, once for each version). What it registers "
@@ -94,44 +123,46 @@ def told(model: ModelConfig, found: Mapping[str, Any]) -> None:
     notify(f"{model.name}: features have drifted", f"{found['summary']}.\n\nReport: {found['report']}\n\n{then}")
 
 
-def _drift(model: ModelConfig, environment: MlEnvironment, client: Any, day: str) -> Drift:
+def keep_model(model: ModelConfig, context: Context, *, found: Found) -> str:
+    """Nothing is done; the summary is the task's result."""
+    return found["summary"]
+
+
+def _drift(model: ModelConfig, environment: MlEnvironment, client: S3Client, day: str) -> Drift:
     bucket, settings = environment.bucket, monitoring_of(model)
     first = (date.fromisoformat(day) - timedelta(days=settings.window_days - 1)).isoformat()
     found = {each: read_published(client, bucket, model.name, each) for each in days_between(first, day)}
     last = found[day]
     if last is None or not last.get("profile"):
         kept = "were made by code that kept no profile of them" if last else "are gone"
-        raise AirflowFailException(
+        raise PermanentError(
             f"the scores of {day} {kept}. Score the day again (score_{model.name} with day {day} and force), then "
             "clear this task."
         )
     version = last["model_version"]
     profiles = {
-        each: _required(client, f"s3://{bucket}/{published['profile']}")
+        each: _require_json(client, f"s3://{bucket}/{published['profile']}")
         for each, published in found.items()
         if published and published["model_version"] == version and published.get("profile")
     }
-    package = package_of(sagemaker(environment).describe_model_package(ModelPackageName=last["model_package_arn"]))
-    training = _required(client, drift_profile_of(package["statistics"]))
-    try:
-        return measure(model, version, training, day, profiles)
-    except DriftError as error:
-        raise AirflowFailException(str(error)) from error
+    scored_with = describe(sagemaker_client(environment), last["model_package_arn"])
+    training = _require_json(client, drift_profile_of(scored_with.evaluation))
+    return measure(model, version, training, day, profiles)
 
 
-def _required(client: Any, uri: str) -> Any:
+def _require_json(client: S3Client, uri: str) -> Any:
     if (content := read_json(client, uri)) is None:
-        raise AirflowFailException(f"{uri} is gone. Bring an earlier version of the object back, then clear this task.")
+        raise PermanentError(f"{uri} is gone. Bring an earlier version of the object back, then clear this task.")
     return content
 
 
-def _reason_to_keep(model: ModelConfig, context: Context, found: Mapping[str, Any]) -> str | None:
+def _reason_to_keep(model: ModelConfig, context: Context, found: Found) -> str | None:
     if found["verdict"] != "drifted":
-        return str(found["summary"])
+        return found["summary"]
     if context["dag_run"].run_type == "backfill":
         return "a backfill looks at days gone by; nothing follows from it"
     environment = ml_environment()
-    client = s3(environment)
+    client = s3_client(environment)
     champion = current(read_history(client, environment.bucket, model.name))
     if champion is None or champion.version != found["model_version"]:
         return f"version {found['model_version']} is not in production any more"
@@ -152,8 +183,7 @@ def _send_metrics(environment: MlEnvironment, drift: Drift) -> None:
     if drift.features:
         values["LargestIndex"] = drift.features[0].psi
     dimensions = {"Environment": environment_name(), "Model": drift.model.name}
-    cloudwatch = cast("CloudWatchClient", AwsBaseHook(client_type="cloudwatch", region_name=environment.region).conn)
-    cloudwatch.put_metric_data(
+    cloudwatch_client(environment).put_metric_data(
         Namespace=DRIFT_NAMESPACE,
         MetricData=[
             {

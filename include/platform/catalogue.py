@@ -13,10 +13,10 @@ from include.models.config import MODELS_FOLDER, ConfigError, ModelConfig, load_
 def usable_models(folder: Path = MODELS_FOLDER) -> list[ModelConfig]:
     """Every model whose model.yaml can be used, by name. For the others see ``require_all_models``.
 
-    A task's process needs no Dag but its own, which is named after its model: there the other models are not read.
+    A task's process needs no Dag but its own. Where that is named after its model, the other models are not read.
     """
-    dag_id = get_parsing_context().dag_id
-    return _read([name for name in model_names(folder) if dag_id is None or dag_id.endswith(f"_{name}")], folder)[0]
+    dag_id, names = get_parsing_context().dag_id or "", model_names(folder)
+    return _read([name for name in names if dag_id.endswith(f"_{name}")] or names, folder)[0]
 
 
 def require_all_models(folder: Path = MODELS_FOLDER) -> None:
@@ -43,7 +43,7 @@ def _read(names: list[str], folder: Path) -> tuple[list[ModelConfig], list[str]]
             usable.append(model)
         for key, cron in wrong.items():
             problems.append(
-                f"{folder.name}/{name}/model.yaml: schedule.{key} is '{cron}', which is no cron expression. Allowed "
+                f"{folder.name}/{name}/model.yaml: schedule.{key} is '{cron}', which is not a cron expression. Allowed "
                 "are five fields (minute hour day month weekday, UTC) such as '0 3 * * 1', or null for no schedule."
             )
     return usable, problems

@@ -1,6 +1,6 @@
 """The code that runs inside SageMaker jobs, as a folder in S3 named by its content.
 
-A job's request names ``code/<hash>/``; so what ran is known for ever, and a deploy never changes a running job.
+A job's request names ``code/<hash>/``; so what ran is known forever, and a deploy never changes a running job.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from include.platform.storage import code_prefix
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
 
 CONTENT = ("include/__init__.py", "include/jobs", "include/models")
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,11 +29,8 @@ def code_hash(root: Path = ROOT) -> str:
     return digest.hexdigest()[:12]
 
 
-def upload_code(s3: Any, bucket: str, root: Path = ROOT) -> str:
+def upload_code(s3: S3Client, bucket: str, root: Path = ROOT) -> str:
     """Put the bundle under ``code/<hash>/`` where it is not there yet; its hash.
-
-    Args:
-        s3: a boto3 S3 client.
 
     Raises:
         botocore.exceptions.ClientError: the bucket is absent or may not be written.

@@ -1,7 +1,7 @@
-"""Facts of the environment that Dags run in: bucket, role, image, region and the like.
+"""Settings of the environment that Dags run in: bucket, role, image, region and the like.
 
 They are one Airflow Variable, ``ml_environment``, a JSON object, read when a task runs and never when a file is parsed.
-On a laptop ``make up`` sets it; the environment variable ``AIRFLOW_VAR_ML_ENVIRONMENT`` would stand before it.
+On a laptop ``make up`` sets it; the environment variable ``AIRFLOW_VAR_ML_ENVIRONMENT`` would override it.
 """
 
 from __future__ import annotations
@@ -9,48 +9,31 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 from airflow.sdk import Variable
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from include.models.config import InstanceType, SinkConnections
+from include.platform.errors import PermanentError
 
 VARIABLE = "ml_environment"
 EXAMPLE = (
     '{"bucket": "my-ml-bucket", "role_arn": "arn:aws:iam::123456789012:role/ml-jobs", "image_uri": '
     '"123456789012.dkr.ecr.eu-west-1.amazonaws.com/ml-jobs:1", "region": "eu-west-1", "code_hash": "0123456789ab"}'
 )
-InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
 
 
-class MlEnvironmentError(AirflowFailException):
-    """The Variable is wrong: no retry can help. The message says what to set."""
+class MlEnvironmentError(PermanentError):
+    """The Variable is wrong; the message says what to set."""
 
 
 class NoMlEnvironmentError(AirflowException):
     """The Variable was not found. Airflow says so too while its database restarts: a retry may help."""
 
 
-class Kafka(BaseModel):
-    """The brokers that scores are sent to. ``secret_id`` names the Secrets Manager secret with username and password,
-    which the job reads when it runs."""
+class MlEnvironment(SinkConnections):
+    """Where jobs run and what they may use, and the connections of sinks.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    bootstrap_servers: Annotated[str, Field(pattern=r"^[\w.-]+:\d+(,[\w.-]+:\d+)*$")]
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = "SSL"
-    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
-    secret_id: str | None = None
-
-    @model_validator(mode="after")
-    def sasl_has_credentials(self) -> Self:
-        if (self.security_protocol == "SASL_SSL") != (self.secret_id is not None):
-            raise ValueError("secret_id and the security_protocol SASL_SSL go together: give both, or neither")
-        return self
-
-
-class MlEnvironment(BaseModel):
-    """Where jobs run and what they may use.
-
-    ``code_hash`` names the folder of job code in the bucket that a deploy uploaded (see
-    ``code_bundle``).
+    ``code_hash`` names the folder of job code in the bucket that a deploy uploaded (see ``code_bundle``).
     ``instance_types`` replaces what model.yaml asks for, per kind of job, where an environment has other quotas.
     ``traffic_step_seconds`` replaces model.yaml's minutes between the steps of a traffic shift, where nobody's traffic
     is at stake. ``approve_promotions`` promotes what passed its test in staging without asking a person: not for
@@ -65,7 +48,6 @@ class MlEnvironment(BaseModel):
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
     code_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
     mlflow_tracking_uri: str | None = None
-    kafka: Kafka | None = None
     sns_topic_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$")] | None = None
     kms_key_id: str | None = None
     subnets: tuple[str, ...] = ()
@@ -84,11 +66,11 @@ class MlEnvironment(BaseModel):
 
 
 def ml_environment() -> MlEnvironment:
-    """The environment's facts, read now.
+    """The environment's settings, read now.
 
     Raises:
         NoMlEnvironmentError: the Variable is not set, or Airflow cannot read it at the moment.
-        MlEnvironmentError: it is no JSON, or has an unknown, missing or impossible value.
+        MlEnvironmentError: it is not JSON, or has an unknown, missing or impossible value.
     """
     try:
         value = Variable.get(VARIABLE)
@@ -102,7 +84,7 @@ def ml_environment() -> MlEnvironment:
 
 
 def parse_ml_environment(value: str) -> MlEnvironment:
-    """The facts in the Variable's text.
+    """The settings in the Variable's text.
 
     Raises:
         MlEnvironmentError: with every key that is wrong, what was found and what is allowed.
@@ -116,5 +98,5 @@ def parse_ml_environment(value: str) -> MlEnvironment:
         )
         raise MlEnvironmentError(
             f"The Airflow Variable '{VARIABLE}' cannot be used: {problems}. "
-            f"Known keys: {', '.join(MlEnvironment.model_fields)}."
+            f"Known keys: {', '.join(sorted(MlEnvironment.model_fields))}."
         ) from error

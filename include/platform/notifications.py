@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+
+from airflow.sdk import Context
 
 from include.platform.environment import ml_environment
 
@@ -20,7 +22,7 @@ def notify(subject: str, message: str) -> None:
         message: plain text: what happened, why, where to look, what to do.
 
     Raises:
-        NoMlEnvironmentError, MlEnvironmentError: the environment's facts cannot be read.
+        NoMlEnvironmentError, MlEnvironmentError: the environment's settings cannot be read.
         botocore.exceptions.ClientError: the topic cannot be published to.
     """
     environment = ml_environment()
@@ -35,13 +37,22 @@ def notify(subject: str, message: str) -> None:
         )
 
 
-def notify_failure(context: Any) -> None:
-    """``on_failure_callback`` of every task: which task of which run failed, why, and the address of its log."""
+def notify_failure(context: Context, owners: Mapping[str, str] | None = None) -> None:
+    """``on_failure_callback`` of every task: which task of which run failed, for which model, whose it is, why, and the
+    address of its log.
+
+    Args:
+        owners: of each model, of a Dag that is for all of them and whose runs are told theirs in the form.
+    """
     task_instance = context["ti"]
-    subject = f"{task_instance.dag_id}: {task_instance.task_id} failed"
+    dag_id, owner = task_instance.dag_id, context["task"].owner
+    if owners:
+        model = context["params"]["model"]
+        dag_id, owner = f"{dag_id} of {model}", owners[model]
+    subject = f"{dag_id}: {task_instance.task_id} failed"
     reason = context.get("exception") or "no exception was recorded; the worker may have been killed"
     notify(
         subject,
-        f"{subject} in run {task_instance.run_id}, try {task_instance.try_number}.\n\n{reason}\n\n"
+        f"{subject} in run {task_instance.run_id}, try {task_instance.try_number}. Owner: {owner}.\n\n{reason}\n\n"
         f"Log: {task_instance.log_url}\nWhat to do: see the Dag's documentation in the Airflow UI.",
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
 
-def render(template: str, **facts: Any) -> str:
+def render(template: str, **shown: object) -> str:
     """A template's text; what is put into HTML is escaped."""
-    return _templates().get_template(template).render(facts)
+    return _templates().get_template(template).render(shown)
 
 
 @cache

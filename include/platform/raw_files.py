@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
 
 
 class RawFile(TypedDict):
@@ -14,11 +17,8 @@ class RawFile(TypedDict):
     etag: str
 
 
-def list_raw_data(s3: Any, bucket: str, prefix: str) -> list[RawFile]:
+def list_raw_data(s3: S3Client, bucket: str, prefix: str) -> list[RawFile]:
     """Every object below a prefix, in the order of their keys.
-
-    Args:
-        s3: a boto3 S3 client.
 
     Raises:
         botocore.exceptions.ClientError: the bucket is absent or may not be read.

@@ -7,34 +7,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from airflow.sdk.exceptions import AirflowFailException
+from typing import Any, Literal
 
 from include.models.config import Compute, ModelConfig
 from include.platform.environment import MlEnvironment
+from include.platform.errors import PermanentError
 from include.platform.storage import Run, code_prefix
 
 Request = dict[str, Any]
+Stage = Literal["staging", "production"]
 PROCESSING_ROOT = "/opt/ml/processing"
 
 
 @dataclass(frozen=True)
 class Source:
-    """An input that is no plain folder: ``uri`` may be that of a manifest, and instances may share the objects."""
+    """An input that is not a plain folder: ``uri`` may be that of a manifest, and instances may share the objects."""
 
     uri: str
     data_type: str = "S3Prefix"
     distribution: str = "FullyReplicated"
 
 
-class RequestError(AirflowFailException):
-    """A request cannot be built from what the person asked for: no retry can help. The message says what is allowed."""
+class RequestError(PermanentError):
+    """A request cannot be built from what the person asked for; the message says what is allowed."""
 
 
 def group_name(model: ModelConfig) -> str:
     """The model package group: the model's name in SageMaker's alphabet."""
     return model.name.replace("_", "-")
+
+
+def endpoint_name(model: ModelConfig, stage: Stage) -> str:
+    return f"{group_name(model)}-{stage}"
+
+
+def owner_tags(model: ModelConfig, environment: MlEnvironment, **more: str) -> list[dict[str, str]]:
+    """The tags of what belongs to a model rather than to a run."""
+    return tag_list({**environment.tags, "model": model.name, "owner": model.owner, **more})
 
 
 def code_uri(environment: MlEnvironment) -> str:

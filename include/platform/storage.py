@@ -1,7 +1,7 @@
 """Where everything lies in S3: the only place that spells a key. Pure; nothing here talks to S3.
 
 raw/<model>/<table>.csv[.gz]              raw data
-daily/<model>/date=<day>/<table>.csv[.gz] one day's raw data, to be scored; replay/ in it: rows mended after quarantine
+daily/<model>/date=<day>/<table>.csv[.gz] one day's raw data, to be scored; replay/ in it: corrected rejected rows
 scores/<model>/date=<day>/...             one day's scores: Parquet, and _SUCCESS.json, which names them
 scores_athena/<model>/date=<day>/files    the same names for Athena
 monitoring/<model>/date=<day>/...         whether the day's features have drifted: drift.json, report.html
@@ -9,6 +9,7 @@ code/<hash>/{jobs,models}/...             code that runs inside jobs
 runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
 capture/<endpoint>/...                    requests and answers that endpoints kept
 production/<model>/history.json           which version was in production from when to when
+production/<model>/rollback.json          the run of the rollback Dag that may change that
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+
+from include.models.config import files
 
 
 def raw_prefix(model: str) -> str:
@@ -30,13 +33,12 @@ def daily_prefix(model: str) -> str:
 
 def daily_partition(model: str, day: str) -> str:
     """Key prefix of one day's raw data, with its slash. ``day`` is an ISO date, or a template of one."""
-    return f"{daily_prefix(model)}date={day}/"
+    return f"{daily_prefix(model)}{files.day_folder(day)}/"
 
 
 def day_of(key: str) -> str | None:
     """The day of the partition that a key lies in; None if it lies in none."""
-    match = re.search(r"/date=(\d{4}-\d{2}-\d{2})/", key)
-    return match[1] if match else None
+    return files.day_of_folder(key.rpartition("/")[0])
 
 
 def scores_prefix(model: str) -> str:
@@ -45,12 +47,12 @@ def scores_prefix(model: str) -> str:
 
 
 def scores_partition(model: str, day: str) -> str:
-    return f"{scores_prefix(model)}date={day}/"
+    return f"{scores_prefix(model)}{files.day_folder(day)}/"
 
 
 def scores_manifest(model: str, day: str) -> str:
     """Key of the object that says what a day's scores are; without it there are none."""
-    return f"{scores_partition(model, day)}_SUCCESS.json"
+    return f"{scores_partition(model, day)}{files.SCORES_MANIFEST}"
 
 
 def scores_links(model: str) -> str:
@@ -60,11 +62,11 @@ def scores_links(model: str) -> str:
 
 def scores_symlink(model: str, day: str) -> str:
     """Key of the list of a day's files."""
-    return f"{scores_links(model)}date={day}/files"
+    return f"{scores_links(model)}{files.day_folder(day)}/files"
 
 
 def drift_of(bucket: str, model: str, day: str) -> str:
-    return f"s3://{bucket}/monitoring/{model}/date={day}/drift.json"
+    return f"s3://{bucket}/monitoring/{model}/{files.day_folder(day)}/drift.json"
 
 
 def drift_report_of(bucket: str, model: str, day: str) -> str:
@@ -79,6 +81,10 @@ def code_prefix(code_hash: str) -> str:
 
 def production_history(bucket: str, model: str) -> str:
     return f"s3://{bucket}/production/{model}/history.json"
+
+
+def rollback_claim(bucket: str, model: str) -> str:
+    return f"s3://{bucket}/production/{model}/rollback.json"
 
 
 def data_capture(bucket: str) -> str:
@@ -99,7 +105,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     """
     match = re.fullmatch(r"s3://([^/]+)/?(.*)", uri)
     if not match:
-        raise ValueError(f"'{uri}' is no S3 URI (s3://bucket/key)")
+        raise ValueError(f"'{uri}' is not an S3 URI (s3://bucket/key)")
     return match[1], match[2]
 
 
@@ -110,17 +116,17 @@ def training_job_of(artifact: str) -> str:
 
 def golden_requests_of(evaluation_statistics: str) -> str:
     """The golden requests beside the quality statistics that a model package names."""
-    return _beside(evaluation_statistics, "golden_requests.json")
+    return _beside(evaluation_statistics, files.GOLDEN_REQUESTS)
 
 
 def metrics_of(evaluation_statistics: str) -> str:
     """Likewise, the flat metrics that gates are held to."""
-    return _beside(evaluation_statistics, "metrics.json")
+    return _beside(evaluation_statistics, files.METRICS)
 
 
 def drift_profile_of(evaluation_statistics: str) -> str:
     """Likewise, how the training data was distributed."""
-    return _beside(evaluation_statistics, "drift_profile.json")
+    return _beside(evaluation_statistics, files.DRIFT_PROFILE)
 
 
 def _beside(uri: str, name: str) -> str:
@@ -168,10 +174,10 @@ class Run:
         return f"{self.folder}/{task_id}/report"
 
     def validation_verdict(self, task_id: str) -> str:
-        return f"{self.report(task_id)}/validation.json"
+        return f"{self.report(task_id)}/{files.VERDICT}"
 
     def validation_page(self, task_id: str) -> str:
-        return f"{self.report(task_id)}/validation.html"
+        return f"{self.report(task_id)}/{files.VERDICT_PAGE}"
 
     def training_output(self, task_id: str) -> str:
         """SageMaker adds ``/<job name>/output/model.tar.gz``."""
@@ -187,7 +193,7 @@ class Run:
     @property
     def evaluation_statistics(self) -> str:
         """Model quality in the shape that the Model Registry reads."""
-        return f"{self.evaluation}/evaluation.json"
+        return f"{self.evaluation}/{files.QUALITY_STATISTICS}"
 
     @property
     def golden_requests(self) -> str:
@@ -200,7 +206,7 @@ class Run:
 
     @property
     def evaluation_report(self) -> str:
-        return f"{self.evaluation}/report.html"
+        return f"{self.evaluation}/{files.EVALUATION_PAGE}"
 
     @property
     def day_plan(self) -> str:
@@ -213,7 +219,7 @@ class Run:
 
 @dataclass(frozen=True)
 class DayRun(Run):
-    """A scoring run's folder as of one plan: a run that is planned anew never finds what an earlier plan left."""
+    """A scoring run's folder as of one plan: a run that is planned again never finds what an earlier plan left."""
 
     digest: str
 
@@ -232,8 +238,16 @@ class DayRun(Run):
 
     @property
     def day_features(self) -> str:
-        """Folder of the day's rows to score, ``rows/shard-<n>.csv``, and facts of each, ``shards/shard-<n>.json``."""
+        """Folder of the day's rows to score, ``rows/shard-<n>.csv``, described by ``shards/shard-<n>.json``."""
         return f"{self._folder('build_features')}/features"
+
+    @property
+    def day_rows(self) -> str:
+        return f"{self.day_features}/{files.ROWS}/"
+
+    @property
+    def day_shards(self) -> str:
+        return f"{self.day_features}/{files.SHARDS}/"
 
     @property
     def predictions(self) -> str:
@@ -244,6 +258,10 @@ class DayRun(Run):
     def staged_scores(self) -> str:
         """Folder of the day's checked scores before they are published, with ``parts.json``."""
         return f"{self._folder('validate_scores')}/scores"
+
+    @property
+    def staged_parts(self) -> str:
+        return f"{self.staged_scores}/{files.PARTS}"
 
     def _folder(self, task_id: str) -> str:
         return f"{self.folder}/{task_id}/{self.digest}"

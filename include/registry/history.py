@@ -7,35 +7,48 @@ production at a time; a writer that was overtaken all the same is refused rather
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from botocore.exceptions import ClientError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from include.platform.clients import error_code
+from include.platform.errors import PermanentError
+from include.platform.run_context import ABSENT
 from include.platform.storage import production_history, split_uri
+from include.registry.versions import Version
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
 
 
-class HistoryError(RuntimeError):
-    """The history cannot be read or written; the message says where it is and what to do."""
+class HistoryError(PermanentError):
+    """The history cannot be read, or must not be written; the message says where it is and what to do."""
 
 
-class Entry(BaseModel):
-    """One version's time in production: from a moment until, not including, another; ``until`` None while it lasts.
+class HistoryConflictError(RuntimeError):
+    """Another run wrote the history in the same moment: a retry reads it again."""
+
+
+class Entry(Version):
+    """A version's time in production: from a moment until, not including, another; ``until`` None while it lasts.
 
     ``endpoint_config`` is what the production endpoint ran with; ``dag_id`` and ``run_id`` say who put it there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    version: Annotated[int, Field(ge=1)]
-    model_package_arn: str
-    artifact: Annotated[str, Field(pattern=r"^s3://[^/]+/.+")]
     since: Annotated[AwareDatetime, Field(alias="from")]
     until: Annotated[AwareDatetime | None, Field(alias="to")] = None
     endpoint_config: str
     dag_id: str
     run_id: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As the history has it, and as tasks hand it on."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 class History(BaseModel):
@@ -99,11 +112,8 @@ def promoted(history: History, entry: Entry) -> History:
     return History(entries=(*history.entries[:-1], closed, entry))
 
 
-def read_history(s3: Any, bucket: str, model: str) -> History:
+def read_history(s3: S3Client, bucket: str, model: str) -> History:
     """The history of a model; an empty one where nothing was ever promoted.
-
-    Args:
-        s3: a boto3 S3 client.
 
     Raises:
         HistoryError: it is damaged.
@@ -112,43 +122,48 @@ def read_history(s3: Any, bucket: str, model: str) -> History:
     return _read(s3, bucket, model)[0]
 
 
-def record_promotion(s3: Any, bucket: str, model: str, entry: Entry) -> History:
+def record_promotion(
+    s3: S3Client, bucket: str, model: str, entry: Entry, confirm: Callable[[], None] = lambda: None
+) -> History:
     """Write ``promoted`` of the history as it is now. Doing it twice changes nothing.
 
+    Args:
+        confirm: raises if production is not as the entry says. It is called after the history was read, which is then
+            written only if nobody wrote it since: so of two runs that change production the last one is recorded last.
+
     Raises:
-        HistoryError: a later promotion is recorded already, the history is damaged, or another run wrote meanwhile.
+        HistoryError: a later promotion is recorded already, or the history is damaged.
+        HistoryConflictError: another run wrote meanwhile.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
     history, etag = _read(s3, bucket, model)
+    confirm()
     changed = promoted(history, entry)
     if changed == history:
         return history
     uri = production_history(bucket, model)
     _, key = split_uri(uri)
-    only_if: dict[str, str] = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+    body = changed.model_dump_json(by_alias=True, indent=1).encode()
     try:
-        s3.put_object(
-            Bucket=bucket,
-            Key=key,
-            Body=changed.model_dump_json(by_alias=True, indent=1).encode(),
-            ContentType="application/json",
-            **only_if,
-        )
+        if etag:
+            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfMatch=etag)
+        else:
+            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*")
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") in ("PreconditionFailed", "ConditionalRequestConflict"):
-            raise HistoryError(f"another run changed {uri} in this moment; a retry reads it again") from error
+        if error_code(error) in ("PreconditionFailed", "ConditionalRequestConflict"):
+            raise HistoryConflictError(f"another run changed {uri} in this moment; a retry reads it again") from error
         raise
     return changed
 
 
-def _read(s3: Any, bucket: str, model: str) -> tuple[History, str | None]:
+def _read(s3: S3Client, bucket: str, model: str) -> tuple[History, str | None]:
     """The history and its object's ETag; None where there is no object."""
     uri = production_history(bucket, model)
     _, key = split_uri(uri)
     try:
         found = s3.get_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+        if error_code(error) in ABSENT:
             return History(), None
         raise
     try:

@@ -16,9 +16,11 @@ from include.platform.storage import Run
 
 
 def content(model: ModelConfig, run: Run, *, artifact: str, metrics: Mapping[str, float | None]) -> dict[str, Any]:
-    """Args:
-    artifact: S3 URI of model.tar.gz.
-    metrics: of the test split, by name; those that could not be measured are left out.
+    """A version's card.
+
+    Args:
+        artifact: S3 URI of model.tar.gz.
+        metrics: of the test split, by name; those that could not be measured are left out.
     """
     uses = {"purpose_of_model": model.description, "intended_uses": model.card.intended_uses}
     measured = [

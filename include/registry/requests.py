@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from include.models.config import ModelConfig
 from include.platform.environment import MlEnvironment
-from include.platform.request_parts import Request, group_name, tag_list, vpc
+from include.platform.request_parts import Request, group_name, owner_tags, vpc
 from include.platform.storage import Run
 from include.registry import model_card
 
@@ -15,7 +15,7 @@ def model_package_group(model: ModelConfig, environment: MlEnvironment) -> Reque
     return {
         "ModelPackageGroupName": group_name(model),
         "ModelPackageGroupDescription": model.description,
-        "Tags": tag_list({**environment.tags, "model": model.name, "owner": model.owner}),
+        "Tags": owner_tags(model, environment),
     }
 
 
@@ -70,6 +70,6 @@ def hosted_model(model: ModelConfig, environment: MlEnvironment, *, image: str, 
         "ModelName": group_name(model),
         "PrimaryContainer": {"Image": image, "ModelDataUrl": artifact},
         "ExecutionRoleArn": environment.role_arn,
-        "Tags": tag_list({**environment.tags, "model": model.name, "owner": model.owner}),
+        "Tags": owner_tags(model, environment),
     }
     return {**request, "VpcConfig": vpc(environment)} if environment.subnets else request

@@ -8,7 +8,7 @@ into, the history of versions in production, and that version. Nothing after the
 `runs/<dag>/<run>/` and, at the end and in one step, the day's partition of scores.
 
 **Running it again is safe.** A day whose raw files (by ETag), job code and model version are those that its scores were
-made of is left alone, and the log says so; `force` scores it all the same. What changed is scored anew, and the new
+made of is left alone, and the log says so; `force` scores it all the same. What changed is scored again, and the new
 scores replace the old ones whole. Backfills (UI, `airflow backfill create`, `make backfill`) run any range in any
 order.
 
@@ -16,39 +16,40 @@ order.
 `plan_day` says what will be read, chooses the version, and ends the run where nothing changed. `validate_input` stops
 on data that must not be scored and puts bad rows aside. `build_features` is the function of training. `score` is a
 batch transform, with the key kept beside each answer. `validate_scores` checks rows, probabilities and their
-distribution. `publish_scores` puts the scores where others read them. Models with `sinks.kafka` look first of all
-whether the brokers can be sent to (`check_kafka`), and at the end `send_scores` sends the partition, once.
+distribution. `publish_scores` puts the scores where others read them. For each sink of model.yaml a task looks, beside
+the scoring, whether it can be sent to, and another one sends the published partition there, once.
 
 | the day's raw data | what comes of it |
 |---|---|
-| is not there in time | the run fails and says what is missing. When it comes, the sweep scores it |
+| is not there in time | the run fails and says what is missing. When it comes, `monitor_<model>` has it scored |
 | headers alone: nothing happened | an empty partition, or the rows that windows over the day before give |
 | other columns than model.yaml's | `validate_input` fails and names them; the scores of before stay |
 | some bad rows | put aside with reasons (button *Report*); the rest is scored |
 | too many bad rows, or all | `validate_input` fails; the scores of before stay |
 | ten times the size | scored in more chunks, on up to `instance_count` machines |
-| came late, or changed since | the daily sweep scores it again, and the days whose windows reach into it |
+| came late, or changed since | `monitor_<model>` has it scored again, and the days whose windows reach into it |
 
-**Mending quarantined rows.** Copy `quarantine/<table>.csv` from the report's folder, correct the rows, keep the column
+**Correcting rejected rows.** Copy `quarantine/<table>.csv` from the report's folder, correct the rows, keep the column
 `file_line`, and put the file under its table's file name into `replay/` of the day's partition. Scored again, the
-corrected rows stand in the places of the rejected ones; nothing else has to be sent anew.
+corrected rows stand in the places of the rejected ones; nothing else has to be sent again.
 
-**When it fails** the task's log ends with why, where to look and what to do. Where only `check_kafka` or `send_scores`
-failed, the scores are published: mend Kafka and clear it; what was sent already is not sent again.
+**When it fails** the task's log ends with why, where to look and what to do. Where only a sink's tasks failed, the
+scores are published: bring the sink back and clear them; what was sent already is not sent again.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, cast
 
-from airflow.sdk import DAG, Asset, Context, chain, dag, task
+from airflow.sdk import DAG, Asset, XComArg, chain, dag, task
 
-from include.models.config import ModelConfig
-from include.platform.dag_settings import daily_intervals, scoring_params, task_defaults
+from include.models.config import ModelConfig, files
+from include.platform.dag_settings import daily_intervals, task_defaults
 from include.platform.environment import ml_environment
-from include.score import tasks
+from include.platform.python_task import python_task
+from include.score import form, tasks
 from include.score.plan import RUNS_AT_ONCE
+from sagemaker_jobs.base import JobOperator
 from sagemaker_jobs.processing import ProcessingJobOperator, ValidationJobOperator
 from sagemaker_jobs.sensors import PartitionSensor
 from sagemaker_jobs.transform import TransformJobOperator
@@ -60,69 +61,80 @@ def score_dag(model: ModelConfig) -> DAG:
     @dag(
         dag_id=f"score_{model.name}",
         description=f"Score a day: {model.description}",
-        doc_md=f"# score_{model.name}\n\n{model.description}\n\n{__doc__}",
+        doc_md=f"# score_{model.name}\n\n{model.description}\n\n{__doc__}{_sinks_runbook(model)}",
         schedule=daily_intervals(model.schedule.score),
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
-        params=scoring_params(),
+        params=form.params(),
         tags=["score", model.name],
         user_defined_macros={"ml_environment": ml_environment},
-        default_args=task_defaults(model),
+        default_args=task_defaults(model.owner),
     )
     def score_day() -> None:
         wait_for_partition = PartitionSensor(
             task_id="wait_for_partition",
-            partition=partial(tasks.partition, model),
+            partition=partial(tasks.wait_for_partition, model),
             poke_interval=60,
         )
-
-        @task.short_circuit
-        def plan_day(**context: Any) -> dict[str, Any] | None:
-            return tasks.plan(model, cast(Context, context))
-
-        validate_input = ValidationJobOperator(
-            task_id="validate_input",
-            request=partial(tasks.input_validation, model),
-            result_file=("report", "validation.json"),
-            report_file=("report", "validation.html"),
-        )
-        build_features = ProcessingJobOperator(
-            task_id="build_features",
-            request=partial(tasks.features, model),
-            request_kwargs={"validated": validate_input.output},
-        )
-        score = TransformJobOperator(
-            task_id="score",
-            request=partial(tasks.transform, model),
-            model=partial(tasks.hosted_model, model),
-        )
-        validate_scores = ValidationJobOperator(
-            task_id="validate_scores",
-            trigger_rule="none_failed",  # a day without rows has nothing to score
-            request=partial(tasks.scores_validation, model),
-            result_file=("report", "validation.json"),
-        )
-
+        plan_day = python_task(partial(tasks.plan_day, model), task.short_circuit)()
+        jobs = _score(model)
         # one at a time: two runs of one day must not publish together
-        @task(trigger_rule="none_failed", max_active_tis_per_dag=1, outlets=[Asset(f"{model.name}_scores")])
-        def publish_scores(jobs: Any, **context: Any) -> dict[str, Any]:
-            return tasks.publication(model, cast(Context, context), jobs)
-
-        jobs = (validate_input, build_features, score, validate_scores)
-        published = publish_scores({job.task_id: job.output for job in jobs})
-        planned = plan_day()
-        chain(wait_for_partition, planned, *jobs, published)
-        if model.sinks.kafka:
-            # beside the scoring, not before it: who reads S3 does not wait for Kafka
-            check_kafka = ProcessingJobOperator(
-                task_id="check_kafka",
-                request=partial(tasks.kafka_check, model),
-            )
-            send_scores = ProcessingJobOperator(
-                task_id="send_scores",
-                request=partial(tasks.sending, model),
-            )
-            chain(planned, check_kafka, send_scores)
-            chain(published, send_scores)
+        publish_scores = python_task(
+            partial(tasks.publish_scores, model),
+            trigger_rule="none_failed",
+            max_active_tis_per_dag=1,
+            outlets=[Asset(f"{model.name}_scores")],
+        )(jobs={job.task_id: job.output for job in jobs})
+        chain(wait_for_partition, plan_day, *jobs, publish_scores)
+        for sink in model.sinks.declared:
+            _send(model, sink, plan_day, publish_scores)
 
     return score_day()
+
+
+def _score(model: ModelConfig) -> list[JobOperator]:
+    """From the day's raw data to checked scores, a job after the other."""
+    validate_input = ValidationJobOperator(
+        task_id="validate_input",
+        request=partial(tasks.validate_input, model),
+        result_file=("report", files.VERDICT),
+        report_file=("report", files.VERDICT_PAGE),
+    )
+    build_features = ProcessingJobOperator(
+        task_id="build_features",
+        request=partial(tasks.build_features, model),
+        request_kwargs={"validated": validate_input.output},
+    )
+    score = TransformJobOperator(
+        task_id="score",
+        request=partial(tasks.score, model),
+        model=partial(tasks.hosted_model, model),
+    )
+    validate_scores = ValidationJobOperator(
+        task_id="validate_scores",
+        trigger_rule="none_failed",  # a day without rows has nothing to score
+        request=partial(tasks.validate_scores, model),
+        result_file=("report", files.VERDICT),
+    )
+    return [validate_input, build_features, score, validate_scores]
+
+
+def _send(model: ModelConfig, sink: str, plan_day: XComArg, publish_scores: XComArg) -> None:
+    """A sink's two tasks, the first beside the scoring, not before it: who reads S3 does not wait for the sink."""
+    check_sink = ProcessingJobOperator(
+        task_id=model.sinks.declared[sink].check,
+        request=partial(tasks.check_sink, model, sink),
+    )
+    send_scores = ProcessingJobOperator(
+        task_id=model.sinks.declared[sink].send,
+        request=partial(tasks.send_scores, model, sink),
+    )
+    chain(plan_day, check_sink, send_scores)
+    chain(publish_scores, send_scores)
+
+
+def _sinks_runbook(model: ModelConfig) -> str:
+    return "".join(
+        f"\n**The sink {name}.** `{sink.check}` looks whether it can be sent to, `{sink.send}` sends the scores.\n"
+        for name, sink in model.sinks.declared.items()
+    )

@@ -15,78 +15,90 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
+from include.models.config import DayProfile
+from include.models.config.results import Parts
+from include.platform.errors import PermanentError
 from include.platform.raw_files import list_raw_data
+from include.platform.run_context import read_json, write_text
 from include.platform.storage import DayRun, scores_manifest, scores_partition, scores_symlink, split_uri
+from include.score.plan import DayPlan
+from include.score.published import JobCost, ScoresFile, ScoresManifest
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+    from types_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 
-class PublishError(RuntimeError):
+class PublishError(PermanentError):
     """The scores must not be published; the message says why."""
 
 
 def publish(
-    s3: Any, run: DayRun, model: str, plan: Mapping[str, Any], facts: Mapping[str, Any], published_at: str
-) -> dict[str, Any]:
+    s3: S3Client,
+    run: DayRun,
+    model: str,
+    plan: DayPlan,
+    *,
+    quarantined: dict[str, int],
+    jobs: list[JobCost],
+    published_at: str,
+) -> ScoresManifest:
     """Publish the staged parts of a run as its day's scores.
 
     Args:
-        s3: a boto3 S3 client.
-        plan: ``DayPlan.as_json`` of the run.
-        facts: added to the manifest.
+        quarantined: how many rows of each table were set aside, where some were.
+        jobs: what the run's jobs took.
 
     Returns:
-        The manifest, as ``_SUCCESS.json`` has it.
+        The manifest, as it lies in S3.
 
     Raises:
         PublishError: a part is not what validate_scores wrote.
         botocore.exceptions.ClientError: S3 refused.
     """
-    day, partition = plan["day"], scores_partition(model, plan["day"])
+    partition, manifest_key = scores_partition(model, plan.day), scores_manifest(model, plan.day)
     bucket, staged = split_uri(run.staged_scores)
-    parts = json.loads(s3.get_object(Bucket=bucket, Key=f"{staged}/parts.json")["Body"].read())
-    files = []
+    parts: Parts | None = read_json(s3, run.staged_parts)
+    if parts is None:
+        raise PublishError(f"{run.staged_parts}, which validate_scores writes, is gone. Clear that task.")
+    files: list[ScoresFile] = []
     for number, part in enumerate(parts["parts"]):
         key = f"{partition}part-{number:05}-{part['sha256'][:16]}.parquet"
-        copied = {"Bucket": bucket, "Key": f"{staged}/{part['name']}"}
-        if s3.head_object(**copied)["ContentLength"] != part["bytes"]:
-            raise PublishError(f"s3://{bucket}/{copied['Key']} is not as validate_scores wrote it. Clear that task.")
-        s3.copy_object(Bucket=bucket, Key=key, CopySource=copied)
+        source = f"{staged}/{part['name']}"
+        if s3.head_object(Bucket=bucket, Key=source)["ContentLength"] != part["bytes"]:
+            raise PublishError(f"s3://{bucket}/{source} is not as validate_scores wrote it. Clear that task.")
+        s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": source})
         files.append({"key": key, "rows": part["rows"], "bytes": part["bytes"], "sha256": part["sha256"]})
     profile = _put_profile(s3, bucket, partition, parts.get("profile"))
-    version = plan["version"]
-    manifest = {
+    manifest: ScoresManifest = {
         "model": model,
-        "date": day,
+        "date": plan.day,
         "rows": sum(file["rows"] for file in files),
         "sha256": hashlib.sha256("".join(file["sha256"] for file in files).encode()).hexdigest(),
         "files": files,
         "profile": profile,
-        "model_package_arn": version["arn"],
-        "model_version": version["number"],
-        "model_version_reason": version["reason"],
-        "code_hash": plan["code_hash"],
-        "digest": plan["digest"],
-        "inputs": plan["inputs"],
+        "model_package_arn": plan.version.model_package_arn,
+        "model_version": plan.version.version,
+        "model_version_reason": plan.reason,
+        "code_hash": plan.code_hash,
+        "digest": plan.digest,
+        "inputs": plan.inputs,
         "published_at": published_at,
         "dag_id": run.dag_id,
         "run_id": run.run_id,
-        **facts,
+        "quarantined": quarantined,
+        "jobs": jobs,
     }
     links = "".join(f"s3://{bucket}/{file['key']}\n" for file in files)
-    s3.put_object(
-        Bucket=bucket,
-        Key=scores_manifest(model, day),
-        Body=json.dumps(manifest, indent=1).encode(),
-        ContentType="application/json",
-    )
-    s3.put_object(Bucket=bucket, Key=scores_symlink(model, day), Body=links.encode(), ContentType="text/plain")
-    _remove_superseded(s3, bucket, partition, {scores_manifest(model, day), profile, *(file["key"] for file in files)})
+    write_text(s3, f"s3://{bucket}/{manifest_key}", json.dumps(manifest, indent=1))
+    write_text(s3, f"s3://{bucket}/{scores_symlink(model, plan.day)}", links, "text/plain")
+    _remove_superseded(s3, bucket, partition, {manifest_key, profile, *(file["key"] for file in files)})
     return manifest
 
 
-def _put_profile(s3: Any, bucket: str, partition: str, profile: Mapping[str, Any] | None) -> str | None:
+def _put_profile(s3: S3Client, bucket: str, partition: str, profile: DayProfile | None) -> str | None:
     """Its key; None of scores that were checked by code from before there were profiles."""
     if profile is None:
         return None
@@ -96,8 +108,8 @@ def _put_profile(s3: Any, bucket: str, partition: str, profile: Mapping[str, Any
     return key
 
 
-def _remove_superseded(s3: Any, bucket: str, partition: str, current: set[str | None]) -> None:
+def _remove_superseded(s3: S3Client, bucket: str, partition: str, current: set[str | None]) -> None:
     stale = [file["key"] for file in list_raw_data(s3, bucket, partition) if file["key"] not in current]
     for start in range(0, len(stale), 1000):
-        some = [{"Key": key} for key in stale[start : start + 1000]]
+        some: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in stale[start : start + 1000]]
         s3.delete_objects(Bucket=bucket, Delete={"Objects": some, "Quiet": True})

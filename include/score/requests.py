@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from include.models.config import ModelConfig, Scoring
+from include.models.config import ModelConfig
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import (
     Request,
-    RequestError,
     Source,
     job_environment,
     processing,
@@ -27,7 +26,7 @@ def validate_input(model: ModelConfig, environment: MlEnvironment, run: DayRun, 
         inputs={"partitions": Source(run.day_inputs, data_type="ManifestFile")},
         outputs={"validated": run.day_chunks, "report": run.report("validate_input")},
         arguments=["--day", day],
-        compute=scoring_of(model).model_copy(update={"instance_count": 1}),
+        compute=model.daily_scoring.model_copy(update={"instance_count": 1}),
     )
 
 
@@ -35,7 +34,7 @@ def build_features(
     model: ModelConfig, environment: MlEnvironment, run: DayRun, *, day: str, artifact: str, chunks: int
 ) -> Request:
     """``artifact`` is the S3 URI of the version's model.tar.gz: it says which features it wants, in which order."""
-    scoring = scoring_of(model)
+    scoring = model.daily_scoring
     return processing(
         model,
         environment,
@@ -53,14 +52,14 @@ def build_features(
 
 def score(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, shards: int) -> Request:
     """A transform job over the day's rows: the model gets what comes after the key, the key stays with its answer."""
-    scoring = scoring_of(model)
+    scoring = model.daily_scoring
     key, answer = len(model.data.key), 1 + len(_classes(model))
     columns = [*range(key), *range(-answer, 0)]
     output = {"S3OutputPath": run.predictions, "Accept": "text/csv", "AssembleWith": "Line"}
     compute = resources(environment, scoring, environment.instance_types.get("processing"))
     return {
         "TransformInput": {
-            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{run.day_features}/rows/"}},
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": run.day_rows}},
             "ContentType": "text/csv",
             "SplitType": "Line",
         },
@@ -85,7 +84,7 @@ def score(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, shards
 
 def validate_scores(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, rows: bool) -> Request:
     """``rows``: whether the day has any; without them there are no predictions to read."""
-    inputs = {"shards": f"{run.day_features}/shards/"}
+    inputs = {"shards": run.day_shards}
     return processing(
         model,
         environment,
@@ -93,14 +92,8 @@ def validate_scores(model: ModelConfig, environment: MlEnvironment, run: DayRun,
         "validate_scores",
         inputs={**inputs, "predictions": f"{run.predictions}/"} if rows else inputs,
         outputs={"scores": run.staged_scores, "report": run.report("validate_scores")},
-        compute=scoring_of(model).model_copy(update={"instance_count": 1}),
+        compute=model.daily_scoring.model_copy(update={"instance_count": 1}),
     )
-
-
-def scoring_of(model: ModelConfig) -> Scoring:
-    if model.scoring is None:
-        raise RequestError(f"models/{model.name}/model.yaml has no section 'scoring'")
-    return model.scoring
 
 
 def _classes(model: ModelConfig) -> list[str]:

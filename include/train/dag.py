@@ -9,7 +9,7 @@ one version in the Model Registry.
 
 **Running it again is safe.** A run never touches another run's folder, and clearing a task attaches to its SageMaker
 job if that still runs. A retry of the registration finds the version that the first try made. A run ends with the code
-and the image that it began with; clearing `validate_raw_data` begins it anew with what is deployed now.
+and the image that it began with; clearing `validate_raw_data` starts it over with what is deployed now.
 
 **Steps.** `validate_raw_data` stops the run on data that must not be trained on, and puts rejected rows aside.
 `build_features` makes the feature table, split by time; `validate_features` checks it. `train_model` trains once, or
@@ -22,33 +22,27 @@ model.yaml says `tracking.model_versions`, `track_model_version` makes the regis
 
 | task | usual reason | what to do |
 |---|---|---|
-| `validate_raw_data` | a file is missing or wrong | read the report (button *Report*), mend the data, clear the task |
+| `validate_raw_data` | a file is missing or wrong | read the report (button *Report*), fix the data, clear the task |
 | `validate_features` | features out of range | look at what changed in the raw data since the last good run |
 | any job | `CapacityError`, throttling | nothing: it is retried; a repeated failure needs another instance type |
-| any job | `AlgorithmError` | the last log lines are in the task's log; mend the code, deploy, start a new run |
+| any job | `AlgorithmError` | the last log lines are in the task's log; fix the code, deploy, start a new run |
 | any task | Variable `ml_environment` | the message says which key is missing or wrong |
 """
 
 from __future__ import annotations
 
-import logging
 from functools import partial
-from typing import Any
 
-from airflow.sdk import DAG, Asset, chain, dag, task
+from airflow.sdk import DAG, Asset, XComArg, chain, dag, task
 
-from include.models.config import ModelConfig
-from include.platform.dag_settings import next_time_only, task_defaults, training_params
+from include.models.config import ModelConfig, files
+from include.platform.dag_settings import next_time_only, task_defaults
 from include.platform.environment import ml_environment
-from include.platform.notifications import notify
-from include.platform.run_context import job
-from include.train import requests, tasks
-from include.train.gates import explain, judge, may_register
+from include.platform.python_task import python_task
+from include.train import form, tasks
 from sagemaker_jobs.processing import ProcessingJobOperator, ValidationJobOperator
 from sagemaker_jobs.registry import RegisterModelOperator
 from sagemaker_jobs.training import TrainingJobOperator, TuningJobOperator
-
-log = logging.getLogger(__name__)
 
 
 def train_dag(model: ModelConfig) -> DAG:
@@ -61,94 +55,77 @@ def train_dag(model: ModelConfig) -> DAG:
         schedule=next_time_only(model.schedule.train),
         catchup=False,
         max_active_runs=1,
-        params=training_params(model),
+        params=form.params(model),
         tags=["train", model.name],
         user_defined_macros={"ml_environment": ml_environment},
-        default_args=task_defaults(model),
+        default_args=task_defaults(model.owner),
     )
     def train() -> None:
-        validate_raw_data = ValidationJobOperator(
-            task_id="validate_raw_data",
-            request=partial(tasks.raw_data_validation, model),
-            result_file=("report", "validation.json"),
-            report_file=("report", "validation.html"),
-        )
-        build_features = ProcessingJobOperator(
-            task_id="build_features",
-            request=partial(job, requests.build_features, model),
-        )
-        validate_features = ValidationJobOperator(
-            task_id="validate_features",
-            request=partial(job, requests.validate_features, model),
-            result_file=("report", "validation.json"),
-            report_file=("report", "validation.html"),
-        )
-
-        @task.branch
-        def choose_training(**context: Any) -> str:
-            return "tune_model" if context["params"]["tune"] else "train_model"
-
-        train_model = TrainingJobOperator(
-            task_id="train_model",
-            request=partial(tasks.training, requests.train_model, model),
-        )
-        tune_model = TuningJobOperator(
-            task_id="tune_model",
-            request=partial(tasks.training, requests.tune_model, model),
-        )
-        evaluate_model = ProcessingJobOperator(
-            task_id="evaluate_model",
-            trigger_rule="none_failed_min_one_success",
-            request=partial(tasks.evaluation, model),
-            request_kwargs={"trained": train_model.output, "tuned": tune_model.output},
-            result_file=("evaluation", "metrics.json"),
-            report_file=("evaluation", "report.html"),
-        )
-
-        @task.branch
-        def check_metrics(evaluated: Any, **context: Any) -> str:
-            result, force = evaluated["result"], context["params"]["force"]
-            verdicts = judge(model, result["metrics"], result["champion"], force_past_champion=force)
-            context["ti"].xcom_push(key="gates", value=verdicts)
-            for verdict in verdicts:
-                log.log(logging.INFO if verdict["passed"] else logging.WARNING, explain(verdict))
-            return "register_model" if may_register(verdicts) else "reject_model"
-
-        checked = check_metrics(evaluate_model.output)
-        gates = checked["gates"]  # type: ignore[index]  # the decorator's type does not say that it can be indexed
-        register_model = RegisterModelOperator(
-            task_id="register_model",
-            group=partial(tasks.package_group, model),
-            request=partial(tasks.registration, model),
-            request_kwargs={"evaluated": evaluate_model.output, "gates": gates},
-            outlets=[Asset(f"{model.name}_model_package")],
-            on_success_callback=tasks.notify_registration,
-        )
-
-        @task
-        def reject_model(gates: Any, **context: Any) -> list[str]:
-            missed = [explain(verdict) for verdict in gates if not verdict["passed"]]
-            lines = "\n".join([f"Run {context['run_id']}.", *missed])
-            notify(f"{context['dag'].dag_id}: rejected, nothing registered", lines)
-            return missed
-
-        rejected = reject_model(gates)
-        chain(
-            validate_raw_data,
-            build_features,
-            validate_features,
-            choose_training(),
-            [train_model, tune_model],
-            evaluate_model,
-            checked,
-            [register_model, rejected],
-        )
-        if model.tracking.model_versions:
-            track_model_version = ProcessingJobOperator(
-                task_id="track_model_version",
-                request=partial(tasks.model_version, model),
-                request_kwargs={"evaluated": evaluate_model.output, "registered": register_model.output},
-            )
-            chain(register_model, track_model_version)
+        evaluate_model = _train_and_evaluate(model)
+        check_metrics = python_task(partial(tasks.check_metrics, model), task.branch)(evaluated=evaluate_model.output)
+        register_model = _register(model, evaluate_model, gates=check_metrics["gates"])
+        reject_model = python_task(partial(tasks.reject_model, model))(gates=check_metrics["gates"])
+        chain(evaluate_model, check_metrics, [register_model, reject_model])
 
     return train()
+
+
+def _train_and_evaluate(model: ModelConfig) -> ProcessingJobOperator:
+    """From raw data to the evaluation of a candidate."""
+    validate_raw_data = ValidationJobOperator(
+        task_id="validate_raw_data",
+        request=partial(tasks.validate_raw_data, model),
+        result_file=("report", files.VERDICT),
+        report_file=("report", files.VERDICT_PAGE),
+    )
+    build_features = ProcessingJobOperator(
+        task_id="build_features",
+        request=partial(tasks.build_features, model),
+    )
+    validate_features = ValidationJobOperator(
+        task_id="validate_features",
+        request=partial(tasks.validate_features, model),
+        result_file=("report", files.VERDICT),
+        report_file=("report", files.VERDICT_PAGE),
+    )
+    choose_training = python_task(partial(tasks.choose_training, model), task.branch)()
+    train_model = TrainingJobOperator(
+        task_id="train_model",
+        request=partial(tasks.train_model, model),
+    )
+    tune_model = TuningJobOperator(
+        task_id="tune_model",
+        request=partial(tasks.tune_model, model),
+    )
+    evaluate_model = ProcessingJobOperator(
+        task_id="evaluate_model",
+        trigger_rule="none_failed_min_one_success",
+        request=partial(tasks.evaluate_model, model),
+        request_kwargs={"trained": train_model.output, "tuned": tune_model.output},
+        result_file=("evaluation", files.METRICS),
+        report_file=("evaluation", files.EVALUATION_PAGE),
+    )
+    chain(
+        validate_raw_data, build_features, validate_features, choose_training, [train_model, tune_model], evaluate_model
+    )
+    return evaluate_model
+
+
+def _register(model: ModelConfig, evaluate_model: ProcessingJobOperator, *, gates: XComArg) -> RegisterModelOperator:
+    """The registration, after which MLflow's version follows where model.yaml wants one."""
+    register_model = RegisterModelOperator(
+        task_id="register_model",
+        group=partial(tasks.model_package_group, model),
+        request=partial(tasks.register_model, model),
+        request_kwargs={"evaluated": evaluate_model.output, "gates": gates},
+        outlets=[Asset(f"{model.name}_model_package")],
+        on_success_callback=tasks.notify_registration,
+    )
+    if model.tracking.model_versions:
+        track_model_version = ProcessingJobOperator(
+            task_id="track_model_version",
+            request=partial(tasks.track_model_version, model),
+            request_kwargs={"evaluated": evaluate_model.output, "registered": register_model.output},
+        )
+        chain(register_model, track_model_version)
+    return register_model

@@ -1,4 +1,8 @@
-"""Whether a model may be registered: absolute gates from model.yaml, and the comparison with the approved champion."""
+"""Whether a model may be registered: absolute gates from model.yaml, and the comparison with the approved champion.
+
+What a bound is and when it holds, is said by the contract (``include.models.config.gates``), to the evaluation's report
+as to this.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,12 @@ import math
 from collections.abc import Mapping
 from typing import Literal, NotRequired, TypedDict
 
-from airflow.sdk.exceptions import AirflowFailException
-
-from include.models.config import ModelConfig
+from include.models.config import Bound, ModelConfig
+from include.platform.errors import PermanentError
 
 
 class Verdict(TypedDict):
-    """One gate's outcome. ``value`` is None where the metric is no number; ``forced``: not passed, and let through."""
+    """One gate's outcome. ``value`` is None where it is not a number; ``forced``: not passed, and let through."""
 
     metric: str
     kind: Literal["min", "max", "champion"]
@@ -22,8 +25,8 @@ class Verdict(TypedDict):
     forced: NotRequired[bool]
 
 
-class GateError(AirflowFailException):
-    """A gate names a metric that the evaluation does not have: no retry can help."""
+class GateError(PermanentError):
+    """A gate names a metric that the evaluation does not have."""
 
 
 def judge(
@@ -43,23 +46,13 @@ def judge(
     Raises:
         GateError: a gate's metric is not among the metrics.
     """
-    verdicts: list[Verdict] = []
-    for gate in model.gates:
-        value = _value(metrics, gate.metric)
-        if gate.min is not None:
-            verdicts.append(_verdict(gate.metric, "min", gate.min, value, at_least=True))
-        if gate.max is not None:
-            verdicts.append(_verdict(gate.metric, "max", gate.max, value, at_least=False))
-    if champion is not None:
-        rule = model.champion
-        best = _value(champion, rule.metric)
-        if best is not None:  # a champion whose metric is no number sets no bar
-            higher = rule.direction == "maximize"
-            threshold = best - rule.margin if higher else best + rule.margin
-            verdict = _verdict(rule.metric, "champion", threshold, _value(metrics, rule.metric), at_least=higher)
-            if force_past_champion and not verdict["passed"]:
-                verdict["forced"] = True
-            verdicts.append(verdict)
+    verdicts = [_verdict(bound, bound.kind, metrics) for gate in model.gates for bound in gate.bounds]
+    best = _value(champion, model.champion.metric) if champion is not None else None
+    if best is not None:  # a champion whose metric is not a number sets no bar
+        verdict = _verdict(model.champion.bound(best), "champion", metrics)
+        if force_past_champion and not verdict["passed"]:
+            verdict["forced"] = True
+        verdicts.append(verdict)
     return verdicts
 
 
@@ -80,11 +73,15 @@ def explain(verdict: Verdict) -> str:
     return f"{found}, {missed:.3g} off" + (" (let through: force)" if verdict.get("forced") else "")
 
 
-def _verdict(
-    metric: str, kind: Literal["min", "max", "champion"], threshold: float, value: float | None, *, at_least: bool
-) -> Verdict:
-    passed = value is not None and (value >= threshold if at_least else value <= threshold)
-    return {"metric": metric, "kind": kind, "threshold": threshold, "value": value, "passed": passed}
+def _verdict(bound: Bound, kind: Literal["min", "max", "champion"], metrics: Mapping[str, float | None]) -> Verdict:
+    value = _value(metrics, bound.metric)
+    return {
+        "metric": bound.metric,
+        "kind": kind,
+        "threshold": bound.threshold,
+        "value": value,
+        "passed": bound.holds(value),
+    }
 
 
 def _value(metrics: Mapping[str, float | None], metric: str) -> float | None:

@@ -94,10 +94,10 @@ def train_model(
     hyperparameters: Mapping[str, Scalar] | None = None,
     instance_type: str | None = None,
 ) -> Request:
-    """A training job; ``hyperparameters`` and ``instance_type`` stand before model.yaml's.
+    """A training job; ``hyperparameters`` and ``instance_type`` override model.yaml's.
 
     Raises:
-        RequestError: an unknown hyperparameter, or a value that is no scalar.
+        RequestError: an unknown hyperparameter, or a value that is not a scalar.
     """
     task_id = "train_model"
     definition = _training_definition(model, environment, run, task_id, instance_type)
@@ -182,7 +182,7 @@ def require_tuning(model: ModelConfig) -> Tuning:
 
 
 def chosen_hyperparameters(model: ModelConfig, given: Mapping[str, Scalar] | None) -> dict[str, Scalar]:
-    """model.yaml's hyperparameters with the given ones before them.
+    """model.yaml's hyperparameters, overridden by the given ones.
 
     Raises:
         RequestError: an unknown name, or a value that is neither number, text nor truth value.

@@ -1,83 +1,128 @@
-"""What the tasks of a training run ask for."""
+"""The tasks of a training run, each under its id."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+import logging
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
 from include.models.config import ModelConfig
+from include.models.config.results import Evaluation
+from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import ml_environment
+from include.platform.errors import PermanentError
 from include.platform.notifications import notify
 from include.platform.raw_files import lineage_entries, list_raw_data, manifest_digest
 from include.platform.request_parts import Request, RequestError, group_name
-from include.platform.run_context import PINNED, Job, begun, here
-from include.platform.storage import raw_prefix, split_uri, training_job_of
+from include.platform.run_context import DataManifest, current_run, pinned_run, write_text
+from include.platform.storage import raw_prefix, training_job_of
 from include.registry import requests as registry
-from include.registry.champion import find_champion
+from include.registry.versions import find_champion
 from include.train import requests
-from include.train.gates import Verdict
+from include.train.gates import Verdict, explain, judge, may_register
+from sagemaker_jobs.kinds import JobResult
+
+log = logging.getLogger(__name__)
 
 METADATA_LIMIT = 50 - 8  # entries that the Model Registry keeps with a version, less those for its promotion
 
 
-def raw_data_validation(model: ModelConfig, context: Context) -> Request:
-    """The first job's request. Params are checked before anything is paid for, and what raw data there is is recorded.
+class RegisteredPackage(TypedDict):
+    """What ``RegisterModelOperator`` returns."""
+
+    arn: str
+    group: str
+    version: int
+
+
+def validate_raw_data(model: ModelConfig, context: Context) -> Request:
+    """The first job's request. Params are checked, and the raw data that there is written down, before anything is
+    paid for.
 
     Raises:
         RequestError: params that contradict each other or the model.
-        AirflowFailException: there is no raw data.
+        PermanentError: there is no raw data.
     """
-    environment, run = here(context)
+    environment, run = current_run(context)
     _check_params(model, context["params"])
     prefix = raw_prefix(model.name)
-    s3 = S3Hook(region_name=environment.region)
-    files = list_raw_data(s3.conn, environment.bucket, prefix)
+    s3 = s3_client(environment)
+    files = list_raw_data(s3, environment.bucket, prefix)
     if not files:
         wanted = ", ".join(table.file for table in model.data.tables.values())
-        raise AirflowFailException(
+        raise PermanentError(
             f"s3://{environment.bucket}/{prefix} is empty. Put the raw tables there (plain or .gz) and clear this "
             f"task: {wanted}."
         )
-    manifest = {**environment.model_dump(include=PINNED), "files": files}
-    bucket, key = split_uri(run.data_manifest)
-    s3.load_string(json.dumps(manifest, indent=2), key, bucket, replace=True)
+    manifest = DataManifest(code_hash=environment.code_hash, image_uri=environment.image_uri, files=files)
+    write_text(s3, run.data_manifest, json.dumps(manifest, indent=2))
     window = {name: context["params"][name] for name in ("data_from", "data_to")}
     return requests.validate_raw_data(model, environment, run, **window)
 
 
-def training(builder: Callable[..., Request], model: ModelConfig, context: Context) -> Request:
-    environment, run, _ = begun(context)
-    chosen = {name: context["params"][name] for name in ("hyperparameters", "instance_type")}
-    return builder(model, environment, run, **chosen)
+def build_features(model: ModelConfig, context: Context) -> Request:
+    environment, run, _ = pinned_run(context)
+    return requests.build_features(model, environment, run)
 
 
-def evaluation(model: ModelConfig, context: Context, *, trained: Job | None, tuned: Job | None) -> Request:
+def validate_features(model: ModelConfig, context: Context) -> Request:
+    environment, run, _ = pinned_run(context)
+    return requests.validate_features(model, environment, run)
+
+
+def choose_training(model: ModelConfig, context: Context) -> str:
+    """The task that trains."""
+    return "tune_model" if context["params"]["tune"] else "train_model"
+
+
+def train_model(model: ModelConfig, context: Context) -> Request:
+    environment, run, _ = pinned_run(context)
+    return requests.train_model(model, environment, run, **_chosen(context))
+
+
+def tune_model(model: ModelConfig, context: Context) -> Request:
+    environment, run, _ = pinned_run(context)
+    return requests.tune_model(model, environment, run, **_chosen(context))
+
+
+def evaluate_model(
+    model: ModelConfig, context: Context, *, trained: JobResult | None, tuned: JobResult | None
+) -> Request:
     """The candidate beside the champion of this moment, if there is one."""
-    environment, run, _ = begun(context)
-    champion = find_champion(SageMakerHook(region_name=environment.region).conn, group_name(model))
+    environment, run, _ = pinned_run(context)
+    champion = find_champion(sagemaker_client(environment), group_name(model))
+    candidate = trained or tuned  # the other one was skipped and left nothing
+    if candidate is None:
+        raise PermanentError("neither train_model nor tune_model left a result; clear the one that should have run")
     return requests.evaluate_model(
-        model,
-        environment,
-        run,
-        artifact=_candidate(trained, tuned)["artifact"],
-        champion=champion.artifact if champion else None,
+        model, environment, run, artifact=candidate["artifact"], champion=champion.artifact if champion else None
     )
 
 
-def package_group(model: ModelConfig, context: Context) -> Request:
+def check_metrics(model: ModelConfig, context: Context, *, evaluated: JobResult) -> str:
+    """The task that follows from the gates; their verdicts go on as ``gates``."""
+    result: Evaluation = evaluated["result"]
+    force = context["params"]["force"]
+    verdicts = judge(model, result["metrics"], result["champion"], force_past_champion=force)
+    context["ti"].xcom_push(key="gates", value=verdicts)
+    for verdict in verdicts:
+        log.log(logging.INFO if verdict["passed"] else logging.WARNING, explain(verdict))
+    return "register_model" if may_register(verdicts) else "reject_model"
+
+
+def model_package_group(model: ModelConfig, context: Context) -> Request:
     return registry.model_package_group(model, ml_environment())
 
 
-def registration(model: ModelConfig, context: Context, *, evaluated: Job, gates: list[Verdict]) -> Request:
+def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult, gates: list[Verdict]) -> Request:
     """The model package with its lineage: what code, what data, which run and jobs, which champion it was held to."""
-    environment, run, files = begun(context)
+    environment, run, files = pinned_run(context)
     artifact = evaluated["inputs"]["artifact"]
+    result: Evaluation = evaluated["result"]
     lineage = {
         "dag_id": run.dag_id,
         "run_id": run.run_id,
@@ -85,7 +130,7 @@ def registration(model: ModelConfig, context: Context, *, evaluated: Job, gates:
         "training_job": training_job_of(artifact),
         "evaluation_job": evaluated["name"],
         "evaluation_report": run.evaluation_report,
-        "mlflow_run_id": evaluated["result"].get("mlflow_run_id"),
+        "mlflow_run_id": result.get("mlflow_run_id"),
         "champion": evaluated["inputs"].get("champion"),
         "forced_past_champion": "true" if any(verdict.get("forced") for verdict in gates) else None,
         "data_manifest": run.data_manifest,
@@ -96,18 +141,41 @@ def registration(model: ModelConfig, context: Context, *, evaluated: Job, gates:
         f"metric_{verdict['metric']}": f"{verdict['value']:.6g}" for verdict in gates if verdict["value"] is not None
     }
     metadata |= lineage_entries(files, METADATA_LIMIT - len(metadata))
-    metrics = evaluated["result"]["metrics"]
-    return registry.model_package(model, environment, run, artifact=artifact, metadata=metadata, metrics=metrics)
+    return registry.model_package(
+        model, environment, run, artifact=artifact, metadata=metadata, metrics=result["metrics"]
+    )
 
 
-def model_version(model: ModelConfig, context: Context, *, evaluated: Job, registered: Job) -> Request:
+def notify_registration(context: Context) -> None:
+    """``on_success_callback`` of the registration."""
+    task_instance = context["ti"]
+    registered: RegisteredPackage = task_instance.xcom_pull(task_ids=task_instance.task_id)
+    notify(
+        f"{registered['group']} version {registered['version']} waits for approval",
+        f"{task_instance.dag_id} registered {registered['arn']} in run {task_instance.run_id}.\n\n"
+        f"Log: {task_instance.log_url}\nWhat to do: look at its metrics and its report, then approve or reject it.",
+    )
+
+
+def reject_model(model: ModelConfig, context: Context, *, gates: list[Verdict]) -> list[str]:
+    """Tell people which gates were missed, and by how much."""
+    missed = [explain(verdict) for verdict in gates if not verdict["passed"]]
+    lines = "\n".join([f"Run {context['run_id']}.", *missed])
+    notify(f"{context['dag'].dag_id}: rejected, nothing registered", lines)
+    return missed
+
+
+def track_model_version(
+    model: ModelConfig, context: Context, *, evaluated: JobResult, registered: RegisteredPackage
+) -> Request:
     """The registered package's version in MLflow.
 
     Raises:
         AirflowSkipException: the environment tracks nothing, or this run was not tracked.
     """
-    environment, run, _ = begun(context)
-    run_id = evaluated["result"].get("mlflow_run_id")
+    environment, run, _ = pinned_run(context)
+    result: Evaluation = evaluated["result"]
+    run_id = result.get("mlflow_run_id")
     if not environment.mlflow_tracking_uri or not run_id:
         raise AirflowSkipException(
             f"nothing to keep in MLflow: mlflow_tracking_uri is {environment.mlflow_tracking_uri}, and the training's "
@@ -118,25 +186,8 @@ def model_version(model: ModelConfig, context: Context, *, evaluated: Job, regis
     )
 
 
-def notify_registration(context: Any) -> None:
-    """``on_success_callback`` of the registration."""
-    task_instance = context["ti"]
-    registered = task_instance.xcom_pull(task_ids=task_instance.task_id)
-    notify(
-        f"{registered['group']} version {registered['version']} waits for approval",
-        f"{task_instance.dag_id} registered {registered['arn']} in run {task_instance.run_id}.\n\n"
-        f"Log: {task_instance.log_url}\nWhat to do: look at its metrics and its report, then approve or reject it.",
-    )
-
-
-def _candidate(trained: Job | None, tuned: Job | None) -> Job:
-    """The one of the two that ran; the other was skipped and left nothing."""
-    candidate = trained or tuned
-    if candidate is None:
-        raise AirflowFailException(
-            "neither train_model nor tune_model left a result; clear the one that should have run"
-        )
-    return candidate
+def _chosen(context: Context) -> dict[str, Any]:
+    return {name: context["params"][name] for name in ("hyperparameters", "instance_type")}
 
 
 def _check_params(model: ModelConfig, params: Mapping[str, Any]) -> None:

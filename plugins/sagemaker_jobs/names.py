@@ -20,6 +20,11 @@ class TaskInstance(Protocol):
     max_tries: int
 
 
+def environment_name() -> str:
+    """The Airflow environment's name: ``AIRFLOW_ENV_NAME``, set by MWAA; ``local`` where there is none."""
+    return os.environ.get("AIRFLOW_ENV_NAME") or "local"
+
+
 def generation(task_instance: TaskInstance, retries: int) -> int:
     """The number of the first try since the task was last cleared, by Airflow's own formula.
 
@@ -39,7 +44,7 @@ def job_name(kind: JobKind, task_instance: TaskInstance, generation: int, attemp
     environments of one account that run the same Dag.
     """
     identity = [
-        os.environ.get("AIRFLOW_ENV_NAME", ""),  # set by MWAA
+        environment_name(),
         task_instance.dag_id,
         task_instance.run_id,
         task_instance.task_id,

@@ -100,7 +100,7 @@ def watched(server: int) -> Iterator[Watch]:
 def score_day(hosting: Hosting, folder: Path, watch: Watch) -> int:
     """All four jobs over ``folder/day.csv``; the number of rows that came through."""
     config = load_model(MODEL)
-    section = scoring.scoring_of(config).model_copy(update={"instance_count": INSTANCES})
+    section = config.daily_scoring.model_copy(update={"instance_count": INSTANCES})
     config = config.model_copy(update={"scoring": section})
     s3, run = hosting.client("s3"), Run(BUCKET, "score", "large").of_day("0" * 16)
     key = f"{daily_partition(MODEL, DAY)}{config.data.tables[section.tables[0]].file}"

@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 
-from include.deploy.requests import endpoint_name
 from include.models.config import load_model
 from include.ops.local_stack.run import FINISHED
 from include.ops.local_stack.settings import BUCKET
+from include.platform.request_parts import endpoint_name
 from include.registry.history import current, read_history
 from include.score.plan import list_partitions
 from tests.compose.project import Project, PromiseBrokenError, patiently, until
@@ -95,6 +95,20 @@ def the_ui_and_the_pages_answer(project: Project) -> str:
     )
     if named.status_code != httpx.codes.OK:
         raise PromiseBrokenError(f"sagemaker.localhost answered {named.status_code}")
+    return "both"
+
+
+def other_pages_are_refused(project: Project) -> str:
+    """What a web page elsewhere sends, or one under a DNS name that leads to this machine, is refused"""
+    for port, path in ((project.airflow_port, "/auth/token"), (project.sagemaker_port, "/_local/health")):
+        for headers in (
+            {"Host": f"elsewhere.example:{port}"},
+            {"Origin": "https://elsewhere.example"},
+            {"Sec-Fetch-Site": "cross-site"},
+        ):
+            answer = httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers, trust_env=False, timeout=30)
+            if answer.status_code != httpx.codes.FORBIDDEN:
+                raise PromiseBrokenError(f"{path} on port {port} answered {answer.status_code} to {headers}")
     return "both"
 
 
@@ -293,6 +307,7 @@ PROMISES = (
     the_job_image_is_whole,
     it_is_closed,
     the_ui_and_the_pages_answer,
+    other_pages_are_refused,
     an_edit_shows_up,
     it_trains,
     it_deploys,

@@ -57,6 +57,16 @@ def test_ports_are_published_to_this_machine_alone(name: str) -> None:
         assert port.startswith("127.0.0.1:"), port
 
 
+def test_servers_answer_to_their_own_names_alone() -> None:
+    """A name more is one that a web page could reach them by: see include/local_sagemaker/README.md."""
+    hosts = SERVICES["airflow-api-server"]["environment"]["API_SERVER_ALLOWED_HOSTS"].split(",")
+    assert set(hosts) == {"localhost", "127.0.0.1", "airflow-api-server"}
+    command = SERVICES["local-sagemaker"]["command"]
+    assert [command[place + 1] for place, word in enumerate(command) if word == "--allowed-host"] == ["local-sagemaker"]
+    aliases = SERVICES["local-sagemaker"]["networks"]["default"]["aliases"]
+    assert all(alias.endswith(".localhost") for alias in aliases)  # which needs no option
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_waits_for_what_it_needs(name: str) -> None:
     """By a condition that means ready: healthy, or done."""

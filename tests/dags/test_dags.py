@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from include.models.config import load_model, model_names
+from include.monitor.dag import monitor_dag
 from include.platform.catalogue import usable_models
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,10 +24,9 @@ MODELS = model_names()
 # every file of the Dag folder, and the Dags that it holds
 DECLARED = {
     "deploy.py": {f"deploy_{name}" for name in MODELS},
-    "monitor.py": {f"monitor_{model.name}" for model in usable_models() if model.monitoring},
-    "rollback.py": {f"rollback_{name}" for name in MODELS},
+    "monitor.py": {f"monitor_{model.name}" for model in usable_models() if model.scoring},
+    "rollback.py": {"rollback"},
     "score.py": {f"score_{model.name}" for model in usable_models() if model.scoring},
-    "sweep.py": {f"sweep_{model.name}" for model in usable_models() if model.scoring},
     "train.py": {f"train_{name}" for name in MODELS},
     "broken_models.py": set(),
 }
@@ -51,7 +52,7 @@ def dag(request: pytest.FixtureRequest, dag_bag: DagBag) -> DAG:
 
 
 def test_has_an_owner_tags_and_a_runbook(dag: DAG) -> None:
-    assert {task.owner for task in dag.tasks} <= {model.owner for model in usable_models()}
+    assert set(dag.owner.split(", ")) <= {model.owner for model in usable_models()}
     assert dag.tags
     assert dag.description
     assert dag.doc_md
@@ -61,16 +62,21 @@ def test_has_an_owner_tags_and_a_runbook(dag: DAG) -> None:
         assert f"`{task.task_id}`" in dag.doc_md or task.task_id.startswith("choose_"), task.task_id
 
 
-def test_is_named_verb_model(dag: DAG) -> None:
+def test_is_named_verb_model_or_asks_for_the_model(dag: DAG) -> None:
     verb, _, model = dag.dag_id.partition("_")
-    assert verb in ("train", "deploy", "score", "monitor", "rollback", "sweep")
-    assert model in MODELS
+    if verb == "rollback":
+        assert not model
+        assert dag.params.get_param("model").schema["enum"] == MODELS
+    else:
+        assert verb in ("train", "deploy", "score", "monitor")
+        assert model in MODELS
 
 
 def test_never_catches_up_nor_overlaps(dag: DAG) -> None:
     assert not dag.catchup
-    # days are independent: each has a partition of its own, and they are published one after the other
-    assert dag.max_active_runs == 1 or dag.dag_id.startswith(("score_", "monitor_"))
+    # days are independent: each has a partition of its own, and they are published one after the other;
+    # and so are models' rollbacks, of which each model has one
+    assert dag.max_active_runs == 1 or dag.dag_id.startswith(("score_", "monitor_", "rollback"))
 
 
 def test_tasks_are_retried_bounded_and_noticed(dag: DAG) -> None:
@@ -91,10 +97,9 @@ def test_params_say_what_they_are(dag: DAG) -> None:
     forms = {
         "train": {"data_from", "data_to", "hyperparameters", "instance_type", "tune", "force"},
         "deploy": {"version", "stages", "strategy"},
-        "rollback": {"version"},
+        "rollback": {"model", "version"},
         "score": {"day", "model_version", "force"},
         "monitor": {"day"},
-        "sweep": {"days"},
     }
     assert set(dag.params) == forms[dag.dag_id.partition("_")[0]]
     for name in dag.params:
@@ -146,10 +151,32 @@ def test_a_registered_version_is_tracked_where_model_yaml_says_so(dag_bag: DagBa
 
 
 def test_the_alias_of_the_champion_follows_production(dag_bag: DagBag) -> None:
-    for verb in ("deploy", "rollback"):
-        task = dag_bag.dags[f"{verb}_tabular_classifier"].get_task("move_champion_alias")
-        assert task.upstream_task_ids == {"record_promotion"}
-        assert "move_champion_alias" not in dag_bag.dags[f"{verb}_predictive_maintenance"].task_ids
+    for dag_id in ("deploy_tabular_classifier", "rollback"):
+        assert dag_bag.dags[dag_id].get_task("move_champion_alias").upstream_task_ids == {"record_promotion"}
+    assert "move_champion_alias" not in dag_bag.dags["deploy_predictive_maintenance"].task_ids
+
+
+def test_a_rollback_starts_at_once_and_only_for_a_model_that_was_chosen(dag_bag: DagBag) -> None:
+    dag = dag_bag.dags["rollback"]
+    assert dag.is_paused_upon_creation is False
+    assert dag.max_active_runs > 10 * len(MODELS), "no model waits for another one"
+    model = dag.params.get_param("model")
+    for value in ({}, {"value": "no_such_model"}, {"value": None}):
+        with pytest.raises(ParamValidationError):
+            model.resolve(**value)
+    assert model.resolve("electricity") == "electricity"
+
+
+def test_late_data_is_looked_for_whatever_becomes_of_the_drift(dag_bag: DagBag) -> None:
+    dag = dag_bag.dags["monitor_electricity"]
+    assert {task.task_id for task in dag.roots} == {"find_late_days", "wait_for_scores"}
+    assert dag.get_task("find_late_days").downstream_task_ids == {"score_late_day"}
+    assert dag.get_task("score_late_day").downstream_task_ids == set()
+
+
+def test_what_is_scored_is_watched_for_late_data_even_without_monitoring() -> None:
+    config = load_model("electricity").model_copy(update={"monitoring": None})
+    assert monitor_dag(config).task_ids == ["find_late_days", "score_late_day"]
 
 
 def test_scores_are_sent_where_model_yaml_has_a_sink(dag_bag: DagBag) -> None:

@@ -19,21 +19,8 @@ from playwright.sync_api import Page, sync_playwright
 from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.settings import ROOT, Settings
+from tests.browser import launch
 from tests.include.local_sagemaker.local_server import free_port
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-# a closed network must not make the browser wait for its vendor's hosts; --no-sandbox is what root needs
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
 
 SIMULATE = "include.models.predictive_maintenance.simulate"
 
@@ -142,6 +129,6 @@ def broken_fleet(fleet: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = launch(playwright)
         yield browser.new_page(viewport={"width": 1400, "height": 1000})
         browser.close()

@@ -7,7 +7,9 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from .conftest import RunResult, Stack, needs_chromium
+from tests.browser import needs_chromium
+
+from .conftest import RunResult, Stack
 from .test_train_run import DAG
 
 pytestmark = [needs_chromium, pytest.mark.timeout(900)]

@@ -20,13 +20,15 @@ from include.ops.local_stack.promote import Client, asking
 from include.ops.local_stack.settings import BUCKET
 from include.platform.storage import golden_requests_of, split_uri
 from include.registry.history import current, read_history
+from tests.browser import needs_chromium
 
-from .conftest import RunResult, Stack, needs_chromium
+from .conftest import RunResult, Stack
 
 pytestmark = pytest.mark.timeout(900)
 
 GROUP = "predictive-maintenance"
-DAG, ROLLBACK = "deploy_predictive_maintenance", "rollback_predictive_maintenance"
+MODEL = "predictive_maintenance"
+DAG, ROLLBACK = f"deploy_{MODEL}", "rollback"
 ENDPOINT = f"{GROUP}-production"
 FINISHED = ("success", "failed")
 FIRST_STEPS = [
@@ -133,9 +135,9 @@ class Deployments:
     def states(self, run_id: str, dag_id: str = DAG) -> dict[str, str]:
         return self.running.states(dag_id, run_id)
 
-    def why(self, run_id: str, task_id: str) -> str:
-        tries = {task["task_id"]: task["try_number"] for task in self.api.task_instances(DAG, run_id)}
-        return self.api.failure_reason(DAG, run_id, task_id, tries[task_id])
+    def why(self, run_id: str, task_id: str, dag_id: str = DAG) -> str:
+        tries = {task["task_id"]: task["try_number"] for task in self.api.task_instances(dag_id, run_id)}
+        return self.api.failure_reason(dag_id, run_id, task_id, tries[task_id])
 
     def serves(self, stage: str = "production") -> str:
         """The configuration that an endpoint serves with."""
@@ -182,7 +184,6 @@ def promoted(running: Stack, trained: RunResult) -> tuple[RunResult, dict[str, A
 
 @pytest.fixture(scope="module")
 def deployments(running: Stack, promoted: tuple[RunResult, dict[str, Any]]) -> Iterator[Deployments]:
-    running.airflow.unpause(ROLLBACK)
     made = Deployments(running, promoted[0].summary)
     yield made
     made.reject_all_but_the_first()  # other tests train against the newest approved version
@@ -398,11 +399,43 @@ def test_what_cannot_be_deployed_ends_clearly_and_touches_nothing(deployments: D
 
 def test_one_click_goes_back(deployments: Deployments, client: Client) -> None:
     *_, previous, now = read_history(deployments.s3, BUCKET, "predictive_maintenance").entries
-    run_id = deployments.api.trigger(ROLLBACK, {})
+    run_id = deployments.api.trigger(ROLLBACK, {"model": MODEL})
     assert deployments.finished(run_id, ROLLBACK) == "success", deployments.states(run_id, ROLLBACK)
     assert deployments.serves() == previous.endpoint_config
-    entry = current(read_history(deployments.s3, BUCKET, "predictive_maintenance"))
+    entry = current(read_history(deployments.s3, BUCKET, MODEL))
     assert entry is not None
     assert (entry.version, entry.dag_id) == (previous.version, ROLLBACK)
     assert entry.version != now.version
+    assert deployments.states(run_id, ROLLBACK)["move_champion_alias"] == "skipped"
+    events = deployments.api._get("/assets/events")["asset_events"]
+    assert {event["name"] for event in events if event["source_dag_id"] == ROLLBACK} == {f"{MODEL}_production"}
+    assert client.failures == []
+
+
+def test_of_two_rollbacks_one_goes_on_past_a_killed_scheduler_and_another_model_waits_for_neither(
+    deployments: Deployments, client: Client
+) -> None:
+    """Each run asks for another version, so whichever came second would have overridden the first."""
+    entries = read_history(deployments.s3, BUCKET, MODEL).entries
+    serving = entries[-1].version
+    wanted = sorted({entry.version for entry in entries} - {serving})[-2:]
+    assert len(wanted) == 2
+    runs = {deployments.api.trigger(ROLLBACK, {"model": MODEL, "version": version}): version for version in wanted}
+    other = deployments.api.trigger(ROLLBACK, {"model": "electricity"})
+    wait_until(lambda: any(deployments.states(run, ROLLBACK)["deploy_production"] for run in runs), "a rollback", 120)
+    kill_the_scheduler(deployments.running)
+    assert deployments.finished(other, ROLLBACK) == "failed"
+    assert "in production were: none" in deployments.why(other, "resolve_previous", ROLLBACK)
+    ended = {run: deployments.finished(run, ROLLBACK) for run in runs}
+    assert sorted(ended.values()) == ["failed", "success"]
+    (lost,) = (run for run, state in ended.items() if state == "failed")
+    (won,) = (run for run, state in ended.items() if state == "success")
+    assert f"run {won} of rollback is rolling {MODEL} back already" in deployments.why(
+        lost, "resolve_previous", ROLLBACK
+    )
+    history = read_history(deployments.s3, BUCKET, MODEL)
+    assert len(history.entries) == len(entries) + 1
+    entry = current(history)
+    assert entry is not None
+    assert (entry.version, entry.run_id, entry.endpoint_config) == (runs[won], won, deployments.serves())
     assert client.failures == []

@@ -1,7 +1,8 @@
 """``make new-model`` on a file that the repository has never seen, then ``make run``: a model without an edit. Then
 what its model.yaml and the environment may say of deployments, each in a run of its own.
 
-In a copy of the checkout, with a stack of its own: the new folder and its Dags must not appear in this one.
+In a copy of the checkout, with a stack of its own: the new folder and its Dags must not appear in this one. The copy is
+in a folder with characters that shells, URLs, lists and PostgreSQL read in ways of their own.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from .conftest import Stack, free_port
 
 pytestmark = pytest.mark.timeout(900)
 
+ODD_FOLDER = "it's a, test #1 (50 %) ü"
+
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A copy of every file of this checkout, with its Python environments."""
-    copy = tmp_path_factory.mktemp("checkout")
+    copy = tmp_path_factory.mktemp("checkout") / ODD_FOLDER
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     files = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     for name in filter(None, files):
@@ -73,6 +76,10 @@ def test_a_model_from_a_file_runs_without_another_edit(town: Stack, tmp_path: Pa
         assert (summary["dag_id"], summary["state"]) == ("train_late_books", "success")
         assert "late-books" in summary["model_package_arn"]
         assert all(gate["passed"] for gate in summary["gates"])
+        package = town.client("sagemaker").describe_model_package(ModelPackageName=summary["model_package_arn"])
+        artifacts = town.settings.home / "mlflow" / "artifacts"
+        assert list(artifacts.rglob(package["CustomerMetadataProperties"]["mlflow_run_id"]))
+    assert list(town.checkout.parent.iterdir()) == [town.checkout]  # nobody wrote to a folder with half the name
 
 
 class Deployments:

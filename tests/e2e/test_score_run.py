@@ -14,7 +14,7 @@ import pytest
 from include.ops.local_stack.settings import BUCKET
 from include.platform.storage import Run, daily_partition, drift_of, scores_symlink, split_uri
 from include.registry.history import read_history
-from include.score.plan import read_published
+from include.score.published import read_published
 from tests.promoted import enter_into_production
 
 from .conftest import RunResult, Stack
@@ -153,10 +153,9 @@ def test_late_data_is_swept_up(backfilled: RunResult, running: Stack) -> None:
     s3.delete_object(Bucket=BUCKET, Key=key)
     text = f"datetime,machineID,errorID\n{DAYS[1]} 05:00:00,1,error1\n{DAYS[1]} 06:00:00,2,error2\n"
     s3.put_object(Bucket=BUCKET, Key=key.removesuffix(".gz"), Body=text.encode())
-    sweep = "sweep_predictive_maintenance"
-    running.airflow.unpause(sweep)
-    run_id = running.airflow.trigger(sweep, conf={"days": [FIRST, LAST]})
-    assert ended(running, sweep, run_id) == "success"
+    running.airflow.unpause(WATCH)
+    run_id = running.airflow.trigger(WATCH, conf={"day": LAST})
+    assert ended(running, WATCH, run_id) == "success"
     late = [run for run in running.airflow.run_ids(DAG) if run.startswith("late__")]
     assert sorted(run.split("__")[1] for run in late) == DAYS[1:], "the day, and the one that looks back to it"
     assert {ended(running, DAG, run) for run in late} == {"success"}
@@ -178,7 +177,6 @@ def test_a_day_that_is_not_there_fails_and_says_so(backfilled: RunResult, runnin
 
 
 def test_a_scored_day_is_watched(backfilled: RunResult, running: Stack) -> None:
-    running.airflow.unpause(WATCH)
     run_id = running.airflow.trigger(WATCH, conf={"day": LAST})
     assert ended(running, WATCH, run_id) == "success"
     found = running.airflow.xcom(WATCH, run_id, "measure_drift")

@@ -33,7 +33,8 @@ from include.ops.local_stack.backfill import Asked, backfill
 from include.ops.local_stack.seed import s3_client
 from include.ops.local_stack.settings import BUCKET, ROOT
 from include.platform.storage import daily_partition, scores_partition
-from include.score.plan import CHAMPION_AT, days_between, read_published
+from include.score.plan import CHAMPION_AT, days_between
+from include.score.published import read_published
 from tests.faults.lab import Lab
 from tests.promoted import enter_into_production
 

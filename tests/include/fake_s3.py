@@ -1,4 +1,4 @@
-"""One bucket in memory, with as much of boto3's client as plans and publications use."""
+"""One bucket in memory, with as much of boto3's client as tasks use, S3's conditional writes among it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ class FakeS3:
         self.log: list[tuple[str, str]] = []
         self.fail_at: str | None = None
 
+    def etag(self, key: str) -> str | None:
+        return f'"{hashlib.md5(self.objects[key]).hexdigest()}"' if key in self.objects else None  # noqa: S324
+
     def _changed(self, operation: str, key: str) -> None:
         if self.fail_at and self.fail_at in key:
             self.fail_at = None
@@ -29,7 +32,7 @@ class FakeS3:
 
     def paginate(self, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803 - as boto3 spells it
         found = [
-            {"Key": key, "Size": len(body), "ETag": f'"{hashlib.md5(body).hexdigest()}"'}  # noqa: S324
+            {"Key": key, "Size": len(body), "ETag": self.etag(key)}
             for key, body in sorted(self.objects.items())
             if key.startswith(Prefix)
         ]
@@ -42,12 +45,15 @@ class FakeS3:
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         if Key not in self.objects:
             raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
-        return {"Body": io.BytesIO(self.objects[Key]), "ETag": '"e"'}
+        return {"Body": io.BytesIO(self.objects[Key]), "ETag": self.etag(Key)}
 
     def head_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         return {"ContentLength": len(self.objects[Key])}
 
-    def put_object(self, Bucket: str, Key: str, Body: bytes, ContentType: str) -> None:  # noqa: N803
+    def put_object(self, Bucket: str, Key: str, Body: bytes, ContentType: str = "", **only_if: str) -> None:  # noqa: N803
+        found = self.etag(Key)
+        if (only_if.get("IfNoneMatch") == "*" and found) or only_if.get("IfMatch", found) != found:
+            raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
         self._changed("put", Key)
         self.objects[Key] = Body
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -138,7 +139,7 @@ class Sandbox:
         image_environment = self._image_environment(container.image)
         scratch = container.root.parent / f"{container.root.name}-scratch"
         scratch.mkdir(exist_ok=True)
-        short = _short_name(scratch)
+        short = _plain_name(scratch)
         environment = {
             **self._environment(image_environment, short, region),
             **credentials,
@@ -165,7 +166,13 @@ class Sandbox:
 
     def _environment(self, image_environment: Path, scratch: Path, region: str) -> dict[str, str]:
         settings = self._settings
-        path = [str(image_environment / "bin"), *map(str, settings.path), "/usr/local/bin", "/usr/bin", "/bin"]
+        path = [
+            str(_plain_name(image_environment) / "bin"),
+            *map(str, settings.path),
+            "/usr/local/bin",
+            "/usr/bin",
+            "/bin",
+        ]
         return {
             "PATH": os.pathsep.join(path),
             "HOME": str(scratch),
@@ -250,11 +257,12 @@ class Sandbox:
             return b"".join(output).decode(errors="replace").strip().rpartition("\n")[2] or "the probe failed"
 
 
-def _short_name(directory: Path) -> Path:
-    """A link to the directory with a path so short that programs can have sockets in there (at most 107 bytes)."""
+def _plain_name(directory: Path) -> Path:
+    """A link to the directory, as plain as paths in an image are: no library misreads a character of it (MLflow takes a
+    "%" in its own path for an interpolation), and programs can have sockets in there (at most 107 bytes)."""
     link = _links() / hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-    link.unlink(missing_ok=True)
-    link.symlink_to(directory)
+    with contextlib.suppress(FileExistsError):  # its name says where it points
+        link.symlink_to(directory)
     return link
 
 

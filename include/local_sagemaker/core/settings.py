@@ -16,6 +16,7 @@ class Settings:
     state: Path
     host: str = "127.0.0.1"  # the address that it listens on
     port: int = 4566
+    allowed_hosts: tuple[str, ...] = ()  # names that clients may call it by, beside those of this machine
     images: tuple[tuple[str, Path], ...] = ()  # pattern of an image URI -> Python environment that stands for it
     path: tuple[Path, ...] = ()  # directories that an image would have on its PATH, such as one with `serve`
     start_up: StartUp = field(default_factory=StartUp)  # AWS's time before a job or an endpoint starts

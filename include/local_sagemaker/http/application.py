@@ -16,7 +16,7 @@ from include.local_sagemaker.core.errors import InternalFailure, SerializationEx
 from include.local_sagemaker.core.service import Service
 from include.local_sagemaker.core.store import Json
 from include.local_sagemaker.http import api_model
-from include.local_sagemaker.http.routing import Handler, WsgiApp, find_operation, find_route, scope
+from include.local_sagemaker.http.routing import PAGES, Handler, WsgiApp, find_operation, find_route, scope
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ class Application:
         if found := find_route(environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), signed_for):
             handler, match = found
             return self._handle(handler, Request(environ), match)(environ, start_response)
+        if environ.get("PATH_INFO", "").startswith(PAGES):
+            return Response("There is no such page.", 404, content_type="text/plain")(environ, start_response)
         return self._others(environ, start_response)
 
     def _call(self, region: str, name: str, body: bytes) -> Response:

@@ -21,6 +21,8 @@ Operation = Callable[[Region, Json], Json | None]
 Handler = Callable[..., Response]
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
+PAGES = "/_local/"  # pages for people stand below: a GET of one changes nothing
+
 _SCOPE = re.compile(r"Credential=[^/,]+/\d+/(?P<region>[^/,]+)/(?P<service>[^/,]+)/aws4_request")
 
 

@@ -1,54 +1,19 @@
-"""Pages for people: what there is and in which state, and each job's log. Addresses start with /_local/."""
+"""Pages for people: what there is and in which state. Addresses start with /_local/."""
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from urllib.parse import urlencode
 
-import jinja2
 from werkzeug.wrappers import Request, Response
 
 from include.local_sagemaker.core.service import Service
-from include.local_sagemaker.core.store import (
-    ENDPOINT,
-    MODEL,
-    MODEL_PACKAGE,
-    PROCESSING_JOB,
-    TRAINING_JOB,
-    TRANSFORM_JOB,
-    TUNING_JOB,
-    Json,
-    Kind,
-)
+from include.local_sagemaker.core.store import Json
 from include.local_sagemaker.http.routing import route
+from include.local_sagemaker.pages.kinds import KINDS, PageKind
+from include.local_sagemaker.pages.rendering import not_found, page
 
-_LOGS = {
-    "processing": (PROCESSING_JOB, "aws/sagemaker/ProcessingJobs"),
-    "training": (TRAINING_JOB, "aws/sagemaker/TrainingJobs"),
-    "transform": (TRANSFORM_JOB, "aws/sagemaker/TransformJobs"),
-    "tuning": (TUNING_JOB, "aws/sagemaker/HyperParameterTuningJobs"),
-    "endpoints": (ENDPOINT, "aws/sagemaker/Endpoints"),
-}
-_SECTIONS = (
-    ("Processing jobs", PROCESSING_JOB, "processing"),
-    ("Training jobs", TRAINING_JOB, "training"),
-    ("Transform jobs", TRANSFORM_JOB, "transform"),
-    ("Tuning jobs", TUNING_JOB, "tuning"),
-    ("Endpoints", ENDPOINT, "endpoints"),
-    ("Models", MODEL, None),
-    ("Model packages", MODEL_PACKAGE, None),
-)
-_MOST_ROWS = 100
-_MOST_LOG_BYTES = 2 * 2**20
-
-_templates = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-)
-_templates.filters["moment"] = lambda epoch: f"{datetime.fromtimestamp(epoch, UTC):%Y-%m-%d %H:%M:%S}"
+_NEWEST = 5  # rows of each kind in the overview
+_ROWS = 50  # of a list's page
 
 
 @route("GET", "/_local/health")
@@ -59,63 +24,73 @@ def health(service: Service, request: Request) -> Response:
 @route("GET", "/_local/?")
 def overview(service: Service, request: Request) -> Response:
     sections = []
-    for title, kind, logs in _SECTIONS:
-        found = service.store.all(kind)
-        rows = [_row(kind, region, document) for region, document in reversed(found[-_MOST_ROWS:])]
-        sections.append({"title": title, "logs": logs, "rows": rows, "count": len(found)})
-    return _page("overview.html", sections=sections, endpoint=service.settings.endpoint_url)
+    for one in KINDS.values():
+        found = service.store.all(one.kind)
+        rows = [row(one, region, document) for region, document in reversed(found[-_NEWEST:])]
+        sections.append({"kind": one, "rows": rows, "count": len(found)})
+    return page("overview.html", sections=sections, endpoint=service.settings.endpoint_url, kinds=KINDS.values())
 
 
-def _row(kind: Kind, region: str, document: Json) -> Json:
+@route("GET", "/_local/list/(?P<word>[a-z]+)")
+def resources(service: Service, request: Request, word: str) -> Response:
+    """One kind, newest first; ``name`` and ``from`` (Dag, run, task) are parts of words, ``page`` counts from 1."""
+    if word not in KINDS:
+        return not_found(f"There are lists of {', '.join(KINDS)}; not of {word}.")
+    one = KINDS[word]
+    wanted = {name: request.args.get(name, "") for name in ("name", "from", "state")}
+    found = service.store.all(one.kind)
+    states = sorted({one.state(document) for _, document in found} - {""})
+    rows = [row(one, region, document) for region, document in reversed(found)]
+    rows = [each for each in rows if _is_wanted(each, wanted)]
+    if wanted["from"]:
+        rows = [each for each in rows if wanted["from"].lower() in _origin(service, each).lower()]
+    number = max(1, request.args.get("page", 1, type=int))
+    shown = rows[(number - 1) * _ROWS : number * _ROWS]
+    for each in shown:
+        each["origin"] = _origin(service, each)
+    return page(
+        "list.html",
+        kind=one,
+        kinds=KINDS.values(),
+        rows=shown,
+        count=len(rows),
+        wanted=wanted,
+        states=states,
+        number=number,
+        newer=urlencode({**wanted, "page": number - 1}) if number > 1 else None,
+        older=urlencode({**wanted, "page": number + 1}) if number * _ROWS < len(rows) else None,
+    )
+
+
+def _is_wanted(each: Json, wanted: dict[str, str]) -> bool:
+    return wanted["name"].lower() in each["name"].lower() and wanted["state"] in ("", each["state"])
+
+
+def _origin(service: Service, each: Json) -> str:
+    """Which task of which run asked for it, by its tags."""
+    tags = tags_of(service, each["arn"])
+    return " / ".join(tags[key] for key in ("dag_id", "run", "task_id") if key in tags)
+
+
+def tags_of(service: Service, arn: str) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in service.store.tags(arn)}
+
+
+def row(one: PageKind, region: str, document: Json) -> Json:
     ended = document.get("ProcessingEndTime") or document.get("TrainingEndTime") or document.get("TransformEndTime")
     return {
-        "name": document[kind.name],
+        "name": name_of(one, document),
+        "arn": document[one.kind.arn],
         "region": region,
-        "status": document.get("ModelApprovalStatus") or document.get(kind.status, ""),
+        "state": one.state(document),
         "created": document["CreationTime"],
         "seconds": None if ended is None else ended - document["CreationTime"],
         "reason": document.get("FailureReason", ""),
     }
 
 
-@route("GET", "/_local/logs/(?P<kind>[a-z]+)/(?P<name>[^/]+)")
-def job_log(service: Service, request: Request, kind: str, name: str) -> Response:
-    if kind not in _LOGS:
-        return _page("message.html", status=404, text=f"There are logs of {', '.join(_LOGS)}; not of {kind}.")
-    resource, group = _LOGS[kind]
-    region = request.args.get("region")
-    found = [
-        (there, document)
-        for there, document in service.store.all(resource)
-        if document[resource.name] == name and region in {None, there}
-    ]
-    if not found:
-        return _page("message.html", status=404, text=f"There is no {resource.label} named {name}.")
-    region, document = found[-1]
-    folder = service.settings.state / "logs" / region / group / name
-    streams = [
-        (file.relative_to(folder).with_suffix("").as_posix(), *_tail(file)) for file in sorted(folder.rglob("*.log"))
-    ]
-    active = document.get(resource.status) in {"InProgress", "Stopping", "Creating", "Updating"}
-    return _page(
-        "log.html",
-        row=_row(resource, region, document),
-        kind=kind,
-        label=resource.label,
-        streams=streams,
-        active=active,
-        document=json.dumps({key: document[key] for key in sorted(document) if key[0] != "_"}, indent=2),
-    )
-
-
-def _tail(file: Path) -> tuple[str, int]:
-    """The end of a log, and how many bytes before it are left out."""
-    left_out = max(0, file.stat().st_size - _MOST_LOG_BYTES)
-    with file.open("rb") as content:
-        content.seek(left_out)
-        return content.read().decode(errors="replace"), left_out
-
-
-def _page(template: str, *, status: int = 200, **values: Any) -> Response:
-    html = _templates.get_template(template).render(**values)
-    return Response(html, status=status, content_type="text/html; charset=utf-8")
+def name_of(one: PageKind, document: Json) -> str:
+    """A version is called ``<group>/<version>``."""
+    if "ModelPackageVersion" in document:
+        return f"{document['ModelPackageGroupName']}/{document['ModelPackageVersion']}"
+    return str(document[one.kind.name])

@@ -14,8 +14,8 @@ from .model import ModelConfig, Schedule
 from .monitoring import Monitoring
 from .reading import MODELS_FOLDER, load_model, model_names
 from .scoring import Bounds, Scoring
-from .serving import Serving, Strategy
-from .sinks import KafkaSink, Sinks, Tracking
+from .serving import Mode, Serving, Strategy
+from .sinks import Kafka, KafkaSink, SinkConnections, Sinks, Tracking
 from .training import Compute, Objective, Range, Training, Tuning
 
 __all__ = [
@@ -36,8 +36,10 @@ __all__ = [
     "Features",
     "Gate",
     "InstanceType",
+    "Kafka",
     "KafkaSink",
     "Kind",
+    "Mode",
     "ModelConfig",
     "Monitoring",
     "Objective",
@@ -48,6 +50,7 @@ __all__ = [
     "Scoring",
     "Section",
     "Serving",
+    "SinkConnections",
     "Sinks",
     "Strategy",
     "Table",

@@ -27,7 +27,6 @@ class Schedule(Section):
 
     train: str | None = None
     score: Daily | None = None
-    sweep: str | None = None
     monitor: Daily | None = None
 
 

@@ -37,8 +37,9 @@ class Scoring(Compute):
 
     Windows of features reach ``look_back_hours`` before the day. A partition may be ``wait_hours`` late. Up to
     ``max_rejected_share`` of a table's rows may be set aside; more stop the day. (A suite's ``mostly`` gives way to it:
-    of ten rows one is many.) ``bounds`` are by class, or ``mean`` for a regression. The sweep looks ``sweep_days`` back
-    for late data. ``instance_count`` machines share a day that has been cut into chunks of ``chunk_mb`` of raw text.
+    of ten rows one is many.) ``bounds`` are by class, or ``mean`` for a regression. ``monitor_<model>`` looks
+    ``sweep_days`` back for late data. ``instance_count`` machines share a day that has been cut into chunks of
+    ``chunk_mb`` of raw text.
     """
 
     tables: Annotated[list[str], Field(min_length=1)]

@@ -10,6 +10,8 @@ from .common import InstanceType, Section
 
 Milliseconds = Annotated[int, Field(ge=1, le=60_000)]
 Strategy = Literal["canary", "linear", "all_at_once", "immediate"]
+Mode = Literal["provisioned", "serverless"]  # what each of them means is in include/deploy/serving_modes.py
+HAVE_INSTANCES: tuple[Mode, ...] = ("provisioned",)
 
 
 class Autoscaling(Section):
@@ -92,7 +94,7 @@ class Serving(Section):
     ``instance_type`` is also what the Model Registry recommends.
     """
 
-    mode: Literal["provisioned", "serverless"] = "provisioned"
+    mode: Mode = "provisioned"
     instance_type: InstanceType
     instance_count: Annotated[int, Field(ge=1, le=100)] = 1
     autoscaling: Autoscaling | None = None
@@ -105,8 +107,8 @@ class Serving(Section):
 
     @model_validator(mode="after")
     def instances_can_be_scaled(self) -> Self:
-        if self.mode == "serverless" and self.autoscaling:
-            raise ValueError("a serverless endpoint has no autoscaling of its own to set; remove it")
+        if self.autoscaling and self.mode not in HAVE_INSTANCES:
+            raise ValueError(f"a {self.mode} endpoint has no autoscaling of its own to set; remove it")
         if self.autoscaling and self.autoscaling.max_instances < self.instance_count:
             raise ValueError(
                 f"autoscaling.max_instances {self.autoscaling.max_instances} is below instance_count "

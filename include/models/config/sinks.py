@@ -1,22 +1,78 @@
-"""Where scores and model versions go besides S3: the sections ``sinks`` and ``tracking``."""
+"""Where scores and model versions go besides S3: the sections ``sinks`` and ``tracking``, and how sinks are reached.
+
+A sink is a section of ``Sinks`` and, under the same name, a connection of ``SinkConnections``; what its jobs do is in
+``include.jobs``.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .common import Section
 
 
-class KafkaSink(Section):
-    """Daily scores as messages; where the brokers are is a fact of the environment."""
+class Sink(Section):
+    """One more place where a day's published scores go, by jobs of the scoring Dag.
+
+    ``check`` is the program (and task) that looks whether it can be sent to, beside the scoring; ``send`` the one that
+    sends a published partition.
+    """
+
+    check: ClassVar[str]
+    send: ClassVar[str]
+
+
+class KafkaSink(Sink):
+    """Daily scores as messages; where the brokers are is a setting of the environment."""
+
+    check = "check_kafka"
+    send = "send_scores"
 
     topic: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,200}$")]
 
 
 class Sinks(Section):
     kafka: KafkaSink | None = None
+
+    @property
+    def declared(self) -> dict[str, Sink]:
+        """The sinks that the model has, by name."""
+        found = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: sink for name, sink in found.items() if sink is not None}
+
+
+class Connection(BaseModel):
+    """How a sink is reached from an environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Kafka(Connection):
+    """The brokers that scores are sent to. ``secret_id`` names the Secrets Manager secret with username and password,
+    which the job reads when it runs."""
+
+    bootstrap_servers: Annotated[str, Field(pattern=r"^[\w.-]+:\d+(,[\w.-]+:\d+)*$")]
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = "SSL"
+    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    secret_id: str | None = None
+
+    @model_validator(mode="after")
+    def sasl_has_credentials(self) -> Self:
+        if (self.security_protocol == "SASL_SSL") != (self.secret_id is not None):
+            raise ValueError("secret_id and the security_protocol SASL_SSL go together: give both, or neither")
+        return self
+
+
+class SinkConnections(BaseModel):
+    """The sinks that an environment has, each under the name of its section in model.yaml."""
+
+    kafka: Kafka | None = None
+
+    def connection(self, sink: str) -> Connection | None:
+        found: Connection | None = getattr(self, sink)
+        return found
 
 
 class Tracking(Section):

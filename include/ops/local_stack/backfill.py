@@ -26,20 +26,18 @@ from include.ops.local_stack.run import require_dag
 from include.ops.local_stack.seed import aws_client, s3_client, seed_days
 from include.ops.local_stack.settings import BUCKET, JOB_IMAGE, REGION, Settings
 from include.platform.code_bundle import code_hash
+from include.platform.errors import PermanentError
 from include.platform.request_parts import group_name
-from include.registry.history import HistoryError
 from include.score.plan import (
     CHAMPION_AT,
     RUNS_AT_ONCE,
-    PlanError,
     Planner,
     Preview,
     days_between,
     list_partitions,
     look_back,
-    read_published,
-    scoring_of,
 )
+from include.score.published import read_published
 from sagemaker_jobs.account import account
 
 LOOK_EVERY = 2.0
@@ -87,7 +85,7 @@ def show_preview(model: ModelConfig, preview: Preview, say: Callable[[str], None
     seconds = preview.seconds
     how = "as days scored before took on average"
     if not seconds:
-        seconds = {scoring_of(model).instance_type: float(JOBS_A_DAY * ASSUMED_SECONDS)}
+        seconds = {model.daily_scoring.instance_type: float(JOBS_A_DAY * ASSUMED_SECONDS)}
         how = f"at {ASSUMED_SECONDS} s for each of {JOBS_A_DAY} jobs a day: none has been scored yet to measure"
     for instance_type, each in seconds.items():
         total = each * len(preview.changed)
@@ -157,12 +155,12 @@ def backfill(settings: Settings, asked: Asked, console: Console) -> Json | None:
     """All of ``make backfill`` up to its summary; None after a dry run.
 
     Raises:
-        ProcessError, SeedError, ConfigError, PlanError, HistoryError: with a message for the person at the keyboard.
+        ProcessError, SeedError, ConfigError, PermanentError: with a message for the person at the keyboard.
     """
     model = load_model(asked.model)
-    scoring_of(model)
+    _ = model.daily_scoring  # a model that is not scored daily is refused here
     dag_id = f"score_{asked.model}"
-    say = partial(console.print, highlight=False, soft_wrap=True)
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     stack.up(settings, say)
     seed_days(settings, asked.model, (look_back(model, asked.first) or [asked.first])[0], asked.last, say)
     preview = planner(settings, model).preview(asked.days, asked.version, force=asked.force)
@@ -203,7 +201,7 @@ def show(summary: Json, settings: Settings, console: Console) -> None:
         ("scores", f"s3://{BUCKET}/scores/{summary['model']}/"),
         ("this summary", str(settings.home / "backfill-summary.json")),
     ):
-        console.print(f"{title:20}{link}", highlight=False, soft_wrap=True)
+        console.print(f"{title:20}{link}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _asked(argv: list[str] | None) -> Asked:
@@ -239,7 +237,7 @@ def main(argv: list[str] | None = None) -> int:
         show(summary, settings, console)
         return 1 if summary["failed"] else 0
 
-    return carry_out(work, console, PlanError, HistoryError)
+    return carry_out(work, console, PermanentError)
 
 
 if __name__ == "__main__":

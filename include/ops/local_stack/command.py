@@ -33,7 +33,7 @@ def carry_out(work: Callable[[Settings], int], console: Console, *expected: type
     except httpx.HTTPError as error:
         said = error.response.text[:500] if isinstance(error, httpx.HTTPStatusError) else ""
         message = f"Airflow's API did not answer as expected: {error} {said}".strip()
-        console.print(f"[red]error:[/] {escape(message)}. Its log: {settings.home}/logs")
+        console.print(f"[red]error:[/] {escape(message)}. Its log: {escape(str(settings.home))}/logs")
     return 1
 
 

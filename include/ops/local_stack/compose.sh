@@ -4,10 +4,14 @@
 #   ENV_FILE   where the generated keys are (.env); kept between starts, as the database's volume knows them
 #   VOLUMES    1 removes the data too, on the way down
 #   PROFILES   what to start beside the rest: "mlflow", "kafka" or "mlflow kafka"
-set -euo pipefail
+set -euf -o pipefail
 cd "$(dirname "$0")/../../.."
 ENV_FILE=${ENV_FILE:-.env}
 PROFILES=${PROFILES:-}
+case ${PWD##*/} in # Compose calls the project after the folder, by these characters alone
+  *[A-Za-z0-9]*) ;;
+  *) export COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-ml-local} ;;
+esac
 
 say() { printf 'compose: %s\n' "$*" >&2; }
 

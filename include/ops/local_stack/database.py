@@ -5,19 +5,16 @@ It listens on no port, only on a Unix socket in a folder that nobody but its own
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
+from include.ops.local_stack.folders import make_folder, plain_name
 from include.ops.local_stack.processes import ProcessError, Service
 
-LONGEST_FOLDER = 85  # bytes; a socket's path, file name and all, has at most 103 on macOS, 107 on Linux
 OPTIONS = {
     "listen_addresses": "",
     "max_connections": "200",
@@ -37,19 +34,13 @@ class Postgres:
     def url(self) -> str:
         return f"postgresql+psycopg2://airflow@/postgres?host={self.socket_folder}"
 
-    @cached_property
+    @property
     def socket_folder(self) -> Path:
-        """Inside ``folder``; in the system's folder for temporary files when that path is too long for a socket."""
-        inside = self.folder / "socket"
-        if len(os.fsencode(inside)) <= LONGEST_FOLDER:
-            return inside
-        digest = hashlib.sha256(os.fsencode(inside)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"ml-local-{digest}"
+        return plain_name(self.folder / "socket")
 
     def service(self, home: Path) -> Service:
         command = [*self._as_ordinary_user, str(self.binaries / "postgres"), "-D", str(self.folder / "data")]
-        # a list of folders: in quotes, a comma in the name does not part it
-        options = {**OPTIONS, "unix_socket_directories": f'"{self.socket_folder}"'}
+        options = {**OPTIONS, "unix_socket_directories": str(self.socket_folder)}
         arguments = [f"--{key}={value}" for key, value in options.items()]
         # SIGINT: end the sessions that are open and stop; SIGTERM would wait for each to end by itself
         return Service("postgres", [*command, *arguments], {}, home, stop_signal=signal.SIGINT)
@@ -58,12 +49,10 @@ class Postgres:
         """Make the folders and an empty database, unless they are there.
 
         Raises:
-            ProcessError: the folder for the socket is another user's, or ``initdb`` failed.
+            ProcessError: the socket's folder cannot be given a plain name, or ``initdb`` failed.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.socket_folder.mkdir(mode=0o700, exist_ok=True)
-        if self.socket_folder.stat().st_uid != os.geteuid():
-            raise ProcessError(f"{self.socket_folder} belongs to another user: set LAPTOP_HOME to a shorter path")
+        make_folder(self.folder / "socket")
         if (self.folder / "data" / "PG_VERSION").exists():
             return
         command = [*self._as_ordinary_user, str(self.binaries / "initdb"), "--pgdata", str(self.folder / "data")]

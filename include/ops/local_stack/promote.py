@@ -26,7 +26,6 @@ from rich.markup import escape
 
 from include.deploy.approval_events import APPROVE, REJECT
 from include.deploy.endpoint_checks import load_golden_requests
-from include.deploy.requests import endpoint_name
 from include.models.config import load_model, model_names
 from include.ops import Json
 from include.ops.local_stack import run as training
@@ -37,7 +36,7 @@ from include.ops.local_stack.processes import wait_until
 from include.ops.local_stack.run import FINISHED, Step
 from include.ops.local_stack.seed import aws_client
 from include.ops.local_stack.settings import BUCKET, Settings
-from include.platform.request_parts import group_name
+from include.platform.request_parts import endpoint_name, group_name
 from include.platform.storage import golden_requests_of
 from include.registry.history import current, read_history
 
@@ -101,7 +100,7 @@ def promote(settings: Settings, model: str, yes: bool, console: Console) -> Json
     """
     config = load_model(model)
     group, endpoint, dag_id = group_name(config), endpoint_name(config, "production"), f"deploy_{model}"
-    say = partial(console.print, highlight=False, soft_wrap=True)
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     stack.up(settings, say)
     api = AirflowApi(settings.airflow_url, settings.login)
     sagemaker, s3, runtime = (aws_client(settings, name) for name in ("sagemaker", "s3", "sagemaker-runtime"))
@@ -177,7 +176,7 @@ def show(summary: Json, settings: Settings, console: Console) -> None:
         ("this summary", str(settings.home / "promote-summary.json")),
     ]
     if summary["state"] == "promoted" and summary["previous_version"]:
-        rows.append(("to go back", f"trigger {summary['dag_id'].replace('deploy_', 'rollback_')} in Airflow"))
+        rows.append(("to go back", f"trigger rollback for {summary['dag_id'].removeprefix('deploy_')} in Airflow"))
     for title, value in rows:
         say(f"{title:20}{escape(value)}")
 

@@ -169,7 +169,7 @@ def show(outcome: Outcome, settings: Settings, console: Console) -> None:
     for task_id, reason in outcome.reasons.items():
         console.print(f"[red]{task_id} failed:[/] {escape(reason)}\n", highlight=False, soft_wrap=True)
     for title, link in _links(summary, settings):
-        console.print(f"{title:20}{link}", highlight=False, soft_wrap=True)
+        console.print(f"{title:20}{link}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _number(value: float | None) -> str:
@@ -225,7 +225,7 @@ def run(settings: Settings, model: str, data: Path | None, console: Console) -> 
     """
     load_model(model)
     dag_id = f"train_{model}"
-    say = partial(console.print, highlight=False, soft_wrap=True)
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     stack.up(settings, say)
     seed(settings, model, data, say)
     api = AirflowApi(settings.airflow_url, settings.login)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from include.deploy.approval_events import environment_name
+from include.models.config import Kafka
 from include.ops import Json
 from include.ops.local_stack.database import Postgres
-from include.platform.environment import Kafka
+from include.ops.local_stack.folders import plain_name
+from sagemaker_jobs.names import environment_name
 
 ROOT = Path(__file__).resolve().parents[3]
 REGION = "us-east-1"
@@ -57,9 +58,16 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Raises SettingsError for a port that is none."""
+        """Raises SettingsError for a port that is not one, or a home that cannot be used."""
+        home = Path(os.environ.get("LAPTOP_HOME", ROOT / ".local")).resolve()
+        if unusable := set('$"\n\r') & set(str(home)):
+            found = " and ".join(repr(character) for character in sorted(unusable))
+            raise SettingsError(
+                f"the stack cannot live in {str(home)!r}: Airflow, MLflow or PostgreSQL would read {found} as "
+                "something else. Set LAPTOP_HOME to a path without"
+            )
         return cls(
-            home=Path(os.environ.get("LAPTOP_HOME", ROOT / ".local")).resolve(),
+            home=home,
             airflow_port=_port("AIRFLOW_PORT", 8080),
             sagemaker_port=_port("SAGEMAKER_PORT", 4566),
         )
@@ -79,7 +87,7 @@ class Settings:
 
     @property
     def mlflow_uri(self) -> str | None:
-        return f"sqlite:///{self.home}/mlflow/mlflow.db"
+        return f"sqlite:///{plain_name(self.home / 'mlflow')}/mlflow.db"
 
     @property
     def kafka(self) -> dict[str, str] | None:
@@ -195,6 +203,7 @@ class Settings:
                 "base_url": self.airflow_url,
                 "workers": "1",
                 "secret_key": self._secret("api_secret_key"),
+                "access_control_allow_origins": "",  # other pages may read nothing
             },
             "api_auth": {"jwt_secret": self._secret("jwt_secret")},
             "scheduler": {
@@ -219,6 +228,7 @@ class Settings:
         return {
             **variables,
             **self.aws_environment(),
+            "API_SERVER_ALLOWED_HOSTS": "127.0.0.1,localhost",  # see plugins/browser_guard.py
             "AIRFLOW_HOME": str(self.home / "airflow"),
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
             "PYTHONPATH": str(ROOT),

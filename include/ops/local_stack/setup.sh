@@ -8,6 +8,13 @@ cd "$(dirname "$0")/../../.."
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
+case $PWD in # PYTHONPATH ends at a colon; PostgreSQL's initdb hands its own path to a shell, in double quotes
+  *[:\"\$\`]* | *$'\n'*)
+    say "this checkout cannot run in $PWD: its path has a colon, a double quote, \$, a backtick or a line break,"
+    say "which Python's path or PostgreSQL would read as something else. Move it, or rename the folder."
+    exit 1 ;;
+esac
+
 find_python() {
   local candidate
   for candidate in "${PYTHON312:-}" python3.12 "$HOME"/.pyenv/versions/3.12*/bin/python \
@@ -67,6 +74,6 @@ export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 if [ "$(.venv/tools/bin/uv --version 2>/dev/null | cut -d' ' -f2)" != "$uv_version" ]; then
   rm -rf .venv/tools
   "$python" -m venv .venv/tools
-  .venv/tools/bin/pip install --quiet "uv==$uv_version"
+  .venv/tools/bin/python -m pip install --quiet "uv==$uv_version"
 fi
 for name in "$@"; do install "$name" "$python"; done

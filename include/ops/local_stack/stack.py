@@ -19,6 +19,7 @@ import httpx
 
 from include.ops.local_stack import supervisor
 from include.ops.local_stack.airflow_api import AirflowApi
+from include.ops.local_stack.folders import make_folder
 from include.ops.local_stack.processes import ProcessError, Service, wait_until
 from include.ops.local_stack.seed import publish
 from include.ops.local_stack.settings import JOB_IMAGE, ROOT, Settings, SettingsError
@@ -56,7 +57,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
         if not service.process() and _is_taken(port):
             raise ProcessError(f"port {port} is taken by another program. Choose one: make up {variable}=<port>")
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (settings.home / "mlflow").mkdir(exist_ok=True)
+    make_folder(settings.home / "mlflow")
     if not all(service.process() for service in all_services):
         say("preparing Airflow's database")
         _prepare_database(settings, postgres)

@@ -40,11 +40,12 @@ def resolve_requirements(home: MwaaHome) -> str:
     """pip, with the image's packages in place, takes requirements.txt under its constraints and replaces nothing."""
     source = home.airflow_home / "requirements" / "requirements.txt"
     local = home.home / "requirements-to-resolve.txt"
-    on_mwaa = "/usr/local/airflow/"
+    on_mwaa, here = "/usr/local/airflow/", f"{home.airflow_home.relative_to(home.home)}/"
     text = source.read_text(encoding="utf-8")
     if not any(line.lstrip("# ").startswith("--constraint") for line in text.splitlines()):
         raise BrokenPromiseError("requirements.txt has no --constraint line: MWAA would add its own, unseen")
-    local.write_text(text.replace(on_mwaa, f"{home.airflow_home}/"), encoding="utf-8")
+    # relative to the file that is written: of the whole path, pip might take a part for a comment
+    local.write_text(text.replace(on_mwaa, here), encoding="utf-8")
     report = home.home / "pip-report.json"
     command = [
         str(ROOT / ".venv/tools/bin/pip"),

@@ -105,10 +105,10 @@ class MwaaHome(Settings):
             StartupError: it failed, or took longer than MWAA waits.
         """
         environment = {"PATH": os.environ["PATH"], **self._component()}
-        script = f"set -e; source '{self.bundle.path('startup')}' >&2; env -0"
+        script = 'set -e; startup=$1; shift; source "$startup" >&2; env -0'
         try:
             done = subprocess.run(
-                ["bash", "-c", script],
+                ["bash", "-c", script, "bash", str(self.bundle.path("startup"))],
                 env=environment,
                 capture_output=True,
                 text=True,

@@ -22,8 +22,8 @@ from include.ops.local_stack.command import EXPECTED
 from include.ops.local_stack.promote import PromotionError, promote
 from include.ops.local_stack.run import follow, reasons_of, run, steps_of
 from include.ops.local_stack.settings import ROOT, Settings
-from include.registry.history import HistoryError
-from include.score.plan import CHAMPION_AT, PlanError
+from include.platform.errors import PermanentError
+from include.score.plan import CHAMPION_AT
 
 MACHINES = 30  # of the generated fleet: enough failures to learn from, quick to train on
 DAY = "2015-06-15"  # within the generated year
@@ -45,7 +45,7 @@ class BrokenPromiseError(Exception):
 
 # beside broken promises, what the commands of a laptop end with, each with a message for the person at the keyboard
 FAILURES: tuple[type[Exception], ...]
-FAILURES = (BrokenPromiseError, *EXPECTED, PromotionError, PlanError, HistoryError, httpx.HTTPError)
+FAILURES = (BrokenPromiseError, *EXPECTED, PromotionError, PermanentError, httpx.HTTPError)
 
 
 def held(promise: str, check: Callable[[], str]) -> Finding:
@@ -151,5 +151,7 @@ def conclude(findings: list[Finding], title: str, summary: Path, console: Consol
     console.print(table)
     summary.write_text(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n", encoding="utf-8")
     broken = [finding for finding in findings if not finding.kept]
-    console.print(f"{len(findings) - len(broken)} promises hold, {len(broken)} do not; this summary: {summary}")
+    console.print(
+        f"{len(findings) - len(broken)} promises hold, {len(broken)} do not; this summary: {escape(str(summary))}"
+    )
     return 1 if broken else 0

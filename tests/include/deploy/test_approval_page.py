@@ -3,10 +3,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import pytest
-
-from include.deploy.approval_page import Packet, drift_between, markdown, page
-from include.models.config import load_model
+from include.deploy.approval_page import Packet, markdown, page
+from include.models.config import Monitoring, load_model
 from include.platform.storage import Run
 from include.registry import model_card
 from include.train.gates import judge
@@ -26,9 +24,10 @@ def packet(**changes: Any) -> Packet:
         "same_split": True,
         "gates": judge(MODEL, OURS, THEIRS),
         "validation": {"Raw data": "all checks passed", "Features": "1 <b>warning</b>"},
-        "drift": {"volt_mean_3h": 0.31, "age": 0.01},
+        "drift": {"volt_mean_3h": 0.312, "age": 0.01},
         "latency": {"p50_ms": 4.0, "p99_ms": 9.5},
         "monthly_usd": 84.0,
+        "unknown_cost": "by use (serverless)",
         "traffic": "10 % for 10 minutes",
         "lineage": {"run_id": "manual__1"},
         "card": model_card.content(MODEL, Run("b", "train_m", "manual__1"), artifact="s3://b/m", metrics=OURS),
@@ -48,7 +47,7 @@ def test_the_form_shows_what_decides() -> None:
     assert "better" not in rows["failure_events_caught"]
     assert rows["macro_f1"].endswith("passed |")
     assert "recall_comp1" not in rows
-    assert "volt_mean_3h (31 %)" in text
+    assert "volt_mean_3h (0.31)" in text
     assert "age" not in text
     for fact in (
         "p50 4 ms, p99 9.5 ms",
@@ -97,19 +96,11 @@ def test_the_page_stands_alone_and_shows_the_rest() -> None:
     assert "model-card" not in page(packet(card={})), "a version that was registered without one"
 
 
-def test_drift_is_the_share_of_rows_that_moved() -> None:
-    before = {"a": {"edges": [1.0, 2.0, 3.0], "shares": [0.25, 0.25, 0.25, 0.25], "missing": 0.0}}
-    assert drift_between(before, before) == {"a": 0.0}
-    moved = {"a": {"edges": [2.0, 3.0, 4.0], "shares": [0.25, 0.25, 0.25, 0.25], "missing": 0.0}}
-    assert drift_between(before, moved)["a"] == pytest.approx(0.25)
-    away = {"a": {"edges": [11.0, 12.0, 13.0], "shares": [0.25, 0.25, 0.25, 0.25], "missing": 0.0}}
-    assert drift_between(before, away)["a"] == pytest.approx(0.75)  # the rows past the last edge are anywhere
-    gone = {"a": {**before["a"], "missing": 0.6}, "new": before["a"]}
-    assert drift_between(before, gone) == {"a": pytest.approx(0.6)}
-    reader = {"values": ["child", "adult"], "shares": [0.6, 0.3], "missing": 0.0}  # the rest are rare
-    other = {"values": ["child", "club"], "shares": [0.6, 0.2], "missing": 0.0}
-    assert drift_between({"r": reader}, {"r": reader}) == {"r": 0.0}
-    assert drift_between({"r": reader}, {"r": other}) == {"r": pytest.approx(0.3)}
-    assert drift_between({"r": reader}, {"r": before["a"]}) == {"r": 1.0}, "a number became a text"
-    empty = {"a": {"edges": [], "shares": [0.0], "missing": 1.0}}
-    assert drift_between(before, empty)["a"] == pytest.approx(1.0)
+def test_an_unknown_cost_is_said_with_its_reason() -> None:
+    assert "- **Cost**: by use (serverless)" in markdown(packet(monthly_usd=None))
+
+
+def test_a_feature_has_drifted_for_the_packet_as_for_monitoring() -> None:
+    assert packet(drift={"a": 0.25, "b": 0.2501}).drifted == [("b", 0.2501)]
+    strict = MODEL.model_copy(update={"monitoring": Monitoring(max_psi=0.1)})
+    assert [name for name, _ in packet(model=strict, drift={"a": 0.25, "b": 0.2501}).drifted] == ["b", "a"]

@@ -13,7 +13,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from include.deploy.endpoint_checks import Thresholds, check_endpoint, columns_of, load_golden_requests
+from include.deploy.endpoint_checks import (
+    GoldenRequestsError,
+    Thresholds,
+    check_endpoint,
+    columns_of,
+    load_golden_requests,
+)
 from include.platform.storage import Run
 
 COLUMNS = ["volt", "site", "age"]
@@ -205,7 +211,7 @@ def test_what_is_no_fault_of_the_endpoint_is_raised() -> None:
 
     with pytest.raises(ClientError, match="AccessDeniedException"):
         check(Endpoint(classify, refuse))
-    with pytest.raises(ValueError, match="no golden requests"):
+    with pytest.raises(GoldenRequestsError, match="no golden requests"):
         check(Endpoint(classify), golden=[])
 
 
@@ -229,5 +235,5 @@ def test_golden_requests_are_read_with_their_columns_in_order() -> None:
 
 @pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b'[{"features": {}}]'])
 def test_golden_requests_that_are_no_use_say_where_they_come_from(content: bytes | None) -> None:
-    with pytest.raises(ValueError, match=r"golden_requests\.json.*evaluate_model"):
+    with pytest.raises(GoldenRequestsError, match=r"golden_requests\.json.*evaluate_model"):
         load_golden_requests(Bucket(content), Run("b", "train_pumps", "r").golden_requests)

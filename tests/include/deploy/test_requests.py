@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import botocore.loaders
 import pytest
@@ -10,13 +10,17 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from include.deploy import requests as endpoints
-from include.models.config import ModelConfig, Serving, load_model
+from include.deploy.serving_modes import MODES, mode_of
+from include.deploy.traffic import deployment
+from include.models.config import Mode, ModelConfig, Serving, Strategy, load_model
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import RequestError
+from include.registry.versions import RegisteredVersion
 from tests.include.train.test_requests import ARTIFACT, BARE, ENVIRONMENTS, FULL, problems
 
 MODEL = load_model("predictive_maintenance")
 SERVERLESS = {"mode": "serverless", "instance_type": "ml.m5.large"}
+VERSION = RegisteredVersion(version=3, model_package_arn="arn:3", artifact=ARTIFACT, image="image:1")
 HURRIED = MlEnvironment.model_validate({**BARE, "traffic_step_seconds": 15})
 
 
@@ -27,8 +31,9 @@ def model_with(**serving: Any) -> ModelConfig:
     return changed
 
 
-def built(model: ModelConfig, environment: MlEnvironment, stage: endpoints.Stage, **more: Any) -> dict[str, Any]:
-    return endpoints.endpoint(model, environment, stage, version=3, image="image:1", artifact=ARTIFACT, **more)
+def built(model: ModelConfig, environment: MlEnvironment, stage: str, **more: Any) -> dict[str, Any]:
+    build = endpoints.staging_endpoint if stage == "staging" else endpoints.production_endpoint
+    return build(model, environment, VERSION, **more)
 
 
 def require_valid(service: str, operation: str, request: dict[str, Any]) -> None:
@@ -46,7 +51,7 @@ def config_request(wanted: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("environment", [*ENVIRONMENTS, HURRIED], ids=["bare", "everything set", "hurried"])
 @pytest.mark.parametrize("strategy", [None, "canary", "linear", "all_at_once", "immediate"])
-def test_production_is_what_the_apis_take(environment: MlEnvironment, strategy: endpoints.Strategy | None) -> None:
+def test_production_is_what_the_apis_take(environment: MlEnvironment, strategy: Strategy | None) -> None:
     wanted = built(MODEL, environment, "production", strategy=strategy)
     require_valid("sagemaker", "CreateEndpointConfig", config_request(wanted))
     require_valid("sagemaker", "CreateEndpoint", {**wanted["endpoint"], "EndpointConfigName": "config"})
@@ -78,7 +83,7 @@ def test_serverless_knows_neither_shifting_nor_capture_nor_scaling(environment: 
 def test_a_serverless_endpoint_keeps_its_requests_where_data_capture_would(environment: MlEnvironment) -> None:
     model = model_with(**SERVERLESS, data_capture_percent=25)
     for stage in ("staging", "production"):
-        wanted = built(model, environment, stage)  # type: ignore[arg-type]
+        wanted = built(model, environment, stage)
         assert "DataCaptureConfig" not in wanted["config"]
         require_valid("sagemaker", "CreateModel", wanted["model"])
         place = f"s3://{environment.bucket}/capture/{wanted['endpoint']['EndpointName']}/AllTraffic"
@@ -126,10 +131,27 @@ def test_an_environment_may_hurry_and_its_alarms_keep_up() -> None:
 
 
 def test_what_goes_back_goes_at_once_and_keeps_its_scaling() -> None:
-    wanted = endpoints.returning(MODEL, MlEnvironment.model_validate(FULL), version=2, config_name="config")
+    environment = MlEnvironment.model_validate(FULL)
+    wanted = endpoints.restored_endpoint(MODEL, environment, version=2, config_name="config")
     assert wanted["config_name"] == "config"
-    assert wanted["deployment"] == endpoints.deployment(MODEL, ENVIRONMENTS[0], "immediate")
+    assert wanted["deployment"] == deployment(MODEL, ENVIRONMENTS[0], "immediate")
     assert wanted["scaling"]["policy"]
+    again = endpoints.replaced_endpoint(MODEL, environment, VERSION)
+    assert again["config"] == built(MODEL, environment, "production")["config"], "one that somebody removed"
+    assert (again["deployment"], again["scaling"]) == (wanted["deployment"], wanted["scaling"])
+
+
+def test_what_goes_back_of_a_serverless_endpoint_is_its_configuration_alone() -> None:
+    model = model_with(**SERVERLESS)
+    wanted = endpoints.restored_endpoint(model, ENVIRONMENTS[0], version=2, config_name="config")
+    assert set(wanted) == {"endpoint", "config_name"}
+    assert set(endpoints.replaced_endpoint(model, ENVIRONMENTS[0], VERSION)) == {"endpoint", "model", "config"}
+
+
+def test_every_mode_of_the_schema_is_served() -> None:
+    assert set(MODES) == set(get_args(Mode))
+    for mode in get_args(Mode):
+        assert mode_of(model_with(mode=mode)).variant(MODEL.serving)
 
 
 @pytest.mark.parametrize(

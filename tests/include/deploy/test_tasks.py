@@ -15,11 +15,12 @@ from botocore.exceptions import ClientError
 
 from include.deploy import approval_request as promotion
 from include.deploy import tasks as deploy
+from include.deploy.form import AS_CONFIGURED
 from include.models.config import load_model
-from include.platform.dag_settings import AS_CONFIGURED
-from include.platform.environment import EXAMPLE
+from include.platform.environment import EXAMPLE, ml_environment
 from include.registry.history import Entry, History, promoted
-from include.registry.packages import PackageError
+from include.registry.versions import VersionError
+from tests.include.fake_clients import answer_from
 
 MODEL = load_model("predictive_maintenance")
 GROUP_ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package-group/predictive-maintenance"
@@ -104,13 +105,11 @@ class Registry:
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
     made = Registry()
-    for module in (deploy, promotion):
-        monkeypatch.setattr(module, "sagemaker", lambda environment: made)
-    monkeypatch.setattr(deploy, "s3", lambda environment: made)
+    answer_from(monkeypatch, s3=made, sagemaker=made)
     return made
 
 
-def context(version: int | None = None, approved: list[int] | None = None, **params: Any) -> dict[str, Any]:
+def context(version: int | None = None, approved: list[int] | None = None, **params: Any) -> Any:
     """Of a run by hand, or one that approvals of these versions started, in this order."""
     events = [
         SimpleNamespace(extra={"payload": {"version": one, "approved_at": f"2026-11-21T10:00:{number:02d}Z"}})
@@ -124,7 +123,7 @@ def context(version: int | None = None, approved: list[int] | None = None, **par
 
 
 def resolved(**arguments: Any) -> int:
-    return deploy.package_to_deploy(MODEL, APPROVALS, context(**arguments))["package"]["version"]
+    return deploy.resolve_package(MODEL, APPROVALS, context(**arguments))["version"]["version"]
 
 
 def test_by_hand_the_version_asked_for_or_the_newest_approved() -> None:
@@ -147,7 +146,7 @@ def test_of_approvals_in_one_second_the_newest_version() -> None:
         at_once = context(approved=order)
         for event in at_once["triggering_asset_events"][APPROVALS]:
             event.extra["payload"]["approved_at"] = "2026-11-21T10:00:00Z"
-        assert deploy.package_to_deploy(MODEL, APPROVALS, at_once)["package"]["version"] == 3
+        assert deploy.resolve_package(MODEL, APPROVALS, at_once)["version"]["version"] == 3
 
 
 def test_an_approval_that_came_while_the_run_was_made_is_not_lost(registry: Registry) -> None:
@@ -170,33 +169,33 @@ def test_an_approval_of_what_is_in_production_is_done_already_a_person_may_insis
     ("version", "said"), [(4, "PendingManualApproval, not Approved"), (9, "Versions there are: 1, 2")]
 )
 def test_what_may_not_be_deployed_is_refused_and_says_what_to_do(version: int, said: str) -> None:
-    with pytest.raises(PackageError, match=said) as refusal:
+    with pytest.raises(VersionError, match=said) as refusal:
         resolved(version=version)
     assert "othing was touched" in str(refusal.value)
 
 
 def test_an_artifact_that_is_gone_or_another_one_is_refused(registry: Registry) -> None:
     registry.etags[3] = '"other"'
-    with pytest.raises(PackageError, match="is not what predictive-maintenance version 3 was registered with"):
+    with pytest.raises(VersionError, match="is not what predictive-maintenance version 3 was registered with"):
         resolved(approved=[3])
     del registry.etags[3]
-    with pytest.raises(PackageError, match=r"s3://my-ml-bucket/3/model.tar.gz, is gone"):
+    with pytest.raises(VersionError, match=r"s3://my-ml-bucket/3/model.tar.gz, is gone"):
         resolved()
 
 
 def test_nothing_approved_says_how_to_get_there(registry: Registry) -> None:
     registry.status = dict.fromkeys(registry.status, "Rejected")
-    with pytest.raises(PackageError, match="make promote"):
+    with pytest.raises(VersionError, match="make promote"):
         resolved()
 
 
 def test_what_comes_after_the_test_in_staging(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert promotion.next_step(context()) == "approve_production"
-    assert promotion.next_step(context(stages="staging")) == "keep_production"
+    assert promotion.next_task(ml_environment(), context()) == "approve_production"
+    assert promotion.next_task(ml_environment(), context(stages="staging")) == "keep_production"
     generous = json.dumps({**json.loads(EXAMPLE), "approve_promotions": True})
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", generous)
-    assert promotion.next_step(context()) == "record_decision"
-    assert promotion.next_step(context(stages="staging")) == "keep_production"
+    assert promotion.next_task(ml_environment(), context()) == "record_decision"
+    assert promotion.next_task(ml_environment(), context(stages="staging")) == "keep_production"
 
 
 @pytest.mark.parametrize(
@@ -235,8 +234,10 @@ def test_the_decision_is_kept_with_the_version(
     registry: Registry, answer: dict[str, Any] | None, decision: str, by: str, reason: str | None
 ) -> None:
     given = answer and {**answer, "responded_at": datetime(2026, 11, 21, tzinfo=UTC)}
-    package = deploy.package_to_deploy(MODEL, APPROVALS, context())["package"]
-    assert promotion.decide(given, context(), package=package)["decision"] == decision
+    version = deploy.resolve_package(MODEL, APPROVALS, context())["version"]
+    following = promotion.record_decision(MODEL, context(), answer=given, version=version)
+    assert following == ("deploy_production" if decision == "promoted" else "keep_production")
+    assert registry.metadata["promotion_decision"] == decision
     assert registry.metadata["promotion_by"] == by
     assert registry.metadata.get("promotion_reason") == reason
     assert registry.metadata["promotion_at"].startswith(
@@ -245,24 +246,14 @@ def test_the_decision_is_kept_with_the_version(
 
 
 def test_restoring_skips_itself_where_production_was_not_changed(registry: Registry) -> None:
-    found = deploy.package_to_deploy(MODEL, APPROVALS, context())
+    found = deploy.resolve_package(MODEL, APPROVALS, context())
     with pytest.raises(AirflowSkipException):
-        deploy.champion_endpoint(MODEL, context(), resolved=found, deployed=None)  # type: ignore[arg-type]
+        deploy.restore_production(MODEL, context(), resolved=found, deployed=None)
     with pytest.raises(AirflowFailException, match="nothing to go back to"):
-        deploy.champion_endpoint(MODEL, context(), resolved=found, deployed={"config": "x"})  # type: ignore[arg-type]
-
-
-def test_a_rollback_finds_the_version_before_or_the_one_asked_for(registry: Registry) -> None:
-    with pytest.raises(PackageError, match="in production were: none"):
-        deploy.entry_to_return_to(MODEL, context())
-    registry.history = promoted(promoted(promoted(History(), entry(1)), entry(2)), entry(3))
-    assert deploy.entry_to_return_to(MODEL, context())["version"] == 2
-    assert deploy.entry_to_return_to(MODEL, context(version=1))["endpoint_config"] == "config-1"
-    with pytest.raises(PackageError, match="no version 7 in production to go back to; in production were: 1, 2, 3"):
-        deploy.entry_to_return_to(MODEL, context(version=7))
+        deploy.restore_production(MODEL, context(), resolved=found, deployed={"config": "x"})
 
 
 def test_what_another_run_has_replaced_is_not_recorded() -> None:
-    package = deploy.package_to_deploy(MODEL, APPROVALS, context())["package"]
+    version = deploy.resolve_package(MODEL, APPROVALS, context())["version"]
     with pytest.raises(AirflowFailException, match="another run changed it since"):
-        deploy.record(MODEL, package, {"endpoint": "e", "config": "config-3"}, context())
+        deploy.enter_into_history(MODEL, context(), version=version, deployed={"endpoint": "e", "config": "config-3"})

@@ -11,11 +11,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
-from include.deploy import tasks as deploy
 from include.models.config import Monitoring, load_model
 from include.monitor import tasks as monitor
 from include.platform.environment import EXAMPLE
 from include.platform.storage import (
+    daily_partition,
     drift_of,
     drift_report_of,
     production_history,
@@ -24,6 +24,7 @@ from include.platform.storage import (
     split_uri,
 )
 from include.registry.history import Entry, promoted, read_history
+from tests.include.fake_clients import answer_from
 from tests.include.fake_s3 import FakeS3
 
 BUCKET = "my-ml-bucket"
@@ -85,9 +86,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
     monkeypatch.setenv("AIRFLOW_ENV_NAME", "ml-dev")
     cloudwatch = SimpleNamespace(put_metric_data=lambda **given: made.metrics.append(given))
-    monkeypatch.setattr(deploy, "S3Hook", lambda region_name: SimpleNamespace(conn=made.s3))
-    monkeypatch.setattr(deploy, "SageMakerHook", lambda region_name: SimpleNamespace(conn=Registry()))
-    monkeypatch.setattr(monitor, "AwsBaseHook", lambda client_type, region_name: SimpleNamespace(conn=cloudwatch))
+    answer_from(monkeypatch, s3=made.s3, sagemaker=Registry(), cloudwatch=cloudwatch)
     monkeypatch.setattr(monitor, "file_page", lambda uri, client: f"https://pages/{uri}")
     monkeypatch.setattr(monitor, "notify", lambda subject, message: made.told.append((subject, message)))
     return made
@@ -97,10 +96,26 @@ def context(day: str = DAY, run_type: str = "scheduled") -> Any:
     return {"params": {"day": day}, "dag_run": SimpleNamespace(run_type=run_type)}
 
 
+def test_a_day_whose_data_came_late_is_scored_once_for_each_state_of_its_data(watched: Watched) -> None:
+    day = (TODAY - timedelta(days=3)).isoformat()
+    key = f"{daily_partition(MODEL.name, day)}{MODEL.data.tables[MODEL.daily_scoring.tables[0]].file}"
+    watched.s3.objects[key] = b"a\n1\n"
+    (first,) = monitor.find_late_days(MODEL, context())
+    assert first["conf"] == {"day": day}
+    assert first["trigger_run_id"].startswith(f"late__{day}__")
+    assert monitor.find_late_days(MODEL, context()) == [first], "Airflow starts a run of one id once"
+    watched.s3.objects[key] = b"a\n1\n2\n"
+    (second,) = monitor.find_late_days(MODEL, context())
+    assert second["conf"] == first["conf"]
+    assert second["trigger_run_id"] != first["trigger_run_id"]
+    assert monitor.find_late_days(MODEL, context((TODAY - timedelta(days=4)).isoformat())) == [], "is of a later day"
+    assert monitor.find_late_days(MODEL, context(run_type="backfill")) == []
+
+
 def test_a_stable_day_is_kept_with_its_page_and_measured(watched: Watched) -> None:
     watched.publish(BEFORE, 100, 100)
     watched.publish(DAY, 100, 100)
-    found = monitor.measured(MODEL, context())
+    found = monitor.measure_drift(MODEL, context())
     assert (found["verdict"], found["days"], found["rows"], found["model_version"]) == ("stable", [BEFORE, DAY], 400, 4)
     assert json.loads(watched.kept(drift_of(BUCKET, MODEL.name, DAY)))["verdict"] == "stable"
     assert "<html" in watched.kept(drift_report_of(BUCKET, MODEL.name, DAY))
@@ -111,24 +126,24 @@ def test_a_stable_day_is_kept_with_its_page_and_measured(watched: Watched) -> No
     assert values == {"Rows": 400, "DriftedFeatures": 0, "LargestIndex": 0}
     dimensions = {"Environment": "ml-dev", "Model": MODEL.name}
     assert sent["MetricData"][0]["Dimensions"] == [{"Name": key, "Value": text} for key, text in dimensions.items()]
-    assert monitor.next_steps(MODEL, context(), found) == ["keep_model"]
+    assert monitor.check_drift(MODEL, context(), found=found) == ["keep_model"]
 
 
 def test_days_of_another_version_are_not_in_the_window(watched: Watched) -> None:
     watched.publish(BEFORE, 0, 1000, version=3)
     watched.publish(DAY, 100, 100)
-    assert monitor.measured(MODEL, context())["days"] == [DAY]
+    assert monitor.measure_drift(MODEL, context())["days"] == [DAY]
 
 
 def test_a_new_drift_is_told_and_trained_for_once(watched: Watched) -> None:
     watched.publish(BEFORE, 100, 100)
-    monitor.measured(MODEL, context(BEFORE))
+    monitor.measure_drift(MODEL, context(BEFORE))
     watched.publish(DAY, 0, 800)
-    found = monitor.measured(MODEL, context())
+    found = monitor.measure_drift(MODEL, context())
     assert found["drifted"] == ["torque"]
-    assert monitor.next_steps(MODEL, context(), found) == ["report_drift", "retrain_model"]
+    assert monitor.check_drift(MODEL, context(), found=found) == ["report_drift", "retrain_model"]
     assert found["training_run"] == "drift__version_4"
-    monitor.told(MODEL, found)
+    monitor.report_drift(MODEL, context(), found=found)
     ((subject, message),) = watched.told
     assert subject == "tabular_classifier: features have drifted"
     for said in ("torque", found["report"], "drift__version_4"):
@@ -138,47 +153,47 @@ def test_a_new_drift_is_told_and_trained_for_once(watched: Watched) -> None:
 def test_without_retraining_people_are_told_what_they_can_do(watched: Watched) -> None:
     model = MODEL.model_copy(update={"monitoring": Monitoring(min_rows=100)})
     watched.publish(DAY, 0, 800)
-    found = monitor.measured(model, context())
-    assert monitor.next_steps(model, context(), found) == ["report_drift"]
-    monitor.told(model, found)
+    found = monitor.measure_drift(model, context())
+    assert monitor.check_drift(model, context(), found=found) == ["report_drift"]
+    monitor.report_drift(model, context(), found=found)
     assert "Start train_tabular_classifier in the Airflow UI" in watched.told[0][1]
 
 
 def test_a_known_drift_is_not_told_again(watched: Watched) -> None:
     watched.publish(BEFORE, 0, 800)
-    monitor.measured(MODEL, context(BEFORE))
+    monitor.measure_drift(MODEL, context(BEFORE))
     watched.publish(DAY, 0, 800)
-    found = monitor.measured(MODEL, context())
+    found = monitor.measure_drift(MODEL, context())
     assert found["verdict"] == "drifted"
-    assert monitor.next_steps(MODEL, context(), found) == ["keep_model"]
+    assert monitor.check_drift(MODEL, context(), found=found) == ["keep_model"]
 
 
 def test_nothing_follows_from_a_backfill_nor_from_a_version_of_before(watched: Watched) -> None:
     watched.publish(DAY, 0, 800)
-    found = monitor.measured(MODEL, context())
-    assert monitor.next_steps(MODEL, context(run_type="backfill"), found) == ["keep_model"]
+    found = monitor.measure_drift(MODEL, context())
+    assert monitor.check_drift(MODEL, context(run_type="backfill"), found=found) == ["keep_model"]
     watched.promote(5)
-    assert monitor.next_steps(MODEL, context(), found) == ["keep_model"]
+    assert monitor.check_drift(MODEL, context(), found=found) == ["keep_model"]
 
 
 def test_cloudwatch_is_not_sent_what_it_refuses(watched: Watched) -> None:
     long_ago = (TODAY - timedelta(days=40)).isoformat()
     watched.publish(long_ago, 100, 100)
-    assert monitor.measured(MODEL, context(long_ago))["verdict"] == "stable"
+    assert monitor.measure_drift(MODEL, context(long_ago))["verdict"] == "stable"
     assert watched.metrics == []
 
 
 def test_scores_without_a_profile_say_what_to_do(watched: Watched) -> None:
     watched.publish(DAY, 100, 100, profile=False)
     with pytest.raises(AirflowFailException, match=r"kept no profile .*score_tabular_classifier with day .* and force"):
-        monitor.measured(MODEL, context())
+        monitor.measure_drift(MODEL, context())
 
 
 def test_a_lost_training_profile_says_which(watched: Watched) -> None:
     watched.publish(DAY, 100, 100)
     del watched.s3.objects["runs/train/one/evaluate_model/evaluation/drift_profile.json"]
     with pytest.raises(AirflowFailException, match=r"evaluation/drift_profile.json is gone"):
-        monitor.measured(MODEL, context())
+        monitor.measure_drift(MODEL, context())
 
 
 def test_s3_failing_is_not_taken_for_a_lost_object(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,11 +204,11 @@ def test_s3_failing_is_not_taken_for_a_lost_object(watched: Watched, monkeypatch
 
     monkeypatch.setattr(watched.s3, "get_object", refuse)
     with pytest.raises(ClientError):
-        monitor.measured(MODEL, context())
+        monitor.measure_drift(MODEL, context())
 
 
 def test_scores_are_waited_for_after_the_raw_data_may_still_come(watched: Watched) -> None:
-    waited = monitor.scores(MODEL, context("2026-01-05"))
+    waited = monitor.wait_for_scores(MODEL, context("2026-01-05"))
     assert waited["keys"] == ["scores/tabular_classifier/date=2026-01-05/_SUCCESS.json"]
     assert waited["until"] == datetime(2026, 1, 6, 18, tzinfo=UTC)
     assert "score_tabular_classifier" in waited["advice"]

@@ -42,6 +42,8 @@ def test_a_tasks_process_reads_its_own_model_alone(folder: Path, monkeypatch: py
     assert [model.name for model in usable_models(folder)] == ["good", "other"]
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "train_other")  # as Airflow's task runner sets it
     assert [model.name for model in usable_models(folder)] == ["other"]
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "rollback")
+    assert [model.name for model in usable_models(folder)] == ["good", "other"], "a Dag that is for every model"
 
 
 def test_every_problem_is_named_at_once(folder: Path) -> None:
@@ -62,7 +64,8 @@ def test_airflow_shows_the_problem_and_keeps_the_other_dags(
     monkeypatch.setattr(catalogue.require_all_models, "__defaults__", (folder,))
     bag = DagBag(dags)
     assert "train_good" in bag.dags
-    assert {dag_id.partition("_")[2] for dag_id in bag.dags} == {"good"}
+    assert {dag_id.partition("_")[2] for dag_id in bag.dags if dag_id != "rollback"} == {"good"}
+    assert bag.dags["rollback"].params.get_param("model").schema["enum"] == ["good"]
     ((file, error),) = bag.import_errors.items()
     assert file.endswith("broken_models.py"), "a file with an import error gets none of its Dags scheduled"
     assert "Did you mean 'schedule'?" in error

@@ -61,8 +61,23 @@ def test_a_failure_says_which_task_why_and_where(
     ti = SimpleNamespace(
         dag_id="train_x", task_id="train_model", run_id="manual__1", try_number=3, log_url="http://log"
     )
-    notify_failure({"ti": ti, "exception": RuntimeError("column pressure is empty")})
+    task = SimpleNamespace(owner="pump-team")
+    notify_failure({"ti": ti, "task": task, "exception": RuntimeError("column pressure is empty")})
     ((_, message, subject),) = published
     assert subject == "train_x: train_model failed"
-    for part in ("manual__1", "try 3", "column pressure is empty", "http://log"):
+    for part in ("manual__1", "try 3", "Owner: pump-team", "column pressure is empty", "http://log"):
         assert part in message
+
+
+def test_a_failure_of_a_dag_for_all_models_says_which_model_and_whose(
+    monkeypatch: pytest.MonkeyPatch, published: list[tuple[str, str, str]]
+) -> None:
+    with_topic(monkeypatch, TOPIC)
+    ti = SimpleNamespace(
+        dag_id="rollback", task_id="test_production", run_id="manual__1", try_number=1, log_url="http://log"
+    )
+    given = {"ti": ti, "task": SimpleNamespace(owner="pump-team, valve-team"), "params": {"model": "valves"}}
+    notify_failure(given, owners={"pumps": "pump-team", "valves": "valve-team"})
+    ((_, message, subject),) = published
+    assert subject == "rollback of valves: test_production failed"
+    assert "Owner: valve-team." in message

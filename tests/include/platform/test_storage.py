@@ -49,5 +49,5 @@ def test_uris_are_taken_apart() -> None:
     assert split_uri("s3://bucket/a/b.json") == ("bucket", "a/b.json")
     assert training_job_of("s3://bucket/runs/x/train_model/job-1/output/model.tar.gz") == "job-1"
     assert raw_prefix("pumps") == "raw/pumps/"
-    with pytest.raises(ValueError, match="no S3 URI"):
+    with pytest.raises(ValueError, match="is not an S3 URI"):
         split_uri("/tmp/x")

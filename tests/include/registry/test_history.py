@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from include.registry.history import (
     Entry,
     History,
+    HistoryConflictError,
     HistoryError,
     current,
     in_production_at,
@@ -20,6 +18,7 @@ from include.registry.history import (
     read_history,
     record_promotion,
 )
+from tests.include.fake_s3 import FakeS3
 
 BUCKET, MODEL = "bucket", "pumps"
 MONDAY = datetime(2026, 11, 16, 12, tzinfo=UTC)
@@ -44,27 +43,6 @@ def history(*versions: int) -> History:
     for day, version in enumerate(versions):
         made = promoted(made, entry(version, MONDAY + day * DAY))
     return made
-
-
-class FakeS3:
-    """One bucket in memory, with S3's conditional writes."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-
-    def _etag(self, key: str) -> str | None:
-        return f'"{hashlib.md5(self.objects[key]).hexdigest()}"' if key in self.objects else None  # noqa: S324
-
-    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
-        if Key not in self.objects:
-            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
-        return {"Body": io.BytesIO(self.objects[Key]), "ETag": self._etag(Key)}
-
-    def put_object(self, Bucket: str, Key: str, Body: bytes, **conditions: str) -> None:  # noqa: N803
-        found = self._etag(Key)
-        if (conditions.get("IfNoneMatch") == "*" and found) or conditions.get("IfMatch", found) != found:
-            raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
-        self.objects[Key] = Body
 
 
 @pytest.fixture
@@ -121,6 +99,29 @@ def test_a_promotion_that_was_overtaken_is_refused(s3: Any) -> None:
         record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
 
 
+def test_what_is_recorded_was_true_after_the_history_was_read(s3: Any) -> None:
+    """A run that looked at the endpoint, then was overtaken by a whole rollback, must not record what it saw."""
+    record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
+    serves = [2]
+
+    def require_version_two() -> None:
+        if serves[-1] != 2:
+            raise RuntimeError("another run changed it since")
+
+    record_promotion(s3, BUCKET, MODEL, entry(2, MONDAY + DAY), require_version_two)
+
+    def overtaken() -> None:
+        require_version_two()
+        serves.append(1)
+        record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY + 2 * DAY))
+
+    with pytest.raises(HistoryConflictError, match="a retry reads it again"):
+        record_promotion(s3, BUCKET, MODEL, entry(3, MONDAY + 3 * DAY), overtaken)
+    with pytest.raises(RuntimeError, match="another run changed it since"):
+        record_promotion(s3, BUCKET, MODEL, entry(3, MONDAY + 3 * DAY), require_version_two)
+    assert [each.version for each in read_history(s3, BUCKET, MODEL).entries] == [1, 2, 1]
+
+
 def test_two_writers_at_once_do_not_lose_an_entry(s3: Any) -> None:
     record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
 
@@ -135,7 +136,7 @@ def test_two_writers_at_once_do_not_lose_an_entry(s3: Any) -> None:
         def put_object(self, **request: Any) -> Any:
             return s3.put_object(**request)
 
-    with pytest.raises(HistoryError, match="a retry reads it again"):
+    with pytest.raises(HistoryConflictError, match="a retry reads it again"):
         record_promotion(Overtaken(), BUCKET, MODEL, entry(3, MONDAY + 2 * DAY))
     assert [one.version for one in read_history(s3, BUCKET, MODEL).entries] == [1, 2]
 

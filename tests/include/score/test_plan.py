@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,13 +13,14 @@ from botocore.exceptions import ClientError
 from include.models.config import load_model
 from include.platform.storage import daily_partition, production_history, scores_manifest, split_uri
 from include.registry.history import Entry, History, promoted
+from include.registry.versions import VersionError
 from include.score.plan import (
     PlanError,
     Planner,
-    choose_entry,
+    choose_version,
     day_inputs,
     days_between,
-    days_due,
+    days_to_sweep,
     list_partitions,
     list_partitions_of,
     look_back,
@@ -63,7 +65,15 @@ class Registry:
         if version > 3:
             raise ClientError({"Error": {"Code": "ValidationException"}}, "DescribeModelPackage")
         container = {"Image": "image:1", "ModelDataUrl": f"s3://{BUCKET}/{version}/model.tar.gz"}
-        return {"InferenceSpecification": {"Containers": [container]}}
+        return {
+            "ModelPackageArn": ModelPackageName,
+            "ModelPackageVersion": version,
+            "InferenceSpecification": {"Containers": [container]},
+        }
+
+    def get_paginator(self, operation: str) -> Any:
+        found = [{"ModelPackageVersion": version} for version in (1, 2, 3)]
+        return SimpleNamespace(paginate=lambda **_: [{"ModelPackageSummaryList": found}])
 
 
 def put_day(s3: FakeS3, day: str, *, ending: str = "", **contents: str) -> None:
@@ -169,16 +179,16 @@ def test_packed_files_and_mended_rows_are_inputs(s3: FakeS3) -> None:
     ],
 )
 def test_the_version_of_the_day(day: str, asked: str, version: int, said: str) -> None:
-    number, reason = choose_entry(HISTORY, day, asked)
+    number, reason = choose_version(HISTORY, day, asked)
     assert number == version
     assert said in reason
 
 
 def test_a_day_in_a_gap_has_the_last_version_before_it() -> None:
     gone = History(entries=(entry(1, PROMOTED).model_copy(update={"until": PROMOTED + timedelta(days=1)}),))
-    assert choose_entry(gone, "2015-07-01", "champion_at")[0] == 1
+    assert choose_version(gone, "2015-07-01", "champion_at")[0] == 1
     with pytest.raises(PlanError, match="no version is in production now"):
-        choose_entry(gone, "2015-07-01", "current")
+        choose_version(gone, "2015-07-01", "current")
 
 
 @pytest.mark.parametrize(
@@ -186,11 +196,11 @@ def test_a_day_in_a_gap_has_the_last_version_before_it() -> None:
 )
 def test_no_version_is_said_so(asked: str, said: str) -> None:
     with pytest.raises(PlanError, match=said):
-        choose_entry(History(), "2015-06-01", asked)
+        choose_version(History(), "2015-06-01", asked)
 
 
 def test_a_version_that_is_not_registered(s3: FakeS3) -> None:
-    with pytest.raises(PlanError, match="no version 9"):
+    with pytest.raises(VersionError, match=r"no version 9 .*Versions there are: 1, 2, 3"):
         planner(s3).plan("2015-06-05", "9")
 
 
@@ -237,6 +247,12 @@ def test_the_preview_counts(s3: FakeS3) -> None:
 
 
 def test_the_sweep_looks_at_days_that_no_run_waits_for() -> None:
-    days = days_due(MODEL, datetime(2015, 6, 10, 13, tzinfo=UTC))
-    assert days == days_between("2015-06-03", "2015-06-09")
-    assert days_due(MODEL, datetime(2015, 6, 10, 11, tzinfo=UTC))[-1] == "2015-06-08"
+    assert days_to_sweep(MODEL, "2015-06-09", datetime(2015, 6, 10, 13, tzinfo=UTC)) == days_between(
+        "2015-06-03", "2015-06-09"
+    )
+    assert days_to_sweep(MODEL, "2015-06-09", datetime(2015, 6, 10, 11, tzinfo=UTC))[-1] == "2015-06-08"
+
+
+def test_the_sweep_looks_no_further_than_the_day_asked_for() -> None:
+    days = days_to_sweep(MODEL, "2015-03-07", datetime(2015, 6, 10, 13, tzinfo=UTC))
+    assert days == days_between("2015-03-01", "2015-03-07")

@@ -8,21 +8,31 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from include.platform.storage import Run, scores_manifest, scores_symlink, split_uri
+from include.platform.storage import DayRun, Run, scores_manifest, scores_symlink, split_uri
+from include.registry.versions import RegisteredVersion
+from include.score.plan import DayPlan
 from include.score.publish import PublishError, publish
+from include.score.published import ScoresManifest
 from tests.include.fake_s3 import FakeS3
 
 MODEL, DAY, BUCKET = "pumps", "2015-06-05", "bucket"
 MANIFEST, LINKS = scores_manifest(MODEL, DAY), scores_symlink(MODEL, DAY)
 
 
-def plan(digest: str) -> dict[str, Any]:
-    version = {"number": 2, "arn": "arn:2", "reason": "asked for by number"}
-    return {"day": DAY, "digest": digest, "inputs": [], "version": version, "code_hash": "0123456789ab"}
+def plan(code_hash: str) -> DayPlan:
+    """Of a run of its own for each code."""
+    version = RegisteredVersion(version=2, model_package_arn="arn:2", artifact="s3://b/model.tar.gz", image="image:1")
+    return DayPlan(
+        day=DAY, inputs=[], version=version, reason="asked for by number", code_hash=code_hash, image_uri="image:1"
+    )
 
 
-def stage(s3: FakeS3, digest: str, *contents: str, profile: dict[str, Any] | None = None) -> None:
-    folder = split_uri(Run(BUCKET, "score_pumps", "run").of_day(digest).staged_scores)[1]
+def run(code_hash: str) -> DayRun:
+    return Run(BUCKET, "score_pumps", "run").of_day(plan(code_hash).digest)
+
+
+def stage(s3: FakeS3, code_hash: str, *contents: str, profile: dict[str, Any] | None = None) -> None:
+    folder = split_uri(run(code_hash).staged_scores)[1]
     parts = []
     for number, content in enumerate(contents):
         s3.objects[f"{folder}/shard-{number}.parquet"] = content.encode()
@@ -33,9 +43,9 @@ def stage(s3: FakeS3, digest: str, *contents: str, profile: dict[str, Any] | Non
     ).encode()
 
 
-def published(s3: FakeS3, digest: str) -> dict[str, Any]:
-    run = Run(BUCKET, "score_pumps", "run").of_day(digest)
-    return publish(s3, run, MODEL, plan(digest), {"jobs": []}, "2015-06-06T01:00:00+00:00")
+def published(s3: Any, code_hash: str) -> ScoresManifest:
+    at = "2015-06-06T01:00:00+00:00"
+    return publish(s3, run(code_hash), MODEL, plan(code_hash), quarantined={"readings": 3}, jobs=[], published_at=at)
 
 
 def read(s3: FakeS3) -> list[str]:
@@ -57,6 +67,8 @@ def test_the_manifest_names_files_rows_and_where_they_come_from() -> None:
     assert manifest == json.loads(s3.objects[MANIFEST])
     assert manifest["rows"] == 20
     assert manifest["model_package_arn"] == "arn:2"
+    assert manifest["model_version_reason"] == "asked for by number"
+    assert manifest["quarantined"] == {"readings": 3}
     assert all(file["key"].startswith(f"scores/{MODEL}/date={DAY}/part-") for file in manifest["files"])
 
 

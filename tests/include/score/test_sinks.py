@@ -11,20 +11,33 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.deploy import tasks as deploy
 from include.models.config import load_model
-from include.platform import run_context as common
 from include.platform.environment import EXAMPLE
+from include.platform.storage import Run, split_uri
+from include.registry.versions import RegisteredVersion
 from include.score import tasks as score
+from include.score.plan import DayPlan
+from tests.include.fake_clients import answer_from
+from tests.include.fake_s3 import FakeS3
 
 MODEL = load_model("tabular_classifier")
 KAFKA = {"bootstrap_servers": "b-1:9096", "security_protocol": "SASL_SSL", "secret_id": "AmazonMSK_scores"}
-PLAN = {"day": "2026-01-05", "digest": "d1", "code_hash": "0123456789ab", "image_uri": "image:1"}
+PLAN = DayPlan(
+    day="2026-01-05",
+    inputs=[],
+    version=RegisteredVersion(version=3, model_package_arn="arn:3", artifact="s3://b/model.tar.gz", image="image:1"),
+    reason="asked for by number",
+    code_hash="0123456789ab",
+    image_uri="image:1",
+)
+RUN = Run("my-ml-bucket", "score_tabular_classifier", "scheduled__1")
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/tabular-classifier/3"
 
 
 @pytest.fixture(autouse=True)
 def planned(monkeypatch: pytest.MonkeyPatch) -> None:
-    bucket = SimpleNamespace(read_key=lambda key, name: json.dumps(PLAN))
-    monkeypatch.setattr(common, "S3Hook", lambda region_name: bucket)
+    s3 = FakeS3()
+    s3.objects[split_uri(RUN.day_plan)[1]] = PLAN.model_dump_json().encode()
+    answer_from(monkeypatch, s3=s3)
     environment(monkeypatch)
 
 
@@ -33,23 +46,23 @@ def environment(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:
 
 
 def context() -> Any:
-    return {"ti": SimpleNamespace(dag_id="score_tabular_classifier", run_id="scheduled__1", task_id="send_scores")}
+    return {"ti": SimpleNamespace(dag_id=RUN.dag_id, run_id=RUN.run_id)}
 
 
 def test_a_day_that_does_not_come_says_what_to_do() -> None:
-    waited = score.partition(MODEL, {"params": {"day": "2026-01-05"}})
-    assert "the daily sweep then scores the day, or clear this task" in waited["advice"]
+    waited = score.wait_for_partition(MODEL, {"params": {"day": "2026-01-05"}})
+    assert f"the next run of monitor_{MODEL.name} has the day scored" in waited["advice"]
     assert "files with a header alone" in waited["advice"]
 
 
 def test_without_kafka_nothing_is_sent() -> None:
-    with pytest.raises(AirflowSkipException, match="scores are published in S3 and sent nowhere else"):
-        score.kafka_check(MODEL, context())
+    with pytest.raises(AirflowSkipException, match="no kafka: scores are published in S3 and not sent there"):
+        score.check_sink(MODEL, "kafka", context())
 
 
 def test_the_published_partition_of_the_day_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     environment(monkeypatch, kafka=KAFKA)
-    checked, sent = score.kafka_check(MODEL, context()), score.sending(MODEL, context())
+    checked, sent = score.check_sink(MODEL, "kafka", context()), score.send_scores(MODEL, "kafka", context())
     assert checked["AppSpecification"]["ContainerEntrypoint"][-1] == "include.jobs.check_kafka"
     read = {each["InputName"]: each["S3Input"]["S3Uri"] for each in sent["ProcessingInputs"]}
     assert read["scores"] == "s3://my-ml-bucket/scores/tabular_classifier/date=2026-01-05/"
@@ -57,9 +70,14 @@ def test_the_published_partition_of_the_day_is_sent(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_alias_follows_what_was_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    recorded = {"version": 3, "model_package_arn": PACKAGE}
+    recorded: deploy.Recorded = {
+        "version": 3,
+        "model_package_arn": PACKAGE,
+        "endpoint": "e",
+        "previous_version": None,
+    }
     with pytest.raises(AirflowSkipException, match="there is no alias to move"):
-        deploy.champion_alias(MODEL, context(), recorded=recorded)
+        deploy.move_champion_alias(MODEL, context(), recorded=recorded)
     environment(monkeypatch, mlflow_tracking_uri="http://mlflow:5000")
-    request = deploy.champion_alias(MODEL, context(), recorded=recorded)
+    request = deploy.move_champion_alias(MODEL, context(), recorded=recorded)
     assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--model-package", PACKAGE]

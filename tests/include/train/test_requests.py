@@ -12,8 +12,8 @@ from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
 from include.deploy import requests as deploy_requests
-from include.models.config import ModelConfig, load_model
-from include.platform.environment import Kafka, MlEnvironment
+from include.models.config import Kafka, KafkaSink, ModelConfig, Sinks, load_model
+from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, RequestError
 from include.platform.storage import Run
 from include.registry import requests as registry
@@ -21,6 +21,7 @@ from include.score import sinks
 from include.train import requests
 
 MODEL = load_model("predictive_maintenance")
+SENDER: ModelConfig = MODEL.model_copy(update={"sinks": Sinks(kafka=KafkaSink(topic="scores"))})
 BARE = {
     "bucket": "my-ml-bucket",
     "role_arn": "arn:aws:iam::123456789012:role/ml-jobs",
@@ -69,10 +70,12 @@ BUILDERS: dict[str, tuple[str, Build]] = {
         "CreateProcessingJob",
         lambda e: deploy_requests.move_champion_alias(MODEL, e, RUN, model_package_arn=PACKAGE),
     ),
-    "check_kafka": ("CreateProcessingJob", lambda e: sinks.check_kafka(MODEL, with_kafka(e), RUN)),
+    "check_kafka": ("CreateProcessingJob", lambda e: sinks.check_sink(SENDER, with_kafka(e), RUN, "kafka")),
     "send_scores": (
         "CreateProcessingJob",
-        lambda e: sinks.send_scores(MODEL, with_kafka(e), RUN, scores="s3://my-ml-bucket/scores/m/date=2015-08-01/"),
+        lambda e: sinks.send_scores(
+            SENDER, with_kafka(e), RUN, "kafka", scores="s3://my-ml-bucket/scores/m/date=2015-08-01/"
+        ),
     ),
     "train_model": (
         "CreateTrainingJob",
@@ -256,7 +259,7 @@ def test_nothing_left_to_tune_is_refused() -> None:
 
 def test_a_job_that_sends_knows_where_the_brokers_are_and_no_secret() -> None:
     environment = with_kafka(MlEnvironment.model_validate(BARE))
-    variables = sinks.send_scores(MODEL, environment, RUN, scores="s3://my-ml-bucket/scores/")["Environment"]
+    variables = sinks.send_scores(SENDER, environment, RUN, "kafka", scores="s3://my-ml-bucket/scores/")["Environment"]
     assert {name: value for name, value in variables.items() if name.startswith("KAFKA")} == {
         "KAFKA_BOOTSTRAP_SERVERS": "b-1:9096,b-2:9096",
         "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
@@ -264,4 +267,4 @@ def test_a_job_that_sends_knows_where_the_brokers_are_and_no_secret() -> None:
         "KAFKA_SECRET_ID": "AmazonMSK_scores",
     }
     with pytest.raises(RequestError, match="ml_environment has no kafka"):
-        sinks.check_kafka(MODEL, MlEnvironment.model_validate(BARE), RUN)
+        sinks.check_sink(SENDER, MlEnvironment.model_validate(BARE), RUN, "kafka")

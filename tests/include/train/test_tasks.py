@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -10,23 +11,23 @@ from typing import Any
 import boto3
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from include.models.config import load_model
-from include.platform import run_context as common
 from include.platform.environment import EXAMPLE
 from include.platform.request_parts import RequestError
 from include.platform.storage import Run
-from include.train import requests, tasks
+from include.train import tasks
 from include.train.gates import judge
+from tests.include.fake_clients import answer_from
+from tests.include.fake_s3 import FakeS3
 
 MODEL = load_model("predictive_maintenance")
 RUN = Run("my-ml-bucket", "train_predictive_maintenance", "manual__1")
-RAW = [
-    {"Key": "raw/predictive_maintenance/PdM_errors.csv.gz", "Size": 10, "ETag": '"e1"'},
-    {"Key": "raw/predictive_maintenance/PdM_telemetry.csv", "Size": 99, "ETag": '"t1"'},
-]
+RAW = {
+    "raw/predictive_maintenance/PdM_errors.csv.gz": b"errors",
+    "raw/predictive_maintenance/PdM_telemetry.csv": b"telemetry",
+}
 PARAMS: dict[str, Any] = {
     "data_from": None,
     "data_to": None,
@@ -39,77 +40,57 @@ GROUP = "predictive-maintenance"
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-maintenance/3"
 
 
-class FakeS3Hook:
-    """A bucket in memory, as far as the provider's hook is used."""
-
-    def __init__(self, listed: list[dict[str, Any]]) -> None:
-        self.listed = listed
-        self.files: dict[tuple[str, str], str] = {}
-        self.conn = SimpleNamespace(get_paginator=lambda operation: SimpleNamespace(paginate=self._pages))
-
-    def _pages(self, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803 - as boto3 spells it
-        return [{"Contents": [item for item in self.listed if item["Key"].startswith(Prefix)]}]
-
-    def load_string(self, text: str, key: str, bucket: str, replace: bool) -> None:
-        assert replace, "a retry writes the manifest again"
-        self.files[bucket, key] = text
-
-    def read_key(self, key: str, bucket: str) -> str:
-        if (bucket, key) not in self.files:
-            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
-        return self.files[bucket, key]
-
-
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> FakeS3Hook:
-    hook = FakeS3Hook(list(RAW))
-    monkeypatch.setattr(tasks, "S3Hook", lambda region_name: hook)
-    monkeypatch.setattr(common, "S3Hook", lambda region_name: hook)
-    return hook
+def s3(monkeypatch: pytest.MonkeyPatch) -> FakeS3:
+    made = FakeS3()
+    made.objects |= RAW
+    answer_from(monkeypatch, s3=made)
+    return made
 
 
 @pytest.fixture
-def begun(s3: FakeS3Hook) -> FakeS3Hook:
+def begun(s3: FakeS3) -> FakeS3:
     """The first task has run."""
-    tasks.raw_data_validation(MODEL, context())
+    tasks.validate_raw_data(MODEL, context())
     return s3
 
 
 @pytest.fixture
-def sagemaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+def sagemaker(s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     client = boto3.client("sagemaker", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
-    monkeypatch.setattr(tasks, "SageMakerHook", lambda region_name: SimpleNamespace(conn=client))
+    answer_from(monkeypatch, s3=s3, sagemaker=client)
     with Stubber(client) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
+
+
+def etag(body: bytes) -> str:
+    return hashlib.md5(body).hexdigest()  # noqa: S324
 
 
 def context(**params: Any) -> Any:
     return {"ti": SimpleNamespace(dag_id=RUN.dag_id, run_id=RUN.run_id), "params": {**PARAMS, **params}}
 
 
-def test_the_data_that_is_there_is_recorded_before_the_first_job(s3: FakeS3Hook) -> None:
-    request = tasks.raw_data_validation(MODEL, context(data_from="2015-02-01"))
+def test_the_data_that_is_there_is_recorded_before_the_first_job(s3: FakeS3) -> None:
+    request = tasks.validate_raw_data(MODEL, context(data_from="2015-02-01"))
     key = RUN.data_manifest.removeprefix("s3://my-ml-bucket/")
-    manifest = json.loads(s3.files["my-ml-bucket", key])
-    assert manifest["files"] == [
-        {"key": "raw/predictive_maintenance/PdM_errors.csv.gz", "bytes": 10, "etag": "e1"},
-        {"key": "raw/predictive_maintenance/PdM_telemetry.csv", "bytes": 99, "etag": "t1"},
-    ]
+    manifest = json.loads(s3.objects[key])
+    assert manifest["files"] == [{"key": key, "bytes": len(body), "etag": etag(body)} for key, body in RAW.items()]
     assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--data-from", "2015-02-01"]
 
 
-def test_no_raw_data_says_what_to_put_where(s3: FakeS3Hook) -> None:
-    s3.listed.clear()
+def test_no_raw_data_says_what_to_put_where(s3: FakeS3) -> None:
+    s3.objects.clear()
     with pytest.raises(
         AirflowFailException, match=r"s3://my-ml-bucket/raw/predictive_maintenance/ is empty.*PdM_maint"
     ):
-        tasks.raw_data_validation(MODEL, context())
+        tasks.validate_raw_data(MODEL, context())
 
 
 @pytest.mark.parametrize(
@@ -119,21 +100,21 @@ def test_no_raw_data_says_what_to_put_where(s3: FakeS3Hook) -> None:
         ({"data_from": "2015-03-01", "data_to": "2015-02-01"}, "2015-03-01 is after data_to 2015-02-01"),
     ],
 )
-def test_params_are_checked_before_anything_is_paid_for(s3: FakeS3Hook, params: dict[str, Any], said: str) -> None:
+def test_params_are_checked_before_anything_is_paid_for(s3: FakeS3, params: dict[str, Any], said: str) -> None:
     with pytest.raises(RequestError, match=said):
-        tasks.raw_data_validation(MODEL, context(**params))
-    assert s3.files == {}
+        tasks.validate_raw_data(MODEL, context(**params))
+    assert s3.log == []
 
 
-def test_without_an_approved_model_there_is_no_champion(begun: FakeS3Hook, sagemaker: Stubber) -> None:
+def test_without_an_approved_model_there_is_no_champion(begun: FakeS3, sagemaker: Stubber) -> None:
     sagemaker.add_client_error("list_model_packages", "ValidationException", "Model Package Group does not exist", 400)
     sagemaker.add_response("list_model_packages", {"ModelPackageSummaryList": []})
     for _ in range(2):
-        request = tasks.evaluation(MODEL, context(), trained={"artifact": "s3://b/t/output/model.tar.gz"}, tuned=None)
+        request = tasks.evaluate_model(MODEL, context(), trained={"artifact": "s3://b/model.tar.gz"}, tuned=None)
         assert "--champion" not in request["AppSpecification"]["ContainerArguments"]
 
 
-def test_the_newest_approved_model_is_the_champion(begun: FakeS3Hook, sagemaker: Stubber) -> None:
+def test_the_newest_approved_model_is_the_champion(begun: FakeS3, sagemaker: Stubber) -> None:
     summary = {
         "ModelPackageArn": PACKAGE,
         "ModelPackageGroupName": GROUP,
@@ -154,6 +135,7 @@ def test_the_newest_approved_model_is_the_champion(begun: FakeS3Hook, sagemaker:
     described = {
         "ModelPackageName": GROUP,
         "ModelPackageArn": PACKAGE,
+        "ModelPackageVersion": 3,
         "CreationTime": 1,
         "ModelPackageStatus": "Completed",
         "ModelPackageStatusDetails": {"ValidationStatuses": []},
@@ -161,20 +143,20 @@ def test_the_newest_approved_model_is_the_champion(begun: FakeS3Hook, sagemaker:
     }
     sagemaker.add_response("describe_model_package", described, {"ModelPackageName": PACKAGE})
     tuned = {"artifact": "s3://b/tuned/output/model.tar.gz"}
-    request = tasks.evaluation(MODEL, context(), trained=None, tuned=tuned)
+    request = tasks.evaluate_model(MODEL, context(), trained=None, tuned=tuned)
     inputs = {each["InputName"]: each["S3Input"]["S3Uri"] for each in request["ProcessingInputs"]}
     assert inputs["champion"] == "s3://b/champion/model.tar.gz"
     assert inputs["artifact"] == tuned["artifact"]
 
 
-def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: FakeS3Hook, sagemaker: Stubber) -> None:
+def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: FakeS3, sagemaker: Stubber) -> None:
     sagemaker.add_response("list_model_packages", {"ModelPackageSummaryList": []})
     with pytest.raises(AirflowFailException, match="neither train_model nor tune_model"):
-        tasks.evaluation(MODEL, context(), trained=None, tuned=None)
+        tasks.evaluate_model(MODEL, context(), trained=None, tuned=None)
 
 
-def test_a_registered_version_knows_where_it_comes_from(s3: FakeS3Hook) -> None:
-    tasks.raw_data_validation(MODEL, context())
+def test_a_registered_version_knows_where_it_comes_from(s3: FakeS3) -> None:
+    tasks.validate_raw_data(MODEL, context())
     metrics = {"macro_f1": 0.95, "accuracy": 0.99, "log_loss": 0.01, "failure_events_caught": 0.97}
     evaluated = {
         "name": "evaluate-1",
@@ -185,7 +167,7 @@ def test_a_registered_version_knows_where_it_comes_from(s3: FakeS3Hook) -> None:
         "result": {"metrics": metrics, "champion": {"macro_f1": 0.99}, "mlflow_run_id": "abc"},
     }
     gates = judge(MODEL, metrics, {"macro_f1": 0.99}, force_past_champion=True)
-    request = tasks.registration(MODEL, context(), evaluated=evaluated, gates=gates)
+    request = tasks.register_model(MODEL, context(), evaluated=evaluated, gates=gates)
     lineage = request["CustomerMetadataProperties"]
     assert request["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == evaluated["inputs"]["artifact"]  # type: ignore[index]
     assert lineage["run_id"] == "manual__1"
@@ -195,62 +177,60 @@ def test_a_registered_version_knows_where_it_comes_from(s3: FakeS3Hook) -> None:
     assert lineage["champion"] == "s3://b/c/model.tar.gz"
     assert lineage["forced_past_champion"] == "true"
     assert lineage["data_manifest"] == RUN.data_manifest
-    assert lineage["data_PdM_telemetry.csv"] == "t1"
+    assert lineage["data_PdM_telemetry.csv"] == etag(b"telemetry")
     assert lineage["metric_macro_f1"] == "0.95"
     card = json.loads(request["ModelCard"]["ModelCardContent"])
     assert card["evaluation_details"][0]["datasets"] == [RUN.data_manifest]
 
 
-def test_a_registered_version_is_linked_to_its_run_in_mlflow(
-    begun: FakeS3Hook, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_registered_version_is_linked_to_its_run_in_mlflow(begun: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluated, registered = {"result": {"mlflow_run_id": "abc"}}, {"arn": PACKAGE}
     with pytest.raises(AirflowSkipException, match="mlflow_tracking_uri is None"):
-        tasks.model_version(MODEL, context(), evaluated=evaluated, registered=registered)
+        tasks.track_model_version(MODEL, context(), evaluated=evaluated, registered=registered)
     tracked = json.dumps({**json.loads(EXAMPLE), "mlflow_tracking_uri": "http://mlflow:5000"})
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", tracked)
-    request = tasks.model_version(MODEL, context(), evaluated=evaluated, registered=registered)
+    request = tasks.track_model_version(MODEL, context(), evaluated=evaluated, registered=registered)
     arguments = request["AppSpecification"]["ContainerArguments"]
     assert arguments[-4:] == ["--run-id", "abc", "--model-package", PACKAGE]
     assert request["Environment"]["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
     with pytest.raises(AirflowSkipException, match="the training's run there is None"):
-        tasks.model_version(MODEL, context(), evaluated={"result": {}}, registered=registered)
+        tasks.track_model_version(MODEL, context(), evaluated={"result": {}}, registered=registered)
 
 
-def test_a_deploy_does_not_change_a_run_that_has_begun(begun: FakeS3Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deploy_does_not_change_a_run_that_has_begun(begun: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
     deployed = {**json.loads(EXAMPLE), "code_hash": "ffffffffffff", "image_uri": "other"}
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps(deployed))
-    request = common.job(requests.build_features, MODEL, context())
+    request = tasks.build_features(MODEL, context())
     assert request["AppSpecification"]["ImageUri"] == json.loads(EXAMPLE)["image_uri"]
     assert request["ProcessingInputs"][0]["S3Input"]["S3Uri"] == "s3://my-ml-bucket/code/0123456789ab/"
-    again = tasks.raw_data_validation(MODEL, context())
+    again = tasks.validate_raw_data(MODEL, context())
     assert again["AppSpecification"]["ImageUri"] == "other", "beginning anew takes what is deployed now"
 
 
-def test_a_run_whose_first_task_was_skipped_says_what_to_clear(s3: FakeS3Hook) -> None:
+def test_a_run_whose_first_task_was_skipped_says_what_to_clear(s3: FakeS3) -> None:
     with pytest.raises(AirflowFailException, match="Clear validate_raw_data"):
-        tasks.training(requests.train_model, MODEL, context())
+        tasks.train_model(MODEL, context())
 
 
-def test_lineage_fits_the_registry(s3: FakeS3Hook) -> None:
-    s3.listed += [{"Key": f"raw/predictive_maintenance/{i:03d}.csv", "Size": 1, "ETag": "x"} for i in range(200)]
-    tasks.raw_data_validation(MODEL, context())
+def test_lineage_fits_the_registry(s3: FakeS3) -> None:
+    s3.objects |= {f"raw/predictive_maintenance/{i:03d}.csv": b"x" for i in range(200)}
+    tasks.validate_raw_data(MODEL, context())
     evaluated = {
         "name": "evaluate-1",
         "inputs": {"artifact": "s3://b/runs/train_model/job-1/output/model.tar.gz"},
         "result": {"metrics": {}, "mlflow_run_id": None},
     }
-    request = tasks.registration(MODEL, context(), evaluated=evaluated, gates=[])
+    request = tasks.register_model(MODEL, context(), evaluated=evaluated, gates=[])
     assert len(request["CustomerMetadataProperties"]) == 42
     assert "mlflow_run_id" not in request["CustomerMetadataProperties"]
 
 
-def test_other_data_is_another_digest(s3: FakeS3Hook) -> None:
+def test_other_data_is_another_digest(s3: FakeS3) -> None:
     digests = set()
-    for etag in ("t1", "t2", "t1"):
-        s3.listed[1] = {**RAW[1], "ETag": etag}
-        tasks.raw_data_validation(MODEL, context())
+    for telemetry in (b"telemetry", b"other", b"telemetry"):
+        s3.objects["raw/predictive_maintenance/PdM_telemetry.csv"] = telemetry
+        tasks.validate_raw_data(MODEL, context())
         evaluated = {"name": "e", "inputs": {"artifact": "s3://b/j/output/m"}, "result": {"metrics": {}}}
-        request = tasks.registration(MODEL, context(), evaluated=evaluated, gates=[])
+        request = tasks.register_model(MODEL, context(), evaluated=evaluated, gates=[])
         digests.add(request["CustomerMetadataProperties"]["data_sha256"])
     assert len(digests) == 2

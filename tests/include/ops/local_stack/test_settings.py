@@ -1,10 +1,12 @@
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from include.models.config import Kafka
 from include.ops.local_stack.settings import ROOT, Settings, SettingsError
-from include.platform.environment import Kafka, MlEnvironment
+from include.platform.environment import MlEnvironment
 
 OURS = ("AIRFLOW_PORT", "SAGEMAKER_PORT", "LAPTOP_HOME")
 
@@ -31,6 +33,15 @@ def test_a_port_that_is_none_is_named() -> None:
 def test_ports_are_bounded(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGEMAKER_PORT", port)
     with pytest.raises(SettingsError, match="SAGEMAKER_PORT"):
+        Settings.from_environment()
+
+
+@pytest.mark.parametrize("name", ["$HOME", "$", "${x}", 'say "hi"', "two\nlines"])
+def test_a_home_that_would_be_read_differently_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAPTOP_HOME", str(tmp_path / name))
+    with pytest.raises(SettingsError, match="LAPTOP_HOME"):
         Settings.from_environment()
 
 

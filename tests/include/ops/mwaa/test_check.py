@@ -26,7 +26,9 @@ from include.ops.mwaa.proof import BrokenPromiseError
 
 @pytest.fixture
 def home(tmp_path: Path) -> MwaaHome:
-    made = MwaaHome(tmp_path / "home", airflow_port=8179, sagemaker_port=4679, bundle=build(ROOT, tmp_path / "dist"))
+    folder = tmp_path / "it's a, test #1 (50 %) ü"
+    folder.mkdir()
+    made = MwaaHome(folder / "home", airflow_port=8179, sagemaker_port=4679, bundle=build(ROOT, folder / "dist"))
     made.home.mkdir()
     made.unpack()
     return made

@@ -1,0 +1,173 @@
+"""What differs between the ways to serve a model: an object for each value of model.yaml's ``serving.mode``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from include.deploy.traffic import VARIANT, alarms, deployment, scaling
+from include.models.config import Mode, ModelConfig, Serving, Strategy
+from include.platform.environment import MlEnvironment
+from include.platform.request_parts import Request, RequestError, Stage, endpoint_name
+from include.platform.storage import captured, data_capture
+from sagemaker_jobs.account import account
+
+HOURS_A_MONTH = 730
+
+
+class ServingMode(ABC):
+    """One way to serve."""
+
+    @abstractmethod
+    def variant(self, serving: Serving) -> Request:
+        """What a ProductionVariant of CreateEndpointConfig says of the machines."""
+
+    @abstractmethod
+    def config_settings(self, model: ModelConfig, environment: MlEnvironment) -> Request:
+        """What else CreateEndpointConfig says: of keys, and of requests that are kept."""
+
+    @abstractmethod
+    def hosted_model(self, model: ModelConfig, environment: MlEnvironment, stage: Stage, request: Request) -> Request:
+        """CreateModel, made of that of a batch transform."""
+
+    @abstractmethod
+    def promotion(self, model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> Request:
+        """What ``EndpointOperator`` is told beside the configuration, to bring production to a new version.
+
+        Args:
+            strategy: how traffic is to move; None where model.yaml decides.
+
+        Raises:
+            RequestError: a strategy that the mode does not have.
+        """
+
+    @abstractmethod
+    def restoration(self, model: ModelConfig, environment: MlEnvironment) -> Request:
+        """Likewise, to bring production back to what it had, at once and whatever the alarms say."""
+
+    @abstractmethod
+    def traffic(self, model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> str:
+        """For people, how production's traffic will move."""
+
+    @abstractmethod
+    def monthly_usd(self, serving: Serving, region: str) -> float | None:
+        """What it costs at the least; None where that cannot be known."""
+
+    @abstractmethod
+    def unknown_cost(self, serving: Serving) -> str:
+        """For people, why ``monthly_usd`` is not known."""
+
+    @abstractmethod
+    def most_clients(self, serving: Serving) -> int | None:
+        """How many requests may be asked at once; None where there is no limit of its own."""
+
+
+class Provisioned(ServingMode):
+    """On instances that always run; SageMaker shifts traffic and keeps requests."""
+
+    def variant(self, serving: Serving) -> Request:
+        return {"InstanceType": serving.instance_type, "InitialInstanceCount": serving.instance_count}
+
+    def config_settings(self, model: ModelConfig, environment: MlEnvironment) -> Request:
+        key: Request = {"KmsKeyId": environment.kms_key_id} if environment.kms_key_id else {}
+        if not model.serving.data_capture_percent:
+            return key
+        capture = {
+            "EnableCapture": True,
+            "InitialSamplingPercentage": model.serving.data_capture_percent,
+            "DestinationS3Uri": data_capture(environment.bucket),
+            "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+            "CaptureContentTypeHeader": {
+                "CsvContentTypes": ["text/csv"],
+                "JsonContentTypes": ["application/json", "application/jsonlines"],
+            },
+            **key,
+        }
+        return {**key, "DataCaptureConfig": capture}
+
+    def hosted_model(self, model: ModelConfig, environment: MlEnvironment, stage: Stage, request: Request) -> Request:
+        return request
+
+    def promotion(self, model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> Request:
+        return {
+            "deployment": deployment(model, environment, strategy),
+            "alarms": alarms(model, environment),
+            "scaling": scaling(model, "production"),
+        }
+
+    def restoration(self, model: ModelConfig, environment: MlEnvironment) -> Request:
+        return {
+            "deployment": deployment(model, environment, "immediate"),
+            "scaling": scaling(model, "production"),
+        }
+
+    def traffic(self, model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> str:
+        rule = model.serving.deployment
+        share, seconds = rule.share_percent, environment.traffic_step_seconds
+        wait = f"{rule.wait_minutes} minutes" if seconds is None else f"{seconds} seconds"
+        return {
+            "canary": f"{share} % for {wait}, then all of it; an alarm in the {wait} after either takes it back",
+            "linear": f"in steps of {share} %, {wait} each; an alarm takes it back",
+            "all_at_once": f"all at once; an alarm in the {wait} after takes it back",
+            "immediate": "all at once, whatever the alarms say",
+        }[strategy or rule.strategy]
+
+    def monthly_usd(self, serving: Serving, region: str) -> float | None:
+        cost = account().cost(region, serving.instance_type, HOURS_A_MONTH * 3600 * serving.instance_count)
+        return None if cost == "unknown" else cost
+
+    def unknown_cost(self, serving: Serving) -> str:
+        return f"unknown (no price of {serving.instance_type} is known)"
+
+    def most_clients(self, serving: Serving) -> int | None:
+        return None
+
+
+class Serverless(ServingMode):
+    """On what SageMaker gives while requests come: no traffic shifting, no scaling by instances, no VPC. The serving
+    program keeps requests itself."""
+
+    def variant(self, serving: Serving) -> Request:
+        size = serving.serverless
+        return {"ServerlessConfig": {"MemorySizeInMB": size.memory_mb, "MaxConcurrency": size.max_concurrency}}
+
+    def config_settings(self, model: ModelConfig, environment: MlEnvironment) -> Request:
+        return {}
+
+    def hosted_model(self, model: ModelConfig, environment: MlEnvironment, stage: Stage, request: Request) -> Request:
+        without_vpc = {key: value for key, value in request.items() if key != "VpcConfig"}
+        if not model.serving.data_capture_percent:
+            return without_vpc
+        kept = {
+            "REQUEST_LOG_S3_URI": captured(environment.bucket, endpoint_name(model, stage), VARIANT),
+            "REQUEST_LOG_PERCENT": str(model.serving.data_capture_percent),
+        }
+        return {**without_vpc, "PrimaryContainer": {**request["PrimaryContainer"], "Environment": kept}}
+
+    def promotion(self, model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> Request:
+        if strategy:
+            raise RequestError(
+                f"{model.name} is served serverless, which has no traffic shifting; leave strategy empty"
+            )
+        return {}
+
+    def restoration(self, model: ModelConfig, environment: MlEnvironment) -> Request:
+        return {}
+
+    def traffic(self, model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> str:
+        return "all at once: a serverless endpoint knows no steps"
+
+    def monthly_usd(self, serving: Serving, region: str) -> float | None:
+        return None
+
+    def unknown_cost(self, serving: Serving) -> str:
+        return "by use (serverless)"
+
+    def most_clients(self, serving: Serving) -> int | None:
+        return serving.serverless.max_concurrency
+
+
+MODES: dict[Mode, ServingMode] = {"provisioned": Provisioned(), "serverless": Serverless()}
+
+
+def mode_of(model: ModelConfig) -> ServingMode:
+    return MODES[model.serving.mode]

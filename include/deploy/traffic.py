@@ -1,0 +1,122 @@
+"""How traffic moves to a new version on instances, the alarms that take it back, and how instances are scaled."""
+
+from __future__ import annotations
+
+from include.models.config import ModelConfig, Strategy
+from include.platform.environment import MlEnvironment
+from include.platform.request_parts import Request, Stage, endpoint_name, owner_tags
+
+VARIANT = "AllTraffic"
+ALARM_SECONDS = 60  # SageMaker publishes endpoint metrics each minute
+QUICK_ALARM_SECONDS = 10  # where an environment hurries through traffic shifts, alarms have to keep up
+
+
+def deployment(model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> Request:
+    """DeploymentConfig of UpdateEndpoint: blue/green, with auto-rollback by the alarms but for ``immediate``."""
+    rule = model.serving.deployment
+    chosen = strategy or rule.strategy
+    if chosen == "immediate":
+        return {
+            "BlueGreenUpdatePolicy": {
+                "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
+                "TerminationWaitInSeconds": 0,
+            }
+        }
+    hurried = environment.traffic_step_seconds
+    seconds = rule.wait_minutes * 60 if hurried is None else hurried
+    routing: Request = {"Type": chosen.upper(), "WaitIntervalInSeconds": seconds}
+    if chosen != "all_at_once":
+        size = {"Type": "CAPACITY_PERCENT", "Value": rule.share_percent}
+        routing["CanarySize" if chosen == "canary" else "LinearStepSize"] = size
+    return {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": routing,
+            "TerminationWaitInSeconds": seconds,
+            "MaximumExecutionTimeoutInSeconds": 8 * 60 * 60,
+        },
+        "AutoRollbackConfiguration": {
+            "Alarms": [{"AlarmName": alarm["AlarmName"]} for alarm in alarms(model, environment)]
+        },
+    }
+
+
+def alarms(model: ModelConfig, environment: MlEnvironment) -> list[Request]:
+    """PutMetricAlarm for each alarm of the production endpoint. No traffic is no alarm."""
+    name, rules = endpoint_name(model, "production"), model.serving.alarms
+    variant = [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": VARIANT}]
+    common: Request = {
+        "Period": ALARM_SECONDS if environment.traffic_step_seconds is None else QUICK_ALARM_SECONDS,
+        "EvaluationPeriods": 1,
+        "TreatMissingData": "notBreaching",
+        "AlarmActions": [environment.sns_topic_arn] if environment.sns_topic_arn else [],
+        "Tags": owner_tags(model, environment),
+    }
+    own: Request = {**common, "Namespace": "AWS/SageMaker", "Dimensions": variant}
+    built: list[Request] = [
+        {
+            **own,
+            "AlarmName": f"{name}-latency",
+            "AlarmDescription": f"p99 of {name}'s ModelLatency is above {rules.p99_latency_ms} ms",
+            "MetricName": "ModelLatency",
+            "ExtendedStatistic": "p99",
+            "Threshold": rules.p99_latency_ms * 1000.0,  # the metric is in microseconds
+            "ComparisonOperator": "GreaterThanThreshold",
+        },
+        {
+            **own,
+            "AlarmName": f"{name}-errors",
+            "AlarmDescription": f"{name} answered more than {rules.errors_5xx} requests of a period with 5xx",
+            "MetricName": "Invocation5XXErrors",
+            "Statistic": "Sum",
+            "Threshold": float(rules.errors_5xx),
+            "ComparisonOperator": "GreaterThanThreshold",
+        },
+    ]
+    for rule in rules.custom:
+        upper = rule.max is not None
+        built.append(
+            {
+                **common,
+                "AlarmName": f"{name}-{rule.name}",
+                "AlarmDescription": f"{rule.statistic} of {rule.metric} is {'above' if upper else 'below'} its bound",
+                "Namespace": rule.namespace,
+                "MetricName": rule.metric,
+                "Dimensions": variant[:1],
+                "Statistic": rule.statistic,
+                "Threshold": rule.max if upper else rule.min,
+                "ComparisonOperator": "GreaterThanThreshold" if upper else "LessThanThreshold",
+            }
+        )
+    return built
+
+
+def scaling(model: ModelConfig, stage: Stage) -> Request:
+    """RegisterScalableTarget (``target``) and PutScalingPolicy (``policy``; none where the count is fixed)."""
+    serving = model.serving
+    resource = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{endpoint_name(model, stage)}/variant/{VARIANT}",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    if serving.autoscaling is None:
+        return {"target": resource, "policy": None}
+    return {
+        "target": {
+            **resource,
+            "MinCapacity": serving.instance_count,
+            "MaxCapacity": serving.autoscaling.max_instances,
+        },
+        "policy": {
+            **resource,
+            "PolicyName": "invocations-per-instance",
+            "PolicyType": "TargetTrackingScaling",
+            "TargetTrackingScalingPolicyConfiguration": {
+                "TargetValue": float(serving.autoscaling.invocations_per_instance),
+                "PredefinedMetricSpecification": {
+                    "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance",
+                },
+                "ScaleInCooldown": 300,
+                "ScaleOutCooldown": 60,
+            },
+        },
+    }

@@ -1,0 +1,61 @@
+"""What the small JSON files hold that jobs write and tasks of Airflow read, as far as they read them."""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+from .drift_profile import DayProfile
+
+Metrics = dict[str, float | None]  # by name; None where a metric could not be measured
+
+
+class Evaluation(TypedDict):
+    """``metrics.json``: metrics of the test split, of the candidate and, if there is one, of the approved model."""
+
+    metrics: Metrics
+    champion: Metrics | None
+    mlflow_run_id: NotRequired[str | None]
+
+
+class TableVerdict(TypedDict):
+    """How many rows of a table were set aside."""
+
+    rejected: int
+
+
+class InputFacts(TypedDict):
+    """Into how many chunks a day was cut."""
+
+    chunks: int
+
+
+class Verdict(TypedDict):
+    """``validation.json``: whether the data may be used, in a sentence why; ``facts`` and ``tables`` of raw data."""
+
+    passed: bool
+    summary: str
+    facts: NotRequired[InputFacts]
+    tables: NotRequired[dict[str, TableVerdict]]
+
+
+class Part(TypedDict):
+    """A file of scores."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Parts(TypedDict):
+    """``parts.json``: a day's checked scores. Code from before there were profiles wrote none."""
+
+    parts: list[Part]
+    profile: NotRequired[DayProfile]
+
+
+class Golden(TypedDict):
+    """An entry of ``golden_requests.json``: a row, and the answer that the model gave in training."""
+
+    features: dict[str, int | float | str | bool | None]
+    expected: object

@@ -1,0 +1,46 @@
+"""Names for folders whose path is part of more than a path: of a URL, a list, a socket's address.
+
+A stack may live in any folder. But libpq takes a comma for a list of hosts, a URL ends at "?" and decodes "%41", MLflow
+escapes some of it and some not, and a socket's path is short. Such programs get a link to the folder with a plain name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from include.ops.local_stack.processes import ProcessError
+
+PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
+LONGEST = 85  # bytes; a socket's path, file name and all, has at most 103 on macOS, 107 on Linux
+
+
+def plain_name(folder: Path) -> Path:
+    """The folder, if its path is plain and short; else the link to it that ``make_folder`` makes."""
+    if PLAIN.fullmatch(str(folder)) and len(str(folder)) <= LONGEST:
+        return folder
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    # not in TMPDIR: that may be such a folder too, and may be another one at the next start
+    return Path("/tmp") / f"local-stack-{digest}"  # noqa: S108 - whose it is, is checked
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder and its plain name, unless they are there. Nobody but its owner may enter it.
+
+    Raises:
+        ProcessError: the name is taken, by another user for example.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    name = plain_name(folder)
+    if name == folder:
+        return
+    with contextlib.suppress(FileExistsError):
+        name.symlink_to(folder)
+    if name.lstat().st_uid != os.geteuid() or name.resolve() != folder.resolve():
+        raise ProcessError(
+            f"{name} has to be a link of yours to {folder}, and is something else: remove it, or set LAPTOP_HOME to a "
+            "short path of letters and digits"
+        )

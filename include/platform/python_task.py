@@ -1,0 +1,39 @@
+"""A task of Airflow whose function is one of a room's ``tasks``, and bears the task's id."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import TYPE_CHECKING, cast
+
+from airflow.sdk import get_current_context, task
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.xcom_arg import PlainXComArg
+
+
+def python_task(
+    function: Callable[..., object], decorator: Callable[..., object] = task, **arguments: object
+) -> Callable[..., PlainXComArg]:
+    """What ``@task`` makes of a function that is called as operators call their builders.
+
+    The task's id is the function's name. When it runs, the function gets the context first, then what the task is
+    called with in the Dag, by name.
+
+    Args:
+        function: called as ``function(context, **handed_on)``; a ``partial`` of one with the model before the context.
+        decorator: ``task``, or one of its kinds, such as ``task.branch``.
+        arguments: of the operator. ``multiple_outputs`` lets later tasks take single keys of a returned mapping.
+    """
+    named = function.func if isinstance(function, partial) else function
+    _, *handed_on = inspect.signature(function).parameters.values()
+
+    @wraps(named)
+    def run(**given: object) -> object:
+        return function(get_current_context(), **given)
+
+    # Airflow reads from these what the function may be called with and whether it returns several outputs
+    run.__signature__ = inspect.Signature(handed_on)  # type: ignore[attr-defined]
+    run.__annotations__ = {}
+    return cast("Callable[..., PlainXComArg]", cast("Callable[..., object]", decorator(**arguments))(run))

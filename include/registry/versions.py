@@ -1,0 +1,200 @@
+"""Versions of a model in the Model Registry: finding one, what it is made of, whether it may be deployed.
+
+The champion is the one that people approved last: a new version is held against it, and it is what is deployed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from botocore.exceptions import ClientError
+from pydantic import BaseModel, ConfigDict, Field
+
+from include.platform.clients import error_code
+from include.platform.errors import PermanentError
+from include.platform.storage import split_uri
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+    from types_boto3_sagemaker.client import SageMakerClient
+    from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
+
+NO_SUCH_GROUP = NO_SUCH_VERSION = ("ValidationException", "ResourceNotFound")
+
+
+class VersionError(PermanentError):
+    """A version that there is not, or that cannot be deployed; the message says why and what to do."""
+
+
+class Version(BaseModel):
+    """A version of a model: its number, its model package's ARN, the S3 URI of its model.tar.gz.
+
+    It can be read from what says more of it, such as an entry of production's history.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: Annotated[int, Field(ge=1)]
+    model_package_arn: str
+    artifact: Annotated[str, Field(pattern=r"^s3://[^/]+/.+")]
+
+
+class RegisteredVersion(Version):
+    """A version with what else the registry says of it: the image that serves it, the S3 URI of its quality statistics,
+    its lineage."""
+
+    image: str
+    statistics: str | None = None
+    metadata: dict[str, str] = {}
+
+    @property
+    def evaluation(self) -> str:
+        """The S3 URI of its quality statistics, beside which the other files of its evaluation are.
+
+        Raises:
+            VersionError: it was registered without.
+        """
+        if self.statistics is None:
+            raise VersionError(
+                f"{self.model_package_arn} names no quality statistics, so its evaluation cannot be found. Versions "
+                "that the training Dag registers have them."
+            )
+        return self.statistics
+
+    @property
+    def ran(self) -> tuple[str, str] | None:
+        """Dag and run that registered it; None where its lineage does not say."""
+        dag_id, run_id = self.metadata.get("dag_id"), self.metadata.get("run_id")
+        return (dag_id, run_id) if dag_id and run_id else None
+
+
+def find_champion(sagemaker: SageMakerClient, group: str) -> RegisteredVersion | None:
+    """The newest approved version of a model package group; None where nothing was approved yet.
+
+    Raises:
+        botocore.exceptions.ClientError: SageMaker cannot be asked.
+    """
+    try:
+        approved = sagemaker.list_model_packages(
+            ModelPackageGroupName=group,
+            ModelApprovalStatus="Approved",
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            MaxResults=1,
+        )["ModelPackageSummaryList"]
+    except ClientError as error:
+        if error_code(error) in NO_SUCH_GROUP:
+            return None  # the group is made by the first registration
+        raise
+    return describe(sagemaker, approved[0]["ModelPackageArn"]) if approved else None
+
+
+def describe(sagemaker: SageMakerClient, arn: str) -> RegisteredVersion:
+    """The version of a model package's ARN.
+
+    Raises:
+        botocore.exceptions.ClientError: there is none, or SageMaker cannot be asked.
+    """
+    return _version_of(sagemaker.describe_model_package(ModelPackageName=arn))
+
+
+def find_package(sagemaker: SageMakerClient, group: str, version: int) -> DescribeModelPackageOutputTypeDef | None:
+    """All that the registry says of a version by its number; None where there is no such version."""
+    try:
+        arn = sagemaker.describe_model_package_group(ModelPackageGroupName=group)["ModelPackageGroupArn"]
+        return sagemaker.describe_model_package(
+            ModelPackageName=f"{arn.replace(':model-package-group/', ':model-package/')}/{version}"
+        )
+    except ClientError as error:
+        if error_code(error) in NO_SUCH_VERSION:
+            return None
+        raise
+
+
+def find_version(sagemaker: SageMakerClient, group: str, version: int) -> RegisteredVersion:
+    """The version of a number, approved or not.
+
+    Raises:
+        VersionError: there is no such version.
+        botocore.exceptions.ClientError: SageMaker cannot be asked.
+    """
+    return _version_of(_require_package(sagemaker, group, version))
+
+
+def approved_version(sagemaker: SageMakerClient, s3: S3Client, group: str, version: int | None) -> RegisteredVersion:
+    """A version that may be deployed: approved, with its artifact as it was registered.
+
+    Args:
+        version: its number; None for the newest approved one.
+
+    Raises:
+        VersionError: it is unknown, not approved, or its artifact is gone or another one.
+        botocore.exceptions.ClientError: AWS cannot be asked.
+    """
+    if version is None:
+        champion = find_champion(sagemaker, group)
+        if champion is None:
+            raise VersionError(
+                f"{group} has no approved version. Register one (the training Dag does) and approve it in the Model "
+                "Registry, or on a laptop with make promote."
+            )
+        version = champion.version
+    package = _require_package(sagemaker, group, version)
+    if package["ModelApprovalStatus"] != "Approved":
+        raise VersionError(
+            f"{group} version {version} is {package['ModelApprovalStatus']}, not Approved; nothing was touched. To "
+            f"approve it: aws sagemaker update-model-package --model-package-arn {package['ModelPackageArn']} "
+            "--model-approval-status Approved"
+        )
+    _require_artifact(s3, group, package)
+    return _version_of(package)
+
+
+def _version_of(package: DescribeModelPackageOutputTypeDef) -> RegisteredVersion:
+    container = package["InferenceSpecification"]["Containers"][0]
+    return RegisteredVersion(
+        version=package["ModelPackageVersion"],
+        model_package_arn=package["ModelPackageArn"],
+        artifact=container["ModelDataUrl"],
+        image=container["Image"],
+        statistics=package.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {}).get("S3Uri"),
+        metadata=package.get("CustomerMetadataProperties", {}),
+    )
+
+
+def _require_package(sagemaker: SageMakerClient, group: str, version: int) -> DescribeModelPackageOutputTypeDef:
+    if package := find_package(sagemaker, group, version):
+        return package
+    known = ", ".join(map(str, _numbers(sagemaker, group))) or "none"
+    raise VersionError(
+        f"the Model Registry has no version {version} of {group}. Versions there are: {known}. Nothing was touched."
+    )
+
+
+def _numbers(sagemaker: SageMakerClient, group: str) -> list[int]:
+    try:
+        pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
+        return sorted(one["ModelPackageVersion"] for page in pages for one in page["ModelPackageSummaryList"])
+    except ClientError as error:
+        if error_code(error) in NO_SUCH_GROUP:
+            return []  # the group is made by the first registration
+        raise
+
+
+def _require_artifact(s3: S3Client, group: str, package: DescribeModelPackageOutputTypeDef) -> None:
+    container = package["InferenceSpecification"]["Containers"][0]
+    uri, version = container["ModelDataUrl"], package["ModelPackageVersion"]
+    bucket, key = split_uri(uri)
+    advice = "Nothing was touched. Bring the object back (an earlier version of it in S3), or train and approve again."
+    try:
+        found = s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error_code(error) not in ("404", "NoSuchKey", "NotFound"):
+            raise
+        raise VersionError(f"the artifact of {group} version {version}, {uri}, is gone. {advice}") from error
+    registered = container.get("ModelDataETag")
+    if registered and registered.strip('"') != found["ETag"].strip('"'):
+        raise VersionError(
+            f"{uri} is not what {group} version {version} was registered with: its ETag is {found['ETag']}, the "
+            f"registry has {registered}. {advice}"
+        )

@@ -1,0 +1,29 @@
+"""The form of a scoring run."""
+
+from __future__ import annotations
+
+from airflow.sdk import Param
+
+from include.platform.dag_settings import day_param
+from include.score.plan import CHAMPION_AT, CURRENT
+
+
+def params() -> dict[str, Param]:
+    """Every field may be left as it is where the run has a data interval."""
+    return {
+        "day": day_param("Day", "The day to score. Empty: the day of the run's data interval."),
+        "model_version": Param(
+            CHAMPION_AT,
+            type="string",
+            pattern=rf"^({CHAMPION_AT}|{CURRENT}|[1-9][0-9]*)$",
+            title="Model version",
+            description=f"{CHAMPION_AT}: the one in production at the day's end; {CURRENT}: the one in production now; "
+            "or a version number of the Model Registry.",
+        ),
+        "force": Param(
+            False,
+            type="boolean",
+            title="Score unchanged days too",
+            description="Score the day even if its raw data, the code and the model are those of its published scores.",
+        ),
+    }
