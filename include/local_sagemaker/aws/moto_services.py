@@ -147,6 +147,7 @@ class Moto:
     def _answer_s3(self, environ: dict[str, Any]) -> Answer:
         method = environ["REQUEST_METHOD"]
         incoming: Blob | None = None
+        digests = s3_uploads.source_digests(environ, self._rows) if "HTTP_X_AMZ_COPY_SOURCE" in environ else {}
         try:
             if s3_uploads.has_object_body(environ):
                 incoming, environ = s3_uploads.receive(environ, self._rows.blobs)
@@ -161,7 +162,7 @@ class Moto:
                 finally:
                     self._s3.end(committed=True)
         with self.change():
-            self._rows.incoming = incoming
+            self._rows.incoming, self._rows.source_digests = incoming, digests
             status, headers, body = self._ask(environ)
             if self._s3.notifies:
                 self.mark_changed("s3")

@@ -55,7 +55,10 @@ class StoredKey(moto_s3.FakeKey):
         if isinstance(value, Blob):
             return value
         if isinstance(value, FileBytes):
-            return self.rows.blobs.copy(value)
+            blob = self.rows.blobs.copy(value)
+            if value.is_whole:
+                blob.digests = {**self.rows.source_digests.get(value.path.name, {}), **blob.digests}
+            return blob
         if not value and self.rows.incoming is not None:
             incoming, self.rows.incoming = self.rows.incoming, None
             return incoming

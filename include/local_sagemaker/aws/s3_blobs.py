@@ -144,7 +144,7 @@ class Blobs:
         return Blob(name, size, {algorithm: digest.digest() for algorithm, digest in digests.items()})
 
     def copy(self, value: FileBytes) -> Blob:
-        """Another name of the same bytes where the disk can do that; blobs are never changed."""
+        """Another name of the same bytes where the disk can do that; blobs are never changed. It has no digests."""
         if not value.is_whole:
             return self.write(value)
         blob = Blob(uuid.uuid4().hex, len(value))

@@ -5,7 +5,7 @@ the request the rows that differ are written. So no object is in memory longer t
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from include.local_sagemaker.aws.s3_blobs import Blob, Blobs
@@ -97,6 +97,7 @@ class S3Rows:
         self.parts = Table(database, "s3_part", ("upload", "number"), held=lambda part: [part.blob])
         self.tags = Table(database, "s3_tags", ("arn",))
         self.incoming: Blob | None = None  # the body of the request that moto is answering
+        self.source_digests: Mapping[str, Mapping[str, bytes]] = {}  # of the blob that it copies, by its name
         self._created: set[str] = set()
         self._doomed: set[str] = set()
         self._sweep()
@@ -131,6 +132,7 @@ class S3Rows:
         if self.incoming is not None:  # moto refused the request
             self.blobs.delete([self.incoming.name])
             self.incoming = None
+        self.source_digests = {}
         self._created.clear()
         self._doomed.clear()
         for table in (self.objects, self.uploads, self.parts, self.tags):

@@ -10,9 +10,9 @@ import binascii
 import io
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from include.local_sagemaker.aws.s3_blobs import CHUNK, VERIFIED, Blob, Blobs, encode
 from include.local_sagemaker.aws.s3_rows import S3Rows
@@ -91,6 +91,22 @@ def join_parts(environ: dict[str, Any], rows: S3Rows) -> Blob | None:
         return rows.blobs.join(parts[number].blob for number in numbers)
     except FileNotFoundError:  # a part is being sent again
         return None
+
+
+def source_digests(environ: dict[str, Any], rows: S3Rows) -> Mapping[str, Mapping[str, bytes]]:
+    """The digests of the blob that a CopyObject copies, with its MD5, which may take seconds: before moto's turn."""
+    source = environ.get("HTTP_X_AMZ_COPY_SOURCE", "")
+    path, _, query = source.partition("?")
+    bucket, _, key = unquote(path).lstrip("/").partition("/")
+    row = rows.database.row("SELECT state FROM s3_object WHERE bucket = ? AND name = ?", (bucket, key))
+    version = parse_qs(query).get("versionId")
+    for item in reversed(pickle.loads(row[0]) if row else ()):  # noqa: S301 - our own row
+        if hasattr(item, "digests") and version in (None, [item.version_id]):
+            try:
+                return {item.blob: {"MD5": item.digest("MD5"), **item.digests}}
+            except FileNotFoundError:  # it is being deleted
+                return {}
+    return {}
 
 
 def _announced(headers: dict[str, str]) -> str:

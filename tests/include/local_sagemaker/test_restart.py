@@ -57,7 +57,6 @@ def test_jobs_survive_and_their_processes_do_not(own_server: LocalSageMaker, how
     )
     sagemaker.create_training_job(**training("waits", ["echo", "queued"]))
     _until(_sleepers)
-    time.sleep(6 if how == signal.SIGKILL else 0)  # what is older than a snapshot's interval survives even a crash
     own_server.stop(how)
     _until(lambda: not _sleepers(), 5)
 
