@@ -85,12 +85,22 @@ class Service:
             leader, created = self._pid_file.read_text(encoding="ascii").split()
         except (FileNotFoundError, ValueError):
             return
+        if psutil.pid_exists(int(leader)) and self._is_taken_over(int(leader), float(created)):
+            return
         for process in psutil.process_iter():
             try:
                 if os.getsid(process.pid) == int(leader) and process.create_time() >= float(created) - 1:
                     process.kill()
             except (psutil.Error, ProcessLookupError, PermissionError):
                 continue  # it has just ended, or is another user's
+
+    @staticmethod
+    def _is_taken_over(pid: int, created: float) -> bool:
+        """Whether another program has the number by now: the session of that number is not ours."""
+        try:
+            return bool(abs(psutil.Process(pid).create_time() - created) >= 1)
+        except psutil.NoSuchProcess:
+            return False
 
     def require_running(self) -> None:
         if not self.process():
@@ -107,6 +117,7 @@ class Service:
         """Ask it and all its descendants to end, then end them; true if it ran."""
         process = self.process()
         if process is None:
+            self.end_orphans()
             self._pid_file.unlink(missing_ok=True)
             return False
         # children first noted: they can outlive a parent that ends at once

@@ -97,9 +97,8 @@ def _announce(settings: Settings, say: Callable[[str], None]) -> None:
 def sentence(death: dict[str, object]) -> str:
     """What a person is told of a death."""
     pause = f"in {death['again_in_seconds']:.0f} s" if death["again_in_seconds"] else "at once"
-    return (
-        f"{death['service']} has died and is started again {pause}. The end of {death['log']}:\n{death['last_lines']}"
-    )
+    said = f"{death['service']} has died and is started again {pause}. The end of {death['log']}:"
+    return f"{said}\n{death['last_lines']}".rstrip()
 
 
 def main() -> None:

@@ -288,12 +288,11 @@ def test_who_waits_for_messages_holds_nobody_up(own_server: LocalSageMaker) -> N
     )
     waiting.start()
     time.sleep(0.5)  # it has to be inside the call
-    began = time.monotonic()
     s3.create_bucket(Bucket=BUCKET)
+    assert waiting.is_alive()
     client_of(own_server)("sqs").send_message(QueueUrl=url, MessageBody="at last")
     waiting.join()
     assert [message["Body"] for message in got] == ["at last"]
-    assert time.monotonic() - began < 15
 
 
 def test_a_state_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
