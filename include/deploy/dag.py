@@ -46,7 +46,7 @@ from airflow.sdk import DAG, Asset, AssetWatcher, XComArg, chain, dag, task
 from include.deploy import approval_request, form, tasks
 from include.deploy.approval_events import APPROVE, REJECT, queue_name
 from include.models.config import ModelConfig
-from include.platform.dag_settings import task_defaults
+from include.platform.dag_settings import task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
 from include.platform.request_parts import group_name
@@ -70,7 +70,6 @@ def deploy_dag(model: ModelConfig) -> DAG:
         doc_md=f"# deploy_{model.name}\n\n{model.description}\n\n{__doc__}",
         schedule=[approvals],
         max_active_runs=1,
-        params=form.params(model),
         tags=["deploy", model.name],
         user_defined_macros={"ml_environment": ml_environment},
         default_args=task_defaults(model.owner),
@@ -90,7 +89,7 @@ def deploy_dag(model: ModelConfig) -> DAG:
         chain(test_production, record_promotion, python_task(partial(tasks.prune_stale, model))())
         move_champion_alias(model, record_promotion)
 
-    return deploy()
+    return with_form(deploy(), form.params(model))
 
 
 def _stage(model: ModelConfig, resolved: XComArg, version: XComArg) -> XComArg:

@@ -46,7 +46,7 @@ def replaced_endpoint(model: ModelConfig, environment: MlEnvironment, version: R
 def restored_endpoint(model: ModelConfig, environment: MlEnvironment, *, version: int, config_name: str) -> Request:
     """Production with a configuration that it had before, at once and whatever the alarms say."""
     return {
-        "endpoint": _named(model, environment, "production", version),
+        "endpoint": _name_and_tags(model, environment, "production", version),
         "config_name": config_name,
         **mode_of(model).restoration(model, environment),
     }
@@ -71,12 +71,12 @@ def move_champion_alias(model: ModelConfig, environment: MlEnvironment, run: Run
 def _endpoint(model: ModelConfig, environment: MlEnvironment, stage: Stage, version: RegisteredVersion) -> Request:
     hosted = hosted_model(model, environment, image=version.image, artifact=version.artifact)
     return {
-        "endpoint": _named(model, environment, stage, version.version),
+        "endpoint": _name_and_tags(model, environment, stage, version.version),
         "model": mode_of(model).hosted_model(model, environment, stage, hosted),
         "config": endpoint_config(model, environment),
     }
 
 
-def _named(model: ModelConfig, environment: MlEnvironment, stage: Stage, version: int) -> Request:
+def _name_and_tags(model: ModelConfig, environment: MlEnvironment, stage: Stage, version: int) -> Request:
     tags = owner_tags(model, environment, stage=stage, version=str(version))
     return {"EndpointName": endpoint_name(model, stage), "Tags": tags}

@@ -28,7 +28,7 @@ from airflow.sdk import DAG, AssetAlias, Param, chain, dag
 
 from include.deploy import rollback_tasks as tasks
 from include.models.config import ModelConfig
-from include.platform.dag_settings import task_defaults, version_param
+from include.platform.dag_settings import task_defaults, version_param, with_form
 from include.platform.environment import ml_environment
 from include.platform.notifications import notify_failure
 from include.platform.python_task import python_task
@@ -51,10 +51,6 @@ def rollback_dag(models: Sequence[ModelConfig]) -> DAG:
         schedule=None,
         max_active_runs=RUNS_AT_ONCE,
         is_paused_upon_creation=False,  # nothing starts it but a person, who must not have to unpause it first
-        params={
-            "model": Param(type="string", enum=list(owners), title="Model", description="Whose production goes back."),
-            "version": version_param("Which earlier version. Empty: the one that served before the present one."),
-        },
         tags=["rollback"],
         user_defined_macros={"ml_environment": ml_environment},
         default_args={
@@ -81,4 +77,10 @@ def rollback_dag(models: Sequence[ModelConfig]) -> DAG:
         )
         chain(test_production, record_promotion, [prune_stale, move_champion_alias])
 
-    return rollback()
+    return with_form(
+        rollback(),
+        {
+            "model": Param(type="string", enum=list(owners), title="Model", description="Whose production goes back."),
+            "version": version_param("Which earlier version. Empty: the one that served before the present one."),
+        },
+    )

@@ -44,7 +44,7 @@ from airflow.sdk import DAG, chain, dag, task
 
 from include.models.config import ModelConfig
 from include.monitor import tasks
-from include.platform.dag_settings import daily_intervals, day_param, task_defaults
+from include.platform.dag_settings import daily_intervals, day_param, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
 from include.score.plan import RUNS_AT_ONCE
@@ -62,7 +62,6 @@ def monitor_dag(model: ModelConfig) -> DAG:
         schedule=daily_intervals(model.schedule.monitor),
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
-        params={"day": day_param("Day", "The last day to look at. Empty: the day of the run's data interval.")},
         tags=["monitor", model.name],
         user_defined_macros={"ml_environment": ml_environment},
         default_args=task_defaults(model.owner),
@@ -76,7 +75,9 @@ def monitor_dag(model: ModelConfig) -> DAG:
         if model.monitoring:
             _watch_for_drift(model, retrain=model.monitoring.retrain)
 
-    return monitor()
+    return with_form(
+        monitor(), {"day": day_param("Day", "The last day to look at. Empty: the day of the run's data interval.")}
+    )
 
 
 def _watch_for_drift(model: ModelConfig, *, retrain: bool) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import CronDataIntervalTimetable, CronTriggerTimetable, Param
+from airflow.sdk import DAG, CronDataIntervalTimetable, CronTriggerTimetable, Param
+from airflow.sdk.definitions.param import ParamsDict
 
 from include.platform.notifications import notify_failure
 from sagemaker_jobs.retries import SageMakerRetryPolicy
@@ -43,6 +44,18 @@ def task_defaults(owner: str) -> dict[str, Any]:
         "retry_policy": SageMakerRetryPolicy(),
         "on_failure_callback": notify_failure,
     }
+
+
+def with_form(dag: DAG, params: dict[str, Param]) -> DAG:
+    """The Dag with its form, which it gets when its tasks are made, and as Airflow's own converter sets it.
+
+    Each task would otherwise keep a deep copy of the form, made anew for each class that its operator derives from, and
+    every default would be held against its schema whenever the file is parsed: together more than half of what it takes
+    to make a Dag. Tasks need no copy, since a run's values are those of the Dag's form; defaults are held against their
+    schemas by a test, and values by Airflow when a run begins.
+    """
+    object.__setattr__(dag, "params", ParamsDict(params))
+    return dag
 
 
 def version_param(description: str) -> Param:

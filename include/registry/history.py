@@ -38,7 +38,7 @@ class Entry(Version):
     ``endpoint_config`` is what the production endpoint ran with; ``dag_id`` and ``run_id`` say who put it there.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     since: Annotated[AwareDatetime, Field(alias="from")]
     until: Annotated[AwareDatetime | None, Field(alias="to")] = None
@@ -54,7 +54,7 @@ class Entry(Version):
 class History(BaseModel):
     """All entries, the oldest first; only the last may be open."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     entries: tuple[Entry, ...] = ()
 
@@ -92,7 +92,7 @@ def in_production_at(history: History, moment: datetime) -> Entry | None:
     )
 
 
-def promoted(history: History, entry: Entry) -> History:
+def promote(history: History, entry: Entry) -> History:
     """The history with an open entry more, which closes the one that was open; unchanged if that one says the same.
 
     Raises:
@@ -125,7 +125,7 @@ def read_history(s3: S3Client, bucket: str, model: str) -> History:
 def record_promotion(
     s3: S3Client, bucket: str, model: str, entry: Entry, confirm: Callable[[], None] = lambda: None
 ) -> History:
-    """Write ``promoted`` of the history as it is now. Doing it twice changes nothing.
+    """Write ``promote`` of the history as it is now. Doing it twice changes nothing.
 
     Args:
         confirm: raises if production is not as the entry says. It is called after the history was read, which is then
@@ -138,7 +138,7 @@ def record_promotion(
     """
     history, etag = _read(s3, bucket, model)
     confirm()
-    changed = promoted(history, entry)
+    changed = promote(history, entry)
     if changed == history:
         return history
     uri = production_history(bucket, model)

@@ -32,7 +32,7 @@ class Version(BaseModel):
     It can be read from what says more of it, such as an entry of production's history.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     version: Annotated[int, Field(ge=1)]
     model_package_arn: str

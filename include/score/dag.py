@@ -44,7 +44,7 @@ from functools import partial
 from airflow.sdk import DAG, Asset, XComArg, chain, dag, task
 
 from include.models.config import ModelConfig, files
-from include.platform.dag_settings import daily_intervals, task_defaults
+from include.platform.dag_settings import daily_intervals, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
 from include.score import form, tasks
@@ -65,7 +65,6 @@ def score_dag(model: ModelConfig) -> DAG:
         schedule=daily_intervals(model.schedule.score),
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
-        params=form.params(),
         tags=["score", model.name],
         user_defined_macros={"ml_environment": ml_environment},
         default_args=task_defaults(model.owner),
@@ -89,7 +88,7 @@ def score_dag(model: ModelConfig) -> DAG:
         for sink in model.sinks.declared:
             _send(model, sink, plan_day, publish_scores)
 
-    return score_day()
+    return with_form(score_day(), form.params())
 
 
 def _score(model: ModelConfig) -> list[JobOperator]:

@@ -42,7 +42,7 @@ class DayPlan(BaseModel):
     ``digest`` is equal for two plans exactly if they would publish the same.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     day: str
     inputs: list[RawFile]

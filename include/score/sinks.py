@@ -15,17 +15,17 @@ from include.platform.storage import Run
 def check_sink(model: ModelConfig, environment: MlEnvironment, run: Run, sink: str) -> Request:
     """Looks whether the sink can be sent to."""
     program = model.sinks.declared[sink].check
-    return _connected(environment, sink, processing(model, environment, run, program, inputs={}, outputs={}))
+    return _connect(environment, sink, processing(model, environment, run, program, inputs={}, outputs={}))
 
 
 def send_scores(model: ModelConfig, environment: MlEnvironment, run: Run, sink: str, *, scores: str) -> Request:
     """``scores`` is the S3 URI of a published partition's folder."""
     program = model.sinks.declared[sink].send
     request = processing(model, environment, run, program, inputs={"scores": scores}, outputs={})
-    return _connected(environment, sink, request)
+    return _connect(environment, sink, request)
 
 
-def _connected(environment: MlEnvironment, sink: str, request: Request) -> Request:
+def _connect(environment: MlEnvironment, sink: str, request: Request) -> Request:
     """The request with what the job has to know of the sink, as ``<SINK>_<SETTING>``: of a secret its name, never what
     it holds."""
     connection = environment.connection(sink)

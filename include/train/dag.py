@@ -36,7 +36,7 @@ from functools import partial
 from airflow.sdk import DAG, Asset, XComArg, chain, dag, task
 
 from include.models.config import ModelConfig, files
-from include.platform.dag_settings import next_time_only, task_defaults
+from include.platform.dag_settings import next_time_only, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
 from include.train import form, tasks
@@ -55,7 +55,6 @@ def train_dag(model: ModelConfig) -> DAG:
         schedule=next_time_only(model.schedule.train),
         catchup=False,
         max_active_runs=1,
-        params=form.params(model),
         tags=["train", model.name],
         user_defined_macros={"ml_environment": ml_environment},
         default_args=task_defaults(model.owner),
@@ -67,7 +66,7 @@ def train_dag(model: ModelConfig) -> DAG:
         reject_model = python_task(partial(tasks.reject_model, model))(gates=check_metrics["gates"])
         chain(evaluate_model, check_metrics, [register_model, reject_model])
 
-    return train()
+    return with_form(train(), form.params(model))
 
 
 def _train_and_evaluate(model: ModelConfig) -> ProcessingJobOperator:

@@ -15,10 +15,10 @@ Kind = Literal["processing", "training", "tuning", "transform"]
 class Account(BaseModel):
     """``account.yaml``, checked. Prices are USD per instance-hour, by region and instance type."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     pools: dict[Kind, Annotated[int, Field(ge=1, le=1000)]]
-    usd_per_hour: dict[str, dict[Annotated[str, Field(pattern=r"^ml\.")], Annotated[float, Field(gt=0, le=1000)]]]
+    usd_per_hour: dict[str, dict[str, Annotated[float, Field(gt=0, le=1000)]]]
 
     def cost(
         self, region: str, instance_type: str | None, instance_seconds: float | None

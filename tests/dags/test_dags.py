@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from include.models.config import load_model, model_names
 from include.monitor.dag import monitor_dag
 from include.platform.catalogue import usable_models
+from sagemaker_jobs.retries import SageMakerRetryPolicy
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = model_names()
@@ -85,6 +87,16 @@ def test_tasks_are_retried_bounded_and_noticed(dag: DAG) -> None:
         assert task.retry_exponential_backoff
         assert task.execution_timeout or task.response_timeout  # one that waits for a person has the latter
         assert task.on_failure_callback
+        # what no retry can mend is not retried, throttling is waited out
+        assert isinstance(task.retry_policy, SageMakerRetryPolicy)
+
+
+def test_a_tasks_function_bears_its_id(dag: DAG) -> None:
+    for task in dag.tasks:
+        for name in ("python_callable", "request", "partition"):
+            if function := getattr(task, name, None):
+                named = function.func if isinstance(function, partial) else function
+                assert named.__name__ in (task.task_id, "check_sink")  # the latter is of every sink
 
 
 def test_jobs_are_named_like_their_programs(dag_bag: DagBag) -> None:
@@ -107,6 +119,14 @@ def test_params_say_what_they_are(dag: DAG) -> None:
         assert param.description
         assert param.schema["title"]
         assert param.schema.get("type") or param.schema.get("enum")
+
+
+def test_an_empty_form_can_be_sent(dag: DAG) -> None:
+    """Airflow does not hold these forms against their schemas when it parses the Dag."""
+    for name in set(dag.params) - {"model"}:
+        dag.params.get_param(name).resolve()
+    for task in dag.tasks:
+        assert set(task.params) <= {"reason"}, "tasks keep no copies of the form"
 
 
 @pytest.mark.parametrize(

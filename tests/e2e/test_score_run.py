@@ -24,6 +24,7 @@ pytestmark = pytest.mark.timeout(900)
 MODEL, DAG = "predictive_maintenance", "score_predictive_maintenance"
 WATCH, TRAIN = "monitor_predictive_maintenance", "train_predictive_maintenance"
 FIRST, LAST, DAYS = "2015-06-01", "2015-06-03", ["2015-06-01", "2015-06-02", "2015-06-03"]
+DAY_BEFORE = "2015-05-31"  # its raw data is there, since the first day looks back to it; no backfill has scored it
 ROWS = 30 * 8  # a row for each machine at every third hour
 
 
@@ -157,7 +158,8 @@ def test_late_data_is_swept_up(backfilled: RunResult, running: Stack) -> None:
     run_id = running.airflow.trigger(WATCH, conf={"day": LAST})
     assert ended(running, WATCH, run_id) == "success"
     late = [run for run in running.airflow.run_ids(DAG) if run.startswith("late__")]
-    assert sorted(run.split("__")[1] for run in late) == DAYS[1:], "the day, and the one that looks back to it"
+    found = sorted(run.split("__")[1] for run in late)
+    assert found == [DAY_BEFORE, *DAYS[1:]], "the day, the one that looks back to it, and one that was never scored"
     assert {ended(running, DAG, run) for run in late} == {"success"}
     after = {day: published(running, day) for day in DAYS}
     assert after[DAYS[0]] == before[DAYS[0]]
@@ -177,10 +179,14 @@ def test_a_day_that_is_not_there_fails_and_says_so(backfilled: RunResult, runnin
 
 
 def test_a_scored_day_is_watched(backfilled: RunResult, running: Stack) -> None:
+    s3 = running.client("s3")
+    scored = [day for day in (DAY_BEFORE, *DAYS) if read_published(s3, BUCKET, MODEL, day)]
+    rows = sum(published(running, day)["rows"] for day in scored)
+    running.airflow.unpause(WATCH)
     run_id = running.airflow.trigger(WATCH, conf={"day": LAST})
     assert ended(running, WATCH, run_id) == "success"
     found = running.airflow.xcom(WATCH, run_id, "measure_drift")
-    assert (found["verdict"], found["days"], found["rows"]) == ("stable", DAYS, 3 * ROWS)
+    assert (found["verdict"], found["days"], found["rows"]) == ("stable", scored, rows)
     states = running.states(WATCH, run_id)
     assert (states["keep_model"], states["report_drift"], states["retrain_model"]) == ("success", "skipped", "skipped")
     page = httpx.get(found["report"], trust_env=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +15,13 @@ Scalar = int | float | str | bool
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # built with the whole that it is part of, not a second time on its own: whatever parses Dags pays for it
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
+
+
+def all_defaults() -> Any:
+    """The default of a section that may be left out: what it is when nothing is in it."""
+    return Field({}, validate_default=True)
 
 
 class ConfigError(ValueError):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .common import ConfigError, Name, Section
+from .common import ConfigError, Name, Section, all_defaults
 from .data import Data, RandomSplit, Split, TimeSplit
 from .features import Features
 from .gates import Champion, Gate
@@ -46,19 +46,19 @@ class ModelConfig(Section):
     name: Name
     description: Annotated[str, Field(min_length=1, max_length=300)]
     owner: Annotated[str, Field(min_length=1, max_length=60)]
-    card: Card = Card()
+    card: Card = all_defaults()
     problem: Literal["binary", "multiclass", "regression"]
-    schedule: Schedule = Schedule()
+    schedule: Schedule = all_defaults()
     data: Data
-    features: Features = Features()
+    features: Features = all_defaults()
     split: Split
     training: Training
     processing: Compute
     gates: Annotated[list[Gate], Field(min_length=1)]
     champion: Champion
     serving: Serving
-    sinks: Sinks = Sinks()
-    tracking: Tracking = Tracking()
+    sinks: Sinks = all_defaults()
+    tracking: Tracking = all_defaults()
     scoring: Scoring | None = None
     monitoring: Monitoring | None = None
 

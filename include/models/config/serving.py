@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .common import InstanceType, Section
+from .common import InstanceType, Section, all_defaults
 
 Milliseconds = Annotated[int, Field(ge=1, le=60_000)]
 Strategy = Literal["canary", "linear", "all_at_once", "immediate"]
@@ -98,12 +98,12 @@ class Serving(Section):
     instance_type: InstanceType
     instance_count: Annotated[int, Field(ge=1, le=100)] = 1
     autoscaling: Autoscaling | None = None
-    serverless: Serverless = Serverless()
+    serverless: Serverless = all_defaults()
     data_capture_percent: Annotated[int, Field(ge=0, le=100)] = 0
-    deployment: Deployment = Deployment()
-    alarms: Alarms = Alarms()
-    latency: Latency = Latency()
-    approval: Approval = Approval()
+    deployment: Deployment = all_defaults()
+    alarms: Alarms = all_defaults()
+    latency: Latency = all_defaults()
+    approval: Approval = all_defaults()
 
     @model_validator(mode="after")
     def instances_can_be_scaled(self) -> Self:

@@ -46,7 +46,7 @@ class Sinks(Section):
 class Connection(BaseModel):
     """How a sink is reached from an environment."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Kafka(Connection):

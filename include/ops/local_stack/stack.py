@@ -19,6 +19,7 @@ import httpx
 
 from include.ops.local_stack import supervisor
 from include.ops.local_stack.airflow_api import AirflowApi
+from include.ops.local_stack.aws_env import write_aws_env
 from include.ops.local_stack.folders import make_folder
 from include.ops.local_stack.processes import ProcessError, Service, wait_until
 from include.ops.local_stack.seed import publish
@@ -74,6 +75,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
         supervisor.service(settings).start()
         supervisor.announce(settings, say)
     publish(settings)
+    write_aws_env(settings)
 
 
 def down(settings: Settings, say: Callable[[str], None]) -> None:
@@ -143,6 +145,7 @@ def main(argv: list[str] | None = None) -> int:
             up(settings, print)
             print(f"Airflow          {settings.airflow_url}   (no sign-in needed)")
             print(f"local SageMaker  {settings.sagemaker_url}/_local/")
+            print(f"a shell's AWS    source {settings.home}/aws.env")
             print(f"ready after {time.monotonic() - began:.0f} s; stop with: make down")
         elif action == "down":
             down(settings, print)

@@ -16,7 +16,7 @@ from include.deploy import rollback_tasks, tasks
 from include.deploy.rollback_claim import RollbackUnderwayError, claim_rollback
 from include.platform.environment import EXAMPLE
 from include.platform.storage import production_history, rollback_claim, split_uri
-from include.registry.history import Entry, History, promoted
+from include.registry.history import Entry, History, promote
 from include.registry.versions import VersionError
 from tests.include.fake_clients import answer_from
 from tests.include.fake_s3 import FakeS3
@@ -156,7 +156,7 @@ def promoted_thrice(s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> FakeS3:
             dag_id="deploy_predictive_maintenance",
             run_id=f"run-{version}",
         )
-        history = promoted(history, entry)
+        history = promote(history, entry)
     s3.objects[split_uri(production_history(BUCKET, PUMPS))[1]] = history.model_dump_json(by_alias=True).encode()
     return s3
 

@@ -18,7 +18,7 @@ from include.deploy import tasks as deploy
 from include.deploy.form import AS_CONFIGURED
 from include.models.config import load_model
 from include.platform.environment import EXAMPLE, ml_environment
-from include.registry.history import Entry, History, promoted
+from include.registry.history import Entry, History, promote
 from include.registry.versions import VersionError
 from tests.include.fake_clients import answer_from
 
@@ -159,7 +159,7 @@ def test_an_approval_that_came_while_the_run_was_made_is_not_lost(registry: Regi
 
 
 def test_an_approval_of_what_is_in_production_is_done_already_a_person_may_insist(registry: Registry) -> None:
-    registry.history = promoted(History(), entry(3))
+    registry.history = promote(History(), entry(3))
     with pytest.raises(AirflowSkipException, match="in production already"):
         resolved(approved=[3])
     assert resolved(version=3) == 3

@@ -23,7 +23,7 @@ from include.platform.storage import (
     scores_partition,
     split_uri,
 )
-from include.registry.history import Entry, promoted, read_history
+from include.registry.history import Entry, promote, read_history
 from tests.include.fake_clients import answer_from
 from tests.include.fake_s3 import FakeS3
 
@@ -64,7 +64,7 @@ class Watched:
     def promote(self, version: int) -> None:
         facts: dict[str, Any] = {"artifact": "s3://b/a", "endpoint_config": str(version), "dag_id": "d", "run_id": "r"}
         entry = Entry(version=version, model_package_arn=ARN, since=datetime(2026, 1, version, tzinfo=UTC), **facts)
-        history = promoted(read_history(self.s3, BUCKET, MODEL.name), entry)
+        history = promote(read_history(self.s3, BUCKET, MODEL.name), entry)
         self.put(production_history(BUCKET, MODEL.name), json.loads(history.model_dump_json(by_alias=True)))
 
     def publish(self, day: str, low: int, high: int, version: int = 4, *, profile: bool = True) -> None:

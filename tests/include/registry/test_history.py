@@ -14,7 +14,7 @@ from include.registry.history import (
     current,
     in_production_at,
     previous,
-    promoted,
+    promote,
     read_history,
     record_promotion,
 )
@@ -41,7 +41,7 @@ def history(*versions: int) -> History:
     """These versions, one a day, the last of them still in production."""
     made = History()
     for day, version in enumerate(versions):
-        made = promoted(made, entry(version, MONDAY + day * DAY))
+        made = promote(made, entry(version, MONDAY + day * DAY))
     return made
 
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from include.models.config import load_model
 from include.platform.storage import daily_partition, production_history, scores_manifest, split_uri
-from include.registry.history import Entry, History, promoted
+from include.registry.history import Entry, History, promote
 from include.registry.versions import VersionError
 from include.score.plan import (
     PlanError,
@@ -50,7 +50,7 @@ def entry(version: int, since: datetime) -> Entry:
     )
 
 
-HISTORY = promoted(promoted(History(), entry(1, PROMOTED)), entry(2, PROMOTED + timedelta(days=2)))
+HISTORY = promote(promote(History(), entry(1, PROMOTED)), entry(2, PROMOTED + timedelta(days=2)))
 
 
 class Registry:

@@ -10,11 +10,14 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.deploy import tasks as deploy
-from include.models.config import load_model
-from include.platform.environment import EXAMPLE
+from include.models.config import Kafka, Sinks, load_model
+from include.models.config.sinks import Sink
+from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.storage import Run, split_uri
 from include.registry.versions import RegisteredVersion
+from include.score import sinks
 from include.score import tasks as score
+from include.score.dag import score_dag
 from include.score.plan import DayPlan
 from tests.include.fake_clients import answer_from
 from tests.include.fake_s3 import FakeS3
@@ -81,3 +84,28 @@ def test_the_alias_follows_what_was_recorded(monkeypatch: pytest.MonkeyPatch) ->
     environment(monkeypatch, mlflow_tracking_uri="http://mlflow:5000")
     request = deploy.move_champion_alias(MODEL, context(), recorded=recorded)
     assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--model-package", PACKAGE]
+
+
+class LakeSink(Sink):
+    check = "check_lake"
+    send = "send_to_lake"
+
+
+class MoreSinks(Sinks):
+    lake: LakeSink | None = None
+
+
+class MoreConnections(MlEnvironment):
+    lake: Kafka | None = None  # any connection: what it holds is told to the job
+
+
+def test_another_sink_needs_its_schema_and_its_jobs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = MODEL.model_copy(update={"sinks": MoreSinks(kafka=MODEL.sinks.kafka, lake=LakeSink())})
+    dag = score_dag(model)
+    assert dag.get_task("send_to_lake").upstream_task_ids == {"publish_scores", "check_lake"}
+    assert dag.get_task("send_scores").upstream_task_ids == {"publish_scores", "check_kafka"}
+    assert all(f"`{task_id}`" in str(dag.doc_md) for task_id in ("check_lake", "send_to_lake"))
+    facts = {**json.loads(EXAMPLE), "lake": {"bootstrap_servers": "lake:1"}}
+    request = sinks.send_scores(model, MoreConnections.model_validate(facts), RUN, "lake", scores="s3://b/scores/")
+    assert request["AppSpecification"]["ContainerEntrypoint"][-1] == "include.jobs.send_to_lake"
+    assert request["Environment"]["LAKE_BOOTSTRAP_SERVERS"] == "lake:1"

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from pydantic import ValidationError
 
+from include.models.config import INSTANCE_TYPE
 from sagemaker_jobs.account import Account, account
 from sagemaker_jobs.kinds import ENDPOINT, KINDS, TRAINING, compact
 
@@ -20,6 +23,12 @@ def test_a_job_costs_its_seconds_times_its_instances() -> None:
     found = compact(TRAINING, job)
     assert found["billable_seconds"] == 3600
     assert found["cost_usd"] == account().usd_per_hour["us-east-1"]["ml.m5.large"] > 0
+
+
+def test_prices_are_of_instance_types_that_model_yaml_takes() -> None:
+    types = {name for prices in account().usd_per_hour.values() for name in prices}
+    assert types
+    assert [name for name in types if not re.fullmatch(INSTANCE_TYPE, name)] == []
 
 
 @pytest.mark.parametrize(
