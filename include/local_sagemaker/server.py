@@ -49,7 +49,7 @@ def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises OSError when the port or the state directory is in use."""
     _raise_file_limit()
     with _locked(settings):
-        moto = Moto(settings.state / "moto")
+        moto = Moto(settings.state)
         sandbox = Sandbox(settings)
         store = Store(settings.state / "sagemaker.db")
         access: Access = Open()
@@ -78,7 +78,7 @@ def serve(settings: Settings) -> None:
             connection_limit=1000,
             channel_timeout=300,
             ident=None,
-            asyncore_use_poll=True,  # select() knows no file descriptor over 1023, and moto keeps many files open
+            asyncore_use_poll=True,  # select() knows no file descriptor over 1023, and there are many files and pipes
         )
         listener.channel_class = _Channel
         for component in service.components.values():
@@ -131,7 +131,7 @@ def _welcome(settings: Settings) -> str:
 
 
 def _raise_file_limit() -> None:
-    # moto keeps a file open for every object over 5 MB
+    # each object that is being read is an open file, and so are a container's pipes
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 65536 if hard == resource.RLIM_INFINITY else hard
     if soft < wanted:

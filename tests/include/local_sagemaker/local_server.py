@@ -26,7 +26,7 @@ CREDENTIALS = {
     "AWS_REGION": REGION,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-_READY_SECONDS = 30
+_READY_SECONDS = 90  # a busy machine
 _STOP_SECONDS = 30
 
 
@@ -79,12 +79,6 @@ class LocalSageMaker:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the local SageMaker did not start:\n{self.log[-4000:]}")
             time.sleep(0.05)
-
-    def flush(self) -> None:
-        """Returns when what was put so far would survive a crash."""
-        request = urllib.request.Request(f"{self.url}/_local/flush", method="POST")  # noqa: S310 - our own address
-        with urllib.request.urlopen(request, timeout=_STOP_SECONDS):  # noqa: S310
-            return
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """The exit status; SIGKILL for a crash."""

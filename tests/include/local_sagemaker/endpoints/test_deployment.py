@@ -231,7 +231,6 @@ def test_a_deployment_goes_on_after_a_crash_of_the_server(tmp_path: Path) -> Non
     hosting.upload_artifact()
     endpoint = hosting.endpoint(_config(hosting, MODE="name", NAME="old"))
     new = _config(hosting, MODE="name", NAME="new")
-    server.flush()
     hosting.sagemaker.update_endpoint(
         EndpointName=endpoint, EndpointConfigName=new, DeploymentConfig=_policy("CANARY", wait=3, CanarySize=50)
     )

@@ -244,7 +244,6 @@ def test_a_job_starts_over_after_a_crash_of_the_server(tmp_path: Path) -> None:
     hosting.upload_artifact()
     transforms = Transforms(hosting)
     source = transforms.put(a_csv=b"sleep2\n", b_csv=b"1,2\n")
-    server.flush()
     request = transforms.request(source)
     name = request["TransformJobName"]
     transforms.sagemaker.create_transform_job(**request)

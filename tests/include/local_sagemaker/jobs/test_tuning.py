@@ -208,7 +208,6 @@ def test_a_tuning_job_goes_on_after_a_crash_of_the_server(tmp_path: Path) -> Non
     server.start()
     hosting = Hosting(server)
     hosting.upload_artifact()
-    server.flush()
     request = tuning_request("survivor", RANGES, static={"seconds": "1"}, most=4, parallel=2, RandomSeed=3)
     hosting.sagemaker.create_hyper_parameter_tuning_job(**request)
     until(lambda: _children(hosting, "survivor", StatusEquals="Completed"))
