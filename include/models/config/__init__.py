@@ -6,12 +6,13 @@ are refused; an error names the file, the key, what was found and what is allowe
 """
 
 from .code import Code, Hyperparameter
-from .common import INSTANCE_TYPE, ConfigError, InstanceType, Scalar, Section
-from .data import Clock, Column, Data, Kind, RandomSplit, Table, TimeSplit
+from .common import INSTANCE_TYPE, ConfigError, InstanceType, Json, Scalar, Section
+from .data import LINE, Clock, Column, Data, RandomSplit, Table, TimeSplit
 from .drift_profile import DayProfile, DriftProfile, FeatureProfile
 from .explaining import refusal
 from .features import Derived, Features
 from .gates import Bound, Champion, Gate
+from .kinds import Kind
 from .model import ModelConfig, Schedule
 from .monitoring import Monitoring
 from .problems import Problem, nearest
@@ -23,6 +24,7 @@ from .training import Compute, Objective, Range, Training, Tuning
 
 __all__ = [
     "INSTANCE_TYPE",
+    "LINE",
     "MODELS_FOLDER",
     "Bound",
     "Bounds",
@@ -41,6 +43,7 @@ __all__ = [
     "Gate",
     "Hyperparameter",
     "InstanceType",
+    "Json",
     "Kafka",
     "KafkaSink",
     "Kind",

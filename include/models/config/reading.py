@@ -1,11 +1,10 @@
-"""From a model's folder to its checked configuration, or to an error that says what to change."""
+"""From a model's folder to its checked configuration, or to an error that says what to correct."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -27,7 +26,7 @@ _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class _UniqueKeyLoader(_SafeLoader):  # type: ignore[misc, valid-type] # PyYAML ships no types
     """YAML that refuses a key given twice; plain YAML would let the last one win."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -35,7 +34,7 @@ class _UniqueKeyLoader(_SafeLoader):  # type: ignore[misc, valid-type] # PyYAML 
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key '{key.value}' twice", key.start_mark)
             seen.add(key.value)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        mapping: dict[Hashable, object] = super().construct_mapping(node, deep)
         return mapping
 
 
@@ -43,7 +42,7 @@ def _with_line(tag: str) -> None:
     """A value that looks like one of the tag, and cannot be (2024-13-45), is an error that knows its line."""
     construct = _SafeLoader.yaml_constructors[tag]
 
-    def constructed(loader: Any, node: yaml.Node) -> object:
+    def constructed(loader: yaml.SafeLoader, node: yaml.Node) -> object:
         try:
             return construct(loader, node)
         except ValueError as error:

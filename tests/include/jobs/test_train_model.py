@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from include.jobs.serving.artifact import load_artifact
-from include.jobs.train_model import typed
+from include.jobs.train_model import parse_hyperparameters
 from include.models.config import load_model
 from include.models.errors import JobError
 from tests.include.jobs.job_programs import MODEL, Jobs, Trained
@@ -118,7 +118,7 @@ def test_a_tracking_server_that_never_answers_fails_and_delays_nothing(
 
 def test_hyperparameters_have_the_types_that_the_estimator_takes() -> None:
     config = load_model(MODEL)
-    values = typed(
+    values = parse_hyperparameters(
         config, {"model": MODEL, "num_leaves": "31.0", "learning_rate": "5e-2", "_tuning_objective_metric": "x"}
     )
     assert values["num_leaves"] == 31
@@ -137,7 +137,7 @@ def test_hyperparameters_have_the_types_that_the_estimator_takes() -> None:
 )
 def test_bad_hyperparameters_are_refused(given: dict[str, str], message: str) -> None:
     with pytest.raises(JobError, match=message):
-        typed(load_model(MODEL), given)
+        parse_hyperparameters(load_model(MODEL), given)
 
 
 def test_a_failure_is_one_message_and_no_traceback(jobs: Jobs, features: Path, tmp_path: Path) -> None:

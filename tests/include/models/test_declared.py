@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from include.jobs.validation.cleaning import Window, clean_table
-from include.jobs.validation.reading import LINE, read_table
-from include.models.config import MODELS_FOLDER, Code, load_model, model_names
+from include.jobs.validation.reading import read_table
+from include.models.config import LINE, MODELS_FOLDER, Code, load_model, model_names
 from include.models.config.code import LIGHTGBM, TABULAR
 from include.models.loader import domain_evaluation, feature_builder
 

@@ -68,6 +68,7 @@ def test_the_registrys_shape(problem: str, section: str) -> None:
     if width:
         assert sum(sum(row.values()) for row in figures.pop("confusion_matrix").values()) == len(target)
         assert 0 < figures["accuracy"]["value"] <= 1
+    assert figures
     assert all(set(figure) == {"value", "standard_deviation"} for figure in figures.values())
 
 
