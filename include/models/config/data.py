@@ -89,7 +89,7 @@ class Table(Section):
 
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.csv$")]
     columns: Annotated[
-        dict[str, Annotated[Column, BeforeValidator(_column, json_schema_input_type=Kind | Column)]],
+        dict[str, Annotated[Column, BeforeValidator(_column, json_schema_input_type=KindByName | Column)]],
         Field(min_length=1),
     ]
     header: bool = True

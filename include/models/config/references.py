@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from .data import RandomSplit, TimeSplit
+from .kinds import INTEGER
 from .metrics import ROLLING, Direction, Metric
 from .problems import Path, Problem, nearest, unknown
 from .training import Compute, Range, Tuning
@@ -46,14 +47,16 @@ def _columns_of_data(config: ModelConfig) -> Iterator[Problem]:
     yield from _twice(("data", "key"), data.key)
     if data.time is not None and data.time not in kinds:
         yield Problem(("data", "time"), unknown("column", data.time, kinds))
-    elif data.time is not None and str(kinds[data.time]) != "timestamp":
+    elif data.time is not None and not kinds[data.time].is_time:
         yield Problem(("data", "time"), f"'{data.time}' is of kind {kinds[data.time]}; a time is a timestamp")
     if data.label not in made:
         yield Problem(("data", "label"), unknown("column", data.label, made))
-    elif str(kinds.get(data.label)) == "timestamp":
+    elif data.label in kinds and kinds[data.label].is_time:
         yield Problem(("data", "label"), f"'{data.label}' is a timestamp, which cannot be predicted")
-    elif config.problem == "regression" and str(kinds.get(data.label)) == "string":
-        yield Problem(("data", "label"), f"'{data.label}' is a text; a regression predicts a number")
+    elif config.problem == "regression" and data.label in kinds and not kinds[data.label].is_quantity:
+        yield Problem(
+            ("data", "label"), f"'{data.label}' is of kind {kinds[data.label]}; a regression predicts a number"
+        )
     if data.label in data.key:
         yield Problem(("data", "label"), f"'{data.label}' is part of data.key too; what is predicted identifies no row")
     if data.label == data.time:
@@ -70,10 +73,10 @@ def _classes(config: ModelConfig) -> Iterator[Problem]:
         yield Problem(place, f"data.classes needs two names or more; found {len(classes)}")
     yield from _twice(place, classes)
     kinds = {
-        str(table.kinds[config.data.label]) for table in config.data.tables.values() if config.data.label in table.kinds
+        table.kinds[config.data.label] for table in config.data.tables.values() if config.data.label in table.kinds
     }
     for number, name in enumerate(classes):
-        if kinds == {"integer"} and not name.lstrip("-").isdecimal():
+        if kinds == {INTEGER} and not name.lstrip("-").isdecimal():
             yield Problem(
                 (*place, number), f"'{name}' is not a whole number, as the values of '{config.data.label}' are"
             )
@@ -98,7 +101,7 @@ def _tables_of_the_library(config: ModelConfig) -> Iterator[Problem]:
     if not learned:
         yield Problem(("features", "exclude"), "no column is left to learn from")
     for name in learned:
-        if str(table.kinds[name]) == "timestamp":
+        if table.kinds[name].is_time:
             yield Problem(("features",), f"the timestamp '{name}' is not a feature; name it under features.exclude")
 
 
@@ -106,7 +109,7 @@ def _derived_features(config: ModelConfig) -> Iterator[Problem]:
     if config.code.features or len(config.data.tables) != 1:
         return
     kinds, derived = next(iter(config.data.tables.values())).kinds, config.features.derived
-    numbers = [name for name in feature_columns(config) or [] if str(kinds[name]) in ("integer", "number")]
+    numbers = [name for name in feature_columns(config) or [] if kinds[name].is_quantity]
     yield from _twice(("features", "derived"), [one.name for one in derived])
     for number, one in enumerate(derived):
         place = ("features", "derived", number)

@@ -52,8 +52,8 @@ def dataset_columns(config: ModelConfig) -> dict[str, Collection[str] | None]:
     for name, table in config.data.tables.items():
         found[name] = table.kinds
         if table.every_hours:
-            series = [column for column in table.key if str(table.kinds[column]) != "timestamp"] or ["series"]
-            numbers = [column for column, kind in table.kinds.items() if str(kind) == "number"]
+            series = [column for column in table.key if not table.kinds[column].is_time] or ["series"]
+            numbers = [column for column, kind in table.kinds.items() if kind.is_number]
             nulls = [f"{column}_longest_null_hours" for column in numbers]
             found[f"{name}{CONTINUITY}"] = [*series, *CONTINUITY_COLUMNS, *nulls]
     features = feature_columns(config)

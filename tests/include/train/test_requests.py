@@ -275,7 +275,7 @@ def test_a_job_that_sends_knows_where_the_brokers_are_and_no_secret() -> None:
 
 
 @pytest.mark.parametrize("shape", ["Training", "Processing", "Transform", "ProductionVariant"])
-def test_every_instance_type_of_sagemaker_may_be_named(sagemaker: ServiceModel, shape: str) -> None:
+def test_every_instance_type_of_sagemaker_may_be_named(api: ServiceModel, shape: str) -> None:
     known = api.shape_for(f"{shape}InstanceType").enum
     assert known
     assert [name for name in known if not re.search(INSTANCE_TYPE, name)] == []

@@ -78,7 +78,7 @@ CASES = [
     (PM, "  time: datetime\n", "  time: date_time\n", "data.time: there is no column 'date_time'. Did you mean 'datetime'?"),
     (PM, "  time: datetime\n", "  time: machineID\n", "data.time: 'machineID' is of kind integer; a time is a timestamp"),
     (PM, "  label: failure\n", "  label: failures\n", "data.label: there is no column 'failures'. Did you mean 'failure'?"),
-    (ABALONE, "  label: rings\n", "  label: sex\n", "data.label: 'sex' is a text; a regression predicts a number"),
+    (ABALONE, "  label: rings\n", "  label: sex\n", "data.label: 'sex' is of kind string; a regression predicts a number"),
     (TABULAR, "exclude: [Product ID, TWF,", "exclude: [Product ID, TFW,", "features.exclude.1: there is no column 'TFW'. Did you mean 'TWF'?"),
     (TABULAR, '"Torque [Nm]", "Rotational speed [rpm]"]', '"Torque", "Rotational speed [rpm]"]', "'Torque' is not a number to learn from. Did you mean 'Torque [Nm]'?"),
     (TABULAR, '"Torque [Nm]", "Rotational speed [rpm]"]', '"Type", "Rotational speed [rpm]"]', "'Type' is not a number to learn from"),
