@@ -15,15 +15,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.daily.day_features import build_day
-from include.jobs.features.feature_table import FILE, WHOLE, class_counts, feature_columns
+from include.jobs.features.feature_table import WHOLE, class_counts, feature_columns
 from include.jobs.features.splitting import split
-from include.models.config import ModelConfig, TimeSplit, load_model
+from include.models.config import Json, ModelConfig, TimeSplit, load_model
+from include.models.config.files import FEATURE_TABLE
 from include.models.errors import JobError
 from include.models.loader import feature_builder
 
@@ -92,8 +92,8 @@ def _require_classes(config: ModelConfig, name: str, part: pl.DataFrame) -> None
         )
 
 
-def manifest(config: ModelConfig, tables: dict[str, pl.DataFrame], splits: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    described: dict[str, dict[str, Any]] = {}
+def manifest(config: ModelConfig, tables: dict[str, pl.DataFrame], splits: dict[str, pl.DataFrame]) -> dict[str, Json]:
+    described: dict[str, dict[str, Json]] = {}
     for name, part in splits.items():
         described[name] = {"rows": len(part)}
         if config.data.time:
@@ -129,7 +129,7 @@ def main(argv: list[str] | None = None) -> None:
     for name, part in {**splits, **({WHOLE: frame} if refits else {})}.items():
         folder = arguments.features / name
         folder.mkdir(parents=True, exist_ok=True)
-        part.write_parquet(folder / FILE)
+        part.write_parquet(folder / FEATURE_TABLE)
         print(f"{name}: {len(part)} rows")
     text = json.dumps(manifest(config, tables, splits), indent=2)
     (arguments.features / "manifest.json").write_text(text, encoding="utf-8")

@@ -35,11 +35,12 @@ from include.jobs.evaluation.metrics import (
 )
 from include.jobs.evaluation.permutation import importances
 from include.jobs.evaluation.refits import Refit, mean_metrics, refit
-from include.jobs.evaluation.report import Evaluated, render
+from include.jobs.evaluation.report import Evaluated, page
 from include.jobs.features.feature_table import WHOLE, examples, read_split
 from include.jobs.mlflow import tracking
-from include.jobs.serving.artifact import DRIFT_PROFILE, GOLDEN_REQUESTS, LoadedModel, load_artifact, unpack
+from include.jobs.serving.artifact import LoadedModel, load_artifact, unpack
 from include.models.config import ModelConfig, TimeSplit, load_model
+from include.models.config.files import DRIFT_PROFILE, EVALUATION_PAGE, GOLDEN_REQUESTS, METRICS, QUALITY_STATISTICS
 from include.models.interface import Array, DomainFindings, Examples, Tables
 from include.models.loader import domain_evaluation
 
@@ -59,7 +60,7 @@ def evaluate(
     """
     truth = examples(config, test)
     predictions = candidate.predict(test)
-    metrics, domain = _measured(config, test, truth, predictions, tables)
+    metrics, domain = _measure(config, test, truth, predictions, tables)
     metrics |= _of_intervals(candidate, test, truth)
     rounds = [_round(config, one, tables) for one in refits]
     rolling = mean_metrics([one["candidate"] for one in rounds], [len(one.test) for one in refits])
@@ -81,7 +82,7 @@ def evaluate(
 def _of_champion(
     config: ModelConfig, champion: LoadedModel, test: pl.DataFrame, truth: Examples, tables: Tables
 ) -> Metrics:
-    metrics, _ = _measured(config, test, truth, champion.predict(test), tables)
+    metrics, _ = _measure(config, test, truth, champion.predict(test), tables)
     return metrics | _of_intervals(champion, test, truth)
 
 
@@ -93,7 +94,7 @@ def _of_intervals(model: LoadedModel, test: pl.DataFrame, truth: Examples) -> Me
 def _round(config: ModelConfig, one: Refit, tables: Tables) -> dict[str, Metrics]:
     """A refit's metrics beside the baselines' on the same rows."""
     truth = examples(config, one.test)
-    metrics, _ = _measured(config, one.test, truth, one.predictions, tables)
+    metrics, _ = _measure(config, one.test, truth, one.predictions, tables)
     return {"candidate": metrics, **_baselines(config, one.test, truth, tables)}
 
 
@@ -109,14 +110,14 @@ def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) 
         "mlflow_run_id": evaluated.model.metadata["mlflow_run_id"],
         "rows": len(evaluated.test),
     }
-    for name, content in (("evaluation.json", statistics), ("metrics.json", summary)):
+    for name, content in ((QUALITY_STATISTICS, statistics), (METRICS, summary)):
         (folder / name).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
-    (folder / "report.html").write_text(render(evaluated), encoding="utf-8")
+    (folder / EVALUATION_PAGE).write_text(page(evaluated), encoding="utf-8")
     for name, text in from_artifact.items():
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _measured(
+def _measure(
     config: ModelConfig, test: pl.DataFrame, truth: Examples, predictions: Array, tables: Tables
 ) -> tuple[Metrics, DomainFindings]:
     metrics = measure(config.problem, truth.target, predictions, truth.classes)
@@ -183,7 +184,7 @@ def main(argv: list[str] | None = None) -> None:
     write(evaluated, from_artifact, arguments.evaluation)
     run_id = candidate.metadata["mlflow_run_id"]
     logged = {f"test_{name}": value for name, value in evaluated.metrics.items()}
-    tracking.settled(tracking.log(run_id, logged, sorted(arguments.evaluation.iterdir())))
+    tracking.wait_for(tracking.log(run_id, logged, sorted(arguments.evaluation.iterdir())))
     for name in dict.fromkeys([gate.metric for gate in config.gates]):
         print(f"test:{name}={evaluated.metrics[name]:.6g}", flush=True)
 

@@ -12,7 +12,7 @@ messages, a checksum over them, and the model package. Whoever sends first makes
 partition can still commit, and reads that record: if it has the version at hand, there is nothing to send. So a retry,
 a cleared task and a backfill publish nothing twice.
 
-What consumers do: read with ``isolation.level=read_committed``. A partition that was scored anew is sent again under
+What consumers do: read with ``isolation.level=read_committed``. A partition that was scored again is sent again under
 its new version, with the same keys: the newest message of a key counts, and a message whose ``version`` is not that of
 its partition's newest manifest record belongs to an older one (rows that the new version no longer has).
 """
@@ -25,7 +25,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import polars.selectors as cs
@@ -34,9 +33,9 @@ import pyarrow.parquet as pq
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.sinks import kafka
 from include.models.config import KafkaSink, ModelConfig, load_model
+from include.models.config.files import SCORES_MANIFEST
 from include.models.errors import JobError
 
-MANIFEST = "_SUCCESS.json"
 SCHEMA_VERSION = 1
 ROWS_AT_ONCE = 50_000
 
@@ -60,11 +59,13 @@ class Partition:
             JobError: no manifest, or one that the files do not match.
         """
         try:
-            content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            content = json.loads((folder / SCORES_MANIFEST).read_text(encoding="utf-8"))
             files = {Path(file["key"]).name: str(file["sha256"]) for file in content["files"]}
             date, rows, package = str(content["date"]), int(content["rows"]), str(content["model_package_arn"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise JobError(f"{folder / MANIFEST} cannot be used ({error!r}): publish_scores writes it.") from error
+            raise JobError(
+                f"{folder / SCORES_MANIFEST} cannot be used ({error!r}): publish_scores writes it."
+            ) from error
         for name, expected in files.items():
             found = _sha256(folder / name)
             if found != expected:
@@ -100,7 +101,7 @@ def send(config: ModelConfig, sink: KafkaSink, partition: Partition, settings: k
         return Sent(known["messages"], known["checksum"], was_there=True)
     digest = hashlib.sha256()
     with sender.transaction():
-        count = sender.send(sink.topic, _counted(messages(config, partition), digest))
+        count = sender.send(sink.topic, _hash_values(messages(config, partition), digest))
         if count != partition.rows:
             raise JobError(f"the files of {partition.date} hold {count} rows, their manifest says {partition.rows}.")
         sender.flush()
@@ -132,10 +133,10 @@ def messages(config: ModelConfig, partition: Partition) -> Iterator[tuple[bytes,
         for batch in pq.ParquetFile(partition.folder / name).iter_batches(ROWS_AT_ONCE):
             frame = pl.from_arrow(batch)
             assert isinstance(frame, pl.DataFrame)  # noqa: S101 - what a record batch becomes
-            yield from zip(*_encoded(config, partition, frame), strict=True)
+            yield from zip(*_encode(config, partition, frame), strict=True)
 
 
-def _encoded(config: ModelConfig, partition: Partition, frame: pl.DataFrame) -> tuple[list[bytes], list[bytes]]:
+def _encode(config: ModelConfig, partition: Partition, frame: pl.DataFrame) -> tuple[list[bytes], list[bytes]]:
     ids = config.data.key
     if missing := [column for column in ids if column not in frame.columns]:
         raise JobError(f"the scores of {partition.date} lack the key column {missing[0]}; found: {frame.columns}.")
@@ -155,7 +156,7 @@ def _encoded(config: ModelConfig, partition: Partition, frame: pl.DataFrame) -> 
     return text["key"].cast(pl.Binary).to_list(), text["value"].cast(pl.Binary).to_list()
 
 
-def _counted(items: Iterator[tuple[bytes, bytes]], digest: Any) -> Iterator[tuple[bytes, bytes]]:
+def _hash_values(items: Iterator[tuple[bytes, bytes]], digest: hashlib._Hash) -> Iterator[tuple[bytes, bytes]]:
     for key, value in items:
         digest.update(value)
         yield key, value

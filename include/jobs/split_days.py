@@ -19,10 +19,10 @@ from pathlib import Path
 import polars as pl
 
 from include.jobs.cli import arguments_of, run_program
-from include.jobs.daily.day import scoring_of, windowed_tables
 from include.jobs.validation.cleaning import typed_rows
-from include.jobs.validation.reading import LINE, read_table
-from include.models.config import ModelConfig, load_model
+from include.jobs.validation.reading import read_table
+from include.models.config import LINE, ModelConfig, load_model
+from include.models.config.files import day_folder
 
 BATCHES = 30
 NO_TIME_UNTIL = date(2015, 12, 31)  # the newest day of rows that can be of any day
@@ -32,10 +32,10 @@ Share = Callable[[date], pl.DataFrame]
 def split_days(config: ModelConfig, raw: Path, into: Path, first: date, last: date) -> None:
     """Write the partitions of every day from first to last."""
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    for name in scoring_of(config).tables:
+    for name in config.daily_scoring.tables:
         table, share = config.data.tables[name], _shares(config, name, raw)
         for day in days:
-            folder = into / f"date={day}"
+            folder = into / day_folder(str(day))
             folder.mkdir(parents=True, exist_ok=True)
             rows = share(day).rename(table.headers).write_csv(include_header=table.header)
             (folder / f"{table.file}.gz").write_bytes(gzip.compress(rows.encode(), compresslevel=1, mtime=0))
@@ -43,7 +43,7 @@ def split_days(config: ModelConfig, raw: Path, into: Path, first: date, last: da
 
 def newest_days(config: ModelConfig, raw: Path, count: int) -> tuple[date, date]:
     """The first and the last of that many days, up to the newest that has rows of its own."""
-    timed = [(name, config.data.tables[name]) for name in windowed_tables(config)]
+    timed = [(name, config.data.tables[name]) for name in config.windowed_tables]
     newest = [typed_rows(read_table(raw, name, table), table)[str(config.data.time)].max() for name, table in timed]
     last = max((moment.date() for moment in newest if isinstance(moment, datetime)), default=NO_TIME_UNTIL)
     return last - timedelta(days=count - 1), last
@@ -56,11 +56,11 @@ def _shares(config: ModelConfig, name: str, raw: Path) -> Share:
     rows = read.lines.select(*table.columns)
     if time in table.kinds:
         days = typed_rows(read, table)[str(time)].dt.date()
-        if name not in windowed_tables(config):
+        if not config.holds_one_day(name):
             return lambda day: rows.filter((days <= day).fill_null(value=True))
         by_day = rows.with_columns(days.alias(LINE)).partition_by(LINE, as_dict=True, include_key=False)
         return lambda day: by_day.get((day,), rows.clear())
-    if time is None and name == scoring_of(config).tables[0]:
+    if time is None and name == config.daily_scoring.tables[0]:
         return lambda day: _batch(rows, day.toordinal() % BATCHES)
     return lambda day: rows
 

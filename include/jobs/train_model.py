@@ -23,12 +23,10 @@ from include.jobs.evaluation.metrics import Metrics, measure, plain
 from include.jobs.features.feature_table import examples, read_split
 from include.jobs.mlflow import tracking
 from include.jobs.mlflow.mlflow_model import write_mlflow_model
-from include.jobs.serving.artifact import save_artifact
-from include.models.config import ModelConfig, Scalar, load_model
+from include.jobs.serving.artifact import Facts, save_artifact
+from include.models.config import ModelConfig, Scalar, load_model, nearest
 from include.models.errors import JobError
 from include.models.loader import estimator
-
-TRUTH = {"true": True, "false": False}
 
 
 def read_hyperparameters(path: Path | None) -> dict[str, str]:
@@ -48,26 +46,23 @@ def read_hyperparameters(path: Path | None) -> dict[str, str]:
     return {name: str(value) for name, value in content.items()}
 
 
-def typed(config: ModelConfig, given: Mapping[str, str]) -> dict[str, Scalar]:
-    """model.yaml's hyperparameters with the given ones before them, each in the type that it has there.
+def parse_hyperparameters(config: ModelConfig, given: Mapping[str, str]) -> dict[str, Scalar]:
+    """model.yaml's hyperparameters, overridden by the given ones, in the types that the estimator takes.
 
     Raises:
-        JobError: an unknown name, or a value that is not of its type.
+        JobError: an unknown name, or a value that cannot be used.
     """
-    known = config.training.hyperparameters
-    values = dict(known)
+    known = config.hyperparameters
+    values = dict(config.training.hyperparameters)
     for name, text in given.items():
         if name.startswith("_") or name == "model":  # tuning adds _tuning_objective_metric
             continue
         if name not in known:
-            raise JobError(f"{config.name} has no hyperparameter '{name}'. Known: {', '.join(known)}.")
-        kind = type(known[name])
+            raise JobError(f"{config.name} has no hyperparameter '{name}'. {nearest(name, known)}")
         try:
-            values[name] = TRUTH[text.lower()] if kind is bool else int(float(text)) if kind is int else kind(text)
-        except (ValueError, KeyError, OverflowError):
-            raise JobError(
-                f"hyperparameter {name} is '{text}'; allowed is {kind.__name__}, as {known[name]}."
-            ) from None
+            values[name] = known[name].read(text)
+        except ValueError as error:
+            raise JobError(f"hyperparameter {name} {error}.") from None
     return values
 
 
@@ -77,7 +72,7 @@ def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, 
     Raises:
         JobError: unusable hyperparameters or features.
     """
-    hyperparameters = typed(config, given)
+    hyperparameters = parse_hyperparameters(config, given)
     tracking.prepare()
     parts = {name: examples(config, read_split(folder)) for name, folder in channels.items()}
     fitted, validation = parts["train"], parts["validation"]
@@ -96,15 +91,20 @@ def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, 
         "run": os.environ.get("RUN_ID", "by hand"),
         "code_hash": os.environ.get("CODE_HASH", ""),
     }
-    run_id = tracking.settled(tracking.start_run(config.name, hyperparameters, tags, began))
-    facts = {"hyperparameters": hyperparameters, "fit": own.describe(model), "fit_seconds": round(seconds, 2)}
-    facts |= {"validation_metrics": plain(metrics), "mlflow_run_id": run_id}
+    run_id = tracking.wait_for(tracking.start_run(config.name, hyperparameters, tags, began))
+    facts: Facts = {
+        "hyperparameters": hyperparameters,
+        "fit": own.describe(model),
+        "fit_seconds": round(seconds, 2),
+        "validation_metrics": plain(metrics),
+        "mlflow_run_id": run_id,
+    }
     save_artifact(model_dir, config, model, fitted, validation, facts)
     described = {name: float(value) for name, value in own.describe(model).items() if not isinstance(value, str)}
     logged = {f"validation_{name}": value for name, value in metrics.items()} | described | {"fit_seconds": seconds}
     files = [path for path in sorted(model_dir.iterdir()) if path.is_file()]
     write_model = partial(write_mlflow_model, model_dir, fitted.features) if config.tracking.model_versions else None
-    tracking.settled(tracking.log(run_id, logged, files, write_model))
+    tracking.wait_for(tracking.log(run_id, logged, files, write_model))
     print(f"{config.name}: fitted on {len(fitted.target)} rows in {seconds:.1f} s, {own.describe(model)}")
     return metrics
 

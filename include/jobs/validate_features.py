@@ -21,12 +21,13 @@ import polars as pl
 import polars.selectors as cs
 
 from include.jobs.cli import arguments_of, run_program
-from include.jobs.features.feature_table import FILE, SPLITS, read_split
+from include.jobs.features.feature_table import read_split
 from include.jobs.validation.findings import Finding
 from include.jobs.validation.report import Report, TableReport
 from include.jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
 from include.jobs.validation.wording import finding_of
 from include.models.config import MODELS_FOLDER, ModelConfig, RandomSplit, TimeSplit, load_model
+from include.models.config.files import FEATURE_TABLE, SPLITS
 
 DATASET = "features"
 TOO_GOOD = "Look at the split in build_features: as it is, the measured quality is better than the true one."
@@ -44,7 +45,7 @@ def validate_features(config: ModelConfig, splits: Splits, suite: list[Expected]
         raise SuiteError(f"{DATASET}.json is about {sorted(unknown)}; there are {', '.join(splits)}.")
     reports = []
     for name, frame in splits.items():
-        report = TableReport(name, f"{name}/{FILE}", frame.height)
+        report = TableReport(name, f"{name}/{FEATURE_TABLE}", frame.height)
         report.findings = _columns(report, frame, splits[SPLITS[0]]) + _infinite(report, frame)
         relevant = [expected for expected in suite if name in expected.meta.only or not expected.meta.only]
         report.outcomes = run_suite(relevant, frame, splits)
@@ -61,7 +62,7 @@ def _columns(report: TableReport, frame: pl.DataFrame, first: pl.DataFrame) -> l
     ours, theirs = set(frame.schema.items()), set(first.schema.items())
     found = ", ".join(sorted(f"{name} ({kind})" for name, kind in ours ^ theirs)) or "another order of columns"
     action = "Run build_features again: all splits come from one run of it."
-    allowed = f"the columns of {SPLITS[0]}/{FILE}"
+    allowed = f"the columns of {SPLITS[0]}/{FEATURE_TABLE}"
     return [_critical(report.name, report.file, None, "columns_are_equal", f"{found} differing", allowed, None, action)]
 
 
@@ -95,7 +96,7 @@ def _in_order(time: str, how: TimeSplit, splits: Splits) -> list[Finding]:
             found = f"that it starts at {start}, when {earlier} ends at {end}"
             allowed = f"a start at least {how.gap_hours} hours after that"
             findings.append(
-                _critical(later, f"{later}/{FILE}", time, "splits_are_apart", found, allowed, None, TOO_GOOD)
+                _critical(later, f"{later}/{FEATURE_TABLE}", time, "splits_are_apart", found, allowed, None, TOO_GOOD)
             )
     return findings
 
@@ -110,7 +111,7 @@ def _grouped(config: ModelConfig, how: RandomSplit, splits: Splits) -> list[Find
             names = ", ".join(together)
             found = f"rows whose {names} is also in {first}"
             allowed = f"each {names} in one split only"
-            file = f"{second}/{FILE}"
+            file = f"{second}/{FEATURE_TABLE}"
             findings.append(_critical(second, file, names, "splits_are_apart", found, allowed, len(shared), TOO_GOOD))
     return findings
 

@@ -9,7 +9,8 @@ Reads ``<partitions>/date=<day>/`` and, of the days before, the tables that wind
 - ``<report>/quarantine/<table>.csv``: the day's rejected rows as they came, with line number and reason
 
 A day whose raw text is larger than ``scoring.chunk_mb`` is cut by key and checked chunk by chunk, so that memory is
-bounded by the chunk; what an expectation says of a share or a mean is then held against each chunk.
+bounded by the chunk. It is judged as a whole, as a small day is; ``validation.parts`` says which expectations do not
+add up over chunks and are held against each.
 
 Rows of the day's ``replay/<file>``, a corrected quarantine file, stand in the places of the lines that they name.
 The exit status is 0 whatever the verdict.
@@ -18,7 +19,7 @@ The exit status is 0 whatever the verdict.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,52 +27,68 @@ from pathlib import Path
 import polars as pl
 
 from include.jobs.cli import arguments_of, run_program
-from include.jobs.daily.chunks import Chunk, merge_quarantine, merged, split_day
-from include.jobs.daily.day import day_tables, scoring_of, window_of, windowed_tables, write_chunk
-from include.jobs.daily.replay import read_day
+from include.jobs.daily.chunks import Chunk, merge_quarantine, split_day
+from include.jobs.daily.day import day_tables, window_of, write_chunk
 from include.jobs.validate_raw_data import Suites, load_suites, validate_tables
-from include.jobs.validation.reading import LINE
+from include.jobs.validation.findings import passed
+from include.jobs.validation.parts import Part, report_of
 from include.jobs.validation.report import Report, TableReport
-from include.models.config import MODELS_FOLDER, ModelConfig, Table, load_model
+from include.models.config import LINE, MODELS_FOLDER, ModelConfig, Table, load_model
+from include.models.config.files import QUARANTINE, day_folder
 from include.models.errors import JobError
+
+Tables = dict[str, pl.DataFrame]
 
 
 def validate_chunk(
     config: ModelConfig, chunk: Chunk, day: str, suites: Suites, quarantine: Path
-) -> tuple[list[TableReport], dict[str, pl.DataFrame]]:
+) -> tuple[dict[tuple[str, str], Part], dict[str, pl.DataFrame]]:
     """Check the day's tables and those of the days before, each by the same suites.
 
     Returns:
-        Reports of the day's tables, and of those before that a critical finding stops; the accepted rows, by table.
+        What was found, by day and table, not judged yet; the accepted rows, by table.
     """
-    tables, time = day_tables(config, day), config.data.time
-    check = partial(validate_tables, time=time, quarantine=quarantine)
-    mine = _suites_of(suites, tables)
-    reports, accepted = check(tables, suites=mine, window=window_of(day), read=partial(read_day, chunk.folder(day)))
-    windowed = windowed_tables(config)
+    found: dict[tuple[str, str], Part] = {}
+
+    def check(each: str, tables: Mapping[str, Table], into: Path, known: Mapping[str, pl.DataFrame]) -> Tables:
+        read = partial(chunk.read, each)
+        window = window_of(each)
+        parts, rows = validate_tables(
+            tables, config.data.time, _suites_of(suites, tables), window, into, read, known=known
+        )
+        found.update({(each, name): part for name, part in parts.items()})
+        return rows
+
+    accepted = check(day, day_tables(config, day), quarantine, {})
+    windowed = config.windowed_tables
     others = {name: table for name, table in accepted.items() if name not in windowed}
-    parts = {name: [accepted[name]] if name in accepted else [] for name in windowed}
+    rows_of = {name: [accepted[name]] if name in accepted else [] for name in windowed}
     for before in chunk.days:
         if before == day:
             continue
         its = {name: table for name, table in day_tables(config, before).items() if name in windowed}
         with tempfile.TemporaryDirectory() as elsewhere:  # its own run has put its rows in quarantine
-            found, rows = validate_tables(
-                its,
-                time,
-                _suites_of(suites, its),
-                window_of(before),
-                Path(elsewhere),
-                partial(read_day, chunk.folder(before)),
-                known=others,
-            )
-        reports += [
-            _before(before, report) for report in found if any(f.severity == "critical" for f in report.findings)
-        ]
+            rows = check(before, its, Path(elsewhere), others)
         for name in set(windowed) & rows.keys():
-            parts[name].insert(-1, rows[name])
-    clean = {name: pl.concat([part.drop(LINE) for part in found]) for name, found in parts.items() if found}
-    return reports, {name: table.drop(LINE) for name, table in others.items()} | clean
+            rows_of[name].insert(-1, rows[name])
+    clean = {name: pl.concat([rows.drop(LINE) for rows in parts]) for name, parts in rows_of.items() if parts}
+    return found, {name: table.drop(LINE) for name, table in others.items()} | clean
+
+
+def judge(config: ModelConfig, day: str, found: Sequence[Mapping[tuple[str, str], Part]]) -> list[TableReport]:
+    """Reports of the day's tables, and of those of the days before that a critical finding stops."""
+    reports = []
+    days = sorted({each for each, _ in found[0]} - {day})
+    for each, tables in ((each, day_tables(config, each)) for each in [day, *days]):
+        for name, table in tables.items():
+            if (each, name) not in found[0]:
+                continue
+            report = report_of([parts[each, name] for parts in found], table)
+            if each == day:
+                reports.append(report)
+            elif not passed(report.findings):
+                reports.append(_before(each, report))
+    return reports
 
 
 def _suites_of(suites: Suites, tables: Mapping[str, Table]) -> Suites:
@@ -85,7 +102,7 @@ def _suites_of(suites: Suites, tables: Mapping[str, Table]) -> Suites:
 
 def _before(day: str, report: TableReport) -> TableReport:
     report.name = f"{report.name} of {day}"
-    report.file = f"date={day}/{report.file}"
+    report.file = f"{day_folder(day)}/{report.file}"
     report.findings = [replace(finding, file=report.file) for finding in report.findings]
     return report
 
@@ -100,24 +117,29 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--day", required=True, help="the day to score, as 2015-06-01")
     arguments = parser.parse_args(argv)
     config, day = load_model(arguments.model), arguments.day
-    if not (arguments.partitions / f"date={day}").is_dir():
-        raise JobError(f"{arguments.partitions} has no folder date={day}.")
+    if not (arguments.partitions / day_folder(day)).is_dir():
+        raise JobError(f"{arguments.partitions} has no folder {day_folder(day)}.")
     suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
     arguments.validated.mkdir(parents=True, exist_ok=True)
-    quarantine = arguments.report / "quarantine"
-    reports: list[list[TableReport]] = []
+    quarantine = arguments.report / QUARANTINE
+    found = []
     with tempfile.TemporaryDirectory() as folder:
-        chunks = split_day(config, arguments.partitions, day, Path(folder), scoring_of(config).chunk_mb)
+        chunks = split_day(config, arguments.partitions, day, Path(folder), config.daily_scoring.chunk_mb)
+        parts = [Path(folder) / QUARANTINE / str(number) for number in range(len(chunks))]
         for number, chunk in enumerate(chunks):
-            mine = quarantine if len(chunks) == 1 else Path(folder) / "quarantine" / str(number)
-            found, tables = validate_chunk(config, chunk, day, suites, mine)
-            reports.append(found)
-            if all(finding.severity != "critical" for report in found for finding in report.findings):
-                write_chunk(arguments.validated / f"chunk-{number:05}.tar", tables)
+            counted, tables = validate_chunk(
+                config, chunk, day, suites, quarantine if len(chunks) == 1 else parts[number]
+            )
+            found.append(counted)
+            write_chunk(arguments.validated / f"chunk-{number:05}.tar", tables)
         if len(chunks) > 1:
-            merge_quarantine(Path(folder) / "quarantine", quarantine)
-    facts = {"day": day, "chunks": str(len(chunks))}
-    report = Report(config.name, f"raw data of {day}", merged(reports), facts)
+            merge_quarantine(parts, quarantine, {name for (_, name), part in found[0].items() if part.is_whole})
+    report = Report(
+        config.name,
+        f"raw data of {day}",
+        judge(config, day, found),
+        {"day": day, "chunks": str(len(chunks))},
+    )
     if not report.passed:
         for file in arguments.validated.glob("chunk-*.tar"):
             file.unlink()

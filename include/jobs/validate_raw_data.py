@@ -27,12 +27,14 @@ import polars as pl
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.validation.cleaning import REASONS, Window, clean_table
 from include.jobs.validation.continuity import continuity, dataset_name
-from include.jobs.validation.findings import Finding, UnusableFileError
-from include.jobs.validation.reading import LINE, RawTable, read_table
-from include.jobs.validation.report import Report, TableReport
+from include.jobs.validation.findings import UnusableFileError
+from include.jobs.validation.parts import Check, Part, check_of, report_of
+from include.jobs.validation.reading import RawTable, read_table
+from include.jobs.validation.report import Report
 from include.jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
-from include.jobs.validation.wording import allowed, column_of, finding_of
-from include.models.config import MODELS_FOLDER, ModelConfig, Table, load_model
+from include.jobs.validation.wording import allowed, column_of
+from include.models.config import LINE, MODELS_FOLDER, ModelConfig, Table, load_model
+from include.models.config.files import QUARANTINE
 from include.models.errors import JobError
 
 Suites = Mapping[str, list[Expected]]
@@ -67,10 +69,10 @@ def validate_raw(
     Returns:
         The report, and the accepted rows of each table that could be read.
     """
-    reports, accepted = validate_tables(
-        config.data.tables, config.data.time, suites, window, quarantine, partial(read_table, raw)
-    )
+    tables = config.data.tables
+    parts, accepted = validate_tables(tables, config.data.time, suites, window, quarantine, partial(read_table, raw))
     facts = {"data window": f"{window.start or 'the beginning'} to {window.end or 'the end'}"}
+    reports = [report_of([parts[name]], table) for name, table in tables.items()]
     return Report(config.name, "raw data", reports, facts), accepted
 
 
@@ -82,7 +84,7 @@ def validate_tables(
     quarantine: Path,
     read: Callable[[str, Table], RawTable],
     known: Mapping[str, pl.DataFrame] = MappingProxyType({}),
-) -> tuple[list[TableReport], dict[str, pl.DataFrame]]:
+) -> tuple[dict[str, Part], dict[str, pl.DataFrame]]:
     """Check tables, each after those that its suite refers to, and write rejected rows to ``quarantine``.
 
     A table that ``read`` gives without a row has none to expect anything of: whether it may be so ``read`` decides.
@@ -91,31 +93,37 @@ def validate_tables(
         known: further tables, accepted before, that suites may refer to.
 
     Returns:
-        The reports in the order of the tables, and the accepted rows of each table that could be read.
+        What was found in each table, for ``report_of`` to judge, and the accepted rows of each that could be read.
     """
-    reports: dict[str, TableReport] = {}
+    parts: dict[str, Part] = {}
     accepted: dict[str, pl.DataFrame] = dict(known)
     for name in _order(suites, tables):
         table = tables[name]
         try:
-            lines = read(name, table)
+            raw = read(name, table)
         except UnusableFileError as unusable:
-            reports[name] = TableReport(name, unusable.findings[0].file, findings=unusable.findings)
+            parts[name] = Part(name, unusable.findings[0].file, unusable=unusable.findings)
             continue
-        report = TableReport(name, lines.file, lines.rows, bytes=lines.bytes, sha256=lines.sha256)
-        clean = clean_table(lines, table, time, window)
-        report.outside_window, report.findings = clean.outside_window, clean.findings
-        if not lines.rows:
-            accepted[name], reports[name] = clean.frame, report
-            continue
-        failing = _expect(clean.frame, report, suites[name], accepted)
-        rejected = pl.concat([clean.rejected, failing])
+        clean = clean_table(raw, table, time, window)
+        checks, failing = _expect(clean.frame.sort(LINE), suites[name], accepted)
         accepted[name] = clean.frame.join(failing, on=LINE, how="anti", maintain_order="left")
+        of_series: list[Check] = []
         if table.every_hours and not accepted[name].is_empty():
-            _expect(continuity(accepted[name], table), report, suites[dataset_name(name)], accepted, rows_are="series")
-        report.rejected = set_aside(lines, rejected, quarantine / f"{name}.csv")
-        reports[name] = report
-    return [reports[name] for name in tables], accepted
+            of_series, _ = _expect(continuity(accepted[name], table), suites[dataset_name(name)], accepted, "series")
+        parts[name] = Part(
+            name,
+            raw.file,
+            raw.rows,
+            clean.frame.height,
+            set_aside(raw, pl.concat([clean.rejected, failing]), quarantine / f"{name}.csv"),
+            raw.bytes,
+            raw.sha256,
+            raw.is_whole,
+            clean.tally,
+            checks,
+            of_series,
+        )
+    return parts, accepted
 
 
 def _order(suites: Suites, tables: Mapping[str, Table]) -> list[str]:
@@ -131,43 +139,21 @@ def _order(suites: Suites, tables: Mapping[str, Table]) -> list[str]:
 
 
 def _expect(
-    frame: pl.DataFrame,
-    report: TableReport,
-    suite: list[Expected],
-    others: Mapping[str, pl.DataFrame],
-    rows_are: str = "rows",
-) -> pl.DataFrame:
-    """Run a suite, add what it found to the report; ``file_line`` and ``reason`` of rows to set aside."""
+    frame: pl.DataFrame, suite: list[Expected], others: Mapping[str, pl.DataFrame], rows_are: str = "rows"
+) -> tuple[list[Check], pl.DataFrame]:
+    """Run a suite; what it found, and ``file_line`` and ``reason`` of rows to set aside."""
     if frame.is_empty():
-        report.findings.append(no_rows(report))
-        return pl.DataFrame(schema=REASONS)
+        return [], pl.DataFrame(schema=REASONS)
     outcomes = run_suite(suite, frame.drop(LINE, strict=False), others, rows_are)
-    findings = [finding_of(outcome, report.name, report.file, frame) for outcome in outcomes]
-    report.findings += [finding for finding in findings if finding]
-    report.outcomes += outcomes
-    parts = [
+    failing = [
         frame[outcome.rejected].select(
             LINE, pl.lit(f"{column_of(outcome.kwargs)}: allowed is {allowed(outcome)}").alias("reason")
         )
         for outcome in outcomes
         if len(outcome.rejected)
     ]
-    return pl.concat(parts) if parts else pl.DataFrame(schema=REASONS)
-
-
-def no_rows(report: TableReport) -> Finding:
-    """The finding of a table of whose rows none is left."""
-    return Finding(
-        severity="critical",
-        table=report.name,
-        file=report.file,
-        column=None,
-        expectation="rows_are_left",
-        found=f"none of {report.rows:,} rows left, {report.outside_window:,} of them outside the data window",
-        allowed="at least one usable row",
-        rows=report.rows,
-        action="Choose a data window that the file covers, or mend the rows in quarantine.",
-    )
+    checks = [check_of(outcome, frame) for outcome in outcomes]
+    return checks, pl.concat(failing) if failing else pl.DataFrame(schema=REASONS)
 
 
 def set_aside(raw: RawTable, rejected: pl.DataFrame, file: Path) -> int:
@@ -207,7 +193,7 @@ def main(argv: list[str] | None = None) -> None:
         raise JobError(f"the data window is empty: --data-from {window.start} is not before --data-to {window.end}.")
     config = load_model(arguments.model)
     suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
-    report, accepted = validate_raw(config, arguments.raw, window, suites, arguments.report / "quarantine")
+    report, accepted = validate_raw(config, arguments.raw, window, suites, arguments.report / QUARANTINE)
     report.write(arguments.report)
     arguments.validated.mkdir(parents=True, exist_ok=True)
     for name in config.data.tables:

@@ -18,21 +18,30 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import polars as pl
 
 from include.jobs.cli import arguments_of, run_program
-from include.jobs.daily.day import scoring_of
-from include.jobs.daily.day_features import MOMENT
+from include.jobs.daily.day_features import MOMENT, Shard
 from include.jobs.features.drift_profile import Counts, add_counts
 from include.jobs.validation.findings import Finding, passed, summarize
-from include.models.config import ModelConfig, load_model
+from include.models.config import DayProfile, ModelConfig, load_model
+from include.models.config.files import PARTS, VERDICT
 from include.models.errors import JobError
 
 TOLERANCE = 1e-6  # how far a row's probabilities may add up from 1
 PREDICTION = "prediction"
-TYPES: dict[str, Any] = {"Int64": pl.Int64, "Float64": pl.Float64, "String": pl.String}
+TYPES: dict[str, type[pl.DataType]] = {"Int64": pl.Int64, "Float64": pl.Float64, "String": pl.String}
+
+
+class ScorePart(TypedDict):
+    """A file of a day's scores."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
 
 
 @dataclass
@@ -44,7 +53,7 @@ class Distribution:
     total: float = 0.0
     features: Counts = field(default_factory=dict)
 
-    def add(self, frame: pl.DataFrame, shard: dict[str, Any]) -> None:
+    def add(self, frame: pl.DataFrame, shard: Shard) -> None:
         self.rows += len(frame)
         self.features = add_counts(self.features, shard["features"])
         if shard["classes"]:
@@ -56,13 +65,13 @@ class Distribution:
         """The share of a class, or the mean."""
         return (self.total if name == "mean" else self.labels[name]) / self.rows
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> DayProfile:
         """Sums, as days are added up: rows, rows by bin of each feature, rows by class or the sum of all values."""
-        predictions = dict(self.labels) if self.labels else {"sum": self.total}
+        predictions: dict[str, float] = dict(self.labels) if self.labels else {"sum": self.total}
         return {"rows": self.rows, "features": self.features, "predictions": predictions}
 
 
-def read_predictions(file: Path, shard: dict[str, Any]) -> pl.DataFrame:
+def read_predictions(file: Path, shard: Shard) -> pl.DataFrame:
     """A shard's answers, typed.
 
     Raises:
@@ -90,7 +99,7 @@ def _probability(label: str) -> str:
     return f"probability_{label}"
 
 
-def check_shard(frame: pl.DataFrame, shard: dict[str, Any]) -> list[Finding]:
+def check_shard(frame: pl.DataFrame, shard: Shard) -> list[Finding]:
     """What must hold of every row."""
     classes, name = shard["classes"], shard["name"]
     findings = []
@@ -130,7 +139,7 @@ def check_shard(frame: pl.DataFrame, shard: dict[str, Any]) -> list[Finding]:
 def check_distribution(config: ModelConfig, distribution: Distribution) -> list[Finding]:
     """The bounds of model.yaml, held against all rows together."""
     findings = []
-    for name, bounds in scoring_of(config).bounds.items() if distribution.rows else ():
+    for name, bounds in config.daily_scoring.bounds.items() if distribution.rows else ():
         value = distribution.value(name)
         low, high = bounds.min, bounds.max
         if (low is not None and value < low) or (high is not None and value > high):
@@ -151,9 +160,9 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     config = load_model(arguments.model)
     arguments.scores.mkdir(parents=True, exist_ok=True)
-    distribution, findings, parts = Distribution(), list[Finding](), list[dict[str, Any]]()
+    distribution, findings, parts = Distribution(), list[Finding](), list[ScorePart]()
     for facts in sorted(arguments.shards.glob("shard-*.json")):
-        shard = json.loads(facts.read_text(encoding="utf-8"))
+        shard: Shard = json.loads(facts.read_text(encoding="utf-8"))
         if not shard["rows"]:
             continue
         frame = read_predictions(arguments.predictions / f"{shard['name']}.csv.out", shard)
@@ -165,7 +174,7 @@ def main(argv: list[str] | None = None) -> None:
         parts.append({"name": part.name, "rows": len(frame), "bytes": part.stat().st_size, "sha256": sha256})
     findings += check_distribution(config, distribution)
     if passed(findings):
-        (arguments.scores / "parts.json").write_text(
+        (arguments.scores / PARTS).write_text(
             json.dumps({"parts": parts, "profile": distribution.as_json()}), encoding="utf-8"
         )
     else:
@@ -179,7 +188,7 @@ def main(argv: list[str] | None = None) -> None:
         "findings": [asdict(finding) for finding in findings[:40]],
     }
     arguments.report.mkdir(parents=True, exist_ok=True)
-    (arguments.report / "validation.json").write_text(json.dumps(verdict, indent=1), encoding="utf-8")
+    (arguments.report / VERDICT).write_text(json.dumps(verdict, indent=1), encoding="utf-8")
     print(verdict["summary"])
 
 

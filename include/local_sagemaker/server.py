@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import resource
 import signal
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import waitress.server
 from waitress.channel import HTTPChannel
+from waitress.task import WSGITask
 
 from include.local_sagemaker.aws.alarms import AlarmWatcher
 from include.local_sagemaker.aws.clients import client_factory
@@ -47,7 +49,7 @@ def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises OSError when the port or the state directory is in use."""
     _raise_file_limit()
     with _locked(settings):
-        moto = Moto(settings.state / "moto")
+        moto = Moto(settings.state)
         sandbox = Sandbox(settings)
         store = Store(settings.state / "sagemaker.db")
         access: Access = Open()
@@ -76,7 +78,7 @@ def serve(settings: Settings) -> None:
             connection_limit=1000,
             channel_timeout=300,
             ident=None,
-            asyncore_use_poll=True,  # select() knows no file descriptor over 1023, and moto keeps many files open
+            asyncore_use_poll=True,  # select() knows no file descriptor over 1023, and there are many files and pipes
         )
         listener.channel_class = _Channel
         for component in service.components.values():
@@ -88,9 +90,20 @@ def serve(settings: Settings) -> None:
         store.close()
 
 
+class _Task(WSGITask):  # type: ignore[misc]
+    """Waitress capitalizes the names of headers, and botocore takes the keys of an object's metadata from them: they
+    would come back as other keys than were put."""
+
+    def build_response_header(self) -> bytes:
+        head: bytes = super().build_response_header()
+        return re.sub(rb"^X-Amz-Meta-[^:\r]+", lambda name: name[0].lower(), head, flags=re.MULTILINE)
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """Waitress 3.0 answers "100 Continue" and then waits for a body even where none is announced, so that S3's put of
     an empty object would hang."""
+
+    task_class = _Task
 
     def send_continue(self) -> None:
         completed = self.request.completed
@@ -118,7 +131,7 @@ def _welcome(settings: Settings) -> str:
 
 
 def _raise_file_limit() -> None:
-    # moto keeps a file open for every object over 5 MB
+    # each object that is being read is an open file, and so are a container's pipes
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 65536 if hard == resource.RLIM_INFINITY else hard
     if soft < wanted:

@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-Array = np.ndarray[Any, np.dtype[Any]]
-Scalar = int | float | str | bool
+from include.models.config import Scalar
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = npt.NDArray[Any]
 Tables = Mapping[str, pl.DataFrame]
 
 
@@ -36,29 +40,34 @@ class FeatureBuilder(Protocol):
     def build_features(self, tables: Tables, with_label: bool = True) -> pl.DataFrame: ...
 
 
-class Estimator(Protocol):
-    def fit(self, train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> Any:
+class Estimator[Model](Protocol):
+    """How a model is fitted and kept; ``Model`` is whatever it makes of itself."""
+
+    def fit(self, train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> Model:
         """A fitted model. Raises ValueError for a hyperparameter's value that cannot be used."""
 
-    def predict(self, model: Any, features: pl.DataFrame) -> Array:
+    def predict(self, model: Model, features: pl.DataFrame) -> Array:
         """Probabilities (rows, classes), or values (rows,) for a regression. A row's answer depends on nothing but the
         row."""
 
-    def save(self, model: Any, folder: Path) -> None:
+    def save(self, model: Model, folder: Path) -> None:
         """Write the model into the folder, in a format that executes nothing when it is read."""
 
-    def load(self, folder: Path) -> Any:
+    def load(self, folder: Path) -> Model:
         """The model that ``save`` wrote; it predicts the same bits."""
 
-    def describe(self, model: Any) -> dict[str, Scalar]:
+    def describe(self, model: Model) -> dict[str, Scalar]:
         """Facts of the fit, such as the number of trees."""
 
-    def importance(self, model: Any) -> dict[str, float]:
+    def importance(self, model: Model) -> dict[str, float]:
         """How much each feature contributes, in any unit."""
 
 
-class Intervals(Protocol):
-    def intervals(self, model: Any, features: pl.DataFrame) -> Array:
+AnyEstimator = Estimator[Any]  # of a model folder that is known by name only
+
+
+class Intervals[Model](Protocol):
+    def intervals(self, model: Model, features: pl.DataFrame) -> Array:
         """(rows, 2): the lower and upper end that each value is expected to lie between. Endpoints answer with them."""
 
 
@@ -68,7 +77,7 @@ class DomainFindings:
 
     metrics: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    plots: dict[str, Callable[[Any], None]] = field(default_factory=dict)
+    plots: dict[str, Callable[[Axes], None]] = field(default_factory=dict)
 
 
 class DomainEvaluation(Protocol):

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import cast
 
 from include.models.config import load_model
-from include.models.interface import DomainEvaluation, Estimator, FeatureBuilder
+from include.models.interface import AnyEstimator, DomainEvaluation, FeatureBuilder
 from include.models.tabular.estimator import TabularEstimator
 from include.models.tabular.features import TabularFeatures
 
@@ -19,9 +19,9 @@ def feature_builder(model: str) -> FeatureBuilder:
     return TabularFeatures(load_model(model))
 
 
-def estimator(model: str) -> Estimator:
+def estimator(model: str) -> AnyEstimator:
     if own := _own(model, "estimator"):
-        return cast(Estimator, own)
+        return cast(AnyEstimator, own)
     return TabularEstimator(load_model(model))
 
 

@@ -44,7 +44,7 @@ from airflow.sdk import DAG, chain, dag, task
 
 from include.models.config import ModelConfig
 from include.monitor import tasks
-from include.platform.dag_settings import daily_intervals, day_param, task_defaults, with_form
+from include.platform.dag_settings import daily, day_param, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
 from include.score.plan import RUNS_AT_ONCE
@@ -59,7 +59,7 @@ def monitor_dag(model: ModelConfig) -> DAG:
         dag_id=f"monitor_{model.name}",
         description=f"Watch for late data and drift: {model.description}",
         doc_md=f"# monitor_{model.name}\n\n{model.description}\n\n{__doc__}",
-        schedule=daily_intervals(model.schedule.monitor),
+        schedule=daily(model.schedule.monitor),
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
         tags=["monitor", model.name],
@@ -76,7 +76,7 @@ def monitor_dag(model: ModelConfig) -> DAG:
             _watch_for_drift(model, retrain=model.monitoring.retrain)
 
     return with_form(
-        monitor(), {"day": day_param("Day", "The last day to look at. Empty: the day of the run's data interval.")}
+        monitor(), {"day": day_param("Day", "The last day to look at. Empty: the day that a scheduled run is about.")}
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, CronTriggerTimetable, Param
+from airflow.sdk import DAG, CronTriggerTimetable, Param
 from airflow.sdk.definitions.param import ParamsDict
 
 from include.platform.notifications import notify_failure
 from sagemaker_jobs.retries import SageMakerRetryPolicy
+from sagemaker_jobs.timetables import DailyTimetable
 
 
 def next_time_only(cron: str | None) -> CronTriggerTimetable | None:
@@ -21,9 +22,12 @@ def next_time_only(cron: str | None) -> CronTriggerTimetable | None:
     return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0)) if cron else None
 
 
-def daily_intervals(cron: str | None) -> CronDataIntervalTimetable | None:
-    """A daily schedule (UTC) of data intervals, not of trigger times: a backfill from a day to a day is about those."""
-    return CronDataIntervalTimetable(cron, timezone="UTC") if cron else None
+def daily(cron: str | None) -> DailyTimetable | None:
+    """A daily schedule (UTC) whose runs are about days: ``cron`` says when a day that ended has its run."""
+    if cron is None:
+        return None
+    minute, hour, *_ = cron.split()
+    return DailyTimetable(timedelta(hours=int(hour), minutes=int(minute)))
 
 
 def task_defaults(owner: str) -> dict[str, Any]:

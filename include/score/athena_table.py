@@ -11,14 +11,13 @@ from typing import Any
 from include.models.config import ModelConfig
 from include.platform.storage import scores_links
 
-TYPES = {"integer": "bigint", "number": "double", "string": "string", "timestamp": "timestamp"}
 FIRST_DAY = "2015-01-01"
 
 
 def scores_table(model: ModelConfig, bucket: str) -> dict[str, Any]:
     """Glue's ``TableInput``: ``scores_<model>``, partitioned by ``date``."""
     kinds = {name: kind for table in model.data.tables.values() for name, kind in table.kinds.items()}
-    columns = {column: TYPES[kinds.get(column, "string")] for column in model.data.key}
+    columns = {column: kinds[column].glue if column in kinds else "string" for column in model.data.key}
     if model.problem == "regression":
         columns["prediction"] = "double"
     else:

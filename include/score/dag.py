@@ -44,7 +44,7 @@ from functools import partial
 from airflow.sdk import DAG, Asset, XComArg, chain, dag, task
 
 from include.models.config import ModelConfig, files
-from include.platform.dag_settings import daily_intervals, task_defaults, with_form
+from include.platform.dag_settings import daily, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
 from include.score import form, tasks
@@ -62,7 +62,7 @@ def score_dag(model: ModelConfig) -> DAG:
         dag_id=f"score_{model.name}",
         description=f"Score a day: {model.description}",
         doc_md=f"# score_{model.name}\n\n{model.description}\n\n{__doc__}{_sinks_runbook(model)}",
-        schedule=daily_intervals(model.schedule.score),
+        schedule=daily(model.schedule.score),
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
         tags=["score", model.name],

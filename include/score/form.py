@@ -9,9 +9,9 @@ from include.score.plan import CHAMPION_AT, CURRENT
 
 
 def params() -> dict[str, Param]:
-    """Every field may be left as it is where the run has a data interval."""
+    """Every field may be left as it is in a scheduled run; a person enters a day."""
     return {
-        "day": day_param("Day", "The day to score. Empty: the day of the run's data interval."),
+        "day": day_param("Day", "The day to score. Empty: the day that a scheduled run is about."),
         "model_version": Param(
             CHAMPION_AT,
             type="string",

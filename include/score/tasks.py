@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, TypedDict
 
 from airflow.sdk import Context
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MANUAL = "manual"  # the type of a run that a person triggered
+
 
 class Planned(TypedDict):
     """What ``plan_day`` hands on; the whole plan lies in the run's folder."""
@@ -62,12 +64,24 @@ class Published(TypedDict):
 
 
 def day_of_run(context: Context) -> str:
-    """The day to score: the one asked for, else the one with which the run's data interval begins."""
+    """The day that a run is about: the one asked for, else that of a scheduled run or of a manual run's logical date.
+
+    Raises:
+        PermanentError: a person's run names no day, or a moment that may be one day here and another where they are.
+    """
     if asked := context["params"]["day"]:
         return str(asked)
-    start = context["dag_run"].data_interval_start
+    dag_run = context["dag_run"]
+    start = dag_run.data_interval_start
     if start is None:
-        raise PermanentError("this run has no data interval: trigger it with a day, or with a logical date.")
+        raise PermanentError("this run names no day. Trigger the Dag again and enter one in the field Day.")
+    given = dag_run.logical_date
+    if dag_run.run_type == MANUAL and given is not None and given.astimezone(UTC).time() != time():
+        raise PermanentError(
+            f"the logical date of this run is {given.astimezone(UTC):%Y-%m-%d %H:%M} UTC, a moment and not a day. "
+            f"Trigger the Dag again and enter {start.astimezone(UTC):%Y-%m-%d}, or the day that you mean, in the field "
+            "Day; the logical date may stay empty."
+        )
     return start.astimezone(UTC).date().isoformat()
 
 

@@ -62,11 +62,20 @@ async def _shared_client(hook_arguments: dict[str, Any]) -> AsyncIterator[tuple[
     shared.users += 1
     try:
         yield await shared.client(), shared
-    finally:
-        shared.users -= 1
-        if not shared.users:
-            del _shared[key]
-            await shared.close()
+    except BaseException as error:
+        try:
+            await _leave(key, shared)
+        except Exception as another:  # noqa: BLE001 - in a finally it would take the error's place
+            error.add_note(f"The client could not be closed either: {type(another).__name__}: {another}")
+        raise
+    await _leave(key, shared)
+
+
+async def _leave(key: str, shared: _SharedClient) -> None:
+    shared.users -= 1
+    if not shared.users:
+        del _shared[key]
+        await shared.close()
 
 
 class JobTrigger(BaseTrigger):

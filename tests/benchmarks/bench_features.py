@@ -31,11 +31,11 @@ REPEATS = 5  # the fastest counts
 def ours(folder: Path) -> pl.DataFrame:
     from include.models.config import load_model
     from include.models.predictive_maintenance.features import build_features
+    from include.models.raw.kinds import reading_of
 
-    kinds = {"timestamp": pl.Datetime("us"), "integer": pl.Int64, "number": pl.Float64, "string": pl.String}
     tables = {}
     for name, table in load_model("predictive_maintenance").data.tables.items():
-        schema = {column: kinds[kind] for column, kind in table.kinds.items()}
+        schema = {column: reading_of(kind).dtype for column, kind in table.kinds.items()}
         tables[name] = pl.read_csv(folder / table.file, schema=schema)
     return build_features(tables)
 

@@ -20,9 +20,10 @@ import numpy as np
 import polars as pl
 from confluent_kafka.admin import AdminClient
 
-from include.jobs.send_scores import MANIFEST, Partition, send
+from include.jobs.send_scores import Partition, send
 from include.jobs.sinks import kafka
 from include.models.config import KafkaSink, load_model
+from include.models.config.files import SCORES_MANIFEST
 from rows import end, parser, row
 
 ROWS = 500_000
@@ -42,7 +43,7 @@ def publish(folder: Path) -> None:
     digest = hashlib.sha256((folder / "part-0.parquet").read_bytes()).hexdigest()
     files = [{"key": "scores/date=2015-08-01/part-0.parquet", "rows": ROWS, "sha256": digest}]
     manifest = {"date": "2015-08-01", "rows": ROWS, "files": files, "model_package_arn": "arn:aws:sagemaker:1"}
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    (folder / SCORES_MANIFEST).write_text(json.dumps(manifest))
 
 
 def measure() -> float:

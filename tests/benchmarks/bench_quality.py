@@ -46,8 +46,8 @@ from include.jobs.evaluation.metrics import measure
 from include.jobs.features.feature_table import examples
 from include.jobs.features.splitting import split, split_by_time
 from include.jobs.validation.cleaning import Window, clean_table
-from include.jobs.validation.reading import LINE, read_table
-from include.models.config import Features, ModelConfig, RandomSplit, TimeSplit, load_model
+from include.jobs.validation.reading import read_table
+from include.models.config import LINE, Features, ModelConfig, RandomSplit, TimeSplit, load_model
 from include.models.interface import Examples, Tables
 from include.models.loader import domain_evaluation, estimator, feature_builder
 from include.models.tabular.estimator import TabularEstimator

@@ -75,6 +75,7 @@ def test_a_model_from_a_file_runs_without_another_edit(town: Stack, tmp_path: Pa
         summary = done.summary
         assert (summary["dag_id"], summary["state"]) == ("train_late_books", "success")
         assert "late-books" in summary["model_package_arn"]
+        assert summary["gates"]
         assert all(gate["passed"] for gate in summary["gates"])
         package = town.client("sagemaker").describe_model_package(ModelPackageName=summary["model_package_arn"])
         artifacts = town.settings.home / "mlflow" / "artifacts"

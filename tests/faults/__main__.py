@@ -1,6 +1,6 @@
 """``make faults``: strikes a whole stack with every fault, prints a row for each and writes ``.local/faults.json``.
 
-    python -m tests.faults              all of it, about a quarter of an hour on two quiet cores
+    python -m tests.faults              all of it, about an hour on two quiet cores
     python -m tests.faults worker aws   some groups only
 
 Exit status: non-zero if a promise was broken.
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from include.ops.local_stack.settings import ROOT
-from tests.faults import crowd, matrix
+from tests.faults import crowd, matrix, sagemaker
 from tests.faults.lab import Lab
 from tests.faults.rows import Fault, Row, measure, measure_together
 
@@ -47,7 +47,12 @@ CROWDS: Groups = {  # on a stack with a laptop's own patience: hundreds of tasks
     "waiting": lambda lab: [crowd.waiting(lab)],
     "crowd": lambda lab: [crowd.many_short_jobs(lab)],
 }
-NAMES = [*STRUCK, *CROWDS]
+ALONE: dict[str, Callable[[Path, Callable[[str], None]], Row]] = {  # the local SageMaker without Airflow
+    "sagemaker-crashes": sagemaker.crashes,
+    "sagemaker-restarts": sagemaker.restarts,
+    "sagemaker-memory": sagemaker.memory,
+}
+NAMES = [*STRUCK, *CROWDS, *ALONE]
 
 
 def strike(groups: Groups, home: Path, console: Console, *, impatient: bool) -> list[Row]:
@@ -60,11 +65,15 @@ def strike(groups: Groups, home: Path, console: Console, *, impatient: bool) -> 
             console.print(f"{datetime.now(UTC):%H:%M:%S} UTC  {name} …")
             for row in group(lab):
                 rows.append(row)
-                for note in row.notes:
-                    console.print(f"        {row.fault}: {note}", markup=False)
-                for failure in row.failures:
-                    console.print(f"        {row.fault}: {failure}", style="red", markup=False)
+                show(row, console)
     return rows
+
+
+def show(row: Row, console: Console) -> None:
+    for note in row.notes:
+        console.print(f"        {row.fault}: {note}", markup=False)
+    for failure in row.failures:
+        console.print(f"        {row.fault}: {failure}", style="red", markup=False)
 
 
 def main(only: list[str]) -> int:
@@ -80,6 +89,14 @@ def main(only: list[str]) -> int:
     )
     rows = strike(struck, home / "struck", console, impatient=True)
     rows += strike(crowds, home / "crowds", console, impatient=False)
+    for name, measured in ALONE.items():
+        if name in (only or NAMES):
+            console.print(f"{datetime.now(UTC):%H:%M:%S} UTC  {name} …")
+            (home / name).mkdir()
+            rows.append(measured(home / name, console.print))
+            show(rows[-1], console)
+            if rows[-1].kept:
+                shutil.rmtree(home / name)
     table = Table("fault", "injected", "completed", "duplicates", "orphans", "")
     for row in rows:
         counts = (str(number) for number in (row.injected, row.completed, row.duplicates, row.orphans))

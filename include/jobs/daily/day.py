@@ -7,19 +7,12 @@ import tempfile
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from include.jobs.validation.cleaning import Window
-from include.models.config import ModelConfig, Scoring, Table
+from include.models.config import ModelConfig, Table
 from include.models.errors import JobError
-
-
-def scoring_of(config: ModelConfig) -> Scoring:
-    if config.scoring is None:
-        raise JobError(f"models/{config.name}/model.yaml has no section 'scoring'.")
-    return config.scoring
 
 
 def window_of(day: str, days: int = 1) -> Window:
@@ -30,25 +23,14 @@ def window_of(day: str, days: int = 1) -> Window:
 
 def day_tables(config: ModelConfig, day: str) -> dict[str, Table]:
     """Tables of a day's partition, their clocks of that day; as many rows may be set aside as ``scoring`` allows."""
-    scoring = scoring_of(config)
+    scoring = config.daily_scoring
     tables = {}
     for name in scoring.tables:
         table = config.data.tables[name]
-        changed: dict[str, Any] = {"max_rejected_share": max(table.max_rejected_share, scoring.max_rejected_share)}
-        if table.clock and not table.history:
-            changed["clock"] = table.clock.on(date.fromisoformat(day))
-        tables[name] = table.model_copy(update=changed)
+        share = max(table.max_rejected_share, scoring.max_rejected_share)
+        clock = table.clock.on(date.fromisoformat(day)) if table.clock and not table.history else table.clock
+        tables[name] = table.model_copy(update={"max_rejected_share": share, "clock": clock})
     return tables
-
-
-def windowed_tables(config: ModelConfig) -> list[str]:
-    """Those whose partition holds the day's rows alone, so that windows reach into the partitions before."""
-    return [
-        name
-        for name in scoring_of(config).tables
-        for table in [config.data.tables[name]]
-        if config.data.time in table.kinds and not table.history
-    ]
 
 
 def write_chunk(file: Path, tables: Mapping[str, pl.DataFrame]) -> None:

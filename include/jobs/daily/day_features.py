@@ -12,14 +12,14 @@ import json
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import polars as pl
 
-from include.jobs.daily.day import read_chunk, scoring_of, window_of
-from include.jobs.features.drift_profile import Profile, count_rows
-from include.jobs.serving.artifact import ARCHIVE, DRIFT_PROFILE
-from include.models.config import ModelConfig
+from include.jobs.daily.day import read_chunk, window_of
+from include.jobs.features.drift_profile import Counts, count_rows
+from include.models.config import DriftProfile, ModelConfig
+from include.models.config.files import DRIFT_PROFILE, MODEL_ARCHIVE, ROWS, SHARDS
 from include.models.errors import JobError
 from include.models.interface import Tables
 from include.models.loader import feature_builder
@@ -33,7 +33,7 @@ def day_features(config: ModelConfig, tables: Tables, day: str) -> pl.DataFrame 
     Raises:
         JobError: the same as from the model's ``build_features``; or a row that is of no machine, thing or moment.
     """
-    if tables[scoring_of(config).tables[0]].is_empty():
+    if tables[config.daily_scoring.tables[0]].is_empty():
         return None
     frame = feature_builder(config.name).build_features(tables, with_label=False)
     if config.data.time is not None:
@@ -42,13 +42,23 @@ def day_features(config: ModelConfig, tables: Tables, day: str) -> pl.DataFrame 
     return None if frame.is_empty() else frame
 
 
+class Shard(TypedDict):
+    """What is said of a shard of rows to score; of one with rows also how its features lie, and its key's types."""
+
+    name: str
+    rows: int
+    classes: list[str]
+    features: NotRequired[Counts]
+    key: NotRequired[dict[str, str]]
+
+
 @dataclass(frozen=True)
 class ScoredVersion:
     """What a version wants of its rows, and what it was trained on."""
 
     order: list[str]
     classes: list[str]
-    profile: Profile
+    profile: DriftProfile
 
 
 def read_version(folder: Path) -> ScoredVersion:
@@ -58,7 +68,7 @@ def read_version(folder: Path) -> ScoredVersion:
         JobError: it is missing, damaged, or no artifact of train_model.
     """
     try:
-        with tarfile.open(folder / ARCHIVE) as packed:
+        with tarfile.open(folder / MODEL_ARCHIVE) as packed:
             order, metadata, profile = (
                 json.loads(file.read())
                 for name in ("feature_order.json", "metadata.json", DRIFT_PROFILE)
@@ -66,7 +76,7 @@ def read_version(folder: Path) -> ScoredVersion:
                 if file is not None
             )
     except (OSError, EOFError, tarfile.TarError, KeyError, ValueError) as error:
-        raise JobError(f"{folder / ARCHIVE} cannot be used ({error}). It is written by train_model.") from error
+        raise JobError(f"{folder / MODEL_ARCHIVE} cannot be used ({error}). It is written by train_model.") from error
     return ScoredVersion(order, metadata["classes"], profile)
 
 
@@ -84,7 +94,7 @@ def write_shard(
         JobError: the feature table lacks what the version wants.
     """
     name = f"shard-{number:05}"
-    facts: dict[str, Any] = {"name": name, "rows": 0 if frame is None else len(frame), "classes": version.classes}
+    facts: Shard = {"name": name, "rows": 0 if frame is None else len(frame), "classes": version.classes}
     if frame is not None:
         if missing := [column for column in version.order if column not in frame.columns]:
             raise JobError(
@@ -93,12 +103,12 @@ def write_shard(
             )
         facts["features"] = count_rows(frame, version.profile)
         facts["key"] = {column: str(frame.schema[column]) for column in config.data.key}
-        (folder / "rows").mkdir(parents=True, exist_ok=True)
+        (folder / ROWS).mkdir(parents=True, exist_ok=True)
         rows = frame.select(*config.data.key, *version.order)
-        rows.write_csv(folder / "rows" / f"{name}.csv", include_header=False, datetime_format=MOMENT)
-    (folder / "shards").mkdir(parents=True, exist_ok=True)
-    (folder / "shards" / f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")
-    return int(facts["rows"])
+        rows.write_csv(folder / ROWS / f"{name}.csv", include_header=False, datetime_format=MOMENT)
+    (folder / SHARDS).mkdir(parents=True, exist_ok=True)
+    (folder / SHARDS / f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")
+    return facts["rows"]
 
 
 def build_day(config: ModelConfig, validated: Path, artifact: Path, features: Path, day: str) -> int:

@@ -1,68 +1,78 @@
-"""A day's table as its partition has it, with mended rows of ``replay/`` in the places of the rejected ones."""
+"""A day's table as its partition has it, with corrected rows of ``replay/`` in the places of the rejected ones."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from include.jobs.validation.findings import Finding, UnusableFileError
-from include.jobs.validation.reading import LINE, RawTable, first_line, read_table
-from include.models.config import Table
-
-FOLDER = "replay"
-LINES = ".lines.npy"  # beside a file that was cut from another: each row's line there
-OF_QUARANTINE = (LINE, "reason", "malformed_row")  # columns that a quarantine file has beside the table's own
+from include.jobs.validation.reading import RawTable, read_table
+from include.models.config import LINE, Table
+from include.models.config.files import REPLAY
+from include.models.raw.reader import UnreadableFileError, no_rows, open_raw
 
 
 def read_day(folder: Path, name: str, table: Table) -> RawTable:
-    """The table's rows, the mended ones among them; a header alone is a day on which nothing happened.
+    """The table's rows, the corrected ones among them; a header alone is a day on which nothing happened.
 
     Raises:
         UnusableFileError: the file cannot be read as the table, or the replay not as a quarantine file of it.
     """
     raw = read_table(folder, name, table, may_be_empty=True)
-    cut = folder / f"{raw.file}{LINES}"
-    if cut.exists():  # a part of a day cut by key: mended rows are among its rows already
-        lines = np.load(cut)[raw.lines[LINE].to_numpy() - first_line(table)]
-        return _with(raw, raw.lines.with_columns(pl.Series(LINE, lines, dtype=pl.UInt32)), raw.malformed)
-    mended = read_replay(folder, name, table)
-    if mended is None:
+    corrected = read_replay(folder, name, table)
+    if corrected is None:
         return raw
-    kept = raw.lines.join(mended, on=LINE, how="anti", maintain_order="left")
-    malformed = raw.malformed.join(mended, on=LINE, how="anti", maintain_order="left")
-    return _with(raw, pl.concat([kept, mended.select(kept.columns)]), malformed)
+    lines = pl.concat([without(raw.lines, corrected), corrected.select(raw.lines.columns)]).sort(LINE)
+    return replace(raw, lines=lines, malformed=without(raw.malformed, corrected))
+
+
+def without(rows: pl.DataFrame, corrected: pl.DataFrame | None) -> pl.DataFrame:
+    """Rows of a raw file without those in whose places corrected ones stand."""
+    return rows if corrected is None else rows.join(corrected, on=LINE, how="anti", maintain_order="left")
 
 
 def read_replay(folder: Path, name: str, table: Table) -> pl.DataFrame | None:
-    """The mended rows, as text, with the lines that they stand for; None where there are none.
+    """The corrected rows, as text, with the lines that they stand for; None where there are none.
 
     Raises:
-        UnusableFileError: no UTF-8 CSV, a column is missing, or a line is named twice or is no number.
+        UnusableFileError: not UTF-8, not CSV, a column is missing, or a line is named twice or is not a number.
     """
-    there = [folder / FOLDER / file for file in (table.file, f"{table.file}.gz") if (folder / FOLDER / file).is_file()]
-    if not there:
+    files = (folder / REPLAY / file for file in (table.file, f"{table.file}.gz"))
+    path = next((file for file in files if file.is_file()), None)
+    if path is None:
         return None
-    wanted = [LINE, *table.columns]
+    wanted = [*table.columns, LINE]
     try:
-        rows = pl.read_csv(there[0], infer_schema=False).select(wanted).fill_null("")
-        rows = rows.with_columns(pl.col(LINE).cast(pl.UInt32))
-    except pl.exceptions.PolarsError as error:
-        raise _unusable(name, there[0], f"what cannot be read ({str(error)[:200]})") from error
+        with open_raw(path) as raw:
+            columns = [f"{LINE}_given" if column == LINE else column for column in raw.header or []]
+            if absent := [column for column in wanted if column not in (raw.header or [])]:
+                raise _unusable(name, path, f"no column {absent[0]}; the header has {', '.join(columns)[:300]}")
+            if twice := [column for column in columns if columns.count(column) > 1]:
+                raise _unusable(name, path, f"the column {twice[0]} twice")
+            blocks = list(raw.blocks(columns)) or [no_rows(columns)]
+    except UnreadableFileError as error:
+        raise _unusable(name, path, error.found) from error
+    for block in blocks:
+        if block.malformed.height:
+            line, _, reason = block.malformed.row(0)
+            raise _unusable(name, path, f"{reason} in its line {line}")
+    rows = pl.concat([block.lines for block in blocks])
+    numbers = rows[f"{LINE}_given"].str.strip_chars().cast(pl.UInt32, strict=False)
+    if numbers.null_count():
+        wrong = rows.filter(numbers.is_null())[f"{LINE}_given"][0]
+        raise _unusable(name, path, f"'{wrong}', which is not a line's number")
+    rows = rows.with_columns(numbers.alias(LINE)).select(wanted)
     if rows[LINE].is_duplicated().any():
-        raise _unusable(name, there[0], f"line {rows.filter(pl.col(LINE).is_duplicated())[LINE][0]} twice")
+        raise _unusable(name, path, f"line {rows.filter(pl.col(LINE).is_duplicated())[LINE][0]} twice")
     return rows
-
-
-def _with(raw: RawTable, lines: pl.DataFrame, malformed: pl.DataFrame) -> RawTable:
-    return RawTable(raw.name, raw.file, lines, malformed, raw.bytes, raw.sha256, raw.has_byte_order_mark)
 
 
 def _unusable(name: str, path: Path, found: str) -> UnusableFileError:
     allowed = f"a corrected quarantine file: {LINE}, once each, and the table's columns"
-    action = "Copy the quarantine file, correct its rows, keep the column file_line, and put it there again."
-    file = f"{FOLDER}/{path.name}"
+    action = f"Copy the quarantine file, correct its rows, keep the column {LINE}, and put it there again."
+    file = f"{REPLAY}/{path.name}"
     return UnusableFileError(
         [Finding("critical", name, file, None, "replay_is_readable", found, allowed, None, action)]
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from sklearn import metrics as sk
 
+from include.models.config import Json
 from include.models.interface import Array
 
 Metrics = dict[str, float]
@@ -62,10 +62,10 @@ def confusion(target: Array, predicted: Array, classes: list[str]) -> Array:
     return counts
 
 
-def registry_statistics(problem: str, target: Array, predictions: Array, classes: list[str]) -> dict[str, Any]:
+def registry_statistics(problem: str, target: Array, predictions: Array, classes: list[str]) -> dict[str, Json]:
     """``evaluation.json``: the model quality statistics of SageMaker's ModelMetrics."""
     if problem == "regression":
-        return {"regression_metrics": _stated(_regression(target, predictions))}
+        return {"regression_metrics": _as_statistics(_regression(target, predictions))}
     predicted = predictions.argmax(axis=1)
     counts = confusion(target, predicted, classes)
     matrix = {
@@ -76,13 +76,13 @@ def registry_statistics(problem: str, target: Array, predictions: Array, classes
     if problem == "binary":
         names = {"roc_auc": "auc", "recall": "recall", "precision": "precision", "accuracy": "accuracy", "f1": "f1"}
         stated = {name: found[metric] for metric, name in names.items()}
-        return {"binary_classification_metrics": {"confusion_matrix": matrix, **_stated(stated)}}
+        return {"binary_classification_metrics": {"confusion_matrix": matrix, **_as_statistics(stated)}}
     weighted = sk.precision_recall_fscore_support(target, predicted, average="weighted", zero_division=0.0)
     stated = {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"], "log_loss": found["log_loss"]}
     stated |= dict(zip(("weighted_precision", "weighted_recall", "weighted_f1"), map(float, weighted), strict=False))
     constant = np.full_like(predicted, np.bincount(target).argmax())
     stated["accuracy_best_constant_classifier"] = float(np.mean(constant == target))
-    return {"multiclass_classification_metrics": {"confusion_matrix": matrix, **_stated(stated)}}
+    return {"multiclass_classification_metrics": {"confusion_matrix": matrix, **_as_statistics(stated)}}
 
 
 def plain(found: Mapping[str, float]) -> dict[str, float | None]:
@@ -127,6 +127,6 @@ def _share(part: int, whole: int) -> float:
     return float(part / whole) if whole else math.nan
 
 
-def _stated(found: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+def _as_statistics(found: Mapping[str, float]) -> dict[str, dict[str, Json]]:
     """The registry's form; one test split says nothing of the deviation."""
     return {name: {"value": value, "standard_deviation": "NaN"} for name, value in plain(found).items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 from sklearn.inspection import permutation_importance
@@ -11,7 +11,10 @@ from sklearn.inspection import permutation_importance
 from include.jobs.evaluation.metrics import measure
 from include.jobs.serving.artifact import LoadedModel
 from include.models.config import ModelConfig
-from include.models.interface import Examples
+from include.models.interface import Array, Examples
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_ROWS = 2000  # of the test split, evenly spaced: enough for an order of features
 REPEATS = 3
@@ -48,7 +51,7 @@ def importances(config: ModelConfig, model: LoadedModel, test: pl.DataFrame, tru
         metric, direction = OF_PROBLEM[config.problem]
     sign = 1.0 if direction == "maximize" else -1.0
 
-    def score(_: Any, values: Any, target: Any) -> float:
+    def score(_: _Fitted, values: pd.DataFrame, target: Array) -> float:
         answers = model.predict(pl.from_pandas(values, schema_overrides=rows.schema))
         return sign * measure(config.problem, target, answers, truth.classes)[metric]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,7 +17,7 @@ COLOURS = ("#2f6f9f", "#d1662b", "#3a8f5c", "#8a4f9e", "#b8972a", "#5b6b7a")
 MOST_POINTS = 400
 MOST_FEATURES = 20
 FEW_ROWS = 30
-STYLE: Any = {
+STYLE = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -34,7 +33,7 @@ STYLE: Any = {
 
 def svg(draw: Callable[[Axes], None], width: float = 5.6, height: float = 3.6) -> str:
     """A plot drawn by ``draw`` on fresh axes, as an <svg> element; the same drawing gives the same text."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type] # it wants every key spelled as a literal
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure.subplots())
         text = io.StringIO()
@@ -99,7 +98,7 @@ def importance(axes: Axes, shares: dict[str, float], unit: str) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def over_time(axes: Axes, weeks: list[Any], predicted: list[float], happened: list[float], unit: str) -> None:
+def over_time(axes: Axes, weeks: Array, predicted: list[float], happened: list[float], unit: str) -> None:
     axes.plot(weeks, happened, color=COLOURS[1], linewidth=1.6, label="happened")
     axes.plot(weeks, predicted, color=COLOURS[0], linewidth=1.6, linestyle="--", label="predicted")
     axes.set_ylabel(unit)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
 from include.jobs.evaluation.metrics import Metrics
 from include.jobs.features.feature_table import examples
 from include.jobs.features.splitting import rolling_splits
-from include.models.config import ModelConfig, TimeSplit
+from include.models.config import ModelConfig, Scalar, TimeSplit
 from include.models.errors import JobError
 from include.models.interface import Array
 from include.models.loader import estimator
@@ -24,7 +24,7 @@ class Refit:
     predictions: Array
 
 
-def refit(config: ModelConfig, hyperparameters: dict[str, Any], whole: pl.DataFrame) -> list[Refit]:
+def refit(config: ModelConfig, hyperparameters: Mapping[str, Scalar], whole: pl.DataFrame) -> list[Refit]:
     """A refit for each of model.yaml's ``rolling_origins``, with the candidate's hyperparameters, the latest first.
 
     Raises:

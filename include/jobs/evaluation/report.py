@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-import jinja2
 import polars as pl
 from matplotlib.axes import Axes
 
@@ -18,21 +15,9 @@ from include.jobs.evaluation.metrics import Metrics, confusion
 from include.jobs.evaluation.permutation import Importances
 from include.jobs.evaluation.refits import Refit
 from include.jobs.serving.artifact import LoadedModel
+from include.jobs.templates import render, words
 from include.models.config import Gate, ModelConfig
 from include.models.interface import Array, DomainFindings, Examples
-
-TEMPLATE = Path(__file__).parents[1] / "templates" / "evaluation.html.jinja"
-ABBREVIATIONS = {
-    "f1": "F1",
-    "pr": "PR",
-    "roc": "ROC",
-    "auc": "AUC",
-    "mse": "MSE",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "r2": "R²",
-}
-
 
 # shown of every problem that has them, whether gates depend on them or not
 USUAL = (
@@ -58,15 +43,14 @@ class Evaluated:
     rounds: list[tuple[Refit, dict[str, Metrics]]]
 
 
-def render(evaluated: Evaluated) -> str:
+def page(evaluated: Evaluated) -> str:
     """The page as HTML text."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters |= {"number": _number, "words": _words}
     config, found = evaluated.config, evaluated.metrics
     comparison = {"candidate": found, **({"champion": evaluated.champion} if evaluated.champion else {})}
     gated = [gate.metric for gate in config.gates]
     headline = [name for name in dict.fromkeys([*gated, *evaluated.domain.metrics, *USUAL]) if name in found]
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return render(
+        "evaluation.html.jinja",
         config=config,
         rows=len(evaluated.test),
         period=_period(evaluated),
@@ -83,11 +67,20 @@ def render(evaluated: Evaluated) -> str:
     )
 
 
-def _gate(gate: Gate, found: Metrics) -> dict[str, Any]:
-    value = found.get(gate.metric, math.nan)
-    low, high = -math.inf if gate.min is None else gate.min, math.inf if gate.max is None else gate.max
-    rules = [f"{sign} {bound:g}" for sign, bound in (("≥", gate.min), ("≤", gate.max)) if bound is not None]
-    return {"metric": gate.metric, "rule": ", ".join(rules), "value": value, "passed": low <= value <= high}
+class Judged(TypedDict):
+    """A gate as a line of the page."""
+
+    metric: str
+    rule: str
+    value: float | None
+    passed: bool
+
+
+def _gate(gate: Gate, found: Metrics) -> Judged:
+    value = found.get(gate.metric)
+    rule = ", ".join(f"{'≥' if bound.kind == 'min' else '≤'} {bound.threshold:g}" for bound in gate.bounds)
+    passed = all(bound.holds(value) for bound in gate.bounds)
+    return {"metric": gate.metric, "rule": rule, "value": value, "passed": passed}
 
 
 def _period(evaluated: Evaluated) -> str:
@@ -136,14 +129,19 @@ def _plots(evaluated: Evaluated) -> dict[str, str]:
         drawn["Score over time, by week"] = _over_time(evaluated, predicted, actual, unit)
     shares = _shares(evaluated.model.estimator.importance(evaluated.model.model))
     drawn["Feature importance"] = partial(plots.importance, shares=shares, unit="share of the total gain")
-    lost = f"{_words(evaluated.importances.metric)} lost when the values are dealt out at random"
+    lost = f"{words(evaluated.importances.metric)} lost when the values are dealt out at random"
     drawn["Permutation importance, on the test split"] = partial(
         plots.importance, shares=evaluated.importances.lost, unit=lost
     )
     return {title: plots.svg(draw) for title, draw in {**drawn, **evaluated.domain.plots}.items()}
 
 
-def _rounds(evaluated: Evaluated) -> list[dict[str, Any]]:
+Round = TypedDict(
+    "Round", {"from": str, "to": str, "rows": int, "found": dict[str, float | None]}
+)  # "from" is a keyword
+
+
+def _rounds(evaluated: Evaluated) -> list[Round]:
     """Each refit's test rows and the champion's metric, of the refit and of the baselines."""
     metric, time = evaluated.config.champion.metric, str(evaluated.config.data.time)
     return [
@@ -157,7 +155,7 @@ def _rounds(evaluated: Evaluated) -> list[dict[str, Any]]:
     ]
 
 
-def _over_time(evaluated: Evaluated, predicted: Array, actual: Array, unit: str) -> Any:
+def _over_time(evaluated: Evaluated, predicted: Array, actual: Array, unit: str) -> Callable[[Axes], None]:
     weeks = (
         pl.DataFrame(
             {"week": evaluated.test[str(evaluated.config.data.time)], "predicted": predicted, "actual": actual}
@@ -169,7 +167,7 @@ def _over_time(evaluated: Evaluated, predicted: Array, actual: Array, unit: str)
     )
     return partial(
         plots.over_time,
-        weeks=weeks["week"].to_list(),
+        weeks=weeks["week"].to_numpy(),
         predicted=weeks["predicted"].to_list(),
         happened=weeks["actual"].to_list(),
         unit=unit,
@@ -179,16 +177,3 @@ def _over_time(evaluated: Evaluated, predicted: Array, actual: Array, unit: str)
 def _shares(importance: dict[str, float]) -> dict[str, float]:
     total = sum(importance.values()) or 1.0
     return {name: value / total for name, value in importance.items()}
-
-
-def _number(value: float | None) -> str:
-    """Four significant decimals below 1, whole numbers as they are, an en dash for what is not there."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if value == int(value) and abs(value) >= 2:
-        return f"{int(value):,}"
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
-
-
-def _words(metric: str) -> str:
-    return " ".join(ABBREVIATIONS.get(word, word) for word in metric.split("_"))

@@ -7,31 +7,29 @@ frequent ``values``; ``shares`` are those of each bin or value among the rows th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import polars as pl
 
+from include.models.config import DriftProfile, FeatureProfile
 from include.models.interface import Array
 
 BINS = 10
 MOST_VALUES = 50
 
-Profile = Mapping[str, Mapping[str, Any]]
 Counts = dict[str, list[int]]
 
 
-def drift_profile(features: pl.DataFrame) -> dict[str, dict[str, Any]]:
+def drift_profile(features: pl.DataFrame) -> dict[str, FeatureProfile]:
     """The profile of a feature table."""
-    profile = {}
-    for series in features:
-        missing = {"missing": series.null_count() / len(series)}
-        profile[series.name] = (_values_of if series.dtype == pl.String else _bins_of)(series.drop_nulls()) | missing
-    return profile
+    return {
+        series.name: (_values_of if series.dtype == pl.String else _bins_of)(
+            series.drop_nulls(), series.null_count() / len(series)
+        )
+        for series in features
+    }
 
 
-def count_rows(features: pl.DataFrame, profile: Profile) -> Counts:
+def count_rows(features: pl.DataFrame, profile: DriftProfile) -> Counts:
     """How many rows lie where, per feature of the profile: of a number below the smallest value of training, in each
     bin, above the largest, and without a value; of a text at each value, at any other, and without one."""
     return {
@@ -48,12 +46,13 @@ def add_counts(total: Counts, more: Counts) -> Counts:
     }
 
 
-def _bins_of(known: pl.Series) -> dict[str, Any]:
+def _bins_of(known: pl.Series, missing: float) -> FeatureProfile:
     values = known.cast(pl.Float64).to_numpy()
     edges = _edges_of(values)
     counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
-    ends = {"min": float(values.min()), "max": float(values.max())} if len(values) else {"min": None, "max": None}
-    return {"edges": edges, "shares": (counts / max(len(values), 1)).tolist(), **ends}
+    low, high = (float(values.min()), float(values.max())) if len(values) else (None, None)
+    shares = (counts / max(len(values), 1)).tolist()
+    return {"edges": edges, "shares": shares, "min": low, "max": high, "missing": missing}
 
 
 def _edges_of(values: Array) -> list[float]:
@@ -69,12 +68,13 @@ def _edges_of(values: Array) -> list[float]:
     return [float(edge) for edge in edges]
 
 
-def _values_of(known: pl.Series) -> dict[str, Any]:
+def _values_of(known: pl.Series, missing: float) -> FeatureProfile:
     counts = known.value_counts().sort(["count", known.name], descending=[True, False]).head(MOST_VALUES)
-    return {"values": counts[known.name].to_list(), "shares": (counts["count"] / max(len(known), 1)).to_list()}
+    shares = (counts["count"] / max(len(known), 1)).to_list()
+    return {"values": counts[known.name].to_list(), "shares": shares, "missing": missing}
 
 
-def _rows_in_bins(series: pl.Series, known: Mapping[str, Any]) -> list[int]:
+def _rows_in_bins(series: pl.Series, known: FeatureProfile) -> list[int]:
     values = series.cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
     # versions that were trained before the ends were kept have none: there the outer bins are open
     low, high = known.get("min"), known.get("max")
@@ -87,7 +87,7 @@ def _rows_in_bins(series: pl.Series, known: Mapping[str, Any]) -> list[int]:
     return [below, *inside, above, len(series) - len(values)]
 
 
-def _rows_at_values(series: pl.Series, known: Mapping[str, Any]) -> list[int]:
+def _rows_at_values(series: pl.Series, known: FeatureProfile) -> list[int]:
     present = series.cast(pl.String).drop_nulls()
     counts = dict(present.value_counts().iter_rows())
     at = [int(counts.get(value, 0)) for value in known["values"]]

@@ -7,11 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from include.models.config import ModelConfig
+from include.models.config.files import FEATURE_TABLE
 from include.models.errors import JobError
 from include.models.interface import Examples
 
-FILE = "features.parquet"
-SPLITS = ("train", "validation", "test")
 WHOLE = "whole"  # beside the splits: the whole table, where the evaluation refits the model at earlier ends of the data
 
 
@@ -26,7 +25,7 @@ def read_split(folder: Path) -> pl.DataFrame:
     Raises:
         JobError: the file is not there or cannot be read.
     """
-    path = folder / FILE
+    path = folder / FEATURE_TABLE
     try:
         return pl.read_parquet(path)
     except (FileNotFoundError, pl.exceptions.ComputeError) as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from include.jobs.serving.artifact import LIBRARIES, LoadedModel, load_artifact
+from include.models.raw.kinds import feature_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ def write_mlflow_model(artifact: Path, features: pl.DataFrame, folder: Path) -> 
     answer = _load_pyfunc(str(artifact)).predict(sample.to_pandas())
     # every value may be missing, which what is inferred from rows would not know
     inputs: list[ColSpec | TensorSpec] = [
-        ColSpec("string" if kind == pl.String else "double", name, False) for name, kind in sample.schema.items()
+        ColSpec(feature_kind(dtype).mlflow, name, False) for name, dtype in sample.schema.items()
     ]
     signature = ModelSignature(Schema(inputs), infer_signature(answer).inputs)
     data = folder.with_name(f"{folder.name}-data")

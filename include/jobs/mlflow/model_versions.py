@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from include.models.errors import JobError
 
@@ -44,7 +44,7 @@ def _explained[**P, R](step: Callable[P, R]) -> Callable[P, R]:
         except MlflowException as error:
             uri = os.environ.get("MLFLOW_TRACKING_URI")
             raise JobError(
-                f"MLflow at {uri} refused: {error}. Mend it and clear the task; it repeats nothing."
+                f"MLflow at {uri} refused: {error}. Fix it and clear the task; it repeats nothing."
             ) from error
 
     return wrapped
@@ -91,7 +91,7 @@ def move_champion(store: MlflowClient, model: str, package_arn: str) -> str:
 
 def _version_of(store: MlflowClient, model: str, package_arn: str) -> str | None:
     """Compared here: a filter on tags is not in every store."""
-    found: list[Any] = []
+    found: list[str] = []
     token = None
     while True:
         page = store.search_model_versions(f"name='{model}'", max_results=200, page_token=token)

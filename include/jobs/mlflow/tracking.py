@@ -14,15 +14,16 @@ from concurrent.futures import Future
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING
 
 from include.jobs.evaluation.metrics import plain
 from include.jobs.mlflow.model_versions import MODEL_FOLDER
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 PATIENCE_SECONDS = 60.0  # a store's first use makes its tables: seconds, or many on a busy machine
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-
-Background = Future[Any] | None
 
 
 def prepare() -> None:
@@ -30,7 +31,9 @@ def prepare() -> None:
     _in_background(lambda client: client.search_experiments(max_results=1))
 
 
-def start_run(experiment: str, parameters: Mapping[str, object], tags: Mapping[str, str], began: float) -> Background:
+def start_run(
+    experiment: str, parameters: Mapping[str, object], tags: Mapping[str, str], began: float
+) -> Future[str] | None:
     """Make a run that began at ``began`` (seconds since 1970); its id is the result.
 
     MLFLOW_EXPERIMENT_NAME stands before ``experiment``.
@@ -44,12 +47,12 @@ def log(
     metrics: Mapping[str, float],
     files: list[Path],
     write_model: Callable[[Path], None] | None = None,
-) -> Background:
+) -> Future[None] | None:
     """Add metrics and files to a run, and the MLflow model that ``write_model`` writes into the folder it is given."""
     return _in_background(lambda client: _add(client, run_id, metrics, files, write_model)) if run_id else None
 
 
-def settled(work: Background, patience: float = PATIENCE_SECONDS) -> Any:
+def wait_for[Result](work: Future[Result] | None, patience: float = PATIENCE_SECONDS) -> Result | None:
     """The result of background work. None where nothing is tracked and, after a warning, where it failed or is late."""
     if work is None:
         return None
@@ -62,11 +65,11 @@ def settled(work: Background, patience: float = PATIENCE_SECONDS) -> Any:
         return None
 
 
-def _in_background(work: Callable[[Any], Any]) -> Background:
+def _in_background[Result](work: Callable[[MlflowClient], Result]) -> Future[Result] | None:
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         return None
-    done: Future[Any] = Future()
+    done: Future[Result] = Future()
 
     def run() -> None:
         try:
@@ -78,7 +81,7 @@ def _in_background(work: Callable[[Any], Any]) -> Background:
     return done
 
 
-def _client(uri: str) -> Any:
+def _client(uri: str) -> MlflowClient:
     for name, value in HTTP_LIMITS.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient  # seconds to import: only where tracking is wanted
@@ -86,7 +89,9 @@ def _client(uri: str) -> Any:
     return MlflowClient(uri)
 
 
-def _create(client: Any, name: str, parameters: Mapping[str, object], tags: Mapping[str, str], began: float) -> str:
+def _create(
+    client: MlflowClient, name: str, parameters: Mapping[str, object], tags: Mapping[str, str], began: float
+) -> str:
     from mlflow.entities import Param
 
     experiment = client.get_experiment_by_name(name)
@@ -96,7 +101,7 @@ def _create(client: Any, name: str, parameters: Mapping[str, object], tags: Mapp
     return str(run.info.run_id)
 
 
-def _create_experiment(client: Any, name: str) -> str:
+def _create_experiment(client: MlflowClient, name: str) -> str:
     from mlflow.exceptions import MlflowException
 
     location = None
@@ -113,7 +118,7 @@ def _create_experiment(client: Any, name: str) -> str:
 
 
 def _add(
-    client: Any,
+    client: MlflowClient,
     run_id: str,
     metrics: Mapping[str, float],
     files: list[Path],

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import polars as pl
@@ -28,26 +28,60 @@ import polars as pl
 import include
 from include.jobs.features.drift_profile import drift_profile
 from include.jobs.serving.payload import Columns, answers
-from include.models.config import ModelConfig
+from include.models.config import Kind, ModelConfig, Scalar
+from include.models.config.files import DRIFT_PROFILE, GOLDEN_REQUESTS, MODEL_ARCHIVE
+from include.models.config.kinds import NUMBER, STRING, kind_of
 from include.models.errors import JobError
-from include.models.interface import Array, Estimator, Examples
+from include.models.interface import AnyEstimator, Array, Examples
 from include.models.loader import estimator
+from include.models.raw.kinds import Cell, feature_kind
 
-ARCHIVE = "model.tar.gz"
-GOLDEN_REQUESTS = "golden_requests.json"
-DRIFT_PROFILE = "drift_profile.json"
 GOLDEN_ROWS = 20
 LIBRARIES = ("lightgbm", "scikit-learn", "polars", "numpy")
+
+
+class Facts(TypedDict, total=False):
+    """What training says of a model besides."""
+
+    hyperparameters: dict[str, Scalar]
+    fit: dict[str, Scalar]
+    fit_seconds: float
+    validation_metrics: dict[str, float | None]
+    mlflow_run_id: str | None
+
+
+class Metadata(Facts, total=False):
+    """metadata.json. ``feature_kinds``: of features that are not numbers; older artifacts have ``text_columns``."""
+
+    model: str
+    problem: str
+    classes: list[str]
+    ignored_columns: list[str]
+    feature_kinds: dict[str, str]
+    text_columns: list[str]
+    code_hash: str | None
+    run_id: str | None
+    training_job: str | None
+    trained_at: str
+    rows: dict[str, int]
+    libraries: dict[str, str]
+
+
+class GoldenRequest(TypedDict):
+    """A row to send to an endpoint, and its answer."""
+
+    features: dict[str, Cell]
+    expected: dict[str, object]
 
 
 @dataclass(frozen=True)
 class LoadedModel:
     """A model read from its artifact, ready to predict."""
 
-    metadata: dict[str, Any]
+    metadata: Metadata
     feature_order: list[str]
     model: Any
-    estimator: Estimator
+    estimator: AnyEstimator
 
     @property
     def classes(self) -> list[str]:
@@ -58,8 +92,14 @@ class LoadedModel:
         return Columns(
             self.feature_order,
             frozenset(self.metadata["ignored_columns"]),
-            frozenset(self.metadata.get("text_columns", [])),  # older artifacts have numbers only
+            self._kinds,
         )
+
+    @property
+    def _kinds(self) -> dict[str, Kind]:
+        """Of the features that are not numbers; older artifacts have numbers and, named apart, texts."""
+        texts = dict.fromkeys(self.metadata.get("text_columns", []), STRING.name)
+        return {name: kind_of(kind) for name, kind in self.metadata.get("feature_kinds", texts).items()}
 
     def predict(self, frame: pl.DataFrame) -> Array:
         """Predictions for a frame that has the features among its columns.
@@ -71,7 +111,7 @@ class LoadedModel:
             raise JobError(
                 f"the model of {self.metadata['trained_at']} needs the feature {missing[0]}, which this feature table "
                 f"does not have ({len(missing)} are missing). Score it with the code that it was trained with "
-                f"(hash {self.metadata['code_hash']}), or train anew."
+                f"(hash {self.metadata['code_hash']}), or train again."
             )
         return self.estimator.predict(self.model, frame.select(self.feature_order))
 
@@ -86,7 +126,7 @@ class LoadedModel:
 
 
 def save_artifact(
-    folder: Path, config: ModelConfig, model: Any, train: Examples, validation: Examples, facts: dict[str, Any]
+    folder: Path, config: ModelConfig, model: Any, train: Examples, validation: Examples, facts: Facts
 ) -> LoadedModel:
     """Write the content of model.tar.gz; the model as read back from it.
 
@@ -99,20 +139,22 @@ def save_artifact(
     own.save(model, folder)
     _write(folder / "feature_order.json", train.features.columns)
     _write(folder / DRIFT_PROFILE, drift_profile(train.features))
-    metadata = {
+    metadata: Metadata = {
         "model": config.name,
         "problem": config.problem,
         "classes": train.classes,
         "ignored_columns": sorted(config.data.not_features),
-        "text_columns": train.features.select(pl.col(pl.String)).columns,
+        "feature_kinds": {
+            name: kind.name for name, dtype in train.features.schema.items() if (kind := feature_kind(dtype)) != NUMBER
+        },
         "code_hash": os.environ.get("CODE_HASH"),
         "run_id": os.environ.get("RUN_ID"),
         "training_job": os.environ.get("TRAINING_JOB_NAME"),
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "rows": {"train": len(train.target), "validation": len(validation.target)},
         "libraries": {"python": sys.version.split()[0], **{name: version(name) for name in LIBRARIES}},
-        **facts,
     }
+    metadata.update(facts)  # type: ignore[typeddict-item] # Metadata has all of Facts
     _write(folder / "metadata.json", metadata)
     loaded = load_artifact(folder)
     _write(folder / GOLDEN_REQUESTS, golden_requests(loaded, validation))
@@ -141,7 +183,7 @@ def unpack(folder: Path, into: Path) -> Path:
     Raises:
         JobError: it is missing or damaged.
     """
-    archive = folder / ARCHIVE
+    archive = folder / MODEL_ARCHIVE
     try:
         with tarfile.open(archive) as packed:
             packed.extractall(into, filter="data")
@@ -152,7 +194,7 @@ def unpack(folder: Path, into: Path) -> Path:
     return into
 
 
-def golden_requests(loaded: LoadedModel, validation: Examples) -> list[dict[str, Any]]:
+def golden_requests(loaded: LoadedModel, validation: Examples) -> list[GoldenRequest]:
     """Rows with their answers, some of every predicted class and evenly spaced: ``{"features", "expected"}``."""
     predicted = loaded.predict(validation.features)
     groups = predicted.argmax(axis=1) if loaded.classes else np.zeros(len(predicted), dtype=np.int64)

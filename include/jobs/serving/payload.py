@@ -15,20 +15,20 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
+from include.models.config import Kind
+from include.models.config.kinds import MISSING, NUMBER, is_missing, number_in
 from include.models.interface import Array
+from include.models.raw.kinds import Cell, reading_of
 
 CSV, JSON, JSONLINES = "text/csv", "application/json", "application/jsonlines"
 FORMATS = (CSV, JSON, JSONLINES)
-MISSING = frozenset({"", "nan", "null", "none", "na"})
 PAIR = pl.Array(pl.Float64, 2)
-Cell = float | str | None
+SPELLINGS = sorted({*MISSING, *map(str.upper, MISSING), "NaN", "None"})  # the usual ones, for the fast way
 
 
 class BadRequestError(ValueError):
@@ -37,15 +37,19 @@ class BadRequestError(ValueError):
 
 @dataclass(frozen=True)
 class Columns:
-    """The model's features in order, which of them are texts, and the columns that a named row may also carry."""
+    """The model's features in order, the columns that a named row may also carry, and the kinds of those features that
+    are not numbers."""
 
     features: list[str]
     ignored: frozenset[str] = frozenset()
-    texts: frozenset[str] = frozenset()
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+
+    def kind(self, name: str) -> Kind:
+        return self.kinds.get(name, NUMBER)
 
     @property
-    def schema(self) -> dict[str, type[pl.DataType]]:
-        return {name: pl.String if name in self.texts else pl.Float64 for name in self.features}
+    def schema(self) -> dict[str, pl.DataType]:
+        return {name: reading_of(self.kind(name)).dtype for name in self.features}
 
 
 def parse(body: bytes, media_type: str, columns: Columns) -> pl.DataFrame:
@@ -57,7 +61,7 @@ def parse(body: bytes, media_type: str, columns: Columns) -> pl.DataFrame:
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadRequestError(f"the request is no UTF-8 text: {error}") from None
+        raise BadRequestError(f"the request is not UTF-8 text: {error}") from None
     frame = _csv_frame(text, columns) if media_type == CSV else _frame(_json_rows(text, media_type, columns), columns)
     if frame.is_empty():
         raise BadRequestError(f"the request holds no rows. A row has {len(columns.features)} values.")
@@ -91,13 +95,13 @@ def render(found: pl.DataFrame, media_type: str) -> str:
 
 def _csv_frame(text: str, columns: Columns) -> pl.DataFrame:
     try:
-        first = next(csv.reader(io.StringIO(text, newline="")), [])
+        first = next(csv.reader(io.StringIO(text, newline=""), strict=True), [])
         header = first if _is_header(first, columns) else None
         order = _order(header, columns) if header else list(range(len(columns.features)))
         frame = _all_rows_at_once(text, header, columns)
         return _frame(_csv_rows(text, header, order, columns), columns) if frame is None else frame
     except csv.Error as error:
-        raise BadRequestError(f"the request is no CSV: {error}") from None
+        raise BadRequestError(f"the request is not CSV: {error}") from None
 
 
 def _all_rows_at_once(text: str, header: list[str] | None, columns: Columns) -> pl.DataFrame | None:
@@ -106,9 +110,14 @@ def _all_rows_at_once(text: str, header: list[str] | None, columns: Columns) -> 
     Polars fills up short rows, and refuses long ones. So where rows and commas are as many as they have to be, and no
     comma or line break is within a cell, each row has its width.
     """
-    names = header or columns.features
+    names, schema = header or columns.features, columns.schema
     lines = text.count("\n") + (not text.endswith("\n"))
-    if len(names) == 1 or '"' in text or text.count("\r") != text.count("\r\n"):
+    if (
+        len(names) == 1
+        or not set(schema.values()) <= {pl.Float64(), pl.String()}
+        or '"' in text
+        or text.count("\r") != text.count("\r\n")
+    ):
         return None
     if text.count(",") != lines * (len(names) - 1) or lines == bool(header):
         return None
@@ -117,22 +126,23 @@ def _all_rows_at_once(text: str, header: list[str] | None, columns: Columns) -> 
             text.encode(),
             has_header=False,
             skip_rows=int(header is not None),
-            schema={name: columns.schema.get(name, pl.String) for name in names},
+            schema={name: schema.get(name, pl.String()) for name in names},
             columns=[names.index(name) for name in columns.features],
             quote_char=None,
-            null_values=None if columns.texts else sorted({*MISSING, "NaN", "NULL", "None", "NA"}),
+            null_values=None if columns.kinds else SPELLINGS,
         ).select(columns.features)
     except pl.exceptions.PolarsError:
         return None
     numbers = frame.select(pl.col(pl.Float64))
-    if frame.height != lines - bool(header) or any(series.is_infinite().any() for series in numbers):
+    # polars also takes other spellings of what is not finite
+    if frame.height != lines - bool(header) or any((~series.is_finite()).any() for series in numbers):
         return None
-    return frame.with_columns(pl.col(pl.Float64).fill_nan(None))
+    return frame
 
 
 def _csv_rows(text: str, header: list[str] | None, order: list[int], columns: Columns) -> list[list[Cell]]:
     names = header or columns.features
-    lines = enumerate(csv.reader(io.StringIO(text, newline="")), 1)
+    lines = enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), 1)
     if header:
         next(lines)
     rows = []
@@ -156,8 +166,8 @@ def _is_header(cells: list[str], columns: Columns) -> bool:
     """
     if any(cell in columns.ignored or cell in columns.features for cell in cells):
         return True
-    texts = {place: cell for place, cell in enumerate(cells) if cell.strip().lower() not in MISSING}
-    numbers = (place for place, name in enumerate(columns.features) if name not in columns.texts)
+    texts = {place: cell for place, cell in enumerate(cells) if not is_missing(cell)}
+    numbers = (place for place, name in enumerate(columns.features) if columns.kind(name) == NUMBER)
     return not any(_is_number(cell) for cell in texts.values()) and any(place in texts for place in numbers)
 
 
@@ -184,13 +194,13 @@ def _json_rows(text: str, media_type: str, columns: Columns) -> list[list[Cell]]
             content = content["instances"]
         rows = [content] if isinstance(content, dict) else content
     else:
-        rows = [_loads(line, f"line {number}") for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        rows = [_loads(line, f"line {number}") for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not isinstance(rows, list):
         raise BadRequestError('expected {"instances": [row, ...]}, a list of rows, or one row as an object.')
     return [_json_row(row, number, columns) for number, row in enumerate(rows, 1)]
 
 
-def _json_row(row: Any, number: int, columns: Columns) -> list[Cell]:
+def _json_row(row: object, number: int, columns: Columns) -> list[Cell]:
     if isinstance(row, dict):
         _check_names(set(row), columns, f"row {number}")
         row = [row[name] for name in columns.features]
@@ -201,50 +211,29 @@ def _json_row(row: Any, number: int, columns: Columns) -> list[Cell]:
     return [_cell(value, number, name, columns) for value, name in zip(row, columns.features, strict=True)]
 
 
-def _loads(text: str, where: str) -> Any:
+def _loads(text: str, where: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits
-        raise BadRequestError(f"{where} is no JSON: {error}") from None
+        raise BadRequestError(f"{where} is not JSON: {error}") from None
 
 
-def _cell(value: Any, row: int, column: str, columns: Columns) -> Cell:
-    if column not in columns.texts:
-        return _number(value, row, column)
-    if value is None or (isinstance(value, str) and _is_unicode(value)):
-        return value or None
-    raise BadRequestError(f"row {row}, column '{column}': {value!r:.60} is no text.")
-
-
-def _is_unicode(text: str) -> bool:
-    """JSON can spell halves of characters, which no text holds."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _number(value: Any, row: int, column: str) -> float | None:
-    if value is None or (isinstance(value, str) and value.strip().lower() in MISSING):
-        return None
-    from_text = isinstance(value, str) and _is_number(value)
-    if not from_text and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise BadRequestError(f"row {row}, column '{column}': {value!r:.60} is no number.")
+def _cell(value: object, row: int, column: str, columns: Columns) -> Cell:
     try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if math.isinf(number):
-        raise BadRequestError(f"row {row}, column '{column}': {value!r:.60} is not finite.")
-    return None if math.isnan(number) else number
+        return reading_of(columns.kind(column)).cell(value)
+    except ValueError as error:
+        raise BadRequestError(f"row {row}, column '{column}': {error}.") from None
 
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        number_in(text)
     except ValueError:
         return False
     return True
 
 
-def _wrong_width(where: str, row: list[Any], names: list[str]) -> str:
+def _wrong_width(where: str, row: Sequence[object], names: list[str]) -> str:
     wanted = f"{where} has {len(row)} values instead of {len(names)}"
     if len(row) < len(names):
         return f"{wanted}: column '{names[len(row)]}' and those after it are missing."

@@ -123,14 +123,14 @@ class RequestLog:
         while True:
             closing = self._closing.wait(EVERY_SECONDS)
             while self._waiting:
-                self._write(self._taken())
+                self._write(self._take())
             if self.dropped > said:
                 log.warning("%d records of requests were dropped so far: there was no room for them", self.dropped)
                 said = self.dropped
             if closing:
                 return
 
-    def _taken(self) -> list[Exchange]:
+    def _take(self) -> list[Exchange]:
         """The oldest ones, one file full."""
         with self._lock:
             return [self._waiting.popleft() for _ in range(min(FILE_RECORDS, len(self._waiting)))]

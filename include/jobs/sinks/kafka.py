@@ -16,16 +16,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined] # its stubs
 
-from include.models.errors import JobError
+from include.models.errors import JobError, and_then
 
 PATIENCE_SECONDS = 30.0
 # The longest a partition's transaction may stay open, at most the brokers' transaction.max.timeout.ms (15 minutes
@@ -218,7 +217,7 @@ class Sender:
         except KafkaException as error:
             print(f"WARNING: the transaction could not be aborted ({_text(error)}); the brokers will.", flush=True)
 
-    def _attempt(self, what: str, step: Any) -> None:
+    def _attempt(self, what: str, step: Callable[[], object]) -> None:
         """A step that the client says may be tried again is, until patience is over."""
         deadline = time.monotonic() + 4 * PATIENCE_SECONDS
         while True:
@@ -253,11 +252,10 @@ def last_record(settings: Settings, topic: str, key: bytes) -> bytes | None:
         }
     )
     try:
-        return _read_to_end(consumer, settings, topic, key)
+        with and_then(consumer.close):
+            return _read_to_end(consumer, settings, topic, key)
     except KafkaException as error:
         raise JobError(f"the Kafka topic {topic} cannot be read: {_text(error)}.") from error
-    finally:
-        consumer.close()
 
 
 def _read_to_end(consumer: Consumer, settings: Settings, topic: str, key: bytes) -> bytes | None:
@@ -287,13 +285,11 @@ def _read_to_end(consumer: Consumer, settings: Settings, topic: str, key: bytes)
 def _ends(settings: Settings, topic: str, numbers: list[int]) -> dict[int, int]:
     """The end of each partition with open transactions in it; partitions without a record are left out."""
     anything = Consumer({**settings, "group.id": "scores-manifests", "isolation.level": "read_uncommitted"})
-    try:
+    with and_then(anything.close):
         edges = {
             number: anything.get_watermark_offsets(TopicPartition(topic, number), timeout=PATIENCE_SECONDS)
             for number in numbers
         }
-    finally:
-        anything.close()
     return {number: high for number, (_, high) in edges.items() if high > 0}
 
 

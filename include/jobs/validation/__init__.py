@@ -1,12 +1,14 @@
 """Data validation: files to typed tables, Great Expectations suites, a verdict and a report that say what to do.
 
+Files are read by ``include.models.raw``; the programs validate_* and the room ``daily`` use this one.
+
 What a bad input leads to. "Set aside" means: the row goes to the quarantine folder with its line number, its original
 values and the reason, and is left out of the validated table. Critical stops the run, warning goes on with a note.
 
 | bad input | verdict |
 | --- | --- |
 | a table's file is missing, there twice (plain and .gz), empty, or has a header and no rows | critical |
-| a truncated or broken .gz, a file that is no UTF-8 or no CSV | critical |
+| a truncated or broken .gz, a file that is not UTF-8 or not CSV | critical |
 | a missing, extra or repeated column | critical |
 | a time zone in the timestamps | critical: which zone the plants' clocks mean is for the sender to say |
 | text where numbers belong, a timestamp that is none, an infinite value, an empty key, a cell with a line break, \

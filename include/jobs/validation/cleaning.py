@@ -1,31 +1,25 @@
 """From text to a typed, sorted table: what cannot be read or identifies no row is set aside with its reason.
 
-Works on any table of model.yaml by the kinds of its columns: timestamps become naive Datetime(us), which are UTC by
-agreement, integers Int64, numbers Float64.
+Works on any table of model.yaml by the kinds of its columns (``include.models.raw.kinds``). What is wrong is counted
+first and judged later (``findings_of``), so that a day that is cleaned in parts is judged as a whole.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import polars as pl
 
 from include.jobs.validation.findings import Finding, Severity
-from include.jobs.validation.reading import LINE, RawTable, first_line
-from include.models.config import Column, Table
+from include.jobs.validation.reading import RawTable, first_line
+from include.models.config import LINE, Column, Table
+from include.models.raw.kinds import reading_of
 
-NO_VALUE = ("", "na", "n/a", "nan", "null", "none")
-TIMESTAMP_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
-ZONE = r"\d{2}:\d{2}(:\d{2}(\.\d+)?)? ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
-EXAMPLE = datetime.fromisoformat("2015-01-31T06:00:00")
-ALLOWED = {
-    "integer": "whole numbers",
-    "number": "numbers",
-    "string": "text",
-}
-REASONS = {LINE: pl.UInt32, "reason": pl.String}
+REASONS = pl.Schema({LINE: pl.UInt32, "reason": pl.String})
 EXAMPLES = 3
+LOOKED_AT = 200  # rows of a problem, among which different examples are looked for
 
 
 @dataclass(frozen=True)
@@ -36,27 +30,70 @@ class Window:
     end: datetime | None = None
 
 
-@dataclass
-class CleanTable:
-    """``frame``: the table's columns, typed, and LINE, sorted by key. ``rejected``: LINE and ``reason``."""
-
-    frame: pl.DataFrame
-    rejected: pl.DataFrame
-    outside_window: int
-    findings: list[Finding] = field(default_factory=list)
-
-
 @dataclass(frozen=True)
-class _Problem:
-    """One way in which rows cannot be used: their lines with the reason, and the finding's words."""
+class Problem:
+    """One way in which rows cannot be used: how many, and the first of them as ``(line, example)``.
+
+    ``found`` puts it in words, given the number of rows and a few examples. ``place`` is that of its check among all.
+    """
 
     check: str
     column: str
-    found: str
+    found: Callable[[int, Sequence[str]], str]
     allowed: str
     action: str
-    rows: pl.DataFrame
+    rows: int
+    first: list[tuple[int, str]]
+    place: tuple[int, int]
     tolerable: bool = True
+
+    def plus(self, other: Problem) -> Problem:
+        """The same problem of two parts of a table."""
+        first = sorted([*self.first, *other.first])[:LOOKED_AT]
+        return replace(self, rows=self.rows + other.rows, first=first)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What cleaning counted: rows in the data window, rows set aside of them, why, and what was put right without loss
+    (check, column, found, allowed)."""
+
+    rows: int = 0
+    outside_window: int = 0
+    set_aside: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[tuple[str, str | None, str, str]] = field(default_factory=list)
+
+    def plus(self, other: Tally) -> Tally:
+        """Of two parts of a table."""
+        problems = {(one.check, one.column): one for one in self.problems}
+        for problem in other.problems:
+            known = problems.get((problem.check, problem.column))
+            problems[problem.check, problem.column] = known.plus(problem) if known else problem
+        return Tally(
+            self.rows + other.rows,
+            self.outside_window + other.outside_window,
+            self.set_aside + other.set_aside,
+            sorted(problems.values(), key=lambda problem: problem.place),
+            list(dict.fromkeys([*self.notes, *other.notes])),
+        )
+
+
+@dataclass(frozen=True)
+class CleanTable:
+    """``frame``: the table's columns, typed, and LINE, sorted by key. ``rejected``: LINE and ``reason``."""
+
+    name: str
+    file: str
+    table: Table
+    frame: pl.DataFrame
+    rejected: pl.DataFrame
+    tally: Tally
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The table, judged by itself."""
+        return findings_of(self.tally, self.name, self.file, self.table)
 
 
 def clean_table(raw: RawTable, table: Table, time: str | None, window: Window) -> CleanTable:
@@ -68,44 +105,82 @@ def clean_table(raw: RawTable, table: Table, time: str | None, window: Window) -
     typed = typed_rows(raw, table)
     inside = _inside(typed, table, time, window)
     outside = typed.height - inside.height
-    problems = _malformed(raw)
+    found = _Found()
+    _note_malformed(raw, found)
     texts = (
         raw.lines if not outside else raw.lines.join(inside.select(LINE), on=LINE, how="semi", maintain_order="left")
     )
     for name, column in table.columns.items():
-        problems += _unreadable(texts, inside, name, column)
-    problems += _without_key(texts, table)
-    readable = _without(inside, problems)
-    problems += _repeated(readable, table)
-    accepted = _without(readable, problems)
-    notes = _notes(raw, accepted, table, outside)
-    if table.key:
-        accepted = accepted.sort(table.key)
-    rejected = pl.concat([problem.rows for problem in problems]) if problems else pl.DataFrame(schema=REASONS)
-    share = rejected[LINE].n_unique() / max(raw.rows - outside, 1)
-    findings = [_finding(problem, raw, table, share) for problem in problems]
-    return CleanTable(accepted, rejected, outside, findings + notes)
+        _note_misread(texts, inside[name], column, found)
+    _note_missing_keys(texts, table, found)
+    readable = found.without(inside)
+    _note_repeated(readable, table, found)
+    accepted = found.without(readable)
+    rejected = found.rejected()
+    tally = Tally(raw.rows - outside, outside, rejected[LINE].n_unique(), found.problems, _notes(raw, accepted, table))
+    ordered = accepted.sort(table.key) if table.key else accepted
+    return CleanTable(raw.name, raw.file, table, ordered, rejected, tally)
+
+
+def findings_of(tally: Tally, name: str, file: str, table: Table) -> list[Finding]:
+    """What was counted, judged: up to ``max_rejected_share`` of all rows may be set aside."""
+    share = tally.set_aside / max(tally.rows, 1)
+    findings = [_finding(problem, name, file, table, share) for problem in tally.problems]
+    notes = list(tally.notes)
+    if tally.outside_window:
+        notes.append(
+            ("rows_in_window", None, f"{_rows(tally.outside_window)} outside the data window", "any; left out")
+        )
+    return findings + [
+        Finding("info", name, file, column, check, found, allowed, None, "Nothing to do.")
+        for check, column, found, allowed in notes
+    ]
+
+
+class _Found:
+    """Problems as they are found, and the rows that they are about."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._rows: list[pl.DataFrame] = []
+        self._place = (0, 0)
+
+    def next_subject(self) -> None:
+        """Another column, or another thing to check; some have more checks than others, depending on the rows."""
+        self._place = (self._place[0] + 1, 0)
+
+    def add(
+        self,
+        check: str,
+        column: str,
+        rows: pl.DataFrame,
+        found: Callable[[int, Sequence[str]], str],
+        allowed: str,
+        action: str,
+        *,
+        tolerable: bool = True,
+    ) -> None:
+        """Note a problem, if there are rows: LINE, ``reason`` and ``example``, in the order of lines."""
+        self._place = (self._place[0], self._place[1] + 1)
+        if rows.height:
+            first = rows.select(LINE, "example").head(LOOKED_AT).rows()
+            problem = Problem(check, column, found, allowed, action, rows.height, first, self._place, tolerable)
+            self.problems.append(problem)
+            self._rows.append(rows.select(LINE, "reason"))
+
+    def without(self, typed: pl.DataFrame) -> pl.DataFrame:
+        for rows in self._rows:
+            typed = typed.join(rows, on=LINE, how="anti", maintain_order="left")
+        return typed
+
+    def rejected(self) -> pl.DataFrame:
+        return pl.concat(self._rows) if self._rows else pl.DataFrame(schema=REASONS)
 
 
 def typed_rows(raw: RawTable, table: Table) -> pl.DataFrame:
     """LINE and the table's columns, those made of the rows' places among them; null where a cell cannot be read."""
-    return raw.lines.select(LINE, *(_cast(name, column) for name, column in table.columns.items()), *_made(table))
-
-
-def _cast(name: str, column: Column) -> pl.Expr:
-    text = pl.col(name)
-    if column.kind == "string":
-        return pl.when(text != "").then(text).alias(name)
-    text = text.str.strip_chars()
-    if column.kind == "timestamp":
-        formats = [column.format] if column.format else TIMESTAMP_FORMATS
-        readings = [text.str.to_datetime(form, time_unit="us", strict=False) for form in formats]
-        return pl.coalesce(readings).alias(name)
-    number = text.cast(pl.Float64, strict=False)
-    if column.kind == "number":
-        return number.fill_nan(None).alias(name)
-    whole = pl.when(number == number.floor()).then(number).cast(pl.Int64, strict=False)  # 7.0, as pandas writes a 7
-    return pl.coalesce(text.cast(pl.Int64, strict=False), whole).alias(name)
+    values = (reading_of(column.kind).parse(pl.col(name), column).alias(name) for name, column in table.columns.items())
+    return raw.lines.select(LINE, *values, *_made(table))
 
 
 def _made(table: Table) -> list[pl.Expr]:
@@ -122,7 +197,7 @@ def _made(table: Table) -> list[pl.Expr]:
 
 def _inside(typed: pl.DataFrame, table: Table, time: str | None, window: Window) -> pl.DataFrame:
     """Rows within the window, and those whose time cannot be read: they are a problem wherever they belong."""
-    if time is None or table.kinds.get(time) != "timestamp":
+    if time is None or time not in table.kinds or not table.kinds[time].is_time:
         return typed
     keep = pl.lit(value=True)
     if window.start and not table.history:
@@ -132,79 +207,53 @@ def _inside(typed: pl.DataFrame, table: Table, time: str | None, window: Window)
     return typed.filter(keep | pl.col(time).is_null())
 
 
-def _malformed(raw: RawTable) -> list[_Problem]:
-    if raw.malformed.is_empty():
-        return []
-    found = f"{raw.malformed['reason'][0]} ({_lines(raw.malformed[LINE])})"
+def _note_malformed(raw: RawTable, found: _Found) -> None:
     allowed = "as many fields in each row as there are columns"
-    action = "Mend these rows; one at the file's end means that it was cut off: export it again."
-    return [_Problem("rows_are_complete", "", found, allowed, action, raw.malformed.select(LINE, "reason"))]
+    action = "Correct these rows; one at the file's end means that it was cut off: export it again."
+    rows = raw.malformed.select(LINE, "reason", example="reason")
+    found.add("rows_are_complete", "", rows, lambda _, examples: examples[0], allowed, action)
 
 
-def _unreadable(texts: pl.DataFrame, typed: pl.DataFrame, name: str, column: Column) -> list[_Problem]:
-    problems: list[_Problem] = []
-    kind, cells = column.kind, texts.select(LINE, name)
-    if kind == "string":
-        broken = cells.filter(pl.col(name).str.contains_any(["\n", "\r"]))
-        action = "Look for a quote that is opened and never closed: it swallows the rows after it."
-        return _cells("values_are_on_one_line", broken, "a line break within a cell", "text on one line", action)
-    if kind == "number":
-        infinite = cells.filter(typed[name].is_infinite())
-        action = "Correct the source, or leave the cell empty where the value is not known."
-        problems += _cells("values_are_finite", infinite, "infinite values", "finite numbers", action)
-    if typed[name].null_count() == 0:
-        return problems
-    wrong = cells.filter(typed[name].is_null() & ~_is_empty(cells[name], kind))
-    zoned = wrong.clear()
-    if kind == "timestamp":
-        zoned = wrong.filter(pl.col(name).str.strip_chars().str.contains(ZONE))
-        found, allowed = "timestamps with a time zone", "timestamps without one, in UTC"
-        action = "Convert the column to UTC and write it without zone or offset."
-        problems += _cells("timestamps_have_no_zone", zoned, found, allowed, action, tolerable=False)
-    text = wrong.join(zoned, on=LINE, how="anti", maintain_order="left")
-    action = "Correct the cells, or leave them empty where the value is not known."
-    return problems + _cells("values_are_readable", text, f"text that is no {kind}", _allowed(column), action)
+def _note_misread(texts: pl.DataFrame, values: pl.Series, column: Column, found: _Found) -> None:
+    name = values.name
+    found.next_subject()
+    for misread in reading_of(column.kind).misread(texts[name], values, column):
+        cells = texts.select(LINE, name).filter(misread.wrong)
+        _note_cells(
+            found, misread.check, cells, misread.found, misread.allowed, misread.action, tolerable=misread.tolerable
+        )
 
 
-def _allowed(column: Column) -> str:
-    if column.kind == "timestamp":
-        return f"timestamps as {EXAMPLE.strftime(column.format or TIMESTAMP_FORMATS[0].removesuffix('%.f'))}"
-    return ALLOWED[column.kind]
+def _note_missing_keys(texts: pl.DataFrame, table: Table, found: _Found) -> None:
+    action = "Fill the cells: without them nobody knows what the row is about."
+    for name in table.key:
+        found.next_subject()
+        if name in table.columns:  # others are made, and never empty
+            empty = texts.select(LINE, name).filter(reading_of(table.kinds[name]).missing(pl.col(name)))
+            _note_cells(found, "keys_are_filled", empty, "no value", "a value in every row", action)
 
 
-def _without_key(texts: pl.DataFrame, table: Table) -> list[_Problem]:
-    problems = []
-    for column in [name for name in table.key if name in table.columns]:  # others are made, and never empty
-        empty = texts.select(LINE, column).filter(_is_empty(texts[column], table.kinds[column]))
-        action = "Fill the cells: without them nobody knows what the row is about."
-        problems += _cells("keys_are_filled", empty, "no value", "a value in every row", action)
-    return problems
-
-
-def _is_empty(texts: pl.Series, kind: str) -> pl.Series:
-    return texts == "" if kind == "string" else texts.str.strip_chars().str.to_lowercase().is_in(NO_VALUE)
-
-
-def _cells(
-    check: str, cells: pl.DataFrame, found: str, allowed: str, action: str, *, tolerable: bool = True
-) -> list[_Problem]:
-    """The problem of these cells (LINE and one column's text), the first few quoted; none if there are none."""
-    if cells.is_empty():
-        return []
+def _note_cells(
+    found: _Found, check: str, cells: pl.DataFrame, what: str, allowed: str, action: str, *, tolerable: bool = True
+) -> None:
+    """Note the problem of these cells: LINE and one column's text."""
     column = cells.columns[1]
-    quoted = cells[column].head(200).unique(maintain_order=True).head(EXAMPLES)
-    examples = ", ".join(repr(cell[:40]) for cell in quoted)
-    found = f"{found} in {_rows(cells.height)}: {examples} ({_lines(cells[LINE])})"
-    reason = pl.format(f"{column}: '{{}}'; allowed: {allowed}", pl.col(column).str.slice(0, 80)).alias("reason")
-    return [_Problem(check, column, found, allowed, action, cells.select(LINE, reason), tolerable)]
+    quoted = pl.col(column).str.slice(0, 80)
+    reason = pl.concat_str(pl.lit(f"{column}: '"), quoted, pl.lit(f"'; allowed: {allowed}"))
+    rows = cells.select(LINE, reason=reason, example=column)
+
+    def in_words(number: int, examples: Sequence[str]) -> str:
+        return f"{what} in {_rows(number)}: {', '.join(repr(cell[:40]) for cell in examples)}"
+
+    found.add(check, column, rows, in_words, allowed, action, tolerable=tolerable)
 
 
-def _repeated(typed: pl.DataFrame, table: Table) -> list[_Problem]:
+def _note_repeated(typed: pl.DataFrame, table: Table, found: _Found) -> None:
     if not table.key:
-        return []
+        return
     again = typed.filter(typed.select(table.key).is_duplicated())
     if again.is_empty():
-        return []
+        return
     key = " and ".join(table.key)
     groups = again.with_columns(
         pl.struct(pl.exclude(LINE)).n_unique().over(table.key).alias("variants"),
@@ -212,39 +261,34 @@ def _repeated(typed: pl.DataFrame, table: Table) -> list[_Problem]:
     ).sort(LINE)
     copies = groups.filter((pl.col("variants") == 1) & (pl.col(LINE) != pl.col("first")))
     conflicts = groups.filter(pl.col("variants") > 1)
-    problems = []
-    for check, rows, found, action, reason in (
+    named = (pl.concat_str(pl.lit(f"{name} "), reading_of(table.kinds[name]).shown(pl.col(name))) for name in table.key)
+    example = pl.concat_str(*named, separator=", ")
+    found.next_subject()
+    for check, rows, what, action, reason in (
         (
             "keys_are_unique",
             copies,
             "repeated rows",
             "Remove the copies from the file.",
-            pl.format(f"repeats line {{}}: the same {key} and values", "first"),
+            pl.concat_str(pl.lit("repeats line "), "first", pl.lit(f": the same {key} and values")),
         ),
         (
             "keys_are_not_contradictory",
             conflicts,
             "rows that contradict each other",
             "Find out which is right and remove the others.",
-            pl.format(f"the same {key} as line {{}} with other values", "first"),
+            pl.concat_str(pl.lit(f"the same {key} as line "), "first", pl.lit(" with other values")),
         ),
     ):
-        if len(rows):
-            example = ", ".join(f"{column} {rows[column][0]}" for column in table.key)
-            found = f"{_rows(len(rows), found)} for the same {key}: {example} ({_lines(rows[LINE])})"
-            allowed = f"one row for each {key}"
-            reasons = rows.select(LINE, reason.alias("reason"))
-            problems.append(_Problem(check, ", ".join(table.key), found, allowed, action, reasons))
-    return problems
+
+        def in_words(number: int, examples: Sequence[str], what: str = what) -> str:
+            return f"{_rows(number, what)} for the same {key}: {examples[0]}"
+
+        reasons = rows.select(LINE, reason.alias("reason"), example=example)
+        found.add(check, ", ".join(table.key), reasons, in_words, f"one row for each {key}", action)
 
 
-def _without(typed: pl.DataFrame, problems: list[_Problem]) -> pl.DataFrame:
-    for problem in problems:
-        typed = typed.join(problem.rows, on=LINE, how="anti", maintain_order="left")
-    return typed
-
-
-def _notes(raw: RawTable, accepted: pl.DataFrame, table: Table, outside: int) -> list[Finding]:
+def _notes(raw: RawTable, accepted: pl.DataFrame, table: Table) -> list[tuple[str, str | None, str, str]]:
     """What was put right without loss."""
     notes: list[tuple[str, str | None, str, str]] = []
     if table.key and not accepted.select(pl.struct(table.key).is_sorted()).item():
@@ -252,30 +296,25 @@ def _notes(raw: RawTable, accepted: pl.DataFrame, table: Table, outside: int) ->
         notes.append(("rows_are_sorted", order, "rows in another order", f"any; sorted by {order}"))
     if raw.has_byte_order_mark:
         notes.append(("file_is_readable", None, "a byte-order mark", "UTF-8 with or without one; left out"))
-    if outside:
-        notes.append(("rows_in_window", None, f"{_rows(outside)} outside the data window", "any; left out"))
-    return [
-        Finding("info", raw.name, raw.file, column, check, found, allowed, None, "Nothing to do.")
-        for check, column, found, allowed in notes
-    ]
+    return notes
 
 
-def _finding(problem: _Problem, raw: RawTable, table: Table, share: float) -> Finding:
+def _finding(problem: Problem, name: str, file: str, table: Table, share: float) -> Finding:
     severity: Severity = "warning" if problem.tolerable and share <= table.max_rejected_share else "critical"
-    allowed, action = problem.allowed, problem.action
-    if problem.tolerable:
-        cap = table.max_rejected_share
-        allowed += f"; at most {100 * cap:.3g} % of the rows may be set aside, here {100 * share:.2g} %" if cap else ""
+    allowed = problem.allowed
+    if problem.tolerable and (cap := table.max_rejected_share):
+        allowed += f"; at most {100 * cap:.3g} % of the rows may be set aside, here {100 * share:.2g} %"
+    examples = list(dict.fromkeys(example for _, example in problem.first))[:EXAMPLES]
+    found = f"{problem.found(problem.rows, examples)} ({_lines(problem)})"
     return Finding(
-        severity, raw.name, raw.file, problem.column or None, problem.check, problem.found, allowed,
-        problem.rows.height, action,
-    )  # fmt: skip
+        severity, name, file, problem.column or None, problem.check, found, allowed, problem.rows, problem.action
+    )
 
 
 def _rows(number: int, noun: str = "rows") -> str:
     return f"{number:,} {noun if number != 1 else noun.replace('rows', 'row', 1)}"
 
 
-def _lines(lines: pl.Series) -> str:
-    shown = ", ".join(str(line) for line in lines.head(EXAMPLES))
-    return f"line {shown}" if len(lines) == 1 else f"lines {shown}{', ...' if len(lines) > EXAMPLES else ''}"
+def _lines(problem: Problem) -> str:
+    shown = ", ".join(str(line) for line, _ in problem.first[:EXAMPLES])
+    return f"line {shown}" if problem.rows == 1 else f"lines {shown}{', ...' if problem.rows > EXAMPLES else ''}"

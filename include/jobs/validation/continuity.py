@@ -30,11 +30,11 @@ def continuity(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
         - ``silent_hours``: from its last row to the table's last
         - ``<column>_longest_null_hours`` for each number: its longest run of rows without a value
     """
-    time = next(column for column in table.key if table.kinds[column] == "timestamp")
+    time = next(column for column in table.key if table.kinds[column].is_time)
     series = [column for column in table.key if column != time]
     every = table.every_hours or 1
     step_us = int(timedelta(hours=every) / timedelta(microseconds=1))
-    numbers = [column for column, kind in table.kinds.items() if kind == "number"]
+    numbers = [column for column, kind in table.kinds.items() if kind.is_number]
     # the interval that a moment belongs to, rounded up
     slots = frame.with_columns(slot=-(-pl.col(time).to_physical() // step_us)).sort(*series, time, maintain_order=True)
     last = slots["slot"].max()

@@ -1,39 +1,32 @@
-"""A raw table's file as it stands: every cell as text, with its line number, nothing changed and nothing lost."""
+"""A raw table as it stands: its file found, its columns checked, each cell as text, nothing changed, nothing lost."""
 
 from __future__ import annotations
 
-import csv
 import difflib
-import gzip
-import hashlib
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.csv as pa_csv
 
 from include.jobs.validation.findings import Finding, UnusableFileError
 from include.models.config import Table
-
-LINE = "file_line"  # beside the table's own columns, none of which is likely to be called so
-MALFORMED = {LINE: pl.UInt32, "text": pl.String, "reason": pl.String}
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-EXPORT_AGAIN = "Export or upload the file again."
-SAVE_AS_CSV = "Save the file as comma-separated UTF-8 text with one header line."
+from include.models.raw.reader import (
+    BLOCK,
+    EXPORT_AGAIN,
+    Block,
+    RawFile,
+    UnreadableFileError,
+    no_rows,
+    open_raw,
+)
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """A table's rows as text.
-
-    ``lines`` has the file's columns as String, under model.yaml's names, and LINE; ``malformed`` has LINE, ``text`` and
-    ``reason`` of the rows whose number of fields is wrong. Lines count from 1, the header's if there is one, one per
-    row (a quoted line break in a cell makes later lines of the file come out higher).
-    """
+    """A table's rows as text: ``lines`` and ``malformed`` as a ``Block`` has them, under model.yaml's names, and what
+    is known of the file that they are from. Unless ``is_whole`` the rows are a part of its."""
 
     name: str
     file: str
@@ -42,41 +35,70 @@ class RawTable:
     bytes: int
     sha256: str
     has_byte_order_mark: bool
+    is_whole: bool = True
 
     @property
     def rows(self) -> int:
         return self.lines.height + self.malformed.height
 
 
-def read_table(folder: Path, name: str, table: Table, *, may_be_empty: bool = False) -> RawTable:
-    """Read the table's file, plain or .gz, from a folder.
+@dataclass(frozen=True)
+class OpenTable:
+    """A table's file while it is read, block by block."""
+
+    name: str
+    raw: RawFile
+    columns: list[str]
+    table: Table
+    may_be_empty: bool
+
+    def blocks(self) -> Iterator[Block]:
+        """The rows, under model.yaml's names, in the file's order."""
+        any_row = False
+        for block in self.raw.blocks(self.columns):
+            any_row = True
+            yield block
+        if not any_row and not self.may_be_empty:
+            found = "a header and no rows" if self.table.header else "an empty file"
+            raise _unusable(self.name, self.raw.name, "file_has_rows", found, "at least one row", EXPORT_AGAIN)
+
+    def table_of(self, lines: pl.DataFrame, malformed: pl.DataFrame) -> RawTable:
+        """These rows as the table's. Call it once the blocks are read."""
+        raw = self.raw
+        return RawTable(self.name, raw.name, lines, malformed, raw.size, raw.sha256, raw.has_byte_order_mark)
+
+
+def read_table(
+    folder: Path, name: str, table: Table, *, may_be_empty: bool = False, block_bytes: int = BLOCK
+) -> RawTable:
+    """The whole of a table; see ``open_table``."""
+    with open_table(folder, name, table, may_be_empty=may_be_empty, block_bytes=block_bytes) as opened:
+        blocks = list(opened.blocks()) or [no_rows(opened.columns)]
+        lines = pl.concat([block.lines for block in blocks])
+        return opened.table_of(lines, pl.concat([block.malformed for block in blocks]))
+
+
+@contextmanager
+def open_table(
+    folder: Path, name: str, table: Table, *, may_be_empty: bool = False, block_bytes: int = BLOCK
+) -> Iterator[OpenTable]:
+    """A table's file, plain or .gz, from a folder, to be read in blocks of about as many bytes of text.
 
     Args:
         may_be_empty: a header without rows, or an empty file where there is none, is a table on which nothing happened.
 
     Raises:
-        UnusableFileError: the file is missing, there twice, truncated, empty, no UTF-8, no CSV, has no rows, or its
-            columns are not the table's.
+        UnusableFileError: the file is missing, there twice, truncated, empty, not UTF-8, not CSV, has no rows, or its
+            columns are not the table's. Also while blocks are read.
     """
     path = _find(folder, name, table)
-    packed = path.read_bytes()
-    content = _unpack(packed, name, path.name)
-    if not _has_text(content) and (table.header or not may_be_empty):
-        allowed = "a header and at least one row" if table.header else "at least one row"
-        raise _unusable(name, path.name, "file_has_rows", "an empty file", allowed, EXPORT_AGAIN)
-    columns = _header(content, name, path.name, table) if table.header else list(table.columns)
-    lines, malformed = _parse(content, name, path.name, columns, first_line(table))
-    if lines.is_empty() and malformed.is_empty() and not may_be_empty:
-        raise _unusable(name, path.name, "file_has_rows", "a header and no rows", "at least one row", EXPORT_AGAIN)
-    return RawTable(
-        name=name,
-        file=path.name,
-        lines=lines,
-        malformed=malformed,
-        bytes=len(packed),
-        sha256=hashlib.sha256(packed).hexdigest(),
-        has_byte_order_mark=content.startswith(BYTE_ORDER_MARK),
-    )
+    try:
+        with open_raw(path, header=table.header, block_bytes=block_bytes) as raw:
+            columns = list(table.columns) if raw.header is None else _columns(raw.header, name, path.name, table)
+            yield OpenTable(name, raw, columns, table, may_be_empty)
+    except UnreadableFileError as error:
+        finding = _finding(name, error.file, error.column, error.check, error.found, error.allowed, error.action)
+        raise UnusableFileError([finding]) from error
 
 
 def first_line(table: Table) -> int:
@@ -99,94 +121,29 @@ def _find(folder: Path, name: str, table: Table) -> Path:
     return there[0]
 
 
-def _unpack(packed: bytes, name: str, file: str) -> bytes:
-    content = packed
-    if file.endswith(".gz"):
-        allowed = "a complete gzip file"
-        try:
-            content = gzip.decompress(packed)
-        except EOFError:
-            found = f"a gzip stream that breaks off after {len(packed):,} bytes"
-            raise _unusable(name, file, "file_is_readable", found, allowed, EXPORT_AGAIN) from None
-        except (gzip.BadGzipFile, zlib.error) as error:
-            found = f"broken gzip data ({error})"
-            raise _unusable(name, file, "file_is_readable", found, allowed, EXPORT_AGAIN) from error
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        found = f"a byte 0x{content[error.start]:02x} in line {content.count(b'\n', 0, error.start) + 1}"
-        raise _unusable(name, file, "file_is_readable", found, "UTF-8 text", SAVE_AS_CSV) from None
-    return content
-
-
-def _has_text(content: bytes) -> bool:
-    return bool(content.removeprefix(BYTE_ORDER_MARK).strip())
-
-
-def _header(content: bytes, name: str, file: str, table: Table) -> list[str]:
+def _columns(header: list[str], name: str, file: str, table: Table) -> list[str]:
     """The names of the file's columns in its order, which may be any; as model.yaml has them, not the header."""
-    first = content.removeprefix(BYTE_ORDER_MARK).replace(b"\r", b"\n").split(b"\n", 1)[0]
     declared = list(table.headers.values())
-    try:
-        columns = next(csv.reader([first.decode("utf-8")], strict=True), [])
-    except csv.Error as error:
-        found = f"a header that is no CSV ({error})"
-        raise _unusable(name, file, "file_is_readable", found, _listed(declared), SAVE_AS_CSV) from error
     problems = []
     for column in declared:
-        if column not in columns:
-            near = difflib.get_close_matches(column, set(columns) - set(declared), n=1, cutoff=0.5)
+        if column not in header:
+            near = difflib.get_close_matches(column, set(header) - set(declared), n=1, cutoff=0.5)
             hint = f"Is '{near[0]}' meant? Rename it in the file" if near else "Add it to the file"
-            found = f"no such column; the header has {_listed(columns)}"
+            found = f"no such column; the header has {_listed(header)}"
             problems.append(_finding(name, file, column, "columns_as_declared", found, _listed(declared), hint + "."))
     allowed = f"{_listed(declared)}, once each"
-    if unknown := [column for column in dict.fromkeys(columns) if column not in declared]:
+    if unknown := [column for column in dict.fromkeys(header) if column not in declared]:
         found = "columns that are not known" if len(unknown) > 1 else f"a column '{unknown[0][:40]}' that is not known"
         action = "Remove it from the file, or declare it in model.yaml."
         problems.append(_finding(name, file, _listed(unknown), "columns_as_declared", found, allowed, action))
     for column in declared:
-        if columns.count(column) > 1:
-            found, action = f"the column '{column}' {columns.count(column)} times", "Keep the right one of them."
+        if header.count(column) > 1:
+            found, action = f"the column '{column}' {header.count(column)} times", "Keep the right one of them."
             problems.append(_finding(name, file, column, "columns_as_declared", found, allowed, action))
     if problems:
         raise UnusableFileError(problems)
     names = {header: column for column, header in table.headers.items()}
-    return [names[column] for column in columns]
-
-
-def _parse(content: bytes, name: str, file: str, columns: list[str], first: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows as text under these names, and the malformed ones; ``first`` is the first row's line."""
-    if not _has_text(content):
-        no_lines = pl.DataFrame(schema=dict.fromkeys(columns, pl.String) | {LINE: pl.UInt32})
-        return no_lines, pl.DataFrame(schema=MALFORMED)
-    malformed: list[tuple[int, str, str]] = []
-
-    def set_aside(row: pa_csv.InvalidRow) -> str:
-        reason = f"{row.actual_columns} fields instead of {row.expected_columns}"
-        malformed.append((row.number, row.text, reason))
-        return "skip"
-
-    try:
-        cells = pa_csv.read_csv(
-            pa.py_buffer(content),
-            # one thread: only then does an invalid row know its number
-            read_options=pa_csv.ReadOptions(
-                use_threads=False, block_size=1 << 24, column_names=columns, skip_rows=first - 1
-            ),
-            parse_options=pa_csv.ParseOptions(
-                newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=set_aside
-            ),
-            convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise _unusable(name, file, "file_is_readable", f"no valid CSV ({error})", "CSV", SAVE_AS_CSV) from error
-    lines = pl.DataFrame(pl.from_arrow(cells))
-    bad = pl.DataFrame(malformed, schema=MALFORMED, orient="row")
-    numbers = np.arange(first, first + lines.height + bad.height, dtype=np.uint32)
-    lines = lines.with_columns(pl.Series(LINE, np.setdiff1d(numbers, bad[LINE].to_numpy(), assume_unique=True)))
-    return lines.filter(pl.any_horizontal(pl.col(columns) != "")), bad.filter(pl.col("text") != "")
+    return [names[column] for column in header]
 
 
 def _finding(name: str, file: str, column: str | None, check: str, found: str, allowed: str, action: str) -> Finding:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import jinja2
-
+from include.jobs.templates import render
 from include.jobs.validation.findings import SEVERITIES, Finding, by_severity, passed, summarize
 from include.jobs.validation.suites import Outcome
 from include.jobs.validation.wording import allowed, column_of, observed
+from include.models.config import Json
+from include.models.config.files import VERDICT, VERDICT_PAGE
 
 STATES = (*SEVERITIES, "skipped", "ok")
 # validation.json goes from task to task, so it stays below 64 KiB; the page has all of it
@@ -66,7 +66,7 @@ class Report:
         facts = f"{tables}, {rows:,} rows, {rejected:,} of them set aside"
         return summarize(f"{self.dataset} of {self.model}", facts, self.findings)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """The content of validation.json."""
         return {
             "model": self.model,
@@ -88,13 +88,12 @@ class Report:
         """Write validation.json and validation.html into the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False)
-        (folder / "validation.json").write_text(text, encoding="utf-8")
-        (folder / "validation.html").write_text(self._page(), encoding="utf-8")
+        (folder / VERDICT).write_text(text, encoding="utf-8")
+        (folder / VERDICT_PAGE).write_text(self._page(), encoding="utf-8")
 
     def _page(self) -> str:
-        loader = jinja2.FileSystemLoader(Path(__file__).parents[1] / "templates")
-        environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        return environment.get_template("validation.html.jinja").render(
+        return render(
+            "validation.html.jinja",
             report=self,
             counts={severity: sum(one.severity == severity for one in self.findings) for severity in SEVERITIES},
             checks={table.name: _checks(table) for table in self.tables},
@@ -102,7 +101,7 @@ class Report:
         )
 
 
-def _table(table: TableReport) -> dict[str, Any]:
+def _table(table: TableReport) -> dict[str, str | int]:
     return {
         "file": table.file,
         "rows": table.rows,
@@ -114,7 +113,7 @@ def _table(table: TableReport) -> dict[str, Any]:
     }
 
 
-def _brief(finding: Finding) -> dict[str, Any]:
+def _brief(finding: Finding) -> dict[str, str | int | None]:
     return {name: value[:LONGEST_TEXT] if isinstance(value, str) else value for name, value in asdict(finding).items()}
 
 

@@ -18,12 +18,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, TypeGuard, cast
 
 import great_expectations as gx
 import numpy as np
 import pandas as pd
 import polars as pl
+from great_expectations.core.batch_definition import BatchDefinition
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.exceptions.exceptions import GreatExpectationsError
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
@@ -37,6 +38,9 @@ from include.models.errors import JobError
 MAX_REJECTED_ROWS = 200_000  # beyond it the rows themselves are not fetched: their number says enough
 PARAMETER = "$PARAMETER"
 NOW = "now"
+Format = Literal["SUMMARY", "COMPLETE"]  # how much GX says
+Kwargs = dict[str, Any]  # of an expectation: each type has its own
+Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 class SuiteError(JobError):
@@ -58,7 +62,7 @@ class Expected(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     type: str
-    kwargs: dict[str, Any] = {}
+    kwargs: Kwargs = {}
     severity: Severity
     meta: Meta
 
@@ -75,6 +79,19 @@ class Expected(BaseModel):
         return {name: str(parameter) for name, parameter in given.items()}
 
 
+class Result(TypedDict, total=False):
+    """What GX says of a check at SUMMARY, as far as it is used. ``element_count`` is there if it is about rows."""
+
+    element_count: int
+    missing_count: int
+    unexpected_count: int
+    observed_value: object
+    partial_unexpected_list: list[object]
+    partial_unexpected_index_list: list[int]
+    partial_missing_list: list[object]
+    unexpected_index_list: list[int]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of one expectation.
@@ -85,18 +102,23 @@ class Outcome:
     """
 
     expected: Expected
-    kwargs: dict[str, Any]
+    kwargs: Kwargs
     success: bool
-    result: dict[str, Any]
-    rejected: np.ndarray[Any, np.dtype[np.int64]]
+    result: Result
+    rejected: Positions
     error: str | None = None
     skipped: str | None = None
     rows_are: str = "rows"
 
     @property
+    def is_about_rows(self) -> bool:
+        """Whether it says of each row whether it fails."""
+        return "element_count" in self.result
+
+    @property
     def unexpected(self) -> int:
         """Rows that fail; 0 for expectations that are not about rows."""
-        return int(self.result.get("unexpected_count") or 0) if "element_count" in self.result else 0
+        return int(self.result.get("unexpected_count") or 0) if self.is_about_rows else 0
 
     @property
     def severity(self) -> Severity | None:
@@ -182,21 +204,26 @@ def run_suite(
     return outcomes
 
 
-Result = tuple[bool, dict[str, Any], str | None]
+Checks = dict[int, tuple[bool, Result, str | None]]
 
 
-def _validator(frame: pd.DataFrame) -> Callable[[dict[int, ExpectationConfiguration], str], dict[int, Result]]:
+def _validator(frame: pd.DataFrame) -> Callable[[dict[int, ExpectationConfiguration], Format], Checks]:
     """A function that runs numbered expectations on the frame."""
     batch = _whole_frames().get_batch({"dataframe": frame})
 
-    def validate(configurations: dict[int, ExpectationConfiguration], result_format: str) -> dict[int, Result]:
+    def validate(configurations: dict[int, ExpectationConfiguration], result_format: Format) -> Checks:
         expectations = [configuration.to_domain_obj() for configuration in configurations.values()]
         if not expectations:
             return {}
         checked = batch.validate(gx.ExpectationSuite("suite", expectations=expectations), result_format=result_format)
-        results = {
-            one.expectation_config.meta["number"]: (bool(one.success), dict(one.result), _error(one.exception_info))
+        results: Checks = {
+            one.expectation_config.meta["number"]: (
+                bool(one.success),
+                cast(Result, one.result),
+                _error(one.exception_info),
+            )
             for one in checked.results
+            if one.expectation_config
         }
         # GX leaves out what it cannot use and says so in its log only
         if missing := configurations.keys() - results.keys():
@@ -207,7 +234,7 @@ def _validator(frame: pd.DataFrame) -> Callable[[dict[int, ExpectationConfigurat
 
 
 @cache
-def _whole_frames() -> Any:
+def _whole_frames() -> BatchDefinition[None]:
     """GX's way to a frame in memory; one for the process, because each context leaves a temporary folder."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
@@ -216,7 +243,7 @@ def _whole_frames() -> Any:
 
 
 def _configure(
-    expected: Expected, kwargs: dict[str, Any], number: int, where: str = "an expectation"
+    expected: Expected, kwargs: Kwargs, number: int, where: str = "an expectation"
 ) -> ExpectationConfiguration:
     """GX's form of the expectation, tried out, because a suite drops silently what it cannot build."""
     try:
@@ -235,11 +262,9 @@ def _configure(
     return configuration
 
 
-def _resolve(
-    suite: list[Expected], datasets: Mapping[str, pl.DataFrame]
-) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
+def _resolve(suite: list[Expected], datasets: Mapping[str, pl.DataFrame]) -> tuple[dict[int, Kwargs], dict[int, str]]:
     """The kwargs of each expectation with parameters filled in; of the others, why they are skipped."""
-    resolved: dict[int, dict[str, Any]] = {}
+    resolved: dict[int, Kwargs] = {}
     skipped: dict[int, str] = {}
     for number, expected in enumerate(suite):
         absent = [name for name in sorted(references([expected])) if name not in datasets or datasets[name].is_empty()]
@@ -251,7 +276,7 @@ def _resolve(
     return resolved, skipped
 
 
-def _parameter(parameter: str, datasets: Mapping[str, pl.DataFrame]) -> Any:
+def _parameter(parameter: str, datasets: Mapping[str, pl.DataFrame]) -> object:
     if parameter == NOW:
         return datetime.now(UTC).replace(tzinfo=None)
     dataset, _, rest = parameter.partition("__")
@@ -267,7 +292,7 @@ def _parameter(parameter: str, datasets: Mapping[str, pl.DataFrame]) -> Any:
     return values.unique().sort().to_list()
 
 
-def _is_parameter(value: Any) -> bool:
+def _is_parameter(value: object) -> TypeGuard[dict[str, str]]:
     return isinstance(value, dict) and set(value) == {PARAMETER}
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import polars as pl
 
 from include.jobs.validation.findings import Finding
-from include.jobs.validation.reading import LINE
-from include.jobs.validation.suites import Outcome
+from include.jobs.validation.suites import Kwargs, Outcome
+from include.models.config import LINE
 
 SHOWN = 5
 
@@ -41,7 +41,7 @@ def finding_of(outcome: Outcome, table: str, file: str, rows: pl.DataFrame) -> F
     )
 
 
-def column_of(kwargs: dict[str, Any]) -> str | None:
+def column_of(kwargs: Kwargs) -> str | None:
     """The column or columns that an expectation is about."""
     if "column" in kwargs:
         return str(kwargs["column"])
@@ -113,7 +113,7 @@ def _subject(kind: str) -> str:
     return "" if subject == "values" else f"{subject.removeprefix('table_').replace('_', ' ')} "
 
 
-def _bounds(kwargs: dict[str, Any]) -> str:
+def _bounds(kwargs: Kwargs) -> str:
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
     if low is not None and low == high:
         return _text(low)
@@ -130,12 +130,12 @@ def _set(outcome: Outcome) -> str:
     return ", ".join(map(_text, values))
 
 
-def _brief(values: list[Any]) -> str:
+def _brief(values: Sequence[object]) -> str:
     shown = ", ".join(_text(value)[:40] for value in values[:SHOWN])
     return f"{shown}, ..." if len(values) > SHOWN else shown
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, tuple):  # of a pair of columns
@@ -149,5 +149,5 @@ def _percent(share: float) -> str:
     return f"{share:.2%}".replace("%", " %") if share >= 0.0001 else "below 0.01 %"
 
 
-def _is_nothing(value: Any) -> bool:
+def _is_nothing(value: object) -> bool:
     return value is None or value != value  # NaN and NaT are not themselves

@@ -93,7 +93,7 @@ class AlarmWatcher:
         while not self._stop.wait(self._interval):
             for region, backend in list(cloudwatch_backends[self._account].items()):
                 try:
-                    with self._moto.inside():
+                    with self._moto.change():
                         self.evaluate(region, backend)
                 except Exception:  # one region's fault must not end the watch over the others
                     log.exception("alarms of %s could not be evaluated; trying again", region)
@@ -126,6 +126,7 @@ class AlarmWatcher:
         before = known[1] if known else "INSUFFICIENT_DATA"
         if alarm.state_reason == NEVER_EVALUATED and alarm.state_value == "OK":  # moto's alarms are born OK
             alarm.state_value = before
+            self._moto.mark_changed("cloudwatch")
         else:  # SetAlarmState: it holds until the next evaluation, as on AWS
             self._next[region, alarm.name] = time.monotonic() + min(float(alarm.period or 10), 60.0)
             if before != alarm.state_value:
@@ -156,7 +157,7 @@ class AlarmWatcher:
                 continue
             try:
                 _publish(self._account, region, arn, alarm, old)
-                self._moto.mark_changed("sqs")
+                self._moto.mark_changed("sns")
             except Exception as error:  # noqa: BLE001  a topic that is gone or a subscriber that fails: the others go on
                 log.error("alarm %s: topic %s could not be notified: %r", alarm.name, arn, error)  # noqa: TRY400
 

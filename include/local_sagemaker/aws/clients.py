@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import boto3
@@ -17,28 +17,27 @@ from include.local_sagemaker.http.routing import WsgiApp
 def client_factory(app: WsgiApp, endpoint_url: str) -> Callable[[str, str, Mapping[str, str]], Any]:
     """Makes boto3 clients that call `app` in process: no socket, no thread of the server is taken."""
     config = Config(
-        retries={"total_max_attempts": 1},
+        # a fault that passes, such as a full disk, must not fail a job or an endpoint for good
+        retries={"mode": "standard", "total_max_attempts": 4},
         s3={"addressing_style": "path"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
 
     def send(request: Any, **_: Any) -> AWSResponse:
-        body = request.body
-        if hasattr(body, "read"):
-            body = body.read()
-        if isinstance(body, str):
-            body = body.encode()
         url = request.url.removeprefix(endpoint_url)
         path, _, query = url.partition("?")
         headers = [
             (key, value.decode() if isinstance(value, bytes) else value) for key, value in request.headers.items()
         ]
         builder = EnvironBuilder(
-            path=path, query_string=query, method=request.method, headers=headers, data=body, base_url=endpoint_url
+            path=path, query_string=query, method=request.method, headers=headers, base_url=endpoint_url
         )
-        chunks, status, response_headers = run_wsgi_app(app, builder.get_environ(), buffered=True)
-        return AWSResponse(request.url, int(status.split()[0]), dict(response_headers), _Raw(b"".join(chunks)))
+        body: Any = request.body or b""
+        # an object's body may be a large file: it is read as it is written, never whole
+        builder.input_stream = body if hasattr(body, "read") else io.BytesIO(_encoded(body))
+        chunks, status, response_headers = run_wsgi_app(app, builder.get_environ())
+        return AWSResponse(request.url, int(status.split()[0]), dict(response_headers), _Raw(chunks))
 
     def make(service: str, region: str, credentials: Mapping[str, str]) -> Any:
         session = boto3.session.Session(
@@ -51,8 +50,32 @@ def client_factory(app: WsgiApp, endpoint_url: str) -> Callable[[str, str, Mappi
     return make
 
 
-class _Raw(io.BytesIO):
-    """A response body as urllib3 presents it to botocore."""
+def _encoded(body: str | bytes | bytearray) -> bytes:
+    return body.encode() if isinstance(body, str) else bytes(body)
+
+
+class _Raw(io.RawIOBase):
+    """A response body as urllib3 presents it to botocore, read from the application piece by piece."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(-1 if size is None else size) or b""
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            try:
+                self._rest = next(self._chunks)
+            except StopIteration:
+                return 0
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
 
     def stream(self, amount: int = 65536, **_: Any) -> Iterator[bytes]:
         while chunk := self.read(amount):

@@ -1,12 +1,13 @@
 """SageMaker's state-change events, delivered through the rules of moto's EventBridge to SQS, SNS and log groups.
 
-Delivery has its own thread and queue: a rule, a queue or a subscriber that fails is logged and holds nobody up.
+An event is stored in the transaction of the change that it tells of, and delivered by a thread of its own: a rule, a
+queue or a subscriber that fails is logged and holds nobody up. As on AWS an event is delivered at least once: again
+where the server dies between its delivery and the note of it.
 """
 
 import copy
 import json
 import logging
-import queue
 import threading
 import time
 import uuid
@@ -48,6 +49,7 @@ _TITLES = {
     MODEL: "SageMaker Model State Change",
     MODEL_PACKAGE: "SageMaker Model Package State Change",
 }
+RETRY_SECONDS = 2.0
 _DEPLOYMENT = "SageMaker Endpoint Deployment State Change"
 
 
@@ -56,17 +58,21 @@ class Events:
 
     def __init__(self, service: Service, moto: Moto) -> None:
         self._moto = moto
-        self._queue: queue.SimpleQueue[tuple[str, Json] | None] = queue.SimpleQueue()
+        self._store = service.store
+        self._added = threading.Event()
+        self._stopping = False
         self._thread = threading.Thread(target=self._deliver_all, name="events", daemon=True)
         service.listeners.append(self.resource_changed)
 
     def start(self) -> None:
-        """Start delivering."""
+        """Start delivering; first what a former server left."""
+        self._added.set()
         self._thread.start()
 
     def stop(self) -> None:
-        """Deliver what is queued, then end."""
-        self._queue.put(None)
+        """Deliver what is there, then end; what cannot be delivered in time is left to the next server."""
+        self._stopping = True
+        self._added.set()
         self._thread.join(timeout=10)
 
     def resource_changed(self, region: Region, kind: Kind, before: Json, after: Json) -> None:
@@ -95,7 +101,7 @@ class Events:
         self.send(region, "aws.cloudwatch", "CloudWatch Alarm State Change", [alarm.alarm_arn], detail)
 
     def send(self, region: str, source: str, title: str, resources: list[str], detail: Json) -> None:
-        """Queue one event for the default bus of a region."""
+        """Store one event for the default bus of a region."""
         event = {
             "version": "0",
             "id": str(uuid.uuid4()),
@@ -107,15 +113,30 @@ class Events:
             "resources": resources,
             "detail": detail,
         }
-        self._queue.put((region, event))
+        self._store.add_event(region, event)
+        self._added.set()
 
     def _deliver_all(self) -> None:
-        while (item := self._queue.get()) is not None:
-            region, event = item
-            with self._moto.inside():
+        while True:
+            self._added.wait()
+            self._added.clear()
+            try:
+                self._deliver_stored()
+            except Exception:  # the disk is full, say: no event is lost by that
+                log.exception("events could not be delivered; trying again in %g s", RETRY_SECONDS)
+                time.sleep(RETRY_SECONDS)
+                self._added.set()
+            if self._stopping:
+                return
+
+    def _deliver_stored(self) -> None:
+        while stored := self._store.oldest_event():
+            number, region, event = stored
+            with self._moto.change():
                 bus = events_backends[ACCOUNT][region].event_buses["default"]
                 for rule in list(bus.rules.values()):
                     self._deliver(rule, event)
+            self._store.delete_event(number)
 
     def _deliver(self, rule: Rule, event: Json) -> None:
         # a schedule has no pattern, and moto's empty pattern matches everything

@@ -1,7 +1,9 @@
-"""The other AWS services (S3, CloudWatch, Logs, SNS, SQS, EventBridge, ...): moto, made to survive a restart.
+"""The other AWS services (S3, CloudWatch, Logs, SNS, SQS, EventBridge, ...): moto, made durable.
 
-moto keeps everything in memory. Requests that may change something mark their service; a thread writes the marked
-services to disk every few seconds while no request is inside moto, and once more when the server stops.
+moto answers requests from memory. Here a request that changes something is one transaction in SQLite, committed before
+its answer is given, so that a kill -9 at any moment loses nothing that was acknowledged. One such request goes on at a
+time: they take a millisecond or so of Python, which has one thread to run them anyway. The bytes of objects are sent
+and received outside of that.
 """
 
 from __future__ import annotations
@@ -10,34 +12,40 @@ import contextlib
 import io
 import json
 import logging
-import pickle
+import re
+import sqlite3
 import threading
-import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-import cloudpickle
-from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from include.local_sagemaker.aws import kept_lists, kept_state, s3_rows, s3_uploads
+from include.local_sagemaker.aws.kept_state import SERVICES, KeptState
+from include.local_sagemaker.aws.s3_backend import S3Storage
+from include.local_sagemaker.aws.s3_blobs import Blob, Blobs
+from include.local_sagemaker.aws.s3_rows import S3Rows
+from include.local_sagemaker.core.database import Database
 from include.local_sagemaker.http.routing import scope
 from include.local_sagemaker.iam import simulation
 
 log = logging.getLogger(__name__)
 
-SERVICES = (
-    *("s3", "logs", "cloudwatch", "events", "sns", "sqs", "ssm", "secretsmanager", "iam", "sts", "ecr"),
-    "applicationautoscaling",
-)
 _ALIASES = {
     "monitoring": "cloudwatch",
     "application-autoscaling": "applicationautoscaling",
 }  # the name that requests are signed for, where it is not moto's
-_READS = ("Get", "List", "Describe", "Receive")
+_READS = ("Get", "List", "Describe", "Filter", "Simulate")
+# services that a request to another one may change: notifications, targets of rules, subscriptions
+_PASSED_ON = {"s3": ("events", "sns", "sqs", "logs"), "events": ("sns", "sqs", "logs"), "sns": ("sqs",)}
+_ROWS_ONLY = {"PutLogEvents", "CreateLogStream", "DeleteLogStream", "PutMetricData"}  # they change no service's pickle
+_POLL = "ReceiveMessage"
+_LARGEST_FORM = 2**20
+Answer = tuple[str, list[tuple[str, str]], Iterable[bytes]]
 
 
 class _Dispatcher(DomainDispatcherApplication):
@@ -49,171 +57,163 @@ class _Dispatcher(DomainDispatcherApplication):
 
 
 class Moto:
-    """WSGI application and component; `directory` holds one pickle per service."""
+    """WSGI application and component; keeps `services.db` and the folder `objects` in the state directory.
 
-    def __init__(self, directory: Path, *, interval: float = 5.0) -> None:
-        self._directory = directory
-        self._interval = interval
+    Raises OSError where the directory holds what an earlier version wrote, or another version of moto.
+    """
+
+    def __init__(self, state: Path) -> None:
+        if (old := state / "moto").exists():
+            raise OSError(f"{old} was written by an earlier version, which kept S3 there. Remove {state} to go on.")
         simulation.complete()
         self._app = _Dispatcher(create_backend_app)
-        self._gate = _Gate()
+        self._lock = threading.RLock()
         self._changed: set[str] = set()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep_snapshots, name="moto-snapshots", daemon=True)
-        self._restore()
-
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        service = scope(environ)[1]
-        target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-        reads = target.startswith(_READS) or (not target and environ["REQUEST_METHOD"] in {"GET", "HEAD"})
-        with self._gate.shared():
-            try:
-                body = b"".join(self._app(environ, start_response))
-            except (
-                NotImplementedError
-            ) as error:  # moto says it with a 500, which clients take for a reason to try again
-                body = _fail(environ, start_response, "400 Bad Request", "NotImplemented", f"{service}: {error}")
-            except Exception:  # the border: moto's own faults must not end as an HTML page
-                log.exception("moto failed on %s %s %s", service, environ["REQUEST_METHOD"], environ["PATH_INFO"])
-                message = f"moto failed on {service}; the local SageMaker's log says why."
-                body = _fail(environ, start_response, "500 Internal Server Error", "InternalFailure", message)
-            if not reads:
-                self.mark_changed(service)
-        return [body]
-
-    def mark_changed(self, service: str) -> None:
-        """To be called after changing a moto backend directly."""
-        service = _ALIASES.get(service, service)
-        # an unsigned request (a presigned or anonymous upload) is S3's
-        self._changed.add(service if service in SERVICES else "s3")
-
-    @contextlib.contextmanager
-    def inside(self) -> Iterator[None]:
-        """For code that reads or changes moto's backends directly: no snapshot is taken meanwhile."""
-        with self._gate.shared():
-            yield
+        self._depth = 0
+        self._database = Database(state / "services.db", s3_rows.SCHEMA + kept_lists.SCHEMA + kept_state.SCHEMA)
+        self._rows = S3Rows(self._database, Blobs(state / "objects"))
+        self._s3 = S3Storage(self._rows)
+        self._state = KeptState(self._database)
 
     def start(self) -> None:
-        self._thread.start()
+        """There is no thread."""
 
     def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join()
-        self.snapshot()
+        with self._lock:
+            self._database.close()
 
-    def snapshot(self) -> None:
-        """Writes what has changed; a service that cannot be written is logged, stays marked and is tried again."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        for service in sorted(self._changed):
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            status, headers, body = self._answer(environ)
+        except (OSError, sqlite3.Error) as error:  # the disk is full, say
+            log.exception("%s %s could not be kept", environ["REQUEST_METHOD"], environ.get("PATH_INFO"))
+            message = f"The local SageMaker could not keep what this request changes: {error}; see its log."
+            status, headers, body = _failure(environ, "500 Internal Server Error", "InternalFailure", message)
+        start_response(status, headers)
+        return body
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[None]:
+        """For code that changes moto's backends: alone meanwhile, and durable when the block is left."""
+        with self._lock:
+            if self._depth:  # part of a change that is going on in this thread
+                yield
+                return
+            self._depth += 1
+            committed = False
             try:
-                with self._gate.exclusive():
-                    content = _dumps({account: dict(regions) for account, regions in _backends(service).items()})
-                    self._changed.discard(service)
-                partial = self._directory / f"{service}.partial"
-                partial.write_bytes(content)
-                partial.replace(self._directory / f"{service}.pickle")
-            except Exception:  # whatever moto holds or the disk says: the other services are still to be written
-                self._changed.add(service)
-                log.exception("writing the state of %s to %s failed; a restart would lose it", service, self._directory)
+                with self._database.transaction():
+                    yield
+                    self._s3.flush()
+                    self._state.save(sorted(self._changed))
+                committed = True
+            finally:
+                self._depth -= 1
+                self._changed.clear()
+                self._s3.end(committed=committed)
+                if not committed:
+                    self._state.forget_stored()
 
-    def _restore(self) -> None:
-        for service in SERVICES:
-            file = self._directory / f"{service}.pickle"
-            if file.exists():
+    def mark_changed(self, *services: str) -> None:
+        """Says within a change which services it is about, apart from what is kept in rows."""
+        for service in services:
+            self._changed |= {service, *_PASSED_ON.get(service, ())} & set(SERVICES)
+
+    def _answer(self, environ: dict[str, Any]) -> Answer:
+        signed_for = scope(environ)[1]
+        service = _ALIASES.get(signed_for, signed_for)
+        operation = _operation(environ)
+        if service == "s3" or (service == "" and not operation):  # an unsigned request (presigned, anonymous) is S3's
+            return self._answer_s3(environ)
+        if operation == _POLL:
+            return self._answer_poll(environ)
+        if _reads(operation, environ):
+            return self._ask(environ)
+        with self.change():
+            answer = self._ask(environ)
+            if operation not in _ROWS_ONLY:
+                self.mark_changed(*((service,) if service in SERVICES else SERVICES))
+        return answer
+
+    def _answer_poll(self, environ: dict[str, Any]) -> Answer:
+        """A request that may wait for messages holds nobody up; what it hands out is kept before it does so."""
+        status, headers, body = self._ask(environ)
+        content = b"".join(body)
+        if b"ReceiptHandle" in content:
+            with self.change():
+                self.mark_changed("sqs")
+        return status, headers, [content]
+
+    def _answer_s3(self, environ: dict[str, Any]) -> Answer:
+        method = environ["REQUEST_METHOD"]
+        incoming: Blob | None = None
+        digests = s3_uploads.source_digests(environ, self._rows) if "HTTP_X_AMZ_COPY_SOURCE" in environ else {}
+        try:
+            if s3_uploads.has_object_body(environ):
+                incoming, environ = s3_uploads.receive(environ, self._rows.blobs)
+            else:
+                incoming = s3_uploads.join_parts(environ, self._rows)
+        except s3_uploads.UploadError as error:
+            return _s3_error(error)
+        if method in {"GET", "HEAD"}:
+            with self._lock:
                 try:
-                    accounts = pickle.loads(file.read_bytes())  # noqa: S301 - our own file
-                except Exception as error:  # unpickling raises what it likes
-                    raise OSError(
-                        f"{file} cannot be read ({error!r}); another version of moto may have written it. Remove the "
-                        f"file to start with an empty {service}, or the state directory to start afresh."
-                    ) from error
-                for account, regions in accounts.items():
-                    for region, backend in regions.items():
-                        _backends(service)[account][region] = backend
-                        if service == "s3":
-                            # moto keeps bucket names apart too: one that is not there is made anew, and empty
-                            names = dict.fromkeys(backend.buckets, (backend.partition, account))
-                            _backends(service).bucket_accounts.update(names)
+                    return self._ask(environ)
+                finally:
+                    self._s3.end(committed=True)
+        with self.change():
+            self._rows.incoming, self._rows.source_digests = incoming, digests
+            status, headers, body = self._ask(environ)
+            if self._s3.notifies:
+                self.mark_changed("s3")
+            return status, headers, [b"".join(body)]
 
-    def _keep_snapshots(self) -> None:
-        pause = self._interval
-        while not self._stopping.wait(pause):
-            began = time.monotonic()
-            self.snapshot()
-            # large states are written less often: at most a tenth of the time goes into snapshots
-            pause = max(self._interval, 9 * (time.monotonic() - began))
+    def _ask(self, environ: dict[str, Any]) -> Answer:
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
+            started.append((status, headers))
+
+        service = scope(environ)[1]
+        try:
+            body = self._app(environ, start_response)
+        except NotImplementedError as error:  # moto says it with a 500, which clients take for a reason to try again
+            return _failure(environ, "400 Bad Request", "NotImplemented", f"{service}: {error}")
+        except Exception:  # the border: moto's own faults must not end as an HTML page
+            log.exception("moto failed on %s %s %s", service, environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            message = f"moto failed on {service}; the local SageMaker's log says why."
+            return _failure(environ, "500 Internal Server Error", "InternalFailure", message)
+        return *started[-1], body
 
 
-def _fail(environ: dict[str, Any], start_response: Callable[..., Any], status: str, code: str, message: str) -> bytes:
+def _operation(environ: dict[str, Any]) -> str:
+    """The operation's name where the protocol has one: in a header, in the path, or in a form."""
+    if target := environ.get("HTTP_X_AMZ_TARGET"):
+        return str(target.rpartition(".")[2])
+    if rpc := re.fullmatch(r"/service/[^/]+/operation/([^/]+)", environ.get("PATH_INFO", "")):
+        return rpc[1]
+    form = environ.get("QUERY_STRING", "")
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded") and length <= _LARGEST_FORM:
+        body = environ["wsgi.input"].read(length)
+        environ["wsgi.input"] = io.BytesIO(body)
+        form += "&" + body.decode("latin-1")
+    return str(parse_qs(form).get("Action", [""])[0])
+
+
+def _reads(operation: str, environ: dict[str, Any]) -> bool:
+    return operation.startswith(_READS) or (not operation and environ["REQUEST_METHOD"] in {"GET", "HEAD"})
+
+
+def _failure(environ: dict[str, Any], status: str, code: str, message: str) -> Answer:
     """An error in the protocol of the request: JSON services name a target, the others speak XML."""
     if "HTTP_X_AMZ_TARGET" in environ:
-        start_response(status, [("Content-Type", "application/x-amz-json-1.1")])
-        return json.dumps({"__type": code, "message": message}).encode()
-    start_response(status, [("Content-Type", "text/xml")])
+        body = json.dumps({"__type": code, "message": message})
+        return status, [("Content-Type", "application/x-amz-json-1.1")], [body.encode()]
     error = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
-    return f"<ErrorResponse>{error}</ErrorResponse>".encode()
+    return status, [("Content-Type", "text/xml")], [f"<ErrorResponse>{error}</ErrorResponse>".encode()]
 
 
-def _backends(service: str) -> Any:
-    return get_backend(service)  # type: ignore[call-overload] # declared for literal names only
-
-
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # moto's backends hold lambdas, which pickle alone refuses
-    """Writes locks as new, free ones: nobody is inside moto while a snapshot is taken."""
-
-    def reducer_override(self, item: Any) -> Any:
-        if isinstance(item, _LOCKS):
-            return (threading.RLock if isinstance(item, _LOCKS[1]) else threading.Lock), ()
-        if isinstance(item, defaultdict) and type(item) is not defaultdict:
-            # moto's parameter store is one whose __init__ takes other arguments than defaultdict's pickling gives it
-            return _new_defaultdict, (type(item), item.default_factory), vars(item), None, iter(item.items())
-        return super().reducer_override(item)
-
-
-def _new_defaultdict(cls: type[defaultdict[Any, Any]], factory: Callable[[], Any]) -> defaultdict[Any, Any]:
-    new = cls.__new__(cls)
-    defaultdict.__init__(new, factory)
-    return new
-
-
-_LOCKS = (type(threading.Lock()), type(threading.RLock()))
-
-
-def _dumps(state: Any) -> bytes:
-    file = io.BytesIO()
-    _Pickler(file).dump(state)
-    return file.getvalue()
-
-
-class _Gate:
-    """Many may be inside at once, or one alone."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._inside = 0
-        self._closed = False
-
-    @contextlib.contextmanager
-    def shared(self) -> Iterator[None]:
-        with self._condition:
-            self._condition.wait_for(lambda: not self._closed)
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._inside -= 1
-                self._condition.notify_all()
-
-    @contextlib.contextmanager
-    def exclusive(self) -> Iterator[None]:
-        with self._condition:
-            self._condition.wait_for(lambda: not self._closed)
-            self._closed = True
-            self._condition.wait_for(lambda: self._inside == 0)
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._closed = False
-                self._condition.notify_all()
+def _s3_error(error: s3_uploads.UploadError) -> Answer:
+    body = f"<Error><Code>{error.code}</Code><Message>{escape(str(error))}</Message></Error>"
+    return "400 Bad Request", [("Content-Type", "application/xml")], [body.encode()]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from include.local_sagemaker.core.service import Region
 
@@ -50,7 +50,7 @@ class LogStream:
         ):
             try:
                 create(**names)
-            except ClientError as error:
+            except ClientError as error:  # by its code: `client.exceptions` is made lazily, and not safely with threads
                 code = error.response["Error"]["Code"]
                 if code == "AccessDeniedException":
                     self._denied(error)
@@ -94,8 +94,7 @@ class LogStream:
             if self._on_line is not None:
                 for moment, line in batch:
                     self._on_line(moment, line)
-            with self._file.open("a", encoding="utf-8", errors="replace") as file:
-                file.writelines(f"{line}\n" for _, line in batch)
+            self._write_file(batch)
             events = []
             for moment, line in batch:
                 self._last = max(self._last, int(moment * 1000))  # CloudWatch wants them in order of time
@@ -103,12 +102,19 @@ class LogStream:
             for start in range(0, len(events), _BATCH_EVENTS):
                 self._put(events[start : start + _BATCH_EVENTS])
 
+    def _write_file(self, batch: list[tuple[float, str]]) -> None:
+        try:
+            with self._file.open("a", encoding="utf-8", errors="replace") as file:
+                file.writelines(f"{line}\n" for _, line in batch)
+        except OSError:  # a full disk must not end the program that writes
+            log.exception("%s lacks %d lines", self._file, len(batch))
+
     def _put(self, events: list[dict[str, object]]) -> None:
         for attempt in range(_ATTEMPTS if self._allowed else 0):
             try:
                 self._client.put_log_events(logGroupName=self._group, logStreamName=self.name, logEvents=events)
-            except ClientError as error:
-                if error.response["Error"]["Code"] == "AccessDeniedException":
+            except (ClientError, BotoCoreError) as error:
+                if isinstance(error, ClientError) and error.response["Error"]["Code"] == "AccessDeniedException":
                     self._denied(error)
                     break
                 log.exception("writing %d lines to %s/%s failed", len(events), self._group, self.name)

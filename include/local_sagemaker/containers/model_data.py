@@ -6,7 +6,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from include.local_sagemaker.core.errors import ValidationException
+from include.local_sagemaker.core.errors import ValidationException, is_passing
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import Json
 
@@ -35,6 +35,8 @@ def model_data_etag(region: Region, url: str) -> str:
     try:
         return str(region.client("s3").head_object(Bucket=bucket, Key=key)["ETag"]).strip('"')
     except ClientError as error:
+        if is_passing(error):
+            raise
         if error.response["Error"]["Code"] in _DENIED:
             raise _no_access(region, url) from error
         raise ValidationException(f"Could not find model data at {url}.") from error
@@ -85,12 +87,16 @@ def unpack_model_data(region: Region, container: Json, folder: Path) -> None:
         else:
             _extract(region, url, folder)
     except ClientError as error:
+        if is_passing(error):
+            raise
         raise ArtifactError(
             f'Failed to download model data for container "container_1" from URL: "{url}". Please ensure that there '
             "is an object located at the URL and that the role passed to CreateModel has permissions to download "
             "the object."
         ) from error
     except (tarfile.TarError, OSError, EOFError) as error:
+        if is_passing(error):
+            raise
         raise ArtifactError(
             f'Failed to extract model data archive for container "container_1" from URL "{url}". Please ensure that '
             f"the object located at the URL is a valid tar.gz archive: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tarfile
 import tempfile
 import threading
@@ -13,6 +14,10 @@ from typing import Any
 
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
+
+from include.local_sagemaker.core.errors import is_passing
+
+log = logging.getLogger(__name__)
 
 _UPLOADS = TransferConfig(multipart_threshold=64 * 2**20, multipart_chunksize=64 * 2**20, use_threads=False)
 _COPY_BYTES = 2**20
@@ -49,6 +54,8 @@ def list_prefix(s3: Any, uri: str, *, region: str, role: str) -> list[S3Object]:
                 if not item["Key"].endswith("/"):  # a console-made "folder"
                     found.append(S3Object(item["Key"], _relative(item["Key"], prefix), item["Size"]))
     except ClientError as error:
+        if is_passing(error):
+            raise
         raise TransferError(f"Data download failed:{_nothing_found(uri, bucket, region, role)}") from error
     if not found:
         raise TransferError(f"Data download failed:{_nothing_found(uri, bucket, region, role)}")
@@ -88,6 +95,8 @@ def list_manifest(s3: Any, uri: str) -> tuple[str, list[S3Object]]:
         try:
             size = s3.head_object(Bucket=bucket, Key=folder + name)["ContentLength"]
         except ClientError as error:
+            if is_passing(error):
+                raise
             raise TransferError(
                 f"Data download failed:The manifest {uri} names s3://{bucket}/{folder}{name}: not found"
             ) from error
@@ -100,6 +109,8 @@ def read_bytes(s3: Any, uri: str) -> bytes:
     try:
         content: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:
+        if is_passing(error):
+            raise
         raise TransferError(f"Data download failed:{uri}: {error.response['Error']['Message']}") from error
     return content
 
@@ -123,6 +134,8 @@ def download(
                 while chunk := body.read(_COPY_BYTES):
                     file.write(chunk)
         except ClientError as error:
+            if is_passing(error):
+                raise
             message = error.response["Error"]["Message"]
             raise TransferError(f"Data download failed:s3://{bucket}/{item.key}: {message}") from error
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
@@ -146,6 +159,8 @@ def upload_file(s3: Any, file: Path, uri: str) -> None:
     try:
         s3.upload_file(str(file), bucket, key, Config=_UPLOADS)
     except Exception as error:  # boto3 wraps what went wrong in several types, a bare OSError among them
+        if is_passing(error):
+            raise
         raise TransferError(f"Artifact upload failed:{uri}: {error}") from error
 
 
@@ -172,6 +187,8 @@ def upload_archive(s3: Any, directories: Iterable[Path], uri: str) -> None:
         try:
             s3.upload_fileobj(packed, bucket, key, Config=_UPLOADS)
         except Exception as error:  # as in upload_file
+            if is_passing(error):
+                raise
             raise TransferError(f"Artifact upload failed:{uri}: {error}") from error
 
 
@@ -182,7 +199,6 @@ class ContinuousUpload:
         self._s3, self._directory, self._uri, self._interval = s3, directory, uri, interval
         self._seen: dict[Path, tuple[int, int]] = {}
         self._ending = threading.Event()
-        self._failure: TransferError | None = None
         self._thread = threading.Thread(target=self._run, name=f"upload-{uri}", daemon=True)
         self._thread.start()
 
@@ -196,8 +212,8 @@ class ContinuousUpload:
         while not self._ending.wait(self._interval):
             try:
                 self._upload_changed()
-            except TransferError:
-                return  # finish() meets the same error and raises it
+            except Exception:  # finish() meets the same error and raises it, unless it passes
+                log.exception("copying %s to %s failed; trying again", self._directory, self._uri)
 
     def _upload_changed(self) -> None:
         for file in files_below(self._directory):

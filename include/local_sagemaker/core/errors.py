@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
+
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import ClientError
+
+_EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+
 
 class ServiceError(Exception):
     """Answered as HTTP `status` with `{"__type": <class name>, "message": ...}`."""
@@ -57,3 +65,13 @@ class InternalFailure(ServiceError):  # noqa: N818
     """A fault of this program, never of the request; the traceback is in the server's log."""
 
     status = 500
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a fault of this machine may be over when it is tried again (no disk, memory or descriptors left, an AWS
+    service that answers 5xx), so that nothing may be called failed for it at once."""
+    if isinstance(error, ClientError):
+        return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] >= InternalFailure.status)
+    if isinstance(error, Boto3Error):  # of a transfer; it was raised while the real one was handled
+        return error.__context__ is not None and is_passing(error.__context__)
+    return isinstance(error, sqlite3.OperationalError) or (isinstance(error, OSError) and error.errno in _EXHAUSTED)

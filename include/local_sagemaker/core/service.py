@@ -28,7 +28,8 @@ class Component(Protocol):
     def stop(self) -> None: ...
 
 
-# (region, kind, before, after): called after a resource was created (before is {}), changed or deleted (after is {})
+# (region, kind, before, after): called when a resource was created (before is {}), changed or deleted (after is {}),
+# within the transaction of that change
 Listener = Callable[["Region", Kind, Json, Json], None]
 
 
@@ -102,11 +103,12 @@ class Region:
     ) -> Json:
         """The stored document. Raises ResourceInUse with the message `taken` when the name is."""
         try:
-            document = self.service.store.create(self.name, kind, name, body, parent=parent, tags=tags)
+            with self.service.store.transaction():
+                document = self.service.store.create(self.name, kind, name, body, parent=parent, tags=tags)
+                self._tell(kind, {}, document)
         except AlreadyExistsError as error:
             title = kind.label.replace("-", " ").capitalize()
             raise ResourceInUse(taken.format(title=title, arn=error.args[0])) from error
-        self._tell(kind, {}, document)
         return document
 
     def find(self, kind: Kind, name: str) -> Json | None:
@@ -129,16 +131,18 @@ class Region:
     ) -> Json | None:
         """Merges `changes` into the document (None removes a field), only if its status is among `when`. Returns the
         new document, or None when there was nothing to change. Tells the listeners."""
-        change = self.service.store.update(self.name, kind, name, changes, when=when)
-        if change is None:
-            return None
-        self._tell(kind, *change)
+        with self.service.store.transaction():
+            change = self.service.store.update(self.name, kind, name, changes, when=when)
+            if change is None:
+                return None
+            self._tell(kind, *change)
         return change[1]
 
     def delete(self, kind: Kind, name: str) -> Json | None:
-        document = self.service.store.delete(self.name, kind, name)
-        if document is not None:
-            self._tell(kind, document, {})
+        with self.service.store.transaction():
+            document = self.service.store.delete(self.name, kind, name)
+            if document is not None:
+                self._tell(kind, document, {})
         return document
 
     def list(self, kind: Kind, request: Json, *, parent: str | None = None) -> tuple[list[Json], str | None]:

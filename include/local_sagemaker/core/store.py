@@ -1,4 +1,4 @@
-"""What exists: resources and their tags, in one SQLite file that a kill -9 cannot damage.
+"""What exists: resources and their tags, and the events of their changes that are still to be delivered.
 
 A resource is a JSON document in the very fields that its Describe operation answers with; fields that start with an
 underscore are private to this program. Times are epoch seconds.
@@ -10,13 +10,14 @@ import base64
 import binascii
 import json
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from include.local_sagemaker.core.database import Database
 from include.local_sagemaker.core.errors import ValidationException
 
 Json = dict[str, Any]
@@ -33,6 +34,7 @@ CREATE INDEX IF NOT EXISTS by_creation ON resource (region, kind, created, id);
 CREATE INDEX IF NOT EXISTS by_parent ON resource (region, kind, parent, created, id);
 CREATE INDEX IF NOT EXISTS by_status ON resource (kind, status, id);
 CREATE TABLE IF NOT EXISTS tag (arn TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (arn, key));
+CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY AUTOINCREMENT, region TEXT NOT NULL, body TEXT NOT NULL);
 """
 
 
@@ -137,20 +139,18 @@ class Query:
 
 
 class Store:
-    """Safe with threads: one connection, one statement at a time (a statement takes tens of microseconds)."""
+    """Safe with threads; what a method changed is durable when it returns (`Database`)."""
 
     def __init__(self, file: Path, now: Callable[[], float] = time.time) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
         self._now = now
-        self._lock = threading.RLock()
-        self._db = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_SCHEMA)
+        self._db = Database(file, _SCHEMA)
 
     def close(self) -> None:
-        with self._lock:
-            self._db.close()
+        self._db.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Makes one change, all or nothing, of the changes in it."""
+        return self._db.transaction()
 
     def create(
         self,
@@ -169,8 +169,7 @@ class Store:
         document.setdefault("CreationTime", now)
         document.setdefault("LastModifiedTime", now)
         row = (region, kind.label, name, parent, arn, document.get(kind.status, ""), now, now, json.dumps(document))
-        with self._lock, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._db.transaction():
             try:
                 self._db.execute(
                     "INSERT INTO resource (region, kind, name, parent, arn, status, created, modified, body)"
@@ -200,8 +199,7 @@ class Store:
         """Merges `changes` (or what it returns for the present document; None removes a field) and sets
         LastModifiedTime, in one transaction. Returns (before, after), or None when the resource does not exist or
         its status is not among `when`."""
-        with self._lock, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._db.transaction():
             before = self.find(region, kind, name)
             if before is None or (when is not None and before.get(kind.status, "") not in when):
                 return None
@@ -216,8 +214,7 @@ class Store:
 
     def delete(self, region: str, kind: Kind, name: str) -> Json | None:
         """The document that was there, or None."""
-        with self._lock, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._db.transaction():
             body = self.find(region, kind, name)
             if body is not None:
                 self._db.execute("DELETE FROM tag WHERE arn = ?", (body[kind.arn],))
@@ -236,8 +233,7 @@ class Store:
         # columns and signs are this module's own words, values are bound
         sql = f"SELECT {query.order_by}, id, body FROM resource WHERE {where}"  # noqa: S608
         sql += f" ORDER BY {query.order_by} {order}, id {order} LIMIT ?"
-        with self._lock:
-            rows = self._db.execute(sql, (region, kind.label, *values, query.limit + 1)).fetchall()
+        rows = self._db.rows(sql, (region, kind.label, *values, query.limit + 1))
         page = rows[: query.limit]
         token = _write_token(page[-1][:2]) if len(rows) > query.limit else None
         documents = [json.loads(row[2]) for row in page]
@@ -249,32 +245,39 @@ class Store:
         if statuses is not None:
             where += f" AND status IN ({','.join('?' * len(statuses))})"
             values += statuses
-        with self._lock:
-            rows = self._db.execute(f"SELECT region, body FROM resource WHERE {where} ORDER BY id", values).fetchall()  # noqa: S608
+        rows = self._db.rows(f"SELECT region, body FROM resource WHERE {where} ORDER BY id", values)  # noqa: S608
         return [(region, json.loads(body)) for region, body in rows]
 
     def tags(self, arn: str) -> list[Json]:
-        with self._lock:
-            rows = self._db.execute("SELECT key, value FROM tag WHERE arn = ? ORDER BY key", (arn,)).fetchall()
+        rows = self._db.rows("SELECT key, value FROM tag WHERE arn = ? ORDER BY key", (arn,))
         return [{"Key": key, "Value": value} for key, value in rows]
 
     def add_tags(self, arn: str, tags: Iterable[Json]) -> None:
-        with self._lock, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._db.transaction():
             self._put_tags(arn, tags)
 
     def delete_tags(self, arn: str, keys: Iterable[str]) -> None:
-        with self._lock, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._db.transaction():
             self._db.executemany("DELETE FROM tag WHERE arn = ? AND key = ?", [(arn, key) for key in keys])
+
+    def add_event(self, region: str, event: Json) -> None:
+        """An event to deliver: kept until `delete_event`, in the transaction of the change that it tells of."""
+        self._db.execute("INSERT INTO event (region, body) VALUES (?,?)", (region, json.dumps(event)))
+
+    def oldest_event(self) -> tuple[int, str, Json] | None:
+        """(id, region, event)"""
+        row = self._db.row("SELECT id, region, body FROM event ORDER BY id LIMIT 1")
+        return None if row is None else (row[0], row[1], json.loads(row[2]))
+
+    def delete_event(self, number: int) -> None:
+        self._db.execute("DELETE FROM event WHERE id = ?", (number,))
 
     def _put_tags(self, arn: str, tags: Iterable[Json]) -> None:
         rows = [(arn, tag["Key"], tag["Value"]) for tag in tags]
         self._db.executemany("INSERT OR REPLACE INTO tag (arn, key, value) VALUES (?,?,?)", rows)
 
     def _body(self, where: str, values: tuple[str, ...]) -> Json | None:
-        with self._lock:
-            row = self._db.execute(f"SELECT body FROM resource WHERE {where}", values).fetchone()  # noqa: S608
+        row = self._db.row(f"SELECT body FROM resource WHERE {where}", values)  # noqa: S608
         return None if row is None else json.loads(row[0])
 
 

@@ -6,6 +6,7 @@ configuration, models and packages, so that a restart of the server brings it ba
 
 import logging
 import random
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,20 @@ log = logging.getLogger(__name__)
 
 RESTART_WAIT_SECONDS = 60.0
 ALARM_SECONDS = 1.0
+_PAUSES = (0.5, 1.0, 2.0, 5.0, 15.0)
+
+
+def retry_pauses(*, endless: bool) -> Iterator[float | None]:
+    """Seconds to wait after each attempt that failed; None after the last."""
+    yield from _PAUSES
+    while endless:
+        yield _PAUSES[-1]
+    yield None
+
+
+def _is_leaving(endpoint: "LiveEndpoint") -> bool:
+    document = endpoint.region.find(ENDPOINT, endpoint.name)
+    return document is None or document["EndpointStatus"] == "Deleting"
 
 
 class RollBackError(Exception):
@@ -94,6 +109,7 @@ class Endpoints:
         self.metrics = EndpointMetrics(moto)
         self.shadowing = Shadowing(self.metrics)
         self._service = service
+        self._folder = service.settings.state / "endpoints"
         self._live: dict[tuple[str, str], LiveEndpoint] = {}
         self._threads: list[threading.Thread] = []
         self._serial = 0
@@ -105,6 +121,7 @@ class Endpoints:
 
     def start(self) -> None:
         """Bring back, in the background, what ran or was being made when the server stopped."""
+        shutil.rmtree(self._folder, ignore_errors=True)  # of a server that was killed
         for region_name, document in self._service.store.all(ENDPOINT):
             region, name = self._service.region(region_name), document["EndpointName"]
             endpoint = self._live[region_name, name] = LiveEndpoint(region, name)
@@ -154,24 +171,37 @@ class Endpoints:
         self._work(self._delete, self._live[region.name, name])
 
     def _work(self, step: Callable[[LiveEndpoint], None], endpoint: LiveEndpoint) -> None:
-        def run() -> None:
-            with endpoint.lock:
-                try:
-                    step(endpoint)
-                except Exception:
-                    log.exception("endpoint %s: an internal fault ended its %s", endpoint.name, step.__name__)
-                    reason = "Internal fault of the local SageMaker; its log says more."
-                    changes = {"EndpointStatus": "Failed", "FailureReason": reason}
-                    endpoint.region.update(ENDPOINT, endpoint.name, changes)
-
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        thread = threading.Thread(target=run, name=f"endpoint-{endpoint.name}", daemon=True)
+        name = f"endpoint-{endpoint.name}"
+        thread = threading.Thread(target=self._persist, args=(step, endpoint), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
 
+    def _persist(self, step: Callable[[LiveEndpoint], None], endpoint: LiveEndpoint) -> None:
+        """A fault may pass: a step is tried again. Only what is asked for for the first time may end as failed; an
+        endpoint that was in service before a restart of this server is brought back however long it takes, as AWS
+        replaces instances."""
+        for pause in retry_pauses(endless=step == self._bring_back):
+            try:
+                with endpoint.lock:
+                    if not endpoint.cancelled.is_set() and (step == self._delete or not _is_leaving(endpoint)):
+                        step(endpoint)
+            except Exception as error:
+                if endpoint.cancelled.is_set():  # the next server takes it up
+                    return
+                log.exception("endpoint %s: %s failed", endpoint.name, step.__name__)
+                if pause is None:
+                    reason = f"Internal fault of the local SageMaker ({error!r}); its log says more."
+                    changes = {"EndpointStatus": "Failed", "FailureReason": reason[:1024]}
+                    endpoint.region.update(ENDPOINT, endpoint.name, changes)
+                    return
+                endpoint.cancelled.wait(pause)
+            else:
+                return
+
     def _fleet(self, endpoint: LiveEndpoint, deployment: Json) -> Fleet:
         self._serial += 1
-        folder = self._service.settings.state / "endpoints" / endpoint.region.name / f"{endpoint.name}-{self._serial}"
+        folder = self._folder / endpoint.region.name / f"{endpoint.name}-{self._serial}"
         return Fleet(endpoint.region, endpoint.name, deployment, folder, cancelled=endpoint.cancelled)
 
     def _create(self, endpoint: LiveEndpoint) -> None:
@@ -185,20 +215,22 @@ class Endpoints:
 
     def _bring_back(self, endpoint: LiveEndpoint) -> None:
         document = endpoint.region.get(ENDPOINT, endpoint.name, "gone")
-        fleet = self._started(endpoint, document["_Live"])
-        if fleet is None:
-            return
-        endpoint.capture = DataCapture.of(endpoint.region, endpoint.name, document["_Live"])
-        endpoint.route((fleet, 1.0))
-        if "_Pending" in document:
+        if not endpoint.fleets:
+            fleet = self._fleet(endpoint, document["_Live"])
+            fleet.start()
+            endpoint.capture = DataCapture.of(endpoint.region, endpoint.name, document["_Live"])
+            endpoint.route((fleet, 1.0))
+        if document["EndpointStatus"] == "RollingBack":
+            self._rolled_back(endpoint)
+        elif "_Pending" in document:
             self._update(endpoint)
         elif "_Desired" in document:
             self._rescale(endpoint)
         elif document["EndpointStatus"] != "InService":
-            self._go_live(endpoint, fleet, document["_Live"])
+            self._go_live(endpoint, endpoint.fleets[0], document["_Live"])
 
     def _started(self, endpoint: LiveEndpoint, deployment: Json) -> Fleet | None:
-        """A fleet whose processes answer; None when they do not, and the endpoint has failed."""
+        """A new endpoint's fleet whose processes answer; None when they do not, and the endpoint has failed."""
         fleet = self._fleet(endpoint, deployment)
         try:
             fleet.start()
@@ -236,6 +268,8 @@ class Endpoints:
     def _update(self, endpoint: LiveEndpoint) -> None:
         """Blue/green: the new fleet first, then the traffic step by step, the old fleet last."""
         document = endpoint.region.get(ENDPOINT, endpoint.name, "gone")
+        if "_Pending" not in document or not endpoint.fleets:
+            return  # it was done, or is going to be, where the endpoint was brought back
         pending = document["_Pending"]
         old, new = endpoint.fleets[0], self._fleet(endpoint, pending)
         self._show_pending(endpoint, new, "Creating", f"Launching {new.instances} instance(s).")
@@ -249,25 +283,31 @@ class Endpoints:
         except (ServingError, RollBackError, ServiceError) as error:
             endpoint.route((old, 1.0))
             if not endpoint.cancelled.is_set():
-                endpoint.region.update(ENDPOINT, endpoint.name, {"EndpointStatus": "RollingBack"})
+                changes = {"EndpointStatus": "RollingBack", "FailureReason": str(error)[:1024]}
+                endpoint.region.update(ENDPOINT, endpoint.name, changes)
             new.stop(DRAIN_SECONDS)
-            if endpoint.cancelled.is_set():
-                return
-            changes = {
-                "EndpointStatus": "InService",
-                "FailureReason": str(error)[:1024],
-                "PendingDeploymentSummary": None,
-                "_Pending": None,
-                "_Instances": {"endpoint": instances_of(document["_Live"])},
-            }
-            endpoint.region.update(ENDPOINT, endpoint.name, changes)
+            if not endpoint.cancelled.is_set():
+                self._rolled_back(endpoint)
             return
+        except Exception:
+            endpoint.route((old, 1.0))
+            new.stop()
+            raise
         if endpoint.capture:
             endpoint.capture.flush()
         live = {key: pending[key] for key in ("config", "containers", "capacities")}
         endpoint.route((new, 1.0))
         old.stop(DRAIN_SECONDS)
         self._go_live(endpoint, new, live)
+
+    @staticmethod
+    def _rolled_back(endpoint: LiveEndpoint) -> None:
+        def changes(document: Json) -> Json:
+            instances = {"endpoint": instances_of(document["_Live"])}
+            done = {"PendingDeploymentSummary": None, "_Pending": None, "_Instances": instances}
+            return {"EndpointStatus": "InService", **done}
+
+        endpoint.region.update(ENDPOINT, endpoint.name, changes)
 
     def _shift_traffic(self, endpoint: LiveEndpoint, old: Fleet, new: Fleet, plan: Plan) -> None:
         deadline = time.monotonic() + plan.maximum_seconds
@@ -307,6 +347,8 @@ class Endpoints:
 
     def _rescale(self, endpoint: LiveEndpoint) -> None:
         document = endpoint.region.get(ENDPOINT, endpoint.name, "gone")
+        if "_Desired" not in document or not endpoint.fleets:
+            return  # as in `_update`
         live, fleet = document["_Live"], endpoint.fleets[0]
         wanted = {**live["capacities"], **document["_Desired"]}
         before = live["capacities"]

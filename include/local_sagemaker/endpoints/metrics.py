@@ -1,17 +1,20 @@
 """The metrics that an endpoint publishes to CloudWatch, in namespace AWS/SageMaker per endpoint and variant.
 
 They go straight into moto's store, summed up in slots of a few seconds, so that an alarm sees them at once and a
-busy endpoint does not fill the memory.
+busy endpoint does not fill the memory. A slot is written when it begins and when the next one does: the death of the
+server costs the counts of a few seconds, as AWS's own metrics come late and may miss some.
 """
 
 import threading
 import time
 from datetime import UTC, datetime
+from typing import cast
 
-from moto.cloudwatch.models import MetricDatumBase, cloudwatch_backends
+from moto.cloudwatch.models import cloudwatch_backends
 
 from include.local_sagemaker.aws.alarm_rules import period_start
 from include.local_sagemaker.aws.alarms import HistogramDatum
+from include.local_sagemaker.aws.kept_lists import MetricRows
 from include.local_sagemaker.aws.moto_services import Moto
 from include.local_sagemaker.core.store import ACCOUNT
 
@@ -52,17 +55,18 @@ class EndpointMetrics:
         dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
         start = datetime.fromtimestamp(slot, UTC).replace(tzinfo=None)  # moto's times have no zone
         datum = HistogramDatum("AWS/SageMaker", name, dimensions, start, unit)
-        with self._moto.inside():
-            stored = cloudwatch_backends[ACCOUNT][region].metric_data
+        with self._moto.change():
+            stored = cast("MetricRows", cloudwatch_backends[ACCOUNT][region].metric_data)
+            if present:
+                stored.save(present[1])
             stored.append(datum)
             if name == "Invocations":
                 _forget_old(stored, slot - KEPT_SECONDS)
-        self._moto.mark_changed("cloudwatch")
         self._open[key] = (slot, datum)
         return datum
 
 
-def _forget_old(stored: list[MetricDatumBase], before: int) -> None:
+def _forget_old(stored: MetricRows, before: int) -> None:
     """Drop the endpoint metrics that are too old, from the front, where the oldest are."""
     while stored and isinstance(stored[0], HistogramDatum) and period_start(stored[0].timestamp, 1) < before:
-        del stored[0]
+        stored.drop_first()

@@ -3,6 +3,7 @@
 import http.client
 import shutil
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -49,11 +50,20 @@ class Answer:
     body: bytes
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+_PORTS: set[int] = set()  # given to a container that may not listen yet
+_PORTS_LOCK = threading.Lock()
+
+
+def _take_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on, and that no other container was given."""
+    with _PORTS_LOCK:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            if port not in _PORTS:
+                _PORTS.add(port)
+                return port
 
 
 class ModelServer:
@@ -122,9 +132,10 @@ class ModelServer:
         self._starts += 1
         service = self._region.service
         environment = dict(self._container.get("Environment", {}))
+        _PORTS.discard(self._port)
         self._port = PORT
         if not service.sandbox.own_networks:
-            self._port = free_port()
+            self._port = _take_port()
             environment |= {
                 "SAGEMAKER_BIND_TO_PORT": str(self._port),
                 "SERVE_HOST": "127.0.0.1",  # there is no container around it to keep the port in
@@ -248,6 +259,7 @@ class ModelServer:
             self._idle.popleft().close()
         if self._process is not None:
             self._process.stop(self._region.settings.stop_grace_seconds)
+        _PORTS.discard(self._port)
 
     def stop(self) -> None:
         """End the process (SIGTERM, then SIGKILL after the server's grace) and remove its files."""

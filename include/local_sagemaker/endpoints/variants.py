@@ -105,7 +105,7 @@ class Fleet:
         """
         try:
             self.apply(self._capacities)
-        except ServingError:
+        except Exception:
             self.stop()
             raise
         self._watcher.start()
@@ -160,7 +160,7 @@ class Fleet:
                     server.start()
                 for server in new:
                     server.wait_until_healthy(variant.startup_seconds, self._cancelled.is_set)
-            except ServingError:
+            except Exception:
                 for server in new:
                     server.stop()
                 raise
@@ -251,6 +251,8 @@ class Fleet:
             server.wait_until_healthy(variant.startup_seconds, self._stopping.is_set)
         except ServingError as error:
             log.error("endpoint %s: %s; trying again", self._endpoint, error)  # noqa: TRY400  the reason says it all
+        except Exception:  # no process could be started, say: the watch over the fleet must go on
+            log.exception("endpoint %s: a serving process could not be restarted; trying again", self._endpoint)
 
 
 def pick_variant(weights: dict[str, float]) -> str:

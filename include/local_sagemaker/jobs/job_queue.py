@@ -25,7 +25,7 @@ import psutil
 from include.local_sagemaker.containers.logs import LogStream, log_file
 from include.local_sagemaker.containers.role import check_pull
 from include.local_sagemaker.containers.sandbox import Container, Process, UnknownImageError
-from include.local_sagemaker.core.errors import ValidationException
+from include.local_sagemaker.core.errors import ValidationException, is_passing
 from include.local_sagemaker.core.service import Region, Service
 from include.local_sagemaker.core.store import Json, Kind
 
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 ACTIVE = ("InProgress", "Stopping")
 TERMINAL = ("Completed", "Failed", "Stopped")
 LONGEST_REASON = 1024
+_PAUSES = (1.0, 5.0)  # seconds before a job starts over that failed by a fault which may pass
 
 
 class ServerStoppingError(Exception):
@@ -137,7 +138,9 @@ class Job:
         for pid in pids:
             with contextlib.suppress(psutil.NoSuchProcess):  # already over
                 started.append([pid, psutil.Process(pid).create_time()])
-        (self.folder / "processes.json").write_text(json.dumps(started))
+        partial = self.folder / "processes.partial"
+        partial.write_text(json.dumps(started))
+        partial.replace(self.folder / "processes.json")  # whole or not at all
 
     def clear_folder(self) -> None:
         """An empty folder; ends what a former server may have left running in the old one."""
@@ -285,24 +288,40 @@ class JobQueue:
 
     def _run(self, job: Job) -> None:
         try:
-            job.clear_folder()
-            job.update({"_started": time.time()})
-            document = job.document()
-            # a transform job has the role of its model
-            job.region = job.region.acting_as(
-                document.get("RoleArn") or document.get("_Container", {}).get("_Role", "")
-            )
-            _RUNNERS[job.kind](job)
-        except ServerStoppingError:
-            return
-        except Exception as error:
-            log.exception("%s %s failed inside the local SageMaker", job.kind.label, job.name)
-            reason = f"InternalServerError: the local SageMaker itself failed ({error!r}); its log says where."
-            job.update({job.kind.status: "Failed", "FailureReason": reason[:LONGEST_REASON]})
+            for pause in (*_PAUSES, None):
+                try:
+                    self._run_once(job)
+                except ServerStoppingError:
+                    return
+                except Exception as error:
+                    log.exception("%s %s failed inside the local SageMaker", job.kind.label, job.name)
+                    if pause is None or not is_passing(error):
+                        self._fail(job, error)
+                        return
+                    job.server_stopping.wait(pause)
+                    job.restarted = True
+                else:
+                    return
         finally:
             with self._condition:
                 self._known.pop(job.key, None)
             shutil.rmtree(job.folder, ignore_errors=True)
+
+    @staticmethod
+    def _run_once(job: Job) -> None:
+        if job.server_stopping.is_set():
+            raise ServerStoppingError
+        job.clear_folder()
+        job.update({"_started": time.time()})
+        document = job.document()
+        # a transform job has the role of its model
+        job.region = job.region.acting_as(document.get("RoleArn") or document.get("_Container", {}).get("_Role", ""))
+        _RUNNERS[job.kind](job)
+
+    @staticmethod
+    def _fail(job: Job, error: Exception) -> None:
+        reason = f"InternalServerError: the local SageMaker itself failed ({error!r}); its log says where."
+        job.update({job.kind.status: "Failed", "FailureReason": reason[:LONGEST_REASON]})
 
 
 def client_error(error: Exception) -> str:

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import cast
 
-from include.local_sagemaker.core.errors import ServiceError, ValidationException
+from include.local_sagemaker.core.errors import ServiceError, ValidationException, is_passing
 from include.local_sagemaker.core.service import Region, Service
 from include.local_sagemaker.core.store import TRAINING_JOB, TUNING_JOB, Json
 from include.local_sagemaker.jobs.job_queue import ACTIVE
@@ -20,6 +20,7 @@ from include.local_sagemaker.jobs.tuning_search import Point, grid, random_point
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.25
+RETRY_SECONDS = 2.0
 NO_LIMIT = math.inf
 
 
@@ -113,8 +114,11 @@ class Tunings:
         except ServiceError as error:  # a definition that makes no valid training job
             changes = {"HyperParameterTuningJobStatus": "Failed", "FailureReason": f"ClientError: {error.message}"}
             region.update(TUNING_JOB, name, changes, when=ACTIVE)
-        except Exception:
+        except Exception as error:
             log.exception("tuning job %s failed inside the local SageMaker", name)
+            if is_passing(error) and not self._stopping.wait(RETRY_SECONDS):
+                self._run(region, name)  # it goes on where it was, as after a restart
+                return
             reason = "InternalServerError: the local SageMaker itself failed; its log says where."
             changes = {"HyperParameterTuningJobStatus": "Failed", "FailureReason": reason}
             region.update(TUNING_JOB, name, changes, when=ACTIVE)

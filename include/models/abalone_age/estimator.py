@@ -8,21 +8,22 @@ hard to tell, narrow for young ones. The test split says whether they keep their
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from include.models.interface import Array, Examples, Scalar
+from include.models.config import Scalar
+from include.models.interface import Array, Examples
 
 SEXES = ("F", "I", "M")
 PARTS = ("value", "low", "high")  # one file each
 MARGIN_FILE = "interval.json"
 QUANTILE_ROUNDS = 200
+Callback = Callable[[lgb.callback.CallbackEnv], None]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def design(features: pl.DataFrame) -> pl.DataFrame:
 
 
 def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> Fitted:
-    parameters: dict[str, Any] = dict(hyperparameters)
+    parameters = dict(hyperparameters)
     rounds, patience = int(parameters.pop("num_boost_round")), int(parameters.pop("early_stopping_rounds"))
     coverage = float(parameters.pop("interval_coverage"))
     if not 0 < coverage < 1:
@@ -55,10 +56,12 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
     parameters |= {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbose": -1, "num_threads": 1}
     rows, held_out = design(train.features), design(validation.features)
 
-    def learn(objective: dict[str, Any], rounds: int, callbacks: list[Any]) -> lgb.Booster:
+    def learn(
+        objective: Mapping[str, Scalar], rounds: int, callbacks: list[Callable[[lgb.callback.CallbackEnv], None]]
+    ) -> lgb.Booster:
         data = lgb.Dataset(rows.to_numpy(), train.target, feature_name=rows.columns)
         valid = lgb.Dataset(held_out.to_numpy(), validation.target, reference=data)
-        return lgb.train(parameters | objective, data, rounds, valid_sets=[valid], callbacks=callbacks)
+        return lgb.train({**parameters, **objective}, data, rounds, valid_sets=[valid], callbacks=list(callbacks))
 
     outside = (1 - coverage) / 2
     ends = {"low": outside, "high": 1 - outside}

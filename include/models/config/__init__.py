@@ -5,13 +5,17 @@ Read by Airflow when Dags are parsed, so only pydantic and yaml are imported. Ev
 are refused; an error names the file, the key, what was found and what is allowed.
 """
 
-from .common import INSTANCE_TYPE, ConfigError, InstanceType, Scalar, Section
-from .data import Clock, Column, Data, Kind, RandomSplit, Table, TimeSplit
+from .code import Code, Hyperparameter
+from .common import INSTANCE_TYPE, ConfigError, InstanceType, Json, Scalar, Section
+from .data import LINE, Clock, Column, Data, RandomSplit, Table, TimeSplit
 from .drift_profile import DayProfile, DriftProfile, FeatureProfile
+from .explaining import refusal
 from .features import Derived, Features
 from .gates import Bound, Champion, Gate
+from .kinds import Kind
 from .model import ModelConfig, Schedule
 from .monitoring import Monitoring
+from .problems import Problem, nearest
 from .reading import MODELS_FOLDER, load_model, model_names
 from .scoring import Bounds, Scoring
 from .serving import Mode, Serving, Strategy
@@ -20,11 +24,13 @@ from .training import Compute, Objective, Range, Training, Tuning
 
 __all__ = [
     "INSTANCE_TYPE",
+    "LINE",
     "MODELS_FOLDER",
     "Bound",
     "Bounds",
     "Champion",
     "Clock",
+    "Code",
     "Column",
     "Compute",
     "ConfigError",
@@ -35,7 +41,9 @@ __all__ = [
     "FeatureProfile",
     "Features",
     "Gate",
+    "Hyperparameter",
     "InstanceType",
+    "Json",
     "Kafka",
     "KafkaSink",
     "Kind",
@@ -43,6 +51,7 @@ __all__ = [
     "ModelConfig",
     "Monitoring",
     "Objective",
+    "Problem",
     "RandomSplit",
     "Range",
     "Scalar",
@@ -60,4 +69,6 @@ __all__ = [
     "Tuning",
     "load_model",
     "model_names",
+    "nearest",
+    "refusal",
 ]

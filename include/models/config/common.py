@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +13,7 @@ InstanceType = Annotated[str, Field(pattern=INSTANCE_TYPE)]
 Minutes = Annotated[int, Field(ge=1, le=28 * 24 * 60)]
 VolumeGb = Annotated[int, Field(ge=1, le=16384)]
 Scalar = int | float | str | bool
+type Json = Scalar | Sequence[Json] | Mapping[str, Json] | None  # what JSON and YAML documents hold
 
 
 class Section(BaseModel):

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from .common import Name, Section
+from .kinds import INTEGER, KINDS, TIMESTAMP, Kind, kind_of
+from .problems import Problem, refuse, unknown
 
-Kind = Literal["timestamp", "integer", "number", "string"]
+LINE = "file_line"  # beside a table's own columns: a row's line in the file
+KindByName = Annotated[
+    Kind,
+    PlainValidator(kind_of),
+    PlainSerializer(str),
+    WithJsonSchema({"enum": list(KINDS)}),
+]
 Share = Annotated[float, Field(gt=0, lt=0.9)]
 
 
@@ -20,25 +38,21 @@ class Column(Section):
     strptime's letters (``%d-%m-%Y``), if not as ISO has them.
     """
 
-    kind: Kind
+    kind: KindByName
     header: str | None = None
     format: Annotated[str, Field(pattern=r"%d.*%|%m.*%|%Y.*%|%j")] | None = None
 
     @model_validator(mode="after")
     def format_is_of_a_timestamp(self) -> Self:
-        if self.format and self.kind != "timestamp":
+        if self.format and not self.kind.is_time:
             raise ValueError(f"format is for timestamps; the column is of kind {self.kind}")
         if self.format and ("%z" in self.format or "%Z" in self.format):
             raise ValueError("format cannot have a time zone: timestamps are written in UTC")
         return self
 
 
-def _column(given: Any) -> Any:
-    if isinstance(given, str):
-        if given not in get_args(Kind):
-            raise ValueError(f"a kind is 'timestamp', 'integer', 'number' or 'string'; found '{given}'")
-        return {"kind": given}
-    return given
+def _column(given: object) -> object:
+    return {"kind": kind_of(given)} if isinstance(given, str) else given
 
 
 class Clock(Section):
@@ -74,7 +88,10 @@ class Table(Section):
     """
 
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.csv$")]
-    columns: Annotated[dict[str, Annotated[Column, BeforeValidator(_column)]], Field(min_length=1)]
+    columns: Annotated[
+        dict[str, Annotated[Column, BeforeValidator(_column, json_schema_input_type=Kind | Column)]],
+        Field(min_length=1),
+    ]
     header: bool = True
     row_number: Name | None = None
     clock: Clock | None = None
@@ -88,9 +105,9 @@ class Table(Section):
         """The kind of every column of the validated table, those made of the rows' places included."""
         kinds: dict[str, Kind] = {name: column.kind for name, column in self.columns.items()}
         if self.row_number:
-            kinds[self.row_number] = "integer"
+            kinds[self.row_number] = INTEGER
         if self.clock:
-            kinds[self.clock.column] = "timestamp"
+            kinds[self.clock.column] = TIMESTAMP
         return kinds
 
     @property
@@ -105,6 +122,8 @@ class Table(Section):
                 raise ValueError(f"the column '{made}' is made of the rows' places; the file cannot have it too")
         if self.clock and self.clock.column == self.row_number:
             raise ValueError(f"row_number and clock make the same column '{self.row_number}'")
+        if LINE in self.kinds:
+            raise ValueError(f"a column cannot be called '{LINE}': a row's line in the file is. Give it a header")
         headers = list(self.headers.values())
         if twice := sorted({header for header in headers if headers.count(header) > 1}):
             raise ValueError(f"two columns have the header '{twice[0]}'")
@@ -114,15 +133,19 @@ class Table(Section):
 
     @model_validator(mode="after")
     def key_is_among_columns(self) -> Self:
-        if unknown := set(self.key) - set(self.kinds):
-            raise ValueError(f"key names {sorted(unknown)}, which are not among the columns {sorted(self.kinds)}")
+        refuse(
+            Problem(("key", number), unknown("column", name, self.kinds))
+            for number, name in enumerate(self.key)
+            if name not in self.kinds
+        )
         return self
 
     @model_validator(mode="after")
     def a_series_has_a_time(self) -> Self:
-        times = [column for column in self.key if self.kinds[column] == "timestamp"]
+        times = [column for column in self.key if self.kinds[column].is_time]
         if self.every_hours and len(times) != 1:
-            raise ValueError(f"every_hours needs one timestamp column in the key, which has {len(times)}")
+            message = f"every_hours needs one timestamp column in the key, which has {len(times)}"
+            refuse([Problem(("every_hours",), message)])
         return self
 
 
@@ -178,7 +201,7 @@ class RandomSplit(Section):
         return self
 
 
-def _split_kind(given: Any) -> str | None:
+def _split_kind(given: object) -> str | None:
     return given.get("kind", "time") if isinstance(given, dict) else getattr(given, "kind", None)
 
 

@@ -28,7 +28,7 @@ class Bounds(Section):
 
 
 class Scoring(Compute):
-    """One data interval, one partition of raw data, one partition of scores.
+    """One day, one partition of raw data, one partition of scores.
 
     ``tables`` are what a day's partition holds, none that only labels are made of; the first has the rows that features
     stand for. A table with the time column (or a clock that makes it) holds the day's rows, one with ``history`` all

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 import polars as pl
 
+from include.models.config import Scalar
 from include.models.electricity.features import PLACE, STATE
-from include.models.interface import Array, Examples, Scalar
+from include.models.interface import Array, Examples
 
 FILE = "model.txt"
 
 
 def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
-    parameters: dict[str, Any] = dict(hyperparameters)
+    parameters = dict(hyperparameters)
     rounds, patience = int(parameters.pop("num_boost_round")), int(parameters.pop("early_stopping_rounds"))
     names = train.features.columns if parameters.pop("history") else [*PLACE, *STATE]
     # one thread: on so few rows more of them only wait for each other

@@ -33,11 +33,11 @@ def simulate(seed: int = 7, days: int = 730) -> pl.DataFrame:
     up = price > mean
     connected = step >= int(days * CONNECTED) * DAY
     columns = {
-        "nswprice": _scaled(price),
-        "nswdemand": _scaled(demand),
-        "vicprice": np.where(connected, _scaled(price + _lasting(rng, rows, 0.9, 0.3)), 0.003467),
-        "vicdemand": np.where(connected, _scaled(demand + _lasting(rng, rows, 0.98, 0.1)), 0.422915),
-        "transfer": np.where(connected, _scaled(_lasting(rng, rows, 0.97, 0.2)), 0.414912),
+        "nswprice": _scale(price),
+        "nswdemand": _scale(demand),
+        "vicprice": np.where(connected, _scale(price + _lasting(rng, rows, 0.9, 0.3)), 0.003467),
+        "vicdemand": np.where(connected, _scale(demand + _lasting(rng, rows, 0.98, 0.1)), 0.422915),
+        "transfer": np.where(connected, _scale(_lasting(rng, rows, 0.97, 0.2)), 0.414912),
     }
     rounded = {name: np.round(values, 6) for name, values in {"period": period, **columns}.items()}
     return pl.DataFrame({**rounded, "price_is_up": up.astype(np.int64)})
@@ -51,7 +51,7 @@ def _lasting(rng: np.random.Generator, rows: int, memory: float, size: float) ->
     return noise
 
 
-def _scaled(values: np.ndarray) -> np.ndarray:
+def _scale(values: np.ndarray) -> np.ndarray:
     low, high = values.min(), values.max()
     scaled: np.ndarray = (values - low) / (high - low)
     return scaled

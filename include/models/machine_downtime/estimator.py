@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import lightgbm as lgb
 import numpy as np
@@ -19,7 +19,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from include.models.interface import Array, Examples, Scalar
+from include.models.config import Scalar
+from include.models.interface import Array, Examples
 
 FOREST_FILE, BOOSTER_FILE = "model.skops", "model.txt"
 # Skops refuses what is neither on its own list of safe types nor on this one. It does not have Tree on its own because
@@ -43,7 +44,7 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
         raise ValueError(f"algorithm is '{algorithm}'; allowed are {FOREST} and {LIGHTGBM}")
     names = train.features.columns
     if algorithm == LIGHTGBM:
-        return Fitted(_boosted(train, hyperparameters), names)
+        return Fitted(_boost(train, hyperparameters), names)
     forest = RandomForestClassifier(
         n_estimators=int(hyperparameters["trees"]),
         max_depth=int(hyperparameters["max_depth"]),
@@ -57,7 +58,7 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
     return Fitted(pipeline.fit(train.features.to_numpy(), train.target), names)
 
 
-def _boosted(train: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
+def _boost(train: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
     parameters = {
         "objective": "binary",
         "learning_rate": hyperparameters["learning_rate"],
@@ -88,6 +89,13 @@ def predict(model: Fitted, features: pl.DataFrame) -> Array:
     return np.column_stack([1 - failing, failing])
 
 
+class Kept(TypedDict):
+    """What a forest's file holds."""
+
+    pipeline: Pipeline
+    features: list[str]
+
+
 def save(model: Fitted, folder: Path) -> None:
     if isinstance(model.model, Pipeline):
         skops.io.dump({"pipeline": model.model, "features": model.features}, folder / FOREST_FILE)
@@ -105,7 +113,7 @@ def load(folder: Path) -> Fitted:
     if (folder / BOOSTER_FILE).exists():
         booster = lgb.Booster(model_file=folder / BOOSTER_FILE)
         return Fitted(booster, booster.feature_name())
-    content: dict[str, Any] = skops.io.load(folder / FOREST_FILE, trusted=TRUSTED)
+    content: Kept = skops.io.load(folder / FOREST_FILE, trusted=TRUSTED)
     forest = content["pipeline"][-1]
     _require_sound(forest, len(content["features"]))
     forest.n_jobs = 1  # threads cost more than they save on the few rows of a request

@@ -17,7 +17,8 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from include.models.interface import Array, Examples, Scalar
+from include.models.config import Scalar
+from include.models.interface import Array, Examples
 
 FILE = "model.txt"
 FEW_ROWS = 64  # up to here, starting threads costs more than they save

@@ -10,12 +10,15 @@ A false alarm is an unbroken series of marks at which the model names a part tha
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from include.models.interface import DomainFindings, Tables
 from include.models.predictive_maintenance.features import NO_FAILURE, STEP_HOURS, WINDOW_HOURS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 HORIZON = pl.duration(hours=WINDOW_HOURS)
 EARLY_HOURS = 21  # with marks every 3 hours, the first or second that can warn
@@ -92,7 +95,7 @@ def _pairs(scored: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _plot_warning(events: pl.DataFrame, axes: Any) -> None:
+def _plot_warning(events: pl.DataFrame, axes: Axes) -> None:
     hours = events["warning_hours"].drop_nulls().to_numpy()
     axes.hist(hours, bins=range(0, WINDOW_HOURS + STEP_HOURS + 1, STEP_HOURS), color="#2f6f9f", rwidth=0.9)
     axes.set_xticks(range(0, WINDOW_HOURS + 1, STEP_HOURS))
@@ -101,5 +104,5 @@ def _plot_warning(events: pl.DataFrame, axes: Any) -> None:
     axes.set_title(f"{events['warning_hours'].null_count()} of {len(events)} never announced", fontsize=9, color="#555")
 
 
-def _or_nan(value: Any) -> float:
-    return float("nan") if value is None else float(value)
+def _or_nan(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")

@@ -17,9 +17,9 @@ What the recipe everybody copies gets wrong, and how it is done here:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from include.models.errors import JobError
@@ -38,8 +38,8 @@ BLOCKS = WINDOW_HOURS // STEP_HOURS
 MACHINES_AT_ONCE = 200  # bounds the memory of the dense grid
 LONGEST_SPAN_HOURS = 30 * 366 * 24  # telemetry over more years than this has a wrong timestamp in it
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 def build_features(tables: Mapping[str, pl.DataFrame], with_label: bool = True) -> pl.DataFrame:
@@ -128,7 +128,9 @@ class _Grid:
         )
 
 
-def _features(grid: _Grid, tables: Mapping[str, pl.DataFrame], mine: Any, labelled_until: int | None) -> pl.DataFrame:
+def _features(
+    grid: _Grid, tables: Mapping[str, pl.DataFrame], mine: slice | npt.NDArray[np.bool_], labelled_until: int | None
+) -> pl.DataFrame:
     keep = grid.present[:, :, BLOCKS - 1 :].any(axis=0)
     if labelled_until is not None:
         keep &= grid.times <= labelled_until - WINDOW_HOURS

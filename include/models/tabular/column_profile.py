@@ -7,35 +7,42 @@ Values are described apart for each group of rows: those of one class, or of one
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
-import numpy as np
 import polars as pl
 
+from include.models.config import LINE, Column
+from include.models.config.kinds import MISSING, STRING
 from include.models.errors import JobError
-from include.models.tabular.schema import MAX_CATEGORIES, NEARLY_UNIQUE
+from include.models.raw.kinds import READINGS, Distribution, reading_of
+from include.models.raw.reader import UnreadableFileError, no_rows, open_raw
+from include.models.tabular.schema import NEARLY_UNIQUE
 
-NO_VALUE = ("", "na", "n/a", "nan", "null", "none")  # as validate_raw_data reads them
-ISO = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
-OTHER_FORMATS = (
-    "%d-%m-%Y",
-    "%m-%d-%Y",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d.%m.%Y",
-    "%Y/%m/%d",
-    "%d/%m/%Y %H:%M",
-    "%m/%d/%Y %H:%M",
-)
 ID_NAME = re.compile(r"(^|[^a-z])(id|uid|udi|uuid|key|number|no|nr|index)$")
-QUANTILES = np.linspace(0, 1, 21)
 GROUPS_OF_VALUES = 10
 MOST_CLASSES = 50
 FEWEST_ROWS = 50
 GIVES_IT_AWAY = 0.995
 FEWEST_WITH_A_VALUE = 10
+
+
+class ColumnFacts(TypedDict):
+    """A column's kind, its format if its timestamps are not as ISO has them, and the share of missing values."""
+
+    kind: str
+    missing: float
+    format: NotRequired[str]
+
+
+class Group(TypedDict):
+    """Rows of one class, or of one tenth of the target's range: their share, and how each column's values lie."""
+
+    share: float
+    columns: dict[str, Distribution]
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,8 @@ class Profile:
     target: str
     problem: str
     classes: list[str]
-    columns: dict[str, dict[str, Any]]
-    groups: list[dict[str, Any]]
+    columns: dict[str, ColumnFacts]
+    groups: list[Group]
     id: str | None = None
     time: str | None = None
     excluded: dict[str, str] = field(default_factory=dict)
@@ -72,84 +79,87 @@ def profile(file: Path, problem: str, target: str | None = None) -> tuple[Profil
     if target is not None and target not in text.columns:
         raise JobError(f"TARGET={target} is no column of {file.name}; it has {', '.join(text.columns)}.")
     target = target or text.columns[-1]
-    kinds = {name: _kind(text[name]) for name in text.columns}
-    frame = text.select(_typed(text[name], kind, form).alias(name) for name, (kind, form) in kinds.items())
+    recognised = {series.name: _recognise(series) for series in text}
+    frame = text.select(_values(text[name], column) for name, column in recognised.items())
     frame = frame.drop_nulls(target)
     if len(frame) < FEWEST_ROWS:
         raise JobError(f"{file.name} has {len(frame)} rows with a {target}; at least {FEWEST_ROWS} are needed.")
-    classes = _classes(frame, target, problem, kinds[target][0])
-    known_id = _id(frame, kinds, target)
-    known_time = next((name for name, (kind, _) in kinds.items() if kind == "timestamp" and name != target), None)
+    classes = _classes(frame, target, problem, recognised[target])
+    known_id = _id(frame, recognised, target)
+    known_time = next((name for name, column in recognised.items() if column.kind.is_time and name != target), None)
     excluded = {
-        name: _why_excluded(frame[name], kind)
-        for name, (kind, _) in kinds.items()
-        if name not in (known_id, known_time, target) and _why_excluded(frame[name], kind)
+        name: why
+        for name, column in recognised.items()
+        if name not in (known_id, known_time, target) and (why := _why_excluded(frame[name], column))
     }
-    columns = {
-        name: {"kind": kind, "missing": frame[name].null_count() / len(frame), **({"format": form} if form else {})}
-        for name, (kind, form) in kinds.items()
-    }
-    groups = _groups(frame, target, problem, classes, columns, excluded.keys() | {known_id})
+    columns = {name: _facts(frame[name], column) for name, column in recognised.items()}
+    groups = _groups(frame, target, problem, classes, recognised, excluded.keys() | {known_id})
     found = Profile(len(frame), target, problem, classes, columns, groups, known_id, known_time, excluded)
     suspects = [name for name in found.features if _gives_away(frame, name, target, problem)]
-    return Profile(**{**found.__dict__, "suspects": suspects}), frame
+    return replace(found, suspects=suspects), frame
 
 
 def _read(file: Path) -> pl.DataFrame:
+    """The file's rows as text."""
     try:
-        frame = pl.read_csv(file, infer_schema=False, truncate_ragged_lines=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise JobError(
-            f"{file} cannot be read as CSV: {error}. It needs a header line and commas between cells."
-        ) from None
-    blank = [name for name in frame.columns if not name.strip() or name != name.strip() or name.startswith("column_")]
-    if blank or any("_duplicated_" in name for name in frame.columns):
-        raise JobError(f"{file.name}: every column needs a name of its own in the header line; found {frame.columns}.")
-    if frame.width < 2:
-        raise JobError(f"{file.name} has one column, '{frame.columns[0]}': a comma has to stand between two cells.")
-    return frame
+        with open_raw(file) as raw:
+            header = raw.header or []
+            if LINE in header:
+                raise JobError(f"{file.name}: a column cannot be called '{LINE}'; rename it in the file.")
+            if any(not name.strip() or name != name.strip() or header.count(name) > 1 for name in header):
+                raise JobError(f"{file.name}: every column needs a name of its own in the header line; found {header}.")
+            if len(header) < 2:
+                raise JobError(f"{file.name} has one column, '{header[0]}': a comma has to stand between two cells.")
+            blocks = list(raw.blocks(header)) or [no_rows(header)]
+    except OSError as error:
+        raise JobError(f"{file} cannot be read: {error}.") from None
+    except UnreadableFileError as error:
+        raise JobError(str(error)) from error
+    for block in blocks:
+        if block.malformed.height:
+            line, _, reason = block.malformed.row(0)
+            raise JobError(
+                f"{file.name}: line {line} has {reason}. Correct the rows of another width than the header's."
+            )
+    return pl.concat([block.lines for block in blocks]).drop(LINE)
 
 
-def _known(series: pl.Series) -> pl.Series:
+def _recognise(series: pl.Series) -> Column:
+    """The kind of column that these cells are, the first that all of them fit."""
     text = series.str.strip_chars()
-    return series.set(text.str.to_lowercase().is_in(NO_VALUE).fill_null(value=False), None)
-
-
-def _kind(series: pl.Series) -> tuple[str, str | None]:
-    """A column's kind, and how its timestamps are written where that is not as ISO has them."""
-    known = _known(series).drop_nulls().str.strip_chars()
+    known = text.filter(~text.str.to_lowercase().is_in(MISSING))
     if known.is_empty():
-        return "string", None
-    numbers = known.cast(pl.Float64, strict=False)
-    if not numbers.null_count():
-        return ("integer" if known.cast(pl.Int64, strict=False).null_count() == 0 else "number"), None
-    for form in (*ISO, *OTHER_FORMATS):
-        if not known.str.to_datetime(form, strict=False).null_count():
-            return "timestamp", None if form in ISO else form
-    return "string", None
+        return Column(kind=STRING)
+    return next(column for reading in READINGS.values() if (column := reading.recognise(known)))
 
 
-def _typed(series: pl.Series, kind: str, form: str | None) -> pl.Series:
-    if kind == "string":
-        return series.set(series == "", None)
-    text = _known(series).str.strip_chars()
-    if kind == "timestamp":
-        readings = [text.str.to_datetime(one, strict=False, time_unit="us") for one in ((form,) if form else ISO)]
-        return pl.select(pl.coalesce(readings)).to_series()
-    return text.cast(pl.Int64 if kind == "integer" else pl.Float64)
+def _values(series: pl.Series, column: Column) -> pl.Series:
+    """The cells as validation reads them; what it sets aside, and an infinite number, is not known."""
+    text = (
+        series.to_frame().lazy().select(reading_of(column.kind).parse(pl.col(series.name), column).alias(series.name))
+    )
+    values = text.collect().to_series()
+    return values.set(values.is_infinite(), None) if values.dtype.is_float() else values
 
 
-def _classes(frame: pl.DataFrame, target: str, problem: str, kind: str) -> list[str]:
+def _facts(series: pl.Series, column: Column) -> ColumnFacts:
+    facts: ColumnFacts = {"kind": column.kind.name, "missing": series.null_count() / len(series)}
+    if column.format:
+        facts["format"] = column.format
+    return facts
+
+
+def _classes(frame: pl.DataFrame, target: str, problem: str, column: Column) -> list[str]:
     """The classes' names, the rarest last; of a binary problem that is the one looked for."""
-    values = frame[target]
+    values, kind = frame[target], column.kind
     if problem == "regression":
-        if kind not in ("integer", "number"):
+        if not kind.is_quantity:
             raise JobError(
                 f"the target {target} is of kind {kind}; a regression needs numbers. Name another: TARGET=..."
             )
         return []
     counts = values.cast(pl.String).value_counts().sort(["count", target], descending=[True, False])
-    if kind in ("number", "timestamp") or len(counts) > MOST_CLASSES:
+    if not kind.names_classes or len(counts) > MOST_CLASSES:
         raise JobError(
             f"the target {target} has {len(counts)} different values of kind {kind}: no classes. Name another with "
             "TARGET=..., or use KIND=regression."
@@ -168,13 +178,13 @@ def _classes(frame: pl.DataFrame, target: str, problem: str, kind: str) -> list[
     return [str(one) for one in counts[target]]
 
 
-def _id(frame: pl.DataFrame, kinds: dict[str, tuple[str, str | None]], target: str) -> str | None:
+def _id(frame: pl.DataFrame, columns: Mapping[str, Column], target: str) -> str | None:
     """The column that is different in each row: one whose name says so, or the first column."""
     unique = [
         name
-        for name, (kind, _) in kinds.items()
+        for name, column in columns.items()
         if name != target
-        and kind in ("integer", "string")
+        and column.kind.tells_rows_apart
         and frame[name].n_unique() == len(frame)
         and not frame[name].null_count()
     ]
@@ -183,52 +193,45 @@ def _id(frame: pl.DataFrame, kinds: dict[str, tuple[str, str | None]], target: s
     return next(iter([*named, *first]), None)
 
 
-def _why_excluded(series: pl.Series, kind: str) -> str:
+def _why_excluded(series: pl.Series, column: Column) -> str:
     known = series.drop_nulls()
-    if kind == "timestamp":
+    if column.kind.is_time:
         return "a second timestamp"
     if known.n_unique() < 2:
         return "never changes"
-    if kind == "string" and known.n_unique() > max(NEARLY_UNIQUE * len(known), 2):
+    if known.dtype == pl.String and known.n_unique() > max(NEARLY_UNIQUE * len(known), 2):
         return f"{known.n_unique()} different texts in {len(known)} rows"
     return ""
 
 
 def _groups(
-    frame: pl.DataFrame, target: str, problem: str, classes: list[str], columns: dict[str, Any], left_out: set[Any]
-) -> list[dict[str, Any]]:
+    frame: pl.DataFrame,
+    target: str,
+    problem: str,
+    classes: list[str],
+    columns: Mapping[str, Column],
+    left_out: AbstractSet[str | None],
+) -> list[Group]:
     if problem == "regression":
         rank = frame[target].rank("ordinal")
         of_row = ((rank - 1) * GROUPS_OF_VALUES / len(frame)).floor().cast(pl.Int64).cast(pl.String)
         names = [str(number) for number in range(GROUPS_OF_VALUES)]
     else:
         of_row, names = frame[target].cast(pl.String), classes
-    groups = []
+    groups: list[Group] = []
     for name in names:
         rows = frame.filter(of_row == name)
-        described = {
-            column: _lie(rows[column], str(facts["kind"]))
-            for column, facts in columns.items()
-            if column not in left_out
-        }
+        described = {each: _distribution(rows[each], columns[each]) for each in columns if each not in left_out}
         if problem != "regression":
             described[target] = {"missing": 0.0, "shares": {name: 1.0}}
         groups.append({"share": len(rows) / len(frame), "columns": described})
     return groups
 
 
-def _lie(series: pl.Series, kind: str) -> dict[str, Any]:
+def _distribution(series: pl.Series, column: Column) -> Distribution:
     known = series.drop_nulls()
-    missing = {"missing": series.null_count() / max(len(series), 1)}
-    if known.is_empty():
-        return missing
-    if kind == "timestamp":
-        return missing | {"range": [str(known.min()), str(known.max())]}
-    if kind == "string":
-        counts = known.value_counts(sort=True).head(MAX_CATEGORIES)
-        total = counts["count"].sum()
-        return missing | {"shares": {value: count / total for value, count in counts.iter_rows()}}
-    return missing | {"quantiles": [float(f"{value:.6g}") for value in np.quantile(known.to_numpy(), QUANTILES)]}
+    lie = Distribution() if known.is_empty() else reading_of(column.kind).describe(known)
+    return {**lie, "missing": series.null_count() / max(len(series), 1)}
 
 
 def _gives_away(frame: pl.DataFrame, name: str, target: str, problem: str) -> bool:

@@ -18,8 +18,8 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from include.models.config import ModelConfig
-from include.models.interface import Array, Examples, Scalar
+from include.models.config import ModelConfig, Scalar
+from include.models.interface import Array, Examples
 from include.models.tabular.schema import Schema, infer
 
 FILE = "model.txt"
@@ -40,7 +40,7 @@ class TabularEstimator:
 
     def fit(self, train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> TabularModel:
         schema = infer(train.features, self.config.features.derived)
-        parameters: dict[str, Any] = dict(hyperparameters)
+        parameters = dict(hyperparameters)
         rounds, patience = int(parameters.pop("num_boost_round")), int(parameters.pop("early_stopping_rounds"))
         balance = float(parameters.pop("class_balance"))
         parameters |= _objective(len(train.classes))

@@ -12,6 +12,7 @@ import polars as pl
 
 from include.models.config import ModelConfig, Table
 from include.models.errors import JobError
+from include.models.raw.kinds import reading_of
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,7 @@ class TabularFeatures:
         data = self.config.data
         name, table = self._only_table()
         features = [
-            pl.col(column) if table.kinds[column] == "string" else pl.col(column).cast(pl.Float64)
-            for column in feature_names(self.config, table)
+            reading_of(table.kinds[column]).feature(pl.col(column)) for column in feature_names(self.config, table)
         ]
         others = [column for column in data.not_features if column != data.label]
         frame = tables[name]
@@ -62,6 +62,6 @@ def feature_names(config: ModelConfig, table: Table) -> list[str]:
     if unknown := excluded - table.kinds.keys():
         raise JobError(f"{shown} names the column '{min(unknown)}'; the table has {', '.join(table.kinds)}.")
     names = [name for name in table.kinds if name not in excluded]
-    if moments := [name for name in names if table.kinds[name] == "timestamp"]:
+    if moments := [name for name in names if table.kinds[name].is_time]:
         raise JobError(f"{shown}: the timestamp '{moments[0]}' is no feature; name it under features.exclude.")
     return names

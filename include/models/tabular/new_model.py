@@ -20,15 +20,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import yaml
 
-from include.models.config import MODELS_FOLDER, ConfigError, load_model
+from include.models.config import MODELS_FOLDER, ConfigError, Json, load_model
+from include.models.config.json_schema import EDITOR_LINE
 from include.models.errors import JobError
+from include.models.raw.kinds import MAX_CATEGORIES
 from include.models.tabular.column_profile import Profile, profile
-from include.models.tabular.schema import MAX_CATEGORIES
 from include.models.tabular.simulate import FILE as PROFILE_FILE
 
 TABLE = "rows"
@@ -79,9 +79,9 @@ def new_model(
     return _to_look_at(found, split)
 
 
-def _split(found: Profile, frame: pl.DataFrame) -> dict[str, Any]:
+def _split(found: Profile, frame: pl.DataFrame) -> dict[str, Json]:
     """By time where there is one, and every class is met before and after; else by chance."""
-    by_chance = {
+    by_chance: dict[str, Json] = {
         "kind": "random",
         "test_share": TEST_SHARE,
         "validation_share": VALIDATION_SHARE,
@@ -107,12 +107,12 @@ def _split(found: Profile, frame: pl.DataFrame) -> dict[str, Any]:
     return {"kind": "time", "test_days": test, "validation_days": validation}
 
 
-def _model_yaml(name: str, file: str, found: Profile, split: Mapping[str, Any]) -> str:
-    columns: dict[str, Any] = {}
+def _model_yaml(name: str, file: str, found: Profile, split: Mapping[str, Json]) -> str:
+    columns: dict[str, Json] = {}
     for column, facts in found.columns.items():
         form = facts.get("format")
         columns[column] = {"kind": facts["kind"], "format": form} if form else facts["kind"]
-    table: dict[str, Any] = {
+    table: dict[str, Json] = {
         "file": file,
         "columns": columns,
         "key": [found.id or ROW_NUMBER],
@@ -120,14 +120,14 @@ def _model_yaml(name: str, file: str, found: Profile, split: Mapping[str, Any]) 
     }
     if found.id is None:
         table["row_number"] = ROW_NUMBER
-    data: dict[str, Any] = {"tables": {TABLE: table}, "key": [found.id or ROW_NUMBER]}
+    data: dict[str, Json] = {"tables": {TABLE: table}, "key": [found.id or ROW_NUMBER]}
     if found.time:
         data["time"] = found.time
     data["label"] = found.target
     if found.classes:
         data["classes"] = found.classes
     gate, champion = _gate(found)
-    sections: list[tuple[str, Any]] = [
+    sections: list[tuple[str, dict[str, Json]]] = [
         (
             "",
             {"name": name, "description": f"{found.target} from {file}.", "owner": "unowned", "problem": found.problem},
@@ -159,24 +159,24 @@ def _model_yaml(name: str, file: str, found: Profile, split: Mapping[str, Any]) 
             {"monitoring": {"max_psi": 0.25, "retrain": False}},
         ),
     ]
-    parts = []
+    parts = [EDITOR_LINE]
     for comment, section in sections:
         text = yaml.safe_dump(section, sort_keys=False, allow_unicode=True, width=110)
         parts.append(f"# {comment}\n{text}" if comment else text)
     return "\n".join(parts)
 
 
-def _features(found: Profile) -> dict[str, Any]:
+def _features(found: Profile) -> dict[str, Json]:
     return {"exclude": list(found.excluded), "derived": []}
 
 
-def _hyperparameters(found: Profile) -> dict[str, Any]:
-    values: dict[str, Any] = {"num_boost_round": 300, "early_stopping_rounds": 50, "learning_rate": 0.05}
+def _hyperparameters(found: Profile) -> dict[str, Json]:
+    values: dict[str, Json] = {"num_boost_round": 300, "early_stopping_rounds": 50, "learning_rate": 0.05}
     values |= {"num_leaves": 15, "min_data_in_leaf": max(3, min(20, found.rows // 100)), "feature_fraction": 0.7}
     return values | {"bagging_fraction": 0.9, "lambda_l2": 1.0, "class_balance": 0.0, "seed": 7}
 
 
-def _tuning(champion: Mapping[str, Any]) -> dict[str, Any]:
+def _tuning(champion: Mapping[str, Json]) -> dict[str, Json]:
     return {
         "objective": {"metric": f"validation:{champion['metric']}", "direction": champion["direction"]},
         "max_jobs": 8,
@@ -189,7 +189,7 @@ def _tuning(champion: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _gate(found: Profile) -> tuple[dict[str, Any], dict[str, Any]]:
+def _gate(found: Profile) -> tuple[dict[str, Json], dict[str, Json]]:
     """Better than the best constant answer; and the metric to compare with the approved model by."""
     if found.problem == "regression":
         return {"metric": "r2", "min": 0.05}, {"metric": "r2", "direction": "maximize", "margin": 0.01}
@@ -197,11 +197,11 @@ def _gate(found: Profile) -> tuple[dict[str, Any], dict[str, Any]]:
         return {"metric": "roc_auc", "min": 0.6}, {"metric": "roc_auc", "direction": "maximize", "margin": 0.01}
     most = max(group["share"] for group in found.groups)
     constant = 2 * most / (1 + most) / len(found.classes)
-    gate = {"metric": "macro_f1", "min": math.ceil(constant * 100) / 100}
+    gate: dict[str, Json] = {"metric": "macro_f1", "min": math.ceil(constant * 100) / 100}
     return gate, {"metric": "macro_f1", "direction": "maximize", "margin": 0.01}
 
 
-def _raw_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Any]]:
+def _raw_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Json]]:
     """What the file held, as what is expected. Labels may be missing: rows to score have none yet."""
     target = frame[found.target]
     suite = []
@@ -217,8 +217,8 @@ def _raw_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Any]]:
     return suite
 
 
-def _feature_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Any]]:
-    rows = {
+def _feature_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Json]]:
+    rows: dict[str, Json] = {
         "type": "expect_table_row_count_to_be_between",
         "kwargs": {"min_value": 5},
         "severity": "critical",
@@ -230,7 +230,7 @@ def _feature_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Any]]:
     return [rows, label, *(one for name in found.features for one in _usual(found, frame[name], "features"))]
 
 
-def _usual(found: Profile, series: pl.Series, where: str) -> list[dict[str, Any]]:
+def _usual(found: Profile, series: pl.Series, where: str) -> list[dict[str, Json]]:
     missing = found.columns[series.name]["missing"]
     mostly = round(max(0.0, 1 - 1.5 * missing - 0.05), 3)
     suite = []
@@ -242,38 +242,39 @@ def _usual(found: Profile, series: pl.Series, where: str) -> list[dict[str, Any]
     known = series.drop_nulls()
     if series.dtype == pl.String:
         if known.n_unique() <= MOST_LISTED:
-            action = f"New values in the {where} count as 'other' until the model is trained anew."
+            action = f"New values in the {where} count as 'other' until the model is trained again."
             suite.append(_in_set(series.name, known.unique().sort().to_list(), "warning", 0.95, action))
         return suite
     return [*suite, _between(series.name, known, "warning", "Look at the source: values far from those of before.")]
 
 
-def _between(name: str, known: pl.Series, severity: str, action: str) -> dict[str, Any]:
+def _between(name: str, known: pl.Series, severity: str, action: str) -> dict[str, Json]:
     """Within the range seen, and as much again on each side."""
     low, high = float(known.min()), float(known.max())  # type: ignore[arg-type] # numbers
     span = (high - low) or max(abs(high), 1.0)
-    kwargs = {"column": name, "min_value": low - span, "max_value": high + span, "mostly": 0.99}
+    kwargs: dict[str, Json] = {"column": name, "min_value": low - span, "max_value": high + span, "mostly": 0.99}
     return _expectation("expect_column_values_to_be_between", kwargs, severity, action)
 
 
-def _not_null(name: str, severity: str, mostly: float | None, action: str) -> dict[str, Any]:
-    kwargs = {"column": name, **({"mostly": mostly} if mostly is not None else {})}
+def _not_null(name: str, severity: str, mostly: float | None, action: str) -> dict[str, Json]:
+    kwargs: dict[str, Json] = {"column": name, **({"mostly": mostly} if mostly is not None else {})}
     return _expectation("expect_column_values_to_not_be_null", kwargs, severity, action)
 
 
-def _in_set(name: str, values: list[Any], severity: str, mostly: float, action: str) -> dict[str, Any]:
-    kwargs = {"column": name, "value_set": values, "mostly": mostly}
+def _in_set(name: str, values: list[Json], severity: str, mostly: float, action: str) -> dict[str, Json]:
+    kwargs: dict[str, Json] = {"column": name, "value_set": values, "mostly": mostly}
     return _expectation("expect_column_values_to_be_in_set", kwargs, severity, action)
 
 
-def _expectation(kind: str, kwargs: Mapping[str, Any], severity: str, action: str) -> dict[str, Any]:
-    meta: dict[str, Any] = {"action": action}
-    if kwargs.get("mostly", 1.0) < 1.0:
+def _expectation(kind: str, kwargs: Mapping[str, Json], severity: str, action: str) -> dict[str, Json]:
+    meta: dict[str, Json] = {"action": action}
+    mostly = kwargs.get("mostly")
+    if isinstance(mostly, float) and mostly < 1.0:
         meta["tolerated"] = True
     return {"type": kind, "kwargs": dict(kwargs), "severity": severity, "meta": meta}
 
 
-def _to_look_at(found: Profile, split: Mapping[str, Any]) -> list[str]:
+def _to_look_at(found: Profile, split: Mapping[str, Json]) -> list[str]:
     looked_for = f", looked for: {found.classes[-1]}" if found.problem == "binary" else ""
     classes = f" (classes {', '.join(found.classes)}{looked_for})" if found.classes else ""
     key = f"the column {found.id}" if found.id else "its place in the file: no column is different in each row"

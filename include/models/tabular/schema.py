@@ -12,7 +12,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,9 +19,9 @@ import polars as pl
 from include.models.config import Derived
 from include.models.errors import JobError
 from include.models.interface import Array
+from include.models.raw.kinds import MAX_CATEGORIES
 
 FILE = "schema.json"
-MAX_CATEGORIES = 200
 MIN_ROWS = 5
 NEARLY_UNIQUE = 0.5  # different values per row, from which on a text says which row it is rather than of what kind
 
@@ -68,7 +67,9 @@ class Schema:
         """
         self._require(features)
         inputs = [
-            _numbered(features[column.name], column) if column.is_category else features[column.name].cast(pl.Float64)
+            _number_values(features[column.name], column)
+            if column.is_category
+            else features[column.name].cast(pl.Float64)
             for column in self.used
         ]
         inputs += [features.select(_expression(one)).to_series() for one in self.derived]
@@ -79,14 +80,14 @@ class Schema:
             if column.name not in features.columns:
                 raise JobError(
                     f"the model learned from the column '{column.name}', which is missing; found are "
-                    f"{', '.join(features.columns)}. Add it, or train anew without it."
+                    f"{', '.join(features.columns)}. Add it, or train again without it."
                 )
             found = features.schema[column.name]
             if (found == pl.String) != column.is_category and found != pl.Null:
                 learned = "texts" if column.is_category else "numbers"
                 raise JobError(
-                    f"column '{column.name}' is {found}, but the model learned it as {learned}. Mend the data, or "
-                    "change its kind in model.yaml and train anew."
+                    f"column '{column.name}' is {found}, but the model learned it as {learned}. Correct the data, or "
+                    "change its kind in model.yaml and train again."
                 )
 
     def save(self, folder: Path) -> None:
@@ -141,8 +142,8 @@ def _column(series: pl.Series) -> Column:
     return Column(series.name, kind, tuple((frequent if len(frequent) else counts)[series.name].to_list()))
 
 
-def _numbered(series: pl.Series, column: Column) -> pl.Series:
-    numbers: Mapping[Any, float] = {value: float(place) for place, value in enumerate(column.values)}
+def _number_values(series: pl.Series, column: Column) -> pl.Series:
+    numbers: Mapping[str, float] = {value: float(place) for place, value in enumerate(column.values)}
     if series.dtype == pl.Null:
         return series.cast(pl.Float64)
     others = pl.when(series.is_null()).then(None).otherwise(float(len(column.values)))

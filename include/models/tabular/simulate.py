@@ -11,32 +11,45 @@ from __future__ import annotations
 
 import argparse
 import json
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import polars as pl
 
-from include.models.config import MODELS_FOLDER, ModelConfig, Table, load_model, model_names
+from include.models.config import MODELS_FOLDER, Kind, ModelConfig, Table, load_model, model_names
+from include.models.config.kinds import kind_of
 from include.models.errors import JobError
-from include.models.tabular.column_profile import QUANTILES
+from include.models.raw.kinds import Distribution, reading_of
+from include.models.tabular.column_profile import ColumnFacts, Group
 
 FILE = "profile.json"
 LEAST_ROWS, MOST_ROWS = 600, 5000
 LEAST_PER_GROUP = 30
-DAY = 24 * 3600
 
 
-def simulate(config: ModelConfig, profile: dict[str, Any], seed: int = 7, rows: int | None = None) -> pl.DataFrame:
+class StoredProfile(TypedDict):
+    """What is used of profile.json, which ``make new-model`` wrote."""
+
+    rows: int
+    columns: dict[str, ColumnFacts]
+    groups: list[Group]
+
+
+def simulate(config: ModelConfig, profile: StoredProfile, seed: int = 7, rows: int | None = None) -> pl.DataFrame:
     """Rows with the table's columns, in the order of their time; the same for the same arguments."""
     rng = np.random.default_rng(seed)
     wanted = rows or min(max(int(profile["rows"]), LEAST_ROWS), MOST_ROWS)
     counts = [max(round(group["share"] * wanted), LEAST_PER_GROUP) for group in profile["groups"]]
-    table = _table(config)
-    kinds = {name: column.kind for name, column in table.columns.items()}
+    columns = _table(config).columns
+
+    def drawn(name: str, group: Group, count: int) -> pl.Series:
+        if name in group["columns"]:
+            return _draw(rng, kind_of(profile["columns"][name]["kind"]), group["columns"][name], count)
+        return reading_of(columns[name].kind).invent(rng, count)
+
     parts = [
-        pl.DataFrame({name: _draw(rng, kind, group["columns"].get(name), count) for name, kind in kinds.items()})
+        pl.DataFrame({name: drawn(name, group, count) for name in columns})
         for group, count in zip(profile["groups"], counts, strict=True)
     ]
     frame = pl.concat(parts, how="vertical_relaxed")
@@ -45,33 +58,20 @@ def simulate(config: ModelConfig, profile: dict[str, Any], seed: int = 7, rows: 
         frame = frame.sort(config.data.time)
     numbers = pl.int_range(1, len(frame) + 1)
     ids = [
-        numbers.alias(name) if kinds[name] == "integer" else pl.format("{}-{}", pl.lit(name), numbers).alias(name)
+        reading_of(columns[name].kind).number(name, numbers)
         for name in config.data.key
-        if name in kinds and kinds[name] in ("integer", "string")
+        if name in columns and columns[name].kind.tells_rows_apart
     ]
     return frame.with_columns(ids)
 
 
-def _draw(rng: np.random.Generator, kind: str, facts: dict[str, Any] | None, count: int) -> pl.Series:
-    """Values of one column in one group; a text that is not described is told from others by a number."""
-    if facts is None:
-        values = rng.integers(1, 10**9, count)
-        return pl.Series([f"text-{value}" for value in values]) if kind == "string" else pl.Series(values)
-    if "range" in facts:
-        first, last = (datetime.fromisoformat(text) for text in facts["range"])
-        seconds = rng.uniform(0, (last - first).total_seconds(), count)
-        step = DAY if (last - first).total_seconds() > 0 and first.time() == last.time() else 1
-        values = pl.Series((seconds // step * step * 1e6).astype(np.int64)).cast(pl.Duration("us")) + first
-    elif "shares" in facts:
-        shares = np.array(list(facts["shares"].values()))
-        values = pl.Series(rng.choice(np.array(list(facts["shares"]), dtype=object), count, p=shares / shares.sum()))
-        values = values.cast(pl.Int64) if kind == "integer" else values.cast(pl.String)
-    elif "quantiles" in facts:
-        drawn = np.interp(rng.random(count), QUANTILES, facts["quantiles"])
-        values = pl.Series(np.round(drawn).astype(np.int64) if kind == "integer" else np.round(drawn, 6))
-    else:
+def _draw(rng: np.random.Generator, kind: Kind, lie: Distribution, count: int) -> pl.Series:
+    """Values of one column in one group, as many of them missing as there."""
+    if lie.keys() == {"missing"}:
         values = pl.Series([None] * count, dtype=pl.String)
-    return values.set(pl.Series(rng.random(count) < facts["missing"]), None)
+    else:
+        values = reading_of(kind).draw(rng, lie, count)
+    return values.set(pl.Series(rng.random(count) < lie["missing"]), None)
 
 
 def _table(config: ModelConfig) -> Table:
@@ -81,15 +81,10 @@ def _table(config: ModelConfig) -> Table:
 def write(config: ModelConfig, frame: pl.DataFrame, folder: Path) -> None:
     """The table's CSV, as its file would be written: the columns' own headers and timestamp formats."""
     table = _table(config)
-    texts = [
-        pl.col(name).dt.strftime(column.format or "%Y-%m-%d %H:%M:%S").alias(name)
-        for name, column in table.columns.items()
-        if column.kind == "timestamp"
-    ]
+    columns = table.columns.items()
+    texts = (reading_of(column.kind).to_text(pl.col(name), column).alias(name) for name, column in columns)
     folder.mkdir(parents=True, exist_ok=True)
-    frame.select(list(table.columns)).with_columns(texts).rename(table.headers).write_csv(
-        folder / table.file, include_header=table.header
-    )
+    frame.select(texts).rename(table.headers).write_csv(folder / table.file, include_header=table.header)
 
 
 def main(argv: list[str] | None = None) -> None:

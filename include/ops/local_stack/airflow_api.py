@@ -83,7 +83,7 @@ class AirflowApi:
         body = {
             "dag_id": dag_id,
             "from_date": f"{first}T00:00:00Z",
-            "to_date": f"{last}T23:59:59Z",
+            "to_date": f"{last}T00:00:00Z",
             "dag_run_conf": conf,
             "reprocess_behavior": reprocess,
             "max_active_runs": runs_at_once,
@@ -97,7 +97,7 @@ class AirflowApi:
         return [backfill["id"] for backfill in listed if backfill["completed_at"] is None]
 
     def runs_between(self, dag_id: str, first: str, last: str) -> dict[str, Json]:
-        """The runs of data intervals that begin on the days from first to last, by day."""
+        """The runs of the days from first to last, by day."""
         runs: dict[str, Json] = {}
         while True:
             order = {"order_by": "logical_date", "limit": 100, "offset": len(runs)}

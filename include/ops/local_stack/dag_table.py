@@ -46,7 +46,7 @@ def table() -> str:
 def _when(schedule: Any) -> str:
     if isinstance(schedule, list):  # of Assets
         return ", ".join(f"on `{asset.name}`" for asset in schedule)
-    expression = getattr(schedule, "expression", None)
+    expression = getattr(schedule, "summary", None) or getattr(schedule, "expression", None)
     return f"`{expression}`" if expression else "when triggered"
 
 

@@ -3,6 +3,7 @@ their children."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -47,12 +48,21 @@ class Service:
         same = abs(process.create_time() - float(created)) < 1 and process.status() != psutil.STATUS_ZOMBIE
         return process if same else None
 
+    def has_died(self) -> bool:
+        """Whether it was started, has ended, and nobody stopped it."""
+        return self._pid_file.exists() and self.process() is None
+
     def start(self) -> bool:
-        """Start it unless it runs; true if it was started."""
+        """Start it unless it runs; true if it was started. Of two programs that try at a time one does."""
+        self._pid_file.parent.mkdir(parents=True, exist_ok=True)
+        with self._pid_file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return self._start()
+
+    def _start(self) -> bool:
         if self.process():
             return False
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._pid_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             started = subprocess.Popen(
                 list(self.command),
@@ -64,8 +74,33 @@ class Service:
                 start_new_session=True,
             )
         created = psutil.Process(started.pid).create_time()
-        self._pid_file.write_text(f"{started.pid} {created}", encoding="ascii")
+        partial = self._pid_file.with_suffix(".partial")
+        partial.write_text(f"{started.pid} {created}", encoding="ascii")
+        partial.replace(self._pid_file)
         return True
+
+    def end_orphans(self) -> None:
+        """Kill what is left of the session of a process that died: it may hold the port."""
+        try:
+            leader, created = self._pid_file.read_text(encoding="ascii").split()
+        except (FileNotFoundError, ValueError):
+            return
+        if psutil.pid_exists(int(leader)) and self._is_taken_over(int(leader), float(created)):
+            return
+        for process in psutil.process_iter():
+            try:
+                if os.getsid(process.pid) == int(leader) and process.create_time() >= float(created) - 1:
+                    process.kill()
+            except (psutil.Error, ProcessLookupError, PermissionError):
+                continue  # it has just ended, or is another user's
+
+    @staticmethod
+    def _is_taken_over(pid: int, created: float) -> bool:
+        """Whether another program has the number by now: the session of that number is not ours."""
+        try:
+            return bool(abs(psutil.Process(pid).create_time() - created) >= 1)
+        except psutil.NoSuchProcess:
+            return False
 
     def require_running(self) -> None:
         if not self.process():
@@ -82,6 +117,7 @@ class Service:
         """Ask it and all its descendants to end, then end them; true if it ran."""
         process = self.process()
         if process is None:
+            self.end_orphans()
             self._pid_file.unlink(missing_ok=True)
             return False
         # children first noted: they can outlive a parent that ends at once

@@ -73,6 +73,11 @@ class Settings:
         )
 
     @property
+    def is_supervised(self) -> bool:
+        """Whether what dies is started again: other settings than a laptop's are those of tests, which kill."""
+        return type(self) is Settings
+
+    @property
     def airflow_url(self) -> str:
         return f"http://127.0.0.1:{self.airflow_port}"
 

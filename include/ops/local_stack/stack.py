@@ -1,6 +1,7 @@
 """Starts, shows and stops the stack: ``python -m include.ops.local_stack.stack up|down|status``.
 
-Six processes: the local SageMaker, PostgreSQL, and Airflow's api-server, scheduler, dag-processor and triggerer.
+Six processes: the local SageMaker, PostgreSQL, and Airflow's api-server, scheduler, dag-processor and triggerer; and a
+supervisor that starts again what dies.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
+from include.ops.local_stack import supervisor
 from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.aws_env import write_aws_env
 from include.ops.local_stack.folders import make_folder
@@ -69,6 +71,9 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
     wait_until(
         AirflowApi(settings.airflow_url, settings.login).is_healthy, "Airflow becoming healthy", 180, all_services
     )
+    if settings.is_supervised:
+        supervisor.service(settings).start()
+        supervisor.announce(settings, say)
     publish(settings)
     write_aws_env(settings)
 
@@ -76,6 +81,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
 def down(settings: Settings, say: Callable[[str], None]) -> None:
     """Stop everything, Airflow first, so that no task loses the SageMaker or the database under its feet."""
     sagemaker, postgres, *airflow = services(settings)
+    supervisor.service(settings).stop()
     with ThreadPoolExecutor(len(airflow)) as pool:  # each takes seconds to end by itself
         ended = [*pool.map(Service.stop, airflow), postgres.stop(), sagemaker.stop()]
     names = (service.name for service in (*airflow, postgres, sagemaker))
@@ -144,7 +150,7 @@ def main(argv: list[str] | None = None) -> int:
         elif action == "down":
             down(settings, print)
         else:
-            for service in services(settings):
+            for service in (*services(settings), supervisor.service(settings)):
                 process = service.process()
                 print(f"{service.name:24}{f'pid {process.pid}' if process else 'stopped'}")
     except (SettingsError, ProcessError) as error:

@@ -20,6 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from include.models.errors import and_then
 from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.settings import ROOT, Settings, SettingsError
@@ -159,10 +160,8 @@ def quick_findings(home: MwaaHome) -> Iterator[Finding]:
 
 def run_findings(home: MwaaHome, model: str, console: Console) -> Iterator[Finding]:
     """The Dags, run from the unpacked bundle by all of Airflow's processes."""
-    try:
+    with and_then(lambda: stack.down(home, lambda line: console.print(line, highlight=False))):
         yield from whole_way(home, model, console, "from the unpacked bundle")
-    finally:
-        stack.down(home, lambda line: console.print(line, highlight=False))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -25,6 +25,7 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.markup import escape
 
+from include.models.errors import and_then
 from include.monitor.drift import DRIFT_NAMESPACE
 from include.ops import Json
 from include.ops.local_stack import stack
@@ -119,12 +120,14 @@ def _taken_away(settings: EnforcedSettings, policy: str, action: str) -> Iterato
     poorer = iam.create_policy_version(
         PolicyArn=arn, PolicyDocument=json.dumps(_without(document, action)), SetAsDefault=True
     )["PolicyVersion"]["VersionId"]
-    try:
-        yield
-    finally:
+
+    def give_back() -> None:
         iam.set_default_policy_version(PolicyArn=arn, VersionId=version)
         iam.delete_policy_version(PolicyArn=arn, VersionId=poorer)
         (settings.home / "sagemaker" / "denied.jsonl").unlink(missing_ok=True)
+
+    with and_then(give_back):
+        yield
 
 
 def _run_a_job(settings: EnforcedSettings) -> str:
@@ -213,12 +216,11 @@ def main(argv: list[str] | None = None) -> int:
     stack.down(settings, lambda _: None)
     stack.clear(settings)
     try:
-        found = findings(settings, model, console)
+        with and_then(lambda: stack.down(settings, lambda line: console.print(line, highlight=False))):
+            found = findings(settings, model, console)
     except ProcessError as error:
         console.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
         return 1
-    finally:
-        stack.down(settings, lambda line: console.print(line, highlight=False))
     return conclude(found, "least privilege", laptop.home / "iam-test-summary.json", console)
 
 

@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from include.jobs.build_features import main
-from include.jobs.features.feature_table import SPLITS
 from include.models.config import load_model
+from include.models.config.files import SPLITS
 from include.models.errors import JobError
 from tests.include.jobs.job_programs import MODEL
 

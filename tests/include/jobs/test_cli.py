@@ -33,7 +33,7 @@ def test_any_other_failure_leaves_its_name_too_and_its_traceback(reason_file: Pa
     def main(_: list[str]) -> None:
         raise ZeroDivisionError("x" * 5000)
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match=r"^x{5000}$"):
         program.run_program(main, reason_file)
     assert reason_file.read_text().startswith("ZeroDivisionError: xxx")
     assert len(reason_file.read_text()) == program.LONGEST_REASON
@@ -53,6 +53,6 @@ def test_outside_a_container_nothing_is_written(tmp_path: Path, monkeypatch: pyt
     def main(_: list[str]) -> None:
         raise JobError("no")
 
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=r"^1$"):
         program.run_program(main, tmp_path / "nowhere" / "output" / "message")
     assert not (tmp_path / "nowhere").exists()

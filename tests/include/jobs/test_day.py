@@ -16,9 +16,10 @@ import pytest
 
 from include.jobs import build_features, split_days, validate_input, validate_scores
 from include.jobs.features.drift_profile import count_rows
-from include.jobs.serving.artifact import DRIFT_PROFILE, load_artifact
+from include.jobs.serving.artifact import load_artifact
 from include.jobs.serving.payload import CSV, answers, parse, render
 from include.models.config import load_model
+from include.models.config.files import DRIFT_PROFILE
 from include.models.errors import JobError
 from include.models.predictive_maintenance.features import LOOK_BACK_HOURS
 from include.models.predictive_maintenance.features import build_features as features_of
@@ -258,7 +259,10 @@ def test_an_empty_day_still_has_what_its_windows_reach_back_to(
     [
         (lambda text: text.replace("volt", "voltage", 1), "no such column"),
         (lambda text: text.replace(",", ",new,", 1), "not known"),
-        (lambda text: "\n".join([text.splitlines()[0], *(f"{line}x" for line in text.splitlines()[1:])]), "no number"),
+        (
+            lambda text: "\n".join([text.splitlines()[0], *(f"{line}x" for line in text.splitlines()[1:])]),
+            "not a number",
+        ),
         (lambda text: text[: text.rindex(",")], None),
     ],
     ids=["a column renamed", "a column more", "every row wrong", "one row cut off"],

@@ -17,8 +17,8 @@ from include.jobs.daily.day import read_chunk
 from include.jobs.daily.day_features import day_features
 from include.jobs.split_days import BATCHES
 from include.jobs.validation.cleaning import Window, clean_table
-from include.jobs.validation.reading import LINE, read_table
-from include.models.config import ModelConfig, load_model
+from include.jobs.validation.reading import read_table
+from include.models.config import LINE, ModelConfig, load_model
 from include.models.loader import feature_builder
 
 DAYS = {"electricity": date(1996, 6, 10), "machine_downtime": date(2021, 12, 20), "abalone_age": date(2026, 1, 2)}

@@ -62,7 +62,9 @@ def test_golden_requests_lie_beside_the_metrics(evaluation: Path, trained: Train
     golden = (evaluation / "golden_requests.json").read_bytes()
     assert golden == (trained.model / "golden_requests.json").read_bytes()
     order = json.loads((trained.model / "feature_order.json").read_text())
-    assert all(list(entry["features"]) == order for entry in json.loads(golden))
+    entries = json.loads(golden)
+    assert entries
+    assert all(list(entry["features"]) == order for entry in entries)
 
 
 def test_the_report_stands_alone_and_shows_everything(evaluation: Path) -> None:

@@ -24,9 +24,10 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from include.jobs import send_scores
-from include.jobs.send_scores import MANIFEST, Partition, messages, send
+from include.jobs.send_scores import Partition, messages, send
 from include.jobs.sinks import kafka
 from include.models.config import KafkaSink, ModelConfig, load_model
+from include.models.config.files import SCORES_MANIFEST
 from include.models.errors import JobError
 
 SCHEMA = json.loads((Path(kafka.__file__).parent / "score_message.schema.json").read_text())
@@ -76,7 +77,7 @@ def publish(folder: Path, frames: list[pl.DataFrame], package: str = PACKAGE) ->
         )
     rows = sum(len(frame) for frame in frames)
     manifest = {"date": "2015-08-01", "rows": rows, "files": files, "model_package_arn": package}
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    (folder / SCORES_MANIFEST).write_text(json.dumps(manifest))
     return Partition.read(folder)
 
 
@@ -216,8 +217,8 @@ def test_rows_that_the_manifest_does_not_count_abort_all(
     config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path, watched: type[Watched]
 ) -> None:
     partition = publish(tmp_path, [scores(30)])
-    manifest = json.loads((tmp_path / MANIFEST).read_text())
-    (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "rows": 31}))
+    manifest = json.loads((tmp_path / SCORES_MANIFEST).read_text())
+    (tmp_path / SCORES_MANIFEST).write_text(json.dumps({**manifest, "rows": 31}))
     with pytest.raises(JobError, match="hold 30 rows, their manifest says 31"):
         send(config, sink, Partition.read(tmp_path), settings)
     assert watched.ends == ["aborted"]
@@ -253,8 +254,8 @@ def test_two_partitions_are_sent_at_the_same_time(
 
     def run(day: int) -> None:
         publish(tmp_path / str(day), [scores(400)])
-        manifest = json.loads((tmp_path / str(day) / MANIFEST).read_text())
-        (tmp_path / str(day) / MANIFEST).write_text(json.dumps({**manifest, "date": f"2015-08-0{day}"}))
+        manifest = json.loads((tmp_path / str(day) / SCORES_MANIFEST).read_text())
+        (tmp_path / str(day) / SCORES_MANIFEST).write_text(json.dumps({**manifest, "date": f"2015-08-0{day}"}))
         try:
             send(config, sink, Partition.read(tmp_path / str(day)), settings)
         except JobError as error:

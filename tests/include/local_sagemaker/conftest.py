@@ -31,8 +31,8 @@ def client(server: LocalSageMaker) -> Client:
     return client_of(server)
 
 
-def client_of(server: LocalSageMaker) -> Client:
-    session = boto3.session.Session("local", "local", region_name=REGION)
+def client_of(server: LocalSageMaker, region: str = REGION) -> Client:
+    session = boto3.session.Session("local", "local", region_name=region)
     config = Config(retries={"total_max_attempts": 1}, read_timeout=30)
     made: dict[str, Any] = {}
 

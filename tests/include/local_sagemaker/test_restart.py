@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from tests.include.local_sagemaker.conftest import client_of
 from tests.include.local_sagemaker.job_requests import finished_training, log_lines, training
-from tests.include.local_sagemaker.local_server import LocalSageMaker
+from tests.include.local_sagemaker.local_server import LocalSageMaker, until
 
 GROUP = "/aws/sagemaker/TrainingJobs"
-MARK = "98765"  # seconds of sleep by which this module's processes are told from others
+MARK = f"98765.{os.getpid()}"  # seconds of sleep by which the processes of this run are told from all others
 
 
 @pytest.fixture
@@ -26,13 +25,6 @@ def own_server(tmp_path: Path) -> Iterator[LocalSageMaker]:
     yield running
     if running.process is not None and running.process.poll() is None:
         running.stop()
-
-
-def _until(condition: Any, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def _sleepers() -> list[psutil.Process]:
@@ -56,10 +48,9 @@ def test_jobs_survive_and_their_processes_do_not(own_server: LocalSageMaker, how
         **training("runs", ["sh", "-c", 'python -c "$SCRIPT"'], Environment={"SCRIPT": script})
     )
     sagemaker.create_training_job(**training("waits", ["echo", "queued"]))
-    _until(_sleepers)
-    time.sleep(6 if how == signal.SIGKILL else 0)  # what is older than a snapshot's interval survives even a crash
+    until(_sleepers)
     own_server.stop(how)
-    _until(lambda: not _sleepers(), 5)
+    until(lambda: not _sleepers(), 5)
 
     own_server.start()
     assert s3.head_object(Bucket="ml-local", Key="kept")["ContentLength"] == 6_000_000
@@ -76,7 +67,7 @@ def test_a_stop_that_was_asked_for_is_not_forgotten(own_server: LocalSageMaker) 
     sagemaker = client_of(own_server)("sagemaker")
     client_of(own_server)("s3").create_bucket(Bucket="ml-local")
     sagemaker.create_training_job(**training("deaf", ["sh", "-c", f"trap '' TERM; sleep {MARK}; sleep {MARK}"]))
-    _until(_sleepers)
+    until(_sleepers)
     sagemaker.stop_training_job(TrainingJobName="deaf")
     own_server.stop(signal.SIGKILL)
     own_server.start()
@@ -87,7 +78,7 @@ def test_a_queued_job_stops_at_once(own_server: LocalSageMaker) -> None:
     sagemaker = client_of(own_server)("sagemaker")
     sagemaker.create_training_job(**training("first", ["sleep", MARK]))
     sagemaker.create_training_job(**training("second", ["sleep", MARK]))
-    _until(_sleepers)
+    until(_sleepers)
     sagemaker.stop_training_job(TrainingJobName="second")
     assert finished_training(sagemaker, "second", 5)["TrainingJobStatus"] == "Stopped"
     assert sagemaker.describe_training_job(TrainingJobName="first")["TrainingJobStatus"] == "InProgress"

@@ -10,8 +10,8 @@ import pytest
 
 from include.jobs.build_features import split_features
 from include.jobs.validation.cleaning import Window, clean_table
-from include.jobs.validation.reading import LINE, read_table
-from include.models.config import load_model
+from include.jobs.validation.reading import read_table
+from include.models.config import LINE, load_model
 from include.models.loader import feature_builder
 
 SMALL = {"machine_downtime": ["--days", "60"], "abalone_age": ["--rows", "600"], "electricity": ["--days", "560"]}

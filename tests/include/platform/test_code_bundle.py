@@ -1,30 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from include.platform.code_bundle import code_hash, upload_code
-
-
-class FakeS3:
-    """A bucket in memory, with as much of boto3's client as the upload uses."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.puts = 0
-
-    def get_paginator(self, operation: str) -> FakeS3:
-        assert operation == "list_objects_v2"
-        return self
-
-    def paginate(self, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803 - as boto3 spells it
-        return [{"Contents": [{"Key": key} for key in self.objects if key.startswith(Prefix)]}, {}]
-
-    def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803 - as boto3 spells it
-        self.objects[Key] = Body
-        self.puts += 1
+from tests.include.local_aws import LocalS3
 
 
 @pytest.fixture
@@ -43,21 +24,19 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_uploads_jobs_and_models_and_nothing_else(root: Path) -> None:
-    s3 = FakeS3()
+def test_uploads_jobs_and_models_and_nothing_else(s3: LocalS3, root: Path) -> None:
     version = upload_code(s3, "bucket", root)
-    assert s3.objects == {
+    assert dict(s3.objects) == {
         f"code/{version}/{name}": name.encode()
         for name in ("include/__init__.py", "include/jobs/train.py", "include/models/pumps/model.yaml")
     }
 
 
-def test_a_second_upload_puts_only_what_is_missing(root: Path) -> None:
-    s3 = FakeS3()
+def test_a_second_upload_puts_only_what_is_missing(s3: LocalS3, root: Path) -> None:
     version = upload_code(s3, "bucket", root)
     del s3.objects[f"code/{version}/include/jobs/train.py"]
     assert upload_code(s3, "bucket", root) == version
-    assert s3.puts == 4
+    assert len(s3.log) == 4
 
 
 @pytest.mark.parametrize("change", ["content", "name", "border"])

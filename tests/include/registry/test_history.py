@@ -18,7 +18,6 @@ from include.registry.history import (
     read_history,
     record_promotion,
 )
-from tests.include.fake_s3 import FakeS3
 
 BUCKET, MODEL = "bucket", "pumps"
 MONDAY = datetime(2026, 11, 16, 12, tzinfo=UTC)
@@ -43,11 +42,6 @@ def history(*versions: int) -> History:
     for day, version in enumerate(versions):
         made = promote(made, entry(version, MONDAY + day * DAY))
     return made
-
-
-@pytest.fixture
-def s3() -> FakeS3:
-    return FakeS3()
 
 
 def test_every_moment_has_the_version_of_that_moment() -> None:
@@ -154,3 +148,26 @@ def test_a_damaged_history_is_refused_with_its_place(s3: Any, content: bytes) ->
     s3.put_object(Bucket=BUCKET, Key="production/pumps/history.json", Body=content)
     with pytest.raises(HistoryError, match=r"s3://bucket/production/pumps/history\.json"):
         read_history(s3, BUCKET, MODEL)
+
+
+def test_of_two_that_promote_the_first_version_at_once_one_is_refused(s3: Any) -> None:
+    class Late:
+        """An S3 in which another run makes the history between the look for it and the writing."""
+
+        def get_object(self, **request: Any) -> Any:
+            try:
+                return s3.get_object(**request)
+            finally:
+                record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
+
+        def put_object(self, **request: Any) -> Any:
+            return s3.put_object(**request)
+
+    with pytest.raises(HistoryConflictError, match=r"another run changed s3://bucket/production/pumps/history\.json"):
+        record_promotion(Late(), BUCKET, MODEL, entry(2, MONDAY))
+    assert read_history(s3, BUCKET, MODEL) == history(1)
+
+
+def test_two_promotions_in_one_second_are_both_kept() -> None:
+    both = promote(promote(History(), entry(1, MONDAY)), entry(2, MONDAY))
+    assert [(one.version, one.since, one.until) for one in both.entries] == [(1, MONDAY, MONDAY), (2, MONDAY, None)]

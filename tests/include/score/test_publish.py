@@ -13,7 +13,7 @@ from include.registry.versions import RegisteredVersion
 from include.score.plan import DayPlan
 from include.score.publish import PublishError, publish
 from include.score.published import ScoresManifest
-from tests.include.fake_s3 import FakeS3
+from tests.include.local_aws import LocalS3
 
 MODEL, DAY, BUCKET = "pumps", "2015-06-05", "bucket"
 MANIFEST, LINKS = scores_manifest(MODEL, DAY), scores_symlink(MODEL, DAY)
@@ -31,7 +31,7 @@ def run(code_hash: str) -> DayRun:
     return Run(BUCKET, "score_pumps", "run").of_day(plan(code_hash).digest)
 
 
-def stage(s3: FakeS3, code_hash: str, *contents: str, profile: dict[str, Any] | None = None) -> None:
+def stage(s3: LocalS3, code_hash: str, *contents: str, profile: dict[str, Any] | None = None) -> None:
     folder = split_uri(run(code_hash).staged_scores)[1]
     parts = []
     for number, content in enumerate(contents):
@@ -48,19 +48,18 @@ def published(s3: Any, code_hash: str) -> ScoresManifest:
     return publish(s3, run(code_hash), MODEL, plan(code_hash), quarantined={"readings": 3}, jobs=[], published_at=at)
 
 
-def read(s3: FakeS3) -> list[str]:
+def read(s3: LocalS3) -> list[str]:
     """What a reader of the manifest finds."""
     files = json.loads(s3.objects[MANIFEST])["files"]
     return [s3.objects[file["key"]].decode() for file in files]
 
 
-def linked(s3: FakeS3) -> list[str]:
+def linked(s3: LocalS3) -> list[str]:
     """What Athena finds."""
     return [s3.objects[split_uri(uri)[1]].decode() for uri in s3.objects[LINKS].decode().split()]
 
 
-def test_the_manifest_names_files_rows_and_where_they_come_from() -> None:
-    s3 = FakeS3()
+def test_the_manifest_names_files_rows_and_where_they_come_from(s3: LocalS3) -> None:
     stage(s3, "one", "a", "b")
     manifest = published(s3, "one")
     assert read(s3) == linked(s3) == ["a", "b"]
@@ -72,8 +71,7 @@ def test_the_manifest_names_files_rows_and_where_they_come_from() -> None:
     assert all(file["key"].startswith(f"scores/{MODEL}/date={DAY}/part-") for file in manifest["files"])
 
 
-def test_scored_again_the_old_files_go_last() -> None:
-    s3 = FakeS3()
+def test_scored_again_the_old_files_go_last(s3: LocalS3) -> None:
     stage(s3, "one", "a", "b")
     stage(s3, "two", "c")
     old = [file["key"] for file in published(s3, "one")["files"]]
@@ -85,8 +83,7 @@ def test_scored_again_the_old_files_go_last() -> None:
 
 
 @pytest.mark.parametrize("fail_at", ["part-00001-c", MANIFEST, LINKS, "part-00000-a"])
-def test_readers_of_the_manifest_see_one_version_whole_whatever_fails(fail_at: str) -> None:
-    s3 = FakeS3()
+def test_readers_of_the_manifest_see_one_version_whole_whatever_fails(s3: LocalS3, fail_at: str) -> None:
     stage(s3, "one", "a", "b")
     stage(s3, "two", "d", "c")
     published(s3, "one")
@@ -100,8 +97,7 @@ def test_readers_of_the_manifest_see_one_version_whole_whatever_fails(fail_at: s
     assert sum(key.startswith("scores/") for key in s3.objects) == 3, "a manifest and two files: nothing is left over"
 
 
-def test_how_the_day_is_distributed_lies_beside_its_scores() -> None:
-    s3 = FakeS3()
+def test_how_the_day_is_distributed_lies_beside_its_scores(s3: LocalS3) -> None:
     stage(s3, "one", "a", profile={"rows": 10})
     stage(s3, "two", "b", profile={"rows": 20})
     old, new = published(s3, "one")["profile"], published(s3, "two")["profile"]
@@ -113,8 +109,7 @@ def test_how_the_day_is_distributed_lies_beside_its_scores() -> None:
     assert new not in s3.objects
 
 
-def test_an_empty_day_is_a_partition_too() -> None:
-    s3 = FakeS3()
+def test_an_empty_day_is_a_partition_too(s3: LocalS3) -> None:
     stage(s3, "one", "a")
     stage(s3, "none")
     published(s3, "one")
@@ -122,8 +117,7 @@ def test_an_empty_day_is_a_partition_too() -> None:
     assert read(s3) == linked(s3) == []
 
 
-def test_a_part_that_is_not_as_it_was_checked_is_not_published() -> None:
-    s3 = FakeS3()
+def test_a_part_that_is_not_as_it_was_checked_is_not_published(s3: LocalS3) -> None:
     stage(s3, "one", "a")
     staged = next(key for key in s3.objects if key.endswith("shard-0.parquet"))
     s3.objects[staged] = b"longer"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,8 @@ from include.score import tasks as score
 from include.score.dag import score_dag
 from include.score.plan import DayPlan
 from tests.include.fake_clients import answer_from
-from tests.include.fake_s3 import FakeS3
+from tests.include.local_aws import LocalS3
+from tests.include.local_sagemaker.local_server import LocalSageMaker
 
 MODEL = load_model("tabular_classifier")
 KAFKA = {"bootstrap_servers": "b-1:9096", "security_protocol": "SASL_SSL", "secret_id": "AmazonMSK_scores"}
@@ -37,11 +39,13 @@ PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/tabular-classi
 
 
 @pytest.fixture(autouse=True)
-def planned(monkeypatch: pytest.MonkeyPatch) -> None:
-    s3 = FakeS3()
+def planned(local_aws: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    s3 = LocalS3(local_aws, RUN.bucket)
     s3.objects[split_uri(RUN.day_plan)[1]] = PLAN.model_dump_json().encode()
     answer_from(monkeypatch, s3=s3)
     environment(monkeypatch)
+    yield
+    s3.objects.clear()
 
 
 def environment(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:

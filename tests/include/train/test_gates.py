@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -79,3 +80,24 @@ def test_force_goes_past_the_champion_and_never_past_a_gate(model: ModelConfig) 
     assert not worse[-1]["passed"]
     assert "let through: force" in explain(worse[-1])
     assert not may_register(judge(model, GOOD | {"macro_f1": 0.5}, {"macro_f1": 0.99}, force_past_champion=True))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        (("f1", "min", 0.9, 0.95, True), "f1 must be at least 0.9; it is 0.95"),
+        (("f1", "min", 0.9, 0.85, False), "f1 must be at least 0.9; it is 0.85, 0.05 off"),
+        (("loss", "max", 0.5, 0.75, False), "loss must be at most 0.5; it is 0.75, 0.25 off"),
+        (
+            ("f1", "champion", 0.94, 0.9, False),
+            "f1 must be no worse than the champion's, less the margin: 0.94; it is 0.9, 0.04 off",
+        ),
+        (("f1", "min", 0.9, None, False), "f1 must be at least 0.9; it is not a number"),
+    ],
+)
+def test_a_verdict_is_told_in_a_line(verdict: Any, said: str) -> None:
+    metric, kind, threshold, value, passed = verdict
+    found: Any = {"metric": metric, "kind": kind, "threshold": threshold, "value": value, "passed": passed}
+    assert explain(found) == said
+    if not passed and value is not None:
+        assert explain({**found, "forced": True}) == f"{said} (let through: force)"

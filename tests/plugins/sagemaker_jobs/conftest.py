@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -10,9 +11,10 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from sagemaker_jobs import base as operators
+from sagemaker_jobs import base
 from sagemaker_jobs.kinds import TRAINING
 from sagemaker_jobs.names import job_name
+from sagemaker_jobs.training import TrainingJobOperator
 from tests.include.local_sagemaker.conftest import hosting
 
 __all__ = ["hosting"]  # a local SageMaker with serving processes, for what answers alone cannot show
@@ -44,37 +46,78 @@ class FakeTaskInstance:
         self.xcoms[key] = value
 
 
+@pytest.fixture
+def ti() -> FakeTaskInstance:
+    return FakeTaskInstance()
+
+
 @pytest.fixture(scope="session")
 def sagemaker_client() -> Any:
     return boto3.client("sagemaker", **REGION)
 
 
-@pytest.fixture
-def sagemaker(sagemaker_client: Any) -> Iterator[Stubber]:
-    """Answers in the order given, and fails on any call that was not expected."""
-    with Stubber(sagemaker_client) as stubber:
+class Answers(Stubber):
+    """Answers in the order given; what was asked is in ``asked``, as operations with their parameters."""
+
+    def __init__(self, client: Any) -> None:
+        super().__init__(client)
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+
+@contextmanager
+def answering(client: Any) -> Iterator[Answers]:
+    """A call that was not expected fails the test at its end too: the code that made it may have caught what the stub
+    raised."""
+    unexpected: list[str] = []
+
+    def look(model: Any, params: dict[str, Any], **_: Any) -> None:
+        stubber.asked.append((model.name, params))
+        with suppress(AssertionError):
+            stubber.assert_no_pending_responses()
+            unexpected.append(model.name)
+
+    with Answers(client) as stubber:
+        client.meta.events.register("provide-client-params", look)
         yield stubber
+        client.meta.events.unregister("provide-client-params", look)
         stubber.assert_no_pending_responses()
+        assert not unexpected, f"calls that no answer was there for: {unexpected}"
+
+
+@pytest.fixture
+def sagemaker(sagemaker_client: Any) -> Iterator[Answers]:
+    with answering(sagemaker_client) as stubber:
+        yield stubber
 
 
 @pytest.fixture
 def logs() -> Iterator[Stubber]:
-    with Stubber(boto3.client("logs", **REGION)) as stubber:
+    with answering(boto3.client("logs", **REGION)) as stubber:
         yield stubber
-        stubber.assert_no_pending_responses()
+
+
+@pytest.fixture
+def s3() -> Iterator[Stubber]:
+    with answering(boto3.client("s3", **REGION)) as stubber:
+        yield stubber
 
 
 @pytest.fixture
 def prepare(sagemaker: Stubber, logs: Stubber, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
     """Gives an operator the stubbed clients."""
-    monkeypatch.setattr(operators, "SHORT_WAIT", 0.0)
+    monkeypatch.setattr(base, "SHORT_WAIT", 0.0)
 
-    def prepared(operator: Any, s3: Any = None) -> Any:
+    def prepared(operator: Any, **clients: Any) -> Any:
         operator.__dict__["hook"] = SimpleNamespace(conn=sagemaker.client)
-        operator.__dict__["_client"] = {"logs": logs.client, "s3": s3}.__getitem__
+        operator.__dict__["_client"] = {"logs": logs.client, **clients}.__getitem__
         return operator
 
     return prepared
+
+
+@pytest.fixture
+def train(prepare: Callable[..., Any]) -> Any:
+    return prepare(TrainingJobOperator(task_id="train_model", request=lambda context: REQUEST, retries=2))
 
 
 def name_of(ti: FakeTaskInstance, generation: int = 1, attempt: int = 1) -> str:
@@ -99,3 +142,23 @@ def training_job(name: str, status: str, **fields: Any) -> dict[str, Any]:
     if status != "InProgress":
         answer |= {"TrainingEndTime": datetime.now(UTC), "BillableTimeInSeconds": 2460}
     return answer | fields
+
+
+def expect_absent(sagemaker: Stubber, name: str) -> None:
+    sagemaker.add_client_error(
+        "describe_training_job",
+        "ValidationException",
+        "Requested resource not found.",
+        400,
+        None,
+        {"TrainingJobName": name},
+    )
+
+
+def expect_job(sagemaker: Stubber, name: str, status: str, **fields: Any) -> None:
+    sagemaker.add_response("describe_training_job", training_job(name, status, **fields), {"TrainingJobName": name})
+
+
+def expect_creation(sagemaker: Stubber, name: str) -> None:
+    answer = {"TrainingJobArn": f"arn:aws:sagemaker:eu-west-1:123456789012:training-job/{name}"}
+    sagemaker.add_response("create_training_job", answer, {**REQUEST, "TrainingJobName": name})

@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, TaskDeferred
 
-from sagemaker_jobs import base as operators
+from sagemaker_jobs import base
 from sagemaker_jobs.processing import ProcessingJobOperator
 from tests.include.local_sagemaker import job_requests
 
@@ -25,7 +25,7 @@ def main(arguments: dict[str, Any]) -> dict[str, Any]:
     request = job_requests.processing("", ["python", "-c", f"import time; time.sleep({run.seconds})"])
     del request["ProcessingJobName"]
     operator = ProcessingJobOperator(task_id="job", request=lambda context: request, retries=0)
-    operators.state_of = lambda task_instance: run.state  # there is no API server to ask
+    base.state_of = lambda task_instance: run.state  # there is no API server to ask
     signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
     context: Any = {"ti": run}
     try:

@@ -45,8 +45,23 @@ def test_what_is_not_known_is_said_so(region: str, instance: str | None, seconds
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"pools": {"training": 0}}, {"pools": {"baking": 1}}, {"usd_per_hour": {"r": {"ml.m5.large": 0}}}]
+    ("wrong", "said"),
+    [
+        ({"pools": {"training": 0}}, r"pools\.training\n.*greater than or equal to 1"),
+        ({"pools": {"training": 1001}}, r"pools\.training\n.*less than or equal to 1000"),
+        ({"pools": {"baking": 1}}, r"pools\.baking.*\n.*'processing', 'training', 'tuning' or 'transform'"),
+        ({"usd_per_hour": {"r": {"ml.m5.large": 0}}}, r"ml\.m5\.large`\n.*greater than 0"),
+        ({"usd_per_hour": {"r": {"m5.large": 1}}}, r"m5\.large.*\n.*match pattern"),
+        ({"prices": {}}, r"prices\n.*not permitted"),
+    ],
 )
-def test_impossible_values_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
+def test_impossible_values_are_refused(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
         Account.model_validate({"pools": {}, "usd_per_hour": {}, **wrong})
+
+
+def test_costs_are_rounded_to_the_hundredth_of_a_cent() -> None:
+    prices = Account.model_validate({"pools": {}, "usd_per_hour": {"here": {"ml.m5.large": 0.115}}})
+    assert prices.cost("here", "ml.m5.large", 7200) == 0.23
+    assert prices.cost("here", "ml.m5.large", 100) == 0.0032
+    assert prices.cost("here", "ml.m5.large", 0) == 0

@@ -16,7 +16,7 @@ from include.deploy.approval_events import event_pattern, queue_name
 from sagemaker_jobs import approvals
 from sagemaker_jobs.approvals import PackageApprovalTrigger, approval_of
 from tests.include.local_sagemaker.hosting import ARTIFACT, Hosting
-from tests.include.local_sagemaker.local_server import CREDENTIALS, IMAGE
+from tests.include.local_sagemaker.local_server import CREDENTIALS, IMAGE, until
 
 PATIENCE = 60  # seconds
 numbers = itertools.count()
@@ -117,10 +117,12 @@ def test_an_approval_that_was_not_stored_stays_in_the_queue(hosting: Hosting, gr
     assert left(hosting, queue) == 1
 
 
-def test_a_queue_that_is_not_there_yet_is_waited_for(hosting: Hosting, group: str) -> None:
+def test_a_queue_that_is_not_there_yet_is_waited_for(
+    hosting: Hosting, group: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async def later() -> list[dict[str, Any]]:
         reading = asyncio.create_task(events_of(queue_name("test", group), 1, stored=True))
-        await asyncio.sleep(0.5)
+        await asyncio.to_thread(until, lambda: "cannot be read, looking again" in caplog.text)
         await asyncio.to_thread(route, hosting, group)
         await asyncio.to_thread(lambda: approve(hosting, register(hosting, group)))
         return await reading

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,53 +10,21 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import (
     AirflowFailException,
-    AirflowTaskTerminated,
-    AirflowTaskTimeout,
-    TaskDeferralTimeout,
     TaskDeferred,
 )
 from botocore.exceptions import ClientError
-from botocore.stub import ANY, Stubber
+from botocore.stub import Stubber
 
-from sagemaker_jobs import base as operators
+from sagemaker_jobs import base
+from sagemaker_jobs.base import redacted
 from sagemaker_jobs.failures import JobFailed, JobLost, NoCapacity, RequestRefused
-from sagemaker_jobs.processing import ProcessingJobOperator, ValidationJobOperator
-from sagemaker_jobs.registry import RegisterModelOperator
-from sagemaker_jobs.training import TrainingJobOperator, TuningJobOperator
+from sagemaker_jobs.training import TrainingJobOperator
+from sagemaker_jobs.waiting import SHORT_WAIT_STEP
 
-from .conftest import REQUEST, FakeTaskInstance, name_of, training_job
+from .conftest import REQUEST, FakeTaskInstance, expect_absent, expect_creation, expect_job, name_of
 
 Prepare = Callable[..., Any]
-
-
-@pytest.fixture
-def ti() -> FakeTaskInstance:
-    return FakeTaskInstance()
-
-
-@pytest.fixture
-def train(prepare: Prepare) -> TrainingJobOperator:
-    return prepare(TrainingJobOperator(task_id="train_model", request=lambda context: REQUEST, retries=2))
-
-
-def expect_absent(sagemaker: Stubber, name: str) -> None:
-    sagemaker.add_client_error(
-        "describe_training_job",
-        "ValidationException",
-        "Requested resource not found.",
-        400,
-        None,
-        {"TrainingJobName": name},
-    )
-
-
-def expect_job(sagemaker: Stubber, name: str, status: str, **fields: Any) -> None:
-    sagemaker.add_response("describe_training_job", training_job(name, status, **fields), {"TrainingJobName": name})
-
-
-def expect_creation(sagemaker: Stubber, name: str) -> None:
-    answer = {"TrainingJobArn": f"arn:aws:sagemaker:eu-west-1:123456789012:training-job/{name}"}
-    sagemaker.add_response("create_training_job", answer, {**REQUEST, "TrainingJobName": name})
+ARN = "arn:aws:sagemaker:eu-west-1:123456789012:training-job"
 
 
 def test_absent_is_created_and_its_result_compact(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
@@ -148,7 +115,7 @@ def test_a_refused_request_is_retried_only_where_that_helps(
 ) -> None:
     expect_absent(sagemaker, name_of(ti))
     sagemaker.add_client_error("create_training_job", code, "no", 400)
-    with pytest.raises(expected) as failure:
+    with pytest.raises(expected, match=f"refused to create training job {name_of(ti)}: .*no") as failure:
         train.execute({"ti": ti})
     assert isinstance(failure.value, AirflowFailException) == (expected is RequestRefused)
 
@@ -175,7 +142,8 @@ def test_a_failure_says_why_and_where(train: Any, ti: FakeTaskInstance, sagemake
     name = name_of(ti)
     expect_job(sagemaker, name, "Failed", FailureReason="AlgorithmError: column pressure is empty, exit code: 1")
     stream = {"logStreamName": f"{name}/algo-1-1"}
-    logs.add_response("describe_log_streams", {"logStreams": [stream]})
+    asked = {"logGroupName": "/aws/sagemaker/TrainingJobs", "logStreamNamePrefix": f"{name}/", "limit": 5}
+    logs.add_response("describe_log_streams", {"logStreams": [stream]}, asked)
     logs.add_response("get_log_events", {"events": [{"message": "Traceback\n"}, {"message": "KeyError: 'pressure'\n"}]})
     with pytest.raises(JobFailed) as failure:
         train.execute_complete({"ti": ti}, {"event": "over", "job": name, "message": "Failed"})
@@ -202,96 +170,6 @@ def test_a_stopped_job_is_a_failure(train: Any, ti: FakeTaskInstance, sagemaker:
     logs.add_response("describe_log_streams", {"logStreams": []})
     with pytest.raises(JobFailed, match="longer than its limit of 3600 s"):
         train.execute_complete({"ti": ti}, {"event": "over", "job": name, "message": "Stopped"})
-
-
-def test_a_wait_that_was_given_up_stops_the_job_and_is_retried(
-    train: Any, ti: FakeTaskInstance, sagemaker: Stubber
-) -> None:
-    expect_job(sagemaker, name_of(ti), "InProgress")
-    sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
-    with pytest.raises(JobLost, match="It was stopped; a retry starts the next attempt"):
-        train.execute_complete({"ti": ti}, {"event": "timeout", "job": name_of(ti), "message": "too long"})
-
-
-def test_a_wait_that_was_given_up_leaves_the_job_by_policy(
-    train: Any, ti: FakeTaskInstance, sagemaker: Stubber
-) -> None:
-    train.stop_on_kill = False
-    expect_job(sagemaker, name_of(ti), "InProgress")
-    with pytest.raises(JobLost, match="a retry attaches to it again"):
-        train.execute_complete({"ti": ti}, {"event": "timeout", "job": name_of(ti), "message": "too long"})
-
-
-def test_a_deferral_that_nobody_ends_stops_the_job(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
-    expect_job(sagemaker, name_of(ti), "InProgress")
-    expect_absent(sagemaker, name_of(ti, 1, 2))
-    sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
-    with pytest.raises(JobLost, match="It was stopped") as failure:
-        train.resume_execution("__fail__", {"error": "Trigger timeout"}, {"ti": ti})
-    assert isinstance(failure.value.__cause__, TaskDeferralTimeout)
-
-
-@pytest.mark.parametrize("state", ["failed", "success", "restarting", None])
-def test_a_task_that_a_person_ended_stops_its_job(
-    train: Any, ti: FakeTaskInstance, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch, state: str | None
-) -> None:
-    monkeypatch.setattr(operators, "state_of", lambda task_instance: state)
-    train._context, train._job = {"ti": ti}, name_of(ti)
-    sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
-    train.on_kill()
-
-
-def test_a_worker_that_scales_in_leaves_the_job(
-    train: Any, ti: FakeTaskInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(operators, "state_of", lambda task_instance: "running")
-    train._context, train._job = {"ti": ti}, name_of(ti)
-    train.on_kill()
-
-
-def test_a_kill_leaves_the_job_by_policy(train: Any, ti: FakeTaskInstance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operators, "state_of", lambda task_instance: "failed")
-    train._context, train._job, train.stop_on_kill = {"ti": ti}, name_of(ti), False
-    train.on_kill()
-
-
-def time_out() -> None:
-    raise AirflowTaskTimeout
-
-
-def test_a_task_that_timed_out_stops_its_job(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
-    train._context, train._job = {"ti": ti}, name_of(ti)
-    sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
-    try:
-        time_out()
-    except AirflowTaskTimeout:
-        train.on_kill()  # Airflow calls it where it catches the timeout
-
-
-def test_a_job_whose_creation_is_on_its_way_is_stopped_too(
-    train: Any, ti: FakeTaskInstance, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(operators, "state_of", lambda task_instance: "failed")
-    train._context, train._job = {"ti": ti}, name_of(ti)
-    sagemaker.add_client_error("stop_training_job", "ValidationException", "not found", 400)
-    expect_absent(sagemaker, name_of(ti))
-    sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
-    train.on_kill()
-
-
-def test_a_kill_before_the_job_is_created_keeps_it_from_being_created(
-    train: Any, ti: FakeTaskInstance, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(operators, "state_of", lambda task_instance: "failed")
-
-    def killed_meanwhile(context: Any) -> dict[str, Any]:
-        train.on_kill()
-        return REQUEST
-
-    train.request = killed_meanwhile
-    expect_absent(sagemaker, name_of(ti))
-    with pytest.raises(AirflowTaskTerminated):
-        train.execute({"ti": ti})
 
 
 def test_each_kind_of_job_has_a_pool_of_its_own(train: Any) -> None:
@@ -321,150 +199,143 @@ def test_links_are_there_before_the_job_is_over(train: Any, ti: FakeTaskInstance
     assert ti.xcoms["sagemaker_links"]["console"].endswith(name_of(ti))
 
 
-class FakeS3:
-    def __init__(self, files: dict[str, str]) -> None:
-        self.files = files
+def test_context_and_arguments_reach_the_request(prepare: Prepare, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
+    def request(context: Any, *, window: str) -> dict[str, Any]:
+        return {**REQUEST, "Tags": [{"Key": context["ti"].run_id, "Value": window}]}
 
-    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - as boto3 spells it
-        return {"Body": io.BytesIO(self.files[f"s3://{Bucket}/{Key}"].encode())}
-
-
-def expect_processing(sagemaker: Stubber) -> None:
-    """Completed already: found under whatever name, with no second attempt."""
-    now = datetime.now(UTC)
-    output = {
-        "S3Uri": "s3://bucket/runs/1/report",
-        "LocalPath": "/opt/ml/processing/output/report",
-        "S3UploadMode": "EndOfJob",
-    }
-    sagemaker.add_response(
-        "describe_processing_job",
-        {
-            "ProcessingJobName": "validate",
-            "ProcessingJobArn": "arn:aws:sagemaker:eu-west-1:123456789012:processing-job/validate",
-            "ProcessingJobStatus": "Completed",
-            "ProcessingOutputConfig": {"Outputs": [{"OutputName": "report", "S3Output": output}]},
-            "ProcessingResources": {"ClusterConfig": REQUEST["ResourceConfig"]},
-            "AppSpecification": {"ImageUri": "image"},
-            "CreationTime": now - timedelta(seconds=30),
-            "ProcessingStartTime": now - timedelta(seconds=20),
-            "ProcessingEndTime": now,
-        },
-        {"ProcessingJobName": ANY},
-    )
-    sagemaker.add_client_error("describe_processing_job", "ValidationException")
+    name = name_of(ti)
+    expect_absent(sagemaker, name)
+    asked = {**REQUEST, "Tags": [{"Key": ti.run_id, "Value": "June"}], "TrainingJobName": name}
+    sagemaker.add_response("create_training_job", {"TrainingJobArn": f"{ARN}/{name}"}, asked)
+    expect_job(sagemaker, name, "Completed")
+    train = TrainingJobOperator(task_id="train_model", request=request, request_kwargs={"window": "June"}, retries=2)
+    assert prepare(train).execute({"ti": ti})["name"] == name
 
 
-def validation(prepare: Prepare, verdict: str) -> Any:
-    operator = ValidationJobOperator(
-        task_id="validate_raw_data",
-        retries=2,
-        request=lambda context: {},
-        result_file=("report", "validation.json"),
-        report_file=("report", "validation.html"),
-    )
-    return prepare(operator, FakeS3({"s3://bucket/runs/1/report/validation.json": verdict}))
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A short wait of a second, of which only sleeping takes time."""
+    slept: list[float] = []
+    monkeypatch.setattr(base, "SHORT_WAIT", 1.0)
+    monkeypatch.setattr(base.time, "sleep", slept.append)
+    monkeypatch.setattr(base.time, "monotonic", lambda: 100 + sum(slept))
+    return slept
 
 
-def test_a_verdict_that_passed_goes_on(prepare: Prepare, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
-    expect_processing(sagemaker)
-    result = validation(prepare, '{"passed": true, "summary": "5 tables, 876100 rows"}').execute({"ti": ti})
-    assert result["result"]["passed"]
-    assert result["billable_seconds"] == 20
-    assert ti.xcoms["sagemaker_links"]["report"].endswith("prefix=runs/1/report/validation.html")
-
-
-def test_a_verdict_that_did_not_pass_fails_at_once(prepare: Prepare, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
-    expect_processing(sagemaker)
-    summary = "PdM_telemetry.csv: column pressure is missing"
-    operator = validation(prepare, json.dumps({"passed": False, "summary": summary}))
-    with pytest.raises(AirflowFailException, match=summary) as failure:
-        operator.execute({"ti": ti})
-    assert "validation.html" in str(failure.value)
-
-
-@pytest.mark.parametrize(("text", "said"), [("{", "is no JSON"), ('"' + "x" * 70_000 + '"', "may have 65536 bytes")])
-def test_a_result_that_cannot_be_used_says_so(
-    prepare: Prepare, ti: FakeTaskInstance, sagemaker: Stubber, text: str, said: str
+def test_a_job_of_seconds_is_awaited_without_a_deferral(
+    train: Any, ti: FakeTaskInstance, sagemaker: Stubber, clock: list[float]
 ) -> None:
-    expect_processing(sagemaker)
-    with pytest.raises(AirflowFailException, match=said):
-        validation(prepare, text).execute({"ti": ti})
+    name = name_of(ti)
+    expect_absent(sagemaker, name)
+    expect_creation(sagemaker, name)
+    expect_job(sagemaker, name, "InProgress")
+    expect_job(sagemaker, name, "Completed")
+    assert train.execute({"ti": ti})["status"] == "Completed"
+    assert clock == [SHORT_WAIT_STEP]
 
 
-def test_processing_without_result_file_reads_nothing(
-    prepare: Prepare, ti: FakeTaskInstance, sagemaker: Stubber
+def test_a_job_that_takes_longer_is_deferred_after_the_short_wait(
+    train: Any, ti: FakeTaskInstance, sagemaker: Stubber, clock: list[float]
 ) -> None:
-    expect_processing(sagemaker)
-    result = prepare(ProcessingJobOperator(task_id="build_features", retries=2, request=lambda context: {})).execute(
-        {"ti": ti}
+    name = name_of(ti)
+    expect_absent(sagemaker, name)
+    expect_creation(sagemaker, name)
+    expect_job(sagemaker, name, "InProgress")
+    expect_absent(sagemaker, name)  # lists and descriptions of AWS lag behind: what was known counts
+    expect_job(sagemaker, name, "InProgress")
+    with pytest.raises(TaskDeferred):
+        train.execute({"ti": ti})
+    assert clock == [SHORT_WAIT_STEP] * 2
+
+
+def test_the_trigger_asks_as_the_operator_does(prepare: Prepare, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
+    created = datetime.now(UTC) - timedelta(minutes=5)
+    expect_job(sagemaker, name_of(ti), "InProgress", CreationTime=created)
+    expect_absent(sagemaker, name_of(ti, 1, 2))
+    own = {"aws_conn_id": "own", "region_name": "eu-west-1", "verify": False, "botocore_config": {"read_timeout": 5}}
+    train = TrainingJobOperator(
+        task_id="train_model", request=lambda context: REQUEST, retries=2, stop_on_kill=False, **own
     )
-    assert "result" not in result
-    assert result["outputs"] == {"report": "s3://bucket/runs/1/report"}
-
-
-def tuning_job(**fields: Any) -> dict[str, Any]:
-    counters = {"Completed": 0, "InProgress": 0, "RetryableError": 0, "NonRetryableError": 0, "Stopped": 0}
-    return {
-        "HyperParameterTuningJobName": "tune",
-        "HyperParameterTuningJobArn": "arn:aws:sagemaker:eu-west-1:123456789012:hyper-parameter-tuning-job/tune",
-        "HyperParameterTuningJobConfig": {
-            "Strategy": "Random",
-            "ResourceLimits": {"MaxNumberOfTrainingJobs": 8, "MaxParallelTrainingJobs": 2},
-        },
-        "HyperParameterTuningJobStatus": "Completed",
-        "CreationTime": datetime.now(UTC),
-        "TrainingJobStatusCounters": counters,
-        "ObjectiveStatusCounters": {"Succeeded": 0, "Pending": 0, "Failed": 0},
-        **fields,
+    with pytest.raises(TaskDeferred) as deferred:
+        prepare(train).execute({"ti": ti})
+    assert deferred.value.trigger.serialize()[1] == {
+        "kind": "training",
+        "job": name_of(ti),
+        "since": created.timestamp(),
+        "deadline": (created + timedelta(hours=2)).timestamp(),
+        "stop_on_kill": False,
+        **own,
     }
 
 
-def test_tuning_hands_on_its_best_model(prepare: Prepare, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
-    best = {
-        "TrainingJobName": "tune-003",
-        "TrainingJobArn": "arn:aws:sagemaker:eu-west-1:123456789012:training-job/tune-003",
-        "CreationTime": datetime.now(UTC),
-        "TrainingJobStatus": "Completed",
-        "TunedHyperParameters": {"learning_rate": "0.1"},
-    }
-    sagemaker.add_response("describe_hyper_parameter_tuning_job", tuning_job(BestTrainingJob=best))
-    sagemaker.add_client_error("describe_hyper_parameter_tuning_job", "ResourceNotFound")
-    expect_job(sagemaker, "tune-003", "Completed", HyperParameters={"learning_rate": "0.1"})
-    tune = prepare(TuningJobOperator(task_id="tune_model", retries=2, request=lambda context: {}))
-    result = tune.execute({"ti": ti})
-    assert result["artifact"].endswith("/tune-003/output/model.tar.gz")
-    assert result["hyperparameters"] == {"learning_rate": "0.1"}
+def test_a_job_beyond_its_own_limit_is_not_waited_for(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
+    expect_job(sagemaker, name_of(ti), "InProgress", CreationTime=datetime.now(UTC) - timedelta(hours=2, minutes=1))
+    expect_absent(sagemaker, name_of(ti, 1, 2))
+    with pytest.raises(JobLost, match=f"{name_of(ti)} has outlived its own runtime limit, since 20"):
+        train.execute({"ti": ti})
 
 
-GROUP = {"ModelPackageGroupName": "pumps"}
-PACKAGE = {**GROUP, "ModelApprovalStatus": "PendingManualApproval"}
-GROUP_ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package-group/pumps"
-PACKAGE_ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/pumps/7"
+def test_what_is_created_and_not_found_is_retried(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
+    expect_absent(sagemaker, name_of(ti))
+    expect_creation(sagemaker, name_of(ti))
+    expect_absent(sagemaker, name_of(ti))
+    with pytest.raises(JobLost, match=f"{name_of(ti)} was created and cannot be found; a retry looks again"):
+        train.execute({"ti": ti})
 
 
-def test_registration_makes_the_group_and_is_idempotent(
-    prepare: Prepare, ti: FakeTaskInstance, sagemaker: Stubber
+def test_a_task_resumed_without_an_event_is_retried(train: Any, ti: FakeTaskInstance) -> None:
+    with pytest.raises(JobLost, match="resumed without an event; a retry finds the job again"):
+        train.execute_complete({"ti": ti}, None)
+
+
+def test_a_job_that_is_gone_is_started_again_by_a_retry(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
+    expect_absent(sagemaker, name_of(ti))
+    with pytest.raises(JobLost, match=rf"{name_of(ti)} is gone: no such job\. A retry starts it again"):
+        train.execute_complete({"ti": ti}, {"event": "error", "job": name_of(ti), "message": "no such job"})
+
+
+def test_a_job_that_cannot_be_described_goes_on_and_is_attached_to_by_a_retry(
+    train: Any, ti: FakeTaskInstance, sagemaker: Stubber
 ) -> None:
-    operator = prepare(
-        RegisterModelOperator(
-            task_id="register_model", retries=2, group=lambda context: GROUP, request=lambda context: PACKAGE
-        )
+    expect_job(sagemaker, name_of(ti), "InProgress")
+    said = (
+        rf"gave up waiting for .* {name_of(ti)}, which is InProgress: denied\. A retry attaches .*#/jobs/{name_of(ti)}"
     )
-    tokens = []
-    sagemaker.client.meta.events.register(
-        "provide-client-params.sagemaker.CreateModelPackage", lambda params, **_: tokens.append(params["ClientToken"])
-    )
-    sagemaker.add_client_error("describe_model_package_group", "ValidationException", "does not exist", 400)
-    sagemaker.add_response("create_model_package_group", {"ModelPackageGroupArn": GROUP_ARN}, GROUP)
-    sagemaker.add_response("create_model_package", {"ModelPackageArn": PACKAGE_ARN}, {**PACKAGE, "ClientToken": ANY})
-    first = operator.execute({"ti": ti})
-    group = {**GROUP, "ModelPackageGroupArn": GROUP_ARN, "CreationTime": datetime.now(UTC), "CreatedBy": {}}
-    sagemaker.add_response("describe_model_package_group", {**group, "ModelPackageGroupStatus": "Completed"})
-    sagemaker.add_response("create_model_package", {"ModelPackageArn": PACKAGE_ARN}, {**PACKAGE, "ClientToken": ANY})
-    ti.try_number = 2
-    assert operator.execute({"ti": ti}) == first
-    assert first == {"arn": PACKAGE_ARN, "group": "pumps", "version": 7, "approval": "PendingManualApproval"}
-    assert len(tokens) == 2
-    assert len(set(tokens)) == 1
-    assert len(tokens[0]) <= 36
+    with pytest.raises(JobLost, match=said):
+        train.execute_complete({"ti": ti}, {"event": "error", "job": name_of(ti), "message": "denied"})
+
+
+def test_a_job_that_ended_after_its_time_was_up_counts(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
+    expect_job(sagemaker, name_of(ti), "Completed")
+    result = train.execute_complete({"ti": ti}, {"event": "timeout", "job": name_of(ti), "message": "too long"})
+    assert result["name"] == name_of(ti)
+    assert ti.xcoms["sagemaker_links"]["console"].endswith(name_of(ti))
+
+
+def test_of_three_generations_the_one_that_runs_is_found(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
+    ti.max_tries = 4  # the third generation
+    expect_job(sagemaker, name_of(ti, 2), "Failed")
+    expect_absent(sagemaker, name_of(ti, 2, 2))
+    expect_job(sagemaker, name_of(ti, 1), "InProgress")
+    expect_absent(sagemaker, name_of(ti, 1, 2))
+    with pytest.raises(TaskDeferred) as deferred:
+        train.execute({"ti": ti})
+    assert deferred.value.trigger.job == name_of(ti, 1)
+
+
+def test_what_is_not_paid_again_is_said_of_all_instances(
+    train: Any, ti: FakeTaskInstance, sagemaker: Stubber, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = {**REQUEST["ResourceConfig"], "InstanceCount": 2}
+    expect_job(sagemaker, name_of(ti), "Completed", ResourceConfig=two)
+    expect_absent(sagemaker, name_of(ti, 1, 2))
+    train.execute({"ti": ti})
+    assert "41.0 min of 2 x ml.m5.large not paid again" in capsys.readouterr().out
+
+
+def test_environments_are_hidden_wherever_they_are() -> None:
+    request = {"Containers": [{"Image": "i", "Environment": {"KEY": "secret"}}], "Environment": "not a mapping"}
+    assert redacted(request) == {
+        "Containers": [{"Image": "i", "Environment": {"KEY": "***"}}],
+        "Environment": "not a mapping",
+    }

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from sagemaker_jobs.kinds import KINDS, JobKind
-from sagemaker_jobs.names import generation, job_name
+from sagemaker_jobs.names import client_token, generation, job_name
 
 from .conftest import FakeTaskInstance
 
@@ -53,3 +53,19 @@ def test_clearing_starts_a_new_generation() -> None:
     ti = FakeTaskInstance(max_tries=2)
     cleared = FakeTaskInstance(max_tries=1 + 2)  # Airflow: try number + retries
     assert (generation(ti, retries=2), generation(cleared, retries=2)) == (1, 2)
+
+
+def test_names_and_tokens_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment of other names would lose sight of every job that runs meanwhile."""
+    monkeypatch.delenv("AIRFLOW_ENV_NAME", raising=False)
+    ti = FakeTaskInstance()
+    assert job_name(KINDS["training"], ti, 1) == "train-model-train-pumps-74c488d333-1"
+    assert job_name(KINDS["training"], ti, 2, 3) == "train-model-train-pumps-74c488d333-2-3"
+    assert job_name(KINDS["tuning"], ti, 1) == "train-model-train-p-74c488d333-1"
+    assert client_token(ti, 1) == "d950562ea194db74decaae33541608437e24"
+
+
+def test_a_name_that_is_cut_at_a_hyphen_has_no_two_of_them() -> None:
+    ti = FakeTaskInstance(task_id="a" * 48)  # what remains of the readable part ends with the hyphen after it
+    assert "--" not in job_name(KINDS["training"], ti, 1)
+    assert job_name(KINDS["training"], ti, 1).startswith("a" * 48 + "-")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ from sagemaker_jobs.kinds import PROCESSING
 from sagemaker_jobs.names import job_name
 from sagemaker_jobs.triggers import JobTrigger
 from tests.faults.proxy import Proxy, Rule
-from tests.include.local_sagemaker.local_server import ROOT, LocalSageMaker
+from tests.include.local_sagemaker.local_server import ROOT, LocalSageMaker, until
 
 pytestmark = pytest.mark.slow
 PROGRAM = Path(__file__).with_name("run_operator.py")
@@ -61,14 +61,7 @@ class Task:
         return result
 
     def wait_for(self, *statuses: str) -> None:
-        until(lambda: self.jobs().get(self.job()) in statuses)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        until(lambda: self.jobs().get(self.job()) in statuses, PATIENCE)
 
 
 @pytest.fixture(scope="module")

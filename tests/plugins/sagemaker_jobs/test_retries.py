@@ -11,6 +11,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ParamValid
 from sagemaker_jobs.failures import JobLost, NoCapacity, Throttled, refused
 from sagemaker_jobs.retries import LONGEST_DELAY, SageMakerRetryPolicy
 
+CAPACITY = "SageMaker lacks capacity or a quota is reached"
+THROTTLED = "AWS throttles or does not answer"
+
 
 def client_error(code: str, status: int = 400) -> ClientError:
     return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "CreateTrainingJob")
@@ -34,8 +37,10 @@ def decide(error: BaseException, try_number: int = 1, max_tries: int = 4) -> Any
     ],
 )
 def test_what_passes_is_retried_later_and_later(error: BaseException, first: timedelta) -> None:
+    reason = CAPACITY if first == timedelta(minutes=5) else THROTTLED
     decisions = [decide(error, number) for number in (1, 2, 3)]
-    assert all(decision.action is RetryAction.RETRY for decision in decisions)
+    assert [decision.action for decision in decisions] == [RetryAction.RETRY] * 3
+    assert {decision.reason for decision in decisions} == {reason}
     for count, decision in enumerate(decisions):
         assert first * 2**count <= decision.retry_delay <= first * 2**count * 1.25
 
@@ -57,3 +62,19 @@ def test_what_no_retry_can_mend_fails_at_once() -> None:
 @pytest.mark.parametrize("error", [JobLost("lost"), ValueError("x")])
 def test_the_rest_is_the_dags_to_say(error: Exception) -> None:
     assert decide(error).action is RetryAction.DEFAULT
+
+
+def test_without_a_context_the_tries_are_counted_from_the_first() -> None:
+    decision = SageMakerRetryPolicy().evaluate(NoCapacity("x"), 2, 4)
+    assert timedelta(minutes=10) <= decision.retry_delay <= timedelta(minutes=12.5)
+
+
+def test_a_task_without_retries_counts_all_its_tries() -> None:
+    context: Any = {"ti": SimpleNamespace(task=SimpleNamespace(retries=None))}
+    decision = SageMakerRetryPolicy().evaluate(NoCapacity("x"), 3, 2, context)
+    assert timedelta(minutes=5) <= decision.retry_delay <= timedelta(minutes=6.25)
+
+
+def test_the_policy_is_kept_with_its_delays() -> None:
+    policy = SageMakerRetryPolicy(capacity=timedelta(minutes=2), throttling=timedelta(seconds=5))
+    assert policy.serialize() == {"capacity": 120.0, "throttling": 5.0}

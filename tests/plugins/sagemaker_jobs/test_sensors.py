@@ -10,13 +10,19 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from sagemaker_jobs.sensors import PartitionSensor
 
+CONTEXT: Any = {"logical_date": datetime(2015, 6, 5, tzinfo=UTC)}
 KEYS = ["daily/pumps/date=2015-06-05/readings.csv*", "daily/pumps/date=2015-06-05/pumps.csv*"]
 
 
 def sensor(there: list[str], until: datetime) -> PartitionSensor:
     what, advice = "the raw data of 2015-06-05", "Put them there."
     wanted = {"what": what, "bucket": "bucket", "keys": KEYS, "until": until, "advice": advice}
-    made = PartitionSensor(task_id="wait_for_partition", partition=lambda context: wanted)
+
+    def partition(context: Any) -> dict[str, Any]:
+        assert context == CONTEXT
+        return wanted
+
+    made = PartitionSensor(task_id="wait_for_partition", partition=partition)
 
     class Hook:
         def get_s3_bucket_key(self, bucket: str, key: str, *names: str) -> tuple[str, str]:
@@ -37,12 +43,12 @@ def in_three_hours() -> datetime:
 
 
 def test_a_whole_partition_is_not_waited_for() -> None:
-    assert sensor(WHOLE, in_three_hours()).execute({}) is None
+    sensor(WHOLE, in_three_hours()).execute(CONTEXT)  # and raises no TaskDeferred
 
 
 def test_what_is_missing_is_waited_for_without_a_worker() -> None:
     with pytest.raises(TaskDeferred) as deferred:
-        sensor(WHOLE[:1], in_three_hours()).execute({})
+        sensor(WHOLE[:1], in_three_hours()).execute(CONTEXT)
     assert deferred.value.timeout is not None
     assert timedelta(hours=2, minutes=59) < deferred.value.timeout <= timedelta(hours=3)
     _, arguments = deferred.value.trigger.serialize()
@@ -51,11 +57,15 @@ def test_what_is_missing_is_waited_for_without_a_worker() -> None:
 
 
 def test_a_day_long_past_is_not_waited_for() -> None:
-    with pytest.raises(AirflowFailException, match=r"needs readings.csv, pumps.csv .*in s3://bucket/daily/pumps/date="):
-        sensor([], datetime(2015, 6, 6, 12, tzinfo=UTC)).execute({})
+    with pytest.raises(AirflowFailException) as failure:
+        sensor([], datetime(2015, 6, 6, 12, tzinfo=UTC)).execute(CONTEXT)
+    assert str(failure.value) == (
+        "the raw data of 2015-06-05 was not whole by 2015-06-06 12:00 UTC. It needs readings.csv, pumps.csv in "
+        "s3://bucket/daily/pumps/date=2015-06-05/. Put them there."
+    )
 
 
 def test_when_time_is_up_the_message_says_what_to_do() -> None:
     waiting = sensor([], in_three_hours())
     with pytest.raises(AirflowFailException, match=r"not whole by .* Put them there\."):
-        waiting.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
+        waiting.resume_execution("__fail__", {"error": "Trigger timeout"}, CONTEXT)

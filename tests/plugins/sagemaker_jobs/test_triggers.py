@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from sagemaker_jobs import triggers
 from sagemaker_jobs.triggers import JobTrigger
-from sagemaker_jobs.waiting import CALLS_PER_SECOND, FIRST_LOOK, SLOWEST, first_look, poll_interval
+from sagemaker_jobs.waiting import CALLS_PER_SECOND, FASTEST, FIRST_LOOK, SLOWEST, first_look, poll_interval
 
 from .conftest import FakeTaskInstance
 
@@ -37,14 +37,16 @@ class Client:
     def __init__(self, clock: Clock, lasts: float, errors: list[Exception], status: str) -> None:
         self.clock, self.lasts, self.errors, self.status = clock, lasts, errors, status
         self.looks: list[float] = []
+        self.opened = self.closed = 0
 
     async def __aenter__(self) -> Client:
+        self.opened += 1
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        pass
+        self.closed += 1
 
     async def describe_training_job(self, TrainingJobName: str) -> dict[str, Any]:  # noqa: N803 - as boto3 spells it
         self.looks.append(self.clock.now)
@@ -120,7 +122,7 @@ def test_an_hour_costs_few_calls(fire: Fire) -> None:
 
 def test_the_deadline_ends_the_wait(fire: Fire) -> None:
     event, client = fire(lasts=1e9, deadline=3600)
-    assert event["event"] == "timeout"
+    assert event == {"event": "timeout", "job": "train-1", "message": "it has outlived its own runtime limit"}
     assert 3600 <= client.clock.now < 3600 + 2 * SLOWEST
 
 
@@ -147,6 +149,9 @@ def test_survives_the_way_through_the_database() -> None:
     path, arguments = JobTrigger(**fields).serialize()  # type: ignore[arg-type]
     assert path == "sagemaker_jobs.triggers.JobTrigger"
     assert JobTrigger(**arguments).serialize() == (path, arguments)
+
+
+CONFIG = {"read_timeout": 5}
 
 
 class StoppableClient(Client):
@@ -189,6 +194,53 @@ def test_a_kill_after_the_jobs_end_is_nothing(monkeypatch: pytest.MonkeyPatch) -
     assert client.stopped == ["train-1"]
 
 
+def test_a_kill_that_is_refused_is_not_taken_for_the_jobs_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = StoppableClient()
+    client.errors = [client_error("AccessDeniedException")]
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        asyncio.run(stoppable(monkeypatch, client, "failed", True).on_kill())
+    assert (client.opened, client.closed) == (1, 1)
+
+
+def test_triggers_share_a_client_that_the_last_one_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = StoppableClient()
+    first, second = (stoppable(monkeypatch, client, "failed", stop_on_kill=True) for _ in range(2))
+    seen: list[tuple[int, int, int]] = []
+
+    async def both_wait() -> None:
+        async with triggers._shared_client(first._hook_arguments) as (_, shared):
+            async with triggers._shared_client(second._hook_arguments) as (again, _):
+                assert again is client
+                seen.append((shared.users, client.opened, client.closed))
+            seen.append((shared.users, client.opened, client.closed))
+
+    asyncio.run(both_wait())
+    assert seen == [(2, 1, 0), (1, 1, 0)]
+    assert (client.opened, client.closed, triggers._shared) == (1, 1, {})
+
+
+def test_a_trigger_that_ends_before_its_client_is_open_closes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = StoppableClient()
+    trigger = stoppable(monkeypatch, client, "failed", stop_on_kill=True)
+    opening = asyncio.Event()
+
+    async def slowly() -> None:
+        opening.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(type(client), "__aenter__", lambda self: slowly())
+
+    async def cancelled() -> None:
+        running = asyncio.create_task(anext(trigger.run()))
+        await opening.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(cancelled())
+    assert triggers._shared == {}
+
+
 def test_the_job_is_stopped_though_the_triggerer_cancels_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     client = StoppableClient()
     trigger = stoppable(monkeypatch, client, "failed", stop_on_kill=True)
@@ -211,7 +263,8 @@ def stoppable(
     monkeypatch: pytest.MonkeyPatch, client: StoppableClient, state: str | None, stop_on_kill: bool
 ) -> JobTrigger:
     class Hook:
-        def __init__(self, **arguments: Any) -> None: ...
+        def __init__(self, **arguments: Any) -> None:
+            assert arguments == {"aws_conn_id": "aws_default", "region_name": None, "verify": None, "config": CONFIG}
 
         async def get_async_conn(self) -> StoppableClient:
             return client
@@ -219,7 +272,13 @@ def stoppable(
     monkeypatch.setattr(triggers, "SageMakerHook", Hook)
     monkeypatch.setattr(triggers, "state_of", lambda task_instance: state)
     trigger = JobTrigger(
-        kind="training", job="train-1", since=0, deadline=1, aws_conn_id="aws_default", stop_on_kill=stop_on_kill
+        kind="training",
+        job="train-1",
+        since=0,
+        deadline=1,
+        aws_conn_id="aws_default",
+        botocore_config=CONFIG,
+        stop_on_kill=stop_on_kill,
     )
     trigger._task_instance = FakeTaskInstance()
     return trigger
@@ -234,3 +293,5 @@ def test_hundreds_of_jobs_share_the_calls_of_a_triggerer() -> None:
 def test_many_jobs_do_not_ask_together() -> None:
     assert len({round(poll_interval(100), 3) for _ in range(50)}) > 25
     assert all(8 <= poll_interval(100) <= 12 for _ in range(50))
+    assert all(0.8 * FASTEST <= poll_interval(0) <= 1.2 * FASTEST for _ in range(50))
+    assert all(0.8 * SLOWEST <= poll_interval(1e5) <= 1.2 * SLOWEST for _ in range(50))

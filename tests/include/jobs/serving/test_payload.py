@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from include.jobs.serving import payload
 from include.jobs.serving.payload import CSV, JSON, JSONLINES, BadRequestError, Columns, answers, parse, render
+from include.models.config.kinds import STRING
 
 COLUMNS = Columns(["volt", "rotate", "age"], frozenset({"machineID", "failure"}))
 VALUES = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))
@@ -59,11 +60,11 @@ def test_a_large_request_is_read_at_once_and_its_one_bad_cell_is_still_named() -
     text = "".join(",".join(map(repr, row)) + "\n" for row in numbers)
     assert payload._all_rows_at_once(text, None, COLUMNS) is not None
     assert rows(text, CSV) == [tuple(row) for row in numbers]
-    with pytest.raises(BadRequestError, match="row 5001, column 'age': 'old' is no number"):
+    with pytest.raises(BadRequestError, match="row 5001, column 'age': 'old' is not a number"):
         rows(text + "1,2,old\n", CSV)
 
 
-TEXTS = Columns(["volt", "site"], frozenset({"id"}), frozenset({"site"}))
+TEXTS = Columns(["volt", "site"], frozenset({"id"}), {"site": STRING})
 
 
 @pytest.mark.parametrize(
@@ -81,8 +82,8 @@ def test_a_text_is_missing_only_where_it_is_empty(body: str, media_type: str) ->
     assert frame.rows() == [(1.0, "none"), (None, None), (None, "NA")]
 
 
-CATEGORIES = Columns(["colour", "shape"], texts=frozenset({"colour", "shape"}))
-MIXED = Columns(["colour", "weight"], frozenset({"id"}), frozenset({"colour"}))
+CATEGORIES = Columns(["colour", "shape"], kinds={"colour": STRING, "shape": STRING})
+MIXED = Columns(["colour", "weight"], frozenset({"id"}), {"colour": STRING})
 
 
 @pytest.mark.parametrize(
@@ -106,9 +107,19 @@ def test_text_where_numbers_belong_is_a_header_that_is_wrong() -> None:
         parse(b"color,waight\nred,1\n", CSV, MIXED)
 
 
+def test_a_quote_that_never_ends_is_refused() -> None:
+    with pytest.raises(BadRequestError, match="the request is not CSV: unexpected end of data"):
+        parse(b'1,a\n2,"b\n3,c\n', CSV, TEXTS)
+
+
+def test_lines_of_json_end_in_a_line_feed_alone() -> None:
+    body = "\n".join(json.dumps({"volt": 1, "site": text}, ensure_ascii=False) for text in ("a\u2028b", "c\u0085d"))
+    assert parse(body.encode(), JSONLINES, TEXTS)["site"].to_list() == ["a\u2028b", "c\u0085d"]
+
+
 def test_texts_may_hold_commas_and_line_breaks() -> None:
     assert parse(b'1,"a,b"\n2,"c\nd"\n', CSV, TEXTS)["site"].to_list() == ["a,b", "c\nd"]
-    with pytest.raises(BadRequestError, match="row 1, column 'site': 7 is no text"):
+    with pytest.raises(BadRequestError, match="row 1, column 'site': 7 is not text"):
         parse(b"[[1, 7]]", JSON, TEXTS)
 
 
@@ -147,21 +158,21 @@ def test_a_byte_order_mark_and_missing_values_are_accepted() -> None:
         ("vlot,rotate,age\n1,2,3\n", CSV, "the header lacks the column 'volt'"),
         ("volt,rotate,age,colour\n1,2,3,4\n", CSV, "the header has the unknown column 'colour'"),
         ("volt,volt,rotate,age\n1,2,3,4\n", CSV, "column 'volt' is named twice"),
-        ("1" * 200_000, CSV, "the request is no CSV: field larger than"),
-        ("1,2,3\n1,abc,3\n", CSV, "row 2, column 'rotate': 'abc' is no number"),
+        ("1" * 200_000, CSV, "the request is not CSV: field larger than"),
+        ("1,2,3\n1,abc,3\n", CSV, "row 2, column 'rotate': 'abc' is not a number"),
         ("1,inf,3\n", CSV, "row 1, column 'rotate': 'inf' is not finite"),
         ("1,1e999,3\n", CSV, "row 1, column 'rotate': '1e999' is not finite"),
-        ("{", JSON, "the request is no JSON"),
+        ("{", JSON, "the request is not JSON"),
         ("7", JSON, "expected"),
         ("[]", JSON, "the request holds no rows"),
         ('{"instances": [7]}', JSON, "row 1 is 7; a row is an object"),
         ('[{"volt": 1, "rotate": 2}]', JSON, "row 1 lacks the column 'age'"),
-        ('[{"volt": "1", "rotate": "x", "age": 1}]', JSON, "row 1, column 'rotate': 'x' is no number"),
-        ("[[1, true, 3]]", JSON, "row 1, column 'rotate': True is no number"),
-        ("[[1, 2, 3], [1, [2], 3]]", JSON, r"row 2, column 'rotate': \[2\] is no number"),
+        ('[{"volt": "1", "rotate": "x", "age": 1}]', JSON, "row 1, column 'rotate': 'x' is not a number"),
+        ("[[1, true, 3]]", JSON, "row 1, column 'rotate': True is not a number"),
+        ("[[1, 2, 3], [1, [2], 3]]", JSON, r"row 2, column 'rotate': \[2\] is not a number"),
         (f"[[1, 1{'0' * 400}, 3]]", JSON, "row 1, column 'rotate': 1.* is not finite"),
-        ("[" * 100_000, JSON, "the request is no JSON"),
-        ("[1, 2, 3]\n[1,", JSONLINES, "line 2 is no JSON"),
+        ("[" * 100_000, JSON, "the request is not JSON"),
+        ("[1, 2, 3]\n[1,", JSONLINES, "line 2 is not JSON"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_with_row_and_column(body: str, media_type: str, message: str) -> None:
@@ -170,7 +181,7 @@ def test_what_cannot_be_answered_is_refused_with_row_and_column(body: str, media
 
 
 def test_text_in_another_encoding_is_refused() -> None:
-    with pytest.raises(BadRequestError, match="no UTF-8 text"):
+    with pytest.raises(BadRequestError, match="not UTF-8 text"):
         parse("1,2,ü".encode("latin-1"), CSV, COLUMNS)
 
 

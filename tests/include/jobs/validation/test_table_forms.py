@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from include.jobs.validation.cleaning import CleanTable, Window, clean_table
 from include.jobs.validation.findings import UnusableFileError
-from include.jobs.validation.reading import LINE, read_table
-from include.models.config import Table
+from include.jobs.validation.reading import read_table
+from include.models.config import LINE, Table
 
 START = datetime.fromisoformat("2020-02-28T23:00")
 
@@ -55,7 +55,7 @@ def test_a_data_window_works_on_dates_in_their_own_format(tmp_path: Path) -> Non
     columns = {"day": {"kind": "timestamp", "format": "%d-%m-%Y"}}
     window = Window(datetime.fromisoformat("2020-02-01"), datetime.fromisoformat("2020-03-01"))
     found = cleaned(tmp_path, "day\n03-01-2020\n01-02-2020\n01-03-2020\n", window, "day", columns=columns)
-    assert (found.frame.height, found.outside_window) == (1, 2)
+    assert (found.frame.height, found.tally.outside_window) == (1, 2)
 
 
 @pytest.mark.parametrize("header", [True, False])

@@ -12,7 +12,7 @@ import polars.selectors as cs
 import pytest
 
 from include.jobs import validate_features
-from include.jobs.features.feature_table import FILE, SPLITS
+from include.models.config.files import FEATURE_TABLE, SPLITS
 from include.models.errors import JobError
 from include.models.predictive_maintenance.features import build_features
 from include.models.predictive_maintenance.simulate import simulate
@@ -38,7 +38,7 @@ def validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Validate:
     def run(splits: Splits) -> dict[str, object]:
         for name, frame in splits.items():
             (tmp_path / name).mkdir()
-            frame.write_parquet(tmp_path / name / FILE)
+            frame.write_parquet(tmp_path / name / FEATURE_TABLE)
         arguments = ["--features", str(tmp_path), "--report", str(tmp_path / "report")]
         validate_features.main(["--model", "predictive_maintenance", *arguments])
         report: dict[str, object] = json.loads((tmp_path / "report/validation.json").read_text())

@@ -146,7 +146,7 @@ def test_text_where_numbers_belong(validate: Validate, raw: Path) -> None:
     set_cells(raw / TELEMETRY, "volt", {17: "high", 90: "12,5"})
     verdict = validate()
     finding = the_critical(verdict, file=TELEMETRY, column="volt")
-    assert finding["found"] == "text that is no number in 2 rows: 'high', '12,5' (lines 17, 90)"
+    assert finding["found"] == "text that is not a number in 2 rows: 'high', '12,5' (lines 17, 90)"
     assert finding["allowed"] == "numbers"
     assert "Correct the cells" in finding["action"]
     kept = verdict.quarantine("telemetry")

@@ -16,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.include.local_sagemaker.hosting import Hosting, hosting_server
+from tests.include.local_sagemaker.local_server import until
 
 
 def _policy(kind: str, *, wait: int, alarms: tuple[str, ...] = (), termination: int = 0, **size: int) -> dict[str, Any]:
@@ -230,11 +231,10 @@ def test_a_deployment_goes_on_after_a_crash_of_the_server(tmp_path: Path) -> Non
     hosting.upload_artifact()
     endpoint = hosting.endpoint(_config(hosting, MODE="name", NAME="old"))
     new = _config(hosting, MODE="name", NAME="new")
-    time.sleep(6)  # until what lies in S3 has been written to disk
     hosting.sagemaker.update_endpoint(
         EndpointName=endpoint, EndpointConfigName=new, DeploymentConfig=_policy("CANARY", wait=3, CanarySize=50)
     )
-    time.sleep(1)
+    until(lambda: hosting.invoke(endpoint) == b"new")  # half of the requests, while the old one still serves
     server.stop(signal.SIGKILL)
     server.start()
     assert hosting.invoke(endpoint) in (b"old", b"new")

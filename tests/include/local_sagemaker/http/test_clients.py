@@ -141,7 +141,7 @@ class TestProviderOperators:
             deferrable=True,
             **CONNECTION,
         )
-        with pytest.raises(AirflowException):
+        with pytest.raises(AirflowException, match="Error while waiting for Training job: Failed"):
             _deferred(operator)
 
     def test_a_taken_name_gets_a_timestamp(self, names: Names, sagemaker: Any) -> None:

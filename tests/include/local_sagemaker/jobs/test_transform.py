@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from tests.include.local_sagemaker.conftest import BUCKET
 from tests.include.local_sagemaker.hosting import Hosting, hosting_server
 from tests.include.local_sagemaker.job_requests import log_lines
+from tests.include.local_sagemaker.local_server import until
 
 GROUP = "/aws/sagemaker/TransformJobs"
 ROWS = b"1,2\r\n3,4\n5,6"
@@ -206,10 +207,7 @@ def test_stopping_ends_the_requests_on_their_way(transforms: Transforms) -> None
     request = transforms.request(transforms.put(a_csv=b"sleep60\n"))
     name = request["TransformJobName"]
     transforms.sagemaker.create_transform_job(**request)
-    deadline = time.monotonic() + 20
-    while "request of 1 lines" not in log_lines(transforms.hosting.client("logs"), GROUP, name):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: "request of 1 lines" in log_lines(transforms.hosting.client("logs"), GROUP, name))
     transforms.sagemaker.stop_transform_job(TransformJobName=name)
     described = transforms.finished(name, 10)
     assert described["TransformJobStatus"] == "Stopped"
@@ -246,12 +244,12 @@ def test_a_job_starts_over_after_a_crash_of_the_server(tmp_path: Path) -> None:
     hosting.upload_artifact()
     transforms = Transforms(hosting)
     source = transforms.put(a_csv=b"sleep2\n", b_csv=b"1,2\n")
-    time.sleep(6)  # until what lies in S3 has been written to disk
     request = transforms.request(source)
+    name = request["TransformJobName"]
     transforms.sagemaker.create_transform_job(**request)
-    time.sleep(1)
+    until(lambda: "request of 1 lines" in log_lines(hosting.client("logs"), GROUP, name))
     server.stop(signal.SIGKILL)
     server.start()
-    assert transforms.finished(request["TransformJobName"])["TransformJobStatus"] == "Completed"
-    assert transforms.outputs(request["TransformJobName"]) == {"a.csv.out": b"awake\n", "b.csv.out": b"3.0\n"}
+    assert transforms.finished(name)["TransformJobStatus"] == "Completed"
+    assert transforms.outputs(name) == {"a.csv.out": b"awake\n", "b.csv.out": b"3.0\n"}
     assert server.stop() == 0

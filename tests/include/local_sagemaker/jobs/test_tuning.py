@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from tests.include.local_sagemaker.conftest import BUCKET
 from tests.include.local_sagemaker.hosting import Hosting, hosting_server
-from tests.include.local_sagemaker.local_server import IMAGE, ROLE
+from tests.include.local_sagemaker.local_server import IMAGE, ROLE, until
 
 # the parabola's top is at x = 0.3, n = 5
 PROGRAM = """
@@ -175,7 +175,7 @@ def test_stopping_stops_the_training_jobs(hosting: Hosting) -> None:
     name = hosting.name("tune")
     request = tuning_request(name, RANGES, static={"seconds": "60"}, most=5, parallel=2)
     hosting.sagemaker.create_hyper_parameter_tuning_job(**request)
-    time.sleep(1)
+    until(lambda: len(_children(hosting, name)) == 2)
     hosting.sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
     described = _finished(hosting, name, 20)
     assert described["HyperParameterTuningJobStatus"] == "Stopped"
@@ -208,10 +208,9 @@ def test_a_tuning_job_goes_on_after_a_crash_of_the_server(tmp_path: Path) -> Non
     server.start()
     hosting = Hosting(server)
     hosting.upload_artifact()
-    time.sleep(6)  # until the bucket has been written to disk
     request = tuning_request("survivor", RANGES, static={"seconds": "1"}, most=4, parallel=2, RandomSeed=3)
     hosting.sagemaker.create_hyper_parameter_tuning_job(**request)
-    time.sleep(2)
+    until(lambda: _children(hosting, "survivor", StatusEquals="Completed"))
     server.stop(signal.SIGKILL)
     server.start()
     described = _finished(Hosting(server), "survivor")

@@ -36,12 +36,18 @@ def test_health(server: LocalSageMaker) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/_local/logs/processing/absent", "/_local/logs/coffee/x", "/_local/logs/training/.."]
+    ("path", "said"),
+    [
+        ("processing/absent", "There is no processing-job named absent."),
+        ("coffee/x", "not of coffee."),
+        ("training/..", "There is no training-job named ..."),
+    ],
 )
-def test_what_is_not_there_is_a_404_that_says_so(server: LocalSageMaker, path: str) -> None:
+def test_what_is_not_there_is_a_404_that_says_so(server: LocalSageMaker, path: str, said: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as error:
-        _read(server, path)
+        _read(server, f"/_local/logs/{path}")
     assert error.value.code == 404
+    assert said in error.value.read().decode()
 
 
 def test_a_job_says_who_asked_for_it_and_leads_to_what_it_read_and_wrote(

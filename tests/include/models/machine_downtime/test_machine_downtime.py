@@ -54,7 +54,7 @@ def test_a_file_with_anything_else_in_it_is_not_loaded(tmp_path: Path) -> None:
 
 def test_impossible_readings_are_unknown_and_features_are_of_the_row_alone() -> None:
     columns = load_model("machine_downtime").data.tables["readings"].kinds
-    numbers = {name: [4.0, -1.0] for name, kind in columns.items() if kind == "number"}
+    numbers = {name: [4.0, -1.0] for name, kind in columns.items() if kind.is_quantity}
     frame = pl.DataFrame({**numbers, "reading": [1, 2], "machine_id": ["m", "m"], "date": [None, None]})
     found = build_features({"readings": frame}, with_label=False)
     assert found["hydraulic_pressure_bar"].to_list() == [4.0, None]

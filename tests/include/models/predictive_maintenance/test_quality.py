@@ -16,10 +16,10 @@ from include.models.config import load_model
 from include.models.predictive_maintenance import estimator
 from include.models.predictive_maintenance.evaluation import evaluate
 from include.models.predictive_maintenance.features import build_features
+from include.models.raw.kinds import reading_of
 
 ROOT = Path(__file__).resolve().parents[4]
 DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data")) / "azure_pdm"
-KINDS = {"timestamp": pl.Datetime("us"), "integer": pl.Int64, "number": pl.Float64, "string": pl.String}
 
 
 @pytest.mark.slow
@@ -31,7 +31,7 @@ def test_macro_f1_and_every_failure_caught_on_the_real_data() -> None:
     config = load_model("predictive_maintenance")
     tables = {}
     for name, table in config.data.tables.items():
-        schema = {header: KINDS[column.kind] for header, column in table.columns.items()}
+        schema = {header: reading_of(column.kind).dtype for header, column in table.columns.items()}
         tables[name] = pl.read_csv(DATA / f"{table.file}.gz", schema=schema)
     splits = split_features(config, build_features(tables))
     assert splits["test"]["datetime"].min() >= datetime.fromisoformat("2015-08-01")

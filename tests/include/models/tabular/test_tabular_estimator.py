@@ -114,7 +114,9 @@ def test_a_folder_without_code_is_of_this_library() -> None:
 
 def ai4i(rows: int = 4) -> pl.DataFrame:
     table = load_model("tabular_classifier").data.tables["rows"]
-    return pl.DataFrame({name: ["L"] * rows if kind == "string" else range(rows) for name, kind in table.kinds.items()})
+    return pl.DataFrame(
+        {name: ["L"] * rows if kind.name == "string" else range(rows) for name, kind in table.kinds.items()}
+    )
 
 
 def test_the_feature_table_has_what_model_yaml_leaves() -> None:

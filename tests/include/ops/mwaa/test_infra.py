@@ -118,12 +118,20 @@ def statements(template: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from ((name, statement) for statement in document["Statement"])
 
 
-@pytest.mark.parametrize("template", ALL)
-def test_no_policy_of_a_role_has_a_star_for_an_action(template: str) -> None:
-    for name, statement in statements(template):
-        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        if statement["Effect"] == "Allow":
-            assert not [action for action in actions if "*" in action], f"{template}: {name}: {actions}"
+def actions_of(statement: dict[str, Any]) -> list[str]:
+    return statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+
+
+def test_no_policy_of_a_role_has_a_star_for_an_action() -> None:
+    allowed = [
+        (template, name, action)
+        for template in ALL
+        for name, statement in statements(template)
+        if statement["Effect"] == "Allow"
+        for action in actions_of(statement)
+    ]
+    assert len(allowed) > 50
+    assert [found for found in allowed if "*" in found[2]] == []
 
 
 def test_a_star_for_a_resource_is_for_actions_that_take_none() -> None:
@@ -131,10 +139,10 @@ def test_a_star_for_a_resource_is_for_actions_that_take_none() -> None:
         r"(sagemaker|logs|ec2|application-autoscaling|cloudwatch):(List|Describe|Get)\w+|cloudwatch:PutMetricData"
         r"|ecr:GetAuthorizationToken|s3:GetAccountPublicAccessBlock"
     )
-    for name, statement in statements("access"):
-        if statement["Resource"] == "*":
-            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-            assert all(takes_none.fullmatch(action) for action in actions), f"{name}: {actions}"
+    starred = [statement for _, statement in statements("access") if statement["Resource"] == "*"]
+    actions = [action for statement in starred for action in actions_of(statement)]
+    assert "ecr:GetAuthorizationToken" in actions
+    assert [action for action in actions if not takes_none.fullmatch(action)] == []
 
 
 def test_endpoints_may_write_where_their_requests_are_captured() -> None:

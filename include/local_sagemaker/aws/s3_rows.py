@@ -1,0 +1,296 @@
+"""What S3 knows about its objects, in rows of SQLite: moto asks for a key's versions, changes them, and at the end of
+the request the rows that differ are written. So no object is in memory longer than a request that is about it.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+from include.local_sagemaker.aws.s3_blobs import Blob, Blobs
+from include.local_sagemaker.core.database import Database
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS s3_bucket (name TEXT PRIMARY KEY, account TEXT NOT NULL, partition TEXT NOT NULL,
+    state BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS s3_object (bucket TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL,
+    listed INTEGER NOT NULL, state BLOB NOT NULL, PRIMARY KEY (bucket, name));
+CREATE TABLE IF NOT EXISTS s3_upload (bucket TEXT NOT NULL, id TEXT NOT NULL, state BLOB NOT NULL,
+    PRIMARY KEY (bucket, id));
+CREATE TABLE IF NOT EXISTS s3_part (upload TEXT NOT NULL, number INTEGER NOT NULL, state BLOB NOT NULL,
+    PRIMARY KEY (upload, number));
+CREATE TABLE IF NOT EXISTS s3_tags (arn TEXT PRIMARY KEY, state BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS s3_blob (name TEXT PRIMARY KEY);
+"""
+LAST = "\U0010ffff"  # behind every name that begins with what stands before it
+Key = tuple[Any, ...]
+
+
+class Table:
+    """A table's rows as Python values: loaded when asked for, and written by `flush` if they changed meanwhile."""
+
+    def __init__(
+        self,
+        database: Database,
+        name: str,
+        keys: tuple[str, ...],
+        extra: dict[str, Callable[[Any], Any]] | None = None,
+        held: Callable[[Any], Iterable[str]] = lambda value: (),
+    ) -> None:
+        """`extra` are columns that follow from a value; `held` are the names of the blobs that it refers to."""
+        self._db = database
+        self._name = name
+        self._extra = extra or {}
+        self._held = held
+        self._where = " AND ".join(f"{key} = ?" for key in keys)
+        columns = [*keys, *self._extra, "state"]
+        self._insert = f"INSERT OR REPLACE INTO {name} ({','.join(columns)}) VALUES ({','.join('?' * len(columns))})"  # noqa: S608
+        self._loaded: dict[Key, tuple[Any, bytes | None, set[str]]] = {}
+
+    def get(self, *key: Any) -> Any | None:
+        if key not in self._loaded:
+            row = self._db.row(f"SELECT state FROM {self._name} WHERE {self._where}", key)  # noqa: S608
+            value = None if row is None else pickle.loads(row[0])  # noqa: S301 - our own row
+            self._loaded[key] = (value, row and row[0], set(self._held(value)) if value else set())
+        return self._loaded[key][0]
+
+    def put(self, value: Any, *key: Any) -> None:
+        """None, or what is empty, for no row."""
+        self.get(*key)
+        self._loaded[key] = (value, *self._loaded[key][1:])
+
+    def flush(self) -> tuple[set[str], set[str]]:
+        """Writes what changed. Returns the blobs that are referred to, and those that no longer are."""
+        held: set[str] = set()
+        released: set[str] = set()
+        for key, (value, stored, before) in self._loaded.items():
+            state = pickle.dumps(value) if value else None
+            now = set(self._held(value)) if value else set()
+            held |= now
+            released |= before - now
+            if state is None and stored is not None:
+                self._db.execute(f"DELETE FROM {self._name} WHERE {self._where}", key)  # noqa: S608
+            elif state is not None and state != stored:
+                self._db.execute(self._insert, (*key, *(column(value) for column in self._extra.values()), state))
+            self._loaded[key] = (value, state, now)
+        return held, released
+
+    def forget(self) -> None:
+        self._loaded.clear()
+
+
+class S3Rows:
+    """All tables of S3, and the blobs that they refer to."""
+
+    def __init__(self, database: Database, blobs: Blobs) -> None:
+        self.database = database
+        self.blobs = blobs
+        self.objects = Table(
+            database,
+            "s3_object",
+            ("bucket", "name"),
+            {"size": lambda versions: sum(getattr(one, "contentsize", 0) for one in versions), "listed": _is_listed},
+            held=lambda versions: [one.blob for one in versions if hasattr(one, "blob")],
+        )
+        self.uploads = Table(database, "s3_upload", ("bucket", "id"))
+        self.parts = Table(database, "s3_part", ("upload", "number"), held=lambda part: [part.blob])
+        self.tags = Table(database, "s3_tags", ("arn",))
+        self.incoming: Blob | None = None  # the body of the request that moto is answering
+        self.source_digests: Mapping[str, Mapping[str, bytes]] = {}  # of the blob that it copies, by its name
+        self._created: set[str] = set()
+        self._doomed: set[str] = set()
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Deletes the files of requests that were never answered."""
+        known = {name for (name,) in self.database.rows("SELECT name FROM s3_blob")}
+        self.blobs.delete([name for name in self.blobs.names() if name not in known])
+
+    def created(self, blob: Blob) -> None:
+        self._created.add(blob.name)
+
+    def flush(self) -> None:
+        """Writes what the request changed, in the transaction that is open."""
+        held: set[str] = set()
+        released: set[str] = set()
+        for table in (self.objects, self.parts, self.uploads, self.tags):
+            kept, left = table.flush()
+            held |= kept
+            released |= left
+        new = self._created & held
+        # a part's blob may have become its object's
+        gone = (released | self._created) - held
+        self.database.executemany("INSERT OR IGNORE INTO s3_blob VALUES (?)", [(name,) for name in new])
+        self.database.executemany("DELETE FROM s3_blob WHERE name = ?", [(name,) for name in gone])
+        self._doomed |= gone
+        self._created -= new
+
+    def end(self, *, committed: bool) -> None:
+        """Forgets the request; the files that nothing refers to any more are deleted."""
+        self.blobs.delete(self._doomed if committed else self._created)
+        if self.incoming is not None:  # moto refused the request
+            self.blobs.delete([self.incoming.name])
+            self.incoming = None
+        self.source_digests = {}
+        self._created.clear()
+        self._doomed.clear()
+        for table in (self.objects, self.uploads, self.parts, self.tags):
+            table.forget()
+
+
+def _is_listed(versions: list[Any]) -> int:
+    """Whether the key is there for those who ask for no version: its newest one is not a delete marker."""
+    return int(hasattr(versions[-1], "contentsize"))
+
+
+class Tags(MutableMapping[str, dict[str, Any]]):
+    """The tags of S3's objects and buckets by ARN, in place of the dict of moto's tagging service."""
+
+    def __init__(self, rows: S3Rows) -> None:
+        self._rows = rows
+
+    def __contains__(self, arn: object) -> bool:
+        return self._rows.tags.get(arn) is not None
+
+    def __getitem__(self, arn: str) -> dict[str, Any]:
+        found: dict[str, Any] | None = self._rows.tags.get(arn)
+        if found is None:
+            raise KeyError(arn)
+        return found
+
+    def __setitem__(self, arn: str, tags: dict[str, Any]) -> None:
+        self._rows.tags.put(tags, arn)
+
+    def __delitem__(self, arn: str) -> None:
+        self._rows.tags.put(None, arn)
+
+    def __iter__(self) -> Iterator[str]:
+        return (arn for (arn,) in self._rows.database.rows("SELECT arn FROM s3_tags"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Keys:
+    """The objects of a bucket, in place of moto's `_VersionedKeyStore`: a key has a list of versions, newest last."""
+
+    def __init__(self, rows: S3Rows, bucket: str) -> None:
+        self._rows = rows
+        self._bucket = bucket
+        self.prefix = ""  # what `iterlists` is limited to
+
+    def getlist(self, key: str, default: Any = None) -> Any:
+        return self._rows.objects.get(self._bucket, key) or default
+
+    def setlist(self, key: str, versions: list[Any]) -> None:
+        self._rows.objects.put(list(versions), self._bucket, key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.getlist(key, [default])[-1]
+
+    def __contains__(self, key: str) -> bool:
+        return self.getlist(key) is not None
+
+    def __getitem__(self, key: str) -> Any:
+        versions = self.getlist(key)
+        if versions is None:
+            raise KeyError(key)
+        return versions[-1]
+
+    def __setitem__(self, key: str, version: Any) -> None:
+        self.setlist(key, [*self.getlist(key, []), version])
+
+    def pop(self, key: str) -> None:
+        if key not in self:
+            raise KeyError(key)
+        self.setlist(key, [])
+
+    def page(self, prefix: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+        """The next rows (name, pickled versions) behind `after` whose names begin with the prefix, in order; not those
+        whose newest version is a delete marker."""
+        sql = "SELECT name, state FROM s3_object WHERE bucket = ? AND name >= ? AND name < ? AND name > ? AND listed"
+        values = (self._bucket, prefix, prefix + LAST, after, limit)
+        return self._rows.database.rows(f"{sql} ORDER BY name LIMIT ?", values)
+
+    def iterlists(self) -> Iterator[tuple[str, list[Any]]]:
+        after, end = "", self.prefix + LAST
+        sql = "SELECT name, state FROM s3_object WHERE bucket = ? AND name >= ? AND name < ? AND name > ? ORDER BY name"
+        while page := self._rows.database.rows(f"{sql} LIMIT 1000", (self._bucket, self.prefix, end, after)):
+            yield from ((name, pickle.loads(state)) for name, state in page)  # noqa: S301 - our own rows
+            after = page[-1][0]
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        return ((name, versions[-1]) for name, versions in self.iterlists())
+
+    def values(self) -> Iterator[Any]:
+        return (version for _, version in self.items())
+
+    def __bool__(self) -> bool:
+        return self._rows.database.row("SELECT 1 FROM s3_object WHERE bucket = ? LIMIT 1", (self._bucket,)) is not None
+
+    def __len__(self) -> int:
+        return self._total("count(*)")
+
+    def item_size(self) -> int:
+        return self._total("coalesce(sum(size), 0)")
+
+    def _total(self, what: str) -> int:
+        row = self._rows.database.row(f"SELECT {what} FROM s3_object WHERE bucket = ?", (self._bucket,))  # noqa: S608
+        return int(row[0]) if row else 0
+
+
+class Uploads(MutableMapping[str, Any]):
+    """The multipart uploads of a bucket that go on, by id."""
+
+    def __init__(self, rows: S3Rows, bucket: str) -> None:
+        self._rows = rows
+        self._bucket = bucket
+
+    def __getitem__(self, number: str) -> Any:
+        upload = self._rows.uploads.get(self._bucket, number)
+        if upload is None:
+            raise KeyError(number)
+        return upload
+
+    def __setitem__(self, number: str, upload: Any) -> None:
+        self._rows.uploads.put(upload, self._bucket, number)
+
+    def __delitem__(self, number: str) -> None:
+        for part in Parts(self._rows, number):
+            self._rows.parts.put(None, number, part)
+        self._rows.uploads.put(None, self._bucket, number)
+
+    def __iter__(self) -> Iterator[str]:
+        rows = self._rows.database.rows("SELECT id FROM s3_upload WHERE bucket = ? ORDER BY id", (self._bucket,))
+        return (number for (number,) in rows)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Parts(MutableMapping[int, Any]):
+    """The parts of an upload, by number and in that order."""
+
+    def __init__(self, rows: S3Rows, upload: str) -> None:
+        self._rows = rows
+        self._upload = upload
+
+    def __getitem__(self, number: int) -> Any:
+        part = self._rows.parts.get(self._upload, number)
+        if part is None:
+            raise KeyError(number)
+        return part
+
+    def __setitem__(self, number: int, part: Any) -> None:
+        self._rows.parts.put(part, self._upload, number)
+
+    def __delitem__(self, number: int) -> None:
+        self._rows.parts.put(None, self._upload, number)
+
+    def __iter__(self) -> Iterator[int]:
+        rows = self._rows.database.rows("SELECT number FROM s3_part WHERE upload = ? ORDER BY number", (self._upload,))
+        return (number for (number,) in rows)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -1,0 +1,277 @@
+"""The one reader of raw files: rows as text, with their line numbers, in blocks of bounded size.
+
+A file is comma-separated UTF-8 text, plain or ``.gz``, with or without a byte-order mark; its lines end in LF, CRLF or
+CR. A quote counts at the beginning of a cell alone; two of them within a quoted cell stand for one. A row without any
+text is a blank line: left out, but counted. A row of another width than the columns' is malformed and kept apart.
+
+Blocks end where rows end, and each is parsed by itself: what comes out does not depend on their size.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from include.models.config import LINE
+
+BLOCK = 1 << 24
+LONGEST_ROW = 1 << 24  # bytes; a quote that is never closed would make a row of all that follows
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+EXPORT_AGAIN = "Export or upload the file again."
+SAVE_AS_CSV = "Save the file as comma-separated UTF-8 text with one header line."
+MALFORMED = pl.Schema({LINE: pl.UInt32, "text": pl.String, "reason": pl.String})
+# a quoted cell: from a quote at the beginning of a cell to the next single one, or to the end
+QUOTED = re.compile(rb'(?:(?<=[,\r\n])|\A)"[^"]*+(?:""[^"]*+)*+(?:"|\Z)')
+
+
+class UnreadableFileError(Exception):
+    """A file that cannot be read: what was found where, what is allowed, what to do; a column, if one is to blame."""
+
+    def __init__(self, file: str, check: str, found: str, allowed: str, action: str, column: str | None = None) -> None:
+        super().__init__(f"{file}{f', column {column}' if column else ''}: found {found}; allowed: {allowed}. {action}")
+        self.file, self.check, self.column = file, check, column
+        self.found, self.allowed, self.action = found, allowed, action
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some of a file's rows: ``lines`` has the columns as String and LINE, ``malformed`` has LINE, ``text`` and
+    ``reason``. Lines count from 1, the header's if there is one, one per row (a quoted line break in a cell makes later
+    lines of the file come out higher)."""
+
+    lines: pl.DataFrame
+    malformed: pl.DataFrame
+
+
+def no_rows(columns: Sequence[str]) -> Block:
+    lines = pl.DataFrame(schema={**dict.fromkeys(columns, pl.String), LINE: pl.UInt32})
+    return Block(lines, pl.DataFrame(schema=MALFORMED))
+
+
+class _Hashed(io.RawIOBase):
+    """A file's bytes as they are, counted and hashed as they are read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._hash, self.size = file, hashlib.sha256(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # what io.BufferedReader hands in
+        content = self._file.read(len(buffer))
+        buffer[: len(content)] = content
+        self._hash.update(content)
+        self.size += len(content)
+        return len(content)
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+class RawFile:
+    """An open raw file. ``header`` holds its first line's cells, None where the file has no header line.
+
+    Read ``blocks`` to their end, then ``size`` and ``sha256`` are those of the whole file as it is stored.
+    """
+
+    def __init__(self, path: Path, stored: _Hashed, has_header: bool, block_bytes: int) -> None:
+        self.name = path.name
+        self._stored, self._block_bytes, self._path = stored, block_bytes, path
+        buffered = io.BufferedReader(stored, 1 << 20)
+        self._text: io.BufferedIOBase = gzip.GzipFile(fileobj=buffered) if path.suffix == ".gz" else buffered
+        self._breaks, self.has_byte_order_mark = 0, False
+        self._rows = self._whole_rows()
+        self.header: list[str] | None = None
+        if has_header:
+            self.header = self._read_header()
+
+    @property
+    def size(self) -> int:
+        """In bytes, as it is stored."""
+        return self._stored.size
+
+    @property
+    def sha256(self) -> str:
+        return self._stored.sha256
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
+        """The rows under these names, which are as many as a row has cells; blocks without any row are left out.
+
+        Raises:
+            UnreadableFileError: the file breaks off, is not UTF-8 or not CSV.
+        """
+        line = 1 if self.header is None else 2
+        for content in self._rows:
+            self._require_utf8(content, columns)
+            block, rows = self._parse(content, columns, line)
+            line += rows
+            self._breaks += _line_breaks(content)
+            if block.lines.height or block.malformed.height:
+                yield block
+
+    def _read_header(self) -> list[str]:
+        allowed = "a header and at least one row"
+        content = next(self._rows, b"")
+        if not content.strip() and not any(more.strip() for more in self._rows):
+            raise UnreadableFileError(self.name, "file_has_rows", "an empty file", allowed, EXPORT_AGAIN)
+        end = _first_row_end(content)
+        first, rest = content[:end], content[end:]
+        if first.count(0) > len(first) / 4:
+            raise self._unreadable("UTF-16 text, a byte 0x00 in line 1")
+        self._require_utf8(first, ())
+        self._rows = _put_back(rest, self._rows)
+        self._breaks = _line_breaks(first)
+        try:
+            return next(csv.reader([first.decode().rstrip("\r\n")], strict=True), [])
+        except csv.Error as error:
+            raise self._unreadable(f"a header that is not CSV ({error})", "comma-separated names") from error
+
+    def _whole_rows(self) -> Iterator[bytes]:
+        """The file's text, cut where rows end."""
+        rest, first = b"", True
+        while more := self._read():
+            rest += more
+            if first:
+                if len(rest) < len(BYTE_ORDER_MARK):
+                    continue  # too little to tell
+                rest, first = self._without_mark(rest), False
+            end = _last_row_end(rest)
+            if end:
+                yield rest[:end]
+                rest = rest[end:]
+            elif len(rest) > LONGEST_ROW:
+                found = f"a row of more than {LONGEST_ROW >> 20} MiB from line {self._breaks + 1} on"
+                action = "Look for a quote that is opened and never closed: it swallows the rows after it."
+                raise UnreadableFileError(self.name, "file_is_readable", found, "rows that end", action)
+        if first:
+            rest = self._without_mark(rest)
+        if rest:
+            yield rest
+
+    def _read(self) -> bytes:
+        allowed = "a complete gzip file"
+        try:
+            return self._text.read(self._block_bytes)
+        except EOFError:
+            found = f"a gzip stream that breaks off after {self._path.stat().st_size:,} bytes"
+            raise self._unreadable(found, allowed, EXPORT_AGAIN) from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise self._unreadable(f"broken gzip data ({error})", allowed, EXPORT_AGAIN) from error
+
+    def _without_mark(self, content: bytes) -> bytes:
+        if content.startswith(UTF16_MARKS):
+            raise self._unreadable(f"UTF-16 text, a byte 0x{content[0]:02x} in line 1")
+        self.has_byte_order_mark = content.startswith(BYTE_ORDER_MARK)
+        return content.removeprefix(BYTE_ORDER_MARK)
+
+    def _require_utf8(self, content: bytes, columns: Sequence[str]) -> None:
+        if content.isascii():
+            return
+        try:
+            content.decode()
+        except UnicodeDecodeError as error:
+            line = self._breaks + _line_breaks(content[: error.start]) + 1
+            raise self._unreadable(
+                f"a byte 0x{content[error.start]:02x} in line {line}",
+                column=_column_at(content, error.start, columns),
+            ) from None
+
+    def _parse(self, content: bytes, columns: Sequence[str], first: int) -> tuple[Block, int]:
+        """The rows of some text whose first row is on line ``first``, and how many rows it has, blank ones too."""
+        malformed: list[tuple[int, str, str]] = []
+
+        def set_aside(row: pa_csv.InvalidRow) -> str:
+            reason = f"{row.actual_columns} fields instead of {row.expected_columns}"
+            malformed.append((first + row.number - 1, row.text, reason))
+            return "skip"
+
+        try:
+            cells = pa_csv.read_csv(
+                pa.py_buffer(content),
+                # one thread: only then does an invalid row know its number
+                read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(content) + 1, column_names=columns),
+                parse_options=pa_csv.ParseOptions(
+                    newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=set_aside
+                ),
+                convert_options=pa_csv.ConvertOptions(
+                    column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False, check_utf8=False
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            raise self._unreadable(f"what is not CSV ({error}), from line {self._breaks + 1} on", "CSV") from error
+        lines = pl.DataFrame(pl.from_arrow(cells))
+        bad = pl.DataFrame(malformed, schema=MALFORMED, orient="row")
+        rows = lines.height + bad.height
+        numbers = pl.int_range(first, first + rows, dtype=pl.UInt32, eager=True).alias(LINE)
+        if bad.height:
+            numbers = numbers.filter(~numbers.is_in(bad[LINE]))
+        lines = lines.with_columns(numbers)
+        if lines.select((pl.col(columns[0]).str.strip_chars() == "").any()).item():
+            lines = lines.filter(pl.any_horizontal(pl.col(columns).str.strip_chars() != ""))
+        return Block(lines, bad.filter(pl.col("text").str.strip_chars() != "")), rows
+
+    def _unreadable(
+        self, found: str, allowed: str = "UTF-8 text", action: str = SAVE_AS_CSV, column: str | None = None
+    ) -> UnreadableFileError:
+        return UnreadableFileError(self.name, "file_is_readable", found, allowed, action, column)
+
+
+@contextmanager
+def open_raw(path: Path, *, header: bool = True, block_bytes: int = BLOCK) -> Iterator[RawFile]:
+    """A raw file to read from, its header read already.
+
+    Raises:
+        UnreadableFileError: it has a header line by agreement and is empty, or the header is not UTF-8 or not CSV.
+    """
+    with path.open("rb") as file:
+        yield RawFile(path, _Hashed(file), header, block_bytes)
+
+
+def _put_back(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from others
+
+
+def _mask_quoted(content: bytes) -> bytes:
+    """The same length, without what stands in quoted cells."""
+    return QUOTED.sub(lambda cell: b"x" * len(cell[0]), content) if b'"' in content else content
+
+
+def _last_row_end(content: bytes) -> int:
+    """Where the last row that surely ends in this text does; 0 if none. A CR at its end may be the half of a CRLF."""
+    masked = _mask_quoted(content)
+    return max(masked.rfind(b"\n"), masked.rfind(b"\r", 0, len(masked) - 1)) + 1
+
+
+def _first_row_end(content: bytes) -> int:
+    masked = _mask_quoted(content)
+    found = re.search(rb"\r\n|\r|\n", masked)
+    return found.end() if found else len(content)
+
+
+def _line_breaks(content: bytes) -> int:
+    return content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")
+
+
+def _column_at(content: bytes, place: int, columns: Sequence[str]) -> str | None:
+    """The column whose cell a byte lies in."""
+    masked = _mask_quoted(content)[:place]
+    start = max(masked.rfind(b"\n"), masked.rfind(b"\r")) + 1
+    number = masked.count(b",", start)
+    return columns[number] if number < len(columns) else None

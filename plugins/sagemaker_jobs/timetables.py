@@ -1,0 +1,84 @@
+"""Schedules whose intervals are days: what a person enters is always a day, whatever the hour at which a Dag runs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
+from airflow.timetables.interval import CronDataIntervalTimetable
+from pendulum import DateTime, duration
+
+EASTERNMOST = 13  # hours before UTC, in New Zealand's summer
+
+
+class DailyTimetable(CronDataIntervalTimetable):
+    """Each interval is a day, from midnight to midnight UTC; its run starts ``delay`` after the day's end.
+
+    Airflow's own daily schedule begins its intervals at the hour at which it runs. A backfill from a day to a day then
+    leaves out the last one, and a manual run with a logical date is of two days before
+    (https://github.com/apache/airflow/issues/23689).
+
+    Args:
+        delay: less than a day.
+    """
+
+    def __init__(self, delay: timedelta = timedelta()) -> None:
+        super().__init__("0 0 * * *", timezone="UTC")
+        if not timedelta() <= delay < timedelta(days=1):
+            raise ValueError(f"delay is {delay}; allowed is from 0 to less than a day")
+        self._delay = delay
+        minutes = int(delay.total_seconds() // 60)
+        self.description = f"Daily at {minutes // 60:02}:{minutes % 60:02} UTC, for the day that ended"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DailyTimetable) and other._delay == self._delay
+
+    def __hash__(self) -> int:
+        return hash(self._delay)
+
+    @property
+    def summary(self) -> str:
+        minutes = int(self._delay.total_seconds() // 60)
+        return f"{minutes % 60} {minutes // 60} * * *"
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> DailyTimetable:
+        return cls(timedelta(seconds=data["delay"]))
+
+    def serialize(self) -> dict[str, Any]:
+        return {"delay": self._delay.total_seconds()}
+
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        days = TimeRestriction(
+            restriction.earliest and midnight_meant(restriction.earliest),
+            restriction.latest and midnight_meant(restriction.latest),
+            restriction.catchup,
+        )
+        found = super().next_dagrun_info(last_automated_data_interval=last_automated_data_interval, restriction=days)
+        if found is None or found.data_interval is None:
+            return found
+        starts = found.data_interval.end + duration(seconds=self._delay.total_seconds())
+        return DagRunInfo(run_after=starts, data_interval=found.data_interval)
+
+    def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
+        """The day of a manual run's logical date."""
+        start = run_after.in_timezone("UTC").start_of("day")
+        return DataInterval(start, start.add(days=1))
+
+
+def midnight_meant(moment: DateTime) -> DateTime:
+    """The midnight (UTC) of the day that a person entered, whose browser sends midnight of its own zone.
+
+    22:00 is midnight two hours east of UTC: the next day's. Midnights lie on quarters of an hour, so 23:59:59 stays the
+    end of its own day. At 11:00, where zones overlap, New Zealand's summer is meant rather than Samoa.
+    """
+    start = moment.in_timezone("UTC").start_of("day")
+    return start.add(days=1) if is_midnight_east(moment) else start
+
+
+def is_midnight_east(moment: datetime) -> bool:
+    on_a_quarter = moment.minute % 15 == 0 and moment.second == 0 and moment.microsecond == 0
+    return on_a_quarter and moment.hour >= 24 - EASTERNMOST

@@ -1,0 +1,74 @@
+"""Schedules about days."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+import pytest
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
+from pendulum import DateTime
+
+from sagemaker_jobs.timetables import DailyTimetable
+
+AT_TWO = DailyTimetable(timedelta(hours=2))
+
+
+def days_of_backfill(first: str, last: str, timetable: DailyTimetable = AT_TWO) -> list[str]:
+    """As Airflow lists a backfill's runs."""
+    found: list[DagRunInfo] = []
+    restriction = TimeRestriction(_moment(first), _moment(last), catchup=True)
+    info = None
+    while info := timetable.next_dagrun_info_v2(last_dagrun_info=info, restriction=restriction):
+        found.append(info)
+    return [each.data_interval.start.to_date_string() for each in found if each.data_interval]
+
+
+def _moment(text: str) -> DateTime:
+    moment = pendulum.parse(text)
+    assert isinstance(moment, DateTime)
+    return moment.in_timezone("UTC")
+
+
+@pytest.mark.parametrize("delay", [timedelta(), timedelta(hours=2), timedelta(hours=23, minutes=59)])
+def test_a_backfill_from_midnight_to_midnight_has_its_last_day(delay: timedelta) -> None:
+    days = days_of_backfill("2022-03-01T00:00:00Z", "2022-03-03T00:00:00Z", DailyTimetable(delay))
+    assert days == ["2022-03-01", "2022-03-02", "2022-03-03"]
+
+
+@pytest.mark.parametrize("zone", [-10, -5, -3.5, 0, 1, 2, 5.75, 9.5, 12, 13])
+def test_midnight_in_any_browsers_zone_is_that_day(zone: float) -> None:
+    first, last = (DateTime(2022, 3, day, tzinfo=pendulum.UTC).subtract(minutes=int(zone * 60)) for day in (1, 3))
+    assert days_of_backfill(first.isoformat(), last.isoformat()) == ["2022-03-01", "2022-03-02", "2022-03-03"]
+
+
+def test_the_end_of_a_day_is_no_other_days_midnight() -> None:
+    assert days_of_backfill("2022-03-01T00:00:00Z", "2022-03-01T23:59:59Z") == ["2022-03-01"]
+
+
+def test_a_run_starts_some_time_after_its_day() -> None:
+    yesterday = DataInterval(pendulum.datetime(2022, 3, 1), pendulum.datetime(2022, 3, 2))
+    unbounded = TimeRestriction(None, None, catchup=True)
+    info = AT_TWO.next_dagrun_info(last_automated_data_interval=yesterday, restriction=unbounded)
+    assert info is not None
+    assert info.data_interval == DataInterval(pendulum.datetime(2022, 3, 2), pendulum.datetime(2022, 3, 3))
+    assert info.run_after == pendulum.datetime(2022, 3, 3, 2)
+
+
+@pytest.mark.parametrize("moment", ["2022-03-10T00:00:00Z", "2022-03-10T12:30:00Z", "2022-03-10T23:59:59Z"])
+def test_a_manual_run_is_of_the_day_of_its_date(moment: str) -> None:
+    interval = AT_TWO.infer_manual_data_interval(run_after=_moment(moment))
+    assert interval == DataInterval(pendulum.datetime(2022, 3, 10), pendulum.datetime(2022, 3, 11))
+
+
+def test_it_survives_the_way_through_the_database() -> None:
+    again = DailyTimetable.deserialize(AT_TWO.serialize())
+    assert again == AT_TWO
+    assert again.summary == "0 2 * * *"
+    assert again != DailyTimetable(timedelta(hours=3))
+    assert again.periodic, "Airflow backfills no other schedule"
+
+
+def test_a_delay_of_a_day_is_refused() -> None:
+    with pytest.raises(ValueError, match="less than a day"):
+        DailyTimetable(timedelta(days=1))
