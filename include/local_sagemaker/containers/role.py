@@ -35,8 +35,8 @@ def check_pull(region: Region, image: str) -> None:
         raise UnknownImageError(f"the image {image} cannot be pulled: {error.message}") from error
 
 
-def check_output(region: Region, *, key: str | None, vpc: Json | None) -> None:
-    """Raises TransferError where the role may not write with the output's KMS key, or enter the job's network."""
+def check_keys_and_network(region: Region, *, key: str | None, vpc: Json | None) -> None:
+    """Raises TransferError where the role may not write with the output's KMS key, or enter the network."""
     wanted = []
     if key:
         arn = key if key.startswith("arn:") else f"arn:aws:kms:{region.name}:{ACCOUNT}:key/{key}"

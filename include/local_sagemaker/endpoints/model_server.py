@@ -12,7 +12,8 @@ from pathlib import Path
 
 from include.local_sagemaker.containers.logs import LogStream
 from include.local_sagemaker.containers.model_data import ArtifactError, unpack_model_data
-from include.local_sagemaker.containers.role import check_pull
+from include.local_sagemaker.containers.role import check_keys_and_network, check_pull
+from include.local_sagemaker.containers.s3_transfer import TransferError
 from include.local_sagemaker.containers.sandbox import Container, Process, UnknownImageError
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import Json
@@ -103,15 +104,17 @@ class ModelServer:
         """Unpack the model and start the program; does not wait for it.
 
         Raises:
-            ServingError: the model data is gone or broken, or no environment stands for the image.
+            ServingError: the model data is gone or broken, no environment stands for the image, or the role lacks a
+                permission for it.
         """
         self._starts = 0
         shutil.rmtree(self._folder, ignore_errors=True)
         root = self._folder / "ml"
         (root / "model").mkdir(parents=True)
         try:
+            check_keys_and_network(self._region, key=None, vpc=self._container.get("_VpcConfig"))
             unpack_model_data(self._region, self._container, root / "model")
-        except ArtifactError as error:
+        except (ArtifactError, TransferError) as error:
             raise NotStartableError(str(error)) from error
         self._launch()
 

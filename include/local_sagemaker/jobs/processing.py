@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from include.local_sagemaker.containers.role import check_output
+from include.local_sagemaker.containers.role import check_keys_and_network
 from include.local_sagemaker.containers.s3_transfer import ContinuousUpload, TransferError, upload_tree
 from include.local_sagemaker.containers.sandbox import OPT_ML, Container, UnknownImageError
 from include.local_sagemaker.core import quotas
@@ -143,7 +143,9 @@ def _execute(job: Job, document: Json, hosts: list[str], roots: list[Path]) -> O
         for source in (item["S3Input"] for item in document.get("ProcessingInputs", ()) if not item.get("AppManaged"))
     ]
     output = document.get("ProcessingOutputConfig", {})
-    check_output(job.region, key=output.get("KmsKeyId"), vpc=document.get("NetworkConfig", {}).get("VpcConfig"))
+    check_keys_and_network(
+        job.region, key=output.get("KmsKeyId"), vpc=document.get("NetworkConfig", {}).get("VpcConfig")
+    )
     fetch(job, channels, roots, document["RoleArn"])
     if job.stop_requested.is_set():
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import regex
 
-from include.local_sagemaker.containers.role import check_output
+from include.local_sagemaker.containers.role import check_keys_and_network
 from include.local_sagemaker.containers.s3_transfer import (
     ContinuousUpload,
     TransferError,
@@ -217,7 +217,7 @@ def _execute(job: Job, document: Json, hosts: list[str], roots: list[Path]) -> t
         for channel in document.get("InputDataConfig", ())
         for source in (channel["DataSource"]["S3DataSource"],)
     ]
-    check_output(job.region, key=document["OutputDataConfig"].get("KmsKeyId"), vpc=document.get("VpcConfig"))
+    check_keys_and_network(job.region, key=document["OutputDataConfig"].get("KmsKeyId"), vpc=document.get("VpcConfig"))
     fetch(job, channels, roots, document["RoleArn"])
     checkpoints = document.get("CheckpointConfig")
     if checkpoints is not None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from include.local_sagemaker.containers.logs import LogStream
-from include.local_sagemaker.containers.role import check_output
+from include.local_sagemaker.containers.role import check_keys_and_network
 from include.local_sagemaker.containers.s3_transfer import (
     S3Object,
     TransferError,
@@ -127,7 +127,7 @@ def _stamped(line: str) -> str:
 
 def _transform(job: Job, servers: list[ModelServer], stream: LogStream, data_log: LogStream) -> None:
     document = job.document()
-    check_output(
+    check_keys_and_network(
         job.region, key=document["TransformOutput"].get("KmsKeyId"), vpc=document["_Container"].get("_VpcConfig")
     )
     bucket, objects = _objects(job, document)

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.include.local_sagemaker.conftest import Client, client_of
-from tests.include.local_sagemaker.hosting import Hosting, hosting_server
+from tests.include.local_sagemaker.hosting import ARTIFACT, Hosting, hosting_server
 from tests.include.local_sagemaker.job_requests import processing, run_processing
 from tests.include.local_sagemaker.local_server import IMAGE, REGION, ROLE, LocalSageMaker
 
@@ -305,6 +305,15 @@ def test_rollback_alarms_are_watched_as_the_model_s_role(tmp_path_factory: pytes
             Threshold=1,
             ComparisonOperator="GreaterThanThreshold",
         )
+        container = {"Image": IMAGE, "ModelDataUrl": ARTIFACT, "Environment": {"MODE": "echo"}}
+        hosting.sagemaker.create_model(
+            ModelName="networked",
+            ExecutionRoleArn=ROLE,
+            PrimaryContainer=container,
+            VpcConfig={"SecurityGroupIds": ["sg-0a"], "Subnets": ["subnet-0a"]},
+        )
+        hosting.sagemaker.create_endpoint(EndpointName="networked", EndpointConfigName=hosting.config("networked"))
+        assert "not authorized to perform: ec2:CreateNetworkInterface" in hosting.settled("networked")["FailureReason"]
         rollback = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]}}
         update = {"EndpointName": endpoint, "EndpointConfigName": config, "DeploymentConfig": rollback}
         with pytest.raises(ClientError, match="must have the permission cloudwatch:DescribeAlarms"):
