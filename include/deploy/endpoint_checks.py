@@ -98,8 +98,9 @@ class _Endpoint:
             if code == "ModelError":
                 said: Mapping[str, object] = {**error.response}  # with members of this operation's own
                 raise _RefusedError(int(str(said["OriginalStatusCode"])), str(said.get("OriginalMessage"))) from error
-            if code == "ValidationError":
-                raise _RefusedError(400, str(error)) from error
+            # a gateway in front of SageMaker gives a bare status, as 413 for a body that is too large
+            if code == "ValidationError" or code.isdecimal():
+                raise _RefusedError(int(code) if code.isdecimal() else 400, str(error)) from error
             if code in ("InternalFailure", "ServiceUnavailable", "ThrottlingException"):  # for AWS the last is a 400
                 raise _RefusedError(503, str(error)) from error
             raise

@@ -24,11 +24,9 @@ from include.jobs.features.feature_table import examples, read_split
 from include.jobs.mlflow import tracking
 from include.jobs.mlflow.mlflow_model import write_mlflow_model
 from include.jobs.serving.artifact import Facts, save_artifact
-from include.models.config import ModelConfig, Scalar, load_model
+from include.models.config import ModelConfig, Scalar, load_model, nearest
 from include.models.errors import JobError
 from include.models.loader import estimator
-
-TRUTH = {"true": True, "false": False}
 
 
 def read_hyperparameters(path: Path | None) -> dict[str, str]:
@@ -49,25 +47,22 @@ def read_hyperparameters(path: Path | None) -> dict[str, str]:
 
 
 def parse_hyperparameters(config: ModelConfig, given: Mapping[str, str]) -> dict[str, Scalar]:
-    """model.yaml's hyperparameters with the given ones before them, each in the type that it has there.
+    """model.yaml's hyperparameters, overridden by the given ones, in the types that the estimator takes.
 
     Raises:
-        JobError: an unknown name, or a value that is not of its type.
+        JobError: an unknown name, or a value that cannot be used.
     """
-    known = config.training.hyperparameters
-    values = dict(known)
+    known = config.hyperparameters
+    values = dict(config.training.hyperparameters)
     for name, text in given.items():
         if name.startswith("_") or name == "model":  # tuning adds _tuning_objective_metric
             continue
         if name not in known:
-            raise JobError(f"{config.name} has no hyperparameter '{name}'. Known: {', '.join(known)}.")
-        kind = type(known[name])
+            raise JobError(f"{config.name} has no hyperparameter '{name}'. {nearest(name, known)}")
         try:
-            values[name] = TRUTH[text.lower()] if kind is bool else int(float(text)) if kind is int else kind(text)
-        except (ValueError, KeyError, OverflowError):
-            raise JobError(
-                f"hyperparameter {name} is '{text}'; allowed is {kind.__name__}, as {known[name]}."
-            ) from None
+            values[name] = known[name].read(text)
+        except ValueError as error:
+            raise JobError(f"hyperparameter {name} {error}.") from None
     return values
 
 

@@ -6,10 +6,13 @@ import argparse
 import logging
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from include.local_sagemaker.core import quotas
 from include.local_sagemaker.core.settings import Settings
 from include.local_sagemaker.core.start_up import AWS, StartUp
+from include.local_sagemaker.http import rates
 from include.local_sagemaker.server import serve
 
 
@@ -18,6 +21,18 @@ def _image(value: str) -> tuple[str, Path]:
     if not separator or not (Path(environment) / "bin").is_dir():
         raise argparse.ArgumentTypeError(f"{value!r} is not PATTERN=DIRECTORY of a Python environment with bin/")
     return pattern, Path(environment).absolute()
+
+
+def _checked[T](parse: Callable[[str], T]) -> Callable[[str], T]:
+    """argparse shows the message of an ArgumentTypeError alone."""
+
+    def read(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
 
 
 def _host_name(value: str) -> str:
@@ -81,9 +96,32 @@ def _parse(arguments: list[str]) -> Settings:
         help="how a job gets /opt/ml: a private mount, or its paths rewritten where there are no namespaces (auto)",
     )
     parser.add_argument(
+        "--network",
+        choices=("auto", "own", "shared"),
+        default="auto",
+        help="of a model's container. own: it listens on 8080, and reaches this server and the ports of this machine"
+        " that its environment names, nothing else; shared: it shares the machine's network and listens on"
+        " SAGEMAKER_BIND_TO_PORT; auto: own where the machine has namespaces (auto)",
+    )
+    parser.add_argument(
         "--enforce-iam",
         action="store_true",
         help="sessions of roles may do what the roles' policies allow; other keys are the administrator's",
+    )
+    parser.add_argument(
+        "--quota",
+        type=_checked(quotas.parse),
+        default={},
+        metavar="KIND[/INSTANCE_TYPE]=NUMBER,...",
+        help="instances that may be in use at once, as in processing=4,endpoint/ml.m5.large=0; more is refused with"
+        " ResourceLimitExceeded. Kinds: processing, training, spot, transform, endpoint (no limits)",
+    )
+    parser.add_argument(
+        "--rate",
+        type=_checked(rates.parse),
+        default={},
+        metavar="OPERATION=NUMBER,...",
+        help="calls per second that are answered, as in Describe*=5; more get ThrottlingException (no limits)",
     )
     parser.add_argument("--threads", type=int, default=32, help="requests answered at the same time (32)")
     given = parser.parse_args(arguments)
@@ -103,8 +141,11 @@ def _parse(arguments: list[str]) -> Settings:
         stop_grace_seconds=given.stop_grace_seconds,
         endpoint_start_seconds=given.endpoint_start_seconds,
         sandbox=given.sandbox,
+        network=given.network,
         threads=given.threads,
         enforce_iam=given.enforce_iam,
+        quotas=given.quota,
+        rates=given.rate,
     )
 
 

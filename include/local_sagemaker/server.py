@@ -18,6 +18,7 @@ from include.local_sagemaker.aws.alarms import AlarmWatcher
 from include.local_sagemaker.aws.clients import client_factory
 from include.local_sagemaker.aws.events import Events
 from include.local_sagemaker.aws.moto_services import Moto
+from include.local_sagemaker.containers.s3_transfer import bucket_key
 from include.local_sagemaker.containers.sandbox import Sandbox
 from include.local_sagemaker.core.access import Access, Open
 from include.local_sagemaker.core.service import Service
@@ -49,7 +50,11 @@ def serve(settings: Settings) -> None:
         moto = Moto(settings.state / "moto")
         sandbox = Sandbox(settings)
         store = Store(settings.state / "sagemaker.db")
-        access: Access = Enforced(settings.state, store) if settings.enforce_iam else Open()
+        access: Access = Open()
+        if settings.enforce_iam:
+            access = Enforced(
+                settings.state, store, lambda bucket: bucket_key(service.client("s3", "us-east-1"), bucket)
+            )
         service = Service(settings, store, lambda *arguments: clients(*arguments), sandbox, access)
         application = Application(service, moto)
         clients = client_factory(application, settings.endpoint_url)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from airflow.sdk import get_parsing_context
-from croniter import croniter
+from croniter import CroniterError, croniter
 
-from include.models.config import MODELS_FOLDER, ConfigError, ModelConfig, load_model, model_names
+from include.models.config import (
+    MODELS_FOLDER,
+    ConfigError,
+    ModelConfig,
+    Problem,
+    load_model,
+    model_names,
+    refusal,
+)
 
 
 def usable_models(folder: Path = MODELS_FOLDER) -> list[ModelConfig]:
@@ -25,25 +34,53 @@ def require_all_models(folder: Path = MODELS_FOLDER) -> None:
     Raises:
         ConfigError: with every problem of every model.yaml: file, key, what was found, what is allowed.
     """
-    if problems := _read(model_names(folder), folder)[1]:
-        raise ConfigError("\n".join(problems))
+    if broken := broken_models(folder):
+        raise ConfigError("\n".join(model.reason for model in broken))
 
 
-def _read(names: list[str], folder: Path) -> tuple[list[ModelConfig], list[str]]:
-    usable, problems = [], []
+@dataclass(frozen=True)
+class BrokenModel:
+    name: str
+    reason: str  # file, line, key, what was found, what is allowed
+
+
+def broken_models(folder: Path = MODELS_FOLDER) -> list[BrokenModel]:
+    """Every model whose model.yaml cannot be used, by name."""
+    return _read(model_names(folder), folder)[1]
+
+
+def _read(names: list[str], folder: Path) -> tuple[list[ModelConfig], list[BrokenModel]]:
+    usable, broken = [], []
     for name in names:
         try:
             model = load_model(name, folder)
+            _require_crons(model, folder)
         except ConfigError as error:
-            problems.append(str(error))
-            continue
-        crons = model.schedule.model_dump(exclude_none=True)
-        wrong = {key: cron for key, cron in crons.items() if not croniter.is_valid(cron)}
-        if not wrong:
+            broken.append(BrokenModel(name, str(error)))
+        else:
             usable.append(model)
-        for key, cron in wrong.items():
-            problems.append(
-                f"{folder.name}/{name}/model.yaml: schedule.{key} is '{cron}', which is not a cron expression. Allowed "
-                "are five fields (minute hour day month weekday, UTC) such as '0 3 * * 1', or null for no schedule."
-            )
-    return usable, problems
+    return usable, broken
+
+
+def _require_crons(model: ModelConfig, folder: Path) -> None:
+    crons = model.schedule.model_dump(exclude_none=True)
+    problems = [
+        Problem(
+            ("schedule", key),
+            f"is '{cron}', which is not a cron expression that comes up. Allowed are five fields (minute hour day "
+            "month weekday, UTC) such as '0 3 * * 1', or null for no schedule.",
+        )
+        for key, cron in crons.items()
+        if not _comes_up(cron)
+    ]
+    if problems:
+        raise refusal(folder / model.name, problems)
+
+
+def _comes_up(cron: str) -> bool:
+    """Whether the expression can be read and its moment ever comes: 30 February does not."""
+    try:
+        croniter(cron).get_next()
+    except CroniterError:
+        return False
+    return True

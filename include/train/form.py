@@ -19,6 +19,9 @@ def params(model: ModelConfig) -> dict[str, Param]:
         "hyperparameters": Param(
             {},
             type="object",
+            # the form itself refuses what the estimator does not take: nothing has run by then
+            propertyNames={"enum": list(model.hyperparameters)},
+            properties={name: one.json_schema for name, one in model.hyperparameters.items()},
             title="Hyperparameters",
             description=f"Values that override model.yaml's, as JSON. Known, with their values there: {known}.",
         ),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
+import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from include.models.config import ModelConfig, Scalar, Tuning
+from include.models.config import ModelConfig, Scalar, Tuning, nearest
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import (
     Request,
@@ -185,17 +185,16 @@ def chosen_hyperparameters(model: ModelConfig, given: Mapping[str, Scalar] | Non
     """model.yaml's hyperparameters, overridden by the given ones.
 
     Raises:
-        RequestError: an unknown name, or a value that is neither number, text nor truth value.
+        RequestError: an unknown name, or a value that the estimator does not take.
     """
-    known = model.training.hyperparameters
+    known = model.hyperparameters
     for name, value in (given or {}).items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
-            raise RequestError(f"{model.name} has no hyperparameter '{name}'. {hint}")
-        if not isinstance(value, int | float | str | bool):
-            raise RequestError(f"hyperparameter {name} is {value!r}; allowed is a number, a text or true/false")
-    return {**known, **(given or {}), "model": model.name}
+            raise RequestError(f"{model.name} has no hyperparameter '{name}'. {nearest(name, known)}")
+        if wrong := known[name].problem_with(value):
+            raise RequestError(f"hyperparameter {name} {wrong}")
+    typed = {name: known[name].typed(value) for name, value in (given or {}).items()}
+    return {**model.training.hyperparameters, **typed, "model": model.name}
 
 
 def _training_definition(
@@ -212,7 +211,9 @@ def _training_definition(
         "AlgorithmSpecification": {
             "TrainingImage": environment.image_uri,
             "TrainingInputMode": "File",
-            "MetricDefinitions": [{"Name": name, "Regex": f"{name}=([-+0-9.eE]+)"} for name in sorted(metrics)],
+            "MetricDefinitions": [
+                {"Name": name, "Regex": f"{re.escape(name)}=([-+0-9.eE]+)"} for name in sorted(metrics)
+            ],
         },
         "InputDataConfig": [
             _channel("code", code_uri(environment)),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperatorLink, Context
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
 
 from sagemaker_jobs import links
@@ -17,6 +17,7 @@ from sagemaker_jobs.failures import JobLost, is_absent, last_log_lines, refused
 from sagemaker_jobs.hosting import ensure_endpoint_config, ensure_model
 from sagemaker_jobs.kinds import ENDPOINT, Description, Request
 from sagemaker_jobs.names import client_token
+from sagemaker_jobs.scaling import changes_mode, clear_the_way, deregister, variants_of
 from sagemaker_jobs.triggers import JobTrigger
 from sagemaker_jobs.waiting import SHORT_WAIT, SHORT_WAIT_STEP
 
@@ -42,7 +43,8 @@ class EndpointOperator(RequestOperator):
 
     The request is what is wanted, and every try works towards it from what it finds: absent, the endpoint is created;
     serving with the configuration, nothing is done; being brought to it, attached to; being brought to another one,
-    waited for and then updated; failed to be created by an earlier run, removed and created anew. Model and
+    waited for and then updated; failed to be created by an earlier run, removed and created anew. Where an update
+    changes the instance type, scaling is taken off before it and put on after it, whichever way it ends. Model and
     configuration are named by their content, so no try makes a second one. Tags say which task asked last, by which a
     retry knows a change of its own that SageMaker took back.
 
@@ -98,6 +100,8 @@ class EndpointOperator(RequestOperator):
                 self._scale(wanted)
                 return self._result(found, changed=changed)
             elif changed or self._tags(found).get(ASKED_BY) == token:
+                if found["EndpointStatus"] == "InService":
+                    self._scale(wanted)  # it may have been taken off for the update that was taken back
                 raise self._failure(found, wanted)
             elif found["EndpointStatus"] == "Failed":
                 self.log.warning("%s failed before: %s; removing it", name, found.get("FailureReason"))
@@ -114,6 +118,7 @@ class EndpointOperator(RequestOperator):
     def _update(self, found: Description, wanted: Request, token: str) -> bool:
         name, config = wanted["endpoint"]["EndpointName"], wanted["config_name"]
         self.log.info("updating endpoint %s from %s to %s", name, found.get("EndpointConfigName"), config)
+        self._prepare_update(found, config)
         request: Request = {"EndpointName": name, "EndpointConfigName": config}
         if "deployment" in wanted:
             request["DeploymentConfig"] = wanted["deployment"]
@@ -123,10 +128,29 @@ class EndpointOperator(RequestOperator):
             request["ExcludeRetainedVariantProperties"] = [
                 {"VariantPropertyType": kind} for kind in ("DesiredWeight", "DataCaptureConfig")
             ]
-        asked = self._change("update", name, **request)
+        try:
+            asked = self._change("update", name, **request)
+        except AirflowException:
+            self._scale(wanted)  # it may have been taken off for the update that is refused
+            raise
         if asked:
             self._tag(found, wanted, token)
         return asked
+
+    def _prepare_update(self, found: Description, config: str) -> None:
+        """Take off what SageMaker would refuse the update for. Raises DeploymentFailed for what it never does."""
+        name = found["EndpointName"]
+        try:
+            before, after = (variants_of(self.hook.conn, one) for one in (found["EndpointConfigName"], config))
+            if changes_mode(before, after):
+                raise DeploymentFailed(
+                    f"SageMaker does not change endpoint {name} between instances and serverless. Nothing was changed."
+                    " Set serving.mode back, or delete the endpoint at a quiet time (aws sagemaker delete-endpoint"
+                    f" --endpoint-name {name}) and run again, which creates a new one."
+                )
+            clear_the_way(self._client("application-autoscaling"), name, before, after)
+        except ClientError as error:
+            raise refused(f"prepare the update of endpoint {name}", error) from error
 
     def _change(self, verb: str, name: str, **request: Any) -> bool:
         """Ask for a change; false where another change was quicker, which the next look finds."""
@@ -196,11 +220,7 @@ class EndpointOperator(RequestOperator):
             self._call("application-autoscaling", "register_scalable_target", **scaling["target"])
             self._call("application-autoscaling", "put_scaling_policy", **scaling["policy"])
             return
-        try:
-            self._client("application-autoscaling").deregister_scalable_target(**scaling["target"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in ("ObjectNotFoundException", "ValidationException"):
-                raise
+        deregister(self._client("application-autoscaling"), scaling["target"])
 
     def _call(self, service: str, operation: str, **request: Any) -> None:
         try:

@@ -30,6 +30,7 @@ DECLARED = {
     "rollback.py": {"rollback"},
     "score.py": {f"score_{model.name}" for model in usable_models() if model.scoring},
     "train.py": {f"train_{name}" for name in MODELS},
+    "broken.py": set(),
     "broken_models.py": set(),
 }
 # a worker parses the Dag folder for every task, so what a Dag file imports must be cheap
@@ -135,6 +136,10 @@ def test_an_empty_form_can_be_sent(dag: DAG) -> None:
         ("data_from", "01.02.2015"),
         ("instance_type", "m5.large"),
         ("hyperparameters", "learning_rate=1"),
+        ("hyperparameters", {"learning_rat": 0.1}),
+        ("hyperparameters", {"learning_rate": "0,05"}),
+        ("hyperparameters", {"learning_rate": -1}),
+        ("hyperparameters", {"num_leaves": 31.5}),
         ("tune", "yes"),
         ("force", 1),
     ],

@@ -1,10 +1,15 @@
 """Starts one container's program with a private /opt/ml and sees to it that nothing of it outlives the server.
 
 Run by `sandbox` as `python -I -S launch.py SPEC LIFELINE`: SPEC is a JSON file with `namespaces` ("pid", "mount" or
-"none"), `root` (the directory that becomes /opt/ml), `command`, `environment` and `directory`; LIFELINE is the reading
-end of a pipe that the server holds open. When the server closes it, or dies, every process started here is killed.
-SIGTERM is passed on to the program; the exit status is the program's (128 + n for signal n). Only the standard
-library, and little of it: this runs before every job.
+"none"), `root` (the directory that becomes /opt/ml), `hostname` and `hosts` (a file that becomes /etc/hosts; both empty
+for the machine's own), `control`, `command`, `environment` and `directory`. LIFELINE is the reading end of a pipe that
+the server holds open. When the server closes it, or dies, every process started here is killed. SIGTERM is passed on to
+the program; the exit status is the program's (128 + n for signal n). Only the standard library, and little of it: this
+runs before every job.
+
+With `control`, the descriptor of a Unix socket, the program gets a network of its own with nothing in it but the
+loopback interface. For each byte "s" the server is given a socket of that network, by which it reaches the program and
+the program reaches it; the program starts at the byte "g".
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ from typing import Any, NoReturn
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 _NOT_FOUND, _NOT_EXECUTABLE, _KILLED = 127, 126, 137
 
@@ -29,19 +35,22 @@ def main() -> NoReturn:
     lifeline = int(sys.argv[2])
     if spec["namespaces"] == "none":
         _supervise(spec, lifeline)
-    _unshare(pid=spec["namespaces"] == "pid")
+    _unshare(spec)
     init = os.fork()
     if init == 0:
         _libc("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         _mount_opt_ml(spec["root"], own_proc=spec["namespaces"] == "pid")
+        _set_names(spec)
         _supervise(spec, lifeline)
     os.close(lifeline)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(init, signal.SIGTERM))
     sys.exit(_exit_code(os.waitpid(init, 0)[1]))
 
 
-def _unshare(*, pid: bool) -> None:
-    flags = os.CLONE_NEWNS | (os.CLONE_NEWPID if pid else 0)
+def _unshare(spec: dict[str, Any]) -> None:
+    flags = os.CLONE_NEWNS | os.CLONE_NEWUTS
+    flags |= os.CLONE_NEWPID if spec["namespaces"] == "pid" else 0
+    flags |= os.CLONE_NEWNET if spec["control"] is not None else 0
     try:
         os.unshare(flags)
     except PermissionError:  # an ordinary user, or a root without rights: a user namespace gives them
@@ -76,6 +85,41 @@ def _mount_opt_ml(root: str, *, own_proc: bool) -> None:
         _mount(root, "/opt/ml", None, _MS_BIND | _MS_REC)
 
 
+def _set_names(spec: dict[str, Any]) -> None:
+    if spec["hostname"]:
+        name = os.fsencode(spec["hostname"])
+        _libc("sethostname", name, ctypes.c_size_t(len(name)))
+    if spec["hosts"] and os.path.isfile("/etc/hosts"):  # noqa: PTH113
+        _mount(spec["hosts"], "/etc/hosts", None, _MS_BIND)
+
+
+class _Network:
+    """This process's own network, whose sockets the server asks for."""
+
+    def __init__(self, control: int) -> None:
+        import fcntl
+        import socket
+
+        os.set_inheritable(control, False)  # it is not the program's
+        self.control = socket.socket(fileno=control)
+        flags = (_IFF_UP | _IFF_RUNNING).to_bytes(2, sys.byteorder)
+        with socket.socket() as probe:
+            fcntl.ioctl(probe, _SIOCSIFFLAGS, b"lo".ljust(16, b"\0") + flags + bytes(22))
+        while self.answer():
+            pass
+
+    def answer(self) -> bool:
+        """Does what the server asks for; false at the word to go on, or when the server has gone."""
+        import socket
+
+        if self.control.recv(1) != b"s":
+            return False
+        with socket.socket() as made:
+            rights = made.fileno().to_bytes(4, sys.byteorder)
+            self.control.sendmsg([b"s"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        return True
+
+
 def _supervise(spec: dict[str, Any], lifeline: int) -> NoReturn:
     """Runs the program and is its init: passes SIGTERM on, reaps, and kills what is left in the end."""
     if spec["namespaces"] != "pid" and sys.platform == "linux":
@@ -86,16 +130,21 @@ def _supervise(spec: dict[str, Any], lifeline: int) -> NoReturn:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     terminate = []
     signal.signal(signal.SIGTERM, lambda *_: terminate.append(True))
+    network = None if spec["control"] is None else _Network(spec["control"])
     program = os.fork()
     if program == 0:
         _execute(spec)
     poller = select.poll()  # select() knows no descriptor over 1023
-    for descriptor in (lifeline, wake_reading):
+    for descriptor in (lifeline, wake_reading, *([network.control.fileno()] if network else [])):
         poller.register(descriptor, select.POLLIN)
     while True:
         ready = [descriptor for descriptor, _ in poller.poll()]
         if lifeline in ready:
             _finish(spec, program, _KILLED)
+        if network and network.control.fileno() in ready and not network.answer():
+            poller.unregister(network.control.fileno())
+        if wake_reading not in ready:
+            continue
         os.read(wake_reading, 4096)
         if terminate:
             terminate.clear()

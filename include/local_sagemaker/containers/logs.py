@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import select
@@ -28,7 +27,10 @@ def log_file(state: Path, region: str, group: str, stream: str) -> Path:
 
 
 class LogStream:
-    """One stream. `follow` blocks the program that writes (its pipe fills) rather than lose or pile up lines."""
+    """One stream. `follow` blocks the program that writes (its pipe fills) rather than lose or pile up lines.
+
+    A role that may not write logs has none in CloudWatch, and its program runs all the same, as on AWS.
+    """
 
     def __init__(
         self, region: Region, group: str, stream: str, *, on_line: Callable[[float, str], None] | None = None
@@ -39,14 +41,21 @@ class LogStream:
         self._on_line = on_line
         self._lock = threading.Lock()
         self._last = 0
+        self._allowed = True
         self._file = log_file(region.settings.state, region.name, group, stream)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         for create, names in (
             (self._client.create_log_group, {"logGroupName": group}),
             (self._client.create_log_stream, {"logGroupName": group, "logStreamName": stream}),
         ):
-            with contextlib.suppress(self._client.exceptions.ResourceAlreadyExistsException):
+            try:
                 create(**names)
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code == "AccessDeniedException":
+                    self._denied(error)
+                elif code != "ResourceAlreadyExistsException":
+                    raise
 
     def write(self, text: str) -> None:
         """Adds lines of the server's own."""
@@ -95,15 +104,23 @@ class LogStream:
                 self._put(events[start : start + _BATCH_EVENTS])
 
     def _put(self, events: list[dict[str, object]]) -> None:
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS if self._allowed else 0):
             try:
                 self._client.put_log_events(logGroupName=self._group, logStreamName=self.name, logEvents=events)
-            except ClientError:
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "AccessDeniedException":
+                    self._denied(error)
+                    break
                 log.exception("writing %d lines to %s/%s failed", len(events), self._group, self.name)
                 time.sleep(0.1 * 2**attempt)
             else:
                 return
-        log.error("%s/%s lacks %d lines, which %s has", self._group, self.name, len(events), self._file)
+        if self._allowed:
+            log.error("%s/%s lacks %d lines, which %s has", self._group, self.name, len(events), self._file)
+
+    def _denied(self, error: ClientError) -> None:
+        self._allowed = False
+        log.warning("%s/%s is not in CloudWatch, %s has it: %s", self._group, self.name, self._file, error)
 
 
 def _event_messages(line: str) -> list[str]:

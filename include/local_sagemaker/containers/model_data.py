@@ -10,6 +10,8 @@ from include.local_sagemaker.core.errors import ValidationException
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import Json
 
+_DENIED = ("403", "AccessDenied")
+
 
 class ArtifactError(Exception):
     """Model data that cannot be brought to a container; the message is the one SageMaker gives as the reason."""
@@ -33,20 +35,38 @@ def model_data_etag(region: Region, url: str) -> str:
     try:
         return str(region.client("s3").head_object(Bucket=bucket, Key=key)["ETag"]).strip('"')
     except ClientError as error:
+        if error.response["Error"]["Code"] in _DENIED:
+            raise _no_access(region, url) from error
         raise ValidationException(f"Could not find model data at {url}.") from error
 
 
 def check_model_data(region: Region, container: Json) -> None:
-    """Refuse a container whose model data is not there, as CreateModel does.
+    """Refuse a container whose model data is not there for the model's role, as CreateModel does.
 
     Raises:
         ValidationException: no object is at ModelDataUrl, or below the S3Uri of ModelDataSource.
     """
+    region = region.acting_as(container.get("_Role", ""))
     if "ModelDataUrl" in container:
         model_data_etag(region, container["ModelDataUrl"])
     source = container.get("ModelDataSource", {}).get("S3DataSource")
-    if source and not _keys(region, source):
+    try:
+        found = _keys(region, source) if source else None
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _DENIED:
+            raise _no_access(region, source["S3Uri"]) from error
+        found = []  # there is no such bucket
+    if found == []:
         raise ValidationException(f"Could not find model data at {source['S3Uri']}.")
+
+
+def _no_access(region: Region, url: str) -> ValidationException:
+    return ValidationException(
+        f'Could not access model data at {url}. Please ensure that the role "{region.role}" exists and that its trust '
+        'relationship policy allows the action "sts:AssumeRole" for the service principal "sagemaker.amazonaws.com". '
+        'Also ensure that the role has "s3:GetObject" permissions and that the object is located in '
+        f"{region.name}."
+    )
 
 
 def unpack_model_data(region: Region, container: Json, folder: Path) -> None:

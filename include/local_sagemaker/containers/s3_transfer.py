@@ -131,6 +131,16 @@ def download(
             ) from error
 
 
+def bucket_key(s3: Any, bucket: str) -> str | None:
+    """The KMS key that a bucket encrypts its objects with, if it has one of its own."""
+    try:
+        rules = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    except ClientError:  # there is no such bucket, or nothing is said of it
+        return None
+    key: str | None = rules[0].get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID")
+    return key
+
+
 def upload_file(s3: Any, file: Path, uri: str) -> None:
     bucket, key = parse_uri(uri)
     try:

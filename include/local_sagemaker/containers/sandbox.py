@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from include.local_sagemaker.containers.network import Network
 from include.local_sagemaker.core.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -30,12 +33,19 @@ class UnknownImageError(Exception):
 
 @dataclass(frozen=True)
 class Container:
-    """What to run: `command` holds entry point and arguments, `root` is the directory that becomes /opt/ml."""
+    """What to run: `command` holds entry point and arguments, `root` is the directory that becomes /opt/ml.
+
+    It has `hostname`, and finds `hosts` (name -> address), where the machine has namespaces. With `own_network` it gets
+    a network of its own where that is possible (`Sandbox.own_networks`); else it shares the machine's.
+    """
 
     image: str
     command: Sequence[str]
     environment: Mapping[str, str]
     root: Path
+    hostname: str = ""
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    own_network: bool = False
 
 
 class Process:
@@ -47,8 +57,10 @@ class Process:
         lifeline: int,
         sink: Callable[[int], None],
         clean_up: Callable[[], None] | None = None,
+        network: Network | None = None,
     ) -> None:
         self._launcher = launcher
+        self.network = network
         self._lifeline = lifeline
         self._clean_up = clean_up
         self._lock = threading.Lock()
@@ -103,6 +115,8 @@ class Process:
         self._launcher.stdout.close()
         code = self._launcher.wait()
         self.kill()
+        if self.network is not None:
+            self.network.close()
         if self._clean_up is not None:
             self._clean_up()
         self.exit_code = code if code >= 0 else 128 - code
@@ -118,11 +132,14 @@ class Sandbox:
 
     "pid": a mount and a process namespace; "mount": a mount namespace alone; "none": no namespaces, as on macOS; then
     /opt/ml is rewritten to the job's own directory in arguments and environment, and `rewrites` is true.
+    `own_networks`: whether a container can have a network of its own, in which any port is free.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.namespaces = self._find_namespaces(settings.sandbox)
+        self.own_networks = self._find_networks()
+        self._addresses = itertools.count(1)
         for link in _links().iterdir():  # of a server that was killed
             if not link.exists():
                 link.unlink(missing_ok=True)
@@ -130,6 +147,11 @@ class Sandbox:
     @property
     def rewrites(self) -> bool:
         return self.namespaces == "none"
+
+    def addresses(self, count: int) -> list[str]:
+        """Loopback addresses that no other container has: two jobs may use the same port."""
+        numbers = [next(self._addresses) % 2**22 for _ in range(count)]
+        return [f"127.{64 + number // 2**16}.{number // 2**8 % 2**8}.{number % 2**8}" for number in numbers]
 
     def start(
         self, container: Container, sink: Callable[[int], None], *, region: str, credentials: Mapping[str, str]
@@ -150,9 +172,8 @@ class Sandbox:
             command = [word.replace(OPT_ML, str(container.root)) for word in command]
             environment.setdefault("OPT_ML", OPT_ML)  # for programs that would spell it out
             environment = {key: value.replace(OPT_ML, str(container.root)) for key, value in environment.items()}
-        return self._launch(
-            self.namespaces, container.root, command, environment, sink, lambda: short.unlink(missing_ok=True)
-        )
+        placed = replace(container, command=command, environment=environment)
+        return self._launch(self.namespaces, placed, sink, lambda: short.unlink(missing_ok=True))
 
     def _image_environment(self, image: str) -> Path:
         found = self._settings.environment_of(image)
@@ -188,20 +209,23 @@ class Sandbox:
     def _launch(
         self,
         namespaces: str,
-        root: Path,
-        command: list[str],
-        environment: dict[str, str],
+        container: Container,
         sink: Callable[[int], None],
         clean_up: Callable[[], None] | None = None,
     ) -> Process:
+        root = container.root
+        network, control = Network.pair() if container.own_network else (None, None)
         spec = root.parent / f"{root.name}-launch.json"
         spec.touch(mode=0o600)
         document = {
             "namespaces": namespaces,
             "root": str(root),
-            "command": command,
-            "environment": environment,
-            "directory": environment["HOME"],
+            "hostname": container.hostname,
+            "hosts": str(_write_hosts(root, container.hosts)) if container.hosts else "",
+            "control": control.fileno() if control else None,
+            "command": container.command,
+            "environment": container.environment,
+            "directory": container.environment["HOME"],
         }
         spec.write_text(json.dumps(document), encoding="utf-8")
         lifeline, held = os.pipe()
@@ -211,7 +235,7 @@ class Sandbox:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=[lifeline],
+                pass_fds=[lifeline, *([control.fileno()] if control else [])],
                 start_new_session=True,
             )
         except BaseException:
@@ -219,7 +243,25 @@ class Sandbox:
             raise
         finally:
             os.close(lifeline)
-        return Process(launcher, held, sink, clean_up)
+            if control:
+                control.close()
+        if network:
+            network.open(_ports_of(container.environment))
+        return Process(launcher, held, sink, clean_up, network)
+
+    def _find_networks(self) -> bool:
+        if self._settings.network == "shared" or self.rewrites:
+            return False
+        problem = self._probe(self.namespaces, own_network=True)
+        if problem is None:
+            return True
+        message = f"this machine gives a container no network of its own ({problem})"
+        if self._settings.network == "own":
+            raise OSError(f"{message}; start with --network shared to run without.")
+        log.warning(
+            "%s: a model's container must listen on the port in SAGEMAKER_BIND_TO_PORT; 8080 does not do.", message
+        )
+        return False
 
     def _find_namespaces(self, wanted: str) -> str:
         if wanted != "rewrite":
@@ -234,12 +276,14 @@ class Sandbox:
                 raise OSError(f"{message}; start with --sandbox rewrite to run without.")
             log.warning(
                 "%s: /opt/ml is rewritten in arguments and environment instead. Jobs that take their paths from there "
-                "work, and so do those that ask the variable OPT_ML; a program that spells /opt/ml out does not.",
+                "work, and so do those that ask the variable OPT_ML; a program that spells /opt/ml out does not. Host "
+                "names such as algo-1 are unknown in a job, and a model's container must listen on the port in "
+                "SAGEMAKER_BIND_TO_PORT.",
                 message,
             )
         return "none"
 
-    def _probe(self, namespaces: str) -> str | None:
+    def _probe(self, namespaces: str, *, own_network: bool = False) -> str | None:
         if not sys.platform.startswith("linux"):
             return f"there are none on {sys.platform}"
         with tempfile.TemporaryDirectory(dir=self._settings.state) as folder:
@@ -249,12 +293,28 @@ class Sandbox:
             output: list[bytes] = []
             environment = {"PATH": "/usr/bin:/bin", "HOME": "/"}
             command = ["/bin/sh", "-c", f"test -e {OPT_ML}/probe"]
-            process = self._launch(namespaces, root, command, environment, lambda fd: output.extend(_chunks(fd)))
+            probe = Container("", command, environment, root, own_network=own_network)
+            process = self._launch(namespaces, probe, lambda fd: output.extend(_chunks(fd)))
             if process.wait(10) == 0:
                 return None
             process.kill()
             process.wait()
             return b"".join(output).decode(errors="replace").strip().rpartition("\n")[2] or "the probe failed"
+
+
+def _write_hosts(root: Path, hosts: Mapping[str, str]) -> Path:
+    """The machine's /etc/hosts with the job's own hosts before it."""
+    file = root.parent / f"{root.name}-hosts"
+    machine = Path("/etc/hosts")
+    lines = [f"{address} {name}" for name, address in hosts.items()]
+    file.write_text("\n".join([*lines, machine.read_text() if machine.is_file() else ""]))
+    return file
+
+
+def _ports_of(environment: Mapping[str, str]) -> set[int]:
+    """The ports of this machine that the environment names, the local SageMaker's among them."""
+    found = re.findall(r"(?:127\.0\.0\.1|localhost):(\d{1,5})\b", " ".join(environment.values()))
+    return {int(port) for port in found if 0 < int(port) < 2**16}
 
 
 def _plain_name(directory: Path) -> Path:

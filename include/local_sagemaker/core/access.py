@@ -18,6 +18,9 @@ class Access(Protocol):
     def credentials(self, role_arn: str) -> dict[str, str]:
         """A session of the role, as environment variables."""
 
+    def require(self, role_arn: str, action: str, resource: str) -> None:
+        """For what SageMaker does as the role without a call of this server. Raises AccessDeniedException."""
+
 
 class Open:
     """Everybody may do everything, which is what a laptop needs."""
@@ -27,3 +30,6 @@ class Open:
 
     def credentials(self, role_arn: str) -> dict[str, str]:
         return ADMINISTRATOR
+
+    def require(self, role_arn: str, action: str, resource: str) -> None:
+        """Allows it."""

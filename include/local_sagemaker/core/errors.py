@@ -37,6 +37,10 @@ class ResourceLimitExceeded(ServiceError):  # noqa: N818
     pass
 
 
+class ThrottlingException(ServiceError):  # noqa: N818
+    pass
+
+
 class ConflictException(ServiceError):  # noqa: N818
     pass
 

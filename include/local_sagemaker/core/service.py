@@ -141,18 +141,18 @@ class Region:
             self._tell(kind, document, {})
         return document
 
-    def list(
-        self, kind: Kind, request: Json, *, descending: bool, parent: str | None = None
-    ) -> tuple[list[Json], str | None]:
+    def list(self, kind: Kind, request: Json, *, parent: str | None = None) -> tuple[list[Json], str | None]:
         """One page by the parameters that all List operations share, and the next page's token."""
-        query = Query.from_request(kind, request, descending=descending, parent=parent)
+        query = Query.from_request(kind, request, parent=parent)
         return self.service.store.page(self.name, kind, query)
 
     def iterate(self, kind: Kind, *, parent: str | None = None) -> Iterator[Json]:
         """Every resource of a kind (and parent) in order of creation."""
         token = None
         while True:
-            page, token = self.service.store.page(self.name, kind, Query(parent=parent, limit=500, token=token))
+            page, token = self.service.store.page(
+                self.name, kind, Query(parent=parent, limit=500, token=token, descending=False)
+            )
             yield from page
             if token is None:
                 return

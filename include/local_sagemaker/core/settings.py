@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -24,8 +25,11 @@ class Settings:
     stop_grace_seconds: float = 10.0  # between SIGTERM and SIGKILL (SageMaker: 120)
     endpoint_start_seconds: float = 600.0  # a serving container must answer /ping within (SageMaker: at least 480)
     sandbox: str = "auto"
+    network: str = "auto"  # of a model's container: auto, own or shared
     threads: int = 32
     enforce_iam: bool = False
+    quotas: Mapping[str, int] = field(default_factory=dict)  # core.quotas; none: no limit
+    rates: Mapping[str, float] = field(default_factory=dict)  # http.rates; none: no limit
 
     @property
     def endpoint_url(self) -> str:

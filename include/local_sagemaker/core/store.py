@@ -88,33 +88,37 @@ class AlreadyExistsError(Exception):
 
 @dataclass(frozen=True)
 class Query:
-    """Filters, order and page of a List operation; times in epoch seconds, None means "any"."""
+    """Filters, order and page of a List operation; times in epoch seconds, None means "any".
+
+    The status is looked at after a page was taken, which botocore's text on ListTrainingJobs says: such a page may have
+    fewer than ``limit`` documents, or none, and still a next one.
+    """
 
     name_contains: str | None = None
-    statuses: Collection[str] | None = None
+    status: str | None = None
     parent: str | None = None
     created: tuple[float | None, float | None] = (None, None)
     modified: tuple[float | None, float | None] = (None, None)
     order_by: str = "created"
-    descending: bool = False
+    descending: bool = True
     limit: int = 10
     token: str | None = None
 
     @classmethod
-    def from_request(cls, kind: Kind, request: Json, *, descending: bool, parent: str | None = None) -> Self:
-        """Reads the parameters that all List operations share; `descending` is the operation's default order."""
-        status = request.get("StatusEquals")
+    def from_request(cls, kind: Kind, request: Json, *, parent: str | None = None) -> Self:
+        """Reads the parameters that all List operations share. Without SortOrder the newest come first, as measured on
+        AWS, whatever its reference says of some operations."""
         order = {"Name": "name", kind.name: "name", "CreationTime": "created", "Status": "status"}
         return cls(
             name_contains=request.get("NameContains"),
-            statuses=None if status is None else (status,),
+            status=request.get("StatusEquals"),
             parent=parent,
             created=(request.get("CreationTimeAfter"), request.get("CreationTimeBefore")),
             modified=(request.get("LastModifiedTimeAfter"), request.get("LastModifiedTimeBefore")),
             order_by="modified"
             if request.get("SortBy") == "LastModifiedTime"
             else order.get(request.get("SortBy", ""), "created"),
-            descending=request["SortOrder"] == "Descending" if "SortOrder" in request else descending,
+            descending=request.get("SortOrder", "Descending") == "Descending",
             limit=request.get("MaxResults", 10),
             token=request.get("NextToken"),
         )
@@ -129,11 +133,7 @@ class Query:
             ("modified < ?", self.modified[1]),
         ]
         wanted = [(sql, value) for sql, value in clauses if value is not None]
-        sql, values = [part for part, _ in wanted], [value for _, value in wanted]
-        if self.statuses is not None:
-            sql.append(f"status IN ({','.join('?' * len(self.statuses))})")
-            values += self.statuses
-        return sql, values
+        return [part for part, _ in wanted], [value for _, value in wanted]
 
 
 class Store:
@@ -240,7 +240,8 @@ class Store:
             rows = self._db.execute(sql, (region, kind.label, *values, query.limit + 1)).fetchall()
         page = rows[: query.limit]
         token = _write_token(page[-1][:2]) if len(rows) > query.limit else None
-        return [json.loads(row[2]) for row in page], token
+        documents = [json.loads(row[2]) for row in page]
+        return [one for one in documents if query.status in (None, one.get(kind.status))], token
 
     def all(self, kind: Kind, *, statuses: Collection[str] | None = None) -> list[tuple[str, Json]]:
         """(region, document) of every resource of a kind in order of creation, in all regions."""

@@ -10,11 +10,10 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from botocore.exceptions import ClientError
-from werkzeug.wrappers import Request
 
 from include.local_sagemaker.containers.model_data import split_url
 from include.local_sagemaker.core.service import Region
@@ -60,21 +59,21 @@ class DataCapture:
             "KmsKeyId": self._config.get("KmsKeyId", ""),
         }
 
-    def record(self, variant: str, request: Request, body: bytes, answer: Answer) -> None:
-        """Note one invocation, if the sampling takes it."""
+    def record(self, variant: str, headers: Mapping[str, str], body: bytes, answer: Answer) -> None:
+        """Note one invocation, if the sampling takes it; ``headers`` as the client sent them."""
         if random.random() * 100 >= self._config["InitialSamplingPercentage"]:  # noqa: S311
             return
         captured: Json = {}
         if self._modes & {"Input", "InputAndOutput"}:
-            captured["endpointInput"] = self._side("INPUT", request.headers.get("Content-Type"), body)
+            captured["endpointInput"] = self._side("INPUT", headers.get("Content-Type"), body)
         if self._modes & {"Output", "InputAndOutput"}:
             captured["endpointOutput"] = self._side("OUTPUT", answer.headers.get("content-type"), answer.body)
         about: Json = {
             "eventId": str(uuid.uuid4()),
             "inferenceTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
-        attributes = request.headers.get("X-Amzn-SageMaker-Custom-Attributes")
-        inference_id = request.headers.get("X-Amzn-SageMaker-Inference-Id")
+        attributes = headers.get("X-Amzn-SageMaker-Custom-Attributes")
+        inference_id = headers.get("X-Amzn-SageMaker-Inference-Id")
         about |= {"customAttributes": [attributes]} if attributes else {}
         about |= {"inferenceId": inference_id} if inference_id else {}
         line = json.dumps({"captureData": captured, "eventMetadata": about, "eventVersion": "0"})

@@ -4,14 +4,18 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
 
 from include.local_sagemaker.core.errors import ValidationException
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import Json
 
 DEFAULT_MAXIMUM_SECONDS = 8 * 3600.0
+_LARGEST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,38 +41,89 @@ class Plan:
     """The steps of a deployment; a breach of an alarm or of the time limit rolls it back."""
 
     steps: Sequence[Step]
-    alarms: Sequence[str] = ()
-    maximum_seconds: float = DEFAULT_MAXIMUM_SECONDS
+    alarms: Sequence[str]
+    maximum_seconds: float
+    watched_by: Region  # the region as the role that must be allowed to see the alarms
 
     @classmethod
-    def from_config(cls, region: Region, config: Json | None, instances: int) -> "Plan":
-        """Read a DeploymentConfig for a fleet of so many instances; without one all traffic moves at once.
+    def from_config(cls, region: Region, config: Json | None, new: Json, old: Json | None = None) -> "Plan":
+        """Read a DeploymentConfig for going from one deployment to another; without one all traffic moves at once.
 
         Raises:
-            ValidationException: a policy that lacks its size or has one out of bounds, or an alarm that is not there.
+            ValidationException: a policy that lacks its size or has one that the fleet does not allow, an alarm that is
+                not there, or one that the endpoint's role may not see.
         """
         config = config or {}
         if "BlueGreenUpdatePolicy" in config and "RollingUpdatePolicy" in config:
             raise ValidationException("BlueGreenUpdatePolicy and RollingUpdatePolicy cannot both be given.")
         alarms = [one["AlarmName"] for one in config.get("AutoRollbackConfiguration", {}).get("Alarms", [])]
-        _check_alarms(region, alarms)
+        watched_by = role_of(region, new)
+        if missing := sorted(set(alarms) - _alarm_states(watched_by, alarms).keys()):
+            raise ValidationException(f"Could not find CloudWatch alarm(s): {', '.join(missing)}.")
         policy = config.get("RollingUpdatePolicy") or config.get("BlueGreenUpdatePolicy") or {}
-        steps = _rolling(policy, instances) if "RollingUpdatePolicy" in config else _blue_green(policy, instances)
-        return cls(steps, alarms, float(policy.get("MaximumExecutionTimeoutInSeconds", DEFAULT_MAXIMUM_SECONDS)))
+        instances = sum(
+            new["capacities"][one["VariantName"]]["instances"] for one in new["config"]["ProductionVariants"]
+        )
+        rolling = "RollingUpdatePolicy" in config
+        steps = _rolling(policy, instances) if rolling else _blue_green(policy, instances)
+        if len(steps) > 1:
+            _check_variants(new, old, rolling=rolling)
+        longest = float(policy.get("MaximumExecutionTimeoutInSeconds", DEFAULT_MAXIMUM_SECONDS))
+        waits = sum({step.wait: step.bake_seconds for step in steps}.values())
+        if longest < waits:
+            raise ValidationException(
+                f"MaximumExecutionTimeoutInSeconds ({longest:g}) must not be less than the waiting times ({waits:g})."
+            )
+        return cls(steps, alarms, longest, watched_by)
+
+    def breached(self) -> list[str]:
+        """The names of the alarms that are in ALARM now. Raises ValidationException as ``from_config``."""
+        return sorted(name for name, state in _alarm_states(self.watched_by, self.alarms).items() if state == "ALARM")
 
 
-def _check_alarms(region: Region, names: Sequence[str]) -> None:
-    found = alarm_states(region, names)
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise ValidationException(f"Could not find CloudWatch alarm(s): {', '.join(missing)}.")
+def instances_of(*deployments: Json) -> dict[str, int]:
+    """The instances that deployments hold together, by instance type; serverless ones hold none."""
+    found: Counter[str] = Counter()
+    for one in deployments:
+        for variant in [*one["config"]["ProductionVariants"], *one["config"].get("ShadowProductionVariants", [])]:
+            if "InstanceType" in variant:
+                found[variant["InstanceType"]] += one["capacities"][variant["VariantName"]]["instances"]
+    return dict(found)
 
 
-def alarm_states(region: Region, names: Sequence[str]) -> dict[str, str]:
+def role_of(region: Region, deployment: Json) -> Region:
+    """The region as the execution role of the deployment's model, which SageMaker acts as."""
+    (container, *_), *_ = deployment["containers"].values()
+    return region.acting_as(container.get("_Role", ""))
+
+
+def _check_variants(new: Json, old: Json | None, *, rolling: bool) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html"""
+    variants = new["config"]["ProductionVariants"]
+    names = {one["VariantName"] for one in variants}
+    before = names if old is None else {one["VariantName"] for one in old["config"]["ProductionVariants"]}
+    if names != before:
+        raise ValidationException(
+            "Traffic can be shifted step by step only between configurations with the same variant names: "
+            f"{', '.join(sorted(before))} are not {', '.join(sorted(names))}."
+        )
+    if rolling and (len(variants) > 1 or "ServerlessConfig" in variants[0]):
+        raise ValidationException(
+            "RollingUpdatePolicy is not supported for serverless endpoints or endpoints with several variants."
+        )
+
+
+def _alarm_states(region: Region, names: Sequence[str]) -> dict[str, str]:
     """The present state of each of these CloudWatch alarms that exists."""
     if not names:
         return {}
-    found = region.client("cloudwatch").describe_alarms(AlarmNames=list(names))["MetricAlarms"]
+    try:
+        found = region.client("cloudwatch").describe_alarms(AlarmNames=list(names))["MetricAlarms"]
+    except ClientError as error:
+        raise ValidationException(
+            f"Role {region.role} must have the permission cloudwatch:DescribeAlarms for the alarms of"
+            f" AutoRollbackConfiguration: {error.response['Error']['Message']}"
+        ) from error
     return {alarm["AlarmName"]: alarm["StateValue"] for alarm in found}
 
 
@@ -78,16 +133,16 @@ def _blue_green(policy: Json, instances: int) -> list[Step]:
     last = Step(1.0, float(policy.get("TerminationWaitInSeconds", 0)), "TerminationWaitInSeconds", "full")
     if kind == "ALL_AT_ONCE":
         return [last]
-    name = "CanarySize" if kind == "CANARY" else "LinearStepSize"
+    name, smallest = ("CanarySize", 0.0) if kind == "CANARY" else ("LinearStepSize", 0.1)
     if name not in routing:
         raise ValidationException(f"{name} is required for the traffic routing type {kind}.")
-    size = _share(routing[name], instances, name, largest=0.5)
+    size = _share(routing[name], instances, name, smallest)
     shares = [size] if kind == "CANARY" else _shares(size)[:-1]
     return [*(Step(share, wait, "WaitIntervalInSeconds", "canary") for share in shares), last]
 
 
 def _rolling(policy: Json, instances: int) -> list[Step]:
-    size = _share(policy["MaximumBatchSize"], instances, "MaximumBatchSize", largest=0.5)
+    size = _share(policy["MaximumBatchSize"], instances, "MaximumBatchSize", 0.05)
     wait = float(policy["WaitIntervalInSeconds"])
     return [Step(share, wait, "WaitIntervalInSeconds", "full" if share == 1 else "batch") for share in _shares(size)]
 
@@ -97,9 +152,15 @@ def _shares(size: float) -> list[float]:
     return [min(1.0, round(number * size, 6)) for number in range(1, count)] + [1.0]
 
 
-def _share(size: Json, instances: int, name: str, *, largest: float) -> float:
+def _share(size: Json, instances: int, name: str, smallest: float) -> float:
+    """Raises ValidationException for a size beyond half of the fleet: of one instance no number of instances is less.
+
+    A percentage of one instance stays what it is here, a share of the traffic; AWS does not say what it makes of it.
+    """
     share: float = size["Value"] / 100 if size["Type"] == "CAPACITY_PERCENT" else size["Value"] / max(instances, 1)
-    # one instance cannot be split by instances on SageMaker; by traffic it can, here
-    if share > largest and not (size["Type"] == "INSTANCE_COUNT" and instances <= 1):
-        raise ValidationException(f"{name} must not be more than {largest:.0%} of the variant's instance count.")
-    return min(share, largest)
+    if not smallest <= share <= _LARGEST_SHARE:
+        least = f"at least {smallest:.0%} and " if smallest else ""
+        raise ValidationException(
+            f"{name} must be {least}at most {_LARGEST_SHARE:.0%} of the variant's instance count ({instances})."
+        )
+    return share

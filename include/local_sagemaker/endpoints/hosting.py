@@ -28,7 +28,7 @@ def containers_of(region: Region, model: Json) -> list[Json]:
         ValidationException: the model package is gone, or is not approved.
     """
     given = [model["PrimaryContainer"]] if "PrimaryContainer" in model else model["Containers"]
-    role = {"_Role": model.get("ExecutionRoleArn", "")}
+    role = {"_Role": model.get("ExecutionRoleArn", ""), "_VpcConfig": model.get("VpcConfig")}
     return [{**one, **role} for container in given for one in _resolved(region, container)]
 
 
@@ -80,7 +80,7 @@ def describe_model(region: Region, request: Json) -> Json:
 
 @operation("ListModels")
 def list_models(region: Region, request: Json) -> Json:
-    models, token = region.list(MODEL, request, descending=True)
+    models, token = region.list(MODEL, request)
     return {"Models": models, "NextToken": token}
 
 
@@ -92,16 +92,22 @@ def delete_model(region: Region, request: Json) -> None:
 
 @operation("CreateEndpointConfig")
 def create_endpoint_config(region: Region, request: Json) -> Json:
-    variants = request["ProductionVariants"]
-    names = [variant["VariantName"] for variant in [*variants, *request.get("ShadowProductionVariants", [])]]
+    variants, shadows = request["ProductionVariants"], request.get("ShadowProductionVariants", [])
+    names = [variant["VariantName"] for variant in [*variants, *shadows]]
     if len(set(names)) != len(names):
         raise ValidationException(f"Variant names must be unique within an endpoint configuration: {', '.join(names)}")
-    for variant in variants:
+    for variant in [*variants, *shadows]:
         _check_variant(region, variant)
     if any("ServerlessConfig" in variant for variant in variants):
         _check_serverless(region, request)
+    if shadows and len(names) > 2:
+        raise ValidationException(
+            "Only one production variant and one shadow variant can be specified when ShadowProductionVariants is used."
+        )
     body = {key: value for key, value in request.items() if key != "Tags"}
-    body["ProductionVariants"] = [{"InitialVariantWeight": 1.0, **variant} for variant in variants]
+    for key, given in (("ProductionVariants", variants), ("ShadowProductionVariants", shadows)):
+        if given:
+            body[key] = [{"InitialVariantWeight": 1.0, **variant} for variant in given]
     return _create(region, ENDPOINT_CONFIG, request["EndpointConfigName"], body, request)
 
 
@@ -154,7 +160,7 @@ def describe_endpoint_config(region: Region, request: Json) -> Json:
 
 @operation("ListEndpointConfigs")
 def list_endpoint_configs(region: Region, request: Json) -> Json:
-    configs, token = region.list(ENDPOINT_CONFIG, request, descending=True)
+    configs, token = region.list(ENDPOINT_CONFIG, request)
     return {"EndpointConfigs": configs, "NextToken": token}
 
 

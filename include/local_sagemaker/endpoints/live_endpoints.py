@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from typing import cast
 
 from include.local_sagemaker.aws.moto_services import Moto
+from include.local_sagemaker.core.errors import ServiceError
 from include.local_sagemaker.core.service import Region, Service
 from include.local_sagemaker.core.store import ENDPOINT, Json
 from include.local_sagemaker.endpoints.data_capture import DataCapture
-from include.local_sagemaker.endpoints.deployment import Plan, Step, alarm_states
+from include.local_sagemaker.endpoints.deployment import Plan, Step, instances_of
 from include.local_sagemaker.endpoints.metrics import EndpointMetrics
 from include.local_sagemaker.endpoints.model_server import ModelServer, ServingError
+from include.local_sagemaker.endpoints.shadowing import Shadowing
 from include.local_sagemaker.endpoints.variants import DRAIN_SECONDS, Fleet, pick_variant
 
 log = logging.getLogger(__name__)
@@ -55,27 +57,33 @@ class LiveEndpoint:
 
     def has_variant(self, name: str) -> bool:
         """Whether some fleet has a variant of this name."""
-        return any(name in fleet.variants for fleet in self.fleets)
+        return any(name in fleet.weights for fleet in self.fleets)
+
+    @property
+    def largest_body(self) -> int:
+        """Bytes that a request or an answer may have: https://docs.aws.amazon.com/general/latest/gr/sagemaker.html"""
+        serverless = any(variant.serverless for fleet in self.fleets for variant in fleet.variants.values())
+        return (4 if serverless else 6) * 1024 * 1024
 
     @contextmanager
-    def server(self, wanted: str | None) -> Iterator[tuple[str, ModelServer | None]]:
-        """The variant and the serving process for one request; None when none is healthy.
+    def server(self, wanted: str | None) -> Iterator[tuple[Fleet | None, str, ModelServer | None]]:
+        """The fleet, the variant and the serving process for one request; None when none is healthy.
 
         After a restart of the local SageMaker requests wait until the endpoint's processes are back.
         """
         self._ready.wait(RESTART_WAIT_SECONDS)
         while True:
             routes = self._routes
-            able = [(fleet, share) for fleet, share in routes if wanted is None or wanted in fleet.variants]
+            able = [(fleet, share) for fleet, share in routes if wanted is None or wanted in fleet.weights]
             if not able:
-                yield wanted or "AllTraffic", None
+                yield None, wanted or "AllTraffic", None
                 return
             fleet = random.choices([one for one, _ in able], [share or 1e-9 for _, share in able])[0]  # noqa: S311
             name = wanted or pick_variant(fleet.weights)
             with fleet.server_for(fleet.variants[name]) as server:
                 if server is None and self._routes is not routes:
                     continue  # the fleet was taken out of service in this very moment
-                yield name, server
+                yield fleet, name, server
                 return
 
 
@@ -84,6 +92,7 @@ class Endpoints:
 
     def __init__(self, service: Service, moto: Moto) -> None:
         self.metrics = EndpointMetrics(moto)
+        self.shadowing = Shadowing(self.metrics)
         self._service = service
         self._live: dict[tuple[str, str], LiveEndpoint] = {}
         self._threads: list[threading.Thread] = []
@@ -106,6 +115,7 @@ class Endpoints:
 
     def stop(self) -> None:
         """End all serving processes; what was being done is taken up again after the next start."""
+        self.shadowing.stop()
         for endpoint in self._live.values():
             endpoint.cancelled.set()
         for thread in self._threads:
@@ -213,11 +223,13 @@ class Endpoints:
             "EndpointStatus": "InService",
             "EndpointConfigName": deployment["config"]["EndpointConfigName"],
             "ProductionVariants": fleet.summaries(),
+            "ShadowProductionVariants": fleet.summaries(shadows=True) or None,
             "DataCaptureConfig": endpoint.capture.summary() if endpoint.capture else None,
             "FailureReason": None,
             "PendingDeploymentSummary": None,
             "_Live": deployment,
             "_Pending": None,
+            "_Instances": {"endpoint": instances_of(deployment)},
         }
         endpoint.region.update(ENDPOINT, endpoint.name, changes)
 
@@ -232,9 +244,9 @@ class Endpoints:
             return
         try:
             new.start()
-            config = endpoint.region, pending["deployment_config"], new.instances
-            self._shift_traffic(endpoint, old, new, Plan.from_config(*config))
-        except (ServingError, RollBackError) as error:
+            plan = Plan.from_config(endpoint.region, pending["deployment_config"], pending, document["_Live"])
+            self._shift_traffic(endpoint, old, new, plan)
+        except (ServingError, RollBackError, ServiceError) as error:
             endpoint.route((old, 1.0))
             if not endpoint.cancelled.is_set():
                 endpoint.region.update(ENDPOINT, endpoint.name, {"EndpointStatus": "RollingBack"})
@@ -246,6 +258,7 @@ class Endpoints:
                 "FailureReason": str(error)[:1024],
                 "PendingDeploymentSummary": None,
                 "_Pending": None,
+                "_Instances": {"endpoint": instances_of(document["_Live"])},
             }
             endpoint.region.update(ENDPOINT, endpoint.name, changes)
             return
@@ -269,10 +282,9 @@ class Endpoints:
         while (left := end - time.monotonic()) > 0:
             if endpoint.cancelled.wait(min(left, ALARM_SECONDS)):
                 raise RollBackError("The local SageMaker was stopped.")
-            breached = [name for name, state in alarm_states(endpoint.region, plan.alarms).items() if state == "ALARM"]
-            if breached:
+            if breached := plan.breached():
                 raise RollBackError(
-                    f"Deployment was rolled back: CloudWatch alarm(s) {', '.join(sorted(breached))} went into ALARM "
+                    f"Deployment was rolled back: CloudWatch alarm(s) {', '.join(breached)} went into ALARM "
                     f"state while {step.share:.0%} of the traffic went to the new fleet."
                 )
             if time.monotonic() > deadline:
@@ -305,8 +317,14 @@ class Endpoints:
             fleet.apply(wanted)
         except ServingError as error:
             fleet.apply(before)
-            reason = {"EndpointStatus": "InService", "FailureReason": str(error)[:1024], "_Desired": None}
-            endpoint.region.update(ENDPOINT, endpoint.name, {**reason, "ProductionVariants": fleet.summaries()})
+            changes = {
+                "EndpointStatus": "InService",
+                "FailureReason": str(error)[:1024],
+                "ProductionVariants": fleet.summaries(),
+                "_Desired": None,
+                "_Instances": {"endpoint": instances_of(live)},
+            }
+            endpoint.region.update(ENDPOINT, endpoint.name, changes)
             return
         endpoint.region.update(ENDPOINT, endpoint.name, {"_Desired": None})
         self._go_live(endpoint, fleet, {**live, "capacities": wanted})

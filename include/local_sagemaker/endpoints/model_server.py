@@ -11,12 +11,19 @@ from pathlib import Path
 
 from include.local_sagemaker.containers.logs import LogStream
 from include.local_sagemaker.containers.model_data import ArtifactError, unpack_model_data
+from include.local_sagemaker.containers.role import check_pull
 from include.local_sagemaker.containers.sandbox import Container, Process, UnknownImageError
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import Json
 
+PORT = 8080
 PING_TIMEOUT = 2.0
 PING_PAUSE = 0.05
+INVOCATION_SECONDS = 60.0
+_TIMED_OUT = (
+    "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
+    "each container in Amazon CloudWatch, resolve the issue, and try again."
+)
 MOST_STARTS = 3  # a container that exits this often will not come up; SageMaker tries for half an hour
 
 
@@ -49,7 +56,9 @@ def free_port() -> int:
 
 
 class ModelServer:
-    """One container that serves one model, on its own port (SAGEMAKER_BIND_TO_PORT); may be started again after stop.
+    """One container that serves one model; may be started again after stop.
+
+    It listens on 8080 in a network of its own; where it shares the machine's, on the port SAGEMAKER_BIND_TO_PORT.
 
     ``container`` has Image, model data and Environment as in CreateModel; ``title`` names it in failure reasons.
     """
@@ -108,16 +117,25 @@ class ModelServer:
 
     def _launch(self) -> None:
         self._starts += 1
-        self._port = free_port()
-        environment = {
-            **self._container.get("Environment", {}),
-            "SAGEMAKER_BIND_TO_PORT": str(self._port),
-            "SERVE_HOST": "127.0.0.1",  # there is no container around it to keep the port in
-            "SAGEMAKER_SAFE_PORT_RANGE": f"{self._port}-{self._port}",
-        }
-        container = Container(self._container["Image"], ["serve"], environment, self._folder / "ml")
+        service = self._region.service
+        environment = dict(self._container.get("Environment", {}))
+        self._port = PORT
+        if not service.sandbox.own_networks:
+            self._port = free_port()
+            environment |= {
+                "SAGEMAKER_BIND_TO_PORT": str(self._port),
+                "SERVE_HOST": "127.0.0.1",  # there is no container around it to keep the port in
+                "SAGEMAKER_SAFE_PORT_RANGE": f"{self._port}-{self._port}",
+            }
+        container = Container(
+            self._container["Image"],
+            ["serve"],
+            environment,
+            self._folder / "ml",
+            own_network=service.sandbox.own_networks,
+        )
         try:
-            service = self._region.service
+            check_pull(self._region, container.image)
             self._process = service.sandbox.start(
                 container,
                 self._log.follow,
@@ -143,9 +161,11 @@ class ModelServer:
                 self.healthy = True
                 return
             time.sleep(PING_PAUSE)
+        shared = not self._region.service.sandbox.own_networks
         raise ServingError(
             f"The primary container for {self._title} did not pass the ping health check. "
             "Please check CloudWatch logs for this endpoint."
+            + (f" (It had to listen on {self._port}, the port in SAGEMAKER_BIND_TO_PORT.)" if shared else "")
         )
 
     def ping(self) -> bool:
@@ -189,7 +209,7 @@ class ModelServer:
         timeout: float,
     ) -> Answer:
         if connection.sock is None:
-            connection.sock = socket.create_connection(("127.0.0.1", self._port), timeout)
+            connection.sock = self._connect(timeout)
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sock.settimeout(timeout)
         connection.request(method, path, body=body, headers=dict(headers))
@@ -201,6 +221,17 @@ class ModelServer:
             self._idle.append(connection)
         answered = {key.lower(): value for key, value in response.getheaders()}
         return Answer(response.status, answered, content)
+
+    def _connect(self, timeout: float) -> socket.socket:
+        network = self._process.network if self._process else None
+        made = network.socket() if network else socket.socket()
+        try:
+            made.settimeout(timeout)
+            made.connect(("127.0.0.1", self._port))
+        except OSError:
+            made.close()
+            raise
+        return made
 
     def drain(self, seconds: float) -> None:
         """Wait until no request is in flight, at most so long."""
@@ -219,3 +250,15 @@ class ModelServer:
         """End the process (SIGTERM, then SIGKILL after the server's grace) and remove its files."""
         self._end()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def ask(server: ModelServer | None, headers: Mapping[str, str], body: bytes) -> Answer:
+    """One invocation as an endpoint sends it, with its time limit; what goes wrong is an answer too."""
+    if server is None:
+        return Answer(503, {}, b"No serving process of the container is healthy; it is being restarted.")
+    try:
+        return server.call("POST", "/invocations", headers, body, INVOCATION_SECONDS)
+    except TimeoutError:
+        return Answer(0, {}, _TIMED_OUT.encode())
+    except NoAnswerError as error:
+        return Answer(503, {}, str(error).encode())

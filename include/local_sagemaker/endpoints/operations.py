@@ -1,9 +1,11 @@
 """The operations on endpoints: they check and note what is wanted; `live_endpoints` does it."""
 
+from include.local_sagemaker.core import quotas
 from include.local_sagemaker.core.errors import ResourceInUse, ValidationException
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import ENDPOINT, ENDPOINT_CONFIG, MODEL, Json
-from include.local_sagemaker.endpoints.deployment import Plan
+from include.local_sagemaker.endpoints.changes import check_change, deregister_targets
+from include.local_sagemaker.endpoints.deployment import Plan, instances_of
 from include.local_sagemaker.endpoints.hosting import containers_of
 from include.local_sagemaker.endpoints.live_endpoints import Endpoints
 from include.local_sagemaker.http.routing import operation
@@ -23,7 +25,8 @@ def _config(region: Region, name: str) -> Json:
 def _deployment(region: Region, config: Json) -> Json:
     """Everything that serving a configuration needs, copied."""
     containers = {}
-    for variant in config["ProductionVariants"]:
+    variants = [*config["ProductionVariants"], *config.get("ShadowProductionVariants", [])]
+    for variant in variants:
         name = variant["ModelName"]
         model = region.get(MODEL, name, f'Could not find model "{region.arn(MODEL, name)}".')
         found = containers_of(region, model)
@@ -37,7 +40,7 @@ def _deployment(region: Region, config: Json) -> Json:
             "weight": variant["InitialVariantWeight"],
             "instances": variant.get("InitialInstanceCount", 1),
         }
-        for variant in config["ProductionVariants"]
+        for variant in variants
     }
     return {"config": config, "containers": containers, "capacities": capacities}
 
@@ -48,17 +51,20 @@ def create_endpoint(region: Region, request: Json) -> Json:
     if region.find(ENDPOINT, name):
         raise ValidationException(f'Cannot create already existing endpoint "{region.arn(ENDPOINT, name)}".')
     deployment = _deployment(region, _config(region, request["EndpointConfigName"]))
-    Plan.from_config(region, request.get("DeploymentConfig"), 1)
+    Plan.from_config(region, request.get("DeploymentConfig"), deployment)
+    used = instances_of(deployment)
     body = {
         "EndpointConfigName": request["EndpointConfigName"],
         "EndpointStatus": "Creating",
         "LastDeploymentConfig": request.get("DeploymentConfig"),
         "_Live": deployment,
+        "_Instances": {"endpoint": used},
     }
     given = {key: value for key, value in body.items() if value is not None}
     try:
         taken = 'Cannot create already existing endpoint "{arn}".'
-        document = region.create(ENDPOINT, name, given, tags=request.get("Tags", ()), taken=taken)
+        with quotas.within(region, "endpoint", used):
+            document = region.create(ENDPOINT, name, given, tags=request.get("Tags", ()), taken=taken)
     except ResourceInUse as error:
         raise ValidationException(error.message) from error
     Endpoints.of(region.service).create(region, name)
@@ -72,7 +78,7 @@ def describe_endpoint(region: Region, request: Json) -> Json:
 
 @operation("ListEndpoints")
 def list_endpoints(region: Region, request: Json) -> Json:
-    endpoints, token = region.list(ENDPOINT, request, descending=True)
+    endpoints, token = region.list(ENDPOINT, request)
     return {"Endpoints": endpoints, "NextToken": token}
 
 
@@ -101,14 +107,17 @@ def update_endpoint(region: Region, request: Json) -> Json:
     policy = request.get("DeploymentConfig")
     if policy is None and request.get("RetainDeploymentConfig"):
         policy = endpoint.get("LastDeploymentConfig")
-    Plan.from_config(region, policy, sum(one["instances"] for one in deployment["capacities"].values()))
+    check_change(region, endpoint, deployment["config"])
+    Plan.from_config(region, policy, deployment, endpoint["_Live"])
     changes = {
         "EndpointStatus": "Updating",
         "FailureReason": None,
         "LastDeploymentConfig": policy,
         "_Pending": {**deployment, "deployment_config": policy},
+        "_Instances": {"endpoint": instances_of(endpoint["_Live"], deployment)},
     }
-    document = _set_status(region, endpoint, changes, _CHANGEABLE)
+    with quotas.within(region, "endpoint", instances_of(deployment)):  # both fleets run until the new one serves
+        document = _set_status(region, endpoint, changes, _CHANGEABLE)
     Endpoints.of(region.service).update(region, request["EndpointName"])
     return document
 
@@ -139,6 +148,7 @@ def update_weights_and_capacities(region: Region, request: Json) -> Json:
             raise ValidationException(
                 f'The variant name(s) "{name}" is/are not present within endpoint configuration "{config}".'
             )
+    _check_counts(endpoint, wanted)
     before = endpoint["_Live"]["capacities"]
     desired = {
         one["VariantName"]: {
@@ -147,10 +157,34 @@ def update_weights_and_capacities(region: Region, request: Json) -> Json:
         }
         for one in wanted
     }
-    changes = {"EndpointStatus": "Updating", "FailureReason": None, "_Desired": desired}
-    document = _set_status(region, endpoint, changes, _CHANGEABLE)
+    live = endpoint["_Live"]
+    now, then = instances_of(live), instances_of({**live, "capacities": {**before, **desired}})
+    more = {kind: max(0, number - now[kind]) for kind, number in then.items()}
+    changes = {
+        "EndpointStatus": "Updating",
+        "FailureReason": None,
+        "_Desired": desired,
+        "_Instances": {"endpoint": then},
+    }
+    with quotas.within(region, "endpoint", more):
+        document = _set_status(region, endpoint, changes, _CHANGEABLE)
     Endpoints.of(region.service).rescale(region, request["EndpointName"])
     return document
+
+
+def _check_counts(endpoint: Json, wanted: list[Json]) -> None:
+    serverless = {
+        one["VariantName"] for one in endpoint["_Live"]["config"]["ProductionVariants"] if "ServerlessConfig" in one
+    }
+    for one in wanted:
+        name = one["VariantName"]
+        if "DesiredInstanceCount" in one and name in serverless:
+            raise ValidationException(f'DesiredInstanceCount cannot be set for the serverless variant "{name}".')
+        if one.get("DesiredInstanceCount") == 0:
+            raise ValidationException(
+                f'DesiredInstanceCount of variant "{name}" must be at least 1: only endpoints with asynchronous'
+                " inference scale to 0."
+            )
 
 
 @operation("DeleteEndpoint")
@@ -158,4 +192,5 @@ def delete_endpoint(region: Region, request: Json) -> None:
     endpoint = _endpoint(region, request["EndpointName"])
     changes = {"EndpointStatus": "Deleting"}
     _set_status(region, endpoint, changes, ("InService", "Failed", "OutOfService", "UpdateRollbackFailed"))
+    deregister_targets(region, request["EndpointName"])
     Endpoints.of(region.service).delete(region, request["EndpointName"])

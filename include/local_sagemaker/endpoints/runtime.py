@@ -5,19 +5,15 @@ import time
 
 from werkzeug.wrappers import Request, Response
 
+from include.local_sagemaker.core.errors import ServiceError
 from include.local_sagemaker.core.service import Service
-from include.local_sagemaker.core.store import ACCOUNT
+from include.local_sagemaker.core.store import ACCOUNT, Json
 from include.local_sagemaker.endpoints.live_endpoints import Endpoints, LiveEndpoint
-from include.local_sagemaker.endpoints.model_server import Answer, ModelServer, NoAnswerError
+from include.local_sagemaker.endpoints.model_server import Answer, ask
 from include.local_sagemaker.endpoints.variants import ThrottledError
+from include.local_sagemaker.http import api_model, capabilities
 from include.local_sagemaker.http.routing import route, scope
 
-LARGEST_BODY = 6 * 1024 * 1024
-TIMEOUT_SECONDS = 60.0
-_TIMED_OUT = (
-    "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
-    "each container in Amazon CloudWatch, resolve the issue, and try again."
-)
 _TO_MODEL = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id")
 
 
@@ -27,18 +23,17 @@ def invoke_endpoint(service: Service, request: Request, name: str) -> Response:
     began = time.perf_counter()
     region = scope(request.environ)[0]
     endpoints = Endpoints.of(service)
+    try:
+        asked = _read_headers(request, name)
+    except ServiceError as error:
+        return _error(400, "ValidationError", error.message)
     endpoint = endpoints.live(region, name)
     if endpoint is None:
         return _error(400, "ValidationError", f"Endpoint {name} of account {ACCOUNT} not found.")
     body = request.get_data()
-    if len(body) > LARGEST_BODY:
-        return _error(
-            400,
-            "ValidationError",
-            "1 validation error detected: Value at 'body' failed to satisfy constraint: Member must have length less "
-            f"than or equal to {LARGEST_BODY}",
-        )
-    wanted = request.headers.get("X-Amzn-SageMaker-Target-Variant")
+    if len(body) > endpoint.largest_body:
+        return _too_large(endpoint.largest_body)
+    wanted = asked.get("TargetVariant")
     if wanted is not None and not endpoint.has_variant(wanted):
         return _error(400, "ValidationError", f"Variant {wanted} of endpoint {name} not found.")
     try:
@@ -47,16 +42,39 @@ def invoke_endpoint(service: Service, request: Request, name: str) -> Response:
         return _error(400, "ThrottlingException", "Rate exceeded")
 
 
+def _read_headers(request: Request, name: str) -> Json:
+    """The members of InvokeEndpoint but its body. Raises ServiceError for what is invalid or not supported."""
+    shape = api_model.operation_model("InvokeEndpoint").input_shape
+    headers = {
+        member: request.headers[header.serialization["name"]]
+        for member, header in shape.members.items()
+        if header.serialization.get("location") == "header" and header.serialization["name"] in request.headers
+    }
+    given = {"EndpointName": name, "Body": "", **headers}  # the body is bytes, with limits of its own
+    asked = api_model.parse_request("InvokeEndpoint", given)
+    capabilities.check("InvokeEndpoint", asked)
+    return asked
+
+
+def _too_large(most: int) -> Response:
+    """Without an error type, as the gateway in front of SageMaker says it: clients read the status 413 as the code."""
+    return Response(
+        json.dumps({"message": f"HTTP content length exceeded {most} bytes."}), 413, content_type="application/json"
+    )
+
+
 def _invoke(
     endpoints: Endpoints, endpoint: LiveEndpoint, request: Request, body: bytes, wanted: str | None, began: float
 ) -> Response:
     headers = {key: request.headers[key] for key in _TO_MODEL if key in request.headers}
-    with endpoint.server(wanted) as (variant, server):
+    with endpoint.server(wanted) as (fleet, variant, server):
+        if fleet:
+            endpoints.shadowing.copy(endpoint, fleet, headers, body)
         asked = time.perf_counter()
-        answer = _ask(server, headers, body)
+        answer = ask(server, headers, body)
         model_seconds = time.perf_counter() - asked
-    if len(answer.body) > LARGEST_BODY:
-        message = f"Response payload size ({len(answer.body)}) exceeded maximum allowed payload ({LARGEST_BODY})."
+    if len(answer.body) > (most := endpoint.largest_body):
+        message = f"Response payload size ({len(answer.body)}) exceeded maximum allowed payload ({most})."
         answer = Answer(500, {}, message.encode())
     status = answer.status or 500
     seconds = time.perf_counter() - began
@@ -66,7 +84,7 @@ def _invoke(
     if not 200 <= status < 300:
         return _model_error(endpoint, answer)
     if endpoint.capture:
-        endpoint.capture.record(variant, request, body, answer)
+        endpoint.capture.record(variant, headers, body, answer)
     response = Response(answer.body, 200)
     response.headers["Content-Type"] = answer.headers.get("content-type", "application/octet-stream")
     response.headers["X-Amzn-Invoked-Production-Variant"] = variant
@@ -74,17 +92,6 @@ def _invoke(
     if attributes is not None:
         response.headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
     return response
-
-
-def _ask(server: ModelServer | None, headers: dict[str, str], body: bytes) -> Answer:
-    if server is None:
-        return Answer(503, {}, b"No serving process of the container is healthy; it is being restarted.")
-    try:
-        return server.call("POST", "/invocations", headers, body, TIMEOUT_SECONDS)
-    except TimeoutError:
-        return Answer(0, {}, _TIMED_OUT.encode())
-    except NoAnswerError as error:
-        return Answer(503, {}, str(error).encode())
 
 
 def _model_error(endpoint: LiveEndpoint, answer: Answer) -> Response:

@@ -68,7 +68,8 @@ class Fleet:
     ) -> None:
         config = deployment["config"]
         self.config_name: str = config["EndpointConfigName"]
-        self.weights: dict[str, float] = {}
+        self.weights: dict[str, float] = {}  # of the production variants
+        self.sampling: dict[str, float] = {}  # share of the requests that each shadow variant gets a copy of
         self._capacities: dict[str, Json] = deployment["capacities"]
         self._region = region
         self._endpoint = endpoint
@@ -78,6 +79,7 @@ class Fleet:
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name=f"fleet-{endpoint}", daemon=True)
         self._serial = 0
+        self._shadows = [one["VariantName"] for one in config.get("ShadowProductionVariants", [])]
         self.variants = {
             variant["VariantName"]: Variant(
                 name=variant["VariantName"],
@@ -87,13 +89,13 @@ class Fleet:
                 ),
                 serverless=variant.get("ServerlessConfig"),
             )
-            for variant in config["ProductionVariants"]
+            for variant in [*config["ProductionVariants"], *config.get("ShadowProductionVariants", [])]
         }
 
     @property
     def instances(self) -> int:
-        """How many serving processes the fleet is to have."""
-        return sum(capacity["instances"] for capacity in self._capacities.values())
+        """How many serving processes are to take the traffic."""
+        return sum(one["instances"] for name, one in self._capacities.items() if name not in self._shadows)
 
     def start(self) -> None:
         """Start all servers and wait until they answer /ping; on failure none is left.
@@ -116,14 +118,19 @@ class Fleet:
         """
         for name, capacity in capacities.items():
             self._scale(self.variants[name], capacity["instances"])
-        self.weights = {name: capacity["weight"] for name, capacity in capacities.items()}
+        weights = {name: capacity["weight"] for name, capacity in capacities.items()}
+        self.weights = {name: weight for name, weight in weights.items() if name not in self._shadows}
+        production = sum(self.weights.values())  # there is one such variant beside a shadow
+        self.sampling = {name: weights[name] / production if production else 0.0 for name in self._shadows}
         self._capacities = capacities
 
-    def summaries(self) -> list[Json]:
-        """ProductionVariants as DescribeEndpoint shows them."""
+    def summaries(self, *, shadows: bool = False) -> list[Json]:
+        """ProductionVariants, or ShadowProductionVariants, as DescribeEndpoint shows them."""
         now = time.time()
         summaries = []
         for name, variant in self.variants.items():
+            if (name in self._shadows) != shadows:
+                continue
             images = [
                 {"SpecifiedImage": one["Image"], "ResolvedImage": one["Image"], "ResolutionTime": now}
                 for one in variant.containers
@@ -173,11 +180,14 @@ class Fleet:
             serial = self._serial
         folder = self._folder / f"{variant.name}-{serial}"
         stream = f"{variant.name}/i-{uuid.uuid4().hex[:17]}"
+        container = variant.containers[0]
         return ModelServer(
             self._region,
-            variant.containers[0],
+            container,
             folder,
-            log=LogStream(self._region, f"/aws/sagemaker/Endpoints/{self._endpoint}", stream),
+            log=LogStream(
+                self._region.acting_as(container.get("_Role", "")), f"/aws/sagemaker/Endpoints/{self._endpoint}", stream
+            ),
             title=f"production variant {variant.name}",
         )
 

@@ -32,13 +32,15 @@ _WANTED: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 @functools.cache
-def sagemaker() -> ServiceModel:
-    return botocore.session.get_session().get_service_model("sagemaker")
+def _service(name: str) -> ServiceModel:
+    return botocore.session.get_session().get_service_model(name)
 
 
 @functools.cache
 def operation_model(name: str) -> OperationModel:
-    return sagemaker().operation_model(name)
+    """Of SageMaker's own API, or of its runtime's (InvokeEndpoint)."""
+    runtime = _service("sagemaker-runtime")
+    return (runtime if name in runtime.operation_names else _service("sagemaker")).operation_model(name)
 
 
 def parse_request(operation: str, request: Json) -> Json:
@@ -179,8 +181,7 @@ def _check_pattern(shape: Shape, value: Any) -> str | None:
     pattern = shape.metadata.get("pattern")
     if not pattern or not isinstance(value, str):
         return None
-    compiled = _compile(pattern)
-    if compiled is None or compiled.fullmatch(value, timeout=1.0):
+    if _compile(pattern).fullmatch(value, timeout=1.0):
         return None
     return f"Member must satisfy regular expression pattern: {pattern}"
 
@@ -190,13 +191,11 @@ _CHECKS: tuple[Callable[[Shape, Any], str | None], ...] = (_check_enum, _check_m
 
 @functools.cache
 def _compile(pattern: str) -> Any:
-    """The model's Java pattern, or None for the few (UTF-16 surrogate ranges) that have no meaning in Python."""
+    """The model's Java pattern. A test compiles all of them."""
     # "(...)*${1,256}" repeats the end of input, which Java accepts and Python does not
     translated = regex.sub(r"\$\{\d+,\d+\}", "", pattern)
-    try:
-        return regex.compile(translated)
-    except regex.error:
-        return None
+    # pairs of UTF-16 surrogates are one character each in Python
+    return regex.compile(translated.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF"))
 
 
 def _render(shape: Shape, value: Any) -> Any:

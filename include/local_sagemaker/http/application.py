@@ -15,8 +15,10 @@ from werkzeug.wrappers import Request, Response
 from include.local_sagemaker.core.errors import InternalFailure, SerializationException, ServiceError
 from include.local_sagemaker.core.service import Service
 from include.local_sagemaker.core.store import Json
-from include.local_sagemaker.http import api_model
+from include.local_sagemaker.http import api_model, capabilities
+from include.local_sagemaker.http.rates import Rates
 from include.local_sagemaker.http.routing import PAGES, Handler, WsgiApp, find_operation, find_route, scope
+from include.local_sagemaker.http.tags import check_tags
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ class Application:
     def __init__(self, service: Service, others: WsgiApp) -> None:
         self._service = service
         self._others = others
+        self._rates = Rates(service.settings.rates)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
@@ -49,7 +52,10 @@ class Application:
     def _call(self, region: str, name: str, body: bytes) -> Response:
         try:
             function = find_operation(name)
+            self._rates.take(region, name)
             request = api_model.parse_request(name, _read_json(body))
+            capabilities.check(name, request)
+            check_tags(request.get("Tags", []))
             answer = function(self._service.region(region), request) or {}
             return _json_response(200, api_model.render_response(name, answer))
         except ServiceError as error:
@@ -87,7 +93,8 @@ def denial(environ: dict[str, Any], service: str, error: ServiceError) -> Respon
 
 def _read_json(body: bytes) -> Json:
     try:
-        document = json.loads(body or b"{}")
+        document = json.loads(body or b"{}", parse_constant=_refuse)
+        json.dumps(document, ensure_ascii=False).encode()  # half a character, escaped, is JSON and no UTF-8
     except ValueError as error:  # bad JSON and bad UTF-8 both
         raise SerializationException(f"The request body is not JSON: {error}") from error
     except RecursionError as error:
@@ -95,6 +102,10 @@ def _read_json(body: bytes) -> Json:
     if not isinstance(document, dict):
         raise SerializationException("The request body is not a JSON object")
     return document
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number of JSON")
 
 
 def _json_response(status: int, body: Json) -> Response:

@@ -15,13 +15,30 @@ def _check_exists(region: Region, arn: str) -> None:
         raise ValidationException(f"Could not find resource {arn}.")
 
 
+def check_tags(tags: list[Json]) -> None:
+    """The rules for the tags of any request.
+
+    Raises:
+        ValidationException: a key that AWS keeps for itself, or one that is there twice.
+        ResourceLimitExceeded: more than a resource may have.
+    """
+    keys = [tag["Key"] for tag in tags]
+    for key in keys:
+        if key.lower().startswith("aws:"):
+            raise ValidationException(f"Tag key {key!r} is invalid: keys that begin with aws: are reserved for AWS.")
+        if keys.count(key) > 1:
+            raise ValidationException(f"Duplicate tag keys are not allowed: {key!r} is given more than once.")
+    if len(keys) > _MOST:
+        raise ResourceLimitExceeded(f"A resource can have {_MOST} tags; {len(keys)} are given.")
+
+
 @operation("AddTags")
 def add_tags(region: Region, request: Json) -> Json:
     arn = request["ResourceArn"]
     _check_exists(region, arn)
-    keys = {tag["Key"] for tag in [*region.service.store.tags(arn), *request["Tags"]]}
-    if len(keys) > _MOST:
-        raise ResourceLimitExceeded(f"The number of tags on {arn} would exceed {_MOST}.")
+    given = {tag["Key"]: tag for tag in request["Tags"]}
+    kept = [tag for tag in region.service.store.tags(arn) if tag["Key"] not in given]
+    check_tags([*kept, *request["Tags"]])
     region.service.store.add_tags(arn, request["Tags"])
     return {"Tags": region.service.store.tags(arn)}
 

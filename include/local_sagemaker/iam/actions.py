@@ -34,6 +34,11 @@ _NAMED_BY = {
     "sns": {"TopicArn": "arn", "TargetArn": "arn"},
     "cloudwatch": {"AlarmName": "alarm:{}", "AlarmNames": "alarm:{}"},
     "logs": {"logGroupName": "log-group:{}:log-stream:"},
+    "secretsmanager": {"SecretId": "secret:{}-000000"},  # AWS puts six characters behind a secret's name
+    "ssm": {"Name": "parameter{slash}{}", "Names": "parameter{slash}{}"},
+    "kms": {"KeyId": "key/{}"},
+    "ecr": {"repositoryName": "repository/{}"},
+    "sts": {"RoleArn": "arn"},
     "application-autoscaling": {"ServiceNamespace": "scalable-target/any"},
 }
 
@@ -161,10 +166,14 @@ def _other_actions(service: str, operation: str, parameters: Json, region: str) 
 def _named_resources(service: str, parameters: Json, region: str) -> Iterator[str]:
     for key, form in _NAMED_BY.get(service, {}).items():
         for value in _texts(parameters.get(key)):
-            if form == "arn":
+            if form == "arn" or value.startswith("arn:"):
                 yield value
             else:
-                yield _arn(service, region, form.format(value, last=value.rpartition("/")[2]))
+                yield _arn(service, region, _placed(form, value))
+
+
+def _placed(form: str, value: str) -> str:
+    return form.format(value, last=value.rpartition("/")[2], slash="" if value.startswith("/") else "/")
 
 
 def _texts(value: Any) -> list[str]:

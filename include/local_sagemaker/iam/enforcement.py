@@ -14,6 +14,7 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,20 @@ from include.local_sagemaker.iam.policies import Action, PolicyError, is_allowed
 log = logging.getLogger(__name__)
 
 SERVICE = "sagemaker.amazonaws.com"
+_KEY_ACTIONS = {
+    "s3:GetObject": "kms:Decrypt",
+    "s3:GetObjectVersion": "kms:Decrypt",
+    "s3:PutObject": "kms:GenerateDataKey",
+}
 _KEY = re.compile(r"Credential=([^/,]+)/")
 
 
 class Enforced:
     """Roles may do what their policies allow."""
 
-    def __init__(self, state: Path, store: Store) -> None:
+    def __init__(self, state: Path, store: Store, key_of: Callable[[str], str | None]) -> None:
+        """`key_of(bucket)`: the ARN of the KMS key that the bucket encrypts with, if it does."""
+        self._key_of = key_of
         self._denials = state / "denied.jsonl"
         self._store = store
         self._lock = threading.Lock()
@@ -49,6 +57,8 @@ class Enforced:
             self._require(role, action)
             if action.name == "iam:PassRole":
                 self._require_trust(action.resource)
+            if action.name in _KEY_ACTIONS:
+                self._require_key(role, region, action)
 
     def credentials(self, role_arn: str) -> dict[str, str]:
         self._require_trust(role_arn)
@@ -65,6 +75,16 @@ class Enforced:
             "AWS_SECRET_ACCESS_KEY": session.secret_access_key,
             "AWS_SESSION_TOKEN": session.session_token,
         }
+
+    def require(self, role_arn: str, action: str, resource: str) -> None:
+        self._require(role_arn.rpartition("/")[2], Action(action, resource))
+
+    def _require_key(self, role: str, region: str, action: Action) -> None:
+        """Objects of a bucket that encrypts with a key: S3 asks KMS in the caller's name."""
+        key = self._key_of(action.resource.removeprefix("arn:aws:s3:::").partition("/")[0])
+        if key:
+            via = {"kms:viaservice": [f"s3.{region}.amazonaws.com"]}
+            self._require(role, Action(_KEY_ACTIONS[action.name], key, via))
 
     def _require(self, role: str, action: Action) -> None:
         action = Action(action.name, action.resource, {**self._resource_tags(action.resource), **action.context})

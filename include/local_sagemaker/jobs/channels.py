@@ -21,10 +21,6 @@ class Channel:
     distribution: str = "FullyReplicated"  # or ShardedByS3Key
 
 
-def hosts_of(count: int) -> list[str]:
-    return [f"algo-{number}" for number in range(1, count + 1)]
-
-
 def fetch(job: Job, channels: Sequence[Channel], roots: Sequence[Path], role: str) -> None:
     """Downloads every channel for every host (`roots` are the hosts' /opt/ml); returns early when the job is to stop.
     Raises TransferError."""

@@ -16,13 +16,14 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 import psutil
 
 from include.local_sagemaker.containers.logs import LogStream, log_file
+from include.local_sagemaker.containers.role import check_pull
 from include.local_sagemaker.containers.sandbox import Container, Process, UnknownImageError
 from include.local_sagemaker.core.errors import ValidationException
 from include.local_sagemaker.core.service import Region, Service
@@ -86,10 +87,14 @@ class Job:
         or the job is stopped (SIGTERM, then SIGKILL after the grace). Raises ServerStoppingError."""
         deadline = time.monotonic() + seconds
         processes: list[Process] = []
+        sandbox = self.region.service.sandbox
+        names = hosts_of(len(containers))
+        hosts = dict(zip(names, sandbox.addresses(len(names)), strict=True))
         try:
-            for container, stream in containers:
-                process = self.region.service.sandbox.start(
-                    container,
+            for name, (container, stream) in zip(names, containers, strict=True):
+                check_pull(self.region, container.image)
+                process = sandbox.start(
+                    replace(container, hostname=name, hosts=hosts),
                     stream.follow,
                     region=self.region.name,
                     credentials=self.region.service.credentials(self.region.role),
@@ -141,6 +146,11 @@ class Job:
                 _wait_until_gone(pid, created)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
+
+
+def hosts_of(count: int) -> list[str]:
+    """The names of a job's hosts, by which they find each other."""
+    return [f"algo-{number}" for number in range(1, count + 1)]
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from include.local_sagemaker.containers.role import check_output
 from include.local_sagemaker.containers.s3_transfer import ContinuousUpload, TransferError, upload_tree
 from include.local_sagemaker.containers.sandbox import OPT_ML, Container, UnknownImageError
+from include.local_sagemaker.core import quotas
 from include.local_sagemaker.core.errors import ValidationException
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import PROCESSING_JOB, Json
 from include.local_sagemaker.http.routing import operation
-from include.local_sagemaker.jobs.channels import Channel, fetch, hosts_of
+from include.local_sagemaker.jobs.channels import Channel, fetch
 from include.local_sagemaker.jobs.job_queue import (
     ACTIVE,
     LONGEST_REASON,
@@ -22,6 +24,7 @@ from include.local_sagemaker.jobs.job_queue import (
     JobQueue,
     Outcome,
     client_error,
+    hosts_of,
     runner,
     stop_job,
 )
@@ -40,12 +43,15 @@ def _absent(name: str) -> str:
 def create_processing_job(region: Region, request: Json) -> Json:
     _check(request)
     name = request["ProcessingJobName"]
+    used = quotas.instances("processing", request["ProcessingResources"]["ClusterConfig"])
     body = {
         **{key: value for key, value in request.items() if key != "Tags"},
         "StoppingCondition": request.get("StoppingCondition", {"MaxRuntimeInSeconds": _DEFAULT_MAX_RUNTIME}),
         "ProcessingJobStatus": "InProgress",
+        "_Instances": used,
     }
-    document = region.create(PROCESSING_JOB, name, body, tags=request.get("Tags", ()), taken=_TAKEN)
+    with quotas.within(region, "processing", used["processing"]):
+        document = region.create(PROCESSING_JOB, name, body, tags=request.get("Tags", ()), taken=_TAKEN)
     JobQueue.of(region.service).submit(region, PROCESSING_JOB, name)
     return document
 
@@ -63,7 +69,7 @@ def stop_processing_job(region: Region, request: Json) -> None:
 
 @operation("ListProcessingJobs")
 def list_processing_jobs(region: Region, request: Json) -> Json:
-    jobs, token = region.list(PROCESSING_JOB, request, descending=False)
+    jobs, token = region.list(PROCESSING_JOB, request)
     return {"ProcessingJobSummaries": jobs, "NextToken": token}
 
 
@@ -77,15 +83,11 @@ def _check(request: Json) -> None:
                 raise ValidationException(f"{kind} names must be unique within a processing job: {name} is not.")
     for item in inputs:
         if "S3Input" not in item:
-            raise ValidationException(f"Input {item['InputName']}: the local SageMaker reads from S3Input only.")
+            raise ValidationException(f"Input {item['InputName']} must have an S3Input.")
         _check_path(item["InputName"], item["S3Input"].get("LocalPath", _BELOW))
-        if item["S3Input"].get("S3InputMode", "File") == "Pipe":
-            raise ValidationException(
-                f"Input {item['InputName']}: the local SageMaker has no input mode Pipe. Use File."
-            )
     for item in outputs:
         if "S3Output" not in item:
-            raise ValidationException(f"Output {item['OutputName']}: the local SageMaker writes to S3Output only.")
+            raise ValidationException(f"Output {item['OutputName']} must have an S3Output.")
         _check_path(item["OutputName"], item["S3Output"].get("LocalPath", _BELOW))
 
 
@@ -140,6 +142,8 @@ def _execute(job: Job, document: Json, hosts: list[str], roots: list[Path]) -> O
         )
         for source in (item["S3Input"] for item in document.get("ProcessingInputs", ()) if not item.get("AppManaged"))
     ]
+    output = document.get("ProcessingOutputConfig", {})
+    check_output(job.region, key=output.get("KmsKeyId"), vpc=document.get("NetworkConfig", {}).get("VpcConfig"))
     fetch(job, channels, roots, document["RoleArn"])
     if job.stop_requested.is_set():
         return None

@@ -8,6 +8,7 @@ from typing import Any
 
 import regex
 
+from include.local_sagemaker.containers.role import check_output
 from include.local_sagemaker.containers.s3_transfer import (
     ContinuousUpload,
     TransferError,
@@ -17,12 +18,13 @@ from include.local_sagemaker.containers.s3_transfer import (
     upload_tree,
 )
 from include.local_sagemaker.containers.sandbox import Container, UnknownImageError
+from include.local_sagemaker.core import quotas
 from include.local_sagemaker.core.errors import ValidationException
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import TRAINING_JOB, Json
 from include.local_sagemaker.http.routing import operation
 from include.local_sagemaker.jobs import warm_pools
-from include.local_sagemaker.jobs.channels import Channel, fetch, hosts_of
+from include.local_sagemaker.jobs.channels import Channel, fetch
 from include.local_sagemaker.jobs.job_queue import (
     ACTIVE,
     LONGEST_REASON,
@@ -30,6 +32,7 @@ from include.local_sagemaker.jobs.job_queue import (
     JobQueue,
     Outcome,
     client_error,
+    hosts_of,
     runner,
     stop_job,
 )
@@ -57,6 +60,8 @@ _MESSAGES = {
 def create_training_job(region: Region, request: Json) -> Json:
     _check(request)
     name = request["TrainingJobName"]
+    usage = "spot" if request.get("EnableManagedSpotTraining") else "training"
+    used = quotas.instances(usage, request["ResourceConfig"])
     stopping = {"MaxRuntimeInSeconds": _DEFAULT_MAX_RUNTIME, **request.get("StoppingCondition", {})}
     body = {
         "EnableNetworkIsolation": False,
@@ -66,10 +71,12 @@ def create_training_job(region: Region, request: Json) -> Json:
         "StoppingCondition": stopping,
         "TrainingJobStatus": "InProgress",
         **_enter([], "Starting"),
+        "_Instances": used,
     }
-    if warm_pools.claim(region, name, request):
-        body["_StartUp"] = region.settings.start_up.of_warm_training
-    document = region.create(TRAINING_JOB, name, body, tags=request.get("Tags", ()))
+    with quotas.within(region, usage, used[usage]):
+        if warm_pools.claim(region, name, request):
+            body["_StartUp"] = region.settings.start_up.of_warm_training
+        document = region.create(TRAINING_JOB, name, body, tags=request.get("Tags", ()))
     JobQueue.of(region.service).submit(region, TRAINING_JOB, name)
     return document
 
@@ -90,7 +97,7 @@ def stop_training_job(region: Region, request: Json) -> None:
 
 @operation("ListTrainingJobs")
 def list_training_jobs(region: Region, request: Json) -> Json:
-    jobs, token = region.list(TRAINING_JOB, request, descending=False)
+    jobs, token = region.list(TRAINING_JOB, request)
     return {"TrainingJobSummaries": jobs, "NextToken": token}
 
 
@@ -108,7 +115,8 @@ def _check(request: Json) -> None:
         if names.count(name) > 1:
             raise ValidationException(f"Duplicate channel name {name}: channel names must be unique in a training job.")
     for channel in request.get("InputDataConfig", ()):
-        _check_channel(channel, algorithm["TrainingInputMode"])
+        if "S3DataSource" not in channel["DataSource"]:
+            raise ValidationException(f"Channel {channel['ChannelName']} must have an S3DataSource.")
     for definition in algorithm.get("MetricDefinitions", ()):
         _check_regex(definition)
     _check_spot(request)
@@ -118,19 +126,8 @@ def _check(request: Json) -> None:
 def _check_resources(resources: Json) -> None:
     if "InstanceGroups" not in resources and not {"InstanceType", "InstanceCount"} <= set(resources):
         raise ValidationException("ResourceConfig must have InstanceType and InstanceCount, or InstanceGroups.")
-
-
-def _check_channel(channel: Json, default_mode: str) -> None:
-    name = channel["ChannelName"]
-    source = channel["DataSource"].get("S3DataSource")
-    if source is None:
-        raise ValidationException(f"Channel {name}: the local SageMaker reads from S3DataSource only.")
-    if source["S3DataType"] not in {"S3Prefix", "ManifestFile"}:
-        raise ValidationException(f"Channel {name}: the local SageMaker has no S3DataType {source['S3DataType']}.")
-    if channel.get("InputMode", default_mode) == "Pipe":
-        raise ValidationException(
-            f"Channel {name}: the local SageMaker has no input mode Pipe. Use File or FastFile (whose files are there)."
-        )
+    if 0 in [group["InstanceCount"] for group in resources.get("InstanceGroups") or [resources]]:
+        raise ValidationException("InstanceCount must be at least 1.")
 
 
 def _check_regex(definition: Json) -> None:
@@ -220,6 +217,7 @@ def _execute(job: Job, document: Json, hosts: list[str], roots: list[Path]) -> t
         for channel in document.get("InputDataConfig", ())
         for source in (channel["DataSource"]["S3DataSource"],)
     ]
+    check_output(job.region, key=document["OutputDataConfig"].get("KmsKeyId"), vpc=document.get("VpcConfig"))
     fetch(job, channels, roots, document["RoleArn"])
     checkpoints = document.get("CheckpointConfig")
     if checkpoints is not None:

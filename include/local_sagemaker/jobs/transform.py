@@ -1,5 +1,6 @@
 """Batch transform jobs: the operations, and how one runs: `transform_run` sends the data through the model."""
 
+from include.local_sagemaker.core import quotas
 from include.local_sagemaker.core.errors import ValidationException
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import MODEL, TRANSFORM_JOB, Json
@@ -26,28 +27,22 @@ def create_transform_job(region: Region, request: Json) -> Json:
             f'Model "{model_name}" has {len(containers)} containers: the local SageMaker runs models of one container.'
         )
     name = request["TransformJobName"]
+    used = quotas.instances("transform", request["TransformResources"])
     body = {
         **{key: value for key, value in request.items() if key != "Tags"},
         "DataProcessing": {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None"}
         | request.get("DataProcessing", {}),
         "TransformJobStatus": "InProgress",
         "_Container": containers[0],
+        "_Instances": used,
     }
-    document = region.create(TRANSFORM_JOB, name, body, tags=request.get("Tags", ()))
+    with quotas.within(region, "transform", used["transform"]):
+        document = region.create(TRANSFORM_JOB, name, body, tags=request.get("Tags", ()))
     JobQueue.of(region.service).submit(region, TRANSFORM_JOB, name)
     return document
 
 
 def _check(request: Json) -> None:
-    data = request["TransformInput"]
-    kind = data["DataSource"]["S3DataSource"]["S3DataType"]
-    if kind not in ("S3Prefix", "ManifestFile"):
-        raise ValidationException(f"S3DataType {kind} is not supported for transform: use S3Prefix or ManifestFile.")
-    split = data.get("SplitType", "None")
-    if split not in ("None", "Line"):
-        raise ValidationException(f"SplitType {split} is not supported by the local SageMaker: use None or Line.")
-    if "DataCaptureConfig" in request:
-        raise ValidationException("DataCaptureConfig of a transform job is not supported by the local SageMaker.")
     payload, concurrent = request.get("MaxPayloadInMB", 6), request.get("MaxConcurrentTransforms", 1)
     if payload * concurrent > LARGEST_PAYLOAD_MB:
         raise ValidationException(
@@ -67,7 +62,7 @@ def describe_transform_job(region: Region, request: Json) -> Json:
 
 @operation("ListTransformJobs")
 def list_transform_jobs(region: Region, request: Json) -> Json:
-    jobs, token = region.list(TRANSFORM_JOB, request, descending=True)
+    jobs, token = region.list(TRANSFORM_JOB, request)
     return {"TransformJobSummaries": jobs, "NextToken": token}
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from include.local_sagemaker.containers.logs import LogStream
+from include.local_sagemaker.containers.role import check_output
 from include.local_sagemaker.containers.s3_transfer import (
     S3Object,
     TransferError,
@@ -126,6 +127,9 @@ def _stamped(line: str) -> str:
 
 def _transform(job: Job, servers: list[ModelServer], stream: LogStream, data_log: LogStream) -> None:
     document = job.document()
+    check_output(
+        job.region, key=document["TransformOutput"].get("KmsKeyId"), vpc=document["_Container"].get("_VpcConfig")
+    )
     bucket, objects = _objects(job, document)
     hosts = min(document["TransformResources"]["InstanceCount"], len(objects))
     servers += [_server(job, document, number, stream) for number in range(hosts)]

@@ -51,14 +51,15 @@ def _check(request: Json) -> None:
     config = request["HyperParameterTuningJobConfig"]
     if ("TrainingJobDefinition" in request) == ("TrainingJobDefinitions" in request):
         raise ValidationException("Exactly one of TrainingJobDefinition and TrainingJobDefinitions must be provided.")
-    for unsupported in ("WarmStartConfig", "Autotune"):
-        if unsupported in request:
-            raise ValidationException(f"{unsupported} is not supported by the local SageMaker.")
     for definition in definitions_of(request):
         if ("ResourceConfig" in definition) == ("HyperParameterTuningResourceConfig" in definition):
             raise ValidationException(
                 "Exactly one of ResourceConfig and HyperParameterTuningResourceConfig must be provided."
             )
+        resources = definition.get("ResourceConfig") or definition["HyperParameterTuningResourceConfig"]
+        groups = resources.get("InstanceGroups") or resources.get("InstanceConfigs") or [resources]
+        if 0 in [group.get("InstanceCount") for group in groups]:
+            raise ValidationException("InstanceCount must be at least 1.")
         _check_objective(request, definition)
         ranges = ranges_of(request, definition)
         try:
@@ -110,7 +111,7 @@ def describe_tuning_job(region: Region, request: Json) -> Json:
 
 @operation("ListHyperParameterTuningJobs")
 def list_tuning_jobs(region: Region, request: Json) -> Json:
-    jobs, token = region.list(TUNING_JOB, {"SortBy": "Name", **request}, descending=False)
+    jobs, token = region.list(TUNING_JOB, request)
     return {"HyperParameterTuningJobSummaries": jobs, "NextToken": token}
 
 

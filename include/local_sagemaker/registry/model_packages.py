@@ -58,7 +58,7 @@ def describe_group(region: Region, request: Json) -> Json:
 
 @operation("ListModelPackageGroups")
 def list_groups(region: Region, request: Json) -> Json:
-    groups, token = region.list(MODEL_PACKAGE_GROUP, request, descending=False)
+    groups, token = region.list(MODEL_PACKAGE_GROUP, request)
     return {"ModelPackageGroupSummaryList": groups, "NextToken": token}
 
 
@@ -192,7 +192,7 @@ def list_packages(region: Region, request: Json) -> Json:
         name = package.get("ModelPackageGroupName", package["ModelPackageName"])
         return (name, number) if by_name else (package["CreationTime"], name, number)
 
-    shown, token = page(packages, request, key, descending=request.get("SortOrder") == "Descending")
+    shown, token = page(packages, request, key, descending=request.get("SortOrder", "Descending") == "Descending")
     return {"ModelPackageSummaryList": [as_described(one) for one in shown], "NextToken": token}
 
 

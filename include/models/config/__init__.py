@@ -5,14 +5,17 @@ Read by Airflow when Dags are parsed, so only pydantic and yaml are imported. Ev
 are refused; an error names the file, the key, what was found and what is allowed.
 """
 
+from .code import Code, Hyperparameter
 from .common import INSTANCE_TYPE, ConfigError, InstanceType, Json, Scalar, Section
 from .data import LINE, Clock, Column, Data, RandomSplit, Table, TimeSplit
 from .drift_profile import DayProfile, DriftProfile, FeatureProfile
+from .explaining import refusal
 from .features import Derived, Features
 from .gates import Bound, Champion, Gate
 from .kinds import Kind
 from .model import ModelConfig, Schedule
 from .monitoring import Monitoring
+from .problems import Problem, nearest
 from .reading import MODELS_FOLDER, load_model, model_names
 from .scoring import Bounds, Scoring
 from .serving import Mode, Serving, Strategy
@@ -27,6 +30,7 @@ __all__ = [
     "Bounds",
     "Champion",
     "Clock",
+    "Code",
     "Column",
     "Compute",
     "ConfigError",
@@ -37,6 +41,7 @@ __all__ = [
     "FeatureProfile",
     "Features",
     "Gate",
+    "Hyperparameter",
     "InstanceType",
     "Json",
     "Kafka",
@@ -46,6 +51,7 @@ __all__ = [
     "ModelConfig",
     "Monitoring",
     "Objective",
+    "Problem",
     "RandomSplit",
     "Range",
     "Scalar",
@@ -63,4 +69,6 @@ __all__ = [
     "Tuning",
     "load_model",
     "model_names",
+    "nearest",
+    "refusal",
 ]

@@ -19,6 +19,7 @@ from pydantic import (
 
 from .common import Name, Section
 from .kinds import INTEGER, KINDS, TIMESTAMP, Kind, kind_of
+from .problems import Problem, refuse, unknown
 
 LINE = "file_line"  # beside a table's own columns: a row's line in the file
 KindByName = Annotated[
@@ -87,7 +88,10 @@ class Table(Section):
     """
 
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.csv$")]
-    columns: Annotated[dict[str, Annotated[Column, BeforeValidator(_column)]], Field(min_length=1)]
+    columns: Annotated[
+        dict[str, Annotated[Column, BeforeValidator(_column, json_schema_input_type=Kind | Column)]],
+        Field(min_length=1),
+    ]
     header: bool = True
     row_number: Name | None = None
     clock: Clock | None = None
@@ -129,15 +133,19 @@ class Table(Section):
 
     @model_validator(mode="after")
     def key_is_among_columns(self) -> Self:
-        if unknown := set(self.key) - set(self.kinds):
-            raise ValueError(f"key names {sorted(unknown)}, which are not among the columns {sorted(self.kinds)}")
+        refuse(
+            Problem(("key", number), unknown("column", name, self.kinds))
+            for number, name in enumerate(self.key)
+            if name not in self.kinds
+        )
         return self
 
     @model_validator(mode="after")
     def a_series_has_a_time(self) -> Self:
         times = [column for column in self.key if self.kinds[column].is_time]
         if self.every_hours and len(times) != 1:
-            raise ValueError(f"every_hours needs one timestamp column in the key, which has {len(times)}")
+            message = f"every_hours needs one timestamp column in the key, which has {len(times)}"
+            refuse([Problem(("every_hours",), message)])
         return self
 
 

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from .code import TABULAR, Code, Hyperparameter
 from .common import ConfigError, Name, Section, all_defaults
-from .data import Data, RandomSplit, Split, TimeSplit
+from .data import Data, Split, TimeSplit
 from .features import Features
 from .gates import Champion, Gate
+from .metrics import Metric, evaluation_metrics, validation_metrics
 from .monitoring import Monitoring
+from .problems import refuse
+from .references import problems
 from .scoring import Scoring
 from .serving import Serving
 from .sinks import Sinks, Tracking
 from .training import Compute, Training
 
-MINUTES_OF_A_DAY = 24 * 60
-
-
+Cron = Annotated[str, Field(pattern=r"^(@[a-z]+|\S+( +\S+){4})$")]
 Daily = Annotated[str, Field(pattern=r"^\d{1,2} \d{1,2} \* \* \*$")]
 
 
 class Schedule(Section):
     """Cron expressions in UTC; none means that the Dag only runs when triggered."""
 
-    train: str | None = None
+    train: Cron | None = None
     score: Daily | None = None
     monitor: Daily | None = None
 
@@ -61,6 +64,7 @@ class ModelConfig(Section):
     tracking: Tracking = all_defaults()
     scoring: Scoring | None = None
     monitoring: Monitoring | None = None
+    code: Code = all_defaults()
 
     @property
     def daily_scoring(self) -> Scoring:
@@ -86,40 +90,36 @@ class ModelConfig(Section):
         """Those of a day's tables of which a partition holds the day's rows alone."""
         return [name for name in self.daily_scoring.tables if self.holds_one_day(name)]
 
-    @model_validator(mode="after")
-    def split_finds_its_columns(self) -> Self:
-        if isinstance(self.split, TimeSplit) and self.data.time is None:
-            raise ValueError("split is by time, so data.time must name a column; or split.kind be 'random'")
-        others = set(self.data.not_features) - {self.data.label}
-        if isinstance(self.split, RandomSplit) and (unknown := set(self.split.group_by) - others):
-            raise ValueError(
-                f"split.group_by names {sorted(unknown)}; allowed are data.key and data.time: {sorted(others)}"
-            )
-        return self
+    @property
+    def hyperparameters(self) -> Mapping[str, Hyperparameter]:
+        """All that the estimator takes, by name."""
+        return (self.code.estimator or TABULAR).all_hyperparameters
+
+    @property
+    def validation_metrics(self) -> dict[str, Metric]:
+        """What training and tuning jobs measure."""
+        return validation_metrics(self.problem, self.data.classes or [])
+
+    @property
+    def evaluation_metrics(self) -> dict[str, Metric]:
+        """What a candidate is measured by on the test split."""
+        own = self.code.evaluation.metrics if self.code.evaluation else {}
+        return evaluation_metrics(
+            self.problem,
+            self.data.classes or [],
+            intervals=bool(self.code.estimator and self.code.estimator.intervals),
+            own={name: Metric(given.min, given.max) for name, given in own.items()},
+            rolling=isinstance(self.split, TimeSplit) and self.split.rolling_origins > 0,
+        )
+
+    def with_defaults(self) -> ModelConfig:
+        """With a value for each of the estimator's own hyperparameters, and all of them in the types that it takes."""
+        own = {name: one.default for name, one in (self.code.estimator or TABULAR).hyperparameters.items()}
+        given = own | self.training.hyperparameters
+        typed = {name: self.hyperparameters[name].typed(value) for name, value in given.items()}
+        return self.model_copy(update={"training": self.training.model_copy(update={"hyperparameters": typed})})
 
     @model_validator(mode="after")
-    def classes_fit_the_problem(self) -> Self:
-        number = len(self.data.classes or [])
-        if self.problem == "regression" and number:
-            raise ValueError("data.classes is for classification; the problem is a regression")
-        if self.problem == "binary" and number != 2:
-            raise ValueError(f"data.classes needs two names, the one looked for last; found {number}")
-        if self.problem == "multiclass" and number < 2:
-            raise ValueError(f"data.classes needs two names or more; found {number}")
-        return self
-
-    @model_validator(mode="after")
-    def scoring_knows_its_tables_and_classes(self) -> Self:
-        if self.scoring is None:
-            if self.monitoring:
-                raise ValueError("monitoring watches what is scored, so it needs the section scoring")
-            return self
-        if unknown := [name for name in self.scoring.tables if name not in self.data.tables]:
-            raise ValueError(f"scoring.tables names {unknown}, which are not among {sorted(self.data.tables)}")
-        for name in self.scoring.tables:
-            if (clock := self.data.tables[name].clock) and clock.every_minutes > MINUTES_OF_A_DAY:
-                raise ValueError(f"scoring.tables names {name}, whose clock does not tick every day")
-        known = ["mean"] if self.problem == "regression" else list(self.data.classes or [])
-        if unknown := [name for name in self.scoring.bounds if name not in known]:
-            raise ValueError(f"scoring.bounds names {unknown}; known are {known}")
+    def parts_agree(self) -> Self:
+        refuse(problems(self))
         return self

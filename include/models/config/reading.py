@@ -1,18 +1,20 @@
-"""From a model.yaml to its checked configuration, or to an error that says what to correct."""
+"""From a model's folder to its checked configuration, or to an error that says what to change."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import get_args
 
 import yaml
 from pydantic import ValidationError
 
-from .common import ConfigError, Section
+from .code import Code
+from .common import ConfigError
+from .explaining import encoding_refusal, refusal, schema_problems, syntax_refusal
 from .model import ModelConfig
+from .problems import Problem
+from .suites import suite_problems
 
 MODELS_FOLDER = Path(__file__).parents[1]
 
@@ -27,11 +29,30 @@ class _UniqueKeyLoader(_SafeLoader):  # type: ignore[misc, valid-type] # PyYAML 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key that is not a text", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key '{key.value}' twice", key.start_mark)
             seen.add(key.value)
         mapping: dict[Hashable, object] = super().construct_mapping(node, deep)
         return mapping
+
+
+def _with_line(tag: str) -> None:
+    """A value that looks like one of the tag, and cannot be (2024-13-45), is an error that knows its line."""
+    construct = _SafeLoader.yaml_constructors[tag]
+
+    def constructed(loader: _UniqueKeyLoader, node: yaml.Node) -> object:
+        try:
+            return construct(loader, node)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+
+    _UniqueKeyLoader.add_constructor(tag, constructed)
+
+
+for _tag in ("timestamp", "int", "float"):
+    _with_line(f"tag:yaml.org,2002:{_tag}")
 
 
 def model_names(folder: Path = MODELS_FOLDER) -> list[str]:
@@ -41,80 +62,48 @@ def model_names(folder: Path = MODELS_FOLDER) -> list[str]:
 
 @cache
 def load_model(name: str, folder: Path = MODELS_FOLDER) -> ModelConfig:
-    """The checked configuration of one model.
+    """The checked configuration of one model, its hyperparameters with their defaults.
 
     Raises:
-        ConfigError: the file is missing, is no YAML, or has an unknown key, a wrong type or a value out of range.
+        ConfigError: the file is missing, is not YAML, has an unknown key, a wrong type, a value out of range or a name
+            that nothing has, or does not agree with the folder. Each problem has file, line and key.
     """
-    path = folder / name / "model.yaml"
-    shown = f"{folder.name}/{name}/model.yaml"
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except FileNotFoundError:
-        known = ", ".join(model_names(folder)) or "none"
-        raise ConfigError(f"{shown} does not exist. Models with a model.yaml: {known}.") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{shown} is no valid YAML: {error}") from error
+    home = folder / name
+    content = _read(home / "model.yaml", folder)
     if not isinstance(content, dict):
-        raise ConfigError(f"{shown} holds {type(content).__name__}, not a mapping of keys.")
+        raise refusal(home, [Problem((), f"holds {type(content).__name__}, not a mapping of keys.")])
+    of_the_folder = list(_folder_problems(content, home))
     try:
         config = ModelConfig.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(_explain(shown, error)) from None
-    if config.name != name:
-        raise ConfigError(f"{shown}: name is '{config.name}', but the folder is '{name}'. They must be the same.")
-    return config
+        raise refusal(home, [*of_the_folder, *schema_problems(error, ModelConfig)]) from None
+    if problems := [*of_the_folder, *suite_problems(config, home)]:
+        raise refusal(home, problems)
+    return config.with_defaults()
 
 
-def _explain(shown: str, error: ValidationError) -> str:
-    lines = [f"{shown} cannot be used ({error.error_count()} problem{'s' * (error.error_count() > 1)}):"]
-    for problem in error.errors():
-        location, section = _place(problem["loc"])
-        key = ".".join(location) or "(the whole file)"
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"  {key}: unknown key.{_suggestion(location[-1], section)}")
-        elif problem["type"] == "missing":
-            lines.append(f"  {key}: is missing.")
-        else:
-            found = "" if location == [] else f"; found {problem['input']!r}"
-            lines.append(f"  {key}: {problem['msg']}{found}.")
-    return "\n".join(lines)
+def _read(path: Path, folder: Path) -> object:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        known = ", ".join(model_names(folder)) or "none"
+        raise ConfigError(f"{'/'.join(path.parts[-4:])} does not exist. Models with a model.yaml: {known}.") from None
+    except UnicodeDecodeError as error:
+        raise encoding_refusal(path, error) from None
+    try:
+        content: object = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise syntax_refusal(path, text, error) from None
+    return content
 
 
-def _place(location: tuple[int | str, ...]) -> tuple[list[str], type[Section]]:
-    """The key's path as model.yaml has it, and the section that the key stands in."""
-    path: list[str] = []
-    sections: list[type[Section]] = [ModelConfig]
-    for part in map(str, location):
-        if part in (kinds := _kinds(sections)):  # pydantic puts in which kind of section was tried
-            sections = [kinds[part]]
-            continue
-        path.append(part)
-        field = next((section.model_fields[part] for section in sections if part in section.model_fields), None)
-        # a part that is no field is a position or a name within the container that the last field holds
-        if len(path) < len(location) and field:
-            sections = list(_sections_of(field.annotation)) or sections
-    return path, sections[0]
-
-
-def _kinds(sections: list[type[Section]]) -> dict[str, type[Section]]:
-    """The sections by the one word that each is told apart by, where several may stand in one place."""
-    if len(sections) == 1:
-        return {}
-    words = [(get_args(field.annotation), one) for one in sections for field in one.model_fields.values()]
-    return {str(allowed[0]): one for allowed, one in words if len(allowed) == 1 and isinstance(allowed[0], str)}
-
-
-def _suggestion(unknown: str, section: type[Section]) -> str:
-    """The known keys where an unknown one stands, the nearest first."""
-    known = list(section.model_fields)
-    close = difflib.get_close_matches(unknown, known, n=1)
-    return f" Did you mean '{close[0]}'?" if close else f" Known here: {', '.join(known)}."
-
-
-def _sections_of(annotation: object) -> Iterator[type[Section]]:
-    """The sections that a field holds, alone, optional, in a container, or one of several kinds."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _sections_of(part)
+def _folder_problems(content: Mapping[str, object], home: Path) -> Iterator[Problem]:
+    """The name, and modules that the file does not know of. (Airflow's machines have no modules to be seen.)"""
+    if isinstance(name := content.get("name"), str) and name != home.name:
+        yield Problem(("name",), f"name is '{name}', but the folder is '{home.name}'. They must be the same.")
+    code = content.get("code")
+    for part in Code.model_fields:
+        if (home / f"{part}.py").exists() and part not in (code if isinstance(code, dict) else {}):
+            yield Problem(
+                ("code",), f"{part}.py is there, but not code.{part}, which says what it takes and gives. Describe it."
+            )

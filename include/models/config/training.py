@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from .common import InstanceType, Minutes, Scalar, Section, VolumeGb
+from .metrics import Direction
 
 
 class Range(Section):
@@ -33,8 +34,8 @@ class Range(Section):
 
 
 class Objective(Section):
-    metric: Annotated[str, Field(pattern=r"^[a-z_]+:[a-z0-9_]+$")]
-    direction: Literal["minimize", "maximize"]
+    metric: Annotated[str, Field(min_length=1, max_length=200)]
+    direction: Direction
 
 
 class Tuning(Section):

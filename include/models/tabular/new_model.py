@@ -25,6 +25,7 @@ import polars as pl
 import yaml
 
 from include.models.config import MODELS_FOLDER, ConfigError, Json, load_model
+from include.models.config.json_schema import EDITOR_LINE
 from include.models.errors import JobError
 from include.models.raw.kinds import MAX_CATEGORIES
 from include.models.tabular.column_profile import Profile, profile
@@ -158,7 +159,7 @@ def _model_yaml(name: str, file: str, found: Profile, split: Mapping[str, Json])
             {"monitoring": {"max_psi": 0.25, "retrain": False}},
         ),
     ]
-    parts = []
+    parts = [EDITOR_LINE]
     for comment, section in sections:
         text = yaml.safe_dump(section, sort_keys=False, allow_unicode=True, width=110)
         parts.append(f"# {comment}\n{text}" if comment else text)

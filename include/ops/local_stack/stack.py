@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 
 from include.ops.local_stack.airflow_api import AirflowApi
+from include.ops.local_stack.aws_env import write_aws_env
 from include.ops.local_stack.folders import make_folder
 from include.ops.local_stack.processes import ProcessError, Service, wait_until
 from include.ops.local_stack.seed import publish
@@ -69,6 +70,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
         AirflowApi(settings.airflow_url, settings.login).is_healthy, "Airflow becoming healthy", 180, all_services
     )
     publish(settings)
+    write_aws_env(settings)
 
 
 def down(settings: Settings, say: Callable[[str], None]) -> None:
@@ -137,6 +139,7 @@ def main(argv: list[str] | None = None) -> int:
             up(settings, print)
             print(f"Airflow          {settings.airflow_url}   (no sign-in needed)")
             print(f"local SageMaker  {settings.sagemaker_url}/_local/")
+            print(f"a shell's AWS    source {settings.home}/aws.env")
             print(f"ready after {time.monotonic() - began:.0f} s; stop with: make down")
         elif action == "down":
             down(settings, print)

@@ -1,8 +1,10 @@
 """``make iam-test``: the Dags run under enforced IAM, with the roles of include/ops/infra/access.yaml and nothing else.
 
 The template is deployed into the local AWS, which then decides over every call: Airflow calls with a session of the
-MWAA role, jobs and endpoints with one of the role that their request names. Any denied call fails the test, even one
-that the program took lightly; and the test proves first that it can fail, by taking an action away.
+MWAA role, jobs and endpoints with one of the role that their request names. What SageMaker does as that role is asked
+of it too: inputs and model data, images, logs, the keys of buckets and outputs, the alarms of a deployment. Any denied
+call fails the test, even one that the program took lightly; and the test proves first that it can fail, by taking an
+action away.
 
 Ends with a table, also in ``iam-test-summary.json``. Exit status: 0 only if every promise holds.
 """
@@ -10,8 +12,11 @@ Ends with a table, also in ``iam-test-summary.json``. Exit status: 0 only if eve
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,13 +30,14 @@ from include.monitor.drift import DRIFT_NAMESPACE
 from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.processes import ProcessError, wait_until
-from include.ops.local_stack.settings import ACCOUNT, NAME, REGION, Settings, SettingsError
+from include.ops.local_stack.settings import ACCOUNT, NAME, REGION, ROOT, Settings, SettingsError
 from include.ops.mwaa import templates
 from include.ops.mwaa.proof import BrokenPromiseError, Finding, conclude, held, whole_way
 
 AIRFLOW_ROLE = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-airflow"
-POLICY = f"arn:aws:iam::{ACCOUNT}:policy/{NAME}-pipelines"
+IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}-jobs:local"  # of the repository that the jobs' role may pull
 TAKEN_AWAY = "sagemaker:DescribeTrainingJob"
+TAKEN_FROM_JOBS = "ecr:BatchGetImage"
 
 
 @dataclass(frozen=True)
@@ -46,14 +52,14 @@ class EnforcedSettings(Settings):
 
     @property
     def sagemaker_options(self) -> list[str]:
-        return ["--enforce-iam"]
+        return ["--enforce-iam", "--image", f"{IMAGE}={ROOT / '.venv' / 'jobs'}"]
 
     def airflow_environment(self) -> dict[str, str]:
         return {**super().airflow_environment(), "AIRFLOW_ENV_NAME": self.environment_name, **dict(self.session)}
 
     def ml_environment(self, code_hash: str) -> Json:
         topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:{NAME}-alerts"
-        return {**super().ml_environment(code_hash), "sns_topic_arn": topic}
+        return {**super().ml_environment(code_hash), "sns_topic_arn": topic, "image_uri": IMAGE}
 
     def client(self, service: str, credentials: dict[str, str] | None = None) -> Any:
         """As the administrator, or with other credentials."""
@@ -89,26 +95,58 @@ def airflow_session(settings: EnforcedSettings) -> dict[str, str]:
 
 
 def prove_that_it_can_fail(settings: EnforcedSettings, session: dict[str, str]) -> str:
-    """With one action taken from the policy a call that needs it is denied and noted; with the action it is not."""
-    iam = settings.client("iam")
-    version = iam.get_policy(PolicyArn=POLICY)["Policy"]["DefaultVersionId"]
-    document = iam.get_policy_version(PolicyArn=POLICY, VersionId=version)["PolicyVersion"]["Document"]
+    """With one action taken from a role's policy what needs it is denied and noted; with the action it is not."""
     if _describe_a_job(settings, session) == "AccessDeniedException":
         raise BrokenPromiseError(f"{TAKEN_AWAY} is denied although the policy allows it")
-    poorer = iam.create_policy_version(
-        PolicyArn=POLICY, PolicyDocument=json.dumps(_without(document, TAKEN_AWAY)), SetAsDefault=True
-    )["PolicyVersion"]["VersionId"]
-
-    def give_back() -> None:
-        iam.set_default_policy_version(PolicyArn=POLICY, VersionId=version)
-        iam.delete_policy_version(PolicyArn=POLICY, VersionId=poorer)
-        (settings.home / "sagemaker" / "denied.jsonl").unlink(missing_ok=True)
-
-    with and_then(give_back):
+    with _taken_away(settings, "pipelines", TAKEN_AWAY):
         code = _describe_a_job(settings, session)
         if code != "AccessDeniedException" or [one["action"] for one in settings.denials] != [TAKEN_AWAY]:
             raise BrokenPromiseError(f"without {TAKEN_AWAY} the call ended with {code}, noted: {settings.denials}")
-    return f"without {TAKEN_AWAY} the call is denied"
+    with _taken_away(settings, "jobs", TAKEN_FROM_JOBS):
+        reason = _run_a_job(settings)
+        if "Cannot pull" not in reason or [one["action"] for one in settings.denials] != [TAKEN_FROM_JOBS]:
+            raise BrokenPromiseError(f"without {TAKEN_FROM_JOBS} a job ended with {reason!r}: {settings.denials}")
+    if reason := _run_a_job(settings):
+        raise BrokenPromiseError(f"a job failed although the policy allows all that it needs: {reason}")
+    return f"without {TAKEN_AWAY} the call is denied, without {TAKEN_FROM_JOBS} SageMaker runs no job"
+
+
+@contextlib.contextmanager
+def _taken_away(settings: EnforcedSettings, policy: str, action: str) -> Iterator[None]:
+    """One action less in a policy of the template meanwhile; what was denied is forgotten afterwards."""
+    iam, arn = settings.client("iam"), f"arn:aws:iam::{ACCOUNT}:policy/{NAME}-{policy}"
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+    poorer = iam.create_policy_version(
+        PolicyArn=arn, PolicyDocument=json.dumps(_without(document, action)), SetAsDefault=True
+    )["PolicyVersion"]["VersionId"]
+
+    def give_back() -> None:
+        iam.set_default_policy_version(PolicyArn=arn, VersionId=version)
+        iam.delete_policy_version(PolicyArn=arn, VersionId=poorer)
+        (settings.home / "sagemaker" / "denied.jsonl").unlink(missing_ok=True)
+
+    with and_then(give_back):
+        yield
+
+
+def _run_a_job(settings: EnforcedSettings) -> str:
+    """Why a job under the jobs' role failed; empty where it did not."""
+    sagemaker, name = settings.client("sagemaker"), f"proof-{uuid.uuid4().hex[:8]}"
+    sagemaker.create_processing_job(
+        ProcessingJobName=name,
+        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{NAME}-jobs",
+        AppSpecification={"ImageUri": IMAGE, "ContainerEntrypoint": ["true"]},
+        ProcessingResources={
+            "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10}
+        },
+    )
+    wait_until(lambda: _status(sagemaker, name) != "InProgress", "the end of a job", 60, [])
+    return str(sagemaker.describe_processing_job(ProcessingJobName=name).get("FailureReason", ""))
+
+
+def _status(sagemaker: Any, name: str) -> str:
+    return str(sagemaker.describe_processing_job(ProcessingJobName=name)["ProcessingJobStatus"])
 
 
 def metrics_go_to_their_namespace(settings: EnforcedSettings, session: dict[str, str]) -> str:

@@ -101,6 +101,15 @@ def check(endpoint: Endpoint, golden: Any = GOLDEN, thresholds: Thresholds = FAS
     return check_endpoint(endpoint, endpoint, "pumps", golden=golden, columns=COLUMNS, thresholds=thresholds)
 
 
+def test_a_large_request_may_be_refused_by_a_gateway_that_gives_a_bare_status() -> None:
+    def refuse(body: str) -> None:
+        if len(body) > 6 * 1024 * 1024:
+            raise api_error("413", 413)
+        strict(body)
+
+    assert check(Endpoint(classify, refuse))["passed"]
+
+
 def test_a_good_endpoint_passes_and_its_report_is_small() -> None:
     endpoint = Endpoint(classify, strict)
     report = check(endpoint)

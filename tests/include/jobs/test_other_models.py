@@ -35,6 +35,10 @@ processing: {{instance_type: ml.m5.large}}
 gates: [{{metric: {metric}, {bound}}}]
 champion: {{metric: {metric}, direction: {direction}, margin: 0.1}}
 serving: {{instance_type: ml.m5.large}}
+code:
+  features: {{columns: [x, x_squared]}}
+  estimator:
+    hyperparameters: {{ridge: {{type: number, default: 0.001, min: 0, meaning: how much weights are held down}}}}
 """
 FEATURES = """
 import polars as pl

@@ -116,7 +116,7 @@ def test_a_tracking_server_that_never_answers_fails_and_delays_nothing(
     assert json.loads((tmp_path / "metadata.json").read_text())["mlflow_run_id"] is None
 
 
-def test_hyperparameters_take_the_type_they_have_in_model_yaml() -> None:
+def test_hyperparameters_have_the_types_that_the_estimator_takes() -> None:
     config = load_model(MODEL)
     values = parse_hyperparameters(
         config, {"model": MODEL, "num_leaves": "31.0", "learning_rate": "5e-2", "_tuning_objective_metric": "x"}
@@ -130,8 +130,9 @@ def test_hyperparameters_take_the_type_they_have_in_model_yaml() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"learning_rat": "1"}, "has no hyperparameter 'learning_rat'. Known: num_boost_round"),
-        ({"num_leaves": "many"}, "hyperparameter num_leaves is 'many'; allowed is int"),
+        ({"learning_rat": "1"}, "has no hyperparameter 'learning_rat'. Did you mean 'learning_rate'?"),
+        ({"num_leaves": "many"}, "hyperparameter num_leaves is 'many'; allowed is a whole number from 2"),
+        ({"num_leaves": "31.5"}, "hyperparameter num_leaves is 31.5; allowed is a whole number from 2"),
     ],
 )
 def test_bad_hyperparameters_are_refused(given: dict[str, str], message: str) -> None:
@@ -148,7 +149,7 @@ def test_a_failure_is_one_message_and_no_traceback(jobs: Jobs, features: Path, t
         SM_MODEL_DIR=str(tmp_path),
     )
     assert done.returncode == 1
-    assert "predictive_maintenance cannot be fitted: LightGBM refuses the hyperparameters" in done.stderr
+    assert "hyperparameter num_leaves is 1; allowed is a whole number from 2 to 131072." in done.stderr
     assert "Traceback" not in done.stderr
 
 

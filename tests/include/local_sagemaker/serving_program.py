@@ -82,4 +82,4 @@ if __name__ == "__main__":
     if MODE == "exit":
         sys.exit("cannot load the model")
     print("serving", flush=True)
-    ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+    ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080"))), Handler).serve_forever()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import AirflowFailException
+from airflow.serialization.serialized_objects import DagSerialization
 
 from include.models import config
-from include.platform.catalogue import require_all_models, usable_models
+from include.platform.broken_dag import broken_dag
+from include.platform.catalogue import broken_models, require_all_models, usable_models
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -52,7 +56,7 @@ def test_every_problem_is_named_at_once(folder: Path) -> None:
     message = str(problems.value)
     assert "misspelt/model.yaml" in message
     assert "shedule: unknown key. Did you mean 'schedule'?" in message
-    assert "untimely/model.yaml: schedule.train is '99 3 * * 1'" in message
+    assert "untimely/model.yaml:14: schedule.train: is '99 3 * * 1', which is not a cron" in message
 
 
 def test_airflow_shows_the_problem_and_keeps_the_other_dags(
@@ -62,10 +66,36 @@ def test_airflow_shows_the_problem_and_keeps_the_other_dags(
     catalogue = sys.modules["include.platform.catalogue"]
     monkeypatch.setattr(catalogue.usable_models, "__defaults__", (folder,))
     monkeypatch.setattr(catalogue.require_all_models, "__defaults__", (folder,))
+    monkeypatch.setattr(catalogue.broken_models, "__defaults__", (folder,))
     bag = DagBag(dags)
     assert "train_good" in bag.dags
-    assert {dag_id.partition("_")[2] for dag_id in bag.dags if dag_id != "rollback"} == {"good"}
+    marked = {"broken_misspelt", "broken_untimely"}
+    assert marked < set(bag.dags)
+    assert {dag_id.partition("_")[2] for dag_id in bag.dags if dag_id not in {*marked, "rollback"}} == {"good"}
     assert bag.dags["rollback"].params.get_param("model").schema["enum"] == ["good"]
     ((file, error),) = bag.import_errors.items()
     assert file.endswith("broken_models.py"), "a file with an import error gets none of its Dags scheduled"
     assert "Did you mean 'schedule'?" in error
+
+
+def test_a_moment_that_never_comes_is_no_schedule(folder: Path) -> None:
+    path = folder / "good" / "model.yaml"
+    path.write_text(path.read_text().replace('"0 3 * * 1"', '"0 3 30 2 *"'))
+    reasons = {model.name: model.reason for model in broken_models(folder)}
+    assert "schedule.train: is '0 3 30 2 *', which is not a cron expression that comes up" in reasons["good"]
+
+
+def test_a_broken_model_has_a_dag_that_says_why(folder: Path) -> None:
+    broken = {model.name: model for model in broken_models(folder)}
+    assert set(broken) == {"misspelt", "untimely"}
+    dag = broken_dag(broken["misspelt"])
+    assert dag.dag_id == "broken_misspelt"
+    assert dag.tags == {"broken", "misspelt"}
+    for shown in (dag.description, dag.doc_md):
+        assert "misspelt/model.yaml:" in (shown or "")
+        assert "Did you mean 'schedule'?" in (shown or "")
+    (task,) = dag.tasks
+    with pytest.raises(AirflowFailException, match="Did you mean 'schedule'"):
+        task.python_callable()
+    again = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+    assert again.dag_id == dag.dag_id

@@ -235,7 +235,11 @@ def test_named_values_are_chosen_from_as_they_are() -> None:
     [
         ({"learning_rat": 0.1}, "Did you mean 'learning_rate'"),
         ({"zzz": 1}, "Known: num_boost_round"),
-        ({"num_leaves": [1]}, "a number, a text or true/false"),
+        ({"num_leaves": [1]}, r"num_leaves is \[1\]; allowed is a whole number from 2 to 131072"),
+        ({"num_leaves": 31.5}, "allowed is a whole number from 2"),
+        ({"learning_rate": "0,05"}, r"is '0,05'; allowed is a number above 0 up to 10. Written as a number: 0.05"),
+        ({"bagging_fraction": 80}, "is 80; allowed is a number above 0 up to 1"),
+        ({"class_balance": True}, "is True; allowed is a number from 0 to 1"),
     ],
 )
 def test_wrong_hyperparameters_are_refused(given: dict[str, Any], said: str) -> None:

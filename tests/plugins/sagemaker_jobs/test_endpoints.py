@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from sagemaker_jobs import endpoints
 from sagemaker_jobs.endpoints import DeploymentFailed, EndpointOperator
+from sagemaker_jobs.failures import RequestRefused
 from sagemaker_jobs.hosting import prune
 from tests.include.local_sagemaker.hosting import ARTIFACT, Hosting
 from tests.include.local_sagemaker.local_server import CREDENTIALS, IMAGE, ROLE
@@ -287,6 +288,73 @@ def test_a_configuration_by_name_and_scaling(hosting: Hosting) -> None:
     assert not client.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource["ResourceId"]])[
         "ScalableTargets"
     ]
+
+
+def _scaled(name: str) -> dict[str, Any]:
+    resource = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{name}/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    tracking = {
+        "TargetValue": 100.0,
+        "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+    }
+    return {
+        "target": {**resource, "MinCapacity": 1, "MaxCapacity": 2},
+        "policy": {
+            **resource,
+            "PolicyName": "by-invocations",
+            "PolicyType": "TargetTrackingScaling",
+            "TargetTrackingScalingPolicyConfiguration": tracking,
+        },
+    }
+
+
+def _on(name: str, word: str, kind: str, **more: Any) -> dict[str, Any]:
+    request = wanted(name, word, scaling=_scaled(name), **more)
+    request["config"]["ProductionVariants"][0]["InstanceType"] = kind
+    return request
+
+
+def _policies(hosting: Hosting, name: str) -> list[str]:
+    found = hosting.client("application-autoscaling").describe_scaling_policies(
+        ServiceNamespace="sagemaker", ResourceId=f"endpoint/{name}/variant/AllTraffic"
+    )
+    return [one["PolicyName"] for one in found["ScalingPolicies"]]
+
+
+def test_another_instance_type_takes_scaling_off_and_puts_it_on_again(hosting: Hosting) -> None:
+    name = hosting.name("retyped")
+    first = run(_on(name, "one", "ml.m5.large"))
+    second = run(_on(name, "two", "ml.c5.xlarge"), FakeTaskInstance(run_id="second"))
+    assert (second["changed"], hosting.invoke(name), _policies(hosting, name)) == (True, b"two", ["by-invocations"])
+    back = {"endpoint": {"EndpointName": name, "Tags": []}, "config_name": first["config"], "scaling": _scaled(name)}
+    assert run(back, FakeTaskInstance(run_id="back"))["config"] == first["config"]
+    assert (hosting.invoke(name), _policies(hosting, name)) == (b"one", ["by-invocations"])
+
+
+def test_scaling_is_on_again_where_the_new_instance_type_is_refused_or_taken_back(hosting: Hosting) -> None:
+    name = hosting.name("retyped")
+    run(_on(name, "one", "ml.m5.large"))
+    with pytest.raises(DeploymentFailed, match="taken back"):
+        run(_on(name, "exit", "ml.c5.xlarge"), FakeTaskInstance(run_id="does not start"))
+    assert (hosting.invoke(name), _policies(hosting, name)) == (b"one", ["by-invocations"])
+    no_alarm = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "none"}]}}
+    with pytest.raises(RequestRefused, match="Could not find CloudWatch alarm"):
+        run(_on(name, "two", "ml.c5.xlarge", deployment=no_alarm), FakeTaskInstance(run_id="refused"))
+    assert (hosting.invoke(name), _policies(hosting, name)) == (b"one", ["by-invocations"])
+
+
+def test_serverless_is_refused_with_advice(hosting: Hosting) -> None:
+    name = hosting.name("mode")
+    run(wanted(name, "one"))
+    request = wanted(name, "two")
+    serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 2}
+    request["config"]["ProductionVariants"] = [{"VariantName": "AllTraffic", "ServerlessConfig": serverless}]
+    with pytest.raises(DeploymentFailed, match=r"serving\.mode back, or delete the endpoint"):
+        run(request, FakeTaskInstance(run_id="second"))
+    assert hosting.invoke(name) == b"one"
 
 
 def test_stale_configurations_and_models_go_what_is_needed_stays(

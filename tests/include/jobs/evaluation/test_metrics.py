@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from include.jobs.evaluation.metrics import confusion, measure, plain, registry_statistics
+from include.jobs.evaluation.metrics import confusion, interval_metrics, measure, plain, registry_statistics
+from include.models.config.metrics import INTERVALS, validation_metrics
 
 CLASSES = ["none", "comp1", "comp2"]
 TARGET = np.array([0, 0, 0, 0, 1, 1, 2, 2])
@@ -68,3 +69,18 @@ def test_the_registrys_shape(problem: str, section: str) -> None:
         assert sum(sum(row.values()) for row in figures.pop("confusion_matrix").values()) == len(target)
         assert 0 < figures["accuracy"]["value"] <= 1
     assert all(set(figure) == {"value", "standard_deviation"} for figure in figures.values())
+
+
+@pytest.mark.parametrize(
+    ("problem", "classes"), [("binary", ["no", "yes"]), ("multiclass", CLASSES), ("regression", [])]
+)
+def test_what_gates_may_ask_for_is_what_is_measured(problem: str, classes: list[str]) -> None:
+    """model.yaml is held to the names and ranges long before anything is measured."""
+    generator = np.random.default_rng(3)
+    target = generator.integers(0, len(classes), 200) if classes else generator.normal(size=200)
+    shares = generator.dirichlet(np.ones(len(classes) or 2), 200)
+    found = measure(problem, target, shares if classes else generator.normal(size=200), classes)
+    known = validation_metrics(problem, classes)
+    assert found.keys() == known.keys()
+    assert [name for name, value in found.items() if known[name].refuses(value)] == []
+    assert interval_metrics(target, np.column_stack([target - 1, target + 1])).keys() == INTERVALS.keys()

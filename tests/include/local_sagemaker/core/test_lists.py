@@ -1,4 +1,4 @@
-"""List operations: filters before paging, every order, and pages that neither repeat nor lose anything."""
+"""List operations: the newest first, status filters after paging, and pages that neither repeat nor lose anything."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def _names(sagemaker: Any, **parameters: Any) -> list[str]:
 
 @pytest.mark.usefixtures("jobs")
 def test_orders(sagemaker: Any) -> None:
-    assert _names(sagemaker) == NAMES
-    assert _names(sagemaker, SortBy="CreationTime", SortOrder="Descending") == NAMES[::-1]
+    assert _names(sagemaker) == NAMES[::-1]
+    assert _names(sagemaker, SortBy="CreationTime", SortOrder="Ascending") == NAMES
     assert _names(sagemaker, SortBy="Name", SortOrder="Ascending") == sorted(NAMES)
     assert _names(sagemaker, SortBy="Name", SortOrder="Descending") == sorted(NAMES, reverse=True)
     assert _names(sagemaker, SortBy="Status", SortOrder="Descending")[0] == NAMES[1]
@@ -42,15 +42,20 @@ def test_orders(sagemaker: Any) -> None:
 @pytest.mark.usefixtures("jobs")
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
 def test_pages(sagemaker: Any, size: int) -> None:
-    assert _names(sagemaker, PaginationConfig={"PageSize": size}) == NAMES
-    assert _names(sagemaker, SortBy="Status", PaginationConfig={"PageSize": size})[-1] == NAMES[1]
+    assert _names(sagemaker, PaginationConfig={"PageSize": size}) == NAMES[::-1]
+    assert _names(sagemaker, SortBy="Status", PaginationConfig={"PageSize": size})[0] == NAMES[1]
 
 
 @pytest.mark.usefixtures("jobs")
-def test_filters_come_before_paging(sagemaker: Any) -> None:
-    page = sagemaker.list_training_jobs(NameContains="lists-", StatusEquals="Failed", MaxResults=1)
+def test_a_status_is_looked_at_after_a_page_was_taken(sagemaker: Any) -> None:
+    page = sagemaker.list_training_jobs(NameContains="lists-", StatusEquals="Failed", MaxResults=3)
+    assert page["TrainingJobSummaries"] == []
+    page = sagemaker.list_training_jobs(
+        NameContains="lists-", StatusEquals="Failed", MaxResults=3, NextToken=page["NextToken"]
+    )
     assert [item["TrainingJobName"] for item in page["TrainingJobSummaries"]] == [NAMES[1]]
     assert "NextToken" not in page
+    assert _names(sagemaker, StatusEquals="Failed", PaginationConfig={"PageSize": 1}) == [NAMES[1]]
 
 
 def test_filters_by_time(server: LocalSageMaker, sagemaker: Any, jobs: list[dict[str, Any]]) -> None:
@@ -60,10 +65,10 @@ def test_filters_by_time(server: LocalSageMaker, sagemaker: Any, jobs: list[dict
         return [item["TrainingJobName"] for item in call(server, "ListTrainingJobs", body)[1]["TrainingJobSummaries"]]
 
     between = (jobs[1]["CreationTime"].timestamp() + jobs[2]["CreationTime"].timestamp()) / 2
-    assert listed(CreationTimeAfter=between) == NAMES[2:]
-    assert listed(CreationTimeBefore=between) == NAMES[:2]
+    assert listed(CreationTimeAfter=between) == NAMES[:1:-1]
+    assert listed(CreationTimeBefore=between) == NAMES[1::-1]
     assert listed(LastModifiedTimeBefore=jobs[0]["CreationTime"].timestamp() - 0.01) == []
-    assert _names(sagemaker, CreationTimeAfter=jobs[0]["CreationTime"] - timedelta(seconds=2)) == NAMES
+    assert _names(sagemaker, CreationTimeAfter=jobs[0]["CreationTime"] - timedelta(seconds=2)) == NAMES[::-1]
 
 
 def test_summaries_hold_what_clients_read(sagemaker: Any, jobs: list[dict[str, Any]]) -> None:

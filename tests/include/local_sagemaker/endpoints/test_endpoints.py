@@ -103,7 +103,7 @@ def test_requests_that_reach_no_model(hosting: Hosting, echo: str) -> None:
     endpoint = hosting.endpoint(echo)
     with pytest.raises(ClientError, match=r"\(ValidationError\).*Endpoint nowhere of account 123456789012 not found\."):
         hosting.invoke("nowhere")
-    with pytest.raises(ClientError, match=r"\(ValidationError\).*length less than or equal to 6291456"):
+    with pytest.raises(ClientError, match=r"\(413\).*HTTP content length exceeded 6291456 bytes"):
         hosting.invoke(endpoint, b"x" * (6 * 2**20 + 1))
     with pytest.raises(ClientError, match=r"\(ValidationError\).*Variant none"):
         hosting.invoke(endpoint, TargetVariant="none")

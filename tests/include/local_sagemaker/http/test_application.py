@@ -84,6 +84,8 @@ def test_all_violations_are_said_at_once(lenient: Any) -> None:
         (b"[]", "SerializationException"),
         (b"\xff\xfe", "SerializationException"),
         (b"[" * 100_000, "SerializationException"),
+        (b'{"TrainingJobName": "\\ud800"}', "SerializationException"),
+        (b'{"MaxResults": NaN}', "SerializationException"),
         (b'{"TrainingJobName": 7}', "SerializationException"),
         (b'{"TrainingJobName": ["a"]}', "SerializationException"),
         (b"", "ValidationException"),
@@ -143,6 +145,36 @@ def test_tags(sagemaker: Any, names: Callable[[str], str]) -> None:
     assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "b", "Value": "2"}]
     with pytest.raises(ClientError, match="ValidationException"):
         sagemaker.list_tags(ResourceArn=f"{arn}-not")
+
+
+@pytest.mark.parametrize(
+    ("tags", "code"),
+    [
+        ({"aws:cloudformation:stack-name": "x"}, "ValidationException"),
+        ({"AWS:x": "y"}, "ValidationException"),
+        ({"comma,": "x"}, "ValidationException"),
+        ({"key": "what's new!"}, "ValidationException"),
+        ({f"key-{number}": "x" for number in range(51)}, "ResourceLimitExceeded"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else value,
+)
+def test_tags_that_are_refused(sagemaker: Any, names: Callable[[str], str], tags: dict[str, str], code: str) -> None:
+    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    arn = sagemaker.create_training_job(**training(names("tagged"), ["true"]))["TrainingJobArn"]
+    given = listed if code == "ValidationException" else listed[:50]  # a request takes 50 at most
+    if given != listed:
+        sagemaker.add_tags(ResourceArn=arn, Tags=[listed[-1]])
+    with pytest.raises(ClientError, match=code):
+        sagemaker.add_tags(ResourceArn=arn, Tags=given)
+    if given == listed:
+        with pytest.raises(ClientError, match=code):
+            sagemaker.create_training_job(**training(names("tagged"), ["true"], Tags=listed))
+
+
+def test_a_tag_key_is_given_once(sagemaker: Any, names: Callable[[str], str]) -> None:
+    twice = [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]
+    with pytest.raises(ClientError, match="Duplicate tag keys"):
+        sagemaker.create_training_job(**training(names("tagged"), ["true"], Tags=twice))
 
 
 WORDS = (

@@ -11,8 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.include.local_sagemaker.conftest import Client, client_of
+from tests.include.local_sagemaker.hosting import Hosting, hosting_server
 from tests.include.local_sagemaker.job_requests import processing, run_processing
-from tests.include.local_sagemaker.local_server import REGION, ROLE, LocalSageMaker
+from tests.include.local_sagemaker.local_server import IMAGE, REGION, ROLE, LocalSageMaker
 
 CALLER = "arn:aws:iam::123456789012:role/caller"
 TRUST = {
@@ -24,6 +25,15 @@ LOGS = {
     "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
     "Resource": "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/*",
 }
+REPOSITORY = "arn:aws:ecr:us-east-1:123456789012:repository/ml-jobs"
+PULL = [
+    {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
+    {
+        "Effect": "Allow",
+        "Action": ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"],
+        "Resource": REPOSITORY,
+    },
+]
 Grant = Callable[..., None]
 
 
@@ -47,10 +57,11 @@ def admin(enforcing: LocalSageMaker) -> Client:
 
 @pytest.fixture
 def grant(admin: Client) -> Grant:
-    """`grant(role, statement...)` replaces what the role may do."""
+    """`grant(role, statement...)` replaces what the role may do; a job's may pull its image unless it is said."""
 
-    def set_policy(role: str, *statements: dict[str, Any]) -> None:
-        document = {"Version": "2012-10-17", "Statement": list(statements)}
+    def set_policy(role: str, *statements: dict[str, Any], pull: bool = True) -> None:
+        more = PULL if pull and role == ROLE else []
+        document = {"Version": "2012-10-17", "Statement": [*statements, *more]}
         admin("iam").put_role_policy(
             RoleName=role.rpartition("/")[2], PolicyName="test", PolicyDocument=json.dumps(document)
         )
@@ -167,6 +178,142 @@ def test_a_job_and_its_downloads_have_the_job_s_role(admin: Client, grant: Grant
     assert (
         run(LOGS, reading, allow("s3:PutObject", "arn:aws:s3:::data/elsewhere/*"))["ProcessingJobStatus"] == "Completed"
     )
+
+
+def _last_denied(enforcing: LocalSageMaker) -> tuple[str, str]:
+    last = json.loads((enforcing.state / "denied.jsonl").read_text().splitlines()[-1])
+    return last["action"], last["resource"]
+
+
+def test_the_image_is_pulled_as_the_job_s_role(
+    enforcing: LocalSageMaker, admin: Client, grant: Grant, names: Callable[[str], str]
+) -> None:
+    grant(ROLE, LOGS, pull=False)
+    refused = run_processing(admin("sagemaker"), processing(names("pull"), ["true"]))
+    assert refused["FailureReason"].startswith("ClientError: Cannot pull algorithm container")
+    grant(ROLE, LOGS, PULL[0], pull=False)
+    run_processing(admin("sagemaker"), processing(names("pull"), ["true"]))
+    assert _last_denied(enforcing) == ("ecr:BatchCheckLayerAvailability", REPOSITORY)
+    grant(ROLE, LOGS)
+    done = run_processing(admin("sagemaker"), processing(names("pull"), ["true"]))
+    assert done["ProcessingJobStatus"] == "Completed"
+
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+
+
+def test_a_bucket_s_key_is_used_as_the_role(
+    enforcing: LocalSageMaker, admin: Client, grant: Grant, names: Callable[[str], str]
+) -> None:
+    s3 = admin("s3")
+    s3.create_bucket(Bucket="encrypted")
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
+    rules = [{"ApplyServerSideEncryptionByDefault": default}]
+    s3.put_bucket_encryption(Bucket="encrypted", ServerSideEncryptionConfiguration={"Rules": rules})
+    s3.put_object(Bucket="encrypted", Key="in/a", Body=b"1")
+    objects = allow(
+        ["s3:GetObject", "s3:ListBucket", "s3:PutObject"], ["arn:aws:s3:::encrypted", "arn:aws:s3:::encrypted/*"]
+    )
+    via = {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}
+
+    def run(*statements: dict[str, Any]) -> Any:
+        grant(ROLE, LOGS, objects, *statements)
+        folders = {"inputs": {"in": "s3://encrypted/in/"}, "outputs": {"out": "s3://encrypted/out"}}
+        script = ["sh", "-c", "cp /opt/ml/processing/input/in/a /opt/ml/processing/output/out/b"]
+        return run_processing(admin("sagemaker"), processing(names("key"), script, **folders))["ProcessingJobStatus"]
+
+    assert (run(), _last_denied(enforcing)) == ("Failed", ("kms:Decrypt", KEY))
+    reading = allow("kms:Decrypt", KEY, **via)
+    assert (run(reading), _last_denied(enforcing)) == ("Failed", ("kms:GenerateDataKey", KEY))
+    assert run(reading, allow("kms:GenerateDataKey", KEY, **via)) == "Completed"
+
+
+@pytest.mark.parametrize("what", ["key", "network"])
+def test_an_output_s_key_and_a_network_need_the_role(
+    enforcing: LocalSageMaker, admin: Client, grant: Grant, names: Callable[[str], str], what: str
+) -> None:
+    request = processing(names("more"), ["true"])
+    if what == "key":
+        request["ProcessingOutputConfig"]["KmsKeyId"] = KEY
+        needed = allow(["kms:GenerateDataKey", "kms:Decrypt"], KEY)
+    else:
+        request["NetworkConfig"] = {"VpcConfig": {"SecurityGroupIds": ["sg-0a"], "Subnets": ["subnet-0a"]}}
+        needed = allow(["ec2:*NetworkInterface*", "ec2:Describe*"])
+    grant(ROLE, LOGS)
+    assert run_processing(admin("sagemaker"), request)["ProcessingJobStatus"] == "Failed"
+    assert _last_denied(enforcing)[0] == {"key": "kms:GenerateDataKey", "network": "ec2:CreateNetworkInterface"}[what]
+    grant(ROLE, LOGS, needed)
+    again = {**request, "ProcessingJobName": names("more")}
+    assert run_processing(admin("sagemaker"), again)["ProcessingJobStatus"] == "Completed"
+
+
+def test_model_data_is_looked_for_as_the_model_s_role(admin: Client, grant: Grant, names: Callable[[str], str]) -> None:
+    admin("s3").put_object(Bucket="data", Key="models/model.tar.gz", Body=b"1")
+    container = {"Image": IMAGE, "ModelDataUrl": "s3://data/models/model.tar.gz"}
+    request = {"ModelName": names("m"), "ExecutionRoleArn": ROLE, "PrimaryContainer": container}
+    with pytest.raises(ClientError, match=r"Could not access model data at .* role has \"s3:GetObject\" permissions"):
+        admin("sagemaker").create_model(**request)
+    grant(ROLE, LOGS, allow("s3:GetObject", "arn:aws:s3:::data/models/*"))
+    admin("sagemaker").create_model(**request)
+
+
+def test_secrets_and_parameters_are_given_by_their_names(caller: Client, grant: Grant, admin: Client) -> None:
+    arn = admin("secretsmanager").create_secret(Name="ml/key", SecretString="s")["ARN"]
+    admin("ssm").put_parameter(Name="/ml/level", Value="1", Type="String")
+    calls: list[Callable[[], Any]] = [
+        lambda: caller("secretsmanager").get_secret_value(SecretId="ml/key"),
+        lambda: caller("secretsmanager").get_secret_value(SecretId=arn),
+        lambda: caller("ssm").get_parameter(Name="/ml/level"),
+    ]
+    assert all(denied(call) for call in calls)
+    grant(
+        CALLER,
+        allow("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:us-east-1:123456789012:secret:ml/*"),
+        allow("ssm:GetParameter", "arn:aws:ssm:us-east-1:123456789012:parameter/ml/*"),
+    )
+    assert not any(denied(call) for call in calls)
+
+
+def test_rollback_alarms_are_watched_as_the_model_s_role(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """And an endpoint's log is written as that role."""
+    running = hosting_server(tmp_path_factory.mktemp("watching"), "--enforce-iam")
+    running.start()
+    try:
+        hosting = Hosting(running)
+        hosting.upload_artifact()
+        iam = hosting.client("iam")
+        iam.create_role(RoleName="sagemaker", AssumeRolePolicyDocument=json.dumps(TRUST))
+        reading = allow(["s3:GetObject", "s3:ListBucket"])
+
+        def set_policy(*statements: dict[str, Any]) -> None:
+            document = {"Version": "2012-10-17", "Statement": [reading, *PULL, *statements]}
+            iam.put_role_policy(RoleName="sagemaker", PolicyName="test", PolicyDocument=json.dumps(document))
+
+        set_policy()
+        config = hosting.config(hosting.model(MODE="echo"))
+        endpoint = hosting.endpoint(config)  # serves, with no log to read
+        assert _last_denied(running)[0] == "logs:CreateLogStream"
+        assert hosting.invoke(endpoint, b"1") == b"1"
+        set_policy(LOGS)
+        hosting.client("cloudwatch").put_metric_alarm(
+            AlarmName="errors",
+            MetricName="m",
+            Namespace="n",
+            Period=60,
+            EvaluationPeriods=1,
+            Statistic="Sum",
+            Threshold=1,
+            ComparisonOperator="GreaterThanThreshold",
+        )
+        rollback = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]}}
+        update = {"EndpointName": endpoint, "EndpointConfigName": config, "DeploymentConfig": rollback}
+        with pytest.raises(ClientError, match="must have the permission cloudwatch:DescribeAlarms"):
+            hosting.sagemaker.update_endpoint(**update)
+        set_policy(LOGS, allow("cloudwatch:DescribeAlarms", "arn:aws:cloudwatch:us-east-1:123456789012:alarm:errors"))
+        hosting.sagemaker.update_endpoint(**update)
+        assert hosting.settled(endpoint)["EndpointStatus"] == "InService"
+    finally:
+        running.stop()
 
 
 def test_a_role_that_does_not_trust_sagemaker_runs_no_job(

@@ -222,10 +222,10 @@ def test_bad_requests(transforms: Transforms) -> None:
     source = transforms.put(a_csv=ROWS)
     cases: list[tuple[str, dict[str, Any]]] = [
         ("Could not find model", {"model": "nowhere"}),
-        ("SplitType RecordIO is not supported", {"split": "RecordIO"}),
+        ("does not support TransformInput.SplitType RecordIO", {"split": "RecordIO"}),
         ("must not exceed 100 MB", {"MaxPayloadInMB": 60, "MaxConcurrentTransforms": 2}),
         ("does not start with", {"DataProcessing": {"InputFilter": "features"}}),
-        ("S3DataType AugmentedManifestFile", {"data_type": "AugmentedManifestFile"}),
+        ("S3DataSource.S3DataType AugmentedManifestFile", {"data_type": "AugmentedManifestFile"}),
     ]
     for message, more in cases:
         with pytest.raises(ClientError, match=rf"\(ValidationException\).*{message}"):

@@ -108,10 +108,10 @@ def test_lists_filter_before_they_page(sagemaker: Any, group: str) -> None:
         pages = paginator.paginate(ModelPackageGroupName=group, PaginationConfig={"PageSize": 3}, **filters)
         return [one["ModelPackageVersion"] for page in pages for one in page["ModelPackageSummaryList"]]
 
-    assert versions() == list(range(1, 13))
-    assert versions(SortOrder="Descending") == list(range(12, 0, -1))
-    assert versions(ModelApprovalStatus="Approved") == [2, 5, 8, 11]
-    assert versions(ModelApprovalStatus="Approved", SortOrder="Descending") == [11, 8, 5, 2]
+    assert versions() == list(range(12, 0, -1))
+    assert versions(SortOrder="Ascending") == list(range(1, 13))
+    assert versions(ModelApprovalStatus="Approved") == [11, 8, 5, 2]
+    assert versions(ModelApprovalStatus="Approved", SortOrder="Ascending") == [2, 5, 8, 11]
     newest = sagemaker.list_model_packages(
         ModelPackageGroupName=group, ModelApprovalStatus="Approved", SortBy="CreationTime", SortOrder="Descending",
         MaxResults=1,

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from include.jobs.build_features import split_features
 from include.jobs.evaluation.metrics import measure
-from include.models.config import ModelConfig, load_model
+from include.models.config import MODELS_FOLDER, ModelConfig, load_model
 from include.models.errors import JobError
 from include.models.interface import Examples
 from include.models.tabular.estimator import TabularEstimator
@@ -199,3 +201,11 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     arguments = ["--name", "x_y", "--kind", "binary", "--data", str(tmp_path / "none.csv")]
     assert main(arguments) == 1
     assert "none.csv cannot be read" in capsys.readouterr().err
+
+
+def test_the_new_file_can_be_edited_with_help(folder: Path) -> None:
+    scaffold(folder, orders("binary"), "binary")
+    text = (folder / "bicycle_orders" / "model.yaml").read_text(encoding="utf-8")
+    assert text.startswith("# yaml-language-server: $schema=../model.schema.json\n")
+    schema = Draft202012Validator(json.loads((MODELS_FOLDER / "model.schema.json").read_text(encoding="utf-8")))
+    assert [error.message for error in schema.iter_errors(yaml.safe_load(text))] == []

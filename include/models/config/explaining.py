@@ -1,0 +1,159 @@
+"""Problems of a model's files in words, each with its file and line. Lines are looked up only where there is a problem:
+the file is then read once more, as a tree that knows where each of its keys is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import get_args
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from .common import ConfigError, Section
+from .problems import Path as KeyPath
+from .problems import Problem, nearest, number_hint
+
+LONGEST_SHOWN = 80  # characters of what was found
+# what pydantic says that it tried for a value, as if it were a key below it
+TRIED = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
+
+
+def refusal(folder: Path, problems: Iterable[Problem]) -> ConfigError:
+    """The error that says every problem of a model's folder, a line for each."""
+    trees: dict[str, yaml.Node | None] = {}
+    lines: list[str] = []
+    for one in problems:
+        if one.file not in trees:
+            trees[one.file] = _tree(folder / one.file)
+        place = f"{_shown(folder)}/{one.file}:{_line(trees[one.file], one.path)}"
+        key = ".".join(map(str, one.path))
+        lines.append(f"{place}: {key}: {one.message}" if key else f"{place}: {one.message}")
+    lines = list(dict.fromkeys(lines))
+    if len(lines) == 1:
+        return ConfigError(lines[0])
+    return ConfigError("\n  ".join([f"{_shown(folder)} cannot be used ({len(lines)} problems):", *lines]))
+
+
+def syntax_refusal(path: Path, text: str, error: Exception) -> ConfigError:
+    line, why = 1, str(error)
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        why = " ".join(filter(None, (error.context, error.problem)))
+        why += f", in column {mark.column + 1}" if mark else ""
+    elif isinstance(error, yaml.reader.ReaderError):
+        line, why = text.count("\n", 0, error.position) + 1, f"{error.reason}: {chr(error.character)!r}"
+    return ConfigError(f"{_shown(path.parent)}/{path.name}:{line}: is not valid YAML: {why}.")
+
+
+def encoding_refusal(path: Path, error: UnicodeDecodeError) -> ConfigError:
+    line = error.object.count(b"\n", 0, error.start) + 1
+    return ConfigError(
+        f"{_shown(path.parent)}/{path.name}:{line}: is not UTF-8: the byte 0x{error.object[error.start]:02x}. "
+        "Save the file as UTF-8."
+    )
+
+
+def schema_problems(error: ValidationError, whole: type[Section]) -> Iterator[Problem]:
+    """What pydantic found wrong, in our words where those are clearer."""
+    tried: dict[KeyPath, list[str]] = {}
+    for problem in error.errors():
+        if problem["loc"] and problem["loc"][-1] in TRIED:
+            tried.setdefault(problem["loc"][:-1], []).append(str(problem["loc"][-1]))
+    for problem in error.errors():
+        if problem["loc"][:-1] in tried and problem["loc"][-1] in TRIED:
+            members = tried[problem["loc"][:-1]]
+            words = [TRIED[one] for one in members if one != "int" or "float" not in members]
+            yield Problem(_place(problem["loc"][:-1], whole)[0], f"allowed is {' or '.join(words)}{_found(problem)}.")
+            continue
+        if problem["loc"] and problem["loc"][-1] == "[key]":
+            message = f"a key is read as {problem['input']!r}: in quotes it is a text."
+            yield Problem(_place(problem["loc"][:-2], whole)[0], message)
+            continue
+        path, section = _place(problem["loc"], whole)
+        if problem["type"] == "extra_forbidden":
+            yield Problem(path, f"unknown key. {nearest(str(path[-1]), section.model_fields)}")
+        elif problem["type"] == "missing":
+            yield Problem(path, "is missing.")
+        elif problem["type"] == "problem":
+            yield Problem(path, problem["msg"])
+        else:
+            yield Problem(path, f"{problem['msg'].removeprefix('Value error, ')}{_found(problem)}.")
+
+
+def _shown(folder: Path) -> str:
+    """A model's folder, as the project's tree has it: the last three of include/models/<model>."""
+    return "/".join(folder.parts[-3:])
+
+
+def _found(problem: ErrorDetails) -> str:
+    """What was found, cut short; nothing of a whole section."""
+    given, wanted = problem["input"], problem["type"]
+    if isinstance(given, dict):
+        return ""
+    text = repr(given)
+    text = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+    hint = ""
+    if wanted == "string_type" and isinstance(given, bool | int | float):
+        hint = ": in quotes it is a text"
+    elif wanted in ("int_type", "float_type") and isinstance(given, str):
+        hint = number_hint(given)
+    return f"; found {text}{hint}"
+
+
+def _tree(path: Path) -> yaml.Node | None:
+    try:
+        return yaml.compose(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None  # a problem of the file as a whole
+
+
+def _line(tree: yaml.Node | None, path: KeyPath) -> int:
+    """The line of the key or item that the path leads to, or of the last part of it that is there; 1 for the whole."""
+    node, line = tree, 0
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if str(key.value) == str(part)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+        else:
+            break
+    return line + 1
+
+
+def _place(location: tuple[int | str, ...], whole: type[Section]) -> tuple[KeyPath, type[Section]]:
+    """The key's path as model.yaml has it, and the section that the key is in."""
+    path: list[int | str] = []
+    sections: list[type[Section]] = [whole]
+    for part in location:
+        if part in (kinds := _kinds(sections)):  # pydantic puts in which kind of section was tried
+            sections = [kinds[str(part)]]
+            continue
+        path.append(part)
+        field = next((section.model_fields[str(part)] for section in sections if part in section.model_fields), None)
+        # a part that is no field is a position or a name within the container that the last field holds
+        if len(path) < len(location) and field:
+            sections = list(_sections_of(field.annotation)) or sections
+    return tuple(path), sections[0]
+
+
+def _kinds(sections: list[type[Section]]) -> dict[str, type[Section]]:
+    """The sections by the one word that each is told apart by, where several may be in one place."""
+    if len(sections) == 1:
+        return {}
+    words = [(get_args(field.annotation), one) for one in sections for field in one.model_fields.values()]
+    return {str(allowed[0]): one for allowed, one in words if len(allowed) == 1 and isinstance(allowed[0], str)}
+
+
+def _sections_of(annotation: object) -> Iterator[type[Section]]:
+    """The sections that a field holds, alone, optional, in a container, or one of several kinds."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections_of(part)

@@ -1,0 +1,62 @@
+"""What is wrong in a model's files, and where: checks say it as a ``Problem``, ``explaining`` finds the line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+MOST_LISTED = 30
+
+Path = tuple[str | int, ...]
+
+
+class Problem(NamedTuple):
+    """``path`` leads to a key or an item of ``file``, which lies in the model's folder."""
+
+    path: Path
+    message: str
+    file: str = "model.yaml"
+
+
+def refuse(problems: Iterable[Problem]) -> None:
+    """For pydantic's validators, whose own errors cannot say which of a section's keys is wrong.
+
+    Raises:
+        ValidationError: of all the problems, if there are any. Paths are relative to the section that is validated.
+    """
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError("problem", "{message}", {"message": one.message}), loc=one.path, input=None
+        )
+        for one in problems
+    ]
+    if details:
+        raise ValidationError.from_exception_data("model.yaml", details)
+
+
+def unknown(kind: str, name: str, known: Collection[str]) -> str:
+    """That there is no such thing, the nearest one, and those that there are."""
+    return f"there is no {kind} '{name}'. {nearest(name, known)}"
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """The nearest known name, in any case of its letters, and those that there are."""
+    if not known:
+        return "There is none."
+    by_letters = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), by_letters, n=1)
+    meant = f"Did you mean '{by_letters[close[0]]}'? " if close else ""
+    more = f" and {len(known) - MOST_LISTED} more" if len(known) > MOST_LISTED else ""
+    return f"{meant}Known: {', '.join(list(known)[:MOST_LISTED])}{more}."
+
+
+def number_hint(text: str) -> str:
+    """How a number is written, where the text means one: YAML takes neither 0,05 nor 1e-3 for a number."""
+    try:
+        return f". Written as a number: {float(text.replace(',', '.'))}"
+    except ValueError:
+        return ""

@@ -1,0 +1,308 @@
+"""What one part of a model.yaml says of another: columns, tables, classes, metrics, hyperparameters and sections.
+
+A rule is a generator of problems, each at the key that a person has to change; ``RULES`` are all of them. A column's
+own section looks after what is said within it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from .data import RandomSplit, TimeSplit
+from .metrics import ROLLING, Direction, Metric
+from .problems import Path, Problem, nearest, unknown
+from .training import Compute, Range, Tuning
+
+if TYPE_CHECKING:
+    from .model import ModelConfig
+
+MINUTES_OF_A_DAY = 24 * 60
+LONGEST_PROCESSING_JOB = 7 * MINUTES_OF_A_DAY  # https://docs.aws.amazon.com/general/latest/gr/sagemaker.html
+VALIDATION = "validation:"  # before the name of a metric in a training job's log
+
+
+def problems(config: ModelConfig) -> list[Problem]:
+    return list(chain.from_iterable(rule(config) for rule in RULES))
+
+
+def feature_columns(config: ModelConfig) -> list[str] | None:
+    """The feature table's columns but for key, time and label; None where the model.yaml does not tell."""
+    if config.code.features:
+        return [name for name in config.code.features.columns if name not in config.data.not_features]
+    if len(config.data.tables) != 1:
+        return None
+    table = next(iter(config.data.tables.values()))
+    others = {*config.data.not_features, *config.features.exclude}
+    return [name for name in table.kinds if name not in others]
+
+
+def _columns_of_data(config: ModelConfig) -> Iterator[Problem]:
+    data = config.data
+    kinds = {name: kind for table in data.tables.values() for name, kind in table.kinds.items()}
+    made = [*kinds, *(config.code.features.columns if config.code.features else [])]
+    yield from _unknown_names(("data", "key"), data.key, "column", made)
+    yield from _twice(("data", "key"), data.key)
+    if data.time is not None and data.time not in kinds:
+        yield Problem(("data", "time"), unknown("column", data.time, kinds))
+    elif data.time is not None and str(kinds[data.time]) != "timestamp":
+        yield Problem(("data", "time"), f"'{data.time}' is of kind {kinds[data.time]}; a time is a timestamp")
+    if data.label not in made:
+        yield Problem(("data", "label"), unknown("column", data.label, made))
+    elif str(kinds.get(data.label)) == "timestamp":
+        yield Problem(("data", "label"), f"'{data.label}' is a timestamp, which cannot be predicted")
+    elif config.problem == "regression" and str(kinds.get(data.label)) == "string":
+        yield Problem(("data", "label"), f"'{data.label}' is a text; a regression predicts a number")
+    if data.label in data.key:
+        yield Problem(("data", "label"), f"'{data.label}' is part of data.key too; what is predicted identifies no row")
+    if data.label == data.time:
+        yield Problem(("data", "label"), f"'{data.label}' is data.time too")
+
+
+def _classes(config: ModelConfig) -> Iterator[Problem]:
+    classes, place = config.data.classes or [], ("data", "classes")
+    if config.problem == "regression" and classes:
+        yield Problem(place, "data.classes is for classification; the problem is a regression")
+    if config.problem == "binary" and len(classes) != 2:
+        yield Problem(place, f"data.classes needs two names, the one looked for last; found {len(classes)}")
+    if config.problem == "multiclass" and len(classes) < 2:
+        yield Problem(place, f"data.classes needs two names or more; found {len(classes)}")
+    yield from _twice(place, classes)
+    kinds = {
+        str(table.kinds[config.data.label]) for table in config.data.tables.values() if config.data.label in table.kinds
+    }
+    for number, name in enumerate(classes):
+        if kinds == {"integer"} and not name.lstrip("-").isdecimal():
+            yield Problem(
+                (*place, number), f"'{name}' is not a whole number, as the values of '{config.data.label}' are"
+            )
+
+
+def _tables_of_the_library(config: ModelConfig) -> Iterator[Problem]:
+    """Without a features.py one table is learned from as it is."""
+    features = config.features
+    if config.code.features:
+        if features.exclude or features.derived:
+            yield Problem(("features",), "is for models without a features.py; this one has code.features")
+        return
+    if len(config.data.tables) != 1:
+        found = ", ".join(config.data.tables)
+        yield Problem(
+            ("data", "tables"), f"without a features.py a model has one table; found {found}. Join them in one"
+        )
+        return
+    table = next(iter(config.data.tables.values()))
+    yield from _unknown_names(("features", "exclude"), features.exclude, "column", table.kinds)
+    learned = feature_columns(config) or []
+    if not learned:
+        yield Problem(("features", "exclude"), "no column is left to learn from")
+    for name in learned:
+        if str(table.kinds[name]) == "timestamp":
+            yield Problem(("features",), f"the timestamp '{name}' is not a feature; name it under features.exclude")
+
+
+def _derived_features(config: ModelConfig) -> Iterator[Problem]:
+    if config.code.features or len(config.data.tables) != 1:
+        return
+    kinds, derived = next(iter(config.data.tables.values())).kinds, config.features.derived
+    numbers = [name for name in feature_columns(config) or [] if str(kinds[name]) in ("integer", "number")]
+    yield from _twice(("features", "derived"), [one.name for one in derived])
+    for number, one in enumerate(derived):
+        place = ("features", "derived", number)
+        if one.name in kinds:
+            yield Problem((*place, "name"), f"'{one.name}' is the name of a column; give it another")
+        for name in one.of:
+            if name not in numbers:
+                yield Problem((*place, "of"), f"'{name}' is not a number to learn from. {nearest(name, numbers)}")
+
+
+def _split(config: ModelConfig) -> Iterator[Problem]:
+    split = config.split
+    if isinstance(split, TimeSplit) and config.data.time is None:
+        yield Problem(("split",), "split is by time, so data.time must name a column; or split.kind be 'random'")
+    if isinstance(split, RandomSplit):
+        others = [name for name in config.data.not_features if name != config.data.label]
+        for number, name in enumerate(split.group_by):
+            if name not in others:
+                allowed = f"names ['{name}']; allowed are data.key and data.time: {others}. {nearest(name, others)}"
+                yield Problem(("split", "group_by", number), f"split.group_by {allowed}")
+
+
+def _scoring(config: ModelConfig) -> Iterator[Problem]:
+    scoring, tables = config.scoring, config.data.tables
+    if scoring is None:
+        if config.monitoring:
+            yield Problem(("monitoring",), "monitoring watches what is scored, so it needs the section scoring")
+        for name in ("score", "monitor"):
+            if getattr(config.schedule, name):
+                yield Problem(("schedule", name), "what is not scored daily has no schedule for it: add scoring")
+        return
+    yield from _unknown_names(("scoring", "tables"), scoring.tables, "table", tables)
+    yield from _twice(("scoring", "tables"), scoring.tables)
+    for number, name in enumerate(scoring.tables):
+        clock = tables[name].clock if name in tables else None
+        if clock and clock.every_minutes > MINUTES_OF_A_DAY:
+            yield Problem(("scoring", "tables", number), f"names {name}, whose clock does not tick every day")
+
+
+def _bounds_of_scores(config: ModelConfig) -> Iterator[Problem]:
+    regression = config.problem == "regression"
+    known = ["mean"] if regression else list(config.data.classes or [])
+    for name, bounds in (config.scoring.bounds if config.scoring else {}).items():
+        place = ("scoring", "bounds", name)
+        if name not in known:
+            yield Problem(place, f"scoring.bounds names '{name}'. {nearest(name, known)}")
+        for end in ("min", "max"):
+            bound = getattr(bounds, end)
+            if not regression and bound is not None and not 0 <= bound <= 1:
+                yield Problem((*place, end), f"a share of rows lies between 0 and 1; the bound {bound:g} is not")
+
+
+def _monitoring(config: ModelConfig) -> Iterator[Problem]:
+    features = feature_columns(config)
+    if config.monitoring is None or features is None:
+        return
+    yield from _unknown_names(("monitoring", "ignored"), config.monitoring.ignored, "feature", features)
+    watched = len(set(features) - set(config.monitoring.ignored))
+    if config.monitoring.drifted_features > watched:
+        yield Problem(("monitoring", "drifted_features"), f"there are {watched} features that can drift")
+
+
+def _metrics(config: ModelConfig) -> Iterator[Problem]:
+    known = config.evaluation_metrics
+    for number, gate in enumerate(config.gates):
+        place = ("gates", number)
+        if gate.metric not in known:
+            yield Problem((*place, "metric"), _no_metric(gate.metric, known))
+            continue
+        for end in ("min", "max"):
+            bound = getattr(gate, end)
+            if bound is not None and known[gate.metric].refuses(bound):
+                yield Problem(
+                    (*place, end), f"{gate.metric} {known[gate.metric].range}; the bound {bound:g} is out of range"
+                )
+    # refits are the candidate's alone
+    comparable = {name: metric for name, metric in known.items() if not name.startswith(ROLLING)}
+    yield from _judged_by(("champion",), config.champion.metric, config.champion.direction, comparable)
+
+
+def _judged_by(place: Path, name: str, direction: Direction, known: dict[str, Metric]) -> Iterator[Problem]:
+    if name not in known:
+        yield Problem((*place, "metric"), _no_metric(name, known))
+    elif (better := known[name].better) and better != direction:
+        yield Problem((*place, "direction"), f"is {direction}, but {name} is better the other way: {better}")
+
+
+def _no_metric(name: str, known: Collection[str]) -> str:
+    return f"{unknown('metric', name, known)} What evaluation.py adds is declared in code.evaluation.metrics."
+
+
+def _hyperparameters(config: ModelConfig) -> Iterator[Problem]:
+    known, place = config.hyperparameters, ("training", "hyperparameters")
+    for name, value in config.training.hyperparameters.items():
+        if name not in known:
+            yield Problem((*place, name), unknown("hyperparameter", name, known))
+        elif wrong := known[name].problem_with(value):
+            yield Problem((*place, name), wrong)
+
+
+def _tuning(config: ModelConfig) -> Iterator[Problem]:
+    tuning, place = config.training.tuning, ("training", "tuning")
+    if tuning is None:
+        return
+    yield from _objective(config, tuning)
+    if tuning.max_parallel_jobs > tuning.max_jobs:
+        yield Problem((*place, "max_parallel_jobs"), f"is {tuning.max_parallel_jobs}, above max_jobs {tuning.max_jobs}")
+    ends = [name for name, given in tuning.ranges.items() if given.values is None]
+    if tuning.strategy == "Grid" and ends:
+        yield Problem((*place, "strategy"), f"Grid tries values only; with min and max there are {', '.join(ends)}")
+    for name, given in tuning.ranges.items():
+        where = (*place, "ranges", name)
+        if name not in config.hyperparameters:
+            yield Problem(where, unknown("hyperparameter", name, config.hyperparameters))
+        else:
+            yield from _range(config, where, name, given)
+
+
+def _objective(config: ModelConfig, tuning: Tuning) -> Iterator[Problem]:
+    place = ("training", "tuning", "objective")
+    name, known = tuning.objective.metric, config.validation_metrics
+    if not name.startswith(VALIDATION):
+        yield Problem(
+            (*place, "metric"),
+            f"is '{name}'; training jobs print {VALIDATION}<metric>, such as {VALIDATION}{next(iter(known))}",
+        )
+        return
+    name = name.removeprefix(VALIDATION)
+    if name not in known:
+        yield Problem((*place, "metric"), f"on the validation split {unknown('metric', name, known)}")
+    else:
+        yield from _judged_by(place, name, tuning.objective.direction, known)
+
+
+def _range(config: ModelConfig, place: Path, name: str, given: Range) -> Iterator[Problem]:
+    rule = config.hyperparameters[name]
+    numeric = rule.type in ("integer", "number")
+    if given.values is not None:
+        for number, text in enumerate(given.values):
+            try:
+                rule.read(text)
+            except ValueError as error:
+                yield Problem((*place, "values", number), str(error))
+        yield from _twice((*place, "values"), given.values)
+        return
+    if not numeric:
+        yield Problem(place, f"{name} is not a number; allowed are values that are {rule.allowed}")
+        return
+    for end in ("min", "max"):
+        if wrong := rule.problem_with(getattr(given, end)):
+            yield Problem((*place, end), wrong)
+
+
+def _jobs(config: ModelConfig) -> Iterator[Problem]:
+    jobs: dict[str, Compute | None] = {"processing": config.processing, "scoring": config.scoring}
+    for name, compute in jobs.items():
+        if compute and compute.max_runtime_minutes > LONGEST_PROCESSING_JOB:
+            yield Problem(
+                (name, "max_runtime_minutes"),
+                f"is {compute.max_runtime_minutes}; a processing job runs for {LONGEST_PROCESSING_JOB} at most",
+            )
+
+
+def _serving(config: ModelConfig) -> Iterator[Problem]:
+    serving = config.serving
+    if serving.latency.p50_ms > serving.latency.p99_ms:
+        yield Problem(
+            ("serving", "latency", "p50_ms"), f"{serving.latency.p50_ms} is above p99_ms {serving.latency.p99_ms}"
+        )
+    yield from _twice(("serving", "alarms", "custom"), [alarm.name for alarm in serving.alarms.custom])
+
+
+def _unknown_names(place: Path, names: Sequence[str], kind: str, known: Collection[str]) -> Iterator[Problem]:
+    for number, name in enumerate(names):
+        if name not in known:
+            yield Problem((*place, number), unknown(kind, name, known))
+
+
+def _twice(place: Path, names: Sequence[str]) -> Iterator[Problem]:
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            yield Problem((*place, number), f"'{name}' is there twice")
+
+
+RULES: tuple[Callable[[ModelConfig], Iterator[Problem]], ...] = (
+    _columns_of_data,
+    _classes,
+    _tables_of_the_library,
+    _derived_features,
+    _split,
+    _hyperparameters,
+    _tuning,
+    _metrics,
+    _jobs,
+    _serving,
+    _scoring,
+    _bounds_of_scores,
+    _monitoring,
+)

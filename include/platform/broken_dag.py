@@ -1,0 +1,37 @@
+"""The Dag that stands in for those of a model whose model.yaml cannot be used."""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, dag, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.platform.catalogue import BrokenModel
+from include.platform.notifications import notify_failure
+
+
+def broken_dag(model: BrokenModel) -> DAG:
+    @dag(
+        dag_id=f"broken_{model.name}",
+        dag_display_name=f"{model.name}: its model.yaml is broken",
+        description=model.reason.splitlines()[0],
+        doc_md=f"""
+        The other Dags of `{model.name}` are away until this is put right:
+
+        ```
+        {model.reason.replace(chr(10), chr(10) + " " * 8)}
+        ```
+        """,
+        schedule=None,
+        catchup=False,
+        max_active_runs=1,
+        tags=["broken", model.name],
+        default_args={"on_failure_callback": notify_failure},
+    )
+    def broken() -> None:
+        @task(retries=0)
+        def explain() -> None:
+            raise AirflowFailException(model.reason)
+
+        explain()
+
+    return broken()

@@ -1,0 +1,55 @@
+"""Autoscaling of an endpoint's variants: what has to be taken off before an update, and what is put on after it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+log = logging.getLogger(__name__)
+
+Variants = Mapping[str, Mapping[str, Any]]
+
+
+def variants_of(sagemaker: Any, config: str) -> Variants:
+    """The production variants of an endpoint configuration, by name."""
+    described = sagemaker.describe_endpoint_config(EndpointConfigName=config)
+    return {variant["VariantName"]: variant for variant in described["ProductionVariants"]}
+
+
+def changes_mode(before: Variants, after: Variants) -> bool:
+    """Whether a variant goes from instances to serverless or back, which SageMaker does not do."""
+    return any(
+        ("ServerlessConfig" in before[name]) != ("ServerlessConfig" in after[name])
+        for name in before.keys() & after.keys()
+    )
+
+
+def clear_the_way(scaling: Any, endpoint: str, before: Variants, after: Variants) -> None:
+    """Deregister the scalable targets that SageMaker would refuse the update for: those of variants that get another
+    instance type or go.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
+    """
+    changed = [
+        f"endpoint/{endpoint}/variant/{name}"
+        for name, variant in before.items()
+        if variant.get("InstanceType") != after.get(name, {}).get("InstanceType")
+    ]
+    if not changed:
+        return
+    found = scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=changed)
+    for target in found["ScalableTargets"]:
+        log.info("deregistering the scalable target %s for the time of the update", target["ResourceId"])
+        deregister(scaling, {key: target[key] for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")})
+
+
+def deregister(scaling: Any, resource: Mapping[str, str]) -> None:
+    """Take a scalable target off; one that is not there is off already."""
+    try:
+        scaling.deregister_scalable_target(**resource)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("ObjectNotFoundException", "ValidationException"):
+            raise

@@ -1,0 +1,120 @@
+"""What the promotion packet is gathered from: both versions' evaluations, training profiles and registry entries."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from include.deploy import approval_request
+from include.deploy.form import AS_CONFIGURED
+from include.models.config import load_model
+from include.platform.environment import EXAMPLE
+from include.platform.storage import Run, split_uri
+from include.registry.history import Entry
+from include.registry.versions import RegisteredVersion
+from tests.include.fake_clients import answer_from
+from tests.include.fake_s3 import FakeS3
+
+MODEL = load_model("predictive_maintenance")
+BUCKET = "my-ml-bucket"
+GOOD = {"macro_f1": 0.95, "accuracy": 0.99, "log_loss": 0.02, "failure_events_caught": 0.97}
+BETTER = {**GOOD, "macro_f1": 0.96}
+REPORT: Any = {"passed": True, "summary": "fine", "p50_ms": 4.0, "p99_ms": 9.0, "golden_ok": True, "failures": []}
+
+
+def version(number: int, **metadata: str) -> RegisteredVersion:
+    lineage = {"dag_id": "train_predictive_maintenance", "run_id": f"run-{number}", **metadata}
+    return RegisteredVersion(
+        version=number,
+        model_package_arn=f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-maintenance/{number}",
+        artifact=f"s3://{BUCKET}/{number}/model.tar.gz",
+        image="image:1",
+        statistics=Run(BUCKET, lineage["dag_id"], lineage["run_id"]).evaluation_statistics,
+        metadata=lineage,
+    )
+
+
+class Registry:
+    """Versions as ``version`` makes them; ``meta`` is what links ask a client for."""
+
+    meta = SimpleNamespace(endpoint_url="https://api.sagemaker.eu-west-1.amazonaws.com", region_name="eu-west-1")
+
+    def describe_model_package(self, ModelPackageName: str) -> dict[str, Any]:  # noqa: N803 - as boto3 spells it
+        found = version(int(ModelPackageName.rsplit("/", 1)[1]))
+        return {
+            "ModelPackageArn": found.model_package_arn,
+            "ModelPackageVersion": found.version,
+            "InferenceSpecification": {"Containers": [{"Image": found.image, "ModelDataUrl": found.artifact}]},
+            "ModelMetrics": {"ModelQuality": {"Statistics": {"S3Uri": found.statistics}}},
+            "CustomerMetadataProperties": found.metadata,
+        }
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> FakeS3:
+    made = FakeS3()
+    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
+    answer_from(monkeypatch, s3=made, sagemaker=Registry())
+    evaluate(made, 1, GOOD, None, edge=1.0)
+    evaluate(made, 2, BETTER, GOOD, edge=1.0)
+    return made
+
+
+def evaluate(
+    s3: FakeS3, number: int, metrics: dict[str, float], champion: dict[str, float] | None, edge: float
+) -> None:
+    """Leave what the version's training run left."""
+    folder = split_uri(version(number).evaluation.rsplit("/", 1)[0])[1]
+    profile = {"volt": {"edges": [edge], "shares": [0.5, 0.5], "min": edge - 1, "max": edge + 1, "missing": 0.0}}
+    s3.objects[f"{folder}/metrics.json"] = json.dumps({"metrics": metrics, "champion": champion}).encode()
+    s3.objects[f"{folder}/drift_profile.json"] = json.dumps(profile).encode()
+
+
+def prepare(s3: FakeS3, candidate: RegisteredVersion, *, champion: int | None = 1) -> tuple[str, str]:
+    """The next task, and the text of the form."""
+    pushed: dict[str, Any] = {}
+    in_production = champion and Entry(
+        **version(champion).model_dump(include={"version", "model_package_arn", "artifact"}),
+        since=datetime(2026, 11, 1, tzinfo=UTC),
+        endpoint_config="config",
+        dag_id="deploy",
+        run_id="run",
+    )
+    context: Any = {
+        "params": {"stages": "staging and production", "strategy": AS_CONFIGURED},
+        "ti": SimpleNamespace(dag_id="deploy", run_id="run", xcom_push=lambda key, value: pushed.update({key: value})),
+    }
+    resolved: Any = {"version": candidate.model_dump(), "champion": in_production and in_production.as_json()}
+    following = approval_request.prepare_promotion(MODEL, context, resolved=resolved, report=REPORT)
+    assert "<html" in s3.objects[split_uri(Run(BUCKET, "deploy", "run").promotion_packet)[1]].decode()
+    return following, pushed["packet"]["body"]
+
+
+def test_a_candidate_that_was_measured_beside_the_champion_is_compared_on_the_same_rows(s3: FakeS3) -> None:
+    following, body = prepare(s3, version(2, champion=version(1).artifact))
+    assert following == "approve_production"
+    assert "0.96 | 0.95 ▲ better" in body
+    assert "not of the same rows" not in body
+    assert "no feature moved since version 1" in body
+    assert "no report is left" in body, "of the data's validation"
+
+
+def test_one_that_was_measured_beside_another_is_not_called_better(s3: FakeS3) -> None:
+    body = prepare(s3, version(2, champion="s3://other/model.tar.gz"))[1]
+    assert "0.96 | 0.95 |" in body
+    assert "not of the same rows" in body
+
+
+def test_training_data_that_moved_is_named(s3: FakeS3) -> None:
+    evaluate(s3, 2, BETTER, GOOD, edge=9.0)
+    assert "moved since version 1 in volt" in prepare(s3, version(2, champion=version(1).artifact))[1]
+
+
+def test_the_first_version_is_compared_with_nothing(s3: FakeS3) -> None:
+    body = prepare(s3, version(1), champion=None)[1]
+    assert "nothing to compare with" in body
+    assert "the endpoint is created; there is no traffic yet" in body

@@ -1,0 +1,143 @@
+"""What one part of a model.yaml says of another is held to it when the file is read: line, key and nearest name."""
+
+# ruff: noqa: E501 - a case is a line
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include.models.config import MODELS_FOLDER, ConfigError, load_model
+
+PM, TABULAR, ABALONE, ELEC, MACHINES = (
+    "predictive_maintenance",
+    "tabular_classifier",
+    "abalone_age",
+    "electricity",
+    "machine_downtime",
+)
+
+
+def refused(folder: Path, model: str, old: str, new: str) -> tuple[str, int]:
+    """The message about a shipped model.yaml with one text in place of another, and the line of the new one."""
+    text = (MODELS_FOLDER / model / "model.yaml").read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    changed = text.replace(old, new)
+    (folder / model).mkdir(parents=True)
+    (folder / model / "model.yaml").write_text(changed, encoding="utf-8")
+    with pytest.raises(ConfigError) as error:
+        load_model(model, folder)
+    start = text.index(old) + len(new) - len(new.lstrip())
+    return str(error.value), changed.count("\n", 0, start) + 1
+
+
+CASES = [
+    # metrics
+    (PM, "{metric: accuracy, min: 0.98}", "{metric: acuracy, min: 0.98}", "gates.1.metric: there is no metric 'acuracy'. Did you mean 'accuracy'?"),
+    (PM, "{metric: accuracy, min: 0.98}", "{metric: Accuracy, min: 0.98}", "Did you mean 'accuracy'?"),
+    (PM, "{metric: accuracy, min: 0.98}", "{metric: roc_auc, min: 0.98}", "gates.1.metric: there is no metric 'roc_auc'"),
+    (PM, "{metric: accuracy, min: 0.98}", "{metric: rolling_accuracy, min: 0.9}", "there is no metric 'rolling_accuracy'"),
+    (PM, "{metric: accuracy, min: 0.98}", "{metric: f1_comp9, min: 0.98}", "Did you mean 'f1_comp"),
+    (PM, "{metric: accuracy, min: 0.98}", "{metric: accuracy, min: 1.2}", "gates.1.min: accuracy lies between 0 and 1; the bound 1.2"),
+    (PM, "{metric: log_loss, max: 0.10}", "{metric: log_loss, max: -1}", "gates.2.max: log_loss is at least 0; the bound -1"),
+    (PM, "{metric: failure_events_caught, min: 0.90}", "{metric: failure_events_caught, min: 90}", "lies between 0 and 1"),
+    (PM, "{metric: failure_events_caught, min: 0.90}", "{metric: events_caught, min: 0.9}", "code.evaluation.metrics"),
+    (PM, "{metric: macro_f1, min: 0.90}", "{metric: macro_f1, min: 0.9, max: 0.8}", "min 0.9 is above max 0.8"),
+    (ABALONE, "{metric: mse, max: 6.0}", "{metric: accuracy, min: 0.5}", "there is no metric 'accuracy'"),
+    (ABALONE, "{metric: mse, max: 6.0}", "{metric: r2, min: 1.5}", "r2 is at most 1; the bound 1.5"),
+    (ABALONE, "  metric: mse\n", "  metric: mes\n", "champion.metric: there is no metric 'mes'. Did you mean 'mse'?"),
+    (ELEC, "  metric: accuracy\n", "  metric: rolling_accuracy\n", "champion.metric: there is no metric 'rolling_accuracy'"),
+    (ELEC, "  direction: maximize\n", "  direction: minimize\n", "champion.direction: is minimize, but accuracy is better the other way"),
+    (ELEC, '"validation:accuracy"', '"validation:acuracy"', "training.tuning.objective.metric: on the validation split there is no metric 'acuracy'"),
+    (ELEC, '"validation:accuracy"', '"accuracy"', "training jobs print validation:<metric>"),
+    (ELEC, '"validation:accuracy"', '"validation:accuracy_over_same_as_last"', "there is no metric 'accuracy_over_same_as_last'"),
+    (ABALONE, '"validation:mse", direction: minimize', '"validation:mse", direction: maximize', "better the other way: minimize"),
+    # hyperparameters
+    (PM, "    num_leaves: 31\n", "    num_leafs: 31\n", "there is no hyperparameter 'num_leafs'. Did you mean 'num_leaves'?"),
+    (PM, "    learning_rate: 0.1\n", "    learning_rate: 0,05\n", "is '0,05'; allowed is a number above 0 up to 10. Written as a number: 0.05"),
+    (PM, "    learning_rate: 0.1\n", "    learning_rate: 1e-3\n", "is '1e-3'; allowed is a number above 0 up to 10. Written as a number: 0.001"),
+    (PM, "    learning_rate: 0.1\n", "    learning_rate: -0.1\n", "is -0.1; allowed is a number above 0"),
+    (PM, "    learning_rate: 0.1\n", "    learning_rate: fast\n", "is 'fast'; allowed is a number above 0 up to 10"),
+    (PM, "    learning_rate: 0.1\n", "    learning_rate: [0.1]\n", "allowed is a number or a text or true or false; found [0.1]"),
+    (PM, "    num_leaves: 31\n", "    num_leaves: 31.5\n", "is 31.5; allowed is a whole number from 2 to 131072"),
+    (PM, "    bagging_fraction: 0.8\n", "    bagging_fraction: 80\n", "is 80; allowed is a number above 0 up to 1"),
+    (ELEC, "    history: true ", "    history: 1 ", "is 1; allowed is true or false"),
+    (MACHINES, "    algorithm: random_forest  #", "    algorithm: forest  #", "is 'forest'; allowed is one of random_forest, lightgbm"),
+    (MACHINES, "    trees: 200\n", "    num_boost_round: 200\n", "there is no hyperparameter 'num_boost_round'"),
+    (TABULAR, "    class_balance: 0.0 ", "    class_ballance: 0.0 ", "Did you mean 'class_balance'?"),
+    (PM, "      num_leaves: {min: 15, max: 63}", "      num_leavs: {min: 15, max: 63}", "training.tuning.ranges.num_leavs: there is no"),
+    (PM, "      num_leaves: {min: 15, max: 63}", "      num_leaves: {min: 1, max: 63}", "num_leaves.min: is 1; allowed is a whole number from 2"),
+    (PM, "      num_leaves: {min: 15, max: 63}", "      num_leaves: {min: 15.5, max: 63}", "num_leaves.min: is 15.5"),
+    (MACHINES, "{values: [random_forest, lightgbm]}", "{values: [random_forest, xgboost]}", "values.1: is 'xgboost'"),
+    (MACHINES, "{values: [random_forest, lightgbm]}", "{min: 1, max: 2}", "algorithm is not a number"),
+    (PM, "    strategy: Random\n", "    strategy: Grid\n", "training.tuning.strategy: Grid tries values only; with min and max there are learning_rate"),
+    (PM, "    max_parallel_jobs: 2\n", "    max_parallel_jobs: 20\n", "is 20, above max_jobs 8"),
+    # columns and tables
+    (PM, "  key: [machineID, datetime]\n  time", "  key: [machine, datetime]\n  time", "data.key.0: there is no column 'machine'. Did you mean 'machineID'?"),
+    (PM, "  time: datetime\n", "  time: date_time\n", "data.time: there is no column 'date_time'. Did you mean 'datetime'?"),
+    (PM, "  time: datetime\n", "  time: machineID\n", "data.time: 'machineID' is of kind integer; a time is a timestamp"),
+    (PM, "  label: failure\n", "  label: failures\n", "data.label: there is no column 'failures'. Did you mean 'failure'?"),
+    (ABALONE, "  label: rings\n", "  label: sex\n", "data.label: 'sex' is a text; a regression predicts a number"),
+    (TABULAR, "exclude: [Product ID, TWF,", "exclude: [Product ID, TFW,", "features.exclude.1: there is no column 'TFW'. Did you mean 'TWF'?"),
+    (TABULAR, '"Torque [Nm]", "Rotational speed [rpm]"]', '"Torque", "Rotational speed [rpm]"]', "'Torque' is not a number to learn from. Did you mean 'Torque [Nm]'?"),
+    (TABULAR, '"Torque [Nm]", "Rotational speed [rpm]"]', '"Type", "Rotational speed [rpm]"]', "'Type' is not a number to learn from"),
+    (TABULAR, "{name: power, kind", "{name: Type, kind", "'Type' is the name of a column"),
+    (TABULAR, "{name: strain, kind", "{name: power, kind", "features.derived.2: 'power' is there twice"),
+    (MACHINES, "group_by: [machine_id, date]", "group_by: [machine, date]", "split.group_by.0: split.group_by names ['machine']"),
+    (PM, "tables: [telemetry, errors, maint,", "tables: [telemetry, error, maint,", "scoring.tables.1: there is no table 'error'. Did you mean 'errors'?"),
+    (PM, "ignored: [comp1_age_days,", "ignored: [comp_age_days,", "there is no feature 'comp_age_days'. Did you mean 'comp"),
+    # classes
+    (PM, "    none: {min: 0.5} ", "    nothing: {min: 0.5} ", "scoring.bounds names 'nothing'"),
+    (PM, "    none: {min: 0.5} ", "    none: {min: 50} ", "scoring.bounds.none.min: a share of rows lies between 0 and 1; the bound 50"),
+    (ABALONE, "    mean: {min: 3, max: 20} ", "    average: {min: 3, max: 20} ", "scoring.bounds names 'average'"),
+    (PM, "[none, comp1, comp2, comp3, comp4]\n", "[none, comp1, comp2, comp3, comp3]\n", "data.classes.4: 'comp3' is there twice"),
+    (TABULAR, '  classes: ["0", "1"]', '  classes: ["no", "yes"]', "'no' is not a whole number, as the values of 'Machine failure'"),
+    (TABULAR, '  classes: ["0", "1"]', "  classes: [0, 1]", "found 0: in quotes it is a text"),
+    # schedules, jobs, serving
+    (PM, "  p99_latency_ms: 500\n", "  p99_latency: 500\n", "unknown key. Did you mean 'p99_latency_ms'?"),
+    (PM, "latency: {p50_ms: 200, p99_ms: 1000}", "latency: {p50_ms: 2000, p99_ms: 1000}", "p50_ms: 2000 is above p99_ms 1000"),
+    (PM, '  train: "0 3 * * 1"', '  train: "every Monday"', "schedule.train"),
+    (PM, "  instance_type: ml.m5.xlarge\n  volume_gb: 30\n  max_runtime_minutes: 60\n", "  instance_type: ml.m5.xlarge\n  max_runtime_minutes: 20000\n", "processing.max_runtime_minutes: is 20000"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "old", "new", "words"), CASES, ids=[f"{case[0]}: {case[2].strip()}" for case in CASES]
+)
+def test_a_name_or_value_that_cannot_be(tmp_path: Path, model: str, old: str, new: str, words: str) -> None:
+    message, line = refused(tmp_path / "models", model, old, new)
+    assert words in message
+    lines = range(line, line + new.strip().count("\n") + 1)
+    assert any(f"models/{model}/model.yaml:{one}: " in message for one in lines), message
+
+
+def test_what_is_not_scored_has_no_schedule_for_it(tmp_path: Path) -> None:
+    text = (MODELS_FOLDER / PM / "model.yaml").read_text(encoding="utf-8")
+    begin, end = text.index("\nscoring:"), text.index("\ncode:")
+    (tmp_path / PM).mkdir()
+    (tmp_path / PM / "model.yaml").write_text(text[:begin] + text[end:], encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"schedule.score: what is not scored daily has no schedule for it"):
+        load_model(PM, tmp_path)
+
+
+def test_modules_that_model_yaml_does_not_know_of(tmp_path: Path) -> None:
+    """On Airflow's machines there is only the file, which has to say as much as the folder."""
+    (tmp_path / TABULAR).mkdir()
+    (tmp_path / TABULAR / "model.yaml").write_text((MODELS_FOLDER / TABULAR / "model.yaml").read_text(encoding="utf-8"))
+    (tmp_path / TABULAR / "estimator.py").touch()
+    with pytest.raises(ConfigError, match=r"estimator.py is there, but not code.estimator"):
+        load_model(TABULAR, tmp_path)
+
+
+def test_hyperparameters_have_defaults_and_the_types_that_the_estimator_takes(tmp_path: Path) -> None:
+    text = (MODELS_FOLDER / PM / "model.yaml").read_text(encoding="utf-8")
+    text = text.replace("    class_balance: 0.5        #", "    #").replace(
+        "    lambda_l2: 1.0\n", "    lambda_l2: 1\n"
+    )
+    (tmp_path / PM).mkdir()
+    (tmp_path / PM / "model.yaml").write_text(text, encoding="utf-8")
+    found = load_model(PM, tmp_path).training.hyperparameters
+    assert found["class_balance"] == 0.5
+    assert isinstance(found["lambda_l2"], float)
+    assert "max_depth" not in found, "what model.yaml does not say of the library's own is left to the library"
