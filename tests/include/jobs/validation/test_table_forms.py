@@ -78,7 +78,7 @@ def test_rows_are_numbered_and_timed_by_their_place_in_the_file(tmp_path: Path, 
         ({"columns": {"x": {"kind": "number", "header": "y"}, "y": "number"}}, "two columns have the header 'y'"),
         ({"columns": {"x": {"kind": "number", "header": "X"}}, "header": False}, "no header line, but the column 'x'"),
         ({"columns": {"row": "integer"}, "row_number": "row"}, "'row' is made of the rows' places"),
-        ({"columns": {"x": "number"}, "key": ["row"]}, "key names ['row']"),
+        ({"columns": {"x": "number"}, "key": ["row"]}, "there is no column 'row'. Known: x"),
         (
             {"columns": {"x": "number"}, "clock": {"column": "t", "start": START.astimezone(), "every_minutes": 1}},
             "UTC",

@@ -45,6 +45,7 @@ def read(path: Path, block_bytes: int, *, header: bool = False) -> Found:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=contents, sizes=st.lists(st.integers(1, 40), min_size=1, max_size=3), packed=st.booleans())
+@example(content=b'\n""\n', sizes=[1], packed=False)
 @example(content=b'a,b,"c\r\n', sizes=list(range(1, 9)), packed=False)
 @example(content=b'a,b,c\r\n"d\r","e""\n",f\r\rg,h,i', sizes=list(range(1, 30)), packed=False)
 @example(content=b"\xef\xbb\xbfa,b,c\n1,2,3\n4,5\n6,\xe9,7\n", sizes=list(range(1, 30)), packed=True)
