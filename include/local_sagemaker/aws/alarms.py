@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 import botocore.session
 from moto.cloudwatch.models import (
@@ -34,6 +33,7 @@ from include.local_sagemaker.aws.alarm_rules import (
     statistic_of,
 )
 from include.local_sagemaker.aws.moto_services import Moto
+from include.local_sagemaker.core.store import Json
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ def _publish(account: str, region: str, topic: str, alarm: Alarm, old: str) -> N
     sns_backends[account][topic.split(":")[3]].publish(message=message, arn=topic, subject=subject[:99])
 
 
-def notification(account: str, region: str, alarm: Alarm, old: str) -> dict[str, Any]:
+def notification(account: str, region: str, alarm: Alarm, old: str) -> Json:
     """The message that CloudWatch sends to an SNS topic."""
     return {
         "AlarmName": alarm.name,
@@ -188,7 +188,7 @@ def notification(account: str, region: str, alarm: Alarm, old: str) -> dict[str,
     }
 
 
-def _trigger(alarm: Alarm) -> dict[str, Any]:
+def _trigger(alarm: Alarm) -> Json:
     return {
         "MetricName": alarm.metric_name,
         "Namespace": alarm.namespace,

@@ -16,6 +16,7 @@ from moto.cloudwatch.models import CloudWatchBackend, MetricDatumBase, cloudwatc
 from moto.logs.models import LogEvent, logs_backends
 
 from include.local_sagemaker.core.database import Database
+from include.local_sagemaker.core.store import Json
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS log_stream (id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL,
@@ -84,7 +85,7 @@ class KeptStream(moto_logs.LogStream):
         stream._attach(log_group, number)
         return stream
 
-    def put_log_events(self, log_events: list[dict[str, Any]]) -> str:
+    def put_log_events(self, log_events: list[Json]) -> str:
         token = super().put_log_events(log_events)
         self.database.execute("UPDATE log_stream SET state = ? WHERE id = ?", (pickle.dumps(self), self.number))
         return token
@@ -96,7 +97,7 @@ class KeptStream(moto_logs.LogStream):
         self.database.execute("DELETE FROM log_event WHERE stream = ?", (self.number,))
         self.database.execute("DELETE FROM log_stream WHERE id = ?", (self.number,))
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Json:
         return {name: value for name, value in self.__dict__.items() if name not in {"log_group", "events", "number"}}
 
 
@@ -109,7 +110,7 @@ class KeptGroup(moto_logs.LogGroup):
         if isinstance(stream, KeptStream):
             stream.delete_rows()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Json:
         return {**self.__dict__, "streams": {}}
 
 
@@ -169,10 +170,10 @@ class KeptCloudWatch(CloudWatchBackend):
         super().__init__(region_name, account_id)
         self.metric_data = MetricRows(self.database, account_id, region_name)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Json:
         return {name: value for name, value in self.__dict__.items() if name != "metric_data"}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Json) -> None:
         self.__dict__.update(state)
         self.metric_data = MetricRows(self.database, self.account_id, self.region_name)
 

@@ -15,11 +15,12 @@ import logging
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
+from wsgiref.types import StartResponse, WSGIEnvironment
 from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -82,7 +83,7 @@ class Moto:
         with self._lock:
             self._database.close()
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             status, headers, body = self._answer(environ)
         except (OSError, sqlite3.Error) as error:  # the disk is full, say
@@ -119,7 +120,7 @@ class Moto:
         for service in services:
             self._changed |= {service, *_PASSED_ON.get(service, ())} & set(SERVICES)
 
-    def _answer(self, environ: dict[str, Any]) -> Answer:
+    def _answer(self, environ: WSGIEnvironment) -> Answer:
         signed_for = scope(environ)[1]
         service = _ALIASES.get(signed_for, signed_for)
         operation = _operation(environ)
@@ -135,7 +136,7 @@ class Moto:
                 self.mark_changed(*((service,) if service in SERVICES else SERVICES))
         return answer
 
-    def _answer_poll(self, environ: dict[str, Any]) -> Answer:
+    def _answer_poll(self, environ: WSGIEnvironment) -> Answer:
         """A request that may wait for messages holds nobody up; what it hands out is kept before it does so."""
         status, headers, body = self._ask(environ)
         content = b"".join(body)
@@ -144,7 +145,7 @@ class Moto:
                 self.mark_changed("sqs")
         return status, headers, [content]
 
-    def _answer_s3(self, environ: dict[str, Any]) -> Answer:
+    def _answer_s3(self, environ: WSGIEnvironment) -> Answer:
         method = environ["REQUEST_METHOD"]
         incoming: Blob | None = None
         digests = s3_uploads.source_digests(environ, self._rows) if "HTTP_X_AMZ_COPY_SOURCE" in environ else {}
@@ -168,7 +169,7 @@ class Moto:
                 self.mark_changed("s3")
             return status, headers, [b"".join(body)]
 
-    def _ask(self, environ: dict[str, Any]) -> Answer:
+    def _ask(self, environ: WSGIEnvironment) -> Answer:
         started: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
@@ -186,7 +187,7 @@ class Moto:
         return *started[-1], body
 
 
-def _operation(environ: dict[str, Any]) -> str:
+def _operation(environ: WSGIEnvironment) -> str:
     """The operation's name where the protocol has one: in a header, in the path, or in a form."""
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return str(target.rpartition(".")[2])
@@ -201,11 +202,11 @@ def _operation(environ: dict[str, Any]) -> str:
     return str(parse_qs(form).get("Action", [""])[0])
 
 
-def _reads(operation: str, environ: dict[str, Any]) -> bool:
+def _reads(operation: str, environ: WSGIEnvironment) -> bool:
     return operation.startswith(_READS) or (not operation and environ["REQUEST_METHOD"] in {"GET", "HEAD"})
 
 
-def _failure(environ: dict[str, Any], status: str, code: str, message: str) -> Answer:
+def _failure(environ: WSGIEnvironment, status: str, code: str, message: str) -> Answer:
     """An error in the protocol of the request: JSON services name a target, the others speak XML."""
     if "HTTP_X_AMZ_TARGET" in environ:
         body = json.dumps({"__type": code, "message": message})

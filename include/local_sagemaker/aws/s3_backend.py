@@ -26,6 +26,7 @@ from moto.settings import S3_UPLOAD_PART_MIN_SIZE
 
 from include.local_sagemaker.aws.s3_blobs import Blob, FileBytes, encode, new_digest
 from include.local_sagemaker.aws.s3_rows import LAST, Keys, Parts, S3Rows, Tags, Uploads
+from include.local_sagemaker.core.store import Json
 
 _BATCH, _BATCH_OF_FOLDERS = 1000, 50  # rows that are read at once; where there are folders, most are passed over
 
@@ -76,10 +77,10 @@ class StoredKey(moto_s3.FakeKey):
     def dispose(self, garbage: bool = False) -> None:
         """Nothing is open; the blob goes with its row."""
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Json:
         return self.__dict__
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Json) -> None:
         self.__dict__.update(state)
 
     def __del__(self) -> None:
@@ -160,7 +161,7 @@ class StoredUpload(moto_s3.FakeMultipart):
             digest.update(part.digest(algorithm))
         return kind, encode(digest.digest()), len(parts)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Json:
         return self.__dict__
 
 
@@ -192,10 +193,10 @@ class StoredBucket(moto_s3.FakeBucket):
         self.keys = Keys(self.rows, self.name)  # type: ignore[assignment] # they stand in
         self.multiparts = Uploads(self.rows, self.name)  # type: ignore[assignment]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Json:
         return {name: value for name, value in self.__dict__.items() if name not in {"keys", "multiparts"}}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Json) -> None:
         self.__dict__.update(state)
         self._attach()
 

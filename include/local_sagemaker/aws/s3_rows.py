@@ -10,6 +10,7 @@ from typing import Any
 
 from include.local_sagemaker.aws.s3_blobs import Blob, Blobs
 from include.local_sagemaker.core.database import Database
+from include.local_sagemaker.core.store import Json
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS s3_bucket (name TEXT PRIMARY KEY, account TEXT NOT NULL, partition TEXT NOT NULL,
@@ -144,7 +145,7 @@ def _is_listed(versions: list[Any]) -> int:
     return int(hasattr(versions[-1], "contentsize"))
 
 
-class Tags(MutableMapping[str, dict[str, Any]]):
+class Tags(MutableMapping[str, Json]):
     """The tags of S3's objects and buckets by ARN, in place of the dict of moto's tagging service."""
 
     def __init__(self, rows: S3Rows) -> None:
@@ -153,13 +154,13 @@ class Tags(MutableMapping[str, dict[str, Any]]):
     def __contains__(self, arn: object) -> bool:
         return self._rows.tags.get(arn) is not None
 
-    def __getitem__(self, arn: str) -> dict[str, Any]:
-        found: dict[str, Any] | None = self._rows.tags.get(arn)
+    def __getitem__(self, arn: str) -> Json:
+        found: Json | None = self._rows.tags.get(arn)
         if found is None:
             raise KeyError(arn)
         return found
 
-    def __setitem__(self, arn: str, tags: dict[str, Any]) -> None:
+    def __setitem__(self, arn: str, tags: Json) -> None:
         self._rows.tags.put(tags, arn)
 
     def __delitem__(self, arn: str) -> None:

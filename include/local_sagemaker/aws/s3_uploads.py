@@ -11,8 +11,9 @@ import io
 import pickle
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import parse_qs, unquote
+from wsgiref.types import WSGIEnvironment
 
 from include.local_sagemaker.aws.s3_blobs import CHUNK, VERIFIED, Blob, Blobs, encode
 from include.local_sagemaker.aws.s3_rows import S3Rows
@@ -31,7 +32,7 @@ class UploadError(Exception):
         self.code = code
 
 
-def has_object_body(environ: dict[str, Any]) -> bool:
+def has_object_body(environ: WSGIEnvironment) -> bool:
     """Whether the request's body is an object or a part of one."""
     _, _, key = environ.get("PATH_INFO", "").lstrip("/").partition("/")
     query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
@@ -43,7 +44,7 @@ def has_object_body(environ: dict[str, Any]) -> bool:
     )
 
 
-def receive(environ: dict[str, Any], blobs: Blobs) -> tuple[Blob, dict[str, Any]]:
+def receive(environ: WSGIEnvironment, blobs: Blobs) -> tuple[Blob, WSGIEnvironment]:
     """The blob with the request's body, and the request without it.
 
     Raises:
@@ -74,7 +75,7 @@ def receive(environ: dict[str, Any], blobs: Blobs) -> tuple[Blob, dict[str, Any]
     return blob, bare
 
 
-def join_parts(environ: dict[str, Any], rows: S3Rows) -> Blob | None:
+def join_parts(environ: WSGIEnvironment, rows: S3Rows) -> Blob | None:
     """The blob of a CompleteMultipartUpload, put together before moto's turn, as that may take seconds; None where the
     request is another one, or moto is going to refuse it."""
     upload = parse_qs(environ.get("QUERY_STRING", "")).get("uploadId")
@@ -93,7 +94,7 @@ def join_parts(environ: dict[str, Any], rows: S3Rows) -> Blob | None:
         return None
 
 
-def source_digests(environ: dict[str, Any], rows: S3Rows) -> Mapping[str, Mapping[str, bytes]]:
+def source_digests(environ: WSGIEnvironment, rows: S3Rows) -> Mapping[str, Mapping[str, bytes]]:
     """The digests of the blob that a CopyObject copies, with its MD5, which may take seconds: before moto's turn."""
     source = environ.get("HTTP_X_AMZ_COPY_SOURCE", "")
     path, _, query = source.partition("?")

@@ -28,6 +28,8 @@ _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 _NOT_FOUND, _NOT_EXECUTABLE, _KILLED = 127, 126, 137
 
+Spec = dict[str, Any]  # what to run and how: see sandbox.start
+
 
 def main() -> NoReturn:
     with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
@@ -47,7 +49,7 @@ def main() -> NoReturn:
     sys.exit(_exit_code(os.waitpid(init, 0)[1]))
 
 
-def _unshare(spec: dict[str, Any]) -> None:
+def _unshare(spec: Spec) -> None:
     flags = os.CLONE_NEWNS | os.CLONE_NEWUTS
     flags |= os.CLONE_NEWPID if spec["namespaces"] == "pid" else 0
     flags |= os.CLONE_NEWNET if spec["control"] is not None else 0
@@ -85,7 +87,7 @@ def _mount_opt_ml(root: str, *, own_proc: bool) -> None:
         _mount(root, "/opt/ml", None, _MS_BIND | _MS_REC)
 
 
-def _set_names(spec: dict[str, Any]) -> None:
+def _set_names(spec: Spec) -> None:
     if spec["hostname"]:
         name = os.fsencode(spec["hostname"])
         _libc("sethostname", name, ctypes.c_size_t(len(name)))
@@ -120,7 +122,7 @@ class _Network:
         return True
 
 
-def _supervise(spec: dict[str, Any], lifeline: int) -> NoReturn:
+def _supervise(spec: Spec, lifeline: int) -> NoReturn:
     """Runs the program and is its init: passes SIGTERM on, reaps, and kills what is left in the end."""
     if spec["namespaces"] != "pid" and sys.platform == "linux":
         _libc("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -152,7 +154,7 @@ def _supervise(spec: dict[str, Any], lifeline: int) -> NoReturn:
         _reap(spec, program)
 
 
-def _execute(spec: dict[str, Any]) -> NoReturn:
+def _execute(spec: Spec) -> NoReturn:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
@@ -171,7 +173,7 @@ def _execute(spec: dict[str, Any]) -> NoReturn:
     os._exit(code)
 
 
-def _reap(spec: dict[str, Any], program: int) -> None:
+def _reap(spec: Spec, program: int) -> None:
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -183,7 +185,7 @@ def _reap(spec: dict[str, Any], program: int) -> None:
             _finish(spec, program, _exit_code(status))
 
 
-def _finish(spec: dict[str, Any], program: int, code: int) -> NoReturn:
+def _finish(spec: Spec, program: int, code: int) -> NoReturn:
     if spec["namespaces"] != "pid":  # else the kernel kills all the rest with us
         _kill_group(program)
         while children := _children():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
+from wsgiref.types import WSGIEnvironment
 
 from include.local_sagemaker.core.store import ACCOUNT
 
@@ -12,7 +13,7 @@ ADMINISTRATOR = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "local"}
 class Access(Protocol):
     """What may be done by whom."""
 
-    def check(self, environ: dict[str, Any], region: str, service: str) -> None:
+    def check(self, environ: WSGIEnvironment, region: str, service: str) -> None:
         """Raises AccessDeniedException, or ValidationException for a role that SageMaker could not assume."""
 
     def credentials(self, role_arn: str) -> dict[str, str]:
@@ -25,7 +26,7 @@ class Access(Protocol):
 class Open:
     """Everybody may do everything, which is what a laptop needs."""
 
-    def check(self, environ: dict[str, Any], region: str, service: str) -> None:
+    def check(self, environ: WSGIEnvironment, region: str, service: str) -> None:
         """Allows it."""
 
     def credentials(self, role_arn: str) -> dict[str, str]:

@@ -12,8 +12,7 @@ import regex
 from botocore.model import OperationModel, ServiceModel, Shape
 
 from include.local_sagemaker.core.errors import SerializationException, ValidationException
-
-Json = dict[str, Any]
+from include.local_sagemaker.core.store import Json
 
 _JAVA_TYPES: dict[type, str] = {bool: "TRUE_VALUE", int: "NUMBER_VALUE", float: "NUMBER_VALUE", str: "STRING_VALUE"}
 _WANTED: dict[str, tuple[tuple[type, ...], str]] = {

@@ -6,8 +6,8 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIEnvironment
 from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Request, Response
@@ -31,7 +31,7 @@ class Application:
         self._others = others
         self._rates = Rates(service.settings.rates)
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         region, signed_for = scope(environ)
         try:
@@ -80,7 +80,7 @@ def error_response(error: ServiceError) -> Response:
     return response
 
 
-def denial(environ: dict[str, Any], service: str, error: ServiceError) -> Response:
+def denial(environ: WSGIEnvironment, service: str, error: ServiceError) -> Response:
     """An error before a request was read, in the protocol of its service."""
     xml = service in ("s3", "sts", "iam", "sns") and "HTTP_X_AMZ_TARGET" not in environ
     if not xml:

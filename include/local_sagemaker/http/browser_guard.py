@@ -12,9 +12,10 @@ from __future__ import annotations
 import ipaddress
 import logging
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 from urllib.parse import parse_qs
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from werkzeug.wrappers import Response
 
@@ -44,7 +45,7 @@ class BrowserGuard:
         self._application = application
         self._allowed_hosts = {name.lower() for name in allowed_hosts}
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         reason = refusal(environ, self._allowed_hosts)
         if reason:
             log.warning("refused %s %r: %s", environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), reason)
@@ -63,7 +64,7 @@ class BrowserGuard:
         return answer(environ, start)
 
 
-def refusal(environ: dict[str, Any], allowed_hosts: Collection[str] = ()) -> str | None:
+def refusal(environ: WSGIEnvironment, allowed_hosts: Collection[str] = ()) -> str | None:
     """Why this request may come from a page of another origin; None where it does not."""
     host = environ.get("HTTP_HOST", "")
     if not is_allowed_host(host, allowed_hosts):
@@ -101,18 +102,18 @@ def is_allowed_host(host: str, allowed_hosts: Collection[str] = ()) -> bool:
         return False
 
 
-def is_page(environ: dict[str, Any]) -> bool:
+def is_page(environ: WSGIEnvironment) -> bool:
     """Whether a request is for a page for people; a GET of one changes nothing."""
     return f"{environ.get('PATH_INFO', '')}/".startswith(PAGES)
 
 
-def _refuse(environ: dict[str, Any], error: CrossOriginRequestError) -> Response:
+def _refuse(environ: WSGIEnvironment, error: CrossOriginRequestError) -> Response:
     if "text/html" in environ.get("HTTP_ACCEPT", ""):  # a person's browser, which would offer JSON as a download
         return Response(f"{error.code}: {error.message}", error.status, content_type="text/plain; charset=utf-8")
     return denial(environ, scope(environ)[1], error)
 
 
-def _is_navigation(environ: dict[str, Any]) -> bool:
+def _is_navigation(environ: WSGIEnvironment) -> bool:
     """Whether a tab of the browser goes to this address, which shows it to a person and to no other page."""
     return (
         environ["REQUEST_METHOD"] in {"GET", "HEAD"}
@@ -121,7 +122,7 @@ def _is_navigation(environ: dict[str, Any]) -> bool:
     )
 
 
-def _is_presigned(environ: dict[str, Any]) -> bool:
+def _is_presigned(environ: WSGIEnvironment) -> bool:
     """Whether it is a link to an object of S3 such as `aws s3 presign` makes, and no operation in disguise.
 
     Sec-Fetch-Site is "none" for an address that a person entered, and stays so where it redirects here.

@@ -19,10 +19,10 @@ from typing import Any, Literal
 from botocore.model import Shape
 
 from include.local_sagemaker.core.errors import ValidationException
+from include.local_sagemaker.core.store import Json
 from include.local_sagemaker.http import api_model
 
 Support = Literal["executed", "refused", "without effect"]
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)

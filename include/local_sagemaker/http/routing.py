@@ -6,9 +6,9 @@ registration needs; `application` looks up here what to call.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 from werkzeug.wrappers import Response
 
@@ -19,7 +19,7 @@ from include.local_sagemaker.http import api_model
 
 Operation = Callable[[Region, Json], Json | None]
 Handler = Callable[..., Response]
-WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+WsgiApp = WSGIApplication
 
 PAGES = "/_local/"  # pages for people stand below: a GET of one changes nothing
 
@@ -68,7 +68,7 @@ def operation_names() -> list[str]:
     return sorted(_OPERATIONS)
 
 
-def scope(environ: dict[str, Any]) -> tuple[str, str]:
+def scope(environ: WSGIEnvironment) -> tuple[str, str]:
     """(region, service) from the credential scope of a request, or ("us-east-1", "") where it is unsigned."""
     match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
     return (match["region"], match["service"]) if match else ("us-east-1", "")

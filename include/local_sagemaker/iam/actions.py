@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, unquote
+from wsgiref.types import WSGIEnvironment
 
 from include.local_sagemaker.core.store import ACCOUNT, Json
 from include.local_sagemaker.iam.policies import Action, Context
@@ -43,7 +44,7 @@ _NAMED_BY = {
 }
 
 
-def actions_of(environ: dict[str, Any], region: str, service: str, body: bytes) -> list[Action]:
+def actions_of(environ: WSGIEnvironment, region: str, service: str, body: bytes) -> list[Action]:
     """Every action that has to be allowed for this request to be answered."""
     target = environ.get("HTTP_X_AMZ_TARGET", "")
     path = unquote(environ.get("PATH_INFO", ""))
@@ -106,7 +107,7 @@ def _tag_context(tags: list[Json]) -> Context:
     return {**context, "aws:tagkeys": [tag["Key"] for tag in tags]} if tags else {}
 
 
-def _s3_actions(environ: dict[str, Any], path: str, body: bytes) -> Iterator[Action]:
+def _s3_actions(environ: WSGIEnvironment, path: str, body: bytes) -> Iterator[Action]:
     method = environ["REQUEST_METHOD"]
     query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     bucket, _, key = path.lstrip("/").partition("/")
@@ -204,7 +205,7 @@ def _cbor_parser() -> Any:
     return lambda body: parser.parse_data_item(io.BufferedReader(io.BytesIO(body)))
 
 
-def _query(environ: dict[str, Any], body: bytes) -> Json:
+def _query(environ: WSGIEnvironment, body: bytes) -> Json:
     """The query protocol: Action and parameters as a form; lists are ``Name.member.1`` and the like."""
     form = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     form |= parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)

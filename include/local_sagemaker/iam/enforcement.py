@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 
 from include.local_sagemaker.core.errors import AccessDeniedException, ValidationException
-from include.local_sagemaker.core.store import ACCOUNT, Store
+from include.local_sagemaker.core.store import ACCOUNT, Json, Store
 from include.local_sagemaker.iam.actions import actions_of
 from include.local_sagemaker.iam.policies import Action, PolicyError, is_allowed
 
@@ -47,7 +48,7 @@ class Enforced:
         self._store = store
         self._lock = threading.Lock()
 
-    def check(self, environ: dict[str, Any], region: str, service: str) -> None:
+    def check(self, environ: WSGIEnvironment, region: str, service: str) -> None:
         role = self._role_of(environ)
         if role is None:
             return
@@ -120,7 +121,7 @@ class Enforced:
         return {f"aws:resourcetag/{tag['Key'].lower()}": [tag["Value"]] for tag in self._store.tags(arn)}
 
     @staticmethod
-    def _role_of(environ: dict[str, Any]) -> str | None:
+    def _role_of(environ: WSGIEnvironment) -> str | None:
         """The name of the role whose session signed the request; None for the administrator."""
         signed = environ.get("HTTP_AUTHORIZATION", "") or environ.get("QUERY_STRING", "").replace("%2F", "/").replace(
             "X-Amz-Credential=", "Credential="
@@ -139,7 +140,7 @@ def _iam() -> Any:
     return iam_backends[ACCOUNT]["aws"]
 
 
-def _policies(role: str) -> list[dict[str, Any]]:
+def _policies(role: str) -> list[Json]:
     backend = _iam()
     inline = [backend.get_role_policy(role, name)[1] for name in backend.list_role_policies(role)]
     attached, _ = backend.list_attached_role_policies(role)
@@ -147,7 +148,7 @@ def _policies(role: str) -> list[dict[str, Any]]:
     return [json.loads(document) if isinstance(document, str) else document for document in [*inline, *managed]]
 
 
-def _body(environ: dict[str, Any]) -> bytes:
+def _body(environ: WSGIEnvironment) -> bytes:
     """The request's body, which stays to be read again."""
     stream = environ["wsgi.input"]
     body: bytes = stream.read(int(environ.get("CONTENT_LENGTH") or 0))

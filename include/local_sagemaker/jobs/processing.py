@@ -202,7 +202,7 @@ def _write_config(directory: Path, document: Json, hosts: list[str], host: str) 
         "RoleArn",
         "StoppingCondition",
     )
-    config: dict[str, Any] = {key: document[key] for key in kept if key in document}
+    config: Json = {key: document[key] for key in kept if key in document}
     (directory / "processingjobconfig.json").write_text(json.dumps(config))
     resources = {"current_host": host, "hosts": hosts, "network_interface_name": "lo"}
     (directory / "resourceconfig.json").write_text(json.dumps(resources))

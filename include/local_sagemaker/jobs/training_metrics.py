@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 import regex
 
@@ -53,7 +52,7 @@ class Metrics:
 
     def publish(self) -> None:
         """All values to CloudWatch."""
-        data: list[dict[str, Any]] = [
+        data: list[Json] = [
             {
                 "MetricName": name,
                 "Dimensions": [{"Name": "TrainingJobName", "Value": self._job.name}],
