@@ -24,7 +24,7 @@ def client_factory(app: WsgiApp, endpoint_url: str) -> Callable[[str, str, Mappi
         response_checksum_validation="when_required",
     )
 
-    def send(request: Any, **_: Any) -> AWSResponse:
+    def send(request: Any, **_: object) -> AWSResponse:
         url = request.url.removeprefix(endpoint_url)
         path, _, query = url.partition("?")
         headers = [
@@ -77,6 +77,6 @@ class _Raw(io.RawIOBase):
         buffer[:size], self._rest = self._rest[:size], self._rest[size:]
         return size
 
-    def stream(self, amount: int = 65536, **_: Any) -> Iterator[bytes]:
+    def stream(self, amount: int = 65536, **_: object) -> Iterator[bytes]:
         while chunk := self.read(amount):
             yield chunk

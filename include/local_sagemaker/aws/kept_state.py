@@ -73,7 +73,7 @@ def get_backends(service: str) -> Any:
     return get_backend(service)  # type: ignore[call-overload] # declared for literal names only
 
 
-def _new_model(cls: type[BaseModel], *_: Any, **__: Any) -> BaseModel:
+def _new_model(cls: type[BaseModel], *_: object, **__: Any) -> BaseModel:
     """moto keeps a list of all that it ever made, for a reset that is not used here: memory would grow for ever."""
     return object.__new__(cls)
 
@@ -109,7 +109,7 @@ def _new_defaultdict(cls: type[defaultdict[Any, Any]], factory: Callable[[], Any
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 
-def _dumps(state: Any) -> bytes:
+def _dumps(state: object) -> bytes:
     for attempt in range(1, _ATTEMPTS + 1):
         file = io.BytesIO()
         try:

@@ -172,7 +172,7 @@ class Moto:
     def _ask(self, environ: WSGIEnvironment) -> Answer:
         started: list[tuple[str, list[tuple[str, str]]]] = []
 
-        def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
+        def start_response(status: str, headers: list[tuple[str, str]], *_: object) -> None:
             started.append((status, headers))
 
         service = scope(environ)[1]

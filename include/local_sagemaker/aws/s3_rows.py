@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS s3_tags (arn TEXT PRIMARY KEY, state BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS s3_blob (name TEXT PRIMARY KEY);
 """
 LAST = "\U0010ffff"  # behind every name that begins with what stands before it
-Key = tuple[Any, ...]
+Key = tuple[object, ...]
 
 
 class Table:
@@ -56,7 +56,7 @@ class Table:
             self._loaded[key] = (value, row and row[0], set(self._held(value)) if value else set())
         return self._loaded[key][0]
 
-    def put(self, value: Any, *key: Any) -> None:
+    def put(self, value: object, *key: Any) -> None:
         """None, or what is empty, for no row."""
         self.get(*key)
         self._loaded[key] = (value, *self._loaded[key][1:])
@@ -181,13 +181,13 @@ class Keys:
         self._bucket = bucket
         self.prefix = ""  # what `iterlists` is limited to
 
-    def getlist(self, key: str, default: Any = None) -> Any:
+    def getlist(self, key: str, default: object = None) -> Any:
         return self._rows.objects.get(self._bucket, key) or default
 
     def setlist(self, key: str, versions: list[Any]) -> None:
         self._rows.objects.put(list(versions), self._bucket, key)
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: object = None) -> Any:
         return self.getlist(key, [default])[-1]
 
     def __contains__(self, key: str) -> bool:
@@ -241,7 +241,7 @@ class Keys:
         return int(row[0]) if row else 0
 
 
-class Uploads(MutableMapping[str, Any]):
+class Uploads(MutableMapping[str, object]):
     """The multipart uploads of a bucket that go on, by id."""
 
     def __init__(self, rows: S3Rows, bucket: str) -> None:

@@ -44,19 +44,19 @@ class Database:
                 self._db.rollback()  # nothing to do where SQLite did it, for a full disk
                 raise
 
-    def execute(self, sql: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
+    def execute(self, sql: str, values: Iterable[object] = ()) -> sqlite3.Cursor:
         """One statement. Raises sqlite3.IntegrityError for a key that is taken."""
         with self._lock:
             return self._db.execute(sql, tuple(values))
 
-    def executemany(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    def executemany(self, sql: str, rows: Iterable[tuple[object, ...]]) -> None:
         with self.transaction():
             self._db.executemany(sql, rows)
 
-    def rows(self, sql: str, values: Iterable[Any] = ()) -> list[Any]:
+    def rows(self, sql: str, values: Iterable[object] = ()) -> list[Any]:
         with self._lock:
             return self._db.execute(sql, tuple(values)).fetchall()
 
-    def row(self, sql: str, values: Iterable[Any] = ()) -> Any | None:
+    def row(self, sql: str, values: Iterable[object] = ()) -> Any | None:
         with self._lock:
             return self._db.execute(sql, tuple(values)).fetchone()

@@ -94,7 +94,7 @@ class Region:
         self,
         kind: Kind,
         name: str,
-        body: Mapping[str, Any],
+        body: Mapping[str, object],
         *,
         parent: str = "",
         tags: Iterable[Json] = (),
@@ -125,7 +125,7 @@ class Region:
         self,
         kind: Kind,
         name: str,
-        changes: Mapping[str, Any] | Callable[[Json], Mapping[str, Any]],
+        changes: Mapping[str, object] | Callable[[Json], Mapping[str, object]],
         *,
         when: Collection[str] | None = None,
     ) -> Json | None:

@@ -157,7 +157,7 @@ class Store:
         region: str,
         kind: Kind,
         name: str,
-        body: Mapping[str, Any],
+        body: Mapping[str, object],
         *,
         parent: str = "",
         tags: Iterable[Json] = (),
@@ -192,7 +192,7 @@ class Store:
         region: str,
         kind: Kind,
         name: str,
-        changes: Mapping[str, Any] | Callable[[Json], Mapping[str, Any]],
+        changes: Mapping[str, object] | Callable[[Json], Mapping[str, object]],
         *,
         when: Collection[str] | None = None,
     ) -> tuple[Json, Json] | None:

@@ -116,7 +116,7 @@ def _violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
         yield from _member_violations("Member", shape.member, value, shown, path)
 
 
-def _member_violations(what: str, shape: Shape, members: Iterable[Any], shown: str, path: str) -> Iterator[str]:
+def _member_violations(what: str, shape: Shape, members: Iterable[object], shown: str, path: str) -> Iterator[str]:
     """Of the members of a list or map. Those of simple members are said of the collection as a whole, with all the
     constraints that a member has."""
     if shape.type_name in {"structure", "list", "map"}:

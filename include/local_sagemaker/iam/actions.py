@@ -177,7 +177,7 @@ def _placed(form: str, value: str) -> str:
     return form.format(value, last=value.rpartition("/")[2], slash="" if value.startswith("/") else "/")
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: object) -> list[str]:
     return [] if value is None else [str(one) for one in (value if isinstance(value, list) else [value])]
 
 

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from include.local_sagemaker.containers.role import check_keys_and_network
 from include.local_sagemaker.containers.s3_transfer import ContinuousUpload, TransferError, upload_tree
@@ -216,6 +215,6 @@ def _exit_message(root: Path) -> Json:
     return {"ExitMessage": file.read_text(errors="replace").strip()[:LONGEST_REASON]}
 
 
-def _end(job: Job, status: str, **more: Any) -> None:
+def _end(job: Job, status: str, **more: object) -> None:
     changes = {"ProcessingJobStatus": status, "ProcessingEndTime": time.time(), **more}
     job.region.update(PROCESSING_JOB, job.name, changes, when=ACTIVE)

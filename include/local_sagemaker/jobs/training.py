@@ -157,7 +157,7 @@ def _check_spot(request: Json) -> None:
         )
 
 
-def _enter(transitions: list[Json], status: str, message: str | None = None, **more: Any) -> Json:
+def _enter(transitions: list[Json], status: str, message: str | None = None, **more: object) -> Json:
     """The changes that take a training job to a secondary status. A terminal one begins and ends at once."""
     now = time.time()
     past = [{**entry, "EndTime": entry.get("EndTime", now)} for entry in transitions]
@@ -167,7 +167,7 @@ def _enter(transitions: list[Json], status: str, message: str | None = None, **m
     return {"SecondaryStatus": status, "SecondaryStatusTransitions": [*past, entry], **more}
 
 
-def _move(job: Job, status: str, message: str | None = None, **more: Any) -> None:
+def _move(job: Job, status: str, message: str | None = None, **more: object) -> None:
     job.update(lambda document: _enter(document["SecondaryStatusTransitions"], status, message, **more))
 
 

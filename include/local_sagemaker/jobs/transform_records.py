@@ -55,7 +55,7 @@ def batches(records: Iterable[bytes], limit: int | None, *, single: bool) -> Ite
 class Path:
     """A JSONPath of the subset that batch transform knows: ``$ .name * ['a','b'] [0,-1] [start:end]``."""
 
-    steps: tuple[tuple[Any, ...] | slice, ...]
+    steps: tuple[tuple[object, ...] | slice, ...]
 
     @classmethod
     def parse(cls, text: str) -> "Path":
@@ -64,7 +64,7 @@ class Path:
         Raises:
             BadRecordError: it is none of the supported paths.
         """
-        steps: list[tuple[Any, ...] | slice] = []
+        steps: list[tuple[object, ...] | slice] = []
         rest = text.strip()
         if not rest.startswith("$"):
             raise BadRecordError(f"the JSONPath {text!r} does not start with $")
@@ -99,7 +99,7 @@ _STEP = re.compile(
 )
 
 
-def _step(match: re.Match[str]) -> tuple[Any, ...] | slice:
+def _step(match: re.Match[str]) -> tuple[object, ...] | slice:
     if match["names"]:
         return tuple(name[1:-1] for name in re.findall(r"'[^']*'|\"[^\"]*\"", match["names"]))
     if match["indexes"]:
@@ -111,7 +111,7 @@ def _step(match: re.Match[str]) -> tuple[Any, ...] | slice:
     return slice(*(int(match[bound]) if match[bound] else None for bound in ("start", "end")))
 
 
-def _follow(value: Any, step: tuple[Any, ...] | slice) -> Any:
+def _follow(value: Any, step: tuple[object, ...] | slice) -> Any:
     try:
         if isinstance(step, slice):
             return list(value.values()) if isinstance(value, dict) else value[step]

@@ -7,7 +7,6 @@ request makes no second package.
 
 import hashlib
 import json
-from typing import Any
 
 from include.local_sagemaker.containers.model_data import model_data_etag
 from include.local_sagemaker.core.errors import ConflictException, ResourceInUse, ValidationException
@@ -187,7 +186,7 @@ def list_packages(region: Region, request: Json) -> Json:
     packages = [one for one in region.iterate(MODEL_PACKAGE, parent=parent) if _wanted(one, request)]
     by_name = request.get("SortBy") == "Name"
 
-    def key(package: Json) -> tuple[Any, ...]:
+    def key(package: Json) -> tuple[object, ...]:
         number = package.get("ModelPackageVersion", 0)
         name = package.get("ModelPackageGroupName", package["ModelPackageName"])
         return (name, number) if by_name else (package["CreationTime"], name, number)
