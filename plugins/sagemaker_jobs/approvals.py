@@ -11,12 +11,13 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Hashable, Sequence
-from typing import Any
 
 from airflow.providers.amazon.aws.hooks.sqs import SqsHook
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer, reject_shared_stream_event
 from botocore.exceptions import BotoCoreError, ClientError
+
+from sagemaker_jobs.kinds import Json
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class PackageApprovalTrigger(BaseEventTrigger):
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
+    def serialize(self) -> tuple[str, Json]:
         fields = ("queue", "aws_conn_id", "region_name")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in fields}
 
@@ -49,7 +50,7 @@ class PackageApprovalTrigger(BaseEventTrigger):
         return self.queue, self.aws_conn_id, self.region_name
 
     @classmethod
-    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
+    def create_shared_stream_producer(cls, kwargs: Json) -> SharedStreamProducer:
         return _Queue(**kwargs)
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[str]) -> AsyncIterator[TriggerEvent]:
@@ -65,7 +66,7 @@ class PackageApprovalTrigger(BaseEventTrigger):
         raise NotImplementedError("approvals come through the shared stream")
 
 
-def approval_of(body: str) -> dict[str, Any]:
+def approval_of(body: str) -> Json:
     """What a run needs of EventBridge's "SageMaker Model Package State Change".
 
     Raises:
@@ -90,7 +91,7 @@ class _Queue(SharedStreamProducer):
 
     async def open_stream(self) -> AsyncIterator[tuple[str, str]]:
         while True:
-            messages: list[dict[str, Any]] = []
+            messages: list[Json] = []
             try:
                 messages = await self._receive()
             except (ClientError, BotoCoreError) as error:
@@ -109,11 +110,11 @@ class _Queue(SharedStreamProducer):
                     continue
                 await client.delete_message(QueueUrl=self._url, ReceiptHandle=item.broker_payload)
 
-    async def _receive(self) -> list[dict[str, Any]]:
+    async def _receive(self) -> list[Json]:
         async with await self._hook.get_async_conn() as client:
             self._url = self._url or (await client.get_queue_url(QueueName=self._name))["QueueUrl"]
             answer = await client.receive_message(
                 QueueUrl=self._url, MaxNumberOfMessages=10, VisibilityTimeout=UNSEEN_SECONDS
             )
-            found: list[dict[str, Any]] = answer.get("Messages", [])
+            found: list[Json] = answer.get("Messages", [])
             return found

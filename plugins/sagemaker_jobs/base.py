@@ -24,6 +24,7 @@ from sagemaker_jobs.kinds import (
     Description,
     JobKind,
     JobResult,
+    Json,
     Request,
     compact,
     instances,
@@ -121,7 +122,7 @@ class JobOperator(RequestOperator):
         self._job: str | None = None  # that is waited for in this process
         self._ended = False  # by a person: nothing may be started any more
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> Json:
         self._context = context
         name, description = self._find_or_create(context)
         self._job = name
@@ -131,7 +132,7 @@ class JobOperator(RequestOperator):
             self._defer(name, description)
         return {**self._settle(context, description)}
 
-    def execute_complete(self, context: Context, event: dict[str, str] | None = None) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: dict[str, str] | None = None) -> Json:
         if event is None:
             raise JobLost("the task was resumed without an event; a retry finds the job again")
         name = event["job"]
@@ -150,7 +151,7 @@ class JobOperator(RequestOperator):
             )
         return {**self._settle(context, description)}
 
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+    def resume_execution(self, next_method: str, next_kwargs: Json | None, context: Context) -> Any:
         """Airflow's way back into a deferred task, here only to stop the job of one that waited too long.
 
         The trigger keeps the deadline itself; this is what happens when it was too late, or there was no triggerer.

@@ -15,7 +15,7 @@ from sagemaker_jobs import links
 from sagemaker_jobs.base import RequestOperator
 from sagemaker_jobs.failures import JobLost, is_absent, last_log_lines, refused
 from sagemaker_jobs.hosting import ensure_endpoint_config, ensure_model
-from sagemaker_jobs.kinds import ENDPOINT, Description, Request
+from sagemaker_jobs.kinds import ENDPOINT, Description, Json, Request
 from sagemaker_jobs.names import client_token
 from sagemaker_jobs.scaling import changes_mode, clear_the_way, deregister, variants_of
 from sagemaker_jobs.triggers import JobTrigger
@@ -62,7 +62,7 @@ class EndpointOperator(RequestOperator):
 
     operator_extra_links: Sequence[BaseOperatorLink] = (links.ConsoleLink(), links.LogsLink())
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> Json:
         wanted = self._build_request(context)
         client = self.client
         if "config_name" not in wanted:
@@ -74,14 +74,12 @@ class EndpointOperator(RequestOperator):
         kept = ("endpoint", "config_name", "deployment", "scaling")
         return self._bring_about(context, {key: wanted[key] for key in kept if key in wanted}, changed=False)
 
-    def execute_complete(
-        self, context: Context, event: dict[str, Any] | None = None, *, wanted: Request, changed: bool
-    ) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Json | None = None, *, wanted: Request, changed: bool) -> Json:
         if event is not None and event["event"] == "timeout":
             raise JobLost(f"gave up waiting for endpoint {event['job']}: {event['message']}. A retry waits on.")
         return self._bring_about(context, wanted, changed=changed)
 
-    def _bring_about(self, context: Context, wanted: Request, *, changed: bool) -> dict[str, Any]:
+    def _bring_about(self, context: Context, wanted: Request, *, changed: bool) -> Json:
         """One step after another towards what is wanted, each from a look at what there is."""
         name, config = wanted["endpoint"]["EndpointName"], wanted["config_name"]
         token = client_token(context["ti"], self._generation(context))
@@ -228,7 +226,7 @@ class EndpointOperator(RequestOperator):
         except ClientError as error:
             raise refused(f"{operation} for the endpoint", error) from error
 
-    def _result(self, found: Description, *, changed: bool) -> dict[str, Any]:
+    def _result(self, found: Description, *, changed: bool) -> Json:
         config = self.client.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
         return {
             "endpoint": found["EndpointName"],
@@ -260,6 +258,6 @@ class EndpointOperator(RequestOperator):
 
 def _target(found: Description) -> str | None:
     """The configuration that the endpoint is being brought to; None where that is not said."""
-    pending: dict[str, Any] = found.get("PendingDeploymentSummary", {})
+    pending: Json = found.get("PendingDeploymentSummary", {})
     own = found.get("EndpointConfigName") if found["EndpointStatus"] == "Creating" else None
     return pending.get("EndpointConfigName") or own

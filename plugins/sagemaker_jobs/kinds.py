@@ -8,8 +8,9 @@ from typing import Any, TypedDict, cast
 
 from sagemaker_jobs.account import account
 
-Description = dict[str, Any]  # an answer of a Describe call
-Request = dict[str, Any]  # arguments of a Create call
+Json = dict[str, Any]  # an object of a JSON document, small enough for XCom
+Description = Json  # an answer of a Describe call
+Request = Json  # arguments of a Create call
 
 
 class JobResult(TypedDict, total=False):

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from sagemaker_jobs.base import RequestBuilder, RequestOperator
 from sagemaker_jobs.failures import is_absent, refused
-from sagemaker_jobs.kinds import Request
+from sagemaker_jobs.kinds import Json, Request
 from sagemaker_jobs.names import client_token
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class RegisterModelOperator(RequestOperator):
         super().__init__(**kwargs)
         self.group = group
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> Json:
         request = self._build_request(context)
         group = self.group(context)
         client = self.client

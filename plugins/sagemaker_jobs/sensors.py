@@ -10,6 +10,8 @@ from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
+from sagemaker_jobs.kinds import Json
+
 
 class Partition(TypedDict):
     """What is waited for, where and until when (a datetime with a time zone). ``keys`` are patterns with ``*``;
@@ -47,7 +49,7 @@ class PartitionSensor(S3KeySensor):
         self.timeout = left.total_seconds()
         self._defer()
 
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+    def resume_execution(self, next_method: str, next_kwargs: Json | None, context: Context) -> Any:
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowSensorTimeout as error:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 from pendulum import DateTime, duration
+
+from sagemaker_jobs.kinds import Json
 
 EASTERNMOST = 13  # hours before UTC, in New Zealand's summer
 
@@ -43,10 +44,10 @@ class DailyTimetable(CronDataIntervalTimetable):
         return f"{minutes % 60} {minutes // 60} * * *"
 
     @classmethod
-    def deserialize(cls, data: dict[str, Any]) -> DailyTimetable:
+    def deserialize(cls, data: Json) -> DailyTimetable:
         return cls(timedelta(seconds=data["delay"]))
 
-    def serialize(self) -> dict[str, Any]:
+    def serialize(self) -> Json:
         return {"delay": self._delay.total_seconds()}
 
     def next_dagrun_info(

@@ -18,7 +18,7 @@ from asgiref.sync import sync_to_async
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sagemaker_jobs.failures import is_absent, is_transient
-from sagemaker_jobs.kinds import KINDS
+from sagemaker_jobs.kinds import KINDS, Json
 from sagemaker_jobs.stopping import TaskIdentity, state_of
 from sagemaker_jobs.waiting import first_look, poll_interval
 
@@ -29,12 +29,12 @@ _HOOK_FIELDS = ("aws_conn_id", "region_name", "verify")
 class _SharedClient:
     """A client that is opened once, and how many triggers use it."""
 
-    def __init__(self, hook_arguments: dict[str, Any]) -> None:
+    def __init__(self, hook_arguments: Json) -> None:
         self.users = 0
         self._resources = AsyncExitStack()
         self._opened = asyncio.create_task(self._open(hook_arguments))
 
-    async def _open(self, hook_arguments: dict[str, Any]) -> Any:
+    async def _open(self, hook_arguments: Json) -> Any:
         return await self._resources.enter_async_context(await SageMakerHook(**hook_arguments).get_async_conn())
 
     async def client(self) -> Any:
@@ -53,7 +53,7 @@ _shared: dict[str, _SharedClient] = {}
 
 
 @asynccontextmanager
-async def _shared_client(hook_arguments: dict[str, Any]) -> AsyncIterator[tuple[Any, _SharedClient]]:
+async def _shared_client(hook_arguments: Json) -> AsyncIterator[tuple[Any, _SharedClient]]:
     """The client for these arguments: opened for the first trigger that needs it, closed with the last."""
     key = repr((id(asyncio.get_running_loop()), hook_arguments))
     if key not in _shared:
@@ -102,7 +102,7 @@ class JobTrigger(BaseTrigger):
         aws_conn_id: str | None,
         region_name: str | None = None,
         verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
+        botocore_config: Json | None = None,
         stop_on_kill: bool = True,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -116,7 +116,7 @@ class JobTrigger(BaseTrigger):
         self.botocore_config = botocore_config
         self.stop_on_kill = stop_on_kill
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
+    def serialize(self) -> tuple[str, Json]:
         fields = ("kind", "job", "since", "deadline", *_HOOK_FIELDS, "botocore_config", "stop_on_kill")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in fields}
 
@@ -176,7 +176,7 @@ class JobTrigger(BaseTrigger):
                 self.log.warning("stopped %s, as its task is %s", self.job, state or "cleared")
 
     @property
-    def _hook_arguments(self) -> dict[str, Any]:
+    def _hook_arguments(self) -> Json:
         return {**{name: getattr(self, name) for name in _HOOK_FIELDS}, "config": self.botocore_config}
 
     def _event(self, event: str, message: str) -> TriggerEvent:
