@@ -21,6 +21,7 @@ from include.local_sagemaker.endpoints.data_capture import DataCapture
 from include.local_sagemaker.endpoints.deployment import Plan, Step, instances_of
 from include.local_sagemaker.endpoints.metrics import EndpointMetrics
 from include.local_sagemaker.endpoints.model_server import ModelServer, ServingError
+from include.local_sagemaker.endpoints.recent import Recent
 from include.local_sagemaker.endpoints.shadowing import Shadowing
 from include.local_sagemaker.endpoints.variants import DRAIN_SECONDS, Fleet, pick_variant
 
@@ -59,6 +60,7 @@ class LiveEndpoint:
         self._ready = threading.Event()
         self._routes: list[tuple[Fleet, float]] = []
         self.lock = threading.Lock()  # one change (deployment, scaling, deletion) at a time
+        self.recent = Recent()
 
     @property
     def fleets(self) -> list[Fleet]:
@@ -68,6 +70,7 @@ class LiveEndpoint:
     def route(self, *routes: tuple[Fleet, float]) -> None:
         """Send traffic by these shares from now on."""
         self._routes = list(routes)
+        self.recent.shifted((fleet.config_name, share) for fleet, share in routes)
         self._ready.set()
 
     def has_variant(self, name: str) -> bool:

@@ -19,8 +19,8 @@ _MOST_LOG_BYTES = 2 * 2**20
 _ACTIVE = {"InProgress", "Stopping", "Creating", "Updating", "RollingBack", "Deleting"}
 
 
-@route("GET", "/_local/logs/(?P<word>[a-z]+)/(?P<name>.+)")
-@route("GET", "/_local/show/(?P<word>[a-z]+)/(?P<name>.+)")
+@route("GET", "/_local/logs/(?P<word>(?!endpoints/)[a-z]+)/(?P<name>.+)")
+@route("GET", "/_local/show/(?P<word>(?!endpoints/)[a-z]+)/(?P<name>.+)")
 def show(service: Service, request: Request, word: str, name: str) -> Response:
     if word not in KINDS:
         return not_found(f"There are pages of {', '.join(KINDS)}; not of {word}.")
