@@ -180,13 +180,13 @@ def test_links_from_elsewhere_open_pages_that_cannot_be_scripted(hosting: Hostin
         )
         with page.expect_popup() as opened:
             page.get_by_text("jobs").click()
-        opened.value.get_by_text("Model packages").wait_for()
+        opened.value.get_by_role("heading", name="Model packages").wait_for()
         opened.value.get_by_role("link", name=endpoint).click()
         opened.value.get_by_text(endpoint).first.wait_for()
         handle = "url => { window.opened = window.open(url) }"
         with page.expect_popup() as popup:
             page.evaluate(handle, f"{hosting.url}/_local/")
-        popup.value.get_by_text("Model packages").wait_for()
+        popup.value.get_by_role("heading", name="Model packages").wait_for()
         assert (
             page.evaluate("() => { try { return opened.document.title } catch (e) { return e.name } }")
             == "SecurityError"
