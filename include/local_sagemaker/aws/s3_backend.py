@@ -45,14 +45,14 @@ class StoredKey(moto_s3.FakeKey):
         return self.rows.blobs.open(self.blob)
 
     @value.setter
-    def value(self, new: bytes | FileBytes | Blob) -> None:
+    def value(self, new: bytes | str | FileBytes | Blob) -> None:
         blob = self._blob_of(new)
         self.rows.created(blob)
         self.blob = blob.name
         self.contentsize = blob.size
         self.digests = dict(blob.digests)
 
-    def _blob_of(self, value: bytes | FileBytes | Blob) -> Blob:
+    def _blob_of(self, value: bytes | str | FileBytes | Blob) -> Blob:
         if isinstance(value, Blob):
             return value
         if isinstance(value, FileBytes):
@@ -63,7 +63,7 @@ class StoredKey(moto_s3.FakeKey):
         if not value and self.rows.incoming is not None:
             incoming, self.rows.incoming = self.rows.incoming, None
             return incoming
-        return self.rows.blobs.write([value])
+        return self.rows.blobs.write([value.encode() if isinstance(value, str) else value])  # a form's field is a str
 
     @property
     def etag(self) -> str:
