@@ -22,6 +22,8 @@ check "import borders" env PYTHONPATH=.:plugins .venv/dev/bin/lint-imports
 check "model names in code" .venv/dev/bin/python tests/lint_model_names.py
 check "README's table of Dags" env PYTHONPATH=.:plugins .venv/airflow/bin/python -m include.ops.local_stack.dag_table --check README.md
 check "the schema of model.yaml for editors" env PYTHONPATH=. .venv/jobs/bin/python -m include.models.config.json_schema --check
+check "the local SageMaker's lists of what is supported" env PYTHONPATH=. \
+  .venv/local_sagemaker/bin/python -m include.local_sagemaker.readme --check
 check "CloudFormation: cfn-lint" .venv/dev/bin/cfn-lint include/ops/infra/*.yaml
 check "CloudFormation: cfn-lint, tables of scores" bash -o pipefail -c \
   'PYTHONPATH=. .venv/airflow/bin/python -m include.ops.mwaa.scores_tables | .venv/dev/bin/cfn-lint'

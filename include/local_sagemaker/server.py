@@ -37,7 +37,7 @@ from include.local_sagemaker.iam.enforcement import Enforced
 from include.local_sagemaker.jobs import processing, training, transform, transform_run, tuning  # noqa: F401
 from include.local_sagemaker.jobs.job_queue import JobQueue
 from include.local_sagemaker.jobs.tuning_run import Tunings
-from include.local_sagemaker.pages import endpoint, one_resource, overview, s3_objects  # noqa: F401
+from include.local_sagemaker.pages import endpoint, one_resource, overview, s3_objects, support  # noqa: F401
 from include.local_sagemaker.registry import model_packages, search  # noqa: F401
 
 log = logging.getLogger(__name__)

@@ -42,6 +42,11 @@ def operation_model(name: str) -> OperationModel:
     return (runtime if name in runtime.operation_names else _service("sagemaker")).operation_model(name)
 
 
+def operation_names() -> list[str]:
+    """Every operation of SageMaker's own API, whether it is here or not."""
+    return list(_service("sagemaker").operation_names)
+
+
 def parse_request(operation: str, request: Json) -> Json:
     """The request without members that the API does not know.
 

@@ -120,3 +120,12 @@ def test_parquet_is_shown_as_a_table(server: LocalSageMaker, s3: Any, tmp_path: 
     assert "<td>&lt;m1&gt;</td><td>0.25</td>" in page
     s3.put_object(Bucket="ml-local", Key="shown/broken.parquet", Body=b"PAR1")
     assert "cannot be read as Parquet" in _read(server, "/_local/s3/ml-local/shown/broken.parquet?preview")
+
+
+def test_what_is_supported_is_shown(server: LocalSageMaker) -> None:
+    page = _read(server, "/_local/support")
+    executed, refused = page.split("Refused as a whole")
+    assert "CreateTrainingJob" in executed
+    assert "AsyncInferenceConfig" in executed, "a member that is refused by its name"
+    assert "CreatePipeline" in refused
+    assert "CreateTrainingJob" not in refused
