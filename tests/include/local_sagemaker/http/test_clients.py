@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,10 +84,16 @@ class TestAwsCli:
         assert aws("s3", "ls").returncode == 0
 
 
-def _deferred(operator: Any) -> dict[str, Any]:
+def _until_told(told: Path, exit_code: int = 0) -> list[str]:
+    """A program that ends when the file is there, so that no operator finds its job over before it defers."""
+    return ["sh", "-c", f"until [ -e '{told}' ]; do sleep 0.1; done; exit {exit_code}"]
+
+
+def _deferred(operator: Any, told: Path) -> dict[str, Any]:
     """What the operator returns in deferrable mode: its trigger runs here as the triggerer would run it."""
     with pytest.raises(TaskDeferred) as deferral:
         operator.execute({})
+    told.touch()
 
     async def first_event() -> Any:
         async for event in deferral.value.trigger.run():
@@ -113,36 +120,36 @@ class TestProviderOperators:
         with pytest.raises(AirflowException, match="See job logs for more information"):
             operator.execute({})
 
-    def test_processing_deferred(self, names: Names) -> None:
+    def test_processing_deferred(self, names: Names, tmp_path: Path) -> None:
         operator = SageMakerProcessingOperator(
             task_id="processing",
-            config=processing(names("op"), ["sleep", "2"]),
+            config=processing(names("op"), _until_told(tmp_path / "told")),
             check_interval=1,
             deferrable=True,
             **CONNECTION,
         )
-        assert _deferred(operator)["Processing"]["ProcessingJobStatus"] == "Completed"
+        assert _deferred(operator, tmp_path / "told")["Processing"]["ProcessingJobStatus"] == "Completed"
 
-    def test_training_deferred(self, names: Names) -> None:
+    def test_training_deferred(self, names: Names, tmp_path: Path) -> None:
         operator = SageMakerTrainingOperator(
             task_id="training",
-            config=training(names("op"), ["sleep", "2"]),
+            config=training(names("op"), _until_told(tmp_path / "told")),
             check_interval=1,
             deferrable=True,
             **CONNECTION,
         )
-        assert _deferred(operator)["Training"]["TrainingJobStatus"] == "Completed"
+        assert _deferred(operator, tmp_path / "told")["Training"]["TrainingJobStatus"] == "Completed"
 
-    def test_training_deferred_that_fails(self, names: Names) -> None:
+    def test_training_deferred_that_fails(self, names: Names, tmp_path: Path) -> None:
         operator = SageMakerTrainingOperator(
             task_id="training",
-            config=training(names("op"), ["sh", "-c", "sleep 1; exit 1"]),
+            config=training(names("op"), _until_told(tmp_path / "told", exit_code=1)),
             check_interval=1,
             deferrable=True,
             **CONNECTION,
         )
         with pytest.raises(AirflowException, match="Error while waiting for Training job: Failed"):
-            _deferred(operator)
+            _deferred(operator, tmp_path / "told")
 
     def test_a_taken_name_gets_a_timestamp(self, names: Names, sagemaker: Any) -> None:
         name = names("op")
