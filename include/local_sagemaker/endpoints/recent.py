@@ -40,7 +40,8 @@ class Recent:
     def shifted(self, shares: Iterable[tuple[str, float]]) -> None:
         found: dict[str, float] = {}
         for config, share in shares:
-            found[config] = found.get(config, 0.0) + share
+            if share:
+                found[config] = found.get(config, 0.0) + share
         if not self.shifts or self.shifts[0].shares != found:
             self.shifts.appendleft(Shift(time.time(), found))
 

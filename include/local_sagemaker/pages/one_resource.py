@@ -68,7 +68,8 @@ def places(value: object, name: str = "") -> Iterator[tuple[str, str]]:
             if key[0] == "_":
                 continue
             if isinstance(inner, str) and inner.startswith("s3://"):
-                yield (own if own != name else " ".join(part for part in (name, key) if part)), inner
+                word = "" if key == "S3Uri" else key
+                yield (own if own != name else " ".join(part for part in (name, word) if part)), inner
             else:
                 yield from places(inner, own if own != name else key)
     elif isinstance(value, list):
