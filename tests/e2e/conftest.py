@@ -14,7 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
@@ -127,8 +127,14 @@ def broken_fleet(fleet: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def page() -> Iterator[Page]:
+def browser() -> Iterator[Browser]:
+    """One for all tests: Playwright cannot be started twice in a process."""
     with sync_playwright() as playwright:
         browser = launch(playwright)
-        yield browser.new_page(viewport={"width": 1400, "height": 1000})
+        yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def page(browser: Browser) -> Page:
+    return browser.new_page(viewport={"width": 1400, "height": 1000})

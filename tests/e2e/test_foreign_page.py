@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import REBOUND, foreign_site, launch, needs_chromium
+from tests.browser import REBOUND, foreign_site, needs_chromium
 
 from .conftest import Stack
 from .test_train_run import DAG
@@ -21,11 +21,10 @@ POST = """([url, mode]) => fetch(url, {method: "POST", mode, credentials: "inclu
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser.new_page()
-        browser.close()
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page()
+    yield page
+    page.close()
 
 
 def state(running: Stack) -> tuple[bool, int]:
