@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the Python environments named as arguments under .venv/, from pinned requirements; those that are already
-# up to date cost nothing. Needs git, make and a Python 3.12 anywhere usual.
+# up to date cost nothing. Needs git, make and a Python 3.12 anywhere usual. Of two at a time one waits for the other.
 #
 #   include/ops/local_stack/setup.sh airflow jobs local_sagemaker dev
 set -euo pipefail
@@ -64,10 +64,24 @@ install() { # with uv, a pinned installer that keeps a cache: seconds where pip 
     esac
   done
   .venv/tools/bin/uv pip install --quiet --compile-bytecode --python ".venv/$name/bin/python" "${arguments[@]}"
-  printf '%s' "$stamp" >".venv/$name/.stamp"
+  printf '%s' "$stamp" >".venv/$name/.stamp.new"
+  mv ".venv/$name/.stamp.new" ".venv/$name/.stamp" # whole or not at all, and last: what was broken off is made anew
+}
+
+wait_for_others() { # until the end of this script: the lock is of the open file, which bash keeps (macOS has no flock)
+  mkdir -p .venv
+  exec 9>.venv/.lock
+  "$1" -c '
+import fcntl, sys
+try:
+    fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    sys.stderr.write("setup: another set-up is at work here, waiting for it\n")
+    fcntl.flock(9, fcntl.LOCK_EX)'
 }
 
 python=$(find_python)
+wait_for_others "$python"
 uv_version=0.13.8
 # behind a company's proxy the system's certificates count, for pip as for uv
 export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 PIP_DISABLE_PIP_VERSION_CHECK=1

@@ -90,10 +90,10 @@ def down(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 def clear(settings: Settings) -> None:
-    """An empty home, for a test that begins from nothing; generated data is kept."""
+    """An empty home, for a test that begins from nothing; generated data and what has been built are kept."""
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in settings.home.iterdir():
-        if path.is_dir() and path.name != "data":
+        if path.is_dir() and path.name not in ("data", "dist"):
             shutil.rmtree(path)
         elif path.is_file():
             path.unlink()

@@ -23,10 +23,11 @@ from rich.markup import escape
 from include.models.errors import and_then
 from include.ops import Json
 from include.ops.local_stack import stack
-from include.ops.local_stack.settings import ROOT, Settings, SettingsError
+from include.ops.local_stack.processes import free_ports
+from include.ops.local_stack.settings import ROOT, SettingsError
 from include.ops.mwaa.bundle import build, contents
 from include.ops.mwaa.home import MwaaHome, StartupError
-from include.ops.mwaa.proof import BrokenPromiseError, Finding, conclude, held, whole_way
+from include.ops.mwaa.proof import BrokenPromiseError, Finding, alone, conclude, held, whole_way
 from include.ops.mwaa.templates import configuration_options
 
 PARSE_SECONDS = 30  # core.dagbag_import_timeout, at which Airflow gives a file up
@@ -171,20 +172,25 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     console = Console(width=160)
     try:
-        laptop = Settings.from_environment()
+        with alone("bundle-test") as folder:
+            return _prove(folder, arguments.model, arguments.quick, console)
     except SettingsError as error:
         console.print(f"[red]error:[/] {escape(str(error))}")
         return 2
-    home = MwaaHome(laptop.home / "bundle-test", laptop.airflow_port, laptop.sagemaker_port, build())
+
+
+def _prove(folder: Path, model: str, quick: bool, console: Console) -> int:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    home = MwaaHome(folder, *free_ports(2), build(folder=folder / "dist"))
     console.print("\n".join(contents(home.bundle)), highlight=False)
     stack.down(home, lambda _: None)  # a former test that was broken off
     stack.clear(home)
     home.unpack()
     findings = list(quick_findings(home))
-    if not arguments.quick and all(finding.kept for finding in findings):
-        findings += run_findings(home, arguments.model, console)
+    if not quick and all(finding.kept for finding in findings):
+        findings += run_findings(home, model, console)
     title = f"Airflow {home.bundle.manifest['airflow']} as on MWAA, from the unpacked bundle"
-    return conclude(findings, title, laptop.home / "bundle-test-summary.json", console)
+    return conclude(findings, title, folder.parent / "bundle-test-summary.json", console)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -29,10 +30,10 @@ from include.models.errors import and_then
 from include.monitor.drift import DRIFT_NAMESPACE
 from include.ops import Json
 from include.ops.local_stack import stack
-from include.ops.local_stack.processes import ProcessError, wait_until
+from include.ops.local_stack.processes import ProcessError, free_ports, wait_until
 from include.ops.local_stack.settings import ACCOUNT, NAME, REGION, ROOT, Settings, SettingsError
 from include.ops.mwaa import templates
-from include.ops.mwaa.proof import BrokenPromiseError, Finding, conclude, held, whole_way
+from include.ops.mwaa.proof import BrokenPromiseError, Finding, alone, conclude, held, whole_way
 
 AIRFLOW_ROLE = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-airflow"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}-jobs:local"  # of the repository that the jobs' role may pull
@@ -208,12 +209,16 @@ def main(argv: list[str] | None = None) -> int:
     model = parser.parse_args(argv).model
     console = Console(width=160)
     try:
-        laptop = Settings.from_environment()
+        with alone("iam-test") as folder:
+            return _prove(folder, model, console)
     except SettingsError as error:
         console.print(f"[red]error:[/] {escape(str(error))}")
         return 2
-    settings = EnforcedSettings(laptop.home / "iam-test", laptop.airflow_port, laptop.sagemaker_port)
-    stack.down(settings, lambda _: None)
+
+
+def _prove(folder: Path, model: str, console: Console) -> int:
+    settings = EnforcedSettings(folder, *free_ports(2))
+    stack.down(settings, lambda _: None)  # a test that was broken off
     stack.clear(settings)
     try:
         with and_then(lambda: stack.down(settings, lambda line: console.print(line, highlight=False))):
@@ -221,7 +226,7 @@ def main(argv: list[str] | None = None) -> int:
     except ProcessError as error:
         console.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
         return 1
-    return conclude(found, "least privilege", laptop.home / "iam-test-summary.json", console)
+    return conclude(found, "least privilege", folder.parent / "iam-test-summary.json", console)
 
 
 if __name__ == "__main__":

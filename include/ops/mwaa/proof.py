@@ -3,6 +3,8 @@ over a registered version and production to a day's scores and their drift."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import subprocess
 import time
@@ -21,7 +23,7 @@ from include.ops.local_stack.backfill import Asked, backfill
 from include.ops.local_stack.command import EXPECTED
 from include.ops.local_stack.promote import PromotionError, promote
 from include.ops.local_stack.run import follow, reasons_of, run, steps_of
-from include.ops.local_stack.settings import ROOT, Settings
+from include.ops.local_stack.settings import ROOT, Settings, SettingsError
 from include.platform.errors import PermanentError
 from include.score.plan import CHAMPION_AT
 
@@ -46,6 +48,25 @@ class BrokenPromiseError(Exception):
 # beside broken promises, what the commands of a laptop end with, each with a message for the person at the keyboard
 FAILURES: tuple[type[Exception], ...]
 FAILURES = (BrokenPromiseError, *EXPECTED, PromotionError, PermanentError, httpx.HTTPError)
+
+
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[Path]:
+    """The folder that a proof of this name has to itself, meanwhile: two at a time would clear it under each other.
+
+    Raises:
+        SettingsError: the home cannot be used, or the same proof runs already.
+    """
+    home = Settings.from_environment().home / name
+    home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (home.parent / f"{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                f"another 'make {name}' runs in {home}. Wait for its end, or set LAPTOP_HOME to another folder"
+            ) from None
+        yield home
 
 
 def held(promise: str, check: Callable[[], str]) -> Finding:
