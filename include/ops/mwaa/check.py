@@ -181,7 +181,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _prove(folder: Path, model: str, quick: bool, console: Console) -> int:
     folder.mkdir(mode=0o700, exist_ok=True)
-    home = MwaaHome(folder, *free_ports(2), build(folder=folder / "dist"))
+    airflow_port, sagemaker_port = free_ports(2)
+    home = MwaaHome(folder, airflow_port, sagemaker_port, build(folder=folder / "dist"))
     console.print("\n".join(contents(home.bundle)), highlight=False)
     stack.down(home, lambda _: None)  # a former test that was broken off
     stack.clear(home)

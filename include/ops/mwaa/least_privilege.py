@@ -217,7 +217,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _prove(folder: Path, model: str, console: Console) -> int:
-    settings = EnforcedSettings(folder, *free_ports(2))
+    airflow_port, sagemaker_port = free_ports(2)
+    settings = EnforcedSettings(folder, airflow_port, sagemaker_port)
     stack.down(settings, lambda _: None)  # a test that was broken off
     stack.clear(settings)
     try:
