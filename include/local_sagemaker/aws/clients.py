@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Buffer, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import boto3
@@ -33,11 +33,12 @@ def client_factory(app: WsgiApp, endpoint_url: str) -> Callable[[str, str, Mappi
         builder = EnvironBuilder(
             path=path, query_string=query, method=request.method, headers=headers, base_url=endpoint_url
         )
-        body: Any = request.body or b""
+        body = request.body
         # an object's body may be a large file: it is read as it is written, never whole
-        builder.input_stream = body if hasattr(body, "read") else io.BytesIO(_encoded(body))
+        builder.input_stream = body if hasattr(body, "read") else io.BytesIO(_encoded(body or b""))
         chunks, status, response_headers = run_wsgi_app(app, builder.get_environ())
-        return AWSResponse(request.url, int(status.split()[0]), dict(response_headers), _Raw(chunks))
+        answered = dict(response_headers)
+        return AWSResponse(request.url, int(status.split()[0]), answered, _Raw(chunks))  # type: ignore[arg-type] # any mapping does
 
     def make(service: str, region: str, credentials: Mapping[str, str]) -> Any:
         session = boto3.session.Session(
@@ -67,14 +68,15 @@ class _Raw(io.RawIOBase):
     def read(self, size: int | None = -1) -> bytes:
         return super().read(-1 if size is None else size) or b""
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
         while not self._rest:
             try:
                 self._rest = next(self._chunks)
             except StopIteration:
                 return 0
-        size = min(len(buffer), len(self._rest))
-        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        size = min(len(view), len(self._rest))
+        view[:size], self._rest = self._rest[:size], self._rest[size:]
         return size
 
     def stream(self, amount: int = 65536, **_: object) -> Iterator[bytes]:

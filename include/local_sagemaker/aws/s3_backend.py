@@ -5,17 +5,15 @@ Its models are replaced by subclasses that know where their data lies; moto is p
 
 from __future__ import annotations
 
-import base64
 import copy
 import hashlib
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, cast
 
 import moto.s3.models as moto_s3
 from moto.s3.exceptions import (
     EntityTooSmall,
-    InvalidContinuationToken,
     InvalidPart,
     MalformedXML,
     MethodNotAllowed,
@@ -25,10 +23,9 @@ from moto.s3.responses import S3Response
 from moto.settings import S3_UPLOAD_PART_MIN_SIZE
 
 from include.local_sagemaker.aws.s3_blobs import Blob, FileBytes, encode, new_digest
-from include.local_sagemaker.aws.s3_rows import LAST, Keys, Parts, S3Rows, Tags, Uploads
+from include.local_sagemaker.aws.s3_listing import read_token, walk, write_token
+from include.local_sagemaker.aws.s3_rows import Keys, Parts, S3Rows, Tags, Uploads
 from include.local_sagemaker.core.store import Json
-
-_BATCH, _BATCH_OF_FOLDERS = 1000, 50  # rows that are read at once; where there are folders, most are passed over
 
 
 class StoredKey(moto_s3.FakeKey):
@@ -40,8 +37,8 @@ class StoredKey(moto_s3.FakeKey):
         super().__init__(name, value, *arguments, **keywords)
         del self._value_buffer, self.lock
 
-    @property
-    def value(self) -> Any:
+    @property  # type: ignore[override] # it stands in for bytes
+    def value(self) -> FileBytes:
         return self.rows.blobs.open(self.blob)
 
     @value.setter
@@ -92,8 +89,8 @@ class StoredUpload(moto_s3.FakeMultipart):
 
     rows: ClassVar[S3Rows]
 
-    @property
-    def parts(self) -> Any:
+    @property  # type: ignore[override] # they stand in
+    def parts(self) -> Parts:
         return Parts(self.rows, self.id)
 
     @parts.setter
@@ -108,7 +105,7 @@ class StoredUpload(moto_s3.FakeMultipart):
     def partlist(self, _: object) -> None:
         """As `parts`."""
 
-    def set_part(self, part_id: int, value: Any) -> moto_s3.FakeKey:
+    def set_part(self, part_id: int, value: bytes | FileBytes) -> StoredKey:
         if part_id < 1:
             raise NoSuchUpload(upload_id=part_id)
         key = StoredKey(
@@ -126,7 +123,9 @@ class StoredUpload(moto_s3.FakeMultipart):
         numbers = [number for number in self.parts if number > part_number_marker]
         return (self.parts[number] for number in numbers[:max_parts])
 
-    def complete(self, body: Any) -> tuple[Any, str, tuple[str, str, int] | None]:
+    def complete(  # type: ignore[override] # a blob stands in for bytes
+        self, body: Iterator[tuple[int, str]]
+    ) -> tuple[Blob, str, tuple[str, str, int] | None]:
         parts = [self._part(number, etag) for number, etag in body]
         if not parts:
             raise MalformedXML
@@ -143,7 +142,7 @@ class StoredUpload(moto_s3.FakeMultipart):
         return joined, f"{etag.hexdigest()}-{len(parts)}", self._checksum(parts, joined)
 
     def _part(self, number: int, etag: str) -> StoredKey:
-        part: StoredKey | None = self.parts.get(number)
+        part = self.parts.get(number)
         if part is None or part.etag.strip('"') != etag.strip('"'):
             raise InvalidPart
         return part
@@ -215,10 +214,10 @@ class StoredS3(moto_s3.S3Backend):
         bucket_name: str,
         key_name: str,
         version_id: str | None = None,
-        part_number: Any = None,
+        part_number: str | None = None,
         return_delete_marker: bool = False,
-    ) -> Any:
-        key: Any = super().get_object(bucket_name, key_name, version_id, None, return_delete_marker)
+    ) -> moto_s3.FakeKey | None:
+        key = super().get_object(bucket_name, key_name, version_id, None, return_delete_marker)
         if not part_number or not isinstance(key, StoredKey) or key.multipart is None:
             return key
         sizes = cast("CompletedUpload", key.multipart).sizes
@@ -226,28 +225,32 @@ class StoredS3(moto_s3.S3Backend):
         part.contentsize = sizes.get(int(part_number), 0)
         return part if int(part_number) in sizes else None
 
-    def complete_multipart_upload(self, bucket_name: str, multipart_id: str, body: Any) -> Any:
+    def complete_multipart_upload(
+        self, bucket_name: str, multipart_id: str, body: Iterator[tuple[int, str]]
+    ) -> moto_s3.FakeKey | None:
         if multipart_id not in self.get_bucket(bucket_name).multiparts:
             raise NoSuchUpload(upload_id=multipart_id)
-        key: Any = super().complete_multipart_upload(bucket_name, multipart_id, body)
+        key = super().complete_multipart_upload(bucket_name, multipart_id, body)
         if key is not None:
-            key.multipart = key.multipart.completed
+            key.multipart = cast("StoredUpload", key.multipart).completed  # type: ignore[assignment] # it stands in
         return key
 
-    def upload_part(self, bucket_name: str, multipart_id: str, part_id: int, value: Any) -> Any:
+    def upload_part(self, bucket_name: str, multipart_id: str, part_id: int, value: bytes) -> moto_s3.FakeKey:
         if multipart_id not in self.get_bucket(bucket_name).multiparts:
             raise NoSuchUpload(upload_id=multipart_id)
         return super().upload_part(bucket_name, multipart_id, part_id, value)
 
-    def delete_object(self, bucket_name: str, key_name: str, *arguments: Any, **keywords: Any) -> Any:
+    def delete_object(
+        self, bucket_name: str, key_name: str, version_id: str | None = None, bypass: bool = False
+    ) -> tuple[bool, Json]:
         keys = self.get_bucket(bucket_name).keys
         before = _arns(keys.getlist(key_name, []))
-        result = super().delete_object(bucket_name, key_name, *arguments, **keywords)
+        result = super().delete_object(bucket_name, key_name, version_id, bypass)
         for arn in before - _arns(keys.getlist(key_name, [])):
             self.tagger.delete_all_tags_for_resource(arn)
         return result
 
-    def delete_bucket(self, bucket_name: str) -> Any:
+    def delete_bucket(self, bucket_name: str) -> moto_s3.FakeBucket | None:
         bucket = super().delete_bucket(bucket_name)
         if bucket is not None:
             for number in list(bucket.multiparts):
@@ -255,92 +258,73 @@ class StoredS3(moto_s3.S3Backend):
             self.tagger.delete_all_tags_for_resource(bucket.arn)
         return bucket
 
-    def list_objects(
-        self, bucket: Any, prefix: str | None, delimiter: str | None, marker: str | None, max_keys: int | None
-    ) -> Any:
+    def list_objects(  # type: ignore[override] # in order
+        self,
+        bucket: moto_s3.FakeBucket,
+        prefix: str | None,
+        delimiter: str | None,
+        marker: str | None,
+        max_keys: int | None,
+    ) -> tuple[list[StoredKey], list[str], bool, str | None]:
         """Keys and folders of a page that holds both, as AWS counts them; the marker is the last of them."""
         found, truncated = self._page(bucket, prefix, delimiter, marker or "", max_keys)
         keys = [one for one in found if isinstance(one, StoredKey)]
         folders = [one for one in found if isinstance(one, str)]
         return keys, folders, truncated, self._get_name(found[-1]) if truncated and found else None
 
-    def list_objects_v2(
+    def list_objects_v2(  # type: ignore[override] # in order
         self,
-        bucket: Any,
+        bucket: moto_s3.FakeBucket,
         prefix: str | None,
         delimiter: str | None,
         continuation_token: str | None,
         start_after: str | None,
         max_keys: int,
-    ) -> Any:
-        after = _read_token(continuation_token) if continuation_token else start_after or ""
+    ) -> tuple[list[StoredKey | str], bool, str | None]:
+        after = read_token(continuation_token) if continuation_token else start_after or ""
         found, truncated = self._page(bucket, prefix, delimiter, after, max_keys)
-        return found, truncated, _write_token(self._get_name(found[-1])) if truncated and found else None
+        return found, truncated, write_token(self._get_name(found[-1])) if truncated and found else None
 
     def _page(
-        self, bucket: Any, prefix: str | None, delimiter: str | None, after: str, limit: int | None
-    ) -> tuple[list[Any], bool]:
+        self, bucket: moto_s3.FakeBucket, prefix: str | None, delimiter: str | None, after: str, limit: int | None
+    ) -> tuple[list[StoredKey | str], bool]:
         """(keys, and folders as strings, in order of name; whether there are more)"""
         if isinstance(bucket, moto_s3.FakeTableStorageBucket):
             raise MethodNotAllowed
-        found: list[Any] = []
+        found: list[StoredKey | str] = []
         if limit == 0:
             return found, False
-        for item in _walk(bucket.keys, prefix or "", delimiter or "", after):
+        for item in walk(cast("Keys", bucket.keys), prefix or "", delimiter or "", after):
             if limit is not None and len(found) == limit:
                 return found, True
             found.append(item)
         return found, False
 
-    def list_object_versions(self, bucket_name: str, *arguments: Any, **keywords: Any) -> Any:
-        keys: Any = self.get_bucket(bucket_name).keys
-        keys.prefix = keywords.get("prefix") or ""  # or moto would look at every object of the bucket
+    def list_object_versions(
+        self,
+        bucket_name: str,
+        delimiter: str | None = None,
+        key_marker: str | None = None,
+        max_keys: int | None = 1000,
+        prefix: str = "",
+        version_id_marker: str | None = None,
+    ) -> tuple[list[moto_s3.FakeKey], list[str], list[moto_s3.FakeDeleteMarker], str | None, str | None]:
+        keys = cast("Keys", self.get_bucket(bucket_name).keys)
+        keys.prefix = prefix or ""  # or moto would look at every object of the bucket
         try:
-            return super().list_object_versions(bucket_name, *arguments, **keywords)
+            return super().list_object_versions(bucket_name, delimiter, key_marker, max_keys, prefix, version_id_marker)
         finally:
             keys.prefix = ""
 
 
-def _walk(keys: Keys, prefix: str, delimiter: str, after: str) -> Iterator[Any]:
-    if after and _folder(after, prefix, delimiter) == after:
-        after += LAST  # what lies in it was listed as the folder
-    while page := keys.page(prefix, after, _BATCH_OF_FOLDERS if delimiter else _BATCH):
-        for name, state in page:
-            after = name
-            if folder := _folder(name, prefix, delimiter):
-                yield folder
-                after = folder + LAST
-                break
-            yield pickle.loads(state)[-1]  # noqa: S301 - our own row
-
-
-def _folder(name: str, prefix: str, delimiter: str) -> str:
-    """The name up to the first delimiter behind the prefix, or "" where there is none."""
-    if not delimiter or not name.startswith(prefix):
-        return ""
-    head, found, _ = name[len(prefix) :].partition(delimiter)
-    return prefix + head + found if found else ""
-
-
-def _arns(versions: list[Any]) -> set[str]:
+def _arns(versions: Iterable[object]) -> set[str]:
     return {one.arn for one in versions if isinstance(one, StoredKey)}
-
-
-def _write_token(name: str) -> str:
-    return base64.urlsafe_b64encode(name.encode()).decode()
-
-
-def _read_token(token: str) -> str:
-    try:
-        return base64.urlsafe_b64decode(token.encode()).decode()
-    except ValueError as error:
-        raise InvalidContinuationToken from error
 
 
 _enrich = S3Response._enrich_response
 
 
-def _enrich_response(headers: dict[str, str], body: Any) -> Any:
+def _enrich_response(headers: dict[str, str], body: str | bytes | FileBytes) -> tuple[dict[str, str], object]:
     """moto's own, which looks for a request id in every body, but not in an object's."""
     return (_enrich(headers, "")[0], body) if isinstance(body, FileBytes) else _enrich(headers, body)
 
@@ -371,7 +355,7 @@ class S3Storage:
         """Whether some bucket tells queues, topics or EventBridge of its objects."""
         return any(bucket.notification_configuration for bucket in self._buckets())
 
-    def _buckets(self) -> Iterator[Any]:
+    def _buckets(self) -> Iterator[moto_s3.FakeBucket]:
         for partitions in moto_s3.s3_backends.values():
             for backend in partitions.values():
                 yield from backend.buckets.values()

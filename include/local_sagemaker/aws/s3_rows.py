@@ -6,11 +6,17 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from include.local_sagemaker.aws.s3_blobs import Blob, Blobs
 from include.local_sagemaker.core.database import Database
-from include.local_sagemaker.core.store import Json
+
+if TYPE_CHECKING:
+    from moto.s3.models import FakeDeleteMarker, FakeKey
+
+    from include.local_sagemaker.aws.s3_backend import StoredKey, StoredUpload
+
+    Version = FakeKey | FakeDeleteMarker
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS s3_bucket (name TEXT PRIMARY KEY, account TEXT NOT NULL, partition TEXT NOT NULL,
@@ -26,9 +32,10 @@ CREATE TABLE IF NOT EXISTS s3_blob (name TEXT PRIMARY KEY);
 """
 LAST = "\U0010ffff"  # behind every name that begins with what stands before it
 Key = tuple[object, ...]
+ObjectTags = dict[str, str | None]
 
 
-class Table:
+class Table[Row]:
     """A table's rows as Python values: loaded when asked for, and written by `flush` if they changed meanwhile."""
 
     def __init__(
@@ -36,8 +43,8 @@ class Table:
         database: Database,
         name: str,
         keys: tuple[str, ...],
-        extra: dict[str, Callable[[Any], Any]] | None = None,
-        held: Callable[[Any], Iterable[str]] = lambda value: (),
+        extra: dict[str, Callable[[Row], int]] | None = None,
+        held: Callable[[Row], Iterable[str]] = lambda value: (),
     ) -> None:
         """`extra` are columns that follow from a value; `held` are the names of the blobs that it refers to."""
         self._db = database
@@ -47,16 +54,16 @@ class Table:
         self._where = " AND ".join(f"{key} = ?" for key in keys)
         columns = [*keys, *self._extra, "state"]
         self._insert = f"INSERT OR REPLACE INTO {name} ({','.join(columns)}) VALUES ({','.join('?' * len(columns))})"  # noqa: S608
-        self._loaded: dict[Key, tuple[Any, bytes | None, set[str]]] = {}
+        self._loaded: dict[Key, tuple[Row | None, bytes | None, set[str]]] = {}
 
-    def get(self, *key: Any) -> Any | None:
+    def get(self, *key: object) -> Row | None:
         if key not in self._loaded:
             row = self._db.row(f"SELECT state FROM {self._name} WHERE {self._where}", key)  # noqa: S608
             value = None if row is None else pickle.loads(row[0])  # noqa: S301 - our own row
             self._loaded[key] = (value, row and row[0], set(self._held(value)) if value else set())
         return self._loaded[key][0]
 
-    def put(self, value: object, *key: Any) -> None:
+    def put(self, value: Row | None, *key: object) -> None:
         """None, or what is empty, for no row."""
         self.get(*key)
         self._loaded[key] = (value, *self._loaded[key][1:])
@@ -72,7 +79,7 @@ class Table:
             released |= before - now
             if state is None and stored is not None:
                 self._db.execute(f"DELETE FROM {self._name} WHERE {self._where}", key)  # noqa: S608
-            elif state is not None and state != stored:
+            elif value and state != stored:
                 self._db.execute(self._insert, (*key, *(column(value) for column in self._extra.values()), state))
             self._loaded[key] = (value, state, now)
         return held, released
@@ -87,16 +94,16 @@ class S3Rows:
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self.database = database
         self.blobs = blobs
-        self.objects = Table(
+        self.objects: Table[list[Version]] = Table(
             database,
             "s3_object",
             ("bucket", "name"),
             {"size": lambda versions: sum(getattr(one, "contentsize", 0) for one in versions), "listed": _is_listed},
             held=lambda versions: [one.blob for one in versions if hasattr(one, "blob")],
         )
-        self.uploads = Table(database, "s3_upload", ("bucket", "id"))
-        self.parts = Table(database, "s3_part", ("upload", "number"), held=lambda part: [part.blob])
-        self.tags = Table(database, "s3_tags", ("arn",))
+        self.uploads: Table[StoredUpload] = Table(database, "s3_upload", ("bucket", "id"))
+        self.parts: Table[StoredKey] = Table(database, "s3_part", ("upload", "number"), held=lambda part: [part.blob])
+        self.tags: Table[ObjectTags] = Table(database, "s3_tags", ("arn",))
         self.incoming: Blob | None = None  # the body of the request that moto is answering
         self.source_digests: Mapping[str, Mapping[str, bytes]] = {}  # of the blob that it copies, by its name
         self._created: set[str] = set()
@@ -140,12 +147,12 @@ class S3Rows:
             table.forget()
 
 
-def _is_listed(versions: list[Any]) -> int:
+def _is_listed(versions: list[Version]) -> int:
     """Whether the key is there for those who ask for no version: its newest one is not a delete marker."""
     return int(hasattr(versions[-1], "contentsize"))
 
 
-class Tags(MutableMapping[str, Json]):
+class Tags(MutableMapping[str, ObjectTags]):
     """The tags of S3's objects and buckets by ARN, in place of the dict of moto's tagging service."""
 
     def __init__(self, rows: S3Rows) -> None:
@@ -154,13 +161,13 @@ class Tags(MutableMapping[str, Json]):
     def __contains__(self, arn: object) -> bool:
         return self._rows.tags.get(arn) is not None
 
-    def __getitem__(self, arn: str) -> Json:
-        found: Json | None = self._rows.tags.get(arn)
+    def __getitem__(self, arn: str) -> ObjectTags:
+        found = self._rows.tags.get(arn)
         if found is None:
             raise KeyError(arn)
         return found
 
-    def __setitem__(self, arn: str, tags: Json) -> None:
+    def __setitem__(self, arn: str, tags: ObjectTags) -> None:
         self._rows.tags.put(tags, arn)
 
     def __delitem__(self, arn: str) -> None:
@@ -181,26 +188,29 @@ class Keys:
         self._bucket = bucket
         self.prefix = ""  # what `iterlists` is limited to
 
-    def getlist(self, key: str, default: object = None) -> Any:
-        return self._rows.objects.get(self._bucket, key) or default
+    def getlist(self, key: str, default: list[Version] | None = None) -> list[Version] | None:
+        return self._versions(key) or default
 
-    def setlist(self, key: str, versions: list[Any]) -> None:
+    def setlist(self, key: str, versions: list[Version]) -> None:
         self._rows.objects.put(list(versions), self._bucket, key)
 
-    def get(self, key: str, default: object = None) -> Any:
-        return self.getlist(key, [default])[-1]
+    def get(self, key: str, default: Version | None = None) -> Version | None:
+        versions = self._versions(key)
+        return versions[-1] if versions else default
+
+    def _versions(self, key: str) -> list[Version]:
+        return self._rows.objects.get(self._bucket, key) or []
 
     def __contains__(self, key: str) -> bool:
-        return self.getlist(key) is not None
+        return bool(self._versions(key))
 
-    def __getitem__(self, key: str) -> Any:
-        versions = self.getlist(key)
-        if versions is None:
+    def __getitem__(self, key: str) -> Version:
+        if key not in self:
             raise KeyError(key)
-        return versions[-1]
+        return self._versions(key)[-1]
 
-    def __setitem__(self, key: str, version: Any) -> None:
-        self.setlist(key, [*self.getlist(key, []), version])
+    def __setitem__(self, key: str, version: Version) -> None:
+        self.setlist(key, [*self._versions(key), version])
 
     def pop(self, key: str) -> None:
         if key not in self:
@@ -214,17 +224,17 @@ class Keys:
         values = (self._bucket, prefix, prefix + LAST, after, limit)
         return self._rows.database.rows(f"{sql} ORDER BY name LIMIT ?", values)
 
-    def iterlists(self) -> Iterator[tuple[str, list[Any]]]:
+    def iterlists(self) -> Iterator[tuple[str, list[Version]]]:
         after, end = "", self.prefix + LAST
         sql = "SELECT name, state FROM s3_object WHERE bucket = ? AND name >= ? AND name < ? AND name > ? ORDER BY name"
         while page := self._rows.database.rows(f"{sql} LIMIT 1000", (self._bucket, self.prefix, end, after)):
             yield from ((name, pickle.loads(state)) for name, state in page)  # noqa: S301 - our own rows
             after = page[-1][0]
 
-    def items(self) -> Iterator[tuple[str, Any]]:
+    def items(self) -> Iterator[tuple[str, Version]]:
         return ((name, versions[-1]) for name, versions in self.iterlists())
 
-    def values(self) -> Iterator[Any]:
+    def values(self) -> Iterator[Version]:
         return (version for _, version in self.items())
 
     def __bool__(self) -> bool:
@@ -241,20 +251,20 @@ class Keys:
         return int(row[0]) if row else 0
 
 
-class Uploads(MutableMapping[str, object]):
+class Uploads(MutableMapping[str, "StoredUpload"]):
     """The multipart uploads of a bucket that go on, by id."""
 
     def __init__(self, rows: S3Rows, bucket: str) -> None:
         self._rows = rows
         self._bucket = bucket
 
-    def __getitem__(self, number: str) -> Any:
+    def __getitem__(self, number: str) -> StoredUpload:
         upload = self._rows.uploads.get(self._bucket, number)
         if upload is None:
             raise KeyError(number)
         return upload
 
-    def __setitem__(self, number: str, upload: Any) -> None:
+    def __setitem__(self, number: str, upload: StoredUpload) -> None:
         self._rows.uploads.put(upload, self._bucket, number)
 
     def __delitem__(self, number: str) -> None:
@@ -270,20 +280,20 @@ class Uploads(MutableMapping[str, object]):
         return sum(1 for _ in self)
 
 
-class Parts(MutableMapping[int, Any]):
+class Parts(MutableMapping[int, "StoredKey"]):
     """The parts of an upload, by number and in that order."""
 
     def __init__(self, rows: S3Rows, upload: str) -> None:
         self._rows = rows
         self._upload = upload
 
-    def __getitem__(self, number: int) -> Any:
+    def __getitem__(self, number: int) -> StoredKey:
         part = self._rows.parts.get(self._upload, number)
         if part is None:
             raise KeyError(number)
         return part
 
-    def __setitem__(self, number: int, part: Any) -> None:
+    def __setitem__(self, number: int, part: StoredKey) -> None:
         self._rows.parts.put(part, self._upload, number)
 
     def __delitem__(self, number: int) -> None:

@@ -10,12 +10,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING
 
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from include.local_sagemaker.core.errors import is_passing
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +47,7 @@ def join_uri(prefix: str, *parts: str) -> str:
     return "/".join([prefix.rstrip("/"), *parts])
 
 
-def list_prefix(s3: Any, uri: str, *, region: str, role: str) -> list[S3Object]:
+def list_prefix(s3: S3Client, uri: str, *, region: str, role: str) -> list[S3Object]:
     """All objects whose key starts with the prefix, in order of key. Raises TransferError when there are none."""
     bucket, prefix = parse_uri(uri)
     found = []
@@ -79,7 +82,7 @@ def _relative(key: str, prefix: str) -> str:
     return key[prefix.rfind("/") + 1 :]
 
 
-def list_manifest(s3: Any, uri: str) -> tuple[str, list[S3Object]]:
+def list_manifest(s3: S3Client, uri: str) -> tuple[str, list[S3Object]]:
     """(bucket, objects) that a ManifestFile names: [{"prefix": "s3://b/p/"}, "a.csv", ...]."""
     content = read_bytes(s3, uri)
     try:
@@ -104,10 +107,10 @@ def list_manifest(s3: Any, uri: str) -> tuple[str, list[S3Object]]:
     return bucket, objects
 
 
-def read_bytes(s3: Any, uri: str) -> bytes:
+def read_bytes(s3: S3Client, uri: str) -> bytes:
     bucket, key = parse_uri(uri)
     try:
-        content: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:
         if is_passing(error):
             raise
@@ -116,7 +119,7 @@ def read_bytes(s3: Any, uri: str) -> bytes:
 
 
 def download(
-    s3: Any, bucket: str, objects: Iterable[S3Object], directory: Path, interrupted: Callable[[], bool]
+    s3: S3Client, bucket: str, objects: Iterable[S3Object], directory: Path, interrupted: Callable[[], bool]
 ) -> None:
     """Writes every object to its place; returns early when interrupted. Raises TransferError for a key that would
     leave the directory or cannot be a file (another key lies below it)."""
@@ -144,17 +147,16 @@ def download(
             ) from error
 
 
-def bucket_key(s3: Any, bucket: str) -> str | None:
+def bucket_key(s3: S3Client, bucket: str) -> str | None:
     """The KMS key that a bucket encrypts its objects with, if it has one of its own."""
     try:
         rules = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
     except ClientError:  # there is no such bucket, or nothing is said of it
         return None
-    key: str | None = rules[0].get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID")
-    return key
+    return rules[0].get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID")
 
 
-def upload_file(s3: Any, file: Path, uri: str) -> None:
+def upload_file(s3: S3Client, file: Path, uri: str) -> None:
     bucket, key = parse_uri(uri)
     try:
         s3.upload_file(str(file), bucket, key, Config=_UPLOADS)
@@ -168,13 +170,13 @@ def files_below(directory: Path) -> Iterator[Path]:
     return (path for path in sorted(directory.rglob("*")) if path.is_file())
 
 
-def upload_tree(s3: Any, directory: Path, uri: str) -> None:
+def upload_tree(s3: S3Client, directory: Path, uri: str) -> None:
     """Every file below the directory to the same path below the URI."""
     for file in files_below(directory):
         upload_file(s3, file, join_uri(uri, file.relative_to(directory).as_posix()))
 
 
-def upload_archive(s3: Any, directories: Iterable[Path], uri: str) -> None:
+def upload_archive(s3: S3Client, directories: Iterable[Path], uri: str) -> None:
     """One tar.gz of what the directories hold (several hosts' files lie together, as SageMaker merges them)."""
     with tempfile.TemporaryFile() as packed:
         # level 1: models compress little, and time to a result counts
@@ -195,7 +197,7 @@ def upload_archive(s3: Any, directories: Iterable[Path], uri: str) -> None:
 class ContinuousUpload:
     """Copies a directory to S3 again and again while a program writes there, and once more at the end."""
 
-    def __init__(self, s3: Any, directory: Path, uri: str, *, interval: float = 1.0) -> None:
+    def __init__(self, s3: S3Client, directory: Path, uri: str, *, interval: float = 1.0) -> None:
         self._s3, self._directory, self._uri, self._interval = s3, directory, uri, interval
         self._seen: dict[Path, tuple[int, int]] = {}
         self._ending = threading.Event()

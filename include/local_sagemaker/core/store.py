@@ -21,6 +21,7 @@ from include.local_sagemaker.core.database import Database
 from include.local_sagemaker.core.errors import ValidationException
 
 Json = dict[str, Any]
+type JsonValue = str | int | float | list[JsonValue] | dict[str, JsonValue] | None  # a bool is an int
 
 ACCOUNT = "123456789012"
 

@@ -47,7 +47,7 @@ def _read_headers(request: Request, name: str) -> Json:
     shape = api_model.operation_model("InvokeEndpoint").input_shape
     headers = {
         member: request.headers[header.serialization["name"]]
-        for member, header in shape.members.items()
+        for member, header in (shape.members if shape else {}).items()
         if header.serialization.get("location") == "header" and header.serialization["name"] in request.headers
     }
     given = {"EndpointName": name, "Body": "", **headers}  # the body is bytes, with limits of its own

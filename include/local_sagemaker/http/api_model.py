@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import botocore.session
 import regex
-from botocore.model import OperationModel, ServiceModel, Shape
+from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
 from include.local_sagemaker.core.errors import SerializationException, ValidationException
-from include.local_sagemaker.core.store import Json
+from include.local_sagemaker.core.store import Json, JsonValue
 
 _JAVA_TYPES: dict[type, str] = {bool: "TRUE_VALUE", int: "NUMBER_VALUE", float: "NUMBER_VALUE", str: "STRING_VALUE"}
 _WANTED: dict[str, tuple[tuple[type, ...], str]] = {
@@ -56,7 +55,7 @@ def parse_request(operation: str, request: Json) -> Json:
     shape = operation_model(operation).input_shape
     if shape is None:
         return {}
-    pruned: Json = _prune(shape, request, "")
+    pruned = _prune_members(shape, request, "")
     violations = list(_violations(shape, pruned, ""))
     if violations:
         count = f"{len(violations)} validation error{'s' if len(violations) > 1 else ''} detected"
@@ -67,7 +66,7 @@ def parse_request(operation: str, request: Json) -> Json:
 def render_response(operation: str, response: Json) -> Json:
     """The members of `response` that the operation's output has; private and internal fields fall away."""
     shape = operation_model(operation).output_shape
-    return {} if shape is None else _render(shape, response)
+    return {} if shape is None else _render_members(shape, response)
 
 
 def _member_path(path: str, name: str) -> str:
@@ -75,26 +74,31 @@ def _member_path(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _prune(shape: Shape, value: Any, path: str) -> Any:
+def _prune(shape: Shape, value: JsonValue, path: str) -> JsonValue:
     types, title = _WANTED[shape.type_name]
-    allowed: Any = types  # a variable type, so that the checks do not narrow `value` to object
-    if not isinstance(value, allowed) or (isinstance(value, bool) and shape.type_name != "boolean"):
+    if not isinstance(value, types) or (isinstance(value, bool) and shape.type_name != "boolean"):
         raise SerializationException(_mismatch(value, title, path))
-    if shape.type_name == "structure":
-        members = shape.members
-        return {
-            name: _prune(members[name], item, _member_path(path, name))
-            for name, item in value.items()
-            if name in members and item is not None
-        }
-    if shape.type_name == "map":
-        return {key: _prune(shape.value, item, f"{path}.{key}") for key, item in value.items() if item is not None}
-    if shape.type_name == "list":
-        return [_prune(shape.member, item, f"{path}.{i}.member") for i, item in enumerate(value, 1) if item is not None]
+    match shape, value:
+        case StructureShape(), dict():
+            return _prune_members(shape, value, path)
+        case MapShape(), dict():
+            return {key: _prune(shape.value, item, f"{path}.{key}") for key, item in value.items() if item is not None}
+        case ListShape(), list():
+            members = enumerate(value, 1)
+            return [_prune(shape.member, item, f"{path}.{i}.member") for i, item in members if item is not None]
     return value
 
 
-def _mismatch(value: Any, wanted: str, path: str) -> str:
+def _prune_members(shape: StructureShape, value: Json, path: str) -> Json:
+    members = shape.members
+    return {
+        name: _prune(members[name], item, _member_path(path, name))
+        for name, item in value.items()
+        if name in members and item is not None
+    }
+
+
+def _mismatch(value: JsonValue, wanted: str, path: str) -> str:
     where = f" (at '{path}')" if path else ""
     if isinstance(value, dict | list):
         return f"Start of {'structure or map' if isinstance(value, dict) else 'list'} found where not expected.{where}"
@@ -103,8 +107,8 @@ def _mismatch(value: Any, wanted: str, path: str) -> str:
     return f"{_JAVA_TYPES[type(value)]} can not be converted to {'an' if wanted[0] == 'I' else 'a'} {wanted}{where}"
 
 
-def _violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
-    if shape.type_name == "structure":
+def _violations(shape: Shape, value: JsonValue, path: str) -> Iterator[str]:
+    if isinstance(shape, StructureShape) and isinstance(value, dict):
         for name in shape.required_members:
             if name not in value:
                 yield _violation("null", _member_path(path, name), "Member must not be null")
@@ -114,14 +118,15 @@ def _violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
     shown = f"'{_java(value)}'"
     for constraint in filter(None, (check(shape, value) for check in _CHECKS)):
         yield _violation(shown, path, constraint)
-    if shape.type_name == "map":
-        yield from _member_violations("Map keys", shape.key, value, shown, path)
-        yield from _member_violations("Map value", shape.value, value.values(), shown, path)
-    elif shape.type_name == "list":
-        yield from _member_violations("Member", shape.member, value, shown, path)
+    match shape, value:
+        case MapShape(), dict():
+            yield from _member_violations("Map keys", shape.key, value, shown, path)
+            yield from _member_violations("Map value", shape.value, value.values(), shown, path)
+        case ListShape(), list():
+            yield from _member_violations("Member", shape.member, value, shown, path)
 
 
-def _member_violations(what: str, shape: Shape, members: Iterable[object], shown: str, path: str) -> Iterator[str]:
+def _member_violations(what: str, shape: Shape, members: Iterable[JsonValue], shown: str, path: str) -> Iterator[str]:
     """Of the members of a list or map. Those of simple members are said of the collection as a whole, with all the
     constraints that a member has."""
     if shape.type_name in {"structure", "list", "map"}:
@@ -147,7 +152,7 @@ def _constraints(shape: Shape) -> Iterator[str]:
         yield f"Member must satisfy enum value set: [{', '.join(shape.metadata['enum'])}]"
 
 
-def _java(value: Any) -> str:
+def _java(value: JsonValue) -> str:
     """A collection as Java prints it, which is what AWS's messages show."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}={_java(item)}" for key, item in value.items()) + "}"
@@ -156,32 +161,34 @@ def _java(value: Any) -> str:
     return str(value)
 
 
-def _check_enum(shape: Shape, value: Any) -> str | None:
+def _check_enum(shape: Shape, value: JsonValue) -> str | None:
     allowed = shape.metadata.get("enum")
     if allowed and value not in allowed:
         return f"Member must satisfy enum value set: [{', '.join(allowed)}]"
     return None
 
 
-def _check_min(shape: Shape, value: Any) -> str | None:
+def _check_min(shape: Shape, value: JsonValue) -> str | None:
     least = shape.metadata.get("min")
     if least is None:
         return None
     if isinstance(value, str | list | dict):
         return f"Member must have length greater than or equal to {least}" if len(value) < least else None
-    return f"Member must have value greater than or equal to {least}" if value < least else None
+    below = isinstance(value, int | float) and value < least
+    return f"Member must have value greater than or equal to {least}" if below else None
 
 
-def _check_max(shape: Shape, value: Any) -> str | None:
+def _check_max(shape: Shape, value: JsonValue) -> str | None:
     most = shape.metadata.get("max")
     if most is None:
         return None
     if isinstance(value, str | list | dict):
         return f"Member must have length less than or equal to {most}" if len(value) > most else None
-    return f"Member must have value less than or equal to {most}" if value > most else None
+    above = isinstance(value, int | float) and value > most
+    return f"Member must have value less than or equal to {most}" if above else None
 
 
-def _check_pattern(shape: Shape, value: Any) -> str | None:
+def _check_pattern(shape: Shape, value: JsonValue) -> str | None:
     pattern = shape.metadata.get("pattern")
     if not pattern or not isinstance(value, str):
         return None
@@ -190,11 +197,11 @@ def _check_pattern(shape: Shape, value: Any) -> str | None:
     return f"Member must satisfy regular expression pattern: {pattern}"
 
 
-_CHECKS: tuple[Callable[[Shape, Any], str | None], ...] = (_check_enum, _check_min, _check_max, _check_pattern)
+_CHECKS: tuple[Callable[[Shape, JsonValue], str | None], ...] = (_check_enum, _check_min, _check_max, _check_pattern)
 
 
 @functools.cache
-def _compile(pattern: str) -> Any:
+def _compile(pattern: str) -> regex.Pattern[str]:
     """The model's Java pattern. A test compiles all of them."""
     # "(...)*${1,256}" repeats the end of input, which Java accepts and Python does not
     translated = regex.sub(r"\$\{\d+,\d+\}", "", pattern)
@@ -202,19 +209,22 @@ def _compile(pattern: str) -> Any:
     return regex.compile(translated.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF"))
 
 
-def _render(shape: Shape, value: Any) -> Any:
-    kind = shape.type_name
-    if kind == "structure":
-        members = shape.members
-        return {
-            name: _render(members[name], item) for name, item in value.items() if name in members and item is not None
-        }
-    if kind == "list":
-        return [_render(shape.member, item) for item in value]
-    if kind == "map":
-        return {key: _render(shape.value, item) for key, item in value.items()}
-    if kind == "timestamp":
-        return round(float(value), 3)
-    if kind == "blob" and isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    return value
+def _render(shape: Shape, value: JsonValue | bytes) -> JsonValue:
+    match shape, value:
+        case StructureShape(), dict():
+            return _render_members(shape, value)
+        case ListShape(), list():
+            return [_render(shape.member, item) for item in value]
+        case MapShape(), dict():
+            return {key: _render(shape.value, item) for key, item in value.items()}
+        case Shape(type_name="timestamp"), int() | float() | str():
+            return round(float(value), 3)
+        case _, bytes():
+            return base64.b64encode(value).decode("ascii")
+        case _:
+            return value
+
+
+def _render_members(shape: StructureShape, value: Json) -> Json:
+    members = shape.members
+    return {name: _render(members[name], item) for name, item in value.items() if name in members and item is not None}

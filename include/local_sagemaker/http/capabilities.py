@@ -14,12 +14,12 @@ import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from botocore.model import Shape
+from botocore.model import ListShape, Shape, StructureShape
 
 from include.local_sagemaker.core.errors import ValidationException
-from include.local_sagemaker.core.store import Json
+from include.local_sagemaker.core.store import Json, JsonValue
 from include.local_sagemaker.http import api_model
 
 Support = Literal["executed", "refused", "without effect"]
@@ -182,19 +182,20 @@ def check(operation: str, request: Json) -> None:
         )
 
 
-def _refused(operation: str, shape: Shape, value: Any, path: str) -> Iterator[str]:
-    if shape.type_name == "list":
-        for item in value:
-            yield from _refused(operation, shape.member, item, path)
-    elif shape.type_name == "structure":
-        for name, item in value.items():
-            below = f"{path}.{name}" if path else name
-            if support(operation, below) != "refused":
-                yield from _refused(operation, shape.members[name], item, below)
-            elif item not in ([], {}, False):
-                yield below
-    elif f"{path}={value}" in _refused_values(operation):
-        yield f"{path} {value}"
+def _refused(operation: str, shape: Shape, value: JsonValue, path: str) -> Iterator[str]:
+    match shape, value:
+        case ListShape(), list():
+            for item in value:
+                yield from _refused(operation, shape.member, item, path)
+        case StructureShape(), dict():
+            for name, item in value.items():
+                below = f"{path}.{name}" if path else name
+                if support(operation, below) != "refused":
+                    yield from _refused(operation, shape.members[name], item, below)
+                elif item not in ([], {}, False):
+                    yield below
+        case _ if f"{path}={value}" in _refused_values(operation):
+            yield f"{path} {value}"
 
 
 def support(operation: str, path: str) -> Support:
@@ -218,13 +219,14 @@ def members(operation: str) -> Iterator[tuple[str, Support]]:
         yield value, "refused"
 
 
-def _members(operation: str, shape: Shape, path: str) -> Iterator[tuple[str, Support]]:
+def _members(operation: str, shape: StructureShape, path: str) -> Iterator[tuple[str, Support]]:
     line = _TABLE.get(operation, _Members(""))
     named = _paths(line.executed) | _paths(line.without_effect)
     for name, member in shape.members.items():
         below = f"{path}.{name}" if path else name
-        inner = member.member if member.type_name == "list" else member
-        if any(one.startswith(f"{below}.") and one != f"{below}.*" for one in named):
+        inner = member.member if isinstance(member, ListShape) else member
+        deeper = any(one.startswith(f"{below}.") and one != f"{below}.*" for one in named)
+        if deeper and isinstance(inner, StructureShape):
             yield from _members(operation, inner, below)
         else:
             yield below, support(operation, below)

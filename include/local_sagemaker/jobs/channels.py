@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from include.local_sagemaker.containers.s3_transfer import S3Object, download, list_manifest, list_prefix, parse_uri
 from include.local_sagemaker.jobs.job_queue import Job
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ def fetch(job: Job, channels: Sequence[Channel], roots: Sequence[Path], role: st
             download(s3, bucket, mine, directory, job.interrupted)
 
 
-def _objects(s3: Any, channel: Channel, region: str, role: str) -> tuple[str, list[S3Object]]:
+def _objects(s3: S3Client, channel: Channel, region: str, role: str) -> tuple[str, list[S3Object]]:
     if channel.data_type == "ManifestFile":
         return list_manifest(s3, channel.uri)
     return parse_uri(channel.uri)[0], list_prefix(s3, channel.uri, region=region, role=role)

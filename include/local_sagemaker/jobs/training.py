@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import regex
 
@@ -38,6 +38,9 @@ from include.local_sagemaker.jobs.job_queue import (
 )
 from include.local_sagemaker.jobs.training_config import toolkit_variables, write_config
 from include.local_sagemaker.jobs.training_metrics import Metrics
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 ABSENT = "Requested resource not found."
@@ -314,7 +317,7 @@ def _upload(job: Job, document: Json, roots: list[Path], *, with_model: bool) ->
     return _upload_directories(s3, [root / "model" for root in roots], target, "model", packed=packed)
 
 
-def _upload_directories(s3: Any, directories: list[Path], target: str, name: str, *, packed: bool) -> str:
+def _upload_directories(s3: S3Client, directories: list[Path], target: str, name: str, *, packed: bool) -> str:
     if packed:
         uri = join_uri(target, f"{name}.tar.gz")
         upload_archive(s3, directories, uri)

@@ -10,9 +10,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
+
+from include.local_sagemaker.core.store import Json, JsonValue
 
 MEGABYTE = 1024 * 1024
+Step = tuple[str | int, ...] | slice  # names or indexes; a slice, which is every member of an object
 
 
 class BadRecordError(ValueError):
@@ -55,7 +58,7 @@ def batches(records: Iterable[bytes], limit: int | None, *, single: bool) -> Ite
 class Path:
     """A JSONPath of the subset that batch transform knows: ``$ .name * ['a','b'] [0,-1] [start:end]``."""
 
-    steps: tuple[tuple[object, ...] | slice, ...]
+    steps: tuple[Step, ...]
 
     @classmethod
     def parse(cls, text: str) -> "Path":
@@ -64,7 +67,7 @@ class Path:
         Raises:
             BadRecordError: it is none of the supported paths.
         """
-        steps: list[tuple[object, ...] | slice] = []
+        steps: list[Step] = []
         rest = text.strip()
         if not rest.startswith("$"):
             raise BadRecordError(f"the JSONPath {text!r} does not start with $")
@@ -77,7 +80,7 @@ class Path:
             rest = rest[match.end() :]
         return cls(tuple(steps))
 
-    def select(self, value: Any) -> Any:
+    def select(self, value: JsonValue) -> JsonValue:
         """What the path finds; several names give an object, several indexes or a slice a list.
 
         Raises:
@@ -99,7 +102,7 @@ _STEP = re.compile(
 )
 
 
-def _step(match: re.Match[str]) -> tuple[object, ...] | slice:
+def _step(match: re.Match[str]) -> Step:
     if match["names"]:
         return tuple(name[1:-1] for name in re.findall(r"'[^']*'|\"[^\"]*\"", match["names"]))
     if match["indexes"]:
@@ -111,16 +114,35 @@ def _step(match: re.Match[str]) -> tuple[object, ...] | slice:
     return slice(*(int(match[bound]) if match[bound] else None for bound in ("start", "end")))
 
 
-def _follow(value: Any, step: tuple[object, ...] | slice) -> Any:
+def _follow(value: JsonValue, step: Step) -> JsonValue:
     try:
         if isinstance(step, slice):
-            return list(value.values()) if isinstance(value, dict) else value[step]
+            return _every(value, step)
         if len(step) == 1:
-            return value[step[0]]
-        return {name: value[name] for name in step} if isinstance(value, dict) else [value[index] for index in step]
-    except (KeyError, IndexError, TypeError) as error:
+            return _at(value, step[0])
+        found = [_at(value, place) for place in step]
+        return dict(zip(map(str, step), found, strict=True)) if isinstance(value, dict) else found
+    except LookupError as error:
         wanted = step if isinstance(step, slice) else list(step)
         raise BadRecordError(f"the filter asks for {wanted} of a record without it: {str(value)[:200]}") from error
+
+
+def _at(value: JsonValue, place: str | int) -> JsonValue:
+    match value, place:
+        case dict(), str():
+            return value[place]
+        case list(), int():
+            return value[place]
+    raise LookupError(place)
+
+
+def _every(value: JsonValue, part: slice) -> JsonValue:
+    match value:
+        case dict():
+            return list(value.values())
+        case list():
+            return value[part]
+    raise LookupError(part)
 
 
 _NEEDS_QUOTES = re.compile(r'["\r\n]')
@@ -131,7 +153,7 @@ def is_csv(content_type: str | None) -> bool:
     return (content_type or "").split(";")[0].strip().lower() == "text/csv"
 
 
-def parse(record: bytes, content_type: str | None) -> Any:
+def parse(record: bytes, content_type: str | None) -> JsonValue:
     """A record as the filters see it: a list of columns, or any JSON value.
 
     Raises:
@@ -140,20 +162,26 @@ def parse(record: bytes, content_type: str | None) -> Any:
     try:
         text = record.decode()
         if not is_csv(content_type):
-            return json.loads(text)
+            return cast("JsonValue", json.loads(text))
         # without quotes a line of CSV is its cells; the reader takes several times as long to find that out
-        return text.split(",") if '"' not in text else next(csv.reader([text]), [])
+        cells = text.split(",") if '"' not in text else next(csv.reader([text]), [])
+        return cast("JsonValue", cells)
     except (UnicodeDecodeError, ValueError, csv.Error) as error:
         kind = "CSV" if is_csv(content_type) else "JSON"
         raise BadRecordError(f"Failed to parse a record as {kind}: {error}: {record[:200]!r}") from error
 
 
-def render(value: Any, content_type: str | None) -> bytes:
+def _listed(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else [value]
+
+
+def render(value: JsonValue, content_type: str | None) -> bytes:
     """The text of a filtered or joined record, without line end."""
     if not is_csv(content_type):
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-    columns = value if isinstance(value, list) else [value]
-    plain = ",".join(columns) if all(isinstance(column, str) for column in columns) else ""
+    columns = _listed(value)
+    texts = [column for column in columns if isinstance(column, str)]
+    plain = ",".join(texts) if len(texts) == len(columns) else ""
     if plain and plain.count(",") == len(columns) - 1 and not _NEEDS_QUOTES.search(plain):
         return plain.encode()
     text = io.StringIO()
@@ -172,7 +200,7 @@ class Processing:
     output_type: str | None
 
     @classmethod
-    def from_request(cls, request: dict[str, Any]) -> "Processing":
+    def from_request(cls, request: Json) -> "Processing":
         """Read DataProcessing, ContentType and Accept of a CreateTransformJob request.
 
         Raises:
@@ -219,13 +247,13 @@ class Processing:
             return [record + b"," + one for record, one in zip(records, answers, strict=True)]
         return [self._filtered(self._joined(record, one)) for record, one in zip(records, answers, strict=True)]
 
-    def _joined(self, record: bytes, answer: bytes) -> Any:
+    def _joined(self, record: bytes, answer: bytes) -> JsonValue:
         before, after = parse(record, self.input_type), parse(answer, self.output_type)
         if is_csv(self.input_type):
-            return [*before, *(after if isinstance(after, list) else [after])]
+            return [*_listed(before), *_listed(after)]
         if isinstance(before, dict):
             return {**before, "SageMakerOutput": after}
         return {"SageMakerInput": before, "SageMakerOutput": after}
 
-    def _filtered(self, value: Any) -> bytes:
+    def _filtered(self, value: JsonValue) -> bytes:
         return render(self.output_filter.select(value), self.input_type if self.join else self.output_type)

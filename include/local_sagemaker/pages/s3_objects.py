@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 from werkzeug.utils import redirect
@@ -18,6 +18,11 @@ from include.local_sagemaker.http.routing import route
 from include.local_sagemaker.pages.kinds import KINDS
 from include.local_sagemaker.pages.previews import PreviewError, can_preview, preview
 from include.local_sagemaker.pages.rendering import not_found, page, s3_page
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+    from types_boto3_s3.client import S3Client
+    from types_boto3_s3.type_defs import ListObjectsV2RequestTypeDef
 
 _CHUNK = 2**20
 _KEYS = 200  # of a folder's page
@@ -46,14 +51,17 @@ def show_object(service: Service, request: Request, bucket: str, key: str) -> Re
         return not_found(f"There is no s3://{bucket}/{key} ({code}).")
 
 
-def _s3(service: Service, request: Request) -> Any:
-    return service.region(request.args.get("region", "us-east-1")).client("s3")
+def _s3(service: Service, request: Request) -> S3Client:
+    s3: S3Client = service.region(request.args.get("region", "us-east-1")).client("s3")
+    return s3
 
 
-def _folder(s3: Any, bucket: str, prefix: str, after: str) -> Response:
+def _folder(s3: S3Client, bucket: str, prefix: str, after: str) -> Response:
     """One page of a folder; ``after`` is the token that the page before gave."""
-    more = {"ContinuationToken": after} if after else {}
-    found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/", MaxKeys=_KEYS, **more)
+    asked: ListObjectsV2RequestTypeDef = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/", "MaxKeys": _KEYS}
+    if after:
+        asked["ContinuationToken"] = after
+    found = s3.list_objects_v2(**asked)
     folders = [
         {"name": one["Prefix"].removeprefix(prefix), "uri": f"s3://{bucket}/{one['Prefix']}"}
         for one in found.get("CommonPrefixes", ())
@@ -78,7 +86,7 @@ def _folder(s3: Any, bucket: str, prefix: str, after: str) -> Response:
     )
 
 
-def _preview(s3: Any, bucket: str, key: str) -> Response:
+def _preview(s3: S3Client, bucket: str, key: str) -> Response:
     uri = f"s3://{bucket}/{key}"
     size = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
     body = s3.get_object(Bucket=bucket, Key=key)["Body"]
@@ -90,7 +98,7 @@ def _preview(s3: Any, bucket: str, key: str) -> Response:
     return page("preview.html", kinds=KINDS.values(), uri=uri, size=size, shown=shown, reason=reason)
 
 
-def _object(s3: Any, bucket: str, key: str) -> Response:
+def _object(s3: S3Client, bucket: str, key: str) -> Response:
     found = s3.get_object(Bucket=bucket, Key=key)
     guessed, _ = mimetypes.guess_type(key)
     content_type = guessed or "application/octet-stream"
@@ -100,6 +108,6 @@ def _object(s3: Any, bucket: str, key: str) -> Response:
     return Response(_chunks(found["Body"]), content_type=content_type, headers=headers, direct_passthrough=True)
 
 
-def _chunks(body: Any) -> Iterator[bytes]:
+def _chunks(body: StreamingBody) -> Iterator[bytes]:
     while chunk := body.read(_CHUNK):
         yield chunk

@@ -35,7 +35,7 @@ requirements_of() { # the files that decide what is in an environment
   case "$1" in
     airflow) echo requirements.txt constraints.txt tests/requirements-airflow.txt ;;
     jobs) echo include/jobs/requirements.txt tests/requirements-jobs.txt ;;
-    local_sagemaker) echo include/local_sagemaker/requirements.txt ;;
+    local_sagemaker) echo include/local_sagemaker/requirements.txt tests/requirements-local_sagemaker.txt ;;
     dev) echo tests/requirements.txt ;;
     # MWAA's image as it is, and after it has installed what this repository asks for
     mwaa_image) echo include/ops/mwaa/image.txt constraints.txt ;;
