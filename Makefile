@@ -73,7 +73,7 @@ compose-down: ## stop the containers; VOLUMES=1 removes their data too
 .PHONY: compose-test
 compose-test: ## build the images and prove the containers: a model's whole way, every service restarted [MODEL=name]
 	@$(setup) airflow jobs
-	@PYTHONPATH="$$PWD" .venv/airflow/bin/python tests/compose/prove.py --model="$$MODEL"
+	@PYTHONPATH="$$PWD:$$PWD/plugins" .venv/airflow/bin/python tests/compose/prove.py --model="$$MODEL"
 
 .PHONY: bundle-test
 bundle-test: ## the unpacked bundle under MWAA's configuration: checks, then a model's whole way

@@ -141,11 +141,9 @@ def _promote(model: ModelConfig, resolved: XComArg, version: XComArg) -> tuple[E
         task_id="restore_production",
         trigger_rule="one_failed",  # of whatever; it skips itself if production was not changed
         request=partial(tasks.restore_production, model),
-        request_kwargs={"resolved": resolved, "deployed": deploy_production.output},
+        request_kwargs={"deployed": deploy_production.output},
     )
-    test_restored = python_task(partial(tasks.test_restored, model))(
-        resolved=resolved, deployed=restore_production.output
-    )
+    test_restored = python_task(partial(tasks.test_restored, model))(deployed=restore_production.output)
     chain(deploy_production, test_production, restore_production, test_restored)
     return deploy_production, test_production
 

@@ -25,7 +25,7 @@ from include.platform.request_parts import Request, Stage, endpoint_name, group_
 from include.platform.run_context import current_run
 from include.platform.storage import golden_requests_of
 from include.registry import history
-from include.registry.history import Entry, current, now, previous, read_history
+from include.registry.history import Entry, History, current, now, previous, read_history
 from include.registry.versions import (
     RegisteredVersion,
     Version,
@@ -118,10 +118,8 @@ def test_production(model: ModelConfig, context: Context, *, version: Json, depl
     return _test_endpoint(model, "production", version, deployed)
 
 
-def restore_production(
-    model: ModelConfig, context: Context, *, resolved: Resolved, deployed: Deployed | None
-) -> Request:
-    """Production as it was before this run.
+def restore_production(model: ModelConfig, context: Context, *, deployed: Deployed | None) -> Request:
+    """Production as it was when this run changed it.
 
     Raises:
         AirflowSkipException: the run did not come to changing production.
@@ -129,19 +127,15 @@ def restore_production(
     """
     if deployed is None:
         raise AirflowSkipException("this run has not changed production; there is nothing to restore")
-    if resolved["champion"] is None:
-        raise PermanentError(
-            f"{model.name} had nothing in production before this version, so there is nothing to go back to: endpoint "
-            f"{endpoint_name(model, 'production')} serves with a version that failed its test. Deploy another version, "
-            "or delete the endpoint."
-        )
-    return return_to(model, Entry.model_validate(resolved["champion"]))
+    return return_to(model, _before(model, context))
 
 
-def test_restored(model: ModelConfig, context: Context, *, resolved: Resolved, deployed: Deployed) -> Report:
-    champion = Entry.model_validate(resolved["champion"])
-    report = _test_endpoint(model, "production", champion.as_json(), deployed)
-    notify(f"{model.name}: production is back at version {champion.version}", report["summary"])
+def test_restored(model: ModelConfig, context: Context, *, deployed: Deployed) -> Report:
+    """The report of production as it is again; its history says so where this run was entered there already."""
+    before = _before(model, context)
+    report = _test_endpoint(model, "production", before.as_json(), deployed)
+    _record(model, context, before, deployed)
+    notify(f"{model.name}: production is back at version {before.version}", report["summary"])
     return report
 
 
@@ -161,30 +155,18 @@ def enter_into_history(model: ModelConfig, context: Context, *, version: Json, d
         PermanentError: production serves with something else by now.
         HistoryError, HistoryConflictError: the history cannot be written.
     """
-    environment, task_instance = ml_environment(), context["ti"]
-    promoted = Version.model_validate(version)
-    entry = Entry(
-        version=promoted.version,
-        model_package_arn=promoted.model_package_arn,
-        artifact=promoted.artifact,
-        since=now(),
-        endpoint_config=deployed["config"],
-        dag_id=task_instance.dag_id,
-        run_id=task_instance.run_id,
-    )
-    confirm = partial(_require_still_there, environment, deployed)
-    past = history.record_promotion(s3_client(environment), environment.bucket, model.name, entry, confirm)
-    before = previous(past)
-    log.info("%s version %d is in production; before it: %s", model.name, entry.version, before and before.version)
+    promoted, task_instance = Version.model_validate(version), context["ti"]
+    before = previous(_record(model, context, promoted, deployed))
+    log.info("%s version %d is in production; before it: %s", model.name, promoted.version, before and before.version)
     notify(
-        f"{model.name} version {entry.version} is in production",
-        f"{task_instance.dag_id}, run {task_instance.run_id}, put {entry.model_package_arn} behind endpoint "
+        f"{model.name} version {promoted.version} is in production",
+        f"{task_instance.dag_id}, run {task_instance.run_id}, put {promoted.model_package_arn} behind endpoint "
         f"{deployed['endpoint']}."
         + (f"\n\nTo go back to version {before.version}: trigger rollback for {model.name}." if before else ""),
     )
     return {
-        "version": entry.version,
-        "model_package_arn": entry.model_package_arn,
+        "version": promoted.version,
+        "model_package_arn": promoted.model_package_arn,
         "endpoint": deployed["endpoint"],
         "previous_version": before.version if before else None,
     }
@@ -225,6 +207,42 @@ def return_to(model: ModelConfig, back: Entry) -> Request:
         log.warning("%s was removed; making another configuration of version %d", back.endpoint_config, back.version)
         return requests.replaced_endpoint(model, environment, describe(sagemaker, back.model_package_arn))
     return requests.restored_endpoint(model, environment, version=back.version, config_name=back.endpoint_config)
+
+
+def _before(model: ModelConfig, context: Context) -> Entry:
+    """What was in production when this run changed it: the history's last entry that is not of this run, which may
+    have recorded its promotion and be tested again. It is asked now: a rollback may have come between the run's
+    beginning and a person's yes.
+
+    Raises:
+        PermanentError: there was nothing.
+    """
+    environment, run = ml_environment(), context["ti"]
+    past = read_history(s3_client(environment), environment.bucket, model.name)
+    others = [entry for entry in past.entries if (entry.dag_id, entry.run_id) != (run.dag_id, run.run_id)]
+    if not others:
+        raise PermanentError(
+            f"{model.name} had nothing in production before this version, so there is nothing to go back to: endpoint "
+            f"{endpoint_name(model, 'production')} serves with a version that failed its test. Deploy another version, "
+            "or delete the endpoint."
+        )
+    return others[-1]
+
+
+def _record(model: ModelConfig, context: Context, version: Version, deployed: Deployed) -> History:
+    """The history with an entry of this run, once; the same where the version is in production with this already."""
+    environment, task_instance = ml_environment(), context["ti"]
+    entry = Entry(
+        version=version.version,
+        model_package_arn=version.model_package_arn,
+        artifact=version.artifact,
+        since=now(),
+        endpoint_config=deployed["config"],
+        dag_id=task_instance.dag_id,
+        run_id=task_instance.run_id,
+    )
+    confirm = partial(_require_still_there, environment, deployed)
+    return history.record_promotion(s3_client(environment), environment.bucket, model.name, entry, confirm)
 
 
 def _approved_versions(environment: MlEnvironment, group: str, approvals: Asset, context: Context) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,17 @@ def aws_environment(local_aws: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) 
     for key, value in local_aws.environment.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
+
+
+@pytest.fixture
+def ml_bucket(local_aws: LocalSageMaker) -> Iterator[LocalS3]:
+    """An S3 with the bucket that the example of ``ml_environment`` names, empty."""
+    from include.platform.environment import EXAMPLE
+    from tests.include.local_aws import LocalS3
+
+    made = LocalS3(local_aws, json.loads(EXAMPLE)["bucket"])
+    yield made
+    made.objects.clear()
 
 
 @pytest.fixture

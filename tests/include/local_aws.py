@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -68,15 +68,23 @@ class Objects(MutableMapping[str, bytes]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
+    def clear(self) -> None:
+        if found := [{"Key": key} for key in self]:
+            self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": found})
+
 
 @contextmanager
 def registered_versions(
-    server: LocalSageMaker, group: str, number: int, region: str = "eu-west-1", **more: Any
+    server: LocalSageMaker,
+    group: str,
+    number: int,
+    more: Callable[[int], Mapping[str, object]] = lambda version: {},
+    region: str = "eu-west-1",
 ) -> Iterator[Any]:
     """A boto3 client of a registry whose group has so many approved versions, from ``s3://bucket/<version>/``.
 
     Args:
-        more: fields of CreateModelPackage.
+        more: fields of a version's CreateModelPackage.
     """
     sagemaker = client_of(server, region)("sagemaker")
     sagemaker.create_model_package_group(ModelPackageGroupName=group)
@@ -86,8 +94,13 @@ def registered_versions(
         artifacts[f"{version}/model.tar.gz"] = b"version %d" % version
         container = {"Image": "image:1", "ModelDataUrl": f"s3://bucket/{version}/model.tar.gz"}
         specification = {"Containers": [container], "SupportedContentTypes": ["text/csv"]}
-        request = {"ModelPackageGroupName": group, "InferenceSpecification": specification, **more}
-        made.append(sagemaker.create_model_package(ModelApprovalStatus="Approved", **request)["ModelPackageArn"])
+        request = {
+            "ModelPackageGroupName": group,
+            "InferenceSpecification": specification,
+            "ModelApprovalStatus": "Approved",
+            **more(version),
+        }
+        made.append(sagemaker.create_model_package(**request)["ModelPackageArn"])
     yield sagemaker
     for arn in made:
         sagemaker.delete_model_package(ModelPackageName=arn)

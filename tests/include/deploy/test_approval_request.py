@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,8 @@ from include.platform.storage import Run, split_uri
 from include.registry.history import Entry
 from include.registry.versions import RegisteredVersion
 from tests.include.fake_clients import answer_from
-from tests.include.fake_s3 import FakeS3
+from tests.include.local_aws import LocalS3, registered_versions
+from tests.include.local_sagemaker.local_server import LocalSageMaker
 
 MODEL = load_model("predictive_maintenance")
 BUCKET = "my-ml-bucket"
@@ -38,34 +40,33 @@ def version(number: int, **metadata: str) -> RegisteredVersion:
     )
 
 
-class Registry:
-    """Versions as ``version`` makes them; ``meta`` is what links ask a client for."""
+@pytest.fixture(scope="module")
+def registry(local_aws: LocalSageMaker) -> Iterator[Any]:
+    """Versions 1 and 2 as ``version`` makes them."""
 
-    meta = SimpleNamespace(endpoint_url="https://api.sagemaker.eu-west-1.amazonaws.com", region_name="eu-west-1")
-
-    def describe_model_package(self, ModelPackageName: str) -> dict[str, Any]:  # noqa: N803 - as boto3 spells it
-        found = version(int(ModelPackageName.rsplit("/", 1)[1]))
+    def more(number: int) -> dict[str, object]:
+        made = version(number)
+        statistics = {"ContentType": "application/json", "S3Uri": made.statistics}
         return {
-            "ModelPackageArn": found.model_package_arn,
-            "ModelPackageVersion": found.version,
-            "InferenceSpecification": {"Containers": [{"Image": found.image, "ModelDataUrl": found.artifact}]},
-            "ModelMetrics": {"ModelQuality": {"Statistics": {"S3Uri": found.statistics}}},
-            "CustomerMetadataProperties": found.metadata,
+            "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
+            "CustomerMetadataProperties": made.metadata,
         }
+
+    with registered_versions(local_aws, "predictive-maintenance", 2, more) as sagemaker:
+        yield sagemaker
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> FakeS3:
-    made = FakeS3()
+def s3(ml_bucket: LocalS3, registry: Any, monkeypatch: pytest.MonkeyPatch) -> LocalS3:
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
-    answer_from(monkeypatch, s3=made, sagemaker=Registry())
-    evaluate(made, 1, GOOD, None, edge=1.0)
-    evaluate(made, 2, BETTER, GOOD, edge=1.0)
-    return made
+    answer_from(monkeypatch, s3=ml_bucket, sagemaker=registry)
+    evaluate(ml_bucket, 1, GOOD, None, edge=1.0)
+    evaluate(ml_bucket, 2, BETTER, GOOD, edge=1.0)
+    return ml_bucket
 
 
 def evaluate(
-    s3: FakeS3, number: int, metrics: dict[str, float], champion: dict[str, float] | None, edge: float
+    s3: LocalS3, number: int, metrics: dict[str, float], champion: dict[str, float] | None, edge: float
 ) -> None:
     """Leave what the version's training run left."""
     folder = split_uri(version(number).evaluation.rsplit("/", 1)[0])[1]
@@ -74,7 +75,7 @@ def evaluate(
     s3.objects[f"{folder}/drift_profile.json"] = json.dumps(profile).encode()
 
 
-def prepare(s3: FakeS3, candidate: RegisteredVersion, *, champion: int | None = 1) -> tuple[str, str]:
+def prepare(s3: LocalS3, candidate: RegisteredVersion, *, champion: int | None = 1) -> tuple[str, str]:
     """The next task, and the text of the form."""
     pushed: dict[str, Any] = {}
     in_production = champion and Entry(
@@ -94,7 +95,7 @@ def prepare(s3: FakeS3, candidate: RegisteredVersion, *, champion: int | None = 
     return following, pushed["packet"]["body"]
 
 
-def test_a_candidate_that_was_measured_beside_the_champion_is_compared_on_the_same_rows(s3: FakeS3) -> None:
+def test_a_candidate_that_was_measured_beside_the_champion_is_compared_on_the_same_rows(s3: LocalS3) -> None:
     following, body = prepare(s3, version(2, champion=version(1).artifact))
     assert following == "approve_production"
     assert "0.96 | 0.95 ▲ better" in body
@@ -103,18 +104,18 @@ def test_a_candidate_that_was_measured_beside_the_champion_is_compared_on_the_sa
     assert "no report is left" in body, "of the data's validation"
 
 
-def test_one_that_was_measured_beside_another_is_not_called_better(s3: FakeS3) -> None:
+def test_one_that_was_measured_beside_another_is_not_called_better(s3: LocalS3) -> None:
     body = prepare(s3, version(2, champion="s3://other/model.tar.gz"))[1]
     assert "0.96 | 0.95 |" in body
     assert "not of the same rows" in body
 
 
-def test_training_data_that_moved_is_named(s3: FakeS3) -> None:
+def test_training_data_that_moved_is_named(s3: LocalS3) -> None:
     evaluate(s3, 2, BETTER, GOOD, edge=9.0)
     assert "moved since version 1 in volt" in prepare(s3, version(2, champion=version(1).artifact))[1]
 
 
-def test_the_first_version_is_compared_with_nothing(s3: FakeS3) -> None:
+def test_the_first_version_is_compared_with_nothing(s3: LocalS3) -> None:
     body = prepare(s3, version(1), champion=None)[1]
     assert "nothing to compare with" in body
     assert "the endpoint is created; there is no traffic yet" in body

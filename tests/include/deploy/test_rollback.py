@@ -19,7 +19,8 @@ from include.platform.storage import production_history, rollback_claim, split_u
 from include.registry.history import Entry, History, promote
 from include.registry.versions import VersionError
 from tests.include.fake_clients import answer_from
-from tests.include.fake_s3 import FakeS3
+from tests.include.local_aws import LocalS3
+from tests.include.local_sagemaker.local_server import LocalSageMaker
 
 BUCKET, PUMPS, PRICES = "my-ml-bucket", "predictive_maintenance", "electricity"
 
@@ -41,8 +42,8 @@ class Airflow:
 
 
 @pytest.fixture
-def s3() -> FakeS3:
-    return FakeS3()
+def s3(ml_bucket: LocalS3) -> LocalS3:
+    return ml_bucket
 
 
 @pytest.fixture
@@ -50,12 +51,12 @@ def airflow() -> Airflow:
     return Airflow()
 
 
-def holder(s3: FakeS3, model: str = PUMPS) -> str:
+def holder(s3: LocalS3, model: str = PUMPS) -> str:
     run_id: str = json.loads(s3.objects[split_uri(rollback_claim(BUCKET, model))[1]])["run_id"]
     return run_id
 
 
-def test_of_two_runs_of_a_model_the_second_ends_and_names_the_first(s3: FakeS3, airflow: Airflow) -> None:
+def test_of_two_runs_of_a_model_the_second_ends_and_names_the_first(s3: LocalS3, airflow: Airflow) -> None:
     first, second = airflow.run("first"), airflow.run("second")
     claim_rollback(s3, BUCKET, PUMPS, first)
     with pytest.raises(RollbackUnderwayError, match="run first of rollback is rolling predictive_maintenance back"):
@@ -65,14 +66,14 @@ def test_of_two_runs_of_a_model_the_second_ends_and_names_the_first(s3: FakeS3, 
     assert len(s3.log) == 1, "claiming again writes nothing"
 
 
-def test_no_model_waits_for_another_one(s3: FakeS3, airflow: Airflow) -> None:
+def test_no_model_waits_for_another_one(s3: LocalS3, airflow: Airflow) -> None:
     claim_rollback(s3, BUCKET, PUMPS, airflow.run("first"))
     claim_rollback(s3, BUCKET, PRICES, airflow.run("second"))
     assert (holder(s3), holder(s3, PRICES)) == ("first", "second")
 
 
 @pytest.mark.parametrize("end", ["success", "failed", None])
-def test_a_run_that_is_over_or_deleted_holds_up_nobody(s3: FakeS3, airflow: Airflow, end: str | None) -> None:
+def test_a_run_that_is_over_or_deleted_holds_up_nobody(s3: LocalS3, airflow: Airflow, end: str | None) -> None:
     claim_rollback(s3, BUCKET, PUMPS, airflow.run("first"))
     if end is None:
         del airflow.states["first"]
@@ -82,7 +83,7 @@ def test_a_run_that_is_over_or_deleted_holds_up_nobody(s3: FakeS3, airflow: Airf
     assert holder(s3) == "second"
 
 
-def test_a_run_that_was_cleared_does_not_interrupt_its_successor(s3: FakeS3, airflow: Airflow) -> None:
+def test_a_run_that_was_cleared_does_not_interrupt_its_successor(s3: LocalS3, airflow: Airflow) -> None:
     claim_rollback(s3, BUCKET, PUMPS, airflow.run("first"))
     airflow.states["first"] = "failed"
     claim_rollback(s3, BUCKET, PUMPS, airflow.run("second"))
@@ -95,40 +96,41 @@ def test_a_run_that_was_cleared_does_not_interrupt_its_successor(s3: FakeS3, air
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_of_two_runs_that_claim_in_the_same_moment_one_goes_on(s3: FakeS3, airflow: Airflow, held: bool) -> None:
+def test_of_two_runs_that_claim_in_the_same_moment_one_goes_on(
+    local_aws: LocalSageMaker, s3: LocalS3, airflow: Airflow, held: bool
+) -> None:
     if held:  # by a run that is over
         claim_rollback(s3, BUCKET, PUMPS, airflow.run("before"))
         airflow.states["before"] = "success"
     first, second = airflow.run("first"), airflow.run("second")
 
-    class Overtaken(FakeS3):
+    class Overtaken(LocalS3):
         """In which the other run claims between the reading and the writing."""
 
-        def put_object(self, **request: Any) -> None:  # type: ignore[override]
+        def put_object(self, **request: Any) -> Any:
             claim_rollback(s3, BUCKET, PUMPS, second)
-            s3.put_object(**request)
+            return s3.put_object(**request)
 
-    overtaken = Overtaken()
-    overtaken.objects = s3.objects
     with pytest.raises(RollbackUnderwayError, match="run second of rollback"):
-        claim_rollback(overtaken, BUCKET, PUMPS, first)
+        claim_rollback(Overtaken(local_aws, BUCKET), BUCKET, PUMPS, first)
     assert holder(s3) == "second"
 
 
-def test_an_answer_that_was_lost_on_its_way_does_no_harm(s3: FakeS3, airflow: Airflow) -> None:
+def test_an_answer_that_was_lost_on_its_way_does_no_harm(
+    local_aws: LocalSageMaker, s3: LocalS3, airflow: Airflow
+) -> None:
     """boto3 sends the request again, and S3 refuses it because of what the first one wrote."""
 
-    class Lossy(FakeS3):
-        def put_object(self, **request: Any) -> None:  # type: ignore[override]
-            super().put_object(**request)
-            super().put_object(**request)
+    class Lossy(LocalS3):
+        def put_object(self, **request: Any) -> Any:
+            s3.put_object(**request)
+            return s3.put_object(**request)
 
-    lossy = Lossy()
-    claim_rollback(lossy, BUCKET, PUMPS, airflow.run("first"))
-    assert holder(lossy) == "first"
+    claim_rollback(Lossy(local_aws, BUCKET), BUCKET, PUMPS, airflow.run("first"))
+    assert holder(s3) == "first"
 
 
-def test_a_killed_claim_is_taken_up_by_its_retry_and_s3s_refusal_is_told(s3: FakeS3, airflow: Airflow) -> None:
+def test_a_killed_claim_is_taken_up_by_its_retry_and_s3s_refusal_is_told(s3: LocalS3, airflow: Airflow) -> None:
     first = airflow.run("first")
     s3.fail_at = "rollback.json"
     with pytest.raises(ClientError):
@@ -142,7 +144,7 @@ def test_a_killed_claim_is_taken_up_by_its_retry_and_s3s_refusal_is_told(s3: Fak
 
 
 @pytest.fixture
-def promoted_thrice(s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> FakeS3:
+def promoted_thrice(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> LocalS3:
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
     answer_from(monkeypatch, s3=s3)
     history = History()
@@ -165,7 +167,7 @@ def context(airflow: Airflow, model: str = PUMPS, version: int | None = None, ru
     return {"params": {"model": model, "version": version}, "ti": airflow.run(run_id)}
 
 
-def test_goes_back_to_the_version_before_or_the_one_asked_for(promoted_thrice: FakeS3, airflow: Airflow) -> None:
+def test_goes_back_to_the_version_before_or_the_one_asked_for(promoted_thrice: LocalS3, airflow: Airflow) -> None:
     assert rollback_tasks.resolve_previous(context(airflow))["version"] == 2
     assert rollback_tasks.resolve_previous(context(airflow, version=1))["endpoint_config"] == "config-1"
     with pytest.raises(VersionError, match="no version 7 in production to go back to; in production were: 1, 2, 3"):
@@ -175,7 +177,7 @@ def test_goes_back_to_the_version_before_or_the_one_asked_for(promoted_thrice: F
 
 
 def test_a_second_run_is_refused_before_it_looks_and_before_it_changes_anything(
-    promoted_thrice: FakeS3, airflow: Airflow
+    promoted_thrice: LocalS3, airflow: Airflow
 ) -> None:
     entry = rollback_tasks.resolve_previous(context(airflow, run_id="first"))
     with pytest.raises(RollbackUnderwayError):

@@ -1,9 +1,10 @@
-"""What a deployment decides when it runs, with the registry and S3 answered from memory."""
+"""What a deployment decides when it runs, with the registry and S3 of a local AWS."""
 
 from __future__ import annotations
 
-import io
+import functools
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -11,31 +12,33 @@ from typing import Any
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from botocore.exceptions import ClientError
 
 from include.deploy import approval_request as promotion
 from include.deploy import tasks as deploy
 from include.deploy.form import AS_CONFIGURED
 from include.models.config import load_model
 from include.platform.environment import EXAMPLE, ml_environment
-from include.registry.history import Entry, History, promote
+from include.platform.storage import production_history, split_uri
+from include.registry.history import Entry, History, current, promote, read_history
 from include.registry.versions import VersionError
 from tests.include.fake_clients import answer_from
+from tests.include.local_aws import LocalS3, registered_versions
+from tests.include.local_sagemaker.local_server import LocalSageMaker
 
 MODEL = load_model("predictive_maintenance")
-GROUP_ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package-group/predictive-maintenance"
+GROUP = "predictive-maintenance"
 APPROVALS = Asset("predictive_maintenance_approved_package")
 
 
 def arn(version: int) -> str:
-    return f"{GROUP_ARN.replace(':model-package-group/', ':model-package/')}/{version}"
+    return f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/{GROUP}/{version}"
 
 
 def entry(version: int) -> Entry:
     return Entry(
         version=version,
         model_package_arn=arn(version),
-        artifact=f"s3://my-ml-bucket/{version}/model.tar.gz",
+        artifact=f"s3://bucket/{version}/model.tar.gz",
         since=datetime(2026, 11, version, tzinfo=UTC),
         endpoint_config=f"config-{version}",
         dag_id="deploy_predictive_maintenance",
@@ -44,75 +47,75 @@ def entry(version: int) -> Entry:
 
 
 class Registry:
-    """Versions 1 to 4 with their artifacts, as far as deployments ask for them."""
+    """A boto3 client of a registry with versions 1 to 4, of which 4 waits for its approval; ``live`` is what the
+    endpoint serves with. What a test changes is taken back."""
 
-    def __init__(self) -> None:
-        self.status = {1: "Approved", 2: "Approved", 3: "Approved", 4: "PendingManualApproval"}
-        self.etags = {version: f'"etag-{version}"' for version in self.status}
-        self.history = History()
-        self.metadata: dict[str, str] = {}
+    def __init__(self, sagemaker: Any) -> None:
+        self._sagemaker = sagemaker
         self.live = "config-1"
-        self.modified = datetime(2026, 11, 21, 10, 0, 1, tzinfo=UTC)
 
-    def describe_model_package_group(self, ModelPackageGroupName: str) -> dict[str, Any]:  # noqa: N803
-        return {"ModelPackageGroupArn": GROUP_ARN}
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sagemaker, name)
 
-    def describe_model_package(self, ModelPackageName: str) -> dict[str, Any]:  # noqa: N803
-        version = int(ModelPackageName.rsplit("/", 1)[1])
-        if version not in self.status:
-            raise ClientError({"Error": {"Code": "ValidationException"}}, "DescribeModelPackage")
-        container = {
-            "Image": "image:1",
-            "ModelDataUrl": f"s3://my-ml-bucket/{version}/model.tar.gz",
-            "ModelDataETag": f"etag-{version}",
-        }
-        return {
-            "ModelPackageArn": ModelPackageName,
-            "ModelPackageVersion": version,
-            "ModelApprovalStatus": self.status[version],
-            "LastModifiedTime": self.modified,
-            "CustomerMetadataProperties": self.metadata,
-            "InferenceSpecification": {"Containers": [container]},
-            "ModelMetrics": {"ModelQuality": {"Statistics": {"S3Uri": f"s3://my-ml-bucket/{version}/evaluation.json"}}},
-        }
-
-    def get_paginator(self, operation: str) -> Any:
-        found = [{"ModelPackageVersion": version, "ModelPackageArn": arn(version)} for version in self.status]
-        return SimpleNamespace(paginate=lambda **_: [{"ModelPackageSummaryList": found}])
-
-    def list_model_packages(self, **_: Any) -> dict[str, Any]:
-        approved = [version for version, status in self.status.items() if status == "Approved"]
-        return {"ModelPackageSummaryList": [{"ModelPackageArn": arn(version)} for version in sorted(approved)[-1:]]}
-
-    def update_model_package(self, ModelPackageArn: str, CustomerMetadataProperties: dict[str, str]) -> None:  # noqa: N803
-        self.metadata |= CustomerMetadataProperties
-
-    def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:  # noqa: N803
+    def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:  # noqa: N803 - as boto3 spells it
         return {"EndpointConfigName": self.live}
 
-    def head_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
-        version = int(Key.split("/")[0])
-        if version not in self.etags:
-            raise ClientError({"Error": {"Code": "404"}}, "HeadObject")
-        return {"ETag": self.etags[version]}
+    def metadata(self, version: int) -> dict[str, str]:
+        found: dict[str, str] = self.describe_model_package(ModelPackageName=arn(version)).get(
+            "CustomerMetadataProperties", {}
+        )
+        return found
 
-    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
-        assert Key == "production/predictive_maintenance/history.json"
-        return {"Body": io.BytesIO(self.history.model_dump_json(by_alias=True).encode()), "ETag": "x"}
+    def set_status(self, status: str, *versions: int) -> None:
+        for version in versions:
+            self.update_model_package(ModelPackageArn=arn(version), ModelApprovalStatus=status)
+
+    def restore(self) -> None:
+        self.set_status("Approved", 1, 2, 3)
+        for version in (1, 2, 3):
+            self.update_model_package(
+                ModelPackageArn=arn(version), CustomerMetadataPropertiesToRemove=list(self.metadata(version))
+            )
+
+
+@pytest.fixture(scope="module")
+def sagemaker(local_aws: LocalSageMaker) -> Iterator[Any]:
+    with registered_versions(local_aws, GROUP, 4) as made:
+        made.update_model_package(ModelPackageArn=arn(4), ModelApprovalStatus="PendingManualApproval")
+        yield made
 
 
 @pytest.fixture(autouse=True)
-def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+def registry(sagemaker: Any, ml_bucket: LocalS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
-    made = Registry()
-    answer_from(monkeypatch, s3=made, sagemaker=made)
-    return made
+    made = Registry(sagemaker)
+    answer_from(monkeypatch, s3=ml_bucket, sagemaker=made)
+    yield made
+    made.restore()
 
 
-def context(version: int | None = None, approved: list[int] | None = None, **params: Any) -> Any:
-    """Of a run by hand, or one that approvals of these versions started, in this order."""
+@pytest.fixture
+def artifacts(local_aws: LocalSageMaker, registry: Registry) -> Iterator[LocalS3]:
+    """The bucket of the versions' artifacts, as ``registered_versions`` makes them."""
+    made = LocalS3(local_aws, "bucket")
+    before = dict(made.objects)
+    yield made
+    made.objects.update(before)
+
+
+def promoted(s3: LocalS3, *entries: Entry) -> None:
+    """Production's history has these entries, in this order."""
+    history = functools.reduce(promote, entries, History())
+    key = split_uri(production_history("my-ml-bucket", MODEL.name))[1]
+    s3.objects[key] = history.model_dump_json(by_alias=True).encode()
+
+
+def context(
+    version: int | None = None, approved: list[int] | None = None, day: str = "2020-11-21", **params: Any
+) -> Any:
+    """Of a run by hand, or one that approvals of these versions started, in this order, a second apart on a day."""
     events = [
-        SimpleNamespace(extra={"payload": {"version": one, "approved_at": f"2026-11-21T10:00:{number:02d}Z"}})
+        SimpleNamespace(extra={"payload": {"version": one, "approved_at": f"{day}T10:00:{number:02d}Z"}})
         for number, one in enumerate(approved or [])
     ]
     return {
@@ -134,9 +137,9 @@ def test_by_hand_the_version_asked_for_or_the_newest_approved() -> None:
 def test_of_several_approvals_the_last_that_stands(registry: Registry) -> None:
     assert resolved(approved=[3, 1]) == 1
     assert resolved(approved=[1, 2, 3]) == 3
-    registry.status[3] = "Rejected"
+    registry.set_status("Rejected", 3)
     assert resolved(approved=[1, 2, 3]) == 2
-    registry.status |= {1: "Rejected", 2: "Rejected"}
+    registry.set_status("Rejected", 1, 2)
     with pytest.raises(AirflowSkipException, match="taken back"):
         resolved(approved=[1, 2, 3])
 
@@ -145,21 +148,19 @@ def test_of_approvals_in_one_second_the_newest_version() -> None:
     for order in ([1, 2, 3], [3, 2, 1], [2, 3, 1]):
         at_once = context(approved=order)
         for event in at_once["triggering_asset_events"][APPROVALS]:
-            event.extra["payload"]["approved_at"] = "2026-11-21T10:00:00Z"
+            event.extra["payload"]["approved_at"] = "2020-11-21T10:00:00Z"
         assert deploy.resolve_package(MODEL, APPROVALS, at_once)["version"]["version"] == 3
 
 
 def test_an_approval_that_came_while_the_run_was_made_is_not_lost(registry: Registry) -> None:
     assert resolved(approved=[1]) == 3
-    registry.metadata = {"promotion_decision": "promoted"}
+    assert resolved(approved=[1], day="2999-11-21") == 1, "version 3 was approved before; 1 is what somebody wants now"
+    registry.update_model_package(ModelPackageArn=arn(3), CustomerMetadataProperties={"promotion_decision": "promoted"})
     assert resolved(approved=[1]) == 1, "somebody has decided about version 3 before"
-    registry.metadata = {}
-    registry.modified = datetime(2026, 11, 20, tzinfo=UTC)
-    assert resolved(approved=[1]) == 1, "version 3 was approved long ago; 1 is what somebody wants now"
 
 
-def test_an_approval_of_what_is_in_production_is_done_already_a_person_may_insist(registry: Registry) -> None:
-    registry.history = promote(History(), entry(3))
+def test_an_approval_of_what_is_in_production_is_done_already_a_person_may_insist(ml_bucket: LocalS3) -> None:
+    promoted(ml_bucket, entry(3))
     with pytest.raises(AirflowSkipException, match="in production already"):
         resolved(approved=[3])
     assert resolved(version=3) == 3
@@ -174,17 +175,17 @@ def test_what_may_not_be_deployed_is_refused_and_says_what_to_do(version: int, s
     assert "othing was touched" in str(refusal.value)
 
 
-def test_an_artifact_that_is_gone_or_another_one_is_refused(registry: Registry) -> None:
-    registry.etags[3] = '"other"'
+def test_an_artifact_that_is_gone_or_another_one_is_refused(artifacts: LocalS3) -> None:
+    artifacts.objects["3/model.tar.gz"] = b"other"
     with pytest.raises(VersionError, match="is not what predictive-maintenance version 3 was registered with"):
         resolved(approved=[3])
-    del registry.etags[3]
-    with pytest.raises(VersionError, match=r"s3://my-ml-bucket/3/model.tar.gz, is gone"):
+    del artifacts.objects["3/model.tar.gz"]
+    with pytest.raises(VersionError, match=r"s3://bucket/3/model.tar.gz, is gone"):
         resolved()
 
 
 def test_nothing_approved_says_how_to_get_there(registry: Registry) -> None:
-    registry.status = dict.fromkeys(registry.status, "Rejected")
+    registry.set_status("Rejected", 1, 2, 3)
     with pytest.raises(VersionError, match="make promote"):
         resolved()
 
@@ -237,20 +238,61 @@ def test_the_decision_is_kept_with_the_version(
     version = deploy.resolve_package(MODEL, APPROVALS, context())["version"]
     following = promotion.record_decision(MODEL, context(), answer=given, version=version)
     assert following == ("deploy_production" if decision == "promoted" else "keep_production")
-    assert registry.metadata["promotion_decision"] == decision
-    assert registry.metadata["promotion_by"] == by
-    assert registry.metadata.get("promotion_reason") == reason
-    assert registry.metadata["promotion_at"].startswith(
-        "2026-11-21" if answer and answer["responded_by_user"] else "20"
-    )
+    kept = registry.metadata(3)
+    assert kept["promotion_decision"] == decision
+    assert kept["promotion_by"] == by
+    assert kept.get("promotion_reason") == reason
+    assert kept["promotion_at"].startswith("2026-11-21" if answer and answer["responded_by_user"] else "20")
 
 
-def test_restoring_skips_itself_where_production_was_not_changed(registry: Registry) -> None:
-    found = deploy.resolve_package(MODEL, APPROVALS, context())
+def test_restoring_skips_itself_where_production_was_not_changed() -> None:
     with pytest.raises(AirflowSkipException):
-        deploy.restore_production(MODEL, context(), resolved=found, deployed=None)
+        deploy.restore_production(MODEL, context(), deployed=None)
     with pytest.raises(AirflowFailException, match="nothing to go back to"):
-        deploy.restore_production(MODEL, context(), resolved=found, deployed={"config": "x"})
+        deploy.restore_production(MODEL, context(), deployed={"endpoint": "e", "config": "x"})
+
+
+def of_this_run(version: int) -> Entry:
+    return entry(version).model_copy(update={"run_id": context()["ti"].run_id})
+
+
+def again(version: int, day: int) -> Entry:
+    """A version that a rollback of a day brought back."""
+    back = {"since": datetime(2026, 11, day, tzinfo=UTC), "dag_id": "rollback", "run_id": f"rollback-{day}"}
+    return entry(version).model_copy(update=back)
+
+
+@pytest.mark.parametrize(
+    ("entries", "back"),
+    [
+        ([entry(1), entry(2)], 2),
+        ([entry(1), entry(2), again(1, 9)], 1),  # while a person was asked
+        ([entry(1), entry(2), of_this_run(3)], 2),  # tested again after its promotion was recorded
+    ],
+)
+def test_production_goes_back_to_what_it_had_when_the_run_changed_it(
+    registry: Registry, ml_bucket: LocalS3, monkeypatch: pytest.MonkeyPatch, entries: list[Entry], back: int
+) -> None:
+    told: list[str] = []
+    tested: list[str] = []
+    monkeypatch.setattr(deploy, "notify", lambda subject, message: told.append(subject))
+    monkeypatch.setattr(
+        deploy,
+        "_test_endpoint",
+        lambda model, stage, version, deployed: tested.append(version["model_package_arn"]) or {"summary": ""},
+    )
+    registry.describe_endpoint_config = lambda EndpointConfigName: {}  # noqa: N803 - as boto3 spells it
+    promoted(ml_bucket, *entries)
+    for _ in range(2):  # a cleared task finds the same
+        request = deploy.restore_production(MODEL, context(), deployed={"endpoint": "e", "config": "config-3"})
+        registry.live = request["config_name"]
+        assert registry.live == f"config-{back}"
+        deploy.test_restored(MODEL, context(), deployed={"endpoint": "e", "config": registry.live})
+    assert tested == [arn(back)] * 2
+    assert told == [f"predictive_maintenance: production is back at version {back}"] * 2
+    last = current(read_history(ml_bucket, "my-ml-bucket", MODEL.name))
+    assert last is not None
+    assert (last.version, last.endpoint_config) == (back, f"config-{back}")
 
 
 def test_what_another_run_has_replaced_is_not_recorded() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +26,8 @@ from include.platform.storage import (
 )
 from include.registry.history import Entry, promote, read_history
 from tests.include.fake_clients import answer_from
-from tests.include.fake_s3 import FakeS3
+from tests.include.local_aws import LocalS3, registered_versions
+from tests.include.local_sagemaker.local_server import LocalSageMaker
 
 BUCKET = "my-ml-bucket"
 TODAY = datetime.now(UTC).date()
@@ -38,21 +40,19 @@ STATISTICS = f"s3://{BUCKET}/runs/train/one/evaluate_model/evaluation/evaluation
 PROFILE = {"torque": {"edges": [5], "shares": [0.5, 0.5], "min": 0, "max": 10, "missing": 0.0}}
 
 
-class Registry:
-    def describe_model_package(self, ModelPackageName: str) -> dict[str, Any]:  # noqa: N803 - as boto3 spells it
-        return {
-            "ModelPackageArn": ModelPackageName,
-            "ModelPackageVersion": 4,
-            "InferenceSpecification": {"Containers": [{"Image": "image", "ModelDataUrl": "s3://b/model.tar.gz"}]},
-            "ModelMetrics": {"ModelQuality": {"Statistics": {"S3Uri": STATISTICS}}},
-        }
+@pytest.fixture(scope="module")
+def registry(local_aws: LocalSageMaker) -> Iterator[Any]:
+    """Versions 1 to 4 of the model."""
+    statistics = {"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": STATISTICS}}}
+    with registered_versions(local_aws, "tabular-classifier", 4, lambda _: {"ModelMetrics": statistics}) as sagemaker:
+        yield sagemaker
 
 
 class Watched:
     """A bucket with published days, and what was sent to CloudWatch and to people."""
 
-    def __init__(self) -> None:
-        self.s3 = FakeS3()
+    def __init__(self, s3: LocalS3) -> None:
+        self.s3 = s3
         self.metrics: list[dict[str, Any]] = []
         self.told: list[tuple[str, str]] = []
         self.put(f"s3://{BUCKET}/runs/train/one/evaluate_model/evaluation/drift_profile.json", PROFILE)
@@ -80,13 +80,13 @@ class Watched:
 
 
 @pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
-    made = Watched()
+def watched(ml_bucket: LocalS3, registry: Any, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    made = Watched(ml_bucket)
 
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
     monkeypatch.setenv("AIRFLOW_ENV_NAME", "ml-dev")
     cloudwatch = SimpleNamespace(put_metric_data=lambda **given: made.metrics.append(given))
-    answer_from(monkeypatch, s3=made.s3, sagemaker=Registry(), cloudwatch=cloudwatch)
+    answer_from(monkeypatch, s3=made.s3, sagemaker=registry, cloudwatch=cloudwatch)
     monkeypatch.setattr(monitor, "file_page", lambda uri, client: f"https://pages/{uri}")
     monkeypatch.setattr(monitor, "notify", lambda subject, message: made.told.append((subject, message)))
     return made

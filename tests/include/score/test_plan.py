@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from include.models.config import load_model
 from include.platform.storage import daily_partition, production_history, scores_manifest, split_uri
@@ -26,7 +24,8 @@ from include.score.plan import (
     look_back,
     seconds_a_day,
 )
-from tests.include.fake_s3 import FakeS3
+from tests.include.local_aws import LocalS3, registered_versions
+from tests.include.local_sagemaker.local_server import LocalSageMaker
 
 MODEL = load_model("predictive_maintenance")
 SCORED = ("telemetry", "errors", "maint", "machines")
@@ -53,67 +52,53 @@ def entry(version: int, since: datetime) -> Entry:
 HISTORY = promote(promote(History(), entry(1, PROMOTED)), entry(2, PROMOTED + timedelta(days=2)))
 
 
-class Registry:
-    """Versions 1 to 3 of the group."""
-
-    def describe_model_package_group(self, ModelPackageGroupName: str) -> dict[str, Any]:  # noqa: N803
-        return {"ModelPackageGroupArn": arn(0).replace("model-package/", "model-package-group/")[: -len("/0")]}
-
-    def describe_model_package(self, ModelPackageName: str) -> dict[str, Any]:  # noqa: N803
-        version = int(ModelPackageName.rsplit("/", 1)[1])
-        assert ModelPackageName == arn(version)
-        if version > 3:
-            raise ClientError({"Error": {"Code": "ValidationException"}}, "DescribeModelPackage")
-        container = {"Image": "image:1", "ModelDataUrl": f"s3://{BUCKET}/{version}/model.tar.gz"}
-        return {
-            "ModelPackageArn": ModelPackageName,
-            "ModelPackageVersion": version,
-            "InferenceSpecification": {"Containers": [container]},
-        }
-
-    def get_paginator(self, operation: str) -> Any:
-        found = [{"ModelPackageVersion": version} for version in (1, 2, 3)]
-        return SimpleNamespace(paginate=lambda **_: [{"ModelPackageSummaryList": found}])
+Plans = Callable[..., Planner]
 
 
-def put_day(s3: FakeS3, day: str, *, ending: str = "", **contents: str) -> None:
+def put_day(s3: LocalS3, day: str, *, ending: str = "", **contents: str) -> None:
     for name in SCORED:
         key = daily_partition(MODEL.name, day) + MODEL.data.tables[name].file + ending
         s3.objects[key] = contents.get(name, f"{name} of {day}").encode()
 
 
 @pytest.fixture
-def s3() -> FakeS3:
+def s3(s3: LocalS3) -> LocalS3:
     """Ten days of June 2015, and a history of production."""
-    s3 = FakeS3()
     for day in days_between("2015-06-01", "2015-06-10"):
         put_day(s3, day)
     s3.objects[split_uri(production_history(BUCKET, MODEL.name))[1]] = HISTORY.model_dump_json(by_alias=True).encode()
     return s3
 
 
-def planner(s3: FakeS3, code_hash: str = "0123456789ab") -> Planner:
-    return Planner(
-        MODEL,
-        s3=s3,
-        sagemaker=Registry(),
-        bucket=BUCKET,
-        partitions=list_partitions(s3, BUCKET, MODEL.name),
-        group=GROUP,
-        code_hash=code_hash,
-        image_uri="image:1",
-    )
+@pytest.fixture(scope="module")
+def planner(local_aws: LocalSageMaker) -> Iterator[Plans]:
+    """Makes planners of what is in S3 now, with a registry that has versions 1 to 3 of the group."""
+    with registered_versions(local_aws, GROUP, 3) as sagemaker:
+
+        def planner(s3: LocalS3, code_hash: str = "0123456789ab") -> Planner:
+            return Planner(
+                MODEL,
+                s3=s3,
+                sagemaker=sagemaker,
+                bucket=BUCKET,
+                partitions=list_partitions(s3, BUCKET, MODEL.name),
+                group=GROUP,
+                code_hash=code_hash,
+                image_uri="image:1",
+            )
+
+        yield planner
 
 
-def publish(s3: FakeS3, day: str) -> None:
+def publish(planner: Planner, s3: LocalS3, day: str) -> None:
     """The manifest that a run of the day as it is now leaves."""
-    plan = planner(s3).plan(day)
+    plan = planner.plan(day)
     jobs = [{"instance_type": "ml.m5.large", "billable_seconds": 100}, {"instance_type": "x", "billable_seconds": None}]
     manifest = {"digest": plan.digest, "inputs": plan.inputs, "jobs": jobs}
     s3.objects[scores_manifest(MODEL.name, day)] = json.dumps(manifest).encode()
 
 
-def test_reads_the_day_and_what_windows_reach_into_and_no_more(s3: FakeS3) -> None:
+def test_reads_the_day_and_what_windows_reach_into_and_no_more(planner: Plans, s3: LocalS3) -> None:
     keys = [file["key"].removeprefix("daily/predictive_maintenance/") for file in planner(s3).plan("2015-06-05").inputs]
     assert keys == [
         "date=2015-06-04/PdM_telemetry.csv",
@@ -126,25 +111,26 @@ def test_reads_the_day_and_what_windows_reach_into_and_no_more(s3: FakeS3) -> No
     assert look_back(MODEL, "2015-03-01") == ["2015-02-28"]
 
 
-def test_the_first_day_of_all_has_nothing_to_look_back_to(s3: FakeS3) -> None:
-    assert all("2015-06-01" in file["key"] for file in planner(s3).plan("2015-06-01").inputs)
+def test_the_first_day_of_all_has_nothing_to_look_back_to(planner: Plans, s3: LocalS3) -> None:
+    keys = [file["key"] for file in planner(s3).plan("2015-06-01").inputs]
+    assert keys == [daily_partition(MODEL.name, "2015-06-01") + MODEL.data.tables[name].file for name in SCORED]
 
 
 @pytest.mark.parametrize("day", ["2015-06-01", "2015-06-02", "2015-06-05", "2015-06-10"])
-def test_one_days_partitions_say_the_same_of_it_as_all_do(s3: FakeS3, day: str) -> None:
+def test_one_days_partitions_say_the_same_of_it_as_all_do(s3: LocalS3, day: str) -> None:
     mine = list_partitions_of(s3, BUCKET, MODEL, day)
     assert day_inputs(MODEL, day, mine) == day_inputs(MODEL, day, list_partitions(s3, BUCKET, MODEL.name))
     assert len(mine) <= 3
 
 
-def test_one_days_partitions_tell_a_gap_from_the_beginning(s3: FakeS3) -> None:
+def test_one_days_partitions_tell_a_gap_from_the_beginning(s3: LocalS3) -> None:
     for name in SCORED:
         del s3.objects[daily_partition(MODEL.name, "2015-06-04") + MODEL.data.tables[name].file]
     with pytest.raises(PlanError, match="2015-06-05 cannot"):
         day_inputs(MODEL, "2015-06-05", list_partitions_of(s3, BUCKET, MODEL, "2015-06-05"))
 
 
-def test_what_is_missing_is_named(s3: FakeS3) -> None:
+def test_what_is_missing_is_named(planner: Plans, s3: LocalS3) -> None:
     del s3.objects["daily/predictive_maintenance/date=2015-06-05/PdM_maint.csv"]
     with pytest.raises(PlanError, match=r"date=2015-06-05/ lacks PdM_maint.csv"):
         planner(s3).plan("2015-06-05")
@@ -157,7 +143,7 @@ def test_what_is_missing_is_named(s3: FakeS3) -> None:
         planner(s3).plan("2015-06-30")
 
 
-def test_packed_files_and_mended_rows_are_inputs(s3: FakeS3) -> None:
+def test_packed_files_and_mended_rows_are_inputs(planner: Plans, s3: LocalS3) -> None:
     put_day(s3, "2015-06-11", ending=".gz")
     key = "daily/predictive_maintenance/date=2015-06-11/replay/PdM_telemetry.csv"
     before = planner(s3).plan("2015-06-11")
@@ -199,13 +185,13 @@ def test_no_version_is_said_so(asked: str, said: str) -> None:
         choose_version(History(), "2015-06-01", asked)
 
 
-def test_a_version_that_is_not_registered(s3: FakeS3) -> None:
+def test_a_version_that_is_not_registered(planner: Plans, s3: LocalS3) -> None:
     with pytest.raises(VersionError, match=r"no version 9 .*Versions there are: 1, 2, 3"):
         planner(s3).plan("2015-06-05", "9")
 
 
-def test_an_unchanged_day_is_done_and_a_changed_one_is_not(s3: FakeS3) -> None:
-    publish(s3, "2015-06-05")
+def test_an_unchanged_day_is_done_and_a_changed_one_is_not(planner: Plans, s3: LocalS3) -> None:
+    publish(planner(s3), s3, "2015-06-05")
     asked = planner(s3)
     published = asked.published("2015-06-05")
     assert asked.plan("2015-06-05").is_done(published)
@@ -220,10 +206,10 @@ def test_an_unchanged_day_is_done_and_a_changed_one_is_not(s3: FakeS3) -> None:
     assert not asked.plan("2015-06-07").is_done(None)
 
 
-def test_a_changed_day_concerns_itself_and_the_days_that_look_back_to_it(s3: FakeS3) -> None:
+def test_a_changed_day_concerns_itself_and_the_days_that_look_back_to_it(planner: Plans, s3: LocalS3) -> None:
     days = days_between("2015-06-01", "2015-06-10")
     for day in days:
-        publish(s3, day)
+        publish(planner(s3), s3, day)
     assert planner(s3).late_days(days) == {}
     put_day(s3, "2015-06-05", errors="came late")
     late = planner(s3).late_days(days)
@@ -233,9 +219,9 @@ def test_a_changed_day_concerns_itself_and_the_days_that_look_back_to_it(s3: Fak
     assert list(planner(s3).late_days([*days, "2015-06-11", "2015-06-12"])) == [*late, "2015-06-11"]
 
 
-def test_the_preview_counts(s3: FakeS3) -> None:
+def test_the_preview_counts(planner: Plans, s3: LocalS3) -> None:
     for day in ("2015-06-05", "2015-06-06"):
-        publish(s3, day)
+        publish(planner(s3), s3, day)
     days = days_between("2015-06-04", "2015-06-12")
     preview = planner(s3).preview(days)
     assert preview.unchanged == ["2015-06-05", "2015-06-06"]

@@ -1,4 +1,4 @@
-"""What tasks ask for when they run: S3 and the registry answered from memory, the environment from a variable."""
+"""What tasks ask for when they run: S3 is of a local AWS, the registry is answered from memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from include.platform.storage import Run
 from include.train import tasks
 from include.train.gates import judge
 from tests.include.fake_clients import answer_from
-from tests.include.fake_s3 import FakeS3
+from tests.include.local_aws import LocalS3
 
 MODEL = load_model("predictive_maintenance")
 RUN = Run("my-ml-bucket", "train_predictive_maintenance", "manual__1")
@@ -46,22 +46,21 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> FakeS3:
-    made = FakeS3()
-    made.objects |= RAW
-    answer_from(monkeypatch, s3=made)
-    return made
+def s3(ml_bucket: LocalS3, monkeypatch: pytest.MonkeyPatch) -> LocalS3:
+    ml_bucket.objects.update(RAW)
+    answer_from(monkeypatch, s3=ml_bucket)
+    return ml_bucket
 
 
 @pytest.fixture
-def begun(s3: FakeS3) -> FakeS3:
+def begun(s3: LocalS3) -> LocalS3:
     """The first task has run."""
     tasks.validate_raw_data(MODEL, context())
     return s3
 
 
 @pytest.fixture
-def sagemaker(s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+def sagemaker(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     client = boto3.client("sagemaker", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
     answer_from(monkeypatch, s3=s3, sagemaker=client)
     with Stubber(client) as stubber:
@@ -77,7 +76,7 @@ def context(**params: Any) -> Any:
     return {"ti": SimpleNamespace(dag_id=RUN.dag_id, run_id=RUN.run_id), "params": {**PARAMS, **params}}
 
 
-def test_the_data_that_is_there_is_recorded_before_the_first_job(s3: FakeS3) -> None:
+def test_the_data_that_is_there_is_recorded_before_the_first_job(s3: LocalS3) -> None:
     request = tasks.validate_raw_data(MODEL, context(data_from="2015-02-01"))
     key = RUN.data_manifest.removeprefix("s3://my-ml-bucket/")
     manifest = json.loads(s3.objects[key])
@@ -85,7 +84,7 @@ def test_the_data_that_is_there_is_recorded_before_the_first_job(s3: FakeS3) -> 
     assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--data-from", "2015-02-01"]
 
 
-def test_no_raw_data_says_what_to_put_where(s3: FakeS3) -> None:
+def test_no_raw_data_says_what_to_put_where(s3: LocalS3) -> None:
     s3.objects.clear()
     with pytest.raises(
         AirflowFailException, match=r"s3://my-ml-bucket/raw/predictive_maintenance/ is empty.*PdM_maint"
@@ -100,13 +99,13 @@ def test_no_raw_data_says_what_to_put_where(s3: FakeS3) -> None:
         ({"data_from": "2015-03-01", "data_to": "2015-02-01"}, "2015-03-01 is after data_to 2015-02-01"),
     ],
 )
-def test_params_are_checked_before_anything_is_paid_for(s3: FakeS3, params: dict[str, Any], said: str) -> None:
+def test_params_are_checked_before_anything_is_paid_for(s3: LocalS3, params: dict[str, Any], said: str) -> None:
     with pytest.raises(RequestError, match=said):
         tasks.validate_raw_data(MODEL, context(**params))
     assert s3.log == []
 
 
-def test_without_an_approved_model_there_is_no_champion(begun: FakeS3, sagemaker: Stubber) -> None:
+def test_without_an_approved_model_there_is_no_champion(begun: LocalS3, sagemaker: Stubber) -> None:
     sagemaker.add_client_error("list_model_packages", "ValidationException", "Model Package Group does not exist", 400)
     sagemaker.add_response("list_model_packages", {"ModelPackageSummaryList": []})
     for _ in range(2):
@@ -114,7 +113,7 @@ def test_without_an_approved_model_there_is_no_champion(begun: FakeS3, sagemaker
         assert "--champion" not in request["AppSpecification"]["ContainerArguments"]
 
 
-def test_the_newest_approved_model_is_the_champion(begun: FakeS3, sagemaker: Stubber) -> None:
+def test_the_newest_approved_model_is_the_champion(begun: LocalS3, sagemaker: Stubber) -> None:
     summary = {
         "ModelPackageArn": PACKAGE,
         "ModelPackageGroupName": GROUP,
@@ -149,13 +148,13 @@ def test_the_newest_approved_model_is_the_champion(begun: FakeS3, sagemaker: Stu
     assert inputs["artifact"] == tuned["artifact"]
 
 
-def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: FakeS3, sagemaker: Stubber) -> None:
+def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: LocalS3, sagemaker: Stubber) -> None:
     sagemaker.add_response("list_model_packages", {"ModelPackageSummaryList": []})
     with pytest.raises(AirflowFailException, match="neither train_model nor tune_model"):
         tasks.evaluate_model(MODEL, context(), trained=None, tuned=None)
 
 
-def test_a_registered_version_knows_where_it_comes_from(s3: FakeS3) -> None:
+def test_a_registered_version_knows_where_it_comes_from(s3: LocalS3) -> None:
     tasks.validate_raw_data(MODEL, context())
     metrics = {"macro_f1": 0.95, "accuracy": 0.99, "log_loss": 0.01, "failure_events_caught": 0.97}
     evaluated = {
@@ -183,7 +182,7 @@ def test_a_registered_version_knows_where_it_comes_from(s3: FakeS3) -> None:
     assert card["evaluation_details"][0]["datasets"] == [RUN.data_manifest]
 
 
-def test_a_registered_version_is_linked_to_its_run_in_mlflow(begun: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registered_version_is_linked_to_its_run_in_mlflow(begun: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluated, registered = {"result": {"mlflow_run_id": "abc"}}, {"arn": PACKAGE}
     with pytest.raises(AirflowSkipException, match="mlflow_tracking_uri is None"):
         tasks.track_model_version(MODEL, context(), evaluated=evaluated, registered=registered)
@@ -197,7 +196,7 @@ def test_a_registered_version_is_linked_to_its_run_in_mlflow(begun: FakeS3, monk
         tasks.track_model_version(MODEL, context(), evaluated={"result": {}}, registered=registered)
 
 
-def test_a_deploy_does_not_change_a_run_that_has_begun(begun: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deploy_does_not_change_a_run_that_has_begun(begun: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
     deployed = {**json.loads(EXAMPLE), "code_hash": "ffffffffffff", "image_uri": "other"}
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps(deployed))
     request = tasks.build_features(MODEL, context())
@@ -207,13 +206,13 @@ def test_a_deploy_does_not_change_a_run_that_has_begun(begun: FakeS3, monkeypatc
     assert again["AppSpecification"]["ImageUri"] == "other", "beginning anew takes what is deployed now"
 
 
-def test_a_run_whose_first_task_was_skipped_says_what_to_clear(s3: FakeS3) -> None:
+def test_a_run_whose_first_task_was_skipped_says_what_to_clear(s3: LocalS3) -> None:
     with pytest.raises(AirflowFailException, match="Clear validate_raw_data"):
         tasks.train_model(MODEL, context())
 
 
-def test_lineage_fits_the_registry(s3: FakeS3) -> None:
-    s3.objects |= {f"raw/predictive_maintenance/{i:03d}.csv": b"x" for i in range(200)}
+def test_lineage_fits_the_registry(s3: LocalS3) -> None:
+    s3.objects.update({f"raw/predictive_maintenance/{i:03d}.csv": b"x" for i in range(200)})
     tasks.validate_raw_data(MODEL, context())
     evaluated = {
         "name": "evaluate-1",
@@ -225,7 +224,7 @@ def test_lineage_fits_the_registry(s3: FakeS3) -> None:
     assert "mlflow_run_id" not in request["CustomerMetadataProperties"]
 
 
-def test_other_data_is_another_digest(s3: FakeS3) -> None:
+def test_other_data_is_another_digest(s3: LocalS3) -> None:
     digests = set()
     for telemetry in (b"telemetry", b"other", b"telemetry"):
         s3.objects["raw/predictive_maintenance/PdM_telemetry.csv"] = telemetry
