@@ -113,7 +113,7 @@ faults: ## kills, timeouts, throttling: what each costs and leaves behind; GROUP
 
 .PHONY: lint
 lint: ## ruff, mypy, import borders, generated files
-	@$(setup) airflow jobs local_sagemaker dev
+	@$(setup) airflow jobs local_sagemaker dev checkov
 	@tests/lint.sh
 
 .PHONY: bench
@@ -124,6 +124,7 @@ bench: ## speed and memory, as ratios measured side by side
 .PHONY: pins
 pins: ## compile the pinned requirements anew
 	@$(setup)
-	@for folder in include/jobs include/local_sagemaker tests; do \
-	  .venv/tools/bin/uv pip compile --quiet --upgrade --universal --python-version 3.12 --no-header --no-emit-index-url \
+	@for folder in include/jobs include/local_sagemaker include/ops/local_stack tests tests/checkov; do \
+	  .venv/tools/bin/uv pip compile --quiet --upgrade --universal --python-version 3.12 --no-header \
+	    --no-emit-index-url --generate-hashes \
 	    --output-file $$folder/requirements.txt $$folder/requirements.in; done

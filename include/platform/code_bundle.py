@@ -30,19 +30,27 @@ def code_hash(root: Path = ROOT) -> str:
 
 
 def upload_code(s3: S3Client, bucket: str, root: Path = ROOT) -> str:
-    """Put the bundle under ``code/<hash>/`` where it is not there yet; its hash.
+    """Put what is missing of the bundle under ``code/<hash>/``; its hash.
 
     Raises:
         botocore.exceptions.ClientError: the bucket is absent or may not be written.
     """
-    version = code_hash(root)
-    prefix = code_prefix(version)
+    for key, file in missing_code(s3, bucket, root).items():
+        s3.put_object(Bucket=bucket, Key=key, Body=file.read_bytes())
+    return code_hash(root)
+
+
+def missing_code(s3: S3Client, bucket: str, root: Path = ROOT) -> dict[str, Path]:
+    """The files of the bundle that are not under ``code/<hash>/``, by their keys: all, or what a broken-off upload
+    has left.
+
+    Raises:
+        botocore.exceptions.ClientError: the bucket is absent or may not be read.
+    """
+    prefix = code_prefix(code_hash(root))
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     there = {item["Key"] for page in pages for item in page.get("Contents", [])}
-    for name, file in code_files(root):
-        if prefix + name not in there:
-            s3.put_object(Bucket=bucket, Key=prefix + name, Body=file.read_bytes())
-    return version
+    return {prefix + name: file for name, file in code_files(root) if prefix + name not in there}
 
 
 def code_files(root: Path = ROOT) -> Iterator[tuple[str, Path]]:

@@ -37,6 +37,7 @@ requirements_of() { # the files that decide what is in an environment
     jobs) echo include/jobs/requirements.txt tests/requirements-jobs.txt ;;
     local_sagemaker) echo include/local_sagemaker/requirements.txt tests/requirements-local_sagemaker.txt ;;
     dev) echo tests/requirements.txt ;;
+    checkov) echo tests/checkov/requirements.txt ;;
     # MWAA's image as it is, and after it has installed what this repository asks for
     mwaa_image) echo include/ops/mwaa/image.txt constraints.txt ;;
     mwaa) echo requirements.txt include/ops/mwaa/image.txt constraints.txt ;;
@@ -82,12 +83,13 @@ except BlockingIOError:
 
 python=$(find_python)
 wait_for_others "$python"
-uv_version=0.13.8
+uv_requirements=include/ops/local_stack/requirements.txt
+uv_version=$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' "$uv_requirements")
 # behind a company's proxy the system's certificates count, for pip as for uv
 export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 if [ "$(.venv/tools/bin/uv --version 2>/dev/null | cut -d' ' -f2)" != "$uv_version" ]; then
   rm -rf .venv/tools
   "$python" -m venv .venv/tools
-  .venv/tools/bin/python -m pip install --quiet "uv==$uv_version"
+  .venv/tools/bin/python -m pip install --quiet --require-hashes --requirement "$uv_requirements"
 fi
 for name in "$@"; do install "$name" "$python"; done

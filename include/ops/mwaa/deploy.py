@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -37,9 +38,8 @@ from include.ops.mwaa.image import image_tag
 from include.ops.mwaa.proof import BrokenPromiseError
 from include.ops.mwaa.rest import AirflowOnMwaa, RestError
 from include.ops.mwaa.target import Target, TargetError, load_target, outputs_of, target_names
-from include.platform.code_bundle import upload_code
+from include.platform.code_bundle import missing_code, upload_code
 from include.platform.environment import VARIABLE, MlEnvironmentError, parse_ml_environment
-from include.platform.storage import code_prefix
 from sagemaker_jobs.account import account, pool_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from types_boto3_mwaa import MWAAClient
     from types_boto3_s3 import S3Client
 
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"  # the one kind of image SageMaker surely takes
 DEPLOYED = "deployed.json"  # in the Dags bucket: digest and ETag of every file that a deploy uploaded
 GATE_SECONDS = 900  # MWAA finds new files within 300 s
 UPDATE_SECONDS = 3600
@@ -140,7 +141,7 @@ class Deploy:
             upload=tuple(upload),
             remove=tuple(remove),
             update=tuple(kind for kind, (path, _) in artifacts if environment.get(path) != self._key(kind)),
-            code=not self._is_there(self._outputs["MlBucket"], code_prefix(self._bundle.code_hash)),
+            code=bool(missing_code(self._clients.s3, self._outputs["MlBucket"], self._bundle.path("code"))),
             variable=self._airflow.variable(VARIABLE) != self._variable(),
             pools={name: slots for name, slots in self._pools.items() if pools.get(name) != slots},
         )
@@ -211,9 +212,16 @@ class Deploy:
         except self._clients.ecr.exceptions.ImageNotFoundException as error:
             raise DeployError(
                 f"The job image {repository}:{tag} has not been published. The workflow publish-image does it, or "
-                f"'docker build --platform linux/amd64 --tag {repository}:{tag} include/jobs' and 'docker push'."
+                f"'include/ops/mwaa/publish_image.sh {repository}'."
             ) from error
-        return f"{repository}@{found['imageDetails'][0]['imageDigest']}"
+        details = found["imageDetails"][0]
+        if (kind := details.get("imageManifestMediaType")) != DOCKER_MANIFEST:
+            raise DeployError(
+                f"The job image {repository}:{tag} is {kind}, which SageMaker refuses. Remove it ('aws ecr "
+                f"batch-delete-image --repository-name {name} --image-ids imageTag={tag}') and publish it again by "
+                "include/ops/mwaa/publish_image.sh, which has Docker make what SageMaker takes."
+            )
+        return f"{repository}@{details['imageDigest']}"
 
     def _changed_dag_files(self) -> tuple[list[str], list[str]]:
         """Files to upload and to remove. One that somebody changed by hand is put right, as its ETag gives it away."""
@@ -322,6 +330,17 @@ def checked_dag_ids(bundle: Bundle, folder: Path) -> list[str]:
         raise DeployError(f"The bundle would not run on MWAA, so nothing was uploaded: {error}") from error
 
 
+def _deploy(target: Target, folder: Path, *, dry_run: bool) -> None:
+    bundle = build(folder=folder / "dist")
+    dag_ids = checked_dag_ids(bundle, folder / "check")
+    pools = {pool_of(kind): slots for kind, slots in account().pools.items()}
+    deploy = Deploy(target, bundle, dag_ids, Clients.of(target), pools, lambda line: print(line, flush=True))
+    plan = deploy.plan()
+    print("\n".join([f"plan for {target.name} in {target.region}:", *(f"  {line}" for line in plan.lines())]))
+    if not dry_run:
+        deploy.apply(plan)
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("environment", help=f"one of: {', '.join(target_names())}")
@@ -329,14 +348,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         target = load_target(arguments.environment)
-        bundle = build()
-        dag_ids = checked_dag_ids(bundle, bundle.folder / ".check")
-        pools = {pool_of(kind): slots for kind, slots in account().pools.items()}
-        deploy = Deploy(target, bundle, dag_ids, Clients.of(target), pools, lambda line: print(line, flush=True))
-        plan = deploy.plan()
-        print("\n".join([f"plan for {target.name} in {target.region}:", *(f"  {line}" for line in plan.lines())]))
-        if not arguments.dry_run:
-            deploy.apply(plan)
+        # not dist/, which another target may be making anew
+        with tempfile.TemporaryDirectory(prefix="deploy-") as folder:
+            _deploy(target, Path(folder), dry_run=arguments.dry_run)
     except (TargetError, DeployError, RestError, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,5 +1,7 @@
 """The tag of the job image: a digest of what the image is made of. Equal sources, equal tag: it is built once, and a
-deploy finds it with nobody passing a name along."""
+deploy finds it with nobody passing a name along.
+
+Run by scripts with whatever Python 3 a machine has: it imports nothing but the standard library."""
 
 from __future__ import annotations
 
@@ -8,8 +10,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from include.ops.local_stack.settings import ROOT
-
+ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ("Dockerfile", "requirements.txt", "bin")  # of include/jobs; the jobs' code comes from S3
 
 

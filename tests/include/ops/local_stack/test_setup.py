@@ -30,16 +30,20 @@ def set_up(checkout: Path) -> subprocess.CompletedProcess[str]:
 
 def prepared(checkout: Path) -> tuple[list[str], dict[str, str]]:
     """The command that sets up a checkout made of copies, and its environment."""
-    script = Path("include/ops/local_stack/setup.sh")
+    script, installer = Path("include/ops/local_stack/setup.sh"), Path("include/ops/local_stack/requirements.txt")
     uv = checkout / ".venv" / "tools" / "bin" / "uv"
-    for file in (script, Path("requirements.txt"), Path("constraints.txt"), Path("tests/requirements-airflow.txt")):
+    for file in (
+        script,
+        installer,
+        *map(Path, ("requirements.txt", "constraints.txt", "tests/requirements-airflow.txt")),
+    ):
         (checkout / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, checkout / file)
     uv.parent.mkdir(parents=True)
     uv.write_text(NOTES_WHAT_IT_IS_ASKED_FOR)
     uv.chmod(0o755)
-    [version] = [line for line in (ROOT / script).read_text().splitlines() if line.startswith("uv_version=")]
-    environment = {**os.environ, "PYTHON312": sys.executable, "UV_VERSION": version.partition("=")[2]}
+    version = (ROOT / installer).read_text().partition("uv==")[2].split()[0]
+    environment = {**os.environ, "PYTHON312": sys.executable, "UV_VERSION": version}
     return [str(checkout / script), "airflow"], environment
 
 

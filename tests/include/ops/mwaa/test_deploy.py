@@ -100,7 +100,12 @@ def target(aws: Client) -> Target:
     # what moto's CloudFormation leaves out of a bucket
     enabled = {"Status": "Enabled"}
     aws("s3").put_bucket_versioning(Bucket="ml-test-dags-123456789012", VersioningConfiguration=enabled)
-    aws("ecr").put_image(repositoryName="ml-test-jobs", imageManifest=json.dumps(MANIFEST), imageTag=image_tag())
+    aws("ecr").put_image(
+        repositoryName="ml-test-jobs",
+        imageManifest=json.dumps(MANIFEST),
+        imageManifestMediaType=MANIFEST["mediaType"],
+        imageTag=image_tag(),
+    )
     return found
 
 
@@ -227,6 +232,39 @@ def test_an_image_that_was_not_published_is_said(
 ) -> None:
     monkeypatch.setattr(deploy, "image_tag", lambda: "sources-other")
     with pytest.raises(DeployError, match="sources-other has not been published"):
+        deployer(RecordedMwaa(), bundle).plan()
+
+
+def test_job_code_of_which_an_upload_left_a_part_is_completed(deployer: Make, bundle: Bundle, aws: Client) -> None:
+    mwaa = RecordedMwaa()
+    deployer(mwaa, bundle).apply(deployer(mwaa, bundle).plan())
+    s3, bucket = aws("s3"), "ml-test-ml-123456789012"
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"code/{bundle.code_hash}/")
+    keys = {item["Key"] for item in listed["Contents"]}
+    assert len(keys) > 50
+    for key in sorted(keys)[10:]:
+        s3.delete_object(Bucket=bucket, Key=key)
+    plan = deployer(mwaa, bundle).plan()
+    assert plan.lines() == ["upload the job code"]
+    deployer(mwaa, bundle).apply(plan)
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"code/{bundle.code_hash}/")
+    assert {item["Key"] for item in listed["Contents"]} == keys
+    assert deployer(mwaa, bundle).plan().empty
+
+
+def test_an_image_that_sagemaker_would_refuse_is_said(
+    deployer: Make, bundle: Bundle, aws: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a current Docker makes unless told otherwise."""
+    index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
+    aws("ecr").put_image(
+        repositoryName="ml-test-jobs",
+        imageManifest=json.dumps(index),
+        imageManifestMediaType=index["mediaType"],
+        imageTag="sources-index",
+    )
+    monkeypatch.setattr(deploy, "image_tag", lambda: "sources-index")
+    with pytest.raises(DeployError, match=r"oci\.image\.index.*which SageMaker refuses.*batch-delete-image"):
         deployer(RecordedMwaa(), bundle).plan()
 
 
