@@ -41,7 +41,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from airflow.sdk import DAG, Asset, XComArg, chain, dag, task
+from airflow.sdk import DAG, Asset, TaskGroup, XComArg, chain, dag, task
 
 from include.models.config import ModelConfig, files
 from include.platform.dag_settings import daily, task_defaults, with_form
@@ -120,20 +120,22 @@ def _score(model: ModelConfig) -> list[JobOperator]:
 
 def _send(model: ModelConfig, sink: str, plan_day: XComArg, publish_scores: XComArg) -> None:
     """A sink's two tasks, the first beside the scoring, not before it: who reads S3 does not wait for the sink."""
-    check_sink = ProcessingJobOperator(
-        task_id=model.sinks.declared[sink].check,
-        request=partial(tasks.check_sink, model, sink),
-    )
-    send_scores = ProcessingJobOperator(
-        task_id=model.sinks.declared[sink].send,
-        request=partial(tasks.send_scores, model, sink),
-    )
+    with TaskGroup(sink):
+        check_sink = ProcessingJobOperator(
+            task_id="check_sink",
+            request=partial(tasks.check_sink, model, sink),
+        )
+        send_scores = ProcessingJobOperator(
+            task_id="send_scores",
+            request=partial(tasks.send_scores, model, sink),
+        )
     chain(plan_day, check_sink, send_scores)
     chain(publish_scores, send_scores)
 
 
 def _sinks_runbook(model: ModelConfig) -> str:
     return "".join(
-        f"\n**The sink {name}.** `{sink.check}` looks whether it can be sent to, `{sink.send}` sends the scores.\n"
-        for name, sink in model.sinks.declared.items()
+        f"\n**The sink {sink}.** `{sink}.check_sink` looks whether it can be sent to, `{sink}.send_scores` sends the "
+        "scores.\n"
+        for sink in model.sinks.declared
     )

@@ -1,7 +1,6 @@
 """The jobs that send a day's published scores to a sink that the model declares.
 
-What all sinks have in common is here; a sink's own section and connection are in ``include.models.config.sinks``, what
-its jobs do in ``include.jobs``.
+A sink's own section and connection are in ``include.models.config.sinks``, what its jobs do in ``include.jobs.sinks``.
 """
 
 from __future__ import annotations
@@ -14,14 +13,15 @@ from include.platform.storage import Run
 
 def check_sink(model: ModelConfig, environment: MlEnvironment, run: Run, sink: str) -> Request:
     """Looks whether the sink can be sent to."""
-    program = model.sinks.declared[sink].check
-    return _connect(environment, sink, processing(model, environment, run, program, inputs={}, outputs={}))
+    request = processing(model, environment, run, "check_sink", inputs={}, outputs={}, arguments=["--sink", sink])
+    return _connect(environment, sink, request)
 
 
 def send_scores(model: ModelConfig, environment: MlEnvironment, run: Run, sink: str, *, scores: str) -> Request:
     """``scores`` is the S3 URI of a published partition's folder."""
-    program = model.sinks.declared[sink].send
-    request = processing(model, environment, run, program, inputs={"scores": scores}, outputs={})
+    request = processing(
+        model, environment, run, "send_scores", inputs={"scores": scores}, outputs={}, arguments=["--sink", sink]
+    )
     return _connect(environment, sink, request)
 
 

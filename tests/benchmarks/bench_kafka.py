@@ -20,8 +20,9 @@ import numpy as np
 import polars as pl
 from confluent_kafka.admin import AdminClient
 
-from include.jobs.send_scores import Partition, send
-from include.jobs.sinks import kafka
+from include.jobs.sinks import kafka_client as client
+from include.jobs.sinks.kafka import send_once
+from include.jobs.sinks.partition import Partition
 from include.models.config import KafkaSink, load_model
 from include.models.config.files import SCORES_MANIFEST
 from rows import end, parser, row
@@ -50,13 +51,13 @@ def measure() -> float:
     """Messages per second from the folder to the committed transaction."""
     cluster = AdminClient({"test.mock.num.brokers": 3, "log_level": 2})
     brokers = ",".join(f"{one.host}:{one.port}" for one in cluster.list_topics(timeout=10).brokers.values())
-    settings: kafka.Settings = {"bootstrap.servers": brokers, "log_level": 2}
-    for topic in ("scores", kafka.manifests_of("scores")):
+    settings: client.Settings = {"bootstrap.servers": brokers, "log_level": 2}
+    for topic in ("scores", client.manifests_of("scores")):
         cluster.list_topics(topic, timeout=10)
     with tempfile.TemporaryDirectory() as folder:
         publish(Path(folder))
         began = time.monotonic()
-        sent = send(
+        sent = send_once(
             load_model("predictive_maintenance"), KafkaSink(topic="scores"), Partition.read(Path(folder)), settings
         )
         return sent.rows / (time.monotonic() - began)

@@ -1,298 +1,146 @@
-"""Kafka as a sink: how to reach it, whether it can be sent to, and one transaction per partition of scores.
+"""Kafka as a sink: a published partition of scores is sent once.
 
-Where the brokers are comes from the job's environment, credentials from Secrets Manager when the job runs:
+One message per row: its key is ``<model>/<date>/<the row's id as JSON>``, its value as ``score_message.schema.json``
+says. How Kafka is reached: ``kafka_client``.
 
-- ``KAFKA_BOOTSTRAP_SERVERS``: host:port, comma-separated
-- ``KAFKA_SECURITY_PROTOCOL``: PLAINTEXT unless given; SSL, SASL_SSL
-- ``KAFKA_SASL_MECHANISM``: SCRAM-SHA-512 unless given; SCRAM-SHA-256, PLAIN
-- ``KAFKA_SECRET_ID``: a secret ``{"username": ..., "password": ...}``; needed by SASL_SSL
+All messages of a partition and one manifest record go in one transaction. The record, in ``<topic>-manifests`` under
+``<model>/<date>``, holds the partition's version (what its files hold, and which model made it), the number of
+messages, a checksum over them, and the model package. Whoever sends first makes sure that no earlier sender of this
+partition can still commit, and reads that record: if it has the version at hand, there is nothing to send. So a retry,
+a cleared task and a backfill publish nothing twice.
 
-Beside each topic stands ``<topic>-manifests``, compacted: one record for each partition of scores that was sent,
-written in the transaction of its messages. A producer reads it before it sends, so that nothing is published twice.
+What consumers do: read with ``isolation.level=read_committed``. A partition that was scored again is sent again under
+its new version, with the same keys: the newest message of a key counts, and a message whose ``version`` is not that of
+its partition's newest manifest record belongs to an older one (rows that the new version no longer has).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined] # its stubs
+import polars as pl
+import polars.selectors as cs
+import pyarrow.parquet as pq
 
-from include.models.errors import JobError, and_then
+from include.jobs.sinks import kafka_client as client
+from include.jobs.sinks.partition import Partition
+from include.models.config import KafkaSink, ModelConfig
+from include.models.errors import JobError
 
-PATIENCE_SECONDS = 30.0
-# The longest a partition's transaction may stay open, at most the brokers' transaction.max.timeout.ms (15 minutes
-# unless set otherwise); at 50,000 messages a second it is room for 45 million.
-TRANSACTION_SECONDS = 900
-DELIVERY_SECONDS = 120
-Settings = dict[str, str | int | float | bool]
+SCHEMA_VERSION = 1
+ROWS_AT_ONCE = 50_000
 
 
-def manifests_of(topic: str) -> str:
-    return f"{topic}-manifests"
+@dataclass(frozen=True)
+class Sent:
+    """What a call came to; ``rows`` and ``checksum`` are the record's where nothing had to be sent."""
+
+    rows: int
+    checksum: str
+    was_there: bool
 
 
-def connection() -> Settings:
-    """How to reach the brokers, from the environment, and with which credentials, from Secrets Manager.
-
-    Raises:
-        JobError: a variable is missing, or the secret cannot be read or is not of the form that is needed.
-    """
-    servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
-    if not servers:
-        raise JobError(
-            "KAFKA_BOOTSTRAP_SERVERS is not set; the Variable ml_environment gives it: kafka.bootstrap_servers."
-        )
-    protocol = os.environ.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
-    settings: Settings = {"bootstrap.servers": servers, "security.protocol": protocol}
-    if not protocol.startswith("SASL"):
-        return settings
-    secret = _secret(os.environ.get("KAFKA_SECRET_ID"))
-    mechanism = os.environ.get("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-    return settings | {
-        "sasl.mechanism": mechanism,
-        "sasl.username": secret["username"],
-        "sasl.password": secret["password"],
-    }
-
-
-def _secret(name: str | None) -> Mapping[str, str]:
-    if not name:
-        raise JobError("KAFKA_SECRET_ID is not set, and SASL needs it: ml_environment's kafka.secret_id.")
-    try:
-        text = boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
-    except (BotoCoreError, ClientError, KeyError) as error:
-        raise JobError(
-            f"the secret '{name}' with Kafka's credentials cannot be read: {error}. The job's role needs "
-            "secretsmanager:GetSecretValue on it."
-        ) from error
-    try:
-        content = json.loads(text)
-        return {"username": str(content["username"]), "password": str(content["password"])}
-    except (ValueError, TypeError, KeyError):  # the text itself must not get into a log
-        raise JobError(f'the secret \'{name}\' is not of the form {{"username": ..., "password": ...}}.') from None
-
-
-def require_topic(settings: Settings, topic: str) -> int:
-    """The number of partitions of a topic that can be sent to; its manifests' topic must be there too.
+def check(config: ModelConfig) -> str:
+    """Brokers answer, topics are there, partitions have leaders.
 
     Raises:
-        JobError: no broker answers, a topic is absent, or a partition has no leader.
+        JobError: what is wrong.
     """
-    admin = AdminClient({**settings, "socket.timeout.ms": int(PATIENCE_SECONDS * 1000)})
-    servers = settings["bootstrap.servers"]
-    try:
-        topics = admin.list_topics(timeout=PATIENCE_SECONDS).topics
-    except KafkaException as error:
-        raise JobError(
-            f"no Kafka broker of {servers} answers ({_text(error)}). Look whether the brokers run, and whether the "
-            "job's subnets and security groups reach them."
-        ) from error
-    for name, kind in ((topic, "the scores"), (manifests_of(topic), "their manifests (cleanup.policy=compact)")):
-        if name not in topics or topics[name].error is not None:
-            found = topics[name].error if name in topics else f"there are {len(topics)} others"
-            raise JobError(f"the Kafka topic {name} for {kind} is not usable at {servers}: {found}. Create it first.")
-        leaderless = [number for number, part in topics[name].partitions.items() if part.leader < 0 or part.error]
-        if leaderless:
-            raise JobError(f"partitions {leaderless} of the Kafka topic {name} have no leader: a broker is down.")
-    return len(topics[topic].partitions)
+    sink, settings = _sink_of(config), client.connection()
+    partitions = client.require_topic(settings, sink.topic)
+    client.require_compacted(settings, client.manifests_of(sink.topic))
+    return f"{sink.topic} is there, with {partitions} partitions; so is {client.manifests_of(sink.topic)}"
 
 
-def require_compacted(settings: Settings, topic: str) -> None:
-    """A topic that forgets its manifests would let a late retry publish twice. Not every user may ask: then a warning.
+def send(config: ModelConfig, partition: Partition) -> str:
+    """Raises JobError: as ``send_once``."""
+    sent = send_once(config, _sink_of(config), partition, client.connection())
+    done = "are there already, nothing was sent" if sent.was_there else "were sent"
+    return f"{sent.rows} messages {done}; their sha256 is {sent.checksum}"
+
+
+def _sink_of(config: ModelConfig) -> KafkaSink:
+    if config.sinks.kafka is None:
+        raise JobError(f"models/{config.name}/model.yaml has no sinks.kafka: name a topic there.")
+    return config.sinks.kafka
+
+
+def send_once(config: ModelConfig, sink: KafkaSink, partition: Partition, settings: client.Settings) -> Sent:
+    """Send the partition unless it was.
 
     Raises:
-        JobError: its old records are deleted.
+        JobError: Kafka cannot be reached, a message was not delivered, or the files do not hold the manifest's rows.
     """
-    admin = AdminClient(settings)
-    try:
-        resource = ConfigResource(ResourceType.TOPIC, topic)
-        described = admin.describe_configs([resource], request_timeout=10)[resource].result()
-    except KafkaException as error:
-        print(f"WARNING: whether {topic} is compacted cannot be known: {_text(error)}", flush=True)
-        return
-    policy = described["cleanup.policy"].value
-    if "compact" not in policy or "delete" in policy:
-        raise JobError(
-            f"the Kafka topic {topic} has cleanup.policy={policy}; set it to compact: it must forget nothing."
-        )
-
-
-class Sender:
-    """A transactional producer for one partition of scores; every delivery report is counted.
-
-    Making it ends what an earlier producer of the same ``name`` left open and shuts that producer out: from here on
-    only this one can commit.
-    """
-
-    def __init__(self, settings: Settings, name: str) -> None:
-        self.delivered = 0
-        self._failed: KafkaError | None = None
-        self._producer = Producer(
-            {
-                **settings,
-                "transactional.id": name,
-                "transaction.timeout.ms": TRANSACTION_SECONDS * 1000,
-                "message.timeout.ms": DELIVERY_SECONDS * 1000,
-                "compression.type": "lz4",
-                "linger.ms": 20,
-                "queue.buffering.max.messages": 200_000,
-                "queue.buffering.max.kbytes": 256 * 1024,
-            }
-        )
-        self._attempt("taking over from earlier senders", lambda: self._producer.init_transactions(PATIENCE_SECONDS))
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commits at the end of the block if all of it was delivered, else nothing of it is published.
-
-        Raises:
-            JobError: what was sent was not delivered, or not committed.
-        """
-        self._producer.begin_transaction()
-        self.delivered, self._failed = 0, None
-        try:
-            yield
-            self.flush()
-            self._attempt("committing", lambda: self._producer.commit_transaction(PATIENCE_SECONDS))
-        except BaseException:
-            self._abort()
-            raise
-
-    def send(self, topic: str, messages: Iterable[tuple[bytes, bytes]]) -> int:
-        """Queue keys and values; how many they were.
-
-        Raises:
-            JobError: a message came back undelivered.
-        """
-        count = 0
-        produce, report = self._producer.produce, self._report
-        for key, value in messages:
-            while True:
-                try:
-                    produce(topic, value, key, on_delivery=report)
-                    break
-                except BufferError:  # the queue is full: wait until some are delivered
-                    self._producer.poll(0.05)
-                    self._raise_failure()
-                except KafkaException as error:
-                    raise JobError(f"Kafka refuses a message to {topic}: {_text(error)}.") from error
-            count += 1
-            if not count % 2000:
-                self._producer.poll(0)
-                self._raise_failure()
-        return count
-
-    def flush(self) -> None:
-        """Wait until all that was queued is delivered.
-
-        Raises:
-            JobError: some of it was not.
-        """
-        left = self._producer.flush(DELIVERY_SECONDS)
-        self._raise_failure()
-        if left:
-            raise JobError(f"{left} messages were not delivered within {DELIVERY_SECONDS} s; nothing was published.")
-
-    def _report(self, error: KafkaError | None, _: Message) -> None:
-        if error is None:
-            self.delivered += 1
-        elif self._failed is None:
-            self._failed = error
-
-    def _raise_failure(self) -> None:
-        if self._failed is not None:
-            raise JobError(f"a message was not delivered: {self._failed.str()}; nothing was published.")
-
-    def _abort(self) -> None:
-        """Where this fails too, the brokers abort by themselves at the transaction's timeout."""
-        try:
-            self._producer.abort_transaction(PATIENCE_SECONDS)
-        except KafkaException as error:
-            print(f"WARNING: the transaction could not be aborted ({_text(error)}); the brokers will.", flush=True)
-
-    def _attempt(self, what: str, step: Callable[[], object]) -> None:
-        """A step that the client says may be tried again is, until patience is over."""
-        deadline = time.monotonic() + 4 * PATIENCE_SECONDS
-        while True:
-            try:
-                step()
-            except KafkaException as error:
-                if not error.args[0].retriable() or time.monotonic() > deadline:
-                    raise JobError(
-                        f"{what} failed: {_text(error)}. Clear the task when the brokers are well: it finds whether "
-                        "the partition was published, and sends it if not."
-                    ) from error
-            else:
-                return
-
-
-def last_record(settings: Settings, topic: str, key: bytes) -> bytes | None:
-    """The newest committed value of a key in a topic small enough to be read whole.
-
-    It is read up to the end that it has now, also where other senders' transactions are still open in it: what lies
-    behind them counts too, so they are waited for.
-
-    Raises:
-        JobError: the topic cannot be read, or transactions stay open for too long.
-    """
-    consumer = Consumer(
-        {
-            **settings,
-            "group.id": "scores-manifests",  # nothing is committed under it
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
+    client.require_topic(settings, sink.topic)
+    name = f"{config.name}/{partition.date}"
+    sender = client.Sender(
+        settings, f"scores/{name}"
+    )  # before the record is read: an older sender may be about to commit
+    record = client.last_record(settings, client.manifests_of(sink.topic), name.encode())
+    if record and (known := json.loads(record))["version"] == partition.version:
+        return Sent(known["messages"], known["checksum"], was_there=True)
+    digest = hashlib.sha256()
+    with sender.transaction():
+        count = sender.send(sink.topic, _hash_values(messages(config, partition), digest))
+        if count != partition.rows:
+            raise JobError(f"the files of {partition.date} hold {count} rows, their manifest says {partition.rows}.")
+        sender.flush()
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "model": config.name,
+            "date": partition.date,
+            "version": partition.version,
+            "messages": count,
+            "checksum": digest.hexdigest(),
+            "model_package_arn": partition.model_package_arn,
+            "topic": sink.topic,
+            "sent_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+        # last, so that readers of the manifests wait for no transaction longer than its commit takes
+        sender.send(client.manifests_of(sink.topic), [(name.encode(), json.dumps(content).encode())])
+    if sender.delivered != count + 1:
+        raise JobError(f"{sender.delivered} deliveries were reported for {count + 1} messages: look at the brokers.")
+    return Sent(count, digest.hexdigest(), was_there=False)
+
+
+def messages(config: ModelConfig, partition: Partition) -> Iterator[tuple[bytes, bytes]]:
+    """Key and value of every row, in the files' order, in bounded memory.
+
+    Raises:
+        JobError: a column of the model's key is missing.
+    """
+    for name in partition.files:
+        for batch in pq.ParquetFile(partition.folder / name).iter_batches(ROWS_AT_ONCE):
+            frame = pl.from_arrow(batch)
+            assert isinstance(frame, pl.DataFrame)  # noqa: S101 - what a record batch becomes
+            yield from zip(*_encode(config, partition, frame), strict=True)
+
+
+def _encode(config: ModelConfig, partition: Partition, frame: pl.DataFrame) -> tuple[list[bytes], list[bytes]]:
+    ids = config.data.key
+    if missing := [column for column in ids if column not in frame.columns]:
+        raise JobError(f"the scores of {partition.date} lack the key column {missing[0]}; found: {frame.columns}.")
+    frame = frame.with_columns(cs.temporal().dt.to_string("iso:strict"))
+    text = frame.select(
+        key=pl.lit(f"{config.name}/{partition.date}/") + pl.struct(ids).struct.json_encode(),
+        value=pl.struct(
+            pl.lit(SCHEMA_VERSION).alias("schema_version"),
+            pl.lit(config.name).alias("model"),
+            pl.lit(partition.date).alias("date"),
+            pl.lit(partition.version).alias("version"),
+            pl.lit(partition.model_package_arn).alias("model_package_arn"),
+            pl.struct(ids).alias("id"),
+            pl.struct(pl.exclude(ids)).alias("prediction"),
+        ).struct.json_encode(),
     )
-    try:
-        with and_then(consumer.close):
-            return _read_to_end(consumer, settings, topic, key)
-    except KafkaException as error:
-        raise JobError(f"the Kafka topic {topic} cannot be read: {_text(error)}.") from error
+    return text["key"].cast(pl.Binary).to_list(), text["value"].cast(pl.Binary).to_list()
 
 
-def _read_to_end(consumer: Consumer, settings: Settings, topic: str, key: bytes) -> bytes | None:
-    partitions = consumer.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic].partitions
-    ends = _ends(settings, topic, list(partitions))
-    consumer.assign([TopicPartition(topic, number, 0) for number in ends])
-    found: Message | None = None
-    deadline = time.monotonic() + TRANSACTION_SECONDS
-    while ends:
-        message = consumer.poll(1.0)
-        if message is None:
-            if time.monotonic() > deadline:
-                raise JobError(f"other transactions in {topic} stay open for {TRANSACTION_SECONDS} s. Try again later.")
-            continue
-        if (error := message.error()) is not None:
-            if error.code() != KafkaError._PARTITION_EOF:
-                raise KafkaException(error)
-            place = TopicPartition(topic, message.partition() or 0, message.offset() or 0)
-            if place.offset >= ends.get(place.partition, 0):
-                ends.pop(place.partition, None)
-            continue
-        if message.key() == key and (found is None or message.timestamp()[1] >= found.timestamp()[1]):
-            found = message
-    return found.value() if found else None
-
-
-def _ends(settings: Settings, topic: str, numbers: list[int]) -> dict[int, int]:
-    """The end of each partition with open transactions in it; partitions without a record are left out."""
-    anything = Consumer({**settings, "group.id": "scores-manifests", "isolation.level": "read_uncommitted"})
-    with and_then(anything.close):
-        edges = {
-            number: anything.get_watermark_offsets(TopicPartition(topic, number), timeout=PATIENCE_SECONDS)
-            for number in numbers
-        }
-    return {number: high for number, (_, high) in edges.items() if high > 0}
-
-
-def _text(error: KafkaException) -> str:
-    cause = error.args[0]
-    return cause.str() if isinstance(cause, KafkaError) else str(error)
+def _hash_values(items: Iterator[tuple[bytes, bytes]], digest: hashlib._Hash) -> Iterator[tuple[bytes, bytes]]:
+    for key, value in items:
+        digest.update(value)
+        yield key, value

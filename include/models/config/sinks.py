@@ -1,34 +1,20 @@
 """Where scores and model versions go besides S3: the sections ``sinks`` and ``tracking``, and how sinks are reached.
 
-A sink is a section of ``Sinks`` and, under the same name, a connection of ``SinkConnections``; what its jobs do is in
-``include.jobs``.
+A sink is a section of ``Sinks`` and, under the same name, a connection of ``SinkConnections``; how it is checked and
+sent to is the module of that name in ``include.jobs.sinks``. Nothing else knows which sinks there are.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .common import Section
 
 
-class Sink(Section):
-    """One more place where a day's published scores go, by jobs of the scoring Dag.
-
-    ``check`` is the program (and task) that looks whether it can be sent to, beside the scoring; ``send`` the one that
-    sends a published partition.
-    """
-
-    check: ClassVar[str]
-    send: ClassVar[str]
-
-
-class KafkaSink(Sink):
+class KafkaSink(Section):
     """Daily scores as messages; where the brokers are is a setting of the environment."""
-
-    check = "check_kafka"
-    send = "send_scores"
 
     topic: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,200}$")]
 
@@ -37,10 +23,9 @@ class Sinks(Section):
     kafka: KafkaSink | None = None
 
     @property
-    def declared(self) -> dict[str, Sink]:
-        """The sinks that the model has, by name."""
-        found = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: sink for name, sink in found.items() if sink is not None}
+    def declared(self) -> list[str]:
+        """The names of the sinks that the model has."""
+        return [name for name in type(self).model_fields if getattr(self, name) is not None]
 
 
 class Connection(BaseModel):

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.deploy import tasks as deploy
 from include.models.config import Kafka, Sinks, load_model
-from include.models.config.sinks import Sink
+from include.models.config.common import Section
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.storage import Run, split_uri
 from include.registry.versions import RegisteredVersion
@@ -70,7 +70,9 @@ def test_without_kafka_nothing_is_sent() -> None:
 def test_the_published_partition_of_the_day_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     environment(monkeypatch, kafka=KAFKA)
     checked, sent = score.check_sink(MODEL, "kafka", context()), score.send_scores(MODEL, "kafka", context())
-    assert checked["AppSpecification"]["ContainerEntrypoint"][-1] == "include.jobs.check_kafka"
+    for request, program in ((checked, "check_sink"), (sent, "send_scores")):
+        assert request["AppSpecification"]["ContainerEntrypoint"][-1] == f"include.jobs.{program}"
+        assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--sink", "kafka"]
     read = {each["InputName"]: each["S3Input"]["S3Uri"] for each in sent["ProcessingInputs"]}
     assert read["scores"] == "s3://my-ml-bucket/scores/tabular_classifier/date=2026-01-05/"
     assert sent["Environment"]["KAFKA_SECRET_ID"] == "AmazonMSK_scores"
@@ -90,9 +92,8 @@ def test_the_alias_follows_what_was_recorded(monkeypatch: pytest.MonkeyPatch) ->
     assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--model-package", PACKAGE]
 
 
-class LakeSink(Sink):
-    check = "check_lake"
-    send = "send_to_lake"
+class LakeSink(Section):
+    """A sink that this repository does not have."""
 
 
 class MoreSinks(Sinks):
@@ -103,13 +104,14 @@ class MoreConnections(MlEnvironment):
     lake: Kafka | None = None  # any connection: what it holds is told to the job
 
 
-def test_another_sink_needs_its_schema_and_its_jobs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_sink_needs_its_schema_and_its_module_alone() -> None:
     model = MODEL.model_copy(update={"sinks": MoreSinks(kafka=MODEL.sinks.kafka, lake=LakeSink())})
     dag = score_dag(model)
-    assert dag.get_task("send_to_lake").upstream_task_ids == {"publish_scores", "check_lake"}
-    assert dag.get_task("send_scores").upstream_task_ids == {"publish_scores", "check_kafka"}
-    assert all(f"`{task_id}`" in str(dag.doc_md) for task_id in ("check_lake", "send_to_lake"))
+    for sink in ("lake", "kafka"):
+        assert dag.get_task(f"{sink}.send_scores").upstream_task_ids == {"publish_scores", f"{sink}.check_sink"}
+        assert all(f"`{sink}.{task_id}`" in str(dag.doc_md) for task_id in ("check_sink", "send_scores"))
     facts = {**json.loads(EXAMPLE), "lake": {"bootstrap_servers": "lake:1"}}
     request = sinks.send_scores(model, MoreConnections.model_validate(facts), RUN, "lake", scores="s3://b/scores/")
-    assert request["AppSpecification"]["ContainerEntrypoint"][-1] == "include.jobs.send_to_lake"
+    assert request["AppSpecification"]["ContainerEntrypoint"][-1] == "include.jobs.send_scores"
+    assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--sink", "lake"]
     assert request["Environment"]["LAKE_BOOTSTRAP_SERVERS"] == "lake:1"

@@ -70,7 +70,7 @@ BUILDERS: dict[str, tuple[str, Build]] = {
         "CreateProcessingJob",
         lambda e: deploy_requests.move_champion_alias(MODEL, e, RUN, model_package_arn=PACKAGE),
     ),
-    "check_kafka": ("CreateProcessingJob", lambda e: sinks.check_sink(SENDER, with_kafka(e), RUN, "kafka")),
+    "check_sink": ("CreateProcessingJob", lambda e: sinks.check_sink(SENDER, with_kafka(e), RUN, "kafka")),
     "send_scores": (
         "CreateProcessingJob",
         lambda e: sinks.send_scores(

@@ -23,14 +23,15 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from include.jobs import send_scores
-from include.jobs.send_scores import Partition, messages, send
-from include.jobs.sinks import kafka
-from include.models.config import KafkaSink, ModelConfig, load_model
+from include.jobs import check_sink, send_scores
+from include.jobs.sinks import kafka_client as client
+from include.jobs.sinks.kafka import Sent, messages, send_once
+from include.jobs.sinks.partition import Partition
+from include.models.config import KafkaSink, ModelConfig, Sinks, load_model
 from include.models.config.files import SCORES_MANIFEST
 from include.models.errors import JobError
 
-SCHEMA = json.loads((Path(kafka.__file__).parent / "score_message.schema.json").read_text())
+SCHEMA = json.loads((Path(client.__file__).parent / "score_message.schema.json").read_text())
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-maintenance/3"
 
 
@@ -41,17 +42,17 @@ def cluster() -> AdminClient:
 
 
 @pytest.fixture
-def settings(cluster: AdminClient) -> kafka.Settings:
+def settings(cluster: AdminClient) -> client.Settings:
     brokers = cluster.list_topics(timeout=10).brokers.values()
     return {"bootstrap.servers": ",".join(f"{broker.host}:{broker.port}" for broker in brokers), "log_level": 2}
 
 
 @pytest.fixture
-def sink(settings: kafka.Settings, request: pytest.FixtureRequest) -> KafkaSink:
+def sink(settings: client.Settings, request: pytest.FixtureRequest) -> KafkaSink:
     """A topic of the test's own, there with its manifests."""
     topic = "t" + hashlib.sha256(request.node.name.encode()).hexdigest()[:12]
     admin = AdminClient(settings)
-    for name in (topic, kafka.manifests_of(topic)):
+    for name in (topic, client.manifests_of(topic)):
         admin.list_topics(name, timeout=10)
     return KafkaSink(topic=topic)
 
@@ -90,7 +91,7 @@ def scores(machines: int, first: int = 1) -> pl.DataFrame:
     )
 
 
-def read_all(settings: kafka.Settings, topic: str) -> list[tuple[bytes, bytes]]:
+def read_all(settings: client.Settings, topic: str) -> list[tuple[bytes, bytes]]:
     consumer = Consumer(
         {**settings, "group.id": "test", "enable.partition.eof": True, "isolation.level": "read_committed"}
     )
@@ -110,10 +111,10 @@ def read_all(settings: kafka.Settings, topic: str) -> list[tuple[bytes, bytes]]:
 
 
 def test_every_row_is_sent_with_one_manifest_record(
-    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path
+    config: ModelConfig, sink: KafkaSink, settings: client.Settings, tmp_path: Path
 ) -> None:
     partition = publish(tmp_path, [scores(300), scores(200, first=301)])
-    sent = send(config, sink, partition, settings)
+    sent = send_once(config, sink, partition, settings)
     assert (sent.rows, sent.was_there) == (500, False)
     found = dict(read_all(settings, sink.topic))
     assert len(found) == 500
@@ -123,7 +124,7 @@ def test_every_row_is_sent_with_one_manifest_record(
         assert key.decode() == f"predictive_maintenance/2015-08-01/{json.dumps(content['id'], separators=(',', ':'))}"
     machine_7 = found[b'predictive_maintenance/2015-08-01/{"machineID":7,"datetime":"2015-08-01T06:00:00.000000"}']
     assert json.loads(machine_7)["prediction"] == {"label": "none", "probability_none": 1 - 7 / 100_000}
-    ((key, value),) = read_all(settings, kafka.manifests_of(sink.topic))
+    ((key, value),) = read_all(settings, client.manifests_of(sink.topic))
     record = json.loads(value)
     assert key == b"predictive_maintenance/2015-08-01"
     assert (record["messages"], record["version"]) == (500, partition.version)
@@ -133,32 +134,32 @@ def test_every_row_is_sent_with_one_manifest_record(
 
 
 def test_the_same_partition_is_sent_once(
-    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path
+    config: ModelConfig, sink: KafkaSink, settings: client.Settings, tmp_path: Path
 ) -> None:
-    first = send(config, sink, publish(tmp_path, [scores(50)]), settings)
-    again = send(config, sink, publish(tmp_path, [scores(50)]), settings)
-    assert again == send_scores.Sent(50, first.checksum, was_there=True)
+    first = send_once(config, sink, publish(tmp_path, [scores(50)]), settings)
+    again = send_once(config, sink, publish(tmp_path, [scores(50)]), settings)
+    assert again == Sent(50, first.checksum, was_there=True)
     assert len(read_all(settings, sink.topic)) == 50
-    assert len(read_all(settings, kafka.manifests_of(sink.topic))) == 1
+    assert len(read_all(settings, client.manifests_of(sink.topic))) == 1
 
 
 def test_a_partition_scored_anew_is_sent_under_a_new_version_with_the_same_keys(
-    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path
+    config: ModelConfig, sink: KafkaSink, settings: client.Settings, tmp_path: Path
 ) -> None:
-    send(config, sink, publish(tmp_path, [scores(20)]), settings)
+    send_once(config, sink, publish(tmp_path, [scores(20)]), settings)
     newer = publish(tmp_path, [scores(20)], package=PACKAGE[:-1] + "4")
-    assert not send(config, sink, newer, settings).was_there
+    assert not send_once(config, sink, newer, settings).was_there
     found = read_all(settings, sink.topic)
     assert (len(found), len({key for key, _ in found})) == (40, 20)
     key = b"predictive_maintenance/2015-08-01"
-    record = kafka.last_record(settings, kafka.manifests_of(sink.topic), key)
+    record = client.last_record(settings, client.manifests_of(sink.topic), key)
     assert record
     assert json.loads(record)["version"] == newer.version
-    assert kafka.last_record(settings, kafka.manifests_of(sink.topic), b"predictive_maintenance/1999-01-01") is None
+    assert client.last_record(settings, client.manifests_of(sink.topic), b"predictive_maintenance/1999-01-01") is None
 
 
 def test_files_that_changed_after_publishing_are_not_sent(
-    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path
+    config: ModelConfig, sink: KafkaSink, settings: client.Settings, tmp_path: Path
 ) -> None:
     publish(tmp_path, [scores(5)])
     scores(6).write_parquet(tmp_path / "part-0.parquet")
@@ -195,42 +196,42 @@ class Watched(Producer):  # type: ignore[misc] # confluent_kafka's class is of C
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> type[Watched]:
-    monkeypatch.setattr(kafka, "Producer", Watched)
+    monkeypatch.setattr(client, "Producer", Watched)
     Watched.ends, Watched.loses = [], 0
     return Watched
 
 
 def test_a_lost_message_aborts_all_and_the_retry_sends_all(
-    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path, watched: type[Watched]
+    config: ModelConfig, sink: KafkaSink, settings: client.Settings, tmp_path: Path, watched: type[Watched]
 ) -> None:
     partition = publish(tmp_path, [scores(30)])
     watched.loses = 1
     with pytest.raises(JobError, match="a message was not delivered"):
-        send(config, sink, partition, settings)
+        send_once(config, sink, partition, settings)
     assert watched.ends == ["aborted"]
-    assert read_all(settings, kafka.manifests_of(sink.topic)) == []
-    assert send(config, sink, partition, settings).rows == 30
+    assert read_all(settings, client.manifests_of(sink.topic)) == []
+    assert send_once(config, sink, partition, settings).rows == 30
     assert watched.ends == ["aborted", "committed"]
 
 
 def test_rows_that_the_manifest_does_not_count_abort_all(
-    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path, watched: type[Watched]
+    config: ModelConfig, sink: KafkaSink, settings: client.Settings, tmp_path: Path, watched: type[Watched]
 ) -> None:
     partition = publish(tmp_path, [scores(30)])
     manifest = json.loads((tmp_path / SCORES_MANIFEST).read_text())
     (tmp_path / SCORES_MANIFEST).write_text(json.dumps({**manifest, "rows": 31}))
     with pytest.raises(JobError, match="hold 30 rows, their manifest says 31"):
-        send(config, sink, Partition.read(tmp_path), settings)
+        send_once(config, sink, Partition.read(tmp_path), settings)
     assert watched.ends == ["aborted"]
     assert partition.rows == 30
 
 
 def test_an_earlier_sender_of_the_partition_is_shut_out_before_the_record_is_read(
-    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: ModelConfig, sink: KafkaSink, settings: client.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it could commit between the reading and the sending, and all would be there twice."""
     order: list[str] = []
-    plain_producer, plain_reading = kafka.Producer, kafka.last_record
+    plain_producer, plain_reading = client.Producer, client.last_record
 
     class Producing(plain_producer):  # type: ignore[misc,valid-type]
         def init_transactions(self, *args: Any) -> None:
@@ -241,14 +242,14 @@ def test_an_earlier_sender_of_the_partition_is_shut_out_before_the_record_is_rea
         order.append("read")
         return plain_reading(*args)
 
-    monkeypatch.setattr(kafka, "Producer", Producing)
-    monkeypatch.setattr(kafka, "last_record", reading)
-    send(config, sink, publish(tmp_path, [scores(3)]), settings)
+    monkeypatch.setattr(client, "Producer", Producing)
+    monkeypatch.setattr(client, "last_record", reading)
+    send_once(config, sink, publish(tmp_path, [scores(3)]), settings)
     assert order == ["took over", "read"]
 
 
 def test_two_partitions_are_sent_at_the_same_time(
-    config: ModelConfig, sink: KafkaSink, settings: kafka.Settings, tmp_path: Path
+    config: ModelConfig, sink: KafkaSink, settings: client.Settings, tmp_path: Path
 ) -> None:
     failures: list[Exception] = []
 
@@ -257,7 +258,7 @@ def test_two_partitions_are_sent_at_the_same_time(
         manifest = json.loads((tmp_path / str(day) / SCORES_MANIFEST).read_text())
         (tmp_path / str(day) / SCORES_MANIFEST).write_text(json.dumps({**manifest, "date": f"2015-08-0{day}"}))
         try:
-            send(config, sink, Partition.read(tmp_path / str(day)), settings)
+            send_once(config, sink, Partition.read(tmp_path / str(day)), settings)
         except JobError as error:
             failures.append(error)
 
@@ -268,22 +269,22 @@ def test_two_partitions_are_sent_at_the_same_time(
         thread.join()
     assert failures == []
     assert len({key for key, _ in read_all(settings, sink.topic)}) == 1200
-    assert len(read_all(settings, kafka.manifests_of(sink.topic))) == 3
+    assert len(read_all(settings, client.manifests_of(sink.topic))) == 3
 
 
 def test_no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(client, "PATIENCE_SECONDS", 1.0)
     with pytest.raises(JobError, match=r"no Kafka broker of 127.0.0.1:1 answers .* subnets and security groups"):
-        kafka.require_topic({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, "scores")
+        client.require_topic({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, "scores")
 
 
-def test_no_topic(settings: kafka.Settings, sink: KafkaSink) -> None:
-    assert kafka.require_topic(settings, sink.topic) == 4
+def test_no_topic(settings: client.Settings, sink: KafkaSink) -> None:
+    assert client.require_topic(settings, sink.topic) == 4
     with pytest.raises(JobError, match=r"the Kafka topic absent for the scores is not usable .* Create it first"):
-        kafka.require_topic(settings, "absent")
+        client.require_topic(settings, "absent")
     AdminClient(settings).list_topics("lonely", timeout=10)
     with pytest.raises(JobError, match=r"the Kafka topic lonely-manifests for their manifests .*compact.* not usable"):
-        kafka.require_topic(settings, "lonely")
+        client.require_topic(settings, "lonely")
 
 
 class Described:
@@ -299,11 +300,11 @@ class Described:
 
 
 def test_manifests_must_not_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "AdminClient", lambda _: Described("compact"))
-    kafka.require_compacted({}, "scores-manifests")
-    monkeypatch.setattr(kafka, "AdminClient", lambda _: Described("compact,delete"))
+    monkeypatch.setattr(client, "AdminClient", lambda _: Described("compact"))
+    client.require_compacted({}, "scores-manifests")
+    monkeypatch.setattr(client, "AdminClient", lambda _: Described("compact,delete"))
     with pytest.raises(JobError, match=r"scores-manifests has cleanup.policy=compact,delete; set it to compact"):
-        kafka.require_compacted({}, "scores-manifests")
+        client.require_compacted({}, "scores-manifests")
 
 
 class Secrets:
@@ -319,14 +320,14 @@ class Secrets:
 def test_a_secret_of_another_form_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     sasl(monkeypatch, text)
     with pytest.raises(JobError, match="'prod/kafka' is not of the form") as error:
-        kafka.connection()
+        client.connection()
     assert "hunter2" not in str(error.value)
     assert error.value.__cause__ is None
 
 
 def test_credentials_come_from_the_secret(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     sasl(monkeypatch, '{"username": "scorer", "password": "hunter2"}')
-    found = kafka.connection()
+    found = client.connection()
     assert (found["sasl.mechanism"], found["sasl.username"], found["sasl.password"]) == (
         "SCRAM-SHA-512",
         "scorer",
@@ -345,4 +346,26 @@ def sasl(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
 def test_nothing_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
     with pytest.raises(JobError, match=r"KAFKA_BOOTSTRAP_SERVERS is not set; .* kafka.bootstrap_servers"):
-        kafka.connection()
+        client.connection()
+
+
+def test_the_programs_ask_the_sinks_own_module(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    settings: client.Settings,
+    sink: KafkaSink,
+    config: ModelConfig,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with_sink = config.model_copy(update={"sinks": Sinks(kafka=sink)})
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", str(settings["bootstrap.servers"]))
+    for program in (check_sink, send_scores):
+        monkeypatch.setattr(program, "load_model", lambda name: with_sink)
+    publish(tmp_path, [scores(7)])
+    check_sink.main(["--model", config.name, "--sink", "kafka"])
+    send_scores.main(["--model", config.name, "--sink", "kafka", "--scores", str(tmp_path)])
+    said = capsys.readouterr().out
+    assert f"{sink.topic} is there, with 4 partitions" in said
+    assert "7 messages were sent" in said
+    with pytest.raises(SystemExit):
+        check_sink.main(["--model", config.name, "--sink", "pigeons"])

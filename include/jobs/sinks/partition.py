@@ -1,0 +1,55 @@
+"""A published day of scores, as whoever sends it finds it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.models.config.files import SCORES_MANIFEST
+from include.models.errors import JobError
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A published day of scores. ``version`` is equal for equal files from the same model package."""
+
+    folder: Path
+    date: str
+    rows: int
+    files: list[str]
+    model_package_arn: str
+    version: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Partition:
+        """The partition that the folder's manifest describes, with every file's checksum compared.
+
+        Raises:
+            JobError: no manifest, or one that the files do not match.
+        """
+        try:
+            content = json.loads((folder / SCORES_MANIFEST).read_text(encoding="utf-8"))
+            files = {Path(file["key"]).name: str(file["sha256"]) for file in content["files"]}
+            date, rows, package = str(content["date"]), int(content["rows"]), str(content["model_package_arn"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise JobError(
+                f"{folder / SCORES_MANIFEST} cannot be used ({error!r}): publish_scores writes it."
+            ) from error
+        for name, expected in files.items():
+            found = _sha256(folder / name)
+            if found != expected:
+                raise JobError(
+                    f"{name} is not what the manifest of {date} names: its sha256 is {found}, not {expected}."
+                )
+        whole = json.dumps([sorted(files.items()), package]).encode()
+        return cls(folder, date, rows, sorted(files), package, hashlib.sha256(whole).hexdigest()[:16])
+
+
+def _sha256(file: Path) -> str:
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise JobError(f"{file.name}, which the manifest names, cannot be read: {error}.") from error
