@@ -51,12 +51,14 @@ class Facts(TypedDict, total=False):
 
 
 class Metadata(Facts, total=False):
-    """metadata.json. ``feature_kinds``: of features that are not numbers; older artifacts have ``text_columns``."""
+    """metadata.json. ``feature_kinds``: of features that are not numbers; older artifacts have ``text_columns``.
+    ``feature_headers``: features by what the raw file calls them, where that is something else."""
 
     model: str
     problem: str
     classes: list[str]
     ignored_columns: list[str]
+    feature_headers: dict[str, str]
     feature_kinds: dict[str, str]
     text_columns: list[str]
     code_hash: str | None
@@ -93,6 +95,7 @@ class LoadedModel:
             self.feature_order,
             frozenset(self.metadata["ignored_columns"]),
             self._kinds,
+            self.metadata.get("feature_headers", {}),
         )
 
     @property
@@ -121,8 +124,15 @@ class LoadedModel:
         return own(self.model, frame.select(self.feature_order)) if own else None
 
     def answers(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """A row's answer for each row, as endpoints and scoring give it: see ``payload.answers``."""
-        return answers(self.predict(frame), self.classes, self.intervals(frame))
+        """A row's answer for each row, as endpoints and scoring give it: see ``payload.answers``.
+
+        Raises:
+            ValueError: the estimator answers another number of rows.
+        """
+        found = answers(self.predict(frame), self.classes, self.intervals(frame))
+        if found.height != frame.height:
+            raise ValueError(f"the estimator answered {found.height} of {frame.height} rows")
+        return found
 
 
 def save_artifact(
@@ -143,7 +153,7 @@ def save_artifact(
         "model": config.name,
         "problem": config.problem,
         "classes": train.classes,
-        "ignored_columns": sorted(config.data.not_features),
+        **_raw_columns(config, train.features.columns),
         "feature_kinds": {
             name: kind.name for name, dtype in train.features.schema.items() if (kind := feature_kind(dtype)) != NUMBER
         },
@@ -160,6 +170,23 @@ def save_artifact(
     _write(folder / GOLDEN_REQUESTS, golden_requests(loaded, validation))
     _copy_code(folder / "code", config.name)
     return loaded
+
+
+def _raw_columns(config: ModelConfig, features: list[str]) -> Metadata:
+    """What a row of a raw table, sent as it is, holds beside the features, and what it calls them."""
+    tables = config.data.tables.values()
+    called = {(header, name) for table in tables for name, header in table.headers.items()}
+    headers = [header for header, _ in called]
+    others = {name for table in tables for name in table.kinds} | {*config.data.not_features}
+    others |= {header for header, name in called if name not in features}
+    return {
+        "ignored_columns": sorted(others - set(features)),
+        "feature_headers": {
+            header: name
+            for header, name in sorted(called)
+            if name in features and header not in features and headers.count(header) == 1
+        },
+    }
 
 
 def load_artifact(folder: Path) -> LoadedModel:

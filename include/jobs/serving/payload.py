@@ -1,9 +1,10 @@
 """Requests to rows and predictions to answers, in the three formats that endpoints and transform jobs speak.
 
 Requests: ``text/csv`` with or without a header; ``application/json``, ``{"instances": [...]}`` or a list or one object;
-``application/jsonlines``. Rows that carry names are aligned by name, in any order, and may also carry key and label
-columns, which are ignored; rows without are taken in feature_order. An empty CSV field or null is a missing value, and
-for a number NaN too.
+``application/jsonlines``. Rows that carry names are aligned by name, in any order; they may be called as the raw file
+calls them, and may carry the raw table's other columns too, such as key and label, which are ignored. Rows without are
+taken in feature_order. An empty CSV field or null is a missing value, and for a number NaN too. Blank lines at the end
+are no rows.
 
 Answers, one per row and in the rows' order: classification gives the label and each class's probability, regression the
 value, and its interval where the model has one. As CSV: ``label,probability,...`` (classes in the model's order) or
@@ -37,15 +38,20 @@ class BadRequestError(ValueError):
 
 @dataclass(frozen=True)
 class Columns:
-    """The model's features in order, the columns that a named row may also carry, and the kinds of those features that
-    are not numbers."""
+    """The model's features in order, the columns that a named row may also carry, the kinds of those features that are
+    not numbers, and the features by what the raw file calls them, where that is something else."""
 
     features: list[str]
     ignored: frozenset[str] = frozenset()
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def kind(self, name: str) -> Kind:
         return self.kinds.get(name, NUMBER)
+
+    def name(self, header: str) -> str:
+        """The feature that a header stands for; any other header as it is."""
+        return self.headers.get(header, header)
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
@@ -95,8 +101,11 @@ def render(found: pl.DataFrame, media_type: str) -> str:
 
 def _csv_frame(text: str, columns: Columns) -> pl.DataFrame:
     try:
-        first = next(csv.reader(io.StringIO(text, newline=""), strict=True), [])
+        cells = next(csv.reader(io.StringIO(text, newline=""), strict=True), [])
+        first = [columns.name(cell) for cell in cells]
         header = first if _is_header(first, columns) else None
+        if len(header or columns.features) > 1:  # a blank line of a single column may be a value that is missing
+            text = text.rstrip("\r\n")
         order = _order(header, columns) if header else list(range(len(columns.features)))
         frame = _all_rows_at_once(text, header, columns)
         return _frame(_csv_rows(text, header, order, columns), columns) if frame is None else frame
@@ -202,6 +211,8 @@ def _json_rows(text: str, media_type: str, columns: Columns) -> list[list[Cell]]
 
 def _json_row(row: object, number: int, columns: Columns) -> list[Cell]:
     if isinstance(row, dict):
+        if columns.headers:
+            row = _without_repeats([(columns.name(name), value) for name, value in row.items()])
         _check_names(set(row), columns, f"row {number}")
         row = [row[name] for name in columns.features]
     if not isinstance(row, list):
@@ -213,9 +224,20 @@ def _json_row(row: object, number: int, columns: Columns) -> list[Cell]:
 
 def _loads(text: str, where: str) -> object:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_without_repeats)
+    except BadRequestError as error:
+        raise BadRequestError(f"{where}: {error}") from None
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise BadRequestError(f"{where} is not JSON: {error}") from None
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object; of a name given twice the first value would be lost, be it a cell or a list of rows."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise BadRequestError(f"'{next(name for name in names if names.count(name) > 1)}' is named twice.")
+    return found
 
 
 def _cell(value: object, row: int, column: str, columns: Columns) -> Cell:

@@ -1,7 +1,9 @@
-"""Whatever is sent, the answer is 200 or a 4xx with a reason: never a 5xx."""
+"""Whatever is sent, the answer is 200 with an answer for each row, or a 4xx with a reason: never a 5xx."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from typing import Any, cast
 
@@ -46,6 +48,16 @@ def client() -> TestClient:
     return TestClient(application(LOADED, LARGEST), raise_server_exceptions=False)
 
 
+def answered(client: TestClient, body: bytes, content_type: str) -> int | None:
+    """How many rows were answered; None for a refusal."""
+    answer = client.post("/invocations", content=body, headers={"Content-Type": content_type, "Accept": "text/csv"})
+    if answer.status_code == 200:
+        return len(list(csv.reader(io.StringIO(answer.text, newline=""))))
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+    return None
+
+
 def ask(client: TestClient, body: bytes, content_type: str, accept: str = "application/json") -> int:
     answer = client.post("/invocations", content=body, headers={"Content-Type": content_type, "Accept": accept})
     if answer.status_code != 200:
@@ -64,6 +76,70 @@ def test_any_json(client: TestClient, content: Any, accept: str) -> None:
 @given(body=st.binary(max_size=100), content_type=st.sampled_from(FORMATS))
 def test_any_bytes(client: TestClient, body: bytes, content_type: str) -> None:
     assert ask(client, body, content_type) in (200, 400)
+
+
+VALUE = st.sampled_from(
+    ["", "1", "-2.5", "1e3", "NaN", "x", "volt", "id", " ", '"', '""', '"a"', '"b', "c\u2028d", "\0"]
+)
+HEADER = st.none() | st.permutations(["volt", "site", "age", "id"]) | st.permutations(["volt", "site", "age"])
+END = st.sampled_from(["\n", "\r\n", "\r", "\n\n", "\n\r\n", ""])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(header=HEADER, table=st.lists(st.lists(VALUE, min_size=2, max_size=4), max_size=4), end=END, data=st.data())
+def test_csv_has_as_many_answers_as_rows(
+    client: TestClient, header: list[str] | None, table: list[list[str]], end: str, data: st.DataObject
+) -> None:
+    """Rows are counted by Python's reader, which knows no header and no features."""
+    between = data.draw(st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
+    body = between.join(",".join(cells) for cells in ([header] if header else []) + table) + end
+    found = answered(client, body.encode(), "text/csv")
+    if found is not None:
+        lines = [cells for cells in csv.reader(io.StringIO(body, newline=""), strict=True) if cells]
+        first = set(lines[0])
+        assert found == len(lines) - (first in ({"volt", "site", "age", "id"}, {"volt", "site", "age"}))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(table=st.lists(ROWS, max_size=4), blank=st.sampled_from(["", "\n", "\r\n", "\n \n\n"]))
+def test_json_has_as_many_answers_as_rows(client: TestClient, table: list[Any], blank: str) -> None:
+    lines = "".join(f"{json.dumps(row)}\n" for row in table) + blank
+    assert answered(client, lines.encode(), "application/jsonlines") in (None, len(table))
+    whole = json.dumps({"instances": table}) + blank
+    assert answered(client, whole.encode(), "application/json") in (None, len(table))
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\r\n\r\n", "\n\r\n\n"])
+@pytest.mark.parametrize("header", ["", "age,volt,site,id\n"])
+def test_blank_last_lines_are_no_rows(client: TestClient, header: str, end: str) -> None:
+    row = "1,2,x,7" if header else "2,x,1"
+    assert answered(client, f"{header}{row}\n{row}{end}".encode(), "text/csv") == 2
+    assert answered(client, f'{{"volt": 1, "site": "a", "age": 2}}{end}'.encode(), "application/jsonlines") == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"instances": [[1, "x", 1], [2, "x", 2]], "instances": [[1, "x", 1]]}',
+        '[{"volt": 1, "volt": 2, "site": "x", "age": 1}]',
+        '{"instances": {"volt": [1, 2], "site": ["x", "y"], "age": [1, 2]}}',
+    ],
+)
+def test_rows_that_json_itself_would_lose_are_refused(client: TestClient, body: str) -> None:
+    assert answered(client, body.encode(), "application/json") is None
+    assert answered(client, body.encode(), "application/jsonlines") is None
+
+
+def test_a_model_that_answers_too_few_rows_is_a_failure() -> None:
+    class Forgetful(Sum):
+        def predict(self, model: Any, features: pl.DataFrame) -> Any:
+            return super().predict(model, features)[1:]
+
+    loaded = LoadedModel(METADATA, LOADED.feature_order, None, cast(Estimator, Forgetful()))
+    client = TestClient(application(loaded, LARGEST), raise_server_exceptions=False)
+    assert (
+        client.post("/invocations", content="1,x,1\n2,x,1\n", headers={"Content-Type": "text/csv"}).status_code == 500
+    )
 
 
 @pytest.mark.parametrize(
