@@ -20,25 +20,25 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: run
-run: ## train, evaluate and register a model on this machine: [MODEL=name] [DATA=folder of CSVs]
-	@$(setup) airflow jobs local_sagemaker
+run: ## train, evaluate and register a model on this machine: [MODEL=name] [DATA=file.csv or folder of them]
+	@$(setup) --for run airflow jobs local_sagemaker
 	@$(local_stack).run --model="$$MODEL" $${DATA:+--data="$$DATA"}
 
 .PHONY: new-model
 new-model: ## a model folder from a CSV file: NAME=... KIND=binary|multiclass|regression DATA=file.csv [TARGET=column]
-	@$(setup) airflow jobs
+	@$(setup) --for new-model airflow jobs
 	@PYTHONPATH=. .venv/jobs/bin/python -m include.models.tabular.new_model --name="$${NAME-}" --kind="$${KIND-}" \
 	  --data="$${DATA-}" $${TARGET:+--target="$$TARGET"}
 	@$(local_stack).dag_table README.md
 
 .PHONY: promote
 promote: ## bring the newest registered version into production: [MODEL=name] [YES=1]
-	@$(setup) airflow jobs local_sagemaker
+	@$(setup) --for promote airflow jobs local_sagemaker
 	@$(local_stack).promote --model="$$MODEL" $${YES:+--yes}
 
 .PHONY: backfill
 backfill: ## score past days: FROM=2015-06-01 TO=2015-06-30 [MODEL=name] [VERSION=...] [FORCE=1] [DRY_RUN=1]
-	@$(setup) airflow jobs local_sagemaker
+	@$(setup) --for backfill airflow jobs local_sagemaker
 	@$(local_stack).backfill --model="$$MODEL" --from="$${FROM-}" --to="$${TO-}" $${VERSION:+--version="$$VERSION"} \
 	  $${FORCE:+--force} $${DRY_RUN:+--dry-run}
 
@@ -72,7 +72,7 @@ compose-down: ## stop the containers; VOLUMES=1 removes their data too
 
 .PHONY: compose-test
 compose-test: ## build the images and prove the containers: a model's whole way, every service restarted [MODEL=name]
-	@$(setup) airflow jobs
+	@$(setup) --for compose-test airflow jobs
 	@PYTHONPATH="$$PWD:$$PWD/plugins" .venv/airflow/bin/python tests/compose/prove.py --model="$$MODEL"
 
 .PHONY: bundle-test
@@ -82,17 +82,17 @@ bundle-test: ## the unpacked bundle under MWAA's configuration: checks, then a m
 
 .PHONY: infra
 infra: ## an environment's CloudFormation stacks: ENV=dev|staging|prod [DRY_RUN=1]
-	@$(setup) airflow
+	@$(setup) --for infra airflow
 	@$(program).ops.mwaa.infra $${DRY_RUN:+--dry-run} -- "$${ENV-}"
 
 .PHONY: deploy
 deploy: ## bring an MWAA environment to this checkout: ENV=dev|staging|prod [DRY_RUN=1]
-	@$(setup) airflow mwaa
+	@$(setup) --for deploy airflow mwaa
 	@$(program).ops.mwaa.deploy $${DRY_RUN:+--dry-run} -- "$${ENV-}"
 
 .PHONY: iam-test
 iam-test: ## the Dags under enforced IAM, with the roles of include/ops/infra and nothing else
-	@$(setup) airflow jobs local_sagemaker
+	@$(setup) --for iam-test airflow jobs local_sagemaker
 	@$(program).ops.mwaa.least_privilege --model="$$MODEL"
 
 .PHONY: test

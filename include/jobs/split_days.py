@@ -30,7 +30,9 @@ Share = Callable[[date], pl.DataFrame]
 
 
 def split_days(config: ModelConfig, raw: Path, into: Path, first: date, last: date) -> None:
-    """Write the partitions of every day from first to last."""
+    """Write the partitions of every day from first to last that is within the data; the others have none."""
+    into.mkdir(parents=True, exist_ok=True)
+    first, last = _within(config, raw, first, last)
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     for name in config.daily_scoring.tables:
         table, share = config.data.tables[name], _shares(config, name, raw)
@@ -43,10 +45,25 @@ def split_days(config: ModelConfig, raw: Path, into: Path, first: date, last: da
 
 def newest_days(config: ModelConfig, raw: Path, count: int) -> tuple[date, date]:
     """The first and the last of that many days, up to the newest that has rows of its own."""
-    timed = [(name, config.data.tables[name]) for name in config.windowed_tables]
-    newest = [typed_rows(read_table(raw, name, table), table)[str(config.data.time)].max() for name, table in timed]
-    last = max((moment.date() for moment in newest if isinstance(moment, datetime)), default=NO_TIME_UNTIL)
+    days = _days_of_data(config, raw)
+    last = days[1] if days else NO_TIME_UNTIL
     return last - timedelta(days=count - 1), last
+
+
+def _within(config: ModelConfig, raw: Path, first: date, last: date) -> tuple[date, date]:
+    """The range as far as the data reaches."""
+    days = _days_of_data(config, raw)
+    return (max(first, days[0]), min(last, days[1])) if days else (first, last)
+
+
+def _days_of_data(config: ModelConfig, raw: Path) -> tuple[date, date] | None:
+    """The first and the last day that have rows; None where rows can be of any day."""
+    tables = [(name, config.data.tables[name]) for name in config.windowed_tables]
+    times = [
+        typed_rows(read_table(raw, name, table), table)[str(config.data.time)].drop_nulls() for name, table in tables
+    ]
+    ends = [moment for column in times for moment in (column.min(), column.max()) if isinstance(moment, datetime)]
+    return (min(ends).date(), max(ends).date()) if ends else None
 
 
 def _shares(config: ModelConfig, name: str, raw: Path) -> Share:

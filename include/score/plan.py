@@ -158,7 +158,7 @@ def choose_version(history: History, day: str, model_version: str) -> tuple[int,
         return int(model_version), "asked for by number"
     if model_version == CURRENT:
         if (now := current(history)) is None:
-            raise PlanError("no version is in production now. Promote one (make promote, or the Dag deploy_<model>).")
+            raise PlanError("no version is in production now: promote one (make promote, or the Dag deploy_<model>).")
         return now.version, "in production when the run was planned"
     if model_version != CHAMPION_AT:
         raise PlanError(
@@ -166,7 +166,7 @@ def choose_version(history: History, day: str, model_version: str) -> tuple[int,
         )
     if not history.entries:
         raise PlanError(
-            "no version was ever in production, so there is none to score with. Promote one (make promote, or the Dag "
+            "no version was ever in production, so there is none to score with: promote one (make promote, or the Dag "
             "deploy_<model>), or name a version number."
         )
     return _champion_at(history, day)

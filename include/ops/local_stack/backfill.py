@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 
 from rich.console import Console
@@ -21,6 +20,7 @@ from include.models.config import ModelConfig, load_model, model_names
 from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
+from include.ops.local_stack.arguments import check_days, check_model, check_version
 from include.ops.local_stack.command import carry_out, write_summary
 from include.ops.local_stack.run import require_dag
 from include.ops.local_stack.seed import aws_client, s3_client, seed_days
@@ -28,9 +28,11 @@ from include.ops.local_stack.settings import BUCKET, JOB_IMAGE, REGION, Settings
 from include.platform.code_bundle import code_hash
 from include.platform.errors import PermanentError
 from include.platform.request_parts import group_name
+from include.score.impossible import in_one_sentence
 from include.score.plan import (
     CHAMPION_AT,
     RUNS_AT_ONCE,
+    PlanError,
     Planner,
     Preview,
     days_between,
@@ -78,10 +80,8 @@ def planner(settings: Settings, model: ModelConfig) -> Planner:
 def show_preview(model: ModelConfig, preview: Preview, say: Callable[[str], None]) -> None:
     days = len(preview.changed) + len(preview.unchanged) + len(preview.impossible)
     say(f"{days} days: {len(preview.changed)} to score, {len(preview.unchanged)} done and unchanged")
-    for day, reason in list(preview.impossible.items())[:3]:
-        say(f"  not possible: {day}: {reason}")
-    if len(preview.impossible) > 3:
-        say(f"  and {len(preview.impossible) - 3} days more that are not possible")
+    if preview.impossible:
+        say(f"  not possible: {in_one_sentence(preview.impossible)}")
     seconds = preview.seconds
     how = "as days scored before took on average"
     if not seconds:
@@ -152,12 +152,15 @@ def summary_of(settings: Settings, asked: Asked, preview: Preview, states: dict[
 
 
 def backfill(settings: Settings, asked: Asked, console: Console) -> Json | None:
-    """All of ``make backfill`` up to its summary; None after a dry run.
+    """All of ``make backfill`` up to its summary; None after a dry run that found nothing in the way.
 
     Raises:
-        ProcessError, SeedError, ConfigError, PermanentError: with a message for the person at the keyboard.
+        ArgumentsError, ProcessError, SeedError, ConfigError, PermanentError: with a message for the person at the
+            keyboard; also where no day can be scored, or a dry run finds one that cannot.
     """
-    model = load_model(asked.model)
+    check_days(asked.first, asked.last)
+    check_version(asked.version)
+    model = load_model(check_model(asked.model))
     _ = model.daily_scoring  # a model that is not scored daily is refused here
     dag_id = f"score_{asked.model}"
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
@@ -165,6 +168,8 @@ def backfill(settings: Settings, asked: Asked, console: Console) -> Json | None:
     seed_days(settings, asked.model, (look_back(model, asked.first) or [asked.first])[0], asked.last, say)
     preview = planner(settings, model).preview(asked.days, asked.version, force=asked.force)
     show_preview(model, preview, say)
+    if preview.impossible and (asked.dry_run or not preview.changed + preview.unchanged):
+        raise PlanError(in_one_sentence(preview.impossible))
     if asked.dry_run:
         say("dry run: nothing was started")
         return None
@@ -207,22 +212,13 @@ def show(summary: Json, settings: Settings, console: Console) -> None:
 def _asked(argv: list[str] | None) -> Asked:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help=f"one of: {', '.join(model_names())}")
-    parser.add_argument("--from", dest="first", type=_day, required=True, help="the first day, as 2015-06-01")
-    parser.add_argument("--to", dest="last", type=_day, required=True, help="the last day, itself among them")
+    parser.add_argument("--from", dest="first", required=True, help="the first day, as 2015-06-01")
+    parser.add_argument("--to", dest="last", required=True, help="the last day, itself among them")
     parser.add_argument("--version", default=CHAMPION_AT, help="champion_at (as it is), current, or a version number")
     parser.add_argument("--force", action="store_true", help="score unchanged days too")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     found = parser.parse_args(argv)
-    if found.first > found.last:
-        parser.error(f"--from {found.first} is after --to {found.last}")
     return Asked(found.model, found.first, found.last, found.version, found.force, found.dry_run)
-
-
-def _day(text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no day; give FROM= and TO= as 2015-06-01") from None
 
 
 def main(argv: list[str] | None = None) -> int:

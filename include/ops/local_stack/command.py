@@ -11,12 +11,20 @@ from rich.markup import escape
 
 from include.models.config import ConfigError
 from include.ops import Json
+from include.ops.local_stack.arguments import ArgumentsError
 from include.ops.local_stack.processes import ProcessError
 from include.ops.local_stack.raw_data import RawDataError
 from include.ops.local_stack.seed import SeedError
 from include.ops.local_stack.settings import Settings, SettingsError
 
-EXPECTED: tuple[type[Exception], ...] = (SettingsError, ProcessError, RawDataError, SeedError, ConfigError)
+EXPECTED: tuple[type[Exception], ...] = (
+    ArgumentsError,
+    SettingsError,
+    ProcessError,
+    RawDataError,
+    SeedError,
+    ConfigError,
+)
 
 
 def carry_out(work: Callable[[Settings], int], console: Console, *expected: type[Exception]) -> int:

@@ -31,6 +31,7 @@ from include.ops import Json
 from include.ops.local_stack import run as training
 from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
+from include.ops.local_stack.arguments import check_model
 from include.ops.local_stack.command import carry_out, write_summary
 from include.ops.local_stack.processes import wait_until
 from include.ops.local_stack.run import FINISHED, Step
@@ -98,7 +99,7 @@ def promote(settings: Settings, model: str, yes: bool, console: Console) -> Json
     Raises:
         ProcessError, SeedError, RawDataError, ConfigError, PromotionError: with a message for whoever called it.
     """
-    config = load_model(model)
+    config = load_model(check_model(model))
     group, endpoint, dag_id = group_name(config), endpoint_name(config, "production"), f"deploy_{model}"
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     stack.up(settings, say)

@@ -25,9 +25,10 @@ from include.models.config import load_model, model_names
 from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
+from include.ops.local_stack.arguments import check_data, check_model
 from include.ops.local_stack.command import carry_out, write_summary
 from include.ops.local_stack.processes import ProcessError, wait_until
-from include.ops.local_stack.seed import seed
+from include.ops.local_stack.seed import raw_files, seed
 from include.ops.local_stack.settings import BUCKET, Settings
 from include.platform.storage import Run
 
@@ -221,9 +222,11 @@ def run(settings: Settings, model: str, data: Path | None, console: Console) -> 
     """All of ``make run`` up to its outcome.
 
     Raises:
-        ProcessError, RawDataError, SeedError, ConfigError: with a message for the person at the keyboard.
+        ArgumentsError, ProcessError, RawDataError, ConfigError: with a message for the person at the keyboard.
     """
-    load_model(model)
+    config = load_model(check_model(model))
+    if data:
+        check_data(data, raw_files(config))
     dag_id = f"train_{model}"
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     stack.up(settings, say)
@@ -241,7 +244,7 @@ def run(settings: Settings, model: str, data: Path | None, console: Console) -> 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help=f"one of: {', '.join(model_names())}")
-    parser.add_argument("--data", type=Path, help="folder with the model's raw tables; generated when not given")
+    parser.add_argument("--data", type=Path, help="raw tables: a folder, or a model's only file; else generated")
     arguments = parser.parse_args(argv)
     console = Console()
 

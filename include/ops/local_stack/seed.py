@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 
 from include.deploy.approval_events import event_pattern, queue_name
-from include.models.config import load_model
+from include.models.config import ModelConfig, load_model
 from include.ops.local_stack.airflow_api import AirflowApi
+from include.ops.local_stack.arguments import check_data
 from include.ops.local_stack.raw_data import raw_data, split_days
 from include.ops.local_stack.settings import BUCKET, Settings
 from include.platform.catalogue import usable_models
@@ -46,17 +47,22 @@ def publish(settings: Settings) -> None:
 
 
 def seed(settings: Settings, model: str, data: Path | None, say: Callable[[str], None]) -> None:
-    """Upload the raw tables of ``data`` or of the model's own generator.
+    """Upload the raw tables of ``data``, a folder or a model's only file, or of the model's own generator.
 
     Raises:
-        SeedError: the folder holds none of the model's tables.
+        ArgumentsError: there are none of the model's tables.
         RawDataError: the generator failed.
     """
     s3 = s3_client(settings)
-    folder = data or raw_data(settings.python("jobs"), settings.home, model, say)
-    files = _table_files(model, folder)
+    place = data or raw_data(settings.python("jobs"), settings.home, model, say)
+    files = check_data(place, raw_files(load_model(model)))
     uploaded = _synchronise(s3, raw_prefix(model), files)
-    say(f"raw data: {len(files)} files from {folder} ({uploaded} uploaded, {len(files) - uploaded} already there)")
+    say(f"raw data: {len(files)} files from {place} ({uploaded} uploaded, {len(files) - uploaded} already there)")
+
+
+def raw_files(model: ModelConfig) -> list[str]:
+    """The files of a model's raw tables, in the order of model.yaml."""
+    return [table.file for table in model.data.tables.values()]
 
 
 def _route_approvals(settings: Settings, group: str) -> None:
@@ -134,24 +140,11 @@ def aws_client(settings: Settings, service: str) -> Any:
     )
 
 
-def _table_files(model: str, folder: Path) -> list[Path]:
-    """The model's table files in the folder, plain or .gz. Which are missing or wrong is validation's to say."""
-    if not folder.is_dir():
-        raise SeedError(f"{folder} is no folder. DATA names a folder that holds the raw tables.")
-    wanted = [table.file for table in load_model(model).data.tables.values()]
-    found = [
-        folder / (name + ending) for name in wanted for ending in ("", ".gz") if (folder / (name + ending)).is_file()
-    ]
-    if not found:
-        raise SeedError(f"{folder} holds none of {', '.join(wanted)} (each plain or with .gz).")
-    return found
-
-
-def _synchronise(s3: S3Client, prefix: str, files: list[Path]) -> int:
+def _synchronise(s3: S3Client, prefix: str, files: Mapping[str, Path]) -> int:
     """Make the prefix hold exactly these files; how many had to be uploaded. Unchanged ones keep their ETag."""
     listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
     there = {item["Key"]: item["Size"] for item in listed}
-    wanted = {prefix + file.name: file for file in files}
+    wanted = {prefix + name: file for name, file in files.items()}
     for key in there.keys() - wanted.keys():
         s3.delete_object(Bucket=BUCKET, Key=key)
     uploaded = 0

@@ -3,6 +3,7 @@
 # up to date cost nothing. Needs git, make and a Python 3.12 anywhere usual. Of two at a time one waits for the other.
 #
 #   include/ops/local_stack/setup.sh airflow jobs local_sagemaker dev
+#   include/ops/local_stack/setup.sh --for run airflow jobs     # what make was given is looked at first
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 
@@ -82,6 +83,10 @@ except BlockingIOError:
 }
 
 python=$(find_python)
+if [ "${1-}" = --for ]; then
+  "$python" -I include/ops/local_stack/arguments.py "$2"
+  shift 2
+fi
 wait_for_others "$python"
 uv_requirements=include/ops/local_stack/requirements.txt
 uv_version=$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' "$uv_requirements")

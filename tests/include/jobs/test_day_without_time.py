@@ -167,8 +167,7 @@ def test_the_newest_days_end_with_one_that_has_rows(name: str, raws: dict[str, P
     assert [day - days[0] for day in days] == [timedelta(days=number) for number in range(3)]
     assert len(gzip.decompress(partition(name, tmp_path, days[-1]).read_bytes()).splitlines()) > 1
     days_of(name, raws[name], tmp_path / "later", first=days[-1] + timedelta(days=1), last=days[-1] + timedelta(days=1))
-    later = gzip.decompress(partition(name, tmp_path / "later", days[-1] + timedelta(days=1)).read_bytes())
-    assert len(later.splitlines()) == 1 or load_model(name).data.time is None
+    assert any((tmp_path / "later").iterdir()) == (load_model(name).data.time is None), "no day after the last has data"
 
 
 @pytest.mark.parametrize("which", [[], ["--first", "2015-06-01"], ["--newest", "3", "--first", "2015-06-01"]], ids=str)

@@ -1,0 +1,190 @@
+"""What a person gives to make is looked at before anything is set up or started: ``arguments.py <target>``.
+
+The values are in the environment, as make exports them. The exit status is 1, after one sentence, where one cannot be
+used. This runs in the first seconds of a fresh checkout, when no environment has been made yet: it imports nothing but
+Python's own library, and nothing of this repository. What only the stack knows (which days have data, which versions
+there are) is found later.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime
+from difflib import get_close_matches
+from pathlib import Path
+
+INCLUDE = Path(__file__).resolve().parents[2]
+MODELS, ENVIRONMENTS = INCLUDE / "models", INCLUDE / "ops" / "mwaa" / "environments"
+KINDS = ("binary", "multiclass", "regression")
+LONGEST_RANGE = 3660  # days; more is a year that is mistyped
+Given = Mapping[str, str]
+
+
+class ArgumentsError(Exception):
+    """What was given cannot be used: the message says what, and what is allowed."""
+
+
+def check_model(name: str, models: Path = MODELS) -> str:
+    """The name of a model that there is.
+
+    Raises:
+        ArgumentsError: there is none of this name.
+    """
+    known = sorted(path.parent.name for path in models.glob("*/model.yaml"))
+    if name in known:
+        return name
+    near = get_close_matches(name, known, 1)
+    meant = f"Did you mean {near[0]}? " if near else ""
+    raise ArgumentsError(f"there is no model {name!r}. {meant}Models are {', '.join(known)}")
+
+
+def check_day(name: str, text: str, today: date | None = None) -> date:
+    """The day that a text is.
+
+    Raises:
+        ArgumentsError: it is none, or one that has not ended.
+    """
+    today = today or datetime.now(UTC).date()
+    if not text:
+        raise ArgumentsError(f"{name} is missing: give the first and the last day, as FROM=2015-06-01 TO=2015-06-30")
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        raise ArgumentsError(f"{name}={text} is no day; write it as 2015-06-01")
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise ArgumentsError(f"{name}={text} is no day: {error}") from None
+    if day > today:
+        raise ArgumentsError(f"{name}={text} is yet to come; is the year right? Today is {today}")
+    return day
+
+
+def check_days(first: str, last: str, today: date | None = None) -> tuple[date, date]:
+    """The first and the last day of a range.
+
+    Raises:
+        ArgumentsError: one is no day, they are the wrong way round, or years apart.
+    """
+    start, end = check_day("FROM", first, today), check_day("TO", last, today)
+    if start > end:
+        raise ArgumentsError(f"FROM={first} is after TO={last}")
+    if (days := (end - start).days + 1) > LONGEST_RANGE:
+        most = f"at most {LONGEST_RANGE:,} are taken at once"
+        raise ArgumentsError(f"FROM={first} to TO={last} are {days:,} days; {most}. Is the year right?")
+    return start, end
+
+
+def check_version(text: str) -> str:
+    """A version to score with: ``champion_at``, ``current``, or a number.
+
+    Raises:
+        ArgumentsError: it is none of these.
+    """
+    if text in ("champion_at", "current") or re.fullmatch(r"[1-9][0-9]*", text):
+        return text
+    raise ArgumentsError(f"VERSION={text} is no version; allowed are champion_at, current or a number such as 3")
+
+
+def table_files(model_yaml: str) -> list[str]:
+    """The raw files that a model.yaml names, told by its text alone."""
+    return re.findall(r"\bfile:\s*[\"']?([\w.-]+\.csv)\b", model_yaml)
+
+
+def check_data(path: Path, wanted: Iterable[str]) -> dict[str, Path]:
+    """The files to read, by the name that the model has for each: those of a folder, or a single file for a model of a
+    single table, whatever it is called.
+
+    Args:
+        wanted: the model's raw files; each may have ``.gz`` after its name.
+
+    Raises:
+        ArgumentsError: there is no such file or folder, or it holds nothing of the model's.
+    """
+    wanted = list(wanted)
+    named = ", ".join(wanted)
+    if path.is_file():
+        if (own := path.name.removesuffix(".gz")) in wanted:
+            return {path.name: path}
+        if len(wanted) > 1:
+            raise ArgumentsError(
+                f"DATA={path} is one file, and the model reads {named}: name the folder that holds them"
+            )
+        if not own.endswith(".csv"):
+            raise ArgumentsError(f"DATA={path} is no CSV file: the model reads {named}, plain or .gz")
+        return {wanted[0] + path.name.removeprefix(own): path}
+    if not path.exists():
+        raise ArgumentsError(f"DATA={path} is not there: it names a folder that holds {named}, or such a file")
+    found = {name: path / name for each in wanted for name in (each, f"{each}.gz") if (path / name).is_file()}
+    if not found:
+        there = sorted(file.name for file in path.iterdir()) if path.is_dir() else []
+        shown = f"it has {', '.join(there[:5])}{' ...' if len(there) > 5 else ''}" if there else "it is empty"
+        raise ArgumentsError(f"DATA={path} holds none of {named} (each plain or with .gz): {shown}")
+    return found
+
+
+def check_run(given: Given) -> None:
+    model = check_model(given["MODEL"])
+    if data := given.get("DATA"):
+        check_data(
+            Path(data), table_files((MODELS / model / "model.yaml").read_text(encoding="utf-8", errors="replace"))
+        )
+
+
+def check_new_model(given: Given) -> None:
+    for name in ("NAME", "KIND", "DATA"):
+        if not given.get(name):
+            raise ArgumentsError(f"{name} is missing: make new-model NAME=... KIND={'|'.join(KINDS)} DATA=file.csv")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{1,39}", given["NAME"]):
+        raise ArgumentsError(f"NAME={given['NAME']} is no model's name: 2 to 40 lower-case letters, digits and _")
+    if (MODELS / given["NAME"]).exists():
+        raise ArgumentsError(f"NAME={given['NAME']} is taken: include/models/{given['NAME']} is there already")
+    if given["KIND"] not in KINDS:
+        raise ArgumentsError(f"KIND={given['KIND']} is none of {', '.join(KINDS)}")
+    if not Path(given["DATA"]).exists():
+        raise ArgumentsError(f"DATA={given['DATA']} is not there: it names a file of raw data")
+    if not Path(given["DATA"]).is_file():
+        raise ArgumentsError(f"DATA={given['DATA']} is no file: a model is made from one file of raw data")
+
+
+def check_promote(given: Given) -> None:
+    check_model(given["MODEL"])
+
+
+def check_environment(given: Given) -> None:
+    known = sorted(path.stem for path in ENVIRONMENTS.glob("*.yaml"))
+    if (name := given.get("ENV", "")) not in known:
+        what = f"ENV={name} is no environment" if name else "ENV is missing"
+        raise ArgumentsError(f"{what}; there are {', '.join(known)}")
+
+
+def check_backfill(given: Given) -> None:
+    check_model(given["MODEL"])
+    check_days(given.get("FROM", ""), given.get("TO", ""))
+    check_version(given.get("VERSION") or "champion_at")
+
+
+CHECKS: Mapping[str, Callable[[Given], None]] = {
+    "run": check_run,
+    "new-model": check_new_model,
+    "promote": check_promote,
+    "backfill": check_backfill,
+    "infra": check_environment,
+    "deploy": check_environment,
+    "iam-test": check_promote,
+    "compose-test": check_promote,
+}
+
+
+def main(target: str, given: Given) -> int:
+    try:
+        CHECKS[target](given)
+    except ArgumentsError as error:
+        print(f"error: {error}{'' if str(error).endswith('?') else '.'}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], os.environ))
