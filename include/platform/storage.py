@@ -156,22 +156,26 @@ class Run:
         """What this run began with: raw data (keys, sizes, ETags), job code and image."""
         return f"{self.folder}/validate_raw_data/data_manifest.json"
 
+    def output(self, task_id: str, name: str) -> str:
+        """Where a task, or its job, writes what has this name."""
+        return f"{self.folder}/{task_id}/{name}"
+
     @property
     def validated(self) -> str:
         """Folder of clean tables, ``<table>.parquet``."""
-        return f"{self.folder}/validate_raw_data/validated"
+        return self.output("validate_raw_data", "validated")
 
     @property
     def features(self) -> str:
         """Folder of the feature table's splits, with manifest.json."""
-        return f"{self.folder}/build_features/features"
+        return self.output("build_features", "features")
 
     def feature_split(self, split: str) -> str:
         return f"{self.features}/{split}"
 
     def report(self, task_id: str) -> str:
         """Folder with a validation's verdict, page and rejected rows."""
-        return f"{self.folder}/{task_id}/report"
+        return self.output(task_id, "report")
 
     def validation_verdict(self, task_id: str) -> str:
         return f"{self.report(task_id)}/{files.VERDICT}"
@@ -188,7 +192,7 @@ class Run:
 
     @property
     def evaluation(self) -> str:
-        return f"{self.folder}/evaluate_model/evaluation"
+        return self.output("evaluate_model", "evaluation")
 
     @property
     def evaluation_statistics(self) -> str:
@@ -223,23 +227,23 @@ class DayRun(Run):
 
     digest: str
 
-    def report(self, task_id: str) -> str:
-        return f"{self._folder(task_id)}/report"
+    def output(self, task_id: str, name: str) -> str:
+        return f"{self.folder}/{task_id}/{self.digest}/{name}"
 
     @property
     def day_inputs(self) -> str:
         """SageMaker's manifest of the raw files that the run reads."""
-        return f"{self._folder('plan_day')}/inputs.manifest"
+        return self.output("plan_day", "inputs.manifest")
 
     @property
     def day_chunks(self) -> str:
         """Folder of the day's clean tables, cut by key: ``chunk-<n>.tar``."""
-        return f"{self._folder('validate_input')}/validated"
+        return self.output("validate_input", "validated")
 
     @property
     def day_features(self) -> str:
         """Folder of the day's rows to score, ``rows/shard-<n>.csv``, described by ``shards/shard-<n>.json``."""
-        return f"{self._folder('build_features')}/features"
+        return self.output("build_features", "features")
 
     @property
     def day_rows(self) -> str:
@@ -252,16 +256,13 @@ class DayRun(Run):
     @property
     def predictions(self) -> str:
         """Folder of what the transform job answered, ``shard-<n>.csv.out``."""
-        return f"{self._folder('score')}/predictions"
+        return self.output("score", "predictions")
 
     @property
     def staged_scores(self) -> str:
         """Folder of the day's checked scores before they are published, with ``parts.json``."""
-        return f"{self._folder('validate_scores')}/scores"
+        return self.output("validate_scores", "scores")
 
     @property
     def staged_parts(self) -> str:
         return f"{self.staged_scores}/{files.PARTS}"
-
-    def _folder(self, task_id: str) -> str:
-        return f"{self.folder}/{task_id}/{self.digest}"

@@ -39,7 +39,7 @@ from include.models.config import ModelConfig, files
 from include.platform.dag_settings import next_time_only, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
-from include.train import form, tasks
+from include.train import form, requests, tasks
 from sagemaker_jobs.processing import ProcessingJobOperator, ValidationJobOperator
 from sagemaker_jobs.registry import RegisterModelOperator
 from sagemaker_jobs.training import TrainingJobOperator, TuningJobOperator
@@ -79,11 +79,11 @@ def _train_and_evaluate(model: ModelConfig) -> ProcessingJobOperator:
     )
     build_features = ProcessingJobOperator(
         task_id="build_features",
-        request=partial(tasks.build_features, model),
+        request=tasks.step(model, requests.build_features),
     )
     validate_features = ValidationJobOperator(
         task_id="validate_features",
-        request=partial(tasks.validate_features, model),
+        request=tasks.step(model, requests.validate_features),
         result_file=("report", files.VERDICT),
         report_file=("report", files.VERDICT_PAGE),
     )

@@ -1,10 +1,11 @@
-"""The tasks of a training run, each under its id."""
+"""The tasks of a training run, each under its id; those that only ask for a job are ``step`` of its request."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any, TypedDict
 
 from airflow.sdk import Context
@@ -13,13 +14,13 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.models.config import ModelConfig
 from include.models.config.results import Evaluation
 from include.platform.clients import s3_client, sagemaker_client
-from include.platform.environment import ml_environment
+from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify
 from include.platform.raw_files import lineage_entries, list_raw_data, manifest_digest
 from include.platform.request_parts import Request, RequestError, group_name
 from include.platform.run_context import DataManifest, current_run, pinned_run, write_text
-from include.platform.storage import raw_prefix, training_job_of
+from include.platform.storage import Run, raw_prefix, training_job_of
 from include.registry import requests as registry
 from include.registry.versions import find_champion
 from include.train import requests
@@ -64,14 +65,15 @@ def validate_raw_data(model: ModelConfig, context: Context) -> Request:
     return requests.validate_raw_data(model, environment, run, **window)
 
 
-def build_features(model: ModelConfig, context: Context) -> Request:
-    environment, run, _ = pinned_run(context)
-    return requests.build_features(model, environment, run)
+def step(model: ModelConfig, request: Callable[[ModelConfig, MlEnvironment, Run], Request]) -> Callable[..., Request]:
+    """The task of a job that needs no more than what the run began with, under its request's name."""
 
+    @wraps(request)
+    def build(context: Context) -> Request:
+        environment, run, _ = pinned_run(context)
+        return request(model, environment, run)
 
-def validate_features(model: ModelConfig, context: Context) -> Request:
-    environment, run, _ = pinned_run(context)
-    return requests.validate_features(model, environment, run)
+    return build
 
 
 def choose_training(model: ModelConfig, context: Context) -> str:

@@ -13,11 +13,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from botocore.stub import Stubber
 
-from include.models.config import load_model
-from include.platform.environment import EXAMPLE
-from include.platform.request_parts import RequestError
+from include.models.config import ModelConfig, load_model
+from include.platform.environment import EXAMPLE, MlEnvironment
+from include.platform.request_parts import Request, RequestError, processing
 from include.platform.storage import Run
-from include.train import tasks
+from include.train import requests, tasks
 from include.train.gates import judge
 from tests.include.fake_clients import answer_from
 from tests.include.local_aws import LocalS3
@@ -199,11 +199,26 @@ def test_a_registered_version_is_linked_to_its_run_in_mlflow(begun: LocalS3, mon
 def test_a_deploy_does_not_change_a_run_that_has_begun(begun: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
     deployed = {**json.loads(EXAMPLE), "code_hash": "ffffffffffff", "image_uri": "other"}
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps(deployed))
-    request = tasks.build_features(MODEL, context())
+    request = tasks.step(MODEL, requests.build_features)(context())
     assert request["AppSpecification"]["ImageUri"] == json.loads(EXAMPLE)["image_uri"]
     assert request["ProcessingInputs"][0]["S3Input"]["S3Uri"] == "s3://my-ml-bucket/code/0123456789ab/"
     again = tasks.validate_raw_data(MODEL, context())
     assert again["AppSpecification"]["ImageUri"] == "other", "beginning anew takes what is deployed now"
+
+
+def test_another_step_needs_its_request_alone(begun: LocalS3) -> None:
+    def calibrate_model(model: ModelConfig, environment: MlEnvironment, run: Run) -> Request:
+        outputs = {"calibrated": run.output("calibrate_model", "calibrated")}
+        return processing(
+            model, environment, run, "calibrate_model", inputs={"features": run.features}, outputs=outputs
+        )
+
+    task = tasks.step(MODEL, calibrate_model)
+    assert task.__name__ == "calibrate_model"
+    request = task(context())
+    assert request["AppSpecification"]["ContainerEntrypoint"][-1] == "include.jobs.calibrate_model"
+    (output,) = request["ProcessingOutputConfig"]["Outputs"]
+    assert output["S3Output"]["S3Uri"] == f"{RUN.folder}/calibrate_model/calibrated"
 
 
 def test_a_run_whose_first_task_was_skipped_says_what_to_clear(s3: LocalS3) -> None:
