@@ -8,6 +8,7 @@ import tarfile
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -192,6 +193,34 @@ def upload_archive(s3: S3Client, directories: Iterable[Path], uri: str) -> None:
             if is_passing(error):
                 raise
             raise TransferError(f"Artifact upload failed:{uri}: {error}") from error
+
+
+@contextmanager
+def continuous_uploads(s3: S3Client, places: Iterable[tuple[Path, str]]) -> Iterator[None]:
+    """Copies directories to S3 while the block runs, and once more at its end.
+
+    Raises TransferError at the end; where the block fails, its own error stays, with a note.
+    """
+    uploads = [ContinuousUpload(s3, directory, uri) for directory, uri in places]
+    try:
+        yield
+    except BaseException as error:
+        for another in _failures(uploads):
+            error.add_note(f"Copying to S3 after it failed too: {another}")
+        raise
+    for failure in _failures(uploads):
+        raise failure
+
+
+def _failures(uploads: Iterable[ContinuousUpload]) -> list[Exception]:
+    """What went wrong when all of them were ended."""
+    failures: list[Exception] = []
+    for upload in uploads:
+        try:
+            upload.finish()
+        except Exception as error:  # noqa: BLE001 - the caller raises it, or keeps it as a note
+            failures.append(error)
+    return failures
 
 
 class ContinuousUpload:

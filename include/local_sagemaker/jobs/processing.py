@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from include.local_sagemaker.containers.role import check_keys_and_network
-from include.local_sagemaker.containers.s3_transfer import ContinuousUpload, TransferError, upload_tree
+from include.local_sagemaker.containers.s3_transfer import TransferError, continuous_uploads, upload_tree
 from include.local_sagemaker.containers.sandbox import OPT_ML, Container, UnknownImageError
 from include.local_sagemaker.core import quotas
 from include.local_sagemaker.core.errors import ValidationException
@@ -156,17 +156,10 @@ def _execute(job: Job, document: Json, hosts: list[str], roots: list[Path]) -> O
     containers = [
         (_container(document, root), job.open_log(LOG_GROUP, host)) for host, root in zip(hosts, roots, strict=True)
     ]
-    s3 = job.region.client("s3")
-    uploads = [
-        ContinuousUpload(s3, directory, uri)
-        for uri, directories in _outputs(document, roots, "Continuous")
-        for directory in directories
-    ]
-    try:
+    continuous = _outputs(document, roots, "Continuous")
+    places = [(directory, uri) for uri, directories in continuous for directory in directories]
+    with continuous_uploads(job.region.client("s3"), places):
         return job.run_containers(containers, document["StoppingCondition"]["MaxRuntimeInSeconds"])
-    finally:
-        for upload in uploads:
-            upload.finish()
 
 
 def _outputs(document: Json, roots: list[Path], mode: str | None = None) -> Iterator[tuple[str, list[Path]]]:

@@ -10,8 +10,8 @@ import regex
 
 from include.local_sagemaker.containers.role import check_keys_and_network
 from include.local_sagemaker.containers.s3_transfer import (
-    ContinuousUpload,
     TransferError,
+    continuous_uploads,
     files_below,
     join_uri,
     upload_archive,
@@ -234,17 +234,9 @@ def _execute(job: Job, document: Json, hosts: list[str], roots: list[Path]) -> t
         (_container(job, document, root), job.open_log(LOG_GROUP, host, metrics.read if host == hosts[0] else None))
         for host, root in zip(hosts, roots, strict=True)
     ]
-    uploads = []
-    if checkpoints is not None:
-        s3 = job.region.client("s3")
-        uploads = [
-            ContinuousUpload(s3, _checkpoint_directory(root, checkpoints), checkpoints["S3Uri"]) for root in roots
-        ]
-    try:
+    places = [(_checkpoint_directory(root, checkpoints), checkpoints["S3Uri"]) for root in roots] if checkpoints else []
+    with continuous_uploads(job.region.client("s3"), places):
         return job.run_containers(containers, document["StoppingCondition"]["MaxRuntimeInSeconds"]), metrics
-    finally:
-        for upload in uploads:
-            upload.finish()
 
 
 def _checkpoint_directory(root: Path, checkpoints: Json) -> Path:
