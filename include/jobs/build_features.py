@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import polars as pl
 
 from include.jobs.cli import arguments_of, run_program
-from include.jobs.daily.day_features import build_day
+from include.jobs.daily.day_features import build_day, read_version
 from include.jobs.features.feature_table import WHOLE, class_counts, feature_columns
 from include.jobs.features.splitting import split
+from include.jobs.serving.archive import unpack
 from include.models.config import Json, ModelConfig, TimeSplit, load_model
 from include.models.config.files import FEATURE_TABLE
 from include.models.errors import JobError
@@ -117,7 +119,9 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     config = load_model(arguments.model)
     if arguments.day:
-        rows = build_day(config, arguments.validated, arguments.artifact, arguments.features, arguments.day)
+        with tempfile.TemporaryDirectory() as artifact:
+            version = read_version(unpack(arguments.artifact, Path(artifact)))
+        rows = build_day(config, arguments.validated, version, arguments.features, arguments.day)
         print(f"{arguments.day}: {rows} rows")
         return
     tables = read_tables(config, arguments.validated)

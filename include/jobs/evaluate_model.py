@@ -38,7 +38,8 @@ from include.jobs.evaluation.refits import Refit, mean_metrics, refit
 from include.jobs.evaluation.report import Evaluated, page
 from include.jobs.features.feature_table import WHOLE, examples, read_split
 from include.jobs.mlflow import tracking
-from include.jobs.serving.artifact import LoadedModel, load_artifact, unpack
+from include.jobs.serving.archive import unpack
+from include.jobs.serving.artifact import LoadedModel, load_artifact
 from include.models.config import ModelConfig, TimeSplit, load_model
 from include.models.config.files import DRIFT_PROFILE, EVALUATION_PAGE, GOLDEN_REQUESTS, METRICS, QUALITY_STATISTICS
 from include.models.interface import Array, DomainFindings, Examples, Tables

@@ -107,6 +107,42 @@ def _before(day: str, report: TableReport) -> TableReport:
     return report
 
 
+def validate_day(
+    config: ModelConfig, partitions: Path, day: str, suites: Suites, validated: Path, report: Path
+) -> Report:
+    """Check a day, write its chunks (none if a finding is critical), its rejected rows and the report; the report.
+
+    Args:
+        suites: from ``load_suites``, which takes longer than a small day.
+
+    Raises:
+        JobError: the day has no folder.
+    """
+    if not (partitions / day_folder(day)).is_dir():
+        raise JobError(f"{partitions} has no folder {day_folder(day)}.")
+    validated.mkdir(parents=True, exist_ok=True)
+    quarantine = report / QUARANTINE
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        chunks = split_day(config, partitions, day, Path(folder), config.daily_scoring.chunk_mb)
+        parts = [Path(folder) / QUARANTINE / str(number) for number in range(len(chunks))]
+        for number, chunk in enumerate(chunks):
+            counted, tables = validate_chunk(
+                config, chunk, day, suites, quarantine if len(chunks) == 1 else parts[number]
+            )
+            found.append(counted)
+            write_chunk(validated / f"chunk-{number:05}.tar", tables)
+        if len(chunks) > 1:
+            merge_quarantine(parts, quarantine, {name for (_, name), part in found[0].items() if part.is_whole})
+    facts = {"day": day, "chunks": str(len(chunks))}
+    verdict = Report(config.name, f"raw data of {day}", judge(config, day, found), facts)
+    if not verdict.passed:
+        for file in validated.glob("chunk-*.tar"):
+            file.unlink()
+    verdict.write(report)
+    return verdict
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = arguments_of(
         __doc__,
@@ -115,36 +151,10 @@ def main(argv: list[str] | None = None) -> None:
         report="where to write the verdict",
     )
     parser.add_argument("--day", required=True, help="the day to score, as 2015-06-01")
-    arguments = parser.parse_args(argv)
-    config, day = load_model(arguments.model), arguments.day
-    if not (arguments.partitions / day_folder(day)).is_dir():
-        raise JobError(f"{arguments.partitions} has no folder {day_folder(day)}.")
+    given = parser.parse_args(argv)
+    config = load_model(given.model)
     suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
-    arguments.validated.mkdir(parents=True, exist_ok=True)
-    quarantine = arguments.report / QUARANTINE
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        chunks = split_day(config, arguments.partitions, day, Path(folder), config.daily_scoring.chunk_mb)
-        parts = [Path(folder) / QUARANTINE / str(number) for number in range(len(chunks))]
-        for number, chunk in enumerate(chunks):
-            counted, tables = validate_chunk(
-                config, chunk, day, suites, quarantine if len(chunks) == 1 else parts[number]
-            )
-            found.append(counted)
-            write_chunk(arguments.validated / f"chunk-{number:05}.tar", tables)
-        if len(chunks) > 1:
-            merge_quarantine(parts, quarantine, {name for (_, name), part in found[0].items() if part.is_whole})
-    report = Report(
-        config.name,
-        f"raw data of {day}",
-        judge(config, day, found),
-        {"day": day, "chunks": str(len(chunks))},
-    )
-    if not report.passed:
-        for file in arguments.validated.glob("chunk-*.tar"):
-            file.unlink()
-    report.write(arguments.report)
-    print(report.summary)
+    print(validate_day(config, given.partitions, given.day, suites, given.validated, given.report).summary)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import polars as pl
 
@@ -42,6 +42,16 @@ class ScorePart(TypedDict):
     rows: int
     bytes: int
     sha256: str
+
+
+class ScoresVerdict(TypedDict):
+    """``validation.json`` of scores."""
+
+    passed: bool
+    summary: str
+    rows: int
+    labels: dict[str, int]
+    findings: list[dict[str, Any]]
 
 
 @dataclass
@@ -152,43 +162,51 @@ def check_distribution(config: ModelConfig, distribution: Distribution) -> list[
     return findings
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = arguments_of(
-        __doc__, shards="folder of shard-<n>.json", scores="where to write", report="where to write the verdict"
-    )
-    parser.add_argument("--predictions", type=Path, help="folder of shard-<n>.csv.out; none for a day without rows")
-    arguments = parser.parse_args(argv)
-    config = load_model(arguments.model)
-    arguments.scores.mkdir(parents=True, exist_ok=True)
+def check_day(config: ModelConfig, shards: Path, predictions: Path | None, scores: Path) -> ScoresVerdict:
+    """Check a day's answers and write its scores, none if a finding is critical.
+
+    Raises:
+        JobError: a shard's answers are missing or unreadable.
+    """
+    scores.mkdir(parents=True, exist_ok=True)
     distribution, findings, parts = Distribution(), list[Finding](), list[ScorePart]()
-    for facts in sorted(arguments.shards.glob("shard-*.json")):
+    for facts in sorted(shards.glob("shard-*.json")):
         shard: Shard = json.loads(facts.read_text(encoding="utf-8"))
         if not shard["rows"]:
             continue
-        frame = read_predictions(arguments.predictions / f"{shard['name']}.csv.out", shard)
+        if predictions is None:
+            raise JobError(f"{shard['name']} has {shard['rows']} rows, and no folder of predictions was given.")
+        frame = read_predictions(predictions / f"{shard['name']}.csv.out", shard)
         findings += check_shard(frame, shard)
         distribution.add(frame, shard)
-        part = arguments.scores / f"{shard['name']}.parquet"
+        part = scores / f"{shard['name']}.parquet"
         frame.write_parquet(part)
         sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
         parts.append({"name": part.name, "rows": len(frame), "bytes": part.stat().st_size, "sha256": sha256})
     findings += check_distribution(config, distribution)
     if passed(findings):
-        (arguments.scores / PARTS).write_text(
-            json.dumps({"parts": parts, "profile": distribution.as_json()}), encoding="utf-8"
-        )
+        (scores / PARTS).write_text(json.dumps({"parts": parts, "profile": distribution.as_json()}), encoding="utf-8")
     else:
-        for part in arguments.scores.iterdir():
+        for part in scores.iterdir():
             part.unlink()
-    verdict = {
+    return {
         "passed": passed(findings),
         "summary": summarize(f"scores of {config.name}", f"{distribution.rows:,} rows", findings),
         "rows": distribution.rows,
         "labels": dict(distribution.labels),
         "findings": [asdict(finding) for finding in findings[:40]],
     }
-    arguments.report.mkdir(parents=True, exist_ok=True)
-    (arguments.report / VERDICT).write_text(json.dumps(verdict, indent=1), encoding="utf-8")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments_of(
+        __doc__, shards="folder of shard-<n>.json", scores="where to write", report="where to write the verdict"
+    )
+    parser.add_argument("--predictions", type=Path, help="folder of shard-<n>.csv.out; none for a day without rows")
+    given = parser.parse_args(argv)
+    verdict = check_day(load_model(given.model), given.shards, given.predictions, given.scores)
+    given.report.mkdir(parents=True, exist_ok=True)
+    (given.report / VERDICT).write_text(json.dumps(verdict, indent=1), encoding="utf-8")
     print(verdict["summary"])
 
 

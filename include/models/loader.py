@@ -9,7 +9,6 @@ from typing import cast
 
 from include.models.config import load_model
 from include.models.interface import AnyEstimator, DomainEvaluation, FeatureBuilder
-from include.models.tabular.estimator import TabularEstimator
 from include.models.tabular.features import TabularFeatures
 
 
@@ -22,6 +21,9 @@ def feature_builder(model: str) -> FeatureBuilder:
 def estimator(model: str) -> AnyEstimator:
     if own := _own(model, "estimator"):
         return cast(AnyEstimator, own)
+    # imported late: who wants features alone waits no second for LightGBM
+    from include.models.tabular.estimator import TabularEstimator
+
     return TabularEstimator(load_model(model))
 
 

@@ -258,11 +258,7 @@ class DayRun(Run):
         """Folder of what the transform job answered, ``shard-<n>.csv.out``."""
         return self.output("score", "predictions")
 
-    @property
-    def staged_scores(self) -> str:
-        """Folder of the day's checked scores before they are published, with ``parts.json``."""
-        return self.output("validate_scores", "scores")
-
-    @property
-    def staged_parts(self) -> str:
-        return f"{self.staged_scores}/{files.PARTS}"
+    def staged_scores(self, task_id: str) -> str:
+        """Folder of the day's checked scores before they are published, with ``parts.json``, by the task that made
+        them: ``score_day`` or ``validate_scores``."""
+        return self.output(task_id, "scores")

@@ -13,20 +13,23 @@ scores replace the old ones whole. Backfills (UI, `airflow backfill create`, `ma
 order.
 
 **Steps.** `wait_for_partition` waits, without a worker, until the day's files are there, `wait_hours` at most.
-`plan_day` says what will be read, chooses the version, and ends the run where nothing changed. `validate_input` stops
-on data that must not be scored and puts bad rows aside. `build_features` is the function of training. `score` is a
-batch transform, with the key kept beside each answer. `validate_scores` checks rows, probabilities and their
-distribution. `publish_scores` puts the scores where others read them. For each sink of model.yaml a task looks, beside
-the scoring, whether it can be sent to, and another one sends the published partition there, once.
+`plan_day` says what will be read, chooses the version, ends the run where nothing changed, and takes one of two ways
+by the day's size. Up to `scoring.one_job_mb` of raw text `score_day` does it all in one job: it stops on data that must
+not be scored and puts bad rows aside, builds features by the function of training, has the version's own code answer
+them, and checks rows, probabilities and their distribution; its log says what each part took. A larger day takes
+the same steps in jobs of their own, `validate_input`, `build_features`, `score` (a batch transform) and
+`validate_scores`, on several machines. The scores are the same to the bit. `publish_scores` puts them where others read
+them. For each sink of model.yaml a task looks, beside the scoring, whether it can be sent to, and another one sends the
+published partition there, once.
 
 | the day's raw data | what comes of it |
 |---|---|
 | is not there in time | the run fails and says what is missing. When it comes, `monitor_<model>` has it scored |
 | headers alone: nothing happened | an empty partition, or the rows that windows over the day before give |
-| other columns than model.yaml's | `validate_input` fails and names them; the scores of before stay |
+| other columns than model.yaml's | the validation fails and names them; the scores of before stay |
 | some bad rows | put aside with reasons (button *Report*); the rest is scored |
-| too many bad rows, or all | `validate_input` fails; the scores of before stay |
-| ten times the size | scored in more chunks, on up to `instance_count` machines |
+| too many bad rows, or all | the validation fails; the scores of before stay |
+| ten times the size | scored by several jobs, in chunks, on up to `instance_count` machines |
 | came late, or changed since | `monitor_<model>` has it scored again, and the days whose windows reach into it |
 
 **Correcting rejected rows.** Copy `quarantine/<table>.csv` from the report's folder, correct the rows, keep the column
@@ -75,24 +78,31 @@ def score_dag(model: ModelConfig) -> DAG:
             partition=partial(tasks.wait_for_partition, model),
             poke_interval=60,
         )
-        plan_day = python_task(partial(tasks.plan_day, model), task.short_circuit)()
-        jobs = _score(model)
+        plan_day = python_task(partial(tasks.plan_day, model), task.branch)()
+        score_day = ValidationJobOperator(
+            task_id="score_day",
+            request=partial(tasks.score_day, model),
+            result_file=("report", files.DAY_RESULT),
+            report_file=("report", files.VERDICT_PAGE),
+        )
+        several = _score_large_day(model)
         # one at a time: two runs of one day must not publish together
         publish_scores = python_task(
             partial(tasks.publish_scores, model),
-            trigger_rule="none_failed",
+            trigger_rule="none_failed_min_one_success",
             max_active_tis_per_dag=1,
             outlets=[Asset(f"{model.name}_scores")],
-        )(jobs={job.task_id: job.output for job in jobs})
-        chain(wait_for_partition, plan_day, *jobs, publish_scores)
+        )(jobs={job.task_id: job.output for job in (score_day, *several)})
+        chain(wait_for_partition, plan_day, score_day, publish_scores)
+        chain(plan_day, *several, publish_scores)
         for sink in model.sinks.declared:
             _send(model, sink, plan_day, publish_scores)
 
     return with_form(score_day(), form.params())
 
 
-def _score(model: ModelConfig) -> list[JobOperator]:
-    """From the day's raw data to checked scores, a job after the other."""
+def _score_large_day(model: ModelConfig) -> list[JobOperator]:
+    """From the raw data of a day that is too large for one job to checked scores, a job after the other."""
     validate_input = ValidationJobOperator(
         task_id="validate_input",
         request=partial(tasks.validate_input, model),
@@ -111,10 +121,11 @@ def _score(model: ModelConfig) -> list[JobOperator]:
     )
     validate_scores = ValidationJobOperator(
         task_id="validate_scores",
-        trigger_rule="none_failed",  # a day without rows has nothing to score
+        trigger_rule="none_failed_min_one_success",  # a day without rows has nothing to score
         request=partial(tasks.validate_scores, model),
         result_file=("report", files.VERDICT),
     )
+    chain(build_features, validate_scores)
     return [validate_input, build_features, score, validate_scores]
 
 

@@ -20,6 +20,12 @@ def params() -> dict[str, Param]:
             description=f"{CHAMPION_AT}: the one in production at the day's end; {CURRENT}: the one in production now; "
             "or a version number of the Model Registry.",
         ),
+        "several_jobs": Param(
+            False,
+            type="boolean",
+            title="Score as a large day",
+            description="In chunks and by several jobs, whatever the day's size: where one job has too little memory.",
+        ),
         "force": Param(
             False,
             type="boolean",

@@ -18,11 +18,12 @@ import json
 from typing import TYPE_CHECKING
 
 from include.models.config import DayProfile
+from include.models.config.files import PARTS
 from include.models.config.results import Parts
 from include.platform.errors import PermanentError
 from include.platform.raw_files import list_raw_data
 from include.platform.run_context import read_json, write_text
-from include.platform.storage import DayRun, scores_manifest, scores_partition, scores_symlink, split_uri
+from include.platform.storage import Run, scores_manifest, scores_partition, scores_symlink, split_uri
 from include.score.plan import DayPlan
 from include.score.published import JobCost, ScoresFile, ScoresManifest
 
@@ -37,10 +38,11 @@ class PublishError(PermanentError):
 
 def publish(
     s3: S3Client,
-    run: DayRun,
+    run: Run,
     model: str,
     plan: DayPlan,
     *,
+    staged: str,
     quarantined: dict[str, int],
     jobs: list[JobCost],
     published_at: str,
@@ -48,6 +50,7 @@ def publish(
     """Publish the staged parts of a run as its day's scores.
 
     Args:
+        staged: the folder of checked scores.
         quarantined: how many rows of each table were set aside, where some were.
         jobs: what the run's jobs took.
 
@@ -55,20 +58,20 @@ def publish(
         The manifest, as it lies in S3.
 
     Raises:
-        PublishError: a part is not what validate_scores wrote.
+        PublishError: a part is not what the job that checked it wrote.
         botocore.exceptions.ClientError: S3 refused.
     """
     partition, manifest_key = scores_partition(model, plan.day), scores_manifest(model, plan.day)
-    bucket, staged = split_uri(run.staged_scores)
-    parts: Parts | None = read_json(s3, run.staged_parts)
+    bucket, folder = split_uri(staged)
+    parts: Parts | None = read_json(s3, f"{staged}/{PARTS}")
     if parts is None:
-        raise PublishError(f"{run.staged_parts}, which validate_scores writes, is gone. Clear that task.")
+        raise PublishError(f"{staged}/{PARTS} is gone. Clear the task that staged the scores.")
     files: list[ScoresFile] = []
     for number, part in enumerate(parts["parts"]):
         key = f"{partition}part-{number:05}-{part['sha256'][:16]}.parquet"
-        source = f"{staged}/{part['name']}"
+        source = f"{folder}/{part['name']}"
         if s3.head_object(Bucket=bucket, Key=source)["ContentLength"] != part["bytes"]:
-            raise PublishError(f"s3://{bucket}/{source} is not as validate_scores wrote it. Clear that task.")
+            raise PublishError(f"s3://{bucket}/{source} is not as it was checked. Clear the task that staged it.")
         s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": source})
         files.append({"key": key, "rows": part["rows"], "bytes": part["bytes"], "sha256": part["sha256"]})
     profile = _put_profile(s3, bucket, partition, parts.get("profile"))

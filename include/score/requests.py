@@ -1,4 +1,5 @@
-"""The jobs that score a day: validation of its raw data, features, batch transform, validation of the scores."""
+"""The jobs that score a day: one for all of it; or, of a large day, validation of its raw data, features, batch
+transform, and validation of the scores."""
 
 from __future__ import annotations
 
@@ -15,6 +16,20 @@ from include.platform.request_parts import (
 from include.platform.storage import DayRun
 
 CONCURRENT_TRANSFORMS = 4
+
+
+def score_day(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, day: str, artifact: str) -> Request:
+    """All that follows, in one job. ``artifact`` as for ``build_features``."""
+    return processing(
+        model,
+        environment,
+        run,
+        "score_day",
+        inputs={"partitions": Source(run.day_inputs, data_type="ManifestFile"), "artifact": artifact},
+        outputs={"scores": run.staged_scores("score_day"), "report": run.report("score_day")},
+        arguments=["--day", day],
+        compute=model.daily_scoring.model_copy(update={"instance_count": 1}),
+    )
 
 
 def validate_input(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, day: str) -> Request:
@@ -91,7 +106,7 @@ def validate_scores(model: ModelConfig, environment: MlEnvironment, run: DayRun,
         run,
         "validate_scores",
         inputs={**inputs, "predictions": f"{run.predictions}/"} if rows else inputs,
-        outputs={"scores": run.staged_scores, "report": run.report("validate_scores")},
+        outputs={"scores": run.staged_scores("validate_scores"), "report": run.report("validate_scores")},
         compute=model.daily_scoring.model_copy(update={"instance_count": 1}),
     )
 

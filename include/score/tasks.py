@@ -29,6 +29,7 @@ from include.score.plan import (
     day_inputs,
     end_of,
     list_partitions_of,
+    raw_megabytes,
 )
 from include.score.publish import PublishError, publish
 from include.score.published import JobCost
@@ -41,14 +42,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MANUAL = "manual"  # the type of a run that a person triggered
-
-
-class Planned(TypedDict):
-    """What ``plan_day`` hands on; the whole plan lies in the run's folder."""
-
-    day: str
-    digest: str
-    version: int
 
 
 class Published(TypedDict):
@@ -98,8 +91,12 @@ def wait_for_partition(model: ModelConfig, context: Context) -> Partition:
     }
 
 
-def plan_day(model: ModelConfig, context: Context) -> Planned | None:
-    """Write the plan of the run's day into the run's folder; None where its scores are published already.
+def plan_day(model: ModelConfig, context: Context) -> list[str]:
+    """Write the plan of the run's day into the run's folder.
+
+    Returns:
+        The tasks that come next: what looks at the sinks, and the first of those that score the day, by its size; none
+        where its scores are published already.
 
     Raises:
         PlanError, VersionError: the day's data or a version is missing.
@@ -116,12 +113,15 @@ def plan_day(model: ModelConfig, context: Context) -> Planned | None:
             "do; force scores it all the same.",
             *(day, published["run_id"], published["published_at"], plan.code_hash, plan.version.model_package_arn),
         )
-        return None
+        return []
     folder, prefix = run.of_day(plan.digest), daily_prefix(model.name)
     names = [file["key"].removeprefix(prefix) for file in plan.inputs]
     write_text(s3, folder.day_inputs, json.dumps([{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names]))
     write_text(s3, run.day_plan, plan.model_dump_json())
-    return {"day": day, "digest": plan.digest, "version": plan.version.version}
+    return [
+        way_of(model, plan, several_jobs=params["several_jobs"]),
+        *(sink.check for sink in model.sinks.declared.values()),
+    ]
 
 
 def planned_day(context: Context) -> tuple[MlEnvironment, DayRun, DayPlan]:
@@ -136,6 +136,11 @@ def planned_day(context: Context) -> tuple[MlEnvironment, DayRun, DayPlan]:
     except ValidationError as error:
         raise PermanentError(f"{run.day_plan} cannot be used: {error}. Clear plan_day, which writes it.") from error
     return pin(environment, plan.code_hash, plan.image_uri), run.of_day(plan.digest), plan
+
+
+def score_day(model: ModelConfig, context: Context) -> Request:
+    environment, run, plan = planned_day(context)
+    return requests.score_day(model, environment, run, day=plan.day, artifact=plan.version.artifact)
 
 
 def validate_input(model: ModelConfig, context: Context) -> Request:
@@ -183,17 +188,19 @@ def publish_scores(model: ModelConfig, context: Context, *, jobs: Mapping[str, J
     """
     environment, run, plan = planned_day(context)
     s3 = s3_client(environment)
-    validated = jobs["validate_input"]
-    verdict: Verdict | None = validated["result"] if validated else None
-    tables = verdict.get("tables", {}) if verdict else {}
+    done = {task: job for task, job in jobs.items() if job}
+    # of the raw data, which one job's result holds too
+    verdict: Verdict = done.get("score_day", done.get("validate_input", {}))["result"]
+    tables = verdict.get("tables", {})
     _require_unchanged(s3, environment.bucket, model, plan)
     manifest = publish(
         s3,
         run,
         model.name,
         plan,
+        staged=run.staged_scores("score_day" if "score_day" in done else "validate_scores"),
         quarantined={name: table["rejected"] for name, table in tables.items() if table["rejected"]},
-        jobs=[_cost(task, found) for task, found in jobs.items() if found],
+        jobs=[_cost(task, found) for task, found in done.items()],
         published_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     log.info("published %d rows of %s with version %s", manifest["rows"], plan.day, manifest["model_version"])
@@ -236,6 +243,20 @@ def planner_of(
         code_hash=environment.code_hash,
         image_uri=environment.image_uri,
     )
+
+
+def way_of(model: ModelConfig, plan: DayPlan, *, several_jobs: bool) -> str:
+    """The task that begins to score the day, by how much there is to read; the log says why."""
+    size, limit = raw_megabytes(plan.inputs), model.daily_scoring.one_job_mb
+    about = f"{plan.day} has about {size:.1f} MB of raw text to read"
+    if several_jobs:
+        log.info("%s; several jobs score it, as the form asks for", about)
+        return "validate_input"
+    if size > limit:
+        log.info("%s, more than scoring.one_job_mb (%d): several jobs score it, in chunks", about, limit)
+        return "validate_input"
+    log.info("%s, at most scoring.one_job_mb (%d): one job scores it", about, limit)
+    return "score_day"
 
 
 def _require_unchanged(s3: S3Client, bucket: str, model: ModelConfig, plan: DayPlan) -> None:

@@ -70,7 +70,8 @@ class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
 
 
 class ValidationJobOperator(ProcessingJobOperator):
-    """A processing job whose result is a verdict, ``{"passed": bool, "summary": text}``.
+    """A processing job whose result is a verdict, ``{"passed": bool, "summary": text}``; of a job of several parts it
+    has ``seconds``, by part, which the log shows.
 
     Raises:
         AirflowFailException: it did not pass: the verdict's summary and where the whole page is. No retry can help.
@@ -79,6 +80,8 @@ class ValidationJobOperator(ProcessingJobOperator):
     def result(self, context: Context, description: Description) -> JobResult:
         found = super().result(context, description)
         verdict = found["result"]
+        for part, seconds in verdict.get("seconds", {}).items():
+            self.log.info("  %-20s %7.2f s", part, seconds)
         if not verdict["passed"]:
             raise AirflowFailException(f"{verdict['summary']}\n  whole report: {found.get('report')}")
         self.log.info("passed: %s", verdict["summary"])

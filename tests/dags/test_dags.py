@@ -111,7 +111,7 @@ def test_params_say_what_they_are(dag: DAG) -> None:
         "train": {"data_from", "data_to", "hyperparameters", "instance_type", "tune", "force"},
         "deploy": {"version", "stages", "strategy"},
         "rollback": {"model", "version"},
-        "score": {"day", "model_version", "force"},
+        "score": {"day", "model_version", "force", "several_jobs"},
         "monitor": {"day"},
     }
     assert set(dag.params) == forms[dag.dag_id.partition("_")[0]]
@@ -203,6 +203,16 @@ def test_late_data_is_looked_for_whatever_becomes_of_the_drift(dag_bag: DagBag) 
 def test_what_is_scored_is_watched_for_late_data_even_without_monitoring() -> None:
     config = load_model("electricity").model_copy(update={"monitoring": None})
     assert monitor_dag(config).task_ids == ["find_late_days", "score_late_day"]
+
+
+def test_a_day_is_scored_by_one_job_or_by_several(dag_bag: DagBag) -> None:
+    dag = dag_bag.dags["score_predictive_maintenance"]
+    assert dag.get_task("plan_day").downstream_task_ids == {"score_day", "validate_input"}
+    assert dag.get_task("publish_scores").upstream_task_ids >= {"score_day", "validate_scores"}
+    # where the plan took the other way, or neither, nothing of this one may run
+    assert dag.get_task("validate_scores").upstream_task_ids == {"build_features", "score"}
+    for task_id in ("publish_scores", "validate_scores"):
+        assert dag.get_task(task_id).trigger_rule == "none_failed_min_one_success"
 
 
 def test_scores_are_sent_where_model_yaml_has_a_sink(dag_bag: DagBag) -> None:

@@ -114,8 +114,16 @@ def test_a_day_on_its_own_has_the_backfills_scores_bit_for_bit(backfilled: RunRe
     assert after["sha256"] == before["sha256"]
 
 
-def test_the_endpoint_answers_the_same_rows_bit_for_bit(backfilled: RunResult, running: Stack) -> None:
+def test_several_jobs_and_the_endpoint_give_the_same_answers_bit_for_bit(backfilled: RunResult, running: Stack) -> None:
+    before = published(running, DAYS[0])
+    large = running.airflow.trigger(DAG, conf={"day": DAYS[0], "force": True, "several_jobs": True})
+    assert ended(running, DAG, large) == "success"
+    states = running.states(DAG, large)
+    assert (states["score_day"], states["score"]) == ("skipped", "success")
     manifest = published(running, DAYS[0])
+    assert manifest["run_id"] == large
+    assert manifest["sha256"] == before["sha256"]
+    assert [job["task"] for job in before["jobs"]] == ["score_day"], "a day in one job"
     run = Run(BUCKET, DAG, manifest["run_id"]).of_day(manifest["digest"])
     s3, sagemaker = running.client("s3"), running.client("sagemaker")
 

@@ -21,11 +21,10 @@ from include.jobs.daily.replay import read_day, read_replay, without
 from include.jobs.validation.findings import UnusableFileError
 from include.jobs.validation.reading import OpenTable, RawTable, open_table
 from include.models.config import LINE, ModelConfig, Table
-from include.models.config.files import day_folder, day_of_folder
+from include.models.config.files import PACKED, day_folder, day_of_folder
 from include.models.raw.kinds import reading_of
 from include.models.raw.reader import BLOCK, MALFORMED, open_raw
 
-PACKED = 8  # about how many times larger a .gz becomes
 Cut = RawTable | UnusableFileError
 
 

@@ -9,7 +9,6 @@ the version's drift profile.
 from __future__ import annotations
 
 import json
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -19,7 +18,7 @@ import polars as pl
 from include.jobs.daily.day import read_chunk, window_of
 from include.jobs.features.drift_profile import Counts, count_rows
 from include.models.config import DriftProfile, ModelConfig
-from include.models.config.files import DRIFT_PROFILE, MODEL_ARCHIVE, ROWS, SHARDS
+from include.models.config.files import DRIFT_PROFILE, ROWS, SHARDS
 from include.models.errors import JobError
 from include.models.interface import Tables
 from include.models.loader import feature_builder
@@ -61,28 +60,20 @@ class ScoredVersion:
     profile: DriftProfile
 
 
-def read_version(folder: Path) -> ScoredVersion:
-    """The version whose model.tar.gz lies in a folder.
+def read_version(artifact: Path) -> ScoredVersion:
+    """The version whose model.tar.gz was unpacked into a folder.
 
     Raises:
-        JobError: it is missing, damaged, or no artifact of train_model.
+        JobError: it is no artifact of train_model.
     """
     try:
-        with tarfile.open(folder / MODEL_ARCHIVE) as packed:
-            order, metadata, profile = (
-                json.loads(file.read())
-                for name in ("feature_order.json", "metadata.json", DRIFT_PROFILE)
-                for file in [packed.extractfile(packed.getmember(_there(packed, name)))]
-                if file is not None
-            )
-    except (OSError, EOFError, tarfile.TarError, KeyError, ValueError) as error:
-        raise JobError(f"{folder / MODEL_ARCHIVE} cannot be used ({error}). It is written by train_model.") from error
-    return ScoredVersion(order, metadata["classes"], profile)
-
-
-def _there(packed: tarfile.TarFile, name: str) -> str:
-    """Archives are packed as ``name`` or as ``./name``."""
-    return name if name in packed.getnames() else f"./{name}"
+        order, metadata, profile = (
+            json.loads((artifact / name).read_text(encoding="utf-8"))
+            for name in ("feature_order.json", "metadata.json", DRIFT_PROFILE)
+        )
+        return ScoredVersion(order, metadata["classes"], profile)
+    except (OSError, KeyError, ValueError) as error:
+        raise JobError(f"the artifact cannot be used ({error}). It is written by train_model.") from error
 
 
 def write_shard(
@@ -111,9 +102,8 @@ def write_shard(
     return facts["rows"]
 
 
-def build_day(config: ModelConfig, validated: Path, artifact: Path, features: Path, day: str) -> int:
+def build_day(config: ModelConfig, validated: Path, version: ScoredVersion, features: Path, day: str) -> int:
     """All chunks of the folder; how many rows there are."""
-    version = read_version(artifact)
     rows = 0
     for file in sorted(validated.glob("chunk-*.tar")):
         frame = day_features(config, read_chunk(file), day)

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import sys
-import tarfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -29,7 +28,7 @@ import include
 from include.jobs.features.drift_profile import drift_profile
 from include.jobs.serving.payload import Columns, answers
 from include.models.config import Kind, ModelConfig, Scalar
-from include.models.config.files import DRIFT_PROFILE, GOLDEN_REQUESTS, MODEL_ARCHIVE
+from include.models.config.files import DRIFT_PROFILE, GOLDEN_REQUESTS
 from include.models.config.kinds import NUMBER, STRING, kind_of
 from include.models.errors import JobError
 from include.models.interface import AnyEstimator, Array, Examples
@@ -202,23 +201,6 @@ def load_artifact(folder: Path) -> LoadedModel:
         raise JobError(f"{error.filename} is missing: this is no artifact of train_model.") from error
     own = estimator(metadata["model"])
     return LoadedModel(metadata, feature_order, own.load(folder), own)
-
-
-def unpack(folder: Path, into: Path) -> Path:
-    """Unpack the folder's model.tar.gz.
-
-    Raises:
-        JobError: it is missing or damaged.
-    """
-    archive = folder / MODEL_ARCHIVE
-    try:
-        with tarfile.open(archive) as packed:
-            packed.extractall(into, filter="data")
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise JobError(
-            f"{archive} cannot be unpacked ({error}). It is written by train_model: look at that job."
-        ) from error
-    return into
 
 
 def golden_requests(loaded: LoadedModel, validation: Examples) -> list[GoldenRequest]:

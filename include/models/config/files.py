@@ -11,6 +11,8 @@ import re
 VERDICT = "validation.json"
 VERDICT_PAGE = "validation.html"
 QUARANTINE = "quarantine"  # folder of rejected rows, a file for each table
+SCORES_VERDICT = "scores.json"  # of a day that one job scores, beside the verdict on its raw data
+DAY_RESULT = "day.json"  # likewise: both verdicts in short, and how long each part took
 
 # the feature table: a folder for each split
 SPLITS = ("train", "validation", "test")
@@ -25,6 +27,9 @@ DRIFT_PROFILE = "drift_profile.json"
 METRICS = "metrics.json"  # flat: what gates are held to
 QUALITY_STATISTICS = "evaluation.json"  # in the shape that the Model Registry reads
 EVALUATION_PAGE = "report.html"
+
+# raw data
+PACKED = 8  # about how many times larger a .gz becomes
 
 # a day's raw partition
 REPLAY = "replay"  # folder of corrected quarantine files

@@ -38,6 +38,17 @@ class Verdict(TypedDict):
     tables: NotRequired[dict[str, TableVerdict]]
 
 
+class DayResult(TypedDict):
+    """``day.json``: whether a day's scores may be published, in a sentence why; their rows, how many rows of each raw
+    table were set aside, and how many seconds each part took."""
+
+    passed: bool
+    summary: str
+    rows: int
+    tables: dict[str, TableVerdict]
+    seconds: dict[str, float]
+
+
 class Part(TypedDict):
     """A file of scores."""
 

@@ -38,8 +38,8 @@ class Scoring(Compute):
     Windows of features reach ``look_back_hours`` before the day. A partition may be ``wait_hours`` late. Up to
     ``max_rejected_share`` of a table's rows may be set aside; more stop the day. (A suite's ``mostly`` gives way to it:
     of ten rows one is many.) ``bounds`` are by class, or ``mean`` for a regression. ``monitor_<model>`` looks
-    ``sweep_days`` back for late data. ``instance_count`` machines share a day that has been cut into chunks of
-    ``chunk_mb`` of raw text.
+    ``sweep_days`` back for late data. One job scores a day of at most ``one_job_mb`` of raw text; a larger one takes
+    several, and ``instance_count`` machines share what has been cut into chunks of ``chunk_mb``.
     """
 
     tables: Annotated[list[str], Field(min_length=1)]
@@ -48,5 +48,6 @@ class Scoring(Compute):
     max_rejected_share: Annotated[float, Field(ge=0, le=0.5)] = 0.01
     bounds: dict[str, Bounds] = {}
     sweep_days: Annotated[int, Field(ge=1, le=90)] = 7
+    one_job_mb: Annotated[int, Field(ge=0, le=4096)] = 64
     chunk_mb: Annotated[int, Field(ge=1, le=4096)] = 32
     max_payload_mb: Annotated[int, Field(ge=1, le=100)] = 6

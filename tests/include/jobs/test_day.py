@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from include.jobs import build_features, split_days, validate_input, validate_scores
+from include.jobs import build_features, score_day, split_days, validate_input, validate_scores
 from include.jobs.features.drift_profile import count_rows
 from include.jobs.serving.artifact import load_artifact
 from include.jobs.serving.payload import CSV, answers, parse, render
@@ -128,6 +128,15 @@ def scored(partitions: Partitions, trained: Trained, folder: Path) -> pl.DataFra
     return pl.concat([pl.read_parquet(file) for file in sorted((folder / "s").glob("*.parquet"))])
 
 
+def scored_in_one_job(partitions: Partitions, trained: Trained, folder: Path) -> dict[str, Any]:
+    """What came of the day, its scores in ``one``, its report in ``one-report``."""
+    arguments = ["--partitions", partitions.folder, "--artifact", trained.packed, "--day", DAY]
+    arguments += ["--scores", folder / "one", "--report", folder / "one-report"]
+    score_day.main(["--model", MODEL, *map(str, arguments)])
+    result: dict[str, Any] = json.loads((folder / "one-report" / "day.json").read_text())
+    return result
+
+
 @pytest.fixture(scope="session")
 def expected(tables: dict[str, pl.DataFrame], trained: Trained) -> pl.DataFrame:
     """The day's predictions from the whole history at once, future and all."""
@@ -154,6 +163,37 @@ def test_a_days_scores_are_those_of_the_whole_history_bit_for_bit(
     labels = load_artifact(trained.model).classes
     best = expected.select(pl.concat_list(pl.exclude("machineID", "datetime")).list.arg_max())
     assert scores["prediction"].to_list() == [labels[index] for index in best.to_series()]
+
+
+def test_one_job_leaves_what_four_leave(
+    partitions: Partitions, trained: Trained, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    partitions.edit("telemetry", 5, lambda line: ",".join([*line.split(",")[:2], "not read", *line.split(",")[3:]]))
+    scored(partitions, trained, tmp_path)
+    result = scored_in_one_job(partitions, trained, tmp_path)
+    assert result["passed"]
+    assert result["tables"]["telemetry"]["rejected"] == 1
+    parts = ["validate_input", "build_features", "score", "validate_scores"]
+    assert list(result["seconds"]) == parts
+    assert all(f"{DAY}: {part} {result['seconds'][part]:.2f} s" in capfd.readouterr().out for part in parts[:1])
+    several, one = ({file.name: file.read_bytes() for file in (tmp_path / each).iterdir()} for each in ("s", "one"))
+    assert one == several, "scores and their profile, byte for byte"
+    reports = [(tmp_path / each) for each in ("r", "one-report")]
+    assert len({(report / "validation.json").read_text() for report in reports}) == 1
+    assert len({(report / "quarantine" / "telemetry.csv").read_text() for report in reports}) == 1
+    said = json.loads((tmp_path / "rs" / "validation.json").read_text())
+    assert json.loads((tmp_path / "one-report" / "scores.json").read_text()) == said
+
+
+def test_one_job_of_a_bad_day_says_why_and_leaves_no_scores(
+    partitions: Partitions, trained: Trained, tmp_path: Path
+) -> None:
+    partitions.write("telemetry", partitions.text("telemetry").replace("volt", "voltage", 1))
+    result = scored_in_one_job(partitions, trained, tmp_path)
+    assert not result["passed"]
+    assert "no such column" in result["summary"]
+    assert list(result["seconds"]) == ["validate_input"]
+    assert not (tmp_path / "one").exists()
 
 
 def test_how_the_days_features_lie_is_kept_beside_its_scores(

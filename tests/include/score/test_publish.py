@@ -32,7 +32,7 @@ def run(code_hash: str) -> DayRun:
 
 
 def stage(s3: LocalS3, code_hash: str, *contents: str, profile: dict[str, Any] | None = None) -> None:
-    folder = split_uri(run(code_hash).staged_scores)[1]
+    folder = split_uri(run(code_hash).staged_scores("score_day"))[1]
     parts = []
     for number, content in enumerate(contents):
         s3.objects[f"{folder}/shard-{number}.parquet"] = content.encode()
@@ -45,7 +45,9 @@ def stage(s3: LocalS3, code_hash: str, *contents: str, profile: dict[str, Any] |
 
 def published(s3: Any, code_hash: str) -> ScoresManifest:
     at = "2015-06-06T01:00:00+00:00"
-    return publish(s3, run(code_hash), MODEL, plan(code_hash), quarantined={"readings": 3}, jobs=[], published_at=at)
+    of = run(code_hash)
+    staged, plan_of = of.staged_scores("score_day"), plan(code_hash)
+    return publish(s3, of, MODEL, plan_of, staged=staged, quarantined={"readings": 3}, jobs=[], published_at=at)
 
 
 def read(s3: LocalS3) -> list[str]:
@@ -121,6 +123,6 @@ def test_a_part_that_is_not_as_it_was_checked_is_not_published(s3: LocalS3) -> N
     stage(s3, "one", "a")
     staged = next(key for key in s3.objects if key.endswith("shard-0.parquet"))
     s3.objects[staged] = b"longer"
-    with pytest.raises(PublishError, match="not as validate_scores wrote it"):
+    with pytest.raises(PublishError, match="not as it was checked"):
         published(s3, "one")
     assert MANIFEST not in s3.objects

@@ -24,6 +24,7 @@ RUN = Run("my-ml-bucket", "score_predictive_maintenance", "scheduled__1").of_day
 
 def built(environment: MlEnvironment) -> dict[str, Request]:
     return {
+        "score_day": requests.score_day(MODEL, environment, RUN, day=DAY, artifact=ARTIFACT),
         "validate_input": requests.validate_input(MODEL, environment, RUN, day=DAY),
         "build_features": requests.build_features(MODEL, environment, RUN, day=DAY, artifact=ARTIFACT, chunks=9),
         "score": requests.score(MODEL, environment, RUN, shards=9),
@@ -64,6 +65,12 @@ def files_of(request: Request) -> tuple[dict[str, Any], dict[str, str]]:
 def test_each_job_reads_what_the_one_before_it_wrote() -> None:
     made = built(BARE)
     whole, sharded = "FullyReplicated", "ShardedByS3Key"
+    read, written = files_of(made["score_day"])
+    assert read == {
+        "partitions": ("/plan_day/d1/inputs.manifest", "ManifestFile", whole),
+        "artifact": (ARTIFACT, "S3Prefix", whole),
+    }
+    assert written == {"scores": "/score_day/d1/scores", "report": "/score_day/d1/report"}
     read, written = files_of(made["validate_input"])
     assert read == {"partitions": ("/plan_day/d1/inputs.manifest", "ManifestFile", whole)}
     assert written == {"validated": "/validate_input/d1/validated", "report": "/validate_input/d1/report"}
@@ -85,7 +92,7 @@ def test_each_job_reads_what_the_one_before_it_wrote() -> None:
     assert written == {"scores": "/validate_scores/d1/scores", "report": "/validate_scores/d1/report"}
 
 
-@pytest.mark.parametrize("task_id", ["validate_input", "build_features"])
+@pytest.mark.parametrize("task_id", ["score_day", "validate_input", "build_features"])
 def test_the_day_reaches_the_program(task_id: str) -> None:
     asked = built(BARE)[task_id]["AppSpecification"]
     assert asked["ContainerEntrypoint"][-1].endswith(f".{task_id}")
@@ -107,6 +114,7 @@ def test_no_more_instances_than_there_are_parts() -> None:
     made = built(BARE)
     assert MODEL.scoring is not None
     assert {name: count(request) for name, request in made.items()} == {
+        "score_day": 1,
         "validate_input": 1,
         "build_features": MODEL.scoring.instance_count,
         "score": MODEL.scoring.instance_count,

@@ -1,0 +1,91 @@
+"""A day from its raw partition to checked scores, in one process: the steps of a large day, which has a job for each.
+
+What takes longer than a small day, the suites and the version's model, is loaded once for all days that are scored.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Self
+
+from include.jobs.daily.day_features import build_day, read_version
+from include.jobs.daily.predictor import Predictor
+from include.jobs.serving.archive import unpack
+from include.jobs.validate_input import validate_day
+from include.jobs.validate_raw_data import load_suites
+from include.jobs.validate_scores import check_day
+from include.models.config import MODELS_FOLDER, ModelConfig
+from include.models.config.files import DAY_RESULT, ROWS, SCORES_VERDICT, SHARDS
+from include.models.config.results import DayResult
+
+
+class DayScorer:
+    """Scores days of a model with one version; a context.
+
+    Args:
+        artifact: folder with the version's model.tar.gz.
+    """
+
+    def __init__(self, config: ModelConfig, artifact: Path) -> None:
+        self._config = config
+        with ExitStack() as opened:
+            unpacked = unpack(artifact, Path(opened.enter_context(tempfile.TemporaryDirectory())))
+            self._version = read_version(unpacked)
+            self._predictor = opened.enter_context(Predictor(unpacked, len(config.data.key)))
+            self._suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def score(self, partitions: Path, day: str, scores: Path, report: Path) -> DayResult:
+        """Score a day; what came of it, which also lies in the report's folder.
+
+        Args:
+            scores: where to write what validate_scores writes; nothing if the data or the scores must not be used.
+            report: where to write the verdicts on both, and the rejected rows.
+
+        Raises:
+            JobError: the day cannot be scored for another reason than its data.
+        """
+        seconds: dict[str, float] = {}
+
+        @contextmanager
+        def part(name: str) -> Iterator[None]:
+            began = time.monotonic()
+            yield
+            seconds[name] = round(time.monotonic() - began, 2)
+            print(f"{day}: {name} {seconds[name]:.2f} s", flush=True)
+
+        with tempfile.TemporaryDirectory() as name:
+            validated, features = Path(name, "validated"), Path(name, "features")
+            with part("validate_input"):
+                verdict = validate_day(self._config, partitions, day, self._suites, validated, report)
+            result: DayResult = {
+                "passed": verdict.passed,
+                "summary": verdict.summary,
+                "rows": 0,
+                "tables": {table.name: {"rejected": table.rejected} for table in verdict.tables},
+                "seconds": seconds,
+            }
+            if verdict.passed:
+                with part("build_features"):
+                    build_day(self._config, validated, self._version, features, day)
+                with part("score"):
+                    for rows in sorted((features / ROWS).glob("*.csv")):
+                        self._predictor.answer(rows)
+                with part("validate_scores"):
+                    checked = check_day(self._config, features / SHARDS, features / ROWS, scores)
+                (report / SCORES_VERDICT).write_text(json.dumps(checked, indent=1), encoding="utf-8")
+                result["passed"], result["rows"] = checked["passed"], checked["rows"]
+                result["summary"] += f"\n{checked['summary']}"
+        (report / DAY_RESULT).write_text(json.dumps(result, indent=1), encoding="utf-8")
+        return result

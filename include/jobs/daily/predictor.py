@@ -1,0 +1,60 @@
+"""A version's model, answering rows in a process of its own, which runs the code that the version was trained with.
+
+So a day in one job gets its answers from the very code that answers at an endpoint and in a transform job, whatever the
+code is that builds the day's features.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from include.models.errors import JobError
+
+PROGRAM = Path(__file__).with_name("answering.py")
+
+
+class Predictor:
+    """Answers files of rows; a context, at whose end the process is over. The model is loaded meanwhile.
+
+    Args:
+        artifact: folder of the unpacked model.tar.gz.
+        key: how many columns stand before the features in the rows.
+    """
+
+    def __init__(self, artifact: Path, key: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(PROGRAM), str(artifact), str(key)],
+            env={**os.environ, "PYTHONPATH": str(artifact / "code")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()  # it has nothing to finish
+        self._process.communicate()
+
+    def answer(self, rows: Path) -> None:
+        """Write ``<rows>.out``: the key and the answer of each row.
+
+        Raises:
+            JobError: the version's code cannot load the model, or fails on these rows.
+        """
+        to, answers = self._process.stdin, self._process.stdout
+        assert to is not None and answers is not None  # noqa: PT018, S101 - both are pipes
+        with suppress(BrokenPipeError):  # then there is no answer either
+            print(rows, file=to, flush=True)
+        if answers.readline().strip() != "done":
+            raise JobError(
+                f"the version's own code, which model.tar.gz brings along, failed to answer {rows.name} (exit status "
+                f"{self._process.wait()}); why is above in the job's log. If the code is too old for this image, score "
+                "with another version."
+            )

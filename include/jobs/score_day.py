@@ -1,0 +1,38 @@
+"""A day's raw partition to checked scores, in one job: what validate_input, build_features, a transform job and
+validate_scores do to a day that is too large for that.
+
+    python -m include.jobs.score_day --model M --partitions DIR --artifact DIR --day ISO --scores DIR --report DIR
+
+Reads what validate_input reads, and the version's model.tar.gz in ``--artifact``. Writes
+
+- ``<scores>/``: what validate_scores writes; nothing if the data or the scores must not be used
+- ``<report>/validation.json``, ``validation.html`` and ``quarantine/``: what validate_input writes
+- ``<report>/scores.json``: what validate_scores says
+- ``<report>/day.json``: both verdicts in short, and how many seconds each part took
+
+The exit status is 0 whatever the verdict.
+"""
+
+from __future__ import annotations
+
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.daily.one_job import DayScorer
+from include.models.config import load_model
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments_of(
+        __doc__,
+        partitions="folder of date=<day> folders",
+        artifact="folder of the version's model.tar.gz",
+        scores="where to write the scores",
+        report="where to write the verdicts",
+    )
+    parser.add_argument("--day", required=True, help="the day to score, as 2015-06-01")
+    given = parser.parse_args(argv)
+    with DayScorer(load_model(given.model), given.artifact) as scorer:
+        print(scorer.score(given.partitions, given.day, given.scores, given.report)["summary"])
+
+
+if __name__ == "__main__":
+    run_program(main)
