@@ -131,7 +131,9 @@ def score_day(hosting: Hosting, folder: Path, watch: Watch) -> int:
     )
     watch.kind = "validate_scores"
     run_job(hosting, "processing", "scores", **scoring.validate_scores(config, facts, run, rows=True))
-    parts = s3.get_object(Bucket=BUCKET, Key=f"{split_uri(run.staged_scores)[1]}/parts.json")["Body"].read()
+    parts = s3.get_object(Bucket=BUCKET, Key=f"{split_uri(run.staged_scores('validate_scores'))[1]}/parts.json")[
+        "Body"
+    ].read()
     return sum(int(part["rows"]) for part in json.loads(parts)["parts"])
 
 
