@@ -120,7 +120,7 @@ def plan_day(model: ModelConfig, context: Context) -> list[str]:
     write_text(s3, run.day_plan, plan.model_dump_json())
     return [
         way_of(model, plan, several_jobs=params["several_jobs"]),
-        *(sink.check for sink in model.sinks.declared.values()),
+        *(f"{sink}.check_sink" for sink in model.sinks.declared),
     ]
 
 
