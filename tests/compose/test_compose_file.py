@@ -6,7 +6,10 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import pytest
@@ -96,7 +99,10 @@ def test_no_image_needs_a_registry_but_the_named_ones() -> None:
     built = {service["image"] for service in SERVICES.values() if "build" in service}
     used = {service["image"] for service in SERVICES.values()}
     assert {image for image in used - built if not image.startswith("apache/kafka:")} <= BASE_IMAGES
-    bases = {line.split()[1] for file in DOCKERFILES for line in file.read_text().splitlines() if line[:5] == "FROM "}
+    bases = set()
+    for text in (file.read_text() for file in DOCKERFILES):
+        given = dict(re.findall(r"^ARG (\w+)=(\S+)$", text, re.MULTILINE))
+        bases |= {Template(base).substitute(given) for base in re.findall(r"^FROM (\S+)", text, re.MULTILINE)}
     assert bases <= BASE_IMAGES | built
 
 
@@ -155,3 +161,19 @@ def test_compose_takes_the_file(command: tuple[str, ...], tmp_path: Path) -> Non
 
 def _config(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, "config"], env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_seed_finds_what_it_imports() -> None:
+    """With no more of the checkout than the service mounts."""
+    service = SERVICES["seed"]
+    mounts = [volume.split(":") for volume in service["volumes"]]
+    places = {target: str(ROOT / source) for source, target, *_ in mounts if source.startswith("./")}
+    *_, module = service["entrypoint"]
+    path = service["environment"]["PYTHONPATH"].split(":")
+    with tempfile.TemporaryDirectory() as folder:
+        for target, source in places.items():
+            mounted = Path(folder + target)
+            mounted.parent.mkdir(parents=True, exist_ok=True)
+            mounted.symlink_to(source)
+        environment = {"PYTHONPATH": os.pathsep.join(folder + place for place in path), "PATH": os.defpath}
+        subprocess.run([sys.executable, "-P", "-c", f"import {module}"], cwd=folder, env=environment, check=True)
