@@ -20,9 +20,9 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: run
-run: ## train, evaluate and register a model on this machine: [MODEL=name] [DATA=file.csv or folder of them]
+run: ## train, evaluate and register a model on this machine: [MODEL=name] [DATA=file.csv or folder of them] [FORCE=1]
 	@$(setup) --for run airflow jobs local_sagemaker
-	@$(local_stack).run --model="$$MODEL" $${DATA:+--data="$$DATA"}
+	@$(local_stack).run --model="$$MODEL" $${DATA:+--data="$$DATA"} $${FORCE:+--force}
 
 .PHONY: new-model
 new-model: ## a model folder from a CSV file: NAME=... KIND=binary|multiclass|regression DATA=file.csv [TARGET=column]

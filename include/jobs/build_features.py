@@ -112,6 +112,27 @@ def manifest(config: ModelConfig, tables: dict[str, pl.DataFrame], splits: dict[
     }
 
 
+def run(config: ModelConfig, tables: dict[str, pl.DataFrame], features: Path) -> dict[str, pl.DataFrame]:
+    """Make the feature table of validated tables, split it and write the splits; they are returned, too.
+
+    Raises:
+        JobError: the tables make no row, or no usable split.
+    """
+    frame = feature_builder(config.name).build_features(tables)
+    if frame.is_empty():
+        raise JobError("build_features made no labelled row: the raw tables cover less than the label's horizon.")
+    splits = split_features(config, frame)
+    refits = isinstance(config.split, TimeSplit) and config.split.rolling_origins
+    for name, part in {**splits, **({WHOLE: frame} if refits else {})}.items():
+        folder = features / name
+        folder.mkdir(parents=True, exist_ok=True)
+        part.write_parquet(folder / FEATURE_TABLE)
+        print(f"{name}: {len(part)} rows")
+    text = json.dumps(manifest(config, tables, splits), indent=2)
+    (features / "manifest.json").write_text(text, encoding="utf-8")
+    return splits
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = arguments_of(__doc__, validated="folder of <table>.parquet", features="where to write")
     parser.add_argument("--day", help="the day whose rows are to be scored, as 2015-06-01; none to train")
@@ -124,19 +145,7 @@ def main(argv: list[str] | None = None) -> None:
         rows = build_day(config, arguments.validated, version, arguments.features, arguments.day)
         print(f"{arguments.day}: {rows} rows")
         return
-    tables = read_tables(config, arguments.validated)
-    frame = feature_builder(config.name).build_features(tables)
-    if frame.is_empty():
-        raise JobError("build_features made no labelled row: the raw tables cover less than the label's horizon.")
-    splits = split_features(config, frame)
-    refits = isinstance(config.split, TimeSplit) and config.split.rolling_origins
-    for name, part in {**splits, **({WHOLE: frame} if refits else {})}.items():
-        folder = arguments.features / name
-        folder.mkdir(parents=True, exist_ok=True)
-        part.write_parquet(folder / FEATURE_TABLE)
-        print(f"{name}: {len(part)} rows")
-    text = json.dumps(manifest(config, tables, splits), indent=2)
-    (arguments.features / "manifest.json").write_text(text, encoding="utf-8")
+    run(config, read_tables(config, arguments.validated), arguments.features)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def arguments_of(program_doc: str | None, **folders: str) -> argparse.ArgumentPa
     parser = argparse.ArgumentParser(description=program_doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, choices=model_names())
     for name, help_text in folders.items():
-        parser.add_argument(f"--{name}", type=Path, required=True, help=help_text)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True, help=help_text)
     return parser
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import polars as pl
 import polars.selectors as cs
@@ -122,15 +123,19 @@ def _critical(
     return Finding("critical", table, file, column, check, found, allowed, rows, action)
 
 
+def run(config: ModelConfig, splits: Splits, report_folder: Path) -> Report:
+    """Judge the splits and write the report."""
+    suite = load_suite(MODELS_FOLDER / config.name / "expectations", DATASET)
+    report = validate_features(config, splits, suite)
+    report.write(report_folder)
+    return report
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = arguments_of(__doc__, features="folder of the splits", report="where to write the verdict")
     arguments = parser.parse_args(argv)
-    config = load_model(arguments.model)
-    suite = load_suite(MODELS_FOLDER / config.name / "expectations", DATASET)
     splits = {name: read_split(arguments.features / name) for name in SPLITS}
-    report = validate_features(config, splits, suite)
-    report.write(arguments.report)
-    print(report.summary)
+    print(run(load_model(arguments.model), splits, arguments.report).summary)
 
 
 if __name__ == "__main__":

@@ -181,26 +181,54 @@ def _moment(text: str) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
+def add_window(parser: argparse.ArgumentParser) -> None:
+    """The options of a data window."""
+    parser.add_argument("--data-from", type=_moment, metavar="ISO", help="first moment of the data window, in UTC")
+    parser.add_argument("--data-to", type=_moment, metavar="ISO", help="end of the data window, itself not in it")
+
+
+def window_of(arguments: argparse.Namespace) -> Window:
+    """The data window that was asked for.
+
+    Raises:
+        JobError: it is empty.
+    """
+    window = Window(arguments.data_from, arguments.data_to)
+    if window.start and window.end and window.start >= window.end:
+        raise JobError(f"the data window is empty: --data-from {window.start} is not before --data-to {window.end}.")
+    return window
+
+
+def run(
+    config: ModelConfig, raw: Path, window: Window, validated: Path, report_folder: Path
+) -> tuple[Report, dict[str, pl.DataFrame]]:
+    """Judge the raw tables and write them as they may be used.
+
+    Returns:
+        The report, and the tables without their rejected rows; none where a finding is critical.
+    """
+    suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
+    report, accepted = validate_raw(config, raw, window, suites, report_folder / QUARANTINE)
+    report.write(report_folder)
+    validated.mkdir(parents=True, exist_ok=True)
+    tables = {name: accepted[name].drop(LINE) for name in config.data.tables} if report.passed else {}
+    for name in config.data.tables:
+        file = validated / f"{name}.parquet"
+        file.unlink(missing_ok=True)  # a table of an earlier verdict must not pass for one of this
+        if name in tables:
+            tables[name].write_parquet(file)
+    return report, tables
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = arguments_of(
         __doc__, raw="folder of raw files", validated="where to write the tables", report="where to write the verdict"
     )
-    parser.add_argument("--data-from", type=_moment, metavar="ISO", help="first moment of the data window, in UTC")
-    parser.add_argument("--data-to", type=_moment, metavar="ISO", help="end of the data window, itself not in it")
+    add_window(parser)
     arguments = parser.parse_args(argv)
-    window = Window(arguments.data_from, arguments.data_to)
-    if window.start and window.end and window.start >= window.end:
-        raise JobError(f"the data window is empty: --data-from {window.start} is not before --data-to {window.end}.")
-    config = load_model(arguments.model)
-    suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
-    report, accepted = validate_raw(config, arguments.raw, window, suites, arguments.report / QUARANTINE)
-    report.write(arguments.report)
-    arguments.validated.mkdir(parents=True, exist_ok=True)
-    for name in config.data.tables:
-        file = arguments.validated / f"{name}.parquet"
-        file.unlink(missing_ok=True)  # a table of an earlier verdict must not pass for one of this
-        if report.passed:
-            accepted[name].drop(LINE).write_parquet(file)
+    report, _ = run(
+        load_model(arguments.model), arguments.raw, window_of(arguments), arguments.validated, arguments.report
+    )
     print(report.summary)
 
 

@@ -1,21 +1,25 @@
-"""The code that runs inside SageMaker jobs, as a folder in S3 named by its content.
+"""The code that runs inside SageMaker jobs, as an archive in S3 named by its content.
 
-A job's request names ``code/<hash>/``; so what ran is known forever, and a deploy never changes a running job.
+A job's request names ``code/<hash>/code.zip``; so what ran is known forever, and a deploy never changes a running job.
+The archive is a program, too: ``python code.zip include.jobs.<program> ...``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.platform.storage import code_prefix
+from include.platform.storage import code_archive
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
 CONTENT = ("include/__init__.py", "include/jobs", "include/models")
+START = "include/jobs/bin/unpack.py"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -30,27 +34,33 @@ def code_hash(root: Path = ROOT) -> str:
 
 
 def upload_code(s3: S3Client, bucket: str, root: Path = ROOT) -> str:
-    """Put what is missing of the bundle under ``code/<hash>/``; its hash.
+    """Put the archive under its hash where it is not there yet; its hash.
 
     Raises:
         botocore.exceptions.ClientError: the bucket is absent or may not be written.
     """
-    for key, file in missing_code(s3, bucket, root).items():
-        s3.put_object(Bucket=bucket, Key=key, Body=file.read_bytes())
-    return code_hash(root)
+    version = code_hash(root)
+    if not is_there(s3, bucket, version):
+        s3.put_object(Bucket=bucket, Key=code_archive(version), Body=archive(root))
+    return version
 
 
-def missing_code(s3: S3Client, bucket: str, root: Path = ROOT) -> dict[str, Path]:
-    """The files of the bundle that are not under ``code/<hash>/``, by their keys: all, or what a broken-off upload
-    has left.
+def is_there(s3: S3Client, bucket: str, code_hash: str) -> bool:
+    """Whether the code of this hash has been uploaded.
 
     Raises:
         botocore.exceptions.ClientError: the bucket is absent or may not be read.
     """
-    prefix = code_prefix(code_hash(root))
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    there = {item["Key"] for page in pages for item in page.get("Contents", [])}
-    return {prefix + name: file for name, file in code_files(root) if prefix + name not in there}
+    return bool(s3.list_objects_v2(Bucket=bucket, Prefix=code_archive(code_hash)).get("Contents"))
+
+
+def archive(root: Path = ROOT) -> bytes:
+    """The bundle as a zip file that Python runs; the same files always give the same bytes."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as into:
+        for name, file in [*code_files(root), ("__main__.py", root / START)]:
+            into.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
 
 
 def code_files(root: Path = ROOT) -> Iterator[tuple[str, Path]]:

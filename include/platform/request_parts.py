@@ -12,11 +12,12 @@ from typing import Any, Literal
 from include.models.config import Compute, ModelConfig
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
-from include.platform.storage import Run, code_prefix
+from include.platform.storage import CODE_ARCHIVE, Run, code_archive
 
 Request = dict[str, Any]
 Stage = Literal["staging", "production"]
 PROCESSING_ROOT = "/opt/ml/processing"
+PROCESSING_CODE = f"{PROCESSING_ROOT}/code"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,13 @@ def owner_tags(model: ModelConfig, environment: MlEnvironment, **more: str) -> l
 
 
 def code_uri(environment: MlEnvironment) -> str:
-    return f"s3://{environment.bucket}/{code_prefix(environment.code_hash)}"
+    """S3 URI of the archive of job code."""
+    return f"s3://{environment.bucket}/{code_archive(environment.code_hash)}"
+
+
+def program(folder: str, name: str) -> list[str]:
+    """The command that runs ``include.jobs.<name>`` of the archive in a container's folder."""
+    return ["python", f"{folder}/{CODE_ARCHIVE}", f"include.jobs.{name}"]
 
 
 def resources(environment: MlEnvironment, compute: Compute, instance_type: str | None) -> Request:
@@ -102,7 +109,7 @@ def processing(
     arguments: list[str] | None = None,
     compute: Compute | None = None,
 ) -> Request:
-    """A processing job that runs ``python -m include.jobs.<task_id>``.
+    """A processing job that runs the program ``include.jobs.<task_id>``.
 
     Each input and output is also the flag that names it.
 
@@ -117,11 +124,11 @@ def processing(
     request: Request = {
         "AppSpecification": {
             "ImageUri": environment.image_uri,
-            "ContainerEntrypoint": ["python", "-m", f"include.jobs.{task_id}"],
+            "ContainerEntrypoint": program(PROCESSING_CODE, task_id),
             "ContainerArguments": ["--model", model.name, *flags, *(arguments or [])],
         },
         "ProcessingInputs": [
-            _processing_input("code", code_uri(environment), f"{PROCESSING_ROOT}/code"),
+            _processing_input("code", code_uri(environment), PROCESSING_CODE),
             *(_processing_input(name, source, folders[name]) for name, source in inputs.items()),
         ],
         "ProcessingOutputConfig": {
@@ -138,7 +145,7 @@ def processing(
             "ClusterConfig": resources(environment, compute, environment.instance_types.get("processing")),
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": compute.max_runtime_minutes * 60},
-        "Environment": {"PYTHONPATH": f"{PROCESSING_ROOT}/code", **job_environment(model, environment, run)},
+        "Environment": job_environment(model, environment, run),
         "RoleArn": environment.role_arn,
         "Tags": tags_of(model, environment, run, task_id),
     }

@@ -45,7 +45,7 @@ def pinned_run(context: Context) -> tuple[MlEnvironment, Run, list[RawFile]]:
         PermanentError: the first task did not record them.
     """
     environment, run = current_run(context)
-    manifest: DataManifest = read_record(environment, run.data_manifest, by="validate_raw_data")
+    manifest: DataManifest = read_record(environment, run.data_manifest, by="prepare_data")
     return pin(environment, manifest["code_hash"], manifest["image_uri"]), run, manifest["files"]
 
 

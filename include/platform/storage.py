@@ -5,11 +5,12 @@ daily/<model>/date=<day>/<table>.csv[.gz] one day's raw data, to be scored; repl
 scores/<model>/date=<day>/...             one day's scores: Parquet, and _SUCCESS.json, which names them
 scores_athena/<model>/date=<day>/files    the same names for Athena
 monitoring/<model>/date=<day>/...         whether the day's features have drifted: drift.json, report.html
-code/<hash>/{jobs,models}/...             code that runs inside jobs
+code/<hash>/code.zip                      code that runs inside jobs
 runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
 capture/<endpoint>/...                    requests and answers that endpoints kept
 production/<model>/history.json           which version was in production from when to when
 production/<model>/rollback.json          the run of the rollback Dag that may change that
+production/<model>/training.json          what the last whole training was made of
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import re
 from dataclasses import dataclass
 
 from include.models.config import files
+
+CODE_ARCHIVE = "code.zip"
 
 
 def raw_prefix(model: str) -> str:
@@ -74,9 +77,9 @@ def drift_report_of(bucket: str, model: str, day: str) -> str:
     return _beside(drift_of(bucket, model, day), "report.html")
 
 
-def code_prefix(code_hash: str) -> str:
-    """Key prefix of one version of the job code, with its slash."""
-    return f"code/{code_hash}/"
+def code_archive(code_hash: str) -> str:
+    """Key of one version of the job code."""
+    return f"code/{code_hash}/{CODE_ARCHIVE}"
 
 
 def production_history(bucket: str, model: str) -> str:
@@ -85,6 +88,10 @@ def production_history(bucket: str, model: str) -> str:
 
 def rollback_claim(bucket: str, model: str) -> str:
     return f"s3://{bucket}/production/{model}/rollback.json"
+
+
+def last_training(bucket: str, model: str) -> str:
+    return f"s3://{bucket}/production/{model}/training.json"
 
 
 def data_capture(bucket: str) -> str:
@@ -154,7 +161,7 @@ class Run:
     @property
     def data_manifest(self) -> str:
         """What this run began with: raw data (keys, sizes, ETags), job code and image."""
-        return f"{self.folder}/validate_raw_data/data_manifest.json"
+        return f"{self.folder}/prepare_data/data_manifest.json"
 
     def output(self, task_id: str, name: str) -> str:
         """Where a task, or its job, writes what has this name."""
@@ -163,18 +170,18 @@ class Run:
     @property
     def validated(self) -> str:
         """Folder of clean tables, ``<table>.parquet``."""
-        return self.output("validate_raw_data", "validated")
+        return self.output("prepare_data", "validated")
 
     @property
     def features(self) -> str:
         """Folder of the feature table's splits, with manifest.json."""
-        return self.output("build_features", "features")
+        return self.output("prepare_data", "features")
 
     def feature_split(self, split: str) -> str:
         return f"{self.features}/{split}"
 
     def report(self, task_id: str) -> str:
-        """Folder with a validation's verdict, page and rejected rows."""
+        """Folder with a validation's verdict, page and rejected rows; of ``prepare_data``, with how it went."""
         return self.output(task_id, "report")
 
     def validation_verdict(self, task_id: str) -> str:

@@ -9,21 +9,25 @@ one version in the Model Registry.
 
 **Running it again is safe.** A run never touches another run's folder, and clearing a task attaches to its SageMaker
 job if that still runs. A retry of the registration finds the version that the first try made. A run ends with the code
-and the image that it began with; clearing `validate_raw_data` starts it over with what is deployed now.
+and the image that it began with; clearing `prepare_data` starts it over with the data, the code and the image that are
+there now. A run that would repeat the last whole training exactly (the same raw data by its ETags, code,
+hyperparameters and image) says so and ends as skipped, unless `force` is set.
 
-**Steps.** `validate_raw_data` stops the run on data that must not be trained on, and puts rejected rows aside.
-`build_features` makes the feature table, split by time; `validate_features` checks it. `train_model` trains once, or
-`tune_model` searches hyperparameters first and keeps the best. `evaluate_model` measures the candidate, the champion
-and simple baselines on the test split. `check_metrics` holds the gates of model.yaml against it: then `register_model`,
-or `reject_model`, which says which gate was missed and by how much. A rejected model is a successful run. Where
+**Steps.** `plan_training` checks what was asked for and compares it with the last training. `prepare_data` is one job:
+it validates the raw tables, putting rejected rows aside, makes the feature table, split by time or by chance, validates
+that, and stops at the first critical finding. `validate_raw_data` and `validate_features` are the decisions on its two
+verdicts, each with its report. `train_model` trains once, or `tune_model` searches hyperparameters first and keeps the
+best. `evaluate_model` measures the candidate, the champion and simple baselines on the test split. `check_metrics`
+holds the gates of model.yaml against it: then `register_model`, or `reject_model`, which says which gate was missed and
+by how much. A rejected model is a successful run. `record_training` writes down what the training was made of. Where
 model.yaml says `tracking.model_versions`, `track_model_version` makes the registered version one of MLflow's too.
 
 **When it fails** the task's log ends with why, where to look and what to do:
 
 | task | usual reason | what to do |
 |---|---|---|
-| `validate_raw_data` | a file is missing or wrong | read the report (button *Report*), fix the data, clear the task |
-| `validate_features` | features out of range | look at what changed in the raw data since the last good run |
+| `validate_raw_data` | a file is missing or wrong | read the report (button), fix the data, clear `prepare_data` |
+| `validate_features` | features out of range, an empty split | likewise; compare the data with the last good run's |
 | any job | `CapacityError`, throttling | nothing: it is retried; a repeated failure needs another instance type |
 | any job | `AlgorithmError` | the last log lines are in the task's log; fix the code, deploy, start a new run |
 | any task | Variable `ml_environment` | the message says which key is missing or wrong |
@@ -39,8 +43,8 @@ from include.models.config import ModelConfig, files
 from include.platform.dag_settings import next_time_only, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
-from include.train import form, requests, tasks
-from sagemaker_jobs.processing import ProcessingJobOperator, ValidationJobOperator
+from include.train import form, tasks
+from sagemaker_jobs.processing import ProcessingJobOperator, VerdictOperator
 from sagemaker_jobs.registry import RegisterModelOperator
 from sagemaker_jobs.training import TrainingJobOperator, TuningJobOperator
 
@@ -60,33 +64,46 @@ def train_dag(model: ModelConfig) -> DAG:
         default_args=task_defaults(model.owner),
     )
     def train() -> None:
-        evaluate_model = _train_and_evaluate(model)
+        plan_training = python_task(partial(tasks.plan_training, model))()
+        prepare_data, prepared = _prepare(model)
+        evaluate_model = _train_and_evaluate(model, after=prepared)
         check_metrics = python_task(partial(tasks.check_metrics, model), task.branch)(evaluated=evaluate_model.output)
         register_model = _register(model, evaluate_model, gates=check_metrics["gates"])
         reject_model = python_task(partial(tasks.reject_model, model))(gates=check_metrics["gates"])
-        chain(evaluate_model, check_metrics, [register_model, reject_model])
+        record_training = python_task(
+            partial(tasks.record_training, model), trigger_rule="none_failed_min_one_success"
+        )()
+        chain(plan_training, prepare_data)
+        chain(evaluate_model, check_metrics, [register_model, reject_model], record_training)
 
     return with_form(train(), form.params(model))
 
 
-def _train_and_evaluate(model: ModelConfig) -> ProcessingJobOperator:
-    """From raw data to the evaluation of a candidate."""
-    validate_raw_data = ValidationJobOperator(
-        task_id="validate_raw_data",
-        request=partial(tasks.validate_raw_data, model),
-        result_file=("report", files.VERDICT),
-        report_file=("report", files.VERDICT_PAGE),
+def _prepare(model: ModelConfig) -> tuple[ProcessingJobOperator, VerdictOperator]:
+    """From raw data to checked splits: one job, and the decisions on what it found; the first and the last task."""
+    prepare_data = ProcessingJobOperator(
+        task_id="prepare_data",
+        request=partial(tasks.prepare_data, model),
+        result_file=("preparation", files.VERDICT),
+        report_file=("preparation", files.VERDICT_PAGE),
     )
-    build_features = ProcessingJobOperator(
-        task_id="build_features",
-        request=tasks.step(model, requests.build_features),
+    validate_raw_data = _decide("validate_raw_data", prepare_data, "raw-report")
+    validate_features = _decide("validate_features", prepare_data, "features-report")
+    chain(prepare_data, validate_raw_data, validate_features)
+    return prepare_data, validate_features
+
+
+def _decide(task_id: str, job: ProcessingJobOperator, output: str) -> VerdictOperator:
+    return VerdictOperator(
+        task_id=task_id,
+        job=job.output,
+        verdict_file=(output, files.VERDICT),
+        report_file=(output, files.VERDICT_PAGE),
     )
-    validate_features = ValidationJobOperator(
-        task_id="validate_features",
-        request=tasks.step(model, requests.validate_features),
-        result_file=("report", files.VERDICT),
-        report_file=("report", files.VERDICT_PAGE),
-    )
+
+
+def _train_and_evaluate(model: ModelConfig, after: VerdictOperator) -> ProcessingJobOperator:
+    """From checked splits to the evaluation of a candidate."""
     choose_training = python_task(partial(tasks.choose_training, model), task.branch)()
     train_model = TrainingJobOperator(
         task_id="train_model",
@@ -104,9 +121,7 @@ def _train_and_evaluate(model: ModelConfig) -> ProcessingJobOperator:
         result_file=("evaluation", files.METRICS),
         report_file=("evaluation", files.EVALUATION_PAGE),
     )
-    chain(
-        validate_raw_data, build_features, validate_features, choose_training, [train_model, tune_model], evaluate_model
-    )
+    chain(after, choose_training, [train_model, tune_model], evaluate_model)
     return evaluate_model
 
 

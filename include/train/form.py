@@ -42,7 +42,8 @@ def params(model: ModelConfig) -> dict[str, Param]:
         "force": Param(
             False,
             type="boolean",
-            title="Register past the champion",
-            description="Register even if worse than the approved model. Absolute gates stand all the same.",
+            title="Force",
+            description="Train even if nothing changed since the last training, and register even if worse than the "
+            "approved model. Absolute gates stand all the same.",
         ),
     }

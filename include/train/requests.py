@@ -1,4 +1,4 @@
-"""The jobs of a training run: validation, features, training or tuning, evaluation, tracking."""
+"""The jobs of a training run: preparation of the data, training or tuning, evaluation, tracking."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from include.models.config import ModelConfig, Scalar, Tuning, nearest
+from include.models.config import ModelConfig, Scalar, Training, Tuning, nearest
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import (
     Request,
@@ -15,6 +15,7 @@ from include.platform.request_parts import (
     code_uri,
     job_environment,
     processing,
+    program,
     resources,
     tags_of,
     vpc,
@@ -24,7 +25,7 @@ from include.platform.storage import Run, raw_prefix
 TRAINING_CODE = "/opt/ml/input/data/code"
 
 
-def validate_raw_data(
+def prepare_data(
     model: ModelConfig,
     environment: MlEnvironment,
     run: Run,
@@ -42,32 +43,16 @@ def validate_raw_data(
         model,
         environment,
         run,
-        "validate_raw_data",
+        "prepare_data",
         inputs={"raw": f"s3://{environment.bucket}/{raw_prefix(model.name)}"},
-        outputs={"validated": run.validated, "report": run.report("validate_raw_data")},
+        outputs={
+            "validated": run.validated,
+            "features": run.features,
+            "raw-report": run.report("validate_raw_data"),
+            "features-report": run.report("validate_features"),
+            "preparation": run.report("prepare_data"),
+        },
         arguments=window,
-    )
-
-
-def build_features(model: ModelConfig, environment: MlEnvironment, run: Run) -> Request:
-    return processing(
-        model,
-        environment,
-        run,
-        "build_features",
-        inputs={"validated": run.validated},
-        outputs={"features": run.features},
-    )
-
-
-def validate_features(model: ModelConfig, environment: MlEnvironment, run: Run) -> Request:
-    return processing(
-        model,
-        environment,
-        run,
-        "validate_features",
-        inputs={"features": run.features},
-        outputs={"report": run.report("validate_features")},
     )
 
 
@@ -101,7 +86,7 @@ def train_model(
     """
     task_id = "train_model"
     definition = _training_definition(model, environment, run, task_id, instance_type)
-    definition["AlgorithmSpecification"] |= {"ContainerEntrypoint": ["python", "-m", "include.jobs.train_model"]}
+    definition["AlgorithmSpecification"] |= {"ContainerEntrypoint": program(TRAINING_CODE, "train_model")}
     return {
         **definition,
         "HyperParameters": _strings(chosen_hyperparameters(model, hyperparameters)),
@@ -221,9 +206,13 @@ def _training_definition(
             _channel("validation", f"{run.feature_split('validation')}/"),
         ],
         "OutputDataConfig": output,
-        "ResourceConfig": resources(environment, compute, instance_type or environment.instance_types.get("training")),
+        "ResourceConfig": _warm(
+            environment,
+            compute,
+            resources(environment, compute, instance_type or environment.instance_types.get("training")),
+        ),
         "StoppingCondition": {"MaxRuntimeInSeconds": seconds},
-        "Environment": {"PYTHONPATH": TRAINING_CODE, **job_environment(model, environment, run)},
+        "Environment": job_environment(model, environment, run),
         "RoleArn": environment.role_arn,
     }
     if environment.spot_training:
@@ -233,6 +222,13 @@ def _training_definition(
     if environment.subnets:
         definition["VpcConfig"] = vpc(environment)
     return definition
+
+
+def _warm(environment: MlEnvironment, training: Training, config: Request) -> Request:
+    """With the time that instances are kept for the next job like it; SageMaker keeps no spot instances."""
+    if training.keep_alive_minutes and not environment.spot_training:
+        config["KeepAlivePeriodInSeconds"] = training.keep_alive_minutes * 60
+    return config
 
 
 def _channel(name: str, uri: str) -> Request:

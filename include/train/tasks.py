@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
@@ -17,7 +17,7 @@ from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify
-from include.platform.raw_files import lineage_entries, list_raw_data, manifest_digest
+from include.platform.raw_files import RawFile, lineage_entries, list_raw_data, manifest_digest
 from include.platform.request_parts import Request, RequestError, group_name
 from include.platform.run_context import DataManifest, current_run, pinned_run, write_text
 from include.platform.storage import Run, raw_prefix, training_job_of
@@ -25,7 +25,11 @@ from include.registry import requests as registry
 from include.registry.versions import find_champion
 from include.train import requests
 from include.train.gates import Verdict, explain, judge, may_register
+from include.train.repeats import digest_of, ingredients, read_last, what_changed, write_last
 from sagemaker_jobs.kinds import JobResult
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
 
 log = logging.getLogger(__name__)
 
@@ -40,29 +44,46 @@ class RegisteredPackage(TypedDict):
     version: int
 
 
-def validate_raw_data(model: ModelConfig, context: Context) -> Request:
-    """The first job's request. Params are checked, and the raw data that there is written down, before anything is
-    paid for.
+def plan_training(model: ModelConfig, context: Context) -> None:
+    """Nothing is paid for before params are checked, and none for what would come out as the last time.
 
     Raises:
         RequestError: params that contradict each other or the model.
         PermanentError: there is no raw data.
+        AirflowSkipException: the last whole training was made of exactly the same.
+    """
+    environment = ml_environment()
+    params = context["params"]
+    _check_params(model, params)
+    s3 = s3_client(environment)
+    files = _raw_data(model, environment, s3)
+    last = read_last(s3, environment, model)
+    now = ingredients(model, params, code_hash=environment.code_hash, image_uri=environment.image_uri, files=files)
+    if last is None or last["digest"] != digest_of(now):
+        log.info("%s", "no training has come to its end yet" if last is None else what_changed(last, now))
+    elif params["force"]:
+        log.info("unchanged since run %s; trained all the same, as force says", last["run_id"])
+    else:
+        raise AirflowSkipException(
+            f"Nothing to do: a training would repeat run {last['run_id']} of {last['ended_at']} exactly, which "
+            f"{last['outcome']}. Raw data (ETags), code {environment.code_hash}, hyperparameters and image are the "
+            "same. Trigger with force to train all the same."
+        )
+
+
+def prepare_data(model: ModelConfig, context: Context) -> Request:
+    """The first job's request. What the run begins with is written down: raw data, code, image.
+
+    Raises:
+        PermanentError: there is no raw data.
     """
     environment, run = current_run(context)
-    _check_params(model, context["params"])
-    prefix = raw_prefix(model.name)
     s3 = s3_client(environment)
-    files = list_raw_data(s3, environment.bucket, prefix)
-    if not files:
-        wanted = ", ".join(table.file for table in model.data.tables.values())
-        raise PermanentError(
-            f"s3://{environment.bucket}/{prefix} is empty. Put the raw tables there (plain or .gz) and clear this "
-            f"task: {wanted}."
-        )
+    files = _raw_data(model, environment, s3)
     manifest = DataManifest(code_hash=environment.code_hash, image_uri=environment.image_uri, files=files)
     write_text(s3, run.data_manifest, json.dumps(manifest, indent=2))
     window = {name: context["params"][name] for name in ("data_from", "data_to")}
-    return requests.validate_raw_data(model, environment, run, **window)
+    return requests.prepare_data(model, environment, run, **window)
 
 
 def step(model: ModelConfig, request: Callable[[ModelConfig, MlEnvironment, Run], Request]) -> Callable[..., Request]:
@@ -186,6 +207,29 @@ def track_model_version(
     return requests.track_model_version(
         model, environment, run, mlflow_run_id=run_id, model_package_arn=registered["arn"]
     )
+
+
+def record_training(model: ModelConfig, context: Context) -> None:
+    """Write down what this training was made of, for ``plan_training`` of the next one."""
+    environment, run, files = pinned_run(context)
+    made_of = ingredients(
+        model, context["params"], code_hash=environment.code_hash, image_uri=environment.image_uri, files=files
+    )
+    registered = context["ti"].xcom_pull(task_ids="register_model")
+    outcome = f"registered version {registered['version']}" if registered else "missed its gates"
+    write_last(s3_client(environment), environment, model, run, made_of, outcome)
+
+
+def _raw_data(model: ModelConfig, environment: MlEnvironment, s3: S3Client) -> list[RawFile]:
+    prefix = raw_prefix(model.name)
+    files = list_raw_data(s3, environment.bucket, prefix)
+    if not files:
+        wanted = ", ".join(table.file for table in model.data.tables.values())
+        raise PermanentError(
+            f"s3://{environment.bucket}/{prefix} is empty. Put the raw tables there (plain or .gz) and clear this "
+            f"task: {wanted}."
+        )
+    return files
 
 
 def _chosen(context: Context) -> dict[str, Any]:

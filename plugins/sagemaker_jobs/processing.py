@@ -1,18 +1,23 @@
-"""Operators for processing jobs."""
+"""Operators for processing jobs, and for the verdicts that they leave."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
 
-from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from airflow.providers.amazon.aws.operators.sagemaker import SageMakerBaseOperator, SageMakerProcessingOperator
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
 from sagemaker_jobs import links
 from sagemaker_jobs.base import JobOperator
-from sagemaker_jobs.kinds import PROCESSING, Description, JobResult, compact
+from sagemaker_jobs.kinds import PROCESSING, Description, JobResult, Json, compact
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker import SageMakerClient
 
 LARGEST_RESULT = 64 * 1024  # bytes of JSON that may go into XCom
 
@@ -45,7 +50,7 @@ class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
         if self.report_file:
             found["report"] = links.file_page(_output_uri(found, self.report_file), self.client)
         if self.result_file:
-            found["result"] = self._read_json(_output_uri(found, self.result_file))
+            found["result"] = _read_json(self._client("s3"), _output_uri(found, self.result_file))
         return found
 
     def _publish_links(self, context: Context, name: str, description: Description) -> None:
@@ -54,19 +59,6 @@ class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
             uri = _output_uri(compact(self.kind, description), self.report_file)
             pages["report"] = links.file_page(uri, self.client)
         context["ti"].xcom_push(key=links.XCOM_KEY, value=pages)
-
-    def _read_json(self, uri: str) -> Any:
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        try:
-            text: str = self._client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
-        except ClientError as error:
-            raise AirflowFailException(f"the job completed, but its result {uri} cannot be read: {error}") from error
-        if len(text.encode()) > LARGEST_RESULT:
-            raise AirflowFailException(f"{uri} has {len(text)} characters; a result may have {LARGEST_RESULT} bytes")
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
-            raise AirflowFailException(f"{uri} is no JSON: {error}") from error
 
 
 class ValidationJobOperator(ProcessingJobOperator):
@@ -79,13 +71,64 @@ class ValidationJobOperator(ProcessingJobOperator):
 
     def result(self, context: Context, description: Description) -> JobResult:
         found = super().result(context, description)
-        verdict = found["result"]
-        for part, seconds in verdict.get("seconds", {}).items():
+        for part, seconds in found["result"].get("seconds", {}).items():
             self.log.info("  %-20s %7.2f s", part, seconds)
-        if not verdict["passed"]:
-            raise AirflowFailException(f"{verdict['summary']}\n  whole report: {found.get('report')}")
-        self.log.info("passed: %s", verdict["summary"])
+        _require_passed(found["result"], found.get("report"))
+        self.log.info("passed: %s", found["result"]["summary"])
         return found
+
+
+class VerdictOperator(SageMakerBaseOperator):
+    """Decides on one of the verdicts, ``{"passed": bool, "summary": text}``, that a processing job has left.
+
+    Returns the verdict, with the address of its page as ``report``. A job that has left several is one job, and each of
+    its verdicts a task that a person sees, with a button to its page.
+
+    Args:
+        job: the job's result.
+        verdict_file: ``(output name, file name)`` of the verdict among the job's outputs.
+        report_file: likewise, of its page for people.
+
+    Raises:
+        AirflowFailException: it did not pass, as ``ValidationJobOperator``.
+    """
+
+    template_fields: Sequence[str] = ("aws_conn_id", "region_name", "job", "verify")
+    operator_extra_links: Any = (links.ReportLink(),)
+
+    def __init__(self, *, job: Any, verdict_file: tuple[str, str], report_file: tuple[str, str], **kwargs: Any) -> None:
+        super().__init__(config={}, **kwargs)
+        self.job = job
+        self.verdict_file = verdict_file
+        self.report_file = report_file
+
+    def execute(self, context: Context) -> Json:
+        report = links.file_page(_output_uri(self.job, self.report_file), cast("SageMakerClient", self.hook.conn))
+        context["ti"].xcom_push(key=links.XCOM_KEY, value={"report": report})
+        s3 = AwsBaseHook(client_type="s3", **self._hook_parameters).conn
+        verdict: Json = _read_json(s3, _output_uri(self.job, self.verdict_file))
+        _require_passed(verdict, report)
+        self.log.info("passed: %s", verdict["summary"])
+        return {**verdict, "report": report}
+
+
+def _require_passed(verdict: Json, report: str | None) -> None:
+    if not verdict["passed"]:
+        raise AirflowFailException(f"{verdict['summary']}\n  whole report: {report}")
+
+
+def _read_json(s3: Any, uri: str) -> Any:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    try:
+        text: str = s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+    except ClientError as error:
+        raise AirflowFailException(f"the job completed, but its result {uri} cannot be read: {error}") from error
+    if len(text.encode()) > LARGEST_RESULT:
+        raise AirflowFailException(f"{uri} has {len(text)} characters; a result may have {LARGEST_RESULT} bytes")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise AirflowFailException(f"{uri} is no JSON: {error}") from error
 
 
 def _output_uri(found: JobResult, file: tuple[str, str]) -> str:

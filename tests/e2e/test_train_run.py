@@ -19,14 +19,16 @@ pytestmark = pytest.mark.timeout(900)
 GROUP = "predictive-maintenance"
 DAG = "train_predictive_maintenance"
 REGISTERED_STEPS = [
+    "plan_training",
+    "prepare_data",
     "validate_raw_data",
-    "build_features",
     "validate_features",
     "choose_training",
     "train_model",
     "evaluate_model",
     "check_metrics",
     "register_model",
+    "record_training",
 ]
 
 

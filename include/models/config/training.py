@@ -56,5 +56,10 @@ class Compute(Section):
 
 
 class Training(Compute):
+    """``keep_alive_minutes``: how long instances are kept when a job is over (a warm pool), so that the next one, of a
+    tuning or a repeated training, starts without waiting for its own. They are billed meanwhile; 0 keeps none, and spot
+    instances are never kept."""
+
+    keep_alive_minutes: Annotated[int, Field(ge=0, le=60)] = 0
     hyperparameters: dict[str, Scalar] = {}
     tuning: Tuning | None = None

@@ -1,7 +1,8 @@
 """``make run``: brings the stack up, puts data in place, triggers ``train_<model>`` as a person would, follows it step
 by step and ends with a summary, on the screen and in ``run-summary.json``.
 
-Exit status: 0 if the run succeeded (registered, or rejected by a gate, which the summary says), 1 if it failed.
+Exit status: 0 if the run succeeded (registered, rejected by a gate, or skipped because nothing changed since the last
+training, which the summary says), 1 if it failed.
 """
 
 from __future__ import annotations
@@ -180,6 +181,8 @@ def _number(value: float | None) -> str:
 def _verdict(summary: Json) -> str:
     if summary["state"] != "success":
         return "[red]failed[/]"
+    if any(step["task_id"] == "prepare_data" and step["state"] == "skipped" for step in summary["steps"]):
+        return "[yellow]skipped, nothing changed since the last training[/] (FORCE=1 trains all the same)"
     return "[green]registered[/]" if summary["model_package_arn"] else "[yellow]rejected, nothing registered[/]"
 
 
@@ -218,7 +221,7 @@ def require_dag(api: AirflowApi, dag_id: str) -> None:
     wait_until(parsed, f"{dag_id} being parsed", 120)
 
 
-def run(settings: Settings, model: str, data: Path | None, console: Console) -> Outcome:
+def run(settings: Settings, model: str, data: Path | None, console: Console, *, force: bool = False) -> Outcome:
     """All of ``make run`` up to its outcome.
 
     Raises:
@@ -234,7 +237,7 @@ def run(settings: Settings, model: str, data: Path | None, console: Console) -> 
     api = AirflowApi(settings.airflow_url, settings.login)
     require_dag(api, dag_id)
     api.unpause(dag_id)
-    run_id = api.trigger(dag_id, conf={})
+    run_id = api.trigger(dag_id, conf={"force": True} if force else {})
     began = time.monotonic()
     say(f"triggered {dag_id}: {settings.airflow_url}/dags/{dag_id}/runs/{run_id}")
     state = follow(api, dag_id, run_id, console)
@@ -245,11 +248,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help=f"one of: {', '.join(model_names())}")
     parser.add_argument("--data", type=Path, help="raw tables: a folder, or a model's only file; else generated")
+    parser.add_argument("--force", action="store_true", help="train though nothing changed, register past the champion")
     arguments = parser.parse_args(argv)
     console = Console()
 
     def work(settings: Settings) -> int:
-        outcome = run(settings, arguments.model, arguments.data, console)
+        outcome = run(settings, arguments.model, arguments.data, console, force=arguments.force)
         write_summary(settings, "run-summary.json", outcome.summary)
         show(outcome, settings, console)
         return 0 if outcome.summary["state"] == "success" else 1

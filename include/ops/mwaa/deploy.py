@@ -38,7 +38,7 @@ from include.ops.mwaa.image import image_tag
 from include.ops.mwaa.proof import BrokenPromiseError
 from include.ops.mwaa.rest import AirflowOnMwaa, RestError
 from include.ops.mwaa.target import Target, TargetError, load_target, outputs_of, target_names
-from include.platform.code_bundle import missing_code, upload_code
+from include.platform.code_bundle import is_there, upload_code
 from include.platform.environment import VARIABLE, MlEnvironmentError, parse_ml_environment
 from sagemaker_jobs.account import account, pool_of
 
@@ -141,7 +141,7 @@ class Deploy:
             upload=tuple(upload),
             remove=tuple(remove),
             update=tuple(kind for kind, (path, _) in artifacts if environment.get(path) != self._key(kind)),
-            code=bool(missing_code(self._clients.s3, self._outputs["MlBucket"], self._bundle.path("code"))),
+            code=not is_there(self._clients.s3, self._outputs["MlBucket"], self._bundle.code_hash),
             variable=self._airflow.variable(VARIABLE) != self._variable(),
             pools={name: slots for name, slots in self._pools.items() if pools.get(name) != slots},
         )

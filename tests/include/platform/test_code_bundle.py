@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from include.platform.code_bundle import code_hash, upload_code
+from include.platform.code_bundle import ROOT, START, archive, code_hash, upload_code
 from tests.include.local_aws import LocalS3
 
 
@@ -12,6 +16,7 @@ from tests.include.local_aws import LocalS3
 def root(tmp_path: Path) -> Path:
     for name in (
         "include/__init__.py",
+        START,
         "include/jobs/train.py",
         "include/models/pumps/model.yaml",
         "include/jobs/__pycache__/train.pyc",
@@ -26,17 +31,28 @@ def root(tmp_path: Path) -> Path:
 
 def test_uploads_jobs_and_models_and_nothing_else(s3: LocalS3, root: Path) -> None:
     version = upload_code(s3, "bucket", root)
-    assert dict(s3.objects) == {
-        f"code/{version}/{name}": name.encode()
-        for name in ("include/__init__.py", "include/jobs/train.py", "include/models/pumps/model.yaml")
-    }
+    [(key, content)] = dict(s3.objects).items()
+    assert key == f"code/{version}/code.zip"
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        names = ("include/__init__.py", START, "include/jobs/train.py", "include/models/pumps/model.yaml")
+        assert {name: packed.read(name) for name in packed.namelist()} == {
+            **{name: name.encode() for name in names},
+            "__main__.py": START.encode(),
+        }
+    assert archive(root) == content
 
 
-def test_a_second_upload_puts_only_what_is_missing(s3: LocalS3, root: Path) -> None:
-    version = upload_code(s3, "bucket", root)
-    del s3.objects[f"code/{version}/include/jobs/train.py"]
-    assert upload_code(s3, "bucket", root) == version
-    assert len(s3.log) == 4
+def test_what_is_there_is_not_put_again(s3: LocalS3, root: Path) -> None:
+    assert upload_code(s3, "bucket", root) == upload_code(s3, "bucket", root)
+    assert len(s3.log) == 1
+
+
+def test_the_archive_runs_its_programs(tmp_path: Path) -> None:
+    """One that reads files beside it, and takes arguments."""
+    file = tmp_path / "code.zip"
+    file.write_bytes(archive(ROOT))
+    command = [sys.executable, file, "include.models.config.json_schema", "--check"]
+    subprocess.run(command, cwd=tmp_path, env={"TMPDIR": str(tmp_path)}, check=True)
 
 
 @pytest.mark.parametrize("change", ["content", "name", "border"])

@@ -52,12 +52,10 @@ ARTIFACT = "s3://my-ml-bucket/out/job-1/output/model.tar.gz"
 
 Build = Callable[[MlEnvironment], Request]
 BUILDERS: dict[str, tuple[str, Build]] = {
-    "validate_raw_data": (
+    "prepare_data": (
         "CreateProcessingJob",
-        lambda e: requests.validate_raw_data(MODEL, e, RUN, data_from="2015-01-01", data_to=None),
+        lambda e: requests.prepare_data(MODEL, e, RUN, data_from="2015-01-01", data_to=None),
     ),
-    "build_features": ("CreateProcessingJob", lambda e: requests.build_features(MODEL, e, RUN)),
-    "validate_features": ("CreateProcessingJob", lambda e: requests.validate_features(MODEL, e, RUN)),
     "evaluate_model": (
         "CreateProcessingJob",
         lambda e: requests.evaluate_model(MODEL, e, RUN, artifact=ARTIFACT, champion=ARTIFACT),
@@ -155,7 +153,7 @@ def test_is_what_the_api_takes(api: ServiceModel, builder: str, environment: MlE
 
 
 def test_the_checker_finds_what_is_wrong(api: ServiceModel) -> None:
-    request = {**requests.build_features(MODEL, ENVIRONMENTS[0], RUN), "ProcessingJobName": "under_scored"}
+    request = {**requests.prepare_data(MODEL, ENVIRONMENTS[0], RUN), "ProcessingJobName": "under_scored"}
     request["ProcessingResources"]["ClusterConfig"] |= {"InstanceType": "ml.none", "VolumeSizeInGB": 0}
     found = list(problems(api.operation_model("CreateProcessingJob").input_shape, request))
     assert len(found) == 3
@@ -175,7 +173,8 @@ def test_each_output_and_input_is_a_flag_of_the_program() -> None:
     flags = dict(zip(arguments[::2], arguments[1::2], strict=True))
     folders = {each["InputName"]: each["S3Input"]["LocalPath"] for each in request["ProcessingInputs"]}
     code = folders.pop("code")
-    assert request["Environment"]["PYTHONPATH"] == code
+    command = ["python", f"{code}/code.zip", "include.jobs.evaluate_model"]
+    assert request["AppSpecification"]["ContainerEntrypoint"] == command
     outputs = request["ProcessingOutputConfig"]["Outputs"]
     folders |= {each["OutputName"]: each["S3Output"]["LocalPath"] for each in outputs}
     assert flags == {"--model": "predictive_maintenance"} | {f"--{name}": folder for name, folder in folders.items()}
@@ -183,7 +182,7 @@ def test_each_output_and_input_is_a_flag_of_the_program() -> None:
 
 
 def test_a_data_window_reaches_the_program() -> None:
-    request = requests.validate_raw_data(MODEL, ENVIRONMENTS[0], RUN, data_from="2015-02-01", data_to="2015-03-01")
+    request = requests.prepare_data(MODEL, ENVIRONMENTS[0], RUN, data_from="2015-02-01", data_to="2015-03-01")
     assert request["AppSpecification"]["ContainerArguments"][-4:] == [
         "--data-from",
         "2015-02-01",
@@ -202,6 +201,17 @@ def test_overrides_stand_before_the_model_and_the_environment() -> None:
     assert request["ResourceConfig"]["InstanceType"] == "ml.m5.4xlarge"
     assert requests.train_model(MODEL, ENVIRONMENTS[1], RUN)["ResourceConfig"]["InstanceType"] == "ml.c5.2xlarge"
     assert requests.train_model(MODEL, ENVIRONMENTS[0], RUN)["ResourceConfig"]["InstanceType"] == "ml.m5.large"
+
+
+def test_instances_are_kept_warm_where_model_yaml_says_so_but_no_spot_instances() -> None:
+    training = MODEL.training.model_copy(update={"keep_alive_minutes": 10})
+    warm: ModelConfig = MODEL.model_copy(update={"training": training})
+    bare, spot = ENVIRONMENTS
+    kept = "KeepAlivePeriodInSeconds"
+    assert requests.train_model(warm, bare, RUN)["ResourceConfig"][kept] == 600
+    assert requests.tune_model(warm, bare, RUN)["TrainingJobDefinition"]["ResourceConfig"][kept] == 600
+    assert kept not in requests.train_model(warm, spot, RUN)["ResourceConfig"]
+    assert kept not in requests.train_model(MODEL, bare, RUN)["ResourceConfig"]
 
 
 def test_spot_waits_longer_than_it_runs() -> None:

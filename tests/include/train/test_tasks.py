@@ -55,7 +55,7 @@ def s3(ml_bucket: LocalS3, monkeypatch: pytest.MonkeyPatch) -> LocalS3:
 @pytest.fixture
 def begun(s3: LocalS3) -> LocalS3:
     """The first task has run."""
-    tasks.validate_raw_data(MODEL, context())
+    tasks.prepare_data(MODEL, context())
     return s3
 
 
@@ -77,7 +77,7 @@ def context(**params: Any) -> Any:
 
 
 def test_the_data_that_is_there_is_recorded_before_the_first_job(s3: LocalS3) -> None:
-    request = tasks.validate_raw_data(MODEL, context(data_from="2015-02-01"))
+    request = tasks.prepare_data(MODEL, context(data_from="2015-02-01"))
     key = RUN.data_manifest.removeprefix("s3://my-ml-bucket/")
     manifest = json.loads(s3.objects[key])
     assert manifest["files"] == [{"key": key, "bytes": len(body), "etag": etag(body)} for key, body in RAW.items()]
@@ -89,7 +89,7 @@ def test_no_raw_data_says_what_to_put_where(s3: LocalS3) -> None:
     with pytest.raises(
         AirflowFailException, match=r"s3://my-ml-bucket/raw/predictive_maintenance/ is empty.*PdM_maint"
     ):
-        tasks.validate_raw_data(MODEL, context())
+        tasks.prepare_data(MODEL, context())
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,46 @@ def test_no_raw_data_says_what_to_put_where(s3: LocalS3) -> None:
 )
 def test_params_are_checked_before_anything_is_paid_for(s3: LocalS3, params: dict[str, Any], said: str) -> None:
     with pytest.raises(RequestError, match=said):
-        tasks.validate_raw_data(MODEL, context(**params))
+        tasks.plan_training(MODEL, context(**params))
     assert s3.log == []
+
+
+def recorded(s3: LocalS3, **params: Any) -> None:
+    """A training with these params has come to its end."""
+    tasks.prepare_data(MODEL, context(**params))
+    ended = context(**params)
+    ended["ti"].xcom_pull = lambda task_ids: {"version": 3}
+    tasks.record_training(MODEL, ended)
+
+
+def test_a_training_that_would_repeat_the_last_one_is_skipped(s3: LocalS3) -> None:
+    tasks.plan_training(MODEL, context())
+    recorded(s3)
+    with pytest.raises(AirflowSkipException, match=r"repeat run manual__1 of .* exactly, which registered version 3"):
+        tasks.plan_training(MODEL, context())
+    tasks.plan_training(MODEL, context(force=True))
+
+
+@pytest.mark.parametrize("change", ["raw data", "code", "image", "hyperparameters", "data window", "tuning"])
+def test_whatever_changed_is_trained(
+    s3: LocalS3, change: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorded(s3)
+    asked: dict[str, Any] = {}
+    if change == "raw data":
+        s3.objects["raw/predictive_maintenance/PdM_telemetry.csv"] = b"other"
+    elif change in ("code", "image"):
+        word = {"code": ("0123456789ab", "ba9876543210"), "image": ("ml-jobs:1", "ml-jobs:2")}[change]
+        monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE.replace(*word))
+    else:
+        asked = {
+            "hyperparameters": {"hyperparameters": {"num_leaves": 15}},
+            "data window": {"data_from": "2015-02-01"},
+            "tuning": {"tune": True},
+        }[change]
+    with caplog.at_level("INFO"):
+        tasks.plan_training(MODEL, context(**asked))
+    assert f"changed since run manual__1: {change}" in caplog.text
 
 
 def test_without_an_approved_model_there_is_no_champion(begun: LocalS3, sagemaker: Stubber) -> None:
@@ -155,7 +193,7 @@ def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: LocalS3, sa
 
 
 def test_a_registered_version_knows_where_it_comes_from(s3: LocalS3) -> None:
-    tasks.validate_raw_data(MODEL, context())
+    tasks.prepare_data(MODEL, context())
     metrics = {"macro_f1": 0.95, "accuracy": 0.99, "log_loss": 0.01, "failure_events_caught": 0.97}
     evaluated = {
         "name": "evaluate-1",
@@ -199,10 +237,12 @@ def test_a_registered_version_is_linked_to_its_run_in_mlflow(begun: LocalS3, mon
 def test_a_deploy_does_not_change_a_run_that_has_begun(begun: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
     deployed = {**json.loads(EXAMPLE), "code_hash": "ffffffffffff", "image_uri": "other"}
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps(deployed))
-    request = tasks.step(MODEL, requests.build_features)(context())
-    assert request["AppSpecification"]["ImageUri"] == json.loads(EXAMPLE)["image_uri"]
-    assert request["ProcessingInputs"][0]["S3Input"]["S3Uri"] == "s3://my-ml-bucket/code/0123456789ab/"
-    again = tasks.validate_raw_data(MODEL, context())
+    request = tasks.train_model(MODEL, context())
+    assert request["AlgorithmSpecification"]["TrainingImage"] == json.loads(EXAMPLE)["image_uri"]
+    assert request["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"].startswith(
+        "s3://my-ml-bucket/code/0123456789ab/"
+    )
+    again = tasks.prepare_data(MODEL, context())
     assert again["AppSpecification"]["ImageUri"] == "other", "beginning anew takes what is deployed now"
 
 
@@ -222,13 +262,13 @@ def test_another_step_needs_its_request_alone(begun: LocalS3) -> None:
 
 
 def test_a_run_whose_first_task_was_skipped_says_what_to_clear(s3: LocalS3) -> None:
-    with pytest.raises(AirflowFailException, match="Clear validate_raw_data"):
+    with pytest.raises(AirflowFailException, match="Clear prepare_data"):
         tasks.train_model(MODEL, context())
 
 
 def test_lineage_fits_the_registry(s3: LocalS3) -> None:
-    s3.objects.update({f"raw/predictive_maintenance/{i:03d}.csv": b"x" for i in range(200)})
-    tasks.validate_raw_data(MODEL, context())
+    s3.objects |= {f"raw/predictive_maintenance/{i:03d}.csv": b"x" for i in range(200)}
+    tasks.prepare_data(MODEL, context())
     evaluated = {
         "name": "evaluate-1",
         "inputs": {"artifact": "s3://b/runs/train_model/job-1/output/model.tar.gz"},
@@ -243,7 +283,7 @@ def test_other_data_is_another_digest(s3: LocalS3) -> None:
     digests = set()
     for telemetry in (b"telemetry", b"other", b"telemetry"):
         s3.objects["raw/predictive_maintenance/PdM_telemetry.csv"] = telemetry
-        tasks.validate_raw_data(MODEL, context())
+        tasks.prepare_data(MODEL, context())
         evaluated = {"name": "e", "inputs": {"artifact": "s3://b/j/output/m"}, "result": {"metrics": {}}}
         request = tasks.register_model(MODEL, context(), evaluated=evaluated, gates=[])
         digests.add(request["CustomerMetadataProperties"]["data_sha256"])

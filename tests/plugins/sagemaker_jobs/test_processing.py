@@ -6,16 +6,18 @@ import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from sagemaker_jobs.kinds import PROCESSING
 from sagemaker_jobs.names import job_name
-from sagemaker_jobs.processing import LARGEST_RESULT, ProcessingJobOperator, ValidationJobOperator
+from sagemaker_jobs.processing import LARGEST_RESULT, ProcessingJobOperator, ValidationJobOperator, VerdictOperator
 
 from .conftest import REQUEST, FakeTaskInstance
 
@@ -87,6 +89,40 @@ def test_a_verdict_that_did_not_pass_fails_at_once(
     expect_verdict(s3, json.dumps({"passed": False, "summary": summary}))
     with pytest.raises(AirflowFailException, match=rf"^{summary}\n  whole report: https://.*validation\.html$"):
         validate.execute({"ti": ti})
+
+
+@pytest.fixture
+def decide(s3: Stubber, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch) -> VerdictOperator:
+    operator = VerdictOperator(
+        task_id="validate_raw_data",
+        job={"outputs": {"report": "s3://bucket/runs/1/report"}},
+        verdict_file=("report", "validation.json"),
+        report_file=("report", "validation.html"),
+    )
+    monkeypatch.setattr(AwsBaseHook, "conn", property(lambda hook: s3.client))
+    monkeypatch.setattr(operator, "hook", SimpleNamespace(conn=sagemaker.client), raising=False)
+    return operator
+
+
+def test_a_verdict_of_an_earlier_job_is_a_decision_of_its_own(
+    decide: VerdictOperator, ti: FakeTaskInstance, s3: Stubber
+) -> None:
+    expect_verdict(s3, '{"passed": true, "summary": "5 tables"}')
+    found = decide.execute({"ti": ti})
+    assert (found["passed"], found["summary"]) == (True, "5 tables")
+    assert ti.xcoms["sagemaker_links"]["report"] == found["report"]
+    assert found["report"].endswith("prefix=runs/1/report/validation.html")
+
+
+def test_a_verdict_of_an_earlier_job_that_did_not_pass_keeps_its_button(
+    decide: VerdictOperator, ti: FakeTaskInstance, s3: Stubber
+) -> None:
+    expect_verdict(s3, '{"passed": false, "summary": "a column is missing"}')
+    with pytest.raises(
+        AirflowFailException, match=r"^a column is missing\n  whole report: https://.*validation\.html$"
+    ):
+        decide.execute({"ti": ti})
+    assert ti.xcoms["sagemaker_links"]["report"].endswith("validation.html")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,144 @@
+"""Raw tables to the splits that a model is trained on, in one process: three steps, each with a report.
+
+    python -m include.jobs.prepare_data --model M --raw DIR --validated DIR --features DIR
+        --raw-report DIR --features-report DIR --preparation DIR [--data-from ISO] [--data-to ISO]
+
+``validate_raw_data`` judges the raw tables and puts rejected rows aside, ``build_features`` makes the feature table and
+splits it, ``validate_features`` judges the splits; each module says what it reads and writes. The steps hand tables on
+in memory. The first critical finding ends the preparation; a feature table that cannot be made is one.
+
+``<preparation>/validation.json`` and ``validation.html`` say how long each step took, at which it stopped, and what the
+splits are. The exit status is 0 whatever the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+import polars as pl
+
+from include.jobs import build_features, validate_features, validate_raw_data
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.features.feature_table import class_counts
+from include.jobs.features.splitting import Parts
+from include.jobs.validation.cleaning import Window
+from include.jobs.validation.findings import Finding
+from include.jobs.validation.report import Report, TableReport
+from include.models.config import ModelConfig, load_model
+from include.models.config.files import FEATURE_TABLE, SPLITS
+from include.models.errors import JobError
+
+
+@dataclass
+class Preparation:
+    """The steps as they go: seconds of each that has run, and the findings that ended them."""
+
+    config: ModelConfig
+    seconds: dict[str, float] = field(default_factory=dict)
+    stopped_at: str | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        began = monotonic()
+        yield
+        self.seconds[name] = monotonic() - began
+        print(f"{name}: {self.seconds[name]:.1f} s", flush=True)
+
+    def goes_on_after(self, name: str, report: Report) -> bool:
+        """Whether a step's report lets the next one run."""
+        print(report.summary, flush=True)
+        if not report.passed:
+            self.stopped_at = name
+            self.findings = [one for one in report.findings if one.severity == "critical"]
+        return report.passed
+
+    def report(self, splits: Parts) -> Report:
+        tables = [TableReport(name, f"{name}/{FEATURE_TABLE}", len(part)) for name, part in splits.items()]
+        facts = {name: f"{seconds:.1f} s" for name, seconds in self.seconds.items()}
+        if self.stopped_at:
+            facts["stopped at"] = self.stopped_at
+        elif self.config.data.classes:
+            facts |= {f"{name}, rows of each class": _classes(self.config, splits[name]) for name in SPLITS}
+        return Report(self.config.name, "training data", tables, facts, self.findings)
+
+
+def prepare(
+    config: ModelConfig, raw: Path, window: Window, validated: Path, features: Path, reports: dict[str, Path]
+) -> Report:
+    """Run the steps up to the first critical finding.
+
+    Args:
+        reports: the folder of each validating step's report, by its name.
+
+    Returns:
+        The report of the whole.
+    """
+    done = Preparation(config)
+    with done.step("validate_raw_data"):
+        report, tables = validate_raw_data.run(config, raw, window, validated, reports["validate_raw_data"])
+    if not done.goes_on_after("validate_raw_data", report):
+        return done.report({})
+    try:
+        with done.step("build_features"):
+            splits = build_features.run(config, tables, features)
+    except JobError as error:
+        report = Report(config.name, "feature table", [], {}, [_cannot_be_built(error)])
+        report.write(reports["validate_features"])
+        done.goes_on_after("build_features", report)
+        return done.report({})
+    with done.step("validate_features"):
+        report = validate_features.run(config, splits, reports["validate_features"])
+    done.goes_on_after("validate_features", report)
+    return done.report(splits)
+
+
+def _cannot_be_built(error: JobError) -> Finding:
+    return Finding(
+        severity="critical",
+        table="features",
+        file=FEATURE_TABLE,
+        column=None,
+        expectation="features_can_be_built",
+        found=str(error),
+        allowed="raw tables that features and splits can be made of",
+        rows=None,
+        action="Put the raw data or model.yaml right and clear prepare_data.",
+    )
+
+
+def _classes(config: ModelConfig, part: pl.DataFrame) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in class_counts(config, part).items())
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments_of(
+        __doc__,
+        raw="folder of raw files",
+        validated="where to write the clean tables",
+        features="where to write the splits",
+        raw_report="where to write the verdict on the raw data",
+        features_report="where to write the verdict on the features",
+        preparation="where to write how it went",
+    )
+    validate_raw_data.add_window(parser)
+    arguments = parser.parse_args(argv)
+    reports = {"validate_raw_data": arguments.raw_report, "validate_features": arguments.features_report}
+    report = prepare(
+        load_model(arguments.model),
+        arguments.raw,
+        validate_raw_data.window_of(arguments),
+        arguments.validated,
+        arguments.features,
+        reports,
+    )
+    report.write(arguments.preparation)
+    print(report.summary)
+
+
+if __name__ == "__main__":
+    run_program(main)

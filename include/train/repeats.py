@@ -1,0 +1,75 @@
+"""Whether a training would repeat the last one: what it is made of, and the record of the last whole one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from include.models.config import ModelConfig
+from include.platform.environment import MlEnvironment
+from include.platform.raw_files import RawFile, manifest_digest
+from include.platform.run_context import read_json, write_text
+from include.platform.storage import Run, last_training
+from include.train.requests import chosen_hyperparameters
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+
+class LastTraining(TypedDict):
+    """``production/<model>/training.json``: of the last training that registered a version or missed its gates."""
+
+    digest: str
+    made_of: dict[str, Any]
+    dag_id: str
+    run_id: str
+    outcome: str
+    ended_at: str
+
+
+def ingredients(
+    model: ModelConfig, params: Mapping[str, Any], *, code_hash: str, image_uri: str, files: list[RawFile]
+) -> dict[str, Any]:
+    """All that a training's result follows from; a word for each, and its value."""
+    return {
+        "raw data": manifest_digest(files),
+        "data window": [params["data_from"], params["data_to"]],
+        "code": code_hash,
+        "image": image_uri,
+        "hyperparameters": {**chosen_hyperparameters(model, params["hyperparameters"])},
+        "tuning": params["tune"] and sorted(params["hyperparameters"]),  # those that are given are not searched
+        "instance type": params["instance_type"],
+    }
+
+
+def digest_of(made_of: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def what_changed(last: LastTraining, made_of: Mapping[str, Any]) -> str:
+    """What is different from the last training, in words."""
+    changed = [name for name, value in made_of.items() if json.dumps(value) != json.dumps(last["made_of"].get(name))]
+    return f"changed since run {last['run_id']}: {', '.join(changed)}"
+
+
+def read_last(s3: S3Client, environment: MlEnvironment, model: ModelConfig) -> LastTraining | None:
+    """The record of the last whole training; None where there is none."""
+    last: LastTraining | None = read_json(s3, last_training(environment.bucket, model.name))
+    return last
+
+
+def write_last(
+    s3: S3Client, environment: MlEnvironment, model: ModelConfig, run: Run, made_of: dict[str, Any], outcome: str
+) -> None:
+    last = LastTraining(
+        digest=digest_of(made_of),
+        made_of=made_of,
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        outcome=outcome,
+        ended_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    write_text(s3, last_training(environment.bucket, model.name), json.dumps(last, indent=1))
