@@ -8,8 +8,10 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.inspection import permutation_importance
 
-from include.jobs.evaluation.permutation import MOST_ROWS, importances
+from include.jobs.evaluation.metrics import measure
+from include.jobs.evaluation.permutation import MOST_ROWS, REPEATS, importances
 from include.jobs.serving.artifact import LoadedModel
 from include.models.config import Champion, ModelConfig, load_model
 from include.models.interface import Array, Examples
@@ -73,4 +75,25 @@ def test_a_metric_of_the_models_own_gives_way_to_that_of_its_problem() -> None:
 
 def test_a_large_test_split_is_thinned() -> None:
     _, model = found_for("regression", "mse", "minimize", number=3 * MOST_ROWS)
-    assert set(model.asked[1:]) == {MOST_ROWS}
+    assert model.asked[1:] == [MOST_ROWS, len(FEATURES) * REPEATS * MOST_ROWS], "all permutations in one pass"
+
+
+@pytest.mark.parametrize(("problem", "metric"), [("regression", "r2"), ("binary", "f1"), ("binary", "pr_auc")])
+def test_it_is_what_scikit_learn_finds_feature_by_feature(problem: str, metric: str) -> None:
+    found, model = found_for(problem, metric, "maximize")
+    test = rows(400)
+    predictions = model.predict(test)
+    target = predictions if problem == "regression" else predictions.argmax(axis=1)
+    classes = [] if problem == "regression" else ["no", "yes"]
+
+    class Fitted:
+        def fit(self) -> None: ...
+
+    def score(_: Fitted, values: Any, target: Array) -> float:
+        answers = model.predict(pl.from_pandas(values, schema_overrides=test.schema))
+        return measure(problem, target, answers, classes)[metric]
+
+    theirs = permutation_importance(
+        Fitted(), test.to_pandas(), target, scoring=score, n_repeats=REPEATS, random_state=0
+    )
+    assert list(found.lost.values()) == pytest.approx(theirs.importances_mean, abs=1e-12)
