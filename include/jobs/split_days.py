@@ -60,7 +60,8 @@ def _days_of_data(config: ModelConfig, raw: Path) -> tuple[date, date] | None:
     """The first and the last day that have rows; None where rows can be of any day."""
     tables = [(name, config.data.tables[name]) for name in config.windowed_tables]
     times = [
-        typed_rows(read_table(raw, name, table), table)[str(config.data.time)].drop_nulls() for name, table in tables
+        typed_rows(read_table(raw, name, table).lines, table)[str(config.data.time)].drop_nulls()
+        for name, table in tables
     ]
     ends = [moment for column in times for moment in (column.min(), column.max()) if isinstance(moment, datetime)]
     return (min(ends).date(), max(ends).date()) if ends else None
@@ -72,7 +73,7 @@ def _shares(config: ModelConfig, name: str, raw: Path) -> Share:
     read = read_table(raw, name, table)
     rows = read.lines.select(*table.columns)
     if time in table.kinds:
-        days = typed_rows(read, table)[str(time)].dt.date()
+        days = typed_rows(read.lines, table)[str(time)].dt.date()
         if not config.holds_one_day(name):
             return lambda day: rows.filter((days <= day).fill_null(value=True))
         by_day = rows.with_columns(days.alias(LINE)).partition_by(LINE, as_dict=True, include_key=False)

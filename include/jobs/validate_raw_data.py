@@ -29,7 +29,7 @@ from include.jobs.validation.cleaning import REASONS, Window, clean_table
 from include.jobs.validation.continuity import continuity, dataset_name
 from include.jobs.validation.findings import UnusableFileError
 from include.jobs.validation.parts import Check, Part, check_of, report_of
-from include.jobs.validation.reading import RawTable, read_table
+from include.jobs.validation.reading import RawTable, StoredTable
 from include.jobs.validation.report import Report
 from include.jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
 from include.jobs.validation.wording import allowed, column_of
@@ -70,7 +70,7 @@ def validate_raw(
         The report, and the accepted rows of each table that could be read.
     """
     tables = config.data.tables
-    parts, accepted = validate_tables(tables, config.data.time, suites, window, quarantine, partial(read_table, raw))
+    parts, accepted = validate_tables(tables, config.data.time, suites, window, quarantine, partial(StoredTable, raw))
     facts = {"data window": f"{window.start or 'the beginning'} to {window.end or 'the end'}"}
     reports = [report_of([parts[name]], table) for name, table in tables.items()]
     return Report(config.name, "raw data", reports, facts), accepted
@@ -82,7 +82,7 @@ def validate_tables(
     suites: Suites,
     window: Window,
     quarantine: Path,
-    read: Callable[[str, Table], RawTable],
+    read: Callable[[str, Table], RawTable | StoredTable],
     known: Mapping[str, pl.DataFrame] = MappingProxyType({}),
 ) -> tuple[dict[str, Part], dict[str, pl.DataFrame]]:
     """Check tables, each after those that its suite refers to, and write rejected rows to ``quarantine``.
@@ -101,10 +101,10 @@ def validate_tables(
         table = tables[name]
         try:
             raw = read(name, table)
+            clean = clean_table(raw, table, time, window)
         except UnusableFileError as unusable:
             parts[name] = Part(name, unusable.findings[0].file, unusable=unusable.findings)
             continue
-        clean = clean_table(raw, table, time, window)
         checks, failing = _expect(clean.frame.sort(LINE), suites[name], accepted)
         accepted[name] = clean.frame.join(failing, on=LINE, how="anti", maintain_order="left")
         of_series: list[Check] = []
@@ -156,15 +156,19 @@ def _expect(
     return checks, pl.concat(failing) if failing else pl.DataFrame(schema=REASONS)
 
 
-def set_aside(raw: RawTable, rejected: pl.DataFrame, file: Path) -> int:
+def set_aside(raw: RawTable | StoredTable, rejected: pl.DataFrame, file: Path) -> int:
     """Write rejected rows with their original values; how many they are."""
     file.unlink(missing_ok=True)
     if rejected.is_empty():
         return 0
     reasons = rejected.sort(LINE).group_by(LINE, maintain_order=True).agg(pl.col("reason").unique(maintain_order=True))
     reasons = reasons.with_columns(pl.col("reason").list.join("; "))
-    whole = pl.concat([raw.lines, raw.malformed.select(LINE, pl.col("text").alias("malformed_row"))], how="diagonal")
-    rows = reasons.join(whole, on=LINE, how="left", maintain_order="left")
+    texts = []
+    for block in raw.blocks():
+        malformed = block.malformed.select(LINE, pl.col("text").alias("malformed_row"))
+        whole = pl.concat([block.lines, malformed], how="diagonal")
+        texts.append(whole.join(reasons, on=LINE, how="semi"))
+    rows = reasons.join(pl.concat(texts), on=LINE, how="left", maintain_order="left")
     file.parent.mkdir(parents=True, exist_ok=True)
     rows.write_csv(file)
     return rows.height

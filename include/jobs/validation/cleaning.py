@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from include.jobs.validation.findings import Finding, Severity
-from include.jobs.validation.reading import RawTable, first_line
+from include.jobs.validation.reading import RawTable, StoredTable, first_line
 from include.models.config import LINE, Column, Table
 from include.models.raw.kinds import reading_of
+from include.models.raw.reader import Block
 
 REASONS = pl.Schema({LINE: pl.UInt32, "reason": pl.String})
 EXAMPLES = 3
@@ -96,30 +97,57 @@ class CleanTable:
         return findings_of(self.tally, self.name, self.file, self.table)
 
 
-def clean_table(raw: RawTable, table: Table, time: str | None, window: Window) -> CleanTable:
+def clean_table(raw: RawTable | StoredTable, table: Table, time: str | None, window: Window) -> CleanTable:
     """Type the cells, take the data window, set unusable and repeated rows aside, sort by key.
+
+    Text is needed block by block alone: of a whole file there are never more than its values.
 
     Args:
         time: the column that the window is about; tables without it are used wholly.
+
+    Raises:
+        UnusableFileError: as the reading of a ``StoredTable``.
     """
-    typed = typed_rows(raw, table)
+    read = [_clean_block(block, table, time, window) for block in raw.blocks()]
+    readable = pl.concat([block.readable for block in read])
+    of_keys = _Found(subjects=len(table.columns) + len(table.key))
+    _note_repeated(readable, table, of_keys)
+    accepted = of_keys.without(readable)
+    rejected = pl.concat([*(block.rejected for block in read), of_keys.rejected()])
+    rows = sum(block.rows for block in read)
+    counted = Tally(rows, set_aside=rejected[LINE].n_unique(), problems=of_keys.problems)
+    for block in read:
+        counted = counted.plus(Tally(outside_window=block.outside_window, problems=block.problems))
+    tally = replace(counted, notes=_notes(raw, accepted, table))
+    ordered = accepted.sort(table.key) if table.key else accepted
+    return CleanTable(raw.name, raw.file, table, ordered, rejected, tally)
+
+
+@dataclass(frozen=True)
+class _CleanBlock:
+    """``readable``: the rows in the data window that can be typed. ``rows`` are those in the window."""
+
+    readable: pl.DataFrame
+    rejected: pl.DataFrame
+    problems: list[Problem]
+    rows: int
+    outside_window: int
+
+
+def _clean_block(block: Block, table: Table, time: str | None, window: Window) -> _CleanBlock:
+    typed = typed_rows(block.lines, table)
     inside = _inside(typed, table, time, window)
     outside = typed.height - inside.height
+    texts = block.lines
+    if outside:
+        texts = texts.join(inside.select(LINE), on=LINE, how="semi", maintain_order="left")
     found = _Found()
-    _note_malformed(raw, found)
-    texts = (
-        raw.lines if not outside else raw.lines.join(inside.select(LINE), on=LINE, how="semi", maintain_order="left")
-    )
+    _note_malformed(block.malformed, found)
     for name, column in table.columns.items():
         _note_misread(texts, inside[name], column, found)
     _note_missing_keys(texts, table, found)
-    readable = found.without(inside)
-    _note_repeated(readable, table, found)
-    accepted = found.without(readable)
-    rejected = found.rejected()
-    tally = Tally(raw.rows - outside, outside, rejected[LINE].n_unique(), found.problems, _notes(raw, accepted, table))
-    ordered = accepted.sort(table.key) if table.key else accepted
-    return CleanTable(raw.name, raw.file, table, ordered, rejected, tally)
+    rows = inside.height + block.malformed.height
+    return _CleanBlock(found.without(inside), found.rejected(), found.problems, rows, outside)
 
 
 def findings_of(tally: Tally, name: str, file: str, table: Table) -> list[Finding]:
@@ -140,10 +168,10 @@ def findings_of(tally: Tally, name: str, file: str, table: Table) -> list[Findin
 class _Found:
     """Problems as they are found, and the rows that they are about."""
 
-    def __init__(self) -> None:
+    def __init__(self, subjects: int = 0) -> None:
         self.problems: list[Problem] = []
         self._rows: list[pl.DataFrame] = []
-        self._place = (0, 0)
+        self._place = (subjects, 0)  # of the last one before
 
     def next_subject(self) -> None:
         """Another column, or another thing to check; some have more checks than others, depending on the rows."""
@@ -177,10 +205,11 @@ class _Found:
         return pl.concat(self._rows) if self._rows else pl.DataFrame(schema=REASONS)
 
 
-def typed_rows(raw: RawTable, table: Table) -> pl.DataFrame:
-    """LINE and the table's columns, those made of the rows' places among them; null where a cell cannot be read."""
+def typed_rows(lines: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Rows as text to LINE and the table's columns, those made of the rows' places among them; null where a cell cannot
+    be read."""
     values = (reading_of(column.kind).parse(pl.col(name), column).alias(name) for name, column in table.columns.items())
-    return raw.lines.select(LINE, *values, *_made(table))
+    return lines.select(LINE, *values, *_made(table))
 
 
 def _made(table: Table) -> list[pl.Expr]:
@@ -207,10 +236,10 @@ def _inside(typed: pl.DataFrame, table: Table, time: str | None, window: Window)
     return typed.filter(keep | pl.col(time).is_null())
 
 
-def _note_malformed(raw: RawTable, found: _Found) -> None:
+def _note_malformed(malformed: pl.DataFrame, found: _Found) -> None:
     allowed = "as many fields in each row as there are columns"
     action = "Correct these rows; one at the file's end means that it was cut off: export it again."
-    rows = raw.malformed.select(LINE, "reason", example="reason")
+    rows = malformed.select(LINE, "reason", example="reason")
     found.add("rows_are_complete", "", rows, lambda _, examples: examples[0], allowed, action)
 
 
@@ -288,7 +317,7 @@ def _note_repeated(typed: pl.DataFrame, table: Table, found: _Found) -> None:
         found.add(check, ", ".join(table.key), reasons, in_words, f"one row for each {key}", action)
 
 
-def _notes(raw: RawTable, accepted: pl.DataFrame, table: Table) -> list[tuple[str, str | None, str, str]]:
+def _notes(raw: RawTable | StoredTable, accepted: pl.DataFrame, table: Table) -> list[tuple[str, str | None, str, str]]:
     """What was put right without loss."""
     notes: list[tuple[str, str | None, str, str]] = []
     if table.key and not accepted.select(pl.struct(table.key).is_sorted()).item():

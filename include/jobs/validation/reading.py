@@ -41,6 +41,34 @@ class RawTable:
     def rows(self) -> int:
         return self.lines.height + self.malformed.height
 
+    def blocks(self) -> Iterator[Block]:
+        yield Block(self.lines, self.malformed)
+
+
+class StoredTable:
+    """A table's rows as text, which stay in the file: ``blocks`` reads them anew each time. The facts of the file are
+    known once they have been read to their end."""
+
+    is_whole = True
+
+    def __init__(self, folder: Path, name: str, table: Table) -> None:
+        self._folder, self._table, self.name = folder, table, name
+        self.file = _find(folder, name, table).name
+        self.rows = self.bytes = 0
+        self.sha256 = ""
+        self.has_byte_order_mark = False
+
+    def blocks(self) -> Iterator[Block]:
+        """Raises UnusableFileError as ``open_table`` does."""
+        rows = 0
+        with open_table(self._folder, self.name, self._table) as opened:
+            for block in opened.blocks():
+                rows += block.lines.height + block.malformed.height
+                yield block
+            raw = opened.raw
+            self.rows, self.bytes, self.sha256 = rows, raw.size, raw.sha256
+            self.has_byte_order_mark = raw.has_byte_order_mark
+
 
 @dataclass(frozen=True)
 class OpenTable:

@@ -267,7 +267,7 @@ def test_a_run_whose_first_task_was_skipped_says_what_to_clear(s3: LocalS3) -> N
 
 
 def test_lineage_fits_the_registry(s3: LocalS3) -> None:
-    s3.objects |= {f"raw/predictive_maintenance/{i:03d}.csv": b"x" for i in range(200)}
+    s3.objects.update({f"raw/predictive_maintenance/{i:03d}.csv": b"x" for i in range(200)})
     tasks.prepare_data(MODEL, context())
     evaluated = {
         "name": "evaluate-1",
