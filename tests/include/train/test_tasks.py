@@ -17,7 +17,7 @@ from include.models.config import ModelConfig, load_model
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.request_parts import Request, RequestError, processing
 from include.platform.storage import Run
-from include.train import requests, tasks
+from include.train import tasks
 from include.train.gates import judge
 from tests.include.fake_clients import answer_from
 from tests.include.local_aws import LocalS3
