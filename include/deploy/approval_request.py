@@ -17,8 +17,9 @@ from include.deploy.serving_modes import mode_of
 from include.deploy.tasks import Json, Resolved
 from include.models.config import ModelConfig
 from include.models.config.results import Evaluation, Metrics
+from include.platform.borders import metadata
 from include.platform.clients import s3_client, sagemaker_client
-from include.platform.environment import MlEnvironment, ml_environment
+from include.platform.environment import MlEnvironment
 from include.platform.run_context import current_run, read_json, write_text
 from include.platform.stability import index_between
 from include.platform.storage import Run, drift_profile_of, metrics_of
@@ -28,8 +29,6 @@ from include.train.gates import judge
 from sagemaker_jobs.links import file_page
 
 log = logging.getLogger(__name__)
-
-LONGEST_VALUE = 256  # characters of a metadata entry
 
 
 class User(TypedDict):
@@ -84,11 +83,14 @@ def record_decision(model: ModelConfig, context: Context, *, answer: Answer | No
     Returns:
         The task that comes next.
     """
-    decided = _decision(answer)
-    metadata = {f"promotion_{name}": str(value)[:LONGEST_VALUE] for name, value in decided.items() if value}
-    metadata["promotion_run"] = f"{context['ti'].dag_id} {context['ti'].run_id}"[:LONGEST_VALUE]
-    sagemaker_client(ml_environment()).update_model_package(
-        ModelPackageArn=Version.model_validate(version).model_package_arn, CustomerMetadataProperties=metadata
+    decided, (environment, run) = _decision(answer), current_run(context)
+    record = {**decided, "run": f"{run.dag_id} {run.run_id}"}
+    # whole, in the words of who decided; the registry keeps what its alphabet has of them
+    write_text(s3_client(environment), run.promotion_decision, json.dumps(record, indent=1, ensure_ascii=False))
+    kept = {f"promotion_{name}": value for name, value in record.items()}
+    sagemaker_client(environment).update_model_package(
+        ModelPackageArn=Version.model_validate(version).model_package_arn,
+        CustomerMetadataProperties=metadata({**kept, "promotion_record": run.promotion_decision}),
     )
     log.info("%(decision)s by %(by)s at %(at)s: %(reason)s", decided)
     return "deploy_production" if decided["decision"] == "promoted" else "keep_production"

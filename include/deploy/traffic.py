@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from include.models.config import ModelConfig, Strategy
+from include.platform.borders import description
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, Stage, endpoint_name, owner_tags
 
@@ -56,7 +57,7 @@ def alarms(model: ModelConfig, environment: MlEnvironment) -> list[Request]:
         {
             **own,
             "AlarmName": f"{name}-latency",
-            "AlarmDescription": f"p99 of {name}'s ModelLatency is above {rules.p99_latency_ms} ms",
+            "AlarmDescription": description(f"p99 of {name}'s ModelLatency is above {rules.p99_latency_ms} ms"),
             "MetricName": "ModelLatency",
             "ExtendedStatistic": "p99",
             "Threshold": rules.p99_latency_ms * 1000.0,  # the metric is in microseconds
@@ -65,7 +66,9 @@ def alarms(model: ModelConfig, environment: MlEnvironment) -> list[Request]:
         {
             **own,
             "AlarmName": f"{name}-errors",
-            "AlarmDescription": f"{name} answered more than {rules.errors_5xx} requests of a period with 5xx",
+            "AlarmDescription": description(
+                f"{name} answered more than {rules.errors_5xx} requests of a period with 5xx"
+            ),
             "MetricName": "Invocation5XXErrors",
             "Statistic": "Sum",
             "Threshold": float(rules.errors_5xx),
@@ -78,7 +81,9 @@ def alarms(model: ModelConfig, environment: MlEnvironment) -> list[Request]:
             {
                 **common,
                 "AlarmName": f"{name}-{rule.name}",
-                "AlarmDescription": f"{rule.statistic} of {rule.metric} is {'above' if upper else 'below'} its bound",
+                "AlarmDescription": description(
+                    f"{rule.statistic} of {rule.metric} is {'above' if upper else 'below'} its bound"
+                ),
                 "Namespace": rule.namespace,
                 "MetricName": rule.metric,
                 "Dimensions": variant[:1],

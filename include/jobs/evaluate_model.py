@@ -118,6 +118,11 @@ def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) 
         (folder / name).write_text(text, encoding="utf-8")
 
 
+def _note(file: Path, **more: str) -> None:
+    content = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**content, **more}, indent=1, allow_nan=False), encoding="utf-8")
+
+
 def _measure(
     config: ModelConfig, test: pl.DataFrame, truth: Examples, predictions: Array, tables: Tables
 ) -> tuple[Metrics, DomainFindings]:
@@ -185,7 +190,10 @@ def main(argv: list[str] | None = None) -> None:
     write(evaluated, from_artifact, arguments.evaluation)
     run_id = candidate.metadata["mlflow_run_id"]
     logged = {f"test_{name}": value for name, value in evaluated.metrics.items()}
-    tracking.wait_for(tracking.log(run_id, logged, sorted(arguments.evaluation.iterdir())))
+    problems = [found] if (found := candidate.metadata.get("tracking")) else []
+    tracking.wait_for(tracking.log(run_id, logged, sorted(arguments.evaluation.iterdir())), problems=problems)
+    if problems:
+        _note(arguments.evaluation / METRICS, tracking="; ".join(problems))
     for name in dict.fromkeys([gate.metric for gate in config.gates]):
         print(f"test:{name}={evaluated.metrics[name]:.6g}", flush=True)
 

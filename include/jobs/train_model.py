@@ -91,13 +91,15 @@ def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, 
         "run": os.environ.get("RUN_ID", "by hand"),
         "code_hash": os.environ.get("CODE_HASH", ""),
     }
-    run_id = tracking.wait_for(tracking.start_run(config.name, hyperparameters, tags, began))
+    problems: list[str] = []
+    run_id = tracking.wait_for(tracking.start_run(config.name, hyperparameters, tags, began), problems=problems)
     facts: Facts = {
         "hyperparameters": hyperparameters,
         "fit": own.describe(model),
         "fit_seconds": round(seconds, 2),
         "validation_metrics": plain(metrics),
         "mlflow_run_id": run_id,
+        "tracking": "; ".join(problems) or None,
     }
     save_artifact(model_dir, config, model, fitted, validation, facts)
     described = {name: float(value) for name, value in own.describe(model).items() if not isinstance(value, str)}

@@ -27,6 +27,7 @@ from include.jobs.daily.day_features import MOMENT, Shard
 from include.jobs.features.drift_profile import Counts, add_counts
 from include.jobs.validation.findings import Finding, passed, summarize
 from include.models.config import DayProfile, ModelConfig, load_model
+from include.models.config.columns import key_columns, probability_columns
 from include.models.config.files import PARTS, VERDICT
 from include.models.errors import JobError
 
@@ -88,7 +89,7 @@ def read_predictions(file: Path, shard: Shard) -> pl.DataFrame:
         JobError: the file is missing or is not what the transform job writes.
     """
     key, classes = shard["key"], shard["classes"]
-    answers = {PREDICTION: pl.String, **{_probability(name): pl.Float64 for name in classes}}
+    answers = {PREDICTION: pl.String, **dict.fromkeys(probability_columns(classes).values(), pl.Float64)}
     schema = dict.fromkeys(key, pl.String) | (answers if classes else {PREDICTION: pl.Float64})
     try:
         frame = pl.read_csv(file, has_header=False, new_columns=list(schema), schema_overrides=list(schema.values()))
@@ -103,10 +104,6 @@ def _typed(column: str, kind: str) -> pl.Expr:
     if kind.startswith("Datetime"):
         return pl.col(column).str.to_datetime(MOMENT, time_unit="us")
     return pl.col(column).cast(TYPES[kind])
-
-
-def _probability(label: str) -> str:
-    return f"probability_{label}"
 
 
 def check_shard(frame: pl.DataFrame, shard: Shard) -> list[Finding]:
@@ -133,7 +130,7 @@ def check_shard(frame: pl.DataFrame, shard: Shard) -> list[Finding]:
         unknown = frame.filter(~pl.col(PREDICTION).is_in(classes))
         expect("labels_are_known", PREDICTION, len(unknown), f"labels such as {unknown[PREDICTION].head(1).to_list()}",
                ", ".join(classes))  # fmt: skip
-        columns = [_probability(label) for label in classes]
+        columns = list(probability_columns(classes).values())
         outside = frame.filter(pl.any_horizontal(~pl.col(columns).is_between(0, 1)))
         expect("probabilities_are_such", ", ".join(columns), len(outside), f"{len(outside):,} rows outside", "0 to 1")
         sums = frame.filter((pl.sum_horizontal(columns) - 1).abs() > TOLERANCE)
@@ -180,7 +177,7 @@ def check_day(config: ModelConfig, shards: Path, predictions: Path | None, score
         findings += check_shard(frame, shard)
         distribution.add(frame, shard)
         part = scores / f"{shard['name']}.parquet"
-        frame.write_parquet(part)
+        frame.rename(key_columns(shard["key"])).write_parquet(part)
         sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
         parts.append({"name": part.name, "rows": len(frame), "bytes": part.stat().st_size, "sha256": sha256})
     findings += check_distribution(config, distribution)

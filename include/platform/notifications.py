@@ -7,11 +7,10 @@ from collections.abc import Mapping
 
 from airflow.sdk import Context
 
+from include.platform.borders import mail
 from include.platform.environment import ml_environment
 
 log = logging.getLogger(__name__)
-
-LONGEST_SUBJECT = 100  # SNS's limit
 
 
 def notify(subject: str, message: str) -> None:
@@ -32,9 +31,8 @@ def notify(subject: str, message: str) -> None:
         # imported late: Dag files import this module, and parsing stays cheap
         from airflow.providers.amazon.aws.hooks.sns import SnsHook
 
-        SnsHook(region_name=environment.region).publish_to_target(
-            topic, message, subject=" ".join(subject.split())[:LONGEST_SUBJECT]
-        )
+        subject, message = mail(subject, message)
+        SnsHook(region_name=environment.region).publish_to_target(topic, message, subject=subject)
 
 
 def notify_failure(context: Context, owners: Mapping[str, str] | None = None) -> None:

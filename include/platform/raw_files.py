@@ -38,4 +38,4 @@ def manifest_digest(files: list[RawFile]) -> str:
 
 def lineage_entries(files: list[RawFile], limit: int) -> Mapping[str, str]:
     """``data_<file>`` to ETag, for the first ``limit`` files: the Model Registry holds few entries of metadata."""
-    return {f"data_{file['key'].rsplit('/', 1)[-1]}"[:128]: file["etag"] for file in files[:limit]}
+    return {f"data_{file['key'].rsplit('/', 1)[-1]}": file["etag"] for file in files[:limit]}

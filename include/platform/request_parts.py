@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from include.models.config import Compute, ModelConfig
+from include.platform.borders import tag_list
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
 from include.platform.storage import CODE_ARCHIVE, Run, code_archive
@@ -92,10 +93,6 @@ def tags_of(model: ModelConfig, environment: MlEnvironment, run: Run, task_id: s
         "code_hash": environment.code_hash,
     }
     return tag_list({**environment.tags, **own})
-
-
-def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value[:256]} for key, value in tags.items()]
 
 
 def processing(

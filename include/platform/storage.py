@@ -216,6 +216,11 @@ class Run:
         return f"{self.folder}/prepare_promotion/packet.html"
 
     @property
+    def promotion_decision(self) -> str:
+        """What a person decided, in their words."""
+        return f"{self.folder}/record_decision/decision.json"
+
+    @property
     def evaluation_report(self) -> str:
         return f"{self.evaluation}/{files.EVALUATION_PAGE}"
 

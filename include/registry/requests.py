@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from include.models.config import ModelConfig
+from include.platform.borders import description, metadata
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, group_name, owner_tags, vpc
 from include.platform.storage import Run
@@ -14,7 +15,7 @@ from include.registry import model_card
 def model_package_group(model: ModelConfig, environment: MlEnvironment) -> Request:
     return {
         "ModelPackageGroupName": group_name(model),
-        "ModelPackageGroupDescription": model.description,
+        "ModelPackageGroupDescription": description(model.description),
         "Tags": owner_tags(model, environment),
     }
 
@@ -25,19 +26,19 @@ def model_package(
     run: Run,
     *,
     artifact: str,
-    metadata: Mapping[str, str],
+    lineage: Mapping[str, object],
     metrics: Mapping[str, float | None],
 ) -> Request:
     """A version of the model's package, pending approval. SageMaker takes its tags from the group.
 
     Args:
         artifact: S3 URI of model.tar.gz.
-        metadata: lineage; at most 50 entries of 256 characters.
+        lineage: what made it, by name; those that come first count, as the registry keeps 50 entries.
         metrics: of the test split, for the model card.
     """
     return {
         "ModelPackageGroupName": group_name(model),
-        "ModelPackageDescription": f"{model.description} Trained by {run.dag_id}, run {run.run_id}."[:1024],
+        "ModelPackageDescription": description(f"{model.description} Trained by {run.dag_id}, run {run.run_id}."),
         "ModelApprovalStatus": "PendingManualApproval",
         "InferenceSpecification": {
             "Containers": [{"Image": environment.image_uri, "ModelDataUrl": artifact}],
@@ -52,7 +53,7 @@ def model_package(
             },
         },
         "ModelCard": model_card.request(model_card.content(model, run, artifact=artifact, metrics=metrics)),
-        "CustomerMetadataProperties": dict(metadata),
+        "CustomerMetadataProperties": metadata(lineage),
     }
 
 

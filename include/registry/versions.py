@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field
 
+from include.platform.borders import original_id
 from include.platform.clients import error_code
 from include.platform.errors import PermanentError
 from include.platform.storage import split_uri
@@ -65,7 +66,7 @@ class RegisteredVersion(Version):
     def ran(self) -> tuple[str, str] | None:
         """Dag and run that registered it; None where its lineage does not say."""
         dag_id, run_id = self.metadata.get("dag_id"), self.metadata.get("run_id")
-        return (dag_id, run_id) if dag_id and run_id else None
+        return (dag_id, original_id(run_id)) if dag_id and run_id else None
 
 
 def find_champion(sagemaker: SageMakerClient, group: str) -> RegisteredVersion | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from include.models.config import ModelConfig
+from include.models.config.columns import key_columns, probability_columns
+from include.platform.borders import description
 from include.platform.storage import scores_links
 
 FIRST_DAY = "2015-01-01"
@@ -17,16 +19,17 @@ FIRST_DAY = "2015-01-01"
 def scores_table(model: ModelConfig, bucket: str) -> dict[str, Any]:
     """Glue's ``TableInput``: ``scores_<model>``, partitioned by ``date``."""
     kinds = {name: kind for table in model.data.tables.values() for name, kind in table.kinds.items()}
-    columns = {column: kinds[column].glue if column in kinds else "string" for column in model.data.key}
+    named = key_columns(model.data.key)
+    columns = {named[column]: kinds[column].glue if column in kinds else "string" for column in model.data.key}
     if model.problem == "regression":
         columns["prediction"] = "double"
     else:
         columns["prediction"] = "string"
-        columns |= {f"probability_{name}": "double" for name in model.data.classes or []}
+        columns |= dict.fromkeys(probability_columns(model.data.classes or []).values(), "double")
     location = f"s3://{bucket}/{scores_links(model.name)}"
     return {
         "Name": f"scores_{model.name}",
-        "Description": f"Daily scores: {model.description}",
+        "Description": description(f"Daily scores: {model.description}"),
         "TableType": "EXTERNAL_TABLE",
         "PartitionKeys": [{"Name": "date", "Type": "string"}],
         "Parameters": {

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.models.config import ModelConfig
 from include.models.config.results import Evaluation
+from include.platform.borders import MOST_METADATA, metadata_id
 from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-METADATA_LIMIT = 50 - 8  # entries that the Model Registry keeps with a version, less those for its promotion
+METADATA_LIMIT = MOST_METADATA - 8  # those for its promotion come later
 
 
 class RegisteredPackage(TypedDict):
@@ -132,6 +133,8 @@ def check_metrics(model: ModelConfig, context: Context, *, evaluated: JobResult)
     force = context["params"]["force"]
     verdicts = judge(model, result["metrics"], result["champion"], force_past_champion=force)
     context["ti"].xcom_push(key="gates", value=verdicts)
+    if tracking := result.get("tracking"):
+        log.warning("MLflow has not all of this run, which goes on without: %s", tracking)
     for verdict in verdicts:
         log.log(logging.INFO if verdict["passed"] else logging.WARNING, explain(verdict))
     return "register_model" if may_register(verdicts) else "reject_model"
@@ -148,25 +151,24 @@ def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult
     result: Evaluation = evaluated["result"]
     lineage = {
         "dag_id": run.dag_id,
-        "run_id": run.run_id,
+        "run_id": metadata_id(run.run_id),
         "code_hash": environment.code_hash,
         "training_job": training_job_of(artifact),
         "evaluation_job": evaluated["name"],
         "evaluation_report": run.evaluation_report,
         "mlflow_run_id": result.get("mlflow_run_id"),
+        "tracking": result.get("tracking"),
         "champion": evaluated["inputs"].get("champion"),
         "forced_past_champion": "true" if any(verdict.get("forced") for verdict in gates) else None,
         "data_manifest": run.data_manifest,
         "data_sha256": manifest_digest(files),
     }
-    metadata = {name: value for name, value in lineage.items() if value}
-    metadata |= {
+    known: dict[str, object] = {name: value for name, value in lineage.items() if value}
+    known |= {
         f"metric_{verdict['metric']}": f"{verdict['value']:.6g}" for verdict in gates if verdict["value"] is not None
     }
-    metadata |= lineage_entries(files, METADATA_LIMIT - len(metadata))
-    return registry.model_package(
-        model, environment, run, artifact=artifact, metadata=metadata, metrics=result["metrics"]
-    )
+    known |= lineage_entries(files, METADATA_LIMIT - len(known))
+    return registry.model_package(model, environment, run, artifact=artifact, lineage=known, metrics=result["metrics"])
 
 
 def notify_registration(context: Context) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from include.jobs.serving.artifact import LIBRARIES, LoadedModel, load_artifact
+from include.models.config.columns import probability_columns
 from include.models.raw.kinds import feature_kind
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class ServedModel:
         found = self.loaded.answers(pl.from_pandas(features))
         if "probabilities" in found.columns:
             probabilities = found["probabilities"].struct.unnest()
-            found = found.select("label").hstack(probabilities.rename(lambda name: f"probability_{name}"))
+            found = found.select("label").hstack(probabilities.rename(probability_columns(probabilities.columns)))
         return found.to_pandas()
 
 

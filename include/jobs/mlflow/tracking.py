@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -18,12 +19,17 @@ from typing import TYPE_CHECKING
 
 from include.jobs.evaluation.metrics import plain
 from include.jobs.mlflow.model_versions import MODEL_FOLDER
+from include.jobs.mlflow.names import LONGEST_VALUE, entries
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PATIENCE_SECONDS = 60.0  # a store's first use makes its tables: seconds, or many on a busy machine
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+
+
+class IncompleteError(Exception):
+    """A run has not all that was logged; the message says what is missing and why."""
 
 
 def prepare() -> None:
@@ -48,20 +54,33 @@ def log(
     files: list[Path],
     write_model: Callable[[Path], None] | None = None,
 ) -> Future[None] | None:
-    """Add metrics and files to a run, and the MLflow model that ``write_model`` writes into the folder it is given."""
+    """Add metrics and files to a run, and the MLflow model that ``write_model`` writes into the folder it is given.
+
+    The run ends with it, as FAILED where something could not be added; all else is there then.
+    """
     return _in_background(lambda client: _add(client, run_id, metrics, files, write_model)) if run_id else None
 
 
-def wait_for[Result](work: Future[Result] | None, patience: float = PATIENCE_SECONDS) -> Result | None:
-    """The result of background work. None where nothing is tracked and, after a warning, where it failed or is late."""
+def wait_for[Result](
+    work: Future[Result] | None, patience: float = PATIENCE_SECONDS, problems: list[str] | None = None
+) -> Result | None:
+    """The result of background work. None where nothing is tracked and, after a warning, where it failed or is late.
+
+    Args:
+        problems: gets what went wrong, for who says it further.
+    """
     if work is None:
         return None
     try:
         return work.result(patience)
     except Exception as error:  # noqa: BLE001 - whatever tracking meets, the model is not its business
         reason = f"no answer within {patience:.0f} s" if isinstance(error, TimeoutError) else repr(error)
+        if isinstance(error, IncompleteError):
+            reason = str(error)
         uri = os.environ.get("MLFLOW_TRACKING_URI")
         print(f"WARNING: MLflow tracking at {uri} failed, and the job goes on without: {reason}", file=sys.stderr)
+        if problems is not None:
+            problems.append(reason)
         return None
 
 
@@ -97,7 +116,8 @@ def _create(
     experiment = client.get_experiment_by_name(name)
     experiment_id = experiment.experiment_id if experiment else _create_experiment(client, name)
     run = client.create_run(experiment_id, int(began * 1000), dict(tags), run_name=tags.get("run"))
-    client.log_batch(run.info.run_id, params=[Param(key, str(value)) for key, value in parameters.items()])
+    described = {name: str(value)[:LONGEST_VALUE] for name, value in entries(parameters).items()}
+    client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in described.items()])
     return str(run.info.run_id)
 
 
@@ -125,15 +145,35 @@ def _add(
     write_model: Callable[[Path], None] | None,
 ) -> None:
     from mlflow.entities import Metric
+    from mlflow.exceptions import MlflowException
 
     now = int(time.time() * 1000)
-    known = {name: value for name, value in plain(metrics).items() if value is not None}
-    client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in known.items()])
+    known = [Metric(name, value, now, 0) for name, value in entries(plain(metrics)).items() if value is not None]
+    before = client.get_run(run_id).info.status
+    missing = ["what the training job could not add"] if before == "FAILED" else []
+
+    def add(what: str, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - one that is refused costs none of the others
+            missing.append(f"{what} ({error})")
+
+    try:
+        client.log_batch(run_id, metrics=known)
+    except MlflowException:  # a refused batch loses all of it: one by one, each loses itself
+        for metric in known:
+            add(metric.key, partial(client.log_metric, run_id, metric.key, metric.value, now, 0))
     for file in files:
-        client.log_artifact(run_id, str(file))
+        add(file.name, partial(client.log_artifact, run_id, str(file)))
     if write_model:
-        with TemporaryDirectory() as scratch:
-            folder = Path(scratch) / MODEL_FOLDER
-            write_model(folder)
-            client.log_artifacts(run_id, str(folder), MODEL_FOLDER)
-    client.set_terminated(run_id)
+        add("the model", lambda: _log_model(client, run_id, write_model))
+    client.set_terminated(run_id, "FAILED" if missing else "FINISHED")
+    if missing:
+        raise IncompleteError(f"run {run_id} lacks {', '.join(missing)}")
+
+
+def _log_model(client: MlflowClient, run_id: str, write_model: Callable[[Path], None]) -> None:
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch) / MODEL_FOLDER
+        write_model(folder)
+        client.log_artifacts(run_id, str(folder), MODEL_FOLDER)

@@ -47,6 +47,7 @@ class Facts(TypedDict, total=False):
     fit_seconds: float
     validation_metrics: dict[str, float | None]
     mlflow_run_id: str | None
+    tracking: str | None  # why MLflow has no run of it, where it should
 
 
 class Metadata(Facts, total=False):

@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from include.jobs.sinks import kafka_client as client
 from include.jobs.sinks.partition import Partition
 from include.models.config import KafkaSink, ModelConfig
+from include.models.config.columns import key_columns
 from include.models.errors import JobError
 
 SCHEMA_VERSION = 1
@@ -122,6 +123,7 @@ def messages(config: ModelConfig, partition: Partition) -> Iterator[tuple[bytes,
 
 def _encode(config: ModelConfig, partition: Partition, frame: pl.DataFrame) -> tuple[list[bytes], list[bytes]]:
     ids = config.data.key
+    frame = frame.rename({column: name for name, column in key_columns(ids).items() if column in frame.columns})
     if missing := [column for column in ids if column not in frame.columns]:
         raise JobError(f"the scores of {partition.date} lack the key column {missing[0]}; found: {frame.columns}.")
     frame = frame.with_columns(cs.temporal().dt.to_string("iso:strict"))

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from .code import TABULAR, Code, Hyperparameter
-from .common import ConfigError, Name, Section, all_defaults
+from .common import ConfigError, Section, all_defaults
 from .data import Data, Split, TimeSplit
 from .features import Features
 from .gates import Champion, Gate
@@ -23,6 +23,10 @@ from .training import Compute, Training
 
 Cron = Annotated[str, Field(pattern=r"^(@[a-z]+|\S+( +\S+){4})$")]
 Daily = Annotated[str, Field(pattern=r"^\d{1,2} \d{1,2} \* \* \*$")]
+
+
+# its model package group is of the same letters, with hyphens, of which AWS takes none at the end
+ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,38}[a-z0-9]$")]
 
 
 class Schedule(Section):
@@ -46,7 +50,7 @@ class Card(Section):
 class ModelConfig(Section):
     """One model folder's configuration, as checked from its model.yaml."""
 
-    name: Name
+    name: ModelName
     description: Annotated[str, Field(min_length=1, max_length=300)]
     owner: Annotated[str, Field(min_length=1, max_length=60)]
     card: Card = all_defaults()

@@ -15,6 +15,7 @@ class Evaluation(TypedDict):
     metrics: Metrics
     champion: Metrics | None
     mlflow_run_id: NotRequired[str | None]
+    tracking: NotRequired[str | None]  # what of the run MLflow did not take, and why
 
 
 class TableVerdict(TypedDict):

@@ -46,7 +46,7 @@ def new_model(
     Raises:
         JobError: the folder is there already, the name cannot be one, or the file is not fit for the problem.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]{1,39}", name):
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,38}[a-z0-9]", name):
         raise JobError(
             f"NAME={name} cannot be a model's name: 2 to 40 lower-case letters, digits and _, a letter first."
         )

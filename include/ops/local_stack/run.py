@@ -141,6 +141,7 @@ def outcome_of(api: AirflowApi, dag_id: str, run_id: str, state: str, total_seco
         "state": state,
         "model_package_arn": registered.get("arn"),
         "metrics": (evaluated.get("result") or {}).get("metrics", {}),
+        "tracking": (evaluated.get("result") or {}).get("tracking"),
         "gates": api.xcom(dag_id, run_id, "check_metrics", key="gates") or [],
         "steps": [{"task_id": step.task_id, "state": step.state, "seconds": step.seconds} for step in steps],
         "total_seconds": round(total_seconds, 1),
@@ -168,6 +169,8 @@ def show(outcome: Outcome, settings: Settings, console: Console) -> None:
             mark = "[green]passed[/]" if gate["passed"] else "[red]not passed[/]"
             gates.add_row(gate["metric"], f"{gate['threshold']:.6g}", _number(gate["value"]), mark)
         console.print(gates, "")
+    if summary["tracking"]:
+        console.print("[yellow]MLflow has not all of it:[/] " + escape(summary["tracking"]) + "\n", soft_wrap=True)
     for task_id, reason in outcome.reasons.items():
         console.print(f"[red]{task_id} failed:[/] {escape(reason)}\n", highlight=False, soft_wrap=True)
     for title, link in _links(summary, settings):

@@ -119,3 +119,20 @@ def test_the_first_version_is_compared_with_nothing(s3: LocalS3) -> None:
     body = prepare(s3, version(1), champion=None)[1]
     assert "nothing to compare with" in body
     assert "the endpoint is created; there is no traffic yet" in body
+
+
+@pytest.mark.parametrize("reason", ["Looks good, approved!", "two\nlines; it's <fine>", "🚀" * 300])
+def test_what_a_person_decides_is_kept_whole_whatever_they_type(s3: LocalS3, registry: Any, reason: str) -> None:
+    answer: Any = {
+        "chosen_options": ["Approve"],
+        "params_input": {"reason": reason},
+        "responded_by_user": {"id": "7", "name": "Conan O'Brien"},
+        "responded_at": datetime(2026, 11, 1, tzinfo=UTC),
+    }
+    context: Any = {"ti": SimpleNamespace(dag_id="deploy", run_id="run")}
+    following = approval_request.record_decision(MODEL, context, answer=answer, version=version(2).model_dump())
+    assert following == "deploy_production"
+    kept = registry.describe_model_package(ModelPackageName=version(2).model_package_arn)["CustomerMetadataProperties"]
+    assert kept["promotion_by"] == "Conan O Brien"
+    record = json.loads(s3.objects[split_uri(kept["promotion_record"])[1]])
+    assert (record["reason"], record["by"]) == (reason, "Conan O'Brien")

@@ -1,0 +1,22 @@
+"""The border to MLflow: names of metrics and parameters, which are its files' and columns' names too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+LONGEST = 250
+LONGEST_VALUE = 6000  # of a parameter
+
+
+def entries[Value](given: Mapping[str, Value]) -> dict[str, Value]:
+    """The same values under names that MLflow takes: letters, digits, ``_ - . : /`` and blanks. Names that become the
+    same are numbered."""
+    named: dict[str, Value] = {}
+    for name, value in given.items():
+        allowed = re.sub(r"[^\w\-. :/]+", "_", name, flags=re.ASCII)[:LONGEST].strip("./ ") or "_"
+        unused, number = allowed, 2
+        while unused in named:
+            unused, number = f"{allowed[: LONGEST - 4]}_{number}", number + 1
+        named[unused] = value
+    return named

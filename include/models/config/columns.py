@@ -1,0 +1,36 @@
+"""The border to Glue and Athena: columns of the published scores, in letters without accents, digits and ``_``.
+
+They are named here alone, for who writes and reads the Parquet files and for the table over them. Athena knows no
+capitals, and finds a Parquet column whatever its case; names that become the same are numbered in their order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+LONGEST = 100
+
+
+def key_columns(names: Iterable[str]) -> dict[str, str]:
+    """The column of each part of a row's key."""
+    return _distinct(names, "")
+
+
+def probability_columns(classes: Iterable[str]) -> dict[str, str]:
+    """The column of each class's probability: ``probability_<class>``."""
+    return _distinct(classes, "probability_")
+
+
+def _distinct(names: Iterable[str], prefix: str) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    used: set[str] = set()
+    for name in names:
+        reduced = re.sub(r"[^A-Za-z0-9_]+", "_", name)
+        plain = prefix + ((reduced if reduced == name else reduced.strip("_"))[:LONGEST] or "column")
+        unused, number = plain, 2
+        while unused.lower() in used:
+            unused, number = f"{plain}_{number}", number + 1
+        used.add(unused.lower())
+        columns[name] = unused
+    return columns

@@ -1,0 +1,70 @@
+"""Runs in MLflow: names of any kind are tracked, and what is refused costs itself alone and is said."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.jobs.mlflow import tracking
+from include.jobs.mlflow.names import entries
+
+HOSTILE = {
+    "f1_<=50K": 0.1,
+    "f1_>50K": 0.2,
+    "recall, of (a)=b": 0.3,
+    "ł/ó": 0.4,
+    "x" * 400: 0.5,
+    "../up": 0.6,
+    "plain": 0.7,
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+    return MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_metrics_and_parameters_of_any_name_are_tracked(store: Any, tmp_path: Path) -> None:
+    problems: list[str] = []
+    started = tracking.start_run("an experiment", {"depth, <max>": "x" * 9000, "a": 1}, {"run": "r"}, time.time())
+    run_id = tracking.wait_for(started, 120, problems)
+    assert run_id, problems
+    file = tmp_path / "report (1).html"
+    file.write_text("x")
+    tracking.wait_for(tracking.log(run_id, HOSTILE, [file]), 120, problems)
+    assert problems == []
+    run = store.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert sorted(run.data.metrics.values()) == sorted(HOSTILE.values())
+    assert run.data.metrics["plain"] == 0.7
+    assert len(run.data.params) == 2
+
+
+def test_what_is_refused_costs_itself_alone_and_is_said(
+    store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tracking, "entries", dict)  # a border that lets all through
+    run_id = tracking.wait_for(tracking.start_run("an experiment", {}, {}, time.time()), 120)
+    problems: list[str] = []
+    tracking.wait_for(tracking.log(run_id, {"good": 1.0, "bad,<name>": 2.0}, [tmp_path / "gone"]), 120, problems)
+    run = store.get_run(run_id)
+    assert run.data.metrics == {"good": 1.0}
+    assert run.info.status == "FAILED", "not RUNNING for ever"
+    assert "bad,<name>" in problems[0]
+    assert "gone" in problems[0]
+    assert "WARNING: MLflow tracking" in capsys.readouterr().err
+    later: list[str] = []
+    tracking.wait_for(tracking.log(run_id, {"test_f1": 1.0}, []), 120, later)
+    assert "what the training job could not add" in later[0]
+    assert store.get_run(run_id).data.metrics["test_f1"] == 1.0
+
+
+def test_names_that_become_the_same_are_numbered() -> None:
+    assert entries({"f1_<=50K": 1, "f1_>50K": 2, "f1_50K": 3}) == {"f1__50K": 1, "f1__50K_2": 2, "f1_50K": 3}
