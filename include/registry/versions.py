@@ -147,8 +147,9 @@ def approved_version(sagemaker: SageMakerClient, s3: S3Client, group: str, versi
             f"approve it: aws sagemaker update-model-package --model-package-arn {package['ModelPackageArn']} "
             "--model-approval-status Approved"
         )
-    _require_artifact(s3, group, package)
-    return _version_of(package)
+    found = _version_of(package)
+    require_artifact(s3, group, found, package["InferenceSpecification"]["Containers"][0].get("ModelDataETag"))
+    return found
 
 
 def _version_of(package: DescribeModelPackageOutputTypeDef) -> RegisteredVersion:
@@ -182,20 +183,26 @@ def _numbers(sagemaker: SageMakerClient, group: str) -> list[int]:
         raise
 
 
-def _require_artifact(s3: S3Client, group: str, package: DescribeModelPackageOutputTypeDef) -> None:
-    container = package["InferenceSpecification"]["Containers"][0]
-    uri, version = container["ModelDataUrl"], package["ModelPackageVersion"]
-    bucket, key = split_uri(uri)
+def require_artifact(s3: S3Client, group: str, version: Version, registered: str | None = None) -> None:
+    """Args:
+        registered: the ETag that it was registered with, where the registry has one.
+
+    Raises:
+        VersionError: the version's artifact is gone, or is another one than was registered.
+        botocore.exceptions.ClientError: S3 cannot be asked.
+    """
+    bucket, key = split_uri(version.artifact)
     advice = "Nothing was touched. Bring the object back (an earlier version of it in S3), or train and approve again."
     try:
         found = s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if error_code(error) not in ("404", "NoSuchKey", "NotFound"):
             raise
-        raise VersionError(f"the artifact of {group} version {version}, {uri}, is gone. {advice}") from error
-    registered = container.get("ModelDataETag")
+        raise VersionError(
+            f"the artifact of {group} version {version.version}, {version.artifact}, is gone. {advice}"
+        ) from error
     if registered and registered.strip('"') != found["ETag"].strip('"'):
         raise VersionError(
-            f"{uri} is not what {group} version {version} was registered with: its ETag is {found['ETag']}, the "
-            f"registry has {registered}. {advice}"
+            f"{version.artifact} is not what {group} version {version.version} was registered with: its ETag is "
+            f"{found['ETag']}, the registry has {registered}. {advice}"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -21,12 +22,14 @@ from include.platform.errors import PermanentError
 from include.platform.raw_files import RawFile, list_raw_data
 from include.platform.storage import daily_partition, daily_prefix, day_of
 from include.registry.history import History, current, in_production_at, read_history
-from include.registry.versions import RegisteredVersion, VersionError, find_version
-from include.score.published import ScoresManifest, read_published
+from include.registry.versions import RegisteredVersion, VersionError, find_version, require_artifact
+from include.score.published import ScoresManifest, lost_scores, read_published
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
     from types_boto3_sagemaker.client import SageMakerClient
+
+log = logging.getLogger(__name__)
 
 CHAMPION_AT, CURRENT = "champion_at", "current"
 RUNS_AT_ONCE = 16  # days of a model that are scored, or watched, side by side
@@ -244,12 +247,14 @@ class Planner:
 
         Raises:
             PlanError: the day's data is missing, or nothing was ever in production.
-            VersionError: the Model Registry does not have the version.
+            VersionError: the Model Registry does not have the version, or its artifact is gone.
         """
         inputs = day_inputs(self._model, day, self._partitions)
         number, reason = choose_version(self._history, day, model_version)
         if number not in self._versions:
-            self._versions[number] = find_version(self._sagemaker, self._group, number)
+            version = find_version(self._sagemaker, self._group, number)
+            require_artifact(self._s3, self._group, version)
+            self._versions[number] = version
         return DayPlan(
             day=day,
             inputs=inputs,
@@ -260,7 +265,14 @@ class Planner:
         )
 
     def published(self, day: str) -> ScoresManifest | None:
-        return read_published(self._s3, self._bucket, self._model.name, day)
+        """The manifest of the day's published scores; None where there are none, or a file that it names is gone."""
+        found = read_published(self._s3, self._bucket, self._model.name, day)
+        if found and (lost := lost_scores(self._s3, self._bucket, found)):
+            log.warning(
+                "the scores of %s are not whole: %s is gone. The day counts as not scored", day, ", ".join(lost)
+            )
+            return None
+        return found
 
     def preview(self, days: Iterable[str], model_version: str = CHAMPION_AT, *, force: bool = False) -> Preview:
         """What scoring the days would come to; nothing is started."""

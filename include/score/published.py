@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-from include.platform.raw_files import RawFile
+from include.platform.raw_files import RawFile, list_raw_data
 from include.platform.run_context import read_json
-from include.platform.storage import scores_manifest
+from include.platform.storage import scores_manifest, scores_partition
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -57,3 +57,9 @@ def read_published(s3: S3Client, bucket: str, model: str, day: str) -> ScoresMan
     """The manifest of a day's published scores; None where there are none."""
     found: ScoresManifest | None = read_json(s3, f"s3://{bucket}/{scores_manifest(model, day)}")
     return found
+
+
+def lost_scores(s3: S3Client, bucket: str, manifest: ScoresManifest) -> list[str]:
+    """Keys of files that the manifest names and that are not there."""
+    there = {file["key"] for file in list_raw_data(s3, bucket, scores_partition(manifest["model"], manifest["date"]))}
+    return [file["key"] for file in manifest["files"] if file["key"] not in there]

@@ -86,6 +86,11 @@ def _prepare(model: ModelConfig) -> tuple[ProcessingJobOperator, VerdictOperator
         request=partial(tasks.prepare_data, model),
         result_file=("preparation", files.VERDICT),
         report_file=("preparation", files.VERDICT_PAGE),
+        products=[
+            *(("validated", f"{table}.parquet") for table in model.data.tables),
+            *(("features", f"{split}/{files.FEATURE_TABLE}") for split in files.SPLITS),
+            *((f"{step}-report", name) for step in ("raw", "features") for name in (files.VERDICT, files.VERDICT_PAGE)),
+        ],
     )
     validate_raw_data = _decide("validate_raw_data", prepare_data, "raw-report")
     validate_features = _decide("validate_features", prepare_data, "features-report")
@@ -120,6 +125,9 @@ def _train_and_evaluate(model: ModelConfig, after: VerdictOperator) -> Processin
         request_kwargs={"trained": train_model.output, "tuned": tune_model.output},
         result_file=("evaluation", files.METRICS),
         report_file=("evaluation", files.EVALUATION_PAGE),
+        products=[
+            ("evaluation", name) for name in (files.QUALITY_STATISTICS, files.GOLDEN_REQUESTS, files.DRIFT_PROFILE)
+        ],
     )
     chain(after, choose_training, [train_model, tune_model], evaluate_model)
     return evaluate_model

@@ -23,7 +23,7 @@ from include.platform.request_parts import Request, RequestError, group_name
 from include.platform.run_context import DataManifest, current_run, pinned_run, write_text
 from include.platform.storage import Run, raw_prefix, training_job_of
 from include.registry import requests as registry
-from include.registry.versions import find_champion
+from include.registry.versions import find_champion, require_artifact
 from include.train import requests
 from include.train.gates import Verdict, explain, judge, may_register
 from include.train.repeats import digest_of, ingredients, read_last, what_changed, write_last
@@ -116,9 +116,15 @@ def tune_model(model: ModelConfig, context: Context) -> Request:
 def evaluate_model(
     model: ModelConfig, context: Context, *, trained: JobResult | None, tuned: JobResult | None
 ) -> Request:
-    """The candidate beside the champion of this moment, if there is one."""
+    """The candidate beside the champion of this moment, if there is one.
+
+    Raises:
+        VersionError: the champion's artifact is gone.
+    """
     environment, run, _ = pinned_run(context)
     champion = find_champion(sagemaker_client(environment), group_name(model))
+    if champion:
+        require_artifact(s3_client(environment), group_name(model), champion)
     candidate = trained or tuned  # the other one was skipped and left nothing
     if candidate is None:
         raise PermanentError("neither train_model nor tune_model left a result; clear the one that should have run")

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sagemaker_jobs import links
 from sagemaker_jobs.account import pool_of
-from sagemaker_jobs.failures import JobLost, failure_of, is_absent, last_log_lines, reason_of, refused
+from sagemaker_jobs.failures import JobFailed, JobLost, failure_of, is_absent, last_log_lines, reason_of, refused
 from sagemaker_jobs.kinds import (
     Description,
     JobKind,
@@ -94,8 +94,9 @@ class JobOperator(RequestOperator):
     """Runs a job to its end, once per generation of the task, however often workers die.
 
     Before anything is created the job is looked for by its name: absent, it is created; in progress, attached to;
-    completed, its result is taken; failed or stopped, the next attempt starts. The wait is deferred but for its first
-    seconds. Returns ``kinds.compact`` of the job.
+    completed, its result is taken; failed or stopped, the next attempt starts. So it does where a completed job's
+    output is not there (any more): once, for a job that leaves nothing a second time never will. The wait is deferred
+    but for its first seconds. Returns ``kinds.compact`` of the job.
 
     Args:
         stop_on_kill: stop the job when a person ends the task or its run while it goes on, and when the task times
@@ -104,7 +105,7 @@ class JobOperator(RequestOperator):
         pool: by default one for each kind of job, see ``account.yaml``.
 
     Raises:
-        JobFailed: the job failed by its own fault or was stopped; not retried.
+        JobFailed: the job failed by its own fault, was stopped, or left no output twice; not retried.
         JobLost: SageMaker had no capacity or failed; retried.
         RequestRefused: SageMaker refuses the request; not retried.
     """
@@ -124,7 +125,12 @@ class JobOperator(RequestOperator):
 
     def execute(self, context: Context) -> Json:
         self._context = context
-        name, description = self._find_or_create(context)
+        return self._run(context)
+
+    def _run(self, context: Context) -> Json:
+        return self._follow(context, *self._find_or_create(context))
+
+    def _follow(self, context: Context, name: str, description: Description) -> Json:
         self._job = name
         self._publish_links(context, name, description)
         description = self._wait_briefly(name, description)
@@ -182,6 +188,10 @@ class JobOperator(RequestOperator):
     def result(self, context: Context, description: Description) -> JobResult:
         """What a completed job hands on; subclasses add to it."""
         return compact(self.kind, description)
+
+    def missing(self, description: Description) -> list[str]:
+        """What a completed job should have left and has not, as URIs; subclasses know what that is."""
+        return []
 
     def _stop_if_ended(self, task_instance: RuntimeTaskInstance, timed_out: bool) -> None:
         try:
@@ -307,14 +317,36 @@ class JobOperator(RequestOperator):
             timeout=deadline - datetime.now(UTC) + self.triggerer_may_be_away,
         )
 
-    def _settle(self, context: Context, description: Description) -> JobResult:
+    def _settle(self, context: Context, description: Description) -> Json | JobResult:
         name, status = description[self.kind.name_field], self.kind.status(description)
         if status != "Completed":
             lines = last_log_lines(self._client("logs"), self.kind.log_group, logStreamNamePrefix=f"{name}/", limit=5)
             raise failure_of(self.kind, description, self._pages(name), lines)
+        if lost := self.missing(description):
+            return self._start_again(context, name, lost)
         result = self.result(context, description)
         self.log.info("%s completed: %s billable seconds", name, result.get("billable_seconds"))
         return result
+
+    def _start_again(self, context: Context, name: str, lost: list[str]) -> Json:
+        """The next attempt of a job that completed, and whose output is not there.
+
+        Raises:
+            JobFailed: it is the second one in a row.
+        """
+        current = self._generation(context)
+        attempt, last = self._last_attempt(context, current)
+        before = self._describe(job_name(self.kind, context["ti"], current, attempt - 1)) if attempt > 1 else None
+        if before is not None and self.kind.status(before) == "Completed":
+            raise JobFailed(
+                f"SageMaker {self.kind.word} job {name} completed like {before[self.kind.name_field]} before it, and "
+                f"neither left {', '.join(lost)}. Look whether its program writes that, and whether something removes "
+                "it (a lifecycle rule of the bucket, a person); then clear the task."
+            )
+        self.log.warning("%s completed, but %s is not there; starting it again", name, ", ".join(lost))
+        if last is None or last[self.kind.name_field] != name:
+            return self._run(context)  # it was started before the task was cleared
+        return self._follow(context, *self._create(context, job_name(self.kind, context["ti"], current, attempt + 1)))
 
     def _saved(self, description: Description) -> str:
         instance_type, count = instances(description)

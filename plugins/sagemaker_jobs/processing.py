@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from sagemaker_jobs import links
 from sagemaker_jobs.base import JobOperator
 from sagemaker_jobs.kinds import PROCESSING, Description, JobResult, Json, compact
+from sagemaker_jobs.products import absent
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker import SageMakerClient
@@ -29,6 +30,8 @@ class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
         result_file: ``(output name, file name)`` of a small JSON file that the job writes; its content becomes the
             result's ``result``.
         report_file: likewise, of a page for people; it becomes a button and the result's ``report``.
+        products: likewise, of further files without which later tasks cannot go on. Where the result is a verdict,
+            they are there if it passed.
     """
 
     kind = PROCESSING
@@ -39,11 +42,26 @@ class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
         *,
         result_file: tuple[str, str] | None = None,
         report_file: tuple[str, str] | None = None,
+        products: Sequence[tuple[str, str]] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.result_file = result_file
         self.report_file = report_file
+        self.products = tuple(products)
+
+    def missing(self, description: Description) -> list[str]:
+        s3 = self._client("s3")
+        for_all = [self._uri(description, file) for file in (self.result_file, self.report_file) if file]
+        if lost := absent(s3, for_all):
+            return lost
+        if lost := absent(s3, [self._uri(description, file) for file in self.products]):
+            verdict = _read_json(s3, self._uri(description, self.result_file)) if self.result_file else {}
+            return lost if verdict.get("passed", True) else []
+        return []
+
+    def _uri(self, description: Description, file: tuple[str, str]) -> str:
+        return _output_uri(compact(self.kind, description), file)
 
     def result(self, context: Context, description: Description) -> JobResult:
         found = super().result(context, description)
@@ -56,8 +74,7 @@ class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
     def _publish_links(self, context: Context, name: str, description: Description) -> None:
         pages = self._pages(name)
         if self.report_file:
-            uri = _output_uri(compact(self.kind, description), self.report_file)
-            pages["report"] = links.file_page(uri, self.client)
+            pages["report"] = links.file_page(self._uri(description, self.report_file), self.client)
         context["ti"].xcom_push(key=links.XCOM_KEY, value=pages)
 
 

@@ -8,6 +8,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from sagemaker_jobs.base import JobOperator
 from sagemaker_jobs.kinds import TRAINING, TUNING, Description, JobResult, compact
+from sagemaker_jobs.products import absent
 
 
 class TrainingJobOperator(JobOperator, SageMakerTrainingOperator):
@@ -15,11 +16,20 @@ class TrainingJobOperator(JobOperator, SageMakerTrainingOperator):
 
     kind = TRAINING
 
+    def missing(self, description: Description) -> list[str]:
+        return absent(self._client("s3"), [description["ModelArtifacts"]["S3ModelArtifacts"]])
+
 
 class TuningJobOperator(JobOperator, SageMakerTuningOperator):
     """A tuning job; the result is that of its best training job, with ``best_training_job`` and ``hyperparameters``."""
 
     kind = TUNING
+
+    def missing(self, description: Description) -> list[str]:
+        if not (best := description.get("BestTrainingJob")):
+            return []
+        training = self.client.describe_training_job(TrainingJobName=best["TrainingJobName"])
+        return absent(self._client("s3"), [training["ModelArtifacts"]["S3ModelArtifacts"]])
 
     def result(self, context: Context, description: Description) -> JobResult:
         found = super().result(context, description)

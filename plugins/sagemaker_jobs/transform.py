@@ -10,6 +10,7 @@ from airflow.sdk import Context
 from sagemaker_jobs.base import JobOperator, RequestBuilder
 from sagemaker_jobs.hosting import ensure_model
 from sagemaker_jobs.kinds import TRANSFORM, Description, JobResult, Request
+from sagemaker_jobs.products import unanswered
 
 
 class TransformJobOperator(JobOperator, SageMakerTransformOperator):
@@ -30,6 +31,14 @@ class TransformJobOperator(JobOperator, SageMakerTransformOperator):
         request = super()._build_request(context)
         model = self.model(context, **self.request_kwargs)
         return {**request, "ModelName": ensure_model(self.client, model)}
+
+    def missing(self, description: Description) -> list[str]:
+        source = description["TransformInput"]["DataSource"]["S3DataSource"]
+        answered = description["TransformOutput"]["S3OutputPath"]
+        if source["S3DataType"] != "S3Prefix":
+            return []
+        found = unanswered(self._client("s3"), source["S3Uri"], answered)
+        return [f"{answered.rstrip('/')}/{name}.out" for name in found]
 
     def result(self, context: Context, description: Description) -> JobResult:
         answered = description["TransformOutput"]["S3OutputPath"]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from include.models.config import load_model
-from include.platform.storage import daily_partition, production_history, scores_manifest, split_uri
+from include.platform.storage import daily_partition, production_history, scores_manifest, scores_partition, split_uri
 from include.registry.history import Entry, History, promote
 from include.registry.versions import VersionError
 from include.score.plan import (
@@ -63,7 +63,9 @@ def put_day(s3: LocalS3, day: str, *, ending: str = "", **contents: str) -> None
 
 @pytest.fixture
 def s3(s3: LocalS3) -> LocalS3:
-    """Ten days of June 2015, and a history of production."""
+    """Ten days of June 2015, a history of production, and the artifacts of its versions."""
+    for version in (1, 2, 3):
+        s3.objects[f"{version}/model.tar.gz"] = b"version %d" % version
     for day in days_between("2015-06-01", "2015-06-10"):
         put_day(s3, day)
     s3.objects[split_uri(production_history(BUCKET, MODEL.name))[1]] = HISTORY.model_dump_json(by_alias=True).encode()
@@ -94,7 +96,10 @@ def publish(planner: Planner, s3: LocalS3, day: str) -> None:
     """The manifest that a run of the day as it is now leaves."""
     plan = planner.plan(day)
     jobs = [{"instance_type": "ml.m5.large", "billable_seconds": 100}, {"instance_type": "x", "billable_seconds": None}]
-    manifest = {"digest": plan.digest, "inputs": plan.inputs, "jobs": jobs}
+    scores = f"{scores_partition(MODEL.name, day)}part-1.parquet"
+    s3.objects[scores] = b"scores"
+    manifest = {"model": MODEL.name, "date": day, "digest": plan.digest, "inputs": plan.inputs, "jobs": jobs}
+    manifest |= {"files": [{"key": scores}]}
     s3.objects[scores_manifest(MODEL.name, day)] = json.dumps(manifest).encode()
 
 
@@ -204,6 +209,23 @@ def test_an_unchanged_day_is_done_and_a_changed_one_is_not(planner: Plans, s3: L
     put_day(s3, "2015-06-04", telemetry="changed")
     assert not planner(s3).plan("2015-06-05").is_done(published), "what windows reach into"
     assert not asked.plan("2015-06-07").is_done(None)
+
+
+def test_a_day_whose_scores_are_gone_is_not_done(planner: Plans, s3: LocalS3) -> None:
+    publish(planner(s3), s3, "2015-06-05")
+    assert planner(s3).preview(["2015-06-05"]).unchanged == ["2015-06-05"]
+    del s3.objects[f"{scores_partition(MODEL.name, '2015-06-05')}part-1.parquet"]
+    asked = planner(s3)
+    assert asked.published("2015-06-05") is None
+    assert asked.preview(["2015-06-05"]).changed == ["2015-06-05"]
+    assert list(asked.late_days(["2015-06-05"])) == ["2015-06-05"], "the sweep has it scored again"
+
+
+def test_a_version_whose_artifact_is_gone_scores_nothing(planner: Plans, s3: LocalS3) -> None:
+    del s3.objects["1/model.tar.gz"]
+    with pytest.raises(VersionError, match=r"version 1, s3://bucket/1/model.tar.gz, is gone\. .*Bring the object back"):
+        planner(s3).plan("2015-06-05", "1")
+    assert list(planner(s3).preview(["2015-06-05"], "1").impossible) == ["2015-06-05"]
 
 
 def test_a_changed_day_concerns_itself_and_the_days_that_look_back_to_it(planner: Plans, s3: LocalS3) -> None:

@@ -17,6 +17,7 @@ from include.models.config import ModelConfig, load_model
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.request_parts import Request, RequestError, processing
 from include.platform.storage import Run
+from include.registry.versions import VersionError
 from include.train import tasks
 from include.train.gates import judge
 from tests.include.fake_clients import answer_from
@@ -151,7 +152,7 @@ def test_without_an_approved_model_there_is_no_champion(begun: LocalS3, sagemake
         assert "--champion" not in request["AppSpecification"]["ContainerArguments"]
 
 
-def test_the_newest_approved_model_is_the_champion(begun: LocalS3, sagemaker: Stubber) -> None:
+def expect_champion(sagemaker: Stubber) -> None:
     summary = {
         "ModelPackageArn": PACKAGE,
         "ModelPackageGroupName": GROUP,
@@ -176,14 +177,30 @@ def test_the_newest_approved_model_is_the_champion(begun: LocalS3, sagemaker: St
         "CreationTime": 1,
         "ModelPackageStatus": "Completed",
         "ModelPackageStatusDetails": {"ValidationStatuses": []},
-        "InferenceSpecification": {"Containers": [{"Image": "i", "ModelDataUrl": "s3://b/champion/model.tar.gz"}]},
+        "InferenceSpecification": {
+            "Containers": [{"Image": "i", "ModelDataUrl": "s3://my-ml-bucket/champion/model.tar.gz"}]
+        },
     }
     sagemaker.add_response("describe_model_package", described, {"ModelPackageName": PACKAGE})
+
+
+def test_the_newest_approved_model_is_the_champion(begun: LocalS3, sagemaker: Stubber) -> None:
+    expect_champion(sagemaker)
+    begun.objects["champion/model.tar.gz"] = b"champion"
     tuned = {"artifact": "s3://b/tuned/output/model.tar.gz"}
     request = tasks.evaluate_model(MODEL, context(), trained=None, tuned=tuned)
     inputs = {each["InputName"]: each["S3Input"]["S3Uri"] for each in request["ProcessingInputs"]}
-    assert inputs["champion"] == "s3://b/champion/model.tar.gz"
+    assert inputs["champion"] == "s3://my-ml-bucket/champion/model.tar.gz"
     assert inputs["artifact"] == tuned["artifact"]
+
+
+def test_a_champion_whose_artifact_is_gone_is_said_so_before_a_job_is_paid_for(
+    begun: LocalS3, sagemaker: Stubber
+) -> None:
+    expect_champion(sagemaker)
+    tuned = {"artifact": "s3://b/tuned/output/model.tar.gz"}
+    with pytest.raises(VersionError, match=r"version 3, s3://my-ml-bucket/champion/model.tar.gz, is gone"):
+        tasks.evaluate_model(MODEL, context(), trained=None, tuned=tuned)
 
 
 def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: LocalS3, sagemaker: Stubber) -> None:

@@ -56,6 +56,16 @@ def sagemaker_client() -> Any:
     return boto3.client("sagemaker", **REGION)
 
 
+class Everything:
+    """An S3 that has whatever is looked for; what a job lost is in ``test_products``."""
+
+    def list_objects_v2(self, **_: Any) -> dict[str, Any]:
+        return {"KeyCount": 1}
+
+    def get_paginator(self, _: str) -> Any:
+        return SimpleNamespace(paginate=lambda **_: [{}])
+
+
 class Answers(Stubber):
     """Answers in the order given; what was asked is in ``asked``, as operations with their parameters."""
 
@@ -109,7 +119,7 @@ def prepare(sagemaker: Stubber, logs: Stubber, monkeypatch: pytest.MonkeyPatch) 
 
     def prepared(operator: Any, **clients: Any) -> Any:
         operator.__dict__["hook"] = SimpleNamespace(conn=sagemaker.client)
-        operator.__dict__["_client"] = {"logs": logs.client, **clients}.__getitem__
+        operator.__dict__["_client"] = {"logs": logs.client, "s3": Everything(), **clients}.__getitem__
         return operator
 
     return prepared

@@ -49,7 +49,14 @@ def expect_completed(sagemaker: Stubber, ti: FakeTaskInstance, output: str = "s3
     sagemaker.add_client_error("describe_processing_job", "ValidationException", expected_params=second)
 
 
-def expect_verdict(s3: Stubber, text: str) -> None:
+def expect_files(s3: Stubber, *there: int) -> None:
+    """Verdict and page, looked for in this order: 1 for one that is there."""
+    for count in there:
+        s3.add_response("list_objects_v2", {"KeyCount": count})
+
+
+def expect_verdict(s3: Stubber, text: str, files: int = 2) -> None:
+    expect_files(s3, *[1] * files)
     content = text.encode()
     s3.add_response("get_object", {"Body": StreamingBody(io.BytesIO(content), len(content))}, VERDICT)
 
@@ -146,6 +153,7 @@ def test_a_result_that_is_not_there_says_so(
     validate: Any, ti: FakeTaskInstance, sagemaker: Stubber, s3: Stubber
 ) -> None:
     expect_completed(sagemaker, ti)
+    expect_files(s3, 1, 1)
     s3.add_client_error("get_object", "NoSuchKey", "not there", 404, expected_params=VERDICT)
     said = r"the job completed, but its result s3://bucket/runs/1/report/validation\.json cannot be read: .*not there"
     with pytest.raises(AirflowFailException, match=said):
@@ -154,7 +162,7 @@ def test_a_result_that_is_not_there_says_so(
 
 def test_the_largest_result_is_taken(prepare: Prepare, ti: FakeTaskInstance, sagemaker: Stubber, s3: Stubber) -> None:
     expect_completed(sagemaker, ti)
-    expect_verdict(s3, json.dumps("x" * (LARGEST_RESULT - 2)))
+    expect_verdict(s3, json.dumps("x" * (LARGEST_RESULT - 2)), files=1)
     operator = ProcessingJobOperator(
         task_id="validate_raw_data", retries=2, request=lambda context: {}, result_file=("report", "validation.json")
     )

@@ -57,6 +57,7 @@ def test_tuning_hands_on_its_best_model(tune: Any, ti: FakeTaskInstance, sagemak
     name = expect_completed(sagemaker, ti, BestTrainingJob=best)
     metrics = [{"MetricName": "validation:macro_f1", "Value": 0.5}]
     used = {"learning_rate": "0.1", "seed": "7"}
+    expect_job(sagemaker, "tune-003", "Completed")  # its artifact is looked for
     expect_job(sagemaker, "tune-003", "Completed", HyperParameters=used, FinalMetricDataList=metrics)
     result = tune.execute({"ti": ti})
     assert (result["name"], result["kind"]) == (name, "tuning")
