@@ -84,6 +84,7 @@ def score_dag(model: ModelConfig) -> DAG:
             request=partial(tasks.score_day, model),
             result_file=("report", files.DAY_RESULT),
             report_file=("report", files.VERDICT_PAGE),
+            products=[("scores", files.PARTS)],
         )
         several = _score_large_day(model)
         # one at a time: two runs of one day must not publish together
@@ -124,6 +125,7 @@ def _score_large_day(model: ModelConfig) -> list[JobOperator]:
         trigger_rule="none_failed_min_one_success",  # a day without rows has nothing to score
         request=partial(tasks.validate_scores, model),
         result_file=("report", files.VERDICT),
+        products=[("scores", files.PARTS)],
     )
     chain(build_features, validate_scores)
     return [validate_input, build_features, score, validate_scores]

@@ -114,7 +114,7 @@ def decide(s3: Stubber, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_verdict_of_an_earlier_job_is_a_decision_of_its_own(
     decide: VerdictOperator, ti: FakeTaskInstance, s3: Stubber
 ) -> None:
-    expect_verdict(s3, '{"passed": true, "summary": "5 tables"}')
+    expect_verdict(s3, '{"passed": true, "summary": "5 tables"}', files=0)
     found = decide.execute({"ti": ti})
     assert (found["passed"], found["summary"]) == (True, "5 tables")
     assert ti.xcoms["sagemaker_links"]["report"] == found["report"]
@@ -124,7 +124,7 @@ def test_a_verdict_of_an_earlier_job_is_a_decision_of_its_own(
 def test_a_verdict_of_an_earlier_job_that_did_not_pass_keeps_its_button(
     decide: VerdictOperator, ti: FakeTaskInstance, s3: Stubber
 ) -> None:
-    expect_verdict(s3, '{"passed": false, "summary": "a column is missing"}')
+    expect_verdict(s3, '{"passed": false, "summary": "a column is missing"}', files=0)
     with pytest.raises(
         AirflowFailException, match=r"^a column is missing\n  whole report: https://.*validation\.html$"
     ):
