@@ -26,6 +26,7 @@ from include.platform.run_context import current_run
 from include.platform.storage import golden_requests_of
 from include.registry import history
 from include.registry.history import Entry, History, current, now, previous, read_history
+from include.registry.model_index import index_versions
 from include.registry.versions import (
     RegisteredVersion,
     Version,
@@ -242,7 +243,10 @@ def _record(model: ModelConfig, context: Context, version: Version, deployed: De
         run_id=task_instance.run_id,
     )
     confirm = partial(_require_still_there, environment, deployed)
-    return history.record_promotion(s3_client(environment), environment.bucket, model.name, entry, confirm)
+    s3 = s3_client(environment)
+    past = history.record_promotion(s3, environment.bucket, model.name, entry, confirm)
+    index_versions(s3, sagemaker_client(environment), environment.bucket, model)
+    return past
 
 
 def _approved_versions(environment: MlEnvironment, group: str, approvals: Asset, context: Context) -> list[int]:

@@ -18,6 +18,7 @@ from include.platform.notifications import notify
 from include.platform.run_context import read_json, write_text
 from include.platform.storage import drift_of, drift_profile_of, drift_report_of, scores_manifest
 from include.registry.history import current, read_history
+from include.registry.model_index import index_drift
 from include.registry.versions import describe
 from include.score.plan import days_between, days_to_sweep, end_of, list_partitions
 from include.score.published import read_published
@@ -95,6 +96,7 @@ def measure_drift(model: ModelConfig, context: Context) -> Found:
     write_text(client, drift_of(environment.bucket, model.name, day), json.dumps(content, indent=1))
     page_uri = drift_report_of(environment.bucket, model.name, day)
     write_text(client, page_uri, page(drift), "text/html")
+    index_drift(client, environment.bucket, model, [day])
     _send_metrics(environment, drift)
     report = file_page(page_uri, sagemaker_client(environment))
     log.info("%s\n  report: %s", drift.summary, report)

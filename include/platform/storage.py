@@ -11,6 +11,7 @@ capture/<endpoint>/...                    requests and answers that endpoints ke
 production/<model>/history.json           which version was in production from when to when
 production/<model>/rollback.json          the run of the rollback Dag that may change that
 production/<model>/training.json          what the last whole training was made of
+index/<model>.json                        what the console shows of a model, made from all of these
 """
 
 from __future__ import annotations
@@ -84,6 +85,11 @@ def code_archive(code_hash: str) -> str:
 
 def production_history(bucket: str, model: str) -> str:
     return f"s3://{bucket}/production/{model}/history.json"
+
+
+def model_index(model: str) -> str:
+    """Key of what the console shows of a model."""
+    return f"index/{model}.json"
 
 
 def rollback_claim(bucket: str, model: str) -> str:

@@ -22,6 +22,7 @@ from include.platform.request_parts import Request, group_name
 from include.platform.run_context import current_run, pin, read_record, write_text
 from include.platform.storage import DayRun, daily_partition, daily_prefix, scores_partition, split_uri
 from include.registry import requests as registry
+from include.registry.model_index import index_scores
 from include.score import requests, sinks
 from include.score.plan import (
     DayPlan,
@@ -203,6 +204,7 @@ def publish_scores(model: ModelConfig, context: Context, *, jobs: Mapping[str, J
         jobs=[_cost(task, found) for task, found in done.items()],
         published_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    index_scores(s3, environment.bucket, model, [plan.day])
     log.info("published %d rows of %s with version %s", manifest["rows"], plan.day, manifest["model_version"])
     return {
         "date": manifest["date"],

@@ -141,7 +141,7 @@ def _register(model: ModelConfig, evaluate_model: ProcessingJobOperator, *, gate
         request=partial(tasks.register_model, model),
         request_kwargs={"evaluated": evaluate_model.output, "gates": gates},
         outlets=[Asset(f"{model.name}_model_package")],
-        on_success_callback=tasks.notify_registration,
+        on_success_callback=partial(tasks.notify_registration, model),
     )
     if model.tracking.model_versions:
         track_model_version = ProcessingJobOperator(

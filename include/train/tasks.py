@@ -23,6 +23,7 @@ from include.platform.request_parts import Request, RequestError, group_name
 from include.platform.run_context import DataManifest, current_run, pinned_run, write_text
 from include.platform.storage import Run, raw_prefix, training_job_of
 from include.registry import requests as registry
+from include.registry.model_index import index_versions
 from include.registry.versions import find_champion, require_artifact
 from include.train import requests
 from include.train.gates import Verdict, explain, judge, may_register
@@ -177,8 +178,10 @@ def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult
     return registry.model_package(model, environment, run, artifact=artifact, lineage=known, metrics=result["metrics"])
 
 
-def notify_registration(context: Context) -> None:
+def notify_registration(model: ModelConfig, context: Context) -> None:
     """``on_success_callback`` of the registration."""
+    environment = ml_environment()
+    index_versions(s3_client(environment), sagemaker_client(environment), environment.bucket, model)
     task_instance = context["ti"]
     registered: RegisteredPackage = task_instance.xcom_pull(task_ids=task_instance.task_id)
     notify(

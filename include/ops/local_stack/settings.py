@@ -219,6 +219,7 @@ class Settings:
             # how late the end of a task may be noticed, in seconds
             "workers": {"min_heartbeat_interval": "2"},
             "usage_data_collection": {"enabled": "False"},
+            "model_console": {"bucket": BUCKET, "region": REGION},
         }
         variables = {
             f"AIRFLOW__{section.upper()}__{key.upper()}": value

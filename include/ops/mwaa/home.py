@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from include.ops.local_stack.settings import Settings
+from include.ops.local_stack.settings import BUCKET, REGION, Settings
 from include.ops.mwaa.bundle import Bundle
 from include.ops.mwaa.templates import configuration_options
 
@@ -166,5 +166,7 @@ class MwaaHome(Settings):
             "logging.base_log_folder": str(self.home / "airflow" / "logs"),
             "scheduler.enable_health_check": "False",
             "usage_data_collection.enabled": "False",
+            "model_console.bucket": BUCKET,
+            "model_console.region": REGION,
         }
         return {**configuration_options(), **fixed, **machine}

@@ -70,6 +70,7 @@ class Watched:
     def publish(self, day: str, low: int, high: int, version: int = 4, *, profile: bool = True) -> None:
         key = f"{scores_partition(MODEL.name, day)}_profile-0.json" if profile else None
         manifest = {"model_version": version, "model_package_arn": ARN, "rows": low + high, "profile": key}
+        manifest |= {"published_at": f"{day}T12:00:00+00:00", "run_id": "scored", "quarantined": {}, "jobs": []}
         self.put(f"s3://{BUCKET}/{scores_manifest(MODEL.name, day)}", manifest)
         if key:
             counts = {"torque": [0, low, high, 0, 0]}

@@ -1,0 +1,226 @@
+"""What the console shows of a model, in one object: ``index/<model>.json``.
+
+It holds nothing of its own. Tasks that change something have their part read again from where it lies (the production
+history, the Model Registry, manifests of scores, drift) and written here, so that a page of a hundred models costs a
+hundred reads and no listing. Where it is lost or doubted, ``python -m include.ops.rebuild_index`` makes it from all of
+that again.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from botocore.exceptions import ClientError
+
+from include.models.config import ModelConfig
+from include.platform.clients import error_code
+from include.platform.request_parts import endpoint_name, group_name
+from include.platform.run_context import ABSENT, read_json
+from include.platform.storage import drift_of, model_index, scores_manifest
+from include.registry.history import read_history
+from include.registry.versions import NO_SUCH_GROUP
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+    from types_boto3_sagemaker.client import SageMakerClient
+    from types_boto3_sagemaker.type_defs import ModelPackageSummaryTypeDef
+
+NEWEST = 20  # versions, and times in production, that are kept
+DAYS = 400  # the newest days that are kept
+WRITES = 12  # attempts, where many tasks write at once
+OVERTAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
+
+
+class IndexedVersion(TypedDict):
+    """A version of the registry. ``metrics`` are those that gates were held to; ``facts`` all else of its metadata."""
+
+    version: int
+    arn: str
+    registered_at: str
+    approval: str
+    metrics: dict[str, float]
+    facts: dict[str, str]
+
+
+class IndexedDay(TypedDict):
+    """A scored day. ``instance_seconds`` counts every instance of its jobs, by type."""
+
+    rows: int
+    rejected: int
+    version: int
+    published_at: str
+    run_id: str
+    instance_seconds: dict[str, float]
+
+
+class IndexedDrift(TypedDict):
+    """A watched day."""
+
+    verdict: str
+    summary: str
+    version: int
+    drifted: list[str]
+
+
+class ModelIndex(TypedDict):
+    """``index/<model>.json``. ``production`` and ``versions`` are the newest, the oldest of them first; ``days`` and
+    ``drift`` are by ISO date."""
+
+    model: str
+    description: str
+    owner: str
+    group: str
+    endpoint: str
+    written_at: str
+    production: list[dict[str, Any]]
+    versions: list[IndexedVersion]
+    days: dict[str, IndexedDay]
+    drift: dict[str, IndexedDrift]
+
+
+class IndexConflictError(RuntimeError):
+    """Others wrote the index every time this task tried: a retry does it."""
+
+
+def index_scores(s3: S3Client, bucket: str, model: ModelConfig, days: Iterable[str]) -> ModelIndex:
+    """Write the days (ISO dates) that were scored into a model's index.
+
+    Raises:
+        IndexConflictError: too many others write it at the same time.
+        botocore.exceptions.ClientError: S3 cannot be asked.
+    """
+    scored = {day: _scored(s3, bucket, model.name, day) for day in days}
+    return _write(s3, bucket, model, lambda found: {**found, "days": _merged(found["days"], scored)})
+
+
+def index_drift(s3: S3Client, bucket: str, model: ModelConfig, days: Iterable[str]) -> ModelIndex:
+    """Write the days (ISO dates) that were watched into a model's index. Raises: as ``index_scores``."""
+    watched = {day: _watched(s3, bucket, model.name, day) for day in days}
+    return _write(s3, bucket, model, lambda found: {**found, "drift": _merged(found["drift"], watched)})
+
+
+def index_versions(s3: S3Client, sagemaker: SageMakerClient, bucket: str, model: ModelConfig) -> ModelIndex:
+    """Write the versions of the registry, and which were in production when, into a model's index.
+
+    Raises: as ``index_scores``; also where SageMaker cannot be asked.
+    """
+    production = [entry.as_json() for entry in read_history(s3, bucket, model.name).entries[-NEWEST:]]
+    versions = _versions(sagemaker, group_name(model))
+    return _write(s3, bucket, model, lambda found: {**found, "production": production, "versions": versions})
+
+
+def _empty(model: ModelConfig) -> ModelIndex:
+    return {
+        "model": model.name,
+        "description": model.description,
+        "owner": model.owner,
+        "group": group_name(model),
+        "endpoint": endpoint_name(model, "production"),
+        "written_at": "",
+        "production": [],
+        "versions": [],
+        "days": {},
+        "drift": {},
+    }
+
+
+def _merged[T](before: Mapping[str, T], now: Mapping[str, T | None]) -> dict[str, T]:
+    """By day, the oldest first; a day that is gone is left out."""
+    both = {**before, **now}
+    return {day: entry for day, entry in sorted(both.items())[-DAYS:] if entry is not None}
+
+
+def _scored(s3: S3Client, bucket: str, model: str, day: str) -> IndexedDay | None:
+    manifest = read_json(s3, f"s3://{bucket}/{scores_manifest(model, day)}")
+    if manifest is None:
+        return None
+    seconds: dict[str, float] = {}
+    for job in manifest["jobs"]:
+        name = str(job["instance_type"])
+        seconds[name] = seconds.get(name, 0.0) + (job["billable_seconds"] or 0) * (job["instance_count"] or 1)
+    return {
+        "rows": manifest["rows"],
+        "rejected": sum(manifest["quarantined"].values()),
+        "version": manifest["model_version"],
+        "published_at": manifest["published_at"],
+        "run_id": manifest["run_id"],
+        "instance_seconds": seconds,
+    }
+
+
+def _watched(s3: S3Client, bucket: str, model: str, day: str) -> IndexedDrift | None:
+    found = read_json(s3, drift_of(bucket, model, day))
+    if found is None:
+        return None
+    return {
+        "verdict": found["verdict"],
+        "summary": found["summary"],
+        "version": found["model_version"],
+        "drifted": found["drifted"],
+    }
+
+
+def _versions(sagemaker: SageMakerClient, group: str) -> list[IndexedVersion]:
+    try:
+        newest = sagemaker.list_model_packages(
+            ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=NEWEST
+        )["ModelPackageSummaryList"]
+    except ClientError as error:
+        if error_code(error) in NO_SUCH_GROUP:
+            return []  # the group is made by the first registration
+        raise
+    return [_version(sagemaker, summary) for summary in reversed(newest)]
+
+
+def _version(sagemaker: SageMakerClient, summary: ModelPackageSummaryTypeDef) -> IndexedVersion:
+    arn = summary["ModelPackageArn"]
+    metadata = sagemaker.describe_model_package(ModelPackageName=arn).get("CustomerMetadataProperties", {})
+    metrics = {name.removeprefix("metric_"): text for name, text in metadata.items() if name.startswith("metric_")}
+    return {
+        "version": summary["ModelPackageVersion"],
+        "arn": arn,
+        "registered_at": summary["CreationTime"].isoformat(timespec="seconds"),
+        "approval": summary["ModelApprovalStatus"],
+        "metrics": {name: float(text) for name, text in metrics.items()},
+        "facts": {name: text for name, text in metadata.items() if not name.startswith(("metric_", "data_"))},
+    }
+
+
+def _write(s3: S3Client, bucket: str, model: ModelConfig, change: Callable[[ModelIndex], ModelIndex]) -> ModelIndex:
+    """The index, changed: read again and again until nobody wrote it in between."""
+    key = model_index(model.name)
+    for attempt in range(WRITES):
+        found, etag = _read(s3, bucket, key)
+        changed = change(found or _empty(model))
+        changed["description"], changed["owner"] = model.description, model.owner
+        changed["written_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+        body = json.dumps(changed, separators=(",", ":")).encode()
+        try:
+            if etag:
+                s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfMatch=etag)
+            else:
+                s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*")
+        except ClientError as error:
+            if error_code(error) not in OVERTAKEN:
+                raise
+            time.sleep(random.uniform(0, 0.1 * 2 ** min(attempt, 5)))  # noqa: S311 - no secret: who goes first
+        else:
+            return changed
+    raise IndexConflictError(f"s3://{bucket}/{key} was written by others {WRITES} times in a row; a retry does it")
+
+
+def _read(s3: S3Client, bucket: str, key: str) -> tuple[ModelIndex | None, str | None]:
+    """The index and its object's ETag; None where there is none."""
+    try:
+        found = s3.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error_code(error) in ABSENT:
+            return None, None
+        raise
+    index: ModelIndex = json.loads(found["Body"].read())
+    return index, found["ETag"]

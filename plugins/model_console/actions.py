@@ -1,0 +1,130 @@
+"""The console's buttons: each starts a Dag, or pauses one, as the user who pressed it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from fastapi import HTTPException, Request
+
+from model_console.airflow_api import AirflowApi
+
+LONGEST_BACKFILL = 3660  # days
+SCHEDULED = ("train", "score", "monitor")  # a deployment is asked for by people, and must not stop half-way
+
+
+@dataclass(frozen=True)
+class Button:
+    """A button: the Dag that it starts, and what it does, as its form says."""
+
+    action: str
+    label: str
+    dag_id: str
+    says: str
+
+
+def buttons(model: str) -> list[Button]:
+    """All buttons of a model."""
+    return [
+        Button("train", "Train", f"train_{model}", "Trains on the raw data that there is. What passes its gates waits "
+               "for approval; production is not touched."),
+        Button("promote", "Promote", f"deploy_{model}", "Deploys a version to staging, tests it there, then asks. "
+               "Without a number: the newest approved version."),
+        Button("rollback", "Roll back", "rollback", "Production goes back to the version before, at once."),
+        Button("backfill", "Backfill", f"score_{model}", "Scores the days from the first to the last, both included. "
+               "Days that are scored and unchanged cost nothing."),
+        Button("pause", "Pause", f"score_{model}", "Turns the schedules of the model's Dags off."),
+        Button("resume", "Resume", f"score_{model}", "Turns the schedules of the model's Dags on."),
+    ]  # fmt: skip
+
+
+def allowed(user: BaseUser, model: str) -> list[Button]:
+    """The buttons that Airflow lets a user press."""
+    manager = get_auth_manager()
+    return [
+        button
+        for button in buttons(model)
+        if manager.is_authorized_dag(
+            method="PUT" if button.action in {"pause", "resume"} else "POST",
+            access_entity=None if button.action in {"pause", "resume"} else DagAccessEntity.RUN,
+            details=DagDetails(id=button.dag_id),
+            user=user,
+        )
+    ]
+
+
+def require_own_page(request: Request) -> None:
+    """Raises HTTPException (403): the request comes from a page that is not the console's."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    own = f"{request.url.scheme}://{request.url.netloc}"
+    if site not in {None, "same-origin"} or (site is None and origin not in {None, own}):
+        raise HTTPException(403, "The console's buttons are pressed on the console's own pages.")
+
+
+async def start(api: AirflowApi, model: str, action: str, *, version: str, first: str, last: str) -> str:
+    """Do what a button says.
+
+    Returns:
+        The id of the run or backfill that began; empty where none did.
+
+    Raises:
+        HTTPException: there is no such button, or a field has an impossible value.
+        RefusedError: Airflow refused.
+    """
+    button = next((button for button in buttons(model) if button.action == action), None)
+    if button is None:
+        raise HTTPException(404, f"The console has no button '{action}'.")
+    if action in {"pause", "resume"}:
+        for verb in SCHEDULED:
+            await api.send("PATCH", f"/dags/{verb}_{model}", {"is_paused": action == "pause"})
+        return ""
+    if action == "backfill":
+        days = _range(first, last)
+        made = await api.send("POST", "/backfills", {"dag_id": button.dag_id, **days})
+        return str(made["id"])
+    asked = {"logical_date": None, "conf": _conf(action, model, version)}
+    run = await api.send("POST", f"/dags/{button.dag_id}/dagRuns", asked)
+    return str(run["dag_run_id"])
+
+
+def confirmation(model: str, action: str, started: str) -> str:
+    """What the page says after a button was pressed; empty for what no button leads to."""
+    if not re.fullmatch(r"[\w:+.-]{0,250}", started):
+        return ""
+    button = next((button for button in buttons(model) if button.action == action), None)
+    if button is None:
+        return ""
+    if action in {"pause", "resume"}:
+        return f"The schedules of {model} are {'off' if action == 'pause' else 'on'}."
+    return f"{button.label}: {'backfill' if action == 'backfill' else 'run'} {started} of {button.dag_id} has begun."
+
+
+def _conf(action: str, model: str, version: str) -> Mapping[str, Any]:
+    if version and not re.fullmatch(r"[1-9]\d{0,5}", version):
+        raise HTTPException(422, f"'{version[:40]}' is not the number of a version, such as 3.")
+    conf: dict[str, Any] = {"model": model} if action == "rollback" else {}
+    return {**conf, "version": int(version)} if version and action != "train" else conf
+
+
+def _range(first: str, last: str) -> Mapping[str, Any]:
+    """From midnight to midnight, both days included."""
+    try:
+        start, end = date.fromisoformat(first), date.fromisoformat(last)
+    except ValueError:
+        raise HTTPException(422, "First and last day are dates, such as 2026-11-29.") from None
+    if not 0 <= (end - start).days < LONGEST_BACKFILL:
+        raise HTTPException(422, f"{first} to {last} is not a range of 1 to {LONGEST_BACKFILL} days.")
+    return {
+        "from_date": f"{start}T00:00:00Z",
+        "to_date": f"{end}T00:00:00Z",
+        "max_active_runs": 8,
+        "reprocess_behavior": "completed",
+        "run_backwards": False,
+        "dag_run_conf": {},
+    }

@@ -1,0 +1,66 @@
+"""What the console asks Airflow: its Dags, failed runs, open questions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from model_console.airflow_api import AirflowApi
+from model_console.overview import VERBS, Dags, Question
+
+PAGE = 100  # what Airflow gives at once
+FAILED_WITHIN = timedelta(days=7)
+
+
+async def ask(api: AirflowApi) -> Dags:
+    """The Dags that the user may see, and what goes on with them.
+
+    Raises:
+        RefusedError: the user may not see Dags at all.
+    """
+    since = (datetime.now(UTC) - FAILED_WITHIN).isoformat()
+    dags, failed, asked = await asyncio.gather(
+        _all(api, "/dags", "dags", exclude_stale=True),
+        _all(api, "/dags/~/dagRuns", "dag_runs", most=1000, state="failed", run_after_gte=since),
+        _all(api, "/dags/~/dagRuns/~/hitlDetails", "hitl_details", most=PAGE, response_received=False),
+    )
+    return Dags(
+        by_id={dag["dag_id"]: dag for dag in dags},
+        failed=Counter(run["dag_id"] for run in failed),
+        questions=[_question(found) for found in asked],
+    )
+
+
+def models_of(dags: Dags) -> set[str]:
+    """The models that the Dags are of."""
+    return {
+        dag_id.partition("_")[2]
+        for dag_id in dags.by_id
+        if dag_id.startswith("train_") and dag_id.partition("_")[0] in VERBS
+    }
+
+
+async def _all(api: AirflowApi, path: str, key: str, most: int = 10_000, **query: Any) -> list[Mapping[str, Any]]:
+    first = await api.get(path, limit=PAGE, **query)
+    offsets = range(PAGE, min(first["total_entries"], most), PAGE)
+    rest = await asyncio.gather(*(api.get(path, limit=PAGE, offset=offset, **query) for offset in offsets))
+    return [found for page in (first, *rest) for found in page[key]]
+
+
+def _question(found: Mapping[str, Any]) -> Question:
+    task = found["task_instance"]
+    dag_id = task["dag_id"]
+    run, task_id = quote(task["dag_run_id"], safe=""), quote(task["task_id"], safe="")
+    return Question(
+        model=dag_id.partition("_")[2],
+        dag_id=dag_id,
+        subject=found["subject"],
+        body=found.get("body") or "",
+        asked_at=found["created_at"],
+        path=f"/dags/{dag_id}/runs/{run}/tasks/{task_id}/required_actions",
+        for_whom=", ".join(user["name"] or user["id"] for user in found.get("assigned_users", [])) or "anyone",
+    )

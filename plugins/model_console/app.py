@@ -1,0 +1,167 @@
+"""The console's pages and buttons, as a FastAPI application below Airflow's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import jinja2
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import Depends, FastAPI, Form, HTTPException, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from model_console import actions, overview, view
+from model_console.airflow_api import AirflowApi, RefusedError, api_of
+from model_console.airflow_state import ask, models_of
+from model_console.overview import Row
+from model_console.settings import NotConfiguredError, settings
+from model_console.store import SHOWN, Store, store
+
+Api = Annotated[AirflowApi, Depends(api_of)]
+Data = Annotated[Store, Depends(store)]
+
+# a page runs no script but the console's own, and nobody else's page may frame it
+POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; frame-src 'self'; \
+form-action 'self'; frame-ancestors 'self'; base-uri 'none'"
+# a report stands alone and is somebody's data: it runs nothing and loads nothing
+REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+
+
+@cache
+def app() -> FastAPI:
+    """The application; made once."""
+    made = FastAPI(title="Models", docs_url=None, redoc_url=None, openapi_url=None)
+    made.add_api_route("/", models, response_class=HTMLResponse)
+    made.add_api_route("/decisions", decisions, response_class=HTMLResponse)
+    made.add_api_route("/assets/{name}", asset)
+    made.add_api_route("/model/{model}", model_page, response_class=HTMLResponse)
+    made.add_api_route("/model/{model}/files/{key:path}", report)
+    made.add_api_route("/model/{model}/{action}", act, methods=["POST"])
+    made.add_exception_handler(RefusedError, _refused)
+    made.add_exception_handler(NotConfiguredError, _not_configured)
+    return made
+
+
+async def models(request: Request, api: Api, data: Data) -> HTMLResponse:
+    """Every model that the user may see, a row each."""
+    dags = await ask(api)
+    readable = models_of(dags)
+    names = sorted(readable)
+    indexes = await run_in_threadpool(data.indexes, names)
+    today, region = overview.today(), settings().region
+    rows: list[Row] = [overview.row(name, indexes.get(name), dags, today, region) for name in names]
+    return _page(request, "models.html.jinja", rows=rows, questions=dags.questions)
+
+
+async def decisions(request: Request, api: Api) -> HTMLResponse:
+    """What waits for a person, the longest first."""
+    questions = sorted((await ask(api)).questions, key=lambda question: question.asked_at)
+    return _page(request, "decisions.html.jinja", questions=questions)
+
+
+async def model_page(
+    request: Request, model: str, user: GetUserDep, api: Api, data: Data, done: str = "", started: str = ""
+) -> HTMLResponse:
+    """All about one model."""
+    await _require_readable(api, model)
+    dags = await ask(api)
+    index = await run_in_threadpool(data.index, model)
+    today, region = overview.today(), settings().region
+    return _page(
+        request,
+        "model.html.jinja",
+        row=overview.row(model, index, dags, today, region),
+        page=view.of_model(index, dags, model, region),
+        buttons=await run_in_threadpool(actions.allowed, user, model),
+        said=actions.confirmation(model, done, started),
+    )
+
+
+async def report(model: str, key: str, api: Api, data: Data) -> Response:
+    """A report of the model from the bucket, to be embedded."""
+    await _require_readable(api, model)
+    if not view.is_of_model(key, model) or not key.startswith(SHOWN) or not key.endswith(".html"):
+        raise HTTPException(404, "The console shows reports of this model only.")
+    body = await run_in_threadpool(data.read, key)
+    if body is None:
+        raise HTTPException(404, f"{key} is not in the bucket.")
+    return Response(body, media_type="text/html", headers=_headers(REPORT_POLICY))
+
+
+async def act(
+    request: Request,
+    model: str,
+    action: str,
+    api: Api,
+    version: Annotated[str, Form()] = "",
+    first: Annotated[str, Form()] = "",
+    last: Annotated[str, Form()] = "",
+) -> RedirectResponse:
+    """Start what a button says, as the user, and go back to the model's page with what came of it."""
+    actions.require_own_page(request)
+    started = await actions.start(api, model, action, version=version, first=first, last=last)
+    query = urlencode({"done": action, "started": started})
+    return RedirectResponse(f"{_root(request)}/model/{model}?{query}", status_code=303)
+
+
+def asset(name: str) -> Response:
+    """The console's style and script."""
+    kinds = {"console.css": "text/css", "console.js": "text/javascript"}
+    if name not in kinds:
+        raise HTTPException(404)
+    content = (Path(__file__).parent / "assets" / name).read_bytes()
+    return Response(content, media_type=kinds[name], headers={"Cache-Control": "max-age=300"})
+
+
+async def _require_readable(api: AirflowApi, model: str) -> None:
+    if not view.MODEL_NAME.fullmatch(model):
+        raise HTTPException(404, "There is no such model.")
+    await api.get(f"/dags/train_{model}")
+
+
+def _page(request: Request, template: str, **shown: Any) -> HTMLResponse:
+    body = _templates().get_template(template).render(request=request, root=_root(request), **shown)
+    return HTMLResponse(body, headers=_headers(POLICY))
+
+
+def _root(request: Request) -> str:
+    """Where the console is, with no slash at its end."""
+    return str(request.scope.get("root_path", "")).rstrip("/")
+
+
+def _headers(policy: str) -> Mapping[str, str]:
+    return {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    status = error.status if isinstance(error, RefusedError) else 500
+    return HTMLResponse(
+        _templates().get_template("refused.html.jinja").render(root=_root(request), status=status, message=str(error)),
+        status_code=status,
+        headers=_headers(POLICY),
+    )
+
+
+def _not_configured(request: Request, error: Exception) -> Response:
+    body = _templates().get_template("refused.html.jinja").render(root=_root(request), status=503, message=str(error))
+    return HTMLResponse(body, status_code=503, headers=_headers(POLICY))
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["spark"] = view.spark
+    templates.filters["moment"] = lambda text: text[:16].replace("T", " ") if text else "–"
+    templates.filters["day"] = lambda value: value.isoformat() if isinstance(value, date) else value
+    return templates

@@ -1,0 +1,182 @@
+"""What a row of the console says of a model. Pure: from its index and what Airflow says of its Dags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
+
+from model_console.store import Index
+from sagemaker_jobs.account import account
+
+VERBS = ("train", "score", "deploy", "monitor")
+TREND_DAYS = 30
+Tone = Literal["good", "warn", "bad", "quiet"]
+
+
+@dataclass(frozen=True)
+class State:
+    """One word for a model, how it is coloured, and a sentence of why."""
+
+    word: str
+    tone: Tone
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A decision that waits for a person. ``path`` is its form in Airflow."""
+
+    model: str
+    dag_id: str
+    subject: str
+    body: str
+    asked_at: str
+    path: str
+    for_whom: str
+
+
+@dataclass(frozen=True)
+class Dags:
+    """What Airflow says: its Dags by id, failed runs of the last week by Dag, open questions."""
+
+    by_id: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    failed: Mapping[str, int] = field(default_factory=dict)
+    questions: Sequence[Question] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model, as the list shows it. ``trend`` is its rows per day, the newest last; ``usd`` what scoring cost this
+    month, None where a price is unknown."""
+
+    model: str
+    description: str
+    owner: str
+    state: State
+    version: int | None
+    since: str | None
+    by: str | None
+    last_day: str | None
+    days_late: int | None
+    waiting: int
+    failed: int
+    next_run: str | None
+    trend: Sequence[int]
+    usd: float | None
+
+
+def row(model: str, index: Index | None, dags: Dags, today: date, region: str) -> Row:
+    """A model's row.
+
+    Args:
+        index: None for a model that nothing was recorded of yet.
+        today: in UTC.
+    """
+    found: Index = index or {"description": "", "owner": "", "production": [], "versions": [], "days": {}, "drift": {}}
+    champion = next((entry for entry in reversed(found["production"]) if entry["to"] is None), None)
+    last_day = max(found["days"], default=None)
+    own = {f"{verb}_{model}": dags.by_id.get(f"{verb}_{model}", {}) for verb in VERBS}
+    questions = [question for question in dags.questions if question.model == model]
+    late = _days_late(own.get(f"score_{model}", {}), last_day, today)
+    failed = sum(dags.failed.get(dag_id, 0) for dag_id in own)
+    decided = _facts(found, champion["version"]) if champion else {}
+    return Row(
+        model=model,
+        description=found["description"] or _description(own),
+        owner=found["owner"],
+        state=_state(found, champion, late, failed),
+        version=champion["version"] if champion else None,
+        since=champion["from"][:10] if champion else None,
+        by=decided.get("promotion_by"),
+        last_day=last_day,
+        days_late=late,
+        waiting=len(questions) + _unapproved(found, champion),
+        failed=failed,
+        next_run=min((dag["next_dagrun_run_after"] for dag in own.values() if _comes(dag)), default=None),
+        trend=_trend(found, today if last_day is None else date.fromisoformat(last_day)),
+        usd=month_cost(found, f"{today:%Y-%m}", region),
+    )
+
+
+def month_cost(index: Index, month: str, region: str) -> float | None:
+    """USD of the jobs that scored in a month (``2026-11``); None where account.yaml has no price of an instance."""
+    total = 0.0
+    for day in index["days"].values():
+        if day["published_at"].startswith(month):
+            for instance_type, seconds in day["instance_seconds"].items():
+                usd = account().cost(region, instance_type, seconds)
+                if usd == "unknown":
+                    return None
+                total += usd
+    return round(total, 2)
+
+
+def usd_per_day(index: Index, region: str) -> float | None:
+    """What a day's scoring has cost on average of the newest 30; None where none is known."""
+    newest = sorted(index["days"].items())[-TREND_DAYS:]
+    costs = [
+        account().cost(region, instance_type, seconds)
+        for _, day in newest
+        for instance_type, seconds in day["instance_seconds"].items()
+    ]
+    known = [cost for cost in costs if cost != "unknown"]
+    return round(sum(known) / len(newest), 4) if newest and len(known) == len(costs) else None
+
+
+def _state(index: Index, champion: Mapping[str, Any] | None, late: int | None, failed: int) -> State:
+    """What a person should look at first; the worst wins."""
+    if not index["versions"]:
+        return State("never trained", "quiet", "no version is registered")
+    if champion is None:
+        return State("not in production", "quiet", f"version {index['versions'][-1]['version']} is registered")
+    watched = max(index["drift"], default=None)
+    if watched is not None and index["drift"][watched]["verdict"] == "drifted":
+        return State("drift", "bad", index["drift"][watched]["summary"])
+    if failed:
+        return State("failing", "bad", f"{failed} failed run{'s' if failed > 1 else ''} in the last 7 days")
+    if late:
+        return State("late", "warn", f"the last scored day is {late} day{'s' if late > 1 else ''} behind")
+    if watched is None and index["days"]:
+        return State("not watched", "quiet", "no day was watched for drift yet")
+    return State("fine", "good", index["drift"][watched]["summary"] if watched else "no day is scored yet")
+
+
+def _days_late(score: Mapping[str, Any], last_day: str | None, today: date) -> int | None:
+    """How many days yesterday is ahead of the last scored one; None where the schedule is off or nothing was scored."""
+    if not score or score.get("is_paused") or not score.get("timetable_summary") or last_day is None:
+        return None
+    return max(0, (today - timedelta(days=1) - date.fromisoformat(last_day)).days)
+
+
+def _unapproved(index: Index, champion: Mapping[str, Any] | None) -> int:
+    """Registered versions, newer than production's, that nobody has decided about."""
+    newer_than = champion["version"] if champion else 0
+    return sum(
+        version["approval"] == "PendingManualApproval" and version["version"] > newer_than
+        for version in index["versions"]
+    )
+
+
+def _facts(index: Index, version: int) -> Mapping[str, str]:
+    return next((found["facts"] for found in index["versions"] if found["version"] == version), {})
+
+
+def _description(own: Mapping[str, Mapping[str, Any]]) -> str:
+    """From a Dag, which says "<what it does>: <what the model is>"."""
+    texts = [str(dag.get("description") or "") for dag in own.values()]
+    return next((text.partition(": ")[2] for text in texts if ": " in text), "")
+
+
+def _comes(dag: Mapping[str, Any]) -> bool:
+    return bool(dag.get("next_dagrun_run_after")) and not dag.get("is_paused")
+
+
+def _trend(index: Index, last: date) -> list[int]:
+    days = [(last - timedelta(days=back)).isoformat() for back in reversed(range(TREND_DAYS))]
+    return [index["days"].get(day, {}).get("rows", 0) for day in days]
+
+
+def today() -> date:
+    return datetime.now(UTC).date()

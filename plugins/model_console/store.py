@@ -1,0 +1,79 @@
+"""What the console reads from S3, kept for a few seconds."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from model_console.settings import settings
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+KEPT_FOR = 5.0  # seconds
+AT_ONCE = 32  # reads; the client's connections are as many
+INDEX = "index/"
+# reports that pages embed: nothing else of the bucket is shown
+SHOWN = ("runs/", "monitoring/", "performance/")
+
+Index = Mapping[str, Any]  # index/<model>.json, as include/registry/model_index.py writes it
+
+
+@dataclass
+class Store:
+    """The bucket's index objects, and reports."""
+
+    s3: S3Client
+    bucket: str
+    _kept: dict[str, tuple[float, Index | None]] = field(default_factory=dict)
+    _names: tuple[float, list[str]] = (0.0, [])
+
+    def models(self) -> list[str]:
+        """Names of all models that have an index, sorted. One listing per 1,000 models, every few seconds."""
+        read_at, names = self._names
+        if time.monotonic() - read_at > KEPT_FOR:
+            pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=INDEX)
+            keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+            names = sorted(key.removeprefix(INDEX).removesuffix(".json") for key in keys if key.endswith(".json"))
+            self._names = (time.monotonic(), names)
+        return names
+
+    def indexes(self, models: Sequence[str]) -> dict[str, Index]:
+        """The indexes of models, by name; those that are gone are left out."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return {name: found for name, found in zip(models, pool.map(self.index, models), strict=True) if found}
+
+    def index(self, model: str) -> Index | None:
+        """A model's index; None where there is none."""
+        read_at, found = self._kept.get(model, (0.0, None))
+        if time.monotonic() - read_at > KEPT_FOR:
+            body = self.read(f"{INDEX}{model}.json")
+            found = json.loads(body) if body is not None else None
+            self._kept[model] = (time.monotonic(), found)
+        return found
+
+    def read(self, key: str) -> bytes | None:
+        """An object's content; None where there is none."""
+        try:
+            return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                return None
+            raise
+
+
+@cache
+def store() -> Store:
+    """The environment's. Raises NotConfiguredError."""
+    found = settings()
+    config = Config(max_pool_connections=AT_ONCE, connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 3})
+    return Store(boto3.client("s3", region_name=found.region, config=config), found.bucket)

@@ -1,0 +1,162 @@
+"""What the page of one model shows. Pure: from its index and what Airflow says of its Dags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from model_console.overview import Dags, Question, usd_per_day
+from model_console.store import Index
+
+MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{1,40}")
+MONTHS = 6
+WEEK = 7
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A day of the calendar: ``kind`` is scored, missing, drifted or outside (of what is known)."""
+
+    day: date
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version with where it stands; ``report`` is the key of its evaluation report in the bucket."""
+
+    version: int
+    registered_at: str
+    approval: str
+    stage: str
+    metrics: Mapping[str, float]
+    facts: Mapping[str, str]
+    report: str | None
+
+
+@dataclass(frozen=True)
+class ModelPage:
+    """``timeline`` is what happened, the newest first, as (moment, what); ``weeks`` is the calendar, a week each."""
+
+    versions: Sequence[Version]
+    metric_names: Sequence[str]
+    timeline: Sequence[tuple[str, str]]
+    weeks: Sequence[Sequence[Cell]]
+    drift: Sequence[tuple[str, Mapping[str, Any]]]
+    drift_report: str | None
+    questions: Sequence[Question]
+    usd_per_day: float | None
+    first_day: str
+    last_day: str
+
+
+def of_model(index: Index | None, dags: Dags, model: str, region: str) -> ModelPage:
+    """The page of a model; of one without an index, an empty one."""
+    found: Index = index or {"production": [], "versions": [], "days": {}, "drift": {}}
+    versions = [_version(each, found) for each in reversed(found["versions"])]
+    last = max(found["days"], default="")
+    watched = max(found["drift"], default=None)
+    return ModelPage(
+        versions=versions,
+        metric_names=sorted({name for version in versions for name in version.metrics}),
+        timeline=_timeline(found),
+        weeks=_weeks(found, date.fromisoformat(last)) if last else (),
+        drift=sorted(found["drift"].items(), reverse=True)[:60],
+        drift_report=f"monitoring/{model}/date={watched}/report.html" if watched else None,
+        questions=[question for question in dags.questions if question.model == model],
+        usd_per_day=usd_per_day(found, region) if found["days"] else None,
+        first_day=min(found["days"], default=""),
+        last_day=last,
+    )
+
+
+def is_of_model(key: str, model: str) -> bool:
+    """Whether an object belongs to a model: a report of its runs, or of its days."""
+    if ".." in key.split("/"):
+        return False
+    folder, _, rest = key.partition("/")
+    owner = rest.partition("/")[0]
+    if folder == "runs":
+        return owner.partition("_")[2] == model
+    return owner == model
+
+
+def spark(values: Sequence[float]) -> str:
+    """Points of an SVG polyline, 100 wide and 24 high; empty where there is nothing to draw."""
+    if len(values) < 2 or not any(values):
+        return ""
+    top = max(values)
+    step = 100 / (len(values) - 1)
+    return " ".join(f"{n * step:.1f},{22 - 20 * value / top:.1f}" for n, value in enumerate(values))
+
+
+def _version(found: Mapping[str, Any], index: Index) -> Version:
+    entries = [entry for entry in index["production"] if entry["version"] == found["version"]]
+    serves = any(entry["to"] is None for entry in entries)
+    uri = found["facts"].get("evaluation_report", "")
+    return Version(
+        version=found["version"],
+        registered_at=found["registered_at"],
+        approval=found["approval"],
+        stage="in production" if serves else "was in production" if entries else "registered",
+        metrics=found["metrics"],
+        facts=found["facts"],
+        report=uri.partition("//")[2].partition("/")[2] or None,
+    )
+
+
+def _timeline(index: Index) -> list[tuple[str, str]]:
+    registered = [
+        (version["registered_at"], f"version {version['version']} registered ({version['approval']})")
+        for version in index["versions"]
+    ]
+    decided = [
+        (
+            facts["promotion_at"],
+            f"version {version['version']} {facts.get('promotion_decision', 'decided')} by {facts.get('promotion_by')}"
+            + (f": {facts['promotion_reason']}" if facts.get("promotion_reason") else ""),
+        )
+        for version in index["versions"]
+        if "promotion_at" in (facts := version["facts"])
+    ]
+    served = [
+        (entry["from"], f"version {entry['version']} in production, by {entry['dag_id']}")
+        for entry in index["production"]
+    ]
+    drifted = [
+        (day, f"drift: {', '.join(found['drifted'])}")
+        for day, found in index["drift"].items()
+        if found["verdict"] == "drifted" and index["drift"].get(_before(day), {}).get("verdict") != "drifted"
+    ]
+    return sorted([*registered, *decided, *served, *drifted], reverse=True)[:40]
+
+
+def _before(day: str) -> str:
+    return (date.fromisoformat(day) - timedelta(days=1)).isoformat()
+
+
+def _weeks(index: Index, last: date) -> list[list[Cell]]:
+    """Whole weeks, Monday first, the last of them with the last scored day in it."""
+    monday = last - timedelta(days=last.weekday())
+    first = monday - timedelta(days=MONTHS * 30 // WEEK * WEEK)
+    known_from = date.fromisoformat(min(index["days"]))
+    weeks = (monday - first).days // WEEK + 1
+    return [
+        [_cell(index, first + timedelta(days=week * WEEK + day), known_from, last) for day in range(WEEK)]
+        for week in range(weeks)
+    ]
+
+
+def _cell(index: Index, day: date, known_from: date, last: date) -> Cell:
+    text = day.isoformat()
+    scored = index["days"].get(text)
+    if scored is None:
+        outside = not known_from <= day <= last
+        return Cell(day, "outside" if outside else "missing", f"{text}: {'no scores' if outside else 'missing'}")
+    drifted = index["drift"].get(text, {}).get("verdict") == "drifted"
+    title = f"{text}: {scored['rows']:,} rows, version {scored['version']}" + (", drifted" if drifted else "")
+    return Cell(day, "drifted" if drifted else "scored", title)

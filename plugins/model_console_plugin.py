@@ -1,0 +1,35 @@
+"""The console: a page in the Airflow UI where a team sees all its models. ``model_console`` has what it shows.
+
+This file is loaded in every process of Airflow, a task's too, so it imports nothing: the console itself is imported by
+the first request, in the API server alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+PREFIX = "/models"
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+async def console(scope: Message, receive: Receive, send: Send) -> None:
+    """ASGI application."""
+    from model_console.app import app
+
+    await app()(scope, receive, send)
+
+
+class ModelConsole(AirflowPlugin):
+    """Puts the console into Airflow's menu."""
+
+    name = "model_console"
+    fastapi_apps = [{"app": console, "url_prefix": PREFIX, "name": "Models"}]  # noqa: RUF012 - as Airflow declares it
+    external_views = [  # noqa: RUF012
+        {"name": "Models", "href": f"{PREFIX}/", "destination": "nav", "url_route": "models", "nav_top_level": True}
+    ]

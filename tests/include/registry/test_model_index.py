@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from include.models.config import load_model
+from include.platform.request_parts import endpoint_name, group_name
+from include.platform.storage import drift_of, model_index, production_history, scores_manifest, split_uri
+from include.registry.model_index import DAYS, index_drift, index_scores, index_versions
+from tests.include.local_aws import registered_versions
+from tests.include.local_sagemaker.local_server import LocalSageMaker
+
+BUCKET = "bucket"
+MODEL = load_model("machine_downtime")
+KEY = model_index(MODEL.name)
+
+
+def publish(s3: Any, day: str, rows: int = 10) -> None:
+    manifest = {
+        "rows": rows,
+        "model_version": 2,
+        "published_at": f"{day}T12:00:00+00:00",
+        "run_id": f"scored {day}",
+        "quarantined": {"readings": 3, "machines": 1},
+        "jobs": [
+            {"task": "score", "instance_type": "ml.m5.large", "instance_count": 2, "billable_seconds": 60},
+            {"task": "check", "instance_type": "ml.m5.large", "instance_count": 1, "billable_seconds": None},
+        ],
+    }
+    s3.objects[scores_manifest(MODEL.name, day)] = json.dumps(manifest).encode()
+
+
+def watch(s3: Any, day: str, verdict: str) -> None:
+    found = {"verdict": verdict, "summary": "torque moved", "model_version": 2, "drifted": ["torque"]}
+    s3.objects[split_uri(drift_of(BUCKET, MODEL.name, day))[1]] = json.dumps(found).encode()
+
+
+def stored(s3: Any) -> Any:
+    return json.loads(s3.objects[KEY])
+
+
+def test_a_scored_and_watched_day(s3: Any) -> None:
+    publish(s3, "2026-01-05")
+    watch(s3, "2026-01-05", "drifted")
+    index_scores(s3, BUCKET, MODEL, ["2026-01-05"])
+    index_drift(s3, BUCKET, MODEL, ["2026-01-05"])
+    found = stored(s3)
+    assert (found["model"], found["owner"], found["endpoint"]) == (
+        MODEL.name,
+        MODEL.owner,
+        endpoint_name(MODEL, "production"),
+    )
+    assert found["days"]["2026-01-05"] == {
+        "rows": 10,
+        "rejected": 4,
+        "version": 2,
+        "published_at": "2026-01-05T12:00:00+00:00",
+        "run_id": "scored 2026-01-05",
+        "instance_seconds": {"ml.m5.large": 120.0},
+    }
+    assert found["drift"]["2026-01-05"]["drifted"] == ["torque"]
+
+
+def test_days_that_are_gone_leave_the_index_and_others_stay(s3: Any) -> None:
+    for day in ("2026-01-05", "2026-01-06"):
+        publish(s3, day)
+    index_scores(s3, BUCKET, MODEL, ["2026-01-06", "2026-01-05"])
+    assert list(stored(s3)["days"]) == ["2026-01-05", "2026-01-06"]
+    del s3.objects[scores_manifest(MODEL.name, "2026-01-05")]
+    index_scores(s3, BUCKET, MODEL, ["2026-01-05"])
+    assert list(stored(s3)["days"]) == ["2026-01-06"]
+
+
+def test_the_oldest_days_are_dropped(s3: Any) -> None:
+    old = {f"{2000 + n // 28}-02-{n % 28 + 1:02}": {"rows": n} for n in range(DAYS)}
+    s3.objects[KEY] = json.dumps({"days": old, "drift": {}}).encode()
+    publish(s3, "2026-01-05")
+    index_scores(s3, BUCKET, MODEL, ["2026-01-05"])
+    days = list(stored(s3)["days"])
+    assert len(days) == DAYS
+    assert (days[0], days[-1]) == ("2000-02-02", "2026-01-05")
+
+
+def test_nothing_is_lost_where_many_write_at_once(s3: Any) -> None:
+    days = [f"2026-01-{day:02}" for day in range(1, 13)]
+    for day in days:
+        publish(s3, day)
+    with ThreadPoolExecutor(6) as pool:
+        for done in [pool.submit(index_scores, s3, BUCKET, MODEL, [day]) for day in days]:
+            done.result()
+    assert list(stored(s3)["days"]) == days
+
+
+def test_versions_and_production(s3: Any, local_aws: LocalSageMaker) -> None:
+    metadata = {"metric_f1": "0.97", "run_id": "monday", "data_readings.csv": "etag"}
+    more = {"CustomerMetadataProperties": metadata}
+    with registered_versions(local_aws, group_name(MODEL), 2, **more) as sagemaker:
+        entry = {
+            "version": 1,
+            "model_package_arn": "arn:aws:sagemaker:us-east-1:123456789012:model-package/machine-downtime/1",
+            "artifact": "s3://bucket/1/model.tar.gz",
+            "from": "2026-01-01T00:00:00Z",
+            "to": None,
+            "endpoint_config": "config-1",
+            "dag_id": "deploy_machine_downtime",
+            "run_id": "first",
+        }
+        s3.objects[split_uri(production_history(BUCKET, MODEL.name))[1]] = json.dumps({"entries": [entry]}).encode()
+        publish(s3, "2026-01-05")
+        index_scores(s3, BUCKET, MODEL, ["2026-01-05"])
+        index_versions(s3, sagemaker, BUCKET, MODEL)
+        found = stored(s3)
+    assert [(version["version"], version["approval"]) for version in found["versions"]] == [
+        (1, "Approved"),
+        (2, "Approved"),
+    ]
+    assert found["versions"][0]["metrics"] == {"f1": 0.97}
+    assert found["versions"][0]["facts"] == {"run_id": "monday"}
+    assert [served["version"] for served in found["production"]] == [1]
+    assert list(found["days"]) == ["2026-01-05"]
+
+
+def test_a_model_that_was_never_registered(s3: Any, aws: Any) -> None:
+    index_versions(s3, aws("sagemaker"), BUCKET, MODEL)
+    assert stored(s3)["versions"] == []
+
+
+def test_storage_that_fails_is_not_hidden(s3: Any) -> None:
+    publish(s3, "2026-01-05")
+    s3.fail_at = KEY
+    with pytest.raises(Exception, match="InternalError"):
+        index_scores(s3, BUCKET, MODEL, ["2026-01-05"])

@@ -1,0 +1,255 @@
+"""The console's pages and buttons, with Airflow's answers and the bucket's objects in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from airflow.api_fastapi.core_api.security import get_user
+from botocore.exceptions import ClientError
+from fastapi.testclient import TestClient
+
+from model_console import actions
+from model_console import app as console
+from model_console import settings as configured
+from model_console.airflow_api import AirflowApi, RefusedError, api_of
+from model_console.settings import NotConfiguredError, Settings
+from model_console.store import Store, store
+from tests.plugins.model_console.test_overview import dag, index
+
+HOSTILE = "<script>alert(1)</script>"
+REPORT = "monitoring/pumps/date=2026-11-28/report.html"
+
+
+class FakeS3:
+    """The bucket's objects; ``reads`` counts what was asked of it."""
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        self.objects, self.reads = objects, 0
+
+    def get_paginator(self, _: str) -> FakeS3:
+        return self
+
+    def paginate(self, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803
+        self.reads += 1
+        return [{"Contents": [{"Key": key} for key in self.objects if key.startswith(Prefix)]}]
+
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        self.reads += 1
+        if Key not in self.objects:
+            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+        return {"Body": Body(self.objects[Key])}
+
+
+class Body:
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def read(self) -> bytes:
+        return self._content
+
+
+class FakeAirflow(AirflowApi):
+    """Answers of Airflow's API by path; ``sent`` is what was asked of it to do."""
+
+    def __init__(self, dags: list[dict[str, Any]], questions: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(None, {})
+        object.__setattr__(self, "sent", [])
+        object.__setattr__(self, "dags", dags)
+        object.__setattr__(self, "questions", questions or [])
+
+    async def get(self, path: str, **query: Any) -> dict[str, Any]:
+        dags: list[dict[str, Any]] = self.dags  # type: ignore[attr-defined]
+        if path == "/dags":
+            some = dags[query.get("offset", 0) :][: query["limit"]]
+            return {"dags": some, "total_entries": len(dags)}
+        if path.endswith("/dagRuns"):
+            return {"dag_runs": [], "total_entries": 0}
+        if path.endswith("/hitlDetails"):
+            return {"hitl_details": self.questions, "total_entries": 1}  # type: ignore[attr-defined]
+        if path.removeprefix("/dags/") in {each["dag_id"] for each in dags}:
+            return {}
+        raise RefusedError(404, f"no Dag {HOSTILE}")
+
+    async def send(self, method: str, path: str, body: Any) -> dict[str, Any]:
+        if "mills" in path:
+            raise RefusedError(403, "Forbidden")
+        self.sent.append((method, path, body))  # type: ignore[attr-defined]
+        return {"dag_run_id": "manual__2026-11-29", "id": 7}
+
+
+def dags_of(*models: str) -> list[dict[str, Any]]:
+    return [dag(f"{verb}_{model}") for model in models for verb in ("train", "score", "deploy", "monitor")]
+
+
+QUESTION = {
+    "task_instance": {"dag_id": "deploy_pumps", "dag_run_id": "run/1", "task_id": "approve_production"},
+    "subject": f"Promote {HOSTILE}?",
+    "body": HOSTILE,
+    "created_at": "2026-11-28T10:00:00Z",
+    "assigned_users": [{"id": "1", "name": "ada"}],
+}
+
+
+@pytest.fixture
+def airflow() -> FakeAirflow:
+    return FakeAirflow([*dags_of("pumps"), dag("train_mills")], [QUESTION])
+
+
+@pytest.fixture
+def s3() -> FakeS3:
+    found = index(description=HOSTILE)
+    return FakeS3(
+        {"index/pumps.json": json.dumps(found).encode(), REPORT: b"<h1>drift</h1>", "raw/pumps/x.html": b"no"}
+    )
+
+
+@pytest.fixture
+def client(airflow: FakeAirflow, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    monkeypatch.setattr(console, "settings", lambda: Settings("bucket", "us-east-1"))
+    monkeypatch.setattr(actions, "allowed", lambda user, model: actions.buttons(model))
+    console.app.cache_clear()
+    made = console.app()
+    made.dependency_overrides |= {api_of: lambda: airflow, store: lambda: Store(s3, "bucket"), get_user: lambda: "ada"}  # type: ignore[dict-item]
+    yield TestClient(made, follow_redirects=False)
+    console.app.cache_clear()
+
+
+def test_the_list_shows_models_of_dags_that_the_user_may_see(client: TestClient) -> None:
+    page = client.get("/").text
+    assert page.index('href="/model/mills"') < page.index('href="/model/pumps"')
+    assert "never trained" in page
+    assert "1 decision waits" in page
+
+
+@pytest.mark.parametrize("path", ["/", "/decisions", "/model/pumps", f"/model/{HOSTILE}", "/model/absent"])
+def test_names_of_others_are_text(client: TestClient, path: str) -> None:
+    assert HOSTILE not in client.get(path).text
+
+
+def test_a_page_runs_and_frames_nothing_of_others(client: TestClient) -> None:
+    answer = client.get("/model/pumps")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "'unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert " style=" not in answer.text
+    assert " onclick=" not in answer.text
+
+
+def test_a_report_is_shown_without_rights(client: TestClient) -> None:
+    answer = client.get(f"/model/pumps/files/{REPORT}")
+    assert (answer.status_code, answer.text) == (200, "<h1>drift</h1>")
+    assert answer.headers["content-security-policy"].startswith("sandbox;")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "raw/pumps/x.html",
+        "index/pumps.json",
+        "monitoring/mills/date=2026-11-28/report.html",
+        "monitoring/pumps/gone.html",
+    ],
+)
+def test_nothing_else_of_the_bucket_is_shown(client: TestClient, key: str) -> None:
+    assert client.get(f"/model/pumps/files/{key}").status_code == 404
+
+
+def test_a_model_that_the_user_may_not_see(client: TestClient) -> None:
+    assert client.get("/model/absent").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("action", "form", "sent"),
+    [
+        ("train", {}, ("POST", "/dags/train_pumps/dagRuns", {"logical_date": None, "conf": {}})),
+        (
+            "promote",
+            {"version": "3"},
+            ("POST", "/dags/deploy_pumps/dagRuns", {"logical_date": None, "conf": {"version": 3}}),
+        ),
+        ("rollback", {}, ("POST", "/dags/rollback/dagRuns", {"logical_date": None, "conf": {"model": "pumps"}})),
+    ],
+)
+def test_a_button_starts_its_dag(
+    client: TestClient, airflow: FakeAirflow, action: str, form: dict[str, str], sent: Any
+) -> None:
+    answer = client.post(f"/model/pumps/{action}", data=form)
+    assert answer.status_code == 303
+    assert airflow.sent == [sent]  # type: ignore[attr-defined]
+    assert "manual__2026-11-29 of" in client.get(answer.headers["location"]).text
+
+
+def test_a_backfill_goes_from_midnight_to_midnight(client: TestClient, airflow: FakeAirflow) -> None:
+    client.post("/model/pumps/backfill", data={"first": "2026-01-01", "last": "2026-01-31"})
+    (_, path, body) = airflow.sent[0]  # type: ignore[attr-defined]
+    assert path == "/backfills"
+    assert (body["from_date"], body["to_date"]) == ("2026-01-01T00:00:00Z", "2026-01-31T00:00:00Z")
+
+
+def test_pausing_leaves_deployments_alone(client: TestClient, airflow: FakeAirflow) -> None:
+    client.post("/model/pumps/pause")
+    paused = [path for _, path, body in airflow.sent if body == {"is_paused": True}]  # type: ignore[attr-defined]
+    assert paused == ["/dags/train_pumps", "/dags/score_pumps", "/dags/monitor_pumps"]
+
+
+@pytest.mark.parametrize(
+    ("action", "form", "status"),
+    [
+        ("promote", {"version": "-1"}, 422),
+        ("promote", {"version": "newest"}, 422),
+        ("backfill", {"first": "2026-01-31", "last": "2026-01-01"}, 422),
+        ("backfill", {"first": "0001-01-01", "last": "9999-12-31"}, 422),
+        ("backfill", {"first": "yesterday", "last": "today"}, 422),
+        ("delete", {}, 404),
+    ],
+)
+def test_what_no_button_asks_for(
+    client: TestClient, airflow: FakeAirflow, action: str, form: dict[str, str], status: int
+) -> None:
+    assert client.post(f"/model/pumps/{action}", data=form).status_code == status
+    assert airflow.sent == []  # type: ignore[attr-defined]
+
+
+def test_what_airflow_refuses(client: TestClient) -> None:
+    answer = client.post("/model/mills/train")
+    assert (answer.status_code, "You may not see this" in answer.text) == (403, True)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "http://elsewhere.example"}],
+    ids=str,
+)
+def test_other_pages_press_no_button(client: TestClient, airflow: FakeAirflow, headers: dict[str, str]) -> None:
+    assert client.post("/model/pumps/train", headers=headers).status_code == 403
+    assert airflow.sent == []  # type: ignore[attr-defined]
+
+
+def test_a_link_cannot_put_words_into_the_page(client: TestClient) -> None:
+    assert "call+this+number" not in client.get("/model/pumps?done=train&started=call+this+number").text
+    assert 'role="status"' not in client.get("/model/pumps?done=train&started=call this number").text
+
+
+def test_indexes_are_read_once_in_a_while(client: TestClient, s3: FakeS3) -> None:
+    kept = Store(s3, "bucket")  # type: ignore[arg-type]
+    for _ in range(5):
+        assert list(kept.indexes(["pumps", "mills"])) == ["pumps"]
+    assert s3.reads == 2
+
+
+def test_a_hundred_models(client: TestClient, airflow: FakeAirflow) -> None:
+    names = [f"model_{n:03}" for n in range(100)]
+    airflow.dags[:] = dags_of(*names)  # type: ignore[attr-defined]
+    page = client.get("/").text
+    assert all(f'href="/model/{name}"' in page for name in names)
+
+
+def test_a_console_that_knows_no_bucket_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    configured.settings.cache_clear()
+    monkeypatch.setattr(configured.conf, "get", lambda *_, **__: "")
+    with pytest.raises(NotConfiguredError, match="AIRFLOW__MODEL_CONSOLE__BUCKET"):
+        configured.settings()

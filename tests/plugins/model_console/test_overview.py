@@ -1,0 +1,169 @@
+"""What a row says of a model."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from model_console.overview import Dags, Question, row
+from model_console.view import is_of_model, of_model, spark
+
+TODAY = date(2026, 11, 29)
+
+
+def index(**changes: Any) -> dict[str, Any]:
+    """A model whose version 2 is in production, scored and watched to the day before yesterday."""
+    facts = {"promotion_by": "ada", "promotion_at": "2026-11-02T09:00:00+00:00", "promotion_decision": "promoted"}
+    made: dict[str, Any] = {
+        "model": "pumps",
+        "description": "Whether a pump fails",
+        "owner": "plant",
+        "production": [{"version": 2, "from": "2026-11-02T10:00:00Z", "to": None, "dag_id": "deploy_pumps"}],
+        "versions": [
+            version(1, "Rejected", {}),
+            version(2, "Approved", facts),
+        ],
+        "days": {"2026-11-27": day(120), "2026-11-28": day(100)},
+        "drift": {"2026-11-28": {"verdict": "stable", "summary": "nothing moved", "version": 2, "drifted": []}},
+    }
+    return {**made, **changes}
+
+
+def version(number: int, approval: str, facts: dict[str, str]) -> dict[str, Any]:
+    at = f"2026-11-0{number}T08:00:00+00:00"
+    return {"version": number, "arn": "arn", "registered_at": at, "approval": approval, "metrics": {}, "facts": facts}
+
+
+def day(rows: int, instance_type: str = "ml.m5.large") -> dict[str, Any]:
+    return {
+        "rows": rows,
+        "rejected": 0,
+        "version": 2,
+        "published_at": "2026-11-28T03:00:00+00:00",
+        "run_id": "scheduled",
+        "instance_seconds": {instance_type: 3600.0},
+    }
+
+
+def dag(dag_id: str, **changes: Any) -> dict[str, Any]:
+    asleep = {"is_paused": False, "next_dagrun_run_after": None, "timetable_summary": "0 3 * * *"}
+    return {"dag_id": dag_id, "description": "Score a day: Whether a pump fails", **asleep, **changes}
+
+
+DAGS = Dags(by_id={f"{verb}_pumps": dag(f"{verb}_pumps") for verb in ("train", "score", "deploy", "monitor")})
+
+
+def state(found: dict[str, Any] | None, dags: Dags = DAGS) -> str:
+    return row("pumps", found, dags, TODAY, "us-east-1").state.word
+
+
+def test_a_model_that_is_well() -> None:
+    made = row("pumps", index(), DAGS, TODAY, "us-east-1")
+    assert (made.state.word, made.state.tone, made.version, made.since, made.by) == (
+        "fine",
+        "good",
+        2,
+        "2026-11-02",
+        "ada",
+    )
+    assert (made.last_day, made.days_late, made.waiting, made.failed) == ("2026-11-28", 0, 0, 0)
+    assert made.trend[-2:] == [120, 100]
+    assert len(made.trend) == 30
+    assert made.usd is not None
+    assert made.usd > 0
+
+
+@pytest.mark.parametrize(
+    ("word", "changes"),
+    [
+        ("never trained", {"versions": [], "production": []}),
+        ("not in production", {"production": []}),
+        ("drift", {"drift": {"2026-11-28": {"verdict": "drifted", "summary": "", "version": 2, "drifted": ["x"]}}}),
+        ("late", {"days": {"2026-11-26": day(1)}}),
+        ("not watched", {"drift": {}}),
+    ],
+)
+def test_the_word_for_what_is_wrong(word: str, changes: dict[str, Any]) -> None:
+    assert state(index(**changes)) == word
+
+
+def test_what_nothing_was_recorded_of() -> None:
+    made = row("pumps", None, DAGS, TODAY, "us-east-1")
+    assert (made.state.word, made.description, made.version) == ("never trained", "Whether a pump fails", None)
+
+
+def test_a_failed_run_counts_and_a_drift_is_worse() -> None:
+    failing = Dags(by_id=DAGS.by_id, failed={"score_pumps": 2, "score_others": 5})
+    assert row("pumps", index(), failing, TODAY, "us-east-1").failed == 2
+    assert state(index(), failing) == "failing"
+
+
+def test_a_schedule_that_is_off_is_never_late() -> None:
+    paused = Dags(by_id={"score_pumps": dag("score_pumps", is_paused=True)})
+    assert row("pumps", index(days={"2026-01-01": day(1)}), paused, TODAY, "us-east-1").days_late is None
+
+
+def test_what_waits_are_questions_and_versions_nobody_decided_about() -> None:
+    question = Question("pumps", "deploy_pumps", "Promote?", "", "2026-11-28", "/dags", "anyone")
+    asked = Dags(by_id=DAGS.by_id, questions=[question, Question("mills", "deploy_mills", "", "", "", "", "")])
+    pending = [*index()["versions"], version(3, "PendingManualApproval", {})]
+    assert row("pumps", index(versions=pending), asked, TODAY, "us-east-1").waiting == 2
+
+
+def test_a_cost_without_a_price_is_unknown() -> None:
+    assert row("pumps", index(days={"2026-11-28": day(1, "ml.unheard")}), DAGS, TODAY, "us-east-1").usd is None
+
+
+def test_next_run_is_the_first_of_all_dags_that_are_on() -> None:
+    dags = {
+        "score_pumps": dag("score_pumps", next_dagrun_run_after="2026-11-30T03:00:00Z"),
+        "train_pumps": dag("train_pumps", next_dagrun_run_after="2026-11-29T03:00:00Z", is_paused=True),
+    }
+    assert row("pumps", index(), Dags(by_id=dags), TODAY, "us-east-1").next_run == "2026-11-30T03:00:00Z"
+
+
+class TestPage:
+    def test_versions_and_what_happened(self) -> None:
+        page = of_model(index(), DAGS, "pumps", "us-east-1")
+        assert [(found.version, found.stage) for found in page.versions] == [(2, "in production"), (1, "registered")]
+        assert [what for _, what in page.timeline] == [
+            "version 2 in production, by deploy_pumps",
+            "version 2 promoted by ada",
+            "version 2 registered (Approved)",
+            "version 1 registered (Rejected)",
+        ]
+
+    def test_the_calendar_knows_what_is_missing(self) -> None:
+        days = {"2026-11-24": day(5), "2026-11-26": day(6)}
+        drift = {"2026-11-26": {"verdict": "drifted", "summary": "", "version": 2, "drifted": []}}
+        page = of_model(index(days=days, drift=drift), DAGS, "pumps", "us-east-1")
+        cells = {cell.day.isoformat(): cell.kind for week in page.weeks for cell in week}
+        kinds = [cells[f"2026-11-{n}"] for n in range(23, 28)]
+        assert kinds == ["outside", "scored", "missing", "drifted", "outside"]
+        assert all(len(week) == 7 for week in page.weeks)
+
+    def test_a_model_without_anything(self) -> None:
+        page = of_model(None, DAGS, "pumps", "us-east-1")
+        assert (page.versions, page.timeline, page.weeks, page.usd_per_day) == ([], [], (), None)
+
+
+@pytest.mark.parametrize(
+    ("key", "own"),
+    [
+        ("runs/train_pumps/monday/evaluate_model/evaluation/report.html", True),
+        ("monitoring/pumps/date=2026-01-01/report.html", True),
+        ("runs/train_mills/monday/report.html", False),
+        ("monitoring/pumps_old/report.html", False),
+        ("runs/train_pumps/../train_mills/report.html", False),
+        ("production/pumps/history.json", True),  # of the model, and still not shown: it is no report
+    ],
+)
+def test_whose_report_it_is(key: str, own: bool) -> None:
+    assert is_of_model(key, "pumps") is own
+
+
+def test_a_line_of_values() -> None:
+    assert spark([0, 5, 10]) == "0.0,22.0 50.0,12.0 100.0,2.0"
+    assert spark([0, 0]) == spark([3]) == ""
