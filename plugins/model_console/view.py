@@ -132,7 +132,8 @@ def _timeline(index: Index) -> list[tuple[str, str]]:
         for day, found in index["drift"].items()
         if found["verdict"] == "drifted" and index["drift"].get(_before(day), {}).get("verdict") != "drifted"
     ]
-    return sorted([*registered, *decided, *served, *drifted], reverse=True)[:40]
+    happened = [(moment[:19].replace("T", " "), what) for moment, what in (*registered, *decided, *served, *drifted)]
+    return sorted(happened, reverse=True)[:40]
 
 
 def _before(day: str) -> str:
@@ -140,14 +141,14 @@ def _before(day: str) -> str:
 
 
 def _weeks(index: Index, last: date) -> list[list[Cell]]:
-    """Whole weeks, Monday first, the last of them with the last scored day in it."""
+    """Whole weeks, Monday first; the newest week, which has the last scored day in it, comes first."""
     monday = last - timedelta(days=last.weekday())
     first = monday - timedelta(days=MONTHS * 30 // WEEK * WEEK)
     known_from = date.fromisoformat(min(index["days"]))
     weeks = (monday - first).days // WEEK + 1
     return [
         [_cell(index, first + timedelta(days=week * WEEK + day), known_from, last) for day in range(WEEK)]
-        for week in range(weeks)
+        for week in reversed(range(weeks))
     ]
 
 

@@ -12,6 +12,8 @@ from tests.browser import needs_chromium
 from .conftest import RunResult, Stack
 from .test_train_run import DAG
 
+MODEL = DAG.removeprefix("train_")
+
 pytestmark = [needs_chromium, pytest.mark.timeout(900)]
 
 
@@ -71,3 +73,30 @@ def test_the_job_log_page_shows_the_jobs_own_lines(page: Page, running: Stack, t
     name = running.airflow.xcom(DAG, trained.summary["run_id"], "train_model")["name"]
     page.goto(f"{running.settings.sagemaker_url}/_local/logs/training/{name}")
     expect(page.get_by_text("validation:macro_f1").first).to_be_visible()
+
+
+def test_the_console_shows_the_trained_model_inside_airflow(page: Page, running: Stack, trained: RunResult) -> None:
+    page.goto(f"{running.settings.airflow_url}/plugin/models")
+    console = page.frame_locator("iframe")
+    row = console.get_by_role("row").filter(has=console.get_by_role("link", name=MODEL, exact=True))
+    expect(row).to_contain_text("not in production", timeout=30_000)
+    console.get_by_role("searchbox").fill("no model is called this")
+    expect(row).to_be_hidden()
+    console.get_by_role("searchbox").fill(MODEL[:6])
+    row.get_by_role("link", name=MODEL, exact=True).click()
+    expect(console.get_by_role("heading", level=1)).to_contain_text(MODEL)
+    expect(console.get_by_role("row").filter(has_text="PendingManualApproval")).to_be_visible()
+    console.get_by_role("link", name="evaluation").first.click()
+    expect(console.locator("h1").first).to_be_visible()
+
+
+def test_a_button_of_the_console_does_what_it_says(page: Page, running: Stack, trained: RunResult) -> None:
+    page.goto(f"{running.settings.airflow_url}/models/model/tabular_classifier")
+    paused = "/api/v2/dags/score_tabular_classifier"
+    before = page.request.get(f"{running.settings.airflow_url}{paused}").json()["is_paused"]
+    for action, expected in (("Resume", False), ("Pause", True)):
+        page.get_by_text(action, exact=True).first.click()
+        page.get_by_role("button", name=f"{action} tabular_classifier").click()
+        expect(page.get_by_role("status")).to_contain_text("on" if action == "Resume" else "off")
+        assert page.request.get(f"{running.settings.airflow_url}{paused}").json()["is_paused"] is expected
+    assert before is True, "the test leaves the schedules off, as it found them"

@@ -97,7 +97,8 @@ def test_nothing_is_lost_where_many_write_at_once(s3: Any) -> None:
 def test_versions_and_production(s3: Any, local_aws: LocalSageMaker) -> None:
     metadata = {"metric_f1": "0.97", "run_id": "monday", "data_readings.csv": "etag"}
     more = {"CustomerMetadataProperties": metadata}
-    with registered_versions(local_aws, group_name(MODEL), 2, **more) as sagemaker:
+
+    with registered_versions(local_aws, group_name(MODEL), 2, lambda _: more) as sagemaker:
         entry = {
             "version": 1,
             "model_package_arn": "arn:aws:sagemaker:us-east-1:123456789012:model-package/machine-downtime/1",
