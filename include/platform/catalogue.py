@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,7 @@ def _require_crons(model: ModelConfig, folder: Path) -> None:
         raise refusal(folder / model.name, problems)
 
 
+@functools.cache  # every Dag file asks
 def _comes_up(cron: str) -> bool:
     """Whether the expression can be read and its moment ever comes: 30 February does not."""
     try:

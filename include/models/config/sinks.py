@@ -53,6 +53,8 @@ class Kafka(Connection):
 class SinkConnections(BaseModel):
     """The sinks that an environment has, each under the name of its section in model.yaml."""
 
+    model_config = ConfigDict(defer_build=True)
+
     kafka: Kafka | None = None
 
     def connection(self, sink: str) -> Connection | None:
