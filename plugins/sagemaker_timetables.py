@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from sagemaker_jobs.timetables import DailyTimetable
+from sagemaker_jobs.timetables import DailyAndOnEventTimetable, DailyTimetable
 
 
 class SageMakerTimetables(AirflowPlugin):
     """Registers the timetables."""
 
     name = "sagemaker_timetables"
-    timetables = [DailyTimetable]  # noqa: RUF012 - as Airflow declares it
+    timetables = [DailyTimetable, DailyAndOnEventTimetable]  # noqa: RUF012 - as Airflow declares it

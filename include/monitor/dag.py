@@ -11,9 +11,15 @@ drift profile of the version that scored them. No job runs, no row is read. **Wr
 `monitoring/<model>/date=<day>/`: `drift.json` and `report.html`, and CloudWatch's metrics `LargestIndex`,
 `DriftedFeatures` and `Rows` (namespace `ModelMonitoring`). It starts `score_<model>` for each late day.
 
+**Runs** for exactly the day whose scores are published, as soon as they are, also when a late day is scored again: each
+event of the Asset `<model>_scores` names the day as its partition. And daily (`schedule.monitor`), as the floor: a day
+without scores is an alarm. Of the same scores people are told once, by whichever run measured them first. Only a daily
+run looks for late data.
+
 **Running it again is safe.** A day's findings follow from the published scores alone and replace those of before. The
 scoring runs that it starts are named by day and data, so each state of a day's data is tried once. Backfills run any
-range in any order; nothing follows from what they find, and they look for no late data. A drift starts one training for
+range in any order; nothing follows from what they find, nor from days beyond `scoring.sweep_days` that are scored now.
+A drift starts one training for
 each version, whose run is named after it, and people are told once, on its first day.
 
 **Steps.** `find_late_days` compares the raw files' ETags with those that the scores were made of. It looks at the
@@ -44,7 +50,7 @@ from airflow.sdk import DAG, chain, dag, task
 
 from include.models.config import ModelConfig
 from include.monitor import tasks
-from include.platform.dag_settings import daily, day_param, task_defaults, with_form
+from include.platform.dag_settings import daily_and_when_scored, day_param, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
 from include.score.plan import RUNS_AT_ONCE
@@ -59,7 +65,7 @@ def monitor_dag(model: ModelConfig) -> DAG:
         dag_id=f"monitor_{model.name}",
         description=f"Watch for late data and drift: {model.description}",
         doc_md=f"# monitor_{model.name}\n\n{model.description}\n\n{__doc__}",
-        schedule=daily(model.schedule.monitor),
+        schedule=daily_and_when_scored(model.schedule.monitor, model.name),
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
         tags=["monitor", model.name],

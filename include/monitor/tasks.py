@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from airflow.sdk import Context
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SCORED_WITHIN = timedelta(hours=6)  # of the moment until which the day's raw data is waited for
+BACKFILL = "backfill__"  # how the ids of such runs begin
+ON_EVENT = "asset_triggered"  # the type of a run that published scores start
 TAKEN_BY_CLOUDWATCH = timedelta(days=14)  # older values are refused
 
 
@@ -44,21 +46,28 @@ class LateRun(TypedDict):
 
 
 class Found(Measured):
-    """What ``measure_drift`` hands on: with the address of the page for people, and the id of the run of
-    ``train_<model>`` that a drift from this version starts."""
+    """What ``measure_drift`` hands on: with the address of the page for people, the id of the run of ``train_<model>``
+    that a drift from this version starts, the run that measured, the digest of the day's scores, and the run that found
+    the same of the same scores before."""
 
     report: str
     training_run: str
+    measured_by: str
+    scores: str
+    known_from: str | None
 
 
 def find_late_days(model: ModelConfig, context: Context) -> list[LateRun]:
     """A scoring run for each day whose raw data came late or changed. None in a backfill, of which many runs would look
-    at the same days.
+    at the same days, and none in a run that the publication of a day's scores started.
 
     The run id holds the data's digest, so a day is tried once for each state of its data.
     """
     if context["dag_run"].run_type == "backfill":
         log.info("a backfill looks for no late data")
+        return []
+    if context["dag_run"].run_type == ON_EVENT:
+        log.info("this run is about the scores that have just been published; daily runs look for late data")
         return []
     days = days_to_sweep(model, day_of_run(context), datetime.now(UTC))
     log.info("looking at the raw data of %s to %s", days[0], days[-1])
@@ -91,16 +100,24 @@ def measure_drift(model: ModelConfig, context: Context) -> Found:
     """
     environment, day = ml_environment(), day_of_run(context)
     client = s3_client(environment)
-    drift = _drift(model, environment, client, day)
-    content = drift.as_json()
-    write_text(client, drift_of(environment.bucket, model.name, day), json.dumps(content, indent=1))
+    drift, scores = _drift(model, environment, client, day)
+    drift_uri = drift_of(environment.bucket, model.name, day)
+    before = read_json(client, drift_uri) or {}
+    content = drift.as_json() | {"measured_by": context["dag_run"].run_id, "scores": scores}
+    same = all(before.get(name) == content[name] for name in ("scores", "model_version", "verdict"))
+    followed = (
+        same and before["measured_by"] != content["measured_by"] and not before["measured_by"].startswith(BACKFILL)
+    )
+    known_from = before["measured_by"] if followed else None
+    write_text(client, drift_uri, json.dumps(content, indent=1))
     page_uri = drift_report_of(environment.bucket, model.name, day)
     write_text(client, page_uri, page(drift), "text/html")
     index_drift(client, environment.bucket, model, [day])
     _send_metrics(environment, drift)
     report = file_page(page_uri, sagemaker_client(environment))
     log.info("%s\n  report: %s", drift.summary, report)
-    return {**content, "report": report, "training_run": f"drift__version_{drift.version}"}
+    training_run = f"drift__version_{drift.version}"
+    return cast(Found, {**content, "report": report, "training_run": training_run, "known_from": known_from})
 
 
 def check_drift(model: ModelConfig, context: Context, *, found: Found) -> list[str]:
@@ -130,7 +147,8 @@ def keep_model(model: ModelConfig, context: Context, *, found: Found) -> str:
     return found["summary"]
 
 
-def _drift(model: ModelConfig, environment: MlEnvironment, client: S3Client, day: str) -> Drift:
+def _drift(model: ModelConfig, environment: MlEnvironment, client: S3Client, day: str) -> tuple[Drift, str]:
+    """The drift of the window that ends with the day, and the digest of the day's scores."""
     bucket, settings = environment.bucket, monitoring_of(model)
     first = (date.fromisoformat(day) - timedelta(days=settings.window_days - 1)).isoformat()
     found = {each: read_published(client, bucket, model.name, each) for each in days_between(first, day)}
@@ -149,7 +167,7 @@ def _drift(model: ModelConfig, environment: MlEnvironment, client: S3Client, day
     }
     scored_with = describe(sagemaker_client(environment), last["model_package_arn"])
     training = _require_json(client, drift_profile_of(scored_with.evaluation))
-    return measure(model, version, training, day, profiles)
+    return measure(model, version, training, day, profiles), last["sha256"]
 
 
 def _require_json(client: S3Client, uri: str) -> Any:
@@ -163,6 +181,11 @@ def _reason_to_keep(model: ModelConfig, context: Context, found: Found) -> str |
         return found["summary"]
     if context["dag_run"].run_type == "backfill":
         return "a backfill looks at days gone by; nothing follows from it"
+    if found["known_from"]:
+        return f"run {found['known_from']} found the same of the same scores, and did what follows"
+    age = datetime.now(UTC).date() - date.fromisoformat(found["date"])
+    if context["dag_run"].run_type == ON_EVENT and age.days > model.daily_scoring.sweep_days + 1:
+        return f"{found['date']} is a day gone by, scored only now; nothing follows from it"
     environment = ml_environment()
     client = s3_client(environment)
     champion = current(read_history(client, environment.bucket, model.name))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronTriggerTimetable, Param
+from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, PartitionedAssetTimetable
 from airflow.sdk.definitions.param import ParamsDict
 
 from include.platform.notifications import notify_failure
 from sagemaker_jobs.retries import SageMakerRetryPolicy
-from sagemaker_jobs.timetables import DailyTimetable
+from sagemaker_jobs.timetables import DailyAndOnEventTimetable, DailyTimetable
 
 
 def next_time_only(cron: str | None) -> CronTriggerTimetable | None:
@@ -26,8 +26,24 @@ def daily(cron: str | None) -> DailyTimetable | None:
     """A daily schedule (UTC) whose runs are about days: ``cron`` says when a day that ended has its run."""
     if cron is None:
         return None
+    return DailyTimetable(_delay(cron))
+
+
+def scores_asset(model: str) -> Asset:
+    """A model's published scores; the partition of each of its events is a day."""
+    return Asset(f"{model}_scores")
+
+
+def daily_and_when_scored(cron: str | None, model: str) -> DailyAndOnEventTimetable | PartitionedAssetTimetable:
+    """``daily``, and for exactly the day whenever the model's scores of a day are published."""
+    if cron is None:
+        return PartitionedAssetTimetable(assets=scores_asset(model))
+    return DailyAndOnEventTimetable(assets=scores_asset(model), delay=_delay(cron))
+
+
+def _delay(cron: str) -> timedelta:
     minute, hour, *_ = cron.split()
-    return DailyTimetable(timedelta(hours=int(hour), minutes=int(minute)))
+    return timedelta(hours=int(hour), minutes=int(minute))
 
 
 def task_defaults(owner: str) -> dict[str, Any]:

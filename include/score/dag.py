@@ -44,10 +44,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from airflow.sdk import DAG, Asset, TaskGroup, XComArg, chain, dag, task
+from airflow.sdk import DAG, TaskGroup, XComArg, chain, dag, task
 
 from include.models.config import ModelConfig, files
-from include.platform.dag_settings import daily, task_defaults, with_form
+from include.platform.dag_settings import daily, scores_asset, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
 from include.score import form, tasks
@@ -92,7 +92,7 @@ def score_dag(model: ModelConfig) -> DAG:
             partial(tasks.publish_scores, model),
             trigger_rule="none_failed_min_one_success",
             max_active_tis_per_dag=1,
-            outlets=[Asset(f"{model.name}_scores")],
+            outlets=[scores_asset(model.name)],
         )(jobs={job.task_id: job.output for job in (score_day, *several)})
         chain(wait_for_partition, plan_day, score_day, publish_scores)
         chain(plan_day, *several, publish_scores)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from include.models.config import ModelConfig
 from include.models.config.results import Verdict
 from include.platform.clients import s3_client, sagemaker_client
+from include.platform.dag_settings import scores_asset
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.raw_files import RawFile, list_raw_data
@@ -58,7 +59,8 @@ class Published(TypedDict):
 
 
 def day_of_run(context: Context) -> str:
-    """The day that a run is about: the one asked for, else that of a scheduled run or of a manual run's logical date.
+    """The day that a run is about: the one asked for, else that of a scheduled run, of the scores whose publication
+    started it, or of a manual run's logical date.
 
     Raises:
         PermanentError: a person's run names no day, or a moment that may be one day here and another where they are.
@@ -66,6 +68,8 @@ def day_of_run(context: Context) -> str:
     if asked := context["params"]["day"]:
         return str(asked)
     dag_run = context["dag_run"]
+    if dag_run.partition_key:
+        return dag_run.partition_key
     start = dag_run.data_interval_start
     if start is None:
         raise PermanentError("this run names no day. Trigger the Dag again and enter one in the field Day.")
@@ -206,6 +210,7 @@ def publish_scores(model: ModelConfig, context: Context, *, jobs: Mapping[str, J
     )
     index_scores(s3, environment.bucket, model, [plan.day])
     log.info("published %d rows of %s with version %s", manifest["rows"], plan.day, manifest["model_version"])
+    context["outlet_events"][scores_asset(model.name)].add_partitions(plan.day)
     return {
         "date": manifest["date"],
         "rows": manifest["rows"],

@@ -71,6 +71,7 @@ class Watched:
         key = f"{scores_partition(MODEL.name, day)}_profile-0.json" if profile else None
         manifest = {"model_version": version, "model_package_arn": ARN, "rows": low + high, "profile": key}
         manifest |= {"published_at": f"{day}T12:00:00+00:00", "run_id": "scored", "quarantined": {}, "jobs": []}
+        manifest["sha256"] = f"{day} {low} {high}"
         self.put(f"s3://{BUCKET}/{scores_manifest(MODEL.name, day)}", manifest)
         if key:
             counts = {"torque": [0, low, high, 0, 0]}
@@ -93,8 +94,8 @@ def watched(ml_bucket: LocalS3, registry: Any, monkeypatch: pytest.MonkeyPatch) 
     return made
 
 
-def context(day: str = DAY, run_type: str = "scheduled") -> Any:
-    return {"params": {"day": day}, "dag_run": SimpleNamespace(run_type=run_type)}
+def context(day: str = DAY, run_type: str = "scheduled", run_id: str = "scheduled__1") -> Any:
+    return {"params": {"day": day}, "dag_run": SimpleNamespace(run_type=run_type, run_id=run_id)}
 
 
 def test_a_day_whose_data_came_late_is_scored_once_for_each_state_of_its_data(watched: Watched) -> None:
@@ -167,6 +168,38 @@ def test_a_known_drift_is_not_told_again(watched: Watched) -> None:
     found = monitor.measure_drift(MODEL, context())
     assert found["verdict"] == "drifted"
     assert monitor.check_drift(MODEL, context(), found=found) == ["keep_model"]
+
+
+def test_of_the_same_scores_people_are_told_by_the_run_that_measured_them_first(watched: Watched) -> None:
+    watched.publish(DAY, 0, 800)
+    on_event = context(run_type="asset_triggered", run_id="asset_triggered__1")
+    first = monitor.measure_drift(MODEL, on_event)
+    assert monitor.check_drift(MODEL, on_event, found=first) == ["report_drift", "retrain_model"]
+    again = monitor.measure_drift(MODEL, on_event)
+    assert monitor.check_drift(MODEL, on_event, found=again) == ["report_drift", "retrain_model"], "it was cleared"
+    daily = monitor.measure_drift(MODEL, context())
+    assert monitor.check_drift(MODEL, context(), found=daily) == ["keep_model"]
+    watched.publish(DAY, 0, 900)  # the day was scored again, with what came late
+    anew = monitor.measure_drift(MODEL, on_event)
+    assert anew["rows"] == 900
+    assert monitor.check_drift(MODEL, on_event, found=anew) == ["report_drift", "retrain_model"]
+
+
+def test_what_a_backfill_has_measured_is_told_by_the_run_that_follows(watched: Watched) -> None:
+    watched.publish(DAY, 0, 800)
+    monitor.measure_drift(MODEL, context(run_type="backfill", run_id="backfill__1"))
+    found = monitor.measure_drift(MODEL, context())
+    assert monitor.check_drift(MODEL, context(), found=found) == ["report_drift", "retrain_model"]
+
+
+def test_nothing_follows_from_days_gone_by_that_are_scored_only_now(watched: Watched) -> None:
+    long_ago = (TODAY - timedelta(days=40)).isoformat()
+    watched.publish(long_ago, 0, 800)
+    on_event = context(long_ago, run_type="asset_triggered")
+    found = monitor.measure_drift(MODEL, on_event)
+    assert found["verdict"] == "drifted"
+    assert monitor.check_drift(MODEL, on_event, found=found) == ["keep_model"]
+    assert monitor.find_late_days(MODEL, on_event) == []
 
 
 def test_nothing_follows_from_a_backfill_nor_from_a_version_of_before(watched: Watched) -> None:

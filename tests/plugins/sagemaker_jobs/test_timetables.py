@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pendulum
 import pytest
+from airflow.sdk import Asset
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from pendulum import DateTime
 
-from sagemaker_jobs.timetables import DailyTimetable
+from sagemaker_jobs.timetables import DailyAndOnEventTimetable, DailyTimetable
 
 AT_TWO = DailyTimetable(timedelta(hours=2))
 
@@ -72,3 +73,40 @@ def test_it_survives_the_way_through_the_database() -> None:
 def test_a_delay_of_a_day_is_refused() -> None:
     with pytest.raises(ValueError, match="less than a day"):
         DailyTimetable(timedelta(days=1))
+
+
+ON_EVENT = DailyAndOnEventTimetable(assets=Asset("scores"), delay=timedelta(hours=2))
+
+
+def test_days_that_an_asset_names_have_runs_of_their_own_beside_the_daily_ones() -> None:
+    assert ON_EVENT.partitioned
+    assert ON_EVENT.periodic, "Airflow backfills no other schedule"
+    assert ON_EVENT.get_partition_mapper(name="scores").to_downstream("2022-03-01") == "2022-03-01"
+    again = DailyAndOnEventTimetable.deserialize(ON_EVENT.serialize())
+    assert again.serialize() == ON_EVENT.serialize()
+    assert [key.name for key, _ in again.asset_condition.iter_assets()] == ["scores"]
+    assert again.summary == "0 2 * * *, Asset"
+
+
+def test_a_daily_run_is_of_the_partition_of_its_day() -> None:
+    unbounded = TimeRestriction(None, None, catchup=True)
+    day = pendulum.datetime(2022, 3, 1)
+    last = DagRunInfo(day.add(days=1, hours=2), None, partition_date=day, partition_key="2022-03-01")
+    info = ON_EVENT.next_dagrun_info_v2(last_dagrun_info=last, restriction=unbounded)
+    assert info is not None
+    assert (info.partition_key, info.partition_date) == ("2022-03-02", pendulum.datetime(2022, 3, 2))
+    assert info.run_after == pendulum.datetime(2022, 3, 3, 2)
+    assert info.data_interval is None, "as Airflow has it for partitions"
+
+
+def test_a_backfill_of_partitions_has_the_days_that_are_over() -> None:
+    infos = ON_EVENT.iter_partition_dagrun_infos(
+        earliest=_moment("2022-03-01T00:00:00Z"), latest=_moment("2022-03-03T00:00:00Z")
+    )
+    assert [info.partition_key for info in infos] == ["2022-03-01", "2022-03-02", "2022-03-03"]
+    now = pendulum.now("UTC")
+    days = [
+        info.partition_key for info in ON_EVENT.iter_partition_dagrun_infos(earliest=now.subtract(days=3), latest=now)
+    ]
+    assert days
+    assert days[-1] == now.subtract(days=1).to_date_string()
