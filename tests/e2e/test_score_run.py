@@ -112,6 +112,8 @@ def test_a_day_on_its_own_has_the_backfills_scores_bit_for_bit(backfilled: RunRe
     after = published(running, day)
     assert after["run_id"] == forced
     assert after["sha256"] == before["sha256"]
+    events = running.airflow._get(f"/assets/events?source_dag_id={DAG}")["asset_events"]
+    assert [event["partition_key"] for event in events if event["source_run_id"] == forced] == [day]
 
 
 def test_several_jobs_and_the_endpoint_give_the_same_answers_bit_for_bit(backfilled: RunResult, running: Stack) -> None:
