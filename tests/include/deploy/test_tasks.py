@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.deploy import approval_request as promotion
 from include.deploy import tasks as deploy
+from include.deploy.endpoint_checks import Thresholds
 from include.deploy.form import AS_CONFIGURED
 from include.models.config import load_model
 from include.platform.environment import EXAMPLE, ml_environment
@@ -80,7 +81,11 @@ class Registry:
 
 @pytest.fixture(scope="module")
 def sagemaker(local_aws: LocalSageMaker) -> Iterator[Any]:
-    with registered_versions(local_aws, GROUP, 4) as made:
+    def evaluated(version: int) -> dict[str, object]:
+        statistics = {"ContentType": "application/json", "S3Uri": f"s3://bucket/{version}/evaluation.json"}
+        return {"ModelMetrics": {"ModelQuality": {"Statistics": statistics}}}
+
+    with registered_versions(local_aws, GROUP, 4, evaluated) as made:
         made.update_model_package(ModelPackageArn=arn(4), ModelApprovalStatus="PendingManualApproval")
         yield made
 
@@ -299,3 +304,104 @@ def test_what_another_run_has_replaced_is_not_recorded() -> None:
     version = deploy.resolve_package(MODEL, APPROVALS, context())["version"]
     with pytest.raises(AirflowFailException, match="another run changed it since"):
         deploy.enter_into_history(MODEL, context(), version=version, deployed={"endpoint": "e", "config": "config-3"})
+
+
+def test_what_is_recorded_is_told_to_people_and_to_who_follows_production(
+    registry: Registry, ml_bucket: LocalS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(deploy, "notify", lambda subject, message: told.append((subject, message)))
+    promoted(ml_bucket, entry(1))
+    production, event = Asset("predictive_maintenance_production"), SimpleNamespace(extra=None)
+    given = {**context(), "outlet_events": {production: event}}
+    version = deploy.resolve_package(MODEL, APPROVALS, context(version=2))["version"]
+    registry.live = "config-2"
+    deployed = {"endpoint": "predictive-maintenance-production", "config": "config-2"}
+    recorded = deploy.record_promotion(MODEL, production, given, version=version, deployed=deployed)
+    assert recorded == event.extra
+    assert recorded == {
+        "version": 2,
+        "model_package_arn": arn(2),
+        "endpoint": "predictive-maintenance-production",
+        "previous_version": 1,
+    }
+    last = current(read_history(ml_bucket, "my-ml-bucket", MODEL.name))
+    assert last is not None
+    assert last.as_json() == {**entry(2).as_json(), "run_id": "run", "from": last.as_json()["from"]}
+    ((subject, message),) = told
+    assert subject == "predictive_maintenance version 2 is in production"
+    assert f"deploy_predictive_maintenance, run run, put {arn(2)} behind endpoint" in message
+    assert "To go back to version 1: trigger rollback for predictive_maintenance." in message
+
+
+def test_the_first_version_has_nothing_to_go_back_to(
+    registry: Registry, ml_bucket: LocalS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(deploy, "notify", lambda subject, message: told.append(message))
+    version = deploy.resolve_package(MODEL, APPROVALS, context(version=2))["version"]
+    deployed = {"endpoint": "e", "config": registry.live}
+    assert deploy.enter_into_history(MODEL, context(), version=version, deployed=deployed)["previous_version"] is None
+    assert "rollback" not in told[0]
+
+
+def test_what_is_not_promoted_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(deploy, "notify", lambda subject, message: told.append(f"{subject}. {message}"))
+    given = {**context(), "dag": SimpleNamespace(dag_id="deploy_predictive_maintenance")}
+    deploy.keep_production(MODEL, given, version={"version": 3})
+    assert told == [
+        "deploy_predictive_maintenance: version 3 was not promoted. Production serves as it did. Why is in the "
+        "version's metadata in the Model Registry."
+    ]
+
+
+def test_an_endpoint_is_held_to_model_yaml_and_its_failures_are_told(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    report = {"passed": True, "summary": "fine", "failures": []}
+    answer_from(monkeypatch, s3=None, sagemaker=registry, sagemaker_runtime=None)
+    monkeypatch.setattr(deploy, "load_golden_requests", lambda client, uri: [uri])
+    monkeypatch.setattr(deploy, "columns_of", lambda golden: ["volt"])
+    monkeypatch.setattr(
+        deploy,
+        "check_endpoint",
+        lambda runtime, client, endpoint, **given: (
+            asked.append((endpoint, given["golden"], given["thresholds"])) or report
+        ),
+    )
+    version, deployed = {"model_package_arn": arn(1)}, {"endpoint": "e", "config": "config-1"}
+    assert deploy.test_staging(MODEL, context(), version=version, deployed=deployed) == report
+    report = {"passed": False, "summary": "2 wrong", "failures": ["row 1", "too slow"]}
+    with pytest.raises(AirflowFailException, match="2 wrong\n  row 1\n  too slow"):
+        deploy.test_production(MODEL, context(), version=version, deployed=deployed)
+    registry.live = "config-2"
+    with pytest.raises(AirflowFailException, match="another run changed it since"):
+        deploy.test_production(MODEL, context(), version=version, deployed=deployed)
+    latency = MODEL.serving.latency
+    limits = Thresholds(p50_ms=latency.p50_ms, p99_ms=latency.p99_ms, requests=200, clients=2)
+    assert asked == [
+        (f"{GROUP}-{stage}", ["s3://bucket/1/golden_requests.json"], limits) for stage in ("staging", "production")
+    ]
+
+
+def test_production_moves_its_traffic_as_the_form_says_and_staging_at_once() -> None:
+    found = deploy.resolve_package(MODEL, APPROVALS, context(version=2))
+    staging = deploy.deploy_staging(MODEL, context(), resolved=found)
+    production = deploy.deploy_production(MODEL, context(strategy="linear"), resolved=found)
+    assert staging["endpoint"]["EndpointName"] == f"{GROUP}-staging"
+    assert production["endpoint"]["EndpointName"] == f"{GROUP}-production"
+    shift = production["deployment"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert shift["Type"] == "LINEAR"
+    assert production["model"]["PrimaryContainer"]["ModelDataUrl"] == "s3://bucket/2/model.tar.gz"
+
+
+def test_what_production_and_a_rollback_need_is_not_pruned(ml_bucket: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    pruned: list[Any] = []
+    monkeypatch.setattr(deploy, "prune", lambda client, group, kept: pruned.append((group, kept)) or {"models": ["m"]})
+    promoted(ml_bucket, entry(1), entry(2), entry(3))
+    assert deploy.prune_stale(MODEL, context()) == {"models": ["m"]}
+    promoted(ml_bucket, entry(1))
+    deploy.prune_stale(MODEL, context())
+    assert pruned == [(GROUP, ["config-3", "config-2"]), (GROUP, ["config-1"])]
