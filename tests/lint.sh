@@ -25,6 +25,8 @@ check "the schema of model.yaml for editors" env PYTHONPATH=. .venv/jobs/bin/pyt
 check "the local SageMaker's lists of what is supported" env PYTHONPATH=. \
   .venv/local_sagemaker/bin/python -m include.local_sagemaker.readme --check
 check "CloudFormation: cfn-lint" .venv/dev/bin/cfn-lint include/ops/infra/*.yaml
+check "CloudFormation: cfn-lint, VPC endpoints" bash -o pipefail -c \
+  'PYTHONPATH=. .venv/airflow/bin/python -m include.ops.mwaa.vpc_endpoints | .venv/dev/bin/cfn-lint'
 check "CloudFormation: cfn-lint, tables of scores" bash -o pipefail -c \
   'PYTHONPATH=. .venv/airflow/bin/python -m include.ops.mwaa.scores_tables | .venv/dev/bin/cfn-lint'
 # exceptions are argued in the templates

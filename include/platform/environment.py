@@ -36,7 +36,9 @@ class MlEnvironment(SinkConnections):
     ``code_hash`` names the folder of job code in the bucket that a deploy uploaded (see ``code_bundle``).
     ``instance_types`` replaces what model.yaml asks for, per kind of job, where an environment has other quotas.
     ``traffic_step_seconds`` replaces model.yaml's minutes between the steps of a traffic shift, where nobody's traffic
-    is at stake. ``approve_promotions`` promotes what passed its test in staging without asking a person: not for
+    is at stake. ``role_per_model``: jobs and endpoint of a model have a role of their own, ``<role_arn>-<group>``, that
+    cannot change another model's files. ``encrypt_traffic``: instances of one job encrypt what they tell each other.
+    ``approve_promotions`` promotes what passed its test in staging without asking a person: not for
     production.
     """
 
@@ -49,9 +51,11 @@ class MlEnvironment(SinkConnections):
     code_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
     mlflow_tracking_uri: str | None = None
     sns_topic_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$")] | None = None
+    role_per_model: bool = False
     kms_key_id: str | None = None
     subnets: tuple[str, ...] = ()
     security_group_ids: tuple[str, ...] = ()
+    encrypt_traffic: bool = False
     spot_training: bool = False
     traffic_step_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
     approve_promotions: bool = False

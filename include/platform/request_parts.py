@@ -48,6 +48,11 @@ def owner_tags(model: ModelConfig, environment: MlEnvironment, **more: str) -> l
     return tag_list({**environment.tags, "model": model.name, "owner": model.owner, **more})
 
 
+def role_of(model: ModelConfig, environment: MlEnvironment) -> str:
+    """The role of the model's jobs and endpoints."""
+    return f"{environment.role_arn}-{group_name(model)}" if environment.role_per_model else environment.role_arn
+
+
 def code_uri(environment: MlEnvironment) -> str:
     """S3 URI of the archive of job code."""
     return f"s3://{environment.bucket}/{code_archive(environment.code_hash)}"
@@ -143,11 +148,14 @@ def processing(
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": compute.max_runtime_minutes * 60},
         "Environment": job_environment(model, environment, run),
-        "RoleArn": environment.role_arn,
+        "RoleArn": role_of(model, environment),
         "Tags": tags_of(model, environment, run, task_id),
     }
-    if environment.subnets:
-        request["NetworkConfig"] = {"VpcConfig": vpc(environment)}
+    network: Request = {"VpcConfig": vpc(environment)} if environment.subnets else {}
+    if environment.encrypt_traffic:
+        network["EnableInterContainerTrafficEncryption"] = True
+    if network:
+        request["NetworkConfig"] = network
     return request
 
 

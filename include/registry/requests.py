@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from include.models.config import ModelConfig
 from include.platform.borders import description, metadata
 from include.platform.environment import MlEnvironment
-from include.platform.request_parts import Request, group_name, owner_tags, vpc
+from include.platform.request_parts import Request, group_name, owner_tags, role_of, vpc
 from include.platform.storage import Run
 from include.registry import model_card
 
@@ -70,7 +70,7 @@ def hosted_model(model: ModelConfig, environment: MlEnvironment, *, image: str, 
     request: Request = {
         "ModelName": group_name(model),
         "PrimaryContainer": {"Image": image, "ModelDataUrl": artifact},
-        "ExecutionRoleArn": environment.role_arn,
+        "ExecutionRoleArn": role_of(model, environment),
         "Tags": owner_tags(model, environment),
     }
     return {**request, "VpcConfig": vpc(environment)} if environment.subnets else request

@@ -10,6 +10,8 @@ from include.platform.environment import VARIABLE, MlEnvironment
 from include.platform.request_parts import Request, RequestError, processing
 from include.platform.storage import Run
 
+LONGEST_VALUE = 256  # characters of a processing job's environment variable
+
 
 def check_sink(model: ModelConfig, environment: MlEnvironment, run: Run, sink: str) -> Request:
     """Looks whether the sink can be sent to."""
@@ -32,5 +34,24 @@ def _connect(environment: MlEnvironment, sink: str, request: Request) -> Request
     if connection is None:
         raise RequestError(f"the Variable {VARIABLE} has no {sink}: give it what the sink is reached by")
     settings = connection.model_dump(exclude_none=True)
-    request["Environment"] |= {f"{sink}_{name}".upper(): value for name, value in settings.items()}
+    for name, value in settings.items():
+        request["Environment"] |= _in_parts(f"{sink}_{name}".upper(), value)
     return request
+
+
+def _in_parts(name: str, value: str) -> dict[str, str]:
+    """A list with commas as ``NAME``, ``NAME_2`` and so on, as SageMaker takes 256 characters of a processing job's
+    variable.
+
+    Raises:
+        RequestError: one item alone is longer.
+    """
+    parts: list[str] = []
+    for item in value.split(","):
+        if len(item) > LONGEST_VALUE:
+            raise RequestError(f"{VARIABLE}: {name.lower()} has {len(item)} characters; jobs take {LONGEST_VALUE}")
+        if parts and len(parts[-1]) + 1 + len(item) <= LONGEST_VALUE:
+            parts[-1] += f",{item}"
+        else:
+            parts.append(item)
+    return {name if number == 1 else f"{name}_{number}": part for number, part in enumerate(parts, 1)}

@@ -17,6 +17,7 @@ from include.platform.request_parts import (
     processing,
     program,
     resources,
+    role_of,
     tags_of,
     vpc,
 )
@@ -213,12 +214,14 @@ def _training_definition(
         ),
         "StoppingCondition": {"MaxRuntimeInSeconds": seconds},
         "Environment": job_environment(model, environment, run),
-        "RoleArn": environment.role_arn,
+        "RoleArn": role_of(model, environment),
     }
     if environment.spot_training:
         definition["EnableManagedSpotTraining"] = True
         definition["StoppingCondition"]["MaxWaitTimeInSeconds"] = 2 * seconds
         definition["CheckpointConfig"] = {"S3Uri": run.checkpoints(task_id)}
+    if environment.encrypt_traffic:
+        definition["EnableInterContainerTrafficEncryption"] = True
     if environment.subnets:
         definition["VpcConfig"] = vpc(environment)
     return definition

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,7 +68,9 @@ def send(config: ModelConfig, partition: Partition) -> str:
 def _sink_of(config: ModelConfig) -> KafkaSink:
     if config.sinks.kafka is None:
         raise JobError(f"models/{config.name}/model.yaml has no sinks.kafka: name a topic there.")
-    return config.sinks.kafka
+    # several environments may share brokers
+    topic = os.environ.get("KAFKA_TOPIC_PREFIX", "") + config.sinks.kafka.topic
+    return config.sinks.kafka.model_copy(update={"topic": topic})
 
 
 def send_once(config: ModelConfig, sink: KafkaSink, partition: Partition, settings: client.Settings) -> Sent:

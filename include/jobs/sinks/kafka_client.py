@@ -2,7 +2,7 @@
 
 Where the brokers are comes from the job's environment, credentials from Secrets Manager when the job runs:
 
-- ``KAFKA_BOOTSTRAP_SERVERS``: host:port, comma-separated
+- ``KAFKA_BOOTSTRAP_SERVERS``: host:port, comma-separated; more of them in ``KAFKA_BOOTSTRAP_SERVERS_2`` and so on
 - ``KAFKA_SECURITY_PROTOCOL``: PLAINTEXT unless given; SSL, SASL_SSL
 - ``KAFKA_SASL_MECHANISM``: SCRAM-SHA-512 unless given; SCRAM-SHA-256, PLAIN
 - ``KAFKA_SECRET_ID``: a secret ``{"username": ..., "password": ...}``; needed by SASL_SSL
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -44,7 +45,8 @@ def connection() -> Settings:
     Raises:
         JobError: a variable is missing, or the secret cannot be read or is not of the form that is needed.
     """
-    servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    parts = sorted(name for name in os.environ if re.fullmatch(r"KAFKA_BOOTSTRAP_SERVERS(_\d+)?", name))
+    servers = ",".join(os.environ[name] for name in parts)
     if not servers:
         raise JobError(
             "KAFKA_BOOTSTRAP_SERVERS is not set; the Variable ml_environment gives it: kafka.bootstrap_servers."

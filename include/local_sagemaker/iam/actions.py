@@ -69,11 +69,13 @@ def _arn(service: str, region: str, resource: str) -> str:
 
 
 def _sagemaker_actions(operation: str, request: Json, region: str) -> Iterator[Action]:
-    context = _tag_context(request.get("Tags") or [])
+    context = dict(_tag_context(request.get("Tags") or []))
+    if status := request.get("ModelApprovalStatus"):
+        context["sagemaker:modelapprovalstatus"] = [str(status)]
     for resource in _sagemaker_resources(operation, request, region):
         yield Action(f"sagemaker:{operation}", resource, context)
         if request.get("Tags"):
-            yield Action("sagemaker:AddTags", resource, context)
+            yield Action("sagemaker:AddTags", resource, {**context, "sagemaker:taggingaction": [operation]})
     if operation in _OF_CONFIGURATIONS and request.get("EndpointConfigName"):
         configuration = _arn("sagemaker", region, f"endpoint-config/{request['EndpointConfigName'].lower()}")
         yield Action(f"sagemaker:{operation}", configuration, context)

@@ -36,12 +36,14 @@ class Connection(BaseModel):
 
 class Kafka(Connection):
     """The brokers that scores are sent to. ``secret_id`` names the Secrets Manager secret with username and password,
-    which the job reads when it runs."""
+    which the job reads when it runs; ``topic_prefix`` stands before the topics of this environment's models, where
+    several environments share brokers."""
 
     bootstrap_servers: Annotated[str, Field(pattern=r"^[\w.-]+:\d+(,[\w.-]+:\d+)*$")]
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = "SSL"
     sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
-    secret_id: str | None = None
+    secret_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    topic_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,40}$")] | None = None
 
     @model_validator(mode="after")
     def sasl_has_credentials(self) -> Self:

@@ -262,7 +262,7 @@ class Deploy:
         s3.put_object(Bucket=bucket, Key=DEPLOYED, Body=json.dumps(deployed, indent=1, sort_keys=True).encode())
 
     def _update_environment(self, kinds: tuple[str, ...]) -> None:
-        request: Json = {}
+        request: Json = {"WorkerReplacementStrategy": "GRACEFUL"}  # by default running tasks would be stopped
         for kind in kinds:
             path, version = ENVIRONMENT_ARTIFACTS[kind]
             request[path] = self._key(kind)

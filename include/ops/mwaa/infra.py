@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,33 +16,77 @@ from include.models.config import model_names
 from include.ops.mwaa import templates
 from include.ops.mwaa.target import Target, TargetError, load_target, target_names
 
+if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
 
-def stacks(target: Target) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Stack name, template and parameters of all that belongs to an environment."""
+
+def stacks(target: Target, facts: Mapping[str, str] | None = None) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Stack name, template and parameters of all that belongs to an environment.
+
+    Args:
+        facts: parameters that the account knows, as ``facts_of`` finds them.
+    """
+    values = {**target.parameters, **(facts or {})}
     for template in templates.OF_ENVIRONMENT:
-        yield f"{target.name}-{template}", template, target.parameters
+        yield f"{target.name}-{template}", template, values
     for model in model_names():
         group = model.replace("_", "-")
-        values = {**target.parameters, "Model": model, "Group": group}
-        yield f"{target.name}-model-{group}", templates.OF_MODEL, values
+        yield f"{target.name}-model-{group}", templates.OF_MODEL, {**values, "Model": model, "Group": group}
+
+
+def facts_of(target: Target) -> dict[str, str]:
+    """What templates are told of the account and its region.
+
+    Raises:
+        TargetError: the region has no such list, so it is not known where S3 is.
+    """
+    wanted = f"com.amazonaws.{target.region}.s3"
+    ec2 = boto3.client("ec2", region_name=target.region)
+    found = ec2.describe_managed_prefix_lists(Filters=[{"Name": "prefix-list-name", "Values": [wanted]}])["PrefixLists"]
+    if not found:
+        raise TargetError(f"AWS knows no list of addresses {wanted}: is the region right?")
+    return {"S3PrefixList": found[0]["PrefixListId"]}
+
+
+def require_place(cloudformation: CloudFormationClient, target: Target) -> None:
+    """One environment for each account and region: endpoints, package groups and models are called after the models, so
+    two would take each other's.
+
+    Raises:
+        TargetError: another one is there.
+    """
+    pages = cloudformation.get_paginator("list_exports").paginate()
+    names = [str(export["Name"]) for page in pages for export in page["Exports"]]
+    there = {name.removesuffix("-job-images") for name in names if name.endswith("-job-images")} - {target.name}
+    if there:
+        raise TargetError(
+            f"{', '.join(sorted(there))} is in this account and region already. Endpoints, model package groups and "
+            f"models are called after the models alone, so {target.name} would change those of the other. Give it an "
+            "account of its own, or another region (in its file under include/ops/mwaa/environments)."
+        )
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("environment", help=f"one of: {', '.join(target_names())}")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be put in place")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would change, and what has drifted")
     arguments = parser.parse_args(argv)
     try:
         target = load_target(arguments.environment)
+        target.require_filled_in()
         cloudformation = boto3.client("cloudformation", region_name=target.region)
-        for stack, template, values in stacks(target):
+        require_place(cloudformation, target)
+        for stack, template, values in stacks(target, facts_of(target)):
             given = ", ".join(
                 f"{one['ParameterKey']}={one['ParameterValue']}" for one in templates.parameters(template, values)
             )
-            print(f"{stack} ({template}.yaml: {given})", flush=True)
+            print(f"{stack} ({template}: {given})", flush=True)
+            # what is about to change is said before it does
+            for line in templates.changes(cloudformation, template, values, stack) or ["nothing to change"]:
+                print(f"  {line}", flush=True)
             if not arguments.dry_run:
                 print(f"  {templates.put(cloudformation, template, values, stack)}", flush=True)
-    except (TargetError, ClientError, BotoCoreError) as error:
+    except (TargetError, templates.StackError, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +36,15 @@ class Target(BaseModel):
     @property
     def parameters(self) -> dict[str, str]:
         return {"Name": self.name, **self.infrastructure}
+
+    def require_filled_in(self) -> None:
+        """Raises TargetError for what this repository ships to be replaced: alarms would be mailed to nobody."""
+        mail = self.infrastructure.get("AlertEmail", "")
+        if not mail or re.search(r"@(.+\.)?example\.(com|org|net)$", mail):
+            raise TargetError(
+                f"infrastructure.AlertEmail of {self.name} is '{mail}', a placeholder. Put the address in that is told "
+                "of failures and alarms (include/ops/mwaa/environments)."
+            )
 
 
 def target_names(folder: Path = FOLDER) -> list[str]:

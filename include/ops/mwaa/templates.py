@@ -4,24 +4,41 @@ order they stand on each other, and how one is put in place."""
 from __future__ import annotations
 
 import json
+import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 from include.ops import Json
 from include.ops.local_stack.settings import ROOT
 from include.ops.mwaa.scores_tables import scores_tables
+from include.ops.mwaa.vpc_endpoints import vpc_endpoints
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
 
 FOLDER = ROOT / "include" / "ops" / "infra"
-SCORES = "scores"  # has no file
-OF_ENVIRONMENT = ("storage", "network", "access", SCORES, "environment")  # each imports what those before it export
+MADE = {"endpoints": vpc_endpoints, "scores": scores_tables}  # these have no file
+OF_ENVIRONMENT = (
+    "storage",
+    "network",
+    "endpoints",
+    "access",
+    "scores",
+    "environment",
+)  # each imports what those before it export
 OF_MODEL = "model"
+KEPT = ("storage", "environment")  # protected from being deleted by a slip
+NEVER_MADE = "ROLLBACK_COMPLETE"  # of a first creation that failed: such a stack cannot be updated, only deleted
+PATIENCE_SECONDS = 300
+
+
+class StackError(RuntimeError):
+    """A stack is not as it should be; the message says why and what to do."""
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc] # PyYAML ships no types
@@ -36,7 +53,8 @@ def path_of(template: str) -> Path:
 
 
 def text_of(template: str) -> str:
-    return json.dumps(scores_tables()) if template == SCORES else path_of(template).read_text(encoding="utf-8")
+    made = MADE.get(template)
+    return json.dumps(made()) if made else path_of(template).read_text(encoding="utf-8")
 
 
 def read(template: str) -> Json:
@@ -62,36 +80,126 @@ def put(
     """Create or update a template's stack and wait for it; "created", "updated" or "unchanged".
 
     Raises:
+        StackError: an earlier creation failed, or this one did; the message says what to do.
         botocore.exceptions.ClientError: CloudFormation refuses the template or the parameters.
-        botocore.exceptions.WaiterError: the stack was rolled back; its events in the console say why.
     """
-    name = stack or f"{values['Name']}-{template}"
-    request: Json = {
-        "StackName": name,
-        "TemplateBody": text_of(template),
-        "Parameters": parameters(template, values),
-        "Capabilities": ["CAPABILITY_NAMED_IAM"],
-        "Tags": [{"Key": "project", "Value": values["Name"]}],
-    }
-    if not _exists(cloudformation, name):
-        cloudformation.create_stack(**request)
-        cloudformation.get_waiter("stack_create_complete").wait(StackName=name)
+    name, request = _request(template, values, stack)
+    status = status_of(cloudformation, name)
+    if status == NEVER_MADE:
+        # nothing of it is there: what is to be kept, RetainExceptOnCreate keeps after a creation alone
+        cloudformation.delete_stack(StackName=name)
+        cloudformation.get_waiter("stack_delete_complete").wait(StackName=name)
+        status = None
+    if status is None:
+        cloudformation.create_stack(**request, EnableTerminationProtection=template in KEPT)
+        _wait(cloudformation, name, "stack_create_complete")
         return "created"
+    if status.endswith("_FAILED"):
+        raise StackError(
+            f"the stack {name} is {status}: its events in the console say why. Mend that, then roll it back."
+        )
     try:
         cloudformation.update_stack(**request)
     except ClientError as error:
         if "No updates are to be performed" in str(error):
             return "unchanged"
         raise
-    cloudformation.get_waiter("stack_update_complete").wait(StackName=name)
+    _wait(cloudformation, name, "stack_update_complete")
     return "updated"
 
 
-def _exists(cloudformation: CloudFormationClient, name: str) -> bool:
+def changes(
+    cloudformation: CloudFormationClient, template: str, values: Mapping[str, str], stack: str | None = None
+) -> list[str]:
+    """What ``put`` would change, as CloudFormation says it, and what has drifted from the template since; nothing is
+    changed. Replacing a resource loses what is in it: it is said in capitals.
+
+    Raises:
+        botocore.exceptions.ClientError: CloudFormation refuses the template or the parameters.
+    """
+    name, request = _request(template, values, stack)
+    status = status_of(cloudformation, name)
+    if status in (None, NEVER_MADE):
+        return [f"create {len(read(template)['Resources'])} resources"]
+    change_set = f"dry-run-{uuid.uuid4().hex[:12]}"
+    cloudformation.create_change_set(**request, ChangeSetName=change_set, ChangeSetType="UPDATE")
     try:
-        cloudformation.describe_stacks(StackName=name)
+        found = _change_set(cloudformation, name, change_set)
+    finally:
+        cloudformation.delete_change_set(StackName=name, ChangeSetName=change_set)
+    said = []
+    for change in found:
+        resource = change["ResourceChange"]
+        verb = "REPLACE" if resource.get("Replacement") == "True" else str(resource["Action"]).lower()
+        said.append(f"{verb} {resource['LogicalResourceId']} ({resource['ResourceType']})")
+    return said + _drift(cloudformation, name)
+
+
+def _change_set(cloudformation: CloudFormationClient, stack: str, name: str) -> list[Json]:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found: Json = {**cloudformation.describe_change_set(StackName=stack, ChangeSetName=name)}
+        if found["Status"].endswith("_COMPLETE"):
+            return list(found.get("Changes", []))
+        if found["Status"] == "FAILED":
+            reason = found.get("StatusReason", "")
+            if "didn't contain changes" in reason or "No updates" in reason:
+                return []
+            raise StackError(f"CloudFormation cannot say what would change in {stack}: {reason}")
+        if time.monotonic() > deadline:
+            raise StackError(f"CloudFormation does not say what would change in {stack}: {found['Status']}")
+        time.sleep(2)
+
+
+def _drift(cloudformation: CloudFormationClient, stack: str) -> list[str]:
+    """Resources that somebody changed by hand; that it cannot be told is said too."""
+    try:
+        asked = cloudformation.detect_stack_drift(StackName=stack)["StackDriftDetectionId"]
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            state = cloudformation.describe_stack_drift_detection_status(StackDriftDetectionId=asked)
+            if state["DetectionStatus"] != "DETECTION_IN_PROGRESS" or time.monotonic() > deadline:
+                break
+            time.sleep(2)
+        found = cloudformation.describe_stack_resource_drifts(
+            StackName=stack, StackResourceDriftStatusFilters=["MODIFIED", "DELETED"]
+        )["StackResourceDrifts"]
+    except (ClientError, NotImplementedError) as error:
+        return [f"drift is not known ({error})"]
+    return [
+        f"drifted: {one['LogicalResourceId']} was {one['StackResourceDriftStatus'].lower()} by hand" for one in found
+    ]
+
+
+def _request(template: str, values: Mapping[str, str], stack: str | None) -> tuple[str, Json]:
+    name = stack or f"{values['Name']}-{template}"
+    return name, {
+        "StackName": name,
+        "TemplateBody": text_of(template),
+        "Parameters": parameters(template, values),
+        "Capabilities": ["CAPABILITY_NAMED_IAM"],
+        "Tags": [{"Key": "project", "Value": values["Name"]}],
+    }
+
+
+def _wait(cloudformation: CloudFormationClient, stack: str, until: str) -> None:
+    try:
+        cloudformation.get_waiter(until).wait(StackName=stack)  # type: ignore[call-overload] # by its name
+    except WaiterError as error:
+        events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+        failed = [event for event in events if str(event.get("ResourceStatus")).endswith("_FAILED")]
+        reasons = [f"{event.get('LogicalResourceId')}: {event.get('ResourceStatusReason')}" for event in failed[-3:]]
+        raise StackError(
+            f"the stack {stack} was rolled back. {' '.join(reasons) or error} Mend it, run this again: what a failed "
+            "creation left is removed first, and buckets, keys and images that were there before stay."
+        ) from error
+
+
+def status_of(cloudformation: CloudFormationClient, name: str) -> str | None:
+    """None where there is no such stack."""
+    try:
+        return str(cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
     except ClientError as error:
         if "does not exist" in str(error):
-            return False
+            return None
         raise
-    return True

@@ -31,8 +31,14 @@ def enforcing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSageMak
     running.start()
     admin = client_of(running)
     values = {"Name": NAME, "AlertEmail": "a@example.com", "Model": "m", "Group": "m"}
-    for template in ("storage", "access", "model"):
+    for template in ("storage", "access"):
         templates.put(admin("cloudformation"), template, values)
+    for model in ("m", "other"):  # each with a role of its own
+        own = {**values, "Model": model, "Group": model, "RolePerModel": "yes"}
+        templates.put(admin("cloudformation"), "model", own, f"{NAME}-model-{model}")
+        # moto's CloudFormation leaves out a role's ManagedPolicyArns
+        shared = f"arn:aws:iam::{ACCOUNT}:policy/{NAME}-jobs"
+        admin("iam").attach_role_policy(RoleName=f"{NAME}-jobs-{model}", PolicyArn=shared)
     artifact = io.BytesIO()
     with tarfile.open(fileobj=artifact, mode="w:gz") as archive:
         archive.addfile(tarfile.TarInfo("model.txt"))
@@ -160,6 +166,13 @@ def test_what_no_dag_does_is_denied(enforcing: LocalSageMaker) -> None:
         ),
         "raw data": lambda: s3.put_object(Bucket=BUCKET, Key="raw/m/a.csv", Body=b""),
         "job code": lambda: s3.put_object(Bucket=BUCKET, Key="code/0/jobs/a.py", Body=b""),
+        "a take-over by a tag": lambda: sagemaker.add_tags(
+            ResourceArn=f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/other-staging", Tags=OWN
+        ),
+        "a take-over of a job": lambda: sagemaker.add_tags(
+            ResourceArn=f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model/other-1", Tags=OWN
+        ),
+        "another's alarm": lambda: client("cloudwatch").delete_alarms(AlarmNames=["of-others"]),
         "a role": lambda: client("iam").create_role(RoleName="x", AssumeRolePolicyDocument="{}"),
         "another queue": lambda: client("sqs").receive_message(QueueUrl=f"{enforcing.url}/{ACCOUNT}/others"),
     }
@@ -180,3 +193,45 @@ def test_jobs_write_their_output_and_nothing_else(enforcing: LocalSageMaker) -> 
         "start jobs": lambda: sagemaker.list_endpoints(),
     }
     assert denied({**allowed, **refused}) == set(refused)
+
+
+def test_airflow_registers_and_approves_nothing_and_an_approver_does(enforcing: LocalSageMaker) -> None:
+    sagemaker, admin = session_of(enforcing, "airflow")("sagemaker"), client_of(enforcing)("sagemaker")
+    admin.create_model_package_group(ModelPackageGroupName="m", Tags=OWN)
+    containers = [
+        {
+            "Image": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/ml-jobs:1",
+            "ModelDataUrl": f"s3://{BUCKET}/runs/model.tar.gz",
+        }
+    ]
+    specification = {
+        "Containers": containers,
+        "SupportedContentTypes": ["text/csv"],
+        "SupportedResponseMIMETypes": ["text/csv"],
+    }
+    request = {"ModelPackageGroupName": "m", "InferenceSpecification": specification}
+    arn = sagemaker.create_model_package(**request, ModelApprovalStatus="PendingManualApproval")["ModelPackageArn"]
+    calls: Calls = {
+        "decide": lambda: sagemaker.update_model_package(
+            ModelPackageArn=arn, CustomerMetadataProperties={"promotion_decision": "promoted"}
+        ),
+        "reject": lambda: sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Rejected"),
+        "approve": lambda: sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved"),
+        "register approved": lambda: sagemaker.create_model_package(**request, ModelApprovalStatus="Approved"),
+    }
+    assert denied(calls) == {"approve", "register approved"}
+    approver = session_of(enforcing, "approver")("sagemaker")
+    approver.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    assert admin.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"] == "Approved"
+
+
+def test_a_job_of_one_model_cannot_change_what_another_model_serves(enforcing: LocalSageMaker) -> None:
+    s3 = session_of(enforcing, "jobs-m")("s3")
+    own = ["runs/train_m/r/train_model/model.tar.gz", "scores/m/x", "capture/m-production/x"]
+    others = ["runs/train_other/r/train_model/model.tar.gz", "scores/other/x", "capture/other-production/x"]
+    calls: Calls = {
+        key: lambda key=key: s3.put_object(Bucket=BUCKET, Key=key, Body=b"") for key in [*own, *others, "code/0/a.py"]
+    }
+    calls["read another's data"] = lambda: s3.get_object(Bucket=BUCKET, Key="raw/other/a.csv")
+    calls["read own data"] = lambda: s3.get_object(Bucket=BUCKET, Key="raw/m/a.csv")
+    assert denied(calls) == {*others, "code/0/a.py", "read another's data"}

@@ -10,14 +10,16 @@ import pytest
 
 from include.models.config import load_model, model_names
 from include.ops.local_stack.settings import ROOT
-from include.ops.mwaa import AIRFLOW_VERSION, templates
+from include.ops.mwaa import AIRFLOW_VERSION, infra, templates
 from include.ops.mwaa.infra import main, stacks
 from include.ops.mwaa.scores_tables import scores_tables
-from include.ops.mwaa.target import TargetError, load_target, outputs_of, target_names
+from include.ops.mwaa.target import Target, TargetError, load_target, outputs_of, target_names
 from include.platform.storage import captured
 from include.score.athena_table import scores_table
-from tests.include.local_sagemaker.conftest import Client
+from tests.include.local_sagemaker.conftest import Client, client_of
+from tests.include.local_sagemaker.local_server import LocalSageMaker
 
+FACTS = {"S3PrefixList": "pl-6da54004"}
 ALL = (*templates.OF_ENVIRONMENT, templates.OF_MODEL, "github")
 
 
@@ -25,7 +27,7 @@ ALL = (*templates.OF_ENVIRONMENT, templates.OF_MODEL, "github")
 def deployed(aws: Client) -> Client:
     """The dev environment's stacks, put in place twice: the second time over the first."""
     cloudformation = aws("cloudformation")
-    for stack, template, values in stacks(load_target("dev")):
+    for stack, template, values in stacks(load_target("dev"), FACTS):
         assert templates.put(cloudformation, template, values, stack) == "created"
     return aws
 
@@ -34,9 +36,13 @@ def test_every_stack_is_made_and_roles_hold_their_policies(deployed: Client) -> 
     iam = deployed("iam")
     attached = {
         role: sorted(one["PolicyName"] for one in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"])
-        for role in ("ml-dev-airflow", "ml-dev-jobs")
+        for role in ("ml-dev-airflow", "ml-dev-jobs", "ml-dev-approver")
     }
-    assert attached == {"ml-dev-airflow": ["ml-dev-environment", "ml-dev-pipelines"], "ml-dev-jobs": ["ml-dev-jobs"]}
+    assert attached == {
+        "ml-dev-airflow": ["ml-dev-environment", "ml-dev-pipelines"],
+        "ml-dev-jobs": ["ml-dev-jobs", "ml-dev-jobs-files"],
+        "ml-dev-approver": ["ml-dev-approver"],
+    }
 
 
 def test_buckets_are_versioned_encrypted_and_private() -> None:
@@ -91,7 +97,7 @@ def substituted(value: Any) -> Any:
 @pytest.mark.parametrize("model", [name for name in model_names() if load_model(name).scoring])
 def test_a_model_that_scores_has_its_table_of_scores(model: str, aws: Client) -> None:
     """As Glue takes it, in the database that storage.yaml makes."""
-    made = [resource["Properties"] for resource in templates.read(templates.SCORES)["Resources"].values()]
+    made = [resource["Properties"] for resource in templates.read("scores")["Resources"].values()]
     [table] = [table for table in made if table["TableInput"]["Name"] == f"scores_{model}"]
     assert substituted(table["TableInput"]) == scores_table(load_model(model), "ml-dev-ml-123456789012")
     assert substituted(table["DatabaseName"]) == {"Fn::ImportValue": "ml-dev-scores-database"}
@@ -127,7 +133,7 @@ def test_no_policy_of_a_role_has_a_star_for_an_action() -> None:
         (template, name, action)
         for template in ALL
         for name, statement in statements(template)
-        if statement["Effect"] == "Allow"
+        if statement["Effect"] == "Allow" and "Principal" not in statement  # a role's, not a resource's
         for action in actions_of(statement)
     ]
     assert len(allowed) > 50
@@ -139,7 +145,7 @@ def test_a_star_for_a_resource_is_for_actions_that_take_none() -> None:
         r"(sagemaker|logs|ec2|application-autoscaling|cloudwatch):(List|Describe|Get)\w+|cloudwatch:PutMetricData"
         r"|ecr:GetAuthorizationToken|s3:GetAccountPublicAccessBlock"
     )
-    starred = [statement for _, statement in statements("access") if statement["Resource"] == "*"]
+    starred = [one for _, one in statements("access") if one["Resource"] == "*" and one["Effect"] == "Allow"]
     actions = [action for statement in starred for action in actions_of(statement)]
     assert "ecr:GetAuthorizationToken" in actions
     assert [action for action in actions if not takes_none.fullmatch(action)] == []
@@ -171,11 +177,88 @@ def test_an_unknown_environment_is_said_with_the_known_ones(capsys: pytest.Captu
     assert "Known: dev" in capsys.readouterr().err
 
 
-def test_a_dry_run_says_each_stack_with_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["dev", "--dry-run"]) == 0
+@pytest.fixture
+def place(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Target:
+    """An environment of its own in the local AWS, its file filled in."""
+    target = Target(name="ml-first", region="ap-south-1", infrastructure={"AlertEmail": "team@company.test"})
+    monkeypatch.setattr(infra, "load_target", lambda name: target)
+    monkeypatch.setattr(infra, "facts_of", lambda target: FACTS)  # moto knows no lists of addresses of its own
+    return target
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(
+    place: Target, capsys: pytest.CaptureFixture[str], local_aws: LocalSageMaker
+) -> None:
+    cloudformation = client_of(local_aws, place.region)("cloudformation")
+    assert main(["dev", "--dry-run"]) == 0, capsys.readouterr().err
     said = capsys.readouterr().out
-    assert "ml-dev-environment (environment.yaml: Name=ml-dev, EnvironmentClass=mw1.small" in said
-    assert "ml-dev-model-predictive-maintenance" in said
+    assert "ml-first-environment (environment: Name=ml-first)\n  create " in said
+    assert "ml-first-model-predictive-maintenance" in said
+    assert cloudformation.describe_stacks()["Stacks"] == []
+
+
+def test_a_first_creation_that_failed_is_made_again(local_aws: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As AWS leaves it: ROLLBACK_COMPLETE, which cannot be updated."""
+    cloudformation = client_of(local_aws, "ap-south-1")("cloudformation")
+    values = {"Name": "ml-again", "AlertEmail": "team@company.test"}
+    assert templates.put(cloudformation, "storage", values) == "created"
+    asked: list[str] = []
+    real = templates.status_of
+    monkeypatch.setattr(
+        templates,
+        "status_of",
+        lambda client, name: (asked.append(name), templates.NEVER_MADE if len(asked) == 1 else real(client, name))[1],
+    )
+    assert templates.put(cloudformation, "storage", values) == "created"
+    assert asked
+
+
+def test_what_a_stack_is_made_of_can_be_made_again() -> None:
+    """A fixed name and Retain would be left by a first creation that failed, and block the second for ever."""
+    for template in ALL:
+        for name, resource in templates.read(template)["Resources"].items():
+            assert resource.get("DeletionPolicy") in (None, "RetainExceptOnCreate", "Delete"), (template, name)
+
+
+def test_an_update_says_what_it_changes_first(local_aws: LocalSageMaker) -> None:
+    cloudformation = client_of(local_aws, "ap-south-1")("cloudformation")
+    values = {"Name": "ml-change", "AlertEmail": "team@company.test"}
+    templates.put(cloudformation, "storage", values)
+    said = templates.changes(cloudformation, "storage", values)
+    assert not [line for line in said if line.startswith(("modify", "REPLACE", "add"))]
+    protected = cloudformation.describe_stacks(StackName="ml-change-storage")["Stacks"][0]
+    assert protected.get("EnableTerminationProtection") is True
+
+
+def test_a_placeholder_is_refused(capsys: pytest.CaptureFixture[str], aws_environment: None) -> None:
+    assert main(["dev"]) == 1
+    assert "AlertEmail of ml-dev is 'ml-platform-dev@example.com', a placeholder" in capsys.readouterr().err
+
+
+def test_a_second_environment_of_one_account_and_region_is_refused(deployed: Client, aws_environment: None) -> None:
+    target = Target(name="ml-second", region="us-east-1")
+    with pytest.raises(TargetError, match=r"ml-dev.* in this account and region already"):
+        infra.require_place(deployed("cloudformation"), target)
+    infra.require_place(deployed("cloudformation"), load_target("dev"))
+
+
+def test_vpc_endpoints_are_for_the_accounts_own_principals_and_buckets() -> None:
+    resources = templates.read("endpoints")["Resources"]
+    assert len(resources) >= 17
+    for name, resource in resources.items():
+        policy = resource["Properties"].get("PolicyDocument")
+        if policy is None:
+            assert name.startswith("Airflow"), name
+            continue
+        wide = [one for one in policy["Statement"] if one["Resource"] == "*" and "Condition" not in one]
+        assert all(action.startswith("ecr:") for one in wide for action in one["Action"]), name
+    assert "ApplicationAutoscalingEndpoint" in resources
+
+
+def test_jobs_have_no_way_to_the_internet() -> None:
+    network = templates.path_of("network").read_text()
+    jobs = network.split("  JobsSecurityGroup:")[1].split("  JobsToKafka:")[0]
+    assert "0.0.0.0/0" not in jobs
 
 
 def test_parameters_hold_no_secret() -> None:
