@@ -48,10 +48,11 @@ FAST = (
             "tests/include/monitor",
             "tests/include/ops",
             "tests/compose",
+            "tests/fuzz/airflow",
             "tests/test_*.py",
         ),
     ),
-    Group("models", "jobs", ("tests/include/models", "tests/include/jobs")),
+    Group("models", "jobs", ("tests/include/models", "tests/include/jobs", "tests/fuzz/jobs")),
 )
 SLOW = (
     Group("sagemaker", "airflow", ("tests/include/local_sagemaker",)),

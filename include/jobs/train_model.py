@@ -106,7 +106,7 @@ def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, 
     logged = {f"validation_{name}": value for name, value in metrics.items()} | described | {"fit_seconds": seconds}
     files = [path for path in sorted(model_dir.iterdir()) if path.is_file()]
     write_model = partial(write_mlflow_model, model_dir, fitted.features) if config.tracking.model_versions else None
-    tracking.wait_for(tracking.log(run_id, logged, files, write_model))
+    tracking.wait_for(tracking.log(run_id, logged, files, write_model, first=True))
     print(f"{config.name}: fitted on {len(fitted.target)} rows in {seconds:.1f} s, {own.describe(model)}")
     return metrics
 

@@ -46,9 +46,11 @@ def read_replay(folder: Path, name: str, table: Table) -> pl.DataFrame | None:
     wanted = [*table.columns, LINE]
     try:
         with open_raw(path) as raw:
-            columns = [f"{LINE}_given" if column == LINE else column for column in raw.header or []]
+            columns = [_name(column, place, table) for place, column in enumerate(raw.header or [])]
             if absent := [column for column in wanted if column not in (raw.header or [])]:
-                raise _unusable(name, path, f"no column {absent[0]}; the header has {', '.join(columns)[:300]}")
+                raise _unusable(
+                    name, path, f"no column {absent[0]}; the header has {', '.join(raw.header or [])[:300]}"
+                )
             if twice := [column for column in columns if columns.count(column) > 1]:
                 raise _unusable(name, path, f"the column {twice[0]} twice")
             blocks = list(raw.blocks(columns)) or [no_rows(columns)]
@@ -67,6 +69,11 @@ def read_replay(folder: Path, name: str, table: Table) -> pl.DataFrame | None:
     if rows[LINE].is_duplicated().any():
         raise _unusable(name, path, f"line {rows.filter(pl.col(LINE).is_duplicated())[LINE][0]} twice")
     return rows
+
+
+def _name(column: str, place: int, table: Table) -> str:
+    """A column of the table by its name; any other, such as a spreadsheet's index without one, by its place."""
+    return column if column in table.columns else f"{LINE}_given" if column == LINE else f"{LINE}_{place}"
 
 
 def _unusable(name: str, path: Path, found: str) -> UnusableFileError:

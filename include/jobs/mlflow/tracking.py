@@ -42,6 +42,7 @@ def start_run(
 ) -> Future[str] | None:
     """Make a run that began at ``began`` (seconds since 1970); its id is the result.
 
+    It is FAILED until ``log`` has put into it what there is: a job that dies before leaves none that seems to run.
     MLFLOW_EXPERIMENT_NAME stands before ``experiment``.
     """
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", experiment)
@@ -53,12 +54,19 @@ def log(
     metrics: Mapping[str, float],
     files: list[Path],
     write_model: Callable[[Path], None] | None = None,
+    *,
+    first: bool = False,
 ) -> Future[None] | None:
     """Add metrics and files to a run, and the MLflow model that ``write_model`` writes into the folder it is given.
 
-    The run ends with it, as FAILED where something could not be added; all else is there then.
+    The run ends with it, as FAILED where something could not be added, then or by the job before; all else is there.
+
+    Args:
+        first: nothing was put into the run before.
     """
-    return _in_background(lambda client: _add(client, run_id, metrics, files, write_model)) if run_id else None
+    if not run_id:
+        return None
+    return _in_background(lambda client: _add(client, run_id, metrics, files, write_model, first=first))
 
 
 def wait_for[Result](
@@ -116,6 +124,7 @@ def _create(
     experiment = client.get_experiment_by_name(name)
     experiment_id = experiment.experiment_id if experiment else _create_experiment(client, name)
     run = client.create_run(experiment_id, int(began * 1000), dict(tags), run_name=tags.get("run"))
+    client.set_terminated(run.info.run_id, "FAILED")
     described = {name: str(value)[:LONGEST_VALUE] for name, value in entries(parameters).items()}
     client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in described.items()])
     return str(run.info.run_id)
@@ -143,14 +152,16 @@ def _add(
     metrics: Mapping[str, float],
     files: list[Path],
     write_model: Callable[[Path], None] | None,
+    *,
+    first: bool,
 ) -> None:
     from mlflow.entities import Metric
     from mlflow.exceptions import MlflowException
 
     now = int(time.time() * 1000)
     known = [Metric(name, value, now, 0) for name, value in entries(plain(metrics)).items() if value is not None]
-    before = client.get_run(run_id).info.status
-    missing = ["what the training job could not add"] if before == "FAILED" else []
+    failed_before = not first and client.get_run(run_id).info.status == "FAILED"
+    missing = ["what the training job could not add"] if failed_before else []
 
     def add(what: str, step: Callable[[], object]) -> None:
         try:

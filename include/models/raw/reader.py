@@ -97,6 +97,7 @@ class RawFile:
         self._breaks, self.has_byte_order_mark = 0, False
         self._rows = self._whole_rows()
         self.header: list[str] | None = None
+        self._header_line = 1
         if has_header:
             self.header = self._read_header()
 
@@ -115,7 +116,7 @@ class RawFile:
         Raises:
             UnreadableFileError: the file breaks off, is not UTF-8 or not CSV.
         """
-        line = 1 if self.header is None else 2
+        line = 1 if self.header is None else self._header_line + 1
         for content in self._rows:
             self._require_utf8(content, columns)
             block, rows = self._parse(content, columns, line)
@@ -131,13 +132,16 @@ class RawFile:
             content += more
         if not content.strip():
             raise UnreadableFileError(self.name, "file_has_rows", "an empty file", allowed, EXPORT_AGAIN)
-        end = _first_row_end(content)
-        first, rest = content[:end], content[end:]
+        first, rest = _first_row(content)
+        while not first.strip():  # a blank line
+            self._header_line += 1
+            self._breaks += _line_breaks(first)
+            first, rest = _first_row(rest)
         if first.count(0) > len(first) / 4:
             raise self._unreadable("UTF-16 text, a byte 0x00 in line 1")
         self._require_utf8(first, ())
         self._rows = _put_back(rest, self._rows)
-        self._breaks = _line_breaks(first)
+        self._breaks += _line_breaks(first)
         try:
             return next(csv.reader([first.decode().rstrip("\r\n")], strict=True), [])
         except csv.Error as error:
@@ -261,10 +265,11 @@ def _last_row_end(content: bytes) -> int:
     return max(masked.rfind(b"\n"), masked.rfind(b"\r", 0, len(masked) - 1)) + 1
 
 
-def _first_row_end(content: bytes) -> int:
-    masked = _mask_quoted(content)
-    found = re.search(rb"\r\n|\r|\n", masked)
-    return found.end() if found else len(content)
+def _first_row(content: bytes) -> tuple[bytes, bytes]:
+    """With its line break, and what comes after it."""
+    found = re.search(rb"\r\n|\r|\n", _mask_quoted(content))
+    end = found.end() if found else len(content)
+    return content[:end], content[end:]
 
 
 def _line_breaks(content: bytes) -> int:

@@ -38,7 +38,7 @@ def test_metrics_and_parameters_of_any_name_are_tracked(store: Any, tmp_path: Pa
     assert run_id, problems
     file = tmp_path / "report (1).html"
     file.write_text("x")
-    tracking.wait_for(tracking.log(run_id, HOSTILE, [file]), 120, problems)
+    tracking.wait_for(tracking.log(run_id, HOSTILE, [file], first=True), 120, problems)
     assert problems == []
     run = store.get_run(run_id)
     assert run.info.status == "FINISHED"
@@ -53,7 +53,9 @@ def test_what_is_refused_costs_itself_alone_and_is_said(
     monkeypatch.setattr(tracking, "entries", dict)  # a border that lets all through
     run_id = tracking.wait_for(tracking.start_run("an experiment", {}, {}, time.time()), 120)
     problems: list[str] = []
-    tracking.wait_for(tracking.log(run_id, {"good": 1.0, "bad,<name>": 2.0}, [tmp_path / "gone"]), 120, problems)
+    tracking.wait_for(
+        tracking.log(run_id, {"good": 1.0, "bad,<name>": 2.0}, [tmp_path / "gone"], first=True), 120, problems
+    )
     run = store.get_run(run_id)
     assert run.data.metrics == {"good": 1.0}
     assert run.info.status == "FAILED", "not RUNNING for ever"
@@ -64,6 +66,15 @@ def test_what_is_refused_costs_itself_alone_and_is_said(
     tracking.wait_for(tracking.log(run_id, {"test_f1": 1.0}, []), 120, later)
     assert "what the training job could not add" in later[0]
     assert store.get_run(run_id).data.metrics["test_f1"] == 1.0
+
+
+def test_a_job_that_dies_before_it_tracks_leaves_no_run_that_seems_to_run(store: Any) -> None:
+    run_id = tracking.wait_for(tracking.start_run("an experiment", {"a": 1}, {}, time.time()), 120)
+    run = store.get_run(run_id)
+    assert (run.info.status, run.data.params) == ("FAILED", {"a": "1"})
+    assert run.info.end_time
+    tracking.wait_for(tracking.log(run_id, {"f1": 1.0}, [], first=True), 120)
+    assert store.get_run(run_id).info.status == "FINISHED"
 
 
 def test_names_that_become_the_same_are_numbered() -> None:

@@ -74,6 +74,23 @@ def test_lines_are_counted_past_blank_and_malformed_ones_and_breaks_in_cells(tmp
     assert pl.concat([one.malformed for one in blocks]).rows() == [(4, "4,5", "2 fields instead of 3")]
 
 
+@pytest.mark.parametrize("before", [b"", b"\n", b"\r", b"\r\n\r\n", b" \n\n", b"\xef\xbb\xbf\n"])
+@pytest.mark.parametrize("block_bytes", [1, 7, reader.BLOCK])
+def test_blank_lines_before_the_header_are_left_out_but_counted(
+    tmp_path: Path, before: bytes, block_bytes: int
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(before + b"x,y,z\n1,2,3\n4,\xff,6\n")
+    line = len(before.removeprefix(b"\xef\xbb\xbf").splitlines()) + 2
+    with open_raw(path, block_bytes=block_bytes) as raw:
+        assert raw.header == COLUMNS
+        with pytest.raises(UnreadableFileError, match=f"column y: found a byte 0xff in line {line + 1};"):
+            list(raw.blocks(COLUMNS))
+    path.write_bytes(before + b"x,y,z\n1,2,3\n")
+    with open_raw(path, block_bytes=block_bytes) as raw:
+        assert [row for block in raw.blocks(COLUMNS) for row in block.lines.rows()] == [("1", "2", "3", line)]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
