@@ -13,7 +13,7 @@ from include.models.config import Compute, ModelConfig
 from include.platform.borders import tag_list
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
-from include.platform.storage import CODE_ARCHIVE, Run, code_archive
+from include.platform.storage import CODE_ARCHIVE, DayRun, Run, code_archive
 
 Request = dict[str, Any]
 Stage = Literal["staging", "production"]
@@ -97,6 +97,8 @@ def tags_of(model: ModelConfig, environment: MlEnvironment, run: Run, task_id: s
         "task_id": task_id,
         "code_hash": environment.code_hash,
     }
+    if isinstance(run, DayRun):
+        own["day"] = run.day
     return tag_list({**environment.tags, **own})
 
 

@@ -235,8 +235,9 @@ class Run:
         """What a scoring run began with: the day, its raw data (keys, ETags), version, job code and image."""
         return f"{self.folder}/plan_day/plan.json"
 
-    def of_day(self, digest: str) -> DayRun:
-        return DayRun(self.bucket, self.dag_id, self.run_id, digest)
+    def of_day(self, digest: str, day: str) -> DayRun:
+        """``digest``: of the day's plan."""
+        return DayRun(self.bucket, self.dag_id, self.run_id, digest, day)
 
 
 @dataclass(frozen=True)
@@ -244,6 +245,7 @@ class DayRun(Run):
     """A scoring run's folder as of one plan: a run that is planned again never finds what an earlier plan left."""
 
     digest: str
+    day: str
 
     def output(self, task_id: str, name: str) -> str:
         return f"{self.folder}/{task_id}/{self.digest}/{name}"

@@ -119,7 +119,7 @@ def plan_day(model: ModelConfig, context: Context) -> list[str]:
             *(day, published["run_id"], published["published_at"], plan.code_hash, plan.version.model_package_arn),
         )
         return []
-    folder, prefix = run.of_day(plan.digest), daily_prefix(model.name)
+    folder, prefix = run.of_day(plan.digest, day), daily_prefix(model.name)
     names = [file["key"].removeprefix(prefix) for file in plan.inputs]
     write_text(s3, folder.day_inputs, json.dumps([{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names]))
     write_text(s3, run.day_plan, plan.model_dump_json())
@@ -140,7 +140,7 @@ def planned_day(context: Context) -> tuple[MlEnvironment, DayRun, DayPlan]:
         plan = DayPlan.model_validate(read_record(environment, run.day_plan, by="plan_day"))
     except ValidationError as error:
         raise PermanentError(f"{run.day_plan} cannot be used: {error}. Clear plan_day, which writes it.") from error
-    return pin(environment, plan.code_hash, plan.image_uri), run.of_day(plan.digest), plan
+    return pin(environment, plan.code_hash, plan.image_uri), run.of_day(plan.digest, plan.day), plan
 
 
 def score_day(model: ModelConfig, context: Context) -> Request:

@@ -102,7 +102,7 @@ def score_day(hosting: Hosting, folder: Path, watch: Watch) -> int:
     config = load_model(MODEL)
     section = config.daily_scoring.model_copy(update={"instance_count": INSTANCES})
     config = config.model_copy(update={"scoring": section})
-    s3, run = hosting.client("s3"), Run(BUCKET, "score", "large").of_day("0" * 16)
+    s3, run = hosting.client("s3"), Run(BUCKET, "score", "large").of_day("0" * 16, DAY)
     key = f"{daily_partition(MODEL, DAY)}{config.data.tables[section.tables[0]].file}"
     s3.upload_file(str(folder / "day.csv"), BUCKET, key)
     manifest = [{"prefix": f"s3://{BUCKET}/{daily_prefix(MODEL)}"}, key.removeprefix(daily_prefix(MODEL))]

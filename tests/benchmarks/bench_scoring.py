@@ -71,7 +71,7 @@ def predict_seconds(folder: Path, rows: int) -> float:
 
 def transform_seconds(hosting: Hosting, folder: Path) -> float:
     """Of the job that scores what lies in ``folder/rows``."""
-    s3, run = hosting.client("s3"), Run(BUCKET, "score", "bench").of_day("0" * 16)
+    s3, run = hosting.client("s3"), Run(BUCKET, "score", "bench").of_day("0" * 16, "2015-01-01")
     prefix = f"{run.day_features}/rows/".removeprefix(f"s3://{BUCKET}/")
     for shard in sorted((folder / "rows").iterdir()):
         s3.upload_file(str(shard), BUCKET, f"{prefix}{shard.name}")

@@ -126,7 +126,7 @@ def test_several_jobs_and_the_endpoint_give_the_same_answers_bit_for_bit(backfil
     assert manifest["run_id"] == large
     assert manifest["sha256"] == before["sha256"]
     assert [job["task"] for job in before["jobs"]] == ["score_day"], "a day in one job"
-    run = Run(BUCKET, DAG, manifest["run_id"]).of_day(manifest["digest"])
+    run = Run(BUCKET, DAG, manifest["run_id"]).of_day(manifest["digest"], manifest["date"])
     s3, sagemaker = running.client("s3"), running.client("sagemaker")
 
     def lines(uri: str) -> list[str]:

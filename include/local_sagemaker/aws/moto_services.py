@@ -111,9 +111,9 @@ class Moto:
             finally:
                 self._depth -= 1
                 self._changed.clear()
-                self._s3.end(committed=committed)
                 if not committed:
                     self._state.forget_stored()
+                self._s3.end(committed=committed)
 
     def mark_changed(self, *services: str) -> None:
         """Says within a change which services it is about, apart from what is kept in rows."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+from include.local_sagemaker.containers.s3_transfer import parse_uri
 from include.local_sagemaker.core.errors import ValidationException, is_passing
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import Json
@@ -17,21 +18,13 @@ class ArtifactError(Exception):
     """Model data that cannot be brought to a container; the message is the one SageMaker gives as the reason."""
 
 
-def split_url(url: str) -> tuple[str, str]:
-    """(bucket, key) of an s3:// or https:// path-style URL."""
-    bucket, _, key = url.split("://", 1)[1].partition("/")
-    if url.startswith("https://"):
-        bucket, _, key = key.partition("/")
-    return bucket, key
-
-
 def model_data_etag(region: Region, url: str) -> str:
     """The ETag of a model.tar.gz.
 
     Raises:
         ValidationException: there is no such object.
     """
-    bucket, key = split_url(url)
+    bucket, key = parse_uri(url)
     try:
         return str(region.client("s3").head_object(Bucket=bucket, Key=key)["ETag"]).strip('"')
     except ClientError as error:
@@ -55,6 +48,8 @@ def check_model_data(region: Region, container: Json) -> None:
     try:
         found = _keys(region, source) if source else None
     except ClientError as error:
+        if is_passing(error):
+            raise
         if error.response["Error"]["Code"] in _DENIED:
             raise _no_access(region, source["S3Uri"]) from error
         found = []  # there is no such bucket
@@ -104,7 +99,7 @@ def unpack_model_data(region: Region, container: Json, folder: Path) -> None:
 
 
 def _extract(region: Region, url: str, folder: Path) -> None:
-    bucket, key = split_url(url)
+    bucket, key = parse_uri(url)
     with tempfile.TemporaryFile(dir=folder.parent) as archive:
         region.client("s3").download_fileobj(bucket, key, archive)
         archive.seek(0)
@@ -113,7 +108,7 @@ def _extract(region: Region, url: str, folder: Path) -> None:
 
 
 def _copy_prefix(region: Region, source: Json, folder: Path) -> None:
-    bucket, prefix = split_url(source["S3Uri"])
+    bucket, prefix = parse_uri(source["S3Uri"])
     keys = _keys(region, source)
     if not keys:
         raise ArtifactError(f'Failed to download model data from URL: "{source["S3Uri"]}": no object is there.')
@@ -125,7 +120,7 @@ def _copy_prefix(region: Region, source: Json, folder: Path) -> None:
 
 
 def _keys(region: Region, source: Json) -> list[str]:
-    bucket, prefix = split_url(source["S3Uri"])
+    bucket, prefix = parse_uri(source["S3Uri"])
     if source["S3DataType"] == "S3Object":
         model_data_etag(region, source["S3Uri"])
         return [prefix]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import tarfile
 import tempfile
 import threading
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
+from include.local_sagemaker.core.at_the_end import at_the_end
 from include.local_sagemaker.core.errors import is_passing
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _UPLOADS = TransferConfig(multipart_threshold=64 * 2**20, multipart_chunksize=64 * 2**20, use_threads=False)
 _COPY_BYTES = 2**20
+_BUCKET_HOST = re.compile(r"(?P<bucket>.+)\.s3([.-][a-z0-9-]+)*\.amazonaws\.com")
 
 
 class TransferError(Exception):
@@ -39,8 +42,15 @@ class S3Object:
 
 
 def parse_uri(uri: str) -> tuple[str, str]:
-    """("bucket", "key/or/prefix") of s3://bucket/key/or/prefix."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    """("bucket", "key/or/prefix") of s3://bucket/key/or/prefix, or of the same as an https:// address, in which the
+    bucket is part of the host's name or the first part of the path."""
+    scheme, _, rest = uri.partition("://")
+    host, _, path = rest.partition("/")
+    if scheme == "s3":
+        return host, path
+    if match := _BUCKET_HOST.fullmatch(host):
+        return match["bucket"], path
+    bucket, _, key = path.partition("/")
     return bucket, key
 
 
@@ -64,6 +74,17 @@ def list_prefix(s3: S3Client, uri: str, *, region: str, role: str) -> list[S3Obj
     if not found:
         raise TransferError(f"Data download failed:{_nothing_found(uri, bucket, region, role)}")
     return found
+
+
+def has_objects(s3: S3Client, uri: str) -> bool:
+    """Whether any object's key starts with the prefix. Raises TransferError when that cannot be told."""
+    bucket, prefix = parse_uri(uri)
+    try:
+        return s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)["KeyCount"] > 0
+    except ClientError as error:
+        if is_passing(error):
+            raise
+        raise TransferError(f"Data download failed:{uri}: {error.response['Error']['Message']}") from error
 
 
 def _nothing_found(uri: str, bucket: str, region: str, role: str) -> str:
@@ -152,8 +173,10 @@ def bucket_key(s3: S3Client, bucket: str) -> str | None:
     """The KMS key that a bucket encrypts its objects with, if it has one of its own."""
     try:
         rules = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
-    except ClientError:  # there is no such bucket, or nothing is said of it
-        return None
+    except ClientError as error:
+        if is_passing(error):
+            raise
+        return None  # there is no such bucket, or nothing is said of it
     return rules[0].get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID")
 
 
@@ -202,25 +225,8 @@ def continuous_uploads(s3: S3Client, places: Iterable[tuple[Path, str]]) -> Iter
     Raises TransferError at the end; where the block fails, its own error stays, with a note.
     """
     uploads = [ContinuousUpload(s3, directory, uri) for directory, uri in places]
-    try:
+    with at_the_end(upload.finish for upload in uploads):
         yield
-    except BaseException as error:
-        for another in _failures(uploads):
-            error.add_note(f"Copying to S3 after it failed too: {another}")
-        raise
-    for failure in _failures(uploads):
-        raise failure
-
-
-def _failures(uploads: Iterable[ContinuousUpload]) -> list[Exception]:
-    """What went wrong when all of them were ended."""
-    failures: list[Exception] = []
-    for upload in uploads:
-        try:
-            upload.finish()
-        except Exception as error:  # noqa: BLE001 - the caller raises it, or keeps it as a note
-            failures.append(error)
-    return failures
 
 
 class ContinuousUpload:

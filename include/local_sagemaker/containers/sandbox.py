@@ -245,9 +245,14 @@ class Sandbox:
             os.close(lifeline)
             if control:
                 control.close()
-        if network:
-            network.open(_ports_of(container.environment))
-        return Process(launcher, held, sink, clean_up, network)
+        process = Process(launcher, held, sink, clean_up, network)
+        try:
+            if network:
+                network.open(_ports_of(container.environment))
+        except BaseException:
+            process.kill()
+            raise
+        return process
 
     def _find_networks(self) -> bool:
         if self._settings.network == "shared" or self.rewrites:

@@ -16,12 +16,11 @@ def check_change(region: Region, endpoint: Json, config: Json) -> None:
     https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-update.html
     """
     before, after = (_variants(one) for one in (endpoint["_Live"]["config"], config))
-    for name in before.keys() & after.keys():
-        if ("ServerlessConfig" in before[name]) != ("ServerlessConfig" in after[name]):
-            raise ValidationException(
-                f'Cannot update endpoint "{endpoint["EndpointArn"]}": variant "{name}" cannot change between serverless'
-                " and instances. Create another endpoint, or delete this one first."
-            )
+    if _is_serverless(before) != _is_serverless(after):
+        raise ValidationException(
+            f'Cannot update endpoint "{endpoint["EndpointArn"]}": it cannot change between serverless and instances.'
+            " Create another endpoint, or delete this one first."
+        )
     scaled = scaled_variants(region, endpoint["EndpointName"])
     changed = [
         name for name in scaled if before.get(name, {}).get("InstanceType") != after.get(name, {}).get("InstanceType")
@@ -35,6 +34,10 @@ def check_change(region: Region, endpoint: Json, config: Json) -> None:
 
 def _variants(config: Json) -> dict[str, Json]:
     return {one["VariantName"]: one for one in config["ProductionVariants"]}
+
+
+def _is_serverless(variants: dict[str, Json]) -> bool:
+    return any("ServerlessConfig" in one for one in variants.values())
 
 
 def scaled_variants(region: Region, endpoint: str) -> list[str]:

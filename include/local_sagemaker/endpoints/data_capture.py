@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from botocore.exceptions import ClientError
 
-from include.local_sagemaker.containers.model_data import split_url
+from include.local_sagemaker.containers.s3_transfer import parse_uri
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import Json
 from include.local_sagemaker.endpoints.model_server import Answer
@@ -110,7 +110,7 @@ class DataCapture:
             self._write(variant, lines)
 
     def _write(self, variant: str, lines: Iterable[str]) -> None:
-        bucket, prefix = split_url(self._config["DestinationS3Uri"])
+        bucket, prefix = parse_uri(self._config["DestinationS3Uri"])
         now = datetime.now(UTC)
         name = f"{now:%M-%S}-{int(time.time() * 1000) % 1000:03d}-{uuid.uuid4()}.jsonl"
         key = "/".join([*filter(None, [prefix.strip("/")]), self._endpoint, variant, f"{now:%Y/%m/%d/%H}", name])

@@ -6,6 +6,7 @@ from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import ENDPOINT_CONFIG, MODEL, MODEL_PACKAGE, Json, Kind
 from include.local_sagemaker.http.routing import operation
 
+_LARGEST_ENVIRONMENT = 32 * 1024  # bytes
 _CREATED = {MODEL: "model", ENDPOINT_CONFIG: "endpoint configuration"}
 
 
@@ -65,8 +66,17 @@ def create_model(region: Region, request: Json) -> Json:
     for container in [request["PrimaryContainer"]] if "PrimaryContainer" in request else request["Containers"]:
         if ("Image" in container) == ("ModelPackageName" in container):
             raise ValidationException("Exactly one of Image and ModelPackageName must be provided for a container.")
-    for container in containers_of(region, request):
+        if "ModelDataUrl" in container and "ModelDataSource" in container:
+            raise ValidationException("ModelDataUrl and ModelDataSource cannot both be provided for a container.")
+    containers = containers_of(region, request)
+    for container in containers:
         check_model_data(region, container)
+    pairs = [pair for container in containers for pair in container.get("Environment", {}).items()]
+    if (size := sum(len(text.encode()) for pair in pairs for text in pair)) > _LARGEST_ENVIRONMENT:
+        raise ValidationException(
+            f"Environment has {size} bytes in all; the keys and values of a model's containers may have"
+            f" {_LARGEST_ENVIRONMENT} together."
+        )
     body = {"EnableNetworkIsolation": False, **{key: value for key, value in request.items() if key != "Tags"}}
     if "PrimaryContainer" in body:
         body["PrimaryContainer"] = {"Mode": "SingleModel", **body["PrimaryContainer"]}
@@ -136,13 +146,19 @@ def _check_variant(region: Region, variant: Json) -> None:
             f"MemorySizeInMB of production variant {name} must be a multiple of 1024 from 1024 to 6144, "
             f"not {serverless['MemorySizeInMB']}."
         )
+    if serverless.get("ProvisionedConcurrency", 1) > serverless["MaxConcurrency"]:
+        raise ValidationException(
+            f"ProvisionedConcurrency of production variant {name} ({serverless['ProvisionedConcurrency']}) must not"
+            f" exceed its MaxConcurrency ({serverless['MaxConcurrency']})."
+        )
 
 
 def _check_serverless(region: Region, request: Json) -> None:
     """What serverless inference leaves out: https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html"""
     (variant, *others) = request["ProductionVariants"]
-    model = region.find(MODEL, variant["ModelName"]) or {}
+    model = _get(region, MODEL, variant["ModelName"])
     left_out = {
+        "ModelDataSource": any("ModelDataSource" in one for one in containers_of(region, model)),
         "multiple production variants": others or request.get("ShadowProductionVariants"),
         "data capture": request.get("DataCaptureConfig", {}).get("EnableCapture"),
         "VPC configuration": model.get("VpcConfig"),

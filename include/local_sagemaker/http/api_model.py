@@ -41,6 +41,11 @@ def operation_model(name: str) -> OperationModel:
     return (runtime if name in runtime.operation_names else _service("sagemaker")).operation_model(name)
 
 
+def shape(name: str) -> Shape:
+    """What a name stands for in the model, such as a resource as Search shows it."""
+    return _service("sagemaker").shape_for(name)
+
+
 def operation_names() -> list[str]:
     """Every operation of SageMaker's own API, whether it is here or not."""
     return list(_service("sagemaker").operation_names)

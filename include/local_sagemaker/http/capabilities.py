@@ -160,6 +160,11 @@ _TABLE: dict[str, _Members] = {
         "NextToken MaxResults CreationTimeAfter CreationTimeBefore LastModifiedTimeAfter LastModifiedTimeBefore"
         " NameContains StatusEquals SortBy SortOrder"
     ),
+    "Search": _Members(
+        "Resource SearchExpression{*} SortBy SortOrder NextToken MaxResults CrossAccountFilterOption",
+        "",
+        "CrossAccountFilterOption=CrossAccount",
+    ),
     "InvokeEndpoint": _Members(
         "EndpointName Body ContentType Accept CustomAttributes TargetVariant InferenceId", "PrefixAwareId"
     ),

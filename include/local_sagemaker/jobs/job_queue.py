@@ -25,6 +25,7 @@ import psutil
 from include.local_sagemaker.containers.logs import LogStream, log_file
 from include.local_sagemaker.containers.role import check_pull
 from include.local_sagemaker.containers.sandbox import Container, Process, UnknownImageError
+from include.local_sagemaker.core.at_the_end import at_the_end
 from include.local_sagemaker.core.errors import ValidationException, is_passing
 from include.local_sagemaker.core.service import Region, Service
 from include.local_sagemaker.core.store import Json, Kind
@@ -91,7 +92,7 @@ class Job:
         sandbox = self.region.service.sandbox
         names = hosts_of(len(containers))
         hosts = dict(zip(names, sandbox.addresses(len(names)), strict=True))
-        try:
+        with at_the_end(one.wait for one in processes), at_the_end(one.kill for one in processes):
             for name, (container, stream) in zip(names, containers, strict=True):
                 check_pull(self.region, container.image)
                 process = sandbox.start(
@@ -106,11 +107,6 @@ class Job:
             ending = self._wait(processes, deadline)
             if ending in {"stopped", "timeout"}:
                 _stop_all(processes, self.region.settings.stop_grace_seconds)
-        finally:
-            for process in processes:
-                process.kill()
-            for process in processes:
-                process.wait()
         if ending == "server stops":
             raise ServerStoppingError
         failed = next((i for i, process in enumerate(processes) if process.exit_code), 0)

@@ -83,14 +83,18 @@ def _check(request: Json) -> None:
     for item in inputs:
         if "S3Input" not in item:
             raise ValidationException(f"Input {item['InputName']} must have an S3Input.")
-        _check_path(item["InputName"], item["S3Input"].get("LocalPath", _BELOW))
+        _check_path(item, item["InputName"], item["S3Input"].get("LocalPath"))
     for item in outputs:
         if "S3Output" not in item:
             raise ValidationException(f"Output {item['OutputName']} must have an S3Output.")
-        _check_path(item["OutputName"], item["S3Output"].get("LocalPath", _BELOW))
+        _check_path(item, item["OutputName"], item["S3Output"].get("LocalPath"))
 
 
-def _check_path(name: str, path: str) -> None:
+def _check_path(item: Json, name: str, path: str | None) -> None:
+    if path is None:
+        if item.get("AppManaged"):
+            return
+        raise ValidationException(f"LocalPath of {name} is required unless AppManaged is true.")
     if not f"{path}/".startswith(_BELOW) or ".." in Path(path).parts:
         raise ValidationException(f"LocalPath {path} of {name} is invalid: it must be a directory below {_BELOW}")
 

@@ -6,20 +6,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import regex
-
 from include.local_sagemaker.containers.role import check_keys_and_network
 from include.local_sagemaker.containers.s3_transfer import (
     TransferError,
     continuous_uploads,
     files_below,
+    has_objects,
     join_uri,
     upload_archive,
     upload_tree,
 )
 from include.local_sagemaker.containers.sandbox import Container, UnknownImageError
 from include.local_sagemaker.core import quotas
-from include.local_sagemaker.core.errors import ValidationException
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import TRAINING_JOB, Json
 from include.local_sagemaker.http.routing import operation
@@ -36,6 +34,7 @@ from include.local_sagemaker.jobs.job_queue import (
     runner,
     stop_job,
 )
+from include.local_sagemaker.jobs.training_checks import DEFAULT_MAX_RUNTIME, check_training
 from include.local_sagemaker.jobs.training_config import toolkit_variables, write_config
 from include.local_sagemaker.jobs.training_metrics import Metrics
 
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 ABSENT = "Requested resource not found."
-_DEFAULT_MAX_RUNTIME = 86400
 _MESSAGES = {
     "Starting": "Starting the training job",
     "Downloading": "Downloading input data",
@@ -61,11 +59,11 @@ _MESSAGES = {
 
 @operation("CreateTrainingJob")
 def create_training_job(region: Region, request: Json) -> Json:
-    _check(request)
+    check_training(request)
     name = request["TrainingJobName"]
     usage = "spot" if request.get("EnableManagedSpotTraining") else "training"
     used = quotas.instances(usage, request["ResourceConfig"])
-    stopping = {"MaxRuntimeInSeconds": _DEFAULT_MAX_RUNTIME, **request.get("StoppingCondition", {})}
+    stopping = {"MaxRuntimeInSeconds": DEFAULT_MAX_RUNTIME, **request.get("StoppingCondition", {})}
     body = {
         "EnableNetworkIsolation": False,
         "EnableInterContainerTrafficEncryption": False,
@@ -102,62 +100,6 @@ def stop_training_job(region: Region, request: Json) -> None:
 def list_training_jobs(region: Region, request: Json) -> Json:
     jobs, token = region.list(TRAINING_JOB, request)
     return {"TrainingJobSummaries": jobs, "NextToken": token}
-
-
-def _check(request: Json) -> None:
-    algorithm = request.get("AlgorithmSpecification", {})
-    if ("TrainingImage" in algorithm) == ("AlgorithmName" in algorithm):
-        raise ValidationException("AlgorithmSpecification must have exactly one of TrainingImage and AlgorithmName.")
-    if "AlgorithmName" in algorithm:
-        raise ValidationException(f"Could not find algorithm {algorithm['AlgorithmName']}.")
-    if "ResourceConfig" not in request or "OutputDataConfig" not in request:
-        raise ValidationException("ResourceConfig and OutputDataConfig are required to create a training job.")
-    _check_resources(request["ResourceConfig"])
-    names = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValidationException(f"Duplicate channel name {name}: channel names must be unique in a training job.")
-    for channel in request.get("InputDataConfig", ()):
-        if "S3DataSource" not in channel["DataSource"]:
-            raise ValidationException(f"Channel {channel['ChannelName']} must have an S3DataSource.")
-    for definition in algorithm.get("MetricDefinitions", ()):
-        _check_regex(definition)
-    _check_spot(request)
-    warm_pools.check(request)
-
-
-def _check_resources(resources: Json) -> None:
-    if "InstanceGroups" not in resources and not {"InstanceType", "InstanceCount"} <= set(resources):
-        raise ValidationException("ResourceConfig must have InstanceType and InstanceCount, or InstanceGroups.")
-    if 0 in [group["InstanceCount"] for group in resources.get("InstanceGroups") or [resources]]:
-        raise ValidationException("InstanceCount must be at least 1.")
-
-
-def _check_regex(definition: Json) -> None:
-    try:
-        compiled = regex.compile(definition["Regex"])
-    except regex.error as error:
-        raise ValidationException(
-            f"Metric {definition['Name']}: invalid Regex {definition['Regex']!r}: {error}"
-        ) from error
-    if compiled.groups == 0:
-        raise ValidationException(
-            f"Metric {definition['Name']}: the Regex {definition['Regex']!r} has no group that captures the value."
-        )
-
-
-def _check_spot(request: Json) -> None:
-    stopping = request.get("StoppingCondition", {})
-    longest = stopping.get("MaxRuntimeInSeconds", _DEFAULT_MAX_RUNTIME)
-    if request.get("EnableManagedSpotTraining"):
-        if stopping.get("MaxWaitTimeInSeconds", 0) < longest:
-            raise ValidationException(
-                "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
-            )
-    elif "MaxWaitTimeInSeconds" in stopping:
-        raise ValidationException(
-            "MaxWaitTimeInSeconds above 0 is supported only for managed spot training: set EnableManagedSpotTraining."
-        )
 
 
 def _enter(transitions: list[Json], status: str, message: str | None = None, **more: object) -> Json:
@@ -247,9 +189,7 @@ def _checkpoint_directory(root: Path, checkpoints: Json) -> Path:
 def _fetch_checkpoints(job: Job, checkpoints: Json, roots: list[Path]) -> None:
     for root in roots:
         _checkpoint_directory(root, checkpoints).mkdir(parents=True, exist_ok=True)
-    bucket = checkpoints["S3Uri"].removeprefix("s3://").partition("/")
-    listed = job.region.client("s3").list_objects_v2(Bucket=bucket[0], Prefix=bucket[2], MaxKeys=1)
-    if listed["KeyCount"]:
+    if has_objects(job.region.client("s3"), checkpoints["S3Uri"]):
         directory = _checkpoint_directory(roots[0], checkpoints).relative_to(roots[0]).as_posix()
         fetch(job, [Channel(checkpoints["S3Uri"], directory)], roots, "")
 

@@ -10,6 +10,7 @@ from include.local_sagemaker.jobs.job_queue import JobQueue, stop_job
 from include.local_sagemaker.jobs.transform_records import BadRecordError, Processing
 
 LARGEST_PAYLOAD_MB = 100
+MOST_INSTANCES = 100
 
 
 def _absent(name: str) -> str:
@@ -25,6 +26,10 @@ def create_transform_job(region: Region, request: Json) -> Json:
     if len(containers) != 1:
         raise ValidationException(
             f'Model "{model_name}" has {len(containers)} containers: the local SageMaker runs models of one container.'
+        )
+    if "ModelDataSource" in containers[0]:
+        raise ValidationException(
+            f'Model "{model_name}" has a ModelDataSource, which batch transform does not support; give a ModelDataUrl.'
         )
     name = request["TransformJobName"]
     used = quotas.instances("transform", request["TransformResources"])
@@ -44,11 +49,13 @@ def create_transform_job(region: Region, request: Json) -> Json:
 
 def _check(request: Json) -> None:
     payload, concurrent = request.get("MaxPayloadInMB", 6), request.get("MaxConcurrentTransforms", 1)
-    if payload * concurrent > LARGEST_PAYLOAD_MB:
+    if payload * max(concurrent, 1) > LARGEST_PAYLOAD_MB:
         raise ValidationException(
             f"MaxConcurrentTransforms ({concurrent}) * MaxPayloadInMB ({payload}) must not exceed "
             f"{LARGEST_PAYLOAD_MB} MB."
         )
+    if (count := request["TransformResources"]["InstanceCount"]) > MOST_INSTANCES:
+        raise ValidationException(f"InstanceCount ({count}) must not exceed {MOST_INSTANCES}.")
     try:
         Processing.from_request(request)
     except BadRecordError as error:

@@ -25,6 +25,7 @@ from include.local_sagemaker.containers.s3_transfer import (
     parse_uri,
     upload_file,
 )
+from include.local_sagemaker.core.at_the_end import at_the_end
 from include.local_sagemaker.core.store import TRANSFORM_JOB, Json
 from include.local_sagemaker.endpoints.model_server import (
     Answer,
@@ -96,7 +97,8 @@ def run_transform_job(job: Job) -> None:
     data_log = LogStream(job.region, LOG_GROUP, f"{stream.name}/data-log")
     servers: list[ModelServer] = []
     try:
-        _transform(job, servers, stream, data_log)
+        with at_the_end(server.stop for server in servers):
+            _transform(job, servers, stream, data_log)
         ending: tuple[str, str | None] = ("Completed", None)
     except InterruptedTransformError as error:
         if job.server_stopping.is_set():
@@ -109,9 +111,6 @@ def run_transform_job(job: Job) -> None:
         for line in error.lines:
             data_log.write(_stamped(line))
         ending = ("Failed", str(error))
-    finally:
-        for server in servers:
-            server.stop()
     _end(job, *ending)
 
 

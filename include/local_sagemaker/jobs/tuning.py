@@ -5,6 +5,7 @@ from include.local_sagemaker.core.paging import page
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import TUNING_JOB, Json
 from include.local_sagemaker.http.routing import operation
+from include.local_sagemaker.jobs.training_checks import check_resources
 from include.local_sagemaker.jobs.tuning_run import (
     Tunings,
     definitions_of,
@@ -56,10 +57,7 @@ def _check(request: Json) -> None:
             raise ValidationException(
                 "Exactly one of ResourceConfig and HyperParameterTuningResourceConfig must be provided."
             )
-        resources = definition.get("ResourceConfig") or definition["HyperParameterTuningResourceConfig"]
-        groups = resources.get("InstanceGroups") or resources.get("InstanceConfigs") or [resources]
-        if 0 in [group.get("InstanceCount") for group in groups]:
-            raise ValidationException("InstanceCount must be at least 1.")
+        check_resources(definition.get("ResourceConfig") or definition["HyperParameterTuningResourceConfig"])
         _check_objective(request, definition)
         ranges = ranges_of(request, definition)
         try:

@@ -12,7 +12,7 @@ from include.local_sagemaker.core.service import Region, Service
 from include.local_sagemaker.core.store import MODEL_PACKAGE, Json
 from include.local_sagemaker.http.routing import route
 from include.local_sagemaker.pages.kinds import KINDS, PageKind
-from include.local_sagemaker.pages.overview import name_of, row, tags_of
+from include.local_sagemaker.pages.overview import ORIGIN, name_of, row, tags_of
 from include.local_sagemaker.pages.rendering import not_found, page
 
 _MOST_LOG_BYTES = 2 * 2**20
@@ -45,11 +45,13 @@ def find(service: Service, one: PageKind, name: str, region: str | None) -> tupl
 def facts(region: Region, one: PageKind, document: Json) -> Json:
     """What the page shows."""
     shown = row(one, region.name, document)
+    tags = tags_of(region.service, shown["arn"])
     return {
         "kind": one,
         "kinds": KINDS.values(),
         "row": shown,
-        "tags": tags_of(region.service, shown["arn"]),
+        "origin": {title: tags.pop(key) for key, title in ORIGIN.items() if key in tags},
+        "tags": tags,
         "steps": document.get("SecondaryStatusTransitions", []),
         "places": list(places(document)),
         "metrics": metrics_of(document),

@@ -12,6 +12,8 @@ from include.local_sagemaker.http.routing import route
 from include.local_sagemaker.pages.kinds import KINDS, PageKind
 from include.local_sagemaker.pages.rendering import not_found, page
 
+# what a resource is asked for by: the tags that say so, and what a person calls them
+ORIGIN = {"dag_id": "Dag", "run": "Run", "task_id": "Task", "day": "Day"}
 _NEWEST = 5  # rows of each kind in the overview
 _ROWS = 50  # of a list's page
 
@@ -33,7 +35,7 @@ def overview(service: Service, request: Request) -> Response:
 
 @route("GET", "/_local/list/(?P<word>[a-z]+)")
 def resources(service: Service, request: Request, word: str) -> Response:
-    """One kind, newest first; ``name`` and ``from`` (Dag, run, task) are parts of words, ``page`` counts from 1."""
+    """One kind, newest first; ``name`` and ``from`` (Dag, run, task, day) are parts, ``page`` counts from 1."""
     if word not in KINDS:
         return not_found(f"There are lists of {', '.join(KINDS)}; not of {word}.")
     one = KINDS[word]
@@ -43,11 +45,11 @@ def resources(service: Service, request: Request, word: str) -> Response:
     rows = [row(one, region, document) for region, document in reversed(found)]
     rows = [each for each in rows if _is_wanted(each, wanted)]
     if wanted["from"]:
-        rows = [each for each in rows if wanted["from"].lower() in _origin(service, each).lower()]
+        _add_origins(service, rows)
+        rows = [each for each in rows if wanted["from"].lower() in each["origin"].lower()]
     number = max(1, request.args.get("page", 1, type=int))
     shown = rows[(number - 1) * _ROWS : number * _ROWS]
-    for each in shown:
-        each["origin"] = _origin(service, each)
+    _add_origins(service, shown)
     return page(
         "list.html",
         kind=one,
@@ -66,10 +68,12 @@ def _is_wanted(each: Json, wanted: dict[str, str]) -> bool:
     return wanted["name"].lower() in each["name"].lower() and wanted["state"] in ("", each["state"])
 
 
-def _origin(service: Service, each: Json) -> str:
-    """Which task of which run asked for it, by its tags."""
-    tags = tags_of(service, each["arn"])
-    return " / ".join(tags[key] for key in ("dag_id", "run", "task_id") if key in tags)
+def _add_origins(service: Service, rows: list[Json]) -> None:
+    """Which task of which run asked for each, and for which day, by its tags; they are read once."""
+    for each in rows:
+        if "origin" not in each:
+            tags = tags_of(service, each["arn"])
+            each["origin"] = " / ".join(tags[key] for key in ORIGIN if key in tags)
 
 
 def tags_of(service: Service, arn: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from include.local_sagemaker.core.store import ACCOUNT, MODEL_PACKAGE, MODEL_PAC
 from include.local_sagemaker.http.routing import operation
 
 MOST_METADATA = 50
+MOST_ADDITIONAL = 15  # inference specifications
 _OWNER = {"IamIdentity": {"Arn": f"arn:aws:iam::{ACCOUNT}:root", "PrincipalId": ACCOUNT}}
 
 
@@ -81,16 +82,36 @@ def create_package(region: Region, request: Json) -> Json:
         )
     if not any(key in request for key in ("InferenceSpecification", "SourceAlgorithmSpecification", "SourceUri")):
         raise ValidationException("One of InferenceSpecification or SourceAlgorithmSpecification must be provided.")
+    _check_additional(request.get("AdditionalInferenceSpecifications", []))
     if group:
         return _create_version(region, request, _by_name_or_arn(region, MODEL_PACKAGE_GROUP, group))
     if not name:
         raise ValidationException("Missing ARN.")
+    for specification in _specifications(request):
+        for key in ("SupportedTransformInstanceTypes", "SupportedRealtimeInferenceInstanceTypes"):
+            if key not in specification:
+                raise ValidationException(f"{key} is required for a model package without a group.")
     taken = "Model package already exists: {arn}"
     body = _package_body(region, request)
     try:
         return region.create(MODEL_PACKAGE, name, body, tags=request.get("Tags", ()), taken=taken)
     except ResourceInUse as error:
         raise ValidationException(error.message) from error
+
+
+def _specifications(request: Json) -> list[Json]:
+    """The request's own inference specification, if it has one."""
+    return [request["InferenceSpecification"]] if "InferenceSpecification" in request else []
+
+
+def _check_additional(specifications: list[Json]) -> None:
+    names = [one["Name"] for one in specifications]
+    if len(set(names)) != len(names):
+        raise ValidationException(f"AdditionalInferenceSpecifications names must be unique: {', '.join(names)}")
+    if len(names) > MOST_ADDITIONAL:
+        raise ValidationException(
+            f"There would be {len(names)} AdditionalInferenceSpecifications; {MOST_ADDITIONAL} fit."
+        )
 
 
 def _create_version(region: Region, request: Json, group: Json) -> Json:
@@ -139,9 +160,8 @@ def _take_version(region: Region, group: str, token: str | None, digest: str) ->
 def _package_body(region: Region, request: Json) -> Json:
     left_out = {"Tags", "ClientToken", "ModelPackageName", "ModelPackageGroupName"}
     body = {key: value for key, value in request.items() if key not in left_out}
-    for specification in [body.get("InferenceSpecification"), *body.get("AdditionalInferenceSpecifications", [])]:
-        if specification:
-            _add_etags(region, specification)
+    for specification in [*_specifications(body), *body.get("AdditionalInferenceSpecifications", [])]:
+        _add_etags(region, specification)
     return {
         "CertifyForMarketplace": False,
         "ModelPackageRegistrationType": "Registered",
@@ -223,10 +243,7 @@ _REPLACED = (
 @operation("UpdateModelPackage")
 def update_package(region: Region, request: Json) -> Json:
     name = _by_name_or_arn(region, MODEL_PACKAGE, request["ModelPackageArn"])["ModelPackageName"]
-    for specification in [
-        *([request["InferenceSpecification"]] if "InferenceSpecification" in request else []),
-        *request.get("AdditionalInferenceSpecificationsToAdd", []),
-    ]:
+    for specification in [*_specifications(request), *request.get("AdditionalInferenceSpecificationsToAdd", [])]:
         _add_etags(region, specification)
     package = region.update(MODEL_PACKAGE, name, lambda before: _updated(before, request))
     if package is None:
@@ -246,9 +263,7 @@ def _updated(package: Json, request: Json) -> Json:
         *package.get("AdditionalInferenceSpecifications", []),
         *request.get("AdditionalInferenceSpecificationsToAdd", []),
     ]
-    names = [one["Name"] for one in additional]
-    if len(set(names)) != len(names):
-        raise ValidationException(f"AdditionalInferenceSpecifications names must be unique: {', '.join(names)}")
+    _check_additional(additional)
     changes["AdditionalInferenceSpecifications"] = additional or None
     changes["LastModifiedBy"] = _OWNER
     return changes

@@ -15,9 +15,9 @@ from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import MODEL_PACKAGE, MODEL_PACKAGE_GROUP, TRAINING_JOB, Json, Kind
 from include.local_sagemaker.http.routing import operation
 from include.local_sagemaker.registry.model_packages import as_described
+from include.local_sagemaker.registry.search_rules import check_expression, check_property
 
 RESOURCES = {kind.title: kind for kind in (TRAINING_JOB, MODEL_PACKAGE, MODEL_PACKAGE_GROUP)}
-DEEPEST = 3  # expressions within expressions
 
 Value = str | float | bool
 _COMPARISONS: dict[str, Callable[..., bool]] = {
@@ -35,9 +35,12 @@ def search(region: Region, request: Json) -> Json:
     """Raises ValidationException: a resource that is not searched here, or a filter that cannot be one."""
     kind = _kind(request["Resource"])
     expression = request.get("SearchExpression", {})
-    _check(expression)
+    if "SearchExpression" in request:
+        check_expression(kind, expression)
     found = [document for document in _documents(region, kind) if _matches(document, expression)]
     sort_by = request.get("SortBy", "LastModifiedTime")
+    if "SortBy" in request:
+        check_property(kind, sort_by)
 
     def position(document: Json) -> list[Value]:
         """Without the property before any that has it, numbers before texts; the ARN makes it unique."""
@@ -66,19 +69,6 @@ def _documents(region: Region, kind: Kind) -> Iterator[Json]:
         tags = region.service.store.tags(document[kind.arn])
         shown = as_described(document) if kind is MODEL_PACKAGE else document
         yield {**{key: value for key, value in shown.items() if key[0] != "_"}, "Tags": tags}
-
-
-def _check(expression: Json, depth: int = 1) -> None:
-    if depth > DEEPEST:
-        raise ValidationException(f"SearchExpression is nested more than {DEEPEST} levels deep.")
-    nested = expression.get("NestedFilters", ())
-    for one in [*expression.get("Filters", ()), *(inner for each in nested for inner in each["Filters"])]:
-        asks_for_value = one.get("Operator", "Equals") not in ("Exists", "NotExists")
-        if asks_for_value == ("Value" not in one):
-            word = "needs a" if asks_for_value else "takes no"
-            raise ValidationException(f"The filter on {one['Name']} with {one.get('Operator', 'Equals')} {word} Value.")
-    for each in expression.get("SubExpressions", ()):
-        _check(each, depth + 1)
 
 
 def _matches(document: Json, expression: Json) -> bool:

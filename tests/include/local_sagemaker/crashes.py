@@ -15,7 +15,8 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,11 +63,24 @@ def cut_off() -> Iterator[None]:
 
 
 class Load(Protocol):
-    """What one thread does, and how it is looked at afterwards; both raise AssertionError where something was lost."""
+    """What one thread does, and how it is looked at afterwards; all raise AssertionError where something was lost.
+
+    `verify` looks after each kill at what is new, and at some of what was found before, so that two hundred kills take
+    no longer each than five; `finish` looks at all of it once more.
+    """
 
     def act(self, chance: random.Random) -> None: ...
 
     def verify(self) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+SAMPLE = 10
+
+
+def some(settled: Collection[str]) -> list[str]:
+    return random.sample(sorted(settled), min(SAMPLE, len(settled)))
 
 
 class Objects:
@@ -125,6 +139,9 @@ class Objects:
             self._allowed[key] = {found}
         assert listed <= self._allowed.keys()
 
+    def finish(self) -> None:
+        self.verify()
+
 
 class Messages:
     """Sends messages to a queue, and takes some out of it."""
@@ -161,6 +178,9 @@ class Messages:
         assert not returned, f"messages that were deleted are back: {sorted(returned)}"
         self._sent, self._deleted, self._in_doubt = set(), set(), set()
 
+    def finish(self) -> None:
+        self.verify()
+
 
 def drain(sqs: Any, url: str) -> set[str]:
     """The bodies of all messages, which are deleted."""
@@ -175,11 +195,14 @@ def drain(sqs: Any, url: str) -> set[str]:
 class Watched:
     """Log lines, alarms, parameters and metrics."""
 
+    MOST_ALARMS = 50  # the server evaluates each once a second
+
     def __init__(self, client: Client, name: str) -> None:
         self._client = client
         self._name = name
         self._lines: list[str] = []
-        self._alarms: set[str] = set()
+        self._alarms: set[str] = set()  # each with a parameter of its name
+        self._deleted: set[str] = set()
         self._sum = 0
         self._numbers = itertools.count()
         client["logs"].create_log_group(logGroupName=name)
@@ -194,6 +217,11 @@ class Watched:
                 put = self._client["logs"].put_log_events
                 put(logGroupName=self._name, logStreamName="lines", logEvents=[event])
                 self._lines.append(event["message"])
+            elif what == "alarm" and len(self._alarms) >= self.MOST_ALARMS:
+                alarm = self._alarms.pop()  # it may be gone from now on, and has to be when that was answered
+                self._client["cloudwatch"].delete_alarms(AlarmNames=[alarm])
+                self._client["ssm"].delete_parameter(Name=f"/{alarm}")
+                self._deleted.add(alarm)
             elif what == "alarm":
                 alarm = f"{self._name}-{number}"
                 self._client["cloudwatch"].put_metric_alarm(
@@ -219,8 +247,9 @@ class Watched:
         lost = set(self._lines) - {event["message"] for event in events}
         assert not lost, f"log lines are gone: {sorted(lost)}"
         pages = self._client["cloudwatch"].get_paginator("describe_alarms").paginate(AlarmNamePrefix=self._name)
-        gone = self._alarms - {alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]}
-        assert not gone, f"alarms are gone: {sorted(gone)}"
+        there = {alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]}
+        assert self._alarms <= there, f"alarms are gone: {sorted(self._alarms - there)}"
+        assert not self._deleted & there, f"alarms that were deleted are back: {sorted(self._deleted & there)}"
         for alarm in self._alarms:
             assert self._client["ssm"].get_parameter(Name=f"/{alarm}")["Parameter"]["Value"] == alarm
         now = time.time()
@@ -235,6 +264,9 @@ class Watched:
         found = sum(point["Sum"] for point in statistics["Datapoints"])
         assert found >= self._sum, f"{self._sum} metric values were answered, {found} are there"
 
+    def finish(self) -> None:
+        self.verify()
+
 
 class Approvals:
     """Registers versions and approves them; each approval is told to a queue by a rule of EventBridge."""
@@ -243,6 +275,8 @@ class Approvals:
         self._client = client
         self._sagemaker = client["sagemaker"]
         self._versions: dict[str, set[str]] = {}  # ARN -> the approval states that it may have
+        self._approved: set[str] = set()
+        self._told: set[str] = set()  # what the queue said
         sqs, events = client["sqs"], client["events"]
         self._url = sqs.create_queue(QueueName="approvals")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -272,19 +306,30 @@ class Approvals:
             self._versions[arn] = {"PendingManualApproval"}
 
     def verify(self) -> None:
-        approved: set[str] = set()
-        for arn, allowed in self._versions.items():
-            found = self._sagemaker.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"]
+        for arn, allowed in list(self._versions.items()):
+            found = self._status(arn)
             assert found in allowed, f"{arn} is {found}, not one of {allowed}"
             self._versions[arn] = {found}
             if found == "Approved":
-                approved.add(arn)
-        until(lambda: approved <= self._told(), f"every approval in the queue: {sorted(approved)}")
+                self._approved.add(arn)
+                del self._versions[arn]
+        self._verify_approved(some(self._approved))
 
-    def _told(self) -> set[str]:
-        found = drain(self._client["sqs"], self._url)
-        self._heard = getattr(self, "_heard", set()) | {json.loads(body)["resources"][0] for body in found}
-        return self._heard
+    def finish(self) -> None:
+        self.verify()
+        self._verify_approved(self._approved)
+
+    def _verify_approved(self, approved: Iterable[str]) -> None:
+        for arn in approved:
+            assert self._status(arn) == "Approved", arn
+        until(self._all_told, f"every approval in the queue: {sorted(self._approved - self._told)}")
+
+    def _status(self, arn: str) -> str:
+        return str(self._sagemaker.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"])
+
+    def _all_told(self) -> bool:
+        self._told |= {json.loads(body)["resources"][0] for body in drain(self._client["sqs"], self._url)}
+        return self._approved <= self._told
 
 
 class Jobs:
@@ -292,14 +337,15 @@ class Jobs:
 
     def __init__(self, client: Client) -> None:
         self._sagemaker, self._s3 = client["sagemaker"], client["s3"]
-        self._allowed: dict[str, set[str]] = {}  # job -> how it may end
+        self._allowed: dict[str, set[str]] = {}  # job that may run -> how it may end
+        self._ended: dict[str, str] = {}
         self._numbers = itertools.count()
 
     def act(self, chance: random.Random) -> None:
-        open_jobs = [name for name in self._allowed if self._status(name) not in ENDED]
-        if len(open_jobs) >= 4:
+        self._settle()
+        if len(self._allowed) >= 4:
             if chance.random() < 0.1:
-                name = chance.choice(open_jobs)
+                name = chance.choice(list(self._allowed))
                 self._allowed[name] = {"Completed", "Stopped"}
                 with cut_off(), contextlib.suppress(ClientError):  # it has ended in this moment
                     self._sagemaker.stop_processing_job(ProcessingJobName=name)
@@ -321,15 +367,32 @@ class Jobs:
             assert body == f"{name}\n".encode(), f"{name} is Completed, and its output is {body!r}"
         return found
 
+    def _settle(self) -> None:
+        """Jobs end as they may."""
+        for name, allowed in list(self._allowed.items()):
+            status = self._status(name)
+            assert status in {*allowed, "InProgress", "Stopping"}, f"{name} is {status}, not one of {allowed}"
+            if status in ENDED:
+                self._ended[name] = status
+                del self._allowed[name]
+
+    def _verify_ended(self, names: Iterable[str]) -> None:
+        for name in names:
+            assert self._status(name) == self._ended[name], f"{name} was {self._ended[name]}"
+
     def verify(self) -> None:
-        for name in self._allowed:
-            assert self._status(name) in {*self._allowed[name], "InProgress", "Stopping"}
+        self._settle()
+        self._verify_ended(some(self._ended))
 
     def finish(self) -> None:
-        """Every job ends as it may."""
-        for name, allowed in self._allowed.items():
-            until(lambda name=name: self._status(name) in ENDED, f"the end of {name}", 120)  # type: ignore[misc]
-            assert self._status(name) in allowed, f"{name} is {self._status(name)}, not one of {allowed}"
+        """Every job ends."""
+
+        def all_ended() -> bool:
+            self._settle()
+            return not self._allowed
+
+        until(all_ended, "the end of every job", 120)
+        self._verify_ended(self._ended)
 
 
 class Checkpoints:
@@ -381,6 +444,12 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 30) -> None:
         time.sleep(0.1)
 
 
+def side_by_side(steps: Sequence[Callable[[], None]]) -> None:
+    with ThreadPoolExecutor(len(steps)) as pool:
+        for done in [pool.submit(step) for step in steps]:
+            done.result()
+
+
 class Crashes:
     """A server under load that is killed again and again."""
 
@@ -399,19 +468,17 @@ class Crashes:
             Messages(Client(self._server), "crashes"),
             Watched(Client(self._server), "crashes"),
             Approvals(Client(self._server)),
-            jobs := Jobs(Client(self._server)),
-            checkpoints := Checkpoints(Client(self._server)),
+            Jobs(Client(self._server)),
+            Checkpoints(Client(self._server)),
         ]
         try:
             for number in range(1, kills + 1):
                 self._load_and_kill(loads)
                 self._server.start()
-                for load in loads:
-                    load.verify()
+                side_by_side([load.verify for load in loads])
                 if number % 10 == 0:
                     say(f"{number} of {kills} kills survived")
-            jobs.finish()
-            checkpoints.finish()
+            side_by_side([load.finish for load in loads])
         finally:
             if self._server.process is not None and self._server.process.poll() is None:
                 self._server.stop()

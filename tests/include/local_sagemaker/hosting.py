@@ -74,6 +74,16 @@ class Hosting:
         self.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
         return name
 
+    def uncompressed_model(self) -> str:
+        """A new model whose data are objects in S3 instead of an archive."""
+        program = Path(__file__).with_name("serving_program.py").read_bytes()
+        self.client("s3").put_object(Bucket=BUCKET, Key="plain/model/serving_program.py", Body=program)
+        source = {"S3Uri": f"s3://{BUCKET}/plain/model/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+        name = self.name("model")
+        container = {"Image": IMAGE, "ModelDataSource": {"S3DataSource": source}}
+        self.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+        return name
+
     def config(self, *models: str, weights: Sequence[float] = (), instances: int = 1, **more: Any) -> str:
         """A new endpoint configuration; the variants are A, B, ... or AllTraffic if there is one."""
         name = self.name("config")

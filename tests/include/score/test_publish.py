@@ -28,7 +28,7 @@ def plan(code_hash: str) -> DayPlan:
 
 
 def run(code_hash: str) -> DayRun:
-    return Run(BUCKET, "score_pumps", "run").of_day(plan(code_hash).digest)
+    return Run(BUCKET, "score_pumps", "run").of_day(plan(code_hash).digest, DAY)
 
 
 def stage(s3: LocalS3, code_hash: str, *contents: str, profile: dict[str, Any] | None = None) -> None:

@@ -19,7 +19,7 @@ from tests.include.train.test_requests import ARTIFACT, ENVIRONMENTS, NAMES, pro
 MODEL = load_model("predictive_maintenance")
 BARE, FULL = ENVIRONMENTS
 DAY = "2015-08-01"
-RUN = Run("my-ml-bucket", "score_predictive_maintenance", "scheduled__1").of_day("d1")
+RUN = Run("my-ml-bucket", "score_predictive_maintenance", "scheduled__1").of_day("d1", DAY)
 
 
 def built(environment: MlEnvironment) -> dict[str, Request]:
@@ -98,6 +98,11 @@ def test_the_day_reaches_the_program(task_id: str) -> None:
     assert asked["ContainerEntrypoint"][-1].endswith(f".{task_id}")
     arguments = asked["ContainerArguments"]
     assert arguments[arguments.index("--day") + 1] == DAY
+
+
+def test_every_job_says_which_day_it_is_about() -> None:
+    for task_id, request in built(BARE).items():
+        assert {"Key": "day", "Value": DAY} in request["Tags"], task_id
 
 
 def test_a_day_without_rows_has_no_predictions_to_read() -> None:

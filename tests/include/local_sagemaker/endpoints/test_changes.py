@@ -86,7 +86,8 @@ def test_deletion_takes_the_scalable_target_away(hosting: Hosting) -> None:
 
 
 def test_serverless_and_instances_do_not_become_each_other(hosting: Hosting, endpoint: str, serverless: str) -> None:
-    for name, config in ((endpoint, _serverless(hosting)), (serverless, _config(hosting))):
+    cases = ((endpoint, _serverless(hosting)), (serverless, _config(hosting)), (serverless, _config(hosting, "Other")))
+    for name, config in cases:
         with pytest.raises(ClientError, match="cannot change between serverless and instances"):
             _update(hosting, name, config)
     assert hosting.settled(endpoint)["EndpointStatus"] == "InService"

@@ -160,6 +160,30 @@ def test_bad_requests_are_refused_as_by_sagemaker(hosting: Hosting, echo: str) -
             },
         ),
         (
+            "Environment has .* bytes in all",
+            sagemaker.create_model,
+            {
+                "ModelName": "x",
+                "ExecutionRoleArn": ROLE,
+                "Containers": [{"Image": IMAGE, "Environment": {f"K{n}": "x" * 1000 for n in range(17)}}] * 2,
+            },
+        ),
+        (
+            "ModelDataUrl and ModelDataSource cannot both",
+            sagemaker.create_model,
+            {
+                "ModelName": "x",
+                "ExecutionRoleArn": ROLE,
+                "PrimaryContainer": {
+                    "Image": IMAGE,
+                    "ModelDataUrl": ARTIFACT,
+                    "ModelDataSource": {
+                        "S3DataSource": {"S3Uri": ARTIFACT, "S3DataType": "S3Object", "CompressionType": "Gzip"}
+                    },
+                },
+            },
+        ),
+        (
             "Exactly one of PrimaryContainer and Containers",
             sagemaker.create_model,
             {"ModelName": "x", "ExecutionRoleArn": ROLE},
@@ -350,27 +374,23 @@ def test_traffic_follows_the_weights(hosting: Hosting) -> None:
     assert {hosting.invoke(endpoint) for _ in range(50)} == {b"b"}
 
 
-def test_serverless_and_uncompressed_model_data(hosting: Hosting) -> None:
-    s3 = hosting.client("s3")
-    program = (Path(__file__).parents[1] / "serving_program.py").read_bytes()
-    s3.put_object(Bucket=BUCKET, Key="plain/model/serving_program.py", Body=program)
-    source = {"S3Uri": f"s3://{BUCKET}/plain/model/", "S3DataType": "S3Prefix", "CompressionType": "None"}
-    model = hosting.name("model")
-    container = {"Image": IMAGE, "ModelDataSource": {"S3DataSource": source}}
-    hosting.sagemaker.create_model(ModelName=model, ExecutionRoleArn=ROLE, PrimaryContainer=container)
-    config = hosting.name("config")
-    serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
-    variant = {"VariantName": "AllTraffic", "ModelName": model, "ServerlessConfig": serverless}
-    hosting.sagemaker.create_endpoint_config(EndpointConfigName=config, ProductionVariants=[variant])
-    endpoint = hosting.endpoint(config)
-    (described,) = hosting.sagemaker.describe_endpoint(EndpointName=endpoint)["ProductionVariants"]
-    assert described["CurrentServerlessConfig"] == serverless
+def test_uncompressed_model_data(hosting: Hosting) -> None:
+    endpoint = hosting.endpoint(hosting.config(hosting.uncompressed_model()))
     assert hosting.invoke(endpoint, b"7") == b"7"
 
 
-def _serverless(hosting: Hosting, model: str, concurrency: int, **more: Any) -> str:
+def test_a_serverless_endpoint(hosting: Hosting) -> None:
+    endpoint = hosting.endpoint(_serverless(hosting, hosting.model(), 5))
+    (described,) = hosting.sagemaker.describe_endpoint(EndpointName=endpoint)["ProductionVariants"]
+    assert described["CurrentServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    assert hosting.invoke(endpoint, b"7") == b"7"
+
+
+def _serverless(hosting: Hosting, model: str, concurrency: int, provisioned: int = 0, **more: Any) -> str:
     name = hosting.name("config")
     serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": concurrency}
+    if provisioned:
+        serverless["ProvisionedConcurrency"] = provisioned
     variant = {"VariantName": "AllTraffic", "ModelName": model, "ServerlessConfig": serverless}
     hosting.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **more)
     return name
@@ -404,6 +424,10 @@ def test_what_serverless_endpoints_do_not_support_is_refused(hosting: Hosting) -
     )
     with pytest.raises(ClientError, match=r"\(ValidationException\).*do not support network isolation"):
         _serverless(hosting, isolated, 2)
+    with pytest.raises(ClientError, match=r"\(ValidationException\).*do not support ModelDataSource"):
+        _serverless(hosting, hosting.uncompressed_model(), 2)
+    with pytest.raises(ClientError, match=r"\(ValidationException\).*ProvisionedConcurrency .* must not exceed"):
+        _serverless(hosting, hosting.model(), 2, provisioned=3)
 
 
 def test_a_model_from_an_approved_package(hosting: Hosting) -> None:

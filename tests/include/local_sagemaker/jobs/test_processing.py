@@ -199,6 +199,16 @@ def test_paths_outside_of_processing_are_refused(sagemaker: Any, names: Names) -
         sagemaker.create_processing_job(**request)
 
 
+def test_a_path_may_be_left_to_the_program_alone(sagemaker: Any, names: Names) -> None:
+    request = processing(names("path"), ["true"], inputs={"i": "s3://ml-local/x"}, outputs={"o": "s3://ml-local/x"})
+    for item in (request["ProcessingOutputConfig"]["Outputs"][0], request["ProcessingInputs"][0]):
+        del (item.get("S3Output") or item["S3Input"])["LocalPath"]
+        with pytest.raises(ClientError, match=r"ValidationException.*LocalPath of [io] is required"):
+            sagemaker.create_processing_job(**request)
+        item["AppManaged"] = True
+    assert run_processing(sagemaker, request)["ProcessingJobStatus"] == "Completed"
+
+
 def _wait_for_line(logs: Any, name: str, line: str) -> None:
     deadline = time.monotonic() + 15
     while True:

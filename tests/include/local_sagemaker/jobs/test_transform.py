@@ -222,12 +222,17 @@ def test_bad_requests(transforms: Transforms) -> None:
         ("Could not find model", {"model": "nowhere"}),
         ("does not support TransformInput.SplitType RecordIO", {"split": "RecordIO"}),
         ("must not exceed 100 MB", {"MaxPayloadInMB": 60, "MaxConcurrentTransforms": 2}),
+        ("must not exceed 100 MB", {"MaxPayloadInMB": 101, "MaxConcurrentTransforms": 0}),
+        ("must not exceed 100", {"TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 101}}),
         ("does not start with", {"DataProcessing": {"InputFilter": "features"}}),
         ("S3DataSource.S3DataType AugmentedManifestFile", {"data_type": "AugmentedManifestFile"}),
     ]
     for message, more in cases:
         with pytest.raises(ClientError, match=rf"\(ValidationException\).*{message}"):
             transforms.sagemaker.create_transform_job(**transforms.request(source, **more))
+    model = transforms.hosting.uncompressed_model()
+    with pytest.raises(ClientError, match=r"ModelDataSource, which batch transform does not support"):
+        transforms.sagemaker.create_transform_job(**transforms.request(source, model=model))
     with pytest.raises(ClientError, match=r"\(ValidationException\).*Could not find requested job"):
         transforms.sagemaker.describe_transform_job(TransformJobName="nowhere")
     request = transforms.request(source)

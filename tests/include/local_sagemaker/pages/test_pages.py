@@ -62,9 +62,15 @@ def test_a_job_says_who_asked_for_it_and_leads_to_what_it_read_and_wrote(
         outputs={"kept": f"s3://ml-local/{name}/out"},
         Tags=[{"Key": "dag_id", "Value": "score_pumps"}, {"Key": "task_id", "Value": "build_features"}],
     )
+    request["Tags"] += [{"Key": "day", "Value": "2015-06-05"}, {"Key": "owner", "Value": "team/pumps"}]
     run_processing(sagemaker, request)
     page = _read(server, f"/_local/show/processing/{name}")
-    assert "score_pumps" in page
+    asked, tags = page.split("<h2>Tags</h2>")
+    assert "<tr><th>Dag</th><td>score_pumps</td></tr>" in asked
+    assert "<tr><th>Task</th><td>build_features</td></tr>" in asked
+    assert "<tr><th>Day</th><td>2015-06-05</td></tr>" in asked
+    assert "<tr><th>owner</th><td>team/pumps</td></tr>" in tags
+    assert f"/{name}?" in _read(server, "/_local/list/processing?from=2015-06-05")
     for place in (f"/_local/s3/ml-local/{name}/in/", f"/_local/s3/ml-local/{name}/out"):
         assert f'href="{place}"' in page
     folder = _read(server, f"/_local/s3/ml-local/{name}/out")  # a folder without its slash

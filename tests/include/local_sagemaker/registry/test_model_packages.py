@@ -23,6 +23,13 @@ def group(sagemaker: Any, s3: Any, names: Callable[[str], str]) -> str:
     return name
 
 
+# what a package without a group must name
+TYPES = {
+    "SupportedTransformInstanceTypes": ["ml.m5.large"],
+    "SupportedRealtimeInferenceInstanceTypes": ["ml.m5.large"],
+}
+
+
 def _specification(url: str = ARTIFACT) -> dict[str, Any]:
     return {
         "Containers": [{"Image": IMAGE, "ModelDataUrl": url}],
@@ -122,10 +129,30 @@ def test_lists_filter_before_they_page(sagemaker: Any, group: str) -> None:
         sagemaker.list_model_packages(ModelPackageGroupName=group, NextToken="bm9uc2Vuc2U=")
 
 
+def test_what_a_package_without_a_group_must_name(sagemaker: Any, names: Callable[[str], str]) -> None:
+    for missing in TYPES:
+        specification = {**_specification(), **{key: TYPES[key] for key in TYPES if key != missing}}
+        with pytest.raises(ClientError, match=rf"ValidationException.*{missing} is required"):
+            sagemaker.create_model_package(ModelPackageName=names("alone"), InferenceSpecification=specification)
+
+
+def test_additional_specifications_are_fifteen_of_names_of_their_own(sagemaker: Any, group: str) -> None:
+    def additional(*numbers: int) -> list[dict[str, Any]]:
+        return [{"Name": f"one{number}", "Containers": [{"Image": IMAGE}]} for number in numbers]
+
+    with pytest.raises(ClientError, match="names must be unique"):
+        _register(sagemaker, group, AdditionalInferenceSpecifications=additional(1, 1))
+    arn = _register(sagemaker, group, AdditionalInferenceSpecifications=additional(*range(10)))
+    with pytest.raises(ClientError, match="There would be 16 AdditionalInferenceSpecifications; 15 fit"):
+        sagemaker.update_model_package(
+            ModelPackageArn=arn, AdditionalInferenceSpecificationsToAdd=additional(*range(10, 16))
+        )
+
+
 def test_unversioned_packages_are_apart(sagemaker: Any, group: str, names: Callable[[str], str]) -> None:
     _register(sagemaker, group)
     name = names("alone")
-    sagemaker.create_model_package(ModelPackageName=name, InferenceSpecification=_specification())
+    sagemaker.create_model_package(ModelPackageName=name, InferenceSpecification=_specification() | TYPES)
     assert sagemaker.describe_model_package(ModelPackageName=name)["ModelPackageName"] == name
     listed = sagemaker.list_model_packages(NameContains="alone")["ModelPackageSummaryList"]
     assert [one["ModelPackageName"] for one in listed] == [name]

@@ -80,7 +80,7 @@ def test_versions_by_their_group_newest_first(sagemaker: Any) -> None:
         (where("ModelApprovalStatus", "Approved", "NotEquals"), {"1", "3"}),
         (where("ModelPackageVersion", "2", "GreaterThanOrEqualTo"), {"2", "3"}),
         (where("ModelPackageVersion", "10", "LessThan"), {"1", "2", "3"}),
-        (where("ModelPackageVersion", "1, 3", "In"), {"1", "3"}),
+        (where("ModelApprovalStatus", "Rejected, Approved", "In"), {"2"}),
         (where("CustomerMetadataProperties.metric_f1", "0.15", "GreaterThan"), {"2", "3"}),
         (where("InferenceSpecification.Containers.ModelDataUrl", "m.tar", "Contains"), {"1", "2", "3"}),
         (where("CreationTime", "2020-01-01T00:00:00", "LessThan"), set()),
@@ -140,6 +140,12 @@ def test_pages_hold_each_once(sagemaker: Any) -> None:
 def test_what_cannot_be_searched_is_refused(sagemaker: Any) -> None:
     with pytest.raises(ClientError, match="does not search the resource Experiment; it searches TrainingJob"):
         sagemaker.search(Resource="Experiment")
+    with pytest.raises(ClientError, match="does not support VisibilityConditions"):
+        sagemaker.search(Resource="TrainingJob", VisibilityConditions=[{"Key": "Tags.team", "Value": "x"}])
+    with pytest.raises(ClientError, match="does not support CrossAccountFilterOption CrossAccount"):
+        sagemaker.search(Resource="TrainingJob", CrossAccountFilterOption="CrossAccount")
+    with pytest.raises(ClientError, match="Unknown property name: Nothing"):
+        sagemaker.search(Resource="TrainingJob", SortBy="Nothing")
     with pytest.raises(ClientError, match="takes no Value"):
         found(sagemaker, "TrainingJob", where("TrainingJobName", "x", "Exists"))
     with pytest.raises(ClientError, match="needs a Value"):

@@ -1,0 +1,29 @@
+"""Steps that are taken at the end of some work whatever happens, and that hide nothing of what happened."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+
+
+@contextlib.contextmanager
+def at_the_end(steps: Iterable[Callable[[], object]]) -> Iterator[None]:
+    """All steps are taken, whatever the work or another step raises; they are looked up when the work is over.
+
+    The first error is the one that is raised, the work's own before any step's; the others are notes of it.
+    """
+    first: BaseException | None = None
+    try:
+        yield
+    except BaseException as error:  # noqa: BLE001 - raised below
+        first = error
+    for step in steps:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - raised below, or kept as a note
+            if first is None:
+                first = error
+            else:
+                first.add_note(f"A step at the end failed too: {error!r}")
+    if first is not None:
+        raise first
