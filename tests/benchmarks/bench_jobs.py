@@ -1,4 +1,5 @@
-"""What the job operators cost: seconds beside the provider's own operator on the same no-op job, and API calls.
+"""What jobs cost: the operators' seconds beside the provider's own on the same no-op job, their API calls, and many
+jobs at once with and without the time that instances take to start.
 
 Both operators run in this process, in turn, against a local SageMaker of this benchmark's own, and look at their jobs
 equally often.
@@ -16,13 +17,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from rows import end, parser, row
-from tests.include.local_sagemaker import job_requests
-from tests.include.local_sagemaker.local_server import LocalSageMaker
+import boto3
+import psutil
 
+from rows import Row, end, parser, row
+from tests.include.local_sagemaker import job_requests
+from tests.include.local_sagemaker.local_server import REGION, LocalSageMaker
+
+KEYS = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
 ROUNDS = 15
 MOST_OVERHEAD = 1.1
 MOST_CALLS_PER_MINUTE = 2.0
+JOBS = 200
+START_UP = 30.0  # seconds
+MOST_BUSY = 0.2  # of a processor, while nothing but start-up goes on
 
 
 def seconds_beside_the_providers() -> float:
@@ -59,6 +67,48 @@ def seconds_beside_the_providers() -> float:
     return statistics.median(took[ours]) / statistics.median(took[providers])
 
 
+def many_jobs(start_up: float) -> tuple[float, float]:
+    """Seconds from the first request to the last end of so many no-op jobs, eight of which may run at a time; and how
+    much of a processor the server took while they all started up."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ("--start-up", f"processing={start_up:g}") if start_up else ()
+        server = LocalSageMaker(Path(folder) / "state", options)
+        server.start()
+        sagemaker: Any = boto3.client("sagemaker", region_name=REGION, endpoint_url=server.url, **KEYS)
+        try:
+            began = time.time()
+            for number in range(JOBS):
+                sagemaker.create_processing_job(**job_requests.processing(f"many-{number}", ["true"]))
+            busy = share_of_a_processor(server, began + start_up - time.time()) if start_up else 0.0
+            ended = [
+                job_requests.finished_processing(sagemaker, f"many-{number}", 300)["ProcessingEndTime"].timestamp()
+                for number in range(JOBS)
+            ]
+        finally:
+            server.stop()
+    return max(ended) - began, busy
+
+
+def share_of_a_processor(server: LocalSageMaker, seconds: float) -> float:
+    assert server.process is not None
+    process = psutil.Process(server.process.pid)
+    before = sum(process.cpu_times()[:2])
+    time.sleep(max(seconds, 1.0))
+    return (sum(process.cpu_times()[:2]) - before) / max(seconds, 1.0)
+
+
+def many_jobs_rows() -> list[Row]:
+    at_once, _ = many_jobs(0)
+    slow, busy = many_jobs(START_UP)
+    most = START_UP + 1.5 * at_once
+    name = f"{JOBS} no-op jobs with {START_UP:g} s of start-up each, seconds"
+    return [
+        row(f"{JOBS} no-op jobs, 8 at a time, seconds", f"{at_once:.1f}"),
+        row(name, f"{slow:.1f}", f"<= {most:.1f} (start-up + 1.5 x without)", slow <= most),
+        row("a processor's share while they all start up", f"{busy:.2f}", f"<= {MOST_BUSY}", busy <= MOST_BUSY),
+    ]
+
+
 def calls_per_minute(minutes: float, waiting: int) -> float:
     """Describe calls for a job of so many minutes, where so many are waited for together."""
     from sagemaker_jobs.waiting import SHORT_WAIT, SHORT_WAIT_STEP, first_look, poll_interval
@@ -91,7 +141,7 @@ def main(argv: list[str] | None = None) -> int:
     for what, calls in (("one job of an hour", hour), ("500 jobs of half an hour", crowd)):
         name, bound = f"Describe calls per job-minute, {what}", f"<= {MOST_CALLS_PER_MINUTE}"
         rows.append(row(name, f"{calls:.2f}", bound, calls <= MOST_CALLS_PER_MINUTE))
-    return end(rows, arguments)
+    return end([*rows, *many_jobs_rows()], arguments)
 
 
 if __name__ == "__main__":

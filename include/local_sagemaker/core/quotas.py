@@ -36,27 +36,32 @@ def parse(text: str) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def within(region: Region, usage: str, wanted: Mapping[str, int]) -> Iterator[None]:
-    """For the time in which what uses the wanted instances (type -> number) is created.
+def within(region: Region, wanted: Mapping[str, Mapping[str, int]]) -> Iterator[None]:
+    """For the time in which what uses the wanted instances (usage -> type -> number) is created.
 
-    The document must hold ``_Instances``: usage -> type -> number.
+    What is created is counted by its document's ``_Instances``, which look the same.
 
     Raises:
         ResourceLimitExceeded: as AWS words it.
     """
-    quotas = region.settings.quotas
-    if not any(name.partition("/")[0] == usage for name in quotas):
+    limited = {name.partition("/")[0] for name in region.settings.quotas} & wanted.keys()
+    if not limited:
         yield
         return
     with _LOCK:
-        used = _used(region, usage)
-        _, word, in_all = _USAGES[usage]
-        if usage in quotas:
-            _check(in_all, quotas[usage], sum(used.values()), sum(wanted.values()))
-        for kind, number in wanted.items():
-            if f"{usage}/{kind}" in quotas:
-                _check(f"{kind} for {word} usage", quotas[f"{usage}/{kind}"], used[kind], number)
+        for usage in sorted(limited):
+            _check_usage(region, usage, wanted[usage])
         yield
+
+
+def _check_usage(region: Region, usage: str, wanted: Mapping[str, int]) -> None:
+    quotas, used = region.settings.quotas, _used(region, usage)
+    _, word, in_all = _USAGES[usage]
+    if usage in quotas:
+        _check(in_all, quotas[usage], sum(used.values()), sum(wanted.values()))
+    for kind, number in wanted.items():
+        if f"{usage}/{kind}" in quotas:
+            _check(f"{kind} for {word} usage", quotas[f"{usage}/{kind}"], used[kind], number)
 
 
 def _used(region: Region, usage: str) -> Counter[str]:

@@ -63,7 +63,7 @@ def create_endpoint(region: Region, request: Json) -> Json:
     given = {key: value for key, value in body.items() if value is not None}
     try:
         taken = 'Cannot create already existing endpoint "{arn}".'
-        with quotas.within(region, "endpoint", used):
+        with quotas.within(region, {"endpoint": used}):
             document = region.create(ENDPOINT, name, given, tags=request.get("Tags", ()), taken=taken)
     except ResourceInUse as error:
         raise ValidationException(error.message) from error
@@ -116,7 +116,7 @@ def update_endpoint(region: Region, request: Json) -> Json:
         "_Pending": {**deployment, "deployment_config": policy},
         "_Instances": {"endpoint": instances_of(endpoint["_Live"], deployment)},
     }
-    with quotas.within(region, "endpoint", instances_of(deployment)):  # both fleets run until the new one serves
+    with quotas.within(region, {"endpoint": instances_of(deployment)}):  # both fleets run until the new one serves
         document = _set_status(region, endpoint, changes, _CHANGEABLE)
     Endpoints.of(region.service).update(region, request["EndpointName"])
     return document
@@ -166,7 +166,7 @@ def update_weights_and_capacities(region: Region, request: Json) -> Json:
         "_Desired": desired,
         "_Instances": {"endpoint": then},
     }
-    with quotas.within(region, "endpoint", more):
+    with quotas.within(region, {"endpoint": more}):
         document = _set_status(region, endpoint, changes, _CHANGEABLE)
     Endpoints.of(region.service).rescale(region, request["EndpointName"])
     return document

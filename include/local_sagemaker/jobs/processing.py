@@ -49,7 +49,7 @@ def create_processing_job(region: Region, request: Json) -> Json:
         "ProcessingJobStatus": "InProgress",
         "_Instances": used,
     }
-    with quotas.within(region, "processing", used["processing"]):
+    with quotas.within(region, used):
         document = region.create(PROCESSING_JOB, name, body, tags=request.get("Tags", ()), taken=_TAKEN)
     JobQueue.of(region.service).submit(region, PROCESSING_JOB, name)
     return document

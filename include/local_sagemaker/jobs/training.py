@@ -61,8 +61,7 @@ _MESSAGES = {
 def create_training_job(region: Region, request: Json) -> Json:
     check_training(request)
     name = request["TrainingJobName"]
-    usage = "spot" if request.get("EnableManagedSpotTraining") else "training"
-    used = quotas.instances(usage, request["ResourceConfig"])
+    used = quotas.instances(usage_of(request), request["ResourceConfig"])
     stopping = {"MaxRuntimeInSeconds": DEFAULT_MAX_RUNTIME, **request.get("StoppingCondition", {})}
     body = {
         "EnableNetworkIsolation": False,
@@ -74,12 +73,17 @@ def create_training_job(region: Region, request: Json) -> Json:
         **_enter([], "Starting"),
         "_Instances": used,
     }
-    with quotas.within(region, usage, used[usage]):
+    with quotas.within(region, used):
         if warm_pools.claim(region, name, request):
             body["_StartUp"] = region.settings.start_up.of_warm_training
         document = region.create(TRAINING_JOB, name, body, tags=request.get("Tags", ()))
     JobQueue.of(region.service).submit(region, TRAINING_JOB, name)
     return document
+
+
+def usage_of(request: Json) -> str:
+    """Which quota a training job, or one of a tuning job's definition, counts against."""
+    return "spot" if request.get("EnableManagedSpotTraining") else "training"
 
 
 @operation("DescribeTrainingJob")

@@ -41,7 +41,7 @@ def create_transform_job(region: Region, request: Json) -> Json:
         "_Container": containers[0],
         "_Instances": used,
     }
-    with quotas.within(region, "transform", used["transform"]):
+    with quotas.within(region, used):
         document = region.create(TRANSFORM_JOB, name, body, tags=request.get("Tags", ()))
     JobQueue.of(region.service).submit(region, TRANSFORM_JOB, name)
     return document

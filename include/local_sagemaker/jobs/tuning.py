@@ -1,16 +1,21 @@
 """Hyperparameter tuning jobs: the operations; `tuning_run` starts and watches their training jobs."""
 
+from collections import Counter
+
+from include.local_sagemaker.core import quotas
 from include.local_sagemaker.core.errors import ResourceNotFound, ValidationException
 from include.local_sagemaker.core.paging import page
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import TUNING_JOB, Json
 from include.local_sagemaker.http.routing import operation
+from include.local_sagemaker.jobs.training import usage_of
 from include.local_sagemaker.jobs.training_checks import check_resources
 from include.local_sagemaker.jobs.tuning_run import (
     Tunings,
     definitions_of,
     objective_of,
     ranges_of,
+    resources_of,
     training_job_summaries,
 )
 from include.local_sagemaker.jobs.tuning_search import BadRangesError, check_ranges, grid
@@ -43,9 +48,22 @@ def create_tuning_job(region: Region, request: Json) -> Json:
         "ResourceLimits": config["ResourceLimits"],
         "_Children": [],
     }
-    document = region.create(TUNING_JOB, name, body, tags=request.get("Tags", ()), taken=_TAKEN)
+    with quotas.within(region, _instances_at_once(request)):
+        document = region.create(TUNING_JOB, name, body, tags=request.get("Tags", ()), taken=_TAKEN)
     Tunings.of(region.service).submit(region, name)
     return document
+
+
+def _instances_at_once(request: Json) -> dict[str, Counter[str]]:
+    """The most that its training jobs use together, by usage and type; several definitions take turns."""
+    definitions = definitions_of(request)
+    found: dict[str, Counter[str]] = {}
+    for number in range(request["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxParallelTrainingJobs"]):
+        definition = definitions[number % len(definitions)]
+        usage = usage_of(definition)
+        for kind, count in quotas.instances(usage, resources_of(definition))[usage].items():
+            found.setdefault(usage, Counter())[kind] += count
+    return found
 
 
 def _check(request: Json) -> None:

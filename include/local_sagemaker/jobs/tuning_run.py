@@ -10,7 +10,7 @@ import threading
 import time
 from typing import cast
 
-from include.local_sagemaker.core.errors import ServiceError, ValidationException, is_passing
+from include.local_sagemaker.core.errors import ResourceLimitExceeded, ServiceError, ValidationException, is_passing
 from include.local_sagemaker.core.service import Region, Service
 from include.local_sagemaker.core.store import TRAINING_JOB, TUNING_JOB, Json
 from include.local_sagemaker.jobs.job_queue import ACTIVE
@@ -39,6 +39,16 @@ def objective_of(tuning: Json, definition: Json) -> Json | None:
     """The objective: the definition's own, else the tuning job's."""
     common = tuning["HyperParameterTuningJobConfig"].get("HyperParameterTuningJobObjective")
     return cast("Json | None", definition.get("TuningObjective", common))
+
+
+def resources_of(definition: Json) -> Json:
+    """The ResourceConfig of a definition's training jobs; of several instance configurations the first is taken."""
+    if "ResourceConfig" in definition:
+        return cast("Json", definition["ResourceConfig"])
+    resources = definition["HyperParameterTuningResourceConfig"]
+    merged = {**resources, **(resources.get("InstanceConfigs") or [resources])[0]}
+    kept = ("InstanceType", "InstanceCount", "VolumeSizeInGB", "VolumeKmsKeyId")
+    return {key: merged[key] for key in kept if key in merged}
 
 
 def training_job_summaries(region: Region, tuning: Json) -> list[Json]:
@@ -142,9 +152,6 @@ class TuningRun:
 
     def run(self) -> None:
         """Start and watch training jobs until the search is over, or the tuning job or the server is to stop."""
-        for child in self._document()["_Children"]:
-            if self._region.find(TRAINING_JOB, child["name"]) is None:  # the server ended just before it was created
-                self._create(self._document(), child)
         while not self._server_stopping.is_set():
             tuning = self._document()
             summaries = training_job_summaries(self._region, tuning)
@@ -161,14 +168,24 @@ class TuningRun:
                     self._judge(summaries)
                     return
             else:
-                self._launch(tuning, len(active))
+                self._launch(tuning, summaries, len(active))
             self._server_stopping.wait(LOOK_SECONDS)
 
-    def _launch(self, tuning: Json, active: int) -> None:
+    def _launch(self, tuning: Json, summaries: list[Json], active: int) -> None:
+        """As many as may run; what the account's quota has no room for waits for the next look."""
+        created = {one["TrainingJobName"] for one in summaries}
+        # the server ended just before they were created, or there was no room
+        missing = [child for child in tuning["_Children"] if child["name"] not in created]
         begun = len(tuning["_Children"])
-        free = min(self._config["ResourceLimits"]["MaxParallelTrainingJobs"] - active, len(self._trials) - begun)
-        for number in range(begun, begun + free):
-            self._launch_one(tuning, number)
+        parallel = self._config["ResourceLimits"]["MaxParallelTrainingJobs"]
+        free = min(parallel - active - len(missing), len(self._trials) - begun)
+        try:
+            for child in missing:
+                self._create(tuning, child)
+            for number in range(begun, begun + free):
+                self._launch_one(tuning, number)
+        except ResourceLimitExceeded as error:
+            log.info("tuning job %s waits: %s", self._name, error.message)
 
     def _launch_one(self, tuning: Json, number: int) -> None:
         which, point = self._trials[number]
@@ -285,7 +302,6 @@ def _training_job_request(tuning: Json, child: Json) -> Json:
         "RoleArn",
         "InputDataConfig",
         "OutputDataConfig",
-        "ResourceConfig",
         "StoppingCondition",
         "VpcConfig",
         "EnableNetworkIsolation",
@@ -295,12 +311,7 @@ def _training_job_request(tuning: Json, child: Json) -> Json:
         "Environment",
     )
     request = {key: definition[key] for key in same if key in definition}
-    resources = definition.get("HyperParameterTuningResourceConfig")
-    if resources:
-        first = (resources.get("InstanceConfigs") or [resources])[0]
-        kept = ("InstanceType", "InstanceCount", "VolumeSizeInGB", "VolumeKmsKeyId")
-        merged = {**resources, **first}
-        request["ResourceConfig"] = {key: merged[key] for key in kept if key in merged}
+    request["ResourceConfig"] = resources_of(definition)
     if "CheckpointConfig" in definition:
         checkpoints = definition["CheckpointConfig"]
         request["CheckpointConfig"] = {**checkpoints, "S3Uri": f"{checkpoints['S3Uri'].rstrip('/')}/{child['name']}"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.include.local_sagemaker.hosting import ARTIFACT, Hosting, hosting_server
-from tests.include.local_sagemaker.job_requests import finished_processing, processing, training
-from tests.include.local_sagemaker.local_server import ROOT
+from tests.include.local_sagemaker.job_requests import finished_processing, finished_training, processing, training
+from tests.include.local_sagemaker.jobs.test_tuning import RANGES, tuning_request
+from tests.include.local_sagemaker.local_server import ROOT, until
 
 QUOTAS = "processing=4,training/ml.m5.large=2,spot=0,transform=1,endpoint/ml.m5.large=2,endpoint/ml.c5.xlarge=0"
 
@@ -122,6 +124,37 @@ def test_more_calls_than_the_rate_are_throttled(limited: Hosting) -> None:
     assert 4 <= len(codes) <= 7
     for _ in range(20):  # other operations have buckets of their own
         limited.sagemaker.list_models()
+
+
+def test_a_tuning_job_needs_room_for_what_runs_at_once_and_waits_when_others_take_it(limited: Hosting) -> None:
+    sagemaker = limited.sagemaker
+    request = tuning_request("three-at-once", RANGES, parallel=3)
+    message = _refusal(sagemaker.create_hyper_parameter_tuning_job, **request)
+    assert "'ml.m5.large for training job usage' is 2 Instances" in message
+    assert "a request delta of 3 Instances" in message
+
+    sagemaker.create_training_job(**training("first", ["sleep", "60"]))
+    sagemaker.create_hyper_parameter_tuning_job(**tuning_request("waiting", RANGES, parallel=1, most=8))
+
+    def taken() -> bool:
+        """The last instance, in a moment between two training jobs of the search."""
+        try:
+            sagemaker.create_training_job(**training("second", ["sleep", "60"]))
+        except ClientError:
+            return False
+        return True
+
+    def status() -> str:
+        found = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="waiting")
+        return str(found["HyperParameterTuningJobStatus"])
+
+    until(taken)
+    time.sleep(1)
+    assert status() == "InProgress", "it waits"
+    for name in ("first", "second"):
+        sagemaker.stop_training_job(TrainingJobName=name)
+        finished_training(sagemaker, name)
+    until(lambda: status() == "Completed", 90)
 
 
 @pytest.mark.parametrize("option", ["--quota=processing", "--quota=notebook=1", "--rate=Describe*", "--rate=x=0"])
