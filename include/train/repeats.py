@@ -16,14 +16,17 @@ from include.platform.storage import Run, last_training
 from include.train.requests import chosen_hyperparameters
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
     from types_boto3_s3.client import S3Client
+
+    Ingredients = Mapping[str, JsonValue]
 
 
 class LastTraining(TypedDict):
     """``production/<model>/training.json``: of the last training that registered a version or missed its gates."""
 
     digest: str
-    made_of: dict[str, Any]
+    made_of: Ingredients
     dag_id: str
     run_id: str
     outcome: str
@@ -32,7 +35,7 @@ class LastTraining(TypedDict):
 
 def ingredients(
     model: ModelConfig, params: Mapping[str, Any], *, code_hash: str, image_uri: str, files: list[RawFile]
-) -> dict[str, Any]:
+) -> Ingredients:
     """All that a training's result follows from; a word for each, and its value."""
     return {
         "raw data": manifest_digest(files),
@@ -45,11 +48,11 @@ def ingredients(
     }
 
 
-def digest_of(made_of: Mapping[str, Any]) -> str:
+def digest_of(made_of: Ingredients) -> str:
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def what_changed(last: LastTraining, made_of: Mapping[str, Any]) -> str:
+def what_changed(last: LastTraining, made_of: Ingredients) -> str:
     """What is different from the last training, in words."""
     changed = [name for name, value in made_of.items() if json.dumps(value) != json.dumps(last["made_of"].get(name))]
     return f"changed since run {last['run_id']}: {', '.join(changed)}"
@@ -62,7 +65,7 @@ def read_last(s3: S3Client, environment: MlEnvironment, model: ModelConfig) -> L
 
 
 def write_last(
-    s3: S3Client, environment: MlEnvironment, model: ModelConfig, run: Run, made_of: dict[str, Any], outcome: str
+    s3: S3Client, environment: MlEnvironment, model: ModelConfig, run: Run, made_of: Ingredients, outcome: str
 ) -> None:
     last = LastTraining(
         digest=digest_of(made_of),

@@ -18,6 +18,7 @@ from sagemaker_jobs.kinds import PROCESSING, Description, JobResult, Json, compa
 from sagemaker_jobs.products import absent
 
 if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
     from types_boto3_sagemaker import SageMakerClient
 
 LARGEST_RESULT = 64 * 1024  # bytes of JSON that may go into XCom
@@ -134,7 +135,7 @@ def _require_passed(verdict: Json, report: str | None) -> None:
         raise AirflowFailException(f"{verdict['summary']}\n  whole report: {report}")
 
 
-def _read_json(s3: Any, uri: str) -> Any:
+def _read_json(s3: S3Client, uri: str) -> Any:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     try:
         text: str = s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+if TYPE_CHECKING:
+    from types_boto3_application_autoscaling import ApplicationAutoScalingClient
+    from types_boto3_application_autoscaling.type_defs import DeregisterScalableTargetRequestTypeDef
+    from types_boto3_sagemaker import SageMakerClient
+    from types_boto3_sagemaker.type_defs import ProductionVariantOutputTypeDef
+
+    Variants = Mapping[str, ProductionVariantOutputTypeDef]
+
 log = logging.getLogger(__name__)
 
-Variants = Mapping[str, Mapping[str, Any]]
 
-
-def variants_of(sagemaker: Any, config: str) -> Variants:
+def variants_of(sagemaker: SageMakerClient, config: str) -> Variants:
     """The production variants of an endpoint configuration, by name."""
     described = sagemaker.describe_endpoint_config(EndpointConfigName=config)
     return {variant["VariantName"]: variant for variant in described["ProductionVariants"]}
@@ -27,26 +33,32 @@ def changes_mode(before: Variants, after: Variants) -> bool:
     )
 
 
-def clear_the_way(scaling: Any, endpoint: str, before: Variants, after: Variants) -> None:
+def clear_the_way(scaling: ApplicationAutoScalingClient, endpoint: str, before: Variants, after: Variants) -> None:
     """Deregister the scalable targets that SageMaker would refuse the update for: those of variants that get another
     instance type or go.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
     """
+    after_types = {name: variant.get("InstanceType") for name, variant in after.items()}
     changed = [
         f"endpoint/{endpoint}/variant/{name}"
         for name, variant in before.items()
-        if variant.get("InstanceType") != after.get(name, {}).get("InstanceType")
+        if variant.get("InstanceType") != after_types.get(name)
     ]
     if not changed:
         return
     found = scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=changed)
     for target in found["ScalableTargets"]:
         log.info("deregistering the scalable target %s for the time of the update", target["ResourceId"])
-        deregister(scaling, {key: target[key] for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")})
+        resource: DeregisterScalableTargetRequestTypeDef = {
+            "ServiceNamespace": target["ServiceNamespace"],
+            "ResourceId": target["ResourceId"],
+            "ScalableDimension": target["ScalableDimension"],
+        }
+        deregister(scaling, resource)
 
 
-def deregister(scaling: Any, resource: Mapping[str, str]) -> None:
+def deregister(scaling: ApplicationAutoScalingClient, resource: DeregisterScalableTargetRequestTypeDef) -> None:
     """Take a scalable target off; one that is not there is off already."""
     try:
         scaling.deregister_scalable_target(**resource)

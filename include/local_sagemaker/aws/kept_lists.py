@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import moto.cloudwatch.urls as moto_cloudwatch_urls
 import moto.logs.models as moto_logs
@@ -66,7 +66,7 @@ class KeptStream(moto_logs.LogStream):
 
     database: ClassVar[Database]
 
-    def __init__(self, log_group: Any, name: str) -> None:
+    def __init__(self, log_group: moto_logs.LogGroup, name: str) -> None:
         super().__init__(log_group, name)
         cursor = self.database.execute(
             "INSERT INTO log_stream (account, region, log_group, name, state) VALUES (?,?,?,?,?)",
@@ -74,13 +74,13 @@ class KeptStream(moto_logs.LogStream):
         )
         self._attach(log_group, int(cursor.lastrowid or 0))
 
-    def _attach(self, log_group: Any, number: int) -> None:
+    def _attach(self, log_group: moto_logs.LogGroup, number: int) -> None:
         self.log_group = log_group
         self.number = number
         self.events = EventRows(self.database, number)  # type: ignore[assignment]
 
     @classmethod
-    def restore(cls, log_group: Any, number: int, state: bytes) -> KeptStream:
+    def restore(cls, log_group: moto_logs.LogGroup, number: int, state: bytes) -> KeptStream:
         stream: KeptStream = pickle.loads(state)  # noqa: S301 - our own row
         stream._attach(log_group, number)
         return stream

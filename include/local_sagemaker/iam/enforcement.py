@@ -23,9 +23,9 @@ from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 
 from include.local_sagemaker.core.errors import AccessDeniedException, ValidationException
-from include.local_sagemaker.core.store import ACCOUNT, Json, Store
+from include.local_sagemaker.core.store import ACCOUNT, Store
 from include.local_sagemaker.iam.actions import actions_of
-from include.local_sagemaker.iam.policies import Action, PolicyError, is_allowed
+from include.local_sagemaker.iam.policies import Action, Policy, PolicyError, is_allowed
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ def _iam() -> Any:
     return iam_backends[ACCOUNT]["aws"]
 
 
-def _policies(role: str) -> list[Json]:
+def _policies(role: str) -> list[Policy]:
     backend = _iam()
     inline = [backend.get_role_policy(role, name)[1] for name in backend.list_role_policies(role)]
     attached, _ = backend.list_attached_role_policies(role)

@@ -11,9 +11,25 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 Context = Mapping[str, Sequence[str]]  # condition key in lower case -> its values in this request
+OneOrMore = str | list[str]
+
+
+class Statement(TypedDict, total=False):
+    """As far as it is understood here."""
+
+    Effect: str
+    Action: OneOrMore
+    Resource: OneOrMore
+    Condition: dict[str, dict[str, OneOrMore]]
+
+
+class Policy(TypedDict, total=False):
+    """A policy's document."""
+
+    Statement: Statement | list[Statement]
 
 
 @dataclass(frozen=True)
@@ -29,7 +45,7 @@ class PolicyError(ValueError):
     """A policy uses what is not understood here."""
 
 
-def is_allowed(policies: Iterable[Mapping[str, Any]], action: Action) -> bool:
+def is_allowed(policies: Iterable[Policy], action: Action) -> bool:
     """Whether some statement allows it and none denies it.
 
     Raises:
@@ -44,7 +60,7 @@ def is_allowed(policies: Iterable[Mapping[str, Any]], action: Action) -> bool:
     return effects == {"Allow"}
 
 
-def _concerns(statement: Mapping[str, Any], action: Action) -> bool:
+def _concerns(statement: Statement, action: Action) -> bool:
     if unknown := {"NotAction", "NotResource", "NotPrincipal"} & statement.keys():
         raise PolicyError(f"{', '.join(unknown)} in a policy is not understood here")
     if not any(_matches(pattern, action.name, ignore_case=True) for pattern in _listed(statement["Action"])):
@@ -59,7 +75,7 @@ def _concerns(statement: Mapping[str, Any], action: Action) -> bool:
     )
 
 
-def _holds(operator: str, key: str, wanted: Sequence[Any], context: Context) -> bool:
+def _holds(operator: str, key: str, wanted: Sequence[str], context: Context) -> bool:
     given = context.get(key.lower())
     if operator == "Null":
         return (given is None) == (str(wanted[0]).lower() == "true")
@@ -104,5 +120,5 @@ _OPERATORS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
 }
 
 
-def _listed(value: object) -> list[Any]:
+def _listed[One](value: One | list[One]) -> list[One]:
     return value if isinstance(value, list) else [value]

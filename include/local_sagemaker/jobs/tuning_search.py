@@ -7,9 +7,22 @@ import itertools
 import math
 import random
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 Point = dict[str, str]
+
+
+class Range(TypedDict, total=False):
+    """A hyperparameter's range, as the API spells it: bounds and their scale, or ``Values``."""
+
+    Name: str
+    MinValue: str
+    MaxValue: str
+    ScalingType: str
+    Values: list[str]
+
+
+Ranges = Mapping[str, list[Range]]  # by kind
 KINDS = ("IntegerParameterRanges", "ContinuousParameterRanges", "CategoricalParameterRanges")
 
 
@@ -17,7 +30,7 @@ class BadRangesError(ValueError):
     """Ranges that cannot be searched; the message names the hyperparameter."""
 
 
-def check_ranges(ranges: Mapping[str, Any], strategy: str) -> None:
+def check_ranges(ranges: Ranges, strategy: str) -> None:
     """Hold the ranges against the rules that the API's model does not state.
 
     Raises:
@@ -37,10 +50,10 @@ def check_ranges(ranges: Mapping[str, Any], strategy: str) -> None:
             _check_bounds(one, whole=kind.startswith("Integer"))
 
 
-def _check_bounds(one: Mapping[str, str], *, whole: bool) -> None:
+def _check_bounds(one: Range, *, whole: bool) -> None:
     name, scale = one["Name"], one.get("ScalingType", "Auto")
     try:
-        low, high = ((int if whole else float)(one[bound]) for bound in ("MinValue", "MaxValue"))
+        low, high = ((int if whole else float)(bound) for bound in (one["MinValue"], one["MaxValue"]))
     except ValueError as error:
         kind = "integers" if whole else "numbers"
         raise BadRangesError(f"the bounds of {name} must be {kind}: {one['MinValue']}, {one['MaxValue']}") from error
@@ -52,14 +65,14 @@ def _check_bounds(one: Mapping[str, str], *, whole: bool) -> None:
         raise BadRangesError(f"{name} is scaled reverse-logarithmically: it must be continuous within 0 <= x < 1")
 
 
-def grid(ranges: Mapping[str, Any]) -> list[Point]:
+def grid(ranges: Ranges) -> list[Point]:
     """Every combination of the categories, the last named changing fastest."""
     categories = ranges["CategoricalParameterRanges"]
     names = [one["Name"] for one in categories]
     return [dict(zip(names, values, strict=True)) for values in itertools.product(*(c["Values"] for c in categories))]
 
 
-def random_points(ranges: Mapping[str, Any], seed: int, count: int) -> list[Point]:
+def random_points(ranges: Ranges, seed: int, count: int) -> list[Point]:
     """The first ``count`` points of the random search with this seed; repeats only where the space is exhausted."""
     points: list[Point] = []
     tried: set[tuple[str, ...]] = set()
@@ -74,7 +87,7 @@ def random_points(ranges: Mapping[str, Any], seed: int, count: int) -> list[Poin
     return points
 
 
-def _draw(ranges: Mapping[str, Any], generator: random.Random) -> Point:
+def _draw(ranges: Ranges, generator: random.Random) -> Point:
     point: Point = {}
     for one in ranges.get("IntegerParameterRanges", []):
         first, last = int(one["MinValue"]), int(one["MaxValue"])
