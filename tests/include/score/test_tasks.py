@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.models.config import load_model
 from include.models.config.files import PARTS
+from include.platform.dag_settings import scores_asset
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.storage import DayRun, daily_partition, production_history, scores_manifest, split_uri
 from include.registry.history import Entry, History, promote
@@ -54,9 +55,15 @@ def s3(ml_bucket: LocalS3, registry: Any, monkeypatch: pytest.MonkeyPatch) -> Lo
     return ml_bucket
 
 
-def context(**params: Any) -> Any:
+def context(told: list[str] | None = None, **params: Any) -> Any:
+    """``told`` becomes the days that the scores' Asset is told."""
     asked = {"day": DAY, "model_version": "champion_at", "force": False, "several_jobs": False, **params}
-    return {"params": asked, "ti": SimpleNamespace(dag_id="score_tabular_classifier", run_id="scheduled__1")}
+    event = SimpleNamespace(add_partitions=([] if told is None else told).append)
+    return {
+        "params": asked,
+        "ti": SimpleNamespace(dag_id="score_tabular_classifier", run_id="scheduled__1"),
+        "outlet_events": {scores_asset(MODEL.name): event},
+    }
 
 
 def folder(context: Any) -> DayRun:
@@ -132,7 +139,9 @@ def test_a_day_without_a_row_is_not_scored_and_still_checked(s3: LocalS3) -> Non
 def test_what_is_published_names_its_rows_model_and_costs(s3: LocalS3, task: str) -> None:
     tasks.plan_day(MODEL, context())
     stage(s3, folder(context()).staged_scores("score_day" if task == "score_day" else "validate_scores"))
-    published = tasks.publish_scores(MODEL, context(), jobs={task: job(**VERDICT), "score": None})
+    told: list[str] = []
+    published = tasks.publish_scores(MODEL, context(told), jobs={task: job(**VERDICT), "score": None})
+    assert told == [DAY]
     assert (published["date"], published["rows"], published["model_version"]) == (DAY, 7, 1)
     assert published["quarantined"] == {"readings": 2}
     manifest = json.loads(s3.objects[scores_manifest(MODEL.name, DAY)])
