@@ -71,8 +71,8 @@ def _shortage(config: ModelConfig, frame: pl.DataFrame) -> str:
     if not isinstance(how, TimeSplit):
         return f"there are {len(frame)} labelled rows. Give more data, or larger shares in model.yaml's split."
     return (
-        f"the labelled rows reach {_reach(config, frame)}, and model.yaml's split takes the last {how.test_days} days "
-        f"as test and {how.validation_days} before them as validation. Give more data, or shorten the split."
+        f"the labelled rows reach {_reach(config, frame)}, and model.yaml's split takes the last {how.test_days:g} "
+        f"days as test and {how.validation_days:g} before them as validation. Give more data, or shorten the split."
     )
 
 

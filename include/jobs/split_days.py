@@ -3,15 +3,15 @@
     python -m include.jobs.split_days --model M --raw DIR --days DIR --first ISO --last ISO
     python -m include.jobs.split_days --model M --raw DIR --days DIR --newest 60
 
-Reads ``<raw>/<file>`` (plain or .gz) of the tables that scoring reads; writes ``<days>/date=<day>/<file>.gz``: of a
-table with the time column, or a clock that makes it, the day's rows, of one with ``history`` all rows up to the day's
-end, any other whole. Where nothing has a time, the rows that features stand for are dealt out in their order, a
-thirtieth to each day, and after thirty days again. Cells stay as they are. The same rows always give the same bytes.
+Reads ``<raw>/<file>`` (plain or .gz) of the tables that scoring reads; writes ``<days>/date=<day>/<file>.gz`` (or an
+Excel file): of a table with the time column, or a clock or moment that makes it, the day's rows, of one with
+``history`` all rows up to the day's end, any other whole. Where nothing has a time, the rows that features stand for
+are dealt out in their order, a thirtieth to each day, and after thirty days again. Cells stay as they are. The same
+rows always give the same bytes.
 """
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -20,9 +20,10 @@ import polars as pl
 
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.validation.cleaning import typed_rows
-from include.jobs.validation.reading import read_table
-from include.models.config import LINE, ModelConfig, load_model
+from include.jobs.validation.reading import RawTable, read_table
+from include.models.config import LINE, ModelConfig, Table, load_model
 from include.models.config.files import day_folder
+from include.models.raw.writer import write_raw
 
 BATCHES = 30
 NO_TIME_UNTIL = date(2015, 12, 31)  # the newest day of rows that can be of any day
@@ -37,10 +38,7 @@ def split_days(config: ModelConfig, raw: Path, into: Path, first: date, last: da
     for name in config.daily_scoring.tables:
         table, share = config.data.tables[name], _shares(config, name, raw)
         for day in days:
-            folder = into / day_folder(str(day))
-            folder.mkdir(parents=True, exist_ok=True)
-            rows = share(day).rename(table.headers).write_csv(include_header=table.header)
-            (folder / f"{table.file}.gz").write_bytes(gzip.compress(rows.encode(), compresslevel=1, mtime=0))
+            write_raw(share(day), table, into / day_folder(str(day)), packed=True)
 
 
 def newest_days(config: ModelConfig, raw: Path, count: int) -> tuple[date, date]:
@@ -59,10 +57,7 @@ def _within(config: ModelConfig, raw: Path, first: date, last: date) -> tuple[da
 def _days_of_data(config: ModelConfig, raw: Path) -> tuple[date, date] | None:
     """The first and the last day that have rows; None where rows can be of any day."""
     tables = [(name, config.data.tables[name]) for name in config.windowed_tables]
-    times = [
-        typed_rows(read_table(raw, name, table).lines, table)[str(config.data.time)].drop_nulls()
-        for name, table in tables
-    ]
+    times = [_typed(read_table(raw, name, table), table)[str(config.data.time)].drop_nulls() for name, table in tables]
     ends = [moment for column in times for moment in (column.min(), column.max()) if isinstance(moment, datetime)]
     return (min(ends).date(), max(ends).date()) if ends else None
 
@@ -73,7 +68,7 @@ def _shares(config: ModelConfig, name: str, raw: Path) -> Share:
     read = read_table(raw, name, table)
     rows = read.lines.select(*table.columns)
     if time in table.kinds:
-        days = typed_rows(read.lines, table)[str(time)].dt.date()
+        days = _typed(read, table)[str(time)].dt.date()
         if not config.holds_one_day(name):
             return lambda day: rows.filter((days <= day).fill_null(value=True))
         by_day = rows.with_columns(days.alias(LINE)).partition_by(LINE, as_dict=True, include_key=False)
@@ -81,6 +76,10 @@ def _shares(config: ModelConfig, name: str, raw: Path) -> Share:
     if time is None and name == config.daily_scoring.tables[0]:
         return lambda day: _batch(rows, day.toordinal() % BATCHES)
     return lambda day: rows
+
+
+def _typed(read: RawTable, table: Table) -> pl.DataFrame:
+    return typed_rows(read.lines, table, read.first_line)
 
 
 def _batch(rows: pl.DataFrame, number: int) -> pl.DataFrame:

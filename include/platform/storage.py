@@ -1,6 +1,6 @@
 """Where everything lies in S3: the only place that spells a key. Pure; nothing here talks to S3.
 
-raw/<model>/<table>.csv[.gz]              raw data
+raw/<model>/<table>.csv[.gz]              raw data; also .tsv, .txt, .data, .xlsx
 daily/<model>/date=<day>/<table>.csv[.gz] one day's raw data, to be scored; replay/ in it: corrected rejected rows
 scores/<model>/date=<day>/...             one day's scores: Parquet, and _SUCCESS.json, which names them
 scores_athena/<model>/date=<day>/files    the same names for Athena

@@ -55,7 +55,15 @@ class Chunk:
         lines = _read(self.folder / day / f"{name}.lines").sort(LINE)
         malformed = _read(self.folder / day / f"{name}.malformed").cast(MALFORMED)
         return RawTable(
-            name, cut.file, lines, malformed, cut.bytes, cut.sha256, cut.has_byte_order_mark, is_whole=False
+            name,
+            cut.file,
+            lines,
+            malformed,
+            cut.bytes,
+            cut.sha256,
+            cut.has_byte_order_mark,
+            cut.first_line,
+            is_whole=False,
         )
 
 
@@ -67,7 +75,8 @@ def split_day(
     size = sum(
         file.stat().st_size * (PACKED if file.suffix == ".gz" else 1)
         for each in whole.days
-        for file in (partitions / day_folder(each)).glob("*.csv*")
+        for file in (partitions / day_folder(each)).iterdir()
+        if file.is_file()
     )
     count = math.ceil(size / (chunk_mb * 2**20))
     by = shard_column(config)
@@ -137,9 +146,10 @@ def _key(table: Table, by: str) -> pl.Expr:
     "2015-01-31" and "2015-01-31 00:00" the same moment. Tables may have it as different kinds."""
     if by == LINE:
         return pl.col(LINE)
-    text = pl.col(by).str.strip_chars()
-    value = reading_of(table.kinds[by]).parse(pl.col(by), table.columns[by]) if table.kinds[by].is_time else text
-    return pl.coalesce(text.cast(pl.Float64, strict=False).hash(), value.hash(), text.hash())
+    column, text = table.columns[by], pl.col(by).str.strip_chars()
+    value = reading_of(column.kind).parse(pl.col(by), column)
+    number = value if column.kind.is_quantity else text
+    return pl.coalesce(number.cast(pl.Float64, strict=False).hash(), value.hash(), text.hash())
 
 
 def _scatter(rows: pl.DataFrame, key: pl.Expr, writers: Sequence[pa.ipc.RecordBatchStreamWriter]) -> None:

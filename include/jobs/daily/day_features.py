@@ -9,6 +9,7 @@ the version's drift profile.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -17,11 +18,13 @@ import polars as pl
 
 from include.jobs.daily.day import read_chunk, window_of
 from include.jobs.features.drift_profile import Counts, count_rows
-from include.models.config import DriftProfile, ModelConfig
+from include.jobs.serving.artifact import spelled_features
+from include.models.config import Column, DriftProfile, ModelConfig
 from include.models.config.files import DRIFT_PROFILE, ROWS, SHARDS
 from include.models.errors import JobError
 from include.models.interface import Tables
 from include.models.loader import feature_builder
+from include.models.raw.kinds import reading_of
 
 MOMENT = "%Y-%m-%dT%H:%M:%S"  # how a key's time is written in rows to score
 
@@ -53,11 +56,12 @@ class Shard(TypedDict):
 
 @dataclass(frozen=True)
 class ScoredVersion:
-    """What a version wants of its rows, and what it was trained on."""
+    """What a version wants of its rows and how it reads them, and what it was trained on."""
 
     order: list[str]
     classes: list[str]
     profile: DriftProfile
+    spelled: Mapping[str, Column]
 
 
 def read_version(artifact: Path) -> ScoredVersion:
@@ -71,7 +75,7 @@ def read_version(artifact: Path) -> ScoredVersion:
             json.loads((artifact / name).read_text(encoding="utf-8"))
             for name in ("feature_order.json", "metadata.json", DRIFT_PROFILE)
         )
-        return ScoredVersion(order, metadata["classes"], profile)
+        return ScoredVersion(order, metadata["classes"], profile, spelled_features(metadata))
     except (OSError, KeyError, ValueError) as error:
         raise JobError(f"the artifact cannot be used ({error}). It is written by train_model.") from error
 
@@ -95,7 +99,9 @@ def write_shard(
         facts["features"] = count_rows(frame, version.profile)
         facts["key"] = {column: str(frame.schema[column]) for column in config.data.key}
         (folder / ROWS).mkdir(parents=True, exist_ok=True)
-        rows = frame.select(*config.data.key, *version.order)
+        spelled = version.spelled.items()
+        texts = (reading_of(column.kind).to_text(pl.col(name), column).alias(name) for name, column in spelled)
+        rows = frame.select(*config.data.key, *version.order).with_columns(texts)
         rows.write_csv(folder / ROWS / f"{name}.csv", include_header=False, datetime_format=MOMENT)
     (folder / SHARDS).mkdir(parents=True, exist_ok=True)
     (folder / SHARDS / f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")

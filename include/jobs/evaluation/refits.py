@@ -38,7 +38,7 @@ def refit(config: ModelConfig, hyperparameters: Mapping[str, Scalar], whole: pl.
         if any(part.is_empty() for part in parts.values()):
             raise JobError(
                 f"the data does not reach back to the {number}. of {config.split.rolling_origins} earlier ends that "
-                f"model.yaml's split.rolling_origins asks for, each {config.split.test_days} days before the other. "
+                f"model.yaml's split.rolling_origins asks for, each {config.split.test_days:g} days before the other. "
                 "Give more data, or ask for fewer."
             )
         train, validation = examples(config, parts["train"]), examples(config, parts["validation"])

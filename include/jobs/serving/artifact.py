@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,13 +28,14 @@ import polars as pl
 import include
 from include.jobs.features.drift_profile import drift_profile
 from include.jobs.serving.payload import Columns, answers
-from include.models.config import Kind, ModelConfig, Scalar
+from include.models.config import Column, Kind, ModelConfig, Scalar
 from include.models.config.files import DRIFT_PROFILE, GOLDEN_REQUESTS
 from include.models.config.kinds import NUMBER, STRING, kind_of
 from include.models.errors import JobError
 from include.models.interface import AnyEstimator, Array, Examples
 from include.models.loader import estimator
-from include.models.raw.kinds import Cell, feature_kind
+from include.models.raw.kinds import feature_kind
+from include.models.raw.reading import Cell
 
 GOLDEN_ROWS = 20
 LIBRARIES = ("lightgbm", "scikit-learn", "polars", "numpy")
@@ -52,7 +54,8 @@ class Facts(TypedDict, total=False):
 
 class Metadata(Facts, total=False):
     """metadata.json. ``feature_kinds``: of features that are not numbers; older artifacts have ``text_columns``.
-    ``feature_headers``: features by what the raw file calls them, where that is something else."""
+    ``feature_headers``: features by what the raw file calls them, where that is something else. ``feature_spellings``:
+    columns of model.yaml, of features whose cells are not spelled as programs do."""
 
     model: str
     problem: str
@@ -60,6 +63,7 @@ class Metadata(Facts, total=False):
     ignored_columns: list[str]
     feature_headers: dict[str, str]
     feature_kinds: dict[str, str]
+    feature_spellings: dict[str, dict[str, object]]
     text_columns: list[str]
     code_hash: str | None
     run_id: str | None
@@ -96,6 +100,7 @@ class LoadedModel:
             frozenset(self.metadata["ignored_columns"]),
             self._kinds,
             self.metadata.get("feature_headers", {}),
+            spelled_features(self.metadata),
         )
 
     @property
@@ -135,6 +140,24 @@ class LoadedModel:
         return found
 
 
+def spelled_features(metadata: Metadata) -> dict[str, Column]:
+    """How texts of those features are read, in files and in requests, that are not spelled as programs do."""
+    spellings = metadata.get("feature_spellings", {})
+    return {name: Column.model_validate(column) for name, column in spellings.items()}
+
+
+def _feature_spellings(config: ModelConfig, features: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Of features that are a raw table's columns as they are."""
+    if config.code.features:
+        return {}
+    columns = {name: column for table in config.data.tables.values() for name, column in table.columns.items()}
+    return {
+        name: column.model_dump(exclude_defaults=True, exclude={"header", "format"})
+        for name, column in columns.items()
+        if name in features and (column.null_words or not column.spelling.is_plain)
+    }
+
+
 def save_artifact(
     folder: Path, config: ModelConfig, model: Any, train: Examples, validation: Examples, facts: Facts
 ) -> LoadedModel:
@@ -157,6 +180,7 @@ def save_artifact(
         "feature_kinds": {
             name: kind.name for name, dtype in train.features.schema.items() if (kind := feature_kind(dtype)) != NUMBER
         },
+        "feature_spellings": _feature_spellings(config, train.features.columns),
         "code_hash": os.environ.get("CODE_HASH"),
         "run_id": os.environ.get("RUN_ID"),
         "training_job": os.environ.get("TRAINING_JOB_NAME"),

@@ -18,13 +18,16 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import polars as pl
 
-from include.models.config import Kind
+from include.models.config import Column, Kind, named
 from include.models.config.kinds import MISSING, NUMBER, is_missing, number_in
+from include.models.config.spelling import PLAIN
 from include.models.interface import Array
-from include.models.raw.kinds import Cell, reading_of
+from include.models.raw.kinds import reading_of
+from include.models.raw.reading import Cell
 
 CSV, JSON, JSONLINES = "text/csv", "application/json", "application/jsonlines"
 FORMATS = (CSV, JSON, JSONLINES)
@@ -39,12 +42,14 @@ class BadRequestError(ValueError):
 @dataclass(frozen=True)
 class Columns:
     """The model's features in order, the columns that a named row may also carry, the kinds of those features that are
-    not numbers, and the features by what the raw file calls them, where that is something else."""
+    not numbers, the features by what the raw file calls them, where that is something else, and those that it does not
+    spell as programs do."""
 
     features: list[str]
     ignored: frozenset[str] = frozenset()
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    spelled: Mapping[str, Column] = field(default_factory=dict)
 
     def kind(self, name: str) -> Kind:
         return self.kinds.get(name, NUMBER)
@@ -52,6 +57,11 @@ class Columns:
     def name(self, header: str) -> str:
         """The feature that a header stands for; any other header as it is."""
         return self.headers.get(header, header)
+
+    @cached_property
+    def described(self) -> Mapping[str, Column]:
+        """How each feature is read, as the raw file's columns are."""
+        return {name: self.spelled.get(name) or Column(kind=self.kind(name)) for name in self.features}
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
@@ -102,7 +112,7 @@ def render(found: pl.DataFrame, media_type: str) -> str:
 def _csv_frame(text: str, columns: Columns) -> pl.DataFrame:
     try:
         cells = next(csv.reader(io.StringIO(text, newline=""), strict=True), [])
-        first = [columns.name(cell) for cell in cells]
+        first = _names(cells, columns)
         header = first if _is_header(first, columns) else None
         if len(header or columns.features) > 1:  # a blank line of a single column may be a value that is missing
             text = text.rstrip("\r\n")
@@ -125,6 +135,7 @@ def _all_rows_at_once(text: str, header: list[str] | None, columns: Columns) -> 
         len(names) == 1
         or not set(schema.values()) <= {pl.Float64(), pl.String()}
         or '"' in text
+        or columns.spelled
         or text.count("\r") != text.count("\r\n")
     ):
         return None
@@ -140,6 +151,7 @@ def _all_rows_at_once(text: str, header: list[str] | None, columns: Columns) -> 
             quote_char=None,
             null_values=None if columns.kinds else SPELLINGS,
         ).select(columns.features)
+        frame = frame.with_columns(pl.col(pl.String).str.strip_chars().replace("", None))
     except pl.exceptions.PolarsError:
         return None
     numbers = frame.select(pl.col(pl.Float64))
@@ -173,11 +185,26 @@ def _is_header(cells: list[str], columns: Columns) -> bool:
 
     So a row whose values are all texts is a row: of a model of categories alone, or of one with its numbers missing.
     """
-    if any(cell in columns.ignored or cell in columns.features for cell in cells):
-        return True
-    texts = {place: cell for place, cell in enumerate(cells) if not is_missing(cell)}
-    numbers = (place for place, name in enumerate(columns.features) if columns.kind(name) == NUMBER)
-    return not any(_is_number(cell) for cell in texts.values()) and any(place in texts for place in numbers)
+    named_here = [cell in columns.ignored or cell in columns.features for cell in cells]
+    if any(named_here):  # a text of a row may be what a column is called
+        return all(named_here) or not any(_is_number(cell) for cell in cells)
+    numbers = [place for place, name in enumerate(columns.features) if columns.kind(name) == NUMBER]
+    spelled = {place: columns.spelled[name] for place, name in enumerate(columns.features) if name in columns.spelled}
+    texts = {
+        place: cell
+        for place, cell in enumerate(cells)
+        if not is_missing(cell, spelled[place].missing if place in spelled else ())
+    }
+    if any(_is_number(cell) or _is_number(cell, spelled.get(place)) for place, cell in texts.items()):
+        return False
+    return any(place in texts for place in numbers)
+
+
+def _names(cells: list[str], columns: Columns) -> list[str]:
+    """What a first line calls columns, if it is a header: as the raw file's header is read."""
+    names = [columns.name(cell.strip()) for cell in cells]
+    numbered = named(names)
+    return numbered if {*numbered} <= {*columns.features, *columns.ignored} else names
 
 
 def _order(header: list[str], columns: Columns) -> list[int]:
@@ -242,14 +269,14 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _cell(value: object, row: int, column: str, columns: Columns) -> Cell:
     try:
-        return reading_of(columns.kind(column)).cell(value)
+        return reading_of(columns.kind(column)).cell(value, columns.described[column])
     except ValueError as error:
         raise BadRequestError(f"row {row}, column '{column}': {error}.") from None
 
 
-def _is_number(text: str) -> bool:
+def _is_number(text: str, column: Column | None = None) -> bool:
     try:
-        number_in(text)
+        number_in(text, column.spelling if column else PLAIN)
     except ValueError:
         return False
     return True

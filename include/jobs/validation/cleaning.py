@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from include.jobs.validation.findings import Finding, Severity
-from include.jobs.validation.reading import RawTable, StoredTable, first_line
+from include.jobs.validation.reading import RawTable, StoredTable
 from include.models.config import LINE, Column, Table
 from include.models.raw.kinds import reading_of
 from include.models.raw.reader import Block
@@ -110,7 +110,7 @@ def clean_table(raw: RawTable | StoredTable, table: Table, time: str | None, win
     """
     read = [_clean_block(block, table, time, window) for block in raw.blocks()]
     readable = pl.concat([block.readable for block in read])
-    of_keys = _Found(subjects=len(table.columns) + len(table.key))
+    of_keys = _Found(subjects=len(table.read_columns) + len(table.key))
     _note_repeated(readable, table, of_keys)
     accepted = of_keys.without(readable)
     rejected = pl.concat([*(block.rejected for block in read), of_keys.rejected()])
@@ -135,7 +135,7 @@ class _CleanBlock:
 
 
 def _clean_block(block: Block, table: Table, time: str | None, window: Window) -> _CleanBlock:
-    typed = typed_rows(block.lines, table)
+    typed = typed_rows(block.lines, table, block.first_line)
     inside = _inside(typed, table, time, window)
     outside = typed.height - inside.height
     texts = block.lines
@@ -143,7 +143,8 @@ def _clean_block(block: Block, table: Table, time: str | None, window: Window) -
         texts = texts.join(inside.select(LINE), on=LINE, how="semi", maintain_order="left")
     found = _Found()
     _note_malformed(block.malformed, found)
-    for name, column in table.columns.items():
+    texts = _with_moment(texts, table)
+    for name, column in table.read_columns.items():
         _note_misread(texts, inside[name], column, found)
     _note_missing_keys(texts, table, found)
     rows = inside.height + block.malformed.height
@@ -205,17 +206,26 @@ class _Found:
         return pl.concat(self._rows) if self._rows else pl.DataFrame(schema=REASONS)
 
 
-def typed_rows(lines: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """Rows as text to LINE and the table's columns, those made of the rows' places among them; null where a cell cannot
-    be read."""
-    values = (reading_of(column.kind).parse(pl.col(name), column).alias(name) for name, column in table.columns.items())
-    return lines.select(LINE, *values, *_made(table))
+def typed_rows(lines: pl.DataFrame, table: Table, first_line: int) -> pl.DataFrame:
+    """Rows as text to LINE and the table's columns, those made of the rows' places among them (``first_line`` is the
+    first row's); null where a cell cannot be read."""
+    columns = table.read_columns.items()
+    values = (reading_of(column.kind).parse(pl.col(name), column).alias(name) for name, column in columns)
+    return _with_moment(lines, table).select(LINE, *values, *_made(table, first_line))
 
 
-def _made(table: Table) -> list[pl.Expr]:
+def _with_moment(lines: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """With the text of the moment that several columns tell."""
+    if table.moment is None:
+        return lines
+    parts = [pl.col(name).str.strip_chars() for name in table.moment.of]
+    return lines.with_columns(pl.concat_str(parts, separator=" ").alias(table.moment.column))
+
+
+def _made(table: Table, first_line: int) -> list[pl.Expr]:
     """The columns that are made of where a row stands in the file: rows set aside keep their place."""
     made = []
-    row = pl.col(LINE).cast(pl.Int64) - first_line(table)
+    row = pl.col(LINE).cast(pl.Int64) - first_line
     if table.row_number:
         made.append((row + 1).alias(table.row_number))
     if table.clock:
@@ -257,8 +267,8 @@ def _note_missing_keys(texts: pl.DataFrame, table: Table, found: _Found) -> None
     action = "Fill the cells: without them nobody knows what the row is about."
     for name in table.key:
         found.next_subject()
-        if name in table.columns:  # others are made, and never empty
-            empty = texts.select(LINE, name).filter(reading_of(table.kinds[name]).missing(pl.col(name)))
+        if column := table.read_columns.get(name):  # others are made, and never empty
+            empty = texts.select(LINE, name).filter(reading_of(column.kind).missing(pl.col(name), column))
             _note_cells(found, "keys_are_filled", empty, "no value", "a value in every row", action)
 
 

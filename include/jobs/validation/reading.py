@@ -11,11 +11,12 @@ from pathlib import Path
 import polars as pl
 
 from include.jobs.validation.findings import Finding, UnusableFileError
-from include.models.config import Table
+from include.models.config import Table, named
 from include.models.raw.reader import (
     BLOCK,
     EXPORT_AGAIN,
     Block,
+    Form,
     RawFile,
     UnreadableFileError,
     no_rows,
@@ -26,7 +27,8 @@ from include.models.raw.reader import (
 @dataclass(frozen=True)
 class RawTable:
     """A table's rows as text: ``lines`` and ``malformed`` as a ``Block`` has them, under model.yaml's names, and what
-    is known of the file that they are from. Unless ``is_whole`` the rows are a part of its."""
+    is known of the file that they are from; ``first_line`` is its first row's. Unless ``is_whole`` the rows are a part
+    of its."""
 
     name: str
     file: str
@@ -35,6 +37,7 @@ class RawTable:
     bytes: int
     sha256: str
     has_byte_order_mark: bool
+    first_line: int = 2
     is_whole: bool = True
 
     @property
@@ -42,7 +45,7 @@ class RawTable:
         return self.lines.height + self.malformed.height
 
     def blocks(self) -> Iterator[Block]:
-        yield Block(self.lines, self.malformed)
+        yield Block(self.lines, self.malformed, self.first_line)
 
 
 class StoredTable:
@@ -93,7 +96,9 @@ class OpenTable:
     def table_of(self, lines: pl.DataFrame, malformed: pl.DataFrame) -> RawTable:
         """These rows as the table's. Call it once the blocks are read."""
         raw = self.raw
-        return RawTable(self.name, raw.name, lines, malformed, raw.size, raw.sha256, raw.has_byte_order_mark)
+        return RawTable(
+            self.name, raw.name, lines, malformed, raw.size, raw.sha256, raw.has_byte_order_mark, raw.first_line
+        )
 
 
 def read_table(
@@ -121,17 +126,12 @@ def open_table(
     """
     path = _find(folder, name, table)
     try:
-        with open_raw(path, header=table.header, block_bytes=block_bytes) as raw:
+        with open_raw(path, Form.of(table), block_bytes) as raw:
             columns = list(table.columns) if raw.header is None else _columns(raw.header, name, path.name, table)
             yield OpenTable(name, raw, columns, table, may_be_empty)
     except UnreadableFileError as error:
         finding = _finding(name, error.file, error.column, error.check, error.found, error.allowed, error.action)
         raise UnusableFileError([finding]) from error
-
-
-def first_line(table: Table) -> int:
-    """The number of the line that holds the first row."""
-    return 2 if table.header else 1
 
 
 def _find(folder: Path, name: str, table: Table) -> Path:
@@ -151,7 +151,10 @@ def _find(folder: Path, name: str, table: Table) -> Path:
 
 def _columns(header: list[str], name: str, file: str, table: Table) -> list[str]:
     """The names of the file's columns in its order, which may be any; as model.yaml has them, not the header."""
-    declared = list(table.headers.values())
+    names = {header.strip(): column for column, header in table.headers.items()}
+    declared, names_in_file = list(names), named(header)
+    if not set(names_in_file) - set(declared):  # nameless and repeated ones that model.yaml knows
+        header = names_in_file
     problems = []
     for column in declared:
         if column not in header:
@@ -170,7 +173,6 @@ def _columns(header: list[str], name: str, file: str, table: Table) -> list[str]
             problems.append(_finding(name, file, column, "columns_as_declared", found, allowed, action))
     if problems:
         raise UnusableFileError(problems)
-    names = {header: column for column, header in table.headers.items()}
     return [names[column] for column in header]
 
 

@@ -7,7 +7,7 @@ are refused; an error names the file, the key, what was found and what is allowe
 
 from .code import Code, Hyperparameter
 from .common import INSTANCE_TYPE, ConfigError, InstanceType, Json, Scalar, Section
-from .data import LINE, Clock, Column, Data, RandomSplit, Table, TimeSplit
+from .data import LINE, Clock, Column, Data, Moment, RandomSplit, Table, TimeSplit, named
 from .drift_profile import DayProfile, DriftProfile, FeatureProfile
 from .explaining import refusal
 from .features import Derived, Features
@@ -49,6 +49,7 @@ __all__ = [
     "Kind",
     "Mode",
     "ModelConfig",
+    "Moment",
     "Monitoring",
     "Objective",
     "Problem",
@@ -69,6 +70,7 @@ __all__ = [
     "Tuning",
     "load_model",
     "model_names",
+    "named",
     "nearest",
     "refusal",
 ]

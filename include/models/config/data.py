@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -20,6 +23,7 @@ from pydantic import (
 from .common import Name, Section
 from .kinds import INTEGER, KINDS, TIMESTAMP, Kind, kind_of
 from .problems import Problem, refuse, unknown
+from .spelling import Spelling
 
 LINE = "file_line"  # beside a table's own columns: a row's line in the file
 KindByName = Annotated[
@@ -31,28 +35,79 @@ KindByName = Annotated[
 Share = Annotated[float, Field(gt=0, lt=0.9)]
 
 
+# a year, by itself or with a day; or moments counted from 1970 on
+Format = Annotated[str, Field(pattern=r"%d.*%|%m.*%|%Y.*%|%G.*%|%j|^epoch$|^epoch_ms$")]
+
+
 class Column(Section):
     """One column of a raw table; in model.yaml just its kind, where there is no more to say.
 
     ``header`` is what the file calls it, if that is no good name. ``format`` is how its timestamps are written, in
-    strptime's letters (``%d-%m-%Y``), if not as ISO has them.
+    strptime's letters (``%d-%m-%Y``), if not as ISO has them, or several ways, which are tried in turn; with ``%z``
+    they are converted to UTC; ``epoch`` and ``epoch_ms`` count seconds and milliseconds from 1970 on. Of numbers that
+    are not spelled as programs do, ``decimal`` is the decimal mark, ``thousands`` what parts groups of digits, and
+    ``unit`` what stands beside them, such as a currency. ``null_words`` say, in any case of their letters, that a
+    value is not known, beside the usual spellings. A text may have line breaks where it is ``multiline``; elsewhere
+    they are taken for a quote that is never closed.
     """
 
     kind: KindByName
     header: str | None = None
-    format: Annotated[str, Field(pattern=r"%d.*%|%m.*%|%Y.*%|%j")] | None = None
+    format: Format | Annotated[list[Format], Field(min_length=1)] | None = None
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[",", ".", " ", "'", "_"] | None = None
+    unit: Annotated[str, Field(pattern=r"^[^\d\s.,()'+_-](.*\S)?$", max_length=20)] | None = None
+    null_words: list[Annotated[str, Field(min_length=1)]] = []
+    multiline: bool = False
+
+    @cached_property
+    def formats(self) -> tuple[str, ...]:
+        return (self.format,) if isinstance(self.format, str) else tuple(self.format or ())
+
+    @cached_property
+    def spelling(self) -> Spelling:
+        return Spelling(self.decimal, self.thousands, self.unit)
+
+    @cached_property
+    def missing(self) -> tuple[str, ...]:
+        """Spellings, in small letters, of a value that is not known."""
+        return (*self.kind.missing, *(word.strip().lower() for word in self.null_words))
 
     @model_validator(mode="after")
     def format_is_of_a_timestamp(self) -> Self:
         if self.format and not self.kind.is_time:
             raise ValueError(f"format is for timestamps; the column is of kind {self.kind}")
-        if self.format and ("%z" in self.format or "%Z" in self.format):
-            raise ValueError("format cannot have a time zone: timestamps are written in UTC")
+        if any("%Z" in one for one in self.formats):
+            raise ValueError("format cannot have a time zone's name, which does not tell its offset: %z reads +02:00")
+        return self
+
+    @model_validator(mode="after")
+    def spelling_is_of_a_number(self) -> Self:
+        if not self.spelling.is_plain and not self.kind.is_quantity:
+            raise ValueError(
+                f"decimal, thousands and unit are for numbers and integers; the column is of kind {self.kind}"
+            )
+        if self.decimal == self.thousands:
+            raise ValueError(f"'{self.decimal}' cannot be both decimal and thousands")
+        if self.multiline and (self.kind.is_time or self.kind.is_quantity):
+            raise ValueError(f"multiline is for texts; the column is of kind {self.kind}")
         return self
 
 
 def _column(given: object) -> object:
     return {"kind": kind_of(given)} if isinstance(given, str) else given
+
+
+def named(header: Sequence[str]) -> list[str]:
+    """A name of its own for each column: nameless ones are called by their place, repeated ones are numbered."""
+    names: list[str] = []
+    for place, name in enumerate(header, 1):
+        own, number = name or f"column_{place}", 1
+        while own in names or (number > 1 and own in header):
+            number += 1
+            own = f"{name or f'column_{place}'}_{number}"
+        names.append(own)
+    return names
 
 
 class Clock(Section):
@@ -75,26 +130,49 @@ class Clock(Section):
         return self.model_copy(update={"start": midnight + (self.start - midnight) % step})
 
 
+class Moment(Section):
+    """A timestamp that stands in several columns, such as a date and a time: how each of them is written. Joined by
+    blanks they are read as one."""
+
+    column: Name
+    of: Annotated[dict[str, Annotated[str, Field(pattern="%")]], Field(min_length=2)]
+
+    @property
+    def format(self) -> str:
+        return " ".join(self.of.values())
+
+    @model_validator(mode="after")
+    def is_a_day(self) -> Self:
+        Column(kind=TIMESTAMP, format=self.format)
+        return self
+
+
 class Table(Section):
     """One raw table: its file (``.gz`` may follow), its columns and their kinds, the columns that identify a row.
 
-    Without ``header`` the file's columns stand in the order of ``columns``. Two columns can be made of where a row
-    stands in the file: ``row_number`` names one that counts rows from 1, ``clock`` one that tells their time. In a
-    day's partition they count from the day's first row.
+    ``delimiter`` and ``encoding`` (any that Python knows) are the file's, of an Excel file (``.xlsx``) neither counts;
+    before its header it may have ``skip_lines`` lines of other text. Without ``header`` the file's columns stand in
+    the order of ``columns``. Two columns can be made of where a row stands in the file: ``row_number`` names one that
+    counts rows from 1, ``clock`` one that tells their time. In a day's partition they count from the day's first row.
+    ``moment`` makes one of columns that tell a time together.
 
     ``every_hours`` says that rows come at this interval, one series for each value of the rest of the key; its gaps are
     then measured. ``history`` keeps rows from before a run's data window, where later rows need them. Up to
     ``max_rejected_share`` of the rows may be unreadable, infinite or repeated and are set aside; more stop the run.
     """
 
-    file: Annotated[str, Field(pattern=r"^[\w.-]+\.csv$")]
+    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(csv|tsv|txt|data|xlsx)$")]
     columns: Annotated[
         dict[str, Annotated[Column, BeforeValidator(_column, json_schema_input_type=KindByName | Column)]],
         Field(min_length=1),
     ]
+    delimiter: Literal[",", ";", "\t", "|"] = ","
+    encoding: str = "utf-8"
+    skip_lines: Annotated[int, Field(ge=0, le=1000)] = 0
     header: bool = True
     row_number: Name | None = None
     clock: Clock | None = None
+    moment: Moment | None = None
     key: list[str] = []
     every_hours: Annotated[int, Field(ge=1, le=24 * 366)] | None = None
     history: bool = False
@@ -103,12 +181,19 @@ class Table(Section):
     @property
     def kinds(self) -> dict[str, Kind]:
         """The kind of every column of the validated table, those made of the rows' places included."""
-        kinds: dict[str, Kind] = {name: column.kind for name, column in self.columns.items()}
+        kinds: dict[str, Kind] = {name: column.kind for name, column in self.read_columns.items()}
         if self.row_number:
             kinds[self.row_number] = INTEGER
         if self.clock:
             kinds[self.clock.column] = TIMESTAMP
         return kinds
+
+    @cached_property
+    def read_columns(self) -> dict[str, Column]:
+        """All columns whose values are read from text: the file's, and one that is made of several of them."""
+        if self.moment is None:
+            return self.columns
+        return {**self.columns, self.moment.column: Column(kind=TIMESTAMP, format=self.moment.format)}
 
     @property
     def headers(self) -> dict[str, str]:
@@ -117,11 +202,15 @@ class Table(Section):
 
     @model_validator(mode="after")
     def names_are_given_once(self) -> Self:
-        for made in (self.row_number, self.clock.column if self.clock else None):
-            if made in self.columns:
-                raise ValueError(f"the column '{made}' is made of the rows' places; the file cannot have it too")
-        if self.clock and self.clock.column == self.row_number:
-            raise ValueError(f"row_number and clock make the same column '{self.row_number}'")
+        makers = {"clock": self.clock and self.clock.column, "moment": self.moment and self.moment.column}
+        made: dict[str, str] = {}
+        for maker, name in ({"row_number": self.row_number} | makers).items():
+            if name in self.columns:
+                raise ValueError(f"the column '{name}' is made by {maker}; the file cannot have it too")
+            if name in made:
+                raise ValueError(f"{made[name]} and {maker} make the same column '{name}'")
+            if name:
+                made[name] = maker
         if LINE in self.kinds:
             raise ValueError(f"a column cannot be called '{LINE}': a row's line in the file is. Give it a header")
         headers = list(self.headers.values())
@@ -129,6 +218,22 @@ class Table(Section):
             raise ValueError(f"two columns have the header '{twice[0]}'")
         if not self.header and (named := [name for name, column in self.columns.items() if column.header]):
             raise ValueError(f"the file has no header line, but the column '{named[0]}' has a header")
+        return self
+
+    @field_validator("encoding")
+    @classmethod
+    def encoding_is_known(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding)
+        except LookupError:
+            raise ValueError(f"'{encoding}' is no encoding of text; utf-8, windows-1252 and utf-16 are some") from None
+        return codecs.lookup(encoding).name
+
+    @model_validator(mode="after")
+    def moment_is_of_texts(self) -> Self:
+        for name in self.moment.of if self.moment else ():
+            if name not in self.columns:
+                refuse([Problem(("moment", "of", name), unknown("column", name, self.columns))])
         return self
 
     @model_validator(mode="after")
@@ -173,8 +278,8 @@ class TimeSplit(Section):
     """
 
     kind: Literal["time"] = "time"
-    test_days: Annotated[int, Field(ge=1, le=3650)]
-    validation_days: Annotated[int, Field(ge=1, le=3650)]
+    test_days: Annotated[float, Field(gt=0, le=3650)]
+    validation_days: Annotated[float, Field(gt=0, le=3650)]
     gap_hours: Annotated[int, Field(ge=0, le=24 * 365)] = 0
     train_days: Annotated[int, Field(ge=1, le=3650)] | None = None
     rolling_origins: Annotated[int, Field(ge=0, le=100)] = 0

@@ -7,8 +7,10 @@ one entry here and one class there.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+
+from .spelling import PLAIN, Spelling
 
 # Spellings, in any case and between spaces, of a value that is not known: in raw files, requests and new models' data.
 MISSING = ("", "na", "n/a", "nan", "null", "none")
@@ -70,18 +72,23 @@ def kind_of(name: object) -> Kind:
     return KINDS[name]
 
 
-def is_missing(text: str) -> bool:
-    """Whether a cell of any kind but text says that its value is not known."""
-    return text.strip(WHITESPACE).lower() in MISSING
+def is_missing(text: str, words: Collection[str] = ()) -> bool:
+    """Whether a cell of any kind but text says that its value is not known, in the usual words or a column's own."""
+    text = text.strip(WHITESPACE).lower()
+    return text in MISSING or text in words
 
 
-def number_in(text: str) -> float:
+def number_in(text: str, spelling: Spelling = PLAIN) -> float:
     """The number that a cell spells; infinite where it says so or is too large.
 
     Raises:
         ValueError: it is not a number: Python also takes ``1_000`` and other scripts' digits, which files do not mean.
     """
     text = text.strip(WHITESPACE)
-    if not NUMBER_TEXT.fullmatch(text) and not INFINITE_TEXT.fullmatch(text):
+    if spelling.is_plain:
+        plain = text if NUMBER_TEXT.fullmatch(text) or INFINITE_TEXT.fullmatch(text) else None
+    else:
+        plain = spelling.plain(text)
+    if plain is None:
         raise ValueError(f"{text!r} is not a number")
-    return float(text)
+    return float(plain)

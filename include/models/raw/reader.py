@@ -1,14 +1,17 @@
 """The one reader of raw files: rows as text, with their line numbers, in blocks of bounded size.
 
-A file is comma-separated UTF-8 text, plain or ``.gz``, with or without a byte-order mark; its lines end in LF, CRLF or
-CR. A quote counts at the beginning of a cell alone; two of them within a quoted cell stand for one. A row without any
-text is a blank line: left out, but counted. A row of another width than the columns' is malformed and kept apart.
+A file is delimited text, plain or ``.gz``, with or without a byte-order mark; its lines end in LF, CRLF or CR. Its
+``Form`` says how it is delimited and encoded; a first line ``sep=;``, which Excel wants, says the delimiter itself. The
+one sheet of an ``.xlsx`` file is read as the text that it would be exported as. A quote counts at the beginning of a
+cell alone; two of them within a quoted cell stand for one. A row without any text is a blank line: left out, but
+counted. A row of another width than the columns' is malformed and kept apart.
 
 Blocks end where rows end, and each is parsed by itself: what comes out does not depend on their size.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import hashlib
@@ -18,6 +21,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -25,7 +30,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from include.models.config import LINE
+from include.models.config import LINE, Table
+from include.models.raw.sheets import SheetError, sheet_as_csv
 
 BLOCK = 1 << 24
 LONGEST_ROW = 1 << 24  # bytes; a quote that is never closed would make a row of all that follows
@@ -34,8 +40,10 @@ UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 EXPORT_AGAIN = "Export or upload the file again."
 SAVE_AS_CSV = "Save the file as comma-separated UTF-8 text with one header line."
 MALFORMED = pl.Schema({LINE: pl.UInt32, "text": pl.String, "reason": pl.String})
-# a quoted cell: from a quote at the beginning of a cell to the next single one, or to the end
-QUOTED = re.compile(rb'(?:(?<=[,\r\n])|\A)"[^"]*+(?:""[^"]*+)*+(?:"|\Z)')
+SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?(?:\r\n|\r|\n)', re.IGNORECASE)  # as Excel wants it
+LINE_BREAK = re.compile(rb"\r\n|\r|\n")
+ENOUGH = 16  # bytes that tell a byte-order mark and a line that says the separator
+CONFLICT_MARKS = ("<<<<<<< ", "=======", ">>>>>>> ", "||||||| ")
 
 
 class UnreadableFileError(Exception):
@@ -48,13 +56,31 @@ class UnreadableFileError(Exception):
 
 
 @dataclass(frozen=True)
+class Form:
+    """How a file is written; as other programs write it, unless said otherwise."""
+
+    header: bool = True
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    skip_lines: int = 0
+
+    @classmethod
+    def of(cls, table: Table) -> Form:
+        return cls(table.header, table.delimiter, table.encoding, table.skip_lines)
+
+
+AS_USUAL = Form()
+
+
+@dataclass(frozen=True)
 class Block:
     """Some of a file's rows: ``lines`` has the columns as String and LINE, ``malformed`` has LINE, ``text`` and
-    ``reason``. Lines count from 1, the header's if there is one, one per row (a quoted line break in a cell makes later
-    lines of the file come out higher)."""
+    ``reason``; ``first_line`` is the first row's in the file. Lines count from 1, the header's if there is one, one for
+    each row (a quoted line break in a cell makes later lines of the file come out higher)."""
 
     lines: pl.DataFrame
     malformed: pl.DataFrame
+    first_line: int = 2
 
 
 def no_rows(columns: Sequence[str]) -> Block:
@@ -84,22 +110,27 @@ class _Hashed(io.RawIOBase):
 
 
 class RawFile:
-    """An open raw file. ``header`` holds its first line's cells, None where the file has no header line.
+    """An open raw file. ``header`` holds its first line's cells, None where the file has no header line; ``first_line``
+    is the number of the line that holds the first row.
 
     Read ``blocks`` to their end, then ``size`` and ``sha256`` are those of the whole file as it is stored.
     """
 
-    def __init__(self, path: Path, stored: _Hashed, has_header: bool, block_bytes: int) -> None:
+    def __init__(self, path: Path, stored: _Hashed, form: Form, block_bytes: int) -> None:
         self.name = path.name
-        self._stored, self._block_bytes, self._path = stored, block_bytes, path
-        buffered = io.BufferedReader(stored, 1 << 20)
-        self._text: io.BufferedIOBase = gzip.GzipFile(fileobj=buffered) if path.suffix == ".gz" else buffered
+        self._stored, self._block_bytes, self._path, self._form = stored, block_bytes, path, form
+        self._delimiter = form.delimiter.encode()
+        self._text = self._opened(path)
         self._breaks, self.has_byte_order_mark = 0, False
         self._rows = self._whole_rows()
+        self.first_line = 1
         self.header: list[str] | None = None
-        self._header_line = 1
-        if has_header:
+        if form.header:
             self.header = self._read_header()
+
+    @property
+    def delimiter(self) -> str:
+        return self._delimiter.decode()
 
     @property
     def size(self) -> int:
@@ -114,16 +145,30 @@ class RawFile:
         """The rows under these names, which are as many as a row has cells; blocks without any row are left out.
 
         Raises:
-            UnreadableFileError: the file breaks off, is not UTF-8 or not CSV.
+            UnreadableFileError: the file breaks off, is not in its encoding or not CSV.
         """
-        line = 1 if self.header is None else self._header_line + 1
-        for content in self._rows:
+        content = next(self._rows, b"")
+        line = self.first_line = self.first_line + (0 if self._form.header else self._breaks)
+        while content:
             self._require_utf8(content, columns)
             block, rows = self._parse(content, columns, line)
             line += rows
             self._breaks += _line_breaks(content)
             if block.lines.height or block.malformed.height:
                 yield block
+            content = next(self._rows, b"")
+
+    def _opened(self, path: Path) -> io.BufferedIOBase:
+        buffered = io.BufferedReader(self._stored, 1 << 20)
+        if path.suffix == ".xlsx":
+            self._delimiter = b","
+            try:
+                return io.BytesIO(sheet_as_csv(buffered.read()))
+            except SheetError as error:
+                raise UnreadableFileError(
+                    self.name, "file_is_readable", error.found, "an Excel workbook with one sheet", error.action
+                ) from error
+        return gzip.GzipFile(fileobj=buffered) if path.suffix == ".gz" else buffered
 
     def _read_header(self) -> list[str]:
         allowed = "a header and at least one row"
@@ -132,31 +177,29 @@ class RawFile:
             content += more
         if not content.strip():
             raise UnreadableFileError(self.name, "file_has_rows", "an empty file", allowed, EXPORT_AGAIN)
-        first, rest = _first_row(content)
-        while not first.strip():  # a blank line
-            self._header_line += 1
-            self._breaks += _line_breaks(first)
-            first, rest = _first_row(rest)
+        if blank := re.match(rb"(?:[ \t%s]*(?:\r\n|\r|\n))+" % re.escape(self._delimiter), content):
+            self._breaks += _line_breaks(blank[0])
+            content = content[blank.end() :]
+        end = _first_row_end(content, self._delimiter)
+        first, rest = content[:end], content[end:]
         if first.count(0) > len(first) / 4:
             raise self._unreadable("UTF-16 text, a byte 0x00 in line 1")
         self._require_utf8(first, ())
         self._rows = _put_back(rest, self._rows)
+        self.first_line = self._breaks + 2
         self._breaks += _line_breaks(first)
         try:
-            return next(csv.reader([first.decode().rstrip("\r\n")], strict=True), [])
+            cells = next(csv.reader([first.decode().rstrip("\r\n")], delimiter=self.delimiter, strict=True), [])
         except csv.Error as error:
             raise self._unreadable(f"a header that is not CSV ({error})", "comma-separated names") from error
+        return [cell.strip() for cell in cells]
 
     def _whole_rows(self) -> Iterator[bytes]:
         """The file's text, cut where rows end."""
-        rest, first = b"", True
-        while more := self._read():
+        rest = b""
+        for more in self._contents():
             rest += more
-            if first:
-                if len(rest) < len(BYTE_ORDER_MARK):
-                    continue  # too little to tell
-                rest, first = self._without_mark(rest), False
-            end = _last_row_end(rest)
+            end = _last_row_end(rest, self._delimiter)
             if end:
                 yield rest[:end]
                 rest = rest[end:]
@@ -164,10 +207,48 @@ class RawFile:
                 found = f"a row of more than {LONGEST_ROW >> 20} MiB from line {self._breaks + 1} on"
                 action = "Look for a quote that is opened and never closed: it swallows the rows after it."
                 raise UnreadableFileError(self.name, "file_is_readable", found, "rows that end", action)
-        if first:
-            rest = self._without_mark(rest)
         if rest:
             yield rest
+
+    def _contents(self) -> Iterator[bytes]:
+        """The file's text in UTF-8, from its header or first row on."""
+        pieces, beginning = self._decoded(), b""
+        for more in pieces:
+            beginning += more
+            start = _after_lines(beginning, self._form.skip_lines)
+            if start is not None and len(beginning) - start >= ENOUGH:
+                break
+        if beginning.startswith(UTF16_MARKS):
+            raise self._unreadable(f"UTF-16 text, a byte 0x{beginning[0]:02x} in line 1")
+        self.has_byte_order_mark = beginning.startswith(BYTE_ORDER_MARK)
+        beginning = beginning.removeprefix(BYTE_ORDER_MARK)
+        start = _after_lines(beginning, self._form.skip_lines)
+        start = len(beginning) if start is None else start
+        if separator := SEPARATOR_LINE.match(beginning, start):
+            self._delimiter, start = separator[1], separator.end()
+        self._breaks = _line_breaks(beginning[:start])
+        yield beginning[start:]
+        yield from pieces
+
+    def _decoded(self) -> Iterator[bytes]:
+        """The file's text in UTF-8."""
+        if self._form.encoding == "utf-8" or self._path.suffix == ".xlsx":
+            while more := self._read():
+                yield more
+            return
+        decoder, lines = codecs.getincrementaldecoder(self._form.encoding)(), 1
+        while True:
+            more = self._read()
+            try:
+                text = decoder.decode(more, final=not more)
+            except UnicodeDecodeError as error:
+                allowed = f"{self._form.encoding} text, as model.yaml says"
+                raise self._unreadable(f"{_byte(error)} in line {lines} or after it", allowed) from None
+            if text:
+                lines += text.count("\n")
+                yield text.encode()
+            if not more:
+                return
 
     def _read(self) -> bytes:
         allowed = "a complete gzip file"
@@ -179,12 +260,6 @@ class RawFile:
         except (gzip.BadGzipFile, zlib.error) as error:
             raise self._unreadable(f"broken gzip data ({error})", allowed, EXPORT_AGAIN) from error
 
-    def _without_mark(self, content: bytes) -> bytes:
-        if content.startswith(UTF16_MARKS):
-            raise self._unreadable(f"UTF-16 text, a byte 0x{content[0]:02x} in line 1")
-        self.has_byte_order_mark = content.startswith(BYTE_ORDER_MARK)
-        return content.removeprefix(BYTE_ORDER_MARK)
-
     def _require_utf8(self, content: bytes, columns: Sequence[str]) -> None:
         if content.isascii():
             return
@@ -192,17 +267,17 @@ class RawFile:
             content.decode()
         except UnicodeDecodeError as error:
             line = self._breaks + _line_breaks(content[: error.start]) + 1
-            raise self._unreadable(
-                f"a byte 0x{content[error.start]:02x} in line {line}",
-                column=_column_at(content, error.start, columns),
-            ) from None
+            column = _column_at(content, error.start, columns, self._delimiter)
+            raise self._unreadable(f"{_byte(error)} in line {line}", column=column) from None
 
     def _parse(self, content: bytes, columns: Sequence[str], first: int) -> tuple[Block, int]:
         """The rows of some text whose first row is on line ``first``, and how many rows it has, blank ones too."""
         malformed: list[tuple[int, str, str]] = []
 
         def set_aside(row: pa_csv.InvalidRow) -> str:
-            reason = f"{row.actual_columns} fields instead of {row.expected_columns}"
+            is_mark = row.text.startswith(CONFLICT_MARKS)
+            fields = f"{row.actual_columns} fields instead of {row.expected_columns}"
+            reason = f"a mark of a merge conflict, '{row.text[:40]}'" if is_mark else fields
             malformed.append((first + row.number - 1, row.text, reason))
             return "skip"
 
@@ -212,7 +287,10 @@ class RawFile:
                 # one thread: only then does an invalid row know its number
                 read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(content) + 1, column_names=columns),
                 parse_options=pa_csv.ParseOptions(
-                    newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=set_aside
+                    delimiter=self.delimiter,
+                    newlines_in_values=True,
+                    ignore_empty_lines=False,
+                    invalid_row_handler=set_aside,
                 ),
                 convert_options=pa_csv.ConvertOptions(
                     column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False, check_utf8=False
@@ -229,7 +307,7 @@ class RawFile:
         lines = lines.with_columns(numbers)
         if lines.select((pl.col(columns[0]).str.strip_chars() == "").any()).item():
             lines = lines.filter(pl.any_horizontal(pl.col(columns).str.strip_chars() != ""))
-        return Block(lines, bad.filter(pl.col("text").str.strip_chars() != "")), rows
+        return Block(lines, bad.filter(pl.col("text").str.strip_chars() != ""), self.first_line), rows
 
     def _unreadable(
         self, found: str, allowed: str = "UTF-8 text", action: str = SAVE_AS_CSV, column: str | None = None
@@ -238,14 +316,15 @@ class RawFile:
 
 
 @contextmanager
-def open_raw(path: Path, *, header: bool = True, block_bytes: int = BLOCK) -> Iterator[RawFile]:
+def open_raw(path: Path, form: Form = AS_USUAL, block_bytes: int = BLOCK) -> Iterator[RawFile]:
     """A raw file to read from, its header read already.
 
     Raises:
-        UnreadableFileError: it has a header line by agreement and is empty, or the header is not UTF-8 or not CSV.
+        UnreadableFileError: it has a header line by agreement and is empty, or the header is not in its encoding or
+            not CSV; it is no workbook, or one of several sheets.
     """
     with path.open("rb") as file:
-        yield RawFile(path, _Hashed(file), header, block_bytes)
+        yield RawFile(path, _Hashed(file), form, block_bytes)
 
 
 def _put_back(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
@@ -254,31 +333,45 @@ def _put_back(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
     yield from others
 
 
-def _mask_quoted(content: bytes) -> bytes:
+@cache
+def _quoted(delimiter: bytes) -> re.Pattern[bytes]:
+    """A quoted cell: from a quote at the beginning of a cell to the next single one, or to the end."""
+    return re.compile(rb'(?:(?<=[%s\r\n])|\A)"[^"]*+(?:""[^"]*+)*+(?:"|\Z)' % re.escape(delimiter))
+
+
+def _mask_quoted(content: bytes, delimiter: bytes) -> bytes:
     """The same length, without what stands in quoted cells."""
-    return QUOTED.sub(lambda cell: b"x" * len(cell[0]), content) if b'"' in content else content
+    return _quoted(delimiter).sub(lambda cell: b"x" * len(cell[0]), content) if b'"' in content else content
 
 
-def _last_row_end(content: bytes) -> int:
+def _last_row_end(content: bytes, delimiter: bytes) -> int:
     """Where the last row that surely ends in this text does; 0 if none. A CR at its end may be the half of a CRLF."""
-    masked = _mask_quoted(content)
+    masked = _mask_quoted(content, delimiter)
     return max(masked.rfind(b"\n"), masked.rfind(b"\r", 0, len(masked) - 1)) + 1
 
 
-def _first_row(content: bytes) -> tuple[bytes, bytes]:
-    """With its line break, and what comes after it."""
-    found = re.search(rb"\r\n|\r|\n", _mask_quoted(content))
-    end = found.end() if found else len(content)
-    return content[:end], content[end:]
+def _first_row_end(content: bytes, delimiter: bytes) -> int:
+    found = LINE_BREAK.search(_mask_quoted(content, delimiter))
+    return found.end() if found else len(content)
+
+
+def _after_lines(content: bytes, count: int) -> int | None:
+    """Where the text begins after so many lines; None where it has no more."""
+    ends = [found.end() for found in islice(LINE_BREAK.finditer(content), count)]
+    return None if len(ends) < count else ends[-1] if ends else 0
 
 
 def _line_breaks(content: bytes) -> int:
     return content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")
 
 
-def _column_at(content: bytes, place: int, columns: Sequence[str]) -> str | None:
+def _byte(error: UnicodeDecodeError) -> str:
+    return f"a byte 0x{error.object[error.start]:02x}"
+
+
+def _column_at(content: bytes, place: int, columns: Sequence[str], delimiter: bytes) -> str | None:
     """The column whose cell a byte lies in."""
-    masked = _mask_quoted(content)[:place]
+    masked = _mask_quoted(content, delimiter)[:place]
     start = max(masked.rfind(b"\n"), masked.rfind(b"\r")) + 1
-    number = masked.count(b",", start)
+    number = masked.count(delimiter, start)
     return columns[number] if number < len(columns) else None

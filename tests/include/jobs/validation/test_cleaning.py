@@ -81,9 +81,9 @@ def test_no_value(tmp_path: Path, text: str) -> None:
     assert clean(tmp_path, rows(f"1,2015-01-01,{text},a")).frame["x"].to_list() == [None]
 
 
-def test_text_stays_as_it_is(tmp_path: Path) -> None:
+def test_blanks_around_a_text_do_not_count(tmp_path: Path) -> None:
     frame = clean(tmp_path, rows('1,2015-01-01,1,"a, ""b"" "', "2,2015-01-01,1,none", "3,2015-01-01,1,")).frame
-    assert frame["name"].to_list() == ['a, "b" ', "none", None]
+    assert frame["name"].to_list() == ['a, "b"', "none", None]
 
 
 def test_lines_are_counted_past_blank_and_malformed_ones(tmp_path: Path) -> None:

@@ -74,10 +74,10 @@ def test_rows_are_numbered_and_timed_by_their_place_in_the_file(tmp_path: Path, 
     ("table", "words"),
     [
         ({"columns": {"x": {"kind": "number", "format": "%d-%m-%Y"}}}, "format is for timestamps"),
-        ({"columns": {"x": {"kind": "timestamp", "format": "%d-%m-%Y %z"}}}, "cannot have a time zone"),
+        ({"columns": {"x": {"kind": "timestamp", "format": "%d-%m-%Y %Z"}}}, "cannot have a time zone's name"),
         ({"columns": {"x": {"kind": "number", "header": "y"}, "y": "number"}}, "two columns have the header 'y'"),
         ({"columns": {"x": {"kind": "number", "header": "X"}}, "header": False}, "no header line, but the column 'x'"),
-        ({"columns": {"row": "integer"}, "row_number": "row"}, "'row' is made of the rows' places"),
+        ({"columns": {"row": "integer"}, "row_number": "row"}, "'row' is made by row_number"),
         ({"columns": {"x": "number"}, "key": ["row"]}, "there is no column 'row'. Known: x"),
         (
             {"columns": {"x": "number"}, "clock": {"column": "t", "start": START.astimezone(), "every_minutes": 1}},

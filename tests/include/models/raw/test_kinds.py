@@ -27,7 +27,7 @@ def in_a_file(text: str) -> float | str | None:
 
 def in_a_request(text: str) -> float | str | None:
     try:
-        value = NUMBERS.cell(text)
+        value = NUMBERS.cell(text, Column(kind=NUMBER))
     except ValueError as error:
         return "values_are_finite" if "finite" in str(error) else "values_are_readable"
     assert not isinstance(value, str)
@@ -59,9 +59,10 @@ def test_a_file_and_a_request_agree_on_any_spelling(text: str) -> None:
 
 def test_a_text_is_missing_only_where_it_is_empty() -> None:
     texts = reading_of(STRING)
-    assert [texts.cell(value) for value in ("", None, "NA", " ")] == [None, None, "NA", " "]
-    read = pl.DataFrame({"x": ["", "NA", " "]}).select(texts.parse(pl.col("x"), Column(kind=STRING)))
-    assert read.to_series().to_list() == [None, "NA", " "]
+    column = Column(kind=STRING)
+    assert [texts.cell(value, column) for value in ("", None, "NA", " ", " a b ")] == [None, None, "NA", None, "a b"]
+    read = pl.DataFrame({"x": ["", "NA", " ", " a b "]}).select(texts.parse(pl.col("x"), column))
+    assert read.to_series().to_list() == [None, "NA", None, "a b"]
     assert is_missing("NA")
 
 

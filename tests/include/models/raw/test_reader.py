@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from include.models.config import LINE
 from include.models.raw import reader
-from include.models.raw.reader import UnreadableFileError, no_rows, open_raw
+from include.models.raw.reader import Form, UnreadableFileError, no_rows, open_raw
 
 COLUMNS = ["x", "y", "z"]
 Found = tuple[list[tuple[object, ...]], list[tuple[object, ...]]] | str
@@ -34,7 +34,7 @@ contents = st.builds(
 
 def read(path: Path, block_bytes: int, *, header: bool = False) -> Found:
     try:
-        with open_raw(path, header=header, block_bytes=block_bytes) as raw:
+        with open_raw(path, Form(header=header), block_bytes) as raw:
             blocks = [no_rows(COLUMNS), *raw.blocks(COLUMNS)]
     except UnreadableFileError as error:
         return str(error)
