@@ -25,10 +25,11 @@ run: ## train, evaluate and register a model on this machine: [MODEL=name] [DATA
 	@$(local_stack).run --model="$$MODEL" $${DATA:+--data="$$DATA"} $${FORCE:+--force}
 
 .PHONY: new-model
-new-model: ## a model folder from a CSV file: NAME=... KIND=binary|multiclass|regression DATA=file.csv [TARGET=column]
+new-model: ## a model folder from a file: NAME=... KIND=binary|multiclass|regression DATA=file.csv [TARGET=column] [ASSUME=yes]
 	@$(setup) --for new-model airflow jobs
 	@PYTHONPATH=. .venv/jobs/bin/python -m include.models.tabular.new_model --name="$${NAME-}" --kind="$${KIND-}" \
-	  --data="$${DATA-}" $${TARGET:+--target="$$TARGET"}
+	  --data="$${DATA-}" $${TARGET:+--target="$$TARGET"} $${POSITIVE:+--positive="$$POSITIVE"} \
+	  $${ENCODING:+--encoding="$$ENCODING"} $${ASSUME:+--assume="$$ASSUME"}
 	@$(local_stack).dag_table README.md
 
 .PHONY: promote

@@ -11,31 +11,45 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import TypedDict
 
 import polars as pl
 
-from include.models.config import LINE, Column
-from include.models.config.kinds import MISSING, STRING
+from include.models.config import LINE, Column, Moment, named
 from include.models.errors import JobError
-from include.models.raw.kinds import READINGS, Distribution, reading_of
-from include.models.raw.reader import UnreadableFileError, no_rows, open_raw
+from include.models.raw.kinds import reading_of
+from include.models.raw.reader import Form, UnreadableFileError, no_rows, open_raw
+from include.models.raw.reading import Distribution
+from include.models.tabular.first_look.columns import Look, look_at, typed
+from include.models.tabular.first_look.file_form import find_form
+from include.models.tabular.first_look.leaks import suspects
+from include.models.tabular.first_look.numbers import INFINITE
+from include.models.tabular.first_look.offers import counted
+from include.models.tabular.first_look.times import NOT_OF_ROWS, TIME_NAME, is_ordered
 from include.models.tabular.schema import NEARLY_UNIQUE
 
-ID_NAME = re.compile(r"(^|[^a-z])(id|uid|udi|uuid|key|number|no|nr|index)$")
+ID_NAME = re.compile(r"(^|[^a-z])(id|uid|udi|uuid|guid|key|number|no|nr|num|index|idx|row)$")
 GROUPS_OF_VALUES = 10
 MOST_CLASSES = 50
 FEWEST_ROWS = 50
-GIVES_IT_AWAY = 0.995
-FEWEST_WITH_A_VALUE = 10
+FEWEST_OF_A_CLASS = 10
+MOSTLY = 0.9
+# what a person calls the class that is looked for
+LOOKED_FOR = frozenset(
+    {"1", "true", "yes", "y", "t", "positive", "pos", "malignant", "failure", "failed", "fail", "fraud", "bad", "churn"}
+    | {"churned", "default", "defaulted", "died", "dead", "sick", "disease", "spam", "late", "anomaly", "attack"}
+)
+ROW_COUNTER = re.compile(
+    r"^(column 1|unnamed.*|(row|line|record) ?(number|num|no|nr|names?|index)?|index|idx|no|nr|#)$"
+)
 
 
 class ColumnFacts(TypedDict):
-    """A column's kind, its format if its timestamps are not as ISO has them, and the share of missing values."""
+    """A column's kind, what model.yaml says of it, and the share of missing values."""
 
     kind: str
+    declared: dict[str, object]
     missing: float
-    format: NotRequired[str]
 
 
 class Group(TypedDict):
@@ -66,99 +80,168 @@ class Profile:
         return [name for name in self.columns if name not in {self.id, self.time, self.target, *self.excluded}]
 
 
-def profile(file: Path, problem: str, target: str | None = None) -> tuple[Profile, pl.DataFrame]:
-    """The profile of a CSV file (``.gz`` too), and its rows, typed.
+@dataclass(frozen=True)
+class FirstLook:
+    """A file's profile and typed rows; how it is written, the moment that several of its columns tell, what its columns
+    nearly are, and what a person should know of it, as sentences."""
 
-    Args:
-        target: the column to predict; the last one unless given.
+    profile: Profile
+    frame: pl.DataFrame
+    form: Form
+    look: Look
+    said: list[str]
+
+    @property
+    def moment(self) -> Moment | None:
+        return self.look.moment
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person says of a file: the column to predict (the last one unless given), the class looked for, the file's
+    encoding; ``assume``: what is nearly sure of the file is taken so."""
+
+    target: str | None = None
+    positive: str | None = None
+    encoding: str | None = None
+    assume: bool = False
+
+
+AS_FOUND = Wishes()
+
+
+def first_look(file: Path, problem: str, wishes: Wishes = AS_FOUND) -> FirstLook:
+    """What a delimited or Excel file is (``.gz`` too).
 
     Raises:
-        JobError: no such CSV, too few rows, or a target that is none of the problem's.
+        JobError: no such file, one that cannot be read, too few rows, or a target that is none of the problem's.
     """
-    text = _read(file)
-    if target is not None and target not in text.columns:
+    written = find_form(file, wishes.assume, wishes.encoding)
+    text, lines, form = _read(file, written.form)
+    target = (wishes.target or _last_filled(text)).strip()
+    if target not in text.columns:
         raise JobError(f"TARGET={target} is no column of {file.name}; it has {', '.join(text.columns)}.")
-    target = target or text.columns[-1]
-    recognised = {series.name: _recognise(series) for series in text}
-    frame = text.select(_values(text[name], column) for name, column in recognised.items())
-    frame = frame.drop_nulls(target)
+    look = look_at(text, form.delimiter, target, problem, wishes.assume)
+    _require_finite(file, text, lines, look)
+    frame = typed(text, look).drop_nulls(target)
     if len(frame) < FEWEST_ROWS:
         raise JobError(f"{file.name} has {len(frame)} rows with a {target}; at least {FEWEST_ROWS} are needed.")
-    classes = _classes(frame, target, problem, recognised[target])
-    known_id = _id(frame, recognised, target)
-    known_time = next((name for name, column in recognised.items() if column.kind.is_time and name != target), None)
+    classes = _classes(frame, target, problem, look, wishes.positive)
+    found = _profile(frame, look, target, problem, classes)
+    return FirstLook(found, frame, form, look, [*written.said, *look.said])
+
+
+def _profile(frame: pl.DataFrame, look: Look, target: str, problem: str, classes: list[str]) -> Profile:
+    recognised = look.read_columns
+    known_id = _id(frame, recognised, {target, *look.offers})
+    known_time = look.moment.column if look.moment else _time(frame, recognised, target)
+    parts = look.moment.of if look.moment else {}
     excluded = {
         name: why
         for name, column in recognised.items()
-        if name not in (known_id, known_time, target) and (why := _why_excluded(frame[name], column))
+        if name not in (known_id, known_time, target) and (why := _why_excluded(frame[name], column, parts))
     }
     columns = {name: _facts(frame[name], column) for name, column in recognised.items()}
     groups = _groups(frame, target, problem, classes, recognised, excluded.keys() | {known_id})
     found = Profile(len(frame), target, problem, classes, columns, groups, known_id, known_time, excluded)
-    suspects = [name for name in found.features if _gives_away(frame, name, target, problem)]
-    return replace(found, suspects=suspects), frame
+    return replace(found, suspects=suspects(frame, found.features, target, problem))
 
 
-def _read(file: Path) -> pl.DataFrame:
-    """The file's rows as text."""
+def _last_filled(text: pl.DataFrame) -> str:
+    """The last column; rows that end in a mark have one more, without name and values."""
+    filled = [series.name for series in text if (series.str.strip_chars() != "").any()]
+    return filled[-1] if filled else text.columns[-1]
+
+
+def _require_finite(file: Path, text: pl.DataFrame, lines: pl.Series, look: Look) -> None:
+    """Validation sets rows aside that are not finite, so a person has to say what they mean."""
+    for place, (name, column) in enumerate(look.columns.items(), 1):
+        if column.kind.is_number and not column.null_words:
+            wrong = text[name].str.strip_chars().str.contains(INFINITE)
+            if wrong.any():
+                cell = text[name].filter(wrong)[0].strip()
+                raise JobError(
+                    f"{file.name}, line {lines.filter(wrong)[0]}, column {place}: {name} is '{cell}' in "
+                    f"{counted(int(wrong.sum()), len(text))}, which is no number to learn from. Correct it, leave it "
+                    "empty, or let ASSUME=yes declare that it is not known."
+                )
+
+
+def _read(file: Path, form: Form) -> tuple[pl.DataFrame, pl.Series, Form]:
+    """The file's rows as text, their lines, and how it is written, as the file says itself."""
     try:
-        with open_raw(file) as raw:
-            header = raw.header or []
-            if LINE in header:
-                raise JobError(f"{file.name}: a column cannot be called '{LINE}'; rename it in the file.")
-            if any(not name.strip() or name != name.strip() or header.count(name) > 1 for name in header):
-                raise JobError(f"{file.name}: every column needs a name of its own in the header line; found {header}.")
-            if len(header) < 2:
-                raise JobError(f"{file.name} has one column, '{header[0]}': a comma has to stand between two cells.")
+        with open_raw(file, form) as raw:
+            width = len(raw.header or []) or _width(file, form)
+            header = named(raw.header or [""] * width)
+            _require_columns(file, header, raw.delimiter)
             blocks = list(raw.blocks(header)) or [no_rows(header)]
+            form = replace(form, delimiter=raw.delimiter)
     except OSError as error:
         raise JobError(f"{file} cannot be read: {error}.") from None
     except UnreadableFileError as error:
         raise JobError(str(error)) from error
-    for block in blocks:
-        if block.malformed.height:
-            line, _, reason = block.malformed.row(0)
-            raise JobError(
-                f"{file.name}: line {line} has {reason}. Correct the rows of another width than the header's."
-            )
-    return pl.concat([block.lines for block in blocks]).drop(LINE)
+    malformed = pl.concat([block.malformed for block in blocks])
+    rows = pl.concat([block.lines for block in blocks])
+    if malformed.height:
+        raise JobError(_ragged(file, malformed, len(rows), len(header)))
+    return rows.drop(LINE), rows[LINE], form
 
 
-def _recognise(series: pl.Series) -> Column:
-    """The kind of column that these cells are, the first that all of them fit."""
-    text = series.str.strip_chars()
-    known = text.filter(~text.str.to_lowercase().is_in(MISSING))
-    if known.is_empty():
-        return Column(kind=STRING)
-    return next(column for reading in READINGS.values() if (column := reading.recognise(known)))
+def _require_columns(file: Path, header: list[str], delimiter: str) -> None:
+    if LINE in header:
+        raise JobError(
+            f"{file.name}, line 1, column {header.index(LINE) + 1}: a column cannot be called '{LINE}', which is what "
+            "validation calls a row's line; rename it in the file."
+        )
+    if len(header) < 2:
+        raise JobError(
+            f"{file.name} has one column, '{header[0][:60]}': a comma, a semicolon, a tab or | has to stand between "
+            "two cells."
+        )
 
 
-def _values(series: pl.Series, column: Column) -> pl.Series:
-    """The cells as validation reads them; what it sets aside, and an infinite number, is not known."""
-    text = (
-        series.to_frame().lazy().select(reading_of(column.kind).parse(pl.col(series.name), column).alias(series.name))
+def _width(file: Path, form: Form) -> int:
+    with open_raw(file, replace(form, header=True)) as raw:
+        return len(raw.header or [])
+
+
+def _ragged(file: Path, malformed: pl.DataFrame, others: int, width: int) -> str:
+    line, _, reason = malformed.row(0)
+    if "fields" not in reason:
+        return f"{file.name}, line {line}, column 1: {reason}. Take one of the two versions, and remove the marks."
+    if not others and malformed["reason"].n_unique() == 1:
+        return (
+            f"{file.name}, line {line}, column {width + 1}: every row has {reason} in the header. Does each row end in "
+            "one mark too many, or has its first column no name? Give the header as many names as rows have cells."
+        )
+    more = f", and {malformed.height - 1:,} more" if malformed.height > 1 else ""
+    found = int(reason.split()[0])
+    return (
+        f"{file.name}, line {line}, column {min(found, width) + 1}: {reason}{more}. Correct the rows of another width "
+        "than the header's: a cell that has the mark between cells in it has to be quoted."
     )
-    values = text.collect().to_series()
-    return values.set(values.is_infinite(), None) if values.dtype.is_float() else values
 
 
 def _facts(series: pl.Series, column: Column) -> ColumnFacts:
-    facts: ColumnFacts = {"kind": column.kind.name, "missing": series.null_count() / len(series)}
-    if column.format:
-        facts["format"] = column.format
-    return facts
+    declared = column.model_dump(exclude_defaults=True)
+    return {"kind": column.kind.name, "declared": declared, "missing": series.null_count() / len(series)}
 
 
-def _classes(frame: pl.DataFrame, target: str, problem: str, column: Column) -> list[str]:
-    """The classes' names, the rarest last; of a binary problem that is the one looked for."""
-    values, kind = frame[target], column.kind
+def _classes(frame: pl.DataFrame, target: str, problem: str, look: Look, positive: str | None) -> list[str]:
+    """The classes' names, the rarest last; of a binary problem the one looked for."""
+    values, kind = frame[target], look.columns[target].kind
+    offer = look.offers.get(target)
+    hint = f" ({offer.said}: ASSUME=yes reads it so)" if offer and offer.is_sure else ""
     if problem == "regression":
+        if positive:
+            raise JobError("POSITIVE names the class that is looked for; a regression has none.")
         if not kind.is_quantity:
             raise JobError(
-                f"the target {target} is of kind {kind}; a regression needs numbers. Name another: TARGET=..."
+                f"the target {target} is of kind {kind}; a regression needs numbers{hint}. Name another: TARGET=..."
             )
         return []
     counts = values.cast(pl.String).value_counts().sort(["count", target], descending=[True, False])
+    classes = [str(one) for one in counts[target]]
     if not kind.names_classes or len(counts) > MOST_CLASSES:
         raise JobError(
             f"the target {target} has {len(counts)} different values of kind {kind}: no classes. Name another with "
@@ -166,41 +249,88 @@ def _classes(frame: pl.DataFrame, target: str, problem: str, column: Column) -> 
         )
     if problem == "binary" and len(counts) != 2:
         raise JobError(
-            f"the target {target} has {len(counts)} classes; binary needs 2. Use KIND=multiclass, or TARGET=..."
+            f"the target {target} has {len(counts)} classes{_listed(classes)}; binary needs 2{hint}. Use "
+            "KIND=multiclass, or TARGET=..."
         )
     if len(counts) < 2:
-        raise JobError(f"the target {target} is always '{counts[target][0]}': there is nothing to learn.")
-    rarest, name = counts["count"][-1], counts[target][-1]
-    if rarest < 10:
+        raise JobError(f"the target {target} is always '{classes[0]}': there is nothing to learn.")
+    if positive is not None and (problem != "binary" or positive not in classes):
         raise JobError(
-            f"the class '{name}' of {target} has {rarest} rows; 10 are the least to learn from and measure on."
+            f"POSITIVE={positive} is not one of two classes of {target}: {', '.join(classes)}. It names the class that "
+            "is looked for in a binary problem."
         )
-    return [str(one) for one in counts[target]]
+    rarest, name = counts["count"][-1], classes[-1]
+    if rarest < FEWEST_OF_A_CLASS:
+        raise JobError(
+            f"the class '{name}' of {target} has {rarest} rows; {FEWEST_OF_A_CLASS} are the least to learn from and "
+            f"measure on{_listed(classes)}{hint}."
+        )
+    looked_for = positive or next((one for one in classes if problem == "binary" and is_looked_for(one)), classes[-1])
+    return [*(one for one in classes if one != looked_for), looked_for]
 
 
-def _id(frame: pl.DataFrame, columns: Mapping[str, Column], target: str) -> str | None:
-    """The column that is different in each row: one whose name says so, or the first column."""
+def is_looked_for(name: str) -> bool:
+    """Whether a class's name says that it is the one looked for."""
+    return name.lower() in LOOKED_FOR
+
+
+def _listed(classes: list[str]) -> str:
+    """The classes, where they are few, and those that differ in the case of their letters alone."""
+    if len(classes) > 12:
+        return ""
+    shown = f" ({', '.join(repr(one) for one in classes)})"
+    lower = [one.lower() for one in classes]
+    same = [one for one in classes if lower.count(one.lower()) > 1]
+    return f"{shown[:-1]}; {' and '.join(same)} differ in the case of their letters alone)" if same else shown
+
+
+def _time(frame: pl.DataFrame, columns: Mapping[str, Column], target: str) -> str | None:
+    """The column that tells when a row was: one that the rows are in the order of, or whose name says so, rather than
+    another; never a person's birthday."""
+    times = [name for name, column in columns.items() if column.kind.is_time and name != target]
+    likely = [name for name in times if not NOT_OF_ROWS.search(_words(name))]
+    rank = {name: (not is_ordered(frame[name]), not TIME_NAME.search(_words(name))) for name in likely}
+    return min(likely, key=lambda name: rank[name], default=None)
+
+
+def _words(name: str) -> str:
+    """A column's name in small letters, its words apart: customerID is customer id."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower().replace("_", " ")
+
+
+def _id(frame: pl.DataFrame, columns: Mapping[str, Column], others: AbstractSet[str]) -> str | None:
+    """The column that is different in each row, none of ``others``: one whose name says so, or the first column."""
     unique = [
         name
         for name, column in columns.items()
-        if name != target
+        if name not in others
         and column.kind.tells_rows_apart
         and frame[name].n_unique() == len(frame)
         and not frame[name].null_count()
     ]
-    named = [name for name in unique if ID_NAME.search(name.lower().replace("_", " "))]
+    said = [name for name in unique if ID_NAME.search(_words(name))]
     first = [name for name in unique if name == frame.columns[0]]
-    return next(iter([*named, *first]), None)
+    return next(iter([*said, *first]), None)
 
 
-def _why_excluded(series: pl.Series, column: Column) -> str:
+def _why_excluded(series: pl.Series, column: Column, parts: Mapping[str, str]) -> str:
     known = series.drop_nulls()
     if column.kind.is_time:
-        return "a second timestamp"
+        return "part of the time" if series.name in parts else "a second timestamp"
+    if series.name in parts and not column.kind.is_quantity:
+        return "part of the time"
     if known.n_unique() < 2:
-        return "never changes"
+        return "never changes" if len(known) else "has no values"
     if known.dtype == pl.String and known.n_unique() > max(NEARLY_UNIQUE * len(known), 2):
         return f"{known.n_unique()} different texts in {len(known)} rows"
+    if known.dtype == pl.Int64 and len(known) == len(series) and known.n_unique() == len(known):
+        if (known.diff().drop_nulls() == 1).all():
+            return "counts the rows"
+        if ID_NAME.search(_words(series.name)):
+            return "a number of its own in each row"
+    if known.dtype == pl.Int64 and ROW_COUNTER.search(_words(series.name)):
+        steps = int((known.diff() == 1).sum())  # of several files, one after another, nearly all
+        return "counts rows" if steps > MOSTLY * len(known) else ""
     return ""
 
 
@@ -232,19 +362,3 @@ def _distribution(series: pl.Series, column: Column) -> Distribution:
     known = series.drop_nulls()
     lie = Distribution() if known.is_empty() else reading_of(column.kind).describe(known)
     return {**lie, "missing": series.null_count() / max(len(series), 1)}
-
-
-def _gives_away(frame: pl.DataFrame, name: str, target: str, problem: str) -> bool:
-    """Whether this column alone tells the target of nearly each row: it may be known only afterwards."""
-    rows = frame.select(name, target).drop_nulls()
-    if problem == "regression":
-        if rows.schema[name] == pl.String or len(rows) < FEWEST_ROWS:
-            return False
-        correlation = rows.select(pl.corr(name, target, method="spearman")).item()
-        return correlation is not None and abs(correlation) > GIVES_IT_AWAY
-    usual = rows[target].mode().min()
-    counts = rows.group_by(name).agg(pl.len(), (pl.col(target) == usual).mean().alias("usual"))
-    if counts.height > len(rows) / 10:
-        return False
-    # one value of it that is nearly only met with rare labels says as much
-    return not counts.filter(pl.col("len") >= FEWEST_WITH_A_VALUE, pl.col("usual") < 1 - GIVES_IT_AWAY).is_empty()

@@ -1,12 +1,13 @@
-"""``make new-model``: a model folder from a CSV file, ready to run.
+"""``make new-model``: a model folder from a CSV or Excel file, ready to run.
 
     python -m include.models.tabular.new_model --name N --kind binary|multiclass|regression --data FILE
-        [--target COLUMN]
+        [--target COLUMN] [--positive CLASS] [--encoding NAME] [--assume yes]
 
 Writes ``models/<name>/``: model.yaml, a first suite of expectations for the raw table and for the features, and
 profile.json, from which data is made up where none is given. What is to be predicted is the last column unless
 ``--target`` names another; what identifies a row, what tells its time, and what cannot be learned from is inferred, and
-said, for a person to look at.
+said, for a person to look at. What is nearly a number or a time is said too, with what model.yaml would declare; with
+``--assume yes`` that is declared where it is sure.
 """
 
 from __future__ import annotations
@@ -15,124 +16,176 @@ import argparse
 import json
 import math
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 import yaml
 
 from include.models.config import MODELS_FOLDER, ConfigError, Json, load_model
+from include.models.config.common import NAME
 from include.models.config.json_schema import EDITOR_LINE
 from include.models.errors import JobError
 from include.models.raw.kinds import MAX_CATEGORIES
-from include.models.tabular.column_profile import Profile, profile
+from include.models.raw.times import EPOCHS
+from include.models.tabular.column_profile import AS_FOUND, FirstLook, Profile, Wishes, first_look, is_looked_for
+from include.models.tabular.first_look.times import is_ordered
+from include.models.tabular.first_suites import feature_suite, raw_suite
 from include.models.tabular.simulate import FILE as PROFILE_FILE
 
 TABLE = "rows"
-ROW_NUMBER = "row_number"
 TEST_SHARE, VALIDATION_SHARE = 0.2, 0.15
-LEAST_DAYS = 20
-MOST_LISTED = 50  # categories that an expectation names
+DAY_SECONDS = 24 * 3600
+WHOLE_DAYS = 20  # from so many days on a split is in whole ones
 
 
 def new_model(
-    name: str, problem: str, file: Path, target: str | None = None, folder: Path = MODELS_FOLDER
+    name: str, problem: str, file: Path, wishes: Wishes = AS_FOUND, folder: Path = MODELS_FOLDER
 ) -> list[str]:
     """Write the folder; what a person should look at, as sentences.
 
     Raises:
         JobError: the folder is there already, the name cannot be one, or the file is not fit for the problem.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,38}[a-z0-9]", name):
+    if not re.search(NAME, name):
         raise JobError(
-            f"NAME={name} cannot be a model's name: 2 to 40 lower-case letters, digits and _, a letter first."
+            f"NAME={name} cannot be a model's name: 2 to 40 lower-case letters, digits and _, a letter first, _ not "
+            "at the end."
         )
     home = folder / name
     if home.exists():
         raise JobError(
             f"include/models/{name} is there already; nothing was written. Choose another NAME, or remove it."
         )
-    table_file = file.name.removesuffix(".gz")
-    if not re.fullmatch(r"[\w.-]+\.csv", table_file):
-        raise JobError(
-            f"DATA={file.name}: a table's file is called <letters, digits, - _ .>.csv, or .csv.gz. Rename it."
-        )
-    found, frame = profile(file, problem, target)
+    table_file = _table_file(file)
+    seen = first_look(file, problem, wishes)
+    found = seen.profile
     if not found.features:
-        raise JobError(f"{file.name} has no column to learn from besides {target or found.target}: {found.excluded}.")
-    split = _split(found, frame)
+        raise JobError(_nothing_to_learn_from(file, seen))
+    split, why = _split(seen)
     try:
         home.mkdir()
-        (home / "model.yaml").write_text(_model_yaml(name, table_file, found, split), encoding="utf-8")
+        (home / "model.yaml").write_text(_model_yaml(name, table_file, seen, split), encoding="utf-8")
         suites = home / "expectations"
         suites.mkdir()
-        _write(suites / f"{TABLE}.json", {"name": TABLE, "expectations": _raw_suite(found, frame)})
-        _write(suites / "features.json", {"name": "features", "expectations": _feature_suite(found, frame)})
+        _write(suites / f"{TABLE}.json", {"name": TABLE, "expectations": raw_suite(found, seen.frame)})
+        _write(suites / "features.json", {"name": "features", "expectations": feature_suite(found, seen.frame)})
         _write(home / PROFILE_FILE, asdict(found))
         load_model(name, folder)
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)  # half a folder would be a broken model
         raise
-    return _to_look_at(found, split)
+    return _to_look_at(seen, why)
 
 
-def _split(found: Profile, frame: pl.DataFrame) -> dict[str, Json]:
-    """By time where there is one, and every class is met before and after; else by chance."""
+def _nothing_to_learn_from(file: Path, seen: FirstLook) -> str:
+    found = seen.profile
+    others = {found.id: "tells rows apart", found.time: "tells their time"} | found.excluded
+    why = "; ".join(f"{name}: {reason}" for name, reason in others.items() if name)
+    offers = [offer for offer in seen.look.offers.values() if offer.is_sure]
+    hints = "".join(f" {offer.said} (ASSUME=yes reads it so)." for offer in offers)
+    return f"{file.name} has no column to learn from besides {found.target}: {why}.{hints}"
+
+
+def _table_file(file: Path) -> str:
+    """What model.yaml calls the file: its name, as storage keys may be."""
+    name = re.sub(r"[^\w.-]+", "_", file.name.removesuffix(".gz")).strip("_")
+    if re.fullmatch(r"[\w.-]+\.(csv|tsv|txt|data|xlsx)", name):
+        return name
+    ending = file.name.removesuffix(".gz").rpartition(".")[2].lower()
+    if "." in file.name and ending in ("zip", "xls", "parquet", "json", "jsonl", "xlsm", "ods"):
+        raise JobError(f"DATA={file.name}: a table is a .csv, .tsv, .txt, .data (each also .gz) or .xlsx file.")
+    raise JobError(
+        f"DATA={file.name}: a table's file ends in .csv, .tsv, .txt, .data (each also .gz) or .xlsx. Rename it."
+    )
+
+
+def _split(seen: FirstLook) -> tuple[dict[str, Json], str]:
+    """By time where there is one, and every class is met before and after; else by chance. And why so."""
+    found, frame = seen.profile, seen.frame
     by_chance: dict[str, Json] = {
         "kind": "random",
         "test_share": TEST_SHARE,
         "validation_share": VALIDATION_SHARE,
         "stratify": True,
     }
-    if found.time is None or frame[found.time].null_count():
-        return by_chance
-    first, last = frame[found.time].min(), frame[found.time].max()
-    days = (last - first).days  # type: ignore[operator, union-attr] # datetimes
-    if days < LEAST_DAYS:
-        return by_chance
-    test, validation = round(days * TEST_SHARE), round(days * VALIDATION_SHARE)
-    age = (pl.lit(last) - pl.col(found.time)).dt.total_seconds() / (24 * 3600)
-    parts = [
-        frame.filter(age < test),
-        frame.filter(age > test + validation),
-        frame.filter(age >= test, age <= test + validation),
-    ]
-    if any(part.is_empty() for part in parts):
-        return by_chance
-    if found.classes and any(part[found.target].n_unique() < len(found.classes) for part in parts):
-        return by_chance
-    return {"kind": "time", "test_days": test, "validation_days": validation}
-
-
-def _model_yaml(name: str, file: str, found: Profile, split: Mapping[str, Json]) -> str:
-    columns: dict[str, Json] = {}
-    for column, facts in found.columns.items():
-        form = facts.get("format")
-        columns[column] = {"kind": facts["kind"], "format": form} if form else facts["kind"]
-    table: dict[str, Json] = {
-        "file": file,
-        "columns": columns,
-        "key": [found.id or ROW_NUMBER],
-        "max_rejected_share": 0.02,
+    said = "the split is by chance, with the same shares of the target"
+    if found.time is None:
+        return by_chance, said
+    times = frame[found.time]
+    if unknown := times.null_count():
+        return by_chance, f"{said}: {found.time} is not known in {unknown:,} of {len(frame):,} rows"
+    first, last = times.min(), times.max()
+    days = (last - first).total_seconds() / DAY_SECONDS  # type: ignore[operator, union-attr] # datetimes
+    test, validation = (_in_days(days * share) for share in (TEST_SHARE, VALIDATION_SHARE))
+    age = frame.select((pl.lit(last) - pl.col(found.time)).dt.total_seconds() / DAY_SECONDS).to_series()
+    masks = {
+        "the last rows": age < test,
+        "the first rows": age > test + validation,
+        "those between": (age >= test) & (age <= test + validation),
     }
+    for where, mask in masks.items():
+        part = frame.filter(mask)
+        if part.is_empty():
+            return by_chance, f"{said}: by {found.time} there would be none of {where}"
+        for one in found.classes:
+            if not (part[found.target].cast(pl.String) == one).any():
+                return by_chance, f"{said}: by {found.time} the class '{one}' would not be among {where}"
+    order = "in which the file is ordered" if is_ordered(times) else "in which the file is not ordered"
+    return (
+        {"kind": "time", "test_days": test, "validation_days": validation},
+        f"the split is by time: by {found.time}, {order}, the last {test:g} days are the test, {validation:g} before "
+        "them the validation",
+    )
+
+
+def _in_days(days: float) -> float:
+    """In whole days, of short data in two digits."""
+    if days * (1 / TEST_SHARE) >= WHOLE_DAYS and days >= 1:
+        return round(days)
+    return max(float(f"{days:.2g}"), 0.0001)
+
+
+def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]) -> str:
+    found = seen.profile
+    columns: dict[str, Json] = {
+        column: cast("Json", facts["declared"] if len(facts["declared"]) > 1 else facts["kind"])
+        for column, facts in found.columns.items()
+        if seen.moment is None or column != seen.moment.column
+    }
+    row_number = _free_name("row_number", found.columns)
+    table: dict[str, Json] = {"file": file, **_form(seen), "columns": columns}
+    table |= {"key": [found.id or row_number], "max_rejected_share": 0.02}
+    if seen.moment:
+        table["moment"] = {"column": seen.moment.column, "of": dict(seen.moment.of)}
     if found.id is None:
-        table["row_number"] = ROW_NUMBER
-    data: dict[str, Json] = {"tables": {TABLE: table}, "key": [found.id or ROW_NUMBER]}
+        table["row_number"] = row_number
+    data: dict[str, Json] = {"tables": {TABLE: table}, "key": [found.id or row_number]}
     if found.time:
         data["time"] = found.time
     data["label"] = found.target
     if found.classes:
-        data["classes"] = found.classes
+        data["classes"] = list(found.classes)
     gate, champion = _gate(found)
     sections: list[tuple[str, dict[str, Json]]] = [
         (
             "",
-            {"name": name, "description": f"{found.target} from {file}.", "owner": "unowned", "problem": found.problem},
+            {
+                "name": name,
+                "description": f"{found.target} from {file}."[:300],
+                "owner": "unowned",
+                "problem": found.problem,
+            },
         ),
-        ("a cron expression in UTC; none: only when somebody triggers it", {"schedule": {"train": None}}),
+        (
+            "cron expressions in UTC; training only when somebody triggers it, scores and drift daily",
+            {"schedule": {"train": None, "score": "0 1 * * *", "monitor": "30 13 * * *"}},
+        ),
         ("raw tables, and the columns that are no features", {"data": data}),
         (
             "exclude what is known only afterwards; derive ratios, differences and products",
@@ -164,6 +217,22 @@ def _model_yaml(name: str, file: str, found: Profile, split: Mapping[str, Json])
         text = yaml.safe_dump(section, sort_keys=False, allow_unicode=True, width=110)
         parts.append(f"# {comment}\n{text}" if comment else text)
     return "\n".join(parts)
+
+
+def _form(seen: FirstLook) -> dict[str, Json]:
+    """How the file is written, where not as usual."""
+    form, usual = seen.form, type(seen.form)()
+    facts: dict[str, Json] = {
+        "delimiter": form.delimiter,
+        "encoding": form.encoding,
+        "skip_lines": form.skip_lines,
+        "header": form.header,
+    }
+    return {name: value for name, value in facts.items() if value != getattr(usual, name)}
+
+
+def _free_name(wanted: str, taken: Mapping[str, object]) -> str:
+    return wanted if wanted not in taken else _free_name(f"{wanted}_2", taken)
 
 
 def _features(found: Profile) -> dict[str, Json]:
@@ -201,93 +270,18 @@ def _gate(found: Profile) -> tuple[dict[str, Json], dict[str, Json]]:
     return gate, {"metric": "macro_f1", "direction": "maximize", "margin": 0.01}
 
 
-def _raw_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Json]]:
-    """What the file held, as what is expected. Labels may be missing: rows to score have none yet."""
-    target = frame[found.target]
-    suite = []
-    if found.classes:
-        values = target.unique().sort().to_list()
-        suite.append(
-            _in_set(found.target, values, "critical", 1.0, "Correct the label, or add the class to model.yaml.")
-        )
-    else:
-        suite.append(_between(found.target, target, "warning", "Look whether the target is still what it was."))
-    for name in found.features:
-        suite += _usual(found, frame[name], "raw data")
-    return suite
-
-
-def _feature_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Json]]:
-    rows: dict[str, Json] = {
-        "type": "expect_table_row_count_to_be_between",
-        "kwargs": {"min_value": 5},
-        "severity": "critical",
-        "meta": {"action": "Give more data, or larger shares in model.yaml's split."},
-    }
-    label = _not_null(
-        found.target, "critical", None, "Look at build_features: rows without a label are left out there."
-    )
-    return [rows, label, *(one for name in found.features for one in _usual(found, frame[name], "features"))]
-
-
-def _usual(found: Profile, series: pl.Series, where: str) -> list[dict[str, Json]]:
-    missing = found.columns[series.name]["missing"]
-    mostly = round(max(0.0, 1 - 1.5 * missing - 0.05), 3)
-    suite = []
-    if mostly > 0:
-        action = (
-            f"Look where the values got lost: {missing:.1%} were missing in the data that this suite was made from."
-        )
-        suite.append(_not_null(series.name, "warning", mostly, action))
-    known = series.drop_nulls()
-    if series.dtype == pl.String:
-        if known.n_unique() <= MOST_LISTED:
-            action = f"New values in the {where} count as 'other' until the model is trained again."
-            suite.append(_in_set(series.name, known.unique().sort().to_list(), "warning", 0.95, action))
-        return suite
-    return [*suite, _between(series.name, known, "warning", "Look at the source: values far from those of before.")]
-
-
-def _between(name: str, known: pl.Series, severity: str, action: str) -> dict[str, Json]:
-    """Within the range seen, and as much again on each side."""
-    low, high = float(known.min()), float(known.max())  # type: ignore[arg-type] # numbers
-    span = (high - low) or max(abs(high), 1.0)
-    kwargs: dict[str, Json] = {"column": name, "min_value": low - span, "max_value": high + span, "mostly": 0.99}
-    return _expectation("expect_column_values_to_be_between", kwargs, severity, action)
-
-
-def _not_null(name: str, severity: str, mostly: float | None, action: str) -> dict[str, Json]:
-    kwargs: dict[str, Json] = {"column": name, **({"mostly": mostly} if mostly is not None else {})}
-    return _expectation("expect_column_values_to_not_be_null", kwargs, severity, action)
-
-
-def _in_set(name: str, values: list[Json], severity: str, mostly: float, action: str) -> dict[str, Json]:
-    kwargs: dict[str, Json] = {"column": name, "value_set": values, "mostly": mostly}
-    return _expectation("expect_column_values_to_be_in_set", kwargs, severity, action)
-
-
-def _expectation(kind: str, kwargs: Mapping[str, Json], severity: str, action: str) -> dict[str, Json]:
-    meta: dict[str, Json] = {"action": action}
-    mostly = kwargs.get("mostly")
-    if isinstance(mostly, float) and mostly < 1.0:
-        meta["tolerated"] = True
-    return {"type": kind, "kwargs": dict(kwargs), "severity": severity, "meta": meta}
-
-
-def _to_look_at(found: Profile, split: Mapping[str, Json]) -> list[str]:
-    looked_for = f", looked for: {found.classes[-1]}" if found.problem == "binary" else ""
-    classes = f" (classes {', '.join(found.classes)}{looked_for})" if found.classes else ""
+def _to_look_at(seen: FirstLook, why_split: str) -> list[str]:
+    found = seen.profile
     key = f"the column {found.id}" if found.id else "its place in the file: no column is different in each row"
     lines = [
-        f"predicted is {found.target}{classes}; another column: TARGET=...",
+        f"predicted is {found.target}{_classes_said(found)}; another column: TARGET=...",
         f"a row is known by {key}",
         f"its time is {found.time}" if found.time else "rows have no time",
-        "the split is by time"
-        if split["kind"] == "time"
-        else "the split is by chance, with the same shares of the target",
+        why_split,
+        *seen.said,
     ]
-    if formats := {name: facts["format"] for name, facts in found.columns.items() if "format" in facts}:
-        lines.append(f"timestamps are read as {formats}: are day and month the right way round?")
+    if found.time and _tells_no_zone(found.columns[found.time]["declared"].get("format")):
+        lines.append(f"{found.time} is taken to be in UTC")
     if found.excluded:
         lines.append(f"not learned from: {'; '.join(f'{name} ({why})' for name, why in found.excluded.items())}")
     if found.suspects:
@@ -303,6 +297,21 @@ def _to_look_at(found: Profile, split: Mapping[str, Json]) -> list[str]:
     return [*lines, "gates, owner, schedule and expectations are first guesses: see model.yaml and expectations/"]
 
 
+def _classes_said(found: Profile) -> str:
+    if not found.classes:
+        return ""
+    names = f"classes {', '.join(found.classes)}"
+    if found.problem != "binary":
+        return f" ({names})"
+    other, looked_for = found.classes
+    why = "its name says so" if is_looked_for(looked_for) else "the rarer, or the one that was asked for"
+    return f" ({names}, looked for: {looked_for}, {why}; the other way round: POSITIVE={shlex.quote(other)})"
+
+
+def _tells_no_zone(form: object) -> bool:
+    return str(form) not in EPOCHS and "%z" not in str(form)
+
+
 def _write(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -311,18 +320,22 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True)
     parser.add_argument("--kind", required=True, choices=["binary", "multiclass", "regression"])
-    parser.add_argument("--data", type=Path, required=True, help="a CSV file with a header line, plain or .gz")
+    parser.add_argument("--data", type=Path, required=True, help="a CSV file, plain or .gz, or an .xlsx of one sheet")
     parser.add_argument("--target", help="the column to predict; the last one unless given")
+    parser.add_argument("--positive", help="of two classes the one looked for; unless given what its name says")
+    parser.add_argument("--encoding", help="of the file, if it is not UTF-8")
+    parser.add_argument("--assume", choices=["yes", "no"], default="no", help="take what is nearly sure of the file so")
     arguments = parser.parse_args(argv)
+    wishes = Wishes(arguments.target, arguments.positive, arguments.encoding, arguments.assume == "yes")
     try:
-        lines = new_model(arguments.name, arguments.kind, arguments.data, arguments.target)
+        lines = new_model(arguments.name, arguments.kind, arguments.data, wishes)
     except (JobError, ConfigError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"wrote include/models/{arguments.name}/. Look at it before you trust it:")
     print("\n".join(f"  - {line}" for line in lines))
-    print(f"\nNext: make run MODEL={arguments.name} DATA={arguments.data.parent}")
-    print(f"      make run MODEL={arguments.name}      (data made up from the profile)")
+    print(f"\nTo make it anew: rm -r include/models/{arguments.name}, then the same command")
+    print(f"Next: make run MODEL={arguments.name} DATA={shlex.quote(str(arguments.data))}")
     return 0
 
 

@@ -20,7 +20,9 @@ import polars as pl
 from include.models.config import MODELS_FOLDER, Kind, ModelConfig, Table, load_model, model_names
 from include.models.config.kinds import kind_of
 from include.models.errors import JobError
-from include.models.raw.kinds import Distribution, reading_of
+from include.models.raw.kinds import reading_of
+from include.models.raw.reading import Distribution
+from include.models.raw.writer import write_raw
 from include.models.tabular.column_profile import ColumnFacts, Group
 
 FILE = "profile.json"
@@ -41,7 +43,7 @@ def simulate(config: ModelConfig, profile: StoredProfile, seed: int = 7, rows: i
     rng = np.random.default_rng(seed)
     wanted = rows or min(max(int(profile["rows"]), LEAST_ROWS), MOST_ROWS)
     counts = [max(round(group["share"] * wanted), LEAST_PER_GROUP) for group in profile["groups"]]
-    columns = _table(config).columns
+    columns = _table(config).read_columns
 
     def drawn(name: str, group: Group, count: int) -> pl.Series:
         if name in group["columns"]:
@@ -81,10 +83,13 @@ def _table(config: ModelConfig) -> Table:
 def write(config: ModelConfig, frame: pl.DataFrame, folder: Path) -> None:
     """The table's CSV, as its file would be written: the columns' own headers and timestamp formats."""
     table = _table(config)
-    columns = table.columns.items()
-    texts = (reading_of(column.kind).to_text(pl.col(name), column).alias(name) for name, column in columns)
-    folder.mkdir(parents=True, exist_ok=True)
-    frame.select(texts).rename(table.headers).write_csv(folder / table.file, include_header=table.header)
+    texts = [
+        reading_of(column.kind).to_text(pl.col(name), column).alias(name) for name, column in table.columns.items()
+    ]
+    parts = []
+    if moment := table.moment:
+        parts = [pl.col(moment.column).dt.strftime(form).alias(name) for name, form in moment.of.items()]
+    write_raw(frame.with_columns(texts).with_columns(parts), table, folder)
 
 
 def main(argv: list[str] | None = None) -> None:

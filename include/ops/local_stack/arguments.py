@@ -18,6 +18,7 @@ from pathlib import Path
 
 INCLUDE = Path(__file__).resolve().parents[2]
 MODELS, ENVIRONMENTS = INCLUDE / "models", INCLUDE / "ops" / "mwaa" / "environments"
+ENDINGS = ("csv", "tsv", "txt", "data", "xlsx")  # of a table's file
 KINDS = ("binary", "multiclass", "regression")
 LONGEST_RANGE = 3660  # days; more is a year that is mistyped
 Given = Mapping[str, str]
@@ -89,7 +90,7 @@ def check_version(text: str) -> str:
 
 def table_files(model_yaml: str) -> list[str]:
     """The raw files that a model.yaml names, told by its text alone."""
-    return re.findall(r"\bfile:\s*[\"']?([\w.-]+\.csv)\b", model_yaml)
+    return re.findall(rf"\bfile:\s*[\"']?([\w.-]+\.(?:{'|'.join(ENDINGS)}))\b", model_yaml)
 
 
 def check_data(path: Path, wanted: Iterable[str]) -> dict[str, Path]:
@@ -111,8 +112,9 @@ def check_data(path: Path, wanted: Iterable[str]) -> dict[str, Path]:
             raise ArgumentsError(
                 f"DATA={path} is one file, and the model reads {named}: name the folder that holds them"
             )
-        if not own.endswith(".csv"):
-            raise ArgumentsError(f"DATA={path} is no CSV file: the model reads {named}, plain or .gz")
+        ending, expected = (name.rpartition(".")[2].lower() for name in (own, wanted[0]))
+        if ending not in ENDINGS or (ending == "xlsx") != (expected == "xlsx"):
+            raise ArgumentsError(f"DATA={path} is no such file as the model reads: {named}, plain or .gz")
         return {wanted[0] + path.name.removeprefix(own): path}
     if not path.exists():
         raise ArgumentsError(f"DATA={path} is not there: it names a folder that holds {named}, or such a file")
@@ -136,12 +138,15 @@ def check_new_model(given: Given) -> None:
     for name in ("NAME", "KIND", "DATA"):
         if not given.get(name):
             raise ArgumentsError(f"{name} is missing: make new-model NAME=... KIND={'|'.join(KINDS)} DATA=file.csv")
-    if not re.fullmatch(r"[a-z][a-z0-9_]{1,39}", given["NAME"]):
-        raise ArgumentsError(f"NAME={given['NAME']} is no model's name: 2 to 40 lower-case letters, digits and _")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,38}[a-z0-9]", given["NAME"]):
+        allowed = "2 to 40 lower-case letters, digits and _, which does not end it"
+        raise ArgumentsError(f"NAME={given['NAME']} cannot be a model's name: {allowed}")
     if (MODELS / given["NAME"]).exists():
         raise ArgumentsError(f"NAME={given['NAME']} is taken: include/models/{given['NAME']} is there already")
     if given["KIND"] not in KINDS:
         raise ArgumentsError(f"KIND={given['KIND']} is none of {', '.join(KINDS)}")
+    if given.get("ASSUME", "no") not in ("yes", "no"):
+        raise ArgumentsError(f"ASSUME={given['ASSUME']} is neither yes nor no")
     if not Path(given["DATA"]).exists():
         raise ArgumentsError(f"DATA={given['DATA']} is not there: it names a file of raw data")
     if not Path(given["DATA"]).is_file():

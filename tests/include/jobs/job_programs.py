@@ -19,9 +19,16 @@ class Jobs:
     code: Path
 
     def run(self, name: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        return self._python(["-m", f"include.jobs.{name}", *map(str, arguments)], variables)
+
+    def run_code(self, program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """A program that stands beside the jobs."""
+        return self._python(["-c", program, *map(str, arguments)], {})
+
+    def _python(self, arguments: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "SM_", "SAGEMAKER"))}
         return subprocess.run(
-            [sys.executable, "-m", f"include.jobs.{name}", *map(str, arguments)],
+            [sys.executable, *arguments],
             env={**clean, "PYTHONPATH": str(self.code), **variables},
             cwd=self.code,
             capture_output=True,

@@ -49,10 +49,10 @@ def said(target: str, **given: str) -> tuple[int, str]:
         ("run", {"DATA": "nowhere"}, "DATA=nowhere is not there: it names a folder that holds PdM_telemetry.csv"),
         ("run", {"DATA": "docs"}, "DATA=docs holds none of PdM_telemetry.csv"),
         ("run", {"DATA": "README.md"}, "DATA=README.md is one file, and the model reads PdM_telemetry.csv"),
-        ("run", {"MODEL": "abalone_age", "DATA": "README.md"}, "DATA=README.md is no CSV file"),
+        ("run", {"MODEL": "abalone_age", "DATA": "README.md"}, "DATA=README.md is no such file as the model reads"),
         ("promote", {"MODEL": ""}, "there is no model ''"),
         ("new-model", {}, "NAME is missing"),
-        ("new-model", {"NAME": "Abc", "KIND": "binary", "DATA": "x"}, "NAME=Abc is no model's name"),
+        ("new-model", {"NAME": "Abc", "KIND": "binary", "DATA": "x"}, "NAME=Abc cannot be a model's name"),
         ("new-model", {"NAME": "electricity", "KIND": "binary", "DATA": "x"}, "NAME=electricity is taken"),
         ("new-model", {"NAME": "abc", "KIND": "both", "DATA": "x"}, "KIND=both is none of binary"),
         ("new-model", {"NAME": "abc", "KIND": "binary", "DATA": "x.csv"}, "DATA=x.csv is not there"),
@@ -116,7 +116,7 @@ def test_a_single_file_is_taken_where_the_model_has_one_table(tmp_path: Path) ->
     assert check_data(tmp_path / "abalone.data.csv", wanted) == {"abalone.data.csv": tmp_path / "abalone.data.csv"}
     assert check_data(tmp_path / "export.csv.gz", wanted) == {"abalone.data.csv.gz": tmp_path / "export.csv.gz"}
     assert check_data(tmp_path, wanted) == {"abalone.data.csv": tmp_path / "abalone.data.csv"}
-    with pytest.raises(ArgumentsError, match="is no CSV file"):
+    with pytest.raises(ArgumentsError, match="is no such file as the model reads"):
         check_data(tmp_path / "abalone.xlsx", wanted)
     assert check_data(tmp_path / "abalone.data.csv", ["other.csv", *wanted])
 

@@ -1,0 +1,248 @@
+"""How a file is written: its encoding, what parts its cells, lines before its header, whether it has one. What cannot
+be told, or needs a person's word, is refused in one sentence that says where and what to do."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, cast
+
+from include.models.errors import JobError
+from include.models.raw.reader import (
+    BYTE_ORDER_MARK,
+    CONFLICT_MARKS,
+    SEPARATOR_LINE,
+    UTF16_MARKS,
+    Form,
+)
+
+DELIMITERS = (",", ";", "\t", "|")
+NAMES = {",": "a comma", ";": "';'", "\t": "a tab", "|": "'|'"}
+LOOKED_AT = 1 << 20  # bytes
+ROWS_LOOKED_AT = 200
+MOST_BEFORE = 50  # lines before the header
+WESTERN = "windows-1252"
+OTHER_FORMATS = {
+    b"PAR1": ("Parquet", "Export it as CSV."),
+    b"\xd0\xcf\x11\xe0": ("an old Excel workbook (.xls)", "Save it as .xlsx or CSV."),
+    b"PK\x03\x04": ("a zip archive", "Unpack it, or pack the CSV file as .gz."),
+    b"BZh": ("bzip2 data", "Unpack it, or pack the CSV file as .gz."),
+    b"\xfd7zXZ": ("xz data", "Unpack it, or pack the CSV file as .gz."),
+    b"%PDF": ("a PDF", "Export the table as CSV."),
+    b"<!DO": ("a web page", "Was it downloaded without logging in? Download the file itself."),
+    b"<htm": ("a web page", "Was it downloaded without logging in? Download the file itself."),
+}
+ASSUME_ANEW = "ASSUME=yes takes it so"
+
+
+@dataclass(frozen=True)
+class FoundForm:
+    """``said``: what is not as usual."""
+
+    form: Form
+    said: tuple[str, ...] = ()
+
+
+def find_form(file: Path, assume: bool = False, encoding: str | None = None) -> FoundForm:
+    """How the file is written.
+
+    Args:
+        assume: what is nearly sure is taken so, rather than asked.
+        encoding: the file's, if a person knows it.
+
+    Raises:
+        JobError: it cannot be read, or needs a person's word.
+    """
+    try:
+        content = _beginning(file)
+    except (OSError, EOFError) as error:
+        raise JobError(f"{file} cannot be read: {error}.") from None
+    if file.suffix == ".xlsx":
+        return FoundForm(Form())
+    for magic, (what, action) in OTHER_FORMATS.items():
+        if content.startswith(magic):
+            raise JobError(f"{file.name} is {what}, not delimited text. {action}")
+    form = Form(encoding=encoding or _encoding(file, content, assume))
+    said = [] if form.encoding == "utf-8" else [f"the file is read as {form.encoding}"]
+    try:
+        text = content.removeprefix(BYTE_ORDER_MARK).decode(form.encoding, errors="ignore")
+    except LookupError:
+        raise JobError(f"ENCODING={encoding} is no encoding; utf-8, windows-1252 and utf-16 are some.") from None
+    lines = text.removeprefix("\ufeff").splitlines()[: ROWS_LOOKED_AT + MOST_BEFORE]
+    form = _with_lines(form, lines, file.name, assume)
+    if form.skip_lines:
+        said.append(f"the first {form.skip_lines} lines are left out ('{lines[0][:40]}')")
+    if form.delimiter != ",":
+        said.append(f"cells are parted by {NAMES.get(form.delimiter, repr(form.delimiter))}")
+    form = _with_header(form, lines[form.skip_lines :], file.name, assume)
+    if not form.header:
+        said.append("the file has no header: columns are called by their places, column_1, column_2, ...")
+    return FoundForm(form, tuple(said))
+
+
+@contextmanager
+def _unpacked(file: Path) -> Iterator[IO[bytes]]:
+    with file.open("rb") as stored:
+        if file.suffix == ".gz":
+            with gzip.GzipFile(fileobj=stored) as unpacked:
+                yield cast("IO[bytes]", unpacked)
+        else:
+            yield stored
+
+
+def _beginning(file: Path) -> bytes:
+    with _unpacked(file) as opened:
+        return opened.read(LOOKED_AT)
+
+
+def _encoding(file: Path, content: bytes, assume: bool) -> str:
+    wide = _wide(content)
+    if wide:
+        if assume:
+            return wide
+        raise JobError(
+            f"{file.name}, line 1, column 1: this is UTF-16 text, not UTF-8. Save it as 'CSV UTF-8', or give "
+            f"ENCODING={wide} ({ASSUME_ANEW})."
+        )
+    broken = next(((number, line) for number, line in enumerate(_lines(file), 1) if _is_broken(line)), None)
+    return "utf-8" if broken is None else _single_byte(file, *broken, assume)
+
+
+def _wide(content: bytes) -> str | None:
+    """UTF-16 by its mark, or by every other byte being nothing."""
+    if content.startswith(UTF16_MARKS):
+        return "utf-16"
+    even, odd = content[0:2000:2].count(0), content[1:2000:2].count(0)
+    least = len(content[:2000]) / 4
+    return "utf-16-le" if odd > least else "utf-16-be" if even > least else None
+
+
+def _single_byte(file: Path, number: int, line: bytes, assume: bool) -> str:
+    """The encoding of text that is not UTF-8 from this line on, if it is a western one and may be assumed."""
+    place = _broken_at(line)
+    delimiter = max(DELIMITERS, key=lambda one: line.count(one.encode()))
+    column = line[:place].count(delimiter.encode()) + 1
+    cell = line.split(delimiter.encode())[column - 1].strip()[:40]
+    found = f"{file.name}, line {number}, column {column}: a byte 0x{line[place]:02x} is no UTF-8"
+    try:
+        western = cell.decode(WESTERN)
+    except UnicodeDecodeError:
+        western = ""
+    if not western or not _looks_western(file):
+        raise JobError(f"{found}. Save the file as UTF-8, or say what it is: ENCODING=windows-1251, shift_jis, ...")
+    if assume:
+        return WESTERN
+    raise JobError(
+        f"{found}; as {WESTERN} the cell is '{western}'. Save the file as UTF-8, or give ENCODING={WESTERN} "
+        f"({ASSUME_ANEW})."
+    )
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    with _unpacked(file) as opened:
+        try:
+            yield from opened
+        except (OSError, EOFError, zlib.error) as error:
+            raise JobError(f"{file.name} cannot be unpacked ({error}). Download or pack it again.") from None
+
+
+def _is_broken(line: bytes) -> bool:
+    return not line.isascii() and _broken_at(line) < len(line)
+
+
+def _broken_at(line: bytes) -> int:
+    try:
+        line.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(line)
+
+
+def _looks_western(file: Path) -> bool:
+    """Western words have a letter or two beyond ASCII; where whole words are of such letters another alphabet is
+    meant."""
+    western = others = 0
+    for line in _lines(file):
+        if line.isascii():
+            continue
+        try:
+            text = line.decode(WESTERN)
+        except UnicodeDecodeError:
+            return False
+        for word in re.findall(r"[^\W\d_]+", text):
+            beyond = sum(not letter.isascii() for letter in word)
+            western += 0 < beyond <= max(1, len(word) // 2)
+            others += beyond > max(1, len(word) // 2)
+    return western >= others
+
+
+def _with_lines(form: Form, lines: Sequence[str], name: str, assume: bool) -> Form:
+    """What parts cells, and how many lines stand before the header."""
+    for number, line in enumerate(lines, 1):
+        if line.startswith(CONFLICT_MARKS) and (number == 1 or not any(mark in line for mark in DELIMITERS)):
+            raise JobError(
+                f"{name}, line {number}, column 1: a mark of a merge conflict ('{line[:40]}'). Take one of the two "
+                "versions, and remove the marks."
+            )
+    if lines and (separator := SEPARATOR_LINE.match(lines[0].encode() + b"\n")):
+        return replace(form, delimiter=separator[1].decode())
+    commented = next((place for place, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
+    delimiter = _delimiter(lines[commented:])
+    widths = [len(row) for row in csv.reader(lines[commented:], delimiter=delimiter)]
+    usual = Counter(width for width in widths if width > 1).most_common(1)
+    titles = 0
+    if usual and widths and widths[0] == 1:
+        titles = next(place for place, width in enumerate(widths) if width == usual[0][0])
+        titles = titles if titles <= MOST_BEFORE else 0
+    skip = commented + titles
+    if skip and not assume:
+        raise JobError(
+            f"{name}, line 1: '{lines[0][:40]}' is no header; line {skip + 1} seems to be. Remove the lines before it "
+            f"({ASSUME_ANEW}, with skip_lines: {skip} in model.yaml)."
+        )
+    return replace(form, delimiter=delimiter, skip_lines=skip)
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """The mark that parts the first lines into as many cells each, and into the most."""
+
+    def fits(delimiter: str) -> tuple[int, int]:
+        rows = [len(row) for row in csv.reader(lines[:ROWS_LOOKED_AT], delimiter=delimiter) if row]
+        if not rows or rows[0] < 2:
+            return 0, 0
+        return sum(width == rows[0] for width in rows), rows[0]
+
+    found = {delimiter: fits(delimiter) for delimiter in DELIMITERS}
+    most = max(count for count, _ in found.values())
+    likely = [delimiter for delimiter in DELIMITERS if found[delimiter][0] >= 0.9 * most and most]
+    return max(likely, key=lambda delimiter: found[delimiter][1]) if likely else ","
+
+
+def _with_header(form: Form, lines: Sequence[str], name: str, assume: bool) -> Form:
+    """Without a header the first line is a row: as many of its cells are numbers as of the next."""
+    rows = [row for row in csv.reader(lines[:10], delimiter=form.delimiter) if any(cell.strip() for cell in row)]
+    if len(rows) < 3 or SEPARATOR_LINE.match(lines[0].encode() + b"\n"):
+        return form
+    numbers = [_is_number(cell) for cell in rows[0]]
+    below = [_is_number(cell) for cell in rows[1]]
+    if sum(numbers) < 2 or sum(numbers) < sum(below) or len(rows[0]) != len(rows[1]):
+        return form
+    if len(set(rows[0])) == len(rows[0]) and all(re.fullmatch(r"(1[89]|20)\d\d|\d{1,3}", cell) for cell in rows[0][1:]):
+        return form  # years, or pixels, as names
+    if not assume:
+        raise JobError(
+            f"{name}, line 1: {', '.join(rows[0])[:60]} is a row, not a header. Write the columns' names above it "
+            f"({ASSUME_ANEW}: header: false in model.yaml, columns called column_1, column_2, ...)."
+        )
+    return replace(form, header=False)
+
+
+def _is_number(cell: str) -> bool:
+    return bool(re.fullmatch(r"\s*[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?\s*", cell))

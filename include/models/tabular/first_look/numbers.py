@@ -1,0 +1,182 @@
+"""Columns that are nearly numbers: a few cells are words for what is not known, or all are spelled in a country's way,
+with a unit, or as accountants do."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+import polars as pl
+
+from include.models.config import Column
+from include.models.config.kinds import NUMBER
+from include.models.config.spelling import PLAIN, Spelling
+from include.models.raw.numbers import names_things, plain
+from include.models.tabular.first_look.offers import Offer, counted, quoted, words_among
+
+LEAST_SHARE = 0.5  # of the cells must be numbers, where the others are words
+NEARLY_ALL = 0.98  # of them, where the others are anything
+MARKS: tuple[tuple[str, str | None], ...] = (
+    (".", None),
+    (".", ","),
+    (",", None),
+    (",", "."),
+    (".", " "),
+    (",", " "),
+    (".", "'"),
+    (",", "'"),
+)
+BEFORE = r"^[(+\u2212-]?\s*([^\d\s.,()'+:/\u2212-][^\d()+:\u2212-]*?)\s*[+\u2212-]?[.,]?\d"
+AFTER = r"\d[.,]?\s*([^\d\s.,()'+:/\u2212-][^\d():]*?[23]?)\s*[)-]?$"
+CURRENCIES = frozenset(
+    re.findall(
+        r"\S+",
+        "USD EUR GBP CHF JPY CNY RMB INR AUD CAD NZD SEK NOK DKK PLN CZK HUF RON TRY RUB BRL MXN ZAR KRW SGD HKD THB "
+        "IDR MYR PHP VND ILS AED SAR NGN KES EGP PKR ARS CLP COP Rs Rs. kr R$ US$ A$ C$ NZ$ HK$ S$",
+    )
+)
+# units that stand after a number and are sure to be no part of a code, as the letter in 12B may be
+UNITS = CURRENCIES | frozenset(
+    re.findall(
+        r"\S+",
+        "% \u2030 kg g mg lb lbs oz km m cm mm mi ft km/h kmh kph mph m/s knots kmpl km/l km/kg mpg cc CC bhp hp PS kW "
+        "MW W kWh MWh V mV kV A mA \u00b0C \u00b0F \u00b0 Pa hPa kPa bar psi l ml dl L mL h hr hrs hours min mins "
+        "minutes s sec ms days years yrs year months weeks rpm Nm Hz kHz MHz GHz GB MB KB TB dB px pcs m2 m3 m\u00b2 "
+        "m\u00b3 ppm ppb mg/dL mmHg bpm",
+    )
+)
+LONGEST_UNIT = 12
+CURRENCY = r"^\p{Sc}$"  # a sign of one, as polars tells it
+UNIT = r"^[^\d\s@#_]+( [^\d\s@#_]+)?[23]?$"
+IN_THREES = re.compile(r"(^|[^0-9])[1-9][0-9]{0,2},[0-9]{3}($|[^0-9])")
+INFINITE = r"(?i)^[+-]?inf(inity)?$"
+SENTINEL = re.compile(r"-?9{2,}(\.0+)?|-[0-9]+(\.0+)?")
+FEWEST_SENTINELS = 3
+
+
+def nearly_a_number(known: pl.Series, rows: int, delimiter: str) -> Offer | None:
+    """What these cells (without blanks around, none of them missing) would be read as; None where they are plain
+    numbers, or no numbers.
+
+    Args:
+        rows: of the file, for the words.
+        delimiter: where it is a comma, so is the mark that parts thousands; else the decimal mark may be one.
+    """
+    finite = known.filter(~known.str.contains(INFINITE))
+    if finite.is_empty() or names_things(finite):
+        return None
+    spelling, fits = _best(finite, delimiter)
+    others = pl.concat([finite.filter(~fits), known.filter(known.str.contains(INFINITE))])
+    if not fits.sum() or (spelling.is_plain and others.is_empty()):
+        return None
+    words = words_among(others) if len(others) else ([], True)
+    share = int(fits.sum()) / len(known)
+    if share < (LEAST_SHARE if words else NEARLY_ALL) or (words and finite.filter(fits).n_unique() < 2):
+        return None
+    nulls, usual = words or ([], False)
+    column = Column(
+        kind=NUMBER,
+        decimal=spelling.decimal,  # type: ignore[arg-type] # one of MARKS
+        thousands=spelling.thousands,  # type: ignore[arg-type]
+        unit=spelling.unit,
+        null_words=nulls,
+    )
+    said = f"{known.name} is a number"
+    if not spelling.is_plain:
+        unusual = finite.filter(fits & finite.cast(pl.Float64, strict=False).is_null())
+        said += f" spelled in its own way in {counted(len(unusual), rows)} ({quoted(unusual)})"
+    if len(others):
+        said += f"{' and' if not spelling.is_plain else ''} but for {counted(len(others), rows)} ({quoted(others)})"
+    doubtful = spelling.unit is not None and not (_is_currency(spelling.unit) or spelling.unit in UNITS)
+    return Offer(known.name, said, column, usual and not doubtful and not _may_be_either(finite, spelling, delimiter))
+
+
+def differently_united(known: pl.Series, rows: int) -> str | None:
+    """That numbers have several units, which no declaration makes one of."""
+    units = _units(known).value_counts(sort=True)
+    if len(units) < 2 or len(units) > 20 or units["count"].sum() < NEARLY_ALL * len(known):
+        return None
+    several = known.filter(_units_of(known).is_in(units["unit"].head(2).to_list())).unique(maintain_order=True)
+    return (
+        f"{known.name} has numbers with {len(units)} different units in {counted(len(known), rows)} "
+        f"({quoted(several)}): a column holds one unit. Convert them in the source, or it stays a text"
+    )
+
+
+def sentinels(known: pl.Series, rows: int, suspected: frozenset[str] = frozenset()) -> Offer | None:
+    """A number that stands for none: repeated, at an end, far from all others; or one that is ``suspected`` of it."""
+    numbers = known.cast(pl.Float64, strict=False)
+    for value in (numbers.min(), numbers.max()):
+        if not isinstance(value, float) or abs(value) == float("inf"):
+            continue
+        at_end, rest = known.filter(numbers == value), numbers.filter(numbers != value)
+        spelled = at_end.unique(maintain_order=True).to_list()
+        if len(at_end) < FEWEST_SENTINELS or rest.len() < FEWEST_SENTINELS or not SENTINEL.fullmatch(spelled[0]):
+            continue
+        low, high = float(rest.min()), float(rest.max())  # type: ignore[arg-type] # numbers
+        is_nines = set(spelled[0].split(".")[0].lstrip("-")) == {"9"}
+        far = min(abs(value - low), abs(value - high)) > (high - low)
+        if (far and (is_nines or low >= 0)) or (spelled[0] in suspected and value < 0 <= low):
+            column = Column(kind=NUMBER, null_words=spelled)
+            said = f"{known.name} is {spelled[0]} in {counted(len(at_end), rows)}, all others from {low:g} to {high:g}"
+            return Offer(known.name, said, column, is_sure=False)
+    return None
+
+
+def thousands_after_all(known: pl.Series, rows: int) -> Offer | None:
+    """Where other columns have decimal commas, 1.234 is a thousand and more."""
+    dotted = known.filter(known.str.contains(r"\."))
+    grouped = known.str.contains(r"^[+-]?[0-9]{1,3}(\.[0-9]{3})*$")
+    if dotted.is_empty() or not grouped.all():
+        return None
+    column = Column(kind=NUMBER, decimal=",", thousands=".")
+    said = f"{known.name} has dots before three digits in {counted(len(dotted), rows)} ({quoted(dotted)})"
+    return Offer(known.name, f"{said}, and other columns have decimal commas", column, is_sure=True)
+
+
+def _best(known: pl.Series, delimiter: str) -> tuple[Spelling, pl.Series]:
+    """The spelling that most of the cells have, the simplest of those, and which cells have it."""
+    best, found = PLAIN, pl.Series([], dtype=pl.Boolean)
+    most = -1
+    for spelling in _spellings(known, delimiter):
+        text = known.to_frame().select(plain(pl.col(known.name), spelling).cast(pl.Float64, strict=False)).to_series()
+        fits = text.is_not_null() & text.is_not_nan()
+        if (count := int(fits.sum())) > most:
+            best, found, most = spelling, fits, count
+    return best, found
+
+
+def _spellings(known: pl.Series, delimiter: str) -> Iterator[Spelling]:
+    units = _units(known).value_counts(sort=True)["unit"].head(2).to_list()
+    marks = MARKS if delimiter in ",\t" else (MARKS[0], MARKS[2], MARKS[3], MARKS[1], *MARKS[4:])
+    for unit in [None, *units]:
+        for decimal, thousands in marks:
+            yield Spelling(decimal, thousands, unit)
+
+
+def _units_of(known: pl.Series) -> pl.Series:
+    """What stands beside each number, before it a currency alone: Q1 is a name. Null for plain ones, and for none."""
+    cell = pl.col("cell")
+    before, after = (cell.str.extract(pattern).str.strip_chars() for pattern in (BEFORE, AFTER))
+    is_currency = before.str.contains(CURRENCY) | before.is_in(list(CURRENCIES))
+    is_unit = (after.str.len_chars() <= LONGEST_UNIT) & after.str.contains(UNIT)
+    unit = pl.coalesce(pl.when(is_currency).then(before), pl.when(before.is_null() & is_unit).then(after))
+    united = pl.when(cell.cast(pl.Float64, strict=False).is_null()).then(unit).alias("unit")
+    return known.to_frame("cell").select(united).to_series()
+
+
+def _is_currency(unit: str) -> bool:
+    return unit in CURRENCIES or unicodedata.category(unit[0]) == "Sc"
+
+
+def _units(known: pl.Series) -> pl.Series:
+    return _units_of(known).drop_nulls()
+
+
+def _may_be_either(known: pl.Series, spelling: Spelling, delimiter: str) -> bool:
+    """1,234 alone: a thousand and more, or one and a bit? Where commas part cells, decimal ones are not expected."""
+    if delimiter in ",\t" or "," not in (spelling.decimal, spelling.thousands):
+        return False
+    commas = known.filter(known.str.contains(",", literal=True)).unique().to_list()
+    return bool(commas) and all(IN_THREES.search(cell) for cell in commas)

@@ -1,0 +1,67 @@
+"""A reading that a column's cells nearly have: what was found, and what model.yaml would declare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+import yaml
+
+from include.models.config import Column
+
+# what people and programs write for a value that is not known, beside the usual words; none of them is a number
+SIGNS = frozenset(["?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "*", "**"])
+SHEET_ERRORS = frozenset(["#n/a", "#na", "#n/a!", "#null!", "#div/0!", "#value!", "#ref!", "#name?", "#num!"])
+ABSENT = frozenset(["n.a.", "n.a", "n/a.", "na.", "n.d.", "(null)", "<null>", "<na>", "<nan>", "\\n", "nat"])
+WORDS = frozenset({"nil", "nd", "missing", "unknown", "unk", "undefined", "unavailable", "not available", "no data"})
+INFINITE = frozenset(["inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"])
+NULL_WORDS = SIGNS | SHEET_ERRORS | ABSENT | WORDS | INFINITE
+# of these even a text is sure not to be the name of something
+NO_NAMES = SHEET_ERRORS | ABSENT | {"?", "??", "--", "---", "null", "nan", "n/a"}
+MOST_WORDS = 8
+MOST_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Offer:
+    """``said``: column, count and example; ``column``: what model.yaml would declare; ``is_sure``: no person is needed
+    to say so."""
+
+    name: str
+    said: str
+    column: Column
+    is_sure: bool
+
+    @property
+    def declared(self) -> str:
+        """The column as model.yaml has it."""
+        return f"{self.name}: {shown(self.column)}"
+
+
+def shown(column: Column) -> str:
+    """As YAML, in one line."""
+    declared = column.model_dump(exclude_defaults=True)
+    text: str = yaml.safe_dump(declared, default_flow_style=True, allow_unicode=True, sort_keys=False, width=999)
+    return text.strip()
+
+
+def quoted(cells: Iterable[object]) -> str:
+    """A few examples, each different."""
+    different = list(dict.fromkeys(str(cell) for cell in cells))
+    more = ", ..." if len(different) > MOST_SHOWN else ""
+    return ", ".join(repr(cell[:40]) for cell in different[:MOST_SHOWN]) + more
+
+
+def counted(count: int, rows: int) -> str:
+    return f"{count:,} of {rows:,} rows"
+
+
+def words_among(cells: pl.Series) -> tuple[list[str], bool] | None:
+    """The spellings of what is not known that all these cells are, the most frequent first, and whether each is a usual
+    one; None where they are no words, or too many."""
+    counts = cells.value_counts(sort=True)
+    words: Sequence[str] = counts[cells.name].to_list()
+    if len(words) > MOST_WORDS or any(any(sign.isdigit() for sign in word) for word in words):
+        return None
+    return list(words), all(word.lower() in NULL_WORDS for word in words)

@@ -1,0 +1,85 @@
+"""The first expectations of a new model: that data stays as it was when ``make new-model`` saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from include.models.config import Json
+from include.models.tabular.column_profile import Profile
+
+MOST_LISTED = 50  # categories that an expectation names
+
+
+def raw_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Json]]:
+    """What the file held, as what is expected. Labels may be missing: rows to score have none yet."""
+    target = frame[found.target]
+    suite = []
+    if found.classes:
+        values = target.unique().sort().to_list()
+        suite.append(
+            _in_set(found.target, values, "critical", 1.0, "Correct the label, or add the class to model.yaml.")
+        )
+    else:
+        suite.append(_between(found.target, target, "warning", "Look whether the target is still what it was."))
+    for name in found.features:
+        suite += _usual(found, frame[name], "raw data")
+    return suite
+
+
+def feature_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Json]]:
+    rows: dict[str, Json] = {
+        "type": "expect_table_row_count_to_be_between",
+        "kwargs": {"min_value": 5},
+        "severity": "critical",
+        "meta": {"action": "Give more data, or larger shares in model.yaml's split."},
+    }
+    label = _not_null(
+        found.target, "critical", None, "Look at build_features: rows without a label are left out there."
+    )
+    return [rows, label, *(one for name in found.features for one in _usual(found, frame[name], "features"))]
+
+
+def _usual(found: Profile, series: pl.Series, where: str) -> list[dict[str, Json]]:
+    missing = found.columns[series.name]["missing"]
+    mostly = round(max(0.0, 1 - 1.5 * missing - 0.05), 3)
+    suite = []
+    if mostly > 0:
+        action = (
+            f"Look where the values got lost: {missing:.1%} were missing in the data that this suite was made from."
+        )
+        suite.append(_not_null(series.name, "warning", mostly, action))
+    known = series.drop_nulls()
+    if series.dtype == pl.String:
+        if known.n_unique() <= MOST_LISTED:
+            action = f"New values in the {where} count as 'other' until the model is trained again."
+            suite.append(_in_set(series.name, known.unique().sort().to_list(), "warning", 0.95, action))
+        return suite
+    return [*suite, _between(series.name, known, "warning", "Look at the source: values far from those of before.")]
+
+
+def _between(name: str, known: pl.Series, severity: str, action: str) -> dict[str, Json]:
+    """Within the range seen, and as much again on each side."""
+    low, high = float(known.min()), float(known.max())  # type: ignore[arg-type] # numbers
+    span = (high - low) or max(abs(high), 1.0)
+    kwargs: dict[str, Json] = {"column": name, "min_value": low - span, "max_value": high + span, "mostly": 0.99}
+    return _expectation("expect_column_values_to_be_between", kwargs, severity, action)
+
+
+def _not_null(name: str, severity: str, mostly: float | None, action: str) -> dict[str, Json]:
+    kwargs: dict[str, Json] = {"column": name, **({"mostly": mostly} if mostly is not None else {})}
+    return _expectation("expect_column_values_to_not_be_null", kwargs, severity, action)
+
+
+def _in_set(name: str, values: list[Json], severity: str, mostly: float, action: str) -> dict[str, Json]:
+    kwargs: dict[str, Json] = {"column": name, "value_set": values, "mostly": mostly}
+    return _expectation("expect_column_values_to_be_in_set", kwargs, severity, action)
+
+
+def _expectation(kind: str, kwargs: Mapping[str, Json], severity: str, action: str) -> dict[str, Json]:
+    meta: dict[str, Json] = {"action": action}
+    mostly = kwargs.get("mostly")
+    if isinstance(mostly, float) and mostly < 1.0:
+        meta["tolerated"] = True
+    return {"type": kind, "kwargs": dict(kwargs), "severity": severity, "meta": meta}

@@ -1,0 +1,330 @@
+"""What ``make new-model`` says of a file that it has never seen: nearly numbers and times, and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from include.models.config import ModelConfig, load_model
+from include.models.errors import JobError
+from include.models.tabular.column_profile import Wishes
+from include.models.tabular.first_look.offers import shown
+from include.models.tabular.new_model import new_model
+
+ROWS = 300
+START = datetime.fromisoformat("2024-01-01")
+TAKEN, ASKED = Wishes(assume=True), Wishes()
+
+
+def file_of(
+    folder: Path,
+    cell: Callable[[int], object],
+    *,
+    name: str = "seen.csv",
+    header: str = "x,n,y",
+    delimiter: str = ",",
+    before: str = "",
+    end: str = "\n",
+    encoding: str = "utf-8",
+) -> Path:
+    """A file with a column of these cells, one of digits and a target that the digits tell."""
+    lines = [header.replace(",", delimiter)]
+    for row in range(ROWS):
+        digit = row * 7919 % 10
+        target = "yes" if digit + row * 104_729 % 100 / 20 > 8 else "no"
+        lines.append(delimiter.join([str(cell(row)), str(digit), target]))
+    file = folder / name
+    file.write_bytes((before + end.join(lines) + end).encode(encoding))
+    return file
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    (tmp_path / "models").mkdir()
+    return tmp_path / "models"
+
+
+def look(models: Path, file: Path, wishes: Wishes) -> tuple[ModelConfig, str]:
+    for folder in models.iterdir():
+        for path in sorted(folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        folder.rmdir()
+    load_model.cache_clear()
+    lines = new_model("seen", "binary", file, wishes, folder=models)
+    return load_model("seen", models), "\n".join(lines)
+
+
+def ago(row: int, form: str, step: timedelta = timedelta(hours=7)) -> str:
+    return (START + row * step).strftime(form)
+
+
+NUMBERS: dict[str, tuple[Callable[[int], object], str, str]] = {
+    "qmark": (
+        lambda row: "?" if row % 50 == 7 else 40 + row * 3 % 97,
+        "x is a number but for 6 of 300 rows ('?')",
+        "['?']",
+    ),
+    "excel": (lambda row: "#N/A" if row == 9 else row / 4, "x is a number but for 1 of 300 rows ('#N/A')", "#N/A"),
+    "dash": (lambda row: "-" if row % 3 == 1 else row / 4, "x is a number but for 100 of 300 rows ('-')", "'-'"),
+    "infinite": (lambda row: "inf" if row == 9 else row / 4, "x is a number but for 1 of 300 rows ('inf')", "inf"),
+    "thousands": (lambda row: f'"{1000 + row * 7:,}"', "in 300 of 300 rows ('1,000'", "thousands: ','"),
+    "pound": (lambda row: f"£{row / 3:.2f}", "in 300 of 300 rows ('£0.00'", "unit: £"),
+    "percent": (lambda row: f"{row / 3:.1f} %", "in 300 of 300 rows ('0.0 %'", "unit: '%'"),
+    "lakh": (lambda row: f'"6,57,{row:03}"', "('6,57,000'", "thousands: ','"),
+    "code": (lambda row: f"USD {row}.50", "('USD 0.50'", "unit: USD"),
+    "blank": (lambda row: f"1\u202f{row:03}", "in 300 of 300 rows", "thousands: ' '"),
+    "apostrophe": (lambda row: f"1'{row:03}.5", "in 300 of 300 rows", "thousands: ''''"),
+    "negative": (lambda row: f"(1.{row})" if row % 2 else f'"1,{row:03}"', "('1,000'", "thousands: ','"),
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_nearly_a_number_is_said_and_with_a_word_declared(models: Path, tmp_path: Path, kind: str) -> None:
+    cell, said, declared = NUMBERS[kind]
+    file = file_of(tmp_path, cell)
+    if kind == "infinite":
+        with pytest.raises(JobError, match=r"line 11, column 1: x is 'inf' in 1 of 300 rows"):
+            look(models, file, ASKED)
+    else:
+        config, lines = look(models, file, ASKED)
+        assert said in lines
+        assert "now it is of kind" in lines
+        assert "ASSUME=yes does" in lines
+        assert config.data.tables["rows"].kinds["x"].name == "string"
+        assert config.data.key == ["row_number"]
+    config, lines = look(models, file, TAKEN)
+    assert said in lines
+    column = config.data.tables["rows"].columns["x"]
+    assert column.kind.name == "number"
+    assert declared in shown(column)
+
+
+TIMES: dict[str, tuple[Callable[[int], object], object]] = {
+    "iso with Z": (lambda row: ago(row, "%Y-%m-%dT%H:%M:%SZ"), "%Y-%m-%dT%H:%M:%S%z"),
+    "iso with an offset": (lambda row: ago(row, "%Y-%m-%dT%H:%M:%S+02:00"), "%Y-%m-%dT%H:%M:%S%z"),
+    "american": (lambda row: ago(row, "%-m/%-d/%Y %I:%M:%S %p"), "%m/%d/%Y %I:%M:%S %p"),
+    "day first": (lambda row: ago(row, "%d/%m/%Y %H:%M:%S"), "%d/%m/%Y %H:%M:%S"),
+    "german": (lambda row: ago(row, "%d.%m.%Y %H:%M"), "%d.%m.%Y %H:%M"),
+    "a month's name": (lambda row: ago(row, "%d-%b-%y"), "%d-%b-%y"),
+    "two digits of the year": (lambda row: ago(row, "%d/%m/%y"), "%d/%m/%y"),
+    "months": (lambda row: ago(row, "%Y-%m", timedelta(days=31)), "%Y-%m"),
+    "weeks": (lambda row: ago(row, "%G-W%V", timedelta(days=7)), "%G-W%V"),
+}
+NEARLY_TIMES: dict[str, tuple[Callable[[int], object], object]] = {
+    "seconds": (lambda row: int(START.timestamp()) + row * 25_200, "epoch"),
+    "milliseconds": (lambda row: (int(START.timestamp()) + row * 25_200) * 1000, "epoch_ms"),
+    "without marks": (lambda row: ago(row, "%Y%m%d"), "%Y%m%d"),
+    "two formats": (lambda row: ago(row, "%Y-%m-%d" if row % 3 else "%d.%m.%Y"), ["%Y-%m-%d", "%d.%m.%Y"]),
+    "a word": (lambda row: "n.a." if row % 90 == 8 else ago(row, "%d.%m.%Y"), "%d.%m.%Y"),
+}
+
+
+@pytest.mark.parametrize("kind", [*TIMES, *NEARLY_TIMES])
+def test_a_time_is_found_and_splits_the_file(models: Path, tmp_path: Path, kind: str) -> None:
+    cell, form = (TIMES | NEARLY_TIMES)[kind]
+    file = file_of(tmp_path, cell, header="ts,n,y")
+    config, lines = look(models, file, TAKEN)
+    column = config.data.tables["rows"].columns["ts"]
+    assert (column.kind.name, column.format) == ("timestamp", form)
+    assert config.data.time == "ts"
+    if kind == "a word":
+        assert "by chance" in lines
+        assert "ts is not known in 4 of 300 rows" in lines
+    else:
+        assert config.split.kind == "time"
+        assert "the split is by time: by ts, in which the file is ordered" in lines
+    config, lines = look(models, file, ASKED)
+    assert ("ASSUME=yes does" in lines) == (kind in NEARLY_TIMES)
+    assert config.data.tables["rows"].kinds["ts"].is_time == (kind in TIMES)
+
+
+def test_a_zone_s_name_and_a_birthday_are_not_taken_for_the_row_s_time(models: Path, tmp_path: Path) -> None:
+    config, lines = look(models, file_of(tmp_path, lambda row: ago(row, "%Y-%m-%d %H:%M CET")), TAKEN)
+    assert "x looks like a time with a zone's name in 300 of 300 rows" in lines
+    assert config.data.time is None
+    config, _ = look(models, file_of(tmp_path, lambda row: ago(row, "%Y-%m-%d"), header="birth_date,n,y"), TAKEN)
+    assert (config.data.time, config.features.exclude) == (None, ["birth_date"])
+
+
+def test_a_date_and_a_time_apart_tell_a_moment(models: Path, tmp_path: Path) -> None:
+    file = file_of(tmp_path, lambda row: ago(row, "%d/%m/%Y,%H.%M.%S"), header="Date,Time,n,y")
+    _, lines = look(models, file, ASKED)
+    assert "Date and Time tell a time together in 300 of 300 rows ('01/01/2024 00.00.00')" in lines
+    config, _ = look(models, file, TAKEN)
+    moment = config.data.tables["rows"].moment
+    assert moment is not None
+    assert moment.of == {"Date": "%d/%m/%Y", "Time": "%H.%M.%S"}
+    assert (config.data.time, config.features.exclude) == ("moment", ["Date", "Time"])
+
+
+def test_decimal_commas_tell_what_dots_mean(models: Path, tmp_path: Path) -> None:
+    file = file_of(tmp_path, lambda row: f"{row},5;1.{row:03}", header="a,b,n,y", delimiter=";")
+    config, lines = look(models, file, TAKEN)
+    table = config.data.tables["rows"]
+    assert (table.delimiter, table.columns["a"].decimal) == (";", ",")
+    assert (table.columns["b"].decimal, table.columns["b"].thousands) == (",", ".")
+    assert "b has dots before three digits" in lines
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (
+            lambda row: -999 if row % 20 == 0 else 40 + row % 90,
+            "x is -999 in 15 of 300 rows, all others from 40 to 129",
+        ),
+        (lambda row: f"{row} {'km' if row % 2 else 'mi'}", "x has numbers with 2 different units in 300 of 300 rows"),
+        (lambda row: f"{1000 + row:05}", "x stays a text, though its cells are digits: zeros lead ('01000'"),
+        (lambda row: 98765432109876543210 + row, "they are too long to count ('98765432109876543210'"),
+        (lambda row: "low" if row == 5 else row, "x is a number but for 1 of 300 rows ('low')"),
+    ],
+)
+def test_what_only_a_person_knows_is_said_and_left(
+    models: Path, tmp_path: Path, cell: Callable[[int], object], said: str
+) -> None:
+    config, lines = look(models, file_of(tmp_path, cell), TAKEN)
+    assert said in lines
+    assert config.data.tables["rows"].columns["x"].null_words == []
+
+
+@pytest.mark.parametrize("cell", [lambda row: f"{row:08x}-{row * 7919:04x}", lambda row: f"user{row}@example.org"])
+def test_ids_in_letters_and_digits_stay_texts(models: Path, tmp_path: Path, cell: Callable[[int], object]) -> None:
+    config, lines = look(models, file_of(tmp_path, cell), TAKEN)
+    assert config.data.key == ["x"]
+    assert "nearly" not in lines
+
+
+@pytest.mark.parametrize(
+    ("header", "key", "excluded"),
+    [
+        (",n,y", "column_1", []),
+        ("row_number,n,y", "row_number", []),
+        ("b,n,y", "b", []),
+        ("customerID,n,y", "customerID", []),
+    ],
+)
+def test_counters_and_nameless_columns_are_ids(
+    models: Path, tmp_path: Path, header: str, key: str, excluded: list[str]
+) -> None:
+    config, _ = look(models, file_of(tmp_path, lambda row: row, header=header), ASKED)
+    assert (config.data.key, config.features.exclude) == ([key], excluded)
+
+
+def test_a_counter_that_begins_anew_is_no_feature(models: Path, tmp_path: Path) -> None:
+    config, lines = look(models, file_of(tmp_path, lambda row: row % 150, header="row_number,n,y"), ASKED)
+    assert (config.data.key, config.features.exclude) == (["row_number_2"], ["row_number"])
+    assert "row_number (counts rows)" in lines
+
+
+FORMS: dict[str, tuple[dict[str, str], dict[str, object]]] = {
+    "semicolons": ({"delimiter": ";"}, {"delimiter": ";"}),
+    "tabs": ({"delimiter": "\t", "name": "seen.tsv"}, {"delimiter": "\t"}),
+    "bars": ({"delimiter": "|", "name": "seen.txt"}, {"delimiter": "|"}),
+    "sep=": ({"before": "sep=;\r\n", "delimiter": ";", "end": "\r\n"}, {"delimiter": ";"}),
+    "windows-1252": ({"header": "größe,n,y", "encoding": "cp1252"}, {"encoding": "cp1252"}),
+    "utf-16": ({"encoding": "utf-16"}, {"encoding": "utf-16"}),
+    "utf-16 without its mark": ({"encoding": "utf-16-le"}, {"encoding": "utf-16-le"}),
+    "comments": ({"before": "# made by a logger\n# in June\n"}, {"skip_lines": 2}),
+    "a title": ({"before": "Readings of June\n\n"}, {"skip_lines": 2}),
+    "a mark of UTF-8": ({"encoding": "utf-8-sig"}, {}),
+    "CR": ({"end": "\r"}, {}),
+    "blanks in the header": ({"header": " x , n,y "}, {}),
+    "a name with blanks": ({"name": "seen (1) twice.csv"}, {}),
+    "rows that end in a mark": ({"header": "x,n,y,"}, {}),
+}
+NEED_A_WORD = ("windows-1252", "utf-16", "utf-16 without its mark", "comments", "a title")
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_how_a_file_is_written_is_found(models: Path, tmp_path: Path, kind: str) -> None:
+    options, declared = FORMS[kind]
+    file = file_of(tmp_path, lambda row: row / 7, **options)  # type: ignore[arg-type]
+    if kind == "rows that end in a mark":
+        file.write_text(file.read_text().replace("yes\n", "yes,\n").replace("no\n", "no,\n"))
+    if kind in NEED_A_WORD:
+        with pytest.raises(JobError, match=r"seen.csv, line 1.*ASSUME=yes takes it so"):
+            look(models, file, ASKED)
+    config, _ = look(models, file, TAKEN)
+    table = config.data.tables["rows"].model_dump(exclude_defaults=True)
+    assert {name: table[name] for name in ("delimiter", "encoding", "skip_lines") if name in table} == declared
+    assert config.data.label == "y"
+    assert config.data.tables["rows"].columns.keys() >= {"n", "y"}
+    assert config.schedule.score == "0 1 * * *"
+    assert config.schedule.monitor is not None
+
+
+def test_a_file_without_a_header_is_given_names(models: Path, tmp_path: Path) -> None:
+    file = file_of(tmp_path, lambda row: row / 7, header="5.1,3,no")
+    with pytest.raises(JobError, match=r"line 1: 5.1, 3, no is a row, not a header"):
+        look(models, file, ASKED)
+    config, _ = look(models, file, TAKEN)
+    assert (config.data.tables["rows"].header, config.data.label) == (False, "column_3")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text.replace("\n9,", "\n9,9,", 1), r"line 11, column 4: 4 fields instead of 3"),
+        (lambda text: text.replace("\n9,", "\n<<<<<<< HEAD\n9,", 1), r"line 11, column 1: a mark of a merge conflict"),
+        (lambda text: "file_line" + text[1:], r"line 1, column 1: a column cannot be called 'file_line'"),
+        (lambda text: text.replace("x,n,y", "n,y"), r"line 2, column 3: every row has 3 fields instead of 2"),
+        (lambda text: text.replace(",", " "), r"has one column, 'x n y': a comma, a semicolon, a tab or |"),
+        (lambda text: "PAR1" + text, "is Parquet, not delimited text"),
+        (lambda text: "PK\x03\x04" + text, "is a zip archive"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_sentence(
+    models: Path, tmp_path: Path, change: Callable[[str], str], words: str
+) -> None:
+    file = file_of(tmp_path, lambda row: row)
+    file.write_text(change(file.read_text()))
+    with pytest.raises(JobError, match=words):
+        look(models, file, TAKEN)
+
+
+def test_another_alphabet_is_not_assumed(models: Path, tmp_path: Path) -> None:
+    file = file_of(tmp_path, lambda row: ("Привет", "Москва")[row % 2], encoding="cp1251")
+    with pytest.raises(JobError, match=r"line 2, column 1: a byte 0xcf is no UTF-8.*ENCODING=windows-1251"):
+        look(models, file, TAKEN)
+    config, _ = look(models, file, Wishes(encoding="windows-1251"))
+    assert config.data.tables["rows"].encoding == "cp1251"
+    suite = (models / "seen" / "expectations" / "rows.json").read_text(encoding="utf-8")
+    assert "Привет" in suite
+
+
+@pytest.mark.parametrize(
+    ("words", "classes", "said"),
+    [
+        (("Yes", "no "), ["no", "Yes"], "looked for: Yes, its name says so; the other way round: POSITIVE=no"),
+        (("0.0", "1.0"), ["0", "1"], "looked for: 1"),
+        (("benign", "malignant"), ["benign", "malignant"], "looked for: malignant"),
+        ((" red", "blue"), ["red", "blue"], "looked for: blue, the rarer"),
+    ],
+)
+def test_the_class_looked_for_is_said(
+    models: Path, tmp_path: Path, words: tuple[str, str], classes: list[str], said: str
+) -> None:
+    file = file_of(tmp_path, lambda row: row)
+    text = file.read_text().replace(",no\n", f",{words[0]}\n").replace(",yes\n", f",{words[1]}\n")
+    file.write_text(text)
+    config, lines = look(models, file, ASKED)
+    assert config.data.classes == classes
+    assert said in lines
+    config, _ = look(models, file, Wishes(positive=classes[0]))
+    assert config.data.classes == classes[::-1]
+
+
+def test_classes_that_differ_in_case_alone_are_named(models: Path, tmp_path: Path) -> None:
+    file = file_of(tmp_path, lambda row: row)
+    file.write_text(file.read_text().replace(",no\n", ",NO\n", 20))
+    with pytest.raises(JobError, match=r"(NO and no|no and NO) differ in the case of their letters alone"):
+        look(models, file, ASKED)
+
+
+def test_texts_with_line_breaks_are_declared(models: Path, tmp_path: Path) -> None:
+    config, lines = look(models, file_of(tmp_path, lambda row: f'"first\nsecond {row % 3}"'), ASKED)
+    assert config.data.tables["rows"].columns["x"].multiline
+    assert "x has line breaks within its texts in 300 of 300 rows" in lines
