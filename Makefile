@@ -91,6 +91,11 @@ deploy: ## bring an MWAA environment to this checkout: ENV=dev|staging|prod [DRY
 	@$(setup) --for deploy airflow mwaa
 	@$(program).ops.mwaa.deploy $${DRY_RUN:+--dry-run} -- "$${ENV-}"
 
+.PHONY: aws-check
+aws-check: ## the first day: what only the account can show, for some cents: ENV=dev|staging|prod
+	@$(setup) airflow
+	@$(program).ops.mwaa.aws_check -- "$${ENV-}"
+
 .PHONY: iam-test
 iam-test: ## the Dags under enforced IAM, with the roles of include/ops/infra and nothing else
 	@$(setup) --for iam-test airflow jobs local_sagemaker

@@ -20,7 +20,8 @@ from include.models.config.results import Evaluation, Metrics
 from include.platform.borders import metadata
 from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment
-from include.platform.run_context import current_run, read_json, write_text
+from include.platform.errors import PermanentError
+from include.platform.run_context import current_run, read_json, triggered_by, write_text
 from include.platform.stability import index_between
 from include.platform.storage import Run, drift_profile_of, metrics_of
 from include.registry.history import Entry
@@ -82,8 +83,12 @@ def record_decision(model: ModelConfig, context: Context, *, answer: Answer | No
 
     Returns:
         The task that comes next.
+
+    Raises:
+        PermanentError: whoever approved may not, in this environment.
     """
     decided, (environment, run) = _decision(answer), current_run(context)
+    _require_another(environment, context, answer, version)
     record = {**decided, "run": f"{run.dag_id} {run.run_id}"}
     # whole, in the words of who decided; the registry keeps what its alphabet has of them
     write_text(s3_client(environment), run.promotion_decision, json.dumps(record, indent=1, ensure_ascii=False))
@@ -94,6 +99,30 @@ def record_decision(model: ModelConfig, context: Context, *, answer: Answer | No
     )
     log.info("%(decision)s by %(by)s at %(at)s: %(reason)s", decided)
     return "deploy_production" if decided["decision"] == "promoted" else "keep_production"
+
+
+def _require_another(environment: MlEnvironment, context: Context, answer: Answer | None, version: Json) -> None:
+    """Whoever says yes is one of the approvers, and, where four eyes are asked for, neither who trained nor who started
+    this run."""
+    if answer is None or answer["chosen_options"] != [APPROVE]:
+        return
+    user = answer.get("responded_by_user")
+    names = {str(user["id"]), str(user["name"])} if user else set()
+    if environment.approvers and not names & set(environment.approvers):
+        raise PermanentError(
+            f"{' / '.join(sorted(names)) or 'nobody'} approved, who is not among the approvers of this environment "
+            f"({', '.join(environment.approvers)}). Clear approve_production, and have one of them answer."
+        )
+    if environment.four_eyes:
+        involved = {triggered_by(context), RegisteredVersion.model_validate(version).metadata.get("triggered_by")} - {
+            None,
+            "",
+        }
+        if not names or names & involved:
+            raise PermanentError(
+                f"{' / '.join(sorted(names)) or 'nobody'} approved what they trained or started themselves, and this "
+                "environment asks for four eyes. Clear approve_production, and have another person answer."
+            )
 
 
 def _decision(answer: Answer | None) -> Decision:

@@ -6,6 +6,7 @@ Asked from an Airflow worker, through boto3 alone. What an endpoint must answer 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 CSV, JSON = "text/csv", "application/json"
 TOLERANCE = 1e-6
-TOO_LARGE = 6 * 1024 * 1024 + 1  # bytes; the largest request of an endpoint is 6 MB
+MB = 1024 * 1024
+# what says that the endpoint cannot be asked at all, rather than that it refuses
+NOT_ITS_ANSWER = ("AccessDenied", "AccessDeniedException", "ExpiredTokenException", "UnrecognizedClientException")
 SHOWN = 200  # characters of what was sent and of what came back
 MOST_FAILURES = 20
 
@@ -47,13 +50,16 @@ class Thresholds:
     """The slowest that an endpoint may be, and the load under which it is measured.
 
     ``p50_ms`` and ``p99_ms``: milliseconds from request to answer at the caller, one row each. A serverless endpoint
-    needs ``clients`` of at most its concurrency.
+    needs ``clients`` of at most its concurrency. ``largest_mb``: the largest request that it takes. ``warm_up``: how
+    many requests come before those that are measured, as a container that is still to be started answers in seconds.
     """
 
     p50_ms: float
     p99_ms: float
     requests: int = 200
     clients: int = 2
+    largest_mb: int = 6
+    warm_up: int = 0
 
 
 class Report(TypedDict):
@@ -98,11 +104,12 @@ class _Endpoint:
             if code == "ModelError":
                 said: Mapping[str, object] = {**error.response}  # with members of this operation's own
                 raise _RefusedError(int(str(said["OriginalStatusCode"])), str(said.get("OriginalMessage"))) from error
-            # a gateway in front of SageMaker gives a bare status, as 413 for a body that is too large
-            if code == "ValidationError" or code.isdecimal():
-                raise _RefusedError(int(code) if code.isdecimal() else 400, str(error)) from error
             if code in ("InternalFailure", "ServiceUnavailable", "ThrottlingException"):  # for AWS the last is a 400
                 raise _RefusedError(503, str(error)) from error
+            # a gateway in front of SageMaker gives a bare status as the code, as 413 for a body that is too large
+            status = int(code) if code.isdecimal() else error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if code == "ValidationError" or (status and 400 <= status < 500 and code not in NOT_ITS_ANSWER):
+                raise _RefusedError(status or 400, str(error)) from error
             raise
         content = answer["Body"].read()
         try:
@@ -136,7 +143,8 @@ def check_endpoint(
         return _report(endpoint, [why_not], golden_ok=False, latencies=[], asked=len(golden), thresholds=thresholds)
     asked = _Endpoint(runtime, endpoint)
     wrong = list(_wrong_answers(asked, golden, columns))
-    lenient = list(_bad_requests_not_refused(asked, golden[0]["features"], columns))
+    lenient = list(_bad_requests_not_refused(asked, golden[0]["features"], columns, thresholds.largest_mb))
+    _warm_up(asked, golden, thresholds)
     latencies, failed = _load(asked, golden, thresholds)
     failures = [*wrong, *lenient, *failed, *_too_slow(latencies, thresholds)]
     return _report(
@@ -226,8 +234,10 @@ def _same(expected: object, answer: object) -> bool:
     return bool(expected == answer)
 
 
-def _bad_requests_not_refused(endpoint: _Endpoint, features: Row, columns: Sequence[str]) -> Iterable[str]:
-    for what, body in _bad_requests(features, columns).items():
+def _bad_requests_not_refused(
+    endpoint: _Endpoint, features: Row, columns: Sequence[str], largest_mb: int
+) -> Iterable[str]:
+    for what, body in _bad_requests(features, columns, largest_mb).items():
         sent = f"bad request ({what}: {_short(body)})"
         try:
             answer = endpoint.ask(body, CSV)
@@ -238,19 +248,31 @@ def _bad_requests_not_refused(endpoint: _Endpoint, features: Row, columns: Seque
             yield f"{sent}: expected a 4xx, got the answer {_short(answer)}"
 
 
-def _bad_requests(features: Row, columns: Sequence[str]) -> dict[str, str]:
+def _bad_requests(features: Row, columns: Sequence[str], largest_mb: int) -> dict[str, str]:
     """CSV that no model may answer, by what is wrong with it."""
     line = _csv_line(features, columns)
     bad = {
         "nothing": "",
         "a column too few": _csv_line(features, columns[:-1]) if len(columns) > 1 else f"{line.strip()},1,1\n",
         "a column too many": f"{line.strip()},1\n",
-        "more than 6 MB": line * (TOO_LARGE // len(line) + 1),
+        f"more than {largest_mb} MB": line * (largest_mb * MB // len(line) + 1),
     }
     numeric = [name for name in columns if isinstance(features[name], int | float)]
     if numeric:
         bad[f"text in the number {numeric[0]}"] = _csv_line({**features, numeric[0]: "not-a-number"}, columns)
     return bad
+
+
+def _warm_up(endpoint: _Endpoint, golden: GoldenRequests, thresholds: Thresholds) -> None:
+    """Have containers started; what fails here fails again where it is measured."""
+
+    def ask(_: int) -> None:
+        with contextlib.suppress(_RefusedError):
+            endpoint.ask(json.dumps(golden[0]["features"]), JSON)
+
+    if thresholds.warm_up:
+        with ThreadPoolExecutor(thresholds.clients) as clients:
+            list(clients.map(ask, range(thresholds.warm_up)))
 
 
 def _load(endpoint: _Endpoint, golden: GoldenRequests, thresholds: Thresholds) -> tuple[list[float], list[str]]:

@@ -9,7 +9,7 @@ from include.models.config import Mode, ModelConfig, Serving, Strategy
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, RequestError, Stage, endpoint_name
 from include.platform.storage import captured, data_capture
-from sagemaker_jobs.account import account
+from sagemaker_jobs.account import account, no_price
 
 HOURS_A_MONTH = 730
 
@@ -59,6 +59,16 @@ class ServingMode(ABC):
     @abstractmethod
     def most_clients(self, serving: Serving) -> int | None:
         """How many requests may be asked at once; None where there is no limit of its own."""
+
+    @property
+    def largest_mb(self) -> int:
+        """The largest request that SageMaker takes."""
+        return 6
+
+    @property
+    def warm_up(self) -> int:
+        """How many requests may meet a container that is still to be started."""
+        return 0
 
 
 class Provisioned(ServingMode):
@@ -116,7 +126,7 @@ class Provisioned(ServingMode):
         return None if cost == "unknown" else cost
 
     def unknown_cost(self, serving: Serving) -> str:
-        return f"unknown (no price of {serving.instance_type} is known)"
+        return f"unknown: {no_price(serving.instance_type)}"
 
     def most_clients(self, serving: Serving) -> int | None:
         return None
@@ -164,6 +174,14 @@ class Serverless(ServingMode):
 
     def most_clients(self, serving: Serving) -> int | None:
         return serving.serverless.max_concurrency
+
+    @property
+    def largest_mb(self) -> int:
+        return 4  # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
+
+    @property
+    def warm_up(self) -> int:
+        return 10
 
 
 MODES: dict[Mode, ServingMode] = {"provisioned": Provisioned(), "serverless": Serverless()}

@@ -288,7 +288,7 @@ def _test_endpoint(model: ModelConfig, stage: Stage, version: Json, deployed: De
     Raises:
         PermanentError: it did not, with every failure; or it serves with something else by now.
     """
-    environment, serving = ml_environment(), model.serving
+    environment, serving, mode = ml_environment(), model.serving, mode_of(model)
     _require_still_there(environment, deployed)
     sagemaker = sagemaker_client(environment)
     registered = describe(sagemaker, version["model_package_arn"])
@@ -303,7 +303,9 @@ def _test_endpoint(model: ModelConfig, stage: Stage, version: Json, deployed: De
             p50_ms=serving.latency.p50_ms,
             p99_ms=serving.latency.p99_ms,
             requests=REQUESTS,
-            clients=min(CLIENTS, mode_of(model).most_clients(serving) or CLIENTS),
+            clients=min(CLIENTS, mode.most_clients(serving) or CLIENTS),
+            largest_mb=mode.largest_mb,
+            warm_up=mode.warm_up,
         ),
     )
     if not report["passed"]:

@@ -38,8 +38,9 @@ class MlEnvironment(SinkConnections):
     ``traffic_step_seconds`` replaces model.yaml's minutes between the steps of a traffic shift, where nobody's traffic
     is at stake. ``role_per_model``: jobs and endpoint of a model have a role of their own, ``<role_arn>-<group>``, that
     cannot change another model's files. ``encrypt_traffic``: instances of one job encrypt what they tell each other.
-    ``approve_promotions`` promotes what passed its test in staging without asking a person: not for
-    production.
+    ``approvers``: the users of Airflow, by id or name, whose answer to a promotion counts; everybody's where none is
+    named. ``four_eyes``: nobody approves what they trained or started themselves. ``approve_promotions`` promotes what
+    passed its test in staging without asking a person: not for production.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -58,6 +59,8 @@ class MlEnvironment(SinkConnections):
     encrypt_traffic: bool = False
     spot_training: bool = False
     traffic_step_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
+    approvers: tuple[str, ...] = ()
+    four_eyes: bool = False
     approve_promotions: bool = False
     instance_types: dict[Literal["processing", "training"], InstanceType] = {}
     tags: dict[str, str] = {}

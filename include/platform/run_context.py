@@ -38,6 +38,11 @@ def current_run(context: Context) -> tuple[MlEnvironment, Run]:
     return environment, Run(environment.bucket, task_instance.dag_id, task_instance.run_id)
 
 
+def triggered_by(context: Context) -> str | None:
+    """The user of Airflow who started the run; None where a schedule or an event did."""
+    return getattr(context.get("dag_run"), "triggering_user_name", None)
+
+
 def pinned_run(context: Context) -> tuple[MlEnvironment, Run, list[RawFile]]:
     """The environment with the code and image that the run began with, the run, and the raw data it reads.
 

@@ -20,7 +20,7 @@ from include.platform.errors import PermanentError
 from include.platform.notifications import notify
 from include.platform.raw_files import RawFile, lineage_entries, list_raw_data, manifest_digest
 from include.platform.request_parts import Request, RequestError, group_name
-from include.platform.run_context import DataManifest, current_run, pinned_run, write_text
+from include.platform.run_context import DataManifest, current_run, pinned_run, triggered_by, write_text
 from include.platform.storage import Run, raw_prefix, training_job_of
 from include.registry import requests as registry
 from include.registry.model_index import index_versions
@@ -165,6 +165,7 @@ def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult
         "evaluation_report": run.evaluation_report,
         "mlflow_run_id": result.get("mlflow_run_id"),
         "tracking": result.get("tracking"),
+        "triggered_by": triggered_by(context),
         "champion": evaluated["inputs"].get("champion"),
         "forced_past_champion": "true" if any(verdict.get("forced") for verdict in gates) else None,
         "data_manifest": run.data_manifest,

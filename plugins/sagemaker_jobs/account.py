@@ -30,6 +30,12 @@ class Account(BaseModel):
         return round(price * instance_seconds / 3600, 4)
 
 
+def no_price(instance_type: str | None, region: str | None = None) -> str:
+    """For people: which line is missing."""
+    place = f"usd_per_hour.{region}" if region else "usd_per_hour, under the region"
+    return f"add the price of {instance_type} to {place} in plugins/sagemaker_jobs/account.yaml"
+
+
 @cache
 def account() -> Account:
     """Raises pydantic.ValidationError, which names the key, what was found and what is allowed."""

@@ -29,9 +29,11 @@ TRANSIENT = (
     "RequestTimeout",
 )
 # how FailureReason begins, or which code a refusal has, when there are no instances to give
-NO_CAPACITY = ("CapacityError", "InsufficientCapacity", "ResourceLimitExceeded")
+NO_CAPACITY = ("CapacityError", "InsufficientCapacity")
+# the account's own limit: jobs of its own that end make room, nothing else does
+QUOTA = ("ResourceLimitExceeded",)
 # likewise when SageMaker, not the job, is at fault
-SAGEMAKER_AT_FAULT = (*NO_CAPACITY, "InternalServerError", "Throttling")
+SAGEMAKER_AT_FAULT = (*NO_CAPACITY, *QUOTA, "InternalServerError", "Throttling")
 
 
 class JobFailed(AirflowFailException):
@@ -43,7 +45,11 @@ class JobLost(AirflowException):
 
 
 class NoCapacity(JobLost):
-    """SageMaker had no instances to give, or a quota is reached: a retry may find some, later."""
+    """SageMaker had no instances to give: a retry may find some, later."""
+
+
+class QuotaReached(JobLost):
+    """The account may have no more of it at once: a retry helps if jobs of its own end, and soon or not at all."""
 
 
 class Throttled(JobLost):
@@ -72,6 +78,11 @@ def failure_of(
 def _lost(reason: str, message: str) -> JobLost:
     if reason.startswith(NO_CAPACITY):
         return NoCapacity(message)
+    if reason.startswith(QUOTA):
+        return QuotaReached(
+            f"{message}\n  The account's quota is reached. If it is 0, or no other job runs, waiting does not help: "
+            "ask for more under Service Quotas > Amazon SageMaker, or make the pool in account.yaml smaller."
+        )
     return Throttled(message) if reason.startswith("Throttling") else JobLost(message)
 
 

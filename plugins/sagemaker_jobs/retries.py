@@ -9,9 +9,10 @@ from datetime import timedelta
 from airflow.sdk import Context, RetryDecision, RetryPolicy
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sagemaker_jobs.failures import NoCapacity, Throttled, is_transient
+from sagemaker_jobs.failures import NoCapacity, QuotaReached, Throttled, is_transient
 
 LONGEST_DELAY = timedelta(hours=2)
+QUOTA_TRIES = 3  # after a quarter of an hour in all: what no job of one's own frees by then, waiting does not
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class SageMakerRetryPolicy(RetryPolicy):
     retry them anyway. No policy can give more tries than the task's ``retries``.
 
     Args:
-        capacity: first delay after SageMaker had no instances to give or a quota was reached; doubled each time.
+        capacity: first delay after SageMaker had no instances to give; doubled each time.
+        quota: likewise, after the account's quota was reached; given up after three.
         throttling: likewise, after too many API calls.
     """
 
     capacity: timedelta = timedelta(minutes=5)
     throttling: timedelta = timedelta(minutes=1)
+    quota: timedelta = timedelta(minutes=2)
 
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
@@ -36,7 +39,11 @@ class SageMakerRetryPolicy(RetryPolicy):
         # tries count on after the task was cleared; the delay begins anew
         tries = max(1, try_number - max(0, max_tries - (retries or 0)))
         if isinstance(exception, NoCapacity):
-            return _later(self.capacity, tries, "SageMaker lacks capacity or a quota is reached")
+            return _later(self.capacity, tries, "SageMaker lacks capacity")
+        if isinstance(exception, QuotaReached):
+            if tries > QUOTA_TRIES:
+                return RetryDecision.fail("a quota is reached, and waiting did not help")
+            return _later(self.quota, tries, "a quota of the account is reached")
         if isinstance(exception, (ClientError, BotoCoreError)) and not is_transient(exception):
             return RetryDecision.fail(f"no retry can mend this: {exception}")
         if isinstance(exception, (Throttled, ClientError, BotoCoreError)):
@@ -44,7 +51,11 @@ class SageMakerRetryPolicy(RetryPolicy):
         return RetryDecision.default()
 
     def serialize(self) -> dict[str, float]:
-        return {"capacity": self.capacity.total_seconds(), "throttling": self.throttling.total_seconds()}
+        return {
+            "capacity": self.capacity.total_seconds(),
+            "throttling": self.throttling.total_seconds(),
+            "quota": self.quota.total_seconds(),
+        }
 
 
 def _later(first: timedelta, tries: int, reason: str) -> RetryDecision:

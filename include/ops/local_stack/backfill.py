@@ -40,7 +40,7 @@ from include.score.plan import (
     look_back,
 )
 from include.score.published import read_published
-from sagemaker_jobs.account import account
+from sagemaker_jobs.account import account, no_price
 
 LOOK_EVERY = 2.0
 UNDER_WAY = ("queued", "running")
@@ -90,7 +90,8 @@ def show_preview(model: ModelConfig, preview: Preview, say: Callable[[str], None
     for instance_type, each in seconds.items():
         total = each * len(preview.changed)
         cost = account().cost(REGION, instance_type, total)
-        price = f"{cost:.2f} USD on AWS in {REGION}" if isinstance(cost, float) else "at a price that is not known"
+        unknown = f"at an unknown price ({no_price(instance_type, REGION)})"
+        price = f"{cost:.2f} USD on AWS in {REGION}" if isinstance(cost, float) else unknown
         say(f"  about {total / 3600:.2f} instance-hours of {instance_type}, {price}, {how}")
 
 

@@ -14,6 +14,7 @@ from include.deploy import approval_request
 from include.deploy.form import AS_CONFIGURED
 from include.models.config import load_model
 from include.platform.environment import EXAMPLE
+from include.platform.errors import PermanentError
 from include.platform.storage import Run, split_uri
 from include.registry.history import Entry
 from include.registry.versions import RegisteredVersion
@@ -119,6 +120,42 @@ def test_the_first_version_is_compared_with_nothing(s3: LocalS3) -> None:
     body = prepare(s3, version(1), champion=None)[1]
     assert "nothing to compare with" in body
     assert "the endpoint is created; there is no traffic yet" in body
+
+
+@pytest.mark.parametrize(
+    ("settings", "trained_by", "started_by", "problem"),
+    [
+        ({}, "conan", "conan", None),
+        ({"approvers": ["ann"]}, None, None, "not among the approvers"),
+        ({"approvers": ["conan"]}, None, None, None),
+        ({"four_eyes": True}, "conan", None, "four eyes"),
+        ({"four_eyes": True}, None, "conan", "four eyes"),
+        ({"four_eyes": True}, "ann", "ben", None),
+    ],
+)
+def test_who_may_approve_is_for_the_environment_to_say(
+    s3: LocalS3,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    trained_by: str | None,
+    started_by: str | None,
+    problem: str | None,
+) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps({**json.loads(EXAMPLE), **settings}))
+    answer: Any = {"chosen_options": ["Approve"], "params_input": {}, "responded_at": datetime(2026, 11, 1, tzinfo=UTC)}
+    answer["responded_by_user"] = {"id": "7", "name": "conan"}
+    context: Any = {
+        "ti": SimpleNamespace(dag_id="deploy", run_id="run"),
+        "dag_run": SimpleNamespace(triggering_user_name=started_by),
+    }
+    candidate = version(2, **({"triggered_by": trained_by} if trained_by else {})).model_dump()
+    if problem:
+        with pytest.raises(PermanentError, match=problem):
+            approval_request.record_decision(MODEL, context, answer=answer, version=candidate)
+        answer["chosen_options"] = ["Reject"]  # anybody may say no
+        assert approval_request.record_decision(MODEL, context, answer=answer, version=candidate) == "keep_production"
+    else:
+        assert approval_request.record_decision(MODEL, context, answer=answer, version=candidate) == "deploy_production"
 
 
 @pytest.mark.parametrize("reason", ["Looks good, approved!", "two\nlines; it's <fine>", "🚀" * 300])

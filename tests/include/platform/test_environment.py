@@ -33,7 +33,7 @@ def test_is_read_from_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"bucket": "Not_A_Bucket"}, r"bucket: .*found 'Not_A_Bucket'"),
         ({"role_arn": "ml-jobs"}, r"role_arn: .*found 'ml-jobs'"),
-        ({"buckets": "x"}, r"buckets: .*Known keys: approve_promotions, bucket"),
+        ({"buckets": "x"}, r"buckets: .*Known keys: approve_promotions, approvers, bucket"),
         ({"subnets": ["subnet-1"]}, "subnets and security_group_ids go together"),
         ({"kafka": {"bootstrap_servers": "broker"}}, r"kafka.bootstrap_servers: .*found 'broker'"),
         (

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ParamValid
 from sagemaker_jobs.failures import JobLost, NoCapacity, Throttled, refused
 from sagemaker_jobs.retries import LONGEST_DELAY, SageMakerRetryPolicy
 
-CAPACITY = "SageMaker lacks capacity or a quota is reached"
+CAPACITY = "SageMaker lacks capacity"
 THROTTLED = "AWS throttles or does not answer"
 
 
@@ -28,7 +28,7 @@ def decide(error: BaseException, try_number: int = 1, max_tries: int = 4) -> Any
     ("error", "first"),
     [
         (NoCapacity("CapacityError: none left"), timedelta(minutes=5)),
-        (refused("create", client_error("ResourceLimitExceeded")), timedelta(minutes=5)),
+        (refused("create", client_error("ResourceLimitExceeded")), timedelta(minutes=2)),
         (Throttled("slow down"), timedelta(minutes=1)),
         (refused("create", client_error("ThrottlingException")), timedelta(minutes=1)),
         (client_error("ThrottlingException"), timedelta(minutes=1)),
@@ -37,12 +37,20 @@ def decide(error: BaseException, try_number: int = 1, max_tries: int = 4) -> Any
     ],
 )
 def test_what_passes_is_retried_later_and_later(error: BaseException, first: timedelta) -> None:
-    reason = CAPACITY if first == timedelta(minutes=5) else THROTTLED
+    reason = {5: CAPACITY, 2: "a quota of the account is reached", 1: THROTTLED}[int(first.total_seconds() / 60)]
     decisions = [decide(error, number) for number in (1, 2, 3)]
     assert [decision.action for decision in decisions] == [RetryAction.RETRY] * 3
     assert {decision.reason for decision in decisions} == {reason}
     for count, decision in enumerate(decisions):
         assert first * 2**count <= decision.retry_delay <= first * 2**count * 1.25
+
+
+def test_a_quota_is_not_waited_for_for_an_hour() -> None:
+    error = refused("create", client_error("ResourceLimitExceeded"))
+    decision = decide(error, 4)
+    assert decision.action is RetryAction.FAIL
+    assert "waiting did not help" in decision.reason
+    assert "Service Quotas" in str(error)
 
 
 def test_the_delay_has_an_end_and_begins_anew_after_a_clear() -> None:
@@ -77,4 +85,4 @@ def test_a_task_without_retries_counts_all_its_tries() -> None:
 
 def test_the_policy_is_kept_with_its_delays() -> None:
     policy = SageMakerRetryPolicy(capacity=timedelta(minutes=2), throttling=timedelta(seconds=5))
-    assert policy.serialize() == {"capacity": 120.0, "throttling": 5.0}
+    assert policy.serialize() == {"capacity": 120.0, "throttling": 5.0, "quota": 120.0}

@@ -1,0 +1,297 @@
+"""``make aws-check ENV=...``: what only the account can show, on the first day and whenever in doubt.
+
+Each step says what it proves and what it costs; all of them together take about ten minutes and cost some cents. What
+a step makes is called ``<environment>-aws-check`` and removed again; nothing that Dags use is touched. Ends with a
+table of promises. Exit status: 0 only if every one holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.markup import escape
+
+from include.models.config import load_model, model_names
+from include.models.errors import and_then
+from include.ops.local_stack.settings import Settings
+from include.ops.mwaa import AIRFLOW_VERSION
+from include.ops.mwaa.deploy import DOCKER_MANIFEST
+from include.ops.mwaa.image import image_tag
+from include.ops.mwaa.proof import BrokenPromiseError, Finding, conclude, held
+from include.ops.mwaa.rest import AirflowOnMwaa, RestError
+from include.ops.mwaa.target import Target, TargetError, load_target, outputs_of, target_names
+from sagemaker_jobs.account import account
+
+PATIENCE_SECONDS = 900  # a processing job's start-up alone may take eight minutes
+EVENT_SECONDS = 120
+# what one job of each kind is called in Service Quotas
+QUOTAS = {
+    "processing": "{} for processing job usage",
+    "training": "{} for training job usage",
+    "transform": "{} for transform job usage",
+    "endpoint": "{} for endpoint usage",
+}
+AIRFLOW_ACTIONS = (
+    "sagemaker:CreateProcessingJob",
+    "sagemaker:CreateTrainingJob",
+    "sagemaker:CreateModelPackage",
+    "sagemaker:UpdateEndpoint",
+    "cloudwatch:PutMetricAlarm",
+    "s3:PutObject",
+    "iam:PassRole",
+)
+JOB_ACTIONS = ("s3:GetObject", "s3:PutObject", "ecr:BatchGetImage", "logs:PutLogEvents", "kms:GenerateDataKey")
+
+
+@dataclass
+class AwsCheck:
+    """The steps against one environment. ``client`` makes a boto3 client of the environment's region."""
+
+    target: Target
+    client: Callable[[str], Any]
+    outputs: Mapping[str, str]
+    patience: float = PATIENCE_SECONDS
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name = f"{self.target.name}-aws-check"
+
+    def steps(self) -> dict[str, Callable[[], str]]:
+        """By what each promises, and its price."""
+        return {
+            "the job image is of the kind that SageMaker takes (free)": self.image,
+            f"MWAA runs Airflow {AIRFLOW_VERSION} and is available (free)": self.version,
+            "Airflow answers through invoke-rest-api (free)": self.rest,
+            "quotas are as large as the pools of account.yaml (free)": self.quotas,
+            "both roles may do what Dags and jobs do, by IAM's simulation (free)": self.permissions,
+            "an alarm reaches people by mail (free)": self.alarm,
+            "a version's state change reaches a queue under the key (free)": self.event,
+            "a processing job runs under the jobs' role, in the VPC (about a cent)": self.job,
+        }
+
+    def findings(self) -> Iterator[Finding]:
+        for promise, step in self.steps().items():
+            yield held(promise, lambda step=step: _explained(step))  # type: ignore[misc] # mypy knows no such default
+
+    def image(self) -> str:
+        repository = self.outputs["JobImages"].partition("/")[2]
+        found = self.client("ecr").describe_images(repositoryName=repository, imageIds=[{"imageTag": image_tag()}])
+        kind = found["imageDetails"][0].get("imageManifestMediaType")
+        if kind != DOCKER_MANIFEST:
+            raise BrokenPromiseError(f"{repository}:{image_tag()} is {kind}; publish it by publish_image.sh")
+        return f"{repository}:{image_tag()}"
+
+    def version(self) -> str:
+        environment = self.client("mwaa").get_environment(Name=self.target.name)["Environment"]
+        found = f"Airflow {environment['AirflowVersion']}, {environment['Status']}"
+        if environment["AirflowVersion"] != AIRFLOW_VERSION or environment["Status"] != "AVAILABLE":
+            raise BrokenPromiseError(found)
+        return found
+
+    def rest(self) -> str:
+        airflow = AirflowOnMwaa(self.client("mwaa"), self.target.name)
+        if errors := airflow.import_errors():
+            raise BrokenPromiseError(f"it answers, with import errors of {', '.join(errors)}")
+        return f"{len(airflow.dags())} Dags"
+
+    def quotas(self) -> str:
+        pages = self.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
+        known = {one["QuotaName"]: float(one["Value"]) for page in pages for one in page["Quotas"]}
+        wanted: dict[str, int] = {}
+        for kind, instance_type, number in self._instances():
+            name = QUOTAS[kind].format(instance_type)
+            wanted[name] = max(number, wanted.get(name, 0))
+        short = [f"{name}: {known.get(name, 0):g}, needed {number}" for name, number in sorted(wanted.items())
+                 if known.get(name, 0) < number]  # fmt: skip
+        if short:
+            raise BrokenPromiseError(
+                f"{'; '.join(short)}. Ask for more under Service Quotas > Amazon SageMaker, which may take days, or "
+                "make the pools of plugins/sagemaker_jobs/account.yaml smaller"
+            )
+        return f"{len(wanted)} quotas"
+
+    def _instances(self) -> Iterator[tuple[str, str, int]]:
+        """Kind, instance type and how many at once may be asked for."""
+        pools = account().pools
+        for model in map(load_model, model_names()):
+            yield "processing", model.processing.instance_type, pools["processing"]
+            yield "training", model.training.instance_type, pools["training"]
+            if model.scoring:
+                yield "transform", model.scoring.instance_type, pools["transform"]
+            if model.serving.mode == "provisioned":  # a new version comes beside the one that serves
+                yield "endpoint", model.serving.instance_type, 2 * model.serving.instance_count
+
+    def permissions(self) -> str:
+        iam = self.client("iam")
+        for role, actions in (("AirflowRole", AIRFLOW_ACTIONS), ("JobsRole", JOB_ACTIONS)):
+            answer = iam.simulate_principal_policy(PolicySourceArn=self.outputs[role], ActionNames=list(actions))
+            results = answer["EvaluationResults"]
+            # by name alone: what the conditions ask about is not known here, and 'make iam-test' has it
+            if never := [one["EvalActionName"] for one in results if one["EvalDecision"] == "explicitDeny"]:
+                raise BrokenPromiseError(f"{self.outputs[role]} is denied {', '.join(never)}, by a policy above it")
+        return f"no boundary or policy of the organisation denies {len(AIRFLOW_ACTIONS) + len(JOB_ACTIONS)} actions"
+
+    def alarm(self) -> str:
+        topic, cloudwatch = self.outputs["Alerts"], self.client("cloudwatch")
+        subscriptions = self.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+        people = [one["Endpoint"] for one in subscriptions if one["SubscriptionArn"].startswith("arn:")]
+        if not people:
+            raise BrokenPromiseError("nobody has confirmed the subscription of the alerts topic: look for AWS's mail")
+        cloudwatch.put_metric_alarm(
+            AlarmName=self.name,
+            AlarmDescription=f"A test by make aws-check ENV={self.target.name}: nothing is wrong.",
+            Namespace="AwsCheck",
+            MetricName="None",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanThreshold",
+            TreatMissingData="ignore",
+            AlarmActions=[topic],
+        )
+        with and_then(lambda: cloudwatch.delete_alarms(AlarmNames=[self.name])):
+            cloudwatch.set_alarm_state(AlarmName=self.name, StateValue="ALARM", StateReason="make aws-check")
+            failed = self._failed_action(cloudwatch)
+        if failed:
+            raise BrokenPromiseError(f"{failed}. The key's policy has to let cloudwatch.amazonaws.com use it")
+        return f"sent to {', '.join(people)}: look for the mail '{self.name}'"
+
+    def _failed_action(self, cloudwatch: Any) -> str:
+        """What the alarm's history says went wrong; empty where it says nothing of that kind within some seconds."""
+        until = time.monotonic() + min(20.0, self.patience)
+        while time.monotonic() < until:
+            try:
+                items = cloudwatch.describe_alarm_history(AlarmName=self.name, HistoryItemType="Action")
+            except ClientError:
+                return ""
+            for item in items.get("AlarmHistoryItems", []):
+                return "" if "Successfully" in item["HistorySummary"] else str(item["HistorySummary"])
+            time.sleep(2)
+        return ""
+
+    def event(self) -> str:
+        """A group, a rule and a queue of its own: no Dag hears of it."""
+        sqs, events, sagemaker = self.client("sqs"), self.client("events"), self.client("sagemaker")
+        pattern = {"source": ["aws.sagemaker"], "detail": {"ModelPackageGroupName": [self.name]}}
+        rule = events.put_rule(Name=self.name, EventPattern=json.dumps(pattern))["RuleArn"]
+        key = {"KmsMasterKeyId": self.outputs["Key"]}
+        url = sqs.create_queue(QueueName=self.name, Attributes=key)["QueueUrl"]
+        made: list[str] = []
+
+        def remove() -> None:
+            for arn in made:
+                sagemaker.delete_model_package(ModelPackageName=arn)
+            sagemaker.delete_model_package_group(ModelPackageGroupName=self.name)
+            events.remove_targets(Rule=self.name, Ids=["queue"])
+            events.delete_rule(Name=self.name)
+            sqs.delete_queue(QueueUrl=url)
+
+        queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue,
+            "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+        }
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+        events.put_targets(Rule=self.name, Targets=[{"Id": "queue", "Arn": queue}])
+        sagemaker.create_model_package_group(ModelPackageGroupName=self.name)
+        with and_then(remove):
+            specification = {
+                "Containers": [{"Image": f"{self.outputs['JobImages']}:{image_tag()}"}],
+                "SupportedContentTypes": ["text/csv"],
+                "SupportedResponseMIMETypes": ["text/csv"],
+            }
+            arn = sagemaker.create_model_package(
+                ModelPackageGroupName=self.name,
+                InferenceSpecification=specification,
+                ModelApprovalStatus="PendingManualApproval",
+            )["ModelPackageArn"]
+            made.append(arn)
+            began = time.monotonic()
+            sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+            while time.monotonic() < began + min(EVENT_SECONDS, self.patience):
+                if sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5).get("Messages"):
+                    return f"after {time.monotonic() - began:.0f} s"
+        raise BrokenPromiseError(
+            "no event came into the queue: look at the metric FailedInvocations of EventBridge, and at the key's "
+            "policy (Sid EventsAndAlarms in storage.yaml)"
+        )
+
+    def job(self) -> str:
+        sagemaker, name = self.client("sagemaker"), f"{self.name}-{uuid.uuid4().hex[:8]}"
+        request = {
+            "ProcessingJobName": name,
+            "RoleArn": self.outputs["JobsRole"],
+            "AppSpecification": {
+                "ImageUri": f"{self.outputs['JobImages']}:{image_tag()}",
+                "ContainerEntrypoint": ["python", "-c", "print('aws-check')"],
+            },
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10}
+            },
+            "StoppingCondition": {"MaxRuntimeInSeconds": 300},
+            "NetworkConfig": {
+                "VpcConfig": {
+                    "Subnets": self.outputs["PrivateSubnets"].split(","),
+                    "SecurityGroupIds": [self.outputs["JobsSecurityGroup"]],
+                }
+            },
+            "Tags": [{"Key": "project", "Value": self.target.name}],
+        }
+        began = time.monotonic()
+        sagemaker.create_processing_job(**request)
+        while time.monotonic() < began + self.patience:
+            found = sagemaker.describe_processing_job(ProcessingJobName=name)
+            if found["ProcessingJobStatus"] not in ("InProgress", "Stopping"):
+                break
+            time.sleep(min(10.0, self.patience / 50))
+        if found["ProcessingJobStatus"] != "Completed":
+            raise BrokenPromiseError(f"{name} is {found['ProcessingJobStatus']}: {found.get('FailureReason')}")
+        return f"{time.monotonic() - began:.0f} s from request to end"
+
+
+def _explained(step: Callable[[], str]) -> str:
+    try:
+        return step()
+    except (ClientError, BotoCoreError, RestError) as error:
+        raise BrokenPromiseError(str(error)) from error
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("environment", help=f"one of: {', '.join(target_names())}")
+    arguments = parser.parse_args(argv)
+    console = Console(width=160)
+    try:
+        target = load_target(arguments.environment)
+        session = boto3.session.Session(region_name=target.region)
+        outputs = outputs_of(session.client("cloudformation"), target)
+        check = AwsCheck(target, lambda service: session.client(service), outputs)  # type: ignore[call-overload] # of any
+        findings = []
+        for finding in check.findings():
+            console.print(f"{'✓' if finding.kept else '✗'} {finding.promise}", highlight=False)
+            findings.append(finding)
+    except (TargetError, ClientError, BotoCoreError) as error:
+        console.print(f"[red]error:[/] {escape(str(error))}")
+        return 1
+    home = Settings.from_environment().home
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return conclude(findings, f"{target.name} in {target.region}", home / "aws-check-summary.json", console)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

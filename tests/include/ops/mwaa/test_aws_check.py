@@ -1,0 +1,86 @@
+"""``make aws-check`` against the local AWS, with an MWAA and quotas as recorded: each step holds, and each can fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from include.ops.mwaa import templates
+from include.ops.mwaa.aws_check import QUOTAS, AwsCheck
+from include.ops.mwaa.image import image_tag
+from include.ops.mwaa.target import Target, outputs_of
+from tests.include.local_sagemaker.conftest import client_of
+from tests.include.local_sagemaker.local_server import LocalSageMaker
+from tests.include.ops.mwaa.test_deploy import MANIFEST, RecordedMwaa
+
+TARGET = Target(name="ml-check", region="us-west-2", infrastructure={"AlertEmail": "a@a.test", "S3PrefixList": "pl-1"})
+Make = Callable[..., AwsCheck]
+
+
+class RecordedQuotas:
+    """Every quota that is asked for, of one size."""
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    def get_paginator(self, _: str) -> RecordedQuotas:
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, Any]]:
+        types = ("ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.c5.xlarge", "ml.c5.2xlarge", "ml.t3.medium")
+        names = [form.format(kind) for form in QUOTAS.values() for kind in types]
+        return [{"Quotas": [{"QuotaName": name, "Value": self._value} for name in names]}]
+
+
+@pytest.fixture(scope="module")
+def outputs(local_aws: LocalSageMaker) -> dict[str, str]:
+    client = client_of(local_aws, TARGET.region)
+    for template in ("storage", "network", "access"):
+        templates.put(client("cloudformation"), template, TARGET.parameters)
+    client("ecr").put_image(
+        repositoryName="ml-check-jobs",
+        imageManifest=json.dumps(MANIFEST),
+        imageManifestMediaType=MANIFEST["mediaType"],
+        imageTag=image_tag(),
+    )
+    return outputs_of(client("cloudformation"), TARGET)
+
+
+@pytest.fixture
+def check(local_aws: LocalSageMaker, outputs: dict[str, str]) -> Make:
+    def make(mwaa: Any = None, quota: float = 100, **changed: str) -> AwsCheck:
+        stand_ins = {"mwaa": mwaa or RecordedMwaa(), "service-quotas": RecordedQuotas(quota)}
+        real = client_of(local_aws, TARGET.region)
+        # of an image that the local SageMaker has a Python for
+        own = {**outputs, **changed}
+        return AwsCheck(TARGET, lambda service: stand_ins.get(service) or real(service), own, patience=60)
+
+    return make
+
+
+def test_every_promise_holds_and_nothing_is_left(check: Make, local_aws: LocalSageMaker) -> None:
+    made = check(JobImages="123456789012.dkr.ecr.us-west-2.amazonaws.com/ml-jobs")
+    made.image = check().image  # type: ignore[method-assign] # the registry's own
+    findings = list(made.findings())
+    assert [finding for finding in findings if not finding.kept] == []
+    assert len(findings) == 8
+    client = client_of(local_aws, TARGET.region)
+    assert not [rule for rule in client("events").list_rules()["Rules"] if "aws-check" in rule["Name"]]
+    assert not client("sqs").list_queues(QueueNamePrefix="ml-check-aws-check").get("QueueUrls")
+    assert not client("cloudwatch").describe_alarms(AlarmNames=["ml-check-aws-check"])["MetricAlarms"]
+
+
+def test_what_is_wrong_is_found(check: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = RecordedMwaa(import_errors=[{"filename": "a.py", "stack_trace": "x"}])
+    other.environment["AirflowVersion"] = "3.2.1"
+    made = check(other, quota=1, JobsRole="arn:aws:iam::123456789012:role/none")
+    monkeypatch.setattr("include.ops.mwaa.aws_check.image_tag", lambda: "sources-none")
+    found = {name: finding for name, finding in zip(made.steps(), made.findings(), strict=True) if not finding.kept}
+    said = "\n".join(finding.found for finding in found.values())
+    assert "Airflow 3.2.1" in said
+    assert "import errors of a.py" in said
+    assert "for processing job usage: 1, needed 8" in said
+    assert "ImageNotFound" in said
