@@ -23,7 +23,7 @@ from include.platform.raw_files import RawFile, list_raw_data
 from include.platform.storage import daily_partition, daily_prefix, day_of
 from include.registry.history import History, current, in_production_at, read_history
 from include.registry.versions import RegisteredVersion, VersionError, find_version, require_artifact
-from include.score.published import ScoresManifest, lost_scores, read_published
+from include.score.published import PublishedError, ScoresManifest, lost_scores, read_published
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -265,8 +265,13 @@ class Planner:
         )
 
     def published(self, day: str) -> ScoresManifest | None:
-        """The manifest of the day's published scores; None where there are none, or a file that it names is gone."""
-        found = read_published(self._s3, self._bucket, self._model.name, day)
+        """The manifest of the day's published scores; None where there are none, it cannot be read, or a file that it
+        names is gone: then the day is scored again."""
+        try:
+            found = read_published(self._s3, self._bucket, self._model.name, day)
+        except PublishedError as error:
+            log.warning("the day counts as not scored: %s", error)
+            return None
         if found and (lost := lost_scores(self._s3, self._bucket, found)):
             log.warning(
                 "the scores of %s are not whole: %s is gone. The day counts as not scored", day, ", ".join(lost)

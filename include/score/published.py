@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
+from pydantic import TypeAdapter, ValidationError
+
+from include.platform.errors import PermanentError
 from include.platform.raw_files import RawFile, list_raw_data
 from include.platform.run_context import read_json
 from include.platform.storage import scores_manifest, scores_partition
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
+
+
+class PublishedError(PermanentError):
+    """What says which scores are published cannot be read; the message says why and what to do."""
 
 
 class ScoresFile(TypedDict):
@@ -54,9 +62,32 @@ class ScoresManifest(TypedDict):
 
 
 def read_published(s3: S3Client, bucket: str, model: str, day: str) -> ScoresManifest | None:
-    """The manifest of a day's published scores; None where there are none."""
-    found: ScoresManifest | None = read_json(s3, f"s3://{bucket}/{scores_manifest(model, day)}")
-    return found
+    """The manifest of a day's published scores; None where there are none.
+
+    Raises:
+        PublishedError: something else lies in its place.
+    """
+    uri = f"s3://{bucket}/{scores_manifest(model, day)}"
+    try:
+        found = read_json(s3, uri)
+        return None if found is None else _reader().validate_python(found)
+    except ValueError as error:  # no JSON, no UTF-8, or not as publish_scores writes it
+        raise PublishedError(
+            f"{uri} cannot be used ({_first_problem(error)}). publish_scores writes it: score the day again "
+            f"(score_{model} with day {day}), or bring back what was there."
+        ) from error
+
+
+@cache
+def _reader() -> TypeAdapter[ScoresManifest]:
+    return TypeAdapter(ScoresManifest)
+
+
+def _first_problem(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"
 
 
 def lost_scores(s3: S3Client, bucket: str, manifest: ScoresManifest) -> list[str]:

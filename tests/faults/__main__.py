@@ -1,6 +1,6 @@
 """``make faults``: strikes a whole stack with every fault, prints a row for each and writes ``.local/faults.json``.
 
-    python -m tests.faults              all of it, about an hour on two quiet cores
+    python -m tests.faults              all of it, about an hour and three quarters on two quiet cores
     python -m tests.faults worker aws   some groups only
 
 Exit status: non-zero if a promise was broken.
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from include.ops.local_stack.settings import ROOT
-from tests.faults import crowd, matrix, sagemaker
+from tests.faults import crowd, matrix, reading, sagemaker
 from tests.faults.lab import Lab
 from tests.faults.rows import Fault, Row, measure, measure_together
 
@@ -47,7 +47,8 @@ CROWDS: Groups = {  # on a stack with a laptop's own patience: hundreds of tasks
     "waiting": lambda lab: [crowd.waiting(lab)],
     "crowd": lambda lab: [crowd.many_short_jobs(lab)],
 }
-ALONE: dict[str, Callable[[Path, Callable[[str], None]], Row]] = {  # the local SageMaker without Airflow
+ALONE: dict[str, Callable[[Path, Callable[[str], None]], Row]] = {  # without Airflow
+    "fuzz": reading.fuzz,
     "sagemaker-crashes": sagemaker.crashes,
     "sagemaker-restarts": sagemaker.restarts,
     "sagemaker-memory": sagemaker.memory,

@@ -77,11 +77,15 @@ def planner(settings: Settings, model: ModelConfig) -> Planner:
     )
 
 
+def refuse_impossible(preview: Preview) -> None:
+    """Raises PlanError: none of the days can be scored, nor has been."""
+    if preview.impossible and not preview.changed + preview.unchanged:
+        raise PlanError(in_one_sentence(preview.impossible))
+
+
 def show_preview(model: ModelConfig, preview: Preview, say: Callable[[str], None]) -> None:
     days = len(preview.changed) + len(preview.unchanged) + len(preview.impossible)
     say(f"{days} days: {len(preview.changed)} to score, {len(preview.unchanged)} done and unchanged")
-    if preview.impossible:
-        say(f"  not possible: {in_one_sentence(preview.impossible)}")
     seconds = preview.seconds
     how = "as days scored before took on average"
     if not seconds:
@@ -168,9 +172,12 @@ def backfill(settings: Settings, asked: Asked, console: Console) -> Json | None:
     stack.up(settings, say)
     seed_days(settings, asked.model, (look_back(model, asked.first) or [asked.first])[0], asked.last, say)
     preview = planner(settings, model).preview(asked.days, asked.version, force=asked.force)
+    refuse_impossible(preview)
     show_preview(model, preview, say)
-    if preview.impossible and (asked.dry_run or not preview.changed + preview.unchanged):
-        raise PlanError(in_one_sentence(preview.impossible))
+    if preview.impossible:
+        if asked.dry_run:
+            raise PlanError(in_one_sentence(preview.impossible))
+        say(f"  not possible: {in_one_sentence(preview.impossible)}")
     if asked.dry_run:
         say("dry run: nothing was started")
         return None

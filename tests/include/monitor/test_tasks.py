@@ -28,6 +28,7 @@ from include.registry.history import Entry, promote, read_history
 from tests.include.fake_clients import answer_from
 from tests.include.local_aws import LocalS3, registered_versions
 from tests.include.local_sagemaker.local_server import LocalSageMaker
+from tests.include.published import manifest
 
 BUCKET = "my-ml-bucket"
 TODAY = datetime.now(UTC).date()
@@ -69,10 +70,9 @@ class Watched:
 
     def publish(self, day: str, low: int, high: int, version: int = 4, *, profile: bool = True) -> None:
         key = f"{scores_partition(MODEL.name, day)}_profile-0.json" if profile else None
-        manifest = {"model_version": version, "model_package_arn": ARN, "rows": low + high, "profile": key}
-        manifest |= {"published_at": f"{day}T12:00:00+00:00", "run_id": "scored", "quarantined": {}, "jobs": []}
-        manifest["sha256"] = f"{day} {low} {high}"
-        self.put(f"s3://{BUCKET}/{scores_manifest(MODEL.name, day)}", manifest)
+        fields = {"model_version": version, "model_package_arn": ARN, "rows": low + high, "profile": key}
+        found = manifest(MODEL.name, day, sha256=f"{day} {low} {high}", **fields)
+        self.put(f"s3://{BUCKET}/{scores_manifest(MODEL.name, day)}", found)
         if key:
             counts = {"torque": [0, low, high, 0, 0]}
             self.put(f"s3://{BUCKET}/{key}", {"rows": low + high, "features": counts, "predictions": {"0": low + high}})

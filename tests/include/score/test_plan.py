@@ -24,8 +24,10 @@ from include.score.plan import (
     look_back,
     seconds_a_day,
 )
+from include.score.published import PublishedError, read_published
 from tests.include.local_aws import LocalS3, registered_versions
 from tests.include.local_sagemaker.local_server import LocalSageMaker
+from tests.include.published import manifest
 
 MODEL = load_model("predictive_maintenance")
 SCORED = ("telemetry", "errors", "maint", "machines")
@@ -95,12 +97,16 @@ def planner(local_aws: LocalSageMaker) -> Iterator[Plans]:
 def publish(planner: Planner, s3: LocalS3, day: str) -> None:
     """The manifest that a run of the day as it is now leaves."""
     plan = planner.plan(day)
-    jobs = [{"instance_type": "ml.m5.large", "billable_seconds": 100}, {"instance_type": "x", "billable_seconds": None}]
+    costs = {"ml.m5.large": 100, "x": None}
+    jobs = [
+        {"task": "score", "instance_type": name, "instance_count": 1, "billable_seconds": seconds}
+        for name, seconds in costs.items()
+    ]
     scores = f"{scores_partition(MODEL.name, day)}part-1.parquet"
     s3.objects[scores] = b"scores"
-    manifest = {"model": MODEL.name, "date": day, "digest": plan.digest, "inputs": plan.inputs, "jobs": jobs}
-    manifest |= {"files": [{"key": scores}]}
-    s3.objects[scores_manifest(MODEL.name, day)] = json.dumps(manifest).encode()
+    files = [{"key": scores, "rows": 1, "bytes": 6, "sha256": "0" * 64}]
+    found = manifest(MODEL.name, day, digest=plan.digest, inputs=plan.inputs, jobs=jobs, files=files)
+    s3.objects[scores_manifest(MODEL.name, day)] = json.dumps(found).encode()
 
 
 def test_reads_the_day_and_what_windows_reach_into_and_no_more(planner: Plans, s3: LocalS3) -> None:
@@ -219,6 +225,15 @@ def test_a_day_whose_scores_are_gone_is_not_done(planner: Plans, s3: LocalS3) ->
     assert asked.published("2015-06-05") is None
     assert asked.preview(["2015-06-05"]).changed == ["2015-06-05"]
     assert list(asked.late_days(["2015-06-05"])) == ["2015-06-05"], "the sweep has it scored again"
+
+
+def test_a_manifest_that_cannot_be_read_is_said_and_the_day_scored_again(planner: Plans, s3: LocalS3) -> None:
+    key = scores_manifest(MODEL.name, "2015-06-05")
+    for broken in (b"{", b"\xff", b"[]", b'{"digest": 7}'):
+        s3.objects[key] = broken
+        assert planner(s3).preview(["2015-06-05"]).changed == ["2015-06-05"]
+        with pytest.raises(PublishedError, match=rf"s3://bucket/{key} cannot be used \(.*score the day again"):
+            read_published(s3, BUCKET, MODEL.name, "2015-06-05")  # type: ignore[arg-type]
 
 
 def test_a_version_whose_artifact_is_gone_scores_nothing(planner: Plans, s3: LocalS3) -> None:
