@@ -129,7 +129,8 @@ class Moto:
         if operation == _POLL:
             return self._answer_poll(environ)
         if _reads(operation, environ):
-            return self._ask(environ)
+            with self._lock:  # moto walks over dicts that must not change meanwhile
+                return self._ask(environ)
         with self.change():
             answer = self._ask(environ)
             if operation not in _ROWS_ONLY:
