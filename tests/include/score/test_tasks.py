@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +26,7 @@ MODEL, GROUP, DAY = load_model("tabular_classifier"), "tabular-classifier", "202
 ENVIRONMENT = MlEnvironment.model_validate_json(EXAMPLE)
 RAW = f"{daily_partition(MODEL.name, DAY)}{MODEL.data.tables[MODEL.daily_scoring.tables[0]].file}"
 SEVERAL = "validate_input"
+MIDNIGHT = datetime(2026, 1, 5, tzinfo=UTC)
 VERDICT = {"facts": {"chunks": "3"}, "tables": {"readings": {"rejected": 2}, "machines": {"rejected": 0}}}
 
 
@@ -179,28 +180,30 @@ def test_a_plan_that_is_gone_or_of_other_code_says_what_to_clear(s3: LocalS3) ->
         tasks.validate_input(MODEL, context())
 
 
+def started(run_type: str, logical_date: datetime | None, key: str | None = None, begin: Any = MIDNIGHT) -> Any:
+    """The context of a run that is asked for no day; ``key`` is the partition whose event started it."""
+    run = SimpleNamespace(data_interval_start=begin, run_type=run_type, logical_date=logical_date, partition_key=key)
+    return {**context(day=None), "dag_run": run}
+
+
 @pytest.mark.parametrize(
-    ("run_type", "logical_date", "day"),
+    "given",
     [
-        ("scheduled", datetime(2026, 1, 5, tzinfo=UTC), DAY),
-        ("manual", datetime(2026, 1, 5, tzinfo=UTC), DAY),
-        ("manual", None, DAY),
-        ("backfill", datetime(2026, 1, 5, 3, tzinfo=UTC), DAY),
+        started("scheduled", MIDNIGHT),
+        started("manual", MIDNIGHT),
+        started("manual", None),
+        started("backfill", MIDNIGHT + timedelta(hours=3)),
+        started("asset_triggered", None, key=DAY, begin=None),
     ],
 )
-def test_a_run_that_is_asked_for_no_day_is_of_its_own(run_type: str, logical_date: datetime | None, day: str) -> None:
-    run = SimpleNamespace(
-        data_interval_start=datetime(2026, 1, 5, tzinfo=UTC), run_type=run_type, logical_date=logical_date
-    )
-    assert tasks.day_of_run({**context(day=None), "dag_run": run}) == day
+def test_a_run_that_is_asked_for_no_day_is_of_its_own(given: Any) -> None:
+    assert tasks.day_of_run(given) == DAY
 
 
 def test_a_moment_is_no_day_and_no_day_is_asked_for() -> None:
     moment = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
-    run = SimpleNamespace(data_interval_start=moment, run_type="manual", logical_date=moment)
     with pytest.raises(AirflowFailException, match=r"2026-01-05 09:30 UTC, a moment .* enter 2026-01-05"):
-        tasks.day_of_run({**context(day=None), "dag_run": run})
-    run = SimpleNamespace(data_interval_start=None, run_type="manual", logical_date=None)
+        tasks.day_of_run(started("manual", moment))
     with pytest.raises(AirflowFailException, match="names no day"):
-        tasks.day_of_run({**context(day=None), "dag_run": run})
+        tasks.day_of_run(started("manual", None, begin=None))
     assert tasks.day_of_run(context(day="2026-02-01")) == "2026-02-01"
