@@ -15,20 +15,22 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.daily.day_features import build_day, read_version
-from include.jobs.features.feature_table import WHOLE, class_counts, feature_columns
+from include.jobs.features.feature_table import WHOLE, class_counts
 from include.jobs.features.splitting import split
 from include.jobs.serving.archive import unpack
 from include.models.config import Json, ModelConfig, TimeSplit, load_model
-from include.models.config.files import FEATURE_TABLE
+from include.models.config.files import FEATURE_TABLE, FEATURES_MANIFEST
 from include.models.errors import JobError
 from include.models.loader import feature_builder
 
+NO_ROW = "build_features made no labelled row: the raw tables cover less than the label's horizon."
 # Without one example of each class there is nothing to learn it from, or to measure it on.
 NEEDS_EVERY_CLASS = ("train", "test")
 
@@ -43,10 +45,11 @@ def read_tables(config: ModelConfig, folder: Path) -> dict[str, pl.DataFrame]:
     for name in config.data.tables:
         path = folder / f"{name}.parquet"
         try:
-            tables[name] = pl.read_parquet(path)
+            parts = sorted((folder / name).glob("*.parquet"))  # as merge_shards leaves a table that was cut
+            tables[name] = pl.read_parquet(parts or path)
         except (FileNotFoundError, pl.exceptions.ComputeError) as error:
             raise JobError(
-                f"table {name}: {path} cannot be read ({error}). It is written by validate_raw_data: look at that job."
+                f"table {name}: {path} cannot be read ({error}). It is written by prepare_data: look at that job."
             ) from error
     return tables
 
@@ -94,7 +97,10 @@ def _require_classes(config: ModelConfig, name: str, part: pl.DataFrame) -> None
         )
 
 
-def manifest(config: ModelConfig, tables: dict[str, pl.DataFrame], splits: dict[str, pl.DataFrame]) -> dict[str, Json]:
+def manifest(
+    config: ModelConfig, rows: Mapping[str, int], splits: dict[str, pl.DataFrame], columns: list[str]
+) -> dict[str, Json]:
+    """Of the validated tables the rows, of the splits what they are, of the feature table the features."""
     described: dict[str, dict[str, Json]] = {}
     for name, part in splits.items():
         described[name] = {"rows": len(part)}
@@ -106,8 +112,8 @@ def manifest(config: ModelConfig, tables: dict[str, pl.DataFrame], splits: dict[
     return {
         "model": config.name,
         "code_hash": os.environ.get("CODE_HASH"),
-        "tables": {name: len(table) for name, table in tables.items()},
-        "features": feature_columns(config, splits["train"]),
+        "tables": dict(rows),
+        "features": [column for column in columns if column not in config.data.not_features],
         "splits": described,
     }
 
@@ -120,7 +126,7 @@ def run(config: ModelConfig, tables: dict[str, pl.DataFrame], features: Path) ->
     """
     frame = feature_builder(config.name).build_features(tables)
     if frame.is_empty():
-        raise JobError("build_features made no labelled row: the raw tables cover less than the label's horizon.")
+        raise JobError(NO_ROW)
     splits = split_features(config, frame)
     refits = isinstance(config.split, TimeSplit) and config.split.rolling_origins
     for name, part in {**splits, **({WHOLE: frame} if refits else {})}.items():
@@ -128,8 +134,9 @@ def run(config: ModelConfig, tables: dict[str, pl.DataFrame], features: Path) ->
         folder.mkdir(parents=True, exist_ok=True)
         part.write_parquet(folder / FEATURE_TABLE)
         print(f"{name}: {len(part)} rows")
-    text = json.dumps(manifest(config, tables, splits), indent=2)
-    (features / "manifest.json").write_text(text, encoding="utf-8")
+    described = manifest(config, {name: len(table) for name, table in tables.items()}, splits, frame.columns)
+    text = json.dumps(described, indent=2)
+    (features / FEATURES_MANIFEST).write_text(text, encoding="utf-8")
     return splits
 
 

@@ -13,6 +13,7 @@ splits are. The exit status is 0 whatever the verdict.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,6 +58,13 @@ class Preparation:
             self.findings = [one for one in report.findings if one.severity == "critical"]
         return report.passed
 
+    def stopped_building(self, finding: Finding, report_folder: Path) -> Report:
+        """Of features that cannot be made: their own report is written, the whole one comes back."""
+        report = Report(self.config.name, "feature table", [], {}, [finding])
+        report.write(report_folder)
+        self.goes_on_after("build_features", report)
+        return self.report({})
+
     def report(self, splits: Parts) -> Report:
         tables = [TableReport(name, f"{name}/{FEATURE_TABLE}", len(part)) for name, part in splits.items()]
         facts = {name: f"{seconds:.1f} s" for name, seconds in self.seconds.items()}
@@ -87,17 +95,14 @@ def prepare(
         with done.step("build_features"):
             splits = build_features.run(config, tables, features)
     except JobError as error:
-        report = Report(config.name, "feature table", [], {}, [_cannot_be_built(error)])
-        report.write(reports["validate_features"])
-        done.goes_on_after("build_features", report)
-        return done.report({})
+        return done.stopped_building(cannot_be_built(error), reports["validate_features"])
     with done.step("validate_features"):
         report = validate_features.run(config, splits, reports["validate_features"])
     done.goes_on_after("validate_features", report)
     return done.report(splits)
 
 
-def _cannot_be_built(error: JobError) -> Finding:
+def cannot_be_built(error: JobError) -> Finding:
     return Finding(
         severity="critical",
         table="features",
@@ -115,10 +120,11 @@ def _classes(config: ModelConfig, part: pl.DataFrame) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in class_counts(config, part).items())
 
 
-def main(argv: list[str] | None = None) -> None:
+def arguments_to_prepare(program_doc: str | None, **given: str) -> argparse.ArgumentParser:
+    """A parser with what this program and ``merge_shards`` write; ``given`` is what they read."""
     parser = arguments_of(
-        __doc__,
-        raw="folder of raw files",
+        program_doc,
+        **given,
         validated="where to write the clean tables",
         features="where to write the splits",
         raw_report="where to write the verdict on the raw data",
@@ -126,6 +132,11 @@ def main(argv: list[str] | None = None) -> None:
         preparation="where to write how it went",
     )
     validate_raw_data.add_window(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments_to_prepare(__doc__, raw="folder of raw files")
     arguments = parser.parse_args(argv)
     reports = {"validate_raw_data": arguments.raw_report, "validate_features": arguments.features_report}
     report = prepare(

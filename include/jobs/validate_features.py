@@ -41,20 +41,29 @@ def validate_features(config: ModelConfig, splits: Splits, suite: list[Expected]
     Raises:
         SuiteError: the suite is about a split that there is not.
     """
-    named = references(suite) | {part for expected in suite for part in expected.meta.only}
-    if unknown := named - set(splits):
-        raise SuiteError(f"{DATASET}.json is about {sorted(unknown)}; there are {', '.join(splits)}.")
+    require_known(suite)
     reports = []
     for name, frame in splits.items():
         report = TableReport(name, f"{name}/{FEATURE_TABLE}", frame.height)
-        report.findings = _columns(report, frame, splits[SPLITS[0]]) + _infinite(report, frame)
-        relevant = [expected for expected in suite if name in expected.meta.only or not expected.meta.only]
-        report.outcomes = run_suite(relevant, frame, splits)
+        report.findings = _columns(report, frame, splits[SPLITS[0]]) + infinite(report, infinite_counts(frame))
+        report.outcomes = run_suite(about(suite, name), frame, splits)
         findings = [finding_of(outcome, report.name, report.file, frame) for outcome in report.outcomes]
         report.findings += [finding for finding in findings if finding]
         reports.append(report)
     facts = {"features": f"{splits[SPLITS[0]].width} columns"}
-    return Report(config.name, "feature table", reports, facts, _apart(config, splits))
+    return Report(config.name, "feature table", reports, facts, apart(config, splits))
+
+
+def require_known(suite: list[Expected]) -> None:
+    """Raises SuiteError: the suite is about a split that there is not."""
+    named = references(suite) | {part for expected in suite for part in expected.meta.only}
+    if unknown := named - set(SPLITS):
+        raise SuiteError(f"{DATASET}.json is about {sorted(unknown)}; there are {', '.join(SPLITS)}.")
+
+
+def about(suite: list[Expected], split: str) -> list[Expected]:
+    """What a suite expects of a split."""
+    return [expected for expected in suite if split in expected.meta.only or not expected.meta.only]
 
 
 def _columns(report: TableReport, frame: pl.DataFrame, first: pl.DataFrame) -> list[Finding]:
@@ -67,8 +76,12 @@ def _columns(report: TableReport, frame: pl.DataFrame, first: pl.DataFrame) -> l
     return [_critical(report.name, report.file, None, "columns_are_equal", f"{found} differing", allowed, None, action)]
 
 
-def _infinite(report: TableReport, frame: pl.DataFrame) -> list[Finding]:
-    counts = frame.select(cs.float().is_infinite().sum()).row(0, named=True) if frame.height else {}
+def infinite_counts(frame: pl.DataFrame) -> dict[str, int]:
+    """How many infinite values each column of numbers has."""
+    return frame.select(cs.float().is_infinite().sum()).row(0, named=True) if frame.height else {}
+
+
+def infinite(report: TableReport, counts: Mapping[str, int]) -> list[Finding]:
     action = "Look for a division by zero in features.py, or for infinite readings in the raw data."
     return [
         _critical(
@@ -79,7 +92,8 @@ def _infinite(report: TableReport, frame: pl.DataFrame) -> list[Finding]:
     ]
 
 
-def _apart(config: ModelConfig, splits: Splits) -> list[Finding]:
+def apart(config: ModelConfig, splits: Splits) -> list[Finding]:
+    """What is wrong between the splits; of their columns it takes key, time and what the split groups by."""
     if isinstance(config.split, TimeSplit):
         return _in_order(str(config.data.time), config.split, splits)
     return _grouped(config, config.split, splits)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypedDict
+
+from include.models.config.files import PACKED
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -29,6 +31,11 @@ def list_raw_data(s3: S3Client, bucket: str, prefix: str) -> list[RawFile]:
         for page in pages
         for item in page.get("Contents", [])
     ]
+
+
+def raw_megabytes(files: Iterable[RawFile]) -> float:
+    """About how much text the files hold."""
+    return sum(file["bytes"] * (PACKED if file["key"].endswith(".gz") else 1) for file in files) / 2**20
 
 
 def manifest_digest(files: list[RawFile]) -> str:

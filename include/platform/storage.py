@@ -183,6 +183,16 @@ class Run:
         """Folder of the feature table's splits, with manifest.json."""
         return self.output("prepare_data", "features")
 
+    @property
+    def chunks(self) -> str:
+        """Folder of raw data that is larger than a machine, cut by key: ``chunk-<n>.tar``."""
+        return self.output("cut_data", "chunks")
+
+    @property
+    def shards(self) -> str:
+        """Folder of what was made of each chunk, ``shard-<n>/``."""
+        return self.output("prepare_shards", "shards")
+
     def feature_split(self, split: str) -> str:
         return f"{self.features}/{split}"
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from include.models.config import ModelConfig
-from include.models.config.files import PACKED, REPLAY, day_folder
+from include.models.config.files import REPLAY, day_folder
 from include.platform.errors import PermanentError
 from include.platform.raw_files import RawFile, list_raw_data
 from include.platform.storage import daily_partition, daily_prefix, day_of
@@ -64,11 +64,6 @@ class DayPlan(BaseModel):
 
 def inputs_digest(files: Iterable[RawFile]) -> str:
     return _digest([[file["key"], file["etag"]] for file in files])
-
-
-def raw_megabytes(files: Iterable[RawFile]) -> float:
-    """About how much text the files hold."""
-    return sum(file["bytes"] * (PACKED if file["key"].endswith(".gz") else 1) for file in files) / 2**20
 
 
 def look_back(model: ModelConfig, day: str) -> list[str]:

@@ -15,7 +15,9 @@ hyperparameters and image) says so and ends as skipped, unless `force` is set.
 
 **Steps.** `plan_training` checks what was asked for and compares it with the last training. `prepare_data` is one job:
 it validates the raw tables, putting rejected rows aside, makes the feature table, split by time or by chance, validates
-that, and stops at the first critical finding. `validate_raw_data` and `validate_features` are the decisions on its two
+that, and stops at the first critical finding. Raw data of more than `processing.one_job_mb` goes another way to the
+same files: `cut_data` cuts it by key, the machines of `processing.instance_count` share the chunks in `prepare_shards`,
+and `merge_shards` judges and splits the whole. `validate_raw_data` and `validate_features` are the decisions on its two
 verdicts, each with its report. `train_model` trains once, or `tune_model` searches hyperparameters first and keeps the
 best. `evaluate_model` measures the candidate, the champion and simple baselines on the test split. `check_metrics`
 holds the gates of model.yaml against it: then `register_model`, or `reject_model`, which says which gate was missed and
@@ -64,8 +66,8 @@ def train_dag(model: ModelConfig) -> DAG:
         default_args=task_defaults(model.owner),
     )
     def train() -> None:
-        plan_training = python_task(partial(tasks.plan_training, model))()
-        prepare_data, prepared = _prepare(model)
+        plan_training = python_task(partial(tasks.plan_training, model), task.branch)()
+        prepared = _prepare(model, after=plan_training)
         evaluate_model = _train_and_evaluate(model, after=prepared)
         check_metrics = python_task(partial(tasks.check_metrics, model), task.branch)(evaluated=evaluate_model.output)
         register_model = _register(model, evaluate_model, gates=check_metrics["gates"])
@@ -73,14 +75,15 @@ def train_dag(model: ModelConfig) -> DAG:
         record_training = python_task(
             partial(tasks.record_training, model), trigger_rule="none_failed_min_one_success"
         )()
-        chain(plan_training, prepare_data)
         chain(evaluate_model, check_metrics, [register_model, reject_model], record_training)
 
     return with_form(train(), form.params(model))
 
 
-def _prepare(model: ModelConfig) -> tuple[ProcessingJobOperator, VerdictOperator]:
-    """From raw data to checked splits: one job, and the decisions on what it found; the first and the last task."""
+def _prepare(model: ModelConfig, after: XComArg) -> VerdictOperator:
+    """From raw data to checked splits: one job, or three where several machines share the data, and the decisions on
+    what was found; the last of them."""
+    reports = [(f"{step}-report", name) for step in ("raw", "features") for name in (files.VERDICT, files.VERDICT_PAGE)]
     prepare_data = ProcessingJobOperator(
         task_id="prepare_data",
         request=partial(tasks.prepare_data, model),
@@ -89,19 +92,32 @@ def _prepare(model: ModelConfig) -> tuple[ProcessingJobOperator, VerdictOperator
         products=[
             *(("validated", f"{table}.parquet") for table in model.data.tables),
             *(("features", f"{split}/{files.FEATURE_TABLE}") for split in files.SPLITS),
-            *((f"{step}-report", name) for step in ("raw", "features") for name in (files.VERDICT, files.VERDICT_PAGE)),
+            *reports,
         ],
     )
-    validate_raw_data = _decide("validate_raw_data", prepare_data, "raw-report")
-    validate_features = _decide("validate_features", prepare_data, "features-report")
-    chain(prepare_data, validate_raw_data, validate_features)
-    return prepare_data, validate_features
+    cut_data = ProcessingJobOperator(task_id="cut_data", request=partial(tasks.cut_data, model))
+    prepare_shards = ProcessingJobOperator(task_id="prepare_shards", request=partial(tasks.prepare_shards, model))
+    merge_shards = ProcessingJobOperator(
+        task_id="merge_shards",
+        request=partial(tasks.merge_shards, model),
+        result_file=("preparation", files.VERDICT),
+        report_file=("preparation", files.VERDICT_PAGE),
+        products=[("features", files.FEATURES_MANIFEST), *reports],
+    )
+    decide = partial(_decide, [prepare_data, merge_shards])
+    validate_raw_data = decide("validate_raw_data", "raw-report")
+    validate_features = decide("validate_features", "features-report")
+    chain(after, prepare_data, validate_raw_data, validate_features)
+    chain(after, cut_data, prepare_shards, merge_shards, validate_raw_data)
+    return validate_features
 
 
-def _decide(task_id: str, job: ProcessingJobOperator, output: str) -> VerdictOperator:
+def _decide(jobs: list[ProcessingJobOperator], task_id: str, output: str) -> VerdictOperator:
+    """The decision on a verdict of whichever of the jobs has run."""
     return VerdictOperator(
         task_id=task_id,
-        job=job.output,
+        trigger_rule="none_failed_min_one_success",
+        jobs=[job.output for job in jobs],
         verdict_file=(output, files.VERDICT),
         report_file=(output, files.VERDICT_PAGE),
     )

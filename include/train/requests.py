@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from include.models.config import ModelConfig, Scalar, Training, Tuning, nearest
+from include.models.config import Compute, ModelConfig, Scalar, Training, Tuning, nearest
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import (
     Request,
     RequestError,
+    Source,
     code_uri,
     job_environment,
     processing,
@@ -35,26 +36,97 @@ def prepare_data(
     data_to: str | None = None,
 ) -> Request:
     """``data_from`` and ``data_to`` are ISO dates of the first and the last day to use; None leaves that side open."""
-    window = []
-    if data_from:
-        window += ["--data-from", data_from]
-    if data_to:  # for the job the end is the first moment that is not in the window
-        window += ["--data-to", (date.fromisoformat(data_to) + timedelta(days=1)).isoformat()]
     return processing(
         model,
         environment,
         run,
         "prepare_data",
-        inputs={"raw": f"s3://{environment.bucket}/{raw_prefix(model.name)}"},
-        outputs={
-            "validated": run.validated,
-            "features": run.features,
-            "raw-report": run.report("validate_raw_data"),
-            "features-report": run.report("validate_features"),
-            "preparation": run.report("prepare_data"),
-        },
-        arguments=window,
+        inputs={"raw": _raw(model, environment)},
+        outputs=_prepared(run),
+        arguments=_window(data_from, data_to),
+        compute=_one(model),
     )
+
+
+def cut_data(model: ModelConfig, environment: MlEnvironment, run: Run) -> Request:
+    return processing(
+        model,
+        environment,
+        run,
+        "cut_data",
+        inputs={"raw": _raw(model, environment)},
+        outputs={"chunks": run.chunks},
+        compute=_one(model),
+    )
+
+
+def prepare_shards(
+    model: ModelConfig,
+    environment: MlEnvironment,
+    run: Run,
+    *,
+    data_from: str | None = None,
+    data_to: str | None = None,
+) -> Request:
+    """On ``processing.instance_count`` machines, which share the chunks."""
+    return processing(
+        model,
+        environment,
+        run,
+        "prepare_shards",
+        inputs={"chunks": Source(run.chunks, distribution="ShardedByS3Key")},
+        outputs={"shards": run.shards},
+        arguments=_window(data_from, data_to),
+    )
+
+
+def merge_shards(
+    model: ModelConfig,
+    environment: MlEnvironment,
+    run: Run,
+    *,
+    data_from: str | None = None,
+    data_to: str | None = None,
+) -> Request:
+    return processing(
+        model,
+        environment,
+        run,
+        "merge_shards",
+        inputs={"shards": run.shards},
+        outputs=_prepared(run),
+        arguments=_window(data_from, data_to),
+        compute=_one(model),
+    )
+
+
+def _raw(model: ModelConfig, environment: MlEnvironment) -> str:
+    return f"s3://{environment.bucket}/{raw_prefix(model.name)}"
+
+
+def _prepared(run: Run) -> dict[str, str]:
+    """What a preparation leaves, on one machine or several."""
+    return {
+        "validated": run.validated,
+        "features": run.features,
+        "raw-report": run.report("validate_raw_data"),
+        "features-report": run.report("validate_features"),
+        "preparation": run.report("prepare_data"),
+    }
+
+
+def _window(data_from: str | None, data_to: str | None) -> list[str]:
+    window = []
+    if data_from:
+        window += ["--data-from", data_from]
+    if data_to:  # for the job the end is the first moment that is not in the window
+        window += ["--data-to", (date.fromisoformat(data_to) + timedelta(days=1)).isoformat()]
+    return window
+
+
+def _one(model: ModelConfig) -> Compute:
+    """One of the machines of model.yaml's ``processing``."""
+    return model.processing.model_copy(update={"instance_count": 1})
 
 
 def evaluate_model(
@@ -69,6 +141,7 @@ def evaluate_model(
         "evaluate_model",
         inputs={**inputs, "champion": champion} if champion else inputs,
         outputs={"evaluation": run.evaluation},
+        compute=_one(model),
     )
 
 

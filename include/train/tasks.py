@@ -18,7 +18,7 @@ from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify
-from include.platform.raw_files import RawFile, lineage_entries, list_raw_data, manifest_digest
+from include.platform.raw_files import RawFile, lineage_entries, list_raw_data, manifest_digest, raw_megabytes
 from include.platform.request_parts import Request, RequestError, group_name
 from include.platform.run_context import DataManifest, current_run, pinned_run, triggered_by, write_text
 from include.platform.storage import Run, raw_prefix, training_job_of
@@ -46,8 +46,9 @@ class RegisteredPackage(TypedDict):
     version: int
 
 
-def plan_training(model: ModelConfig, context: Context) -> None:
-    """Nothing is paid for before params are checked, and none for what would come out as the last time.
+def plan_training(model: ModelConfig, context: Context) -> str:
+    """The task that begins to prepare the data, by how much there is. Nothing is paid for before params are checked,
+    and none for what would come out as the last time.
 
     Raises:
         RequestError: params that contradict each other or the model.
@@ -71,6 +72,12 @@ def plan_training(model: ModelConfig, context: Context) -> None:
             f"{last['outcome']}. Raw data (ETags), code {environment.code_hash}, hyperparameters and image are the "
             "same. Trigger with force to train all the same."
         )
+    size, limit = raw_megabytes(files), model.processing.one_job_mb
+    if limit and size > limit:
+        log.info("%.0f MB of raw text, more than processing.one_job_mb (%d): several machines share it", size, limit)
+        return "cut_data"
+    log.info("%.0f MB of raw text: one job prepares it", size)
+    return "prepare_data"
 
 
 def prepare_data(model: ModelConfig, context: Context) -> Request:
@@ -79,13 +86,24 @@ def prepare_data(model: ModelConfig, context: Context) -> Request:
     Raises:
         PermanentError: there is no raw data.
     """
-    environment, run = current_run(context)
-    s3 = s3_client(environment)
-    files = _raw_data(model, environment, s3)
-    manifest = DataManifest(code_hash=environment.code_hash, image_uri=environment.image_uri, files=files)
-    write_text(s3, run.data_manifest, json.dumps(manifest, indent=2))
-    window = {name: context["params"][name] for name in ("data_from", "data_to")}
-    return requests.prepare_data(model, environment, run, **window)
+    environment, run = _begin(model, context)
+    return requests.prepare_data(model, environment, run, **_window(context))
+
+
+def cut_data(model: ModelConfig, context: Context) -> Request:
+    """The first job's request where several machines prepare the data; otherwise as ``prepare_data``."""
+    environment, run = _begin(model, context)
+    return requests.cut_data(model, environment, run)
+
+
+def prepare_shards(model: ModelConfig, context: Context) -> Request:
+    environment, run, _ = pinned_run(context)
+    return requests.prepare_shards(model, environment, run, **_window(context))
+
+
+def merge_shards(model: ModelConfig, context: Context) -> Request:
+    environment, run, _ = pinned_run(context)
+    return requests.merge_shards(model, environment, run, **_window(context))
 
 
 def step(model: ModelConfig, request: Callable[[ModelConfig, MlEnvironment, Run], Request]) -> Callable[..., Request]:
@@ -230,6 +248,20 @@ def record_training(model: ModelConfig, context: Context) -> None:
     registered = context["ti"].xcom_pull(task_ids="register_model")
     outcome = f"registered version {registered['version']}" if registered else "missed its gates"
     write_last(s3_client(environment), environment, model, run, made_of, outcome)
+
+
+def _begin(model: ModelConfig, context: Context) -> tuple[MlEnvironment, Run]:
+    """The environment as it is now, and the run's folder, where it is written down what the run begins with."""
+    environment, run = current_run(context)
+    s3 = s3_client(environment)
+    files = _raw_data(model, environment, s3)
+    manifest = DataManifest(code_hash=environment.code_hash, image_uri=environment.image_uri, files=files)
+    write_text(s3, run.data_manifest, json.dumps(manifest, indent=2))
+    return environment, run
+
+
+def _window(context: Context) -> dict[str, str | None]:
+    return {name: context["params"][name] for name in ("data_from", "data_to")}
 
 
 def _raw_data(model: ModelConfig, environment: MlEnvironment, s3: S3Client) -> list[RawFile]:

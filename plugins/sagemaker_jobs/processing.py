@@ -97,13 +97,13 @@ class ValidationJobOperator(ProcessingJobOperator):
 
 
 class VerdictOperator(SageMakerBaseOperator):
-    """Decides on one of the verdicts, ``{"passed": bool, "summary": text}``, that a processing job has left.
+    """Decides on one of the verdicts, ``{"passed": bool, "summary": text}``, that an earlier job has left.
 
     Returns the verdict, with the address of its page as ``report``. A job that has left several is one job, and each of
     its verdicts a task that a person sees, with a button to its page.
 
     Args:
-        job: the job's result.
+        jobs: the results of the jobs that may have left it, of which one has run.
         verdict_file: ``(output name, file name)`` of the verdict among the job's outputs.
         report_file: likewise, of its page for people.
 
@@ -111,20 +111,23 @@ class VerdictOperator(SageMakerBaseOperator):
         AirflowFailException: it did not pass, as ``ValidationJobOperator``.
     """
 
-    template_fields: Sequence[str] = ("aws_conn_id", "region_name", "job", "verify")
+    template_fields: Sequence[str] = ("aws_conn_id", "region_name", "jobs", "verify")
     operator_extra_links: Any = (links.ReportLink(),)
 
-    def __init__(self, *, job: Any, verdict_file: tuple[str, str], report_file: tuple[str, str], **kwargs: Any) -> None:
+    def __init__(
+        self, *, jobs: Any, verdict_file: tuple[str, str], report_file: tuple[str, str], **kwargs: Any
+    ) -> None:
         super().__init__(config={}, **kwargs)
-        self.job = job
+        self.jobs = jobs
         self.verdict_file = verdict_file
         self.report_file = report_file
 
     def execute(self, context: Context) -> Json:
-        report = links.file_page(_output_uri(self.job, self.report_file), cast("SageMakerClient", self.hook.conn))
+        job: JobResult = next(job for job in self.jobs if job)
+        report = links.file_page(_output_uri(job, self.report_file), cast("SageMakerClient", self.hook.conn))
         context["ti"].xcom_push(key=links.XCOM_KEY, value={"report": report})
         s3 = AwsBaseHook(client_type="s3", **self._hook_parameters).conn
-        verdict: Json = _read_json(s3, _output_uri(self.job, self.verdict_file))
+        verdict: Json = _read_json(s3, _output_uri(job, self.verdict_file))
         _require_passed(verdict, report)
         self.log.info("passed: %s", verdict["summary"])
         return {**verdict, "report": report}

@@ -10,7 +10,7 @@ import heapq
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -52,19 +52,18 @@ class Chunk:
             raise cut
         if cut is None or self.folder is None:
             return read_day(self.partitions / day_folder(day), name, table)
-        lines = _read(self.folder / day / f"{name}.lines").sort(LINE)
-        malformed = _read(self.folder / day / f"{name}.malformed").cast(MALFORMED)
-        return RawTable(
-            name,
-            cut.file,
-            lines,
-            malformed,
-            cut.bytes,
-            cut.sha256,
-            cut.has_byte_order_mark,
-            cut.first_line,
-            is_whole=False,
-        )
+        return read_cut(self.folder / day, cut)
+
+
+def read_cut(folder: Path, cut: RawTable) -> RawTable:
+    """A chunk's rows of a table.
+
+    Args:
+        cut: what ``cut_table`` said of the whole.
+    """
+    lines = _read(folder / f"{cut.name}.lines").sort(LINE)
+    malformed = _read(folder / f"{cut.name}.malformed").cast(MALFORMED)
+    return replace(cut, lines=lines, malformed=malformed, is_whole=False)
 
 
 def split_day(
@@ -79,7 +78,7 @@ def split_day(
         if file.is_file()
     )
     count = math.ceil(size / (chunk_mb * 2**20))
-    by = shard_column(config)
+    by = shard_column(config, config.daily_scoring.tables)
     if count <= 1 or by is None:
         return [whole]
     folders = [into / f"chunk-{number:05}" for number in range(count)]
@@ -88,31 +87,43 @@ def split_day(
         tables = day_tables(config, each)
         for name in tables if each == day else config.windowed_tables:
             table = tables[name]
-            if by in table.columns or (by == LINE and table.row_number):
+            if is_cut_by(table, by):
                 targets = [folder / each for folder in folders]
-                cut[each, name] = _cut_table(partitions / day_folder(each), name, table, by, targets, block_bytes)
+                cut[each, name] = cut_table(partitions / day_folder(each), name, table, by, targets, block_bytes)
     return [Chunk(partitions, folder, cut) for folder in folders]
 
 
-def shard_column(config: ModelConfig) -> str | None:
-    """The first column of the key that is in the files and is not the time, or their lines, where the key counts them;
-    None where rows are told apart by time alone."""
-    tables = [config.data.tables[name] for name in config.daily_scoring.tables]
+def is_cut_by(table: Table, by: str) -> bool:
+    """Whether the table has the column; others go whole into every chunk."""
+    return by in table.columns or (by == LINE and table.row_number is not None)
+
+
+def shard_column(config: ModelConfig, names: Sequence[str]) -> str | None:
+    """What these tables can be cut by: the first column of the key that is in the files and is not the time, or their
+    lines, where the key counts them; None where rows are told apart by time alone."""
+    tables = [config.data.tables[name] for name in names]
     in_files = {column for table in tables for column in table.columns} - {config.data.time}
     if found := next((column for column in config.data.key if column in in_files), None):
         return found
     return LINE if any(table.row_number in config.data.key for table in tables) else None
 
 
-def _cut_table(
-    folder: Path, name: str, table: Table, by: str, targets: Sequence[Path], block_bytes: int
+def cut_table(
+    folder: Path,
+    name: str,
+    table: Table,
+    by: str,
+    targets: Sequence[Path],
+    block_bytes: int = BLOCK,
+    *,
+    may_be_empty: bool = True,
 ) -> RawTable | UnusableFileError:
     """Scatter a table's rows over chunks. What is known of the whole file comes back, or why it cannot be used."""
     for target in targets:
         target.mkdir(parents=True, exist_ok=True)
     try:
         corrected = read_replay(folder, name, table)
-        with open_table(folder, name, table, may_be_empty=True, block_bytes=block_bytes) as opened:
+        with open_table(folder, name, table, may_be_empty=may_be_empty, block_bytes=block_bytes) as opened:
             _scatter_table(opened, corrected, by, targets)
             return opened.table_of(pl.DataFrame(), pl.DataFrame())
     except UnusableFileError as unusable:

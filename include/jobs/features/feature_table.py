@@ -20,18 +20,22 @@ def feature_columns(config: ModelConfig, frame: pl.DataFrame) -> list[str]:
 
 
 def read_split(folder: Path) -> pl.DataFrame:
-    """A split as build_features wrote it.
+    """A split as build_features wrote it, or merge_shards in parts.
 
     Raises:
         JobError: the file is not there or cannot be read.
     """
     path = folder / FEATURE_TABLE
+    parts = sorted(folder.glob(f"{path.stem}-*.parquet"))
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(parts or path)
     except (FileNotFoundError, pl.exceptions.ComputeError) as error:
-        raise JobError(
-            f"{path} cannot be read ({error}). It is written by build_features: look at that job."
-        ) from error
+        raise JobError(f"{path} cannot be read ({error}). It is written by prepare_data: look at that job.") from error
+
+
+def part_file(folder: Path, number: str) -> Path:
+    """A part of a split that is too large for one file."""
+    return folder / f"{Path(FEATURE_TABLE).stem}-{number}.parquet"
 
 
 def examples(config: ModelConfig, frame: pl.DataFrame) -> Examples:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import polars as pl
 
@@ -250,7 +251,7 @@ def _note_malformed(malformed: pl.DataFrame, found: _Found) -> None:
     allowed = "as many fields in each row as there are columns"
     action = "Correct these rows; one at the file's end means that it was cut off: export it again."
     rows = malformed.select(LINE, "reason", example="reason")
-    found.add("rows_are_complete", "", rows, lambda _, examples: examples[0], allowed, action)
+    found.add("rows_are_complete", "", rows, _first_example, allowed, action)
 
 
 def _note_misread(texts: pl.DataFrame, values: pl.Series, column: Column, found: _Found) -> None:
@@ -261,6 +262,19 @@ def _note_misread(texts: pl.DataFrame, values: pl.Series, column: Column, found:
         _note_cells(
             found, misread.check, cells, misread.found, misread.allowed, misread.action, tolerable=misread.tolerable
         )
+
+
+# at the module's level, so that what was counted can go from process to process
+def _first_example(number: int, examples: Sequence[str]) -> str:
+    return examples[0]
+
+
+def _cells_in_words(what: str, number: int, examples: Sequence[str]) -> str:
+    return f"{what} in {_rows(number)}: {', '.join(repr(cell[:40]) for cell in examples)}"
+
+
+def _repeats_in_words(what: str, key: str, number: int, examples: Sequence[str]) -> str:
+    return f"{_rows(number, what)} for the same {key}: {examples[0]}"
 
 
 def _note_missing_keys(texts: pl.DataFrame, table: Table, found: _Found) -> None:
@@ -280,11 +294,7 @@ def _note_cells(
     quoted = pl.col(column).str.slice(0, 80)
     reason = pl.concat_str(pl.lit(f"{column}: '"), quoted, pl.lit(f"'; allowed: {allowed}"))
     rows = cells.select(LINE, reason=reason, example=column)
-
-    def in_words(number: int, examples: Sequence[str]) -> str:
-        return f"{what} in {_rows(number)}: {', '.join(repr(cell[:40]) for cell in examples)}"
-
-    found.add(check, column, rows, in_words, allowed, action, tolerable=tolerable)
+    found.add(check, column, rows, partial(_cells_in_words, what), allowed, action, tolerable=tolerable)
 
 
 def _note_repeated(typed: pl.DataFrame, table: Table, found: _Found) -> None:
@@ -319,10 +329,7 @@ def _note_repeated(typed: pl.DataFrame, table: Table, found: _Found) -> None:
             pl.concat_str(pl.lit(f"the same {key} as line "), "first", pl.lit(" with other values")),
         ),
     ):
-
-        def in_words(number: int, examples: Sequence[str], what: str = what) -> str:
-            return f"{_rows(number, what)} for the same {key}: {examples[0]}"
-
+        in_words = partial(_repeats_in_words, what, key)
         reasons = rows.select(LINE, reason.alias("reason"), example=example)
         found.add(check, ", ".join(table.key), reasons, in_words, f"one row for each {key}", action)
 

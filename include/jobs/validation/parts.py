@@ -86,7 +86,7 @@ def report_of(parts: Sequence[Part], table: Table) -> TableReport:
     for part in parts[1:]:
         tally = tally.plus(part.tally)
     rows = sum(part.rows for part in parts)
-    checks = _combine_suites([part.checks for part in parts]) + _combine_suites([part.of_series for part in parts])
+    checks = combine_suites([part.checks for part in parts]) + combine_suites([part.of_series for part in parts])
     findings = findings_of(tally, first.name, first.file, table)
     if rows and not sum(part.left for part in parts):
         findings.append(no_rows_left(first.name, first.file, rows, tally.outside_window))
@@ -119,7 +119,7 @@ def no_rows_left(name: str, file: str, rows: int, outside: int) -> Finding:
     )
 
 
-def _combine_suites(suites: Sequence[list[Check]]) -> list[Check]:
+def combine_suites(suites: Sequence[list[Check]]) -> list[Check]:
     """The checks of a suite over all parts; a part without rows has none."""
     of_parts = zip_longest(*(suite for suite in suites if suite))
     return [_combine([check for check in checks if check]) for checks in of_parts]

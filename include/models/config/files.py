@@ -15,6 +15,7 @@ SCORES_VERDICT = "scores.json"  # of a day that one job scores, beside the verdi
 DAY_RESULT = "day.json"  # likewise: both verdicts in short, and how long each part took
 
 # the feature table: a folder for each split
+FEATURES_MANIFEST = "manifest.json"  # beside the splits: their rows, times and classes, and the features
 SPLITS = ("train", "validation", "test")
 FEATURE_TABLE = "features.parquet"
 

@@ -19,7 +19,7 @@ from .references import problems
 from .scoring import Scoring
 from .serving import Serving
 from .sinks import Sinks, Tracking
-from .training import Compute, Training
+from .training import Processing, Training
 
 Cron = Annotated[str, Field(pattern=r"^(@[a-z]+|\S+( +\S+){4})$")]
 Daily = Annotated[str, Field(pattern=r"^\d{1,2} \d{1,2} \* \* \*$")]
@@ -60,7 +60,7 @@ class ModelConfig(Section):
     features: Features = all_defaults()
     split: Split
     training: Training
-    processing: Compute
+    processing: Processing
     gates: Annotated[list[Gate], Field(min_length=1)]
     champion: Champion
     serving: Serving

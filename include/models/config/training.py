@@ -55,6 +55,15 @@ class Compute(Section):
     max_runtime_minutes: Minutes = 60
 
 
+class Processing(Compute):
+    """What prepares a training's data and evaluates. Raw data of at most ``one_job_mb`` of text is prepared by one job
+    on one machine (0: whatever its size); more is cut by key into chunks of ``chunk_mb``, which ``instance_count``
+    machines share."""
+
+    one_job_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 1024
+    chunk_mb: Annotated[int, Field(ge=1, le=4096)] = 128
+
+
 class Training(Compute):
     """``keep_alive_minutes``: how long instances are kept when a job is over (a warm pool), so that the next one, of a
     tuning or a repeated training, starts without waiting for its own. They are billed meanwhile; 0 keeps none, and spot

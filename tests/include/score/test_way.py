@@ -7,9 +7,9 @@ import logging
 import pytest
 
 from include.models.config import load_model
-from include.platform.raw_files import RawFile
+from include.platform.raw_files import RawFile, raw_megabytes
 from include.score import tasks
-from include.score.plan import DayPlan, raw_megabytes
+from include.score.plan import DayPlan
 
 MODEL = load_model("predictive_maintenance")
 LIMIT = MODEL.daily_scoring.one_job_mb

@@ -56,6 +56,9 @@ BUILDERS: dict[str, tuple[str, Build]] = {
         "CreateProcessingJob",
         lambda e: requests.prepare_data(MODEL, e, RUN, data_from="2015-01-01", data_to=None),
     ),
+    "cut_data": ("CreateProcessingJob", lambda e: requests.cut_data(MODEL, e, RUN)),
+    "prepare_shards": ("CreateProcessingJob", lambda e: requests.prepare_shards(MODEL, e, RUN, data_to="2015-03-01")),
+    "merge_shards": ("CreateProcessingJob", lambda e: requests.merge_shards(MODEL, e, RUN, data_to="2015-03-01")),
     "evaluate_model": (
         "CreateProcessingJob",
         lambda e: requests.evaluate_model(MODEL, e, RUN, artifact=ARTIFACT, champion=ARTIFACT),
@@ -212,6 +215,22 @@ def test_instances_are_kept_warm_where_model_yaml_says_so_but_no_spot_instances(
     assert requests.tune_model(warm, bare, RUN)["TrainingJobDefinition"]["ResourceConfig"][kept] == 600
     assert kept not in requests.train_model(warm, spot, RUN)["ResourceConfig"]
     assert kept not in requests.train_model(MODEL, bare, RUN)["ResourceConfig"]
+
+
+def test_machines_share_the_chunks_and_nothing_else() -> None:
+    processing = MODEL.processing.model_copy(update={"instance_count": 3})
+    shared: ModelConfig = MODEL.model_copy(update={"processing": processing})
+    shards = requests.prepare_shards(shared, ENVIRONMENTS[0], RUN)
+    assert shards["ProcessingResources"]["ClusterConfig"]["InstanceCount"] == 3
+    inputs = {each["InputName"]: each["S3Input"]["S3DataDistributionType"] for each in shards["ProcessingInputs"]}
+    assert inputs == {"code": "FullyReplicated", "chunks": "ShardedByS3Key"}
+    for request in (
+        requests.cut_data(shared, ENVIRONMENTS[0], RUN),
+        requests.merge_shards(shared, ENVIRONMENTS[0], RUN),
+        requests.prepare_data(shared, ENVIRONMENTS[0], RUN),
+        requests.evaluate_model(shared, ENVIRONMENTS[0], RUN, artifact=ARTIFACT),
+    ):
+        assert request["ProcessingResources"]["ClusterConfig"]["InstanceCount"] == 1
 
 
 def test_spot_waits_longer_than_it_runs() -> None:

@@ -122,6 +122,14 @@ def test_a_training_that_would_repeat_the_last_one_is_skipped(s3: LocalS3) -> No
     tasks.plan_training(MODEL, context(force=True))
 
 
+def test_more_than_a_machine_prepares_is_cut(s3: LocalS3) -> None:
+    assert tasks.plan_training(MODEL, context()) == "prepare_data"
+    s3.objects["raw/predictive_maintenance/PdM_telemetry.csv.gz"] = b"x" * 200_000  # unpacked about eight times that
+    for megabytes, task in ((1, "cut_data"), (0, "prepare_data")):
+        processing = MODEL.processing.model_copy(update={"one_job_mb": megabytes})
+        assert tasks.plan_training(MODEL.model_copy(update={"processing": processing}), context()) == task
+
+
 @pytest.mark.parametrize("change", ["raw data", "code", "image", "hyperparameters", "data window", "tuning"])
 def test_whatever_changed_is_trained(
     s3: LocalS3, change: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

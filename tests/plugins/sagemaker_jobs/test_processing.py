@@ -102,7 +102,7 @@ def test_a_verdict_that_did_not_pass_fails_at_once(
 def decide(s3: Stubber, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch) -> VerdictOperator:
     operator = VerdictOperator(
         task_id="validate_raw_data",
-        job={"outputs": {"report": "s3://bucket/runs/1/report"}},
+        jobs=[None, {"outputs": {"report": "s3://bucket/runs/1/report"}}],
         verdict_file=("report", "validation.json"),
         report_file=("report", "validation.html"),
     )
