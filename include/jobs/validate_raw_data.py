@@ -33,7 +33,7 @@ from include.jobs.validation.reading import RawTable, StoredTable
 from include.jobs.validation.report import Report
 from include.jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
 from include.jobs.validation.wording import allowed, column_of
-from include.models.config import LINE, MODELS_FOLDER, ModelConfig, Table, load_model
+from include.models.config import LINE, MODELS_FOLDER, ModelConfig, Table, load_model, named
 from include.models.config.files import QUARANTINE
 from include.models.errors import JobError
 
@@ -157,7 +157,8 @@ def _expect(
 
 
 def set_aside(raw: RawTable | StoredTable, rejected: pl.DataFrame, file: Path) -> int:
-    """Write rejected rows with their original values; how many they are."""
+    """Write rejected rows with their original values; how many they are. Where the table has a column ``reason`` of its
+    own, why a row was rejected is in ``reason_2``."""
     file.unlink(missing_ok=True)
     if rejected.is_empty():
         return 0
@@ -168,7 +169,9 @@ def set_aside(raw: RawTable | StoredTable, rejected: pl.DataFrame, file: Path) -
         malformed = block.malformed.select(LINE, pl.col("text").alias("malformed_row"))
         whole = pl.concat([block.lines, malformed], how="diagonal")
         texts.append(whole.join(reasons, on=LINE, how="semi"))
-    rows = reasons.join(pl.concat(texts), on=LINE, how="left", maintain_order="left")
+    originals = pl.concat(texts)
+    *_, why = named([*originals.columns, "reason"])
+    rows = reasons.rename({"reason": why}).join(originals, on=LINE, how="left", maintain_order="left")
     file.parent.mkdir(parents=True, exist_ok=True)
     rows.write_csv(file)
     return rows.height

@@ -80,6 +80,9 @@ class Timestamps(Reading):
         step = DAY_SECONDS if (last - first).total_seconds() > 0 and first.time() == last.time() else 1
         return pl.Series((seconds // step * step * 1e6).astype(np.int64)).cast(pl.Duration("us")) + first
 
+    def invent(self, rng: np.random.Generator, count: int) -> pl.Series:
+        return pl.Series(rng.integers(1, 10**9, count) * 1_000_000).cast(pl.Datetime("us"))  # seconds from 1970 on
+
     def shown(self, value: pl.Expr) -> pl.Expr:
         return value.dt.strftime("%Y-%m-%d %H:%M:%S")
 

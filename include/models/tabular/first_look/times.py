@@ -154,28 +154,26 @@ def _date_and_time(columns: Mapping[str, Column], texts: pl.DataFrame) -> dict[s
             text = texts[name].str.strip_chars()
             if not _read(text.filter(text != ""), forms[0]).null_count():
                 days[name] = forms[0]
-    if len(days) != 1:
-        return None
-    for name, column in columns.items():
-        cells = texts[name].str.strip_chars()
-        known = cells.filter(cells != "")
-        if (
-            column.kind.is_quantity
-            and name.lower() in HOUR_NAMES
-            and known.cast(pl.Float64, strict=False).is_between(0, 23).all()
-        ):
-            return {**days, name: "%H"}
-        if (
-            column.kind.is_quantity
-            or column.kind.is_time
-            or not known.str.contains(r"[0-9][:.][0-9]").head(SAMPLE).any()
-        ):
-            continue
-        day = pl.Series(name, "2000-01-01 " + known)
-        for form in OF_A_DAY:
-            if not _read(day, f"%Y-%m-%d {form}").null_count():
-                return {**days, name: form}
+    order = list(columns)
+    for place, (name, column) in enumerate(columns.items()):
+        form = _of_a_day(texts[name], name, column)
+        beside = [day for day in days if len(days) == 1 or order[place - 1 : place] == [day]]
+        if form and beside:
+            return {beside[0]: days[beside[0]], name: form}
     return None
+
+
+def _of_a_day(cells: pl.Series, name: str, column: Column) -> str | None:
+    """The format in which a column tells a time of day, or the hour."""
+    cells = cells.str.strip_chars()
+    known = cells.filter(cells != "")
+    if column.kind.is_quantity:
+        is_hour = name.lower() in HOUR_NAMES and known.cast(pl.Int64, strict=False).is_between(0, 23).all()
+        return "%H" if is_hour else None
+    if column.kind.is_time or not known.head(SAMPLE).str.contains(OF_A_DAY_LIKE).any():
+        return None
+    on_a_day = pl.Series(name, "2000-01-01 " + known)
+    return next((form for form in OF_A_DAY if not _read(on_a_day, f"%Y-%m-%d {form}").null_count()), None)
 
 
 def _year_month_day(columns: Mapping[str, Column], texts: pl.DataFrame) -> dict[str, str] | None:

@@ -6,9 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from pydantic import ValidationError
 
+from include.jobs.validate_raw_data import set_aside
 from include.jobs.validation.cleaning import CleanTable, Window, clean_table
 from include.jobs.validation.findings import UnusableFileError
 from include.jobs.validation.reading import read_table
@@ -89,3 +91,14 @@ def test_what_cannot_be(table: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError) as error:
         Table.model_validate({"file": "rows.csv", **table})
     assert words in str(error.value)
+
+
+def test_a_column_that_is_called_reason_keeps_its_cells_in_quarantine(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,reason\nmany,worn out\n2,broken\n")
+    table = Table.model_validate({"file": "t.csv", "columns": {"x": "integer", "reason": "string"}})
+    raw = read_table(tmp_path, "t", table)
+    rejected = clean_table(raw, table, None, Window()).rejected
+    assert set_aside(raw, rejected, tmp_path / "quarantine" / "t.csv") == 1
+    (row,) = pl.read_csv(tmp_path / "quarantine" / "t.csv").to_dicts()
+    assert (row["file_line"], row["x"], row["reason"]) == (2, "many", "worn out")
+    assert "allowed: whole numbers" in row["reason_2"]

@@ -213,3 +213,20 @@ def test_the_new_file_can_be_edited_with_help(folder: Path) -> None:
     assert text.startswith("# yaml-language-server: $schema=../model.schema.json\n")
     schema = Draft202012Validator(json.loads((MODELS_FOLDER / "model.schema.json").read_text(encoding="utf-8")))
     assert [error.message for error in schema.iter_errors(yaml.safe_load(text))] == []
+
+
+def test_data_is_made_up_of_moments_in_two_columns_and_second_times(folder: Path, tmp_path: Path) -> None:
+    day, time = pl.col("day").str.to_datetime("%d.%m.%Y"), pl.lit("07:30")
+    frame = orders("binary").with_columns(
+        time=time, paid=(day + timedelta(days=3)).dt.strftime("%d.%m.%Y"), price=pl.col("price").cast(pl.String) + " €"
+    )
+    frame = frame.select("order no", "day", "time", "paid", "price", "shop", "days late")
+    config, _ = scaffold(folder, frame, "binary", Wishes(assume=True))
+    assert config.data.time == "moment"
+    profile = json.loads((folder / "bicycle_orders" / "profile.json").read_text())
+    write(config, simulate(config, profile), tmp_path / "raw")
+    made = pl.read_csv(tmp_path / "raw" / "orders.csv")
+    assert made.columns == frame.columns
+    assert made["day"].str.to_datetime("%d.%m.%Y", strict=False).null_count() == 0
+    assert made["time"].str.contains(r"^\d\d:\d\d$").all()
+    assert made["paid"].str.to_datetime("%d.%m.%Y", strict=False).null_count() == 0
