@@ -38,10 +38,10 @@ promote: ## bring the newest registered version into production: [MODEL=name] [Y
 	@$(local_stack).promote --model="$$MODEL" $${YES:+--yes}
 
 .PHONY: backfill
-backfill: ## score past days: FROM=2015-06-01 TO=2015-06-30 [MODEL=name] [VERSION=...] [FORCE=1] [DRY_RUN=1]
+backfill: ## score past days: FROM=2015-06-01 TO=2015-06-30 [MODEL=name] [VERSION=...] [FORCE=1] [DRY_RUN=1] [BUDGET=usd]
 	@$(setup) --for backfill airflow jobs local_sagemaker
 	@$(local_stack).backfill --model="$$MODEL" --from="$${FROM-}" --to="$${TO-}" $${VERSION:+--version="$$VERSION"} \
-	  $${FORCE:+--force} $${DRY_RUN:+--dry-run}
+	  $${FORCE:+--force} $${DRY_RUN:+--dry-run} $${BUDGET:+--budget="$$BUDGET"}
 
 .PHONY: up
 up: ## start Airflow and the local SageMaker, and leave them running

@@ -15,8 +15,12 @@ The exit status is 0 whatever the verdict.
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.daily.one_job import DayScorer
+from include.jobs.serving.archive import unpack
 from include.models.config import load_model
 
 
@@ -30,7 +34,10 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--day", required=True, help="the day to score, as 2015-06-01")
     given = parser.parse_args(argv)
-    with DayScorer(load_model(given.model), given.artifact) as scorer:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        DayScorer(load_model(given.model), unpack(given.artifact, Path(folder))) as scorer,
+    ):
         print(scorer.score(given.partitions, given.day, given.scores, given.report)["summary"])
 
 

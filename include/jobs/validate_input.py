@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,9 +30,11 @@ from include.jobs.cli import arguments_of, run_program
 from include.jobs.daily.chunks import Chunk, merge_quarantine, split_day
 from include.jobs.daily.day import day_tables, window_of, write_chunk
 from include.jobs.validate_raw_data import Suites, load_suites, validate_tables
+from include.jobs.validation.continuity import dataset_name
 from include.jobs.validation.findings import passed
 from include.jobs.validation.parts import Part, report_of
 from include.jobs.validation.report import Report, TableReport
+from include.jobs.validation.suites import references
 from include.models.config import LINE, MODELS_FOLDER, ModelConfig, Table, load_model
 from include.models.config.files import QUARANTINE, day_folder
 from include.models.errors import JobError
@@ -40,10 +42,25 @@ from include.models.errors import JobError
 Tables = dict[str, pl.DataFrame]
 
 
+@dataclass(frozen=True)
+class CheckedDay:
+    """What was found in a day's windowed tables, and their rows; ``known``: the other tables that suites refer to."""
+
+    found: dict[str, Part]
+    rows: Tables
+    known: Tables
+
+
+CheckedDays = dict[str, CheckedDay]
+
+
 def validate_chunk(
-    config: ModelConfig, chunk: Chunk, day: str, suites: Suites, quarantine: Path
+    config: ModelConfig, chunk: Chunk, day: str, suites: Suites, quarantine: Path, checked: CheckedDays | None = None
 ) -> tuple[dict[tuple[str, str], Part], dict[str, pl.DataFrame]]:
     """Check the day's tables and those of the days before, each by the same suites.
+
+    Args:
+        checked: days that were checked as days of their own and need not be read again; gets this one too.
 
     Returns:
         What was found, by day and table, not judged yet; the accepted rows, by table.
@@ -63,16 +80,33 @@ def validate_chunk(
     windowed = config.windowed_tables
     others = {name: table for name, table in accepted.items() if name not in windowed}
     rows_of = {name: [accepted[name]] if name in accepted else [] for name in windowed}
+    referred = references([one for name in windowed for one in [*suites[name], *suites.get(dataset_name(name), [])]])
+    known = {name: table for name, table in others.items() if name in referred}
     for before in chunk.days:
         if before == day:
+            continue
+        seen = checked.get(before) if checked else None
+        if seen is not None and _same(seen.known, known):
+            found.update({(before, name): part for name, part in seen.found.items()})
+            for name, rows_before in seen.rows.items():
+                rows_of[name].insert(-1, rows_before)
             continue
         its = {name: table for name, table in day_tables(config, before).items() if name in windowed}
         with tempfile.TemporaryDirectory() as elsewhere:  # its own run has put its rows in quarantine
             rows = check(before, its, Path(elsewhere), others)
         for name in set(windowed) & rows.keys():
             rows_of[name].insert(-1, rows[name])
+    if checked is not None and chunk.folder is None:
+        for gone in checked.keys() - set(chunk.days):
+            del checked[gone]
+        own = {name: accepted[name] for name in windowed if name in accepted}
+        checked[day] = CheckedDay({name: found[day, name] for name in windowed}, own, known)
     clean = {name: pl.concat([rows.drop(LINE) for rows in parts]) for name, parts in rows_of.items() if parts}
     return found, {name: table.drop(LINE) for name, table in others.items()} | clean
+
+
+def _same(one: Tables, other: Tables) -> bool:
+    return one.keys() == other.keys() and all(table.equals(other[name]) for name, table in one.items())
 
 
 def judge(config: ModelConfig, day: str, found: Sequence[Mapping[tuple[str, str], Part]]) -> list[TableReport]:
@@ -108,12 +142,19 @@ def _before(day: str, report: TableReport) -> TableReport:
 
 
 def validate_day(
-    config: ModelConfig, partitions: Path, day: str, suites: Suites, validated: Path, report: Path
+    config: ModelConfig,
+    partitions: Path,
+    day: str,
+    suites: Suites,
+    validated: Path,
+    report: Path,
+    checked: CheckedDays | None = None,
 ) -> Report:
     """Check a day, write its chunks (none if a finding is critical), its rejected rows and the report; the report.
 
     Args:
         suites: from ``load_suites``, which takes longer than a small day.
+        checked: see ``validate_chunk``.
 
     Raises:
         JobError: the day has no folder.
@@ -128,7 +169,7 @@ def validate_day(
         parts = [Path(folder) / QUARANTINE / str(number) for number in range(len(chunks))]
         for number, chunk in enumerate(chunks):
             counted, tables = validate_chunk(
-                config, chunk, day, suites, quarantine if len(chunks) == 1 else parts[number]
+                config, chunk, day, suites, quarantine if len(chunks) == 1 else parts[number], checked
             )
             found.append(counted)
             write_chunk(validated / f"chunk-{number:05}.tar", tables)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.platform.storage import code_archive
+from include.platform.scoring_parts import parts_of_models
+from include.platform.storage import code_archive, scoring_parts
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -41,6 +43,8 @@ def upload_code(s3: S3Client, bucket: str, root: Path = ROOT) -> str:
     """
     version = code_hash(root)
     if not is_there(s3, bucket, version):
+        # first, so that code which is there has it
+        s3.put_object(Bucket=bucket, Key=scoring_parts(version), Body=json.dumps(parts_of_models(root)).encode())
         s3.put_object(Bucket=bucket, Key=code_archive(version), Body=archive(root))
     return version
 

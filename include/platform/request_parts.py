@@ -112,6 +112,7 @@ def processing(
     outputs: Mapping[str, str],
     arguments: list[str] | None = None,
     compute: Compute | None = None,
+    upload: Literal["EndOfJob", "Continuous"] = "EndOfJob",
 ) -> Request:
     """A processing job that runs the program ``include.jobs.<task_id>``.
 
@@ -119,6 +120,7 @@ def processing(
 
     Args:
         compute: what to run on, where it is not model.yaml's ``processing``.
+        upload: when outputs are uploaded. What was uploaded meanwhile stays where the job fails.
     """
     folders = {name: f"{PROCESSING_ROOT}/input/{name}" for name in inputs} | {
         name: f"{PROCESSING_ROOT}/output/{name}" for name in outputs
@@ -139,7 +141,7 @@ def processing(
             "Outputs": [
                 {
                     "OutputName": name,
-                    "S3Output": {"S3Uri": uri, "LocalPath": folders[name], "S3UploadMode": "EndOfJob"},
+                    "S3Output": {"S3Uri": uri, "LocalPath": folders[name], "S3UploadMode": upload},
                 }
                 for name, uri in outputs.items()
             ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow.sdk import Context
@@ -18,7 +17,6 @@ from include.platform.storage import Run, split_uri
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
-log = logging.getLogger(__name__)
 
 ABSENT = ("NoSuchKey", "404")
 
@@ -83,7 +81,6 @@ def read_json(s3: S3Client, uri: str) -> Any:
     except ClientError as error:
         if error.response["Error"]["Code"] not in ABSENT:
             raise
-        log.info("%s is not there", uri)
         return None
 
 

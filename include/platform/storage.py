@@ -6,6 +6,7 @@ scores/<model>/date=<day>/...             one day's scores: Parquet, and _SUCCES
 scores_athena/<model>/date=<day>/files    the same names for Athena
 monitoring/<model>/date=<day>/...         whether the day's features have drifted: drift.json, report.html
 code/<hash>/code.zip                      code that runs inside jobs
+code/<hash>/scoring.json                  what of that code, and of model.yaml, each model's scores are made of
 runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
 capture/<endpoint>/...                    requests and answers that endpoints kept
 production/<model>/history.json           which version was in production from when to when
@@ -81,6 +82,11 @@ def drift_report_of(bucket: str, model: str, day: str) -> str:
 def code_archive(code_hash: str) -> str:
     """Key of one version of the job code."""
     return f"code/{code_hash}/{CODE_ARCHIVE}"
+
+
+def scoring_parts(code_hash: str) -> str:
+    """Key of what of that code, and of model.yaml, each model's scores are made of."""
+    return f"code/{code_hash}/scoring.json"
 
 
 def production_history(bucket: str, model: str) -> str:
@@ -245,6 +251,18 @@ class Run:
         """What a scoring run began with: the day, its raw data (keys, ETags), version, job code and image."""
         return f"{self.folder}/plan_day/plan.json"
 
+    @property
+    def backfill_plan(self) -> str:
+        """What a backfill began with: which days are to be scored and why, which not, and what it may cost."""
+        return f"{self.folder}/plan_days/plan.json"
+
+    @property
+    def backfill_summary(self) -> str:
+        return f"{self.folder}/report_days/summary.json"
+
+    def of_batch(self, number: int) -> BatchRun:
+        return BatchRun(self.bucket, self.dag_id, self.run_id, number)
+
     def of_day(self, digest: str, day: str) -> DayRun:
         """``digest``: of the day's plan."""
         return DayRun(self.bucket, self.dag_id, self.run_id, digest, day)
@@ -292,3 +310,42 @@ class DayRun(Run):
         """Folder of the day's checked scores before they are published, with ``parts.json``, by the task that made
         them: ``score_day`` or ``validate_scores``."""
         return self.output(task_id, "scores")
+
+
+@dataclass(frozen=True)
+class BatchRun(Run):
+    """A backfill's folder as of one batch of days."""
+
+    number: int
+
+    def output(self, task_id: str, name: str) -> str:
+        return f"{self.folder}/{task_id}/batch-{self.number:03}/{name}"
+
+    @property
+    def plans(self) -> str:
+        """The plans of the batch's days."""
+        return self.output("plan_days", "plans.json")
+
+    @property
+    def batch_inputs(self) -> str:
+        """SageMaker's manifest of the raw files that the job reads."""
+        return self.output("score_batch", "inputs.manifest")
+
+    @property
+    def batch_files(self) -> str:
+        """Folder of ``days.json``: which of the files each day is scored from."""
+        return self.output("score_batch", "plan")
+
+    @property
+    def days(self) -> str:
+        """Folder of the days that are scored, ``date=<day>/{scores,report}``."""
+        return self.output("score_batch", "days")
+
+    @property
+    def published(self) -> str:
+        """What became of the batch's days, and what its job cost."""
+        return self.output("publish_batch", "published.json")
+
+    def of(self, day: str, name: str) -> str:
+        """Below the folder of a day: ``scores`` before they are published, or the ``report``."""
+        return f"{self.days}/{files.day_folder(day)}/{name}"

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,8 @@ from include.models.config import ModelConfig
 from include.models.config.files import REPLAY, day_folder
 from include.platform.errors import PermanentError
 from include.platform.raw_files import RawFile, list_raw_data
-from include.platform.storage import daily_partition, daily_prefix, day_of
+from include.platform.run_context import read_json
+from include.platform.storage import daily_partition, daily_prefix, day_of, scoring_parts
 from include.registry.history import History, current, in_production_at, read_history
 from include.registry.versions import RegisteredVersion, VersionError, find_version, require_artifact
 from include.score.published import PublishedError, ScoresManifest, lost_scores, read_published
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHAMPION_AT, CURRENT = "champion_at", "current"
+BATCH = "score_batch"  # the task by whose jobs a backfill scores
 RUNS_AT_ONCE = 16  # days of a model that are scored, or watched, side by side
 
 
@@ -42,7 +44,8 @@ class PlanError(PermanentError):
 class DayPlan(BaseModel):
     """What scoring a day reads, the version to score it with, and why that one.
 
-    ``digest`` is equal for two plans exactly if they would publish the same.
+    ``parts`` are those of ``platform.scoring_parts``. ``digest`` is equal for two plans exactly if they would publish
+    the same.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -53,13 +56,26 @@ class DayPlan(BaseModel):
     reason: str
     code_hash: str
     image_uri: str
+    parts: dict[str, str]
+
+    @property
+    def made_of(self) -> dict[str, str]:
+        """All that the scores follow from, as digests."""
+        return {"data": inputs_digest(self.inputs), "model": self.version.model_package_arn, **self.parts}
 
     @property
     def digest(self) -> str:
-        return _digest([inputs_digest(self.inputs), self.version.model_package_arn, self.code_hash])
+        return _digest(sorted(self.made_of.items()))
 
-    def is_done(self, published: ScoresManifest | None) -> bool:
-        return published is not None and published["digest"] == self.digest
+    def why_due(self, published: ScoresManifest | None) -> str | None:
+        """Why the day has to be scored, in a few words; None where its scores are what they would be."""
+        if published is None:
+            return "not scored yet"
+        before = {"data": inputs_digest(published["inputs"]), "model": published["model_package_arn"]}
+        # scores from before the parts were kept were made by other code
+        known = published.get("made_of", {**self.parts, **before, "code": ""})
+        changed = [part for part, digest in self.made_of.items() if known.get(part) != digest]
+        return ", ".join("late data" if part == "data" else f"changed {part}" for part in changed) or None
 
 
 def inputs_digest(files: Iterable[RawFile]) -> str:
@@ -188,26 +204,31 @@ def _champion_at(history: History, day: str) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class Preview:
-    """Days that would be scored, days that would be left alone, and those that cannot be scored with the reason.
+    """Days that would be scored and why, with their plans; those that would be left alone, and those that cannot be
+    scored and why.
 
-    ``seconds`` are instance seconds that a day takes, by instance type, as days scored before took on average; empty
-    where none was.
+    ``seconds`` are instance seconds that a day takes in a batch, as days scored before took on average; None where none
+    was.
     """
 
-    changed: list[str]
+    changed: dict[str, str]
     unchanged: list[str]
     impossible: dict[str, str]
-    seconds: Mapping[str, float]
+    seconds: float | None = None
+    plans: Mapping[str, DayPlan] = field(default_factory=dict)
 
 
-def seconds_a_day(manifests: Iterable[ScoresManifest]) -> dict[str, float]:
-    """Mean billable instance seconds of a day by instance type."""
-    found = list(manifests)
-    totals: dict[str, float] = {}
-    for job in (job for manifest in found for job in manifest["jobs"]):
-        name = str(job["instance_type"])
-        totals[name] = totals.get(name, 0.0) + (job["billable_seconds"] or 0)
-    return {name: total / len(found) for name, total in totals.items()}
+def seconds_a_day(manifests: Iterable[ScoresManifest]) -> float | None:
+    """Mean billable instance seconds of the days that were scored in a batch."""
+    batched = (job for manifest in manifests for job in manifest["jobs"] if job["task"] == BATCH)
+    found = [float(job["billable_seconds"]) for job in batched if job["billable_seconds"] is not None]
+    return sum(found) / len(found) if found else None
+
+
+def parts_of(s3: S3Client, bucket: str, code_hash: str, model: str) -> dict[str, str]:
+    """What of that code the model's scores are made of; all of it, where the deploy that brought it did not say."""
+    found: dict[str, dict[str, str]] = read_json(s3, f"s3://{bucket}/{scoring_parts(code_hash)}") or {}
+    return found.get(model) or {"code": code_hash}
 
 
 class Planner:
@@ -217,6 +238,7 @@ class Planner:
         partitions: from ``list_partitions``, or of one day from ``list_partitions_of``.
         group: the model package group.
         code_hash, image_uri: of the job code and image that would run.
+        parts: what of that code the model's scores are made of.
     """
 
     def __init__(
@@ -230,9 +252,10 @@ class Planner:
         group: str,
         code_hash: str,
         image_uri: str,
+        parts: dict[str, str],
     ) -> None:
         self._model, self._s3, self._sagemaker, self._bucket, self._group = model, s3, sagemaker, bucket, group
-        self._code_hash, self._image_uri = code_hash, image_uri
+        self._code_hash, self._image_uri, self._parts = code_hash, image_uri, parts
         self._partitions = partitions
         self._history = read_history(s3, bucket, model.name)
         self._versions: dict[int, RegisteredVersion] = {}
@@ -257,6 +280,7 @@ class Planner:
             reason=reason,
             code_hash=self._code_hash,
             image_uri=self._image_uri,
+            parts=self._parts,
         )
 
     def published(self, day: str) -> ScoresManifest | None:
@@ -276,21 +300,26 @@ class Planner:
 
     def preview(self, days: Iterable[str], model_version: str = CHAMPION_AT, *, force: bool = False) -> Preview:
         """What scoring the days would come to; nothing is started."""
-        changed: list[str] = []
+        changed: dict[str, str] = {}
         unchanged: list[str] = []
         impossible: dict[str, str] = {}
         manifests = []
+        plans = {}
         for day in days:
             published = self.published(day)
             if published is not None:
                 manifests.append(published)
             try:
-                done = self.plan(day, model_version).is_done(published)
+                plan = self.plan(day, model_version)
             except (PlanError, VersionError) as error:
                 impossible[day] = str(error)
+                continue
+            why = plan.why_due(published)
+            if why or force:
+                changed[day], plans[day] = why or "asked for by force", plan
             else:
-                (unchanged if done and not force else changed).append(day)
-        return Preview(changed, unchanged, impossible, seconds_a_day(manifests))
+                unchanged.append(day)
+        return Preview(changed, unchanged, impossible, seconds_a_day(manifests), plans)
 
     def late_days(self, days: Iterable[str]) -> dict[str, str]:
         """The days whose raw data came or changed after they were scored or should have been, with its digest.

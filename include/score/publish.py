@@ -87,6 +87,7 @@ def publish(
         "model_version_reason": plan.reason,
         "code_hash": plan.code_hash,
         "digest": plan.digest,
+        "made_of": plan.made_of,
         "inputs": plan.inputs,
         "published_at": published_at,
         "dag_id": run.dag_id,

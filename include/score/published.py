@@ -39,8 +39,8 @@ class JobCost(TypedDict):
 
 
 class ScoresManifest(TypedDict):
-    """``_SUCCESS.json``. ``digest`` and ``inputs`` are those of the plan; ``profile`` is the key of a ``DayProfile``,
-    None or missing where the scores were checked by code from before there were any."""
+    """``_SUCCESS.json``. ``digest``, ``made_of`` and ``inputs`` are those of the plan; ``profile`` is the key of a
+    ``DayProfile``, None or missing where the scores were checked by code from before there were any."""
 
     model: str
     date: str
@@ -53,6 +53,7 @@ class ScoresManifest(TypedDict):
     model_version_reason: str
     code_hash: str
     digest: str
+    made_of: NotRequired[dict[str, str]]
     inputs: list[RawFile]
     published_at: str
     dag_id: str

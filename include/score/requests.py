@@ -13,7 +13,7 @@ from include.platform.request_parts import (
     resources,
     tags_of,
 )
-from include.platform.storage import DayRun
+from include.platform.storage import BatchRun, DayRun
 
 CONCURRENT_TRANSFORMS = 4
 
@@ -29,6 +29,24 @@ def score_day(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, da
         outputs={"scores": run.staged_scores("score_day"), "report": run.report("score_day")},
         arguments=["--day", day],
         compute=model.daily_scoring.model_copy(update={"instance_count": 1}),
+    )
+
+
+def score_batch(model: ModelConfig, environment: MlEnvironment, run: BatchRun, *, artifact: str) -> Request:
+    """Many days of one version, in one job; each day is uploaded as soon as it is scored."""
+    return processing(
+        model,
+        environment,
+        run,
+        "score_batch",
+        inputs={
+            "partitions": Source(run.batch_inputs, data_type="ManifestFile"),
+            "artifact": artifact,
+            "plan": run.batch_files,
+        },
+        outputs={"days": run.days},
+        compute=model.daily_scoring.model_copy(update={"instance_count": 1}),
+        upload="Continuous",
     )
 
 

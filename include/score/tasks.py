@@ -31,6 +31,7 @@ from include.score.plan import (
     day_inputs,
     end_of,
     list_partitions_of,
+    parts_of,
 )
 from include.score.publish import PublishError, publish
 from include.score.published import JobCost
@@ -111,13 +112,15 @@ def plan_day(model: ModelConfig, context: Context) -> list[str]:
     planner = planner_of(model, environment, s3, list_partitions_of(s3, environment.bucket, model, day))
     plan, published = planner.plan(day, str(params["model_version"])), planner.published(day)
     log.info("%s: version %d (%s); %d raw files", day, plan.version.version, plan.reason, len(plan.inputs))
-    if published is not None and plan.is_done(published) and not params["force"]:
+    why = plan.why_due(published)
+    if published is not None and why is None and not params["force"]:
         log.info(
-            "%s is unchanged since run %s published it at %s: same raw data (ETags), code %s and model %s. Nothing to "
-            "do; force scores it all the same.",
-            *(day, published["run_id"], published["published_at"], plan.code_hash, plan.version.model_package_arn),
+            "%s is unchanged since run %s published it at %s: same raw data (ETags), model %s, code and configuration. "
+            "Nothing to do; force scores it all the same.",
+            *(day, published["run_id"], published["published_at"], plan.version.model_package_arn),
         )
         return []
+    log.info("%s is scored: %s", day, why or "asked for by force")
     folder, prefix = run.of_day(plan.digest, day), daily_prefix(model.name)
     names = [file["key"].removeprefix(prefix) for file in plan.inputs]
     write_text(s3, folder.day_inputs, json.dumps([{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names]))
@@ -196,7 +199,7 @@ def publish_scores(model: ModelConfig, context: Context, *, jobs: Mapping[str, J
     # of the raw data, which one job's result holds too
     verdict: Verdict = done.get("score_day", done.get("validate_input", {}))["result"]
     tables = verdict.get("tables", {})
-    _require_unchanged(s3, environment.bucket, model, plan)
+    require_unchanged(s3, environment.bucket, model, plan)
     manifest = publish(
         s3,
         run,
@@ -248,6 +251,7 @@ def planner_of(
         group=group_name(model),
         code_hash=environment.code_hash,
         image_uri=environment.image_uri,
+        parts=parts_of(s3, environment.bucket, environment.code_hash, model.name),
     )
 
 
@@ -265,7 +269,7 @@ def way_of(model: ModelConfig, plan: DayPlan, *, several_jobs: bool) -> str:
     return "score_day"
 
 
-def _require_unchanged(s3: S3Client, bucket: str, model: ModelConfig, plan: DayPlan) -> None:
+def require_unchanged(s3: S3Client, bucket: str, model: ModelConfig, plan: DayPlan) -> None:
     if day_inputs(model, plan.day, list_partitions_of(s3, bucket, model, plan.day)) != plan.inputs:
         raise PublishError(
             f"the raw data of {plan.day} changed while it was being scored, so nothing was published. Clear "

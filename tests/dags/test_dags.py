@@ -25,6 +25,7 @@ MODELS = model_names()
 
 # every file of the Dag folder, and the Dags that it holds
 DECLARED = {
+    "backfill.py": {"backfill"},
     "deploy.py": {f"deploy_{name}" for name in MODELS},
     "monitor.py": {f"monitor_{model.name}" for model in usable_models() if model.scoring},
     "rollback.py": {"rollback"},
@@ -62,12 +63,13 @@ def test_has_an_owner_tags_and_a_runbook(dag: DAG) -> None:
     for heading in ("**Reads**", "**Writes**", "Running it again", "When it fails"):
         assert heading in dag.doc_md
     for task in dag.tasks:
-        assert f"`{task.task_id}`" in dag.doc_md or task.task_id.startswith("choose_"), task.task_id
+        named = {f"`{task.task_id}`", f"`{task.label}`"}
+        assert any(name in dag.doc_md for name in named) or task.task_id.startswith("choose_"), task.task_id
 
 
 def test_is_named_verb_model_or_asks_for_the_model(dag: DAG) -> None:
     verb, _, model = dag.dag_id.partition("_")
-    if verb == "rollback":
+    if verb in ("rollback", "backfill"):
         assert not model
         assert dag.params.get_param("model").schema["enum"] == MODELS
     else:
@@ -79,7 +81,7 @@ def test_never_catches_up_nor_overlaps(dag: DAG) -> None:
     assert not dag.catchup
     # days are independent: each has a partition of its own, and they are published one after the other;
     # and so are models' rollbacks, of which each model has one
-    assert dag.max_active_runs == 1 or dag.dag_id.startswith(("score_", "monitor_", "rollback"))
+    assert dag.max_active_runs == 1 or dag.dag_id.startswith(("score_", "monitor_", "rollback", "backfill"))
 
 
 def test_tasks_are_retried_bounded_and_noticed(dag: DAG) -> None:
@@ -109,6 +111,7 @@ def test_jobs_are_named_like_their_programs(dag_bag: DagBag) -> None:
 
 def test_params_say_what_they_are(dag: DAG) -> None:
     forms = {
+        "backfill": {"model", "from", "to", "model_version", "force", "budget_usd"},
         "train": {"data_from", "data_to", "hyperparameters", "instance_type", "tune", "force"},
         "deploy": {"version", "stages", "strategy"},
         "rollback": {"model", "version"},
@@ -125,7 +128,7 @@ def test_params_say_what_they_are(dag: DAG) -> None:
 
 def test_an_empty_form_can_be_sent(dag: DAG) -> None:
     """Airflow does not hold these forms against their schemas when it parses the Dag."""
-    for name in set(dag.params) - {"model"}:
+    for name in set(dag.params) - {"model", "from", "to"}:
         dag.params.get_param(name).resolve()
     for task in dag.tasks:
         assert set(task.params) <= {"reason"}, "tasks keep no copies of the form"

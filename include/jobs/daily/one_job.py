@@ -9,14 +9,13 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from include.jobs.daily.day_features import build_day, read_version
 from include.jobs.daily.predictor import Predictor
-from include.jobs.serving.archive import unpack
-from include.jobs.validate_input import validate_day
+from include.jobs.validate_input import CheckedDays, validate_day
 from include.jobs.validate_raw_data import load_suites
 from include.jobs.validate_scores import check_day
 from include.models.config import MODELS_FOLDER, ModelConfig
@@ -25,26 +24,24 @@ from include.models.config.results import DayResult
 
 
 class DayScorer:
-    """Scores days of a model with one version; a context.
+    """Scores days of a model with one version; a context. Days in order read each day before once.
 
     Args:
-        artifact: folder with the version's model.tar.gz.
+        artifact: folder of the version's unpacked model.tar.gz.
     """
 
     def __init__(self, config: ModelConfig, artifact: Path) -> None:
         self._config = config
-        with ExitStack() as opened:
-            unpacked = unpack(artifact, Path(opened.enter_context(tempfile.TemporaryDirectory())))
-            self._version = read_version(unpacked)
-            self._predictor = opened.enter_context(Predictor(unpacked, len(config.data.key)))
-            self._suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
-            self._opened = opened.pop_all()
+        self._version = read_version(artifact)
+        self._predictor = Predictor(artifact, len(config.data.key))
+        self._suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
+        self._checked: CheckedDays = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._opened.close()
+        self._predictor.__exit__()
 
     def score(self, partitions: Path, day: str, scores: Path, report: Path) -> DayResult:
         """Score a day; what came of it, which also lies in the report's folder.
@@ -68,7 +65,7 @@ class DayScorer:
         with tempfile.TemporaryDirectory() as name:
             validated, features = Path(name, "validated"), Path(name, "features")
             with part("validate_input"):
-                verdict = validate_day(self._config, partitions, day, self._suites, validated, report)
+                verdict = validate_day(self._config, partitions, day, self._suites, validated, report, self._checked)
             result: DayResult = {
                 "passed": verdict.passed,
                 "summary": verdict.summary,

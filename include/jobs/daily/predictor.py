@@ -27,9 +27,13 @@ class Predictor:
     """
 
     def __init__(self, artifact: Path, key: int) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", str(PROGRAM), str(artifact), str(key)],
-            env={**os.environ, "PYTHONPATH": str(artifact / "code")},
+        self._artifact, self._key = artifact, key
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-P", str(PROGRAM), str(self._artifact), str(self._key)],
+            env={**os.environ, "PYTHONPATH": str(self._artifact / "code")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -48,6 +52,8 @@ class Predictor:
         Raises:
             JobError: the version's code cannot load the model, or fails on these rows.
         """
+        if self._process.poll() is not None:  # it failed on another day's rows
+            self._process = self._start()
         to, answers = self._process.stdin, self._process.stdout
         assert to is not None and answers is not None  # noqa: PT018, S101 - both are pipes
         with suppress(BrokenPipeError):  # then there is no answer either

@@ -39,6 +39,11 @@ REPLAY = "replay"  # folder of corrected quarantine files
 ROWS = "rows"
 SHARDS = "shards"
 
+# many days in one job: which, and what each has in its folder
+DAYS = "days.json"
+SCORES = "scores"
+REPORT = "report"
+
 # a day's scores
 PARTS = "parts.json"  # beside staged scores: the parts, and how they are distributed
 SCORES_MANIFEST = "_SUCCESS.json"  # beside published scores: what they are; without it there are none

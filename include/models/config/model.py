@@ -68,6 +68,7 @@ class ModelConfig(Section):
     tracking: Tracking = all_defaults()
     scoring: Scoring | None = None
     monitoring: Monitoring | None = None
+    budget: Annotated[float, Field(ge=0)] = 20  # USD that a backfill may be estimated at; above it a person is asked
     code: Code = all_defaults()
 
     @property

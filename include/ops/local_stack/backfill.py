@@ -1,4 +1,4 @@
-"""``make backfill``: says what scoring a range of days would come to, starts the backfill as a person would in the UI,
+"""``make backfill``: says what scoring a range of days would come to, starts the Dag ``backfill`` as a person would,
 follows it day by day and ends with a summary, on the screen and in ``backfill-summary.json``.
 
 Exit status: 0 if every day of the range has its scores, 1 if not.
@@ -9,12 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from include.models.config import ModelConfig, load_model, model_names
 from include.ops import Json
@@ -22,29 +21,36 @@ from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.arguments import check_days, check_model, check_version
 from include.ops.local_stack.command import carry_out, write_summary
-from include.ops.local_stack.run import require_dag
+from include.ops.local_stack.run import FINISHED, reasons_of, require_dag, steps_of
 from include.ops.local_stack.seed import aws_client, s3_client, seed_days
 from include.ops.local_stack.settings import BUCKET, JOB_IMAGE, REGION, Settings
 from include.platform.code_bundle import code_hash
 from include.platform.errors import PermanentError
 from include.platform.request_parts import group_name
+from include.platform.storage import Run, split_uri
+from include.score.backfill_tasks import days_asked_for, in_words
+from include.score.batches import batches_of, estimate
 from include.score.impossible import in_one_sentence
 from include.score.plan import (
     CHAMPION_AT,
-    RUNS_AT_ONCE,
     PlanError,
     Planner,
     Preview,
     days_between,
     list_partitions,
     look_back,
+    parts_of,
 )
 from include.score.published import read_published
-from sagemaker_jobs.account import account, no_price
 
 LOOK_EVERY = 2.0
-UNDER_WAY = ("queued", "running")
-JOBS_A_DAY, ASSUMED_SECONDS = 4, 180  # where no day has been scored yet that could be measured
+LONGEST_SILENCE = 8.0
+MOST_SHOWN = 10
+DAG, QUESTION = "backfill", "approve_cost"
+
+
+class BackfillError(RuntimeError):
+    """The run came to no summary; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Asked:
     version: str
     force: bool
     dry_run: bool
+    budget: float | None = None
 
     @property
     def days(self) -> list[str]:
@@ -64,7 +71,7 @@ class Asked:
 
 
 def planner(settings: Settings, model: ModelConfig) -> Planner:
-    s3 = s3_client(settings)
+    s3, version = s3_client(settings), code_hash(settings.code_root)
     return Planner(
         model,
         s3=s3,
@@ -72,85 +79,77 @@ def planner(settings: Settings, model: ModelConfig) -> Planner:
         bucket=BUCKET,
         partitions=list_partitions(s3, BUCKET, model.name),
         group=group_name(model),
-        code_hash=code_hash(),
+        code_hash=version,
         image_uri=JOB_IMAGE,
+        parts=parts_of(s3, BUCKET, version, model.name),
     )
 
 
-def refuse_impossible(preview: Preview) -> None:
-    """Raises PlanError: none of the days can be scored, nor has been."""
-    if preview.impossible and not preview.changed + preview.unchanged:
-        raise PlanError(in_one_sentence(preview.impossible))
+def preview_lines(model: ModelConfig, preview: Preview) -> list[str]:
+    return in_words(preview, estimate(model, None, REGION, preview, len(batches_of(model, preview))), REGION)
 
 
-def show_preview(model: ModelConfig, preview: Preview, say: Callable[[str], None]) -> None:
-    days = len(preview.changed) + len(preview.unchanged) + len(preview.impossible)
-    say(f"{days} days: {len(preview.changed)} to score, {len(preview.unchanged)} done and unchanged")
-    seconds = preview.seconds
-    how = "as days scored before took on average"
-    if not seconds:
-        seconds = {model.daily_scoring.instance_type: float(JOBS_A_DAY * ASSUMED_SECONDS)}
-        how = f"at {ASSUMED_SECONDS} s for each of {JOBS_A_DAY} jobs a day: none has been scored yet to measure"
-    for instance_type, each in seconds.items():
-        total = each * len(preview.changed)
-        cost = account().cost(REGION, instance_type, total)
-        unknown = f"at an unknown price ({no_price(instance_type, REGION)})"
-        price = f"{cost:.2f} USD on AWS in {REGION}" if isinstance(cost, float) else unknown
-        say(f"  about {total / 3600:.2f} instance-hours of {instance_type}, {price}, {how}")
-
-
-def reprocess(api: AirflowApi, dag_id: str, asked: Asked, changed: list[str]) -> str:
-    """Which days that have a run get another: all, if one of those to score has a run that succeeded."""
-    runs = api.runs_between(dag_id, asked.first, asked.last)
-    succeeded = any(day in runs and runs[day]["state"] == "success" for day in changed)
-    return "completed" if succeeded else "failed"
-
-
-def wait_for_earlier(api: AirflowApi, dag_id: str, say: Callable[[str], None]) -> None:
-    """Airflow takes one backfill of a Dag at a time, and notices an end half a minute late."""
-    said = False
-    while earlier := api.backfills_under_way(dag_id):
-        if not said:
-            say(f"backfill {earlier[0]} of {dag_id} is not over: this one starts after it")
-            said = True
-        time.sleep(LOOK_EVERY)
-
-
-def follow(api: AirflowApi, dag_id: str, days: list[str], console: Console) -> dict[str, str]:
-    """A bar that grows with each day that ends; the state of each day's run."""
+def follow(api: AirflowApi, settings: Settings, run_id: str, total: int, console: Console) -> None:
+    """A bar that grows with each day that is scored, until the run ends; lines where there is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("days", total=len(days))
-        shown = -1
-        while True:
-            under_way = api.count_runs(dag_id, days[0], days[-1], *UNDER_WAY)
-            failed = api.count_runs(dag_id, days[0], days[-1], "failed")
-            ended = max(0, len(days) - under_way)
-            progress.update(bar, completed=ended, description=f"days ({failed} failed)" if failed else "days")
-            if not console.is_terminal and ended != shown:
-                console.print(f"  {ended} of {len(days)} days, {failed} failed", highlight=False)
-                shown = ended
-            if not under_way:
-                runs = api.runs_between(dag_id, days[0], days[-1])
-                return {day: runs[day]["state"] for day in days if day in runs}
+    began = said = time.monotonic()
+    line = ""
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("days", total=total)
+        while api.run_state(DAG, run_id) not in FINISHED:
+            done, now = staged_days(api, settings, run_id), time.monotonic()
+            doing = _doing(api, settings, run_id, done, total, now - began)
+            progress.update(bar, completed=done, description=doing)
+            if not console.is_terminal and (doing != line or now - said > LONGEST_SILENCE):
+                console.print(f"  {doing}", highlight=False, soft_wrap=True)
+                line, said = doing, now
             time.sleep(LOOK_EVERY)
 
 
-def summary_of(settings: Settings, asked: Asked, preview: Preview, states: dict[str, str], seconds: float) -> Json:
-    """What goes into backfill-summary.json."""
+def _doing(api: AirflowApi, settings: Settings, run_id: str, done: int, total: int, seconds: float) -> str:
+    tasks = api.task_instances(DAG, run_id)
+    if any(task["task_id"] == QUESTION and task["state"] == "awaiting_input" for task in tasks):
+        page = f"{settings.airflow_url}/dags/{DAG}/runs/{run_id}/tasks/{QUESTION}/required_actions"
+        return f"it costs more than may be spent without asking: answer at {page}"
+    left = f", about {seconds * (total - done) / done:.0f} s left" if done else ""
+    return f"{done} of {total} days scored{left}" if done < total else f"all {total} days scored, publishing"
+
+
+def staged_days(api: AirflowApi, settings: Settings, run_id: str) -> int:
+    """How many days the run's jobs have brought to an end, as their folders say."""
+    plan = api.xcom(DAG, run_id, "plan_days", key="plan")
+    s3, run = s3_client(settings), Run(BUCKET, DAG, run_id)
+    found = 0
+    for batch in plan["batches"] if plan else []:
+        prefix = f"{split_uri(run.of_batch(batch['number']).days)[1]}/"
+        listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix, Delimiter="/")
+        found += len(listed.get("CommonPrefixes", []))
+    return found
+
+
+def summary_of(settings: Settings, asked: Asked, preview: Preview, reported: Json, seconds: float) -> Json:
+    """What goes into backfill-summary.json.
+
+    Args:
+        reported: the summary of the Dag's run; empty where there was nothing to do.
+    """
     s3 = s3_client(settings)
     partitions = []
     for day in asked.days:
         if found := read_published(s3, BUCKET, asked.model, day):
             partitions.append({name: found[name] for name in ("date", "rows", "model_package_arn", "sha256")})
-    scored = [day for day in preview.changed if states.get(day) == "success"]
+    scored = reported.get("scored", 0)
     return {
         "model": asked.model,
         "days": len(asked.days),
-        "scored": len(scored),
+        "scored": scored,
         "skipped_unchanged": len(preview.unchanged),
-        "failed": len(asked.days) - len(scored) - len(preview.unchanged),
+        "failed": len(asked.days) - scored - len(preview.unchanged),
+        "failed_days": reported.get("failed_days", preview.impossible),
         "rows": sum(partition["rows"] for partition in partitions),
+        "jobs": reported.get("jobs", 0),
+        "estimated_usd": reported.get("estimated_usd", 0.0),
+        "actual_usd": reported.get("actual_usd", 0.0),
         "seconds": round(seconds, 1),
         "partitions": partitions,
     }
@@ -167,36 +166,39 @@ def backfill(settings: Settings, asked: Asked, console: Console) -> Json | None:
     check_version(asked.version)
     model = load_model(check_model(asked.model))
     _ = model.daily_scoring  # a model that is not scored daily is refused here
-    dag_id = f"score_{asked.model}"
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     stack.up(settings, say)
     seed_days(settings, asked.model, (look_back(model, asked.first) or [asked.first])[0], asked.last, say)
+    days_asked_for(asked.first, asked.last, list_partitions(s3_client(settings), BUCKET, model.name))
     preview = planner(settings, model).preview(asked.days, asked.version, force=asked.force)
-    refuse_impossible(preview)
-    show_preview(model, preview, say)
-    if preview.impossible:
-        if asked.dry_run:
-            raise PlanError(in_one_sentence(preview.impossible))
-        say(f"  not possible: {in_one_sentence(preview.impossible)}")
+    for line in preview_lines(model, preview):
+        say(line)
+    if preview.impossible and (asked.dry_run or not (preview.changed or preview.unchanged)):
+        raise PlanError(in_one_sentence(preview.impossible))
     if asked.dry_run:
         say("dry run: nothing was started")
         return None
-    states: dict[str, str] = {}
-    seconds = 0.0
-    if preview.changed:
-        api = AirflowApi(settings.airflow_url, settings.login)
-        require_dag(api, dag_id)
-        api.unpause(dag_id)
-        first, last = preview.changed[0], preview.changed[-1]
-        wait_for_earlier(api, dag_id, say)
-        behaviour = reprocess(api, dag_id, asked, preview.changed)
-        conf = {"model_version": asked.version, "force": asked.force}
-        began = time.monotonic()
-        number = api.create_backfill(dag_id, first, last, conf=conf, reprocess=behaviour, runs_at_once=RUNS_AT_ONCE)
-        say(f"backfill {number} from {first} to {last}: {settings.airflow_url}/dags/{dag_id}/backfills")
-        states = follow(api, dag_id, preview.changed, console)
-        seconds = time.monotonic() - began
-    return summary_of(settings, asked, preview, states, seconds)
+    if not preview.changed:
+        return summary_of(settings, asked, preview, {}, 0.0)
+    return _run(settings, asked, preview, console)
+
+
+def _run(settings: Settings, asked: Asked, preview: Preview, console: Console) -> Json:
+    """Have the Dag score the days; the summary."""
+    api = AirflowApi(settings.airflow_url, settings.login)
+    require_dag(api, DAG)
+    conf = {"model": asked.model, "from": asked.first, "to": asked.last, "force": asked.force}
+    began = time.monotonic()
+    run_id = api.trigger(DAG, conf={**conf, "model_version": asked.version, "budget_usd": asked.budget})
+    page = f"{settings.airflow_url}/dags/{DAG}/runs/{run_id}"
+    console.print(f"triggered {DAG}: {page}", highlight=False, markup=False, soft_wrap=True)
+    follow(api, settings, run_id, len(preview.changed), console)
+    seconds = time.monotonic() - began
+    reported = api.xcom(DAG, run_id, "report_days", key="summary")
+    if reported is None:
+        reasons = reasons_of(api, DAG, run_id, steps_of(api, DAG, run_id, api.task_ids(DAG)))
+        raise BackfillError("; ".join(f"{task_id} failed: {reason}" for task_id, reason in reasons.items()))
+    return summary_of(settings, asked, preview, reported, seconds)
 
 
 def show(summary: Json, settings: Settings, console: Console) -> None:
@@ -209,12 +211,20 @@ def show(summary: Json, settings: Settings, console: Console) -> None:
         f"failed; {summary['rows']:,} rows in their partitions; {summary['seconds']:.1f} s{rate}",
         highlight=False,
     )
+    costs = [f"{_usd(summary[name])} {name.removesuffix('_usd')}" for name in ("estimated_usd", "actual_usd")]
+    console.print(f"{summary['jobs']} SageMaker jobs; on AWS in {REGION}: {', '.join(costs)}", highlight=False)
+    for day, why in list(summary["failed_days"].items())[:MOST_SHOWN]:
+        console.print(f"  {day}: {why}", highlight=False, markup=False, soft_wrap=True)
     for title, link in (
-        ("Airflow", f"{settings.airflow_url}/dags/score_{summary['model']}/runs"),
+        ("Airflow", f"{settings.airflow_url}/dags/{DAG}/runs"),
         ("scores", f"s3://{BUCKET}/scores/{summary['model']}/"),
         ("this summary", str(settings.home / "backfill-summary.json")),
     ):
         console.print(f"{title:20}{link}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _usd(cost: float | None) -> str:
+    return "an unknown cost" if cost is None else f"{cost:.4f} USD"
 
 
 def _asked(argv: list[str] | None) -> Asked:
@@ -225,8 +235,9 @@ def _asked(argv: list[str] | None) -> Asked:
     parser.add_argument("--version", default=CHAMPION_AT, help="champion_at (as it is), current, or a version number")
     parser.add_argument("--force", action="store_true", help="score unchanged days too")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    parser.add_argument("--budget", type=float, help="USD that may be spent without asking; else model.yaml's budget")
     found = parser.parse_args(argv)
-    return Asked(found.model, found.first, found.last, found.version, found.force, found.dry_run)
+    return Asked(found.model, found.first, found.last, found.version, found.force, found.dry_run, found.budget)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -241,7 +252,7 @@ def main(argv: list[str] | None = None) -> int:
         show(summary, settings, console)
         return 1 if summary["failed"] else 0
 
-    return carry_out(work, console, PermanentError)
+    return carry_out(work, console, PermanentError, BackfillError)
 
 
 if __name__ == "__main__":

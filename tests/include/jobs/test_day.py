@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,7 +26,8 @@ from include.models.config.files import DRIFT_PROFILE
 from include.models.errors import JobError
 from include.models.predictive_maintenance.features import LOOK_BACK_HOURS
 from include.models.predictive_maintenance.features import build_features as features_of
-from tests.include.jobs.job_programs import MODEL, Trained
+from include.platform.scoring_parts import PROGRAM, imported_files
+from tests.include.jobs.job_programs import MODEL, Jobs, Trained
 
 DAY = "2015-06-02"
 FILES = {name: table.file for name, table in load_model(MODEL).data.tables.items()}
@@ -379,3 +383,28 @@ def test_partitions_of_a_history_hold_each_row_once(days: Path, tables: dict[str
     end = datetime.fromisoformat(DAY) + timedelta(days=1)
     assert len(maint) == len(tables["maint"].filter(pl.col("datetime") < end)), "all of its history, to the day's end"
     assert not list(days.glob(f"date=*/{FILES['failures']}*")), "what only labels are made of is not there"
+
+
+def test_scoring_imports_nothing_that_its_digest_does_not_count(
+    partitions: Partitions, trained: Trained, jobs: Jobs, tmp_path: Path
+) -> None:
+    program = (
+        "import json, sys; from include.jobs import score_day; score_day.main(sys.argv[1:]);"
+        "print(json.dumps([m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'include']))"
+    )
+    arguments = ["--model", MODEL, "--partitions", partitions.folder, "--artifact", trained.packed, "--day", DAY]
+    arguments += ["--scores", tmp_path / "s", "--report", tmp_path / "r"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(jobs.code)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
+    )
+    counted = {
+        str(file)
+        for module in (PROGRAM, f"include.models.{MODEL}.features")
+        for file in imported_files(jobs.code, module)
+    }
+    assert set(json.loads(done.stdout.splitlines()[-1])) <= counted

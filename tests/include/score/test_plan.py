@@ -89,6 +89,7 @@ def planner(local_aws: LocalSageMaker) -> Iterator[Plans]:
                 group=GROUP,
                 code_hash=code_hash,
                 image_uri="image:1",
+                parts={"code": code_hash},
             )
 
         yield planner
@@ -97,15 +98,16 @@ def planner(local_aws: LocalSageMaker) -> Iterator[Plans]:
 def publish(planner: Planner, s3: LocalS3, day: str) -> None:
     """The manifest that a run of the day as it is now leaves."""
     plan = planner.plan(day)
-    costs = {"ml.m5.large": 100, "x": None}
+    kinds = {"score_batch": 3, "score_day": 100}
     jobs = [
-        {"task": "score", "instance_type": name, "instance_count": 1, "billable_seconds": seconds}
-        for name, seconds in costs.items()
+        {"task": task, "instance_type": "x", "instance_count": 1, "billable_seconds": seconds}
+        for task, seconds in kinds.items()
     ]
     scores = f"{scores_partition(MODEL.name, day)}part-1.parquet"
     s3.objects[scores] = b"scores"
     files = [{"key": scores, "rows": 1, "bytes": 6, "sha256": "0" * 64}]
     found = manifest(MODEL.name, day, digest=plan.digest, inputs=plan.inputs, jobs=jobs, files=files)
+    found |= {"made_of": plan.made_of, "model_package_arn": plan.version.model_package_arn}
     s3.objects[scores_manifest(MODEL.name, day)] = json.dumps(found).encode()
 
 
@@ -205,16 +207,19 @@ def test_an_unchanged_day_is_done_and_a_changed_one_is_not(planner: Plans, s3: L
     publish(planner(s3), s3, "2015-06-05")
     asked = planner(s3)
     published = asked.published("2015-06-05")
-    assert asked.plan("2015-06-05").is_done(published)
-    assert not asked.plan("2015-06-05", "1").is_done(published), "another version"
-    assert not planner(s3, "ba9876543210").plan("2015-06-05").is_done(published), "other code"
+    assert asked.plan("2015-06-05").why_due(published) is None
+    assert asked.plan("2015-06-05", "1").why_due(published) == "changed model"
+    assert planner(s3, "ba9876543210").plan("2015-06-05").why_due(published) == "changed code"
     put_day(s3, "2015-06-06", telemetry="changed")
-    assert planner(s3).plan("2015-06-05").is_done(published), "nothing after the day counts"
+    assert planner(s3).plan("2015-06-05").why_due(published) is None, "nothing after the day counts"
     put_day(s3, "2015-06-04", machines="changed")
-    assert planner(s3).plan("2015-06-05").is_done(published), "nor does what windows do not reach into"
+    assert planner(s3).plan("2015-06-05").why_due(published) is None, "nor does what windows do not reach into"
     put_day(s3, "2015-06-04", telemetry="changed")
-    assert not planner(s3).plan("2015-06-05").is_done(published), "what windows reach into"
-    assert not asked.plan("2015-06-07").is_done(None)
+    assert planner(s3).plan("2015-06-05").why_due(published) == "late data", "what windows reach into"
+    assert asked.plan("2015-06-07").why_due(None) == "not scored yet"
+    assert published is not None
+    del published["made_of"]
+    assert asked.plan("2015-06-05").why_due(published) == "changed code", "of before the parts were kept"
 
 
 def test_a_day_whose_scores_are_gone_is_not_done(planner: Plans, s3: LocalS3) -> None:
@@ -223,7 +228,7 @@ def test_a_day_whose_scores_are_gone_is_not_done(planner: Plans, s3: LocalS3) ->
     del s3.objects[f"{scores_partition(MODEL.name, '2015-06-05')}part-1.parquet"]
     asked = planner(s3)
     assert asked.published("2015-06-05") is None
-    assert asked.preview(["2015-06-05"]).changed == ["2015-06-05"]
+    assert asked.preview(["2015-06-05"]).changed == {"2015-06-05": "not scored yet"}
     assert list(asked.late_days(["2015-06-05"])) == ["2015-06-05"], "the sweep has it scored again"
 
 
@@ -231,7 +236,7 @@ def test_a_manifest_that_cannot_be_read_is_said_and_the_day_scored_again(planner
     key = scores_manifest(MODEL.name, "2015-06-05")
     for broken in (b"{", b"\xff", b"[]", b'{"digest": 7}'):
         s3.objects[key] = broken
-        assert planner(s3).preview(["2015-06-05"]).changed == ["2015-06-05"]
+        assert planner(s3).preview(["2015-06-05"]).changed == {"2015-06-05": "not scored yet"}
         with pytest.raises(PublishedError, match=rf"s3://bucket/{key} cannot be used \(.*score the day again"):
             read_published(s3, BUCKET, MODEL.name, "2015-06-05")  # type: ignore[arg-type]
 
@@ -262,11 +267,13 @@ def test_the_preview_counts(planner: Plans, s3: LocalS3) -> None:
     days = days_between("2015-06-04", "2015-06-12")
     preview = planner(s3).preview(days)
     assert preview.unchanged == ["2015-06-05", "2015-06-06"]
-    assert preview.changed == ["2015-06-04", *days_between("2015-06-07", "2015-06-10")]
+    assert list(preview.changed) == ["2015-06-04", *days_between("2015-06-07", "2015-06-10")]
     assert list(preview.impossible) == ["2015-06-11", "2015-06-12"]
-    assert preview.seconds == {"ml.m5.large": 100, "x": 0}
+    assert preview.seconds == 3, "of a day in a batch"
+    assert preview.changed["2015-06-04"] == "not scored yet"
+    assert preview.plans.keys() == preview.changed.keys()
     assert len(planner(s3).preview(days, force=True).changed) == 7
-    assert seconds_a_day([]) == {}
+    assert seconds_a_day([]) is None
 
 
 def test_the_sweep_looks_at_days_that_no_run_waits_for() -> None:

@@ -23,7 +23,13 @@ def plan(code_hash: str) -> DayPlan:
     """Of a run of its own for each code."""
     version = RegisteredVersion(version=2, model_package_arn="arn:2", artifact="s3://b/model.tar.gz", image="image:1")
     return DayPlan(
-        day=DAY, inputs=[], version=version, reason="asked for by number", code_hash=code_hash, image_uri="image:1"
+        day=DAY,
+        inputs=[],
+        version=version,
+        reason="asked for by number",
+        code_hash=code_hash,
+        image_uri="image:1",
+        parts={"code": code_hash},
     )
 
 

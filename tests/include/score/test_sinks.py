@@ -33,6 +33,7 @@ PLAN = DayPlan(
     reason="asked for by number",
     code_hash="0123456789ab",
     image_uri="image:1",
+    parts={"code": "c"},
 )
 RUN = Run("my-ml-bucket", "score_tabular_classifier", "scheduled__1")
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/tabular-classifier/3"

@@ -20,43 +20,48 @@ from include.score.plan import PlanError, Preview
 NO_DATA = {day: f"{day} cannot be scored: daily/x/date={day}/ lacks a.csv." for day in ("2015-06-01", "2015-06-02")}
 
 
-def test_a_backfill_waits_for_the_one_before_and_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = [[7], [7], []]
-    slept: list[float] = []
-    said: list[str] = []
-    monkeypatch.setattr(backfill.time, "sleep", slept.append)
+class Api:
+    """A run that is under way for some looks, and may ask."""
 
-    class Api:
-        def backfills_under_way(self, dag_id: str) -> list[int]:
-            return looks.pop(0)
+    def __init__(self, looks: int, asks: bool = False) -> None:
+        self.looks, self.asks = looks, asks
 
-    api: Any = Api()
-    backfill.wait_for_earlier(api, "score_pumps", said.append)
-    assert said == ["backfill 7 of score_pumps is not over: this one starts after it"]
-    assert len(slept) == 2
-    assert looks == []
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        self.looks -= 1
+        return "running" if self.looks >= 0 else "success"
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, str]]:
+        return [{"task_id": "approve_cost", "state": "awaiting_input" if self.asks else "skipped"}]
 
 
-def test_a_backfill_is_followed_until_no_run_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = [3, 3, 1, 0]
-    monkeypatch.setattr(backfill.time, "sleep", lambda _: looks.pop(0))
-
-    class Api:
-        def count_runs(self, dag_id: str, first: str, last: str, *states: str) -> int:
-            return looks[0] if "running" in states else int(looks[0] < 3)
-
-        def runs_between(self, dag_id: str, first: str, last: str) -> dict[str, dict[str, Any]]:
-            assert looks == [0], "not before all have ended"
-            return {first: {"state": "success"}, "2015-06-02": {"state": "success"}, last: {"state": "failed"}}
-
+def followed(monkeypatch: pytest.MonkeyPatch, api: Any, done: list[int], seconds: float) -> list[str]:
+    """What is on the screen, of a machine on which each look takes so long."""
+    now = [0.0]
+    monkeypatch.setattr(backfill.time, "sleep", lambda _: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(backfill.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(backfill, "staged_days", lambda *_: done.pop(0))
     screen = StringIO()
-    api: Any = Api()
-    states = backfill.follow(api, "score_pumps", ["2015-06-01", "2015-06-03", "2015-06-04"], Console(file=screen))
-    assert states == {"2015-06-01": "success", "2015-06-04": "failed"}, (
-        "of the days asked for, as far as they have a run"
-    )
-    shown = [line.strip() for line in screen.getvalue().splitlines()]
-    assert shown == ["0 of 3 days, 0 failed", "2 of 3 days, 1 failed", "3 of 3 days, 1 failed"]
+    backfill.follow(api, Settings(Path(), 1, 2), "run", 4, Console(file=screen, width=200))
+    return [line.strip() for line in screen.getvalue().splitlines()]
+
+
+def test_a_backfill_is_followed_with_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert followed(monkeypatch, Api(4), [0, 1, 2, 4], seconds=2) == [
+        "0 of 4 days scored",
+        "1 of 4 days scored, about 6 s left",
+        "2 of 4 days scored, about 4 s left",
+        "all 4 days scored, publishing",
+    ]
+
+
+def test_it_is_never_silent_for_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = followed(monkeypatch, Api(30), [0] * 30, seconds=1)
+    assert len(shown) >= 4, "of thirty seconds in which no day ends"
+
+
+def test_a_question_is_where_it_can_be_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    [line] = followed(monkeypatch, Api(1, asks=True), [0], seconds=1)
+    assert line.endswith("/dags/backfill/runs/run/tasks/approve_cost/required_actions")
 
 
 @pytest.fixture
@@ -66,6 +71,7 @@ def previewed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Prev
     monkeypatch.setattr(backfill, "seed_days", lambda *_: None)
     monkeypatch.setattr(backfill, "AirflowApi", lambda *_: pytest.fail("nothing may be started"))
     monkeypatch.setattr(backfill, "summary_of", lambda *given: given)
+    monkeypatch.setattr(backfill, "list_partitions", lambda *_: ["2015-06-01"])
 
     def carried_out(preview: Preview, asked: Asked) -> Any:
         monkeypatch.setattr(backfill, "planner", lambda *_: Planned(preview))
@@ -87,16 +93,22 @@ def test_days_that_cannot_be_scored_start_nothing(previewed: Callable[[Preview, 
     asked = Asked("electricity", "2015-06-01", "2015-06-02", "champion_at", force=False, dry_run=dry_run)
     words = r"^2015-06-01 to 2015-06-02 \(2 days\) cannot be scored: daily/x/date=<day>/ lacks a.csv$"
     with pytest.raises(PlanError, match=words):
-        previewed(Preview([], [], NO_DATA, {}), asked)
+        previewed(Preview({}, [], NO_DATA), asked)
 
 
 def test_a_dry_run_finds_the_day_that_the_run_would_end_with(previewed: Callable[[Preview, Asked], Any]) -> None:
-    found = Preview([], ["2015-06-03"], NO_DATA, {})
+    found = Preview({}, ["2015-06-03"], NO_DATA)
     asked = Asked("electricity", "2015-06-01", "2015-06-03", "champion_at", force=False, dry_run=True)
     with pytest.raises(PlanError, match="2015-06-01 to 2015-06-02"):
         previewed(found, asked)
     assert previewed(found, replace(asked, dry_run=False)), "the others are scored, and the exit status tells"
-    assert previewed(Preview([], ["2015-06-03"], {}, {}), asked) is None
+    assert previewed(Preview({}, ["2015-06-03"], {}), asked) is None
+
+
+def test_days_past_the_end_of_the_data_are_no_days(previewed: Callable[[Preview, Asked], Any]) -> None:
+    asked = Asked("electricity", "2016-06-01", "2016-06-03", "champion_at", force=False, dry_run=False)
+    with pytest.raises(PlanError, match=r"^0 days have data in this range \(it ends on 2015-06-01\)$"):
+        previewed(Preview({}, [], {}), asked)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+"""Many days of one model and version to checked scores, in one job.
+
+    python -m include.jobs.score_batch --model M --partitions DIR --artifact DIR --plan DIR --days DIR
+
+Reads ``<plan>/days.json``, which names each day's files below ``--partitions``, and the version's model.tar.gz in
+``--artifact``. Writes ``<days>/date=<day>/scores/`` and ``<days>/date=<day>/report/``, as ``score_day`` does, each day
+whole and as soon as it is scored, so that they may be taken away while the job goes on.
+
+Each day is validated, scored and checked by itself: one that cannot be leaves a report of its own, and the others go
+on. All cores are used, each for days that follow each other, so that a day that others look back to is read once. The
+exit status is 0 whatever the verdicts.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import tempfile
+import traceback
+from concurrent.futures import ProcessPoolExecutor
+from itertools import batched
+from pathlib import Path
+
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.daily.one_job import DayScorer
+from include.jobs.serving.archive import unpack
+from include.models.config import load_model
+from include.models.config.files import DAY_RESULT, DAYS, REPORT, SCORES, day_folder
+from include.models.config.results import DayResult
+
+SLICES_A_CORE = 3  # so that no core waits long for the last one; each reads the day before its first once more
+
+DayFiles = dict[str, list[str]]  # by day, below the folder of partitions
+_scorer: DayScorer  # of a worker's process
+
+
+def _open(model: str, artifact: Path) -> None:
+    global _scorer
+    _scorer = DayScorer(load_model(model), artifact)
+
+
+def _score(days: DayFiles, partitions: Path, into: Path) -> list[tuple[str, DayResult]]:
+    return [(day, score_one(_scorer, day, files, partitions, into)) for day, files in days.items()]
+
+
+def score_one(scorer: DayScorer, day: str, files: list[str], partitions: Path, into: Path) -> DayResult:
+    """Score a day from its files alone; its folder appears whole. What goes wrong is the day's result."""
+    with tempfile.TemporaryDirectory(dir=into.parent) as name:
+        folder, own = Path(name, "day"), Path(name, "partitions")
+        for file in files:
+            (own / file).parent.mkdir(parents=True, exist_ok=True)
+            (own / file).symlink_to(partitions / file)
+        try:
+            result = scorer.score(own, day, folder / SCORES, folder / REPORT)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other days go on
+            traceback.print_exc()
+            summary = f"{day} could not be scored: {type(error).__name__}: {error}"[:900]
+            result = {"passed": False, "summary": summary, "rows": 0, "tables": {}, "seconds": {}}
+            (folder / REPORT).mkdir(parents=True, exist_ok=True)
+            (folder / REPORT / DAY_RESULT).write_text(json.dumps(result), encoding="utf-8")
+        folder.rename(into / day_folder(day))
+    return result
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments_of(
+        __doc__,
+        partitions="folder of date=<day> folders",
+        artifact="folder of the version's model.tar.gz",
+        plan="folder of days.json",
+        days="where to write the days",
+    )
+    given = parser.parse_args(argv)
+    days: DayFiles = json.loads((given.plan / DAYS).read_text(encoding="utf-8"))
+    if not days:
+        return
+    given.days.mkdir(parents=True, exist_ok=True)
+    cores = min(len(os.sched_getaffinity(0)), len(days))
+    slices = [dict(some) for some in batched(days.items(), -(-len(days) // (cores * SLICES_A_CORE)))]
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload([DayScorer.__module__])  # what takes seconds to import is imported once
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(cores, processes, _open, (given.model, unpack(given.artifact, Path(folder)))) as pool,
+    ):
+        left = len(days)
+        for some in pool.map(_score, slices, [given.partitions] * len(slices), [given.days] * len(slices)):
+            left -= len(some)
+            for day, result in some:
+                print(f"{day}: {result['summary']}", flush=True)
+            print(f"{left} of {len(days)} days left", flush=True)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,113 @@
+"""Scores days gone by, many in one SageMaker job, each with the version that was in production on it.
+
+**For whom:** whoever wants a model's history scored, or scored again: after a promotion, a change of its features, or a
+week of missing data. (`airflow backfill create` of `score_<model>` does the same with a job for each day. What either
+has done the other finds done.)
+
+**Reads** what `score_<model>` reads of each day, and the manifests of the scores that are there. **Writes** its own
+folder `runs/backfill/<run>/` and each day's partition of scores, in one step a day.
+
+**Running it again is safe.** Days whose raw data, model, code and configuration are those of their scores are left
+alone, unless `force` is set; of the others the log says why they are due: not scored yet, late data, a changed model,
+code, expectations or section of model.yaml. A batch that is tried again scores what is not staged, and publishes what
+is not published.
+
+**Steps.** `plan_days` says which days are done, due or impossible, and why, groups the due ones into as many jobs as
+the quota and the work make sensible, and says what they cost. Above `budget_usd`, or model.yaml's `budget`, a person is
+asked under *Required actions* (`approve_cost`); without a yes nothing is scored. For each batch of `choose_batches`,
+`score_batch` is one job in which every day is validated, scored and checked by itself, on all cores; `publish_batch`
+publishes its days as soon as it is over. `report_days` lists days, rows, versions and costs, and fails if a day has no
+new scores.
+
+**Sinks** get nothing from a backfill: what was sent for days gone by stays as it is. Trigger `score_<model>` for a day
+that has to be sent again.
+
+**When it fails** `report_days` names the days and says why. Correct the data and trigger the Dag again; where a job
+failed, clear its `score_batch`.
+
+| task | usual reason | what to do |
+|---|---|---|
+| `plan_days` | no day of the range has data, or nothing was ever promoted | give other days, or promote a version |
+| `score_batch` | SageMaker had no capacity, or the job was stopped | clear it: staged days are not scored again |
+| `publish_batch` | S3 did not answer | clear it: published days are not published again |
+| `report_days` | days could not be scored | look at their reports, correct the data, trigger the Dag again |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from typing import cast
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import DAG, TaskGroup, XComArg, chain, dag, task, task_group
+
+from include.models.config import ModelConfig
+from include.platform.dag_settings import task_defaults, with_form
+from include.platform.environment import ml_environment
+from include.platform.notifications import notify_failure
+from include.platform.python_task import python_task
+from include.score import backfill_tasks as tasks
+from include.score import form
+from sagemaker_jobs.processing import ProcessingJobOperator
+
+RUNS_AT_ONCE = 4
+ANSWER_WITHIN = timedelta(hours=72)
+
+
+def backfill_dag(models: Sequence[ModelConfig]) -> DAG:
+    """The Dag ``backfill``, for any of the models."""
+    owners = {model.name: model.owner for model in models}
+
+    @dag(
+        dag_id="backfill",
+        description="Score days gone by of a model, many in one job.",
+        doc_md=f"# backfill\n\n{__doc__}",
+        schedule=None,
+        max_active_runs=RUNS_AT_ONCE,
+        is_paused_upon_creation=False,  # nothing starts it but a person, who must not have to unpause it first
+        tags=["score", "backfill"],
+        user_defined_macros={"ml_environment": ml_environment},
+        default_args={
+            **task_defaults(", ".join(sorted(set(owners.values())))),
+            "on_failure_callback": partial(notify_failure, owners=owners),
+        },
+    )
+    def backfill() -> None:
+        plan_days = python_task(tasks.plan_days, task.branch)()
+        approve_cost = HITLOperator(
+            task_id="approve_cost",
+            subject="{{ ti.xcom_pull('plan_days', key='question')['subject'] }}",
+            body="{{ ti.xcom_pull('plan_days', key='question')['body'] }}",
+            options=[tasks.YES, tasks.NO],
+            defaults=tasks.NO,
+            response_timeout=ANSWER_WITHIN,
+            execution_timeout=None,  # it would be taken for the time to answer
+        )
+        choose_batches = python_task(tasks.choose_batches, trigger_rule="none_failed_min_one_success")(
+            answer=approve_cost.output
+        )
+        chain(plan_days, [approve_cost, choose_batches])
+        report_days = python_task(tasks.report_days, trigger_rule="all_done")(batches=choose_batches)
+        chain(_score(choose_batches), report_days)
+
+    return with_form(backfill(), form.backfill_params(list(owners)))
+
+
+def _score(batches: XComArg) -> TaskGroup:
+    """A job for each batch, and the publishing of its days as soon as that is over."""
+
+    @task_group
+    def score(batch: XComArg) -> None:
+        score_batch = ProcessingJobOperator(
+            task_id="score_batch",
+            request=tasks.score_batch,
+            request_kwargs={"batch": batch},
+        )
+        # also of a job that failed, whose days are staged in part; one at a time, as in score_<model>
+        python_task(tasks.publish_batch, trigger_rule="all_done", max_active_tis_per_dag=1)(
+            batch=batch, scored=score_batch.output
+        )
+
+    return cast(TaskGroup, score.expand(batch=batches))

@@ -1,0 +1,342 @@
+"""The tasks of a backfill in batches, each under its id."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NotRequired, TypedDict
+
+from airflow.sdk import Context
+
+from include.models.config import ModelConfig, load_model
+from include.models.config.files import DAY_RESULT, DAYS, PARTS, REPORT, SCORES, VERDICT_PAGE
+from include.models.config.results import DayResult, Parts
+from include.platform.clients import s3_client, sagemaker_client
+from include.platform.environment import MlEnvironment
+from include.platform.errors import PermanentError
+from include.platform.raw_files import list_raw_data
+from include.platform.request_parts import Request
+from include.platform.run_context import current_run, pin, read_json, read_record, write_text
+from include.platform.storage import BatchRun, Run, daily_prefix, split_uri
+from include.registry.model_index import index_scores
+from include.score import requests
+from include.score.batches import Estimate, batches_of, cost_in_words, estimate, total
+from include.score.impossible import in_one_sentence
+from include.score.plan import DayPlan, PlanError, Preview, days_between, list_partitions
+from include.score.publish import PublishError, publish
+from include.score.published import JobCost, PublishedError, ScoresManifest, read_published
+from include.score.tasks import planner_of, require_unchanged
+from sagemaker_jobs.kinds import JobResult
+from sagemaker_jobs.links import file_page
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+log = logging.getLogger(__name__)
+
+YES, NO = "Score the days", "Leave them"
+LONGEST_WHY = 400
+
+
+class BatchRef(TypedDict):
+    """A batch in few words; its plans lie in the run's folder."""
+
+    number: int
+    version: int
+    days: int
+    first: str
+    last: str
+
+
+class BackfillPlan(TypedDict):
+    """``plan.json``: which days are to be scored and why, which are done, which cannot be and why."""
+
+    model: str
+    days: int
+    changed: dict[str, str]
+    unchanged: list[str]
+    impossible: dict[str, str]
+    estimate: Estimate
+    batches: list[BatchRef]
+
+
+class Answer(TypedDict):
+    """What the question's operator returns, as far as it is used."""
+
+    chosen_options: list[str]
+
+
+class PublishedBatch(TypedDict):
+    """``published.json``: why days were not published, and what the batch's job cost; None of one that failed."""
+
+    failed: dict[str, str]
+    cost_usd: float | str | None
+
+
+class Summary(TypedDict):
+    """What a backfill came to; ``failed`` days have no new scores. Costs in USD, None where they are not known."""
+
+    model: str
+    days: int
+    scored: int
+    skipped_unchanged: int
+    failed: int
+    failed_days: dict[str, str]
+    rows: int
+    versions: dict[str, int]
+    jobs: int
+    estimated_usd: float | None
+    actual_usd: float | None
+    refused: NotRequired[bool]
+
+
+def model_of(context: Context) -> ModelConfig:
+    return load_model(str(context["params"]["model"]))
+
+
+def plan_days(context: Context) -> str:
+    """Say what is to be done and what it costs, and keep the plan.
+
+    Returns:
+        The task that comes next: the question, where it costs more than may be spent without asking.
+
+    Raises:
+        PlanError: no day of the range can be scored.
+    """
+    model, params = model_of(context), context["params"]
+    environment, run = current_run(context)
+    s3 = s3_client(environment)
+    partitions = list_partitions(s3, environment.bucket, model.name)
+    days = days_asked_for(str(params["from"]), str(params["to"]), partitions)
+    planner = planner_of(model, environment, s3, partitions)
+    preview = planner.preview(days, str(params["model_version"]), force=bool(params["force"]))
+    batches = batches_of(model, preview)
+    used = environment.instance_types.get("processing")
+    found = estimate(model, used, environment.region, preview, len(batches))
+    for line in in_words(preview, found, environment.region):
+        log.info("%s", line)
+    if preview.impossible and not preview.plans and not preview.unchanged:
+        raise PlanError(in_one_sentence(preview.impossible))
+    for number, plans in enumerate(batches):
+        write_text(s3, run.of_batch(number).plans, json.dumps([plan.model_dump() for plan in plans]))
+    plan: BackfillPlan = {
+        "model": model.name,
+        "days": len(days),
+        "changed": preview.changed,
+        "unchanged": preview.unchanged,
+        "impossible": preview.impossible,
+        "estimate": found,
+        "batches": [_ref(number, plans) for number, plans in enumerate(batches)],
+    }
+    write_text(s3, run.backfill_plan, json.dumps(plan))
+    context["ti"].xcom_push(key="plan", value={name: plan[name] for name in ("days", "changed", "estimate", "batches")})
+    limit = model.budget if params["budget_usd"] is None else float(params["budget_usd"])
+    if not batches or (isinstance(found["usd"], int | float) and found["usd"] <= limit):
+        return "choose_batches"
+    subject = f"Score {len(preview.plans)} days of {model.name}? {cost_in_words(found, environment.region)}"
+    lines = [*in_words(preview, found, environment.region), f"asked above {limit:g} USD"]
+    body = "\n".join(f"- {line}" for line in lines)
+    context["ti"].xcom_push(key="question", value={"subject": subject, "body": body})
+    return "approve_cost"
+
+
+def days_asked_for(first: str, last: str, partitions: Iterable[str]) -> list[str]:
+    """Every day of the range.
+
+    Raises:
+        PlanError: it is no range, or none of it has data.
+    """
+    if first > last:
+        raise PlanError(f"the range is empty: from {first} is after to {last}. Trigger the Dag again.")
+    days, there = days_between(first, last), set(partitions)
+    if there.isdisjoint(days):
+        end = f"it ends on {max(there)}" if there else "there is none"
+        raise PlanError(f"0 days have data in this range ({end})")
+    return days
+
+
+def in_words(preview: Preview, found: Estimate, region: str) -> list[str]:
+    """What a person wants to know before days are scored, a line for each."""
+    count = len(preview.changed) + len(preview.unchanged) + len(preview.impossible)
+    lines = [f"{count} days: {len(preview.changed)} to score, {len(preview.unchanged)} done and unchanged"]
+    lines += [f"{number} to score: {why}" for why, number in Counter(preview.changed.values()).most_common()]
+    if preview.impossible:
+        lines.append(f"not possible: {in_one_sentence(preview.impossible)}")
+    return [*lines, cost_in_words(found, region)] if preview.changed else lines
+
+
+def choose_batches(context: Context, *, answer: Answer | None) -> list[BatchRef]:
+    """The batches to score: none where a person was asked and did not say yes."""
+    environment, run = current_run(context)
+    plan: BackfillPlan = read_record(environment, run.backfill_plan, by="plan_days")
+    if answer and answer["chosen_options"] != [YES]:
+        log.info("nobody said yes: nothing is scored")
+        return []
+    return plan["batches"]
+
+
+def score_batch(context: Context, *, batch: BatchRef) -> Request:
+    """The days of the batch that an earlier job has not staged."""
+    environment, run, plans = planned_batch(context, batch)
+    s3 = s3_client(environment)
+    # where none is left its first day is scored again: a job has to read and write something
+    left = [plan for plan in plans if not is_staged(s3, run, plan.day)] or plans[:1]
+    log.info("batch %d: %d of %d days are staged already", run.number, len(plans) - len(left), len(plans))
+    prefix = daily_prefix(str(context["params"]["model"]))
+    files = {plan.day: [file["key"].removeprefix(prefix) for file in plan.inputs] for plan in left}
+    names = sorted({name for some in files.values() for name in some})
+    write_text(s3, run.batch_inputs, json.dumps([{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names]))
+    write_text(s3, f"{run.batch_files}/{DAYS}", json.dumps(files))
+    return requests.score_batch(model_of(context), environment, run, artifact=plans[0].version.artifact)
+
+
+def planned_batch(context: Context, batch: BatchRef) -> tuple[MlEnvironment, BatchRun, list[DayPlan]]:
+    """The environment with the code and image of the plan, the batch's folder, the plans of its days."""
+    environment, run = current_run(context)
+    of_batch = run.of_batch(batch["number"])
+    plans = [DayPlan.model_validate(plan) for plan in read_record(environment, of_batch.plans, by="plan_days")]
+    return pin(environment, plans[0].code_hash, plans[0].image_uri), of_batch, plans
+
+
+def is_staged(s3: S3Client, run: BatchRun, day: str) -> bool:
+    """Whether the day's scores are there, checked and whole."""
+    parts: Parts | None = read_json(s3, f"{run.of(day, SCORES)}/{PARTS}")
+    if parts is None or read_json(s3, f"{run.of(day, REPORT)}/{DAY_RESULT}") is None:
+        return False
+    bucket, prefix = split_uri(f"{run.of(day, SCORES)}/")
+    there = {file["key"].removeprefix(prefix): file["bytes"] for file in list_raw_data(s3, bucket, prefix)}
+    return all(there.get(part["name"]) == part["bytes"] for part in parts["parts"])
+
+
+def publish_batch(context: Context, *, batch: BatchRef, scored: JobResult | None) -> PublishedBatch:
+    """Publish what the batch's job staged, day by day; days that this run has published stay as they are."""
+    environment, run, plans = planned_batch(context, batch)
+    s3, failed = s3_client(environment), dict[str, str]()
+    cost = _cost_of_a_day(scored, len(plans))
+    for plan in plans:
+        before = published_by(run, s3, str(context["params"]["model"]), plan.day)
+        if before and before["digest"] == plan.digest:
+            continue
+        try:
+            _publish_day(context, environment, s3, run, plan, cost)
+        except (PublishError, PlanError) as error:
+            failed[plan.day] = str(error)[:LONGEST_WHY]
+            log.warning("%s was not published: %s", plan.day, error)
+    index_scores(s3, environment.bucket, model_of(context), [plan.day for plan in plans if plan.day not in failed])
+    log.info("%d of %d days are published", len(plans) - len(failed), len(plans))
+    done: PublishedBatch = {"failed": failed, "cost_usd": scored.get("cost_usd") if scored else None}
+    write_text(s3, run.published, json.dumps(done))
+    return done
+
+
+def published_by(run: Run, s3: S3Client, model: str, day: str) -> ScoresManifest | None:
+    """The manifest of a day's scores if this run has published them; None also of one that cannot be read."""
+    try:
+        found = read_published(s3, run.bucket, model, day)
+    except PublishedError:
+        return None
+    return found if found and (found["dag_id"], found["run_id"]) == (run.dag_id, run.run_id) else None
+
+
+def _publish_day(
+    context: Context, environment: MlEnvironment, s3: S3Client, run: BatchRun, plan: DayPlan, cost: list[JobCost]
+) -> None:
+    """Raises PublishError: there is nothing to publish, or it must not be."""
+    report = run.of(plan.day, REPORT)
+    result: DayResult | None = read_json(s3, f"{report}/{DAY_RESULT}")
+    if result is None:
+        raise PublishError(f"it was not scored: look at score_batch of batch {run.number}, and clear that task")
+    if not result["passed"]:
+        page = file_page(f"{report}/{VERDICT_PAGE}", sagemaker_client(environment))
+        raise PublishError(f"{result['summary']}\n  report: {page}")
+    model = model_of(context)
+    require_unchanged(s3, environment.bucket, model, plan)
+    publish(
+        s3,
+        run,
+        model.name,
+        plan,
+        staged=run.of(plan.day, SCORES),
+        quarantined={name: table["rejected"] for name, table in result["tables"].items() if table["rejected"]},
+        jobs=cost,
+        published_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _cost_of_a_day(scored: JobResult | None, days: int) -> list[JobCost]:
+    """A day's share of its batch's job."""
+    if scored is None:
+        return []
+    seconds = scored.get("billable_seconds")
+    share = None if seconds is None else round(seconds / days)
+    kind, count = scored.get("instance_type"), scored.get("instance_count")
+    return [{"task": "score_batch", "instance_type": kind, "instance_count": count, "billable_seconds": share}]
+
+
+def report_days(context: Context, *, batches: Sequence[BatchRef] | None) -> Summary:
+    """What the backfill came to, from what lies in S3.
+
+    Raises:
+        PermanentError: days have no new scores, which are named.
+    """
+    environment, run = current_run(context)
+    s3 = s3_client(environment)
+    plan: BackfillPlan = read_record(environment, run.backfill_plan, by="plan_days")
+    failed = {day: why[:LONGEST_WHY] for day, why in plan["impossible"].items()}
+    jobs: list[PublishedBatch] = [
+        found for batch in batches or () if (found := read_json(s3, run.of_batch(batch["number"]).published))
+    ]
+    known = {day: why for job in jobs for day, why in job["failed"].items()}
+    rows, versions = 0, Counter[str]()
+    for day in plan["changed"]:
+        if manifest := published_by(run, s3, plan["model"], day):
+            rows += manifest["rows"]
+            versions[str(manifest["model_version"])] += 1
+        else:
+            failed[day] = known.get(day, "its batch was not published: look at its tasks, and clear those that failed")
+    refused = bool(plan["batches"]) and batches is not None and not batches
+    usd = plan["estimate"]["usd"]
+    summary: Summary = {
+        "model": plan["model"],
+        "days": plan["days"],
+        "scored": versions.total(),
+        "skipped_unchanged": len(plan["unchanged"]),
+        "failed": len(failed),
+        "failed_days": failed,
+        "rows": rows,
+        "versions": dict(versions),
+        "jobs": len(jobs),
+        "estimated_usd": usd if isinstance(usd, int | float) else None,
+        "actual_usd": total(job["cost_usd"] for job in jobs),
+    }
+    if refused:
+        summary["refused"] = True
+    write_text(s3, run.backfill_summary, json.dumps(summary))
+    context["ti"].xcom_push(key="summary", value=summary)
+    log.info(
+        "%(scored)d of %(days)d days scored by version(s) %(versions)s, %(rows)d rows; %(skipped_unchanged)d "
+        "unchanged, %(failed)d failed; %(jobs)d jobs, estimated %(estimated_usd)s USD, actual %(actual_usd)s USD",
+        summary,
+    )
+    if failed and not refused:
+        raise PermanentError(
+            f"{len(failed)} of {plan['days']} days have no new scores: {', '.join(list(failed)[:40])}. "
+            + "; ".join(f"{day}: {why}" for day, why in list(failed.items())[:3])
+            + ". Clear the batches that failed; where data was wrong, correct it and trigger this Dag again: it scores "
+            "what is due, and leaves the rest alone."
+        )
+    return summary
+
+
+def _ref(number: int, plans: Sequence[DayPlan]) -> BatchRef:
+    days = [plan.day for plan in plans]
+    return {
+        "number": number,
+        "version": plans[0].version.version,
+        "days": len(days),
+        "first": min(days),
+        "last": max(days),
+    }
