@@ -37,8 +37,8 @@ def buttons(model: str) -> list[Button]:
         Button("promote", "Promote", f"deploy_{model}", "Deploys a version to staging, tests it there, then asks. "
                "Without a number: the newest approved version."),
         Button("rollback", "Roll back", "rollback", "Production goes back to the version before, at once."),
-        Button("backfill", "Backfill", f"score_{model}", "Scores the days from the first to the last, both included. "
-               "Days that are scored and unchanged cost nothing."),
+        Button("backfill", "Backfill", "backfill", "Scores the days from the first to the last, both included, many in "
+               "a job. Days that are scored and unchanged cost nothing; above the model's budget it asks first."),
         Button("pause", "Pause", f"score_{model}", "Turns the schedules of the model's Dags off."),
         Button("resume", "Resume", f"score_{model}", "Turns the schedules of the model's Dags on."),
     ]  # fmt: skip
@@ -71,7 +71,7 @@ async def start(api: AirflowApi, model: str, action: str, *, version: str, first
     """Do what a button says.
 
     Returns:
-        The id of the run or backfill that began; empty where none did.
+        The id of the run that began; empty where none did.
 
     Raises:
         HTTPException: there is no such button, or a field has an impossible value.
@@ -84,11 +84,8 @@ async def start(api: AirflowApi, model: str, action: str, *, version: str, first
         for verb in SCHEDULED:
             await api.send("PATCH", f"/dags/{verb}_{model}", {"is_paused": action == "pause"})
         return ""
-    if action == "backfill":
-        days = _range(first, last)
-        made = await api.send("POST", "/backfills", {"dag_id": button.dag_id, **days})
-        return str(made["id"])
-    asked = {"logical_date": None, "conf": _conf(action, model, version)}
+    conf = _range(model, first, last) if action == "backfill" else _conf(action, model, version)
+    asked = {"logical_date": None, "conf": conf}
     run = await api.send("POST", f"/dags/{button.dag_id}/dagRuns", asked)
     return str(run["dag_run_id"])
 
@@ -102,7 +99,7 @@ def confirmation(model: str, action: str, started: str) -> str:
         return ""
     if action in {"pause", "resume"}:
         return f"The schedules of {model} are {'off' if action == 'pause' else 'on'}."
-    return f"{button.label}: {'backfill' if action == 'backfill' else 'run'} {started} of {button.dag_id} has begun."
+    return f"{button.label}: run {started} of {button.dag_id} has begun."
 
 
 def _conf(action: str, model: str, version: str) -> Mapping[str, Any]:
@@ -112,19 +109,11 @@ def _conf(action: str, model: str, version: str) -> Mapping[str, Any]:
     return {**conf, "version": int(version)} if version and action != "train" else conf
 
 
-def _range(first: str, last: str) -> Mapping[str, Any]:
-    """From midnight to midnight, both days included."""
+def _range(model: str, first: str, last: str) -> Mapping[str, Any]:
     try:
         start, end = date.fromisoformat(first), date.fromisoformat(last)
     except ValueError:
         raise HTTPException(422, "First and last day are dates, such as 2026-11-29.") from None
     if not 0 <= (end - start).days < LONGEST_BACKFILL:
         raise HTTPException(422, f"{first} to {last} is not a range of 1 to {LONGEST_BACKFILL} days.")
-    return {
-        "from_date": f"{start}T00:00:00Z",
-        "to_date": f"{end}T00:00:00Z",
-        "max_active_runs": 8,
-        "reprocess_behavior": "completed",
-        "run_backwards": False,
-        "dag_run_conf": {},
-    }
+    return {"model": model, "from": start.isoformat(), "to": end.isoformat()}

@@ -183,11 +183,11 @@ def test_a_button_starts_its_dag(
     assert "manual__2026-11-29 of" in client.get(answer.headers["location"]).text
 
 
-def test_a_backfill_goes_from_midnight_to_midnight(client: TestClient, airflow: FakeAirflow) -> None:
+def test_a_backfill_has_a_first_and_a_last_day(client: TestClient, airflow: FakeAirflow) -> None:
     client.post("/model/pumps/backfill", data={"first": "2026-01-01", "last": "2026-01-31"})
     (_, path, body) = airflow.sent[0]  # type: ignore[attr-defined]
-    assert path == "/backfills"
-    assert (body["from_date"], body["to_date"]) == ("2026-01-01T00:00:00Z", "2026-01-31T00:00:00Z")
+    assert path == "/dags/backfill/dagRuns"
+    assert body["conf"] == {"model": "pumps", "from": "2026-01-01", "to": "2026-01-31"}
 
 
 def test_pausing_leaves_deployments_alone(client: TestClient, airflow: FakeAirflow) -> None:
