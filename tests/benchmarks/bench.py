@@ -30,6 +30,7 @@ BENCHMARKS = {
     "bench_parsing.py": "airflow",
     "bench_backfill.py": "airflow",
     "bench_run.py": "airflow",
+    "bench_startup.py": "airflow",
 }
 COLOURS = {True: "green", False: "red", None: "yellow"}
 

@@ -246,7 +246,7 @@ def it_scores(project: Project) -> str:
 def every_service_may_restart(project: Project) -> str:
     """The database and every other service restart while a run is in flight, and every run completes"""
     dag_id = f"train_{project.model}"
-    runs = [_start(project, dag_id)]
+    runs = [_start(project, dag_id, force=True)]
     for service in RESTARTED:
         until(lambda: _is_in_flight(project, dag_id, runs), "a run with a task under way", START_SECONDS)
         project.docker("restart", "--time", "30", project.containers()[service])
@@ -262,16 +262,17 @@ def _require(project: Project, dag_id: str) -> None:
         raise NotTriedError(f"there is no Dag {dag_id} in dags/")
 
 
-def _start(project: Project, dag_id: str) -> str:
+def _start(project: Project, dag_id: str, *, force: bool = False) -> str:
+    """A run; a training that would repeat the last one is forced, or it would be skipped."""
     _require(project, dag_id)
     patiently(lambda: project.airflow.unpause(dag_id))
-    return patiently(lambda: project.airflow.trigger(dag_id, conf={}))
+    return patiently(lambda: project.airflow.trigger(dag_id, conf={"force": True} if force else {}))
 
 
 def _is_in_flight(project: Project, dag_id: str, runs: list[str]) -> bool:
     """Whether the last run has a task under way; one that is over is followed by another."""
     if project.airflow.run_state(dag_id, runs[-1]) in FINISHED:
-        runs.append(_start(project, dag_id))
+        runs.append(_start(project, dag_id, force=True))
     states = {task["state"] for task in project.airflow.task_instances(dag_id, runs[-1])}
     return bool(states & {"running", "deferred"})
 

@@ -1,0 +1,60 @@
+"""What start-up times cost: a training whose jobs take a minute to start, beside what the jobs themselves take."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from include.ops.local_stack.settings import BUCKET
+from include.platform.storage import Run
+from job_times import seconds_of_jobs
+from rows import Row, end, parser, row
+from tests.include.local_sagemaker.local_server import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+START_UP = 60  # seconds; two to four minutes are usual on AWS
+JOBS = 3  # of a training
+
+
+def training() -> list[Row]:
+    """A training from trigger to registered, on a stack of its own."""
+    with tempfile.TemporaryDirectory() as home:
+        port = free_port()
+        variables = {
+            **os.environ,
+            "LAPTOP_HOME": home,
+            "AIRFLOW_PORT": str(free_port()),
+            "SAGEMAKER_PORT": str(port),
+            "START_UP": f"processing={START_UP},training={START_UP}",
+        }
+        try:
+            subprocess.run(["make", "run"], cwd=ROOT, env=variables, stdout=sys.stderr, check=True)
+            summary = json.loads((Path(home) / "run-summary.json").read_text(encoding="utf-8"))
+            folder = Run(BUCKET, summary["dag_id"], summary["run_id"]).folder
+            own = seconds_of_jobs(f"http://127.0.0.1:{port}", folder)
+        finally:
+            subprocess.run(["make", "down"], cwd=ROOT, env=variables, stdout=sys.stderr, check=True)
+    bound = JOBS * START_UP + 1.5 * sum(own) + 20
+    total = summary["total_seconds"]
+    return [
+        row("jobs of a training", str(len(own)), f"{JOBS}", len(own) == JOBS),
+        row(
+            f"training with {START_UP} s of start-up for each job, seconds (jobs' own {sum(own):.0f} s)",
+            f"{total:.0f}",
+            f"<= {bound:.0f} ({JOBS} start-ups + 1.5 x jobs + 20 s)",
+            total <= bound,
+        ),
+    ]
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser(__doc__).parse_args(argv)
+    return end(training(), arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
