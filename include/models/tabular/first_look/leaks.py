@@ -66,8 +66,11 @@ def _parts_classes(series: pl.Series, classes: Array, found: Array) -> bool:
 
 
 def _codes(series: pl.Series) -> Array:
-    """A column for the tree: texts by their frequency's rank, what is missing apart."""
+    """A column for the tree: numbers by their rank, which no size is too much for, texts by that of their frequency,
+    what is missing apart."""
     if series.dtype == pl.String:
         ranks = series.value_counts(sort=True).with_row_index("rank").select(series.name, "rank")
         series = series.to_frame().join(ranks, on=series.name, how="left", maintain_order="left")["rank"]
+    else:
+        series = series.rank("dense")
     return series.cast(pl.Float64).to_numpy().reshape(-1, 1)

@@ -48,3 +48,9 @@ def test_another_unit_of_a_regression_s_target_is() -> None:
     value = RNG.lognormal(3, 1, 2_000)
     frame = pl.DataFrame({"in_pounds": value * 2.2, "size": value + RNG.normal(0, 5, 2_000), "value": value})
     assert suspects(frame, ["in_pounds", "size"], "value", "regression") == ["in_pounds"]
+
+
+def test_a_column_of_huge_values_and_gaps_is_looked_at_too() -> None:
+    sizes = [None if row % 7 == 0 else 10.0 ** (row % 300) for row in range(600)]
+    frame = pl.DataFrame({"size": sizes, "label": [row % 2 for row in range(600)]})
+    assert suspects(frame, ["size"], "label", "binary") == []
