@@ -39,6 +39,7 @@ LOOKED_FOR = frozenset(
     {"1", "true", "yes", "y", "t", "positive", "pos", "malignant", "failure", "failed", "fail", "fraud", "bad", "churn"}
     | {"churned", "default", "defaulted", "died", "dead", "sick", "disease", "spam", "late", "anomaly", "attack"}
 )
+TOTAL = re.compile(r"(grand |sub)?totals?:?|sum:?|(gesamt)?summe:?|gesamt:?|average:?|mean:?")
 ROW_COUNTER = re.compile(
     r"^(column 1|unnamed.*|(row|line|record) ?(number|num|no|nr|names?|index)?|index|idx|no|nr|#)$"
 )
@@ -128,7 +129,14 @@ def first_look(file: Path, problem: str, wishes: Wishes = AS_FOUND) -> FirstLook
         raise JobError(f"{file.name} has {len(frame)} rows with a {target}; at least {FEWEST_ROWS} are needed.")
     classes = _classes(frame, target, problem, look, wishes.positive)
     found = _profile(frame, look, target, problem, classes)
-    return FirstLook(found, frame, form, look, [*written.said, *look.said])
+    return FirstLook(found, frame, form, look, [*written.said, *look.said, *_total(text, lines)])
+
+
+def _total(text: pl.DataFrame, lines: pl.Series) -> list[str]:
+    """That the last row adds up the others, as sheets have it."""
+    cells = [cell.strip() for cell in text.row(-1)]
+    found = next((cell for cell in cells if TOTAL.fullmatch(cell.lower())), None)
+    return [f"line {lines[-1]} seems to add up the others ('{found}'): remove it from the file"] if found else []
 
 
 def _profile(frame: pl.DataFrame, look: Look, target: str, problem: str, classes: list[str]) -> Profile:

@@ -328,3 +328,11 @@ def test_texts_with_line_breaks_are_declared(models: Path, tmp_path: Path) -> No
     config, lines = look(models, file_of(tmp_path, lambda row: f'"first\nsecond {row % 3}"'), ASKED)
     assert config.data.tables["rows"].columns["x"].multiline
     assert "x has line breaks within its texts in 300 of 300 rows" in lines
+
+
+def test_a_row_that_adds_up_the_others_is_pointed_at(models: Path, tmp_path: Path) -> None:
+    file = file_of(tmp_path, lambda row: ("Graz", "Linz")[row % 2])
+    file.write_text(file.read_text() + "Total,1350,\n")
+    assert "line 302 seems to add up the others ('Total')" in look(models, file, ASKED)[1]
+    with_mean = file_of(tmp_path, lambda row: "mean" if row == 5 else "max")
+    assert "seems to add up" not in look(models, with_mean, ASKED)[1]
