@@ -122,6 +122,11 @@ lint: ## ruff, mypy, import borders, generated files
 	@$(setup) airflow jobs local_sagemaker dev checkov
 	@tests/lint.sh
 
+.PHONY: audit
+audit: ## known vulnerabilities of everything that is installed, by PyPI's database
+	@$(setup) dev mwaa
+	@tests/audit.sh
+
 .PHONY: bench
 bench: ## speed and memory, as ratios measured side by side
 	@$(setup) airflow jobs local_sagemaker dev
