@@ -28,7 +28,6 @@ BENCHMARKS = {
     "bench_large_day.py": "airflow",
     "bench_jobs.py": "airflow",
     "bench_parsing.py": "airflow",
-    "bench_backfill.py": "airflow",
     "bench_run.py": "airflow",
     "bench_startup.py": "airflow",
 }

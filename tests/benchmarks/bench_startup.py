@@ -1,4 +1,5 @@
-"""What start-up times cost: a training whose jobs take a minute to start, beside what the jobs themselves take."""
+"""What start-up times cost: a training whose jobs take a minute to start, beside what the jobs themselves take; and a
+day, a month and a year scored, with start-up times and without. Measure with nothing else at work."""
 
 from __future__ import annotations
 
@@ -9,10 +10,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from rich.console import Console
+
 from include.ops.local_stack.settings import BUCKET
 from include.platform.storage import Run
 from job_times import seconds_of_jobs
 from rows import Row, end, parser, row
+from scored_days import measure
 from tests.include.local_sagemaker.local_server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,8 +56,10 @@ def training() -> list[Row]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = parser(__doc__).parse_args(argv)
-    return end(training(), arguments)
+    options = parser(__doc__)
+    options.add_argument("--days", type=int, default=363, help="days of the year that are scored")
+    arguments = options.parse_args(argv)
+    return end(training() + measure(arguments.days, Console(stderr=True)), arguments)
 
 
 if __name__ == "__main__":
