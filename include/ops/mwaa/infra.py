@@ -5,9 +5,10 @@ each other, and one for each model. Running it again changes what has changed; t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,6 +19,9 @@ from include.ops.mwaa.target import Target, TargetError, load_target, target_nam
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
+
+
+LOG_DAYS = 365
 
 
 def stacks(target: Target, facts: Mapping[str, str] | None = None) -> Iterator[tuple[str, str, dict[str, str]]]:
@@ -66,6 +70,24 @@ def require_place(cloudformation: CloudFormationClient, target: Target) -> None:
         )
 
 
+def keep_logs(logs: Any, target: Target) -> list[str]:
+    """Give the log groups that SageMaker and MWAA would make, and keep for ever, their retention; those groups.
+
+    They cannot be a stack's: SageMaker's are the whole account's and may be there before.
+    """
+    stages = [f"{model.replace('_', '-')}-{stage}" for model in model_names() for stage in ("staging", "production")]
+    groups = [f"/aws/sagemaker/{kind}" for kind in ("ProcessingJobs", "TrainingJobs", "TransformJobs")]
+    groups += [f"/aws/sagemaker/Endpoints/{endpoint}" for endpoint in stages]
+    groups += [
+        f"airflow-{target.name}-{kind}" for kind in ("DAGProcessing", "Scheduler", "Task", "WebServer", "Worker")
+    ]
+    for group in groups:
+        with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+            logs.create_log_group(logGroupName=group)
+        logs.put_retention_policy(logGroupName=group, retentionInDays=LOG_DAYS)
+    return groups
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("environment", help=f"one of: {', '.join(target_names())}")
@@ -86,6 +108,9 @@ def main(argv: list[str] | None = None) -> int:
                 print(f"  {line}", flush=True)
             if not arguments.dry_run:
                 print(f"  {templates.put(cloudformation, template, values, stack)}", flush=True)
+        if not arguments.dry_run:
+            kept = keep_logs(boto3.client("logs", region_name=target.region), target)
+            print(f"{len(kept)} log groups are kept for {LOG_DAYS} days", flush=True)
     except (TargetError, templates.StackError, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

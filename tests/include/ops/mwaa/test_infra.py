@@ -255,6 +255,16 @@ def test_vpc_endpoints_are_for_the_accounts_own_principals_and_buckets() -> None
     assert "ApplicationAutoscalingEndpoint" in resources
 
 
+def test_logs_are_kept_for_a_year_those_that_are_there_before_too(local_aws: LocalSageMaker) -> None:
+    logs = client_of(local_aws, "ap-south-1")("logs")
+    logs.create_log_group(logGroupName="/aws/sagemaker/ProcessingJobs")
+    for _ in range(2):
+        kept = infra.keep_logs(logs, load_target("dev"))
+    groups = [group for page in logs.get_paginator("describe_log_groups").paginate() for group in page["logGroups"]]
+    assert {group["logGroupName"]: group.get("retentionInDays") for group in groups} == dict.fromkeys(kept, 365)
+    assert "airflow-ml-dev-Task" in kept
+
+
 def test_jobs_have_no_way_to_the_internet() -> None:
     network = templates.path_of("network").read_text()
     jobs = network.split("  JobsSecurityGroup:")[1].split("  JobsToKafka:")[0]
