@@ -122,6 +122,7 @@ def test_the_jobs_read_and_write_what_the_plan_says(s3: LocalS3) -> None:
     assert run.day_features in places(features)[1].values()
     model = tasks.hosted_model(MODEL, context())
     assert model["PrimaryContainer"]["ModelDataUrl"] == artifact
+    assert model["PrimaryContainer"]["Image"] == "image:1", "what the version was registered with"
 
 
 def test_a_day_without_a_row_is_not_scored_and_still_checked(s3: LocalS3) -> None:
