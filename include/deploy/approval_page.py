@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from include.models.config import ModelConfig
+from include.models.config.judging import Verdict, explain
 from include.platform.pages import render
 from include.platform.stability import allowed_index
-from include.train.gates import Verdict
 
 Card = Mapping[str, Mapping[str, Any]]  # a model card: its sections, as SageMaker has them
 MOST_DRIFTED = 5
@@ -73,6 +73,13 @@ class Packet:
     @property
     def others(self) -> list[str]:
         return [name for name in self.metrics if name not in self.decisive]
+
+    @property
+    def told(self) -> list[str]:
+        """What a person has to know beside the table: what was not passed, and how the champion was compared."""
+        forced = self.lineage.get("forced")
+        mark = [f"Registered all the same, not because it passed. Reason: {forced}"] if forced else []
+        return mark + [explain(one) for one in self.gates if not one["passed"] or one["kind"] == "champion"]
 
     @property
     def drifted(self) -> list[tuple[str, float]]:

@@ -16,6 +16,7 @@ from include.deploy.form import STAGING_ONLY, chosen_strategy
 from include.deploy.serving_modes import mode_of
 from include.deploy.tasks import Json, Resolved
 from include.models.config import ModelConfig
+from include.models.config.judging import judge
 from include.models.config.results import Evaluation, Metrics
 from include.platform.borders import metadata
 from include.platform.clients import s3_client, sagemaker_client
@@ -26,7 +27,6 @@ from include.platform.stability import index_between
 from include.platform.storage import Run, drift_profile_of, metrics_of
 from include.registry.history import Entry
 from include.registry.versions import RegisteredVersion, Version, describe
-from include.train.gates import judge
 from sagemaker_jobs.links import file_page
 
 log = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ def _gather(
         metrics=ours,
         champion_metrics=(theirs or {}) if champion else {},
         same_split=before is None or measured_both or before.model_package_arn == version.model_package_arn,
-        gates=judge(model, ours, evaluation["champion"] if evaluation else None),
+        gates=judge(model, evaluation or {"metrics": {}, "champion": None}, forced="forced" in version.metadata),
         validation=_validation(environment, version),
         drift=_drift(environment, before, version),
         latency={"p50_ms": report["p50_ms"], "p99_ms": report["p99_ms"]},

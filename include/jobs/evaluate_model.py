@@ -16,34 +16,29 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from include.jobs.build_features import read_tables
 from include.jobs.cli import arguments_of, run_program
-from include.jobs.evaluation.metrics import (
-    Metrics,
-    interval_metrics,
-    labels_metrics,
-    measure,
-    plain,
-    registry_statistics,
-)
-from include.jobs.evaluation.permutation import importances
-from include.jobs.evaluation.refits import Refit, mean_metrics, refit
+from include.jobs.evaluation.comparing import compare, gains
+from include.jobs.evaluation.ground import ground
+from include.jobs.evaluation.measuring import NOTHING, Measured, Measures, mean_of
+from include.jobs.evaluation.metrics import plain, registry_statistics
+from include.jobs.evaluation.refits import Refit, refit
 from include.jobs.evaluation.report import Evaluated, page
 from include.jobs.features.feature_table import WHOLE, examples, read_split
 from include.jobs.mlflow import tracking
 from include.jobs.serving.archive import unpack
 from include.jobs.serving.artifact import LoadedModel, load_artifact
-from include.models.config import ModelConfig, TimeSplit, load_model
+from include.models.config import DriftProfile, ModelConfig, TimeSplit, load_model
 from include.models.config.files import DRIFT_PROFILE, EVALUATION_PAGE, GOLDEN_REQUESTS, METRICS, QUALITY_STATISTICS
-from include.models.interface import Array, DomainFindings, Examples, Tables
-from include.models.loader import domain_evaluation
+from include.models.config.metrics import PRODUCTION
+from include.models.interface import Tables
 
 
 def evaluate(
@@ -52,61 +47,65 @@ def evaluate(
     champion: LoadedModel | None,
     test: pl.DataFrame,
     tables: Tables,
+    profile: DriftProfile,
     refits: Sequence[Refit] = (),
 ) -> Evaluated:
     """Everything that is measured, all on the same rows; the candidate's hyperparameters also on those of the refits.
+
+    Args:
+        profile: of the candidate's training split.
 
     Raises:
         JobError: a model needs a feature that the table does not have.
     """
     truth = examples(config, test)
+    measures = Measures(config, test, truth, tables)
     predictions = candidate.predict(test)
-    metrics, domain = _measure(config, test, truth, predictions, tables)
-    metrics |= _of_intervals(candidate, test, truth)
+    ours = measures.of(predictions, candidate.intervals(test))
+    theirs = measures.of(champion.predict(test), champion.intervals(test)) if champion else None
+    baselines = measures.of_baselines()
     rounds = [_round(config, one, tables) for one in refits]
-    rolling = mean_metrics([one["candidate"] for one in rounds], [len(one.test) for one in refits])
+    rolling = (
+        {name: mean_of([one[name] for one in rounds], [len(one.test) for one in refits]) for name in rounds[0]}
+        if rounds
+        else {}
+    )
+    everything = ours | rolling.get("candidate", NOTHING)
+    beside = {name: one | rolling.get(name, NOTHING) for name, one in baselines.items()}
+    over = gains(config, everything, beside | ({PRODUCTION: theirs} if theirs else {}))
     return Evaluated(
         config=config,
         test=test,
         truth=truth,
         predictions=predictions,
         model=candidate,
-        domain=domain,
-        metrics=metrics | rolling,
-        champion=_of_champion(config, champion, test, truth, tables) if champion else None,
-        baselines=_baselines(config, test, truth, tables),
-        importances=importances(config, candidate, test, truth),
-        rounds=list(zip(refits, rounds, strict=True)),
+        domain=measures.findings(predictions),
+        measured=everything | over | Measured(ground(truth, profile, candidate.metadata["rows"]["train"])),
+        champion=theirs.values if theirs else None,
+        comparison=compare(config, ours, theirs) if theirs else None,
+        baselines={name: one.values for name, one in baselines.items()},
+        rounds=[
+            (refit, {name: one.values for name, one in found.items()})
+            for refit, found in zip(refits, rounds, strict=True)
+        ],
     )
 
 
-def _of_champion(
-    config: ModelConfig, champion: LoadedModel, test: pl.DataFrame, truth: Examples, tables: Tables
-) -> Metrics:
-    metrics, _ = _measure(config, test, truth, champion.predict(test), tables)
-    return metrics | _of_intervals(champion, test, truth)
-
-
-def _of_intervals(model: LoadedModel, test: pl.DataFrame, truth: Examples) -> Metrics:
-    found = model.intervals(test)
-    return {} if found is None else interval_metrics(truth.target, found)
-
-
-def _round(config: ModelConfig, one: Refit, tables: Tables) -> dict[str, Metrics]:
+def _round(config: ModelConfig, one: Refit, tables: Tables) -> dict[str, Measured]:
     """A refit's metrics beside the baselines' on the same rows."""
-    truth = examples(config, one.test)
-    metrics, _ = _measure(config, one.test, truth, one.predictions, tables)
-    return {"candidate": metrics, **_baselines(config, one.test, truth, tables)}
+    measures = Measures(config, one.test, examples(config, one.test), tables)
+    return {"candidate": measures.of(one.predictions), **measures.of_baselines()}
 
 
 def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) -> None:
     """The files for the gates, for the Model Registry and for people, and those of the artifact by name."""
     folder.mkdir(parents=True, exist_ok=True)
     config, truth = evaluated.config, evaluated.truth
-    statistics = registry_statistics(config.problem, truth.target, evaluated.predictions, truth.classes)
+    statistics = registry_statistics(
+        config.problem, truth.target, evaluated.predictions, truth.classes, evaluated.measured.replicates
+    )
     summary = {
-        "metrics": plain(evaluated.metrics),
-        "champion": plain(evaluated.champion) if evaluated.champion else None,
+        **evaluated.outcome,
         "baselines": {name: plain(found) for name, found in evaluated.baselines.items()},
         "mlflow_run_id": evaluated.model.metadata["mlflow_run_id"],
         "rows": len(evaluated.test),
@@ -121,42 +120,6 @@ def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) 
 def _note(file: Path, **more: str) -> None:
     content = json.loads(file.read_text(encoding="utf-8"))
     file.write_text(json.dumps({**content, **more}, indent=1, allow_nan=False), encoding="utf-8")
-
-
-def _measure(
-    config: ModelConfig, test: pl.DataFrame, truth: Examples, predictions: Array, tables: Tables
-) -> tuple[Metrics, DomainFindings]:
-    metrics = measure(config.problem, truth.target, predictions, truth.classes)
-    predicted = _names(truth, predictions.argmax(axis=1)) if truth.classes else pl.Series(predictions)
-    domain = _in_the_field(config, test, predicted, tables)
-    return metrics | domain.metrics, domain
-
-
-def _baselines(config: ModelConfig, test: pl.DataFrame, truth: Examples, tables: Tables) -> dict[str, Metrics]:
-    """The best constant answer, and what the model folder adds."""
-    if not truth.classes:
-        return {"mean": measure(config.problem, truth.target, np.full_like(truth.target, truth.target.mean()), [])}
-    own = domain_evaluation(config.name)
-    majority = np.full_like(truth.target, np.bincount(truth.target).argmax())
-    rules = {"majority": _names(truth, majority), **(own.baselines(test, tables) if own else {})}
-    found = {}
-    for name, predicted in rules.items():
-        codes = predicted.replace_strict(truth.classes, range(len(truth.classes)), return_dtype=pl.Int64).to_numpy()
-        metrics = labels_metrics(config.problem, truth.target, codes, truth.classes)
-        found[name] = metrics | _in_the_field(config, test, predicted, tables).metrics
-    return found
-
-
-def _in_the_field(config: ModelConfig, test: pl.DataFrame, predicted: pl.Series, tables: Tables) -> DomainFindings:
-    own = domain_evaluation(config.name)
-    if own is None:
-        return DomainFindings()
-    scored = test.select(config.data.not_features).with_columns(predicted.alias("predicted"))
-    return own.evaluate(scored, tables)
-
-
-def _names(truth: Examples, codes: Array) -> pl.Series:
-    return pl.Series(np.array(truth.classes)[codes])
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -186,7 +149,8 @@ def main(argv: list[str] | None = None) -> None:
     refits = []
     if isinstance(config.split, TimeSplit) and config.split.rolling_origins:
         refits = refit(config, candidate.metadata["hyperparameters"], read_split(arguments.features / WHOLE))
-    evaluated = evaluate(config, candidate, models.get("champion"), test, tables, refits)
+    profile = json.loads(from_artifact[DRIFT_PROFILE])
+    evaluated = evaluate(config, candidate, models.get("champion"), test, tables, profile, refits)
     write(evaluated, from_artifact, arguments.evaluation)
     run_id = candidate.metadata["mlflow_run_id"]
     logged = {f"test_{name}": value for name, value in evaluated.metrics.items()}
@@ -194,8 +158,8 @@ def main(argv: list[str] | None = None) -> None:
     tracking.wait_for(tracking.log(run_id, logged, sorted(arguments.evaluation.iterdir())), problems=problems)
     if problems:
         _note(arguments.evaluation / METRICS, tracking="; ".join(problems))
-    for name in dict.fromkeys([gate.metric for gate in config.gates]):
-        print(f"test:{name}={evaluated.metrics[name]:.6g}", flush=True)
+    for name in dict.fromkeys([gate.measured for gate in config.gates]):
+        print(f"test:{name}={evaluated.metrics.get(name, math.nan):.6g}", flush=True)
 
 
 if __name__ == "__main__":

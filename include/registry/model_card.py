@@ -12,20 +12,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from include.models.config import ModelConfig
+from include.models.config.results import Evaluation
 from include.platform.storage import Run
 
 
-def content(model: ModelConfig, run: Run, *, artifact: str, metrics: Mapping[str, float | None]) -> dict[str, Any]:
+def content(model: ModelConfig, run: Run, *, artifact: str, evaluation: Evaluation) -> dict[str, Any]:
     """A version's card.
 
     Args:
         artifact: S3 URI of model.tar.gz.
-        metrics: of the test split, by name; those that could not be measured are left out.
+        evaluation: of the test split; metrics that could not be measured are left out.
     """
     uses = {"purpose_of_model": model.description, "intended_uses": model.card.intended_uses}
-    measured = [
-        {"name": name, "type": "number", "value": value} for name, value in metrics.items() if value is not None
-    ]
+    measured: list[dict[str, Any]] = []
+    for name, value in evaluation["metrics"].items():
+        if value is not None:
+            ends = evaluation.get("intervals", {}).get(name)
+            notes = {"notes": f"95 %: {ends[0]:.4g} to {ends[1]:.4g}"} if ends else {}
+            measured.append({"name": name, "type": "number", "value": value, **notes})
     card: dict[str, Any] = {
         "model_overview": {"model_creator": model.owner, "model_artifact": [artifact]},
         "intended_uses": {key: text for key, text in uses.items() if text},

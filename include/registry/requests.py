@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from include.models.config import ModelConfig
+from include.models.config.results import Evaluation
 from include.platform.borders import description, metadata
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, group_name, owner_tags, role_of, vpc
@@ -27,14 +28,14 @@ def model_package(
     *,
     artifact: str,
     lineage: Mapping[str, object],
-    metrics: Mapping[str, float | None],
+    evaluation: Evaluation,
 ) -> Request:
     """A version of the model's package, pending approval. SageMaker takes its tags from the group.
 
     Args:
         artifact: S3 URI of model.tar.gz.
         lineage: what made it, by name; those that come first count, as the registry keeps 50 entries.
-        metrics: of the test split, for the model card.
+        evaluation: of the test split, for the model card.
     """
     return {
         "ModelPackageGroupName": group_name(model),
@@ -52,7 +53,7 @@ def model_package(
                 "Statistics": {"ContentType": "application/json", "S3Uri": run.evaluation_statistics},
             },
         },
-        "ModelCard": model_card.request(model_card.content(model, run, artifact=artifact, metrics=metrics)),
+        "ModelCard": model_card.request(model_card.content(model, run, artifact=artifact, evaluation=evaluation)),
         "CustomerMetadataProperties": metadata(lineage),
     }
 

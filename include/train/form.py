@@ -43,7 +43,14 @@ def params(model: ModelConfig) -> dict[str, Param]:
             False,
             type="boolean",
             title="Force",
-            description="Train even if nothing changed since the last training, and register even if worse than the "
-            "approved model. Absolute gates stand all the same.",
+            description="Train even if nothing changed since the last training. With a reason, also register what is "
+            "worse than the version in production, or what there are too few test rows to judge. Gates stand all the same.",
+        ),
+        "reason": Param(
+            None,
+            type=["null", "string"],
+            maxLength=200,
+            title="Reason",
+            description="With force: why to register all the same. Whoever approves the version reads it.",
         ),
     }

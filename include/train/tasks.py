@@ -12,6 +12,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.models.config import ModelConfig
+from include.models.config.judging import Verdict, explain, judge, may_register
 from include.models.config.results import Evaluation
 from include.platform.borders import MOST_METADATA, metadata_id
 from include.platform.clients import s3_client, sagemaker_client
@@ -26,7 +27,6 @@ from include.registry import requests as registry
 from include.registry.model_index import index_versions
 from include.registry.versions import find_champion, require_artifact
 from include.train import requests
-from include.train.gates import Verdict, explain, judge, may_register
 from include.train.repeats import digest_of, ingredients, read_last, what_changed, write_last
 from sagemaker_jobs.kinds import JobResult
 
@@ -155,8 +155,7 @@ def evaluate_model(
 def check_metrics(model: ModelConfig, context: Context, *, evaluated: JobResult) -> str:
     """The task that follows from the gates; their verdicts go on as ``gates``."""
     result: Evaluation = evaluated["result"]
-    force = context["params"]["force"]
-    verdicts = judge(model, result["metrics"], result["champion"], force_past_champion=force)
+    verdicts = judge(model, result, forced=_forced(context))
     context["ti"].xcom_push(key="gates", value=verdicts)
     if tracking := result.get("tracking"):
         log.warning("MLflow has not all of this run, which goes on without: %s", tracking)
@@ -185,16 +184,18 @@ def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult
         "tracking": result.get("tracking"),
         "triggered_by": triggered_by(context),
         "champion": evaluated["inputs"].get("champion"),
-        "forced_past_champion": "true" if any(verdict.get("forced") for verdict in gates) else None,
+        "forced": context["params"]["reason"] if any(verdict.get("forced") for verdict in gates) else None,
         "data_manifest": run.data_manifest,
         "data_sha256": manifest_digest(files),
     }
     known: dict[str, object] = {name: value for name, value in lineage.items() if value}
-    known |= {
-        f"metric_{verdict['metric']}": f"{verdict['value']:.6g}" for verdict in gates if verdict["value"] is not None
-    }
+    for verdict in gates:
+        if verdict["value"] is not None:
+            known[f"metric_{verdict['metric']}"] = f"{verdict['value']:.6g}"
+        if ends := verdict.get("interval"):
+            known[f"interval_{verdict['metric']}"] = f"{ends[0]:.6g} to {ends[1]:.6g}"
     known |= lineage_entries(files, METADATA_LIMIT - len(known))
-    return registry.model_package(model, environment, run, artifact=artifact, lineage=known, metrics=result["metrics"])
+    return registry.model_package(model, environment, run, artifact=artifact, lineage=known, evaluation=result)
 
 
 def notify_registration(model: ModelConfig, context: Context) -> None:
@@ -274,6 +275,11 @@ def _raw_data(model: ModelConfig, environment: MlEnvironment, s3: S3Client) -> l
             f"task: {wanted}."
         )
     return files
+
+
+def _forced(context: Context) -> bool:
+    """Whether to register all the same: only with a reason, which whoever approves the version reads."""
+    return bool(context["params"]["force"] and (context["params"]["reason"] or "").strip())
 
 
 def _chosen(context: Context) -> dict[str, Any]:

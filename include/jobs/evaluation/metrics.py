@@ -12,6 +12,7 @@ from include.models.config import Json
 from include.models.interface import Array
 
 Metrics = dict[str, float]
+FEWEST_FINITE = 0.95  # share of the draws in which a metric must be defined
 
 
 def measure(problem: str, target: Array, predictions: Array, classes: list[str]) -> Metrics:
@@ -36,17 +37,29 @@ def measure(problem: str, target: Array, predictions: Array, classes: list[str])
 
 
 def labels_metrics(problem: str, target: Array, predicted: Array, classes: list[str]) -> Metrics:
-    """What needs no probabilities. Macro F1 is the mean over the classes that occur, in truth or in prediction."""
-    found = {"accuracy": float(np.mean(target == predicted))}
-    precision, recall, f1, support = sk.precision_recall_fscore_support(
-        target, predicted, labels=range(len(classes)), zero_division=0.0
-    )
-    occurs = (support > 0) | np.isin(np.arange(len(classes)), predicted)
-    found["macro_f1"] = float(f1[occurs].mean())
+    """What needs no probabilities. Macro F1 is the mean over the classes that occur, in truth or in prediction; of each
+    class the share of nothing is 0, of the class looked for nan."""
+    counts = confusion(target, predicted, classes)
+    found = {name: float(value[0]) for name, value in measure_counts(problem, counts[None], classes).items()}
+    of_each = {f"{metric}_{name}" for metric in ("precision", "recall", "f1") for name in classes}
+    return {name: 0.0 if name in of_each and math.isnan(value) else value for name, value in found.items()}
+
+
+def measure_counts(problem: str, counts: Array, classes: list[str]) -> dict[str, Array]:
+    """The same from counts (draws, true class, predicted class), each of (draws,); nan for the share of nothing."""
+    right = np.diagonal(counts, axis1=1, axis2=2).astype(float)
+    true, called = counts.sum(axis=2), counts.sum(axis=1)
+    found = {"accuracy": shares(right.sum(axis=1), true.sum(axis=1))}
+    f1 = shares(2 * right, true + called)
+    found["macro_f1"] = shares(np.nansum(f1, axis=1), np.isfinite(f1).sum(axis=1))
+    precision, recall = shares(right, called), shares(right, true)
     for index, name in enumerate(classes):
-        found |= {f"precision_{name}": float(precision[index]), f"recall_{name}": float(recall[index])}
-        found[f"f1_{name}"] = float(f1[index])
-    return found | _binary(target, predicted) if problem == "binary" else found
+        for metric, values in (("precision", precision), ("recall", recall), ("f1", f1)):
+            found[f"{metric}_{name}"] = values[:, index]
+    if problem == "binary":
+        looked_for = {"precision": precision[:, 1], "recall": recall[:, 1], "f1": f1[:, 1]}
+        found |= looked_for | {"specificity": recall[:, 0], "npv": precision[:, 0]}
+    return found
 
 
 def interval_metrics(target: Array, intervals: Array) -> Metrics:
@@ -62,10 +75,16 @@ def confusion(target: Array, predicted: Array, classes: list[str]) -> Array:
     return counts
 
 
-def registry_statistics(problem: str, target: Array, predictions: Array, classes: list[str]) -> dict[str, Json]:
-    """``evaluation.json``: the model quality statistics of SageMaker's ModelMetrics."""
+def registry_statistics(
+    problem: str, target: Array, predictions: Array, classes: list[str], draws: Mapping[str, Array]
+) -> dict[str, Json]:
+    """``evaluation.json``: the model quality statistics of SageMaker's ModelMetrics.
+
+    Args:
+        draws: what each metric is in each draw of a bootstrap: its deviation and interval.
+    """
     if problem == "regression":
-        return {"regression_metrics": _as_statistics(_regression(target, predictions))}
+        return {"regression_metrics": _as_statistics(_regression(target, predictions), draws)}
     predicted = predictions.argmax(axis=1)
     counts = confusion(target, predicted, classes)
     matrix = {
@@ -76,32 +95,28 @@ def registry_statistics(problem: str, target: Array, predictions: Array, classes
     if problem == "binary":
         names = {"roc_auc": "auc", "recall": "recall", "precision": "precision", "accuracy": "accuracy", "f1": "f1"}
         stated = {name: found[metric] for metric, name in names.items()}
-        return {"binary_classification_metrics": {"confusion_matrix": matrix, **_as_statistics(stated)}}
+        drawn = {name: draws[metric] for metric, name in names.items() if metric in draws}
+        return {"binary_classification_metrics": {"confusion_matrix": matrix, **_as_statistics(stated, drawn)}}
     weighted = sk.precision_recall_fscore_support(target, predicted, average="weighted", zero_division=0.0)
     stated = {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"], "log_loss": found["log_loss"]}
     stated |= dict(zip(("weighted_precision", "weighted_recall", "weighted_f1"), map(float, weighted), strict=False))
     constant = np.full_like(predicted, np.bincount(target).argmax())
     stated["accuracy_best_constant_classifier"] = float(np.mean(constant == target))
-    return {"multiclass_classification_metrics": {"confusion_matrix": matrix, **_as_statistics(stated)}}
+    return {"multiclass_classification_metrics": {"confusion_matrix": matrix, **_as_statistics(stated, draws)}}
+
+
+def interval(values: Array) -> tuple[float, float] | None:
+    """Where 95 % of the draws lie; None where the metric is not defined in enough of them."""
+    known = values[np.isfinite(values)]
+    if len(known) < FEWEST_FINITE * len(values):
+        return None
+    low, high = np.quantile(known, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def plain(found: Mapping[str, float]) -> dict[str, float | None]:
     """As JSON has it: None where a metric is no finite number."""
     return {name: value if math.isfinite(value) else None for name, value in found.items()}
-
-
-def _binary(target: Array, predicted: Array) -> Metrics:
-    """Of the class looked for, the second."""
-    counts = confusion(target, predicted, ["no", "yes"])
-    negative, positive = counts.sum(axis=1)
-    called_negative, called_positive = counts.sum(axis=0)
-    return {
-        "precision": _share(counts[1, 1], called_positive),
-        "recall": _share(counts[1, 1], positive),
-        "specificity": _share(counts[0, 0], negative),
-        "npv": _share(counts[0, 0], called_negative),
-        "f1": _share(2 * counts[1, 1], positive + called_positive),
-    }
 
 
 def _ranking(target: Array, scores: Array) -> Metrics:
@@ -123,10 +138,17 @@ def _regression(target: Array, predictions: Array) -> Metrics:
     }
 
 
-def _share(part: int, whole: int) -> float:
-    return float(part / whole) if whole else math.nan
+def shares(part: Array, whole: Array) -> Array:
+    """nan where there is nothing to have a share of."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(whole > 0, part / whole, np.nan)
 
 
-def _as_statistics(found: Mapping[str, float]) -> dict[str, dict[str, Json]]:
-    """The registry's form; one test split says nothing of the deviation."""
-    return {name: {"value": value, "standard_deviation": "NaN"} for name, value in plain(found).items()}
+def _as_statistics(found: Mapping[str, float], draws: Mapping[str, Array]) -> dict[str, dict[str, Json]]:
+    """The registry's form; beside it the ends of the interval, where there is one."""
+    stated: dict[str, dict[str, Json]] = {}
+    for name, value in plain(found).items():
+        stated[name] = {"value": value, "standard_deviation": "NaN"}
+        if name in draws and (ends := interval(draws[name])):
+            stated[name] |= {"standard_deviation": float(np.nanstd(draws[name])), "interval_95": list(ends)}
+    return stated

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
-from include.jobs.evaluation.metrics import Metrics
 from include.jobs.features.feature_table import examples
-from include.jobs.features.splitting import rolling_splits
+from include.jobs.features.splitting import Parts, rolling_splits
 from include.models.config import ModelConfig, Scalar, TimeSplit
 from include.models.errors import JobError
 from include.models.interface import Array
@@ -24,8 +23,16 @@ class Refit:
     predictions: Array
 
 
-def refit(config: ModelConfig, hyperparameters: Mapping[str, Scalar], whole: pl.DataFrame) -> list[Refit]:
+def refit(
+    config: ModelConfig,
+    hyperparameters: Mapping[str, Scalar],
+    whole: pl.DataFrame,
+    prepare: Callable[[Parts], Parts] = lambda parts: parts,
+) -> list[Refit]:
     """A refit for each of model.yaml's ``rolling_origins``, with the candidate's hyperparameters, the latest first.
+
+    Args:
+        prepare: what else the candidate's splits went through before it was fitted.
 
     Raises:
         JobError: there is not so much data.
@@ -41,17 +48,9 @@ def refit(config: ModelConfig, hyperparameters: Mapping[str, Scalar], whole: pl.
                 f"model.yaml's split.rolling_origins asks for, each {config.split.test_days:g} days before the other. "
                 "Give more data, or ask for fewer."
             )
-        train, validation = examples(config, parts["train"]), examples(config, parts["validation"])
+        learned = prepare(parts)
+        train, validation = examples(config, learned["train"]), examples(config, learned["validation"])
         model = own.fit(train, validation, hyperparameters)
         features = parts["test"].select(train.features.columns)
         found.append(Refit(parts["test"], own.predict(model, features)))
     return found
-
-
-def mean_metrics(each: list[Metrics], rows: list[int]) -> Metrics:
-    """``rolling_<metric>``: the mean over the refits, each counting by its rows."""
-    names = each[0] if each else {}
-    return {
-        f"rolling_{name}": sum(found[name] * count for found, count in zip(each, rows, strict=True)) / sum(rows)
-        for name in names
-    }

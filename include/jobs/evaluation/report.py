@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TypedDict
 
 import polars as pl
 from matplotlib.axes import Axes
 
 from include.jobs.evaluation import plots
-from include.jobs.evaluation.metrics import Metrics, confusion
-from include.jobs.evaluation.permutation import Importances
+from include.jobs.evaluation.measuring import Measured
+from include.jobs.evaluation.metrics import Metrics, confusion, plain
+from include.jobs.evaluation.permutation import Importances, importances
 from include.jobs.evaluation.refits import Refit
+from include.jobs.evaluation.resampling import intervals_of
 from include.jobs.serving.artifact import LoadedModel
 from include.jobs.templates import render, words
-from include.models.config import Gate, ModelConfig
+from include.models.config import ModelConfig
+from include.models.config.judging import explain, judge
+from include.models.config.results import Comparison, Evaluation
 from include.models.interface import Array, DomainFindings, Examples
 
 # shown of every problem that has them, whether gates depend on them or not
@@ -36,18 +40,42 @@ class Evaluated:
     predictions: Array
     model: LoadedModel
     domain: DomainFindings
-    metrics: Metrics
+    measured: Measured
     champion: Metrics | None
+    comparison: Comparison | None
     baselines: dict[str, Metrics]
-    importances: Importances
     rounds: list[tuple[Refit, dict[str, Metrics]]]
+
+    @cached_property
+    def importances(self) -> Importances:
+        return importances(self.config, self.model, self.test, self.truth)
+
+    @property
+    def metrics(self) -> Metrics:
+        return self.measured.values
+
+    @cached_property
+    def outcome(self) -> Evaluation:
+        """What is judged."""
+        ends = intervals_of(self.measured.replicates)
+        return {
+            "metrics": plain(self.metrics),
+            "champion": plain(self.champion) if self.champion else None,
+            "intervals": {name: (_short(low), _short(high)) for name, (low, high) in ends.items()},
+            "comparison": self.comparison,
+        }
+
+
+def _short(value: float) -> float:
+    """Six digits: more would only say how the draws fell."""
+    return float(f"{value:.6g}")
 
 
 def page(evaluated: Evaluated) -> str:
     """The page as HTML text."""
     config, found = evaluated.config, evaluated.metrics
     comparison = {"candidate": found, **({"champion": evaluated.champion} if evaluated.champion else {})}
-    gated = [gate.metric for gate in config.gates]
+    gated = [gate.measured for gate in config.gates]
     headline = [name for name in dict.fromkeys([*gated, *evaluated.domain.metrics, *USUAL]) if name in found]
     return render(
         "evaluation.html.jinja",
@@ -55,7 +83,8 @@ def page(evaluated: Evaluated) -> str:
         rows=len(evaluated.test),
         period=_period(evaluated),
         metadata=evaluated.model.metadata,
-        gates=[_gate(gate, found) for gate in config.gates],
+        verdicts=[(verdict, explain(verdict)) for verdict in judge(config, evaluated.outcome)],
+        intervals=evaluated.outcome["intervals"],
         tiles={name: found[name] for name in headline},
         rounds=_rounds(evaluated),
         round_metric=config.champion.metric,
@@ -65,22 +94,6 @@ def page(evaluated: Evaluated) -> str:
         by_class=_by_class(evaluated),
         plots=_plots(evaluated),
     )
-
-
-class Judged(TypedDict):
-    """A gate as a line of the page."""
-
-    metric: str
-    rule: str
-    value: float | None
-    passed: bool
-
-
-def _gate(gate: Gate, found: Metrics) -> Judged:
-    value = found.get(gate.metric)
-    rule = ", ".join(f"{'≥' if bound.kind == 'min' else '≤'} {bound.threshold:g}" for bound in gate.bounds)
-    passed = all(bound.holds(value) for bound in gate.bounds)
-    return {"metric": gate.metric, "rule": rule, "value": value, "passed": passed}
 
 
 def _period(evaluated: Evaluated) -> str:

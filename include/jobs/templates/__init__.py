@@ -39,6 +39,11 @@ def words(metric: str) -> str:
     return " ".join(ABBREVIATIONS.get(word, word) for word in metric.split("_"))
 
 
+def ends(interval: tuple[float, float] | None) -> str:
+    """An interval from end to end, an en dash where there is none."""
+    return "–" if interval is None else f"{number(interval[0])} to {number(interval[1])}"
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -48,5 +53,5 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "words": words}
+    environment.filters |= {"number": number, "words": words, "ends": ends}
     return environment

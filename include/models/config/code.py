@@ -126,9 +126,10 @@ class MetricRange(Section):
 
 
 class EvaluationCode(Section):
-    """evaluation.py: the metrics that it adds, all of which it gives whatever the data."""
+    """evaluation.py: the metrics and the baselines that it adds, all of which it gives whatever the data."""
 
     metrics: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,100}$")], MetricRange] = {}
+    baselines: list[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,100}$")]] = []
 
 
 class FeaturesCode(Section):

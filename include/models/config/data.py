@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -274,7 +274,8 @@ class TimeSplit(Section):
 
     ``train_days`` is the retraining window: no row older than that is learned from. With ``rolling_origins`` the
     evaluation also refits the model at so many earlier ends of the data, ``test_days`` apart, and measures each refit
-    on the days that follow: what retraining at that pace is worth.
+    on the days that follow: what retraining at that pace is worth. Intervals of metrics take rows with the same values
+    of ``cluster``, and those of the same ``block_days``, to be alike.
     """
 
     kind: Literal["time"] = "time"
@@ -282,6 +283,8 @@ class TimeSplit(Section):
     validation_days: Annotated[float, Field(gt=0, le=3650)]
     gap_hours: Annotated[int, Field(ge=0, le=24 * 365)] = 0
     train_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    cluster: list[str] = []
+    block_days: Annotated[int, Field(ge=1, le=365)] | None = 1
     rolling_origins: Annotated[int, Field(ge=0, le=100)] = 0
 
 
@@ -290,12 +293,15 @@ class RandomSplit(Section):
 
     Rows with the same values of ``group_by`` stay together: near-duplicates in two parts would make a model look better
     than it is. With ``stratify`` each part has about the whole's share of every class (or its spread of values).
+    Intervals of metrics take rows with the same values of ``cluster`` to be alike: ``group_by`` unless it is given.
     """
 
     kind: Literal["random"]
     test_share: Share
     validation_share: Share
     group_by: list[str] = []
+    cluster: list[str] = Field(default_factory=lambda given: given["group_by"])
+    block_days: ClassVar[None] = None  # rows have no time here
     stratify: bool = False
     seed: int = 0
 

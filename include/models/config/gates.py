@@ -30,9 +30,18 @@ class Bound:
 
 
 class Gate(Section):
-    """An absolute bound on a metric of the test split; at least one of min and max."""
+    """Bounds on a metric of the test split; at least one of min and max.
+
+    With ``over`` it is bounded by how much the metric is better than that of a baseline on the same rows, whichever
+    way is better: one of the evaluation's baselines, or ``production``, the best of the versions that were last in
+    production. ``share`` counts it in what is possible: 0 is as good as the baseline, 1 without any fault. With
+    ``interval`` the worse end of the 95 % interval must hold, not the value alone.
+    """
 
     metric: MetricName
+    over: MetricName | None = None
+    share: bool = False
+    interval: bool = False
     min: float | None = None
     max: float | None = None
 
@@ -42,28 +51,33 @@ class Gate(Section):
             raise ValueError("a gate needs min or max")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is above max {self.max}: no model could pass")
+        if self.share and self.over is None:
+            raise ValueError("a share of what is possible is one over a baseline: name it with over")
         return self
+
+    @property
+    def measured(self) -> str:
+        """The metric's name in an evaluation."""
+        if self.over is None:
+            return self.metric
+        return f"{self.metric}{'_share' if self.share else ''}_over_{self.over}"
 
     @property
     def bounds(self) -> list[Bound]:
         """One or two, the lower first. A metric passes the gate if each of them holds."""
-        found: list[Bound] = []
-        if self.min is not None:
-            found.append(Bound(self.metric, "min", self.min))
-        if self.max is not None:
-            found.append(Bound(self.metric, "max", self.max))
-        return found
+        ends: dict[Literal["min", "max"], float | None] = {"min": self.min, "max": self.max}
+        return [Bound(self.measured, kind, end) for kind, end in ends.items() if end is not None]
 
 
 class Champion(Section):
-    """The approved model must not be better than the candidate by more than ``margin`` on the same test split."""
+    """The version in production must not be better than the candidate by more than ``margin`` on the same rows."""
 
     metric: MetricName
     direction: Direction
     margin: Annotated[float, Field(ge=0, le=1e6)]
 
     def bound(self, best: float) -> Bound:
-        """What a candidate is held to where ``best`` is the approved model's value."""
+        """What a candidate is held to where ``best`` is the champion's value."""
         if self.direction == "maximize":
             return Bound(self.metric, "min", best - self.margin)
         return Bound(self.metric, "max", best + self.margin)

@@ -25,7 +25,21 @@ class Metric:
         return (self.low is not None and bound < self.low) or (self.high is not None and bound > self.high)
 
     @property
+    def best(self) -> float | None:
+        """The best value that there can be."""
+        return {"minimize": self.low, "maximize": self.high, None: None}[self.better]
+
+    def gain(self, *, share: bool) -> Metric:
+        """Of how much better the metric is than another model's; of what is possible, if ``share``."""
+        if share:
+            return Metric(None, 1, "maximize")
+        span = None if self.low is None or self.high is None else self.high - self.low
+        return Metric(None if span is None else -span, span, "maximize")
+
+    @property
     def range(self) -> str:
+        if self.low is None and self.high is None:
+            return "can be anything"
         if self.low is None:
             return f"is at most {self.high:g}"
         return f"is at least {self.low:g}" if self.high is None else f"lies between {self.low:g} and {self.high:g}"
@@ -39,6 +53,15 @@ OF_EACH_CLASS = ("precision", "recall", "f1", "pr_auc")
 BINARY = dict.fromkeys(("precision", "recall", "specificity", "npv", "f1", "roc_auc", "pr_auc"), SHARE)
 INTERVALS = {"interval_coverage": Metric(0, 1), "interval_width": LOSS}
 ROLLING = "rolling_"
+# what an evaluation says of its own ground, so that gates can be held to it too
+GROUND = {
+    "rarest_class_rows": Metric(0, None, "maximize"),  # of the test split; of a regression all of its rows
+    "learned_per_tested": Metric(0, None, "maximize"),  # rows of training for each of the test split
+    "dead_features": LOSS,  # that have one value, or none, throughout the training or the test split
+    "one_feature_alone": Metric(None, 1),  # macro F1 (R² of a regression) of the best small tree on a single feature
+}
+PRODUCTION = "production"  # the best of the versions that were last in production, as a baseline
+CONSTANT = {"regression": "mean", "binary": "majority", "multiclass": "majority"}  # the best answer that knows nothing
 
 
 def validation_metrics(problem: str, classes: Collection[str]) -> dict[str, Metric]:
@@ -61,4 +84,10 @@ def evaluation_metrics(
     """
     everywhere = validation_metrics(problem, classes) | dict(own)
     refits = {f"{ROLLING}{name}": metric for name, metric in everywhere.items()} if rolling else {}
-    return everywhere | (INTERVALS if intervals else {}) | refits
+    return everywhere | (INTERVALS if intervals else {}) | refits | GROUND
+
+
+def against_baselines(problem: str, classes: Collection[str]) -> set[str]:
+    """The metrics that a baseline has too, whose answers are labels or values without probabilities."""
+    ranked = {"log_loss", "roc_auc", "pr_auc", *(f"pr_auc_{name}" for name in classes)}
+    return set(validation_metrics(problem, classes)) - ranked

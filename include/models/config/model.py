@@ -12,7 +12,7 @@ from .common import ConfigError, Section, all_defaults
 from .data import Data, Split, TimeSplit
 from .features import Features
 from .gates import Champion, Gate
-from .metrics import Metric, evaluation_metrics, validation_metrics
+from .metrics import CONSTANT, PRODUCTION, Metric, evaluation_metrics, validation_metrics
 from .monitoring import Monitoring
 from .problems import refuse
 from .references import problems
@@ -62,6 +62,8 @@ class ModelConfig(Section):
     training: Training
     processing: Processing
     gates: Annotated[list[Gate], Field(min_length=1)]
+    # of the rarest class in the test split (of a regression: rows); with fewer nothing can be judged
+    min_positives: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     champion: Champion
     serving: Serving
     sinks: Sinks = all_defaults()
@@ -116,6 +118,12 @@ class ModelConfig(Section):
             own={name: Metric(given.min, given.max) for name, given in own.items()},
             rolling=isinstance(self.split, TimeSplit) and self.split.rolling_origins > 0,
         )
+
+    @property
+    def baselines(self) -> list[str]:
+        """What gates may be over."""
+        own = self.code.evaluation.baselines if self.code.evaluation else []
+        return [CONSTANT[self.problem], *own, PRODUCTION]
 
     def with_defaults(self) -> ModelConfig:
         """With a value for each of the estimator's own hyperparameters, and all of them in the types that it takes."""

@@ -11,8 +11,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from .data import RandomSplit, TimeSplit
+from .gates import Gate
 from .kinds import INTEGER
-from .metrics import ROLLING, Direction, Metric
+from .metrics import PRODUCTION, ROLLING, Direction, Metric, against_baselines
 from .problems import Path, Problem, nearest, unknown
 from .training import Compute, Range, Tuning
 
@@ -122,6 +123,10 @@ def _derived_features(config: ModelConfig) -> Iterator[Problem]:
 
 def _split(config: ModelConfig) -> Iterator[Problem]:
     split = config.split
+    for number, name in enumerate(split.cluster):
+        if name not in config.data.not_features:
+            known = nearest(name, config.data.not_features)
+            yield Problem(("split", "cluster", number), f"'{name}' is neither key nor time. {known}")
     if isinstance(split, TimeSplit) and config.data.time is None:
         yield Problem(("split",), "split is by time, so data.time must name a column; or split.kind be 'random'")
     if isinstance(split, RandomSplit):
@@ -179,15 +184,32 @@ def _metrics(config: ModelConfig) -> Iterator[Problem]:
         if gate.metric not in known:
             yield Problem((*place, "metric"), _no_metric(gate.metric, known))
             continue
+        measured = known[gate.metric]
+        if gate.over is not None:
+            yield from _over(config, place, gate, measured)
+            measured = measured.gain(share=gate.share)
         for end in ("min", "max"):
             bound = getattr(gate, end)
-            if bound is not None and known[gate.metric].refuses(bound):
-                yield Problem(
-                    (*place, end), f"{gate.metric} {known[gate.metric].range}; the bound {bound:g} is out of range"
-                )
+            if bound is not None and measured.refuses(bound):
+                yield Problem((*place, end), f"{gate.measured} {measured.range}; the bound {bound:g} is out of range")
     # refits are the candidate's alone
     comparable = {name: metric for name, metric in known.items() if not name.startswith(ROLLING)}
     yield from _judged_by(("champion",), config.champion.metric, config.champion.direction, comparable)
+
+
+def _over(config: ModelConfig, place: Path, gate: Gate, measured: Metric) -> Iterator[Problem]:
+    """A gate over a baseline: there is one, it has the metric, and one is better than the other."""
+    if gate.over not in config.baselines:
+        message = unknown("baseline", str(gate.over), config.baselines)
+        yield Problem((*place, "over"), f"{message} What evaluation.py adds is declared in code.evaluation.baselines.")
+    has = against_baselines(config.problem, config.data.classes or [])
+    if gate.over != PRODUCTION and gate.metric.removeprefix(ROLLING) not in has:
+        listed = nearest(gate.metric, sorted(has))
+        yield Problem((*place, "metric"), f"a baseline, which gives no probabilities, has no {gate.metric}. {listed}")
+    if gate.over == PRODUCTION and gate.metric.startswith(ROLLING):
+        yield Problem((*place, "metric"), f"versions in production are not refitted, so they have no {gate.metric}")
+    if measured.better is None or (gate.share and measured.best is None):
+        yield Problem((*place, "over"), f"neither way is better for {gate.metric}, so it is not over anything")
 
 
 def _judged_by(place: Path, name: str, direction: Direction, known: dict[str, Metric]) -> Iterator[Problem]:

@@ -9,11 +9,31 @@ from .drift_profile import DayProfile
 Metrics = dict[str, float | None]  # by name; None where a metric could not be measured
 
 
+class Comparison(TypedDict):
+    """The candidate beside the champion on the same rows, in the champion's metric; above 0 is better.
+
+    ``worse`` is the probability that it is worse by more than the margin; ``smallest`` the least difference that these
+    rows can tell from none.
+    """
+
+    difference: float
+    low: float
+    high: float
+    worse: float
+    smallest: float
+
+
 class Evaluation(TypedDict):
-    """``metrics.json``: metrics of the test split, of the candidate and, if there is one, of the approved model."""
+    """``metrics.json``: metrics of the test split, of the candidate and, if there is one, of the champion.
+
+    ``intervals``: where each of the candidate's lies with 95 % probability; those that are known. Evaluations from
+    before there were intervals have neither them nor a comparison.
+    """
 
     metrics: Metrics
     champion: Metrics | None
+    intervals: NotRequired[dict[str, tuple[float, float]]]
+    comparison: NotRequired[Comparison | None]
     mlflow_run_id: NotRequired[str | None]
     tracking: NotRequired[str | None]  # what of the run MLflow did not take, and why
 

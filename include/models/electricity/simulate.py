@@ -26,7 +26,7 @@ def simulate(seed: int = 7, days: int = 730) -> pl.DataFrame:
     course = np.sin(2 * np.pi * (period - 0.3)) + 0.4 * np.sin(4 * np.pi * (period - 0.1)) - 0.5 * (weekday >= 5)
     demand = course + _lasting(rng, rows, 0.98, 0.08)
     drift = 1 + 0.5 * np.sin(2 * np.pi * step / (DAY * 180))
-    price = drift * demand + _lasting(rng, rows, 0.95, 0.25) + rng.normal(0, 0.1, rows)
+    price = drift * demand + _lasting(rng, rows, 0.95, 0.12) + rng.normal(0, 0.3, rows)
     total = np.concatenate([[0.0], np.cumsum(price)])
     mean = np.full(rows, price[:DAY].mean())  # of the last day; of the first day where there is none before
     mean[DAY:] = (total[DAY:rows] - total[: rows - DAY]) / DAY

@@ -172,6 +172,7 @@ def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]
     if found.classes:
         data["classes"] = list(found.classes)
     gate, champion = _gate(found)
+    gates: list[Json] = [gate, *_on_the_ground(found)]
     sections: list[tuple[str, dict[str, Json]]] = [
         (
             "",
@@ -203,7 +204,7 @@ def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]
             },
         ),
         ("", {"processing": {"instance_type": "ml.m5.large"}}),
-        ("low on purpose: better than knowing nothing. Raise them to what the business needs", {"gates": [gate]}),
+        ("low on purpose: better than knowing nothing. Raise them to what the business needs", {"gates": gates, "min_positives": _least_rows(found)}),
         ("against the approved model, on the same test split", {"champion": champion}),
         ("", {"serving": {"instance_type": "ml.m5.large"}}),
         ("a day's partition holds that day's rows", {"scoring": {"tables": [TABLE], "instance_type": "ml.m5.large"}}),
@@ -268,6 +269,18 @@ def _gate(found: Profile) -> tuple[dict[str, Json], dict[str, Json]]:
     constant = 2 * most / (1 + most) / len(found.classes)
     gate: dict[str, Json] = {"metric": "macro_f1", "min": math.ceil(constant * 100) / 100}
     return gate, {"metric": "macro_f1", "direction": "maximize", "margin": 0.01}
+
+
+def _on_the_ground(found: Profile) -> list[dict[str, Json]]:
+    """No truncated table, no dead column, no leak; where a column gives the target away already, a person decides."""
+    gates: list[dict[str, Json]] = [{"metric": "learned_per_tested", "min": 0.3}, {"metric": "dead_features", "max": 0}]
+    return [*gates, *([] if found.suspects else [{"metric": "one_feature_alone", "max": 0.995}])]
+
+
+def _least_rows(found: Profile) -> int:
+    """Half of what the test split will have of the rarest class (of a regression: rows), and never more than ten."""
+    rarest = min(group["share"] for group in found.groups) if found.classes else 1.0
+    return max(1, min(10, int(found.rows * rarest * TEST_SHARE / 2)))
 
 
 def _to_look_at(seen: FirstLook, why_split: str) -> list[str]:

@@ -5,13 +5,34 @@ from typing import Any
 
 from include.deploy.approval_page import Packet, markdown, page
 from include.models.config import Monitoring, load_model
+from include.models.config.judging import judge
+from include.models.config.results import Evaluation
 from include.platform.storage import Run
 from include.registry import model_card
-from include.train.gates import judge
 
 MODEL = load_model("predictive_maintenance")
-OURS = {"macro_f1": 0.95, "accuracy": 0.99, "log_loss": 0.02, "failure_events_caught": 0.97, "recall_comp1": None}
-THEIRS = {"macro_f1": 0.93, "accuracy": 0.992, "log_loss": 0.03, "failure_events_caught": 0.97, "recall_comp1": 0.9}
+OURS = {
+    "macro_f1": 0.95,
+    "accuracy_share_over_majority": 0.9,
+    "dead_features": 0,
+    "one_feature_alone": 0.3,
+    "learned_per_tested": 2,
+    "log_loss": 0.02,
+    "failure_events_caught": 0.97,
+    "recall_comp1": None,
+}
+THEIRS = {
+    "macro_f1": 0.93,
+    "accuracy_share_over_majority": 0.95,
+    "one_feature_alone": 0.4,
+    "log_loss": 0.03,
+    "failure_events_caught": 0.97,
+    "recall_comp1": 0.9,
+}
+
+
+def evaluation(metrics: dict[str, Any], champion: dict[str, Any] | None) -> Evaluation:
+    return {"metrics": metrics, "champion": champion, "intervals": {"macro_f1": (0.93, 0.97)}}
 
 
 def packet(**changes: Any) -> Packet:
@@ -22,7 +43,7 @@ def packet(**changes: Any) -> Packet:
         "metrics": OURS,
         "champion_metrics": THEIRS,
         "same_split": True,
-        "gates": judge(MODEL, OURS, THEIRS),
+        "gates": judge(MODEL, evaluation(OURS, THEIRS)),
         "validation": {"Raw data": "all checks passed", "Features": "1 <b>warning</b>"},
         "drift": {"volt_mean_3h": 0.312, "age": 0.01},
         "latency": {"p50_ms": 4.0, "p99_ms": 9.5},
@@ -30,7 +51,9 @@ def packet(**changes: Any) -> Packet:
         "unknown_cost": "by use (serverless)",
         "traffic": "10 % for 10 minutes",
         "lineage": {"run_id": "manual__1"},
-        "card": model_card.content(MODEL, Run("b", "train_m", "manual__1"), artifact="s3://b/m", metrics=OURS),
+        "card": model_card.content(
+            MODEL, Run("b", "train_m", "manual__1"), artifact="s3://b/m", evaluation=evaluation(OURS, None)
+        ),
         "links": {"Evaluation report": "https://example.com/report.html"},
     }
     return Packet(**(facts | changes))
@@ -42,8 +65,8 @@ def test_the_form_shows_what_decides() -> None:
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
     assert "0.95" in rows["macro_f1"]
     assert "0.93 ▲ better" in rows["macro_f1"]
-    assert "0.992 ▼ worse" in rows["accuracy"]
-    assert "0.03 ▲ better" in rows["log_loss"]  # less is better where the gate is a maximum
+    assert "0.95 ▼ worse" in rows["accuracy_share_over_majority"]
+    assert "0.4 ▲ better" in rows["one_feature_alone"]  # less is better where the gate is a maximum
     assert "better" not in rows["failure_events_caught"]
     assert rows["macro_f1"].endswith("passed |")
     assert "recall_comp1" not in rows
@@ -61,14 +84,14 @@ def test_the_form_shows_what_decides() -> None:
 
 
 def test_a_missed_gate_stands_out() -> None:
-    ours = {**OURS, "accuracy": 0.5}
-    missed = packet(metrics=ours, gates=judge(MODEL, ours, THEIRS))
-    assert re.search(r"\| accuracy .*\*\*not passed\*\*", markdown(missed))
-    assert "4 of 5" in page(missed)
+    ours = {**OURS, "accuracy_share_over_majority": 0.5}
+    missed = packet(metrics=ours, gates=judge(MODEL, evaluation(ours, THEIRS)))
+    assert re.search(r"\| accuracy_share_over_majority .*\*\*not passed\*\*", markdown(missed))
+    assert "6 of 7" in page(missed)
 
 
 def test_the_first_version_has_nothing_beside_it() -> None:
-    first = packet(champion_version=None, champion_metrics={}, gates=judge(MODEL, OURS, None), drift=None)
+    first = packet(champion_version=None, champion_metrics={}, gates=judge(MODEL, evaluation(OURS, None)), drift=None)
     text = markdown(first)
     assert "become the first version in production?" in first.question
     assert "nothing to compare with" in text

@@ -132,7 +132,7 @@ def test_it_is_built_trained_evaluated_and_answers(toy: Toy) -> None:
     assert found["champion"][metric] == found["metrics"][metric]
     assert (found["metrics"][metric] > 0.8) if binary else (found["metrics"][metric] < 0.01)
     page = (home / "evaluation/report.html").read_text()
-    assert "The gate holds" in page
+    assert "All 3 gates hold" in page
     golden = json.loads((home / "model/golden_requests.json").read_text())
     features = json.loads((home / "model/feature_order.json").read_text())
     assert features == ["x", "x_squared"]

@@ -22,7 +22,12 @@ KNOWN = {
 @pytest.mark.parametrize("name", model_names())
 def test_a_card_keeps_to_the_schema(name: str) -> None:
     model = load_model(name)
-    card = model_card.content(model, RUN, artifact="s3://b/m.tar.gz", metrics={"f1": 0.5, "auc": None})
+    card = model_card.content(
+        model,
+        RUN,
+        artifact="s3://b/m.tar.gz",
+        evaluation={"metrics": {"f1": 0.5, "auc": None}, "champion": None, "intervals": {"f1": (0.4, 0.6)}},
+    )
     (evaluation,) = card.pop("evaluation_details")
     assert {section: set(content) for section, content in card.items()} == KNOWN
     assert all(
@@ -30,7 +35,7 @@ def test_a_card_keeps_to_the_schema(name: str) -> None:
     )
     assert set(evaluation) == {"name", "datasets", "metric_groups"}
     assert evaluation["metric_groups"] == [
-        {"name": "all", "metric_data": [{"name": "f1", "type": "number", "value": 0.5}]}
+        {"name": "all", "metric_data": [{"name": "f1", "type": "number", "value": 0.5, "notes": "95 %: 0.4 to 0.6"}]}
     ]
 
 

@@ -90,7 +90,12 @@ BUILDERS: dict[str, tuple[str, Build]] = {
     "model_package": (
         "CreateModelPackage",
         lambda e: registry.model_package(
-            MODEL, e, RUN, artifact=ARTIFACT, lineage={"run_id": RUN.run_id}, metrics={"f1": 0.9}
+            MODEL,
+            e,
+            RUN,
+            artifact=ARTIFACT,
+            lineage={"run_id": RUN.run_id},
+            evaluation={"metrics": {"f1": 0.9}, "champion": None},
         ),
     ),
 }

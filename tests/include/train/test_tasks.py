@@ -14,12 +14,13 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from botocore.stub import Stubber
 
 from include.models.config import ModelConfig, load_model
+from include.models.config.judging import judge
+from include.models.config.results import Evaluation
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.request_parts import Request, RequestError, processing
 from include.platform.storage import Run
 from include.registry.versions import VersionError
 from include.train import tasks
-from include.train.gates import judge
 from tests.include.fake_clients import answer_from
 from tests.include.local_aws import LocalS3
 
@@ -36,6 +37,7 @@ PARAMS: dict[str, Any] = {
     "instance_type": None,
     "tune": False,
     "force": False,
+    "reason": None,
 }
 GROUP = "predictive-maintenance"
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-maintenance/3"
@@ -219,17 +221,23 @@ def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: LocalS3, sa
 
 def test_a_registered_version_knows_where_it_comes_from(s3: LocalS3) -> None:
     tasks.prepare_data(MODEL, context())
-    metrics = {"macro_f1": 0.95, "accuracy": 0.99, "log_loss": 0.01, "failure_events_caught": 0.97}
+    result: Evaluation = {
+        "metrics": {"macro_f1": 0.95, "accuracy_share_over_majority": 0.9, "failure_events_caught": 0.97},
+        "champion": {"macro_f1": 0.99},
+        "intervals": {"macro_f1": (0.93, 0.97)},
+        "mlflow_run_id": "abc",
+    }
     evaluated = {
         "name": "evaluate-1",
         "inputs": {
             "artifact": "s3://b/runs/train_model/job-1/output/model.tar.gz",
             "champion": "s3://b/c/model.tar.gz",
         },
-        "result": {"metrics": metrics, "champion": {"macro_f1": 0.99}, "mlflow_run_id": "abc"},
+        "result": result,
     }
-    gates = judge(MODEL, metrics, {"macro_f1": 0.99}, force_past_champion=True)
-    request = tasks.register_model(MODEL, context(), evaluated=evaluated, gates=gates)
+    gates = judge(MODEL, result, forced=True)
+    asked = context(force=True, reason="the old one cannot be served any more")
+    request = tasks.register_model(MODEL, asked, evaluated=evaluated, gates=gates)  # type: ignore[arg-type]
     lineage = request["CustomerMetadataProperties"]
     assert request["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == evaluated["inputs"]["artifact"]  # type: ignore[index]
     assert lineage["run_id"] == "manual__1"
@@ -237,7 +245,8 @@ def test_a_registered_version_knows_where_it_comes_from(s3: LocalS3) -> None:
     assert lineage["training_job"] == "job-1"
     assert lineage["mlflow_run_id"] == "abc"
     assert lineage["champion"] == "s3://b/c/model.tar.gz"
-    assert lineage["forced_past_champion"] == "true"
+    assert lineage["forced"] == "the old one cannot be served any more"
+    assert lineage["interval_macro_f1"] == "0.93 to 0.97"
     assert lineage["data_manifest"] == RUN.data_manifest
     assert lineage["data_PdM_telemetry.csv"] == etag(b"telemetry")
     assert lineage["metric_macro_f1"] == "0.95"

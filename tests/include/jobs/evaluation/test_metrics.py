@@ -61,7 +61,7 @@ def test_the_registrys_shape(problem: str, section: str) -> None:
     width = {"multiclass": 3, "binary": 2}.get(problem, 0)
     predictions = np.eye(width)[target] if width else PREDICTED.astype(float)
     statistics = json.loads(
-        json.dumps(registry_statistics(problem, target, predictions, CLASSES[:width]), allow_nan=False)
+        json.dumps(registry_statistics(problem, target, predictions, CLASSES[:width], {}), allow_nan=False)
     )
     assert list(statistics) == [section]
     figures = statistics[section]

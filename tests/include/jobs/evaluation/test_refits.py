@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from include.jobs.evaluation.refits import mean_metrics, refit
+from include.jobs.evaluation.measuring import Measured, mean_of
+from include.jobs.evaluation.refits import refit
 from include.models.config import ModelConfig, TimeSplit, load_model
 from include.models.electricity.features import build_features
 from include.models.electricity.simulate import simulate
@@ -63,5 +64,7 @@ def test_a_split_by_chance_has_no_earlier_ends(whole: pl.DataFrame) -> None:
 
 
 def test_means_count_by_rows() -> None:
-    assert mean_metrics([{"accuracy": 0.5}, {"accuracy": 0.9}], [300, 100]) == {"rolling_accuracy": pytest.approx(0.6)}
-    assert mean_metrics([], []) == {}
+    each = [Measured({"accuracy": value}, {"accuracy": np.full(4, value)}) for value in (0.5, 0.9)]
+    found = mean_of(each, [300, 100])
+    assert found.values == {"rolling_accuracy": pytest.approx(0.6)}
+    assert found.replicates["rolling_accuracy"] == pytest.approx(np.full(4, 0.6))

@@ -73,7 +73,7 @@ def test_a_key_that_yaml_takes_for_something_else(tmp_path: Path) -> None:
         ("test_share: 0.2", "test_share: 0,2", "found '0,2'. Written as a number: 0.2"),
         ("  label: Machine failure\n", "", "data.label: is missing"),
         ("        TWF: integer", "        TWF: intiger", "found 'intiger'"),
-        ("  - {metric: f1, min: 0.70}", "  - f1", "gates.0: "),
+        ("  - {metric: f1, interval: true, min: 0.70}", "  - f1", "gates.0: "),
     ],
 )
 def test_a_wrong_value_has_the_line_of_its_key(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -86,7 +86,7 @@ def test_a_wrong_value_has_the_line_of_its_key(tmp_path: Path, old: str, new: st
 def test_a_shipped_file_is_named_as_the_tree_has_it(tmp_path: Path) -> None:
     folder = tmp_path / "include" / "models"
     folder.mkdir(parents=True)
-    message = refusal(folder, TEXT.replace("{metric: f1, min: 0.70}", "{metric: f11, min: 0.70}"))
+    message = refusal(folder, TEXT.replace("{metric: f1, interval", "{metric: f11, interval"))
     number = TEXT.count("\n", 0, TEXT.index("{metric: f1,")) + 1
     assert message.startswith(
         f"include/models/{MODEL}/model.yaml:{number}: gates.0.metric: there is no metric 'f11'. Did"

@@ -6,9 +6,24 @@ from typing import Any
 import pytest
 
 from include.models.config import Gate, ModelConfig, load_model
-from include.train.gates import GateError, explain, judge, may_register
+from include.models.config.judging import Verdict, explain, may_register
+from include.models.config.judging import judge as judge_evaluation
+from include.models.config.results import Comparison
 
 GOOD = {"macro_f1": 0.95, "log_loss": 0.05}
+
+
+def judge(
+    model: ModelConfig,
+    metrics: dict[str, Any],
+    champion: dict[str, Any] | None,
+    intervals: dict[str, tuple[float, float]] | None = None,
+    comparison: Comparison | None = None,
+    *,
+    forced: bool = False,
+) -> list[Verdict]:
+    evaluation = {"metrics": metrics, "champion": champion, "intervals": intervals or {}, "comparison": comparison}
+    return judge_evaluation(model, evaluation, forced=forced)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -53,9 +68,10 @@ def test_what_is_no_number_never_passes(model: ModelConfig, value: float | None)
     assert "not a number" in explain(verdicts[1])
 
 
-def test_a_metric_that_is_not_there_is_an_error_of_configuration(model: ModelConfig) -> None:
-    with pytest.raises(GateError, match=r"'log_loss'.*It has: macro_f1"):
-        judge(model, {"macro_f1": 0.95}, None)
+def test_a_metric_that_is_not_there_does_not_pass(model: ModelConfig) -> None:
+    verdicts = judge(model, {"macro_f1": 0.95}, None)
+    assert not may_register(verdicts)
+    assert verdicts[1]["value"] is None
 
 
 @pytest.mark.parametrize(("candidate", "passes"), [(0.95, True), (0.9500001 - 0.01, True), (0.93, False)])
@@ -74,12 +90,12 @@ def test_where_less_is_better_the_margin_lies_above(model: ModelConfig) -> None:
 
 
 def test_force_goes_past_the_champion_and_never_past_a_gate(model: ModelConfig) -> None:
-    worse = judge(model, GOOD, {"macro_f1": 0.99}, force_past_champion=True)
+    worse = judge(model, GOOD, {"macro_f1": 0.99}, forced=True)
     assert may_register(worse)
     assert worse[-1]["forced"]
     assert not worse[-1]["passed"]
     assert "let through: force" in explain(worse[-1])
-    assert not may_register(judge(model, GOOD | {"macro_f1": 0.5}, {"macro_f1": 0.99}, force_past_champion=True))
+    assert not may_register(judge(model, GOOD | {"macro_f1": 0.5}, {"macro_f1": 0.99}, forced=True))
 
 
 @pytest.mark.parametrize(
@@ -101,3 +117,52 @@ def test_a_verdict_is_told_in_a_line(verdict: Any, said: str) -> None:
     assert explain(found) == said
     if not passed and value is not None:
         assert explain({**found, "forced": True}) == f"{said} (let through: force)"
+
+
+def with_gate(model: ModelConfig, **gate: Any) -> ModelConfig:
+    return model.model_copy(update={"gates": [Gate(**gate)]})
+
+
+@pytest.mark.parametrize(("ends", "passes"), [((0.91, 0.97), True), ((0.89, 0.97), False), (None, False)])
+def test_an_interval_is_held_by_its_worse_end(
+    model: ModelConfig, ends: tuple[float, float] | None, passes: bool
+) -> None:
+    gate = with_gate(model, metric="macro_f1", interval=True, min=0.9)
+    verdicts = judge(gate, {"macro_f1": 0.95}, None, {"macro_f1": ends} if ends else {})
+    assert may_register(verdicts) is passes
+    if not passes:
+        said = "0.01 off at the lower end" if ends else "too small for the interval"
+        assert said in explain(verdicts[0])
+
+
+def test_of_what_is_to_be_low_the_upper_end_counts(model: ModelConfig) -> None:
+    gate = with_gate(model, metric="log_loss", interval=True, max=0.1)
+    assert may_register(judge(gate, GOOD, None, {"log_loss": (0.04, 0.09)}))
+    assert not may_register(judge(gate, GOOD, None, {"log_loss": (0.04, 0.11)}))
+
+
+def test_the_first_version_has_no_production_to_be_better_than(model: ModelConfig) -> None:
+    gate = with_gate(model, metric="macro_f1", over="production", min=0.01)
+    assert may_register(judge(gate, GOOD, None))
+    better = GOOD | {"macro_f1_over_production": 0.02}
+    assert may_register(judge(gate, better, {"macro_f1": 0.93}))
+    assert not may_register(judge(gate, GOOD | {"macro_f1_over_production": 0.005}, {"macro_f1": 0.945}))
+
+
+def test_too_few_rows_cannot_be_judged_but_forced(model: ModelConfig) -> None:
+    few = GOOD | {"rarest_class_rows": model.min_positives - 1}
+    verdicts = judge(model, few, None)
+    assert not may_register(verdicts)
+    assert "cannot be judged" in explain(verdicts[0])
+    assert may_register(judge(model, few, None, forced=True))
+    assert not may_register(judge(model, few | {"macro_f1": 0.5}, None, forced=True)), "gates stand"
+    assert may_register(judge(model, GOOD | {"rarest_class_rows": model.min_positives}, None))
+
+
+@pytest.mark.parametrize(("worse", "passes"), [(0.04, True), (0.05, False)])
+def test_with_a_comparison_its_probability_decides(model: ModelConfig, worse: float, passes: bool) -> None:
+    compared: Comparison = {"difference": -0.004, "low": -0.02, "high": 0.01, "worse": worse, "smallest": 0.018}
+    verdicts = judge(model, GOOD, {"macro_f1": 0.954}, comparison=compared)
+    assert may_register(verdicts) is passes
+    assert f"with probability {worse:.1%}" in explain(verdicts[-1])
+    assert "tell differences from 0.018 on" in explain(verdicts[-1])

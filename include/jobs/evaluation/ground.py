@@ -1,0 +1,48 @@
+"""What an evaluation stands on: enough rows, features that are alive, and none that tells the answer by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from include.jobs.evaluation.metrics import Metrics
+from include.models.config import DriftProfile, FeatureProfile
+from include.models.interface import Examples
+from include.models.tabular.single_feature import alone
+
+BY_CHANCE = 1e-6  # probability of a test split with one value only, up to which that is none
+
+
+def ground(truth: Examples, profile: DriftProfile, learned: int) -> Metrics:
+    """The metrics of ``GROUND``.
+
+    Args:
+        truth: of the test split.
+        profile: of the training split.
+        learned: how many rows that has.
+    """
+    counts = np.bincount(truth.target, minlength=len(truth.classes)) if truth.classes else np.array([len(truth.target)])
+    return {
+        "rarest_class_rows": float(counts.min()),
+        "learned_per_tested": learned / len(truth.target),
+        "dead_features": float(len(dead_features(truth.features, profile))),
+        "one_feature_alone": max(alone(truth).values(), default=0.0),
+    }
+
+
+def dead_features(test: pl.DataFrame, profile: DriftProfile) -> list[str]:
+    """Features that have one value, or none, throughout training, or throughout the test split and not in training."""
+    return [name for name, known in profile.items() if _dead_in_training(known) or _died(test[name], known)]
+
+
+def _dead_in_training(known: FeatureProfile) -> bool:
+    if "values" in known:
+        return len(known["values"]) <= 1
+    return "min" in known and known["min"] == known.get("max")  # both None where there is no value
+
+
+def _died(test: pl.Series, known: FeatureProfile) -> bool:
+    if test.drop_nulls().n_unique() > 1:
+        return False
+    most = max(*(share * (1 - known["missing"]) for share in known["shares"]), known["missing"], 0.0)
+    return most ** len(test) < BY_CHANCE

@@ -1,0 +1,118 @@
+"""A model's answers on some rows, measured: every metric's value and what it is in each draw of those rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from include.jobs.evaluation.metrics import Metrics, interval_metrics, labels_metrics, measure
+from include.jobs.evaluation.resampling import (
+    Replicates,
+    Resampled,
+    interval_replicates,
+    label_replicates,
+    replicates,
+    resampled,
+    whole_replicates,
+)
+from include.models.config import ModelConfig
+from include.models.config.metrics import CONSTANT
+from include.models.interface import Array, DomainEvaluation, DomainFindings, Examples, Tables
+from include.models.loader import domain_evaluation
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Metrics by name, and their replicates: of those that have some."""
+
+    values: Metrics
+    replicates: Replicates = field(default_factory=dict)
+
+    def __or__(self, other: Measured) -> Measured:
+        return Measured(self.values | other.values, self.replicates | other.replicates)
+
+
+NOTHING = Measured({})
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Measures answers on the rows of a test, each model's on the same draws of them."""
+
+    config: ModelConfig
+    test: pl.DataFrame
+    truth: Examples
+    tables: Tables
+
+    @cached_property
+    def drawn(self) -> Resampled:
+        return resampled(self.config, self.test)
+
+    @cached_property
+    def _own(self) -> DomainEvaluation | None:
+        return domain_evaluation(self.config.name)
+
+    def of(self, predictions: Array, intervals: Array | None = None) -> Measured:
+        """Of probabilities (rows, classes), or values (rows,), and the ends of intervals (rows, 2)."""
+        question = self.config.problem, self.truth.target, predictions, self.truth.classes
+        found = Measured(measure(*question), replicates(*question, self.drawn))
+        if intervals is not None:
+            asked = self.truth.target, intervals
+            found |= Measured(interval_metrics(*asked), interval_replicates(*asked, self.drawn))
+        return found | self._in_the_field(self._predicted(predictions))
+
+    def of_baselines(self) -> dict[str, Measured]:
+        """The best constant answer, and what the model folder adds, by name."""
+        constant, truth = CONSTANT[self.config.problem], self.truth
+        if not truth.classes:
+            return {constant: self.of(np.full_like(truth.target, truth.target.mean()))}
+        majority = np.full_like(truth.target, np.bincount(truth.target).argmax())
+        rules = {constant: self._names(majority)} | (self._own.baselines(self.test, self.tables) if self._own else {})
+        return {name: self._of_labels(predicted) for name, predicted in rules.items()}
+
+    def findings(self, predictions: Array) -> DomainFindings:
+        """What the model folder says of answers."""
+        return self._findings(self._predicted(predictions), np.ones(len(self.test), dtype=bool))
+
+    def _of_labels(self, predicted: pl.Series) -> Measured:
+        classes = self.truth.classes
+        codes = predicted.replace_strict(classes, range(len(classes)), return_dtype=pl.Int64).to_numpy()
+        question = self.config.problem, self.truth.target, codes, classes
+        found = Measured(labels_metrics(*question), label_replicates(*question, self.drawn))
+        return found | Measured(self._findings(predicted, np.ones(len(self.test), dtype=bool)).metrics)
+
+    def _in_the_field(self, predicted: pl.Series) -> Measured:
+        def metrics(rows: Array) -> Metrics:
+            return self._findings(predicted, rows).metrics
+
+        found = metrics(np.ones(len(self.test), dtype=bool))
+        return Measured(found, whole_replicates(found, metrics, self.drawn))
+
+    def _findings(self, predicted: pl.Series, rows: Array) -> DomainFindings:
+        if self._own is None:
+            return DomainFindings()
+        scored = self.test.select(self.config.data.not_features).with_columns(predicted.alias("predicted"))
+        return self._own.evaluate(scored.filter(rows), self.tables)
+
+    def _predicted(self, predictions: Array) -> pl.Series:
+        return self._names(predictions.argmax(axis=1)) if self.truth.classes else pl.Series(predictions)
+
+    def _names(self, codes: Array) -> pl.Series:
+        return pl.Series(np.array(self.truth.classes)[codes])
+
+
+def mean_of(each: Sequence[Measured], rows: Sequence[int]) -> Measured:
+    """``rolling_<metric>``: the mean over several tests, each counting by its rows."""
+    first = each[0]
+    values = {
+        f"rolling_{name}": float(np.average([one.values[name] for one in each], weights=rows)) for name in first.values
+    }
+    draws = {
+        f"rolling_{name}": np.asarray(np.average([one.replicates[name] for one in each], axis=0, weights=rows))
+        for name in first.replicates
+    }
+    return Measured(values, draws)
