@@ -44,7 +44,7 @@ def params(model: ModelConfig) -> dict[str, Param]:
             type="boolean",
             title="Force",
             description="Train even if nothing changed since the last training. With a reason, also register what is "
-            "worse than the version in production, or what there are too few test rows to judge. Gates stand all the same.",
+            "worse than the version in production, or what there are too few test rows to judge. Gates stand.",
         ),
         "reason": Param(
             None,
