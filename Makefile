@@ -132,6 +132,12 @@ bench: ## speed and memory, as ratios measured side by side
 	@$(setup) airflow jobs local_sagemaker dev
 	@.venv/airflow/bin/python tests/benchmarks/bench.py
 
+.PHONY: sabotage
+sabotage: ## what the gates refuse: ruined models must not be registered, honest ones must [MODEL=name] [DATA=folder] [SEEDS=20]
+	@$(setup) jobs
+	@PYTHONPATH=. .venv/jobs/bin/python tests/benchmarks/sabotage.py $(if $(filter-out file,$(origin MODEL)),--model="$$MODEL") \
+	  $${DATA:+--data="$$DATA"} $${SEEDS:+--seeds="$$SEEDS"}
+
 .PHONY: pins
 pins: ## compile the pinned requirements anew
 	@$(setup)

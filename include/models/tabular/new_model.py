@@ -172,7 +172,7 @@ def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]
     if found.classes:
         data["classes"] = list(found.classes)
     gate, champion = _gate(found)
-    gates: list[Json] = [gate, *_on_the_ground(found)]
+    judged: dict[str, Json] = {"gates": [gate, *_on_the_ground(found)], "min_positives": _least_rows(found)}
     sections: list[tuple[str, dict[str, Json]]] = [
         (
             "",
@@ -204,7 +204,10 @@ def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]
             },
         ),
         ("", {"processing": {"instance_type": "ml.m5.large"}}),
-        ("low on purpose: better than knowing nothing. Raise them to what the business needs", {"gates": gates, "min_positives": _least_rows(found)}),
+        (
+            "low on purpose: better than knowing nothing. Raise them to what the business needs",
+            {"gates": gates, "min_positives": _least_rows(found)},
+        ),
         ("against the approved model, on the same test split", {"champion": champion}),
         ("", {"serving": {"instance_type": "ml.m5.large"}}),
         ("a day's partition holds that day's rows", {"scoring": {"tables": [TABLE], "instance_type": "ml.m5.large"}}),
@@ -274,7 +277,9 @@ def _gate(found: Profile) -> tuple[dict[str, Json], dict[str, Json]]:
 def _on_the_ground(found: Profile) -> list[dict[str, Json]]:
     """No truncated table, no dead column, no leak; where a column gives the target away already, a person decides."""
     gates: list[dict[str, Json]] = [{"metric": "learned_per_tested", "min": 0.3}, {"metric": "dead_features", "max": 0}]
-    return [*gates, *([] if found.suspects else [{"metric": "one_feature_alone", "max": 0.995}])]
+    if not found.suspects:
+        gates.append({"metric": "one_feature_alone", "max": 0.995})
+    return gates
 
 
 def _least_rows(found: Profile) -> int:
