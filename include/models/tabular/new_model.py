@@ -206,7 +206,7 @@ def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]
         ("", {"processing": {"instance_type": "ml.m5.large"}}),
         (
             "low on purpose: better than knowing nothing. Raise them to what the business needs",
-            {"gates": gates, "min_positives": _least_rows(found)},
+            judged,
         ),
         ("against the approved model, on the same test split", {"champion": champion}),
         ("", {"serving": {"instance_type": "ml.m5.large"}}),
