@@ -27,7 +27,7 @@ def test_the_form_asks_for_every_param_with_a_description(page: Page, running: S
         ("Hyperparameters", "learning_rate"),
         ("Instance type", "ml.m5.large"),
         ("Tune first", "Search hyperparameters"),
-        ("Register past the champion", "Absolute gates stand"),
+        ("Force", "Gates stand"),
     ):
         for text in (title, description):
             expect(form.get_by_text(text).filter(visible=True).first, text).to_be_visible()
