@@ -41,7 +41,11 @@ def test_a_run_on_good_data_registers_a_model(trained: RunResult) -> None:
     assert [task_id for task_id, state in states.items() if state == "success"] == REGISTERED_STEPS
     assert {task_id for task_id, state in states.items() if state == "skipped"} == {"tune_model", "reject_model"}
     assert all(gate["passed"] for gate in summary["gates"])
-    assert {gate["metric"] for gate in summary["gates"]} >= {"macro_f1", "accuracy_share_over_majority", "dead_features"}
+    assert {gate["metric"] for gate in summary["gates"]} >= {
+        "macro_f1",
+        "accuracy_share_over_majority",
+        "dead_features",
+    }
     assert summary["total_seconds"] > 0
     assert summary["model_package_arn"] in trained.output
 
