@@ -116,3 +116,15 @@ def test_another_sink_needs_its_schema_and_its_module_alone() -> None:
     assert request["AppSpecification"]["ContainerEntrypoint"][-1] == "include.jobs.send_scores"
     assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--sink", "lake"]
     assert request["Environment"]["LAKE_BOOTSTRAP_SERVERS"] == "lake:1"
+
+
+def test_more_brokers_than_a_variable_takes_are_told_in_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SageMaker takes 256 characters; three brokers of MSK have more."""
+    brokers = [f"b-{number}.{'x' * 80}.c1.kafka.eu-west-1.amazonaws.com:9096" for number in range(4)]
+    environment(monkeypatch, kafka={**KAFKA, "bootstrap_servers": ",".join(brokers), "topic_prefix": "ml-dev."})
+    told = score.check_sink(MODEL, "kafka", context())["Environment"]
+    parts = [told[name] for name in sorted(told) if name.startswith("KAFKA_BOOTSTRAP_SERVERS")]
+    assert all(len(value) <= 256 for value in told.values())
+    assert len(parts) > 1
+    assert ",".join(parts).split(",") == brokers
+    assert told["KAFKA_TOPIC_PREFIX"] == "ml-dev."
