@@ -54,9 +54,9 @@ down: ## stop all of it
 	@$(local_stack).stack down
 
 .PHONY: status
-status: ## what runs
-	@$(setup) airflow
-	@$(local_stack).stack status
+status: ## addresses, models with versions and last runs, and what waits for a person; installs nothing
+	@[ -x .venv/airflow/bin/python ] || { echo "nothing is installed yet. next: make run"; exit 0; }; \
+	$(local_stack).status
 
 .PHONY: bundle
 bundle: ## dist/: what is uploaded to MWAA, byte for byte reproducible

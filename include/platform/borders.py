@@ -19,6 +19,11 @@ LONGEST_MESSAGE = 250_000  # bytes; SNS takes 256 KiB with what is around it
 _PLAIN = "_.:/=+-@"
 
 
+def model_group(model: str) -> str:
+    """The name of a model's package group: letters, digits and ``-``."""
+    return model.replace("_", "-")
+
+
 def metadata(entries: Mapping[str, object]) -> dict[str, str]:
     """CustomerMetadataProperties of a model package: letters, digits, blanks and ``_.:/=+-@``, 50 entries of 256
     characters. Names that become the same are numbered; entries without a value are left out."""

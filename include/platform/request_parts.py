@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from include.models.config import Compute, ModelConfig
-from include.platform.borders import tag_list
+from include.platform.borders import model_group, tag_list
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
 from include.platform.storage import CODE_ARCHIVE, DayRun, Run, code_archive
@@ -36,7 +36,7 @@ class RequestError(PermanentError):
 
 def group_name(model: ModelConfig) -> str:
     """The model package group: the model's name in SageMaker's alphabet."""
-    return model.name.replace("_", "-")
+    return model_group(model.name)
 
 
 def endpoint_name(model: ModelConfig, stage: Stage) -> str:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from include.ops.local_stack import stack
 from include.ops.local_stack.processes import wait_until
 from include.ops.local_stack.promote import Client, asking
+from include.ops.local_stack.services import services
 from include.ops.local_stack.settings import BUCKET
 from include.platform.storage import golden_requests_of, split_uri
 from include.registry.history import current, read_history
@@ -263,7 +263,7 @@ def test_two_approvals_at_once_the_last_wins_even_past_a_killed_scheduler(
 
 def kill_the_scheduler(running: Stack) -> None:
     """With everything that it started, and start it again."""
-    (scheduler,) = [one for one in stack.services(running.settings) if one.name == "airflow-scheduler"]
+    (scheduler,) = [one for one in services(running.settings) if one.name == "airflow-scheduler"]
     process = scheduler.process()
     assert process is not None
     for member in [*process.children(recursive=True), process]:

@@ -24,6 +24,7 @@ from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.processes import Service
 from include.ops.local_stack.seed import aws_client
+from include.ops.local_stack.services import services
 from include.ops.local_stack.settings import ROOT, Settings
 from sagemaker_jobs.kinds import KINDS, PROCESSING, JobKind
 from sagemaker_jobs.names import job_name
@@ -128,7 +129,7 @@ class Lab:
             self.home, airflow_port, sagemaker_port, proxy_url=self.proxy.url, impatient=self.impatient
         )
         self.settings.markers.mkdir(parents=True, exist_ok=True)
-        self.services = {service.name: service for service in stack.services(self.settings)}
+        self.services = {service.name: service for service in services(self.settings)}
         sagemaker = self.services["local-sagemaker"]
         # the first path with a program of a name counts
         at = list(sagemaker.command).index("--path")

@@ -20,12 +20,12 @@ class AirflowApi:
         httpx.HTTPStatusError: the server refused; httpx.TransportError: it is not there.
     """
 
-    def __init__(self, url: str, login: tuple[str, str] | None = None) -> None:
-        """``login``: user and password, where the server asks for them."""
+    def __init__(self, url: str, login: tuple[str, str] | None = None, patience: float = 120.0) -> None:
+        """``login``: user and password, where the server asks for them; ``patience``: seconds for an answer."""
         self._login = login
         # no proxy of the person's environment stands between two processes of one machine. Patient: on a machine with
         # much else to do, the first requests after a start take the server half a minute
-        self._http = httpx.Client(base_url=url, timeout=120, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=patience, trust_env=False)
         self._signed_in = False
 
     def is_healthy(self) -> bool:
@@ -71,6 +71,15 @@ class AirflowApi:
         """The newest first."""
         runs = self._get(f"/dags/{dag_id}/dagRuns", order_by="-run_after", limit=100)["dag_runs"]
         return [run["dag_run_id"] for run in runs]
+
+    def newest_runs(self) -> list[Json]:
+        """The last hundred of all Dags, the newest first."""
+        return list(self._get("/dags/~/dagRuns", order_by="-run_after", limit=100)["dag_runs"])
+
+    def open_questions(self) -> list[Json]:
+        """What tasks of all Dags ask a person and nobody has answered."""
+        path = "/dags/~/dagRuns/~/hitlDetails"
+        return list(self._get(path, response_received=False, limit=100)["hitl_details"])
 
     def create_backfill(
         self, dag_id: str, first: str, last: str, *, conf: Json, reprocess: str, runs_at_once: int

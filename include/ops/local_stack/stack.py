@@ -1,4 +1,4 @@
-"""Starts, shows and stops the stack: ``python -m include.ops.local_stack.stack up|down|status``.
+"""Starts and stops the stack: ``python -m include.ops.local_stack.stack up|down``.
 
 Six processes: the local SageMaker, PostgreSQL, and Airflow's api-server, scheduler, dag-processor and triggerer; and a
 supervisor that starts again what dies.
@@ -23,24 +23,8 @@ from include.ops.local_stack.aws_env import write_aws_env
 from include.ops.local_stack.folders import make_folder
 from include.ops.local_stack.processes import ProcessError, Service, wait_until
 from include.ops.local_stack.seed import publish
-from include.ops.local_stack.settings import JOB_IMAGE, ROOT, Settings, SettingsError
-
-
-def services(settings: Settings) -> list[Service]:
-    """In the order in which they start."""
-    sagemaker = [
-        *(settings.python("local_sagemaker"), "-m", "include.local_sagemaker"),
-        *("--port", str(settings.sagemaker_port), "--state", str(settings.home / "sagemaker")),
-        *("--image", f"{JOB_IMAGE}={ROOT / '.venv' / 'jobs'}", "--path", str(ROOT / "include" / "jobs" / "bin")),
-        *("--endpoint-start-seconds", "60"),  # AWS waits ten minutes, for downloads that are quick here
-        *settings.sagemaker_options,
-    ]
-    environment = settings.airflow_environment()
-    return [
-        Service("local-sagemaker", sagemaker, {"PYTHONPATH": str(ROOT)}, settings.home),
-        settings.postgres.service(settings.home),
-        *(Service(name, command, environment, settings.home) for name, command in settings.airflow_processes().items()),
-    ]
+from include.ops.local_stack.services import services
+from include.ops.local_stack.settings import Settings, SettingsError
 
 
 def up(settings: Settings, say: Callable[[str], None]) -> None:
@@ -136,7 +120,7 @@ def answers(url: str) -> bool:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["up", "down", "status"])
+    parser.add_argument("action", choices=["up", "down"])
     action = parser.parse_args(argv).action
     try:
         settings = Settings.from_environment()
@@ -147,12 +131,8 @@ def main(argv: list[str] | None = None) -> int:
             print(f"local SageMaker  {settings.sagemaker_url}/_local/")
             print(f"a shell's AWS    source {settings.home}/aws.env")
             print(f"ready after {time.monotonic() - began:.0f} s; stop with: make down")
-        elif action == "down":
-            down(settings, print)
         else:
-            for service in (*services(settings), supervisor.service(settings)):
-                process = service.process()
-                print(f"{service.name:24}{f'pid {process.pid}' if process else 'stopped'}")
+            down(settings, print)
     except (SettingsError, ProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

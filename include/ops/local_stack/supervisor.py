@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from include.ops.local_stack.processes import Service
+from include.ops.local_stack.services import services
 from include.ops.local_stack.settings import ROOT, Settings
 
 LOOK_SECONDS = 1.0
@@ -102,11 +103,8 @@ def sentence(death: dict[str, object]) -> str:
 
 
 def main() -> None:
-    # the stack imports this module
-    from include.ops.local_stack import stack
-
     settings = Settings.from_environment()
-    supervisor = Supervisor(stack.services(settings), deaths_file(settings.home))
+    supervisor = Supervisor(services(settings), deaths_file(settings.home))
     while True:
         supervisor.look()
         time.sleep(LOOK_SECONDS)

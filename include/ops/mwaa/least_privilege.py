@@ -31,6 +31,7 @@ from include.monitor.drift import DRIFT_NAMESPACE
 from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.processes import ProcessError, free_ports, wait_until
+from include.ops.local_stack.services import services
 from include.ops.local_stack.settings import ACCOUNT, NAME, REGION, ROOT, Settings, SettingsError
 from include.ops.mwaa import templates
 from include.ops.mwaa.proof import BrokenPromiseError, Finding, alone, conclude, held, whole_way
@@ -76,7 +77,7 @@ class EnforcedSettings(Settings):
 
 def start_aws(settings: EnforcedSettings, model: str) -> None:
     """The local AWS with the templates in place that roles and messages need."""
-    aws = stack.services(settings)[0]
+    aws = services(settings)[0]
     aws.start()
     wait_until(lambda: stack.answers(f"{settings.sagemaker_url}/_local/health"), "the local AWS answering", 30, [aws])
     cloudformation = settings.client("cloudformation")

@@ -113,8 +113,8 @@ def test_the_person_at_the_keyboard_is_told_within_ten_seconds(tmp_path: Path, m
     settings = Settings(tmp_path, airflow_port=1, sagemaker_port=2)
     one, said = service(tmp_path), []
     program = (
-        "from include.ops.local_stack import stack, supervisor; from include.ops.local_stack.processes import Service;"
-        f" stack.services = lambda settings: [Service('program', {one.command!r}, {{}}, settings.home)];"
+        "from include.ops.local_stack import supervisor; from include.ops.local_stack.processes import Service;"
+        f" supervisor.services = lambda settings: [Service('program', {one.command!r}, {{}}, settings.home)];"
         " supervisor.main()"
     )
     watching = supervisor.service(settings)

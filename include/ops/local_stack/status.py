@@ -1,0 +1,161 @@
+"""``make status``: where everything is, which versions there are, the last runs, and what waits for a person.
+
+It asks what runs, changes nothing, and gives nobody more than a second to answer.
+"""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from include.models.config import model_names
+from include.ops import Json
+from include.ops.local_stack import supervisor
+from include.ops.local_stack.airflow_api import AirflowApi
+from include.ops.local_stack.processes import Service
+from include.ops.local_stack.services import services
+from include.ops.local_stack.settings import BUCKET, Settings, SettingsError
+from include.platform.borders import model_group
+from include.platform.storage import production_history, split_uri
+
+PATIENCE = 1.0  # seconds
+VERBS = ("train", "score", "deploy", "monitor")
+
+
+@dataclass
+class Found:
+    """What the stack's services said; empty where one of them did not answer, which ``silent`` names."""
+
+    runs: list[Json] = field(default_factory=list)  # the newest first
+    questions: list[Json] = field(default_factory=list)
+    versions: dict[str, list[Json]] = field(default_factory=dict)  # by model, the newest first
+    production: dict[str, Json] = field(default_factory=dict)  # the open entry of a model's history
+    silent: list[str] = field(default_factory=list)
+
+
+def ask(settings: Settings, models: list[str]) -> Found:
+    """All services at once."""
+    api = AirflowApi(settings.airflow_url, settings.login, patience=PATIENCE)
+    with httpx.Client(base_url=settings.sagemaker_url, timeout=PATIENCE, trust_env=False) as local:
+        found = Found()
+        with ThreadPoolExecutor(8) as pool:
+            runs, questions = pool.submit(api.newest_runs), pool.submit(api.open_questions)
+            versions = {model: pool.submit(_versions, local, model) for model in models}
+            production = {model: pool.submit(_in_production, local, model) for model in models}
+        try:
+            found.runs, found.questions = runs.result(), questions.result()
+        except httpx.HTTPError as error:
+            found.silent.append(f"Airflow ({error})")
+        try:
+            found.versions = {model: one.result() for model, one in versions.items()}
+            found.production = {model: entry for model, one in production.items() if (entry := one.result())}
+        except httpx.HTTPError as error:
+            found.silent.append(f"the local SageMaker ({error})")
+    return found
+
+
+def _versions(local: httpx.Client, model: str) -> list[Json]:
+    """Of the registry; it is asked as its API is, without the seconds that a client of AWS takes to be imported."""
+    request = {"ModelPackageGroupName": model_group(model), "MaxResults": 1}
+    headers = {"X-Amz-Target": "SageMaker.ListModelPackages"}
+    answer = local.post("/", json=request, headers=headers)
+    if answer.status_code == httpx.codes.BAD_REQUEST:  # there is no such group yet
+        return []
+    return list(answer.raise_for_status().json()["ModelPackageSummaryList"])
+
+
+def _in_production(local: httpx.Client, model: str) -> Json | None:
+    bucket, key = split_uri(production_history(BUCKET, model))
+    answer = local.get(f"/_local/s3/{bucket}/{key}")
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return None
+    entries = answer.raise_for_status().json()["entries"]
+    return next((entry for entry in entries if entry.get("to") is None), None)
+
+
+def show(settings: Settings, processes: list[Service], console: Console) -> None:
+    stopped = [one.name for one in processes if one.process() is None]
+    models = sorted(model_names())
+    _show_addresses(settings, stopped, console)
+    if len(stopped) == len(processes):
+        console.print("nothing runs. next: make up, or make run for a first model")
+        return
+    found = ask(settings, models)
+    console.print(_table(models, found, datetime.now(UTC)))
+    for line in waiting(settings, found):
+        console.print(line, soft_wrap=True)
+    for name in found.silent:
+        console.print(f"{name} did not answer within {PATIENCE:g} s", style="yellow", soft_wrap=True)
+
+
+def _show_addresses(settings: Settings, stopped: list[str], console: Console) -> None:
+    for name, address in (
+        ("Airflow", settings.airflow_url),
+        ("console", f"{settings.airflow_url}/models/"),
+        ("local SageMaker", f"{settings.sagemaker_url}/_local/"),
+        ("MLflow", settings.mlflow_uri or "none"),
+        ("a shell's AWS", f"source {settings.home}/aws.env"),
+    ):
+        console.print(f"{name:17}{address}", soft_wrap=True, highlight=False)
+    if stopped:
+        console.print(f"stopped: {', '.join(stopped)}", style="yellow", soft_wrap=True)
+
+
+def _table(models: list[str], found: Found, now: datetime) -> Table:
+    table = Table("model", "in production", "newest version", *(f"{verb}_" for verb in VERBS))
+    newest: dict[str, Json] = {}
+    for run in reversed(found.runs):
+        newest[run["dag_id"]] = run
+    for model in models:
+        entry, versions = found.production.get(model), found.versions.get(model, [])
+        table.add_row(
+            model,
+            f"{entry['version']} since {entry['from'][:10]}" if entry else "–",
+            f"{versions[0]['ModelPackageVersion']} {versions[0]['ModelApprovalStatus']}" if versions else "–",
+            *(_said(newest.get(f"{verb}_{model}"), now) for verb in VERBS),
+        )
+    return table
+
+
+def _said(run: Json | None, now: datetime) -> str:
+    if run is None:
+        return "–"
+    when = run.get("end_date") or run.get("start_date") or run.get("run_after")
+    return f"{run['state']} {age(now - datetime.fromisoformat(when))}" if when else str(run["state"])
+
+
+def age(since: timedelta) -> str:
+    """Minutes, hours or days ago."""
+    minutes = max(0, int(since.total_seconds() // 60))
+    if minutes < 60:
+        return f"{minutes} min ago"
+    return f"{minutes // 60} h ago" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d ago"
+
+
+def waiting(settings: Settings, found: Found) -> list[str]:
+    """A line for each question to a person, with the address of its form."""
+    lines = []
+    for question in found.questions:
+        task = question["task_instance"]
+        dag_id, run_id, task_id = task["dag_id"], task["dag_run_id"], task["task_id"]
+        address = f"{settings.airflow_url}/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/required_actions"
+        lines.append(f"waits for you: {question['subject']} {address}")
+    return lines or ([] if found.silent else ["nothing waits for a person"])
+
+
+def main() -> None:
+    try:
+        settings = Settings.from_environment()
+    except SettingsError as error:
+        sys.exit(f"error: {error}")
+    show(settings, [*services(settings), supervisor.service(settings)], Console())
+
+
+if __name__ == "__main__":
+    main()
