@@ -235,6 +235,14 @@ class StoredS3(moto_s3.S3Backend):
             key.multipart = cast("StoredUpload", key.multipart).completed  # type: ignore[assignment] # it stands in
         return key
 
+    def copy_object(  # type: ignore[override] # of what has a checksum of its parts
+        self, src_key: StoredKey, dest_bucket_name: str, dest_key_name: str, *arguments: Any, **keywords: Any
+    ) -> None:
+        super().copy_object(src_key, dest_bucket_name, dest_key_name, *arguments, **keywords)
+        if src_key.checksum_type == "COMPOSITE" and src_key.checksum_algorithm:
+            copied = cast("StoredKey", self.get_object(dest_bucket_name, dest_key_name))
+            copied.checksum_value = encode(copied.digest(src_key.checksum_algorithm))  # a copy has no parts
+
     def upload_part(self, bucket_name: str, multipart_id: str, part_id: int, value: bytes) -> moto_s3.FakeKey:
         if multipart_id not in self.get_bucket(bucket_name).multiparts:
             raise NoSuchUpload(upload_id=multipart_id)

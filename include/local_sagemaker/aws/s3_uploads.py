@@ -95,7 +95,10 @@ def join_parts(environ: WSGIEnvironment, rows: S3Rows) -> Blob | None:
 
 
 def source_digests(environ: WSGIEnvironment, rows: S3Rows) -> Mapping[str, Mapping[str, bytes]]:
-    """The digests of the blob that a CopyObject copies, with its MD5, which may take seconds: before moto's turn."""
+    """The digests of the blob that a CopyObject copies, which may take seconds: before moto's turn.
+
+    Its MD5, and where it has a checksum of its parts that of the whole.
+    """
     source = environ.get("HTTP_X_AMZ_COPY_SOURCE", "")
     path, _, query = source.partition("?")
     bucket, _, key = unquote(path).lstrip("/").partition("/")
@@ -104,7 +107,8 @@ def source_digests(environ: WSGIEnvironment, rows: S3Rows) -> Mapping[str, Mappi
     for item in reversed(pickle.loads(row[0]) if row else ()):  # noqa: S301 - our own row
         if hasattr(item, "digests") and version in (None, [item.version_id]):
             try:
-                return {item.blob: {"MD5": item.digest("MD5"), **item.digests}}
+                whole = [item.checksum_algorithm] if item.checksum_type == "COMPOSITE" else []
+                return {item.blob: {name: item.digest(name) for name in {"MD5", *whole, *item.digests}}}
             except FileNotFoundError:  # it is being deleted
                 return {}
     return {}

@@ -131,6 +131,9 @@ def test_an_upload_in_parts(s3: Any) -> None:
     s3.copy_object(Bucket=BUCKET, Key="parts-copy", CopySource=f"{BUCKET}/parts")
     whole = hashlib.md5(b"".join(pieces), usedforsecurity=False).hexdigest()
     assert s3.head_object(Bucket=BUCKET, Key="parts-copy")["ETag"] == f'"{whole}"'
+    copied = s3.get_object(Bucket=BUCKET, Key="parts-copy", ChecksumMode="ENABLED")
+    assert copied["Body"].read() == b"".join(pieces)  # the client holds it against the checksum
+    assert copied["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(b"".join(pieces)).digest()).decode()
 
 
 def test_parts_that_are_missing_small_or_sent_again(s3: Any) -> None:
