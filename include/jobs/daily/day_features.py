@@ -18,13 +18,12 @@ import polars as pl
 
 from include.jobs.daily.day import read_chunk, window_of
 from include.jobs.features.drift_profile import Counts, count_rows
-from include.jobs.serving.artifact import spelled_features
+from include.jobs.serving.artifact import as_spelled, spelled_features
 from include.models.config import Column, DriftProfile, ModelConfig
 from include.models.config.files import DRIFT_PROFILE, ROWS, SHARDS
 from include.models.errors import JobError
 from include.models.interface import Tables
 from include.models.loader import feature_builder
-from include.models.raw.kinds import reading_of
 
 MOMENT = "%Y-%m-%dT%H:%M:%S"  # how a key's time is written in rows to score
 
@@ -99,9 +98,7 @@ def write_shard(
         facts["features"] = count_rows(frame, version.profile)
         facts["key"] = {column: str(frame.schema[column]) for column in config.data.key}
         (folder / ROWS).mkdir(parents=True, exist_ok=True)
-        spelled = version.spelled.items()
-        texts = (reading_of(column.kind).to_text(pl.col(name), column).alias(name) for name, column in spelled)
-        rows = frame.select(*config.data.key, *version.order).with_columns(texts)
+        rows = as_spelled(frame.select(*config.data.key, *version.order), version.spelled)
         rows.write_csv(folder / ROWS / f"{name}.csv", include_header=False, datetime_format=MOMENT)
     (folder / SHARDS).mkdir(parents=True, exist_ok=True)
     (folder / SHARDS / f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -34,7 +34,7 @@ from include.models.config.kinds import NUMBER, STRING, kind_of
 from include.models.errors import JobError
 from include.models.interface import AnyEstimator, Array, Examples
 from include.models.loader import estimator
-from include.models.raw.kinds import feature_kind
+from include.models.raw.kinds import feature_kind, reading_of
 from include.models.raw.reading import Cell
 
 GOLDEN_ROWS = 20
@@ -146,6 +146,12 @@ def spelled_features(metadata: Metadata) -> dict[str, Column]:
     return {name: Column.model_validate(column) for name, column in spellings.items()}
 
 
+def as_spelled(features: pl.DataFrame, spelled: Mapping[str, Column]) -> pl.DataFrame:
+    """Features with their cells as files and requests have them."""
+    texts = (reading_of(column.kind).to_text(pl.col(name), column).alias(name) for name, column in spelled.items())
+    return features.with_columns(texts)
+
+
 def _feature_spellings(config: ModelConfig, features: Sequence[str]) -> dict[str, dict[str, object]]:
     """Of features that are a raw table's columns as they are."""
     if config.code.features:
@@ -229,7 +235,8 @@ def load_artifact(folder: Path) -> LoadedModel:
 
 
 def golden_requests(loaded: LoadedModel, validation: Examples) -> list[GoldenRequest]:
-    """Rows with their answers, some of every predicted class and evenly spaced: ``{"features", "expected"}``."""
+    """Rows with their answers, some of every predicted class and evenly spaced: ``{"features", "expected"}``. Cells are
+    spelled as requests have them."""
     predicted = loaded.predict(validation.features)
     groups = predicted.argmax(axis=1) if loaded.classes else np.zeros(len(predicted), dtype=np.int64)
     present = np.unique(groups)
@@ -242,7 +249,7 @@ def golden_requests(loaded: LoadedModel, validation: Examples) -> list[GoldenReq
     expected = loaded.answers(rows_of)
     return [
         {"features": row, "expected": answer}
-        for row, answer in zip(rows_of.to_dicts(), expected.to_dicts(), strict=True)
+        for row, answer in zip(as_spelled(rows_of, loaded.columns.spelled).to_dicts(), expected.to_dicts(), strict=True)
     ]
 
 

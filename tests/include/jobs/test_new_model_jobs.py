@@ -51,6 +51,10 @@ as_csv = loaded.answers(parse(raw.write_csv().encode(), "text/csv", loaded.colum
 as_json = loaded.answers(parse(json.dumps(raw.to_dicts()).encode(), "application/json", loaded.columns))
 cells = pl.concat([pl.read_csv(file, has_header=False, infer_schema=False) for file in sorted(shards.glob("*.csv"))])
 scored = loaded.answers(parse(cells[:, 1:].write_csv(include_header=False).encode(), "text/csv", loaded.columns))
+golden = json.loads((model / "golden_requests.json").read_text())
+rows = pl.DataFrame([one["features"] for one in golden])
+asked = loaded.answers(parse(rows.write_csv(include_header=False).encode(), "text/csv", loaded.columns))
+assert [one["expected"]["label"] for one in golden] == asked["label"].to_list()
 answers = [sorted(map(str, found.rows())) for found in (as_csv, as_json, scored)]
 print(json.dumps([len(answers[0]), answers[0] == answers[1] == answers[2], len(set(answers[0]))]))
 """
@@ -88,6 +92,7 @@ def test_it_goes_through_every_job_without_another_edit(jobs: Jobs, tmp_path: Pa
     assert json.loads((tmp_path / "evaluation" / "metrics.json").read_text())["metrics"]["roc_auc"] > 0.9
     golden = json.loads((trained / "golden_requests.json").read_text())
     assert {golden[0]["features"]["Filiale"]} <= {"Graz", "Linz; Altstadt", "Wörgl"}
+    assert "," in next(one["features"]["Preis"] for one in golden if one["features"]["Preis"])
     days, day = tmp_path / "days", tmp_path / "days" / f"date={DAY}"
     run("split_days", *model, "--raw", raw, "--days", days, "--first", DAY, "--last", DAY)
     small, large = tmp_path / "small", tmp_path / "large"
