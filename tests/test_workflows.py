@@ -23,8 +23,6 @@ import yaml
 
 from include.ops.local_stack.settings import ROOT
 from include.ops.mwaa.image import image_tag
-from include.ops.mwaa.infra import stacks
-from include.ops.mwaa.target import load_target
 from tests.compose.prove import copy_checkout
 
 FOLDER = ROOT / ".github" / "workflows"
@@ -252,16 +250,17 @@ def with_environments(runner: Runner) -> Runner:
     for name in ("airflow", "mwaa"):
         real = ROOT / ".venv" / name / "bin" / "python"
         write_program(runner.checkout / f".venv/{name}/bin/python", f'#!/bin/bash\nexec "{real}" "$@"\n')
+    dev = runner.checkout / "include/ops/mwaa/environments/dev.yaml"  # its address is a placeholder, which is refused
+    dev.write_text(dev.read_text().replace("@example.com", "@plant.test"))
     return runner
 
 
-def test_the_stacks_of_an_environment_are_shown(with_environments: Runner) -> None:
+def test_the_stacks_are_looked_at_as_far_as_the_account(with_environments: Runner) -> None:
     context = {"inputs.environment": "dev", "inputs.dry_run && '1' || ''": "1"}
     [step] = steps("deploy-infra", "infra")
     environment = {name: evaluated(value, context) for name, value in step["env"].items()}
     done = with_environments.run(step["run"], **environment, **nowhere())
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count(".yaml: Name=ml-dev") == len(list(stacks(load_target("dev"))))
+    assert "error: Could not connect to the endpoint" in done.stderr, done.stderr
 
 
 def test_a_deploy_runs_as_far_as_the_account(with_environments: Runner) -> None:

@@ -396,6 +396,7 @@ def test_scoring_imports_nothing_that_its_digest_does_not_count(
     arguments += ["--scores", tmp_path / "s", "--report", tmp_path / "r"]
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
+        cwd=tmp_path,  # which comes before PYTHONPATH
         env={**os.environ, "PYTHONPATH": str(jobs.code)},
         capture_output=True,
         text=True,

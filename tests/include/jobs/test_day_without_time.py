@@ -152,7 +152,7 @@ def test_a_day_cut_into_chunks_by_its_lines_is_the_same(
     days_of(name, raws[name], tmp_path / "p", first=day, last=day)
     (whole,) = validated(name, tmp_path / "p", tmp_path / "whole", day)
     assert config.scoring is not None
-    assert shard_column(config) == LINE
+    assert shard_column(config, config.scoring.tables) == LINE
     small = config.model_copy(update={"scoring": config.scoring.model_copy(update={"chunk_mb": 0.002})})
     monkeypatch.setattr(validate_input, "load_model", lambda name: small)
     chunks = validated(name, tmp_path / "p", tmp_path / "cut", day)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from include.models.config import load_model
+from include.models.config.results import Evaluation
 from include.platform.borders import description, mail, metadata, metadata_id, original_id, tag_list
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.raw_files import lineage_entries
@@ -50,9 +51,8 @@ def test_a_version_is_registered_whatever_its_texts(text: str, ml_bucket: LocalS
     ml_bucket.objects["hostile/model.tar.gz"] = b"a model"
     lineage = {"run_id": metadata_id("manual~1"), "dag_id": "train", f"metric_f1_{text}": "0.9"}
     lineage |= lineage_entries(files, 10)
-    request = model_package(
-        model, ENVIRONMENT, run, artifact="s3://my-ml-bucket/hostile/model.tar.gz", lineage=lineage, metrics={text: 0.9}
-    )
+    artifact, evaluation = "s3://my-ml-bucket/hostile/model.tar.gz", Evaluation(metrics={text: 0.9}, champion=None)
+    request = model_package(model, ENVIRONMENT, run, artifact=artifact, lineage=lineage, evaluation=evaluation)
     name, sagemaker = f"hostile-{HOSTILE.index(text)}", aws("sagemaker")
     group = {**model_package_group(model, ENVIRONMENT), "ModelPackageGroupName": name}
     sagemaker.create_model_package_group(**group)

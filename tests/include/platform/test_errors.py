@@ -14,9 +14,10 @@ import include
 from include.platform.environment import NoMlEnvironmentError
 from include.platform.errors import PermanentError
 from include.registry.history import HistoryConflictError
+from include.registry.model_index import IndexConflictError
 
 ROOMS = ("platform", "registry", "train", "score", "deploy", "monitor")
-WORTH_ANOTHER_TRY: set[type[Exception]] = {NoMlEnvironmentError, HistoryConflictError}
+WORTH_ANOTHER_TRY: set[type[Exception]] = {NoMlEnvironmentError, HistoryConflictError, IndexConflictError}
 
 
 def errors() -> Iterator[type[Exception]]:

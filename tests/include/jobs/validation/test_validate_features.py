@@ -139,5 +139,5 @@ def test_an_empty_split(good: Splits, validate: Validate) -> None:
 
 
 def test_a_missing_split(good: Splits, validate: Validate) -> None:
-    with pytest.raises(JobError, match="It is written by build_features"):
+    with pytest.raises(JobError, match="It is written by prepare_data"):
         validate({name: good[name] for name in ("train", "test")})

@@ -24,8 +24,9 @@ ALL = (*templates.OF_ENVIRONMENT, templates.OF_MODEL, "github")
 
 
 @pytest.fixture(scope="module")
-def deployed(aws: Client) -> Client:
-    """The dev environment's stacks, put in place twice: the second time over the first."""
+def deployed(local_aws: LocalSageMaker) -> Client:
+    """The dev environment's stacks, in a region where no other test has an environment."""
+    aws = client_of(local_aws, "eu-central-1")
     cloudformation = aws("cloudformation")
     for stack, template, values in stacks(load_target("dev"), FACTS):
         assert templates.put(cloudformation, template, values, stack) == "created"
@@ -236,7 +237,7 @@ def test_a_placeholder_is_refused(capsys: pytest.CaptureFixture[str], aws_enviro
 
 
 def test_a_second_environment_of_one_account_and_region_is_refused(deployed: Client, aws_environment: None) -> None:
-    target = Target(name="ml-second", region="us-east-1")
+    target = Target(name="ml-second", region="eu-central-1")
     with pytest.raises(TargetError, match=r"ml-dev.* in this account and region already"):
         infra.require_place(deployed("cloudformation"), target)
     infra.require_place(deployed("cloudformation"), load_target("dev"))
