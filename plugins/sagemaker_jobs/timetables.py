@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from airflow.serialization.decoders import decode_asset_like
+from airflow.sdk import Asset
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
-from airflow.timetables.simple import PartitionedAssetTimetable
-from pendulum import DateTime, duration, instance
+from pendulum import DateTime, duration
 
 from sagemaker_jobs.kinds import Json
+
+if TYPE_CHECKING:
+    from airflow.serialization.definitions.assets import SerializedAssetBase
 
 EASTERNMOST = 13  # hours before UTC, in New Zealand's summer
 
@@ -74,65 +75,44 @@ class DailyTimetable(CronDataIntervalTimetable):
         return DataInterval(start, start.add(days=1))
 
 
-class DailyAndOnEventTimetable(PartitionedAssetTimetable):
-    """A run for each day, as ``DailyTimetable`` has them, and one for the day that an Asset's event has as partition.
+class DailyAndOnEventTimetable(DailyTimetable):
+    """A run for each day, and one for the day that an Asset's event has as partition.
 
-    Each run's partition key is its day. Airflow 3.3 has no such schedule: ``PartitionedAssetTimetable`` alone knows no
-    time, ``AssetOrTimeSchedule`` no partitions, and runs for partitions have no logical date and no data interval.
+    This is what a Dag file says. Airflow's scheduler makes a ``DailyAndOnEventSchedule`` of it, whose base class takes
+    longer to import than all Dag files.
 
     Args:
         assets: the Asset; its events' partition keys are ISO dates.
         delay: as of ``DailyTimetable``.
     """
 
-    # what PartitionedAssetTimetable is without: Airflow schedules and backfills no others
-    periodic = True
-    can_be_scheduled = True
+    partitioned = True
 
-    def __init__(self, *, assets: Any, delay: timedelta = timedelta()) -> None:
-        super().__init__(assets=assets)
-        self._delay = delay
-        self._daily = DailyTimetable(delay)
-        self.description = f"{self._daily.description}, and when its Asset is updated"
+    def __init__(self, *, assets: Asset, delay: timedelta = timedelta()) -> None:
+        super().__init__(delay)
+        self._assets = assets
+        self.description = f"{self.description}, and when its Asset is updated"
+
+    @property
+    def asset_condition(self) -> SerializedAssetBase:  # type: ignore[override] # Airflow reads it
+        from airflow.serialization.encoders import ensure_serialized_asset
+
+        return ensure_serialized_asset(self._assets)
 
     @property
     def summary(self) -> str:
-        return f"{self._daily.summary}, Asset"
-
-    @classmethod
-    def deserialize(cls, data: Json) -> DailyAndOnEventTimetable:
-        return cls(assets=decode_asset_like(data["asset_condition"]), delay=timedelta(seconds=data["delay"]))
+        return f"{super().summary}, Asset"
 
     def serialize(self) -> Json:
-        return super().serialize() | self._daily.serialize()
+        from airflow.serialization.encoders import encode_asset_like
 
-    def next_dagrun_info_v2(
-        self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
-    ) -> DagRunInfo | None:
-        last = last_dagrun_info.partition_date if last_dagrun_info else None
-        interval = DataInterval(last, last.add(days=1)) if last else None
-        return _of_partition(
-            self._daily.next_dagrun_info(last_automated_data_interval=interval, restriction=restriction)
-        )
+        return {"asset_condition": encode_asset_like(self._assets), **super().serialize()}
 
-    def iter_partition_dagrun_infos(self, *, earliest: datetime, latest: datetime) -> Iterator[DagRunInfo]:
-        """A backfill's runs, of days that are over."""
-        restriction = TimeRestriction(instance(earliest), instance(latest), catchup=True)
-        info = self.next_dagrun_info_v2(last_dagrun_info=None, restriction=restriction)
-        while info and info.partition_date and info.partition_date.add(days=1) <= datetime.now(UTC):
-            yield info
-            info = self.next_dagrun_info_v2(last_dagrun_info=info, restriction=restriction)
+    @classmethod
+    def deserialize(cls, data: Json) -> Any:
+        from sagemaker_jobs.event_schedule import DailyAndOnEventSchedule
 
-    def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
-        """The day of a manual run's logical date."""
-        return self._daily.infer_manual_data_interval(run_after=run_after)
-
-
-def _of_partition(info: DagRunInfo | None) -> DagRunInfo | None:
-    if info is None or info.data_interval is None:
-        return None
-    day = info.data_interval.start
-    return DagRunInfo(info.run_after, None, partition_date=day, partition_key=day.to_date_string())
+        return DailyAndOnEventSchedule.deserialize(data)
 
 
 def midnight_meant(moment: DateTime) -> DateTime:
