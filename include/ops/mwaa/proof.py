@@ -17,11 +17,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from include.models.config import load_model
+from include.models.config import files, load_model
 from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.backfill import Asked, backfill
 from include.ops.local_stack.command import EXPECTED
 from include.ops.local_stack.promote import PromotionError, promote
+from include.ops.local_stack.raw_data import daily_raw_data
 from include.ops.local_stack.run import follow, reasons_of, run, steps_of
 from include.ops.local_stack.settings import ROOT, Settings, SettingsError
 from include.platform.errors import PermanentError
@@ -128,11 +129,12 @@ def scored(settings: Settings, model: str, console: Console) -> str:
     Raises:
         BrokenPromiseError: it has not; or one of FAILURES.
     """
-    asked = Asked(model, DAY, DAY, CHAMPION_AT, force=False, dry_run=False)
+    day = day_with_data(settings, model)
+    asked = Asked(model, day, day, CHAMPION_AT, force=False, dry_run=False)
     summary = backfill(settings, asked, console)
     if summary is None or summary["scored"] != 1:
-        raise BrokenPromiseError(f"{DAY} was not scored: {summary}")
-    return f"{summary['rows']} rows of {DAY} after {summary['seconds']} s"
+        raise BrokenPromiseError(f"{day} was not scored: {summary}")
+    return f"{summary['rows']} rows of {day} after {summary['seconds']} s"
 
 
 def watched(settings: Settings, model: str, console: Console) -> str:
@@ -143,7 +145,7 @@ def watched(settings: Settings, model: str, console: Console) -> str:
     """
     api, dag_id = AirflowApi(settings.airflow_url, settings.login), f"monitor_{model}"
     api.unpause(dag_id)
-    run_id = api.trigger(dag_id, {"day": DAY})
+    run_id = api.trigger(dag_id, {"day": day_with_data(settings, model)})
     if follow(api, dag_id, run_id, console) != "success":
         steps = steps_of(api, dag_id, run_id, api.task_ids(dag_id))
         raise BrokenPromiseError("; ".join(reasons_of(api, dag_id, run_id, steps).values()))
@@ -160,6 +162,14 @@ def small_data(settings: Settings, model: str) -> Path | None:
         environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
         subprocess.run([*command, "--out", str(folder)], env=environment, check=True, capture_output=True)
     return folder
+
+
+def day_with_data(settings: Settings, model: str) -> str:
+    """A day that the model's generated data has rows of: the last but one, which is whole."""
+    if small_data(settings, model):
+        return DAY
+    days = daily_raw_data(settings.python("jobs"), settings.home, model, lambda said: None)
+    return sorted(files.day_of_folder(folder.name) or "" for folder in days.iterdir())[-2]
 
 
 def conclude(findings: list[Finding], title: str, summary: Path, console: Console) -> int:
