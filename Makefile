@@ -30,7 +30,7 @@ new-model: ## a model folder from a file: NAME=... KIND=binary|multiclass|regres
 	@PYTHONPATH=. .venv/jobs/bin/python -m include.models.tabular.new_model --name="$${NAME-}" --kind="$${KIND-}" \
 	  --data="$${DATA-}" $${TARGET:+--target="$$TARGET"} $${POSITIVE:+--positive="$$POSITIVE"} \
 	  $${ENCODING:+--encoding="$$ENCODING"} $${ASSUME:+--assume="$$ASSUME"}
-	@$(local_stack).dag_table README.md
+	@PYTHONWARNINGS=ignore $(local_stack).dag_table README.md
 
 .PHONY: promote
 promote: ## bring the newest registered version into production: [MODEL=name] [YES=1]

@@ -352,7 +352,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     print(f"wrote include/models/{arguments.name}/. Look at it before you trust it:")
     print("\n".join(f"  - {line}" for line in lines))
-    print(f"\nTo make it anew: rm -r include/models/{arguments.name}, then the same command")
+    print(f"\nTo make it again: rm -r include/models/{arguments.name}, then the same command")
     print(f"Next: make run MODEL={arguments.name} DATA={shlex.quote(str(arguments.data))}")
     return 0
 

@@ -114,7 +114,7 @@ def one_job(name: str, operator: type[Any], request: Any = sleeping_job, retries
             region_name="us-east-1",
             retries=retries,
             retry_delay=FEW,
-            retry_policy=SageMakerRetryPolicy(capacity=FEW, throttling=FEW),
+            retry_policy=SageMakerRetryPolicy(capacity=FEW, throttling=FEW, quota=FEW),
             on_success_callback=hold_callback,
             pool="default_pool",
             **arguments,

@@ -162,9 +162,9 @@ def test_lack_of_capacity_is_followed_by_the_next_attempt(task: Task) -> None:
     assert list(task.jobs()) == [task.job(attempt=2)]
 
 
-def test_a_quota_is_lack_of_capacity_and_a_bad_request_is_refused(task: Task) -> None:
+def test_a_quota_is_no_lack_of_capacity_and_a_bad_request_is_refused(task: Task) -> None:
     task.proxy.add(Rule("CreateProcessingJob", task.job(), times=1, code="ResourceLimitExceeded"))
-    assert task.end(task.start(seconds=0))["error"] == "NoCapacity"
+    assert task.end(task.start(seconds=0))["error"] == "QuotaReached"
     task.proxy.add(Rule("CreateProcessingJob", task.job(), times=1, code="ValidationException"))
     assert task.end(task.start(seconds=0))["error"] == "RequestRefused"
     assert task.jobs() == {}
