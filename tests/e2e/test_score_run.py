@@ -48,6 +48,7 @@ def backfill(running: Stack, *more: str) -> RunResult:
 
 @pytest.fixture(scope="module")
 def backfilled(running: Stack, in_production: int) -> RunResult:
+    running.airflow.unpause(DAG)  # for the days on their own
     return backfill(running)
 
 
