@@ -10,12 +10,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
-from include.platform.clients import error_code
 from include.platform.errors import PermanentError
-from include.platform.run_context import ABSENT
-from include.platform.storage import rollback_claim, split_uri
+from include.platform.run_context import read_versioned, write_if_unchanged
+from include.platform.storage import rollback_claim
 
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
@@ -40,9 +37,10 @@ def claim_rollback(s3: S3Client, bucket: str, model: str, task_instance: Runtime
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
     own = task_instance.run_id
-    _, key = split_uri(rollback_claim(bucket, model))
+    uri = rollback_claim(bucket, model)
     while True:
-        holder, etag = _read(s3, bucket, key)
+        body, etag = read_versioned(s3, uri)
+        holder = str(json.loads(body)["run_id"]) if body is not None else None
         if holder == own:
             return
         dag_id = task_instance.dag_id
@@ -51,31 +49,6 @@ def claim_rollback(s3: S3Client, bucket: str, model: str, task_instance: Runtime
                 f"run {holder} of {dag_id} is rolling {model} back already; this run has changed nothing. Follow that "
                 "one. To go to another version instead, mark it as failed and trigger again."
             )
-        if _write(s3, bucket, key, own, etag):
+        # not written where another run was quicker, or the answer of a first try was lost
+        if write_if_unchanged(s3, uri, json.dumps({"run_id": own}).encode(), etag):
             return
-
-
-def _read(s3: S3Client, bucket: str, key: str) -> tuple[str | None, str | None]:
-    """The run that holds the claim, and the object's ETag; None and None where there is no object."""
-    try:
-        found = s3.get_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if error_code(error) not in ABSENT:
-            raise
-        return None, None
-    return str(json.loads(found["Body"].read())["run_id"]), found["ETag"]
-
-
-def _write(s3: S3Client, bucket: str, key: str, run_id: str, etag: str | None) -> bool:
-    """Whether the claim was written; not where another run was quicker, or the answer of a first try was lost."""
-    body = json.dumps({"run_id": run_id}).encode()
-    try:
-        if etag:
-            s3.put_object(Bucket=bucket, Key=key, Body=body, IfMatch=etag)
-        else:
-            s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
-    except ClientError as error:
-        if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
-            raise
-        return False
-    return True

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 ABSENT = ("NoSuchKey", "404")
+OVERTAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 class DataManifest(TypedDict):
@@ -82,6 +83,40 @@ def read_json(s3: S3Client, uri: str) -> Any:
         if error.response["Error"]["Code"] not in ABSENT:
             raise
         return None
+
+
+def read_versioned(s3: S3Client, uri: str) -> tuple[bytes | None, str | None]:
+    """An object's content and ETag, for ``write_if_unchanged``; None and None where there is no object."""
+    bucket, key = split_uri(uri)
+    try:
+        found = s3.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ABSENT:
+            raise
+        return None, None
+    return found["Body"].read(), found["ETag"]
+
+
+def write_if_unchanged(s3: S3Client, uri: str, body: bytes, etag: str | None) -> bool:
+    """Write a JSON object if nobody has since it was read; whether it was written.
+
+    Args:
+        etag: as ``read_versioned`` gave it; None where there was no object.
+
+    Raises:
+        botocore.exceptions.ClientError: S3 cannot be asked.
+    """
+    bucket, key = split_uri(uri)
+    try:
+        if etag:
+            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfMatch=etag)
+        else:
+            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in OVERTAKEN:
+            raise
+        return False
+    return True
 
 
 def write_text(s3: S3Client, uri: str, content: str, content_type: str = "application/json") -> None:

@@ -11,13 +11,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from botocore.exceptions import ClientError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from include.platform.clients import error_code
 from include.platform.errors import PermanentError
-from include.platform.run_context import ABSENT
-from include.platform.storage import production_history, split_uri
+from include.platform.run_context import read_versioned, write_if_unchanged
+from include.platform.storage import production_history
 from include.registry.versions import Version
 
 if TYPE_CHECKING:
@@ -142,32 +140,20 @@ def record_promotion(
     if changed == history:
         return history
     uri = production_history(bucket, model)
-    _, key = split_uri(uri)
     body = changed.model_dump_json(by_alias=True, indent=1).encode()
-    try:
-        if etag:
-            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfMatch=etag)
-        else:
-            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*")
-    except ClientError as error:
-        if error_code(error) in ("PreconditionFailed", "ConditionalRequestConflict"):
-            raise HistoryConflictError(f"another run changed {uri} in this moment; a retry reads it again") from error
-        raise
+    if not write_if_unchanged(s3, uri, body, etag):
+        raise HistoryConflictError(f"another run changed {uri} in this moment; a retry reads it again")
     return changed
 
 
 def _read(s3: S3Client, bucket: str, model: str) -> tuple[History, str | None]:
     """The history and its object's ETag; None where there is no object."""
     uri = production_history(bucket, model)
-    _, key = split_uri(uri)
+    body, etag = read_versioned(s3, uri)
+    if body is None:
+        return History(), None
     try:
-        found = s3.get_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if error_code(error) in ABSENT:
-            return History(), None
-        raise
-    try:
-        return History.model_validate(json.loads(found["Body"].read())), found["ETag"]
+        return History.model_validate(json.loads(body)), etag
     except (json.JSONDecodeError, ValidationError) as error:
         raise HistoryError(
             f"{uri} cannot be read: {error}. It is written by deployments alone; bring back an earlier version of "

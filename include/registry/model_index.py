@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from include.models.config import ModelConfig
 from include.platform.clients import error_code
 from include.platform.request_parts import endpoint_name, group_name
-from include.platform.run_context import ABSENT, read_json
+from include.platform.run_context import read_json, read_versioned, write_if_unchanged
 from include.platform.storage import drift_of, model_index, scores_manifest
 from include.registry.history import read_history
 from include.registry.versions import NO_SUCH_GROUP
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 NEWEST = 20  # versions, and times in production, that are kept
 DAYS = 400  # the newest days that are kept
 WRITES = 12  # attempts, where many tasks write at once
-OVERTAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
 
 
 class IndexedVersion(TypedDict):
@@ -193,34 +192,23 @@ def _version(sagemaker: SageMakerClient, summary: ModelPackageSummaryTypeDef) ->
 
 def _write(s3: S3Client, bucket: str, model: ModelConfig, change: Callable[[ModelIndex], ModelIndex]) -> ModelIndex:
     """The index, changed: read again and again until nobody wrote it in between."""
-    key = model_index(model.name)
+    uri = f"s3://{bucket}/{model_index(model.name)}"
     for attempt in range(WRITES):
-        found, etag = _read(s3, bucket, key)
-        changed = change(found or _empty(model))
+        found, etag = read_versioned(s3, uri)
+        changed = change(json.loads(found) if found is not None else _empty(model))
         changed["description"], changed["owner"] = model.description, model.owner
         changed["written_at"] = datetime.now(UTC).isoformat(timespec="seconds")
-        body = json.dumps(changed, separators=(",", ":")).encode()
-        try:
-            if etag:
-                s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfMatch=etag)
-            else:
-                s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*")
-        except ClientError as error:
-            if error_code(error) not in OVERTAKEN:
-                raise
-            time.sleep(random.uniform(0, 0.1 * 2 ** min(attempt, 5)))  # noqa: S311 - no secret: who goes first
-        else:
+        if _written(s3, uri, json.dumps(changed, separators=(",", ":")).encode(), etag):
             return changed
-    raise IndexConflictError(f"s3://{bucket}/{key} was written by others {WRITES} times in a row; a retry does it")
+        time.sleep(random.uniform(0, 0.1 * 2 ** min(attempt, 5)))  # noqa: S311 - no secret: who goes first
+    raise IndexConflictError(f"{uri} was written by others {WRITES} times in a row; a retry does it")
 
 
-def _read(s3: S3Client, bucket: str, key: str) -> tuple[ModelIndex | None, str | None]:
-    """The index and its object's ETag; None where there is none."""
+def _written(s3: S3Client, uri: str, body: bytes, etag: str | None) -> bool:
+    """Not where others wrote the index since it was read, or removed it, as who makes it again from nothing does."""
     try:
-        found = s3.get_object(Bucket=bucket, Key=key)
+        return write_if_unchanged(s3, uri, body, etag)
     except ClientError as error:
-        if error_code(error) in ABSENT:
-            return None, None
-        raise
-    index: ModelIndex = json.loads(found["Body"].read())
-    return index, found["ETag"]
+        if error_code(error) != "NoSuchKey":
+            raise
+        return False

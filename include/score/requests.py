@@ -3,7 +3,7 @@ transform, and validation of the scores."""
 
 from __future__ import annotations
 
-from include.models.config import ModelConfig
+from include.models.config import Compute, ModelConfig
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import (
     Request,
@@ -28,7 +28,7 @@ def score_day(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, da
         inputs={"partitions": Source(run.day_inputs, data_type="ManifestFile"), "artifact": artifact},
         outputs={"scores": run.staged_scores("score_day"), "report": run.report("score_day")},
         arguments=["--day", day],
-        compute=model.daily_scoring.model_copy(update={"instance_count": 1}),
+        compute=_one(model),
     )
 
 
@@ -45,7 +45,7 @@ def score_batch(model: ModelConfig, environment: MlEnvironment, run: BatchRun, *
             "plan": run.batch_files,
         },
         outputs={"days": run.days},
-        compute=model.daily_scoring.model_copy(update={"instance_count": 1}),
+        compute=_one(model),
         upload="Continuous",
     )
 
@@ -59,7 +59,7 @@ def validate_input(model: ModelConfig, environment: MlEnvironment, run: DayRun, 
         inputs={"partitions": Source(run.day_inputs, data_type="ManifestFile")},
         outputs={"validated": run.day_chunks, "report": run.report("validate_input")},
         arguments=["--day", day],
-        compute=model.daily_scoring.model_copy(update={"instance_count": 1}),
+        compute=_one(model),
     )
 
 
@@ -125,9 +125,14 @@ def validate_scores(model: ModelConfig, environment: MlEnvironment, run: DayRun,
         "validate_scores",
         inputs={**inputs, "predictions": f"{run.predictions}/"} if rows else inputs,
         outputs={"scores": run.staged_scores("validate_scores"), "report": run.report("validate_scores")},
-        compute=model.daily_scoring.model_copy(update={"instance_count": 1}),
+        compute=_one(model),
     )
 
 
 def _classes(model: ModelConfig) -> list[str]:
     return [] if model.problem == "regression" else list(model.data.classes or [])
+
+
+def _one(model: ModelConfig) -> Compute:
+    """One of the machines of model.yaml's ``scoring``."""
+    return model.daily_scoring.model_copy(update={"instance_count": 1})
