@@ -55,7 +55,9 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
     )
     # a feature without any value in training would be dropped, and the columns no longer be where they were
     pipeline = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), forest)
-    return Fitted(pipeline.fit(train.features.to_numpy(), train.target), names)
+    pipeline.fit(train.features.to_numpy(), train.target)
+    forest.n_jobs = 1  # several threads add the trees' answers up in any order: another last bit each time
+    return Fitted(pipeline, names)
 
 
 def _boost(train: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
