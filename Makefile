@@ -30,7 +30,7 @@ new-model: ## a model folder from a file: NAME=... KIND=binary|multiclass|regres
 	@PYTHONPATH=. .venv/jobs/bin/python -m include.models.tabular.new_model --name="$${NAME-}" --kind="$${KIND-}" \
 	  --data="$${DATA-}" $${TARGET:+--target="$$TARGET"} $${POSITIVE:+--positive="$$POSITIVE"} \
 	  $${ENCODING:+--encoding="$$ENCODING"} $${ASSUME:+--assume="$$ASSUME"}
-	@PYTHONWARNINGS=ignore $(local_stack).dag_table README.md
+	@PYTHONWARNINGS=ignore $(program).ops.reference dags
 
 .PHONY: promote
 promote: ## bring the newest registered version into production: [MODEL=name] [YES=1]
@@ -119,8 +119,19 @@ faults: ## kills, timeouts, throttling: what each costs and leaves behind; GROUP
 
 .PHONY: lint
 lint: ## ruff, mypy, import borders, generated files
-	@$(setup) airflow jobs local_sagemaker dev checkov
+	@$(setup) airflow jobs local_sagemaker dev checkov docs
 	@tests/lint.sh
+
+.PHONY: check
+check: ## everyday work, within 90 s: style, types and tests of what differs from main; SINCE=commit for another start
+	@$(setup) airflow jobs local_sagemaker dev
+	@.venv/dev/bin/python tests/check.py $${SINCE:+--since="$$SINCE"}
+
+.PHONY: docs
+docs: ## the generated reference, and the site of docs/ in .local/site
+	@$(setup) airflow jobs docs
+	@PYTHONWARNINGS=ignore $(program).ops.reference
+	@NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs build --quiet --strict --site-dir .local/site && echo ".local/site/index.html"
 
 .PHONY: audit
 audit: ## known vulnerabilities of everything that is installed, by PyPI's database
@@ -139,9 +150,9 @@ sabotage: ## what the gates refuse: ruined models must not be registered, honest
 	  $${DATA:+--data="$$DATA"} $${SEEDS:+--seeds="$$SEEDS"}
 
 .PHONY: pins
-pins: ## compile the pinned requirements anew
+pins: ## compile the pinned requirements again
 	@$(setup)
-	@for folder in include/jobs include/local_sagemaker include/ops/local_stack tests tests/checkov; do \
+	@for folder in include/jobs include/local_sagemaker include/ops/local_stack tests tests/checkov tests/docs; do \
 	  .venv/tools/bin/uv pip compile --quiet --upgrade --universal --python-version 3.12 --no-header \
 	    --no-emit-index-url --generate-hashes \
 	    --output-file $$folder/requirements.txt $$folder/requirements.in; done

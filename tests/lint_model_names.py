@@ -1,7 +1,7 @@
 """No code asks for a model by name: outside a model's own folder its name does not occur.
 
 What holds for one model only belongs into its folder, or is a general ability that model.yaml asks for. Tests and
-README are free to name models; so are the programs in ``FREE``, which prove the whole on one model.
+docs are free to name models; so are the programs in ``FREE``, which prove the whole on one model.
 """
 
 from __future__ import annotations

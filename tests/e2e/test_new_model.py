@@ -64,7 +64,7 @@ def test_a_model_from_a_file_runs_without_another_edit(town: Stack, tmp_path: Pa
     made = town.make("new-model", "NAME=late_books", "KIND=binary", f"DATA={tmp_path}/town/loans.csv")
     assert made.status == 0, made.output
     assert "predicted is returned" in made.output
-    assert "`train_late_books`" in (town.checkout / "README.md").read_text()
+    assert "`train_late_books`" in (town.checkout / "docs" / "reference" / "dags.md").read_text()
     again = town.make("new-model", "NAME=late_books", "KIND=binary", f"DATA={tmp_path}/town/loans.csv")
     assert again.status != 0
     assert "include/models/late_books is there already" in again.output

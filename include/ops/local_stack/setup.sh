@@ -39,6 +39,7 @@ requirements_of() { # the files that decide what is in an environment
     local_sagemaker) echo include/local_sagemaker/requirements.txt tests/requirements-local_sagemaker.txt ;;
     dev) echo tests/requirements.txt ;;
     checkov) echo tests/checkov/requirements.txt ;;
+    docs) echo tests/docs/requirements.txt ;;
     # MWAA's image as it is, and after it has installed what this repository asks for
     mwaa_image) echo include/ops/mwaa/image.txt constraints.txt ;;
     mwaa) echo requirements.txt include/ops/mwaa/image.txt constraints.txt ;;
@@ -67,7 +68,7 @@ install() { # with uv, a pinned installer that keeps a cache: seconds where pip 
   done
   .venv/tools/bin/uv pip install --quiet --compile-bytecode --python ".venv/$name/bin/python" "${arguments[@]}"
   printf '%s' "$stamp" >".venv/$name/.stamp.new"
-  mv ".venv/$name/.stamp.new" ".venv/$name/.stamp" # whole or not at all, and last: what was broken off is made anew
+  mv ".venv/$name/.stamp.new" ".venv/$name/.stamp" # whole or not at all, and last: what was broken off is made again
 }
 
 wait_for_others() { # until the end of this script: the lock is of the open file, which bash keeps (macOS has no flock)

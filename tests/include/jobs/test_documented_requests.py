@@ -1,4 +1,4 @@
-"""Requests as people find them: README's examples, and rows of the raw file as they stand there."""
+"""Requests as people find them: the reference's examples, and rows of the raw file as they stand there."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from include.models.config import LINE, load_model
 from include.models.loader import estimator, feature_builder
 from include.models.tabular_classifier.simulate import main as simulate_milling
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "endpoint.md"
 COMMAND = "aws sagemaker-runtime invoke-endpoint "
 FEW = {"num_boost_round": 5, "n_estimators": 5}
 
@@ -55,12 +55,12 @@ def documented() -> list[argparse.Namespace]:
     for option in ("endpoint-name", "content-type", "accept", "body", "cli-binary-format"):
         parser.add_argument(f"--{option}", required=True)
     parser.add_argument("outfile")
-    blocks = re.split(r"^```\w*\n", README.read_text(encoding="utf-8"), flags=re.MULTILINE)[1::2]
+    blocks = re.split(r"^```\w*\n", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1::2]
     commands = [part for block in blocks for part in block.split(COMMAND)[1:]]
     return [parser.parse_args(shlex.split(command.replace("\\\n", " "))) for command in commands]
 
 
-def test_readmes_requests_are_answered(tmp_path: Path) -> None:
+def test_documented_requests_are_answered(tmp_path: Path) -> None:
     simulate_abalone(["--out", str(tmp_path), "--rows", "400"])
     client = served("abalone_age", tmp_path)
     found = documented()
