@@ -20,6 +20,7 @@ check "mypy: the local SageMaker" .venv/dev/bin/mypy --python-executable .venv/l
   include/local_sagemaker
 check "import borders" env PYTHONPATH=.:plugins .venv/dev/bin/lint-imports
 check "model names in code" .venv/dev/bin/python tests/lint_model_names.py
+check "prose" .venv/dev/bin/python tests/lint_prose.py
 check "generated reference" env PYTHONPATH=.:plugins PYTHONWARNINGS=ignore .venv/airflow/bin/python -m include.ops.reference --check
 check "docs: links and site" env NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs build --quiet --strict --site-dir .local/site
 check "the schema of model.yaml for editors" env PYTHONPATH=. .venv/jobs/bin/python -m include.models.config.json_schema --check

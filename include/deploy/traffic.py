@@ -42,7 +42,7 @@ def deployment(model: ModelConfig, environment: MlEnvironment, strategy: Strateg
 
 
 def alarms(model: ModelConfig, environment: MlEnvironment) -> list[Request]:
-    """PutMetricAlarm for each alarm of the production endpoint. No traffic is no alarm."""
+    """PutMetricAlarm for each alarm of the production endpoint. No traffic raises no alarm."""
     name, rules = endpoint_name(model, "production"), model.serving.alarms
     variant = [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": VARIANT}]
     common: Request = {

@@ -3,7 +3,7 @@
     python -m include.jobs.train_model [--hyperparameters FILE] [--train DIR] [--validation DIR] [--model-dir DIR]
 
 Reads features.parquet from the channels ``train`` and ``validation``; writes what becomes model.tar.gz (see
-``jobs/artifact.py``). Hyperparameters are SageMaker's strings: ``model`` names the model, the others stand before
+``jobs/artifact.py``). Hyperparameters are SageMaker's strings: ``model`` names the model, the others override
 model.yaml's. Without arguments every place is SageMaker's own, or what ``SM_MODEL_DIR``, ``SM_CHANNEL_TRAIN``,
 ``SM_CHANNEL_VALIDATION`` and ``SM_HPS`` (JSON) say. Prints ``validation:<metric>=<value>`` for MetricDefinitions.
 """

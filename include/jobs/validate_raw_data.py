@@ -57,7 +57,7 @@ def load_suites(config: ModelConfig, folder: Path) -> dict[str, list[Expected]]:
             f"{', '.join(sorted(parts))}: meta.only is for parts of the feature table; a raw table has none."
         )
     if stray := {path.stem for path in folder.glob("*.json")} - {*names, "features"}:
-        raise SuiteError(f"{folder} has suites of {sorted(stray)}, which are no tables; known: {', '.join(names)}.")
+        raise SuiteError(f"{folder} has suites of {sorted(stray)}, which are not tables; known: {', '.join(names)}.")
     return suites
 
 

@@ -69,10 +69,10 @@ def task_defaults(owner: str) -> dict[str, Any]:
 def with_form(dag: DAG, params: dict[str, Param]) -> DAG:
     """The Dag with its form, which it gets when its tasks are made, and as Airflow's own converter sets it.
 
-    Each task would otherwise keep a deep copy of the form, made anew for each class that its operator derives from, and
-    every default would be held against its schema whenever the file is parsed: together more than half of what it takes
-    to make a Dag. Tasks need no copy, since a run's values are those of the Dag's form; defaults are held against their
-    schemas by a test, and values by Airflow when a run begins.
+    Each task would otherwise keep a deep copy of the form, made again for each class that its operator derives from,
+    and every default would be checked against its schema whenever the file is parsed: together more than half of the
+    time it takes to make a Dag. Tasks need no copy, since a run's values are those of the Dag's form. A test checks the
+    defaults against their schemas, and Airflow checks the values when a run begins.
     """
     object.__setattr__(dag, "params", ParamsDict(params))
     return dag

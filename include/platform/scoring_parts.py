@@ -17,7 +17,7 @@ from include.models.config import ConfigError, ModelConfig, load_model, model_na
 
 PROGRAM = "include.jobs.score_day"
 ANSWERING = "include.jobs.daily.answering"  # run by its path; what it imports is the code of the version
-# of the section ``scoring``: on what and when it is done, which is no matter of what comes out
+# of the section ``scoring``: on what and when it is done, which does not change what comes out
 HOW = {
     *("instance_type", "instance_count", "volume_gb", "max_runtime_minutes", "wait_hours", "sweep_days"),
     *("one_job_mb", "chunk_mb", "max_payload_mb"),

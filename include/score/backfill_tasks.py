@@ -147,7 +147,7 @@ def days_asked_for(first: str, last: str, partitions: Iterable[str]) -> list[str
     """Every day of the range.
 
     Raises:
-        PlanError: it is no range, or none of it has data.
+        PlanError: it is not a range, or none of it has data.
     """
     if first > last:
         raise PlanError(f"the range is empty: from {first} is after to {last}. Trigger the Dag again.")

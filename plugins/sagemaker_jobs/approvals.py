@@ -70,7 +70,7 @@ def approval_of(body: str) -> Json:
     """What a run needs of EventBridge's "SageMaker Model Package State Change".
 
     Raises:
-        ValueError, KeyError, TypeError: the message is no such event.
+        ValueError, KeyError, TypeError: the message is not such an event.
     """
     event = json.loads(body)
     detail = event["detail"]
@@ -103,7 +103,7 @@ class _Queue(SharedStreamProducer):
                 await asyncio.sleep(POLL_SECONDS)
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
-        """Remove what was stored or is no approval; what could not be stored comes again."""
+        """Remove what was stored or is not an approval; what could not be stored comes again."""
         async with await self._hook.get_async_conn() as client:
             for item in batch:
                 if item.outcome.failed or not (item.outcome.acked or item.outcome.rejected):

@@ -54,7 +54,7 @@ class RequestOperator(SageMakerBaseOperator):
     Args:
         request: called as ``request(context, **request_kwargs)``; returns the request without names and tokens.
         request_kwargs: templated; may hold XComArgs.
-        retry_policy: which failures another try can mend, and when it comes.
+        retry_policy: which failures another try can fix, and when it comes.
     """
 
     template_fields: Sequence[str] = ("aws_conn_id", "region_name", "request_kwargs", "verify")

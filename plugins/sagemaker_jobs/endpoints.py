@@ -43,7 +43,7 @@ class EndpointOperator(RequestOperator):
 
     The request is what is wanted, and every try works towards it from what it finds: absent, the endpoint is created;
     serving with the configuration, nothing is done; being brought to it, attached to; being brought to another one,
-    waited for and then updated; failed to be created by an earlier run, removed and created anew. Where an update
+    waited for and then updated; failed to be created by an earlier run, removed and created again. Where an update
     changes the instance type, scaling is taken off before it and put on after it, whichever way it ends. Model and
     configuration are named by their content, so no try makes a second one. Tags say which task asked last, by which a
     retry knows a change of its own that SageMaker took back.

@@ -1,4 +1,4 @@
-"""Failures that say why, typed so that Airflow retries only what another try can mend."""
+"""Failures that say why, typed so that Airflow retries only what another try can fix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 LOG_LINES = 20
 ABSENT = ("ValidationException", "ResourceNotFound")
-# errors of an API call that the same call cannot mend
+# errors of an API call that the same call cannot fix
 REFUSED = ("ValidationException", "AccessDeniedException", "AccessDenied", "UnrecognizedClientException")
 THROTTLING = ("Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException")
 TRANSIENT = (
@@ -133,7 +133,7 @@ def refused(action: str, error: ClientError) -> AirflowException:
     code = error.response.get("Error", {}).get("Code", "")
     message = f"SageMaker refused to {action}: {error}"
     if code in REFUSED:
-        return RequestRefused(f"{message}. The request is in this task's log; mend it and clear the task.")
+        return RequestRefused(f"{message}. The request is in this task's log; fix it and clear the task.")
     if code in THROTTLING:
         return Throttled(message)
     return _lost(code, message)

@@ -17,7 +17,7 @@ QUOTA_TRIES = 3  # after a quarter of an hour in all: what no job of one's own f
 
 @dataclass(frozen=True)
 class SageMakerRetryPolicy(RetryPolicy):
-    """Lack of capacity and throttling are waited out, longer from try to try; what no retry can mend fails at once.
+    """Lack of capacity and throttling are waited out, longer from try to try; what no retry can fix fails at once.
 
     Everything else is retried as the Dag says. ``JobFailed`` and ``RequestRefused`` never come here: Airflow does not
     retry them anyway. No policy can give more tries than the task's ``retries``.
@@ -36,7 +36,7 @@ class SageMakerRetryPolicy(RetryPolicy):
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
     ) -> RetryDecision:
         retries = context["ti"].task.retries if context else max_tries
-        # tries count on after the task was cleared; the delay begins anew
+        # tries count on after the task was cleared; the delay starts over
         tries = max(1, try_number - max(0, max_tries - (retries or 0)))
         if isinstance(exception, NoCapacity):
             return _later(self.capacity, tries, "SageMaker lacks capacity")
@@ -45,7 +45,7 @@ class SageMakerRetryPolicy(RetryPolicy):
                 return RetryDecision.fail("a quota is reached, and waiting did not help")
             return _later(self.quota, tries, "a quota of the account is reached")
         if isinstance(exception, (ClientError, BotoCoreError)) and not is_transient(exception):
-            return RetryDecision.fail(f"no retry can mend this: {exception}")
+            return RetryDecision.fail(f"no retry can fix this: {exception}")
         if isinstance(exception, (Throttled, ClientError, BotoCoreError)):
             return _later(self.throttling, tries, "AWS throttles or does not answer")
         return RetryDecision.default()

@@ -59,7 +59,7 @@ def trigger(settings: Settings, dag_id: str, conf: Json) -> float:
 
 
 def days(settings: Settings, first: date, count: int, console: Console) -> Json:
-    """The summary of a backfill of so many days, all of them scored anew."""
+    """The summary of a backfill of so many days, all of them scored again."""
     last = first + timedelta(days=count - 1)
     asked = Asked(MODEL, first.isoformat(), last.isoformat(), CHAMPION_AT, force=True, dry_run=False, budget=1000.0)
     summary = backfill(settings, asked, console)

@@ -90,7 +90,7 @@ def test_tasks_are_retried_bounded_and_noticed(dag: DAG) -> None:
         assert task.retry_exponential_backoff
         assert task.execution_timeout or task.response_timeout  # one that waits for a person has the latter
         assert task.on_failure_callback
-        # what no retry can mend is not retried, throttling is waited out
+        # what no retry can fix is not retried, throttling is waited out
         assert isinstance(task.retry_policy, SageMakerRetryPolicy)
 
 

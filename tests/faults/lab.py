@@ -1,4 +1,4 @@
-"""A stack of the laptop's own kind to strike faults into: the proxy stands before its SageMaker, test Dags beside the
+"""A stack of the laptop's own kind to strike faults into: the proxy is in front of its SageMaker, test Dags beside the
 real ones, and Airflow's timeouts for the dead are cut from minutes to seconds."""
 
 from __future__ import annotations

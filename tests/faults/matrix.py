@@ -134,7 +134,7 @@ def _run_failed_in_worker(lab: Lab) -> list[Struck]:
 
 
 def _clear_deferred(lab: Lab) -> list[Struck]:
-    """The job that runs is stopped, and the task runs anew; or, where its new try comes first, is attached to."""
+    """The job that runs is stopped, and the task runs again; or, where its new try comes first, is attached to."""
     run = lab.start_run(seconds=BRIEF + 15)
     lab.wait_trigger(run)
     lab.clear_task(run)

@@ -67,7 +67,7 @@ def read_version(artifact: Path) -> ScoredVersion:
     """The version whose model.tar.gz was unpacked into a folder.
 
     Raises:
-        JobError: it is no artifact of train_model.
+        JobError: it is not an artifact of train_model.
     """
     try:
         order, metadata, profile = (

@@ -23,7 +23,7 @@ class Predictor:
 
     Args:
         artifact: folder of the unpacked model.tar.gz.
-        key: how many columns stand before the features in the rows.
+        key: how many columns precede the features in the rows.
     """
 
     def __init__(self, artifact: Path, key: int) -> None:

@@ -22,7 +22,7 @@ def measure(problem: str, target: Array, predictions: Array, classes: list[str])
         problem: ``multiclass``, ``binary`` or ``regression``.
         target: class indices (rows,), or values for a regression.
         predictions: probabilities (rows, classes), or values (rows,).
-        classes: names of the columns; of a binary problem, the second is the one looked for.
+        classes: names of the columns; of a binary problem, the second is the positive class.
     """
     if problem == "regression":
         return _regression(target, predictions)
@@ -38,7 +38,7 @@ def measure(problem: str, target: Array, predictions: Array, classes: list[str])
 
 def labels_metrics(problem: str, target: Array, predicted: Array, classes: list[str]) -> Metrics:
     """What needs no probabilities. Macro F1 is the mean over the classes that occur, in truth or in prediction; of each
-    class the share of nothing is 0, of the class looked for nan."""
+    class the share of nothing is 0, of the positive class nan."""
     counts = confusion(target, predicted, classes)
     found = {name: float(value[0]) for name, value in measure_counts(problem, counts[None], classes).items()}
     of_each = {f"{metric}_{name}" for metric in ("precision", "recall", "f1") for name in classes}
@@ -115,12 +115,12 @@ def interval(values: Array) -> tuple[float, float] | None:
 
 
 def plain(found: Mapping[str, float]) -> dict[str, float | None]:
-    """As JSON has it: None where a metric is no finite number."""
+    """As JSON has it: None where a metric is not a finite number."""
     return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
 
 def _ranking(target: Array, scores: Array) -> Metrics:
-    """What needs probabilities of the class looked for."""
+    """What needs probabilities of the positive class."""
     positive = np.count_nonzero(target)
     return {
         "roc_auc": float(sk.roc_auc_score(target, scores)) if 0 < positive < len(target) else math.nan,

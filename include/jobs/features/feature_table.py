@@ -42,7 +42,7 @@ def examples(config: ModelConfig, frame: pl.DataFrame) -> Examples:
     """Features and target of a feature table.
 
     Raises:
-        JobError: a label that is no class of model.yaml.
+        JobError: a label that is not a class of model.yaml.
     """
     label = frame[config.data.label]
     features = frame.select(feature_columns(config, frame))

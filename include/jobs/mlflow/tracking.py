@@ -43,7 +43,7 @@ def start_run(
     """Make a run that began at ``began`` (seconds since 1970); its id is the result.
 
     It is FAILED until ``log`` has put into it what there is: a job that dies before leaves none that seems to run.
-    MLFLOW_EXPERIMENT_NAME stands before ``experiment``.
+    MLFLOW_EXPERIMENT_NAME overrides ``experiment``.
     """
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", experiment)
     return _in_background(lambda client: _create(client, name, parameters, tags, began))

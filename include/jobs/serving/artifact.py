@@ -229,7 +229,7 @@ def load_artifact(folder: Path) -> LoadedModel:
         metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
         feature_order = json.loads((folder / "feature_order.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise JobError(f"{error.filename} is missing: this is no artifact of train_model.") from error
+        raise JobError(f"{error.filename} is missing: this is not an artifact of train_model.") from error
     own = estimator(metadata["model"])
     return LoadedModel(metadata, feature_order, own.load(folder), own)
 

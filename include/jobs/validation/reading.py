@@ -49,7 +49,7 @@ class RawTable:
 
 
 class StoredTable:
-    """A table's rows as text, which stay in the file: ``blocks`` reads them anew each time. The facts of the file are
+    """A table's rows as text, which stay in the file: ``blocks`` reads them again each time. The facts of the file are
     known once they have been read to their end."""
 
     is_whole = True

@@ -150,7 +150,7 @@ def load_suite(folder: Path, dataset: str) -> list[Expected]:
     except FileNotFoundError:
         raise SuiteError(f"{shown} does not exist. Every table and 'features' needs a suite of expectations.") from None
     except json.JSONDecodeError as error:
-        raise SuiteError(f"{shown} is no valid JSON: {error}.") from error
+        raise SuiteError(f"{shown} is not valid JSON: {error}.") from error
     entries = content.get("expectations") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
         raise SuiteError(f"{shown}: 'expectations' must be a list of at least one; an empty suite checks nothing.")

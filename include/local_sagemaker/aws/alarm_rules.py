@@ -159,7 +159,7 @@ def _at(node: ast.expr, series: Mapping[str, Series], start: int) -> float | Non
             return float(number)
         case ast.Name(id=name):
             if name not in series:
-                raise ValueError(f"metric math: {name!r} is no metric of this alarm; there are {sorted(series)}")
+                raise ValueError(f"metric math: {name!r} is not a metric of this alarm; there are {sorted(series)}")
             return series[name].get(start)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             value = _at(operand, series, start)

@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS s3_part (upload TEXT NOT NULL, number INTEGER NOT NUL
 CREATE TABLE IF NOT EXISTS s3_tags (arn TEXT PRIMARY KEY, state BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS s3_blob (name TEXT PRIMARY KEY);
 """
-LAST = "\U0010ffff"  # behind every name that begins with what stands before it
+LAST = "\U0010ffff"  # behind every name that begins with what precedes it
 Key = tuple[object, ...]
 ObjectTags = dict[str, str | None]
 

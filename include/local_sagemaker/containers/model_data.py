@@ -70,7 +70,7 @@ def unpack_model_data(region: Region, container: Json, folder: Path) -> None:
     """Bring a container's model data into the folder that becomes its /opt/ml/model.
 
     Raises:
-        ArtifactError: it is gone, or is no archive.
+        ArtifactError: it is gone, or is not an archive.
     """
     source = container.get("ModelDataSource", {}).get("S3DataSource")
     url = container.get("ModelDataUrl") or (source["S3Uri"] if source else None)

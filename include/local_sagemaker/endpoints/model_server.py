@@ -119,7 +119,7 @@ class ModelServer:
         self._launch()
 
     def restart(self) -> None:
-        """Start the program anew with the model that was unpacked before; does not wait for it.
+        """Restart the program with the model that was unpacked before; does not wait for it.
 
         Raises:
             ServingError: no environment stands for the image any more.

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 _FRAMES = "frame-ancestors 'none'"
-# whatever is no page of ours is data: opened in a browser it may neither run a script nor reach anything
+# whatever is not one of our pages is data: opened in a browser it may neither run a script nor reach anything
 _DATA = f"default-src 'none'; sandbox; {_FRAMES}"
 
 

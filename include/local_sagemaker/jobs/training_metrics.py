@@ -36,7 +36,7 @@ class Metrics:
             except TimeoutError:
                 log.warning("%s: metric %s: its expression took too long on a line", self._job.name, name)
                 continue
-            except ValueError:  # the expression caught something that is no number, which SageMaker ignores too
+            except ValueError:  # the expression caught something that is not a number, which SageMaker ignores too
                 continue
             if value is not None:
                 self._last[name] = (moment, value)

@@ -204,7 +204,7 @@ class Processing:
         """Read DataProcessing, ContentType and Accept of a CreateTransformJob request.
 
         Raises:
-            BadRecordError: a filter is no supported JSONPath.
+            BadRecordError: a filter is not a supported JSONPath.
         """
         about = request.get("DataProcessing", {})
         input_type = request["TransformInput"].get("ContentType")

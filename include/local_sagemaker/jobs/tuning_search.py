@@ -34,7 +34,7 @@ def check_ranges(ranges: Ranges, strategy: str) -> None:
     """Hold the ranges against the rules that the API's model does not state.
 
     Raises:
-        BadRangesError: empty, repeated or reversed ranges, bounds that are no numbers, a scale that the bounds do not
+        BadRangesError: empty, repeated or reversed ranges, bounds that are not numbers, a scale that the bounds do not
             allow, or a grid over anything but categories.
     """
     every = [one for kind in KINDS for one in ranges.get(kind, [])]

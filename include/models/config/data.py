@@ -42,13 +42,12 @@ Format = Annotated[str, Field(pattern=r"%d.*%|%m.*%|%Y.*%|%G.*%|%j|^epoch$|^epoc
 class Column(Section):
     """One column of a raw table; in model.yaml just its kind, where there is no more to say.
 
-    ``header`` is what the file calls it, if that is no good name. ``format`` is how its timestamps are written, in
-    strptime's letters (``%d-%m-%Y``), if not as ISO has them, or several ways, which are tried in turn; with ``%z``
-    they are converted to UTC; ``epoch`` and ``epoch_ms`` count seconds and milliseconds from 1970 on. Of numbers that
-    are not spelled as programs do, ``decimal`` is the decimal mark, ``thousands`` what parts groups of digits, and
-    ``unit`` what stands beside them, such as a currency. ``null_words`` say, in any case of their letters, that a
-    value is not known, beside the usual spellings. A text may have line breaks where it is ``multiline``; elsewhere
-    they are taken for a quote that is never closed.
+    ``header`` is what the file calls the column, if that does not make a good name. ``format`` says how its timestamps
+    are written, in strptime's letters (``%d-%m-%Y``), if not as in ISO 8601; several formats are tried in turn. With
+    ``%z`` they are converted to UTC; ``epoch`` and ``epoch_ms`` count seconds and milliseconds from 1970. For numbers,
+    ``decimal`` is the decimal mark, ``thousands`` separates groups of digits, and ``unit`` is what is written beside
+    them, such as a currency. ``null_words``, in any case, mean that a value is not known, as the usual spellings do. A
+    text may have line breaks where it is ``multiline``; elsewhere they count as a quote that is never closed.
     """
 
     kind: KindByName
@@ -226,7 +225,7 @@ class Table(Section):
         try:
             "".encode(encoding)
         except LookupError:
-            raise ValueError(f"'{encoding}' is no encoding of text; utf-8, windows-1252 and utf-16 are some") from None
+            raise ValueError(f"'{encoding}' is not a text encoding; utf-8, windows-1252 and utf-16 are some") from None
         return codecs.lookup(encoding).name
 
     @model_validator(mode="after")
@@ -255,7 +254,7 @@ class Table(Section):
 
 
 class Data(Section):
-    """Raw tables, and the columns of the feature table that are no features."""
+    """Raw tables, and the columns of the feature table that are not features."""
 
     tables: Annotated[dict[Name, Table], Field(min_length=1)]
     key: Annotated[list[str], Field(min_length=1)]

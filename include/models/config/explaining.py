@@ -137,7 +137,7 @@ def _place(location: tuple[int | str, ...], whole: type[Section]) -> tuple[KeyPa
             continue
         path.append(part)
         field = next((section.model_fields[str(part)] for section in sections if part in section.model_fields), None)
-        # a part that is no field is a position or a name within the container that the last field holds
+        # a part that is not a field is a position or a name within the container that the last field holds
         if len(path) < len(location) and field:
             sections = list(_sections_of(field.annotation)) or sections
     return tuple(path), sections[0]

@@ -69,7 +69,7 @@ def _classes(config: ModelConfig) -> Iterator[Problem]:
     if config.problem == "regression" and classes:
         yield Problem(place, "data.classes is for classification; the problem is a regression")
     if config.problem == "binary" and len(classes) != 2:
-        yield Problem(place, f"data.classes needs two names, the one looked for last; found {len(classes)}")
+        yield Problem(place, f"data.classes needs two names, the positive one last; found {len(classes)}")
     if config.problem == "multiclass" and len(classes) < 2:
         yield Problem(place, f"data.classes needs two names or more; found {len(classes)}")
     yield from _twice(place, classes)

@@ -36,7 +36,7 @@ class Connection(BaseModel):
 
 class Kafka(Connection):
     """The brokers that scores are sent to. ``secret_id`` names the Secrets Manager secret with username and password,
-    which the job reads when it runs; ``topic_prefix`` stands before the topics of this environment's models, where
+    which the job reads when it runs; ``topic_prefix`` precedes the topics of this environment's models, where
     several environments share brokers."""
 
     bootstrap_servers: Annotated[str, Field(pattern=r"^[\w.-]+:\d+(,[\w.-]+:\d+)*$")]

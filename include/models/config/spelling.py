@@ -17,7 +17,7 @@ SIGN = "[+\u2212-]?"
 @dataclass(frozen=True)
 class Spelling:
     """``decimal``: the decimal mark; ``thousands``: what may part groups of digits (of three, in India also of two);
-    ``unit``: what may stand before or after a number. Where any of them is declared, ``(5)`` and ``5-`` are -5 too, as
+    ``unit``: what may precede or follow a number. Where any of them is declared, ``(5)`` and ``5-`` are -5 too, as
     accountants write it. The unit changes no value: ``54.1 %`` is 54.1."""
 
     decimal: str = "."

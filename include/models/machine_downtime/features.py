@@ -1,6 +1,6 @@
 """Readings of machine tools to the feature table: one row per reading, from that reading alone.
 
-No look-back: the readings of a day score without any other day's. The machine and its line are no features: what is
+No look-back: the readings of a day score without any other day's. The machine and its line are not features: what is
 learned holds for a machine that was never seen. Cells without a value stay empty, as do the readings that no sensor can
 mean (a pressure or a vibration below zero): the fitted pipeline fills them with what it learned in training.
 """

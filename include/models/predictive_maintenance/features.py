@@ -11,7 +11,7 @@ What the recipe everybody copies gets wrong, and how it is done here:
 - When several parts fail within the label's window, the label is the part that fails first; among parts that fail in
   the same hour, the first by name.
 - In the last 24 hours of telemetry nobody knows yet what fails: those rows have no label and are dropped.
-- Hour of day is no feature: nearly all recorded failures are at 06:00, an artefact of how the data was made.
+- Hour of day is not a feature: nearly all recorded failures are at 06:00, an artefact of how the data was made.
 """
 
 from __future__ import annotations

@@ -321,7 +321,7 @@ def open_raw(path: Path, form: Form = AS_USUAL, block_bytes: int = BLOCK) -> Ite
 
     Raises:
         UnreadableFileError: it has a header line by agreement and is empty, or the header is not in its encoding or
-            not CSV; it is no workbook, or one of several sheets.
+            not CSV; it is not a workbook, or one of several sheets.
     """
     with path.open("rb") as file:
         yield RawFile(path, _Hashed(file), form, block_bytes)

@@ -23,14 +23,14 @@ def sheet_as_csv(content: bytes) -> bytes:
     false; an error such as ``#DIV/0!`` leaves its cell empty.
 
     Raises:
-        SheetError: it is no workbook, or several of its sheets have rows.
+        SheetError: it is not a workbook, or several of its sheets have rows.
     """
     try:
         book = fastexcel.read_excel(content)
         sheets = {name: _rows(book, name) for name in book.sheet_names}
     except fastexcel.FastExcelError as error:
         found = f"what is no Excel workbook ({str(error).splitlines()[0]})"
-        raise SheetError(found, "Save it anew as .xlsx, without a password, or as CSV.") from None
+        raise SheetError(found, "Save it again as .xlsx, without a password, or as CSV.") from None
     filled = {name: rows for name, rows in sheets.items() if rows.height}
     if len(filled) > 1:
         raise SheetError(f"{len(filled)} sheets with rows ({', '.join(filled)})", TOO_MANY)

@@ -34,7 +34,7 @@ MOST_CLASSES = 50
 FEWEST_ROWS = 50
 FEWEST_OF_A_CLASS = 10
 MOSTLY = 0.9
-# what a person calls the class that is looked for
+# what people call the positive class
 LOOKED_FOR = frozenset(
     {"1", "true", "yes", "y", "t", "positive", "pos", "malignant", "failure", "failed", "fail", "fraud", "bad", "churn"}
     | {"churned", "default", "defaulted", "died", "dead", "sick", "disease", "spam", "late", "anomaly", "attack"}
@@ -99,7 +99,7 @@ class FirstLook:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a person says of a file: the column to predict (the last one unless given), the class looked for, the file's
+    """What a person says of a file: the column to predict (the last one unless given), the positive class, the file's
     encoding; ``assume``: what is nearly sure of the file is taken so."""
 
     target: str | None = None
@@ -121,7 +121,7 @@ def first_look(file: Path, problem: str, wishes: Wishes = AS_FOUND) -> FirstLook
     text, lines, form = _read(file, written.form)
     target = (wishes.target or _last_filled(text)).strip()
     if target not in text.columns:
-        raise JobError(f"TARGET={target} is no column of {file.name}; it has {', '.join(text.columns)}.")
+        raise JobError(f"TARGET={target} is not a column of {file.name}; it has {', '.join(text.columns)}.")
     look = look_at(text, form.delimiter, target, problem, wishes.assume)
     _require_finite(file, text, lines, look)
     frame = typed(text, look).drop_nulls(target)
@@ -170,7 +170,7 @@ def _require_finite(file: Path, text: pl.DataFrame, lines: pl.Series, look: Look
                 cell = text[name].filter(wrong)[0].strip()
                 raise JobError(
                     f"{file.name}, line {lines.filter(wrong)[0]}, column {place}: {name} is '{cell}' in "
-                    f"{counted(int(wrong.sum()), len(text))}, which is no number to learn from. Correct it, leave it "
+                    f"{counted(int(wrong.sum()), len(text))}, which cannot be learned from. Correct it, leave it "
                     "empty, or let ASSUME=yes declare that it is not known."
                 )
 
@@ -236,13 +236,13 @@ def _facts(series: pl.Series, column: Column) -> ColumnFacts:
 
 
 def _classes(frame: pl.DataFrame, target: str, problem: str, look: Look, positive: str | None) -> list[str]:
-    """The classes' names, the rarest last; of a binary problem the one looked for."""
+    """The classes' names, the rarest last; of a binary problem, the positive class."""
     values, kind = frame[target], look.columns[target].kind
     offer = look.offers.get(target)
     hint = f" ({offer.said}: ASSUME=yes reads it so)" if offer and offer.is_sure else ""
     if problem == "regression":
         if positive:
-            raise JobError("POSITIVE names the class that is looked for; a regression has none.")
+            raise JobError("POSITIVE names the positive class; a regression has none.")
         if not kind.is_quantity:
             raise JobError(
                 f"the target {target} is of kind {kind}; a regression needs numbers{hint}. Name another: TARGET=..."
@@ -265,7 +265,7 @@ def _classes(frame: pl.DataFrame, target: str, problem: str, look: Look, positiv
     if positive is not None and (problem != "binary" or positive not in classes):
         raise JobError(
             f"POSITIVE={positive} is not one of two classes of {target}: {', '.join(classes)}. It names the class that "
-            "is looked for in a binary problem."
+            "is the positive class of a binary problem."
         )
     rarest, name = counts["count"][-1], classes[-1]
     if rarest < FEWEST_OF_A_CLASS:
@@ -278,7 +278,7 @@ def _classes(frame: pl.DataFrame, target: str, problem: str, look: Look, positiv
 
 
 def is_looked_for(name: str) -> bool:
-    """Whether a class's name says that it is the one looked for."""
+    """Whether a class's name says that it is the positive one."""
     return name.lower() in LOOKED_FOR
 
 

@@ -63,5 +63,5 @@ def feature_names(config: ModelConfig, table: Table) -> list[str]:
         raise JobError(f"{shown} names the column '{min(unknown)}'; the table has {', '.join(table.kinds)}.")
     names = [name for name in table.kinds if name not in excluded]
     if moments := [name for name in names if table.kinds[name].is_time]:
-        raise JobError(f"{shown}: the timestamp '{moments[0]}' is no feature; name it under features.exclude.")
+        raise JobError(f"{shown}: the timestamp '{moments[0]}' is not a feature; name it under features.exclude.")
     return names

@@ -187,7 +187,7 @@ def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]
             "cron expressions in UTC; training only when somebody triggers it, scores and drift daily",
             {"schedule": {"train": None, "score": "0 1 * * *", "monitor": "30 13 * * *"}},
         ),
-        ("raw tables, and the columns that are no features", {"data": data}),
+        ("raw tables, and the columns that are not features", {"data": data}),
         (
             "exclude what is known only afterwards; derive ratios, differences and products",
             {"features": _features(found)},
@@ -323,7 +323,7 @@ def _classes_said(found: Profile) -> str:
         return f" ({names})"
     other, looked_for = found.classes
     why = "its name says so" if is_looked_for(looked_for) else "the rarer, or the one that was asked for"
-    return f" ({names}, looked for: {looked_for}, {why}; the other way round: POSITIVE={shlex.quote(other)})"
+    return f" ({names}, positive: {looked_for}, {why}; the other way round: POSITIVE={shlex.quote(other)})"
 
 
 def _tells_no_zone(form: object) -> bool:
@@ -340,7 +340,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--kind", required=True, choices=["binary", "multiclass", "regression"])
     parser.add_argument("--data", type=Path, required=True, help="a CSV file, plain or .gz, or an .xlsx of one sheet")
     parser.add_argument("--target", help="the column to predict; the last one unless given")
-    parser.add_argument("--positive", help="of two classes the one looked for; unless given what its name says")
+    parser.add_argument("--positive", help="the positive class of two; by default the one that its name suggests")
     parser.add_argument("--encoding", help="of the file, if it is not UTF-8")
     parser.add_argument("--assume", choices=["yes", "no"], default="no", help="take what is nearly sure of the file so")
     arguments = parser.parse_args(argv)

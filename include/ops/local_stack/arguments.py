@@ -52,11 +52,11 @@ def check_day(name: str, text: str, today: date | None = None) -> date:
     if not text:
         raise ArgumentsError(f"{name} is missing: give the first and the last day, as FROM=2015-06-01 TO=2015-06-30")
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        raise ArgumentsError(f"{name}={text} is no day; write it as 2015-06-01")
+        raise ArgumentsError(f"{name}={text} is not a day; write it as 2015-06-01")
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
-        raise ArgumentsError(f"{name}={text} is no day: {error}") from None
+        raise ArgumentsError(f"{name}={text} is not a day: {error}") from None
     if day > today:
         raise ArgumentsError(f"{name}={text} is yet to come; is the year right? Today is {today}")
     return day
@@ -66,7 +66,7 @@ def check_days(first: str, last: str, today: date | None = None) -> tuple[date, 
     """The first and the last day of a range.
 
     Raises:
-        ArgumentsError: one is no day, they are the wrong way round, or years apart.
+        ArgumentsError: one is not a day, they are the wrong way round, or years apart.
     """
     start, end = check_day("FROM", first, today), check_day("TO", last, today)
     if start > end:
@@ -85,7 +85,7 @@ def check_version(text: str) -> str:
     """
     if text in ("champion_at", "current") or re.fullmatch(r"[1-9][0-9]*", text):
         return text
-    raise ArgumentsError(f"VERSION={text} is no version; allowed are champion_at, current or a number such as 3")
+    raise ArgumentsError(f"VERSION={text} is not a version; allowed are champion_at, current or a number such as 3")
 
 
 def table_files(model_yaml: str) -> list[str]:
@@ -114,7 +114,7 @@ def check_data(path: Path, wanted: Iterable[str]) -> dict[str, Path]:
             )
         ending, expected = (name.rpartition(".")[2].lower() for name in (own, wanted[0]))
         if ending not in ENDINGS or (ending == "xlsx") != (expected == "xlsx"):
-            raise ArgumentsError(f"DATA={path} is no such file as the model reads: {named}, plain or .gz")
+            raise ArgumentsError(f"DATA={path} is not a file that the model reads: {named}, plain or .gz")
         return {wanted[0] + path.name.removeprefix(own): path}
     if not path.exists():
         raise ArgumentsError(f"DATA={path} is not there: it names a folder that holds {named}, or such a file")
@@ -150,7 +150,7 @@ def check_new_model(given: Given) -> None:
     if not Path(given["DATA"]).exists():
         raise ArgumentsError(f"DATA={given['DATA']} is not there: it names a file of raw data")
     if not Path(given["DATA"]).is_file():
-        raise ArgumentsError(f"DATA={given['DATA']} is no file: a model is made from one file of raw data")
+        raise ArgumentsError(f"DATA={given['DATA']} is not a file: a model is made from one file of raw data")
 
 
 def check_promote(given: Given) -> None:
@@ -160,7 +160,7 @@ def check_promote(given: Given) -> None:
 def check_environment(given: Given) -> None:
     known = sorted(path.stem for path in ENVIRONMENTS.glob("*.yaml"))
     if (name := given.get("ENV", "")) not in known:
-        what = f"ENV={name} is no environment" if name else "ENV is missing"
+        what = f"ENV={name} is not an environment" if name else "ENV is missing"
         raise ArgumentsError(f"{what}; there are {', '.join(known)}")
 
 

@@ -1,4 +1,4 @@
-"""Puts in place what a run reads: the job code, the environment's facts, and one model's raw data."""
+"""Puts in place what a run reads: the job code, the environment's settings, and one model's raw data."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ class Settings:
         }
 
     def ml_environment(self, code_hash: str) -> Json:
-        """The environment facts that a Dag reads when a task runs, from an Airflow Variable."""
+        """The environment's settings, which a Dag reads when a task runs, from an Airflow Variable."""
         return {
             "bucket": BUCKET,
             "role_arn": f"arn:aws:iam::{ACCOUNT}:role/{NAME}-jobs",

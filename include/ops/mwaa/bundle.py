@@ -73,7 +73,7 @@ def build(root: Path = ROOT, folder: Path | None = None) -> Bundle:
     """Write all artifacts of the sources under ``root``; what was in the folder before is removed.
 
     Raises:
-        subprocess.CalledProcessError: ``root`` is no git checkout, so what belongs to it is unknown.
+        subprocess.CalledProcessError: ``root`` is not a git checkout, so what belongs to it is unknown.
     """
     folder = folder or root / "dist"
     if folder.exists():

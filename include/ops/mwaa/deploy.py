@@ -6,7 +6,7 @@ What differs is found first and shown as a plan (all that ``DRY_RUN=1`` does). T
 2. changed plugins, requirements (constraints.txt is first in place) or startup script: the environment is updated,
    which restarts it (10 to 30 minutes);
 3. changed files of the Dag folder are uploaded, include/ before the Dag files, and what is gone is removed;
-4. the gate: no import error, every Dag of this checkout parsed anew and none of them stale;
+4. the gate: no import error, every Dag of this checkout parsed again and none of them stale;
 5. pools and the Variable ``ml_environment`` are set, which lets new runs use the new code and image.
 
 A failed gate leaves the former Variable: runs go on with the former job code. The way back is to deploy the former
@@ -297,7 +297,7 @@ class Deploy:
                 raise DeployError(
                     f"The Dags are uploaded, but {self._target.name} is not as it should be after "
                     f"{GATE_SECONDS // 60} minutes: {'; '.join(problems)}. The Variable was left as it was. Deploy the "
-                    "former commit, or mend this one and deploy again."
+                    "former commit, or fix this one and deploy again."
                 )
             self._say(f"waiting: {problems[0]}")
             time.sleep(15)
@@ -348,7 +348,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         target = load_target(arguments.environment)
-        # not dist/, which another target may be making anew
+        # not dist/, which another target may be making again
         with tempfile.TemporaryDirectory(prefix="deploy-") as folder:
             _deploy(target, Path(folder), dry_run=arguments.dry_run)
     except (TargetError, DeployError, RestError, ClientError, BotoCoreError) as error:

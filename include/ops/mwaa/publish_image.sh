@@ -31,7 +31,7 @@ if [ -z "$found" ]; then
     include/ops/mwaa/build_image.sh "$folder"
   fi
   if [ "$(cat "$folder/tag")" != "$tag" ]; then
-    echo "$folder holds the image $(cat "$folder/tag"); the sources here are those of $tag. Build it anew." >&2
+    echo "$folder holds the image $(cat "$folder/tag"); the sources here are those of $tag. Build it again." >&2
     exit 1
   fi
   docker load --input "$folder/image.tar"

@@ -96,7 +96,7 @@ def put(
         return "created"
     if status.endswith("_FAILED"):
         raise StackError(
-            f"the stack {name} is {status}: its events in the console say why. Mend that, then roll it back."
+            f"the stack {name} is {status}: its events in the console say why. Fix that, then roll it back."
         )
     try:
         cloudformation.update_stack(**request)
@@ -190,7 +190,7 @@ def _wait(cloudformation: CloudFormationClient, stack: str, until: str) -> None:
         failed = [event for event in events if str(event.get("ResourceStatus")).endswith("_FAILED")]
         reasons = [f"{event.get('LogicalResourceId')}: {event.get('ResourceStatusReason')}" for event in failed[-3:]]
         raise StackError(
-            f"the stack {stack} was rolled back. {' '.join(reasons) or error} Mend it, run this again: what a failed "
+            f"the stack {stack} was rolled back. {' '.join(reasons) or error} Fix it, run this again: what a failed "
             "creation left is removed first, and buckets, keys and images that were there before stay."
         ) from error
 

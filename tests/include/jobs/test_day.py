@@ -268,10 +268,10 @@ def test_rejected_rows_are_mended_and_replayed_alone(
     assert verdict["tables"]["telemetry"]["rejected"] == 1
     quarantined = pl.read_csv(tmp_path / "before" / "r" / "quarantine" / "telemetry.csv", infer_schema=False)
     assert quarantined["file_line"].to_list() == ["10"]
-    mended = quarantined.with_columns(pl.lit(right.split(",")[2]).alias("volt"))
+    corrected = quarantined.with_columns(pl.lit(right.split(",")[2]).alias("volt"))
     replay = partitions.folder / f"date={DAY}" / "replay"
     replay.mkdir()
-    mended.write_csv(replay / FILES["telemetry"])
+    corrected.write_csv(replay / FILES["telemetry"])
     after = tmp_path / "after"
     after.mkdir()
     assert scored(partitions, trained, after).drop("prediction").equals(expected)

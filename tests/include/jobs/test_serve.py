@@ -175,4 +175,4 @@ def test_a_damaged_model_ends_the_server_with_the_reason(trained: Trained, tmp_p
     process = start(tmp_path, free_port())
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "feature_order.json is missing: this is no artifact of train_model" in said
+    assert "feature_order.json is missing: this is not an artifact of train_model" in said

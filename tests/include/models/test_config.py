@@ -154,7 +154,7 @@ def test_a_split_that_cannot_be(tmp_path: Path, content: dict[str, Any], split: 
 @pytest.mark.parametrize(
     ("problem", "classes", "words"),
     [
-        ("binary", ["a", "b", "c"], "needs two names, the one looked for last; found 3"),
+        ("binary", ["a", "b", "c"], "needs two names, the positive one last; found 3"),
         ("multiclass", None, "needs two names or more; found 0"),
         ("regression", ["a", "b"], "is for classification"),
     ],

@@ -180,9 +180,9 @@ def test_of_the_same_scores_people_are_told_by_the_run_that_measured_them_first(
     daily = monitor.measure_drift(MODEL, context())
     assert monitor.check_drift(MODEL, context(), found=daily) == ["keep_model"]
     watched.publish(DAY, 0, 900)  # the day was scored again, with what came late
-    anew = monitor.measure_drift(MODEL, on_event)
-    assert anew["rows"] == 900
-    assert monitor.check_drift(MODEL, on_event, found=anew) == ["report_drift", "retrain_model"]
+    again = monitor.measure_drift(MODEL, on_event)
+    assert again["rows"] == 900
+    assert monitor.check_drift(MODEL, on_event, found=again) == ["report_drift", "retrain_model"]
 
 
 def test_what_a_backfill_has_measured_is_told_by_the_run_that_follows(watched: Watched) -> None:

@@ -160,7 +160,7 @@ def test_packed_files_and_mended_rows_are_inputs(planner: Plans, s3: LocalS3) ->
     put_day(s3, "2015-06-11", ending=".gz")
     key = "daily/predictive_maintenance/date=2015-06-11/replay/PdM_telemetry.csv"
     before = planner(s3).plan("2015-06-11")
-    s3.objects[key] = b"mended"
+    s3.objects[key] = b"corrected"
     after = planner(s3).plan("2015-06-11")
     assert key in [file["key"] for file in after.inputs]
     assert after.digest != before.digest

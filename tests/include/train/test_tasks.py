@@ -277,7 +277,7 @@ def test_a_deploy_does_not_change_a_run_that_has_begun(begun: LocalS3, monkeypat
         "s3://my-ml-bucket/code/0123456789ab/"
     )
     again = tasks.prepare_data(MODEL, context())
-    assert again["AppSpecification"]["ImageUri"] == "other", "beginning anew takes what is deployed now"
+    assert again["AppSpecification"]["ImageUri"] == "other", "starting over takes what is deployed now"
 
 
 def test_another_step_needs_its_request_alone(begun: LocalS3) -> None:

@@ -39,7 +39,7 @@ OTHER_FORMATS = {
     b"<!DO": ("a web page", "Was it downloaded without logging in? Download the file itself."),
     b"<htm": ("a web page", "Was it downloaded without logging in? Download the file itself."),
 }
-ASSUME_ANEW = "ASSUME=yes takes it so"
+ASSUME_AGAIN = "ASSUME=yes takes it so"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def find_form(file: Path, assume: bool = False, encoding: str | None = None) -> 
     try:
         text = content.removeprefix(BYTE_ORDER_MARK).decode(form.encoding, errors="ignore")
     except LookupError:
-        raise JobError(f"ENCODING={encoding} is no encoding; utf-8, windows-1252 and utf-16 are some.") from None
+        raise JobError(f"ENCODING={encoding} is not an encoding; utf-8, windows-1252 and utf-16 are some.") from None
     lines = text.removeprefix("\ufeff").splitlines()[: ROWS_LOOKED_AT + MOST_BEFORE]
     form = _with_lines(form, lines, file.name, assume)
     if form.skip_lines:
@@ -109,7 +109,7 @@ def _encoding(file: Path, content: bytes, assume: bool) -> str:
             return wide
         raise JobError(
             f"{file.name}, line 1, column 1: this is UTF-16 text, not UTF-8. Save it as 'CSV UTF-8', or give "
-            f"ENCODING={wide} ({ASSUME_ANEW})."
+            f"ENCODING={wide} ({ASSUME_AGAIN})."
         )
     broken = next(((number, line) for number, line in enumerate(_lines(file), 1) if _is_broken(line)), None)
     return "utf-8" if broken is None else _single_byte(file, *broken, assume)
@@ -141,7 +141,7 @@ def _single_byte(file: Path, number: int, line: bytes, assume: bool) -> str:
         return WESTERN
     raise JobError(
         f"{found}; as {WESTERN} the cell is '{western}'. Save the file as UTF-8, or give ENCODING={WESTERN} "
-        f"({ASSUME_ANEW})."
+        f"({ASSUME_AGAIN})."
     )
 
 
@@ -184,7 +184,7 @@ def _looks_western(file: Path) -> bool:
 
 
 def _with_lines(form: Form, lines: Sequence[str], name: str, assume: bool) -> Form:
-    """What parts cells, and how many lines stand before the header."""
+    """What parts cells, and how many lines precede the header."""
     for number, line in enumerate(lines, 1):
         if line.startswith(CONFLICT_MARKS) and (number == 1 or not any(mark in line for mark in DELIMITERS)):
             raise JobError(
@@ -204,8 +204,8 @@ def _with_lines(form: Form, lines: Sequence[str], name: str, assume: bool) -> Fo
     skip = commented + titles
     if skip and not assume:
         raise JobError(
-            f"{name}, line 1: '{lines[0][:40]}' is no header; line {skip + 1} seems to be. Remove the lines before it "
-            f"({ASSUME_ANEW}, with skip_lines: {skip} in model.yaml)."
+            f"{name}, line 1: '{lines[0][:40]}' is not a header; line {skip + 1} seems to be. Remove the lines before "
+            f"it ({ASSUME_AGAIN}, with skip_lines: {skip} in model.yaml)."
         )
     return replace(form, delimiter=delimiter, skip_lines=skip)
 
@@ -239,7 +239,7 @@ def _with_header(form: Form, lines: Sequence[str], name: str, assume: bool) -> F
     if not assume:
         raise JobError(
             f"{name}, line 1: {', '.join(rows[0])[:60]} is a row, not a header. Write the columns' names above it "
-            f"({ASSUME_ANEW}: header: false in model.yaml, columns called column_1, column_2, ...)."
+            f"({ASSUME_AGAIN}: header: false in model.yaml, columns called column_1, column_2, ...)."
         )
     return replace(form, header=False)
 

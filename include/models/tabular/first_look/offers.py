@@ -59,7 +59,7 @@ def counted(count: int, rows: int) -> str:
 
 def words_among(cells: pl.Series) -> tuple[list[str], bool] | None:
     """The spellings of what is not known that all these cells are, the most frequent first, and whether each is a usual
-    one; None where they are no words, or too many."""
+    one; None where they are not words, or too many."""
     counts = cells.value_counts(sort=True)
     words: Sequence[str] = counts[cells.name].to_list()
     if len(words) > MOST_WORDS or any(any(sign.isdigit() for sign in word) for word in words):

@@ -9,13 +9,13 @@ from include.jobs.validation.findings import SUMMARY_LIMIT, Finding, Severity, b
 
 def finding(severity: Severity = "critical", words: int = 3, file: str = "a.csv") -> Finding:
     found = " ".join(["rubbish"] * words)
-    return Finding(severity, "a", file, "x", "check", found, "numbers", 1, "Mend it.")
+    return Finding(severity, "a", file, "x", "check", found, "numbers", 1, "Fix it.")
 
 
 def test_one_finding() -> None:
     assert summarize("raw data of m", "1 table", [finding()]) == (
         "The raw data of m cannot be used: 1 critical finding, no warnings.\n"
-        "a.csv, column x: found rubbish rubbish rubbish; allowed: numbers. Mend it."
+        "a.csv, column x: found rubbish rubbish rubbish; allowed: numbers. Fix it."
     )
 
 
@@ -38,7 +38,7 @@ def test_it_fits_and_says_what_to_do(number: int, words: int) -> None:
     text = summarize("raw data of m", "1 table", [finding(words=words) for _ in range(number)])
     assert len(text) <= SUMMARY_LIMIT
     assert "a.csv, column x: found rubbish" in text
-    assert "Mend it." in text
+    assert "Fix it." in text
     told = text.count("a.csv")
     assert told == number or f"And {number - told} more: see validation.html." in text
 

@@ -64,7 +64,7 @@ def test_no_suite_and_no_json(tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match=r"table.json does not exist"):
         load_suite(tmp_path, "table")
     (tmp_path / "table.json").write_text("{")
-    with pytest.raises(SuiteError, match=r"table.json is no valid JSON"):
+    with pytest.raises(SuiteError, match=r"table.json is not valid JSON"):
         load_suite(tmp_path, "table")
 
 
@@ -91,7 +91,7 @@ def suites_for(config: ModelConfig, folder: Path, **changed: dict[str, Any]) -> 
 
 def test_a_suite_of_no_table_is_refused(config: ModelConfig, tmp_path: Path) -> None:
     suites_for(config, tmp_path, telemetri=entry())
-    with pytest.raises(SuiteError, match=r"suites of \['telemetri'\], which are no tables"):
+    with pytest.raises(SuiteError, match=r"suites of \['telemetri'\], which are not tables"):
         load_suites(config, tmp_path)
 
 

@@ -176,7 +176,7 @@ def test_made_up_data_is_seeded_and_holds_no_row_of_the_file(folder: Path, tmp_p
         ({"problem": "binary", "target": "price"}, None, "the target price has .* different values of kind number"),
         ({"problem": "binary", "target": "shop"}, None, "has 3 classes .*Graz.*; binary needs 2"),
         ({"problem": "regression"}, None, "is of kind string; a regression needs numbers"),
-        ({"target": "colour"}, None, "TARGET=colour is no column of orders.csv; it has order no, day"),
+        ({"target": "colour"}, None, "TARGET=colour is not a column of orders.csv; it has order no, day"),
         ({}, lambda frame: frame.head(20), "20 rows .* at least 50 are needed"),
         ({}, lambda frame: frame.with_columns(pl.lit("late").alias("days late")), "has 1 classes .*; binary needs 2"),
         ({}, lambda frame: frame.select("days late"), "has one column"),

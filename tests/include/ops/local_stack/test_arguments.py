@@ -49,29 +49,29 @@ def said(target: str, **given: str) -> tuple[int, str]:
         ("run", {"DATA": "nowhere"}, "DATA=nowhere is not there: it names a folder that holds PdM_telemetry.csv"),
         ("run", {"DATA": "docs"}, "DATA=docs holds none of PdM_telemetry.csv"),
         ("run", {"DATA": "README.md"}, "DATA=README.md is one file, and the model reads PdM_telemetry.csv"),
-        ("run", {"MODEL": "abalone_age", "DATA": "README.md"}, "DATA=README.md is no such file as the model reads"),
+        ("run", {"MODEL": "abalone_age", "DATA": "README.md"}, "DATA=README.md is not a file that the model reads"),
         ("promote", {"MODEL": ""}, "there is no model ''"),
         ("new-model", {}, "NAME is missing"),
         ("new-model", {"NAME": "Abc", "KIND": "binary", "DATA": "x"}, "NAME=Abc cannot be a model's name"),
         ("new-model", {"NAME": "electricity", "KIND": "binary", "DATA": "x"}, "NAME=electricity is taken"),
         ("new-model", {"NAME": "abc", "KIND": "both", "DATA": "x"}, "KIND=both is none of binary"),
         ("new-model", {"NAME": "abc", "KIND": "binary", "DATA": "x.csv"}, "DATA=x.csv is not there"),
-        ("new-model", {"NAME": "abc", "KIND": "binary", "DATA": "docs"}, "DATA=docs is no file"),
+        ("new-model", {"NAME": "abc", "KIND": "binary", "DATA": "docs"}, "DATA=docs is not a file"),
         ("backfill", {}, "FROM is missing"),
         ("backfill", {"FROM": "2015-06-01"}, "TO is missing"),
-        ("backfill", {"FROM": "2015-06-31", "TO": "2015-07-01"}, "FROM=2015-06-31 is no day: day is out of range"),
-        ("backfill", {"FROM": "20150601", "TO": "2015-07-01"}, "FROM=20150601 is no day; write it as 2015-06-01"),
-        ("backfill", {"FROM": "01.06.2015", "TO": "2015-07-01"}, "FROM=01.06.2015 is no day"),
+        ("backfill", {"FROM": "2015-06-31", "TO": "2015-07-01"}, "FROM=2015-06-31 is not a day: day is out of range"),
+        ("backfill", {"FROM": "20150601", "TO": "2015-07-01"}, "FROM=20150601 is not a day; write it as 2015-06-01"),
+        ("backfill", {"FROM": "01.06.2015", "TO": "2015-07-01"}, "FROM=01.06.2015 is not a day"),
         ("backfill", {"FROM": "2015-06-02", "TO": "2015-06-01"}, "FROM=2015-06-02 is after TO=2015-06-01"),
         ("backfill", {"FROM": "2105-06-01", "TO": "2105-06-02"}, "FROM=2105-06-01 is yet to come; is the year right?"),
         ("backfill", {"FROM": "1015-06-01", "TO": "2015-06-01"}, "are 365,244 days; at most"),
         (
             "backfill",
             {"FROM": "2015-06-01", "TO": "2015-06-01", "VERSION": "champion"},
-            "VERSION=champion is no version",
+            "VERSION=champion is not a version",
         ),
         ("deploy", {}, "ENV is missing; there are dev, prod, staging"),
-        ("infra", {"ENV": "production"}, "ENV=production is no environment"),
+        ("infra", {"ENV": "production"}, "ENV=production is not an environment"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence_and_status_1(target: str, given: dict[str, str], words: str) -> None:
@@ -116,7 +116,7 @@ def test_a_single_file_is_taken_where_the_model_has_one_table(tmp_path: Path) ->
     assert check_data(tmp_path / "abalone.data.csv", wanted) == {"abalone.data.csv": tmp_path / "abalone.data.csv"}
     assert check_data(tmp_path / "export.csv.gz", wanted) == {"abalone.data.csv.gz": tmp_path / "export.csv.gz"}
     assert check_data(tmp_path, wanted) == {"abalone.data.csv": tmp_path / "abalone.data.csv"}
-    with pytest.raises(ArgumentsError, match="is no such file as the model reads"):
+    with pytest.raises(ArgumentsError, match="is not a file that the model reads"):
         check_data(tmp_path / "abalone.xlsx", wanted)
     assert check_data(tmp_path / "abalone.data.csv", ["other.csv", *wanted])
 
@@ -126,6 +126,6 @@ def test_days_and_versions() -> None:
     assert check_days("2026-11-29", "2026-11-29", TODAY)
     assert [check_version(text) for text in ("champion_at", "current", "12")] == ["champion_at", "current", "12"]
     for text in ("", "0", "-1", "v3", "1.5"):
-        with pytest.raises(ArgumentsError, match="is no version"):
+        with pytest.raises(ArgumentsError, match="is not a version"):
             check_version(text)
     assert check_model("electricity") == "electricity"

@@ -298,10 +298,10 @@ def test_another_alphabet_is_not_assumed(models: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "classes", "said"),
     [
-        (("Yes", "no "), ["no", "Yes"], "looked for: Yes, its name says so; the other way round: POSITIVE=no"),
-        (("0.0", "1.0"), ["0", "1"], "looked for: 1"),
-        (("benign", "malignant"), ["benign", "malignant"], "looked for: malignant"),
-        ((" red", "blue"), ["red", "blue"], "looked for: blue, the rarer"),
+        (("Yes", "no "), ["no", "Yes"], "positive: Yes, its name says so; the other way round: POSITIVE=no"),
+        (("0.0", "1.0"), ["0", "1"], "positive: 1"),
+        (("benign", "malignant"), ["benign", "malignant"], "positive: malignant"),
+        ((" red", "blue"), ["red", "blue"], "positive: blue, the rarer"),
     ],
 )
 def test_the_class_looked_for_is_said(

@@ -1,0 +1,48 @@
+"""Phrases that are not English, or are not the field's words, in code, comments, messages and docs.
+
+Each has what to write in its place. A line that means it literally ends with ``prose: allowed``.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PHRASES = {
+    r"(?<!there )\bis no (number|day|date|file|version|column|feature|class|metric|artifact|workbook|environment)\b": "is not a ...",
+    r"\bare no (numbers|features|tables|words)\b": "are not ...",
+    r"\bstands? before\b": "precedes, or overrides",
+    r"\b(the )?(one|class) (that is )?looked for\b": "the positive class",
+    r"\banew\b": "again, or a verb with re-",
+    r"\bmend(s|ed|ing)?\b": "fix, repair, correct",
+    r"\bthe \d\. of\b": "1st, 2nd, 3rd",
+    r"\benvironment'?s? facts\b": "settings",
+    r"\bis not able to be\b": "cannot be",
+    r"\bin the meanwhile\b": "meanwhile",
+    r"\binformations\b": "information",
+    r"\bactual (version|state) of\b(?= today)": "current",
+}
+ENDINGS = {".py", ".md", ".yaml", ".html", ".sh", ".toml"}
+
+
+def findings() -> list[str]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
+    found = []
+    for name in filter(None, listed):
+        path = ROOT / name
+        if path.suffix not in ENDINGS or path == Path(__file__).resolve() or not path.is_file():
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if "prose: allowed" in line:
+                continue
+            for phrase, better in PHRASES.items():
+                if match := re.search(phrase, line, re.IGNORECASE):
+                    found.append(f"{name}:{number}: '{match[0]}': write {better}")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(findings()) or 0)
