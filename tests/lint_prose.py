@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PHRASES = {
-    r"(?<!there )\bis no (number|day|date|file|version|column|feature|class|metric|artifact|workbook|environment)\b": "is not a ...",
+    r"(?<!there )\bis no (number|day|date|file|version|column|feature|class|metric|artifact|workbook)\b": "is not a ...",
     r"\bare no (numbers|features|tables|words)\b": "are not ...",
     r"\bstands? before\b": "precedes, or overrides",
     r"\b(the )?(one|class) (that is )?looked for\b": "the positive class",
@@ -29,9 +29,9 @@ ENDINGS = {".py", ".md", ".yaml", ".html", ".sh", ".toml"}
 
 
 def findings() -> list[str]:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     found = []
-    for name in filter(None, listed):
+    for name in listed.splitlines():
         path = ROOT / name
         if path.suffix not in ENDINGS or path == Path(__file__).resolve() or not path.is_file():
             continue

@@ -80,7 +80,7 @@ def test_metric_math() -> None:
     assert metric_math("100 * errors / all", series) == {0: 5.0}  # no datapoint for a division by zero
     assert metric_math("FILL(errors, 0) + all", series) == {0: 105.0, 60: 1.0, 120: 10.0}
     assert metric_math("IF(all > 50, errors)", series) == {0: 5.0}
-    with pytest.raises(ValueError, match="'nothing' is no metric"):
+    with pytest.raises(ValueError, match="'nothing' is not a metric"):
         metric_math("nothing * 2", series)
     with pytest.raises(ValueError, match="not supported"):
         metric_math("ANOMALY_DETECTION_BAND(all)", series)
