@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PHRASES = {
-    r"(?<!there )\bis no (number|day|date|file|version|column|feature|class|metric|artifact|workbook)\b": "is not a ...",
+    r"(?<!there )\bis no (number|day|date|file|version|column|feature|class|metric|artifact)\b": "is not a ...",
     r"\bare no (numbers|features|tables|words)\b": "are not ...",
     r"\bstands? before\b": "precedes, or overrides",
     r"\b(the )?(one|class) (that is )?looked for\b": "the positive class",

@@ -2,7 +2,7 @@
 
 It goes the notebook's way, step by step: a pivot for every sensor and statistic, rolling 24 hours, error counts merged
 onto telemetry, dates of replacement written into the indicator columns and filled forward (which makes them columns of
-Python objects and takes most of its time), merges, labels by backward fill. Corrected: windows end at hour t, nothing is
+Python objects and takes most of its time), merges, labels by backward fill. Fixed: windows end at hour t, nothing is
 taken by position, fills stay within a machine, the label starts after t. It needs telemetry without gaps.
 """
 
