@@ -240,6 +240,10 @@ class Lab:
 
         self.until(has_status, f"the job of {run.run_id} being {' or '.join(statuses)}", seconds)
 
+    def end_job(self, run: Run) -> None:
+        """Tell a job that was started with ``until_told`` to end."""
+        (self.settings.markers / f"{run.run_id}.end").touch()
+
     def wait_marker(self, run: Run, place: str, seconds: float = 180) -> None:
         marker = self.settings.markers / f"{run.run_id}.{place}"
         self.until(marker.exists, f"{run.run_id} coming to its {place}", seconds)

@@ -28,21 +28,25 @@ def _before_submit(lab: Lab, kill: Callable[[Run], None]) -> Run:
 
 
 def _after_submit(lab: Lab, kill: Callable[[Run], None]) -> Run:
-    run = lab.start_run(seconds=BRIEF)
-    lab.wait_job(run, "InProgress", "Completed")
+    run = lab.start_run(until_told=True)
+    lab.wait_job(run, "InProgress")
     kill(run)
+    lab.end_job(run)
     return run
 
 
 def _while_deferred(lab: Lab, kill: Callable[[Run], None]) -> Run:
-    run = lab.start_run(seconds=BRIEF + 10)
+    run = lab.start_run(until_told=True)
     lab.wait_task(run, "deferred")
     kill(run)
+    lab.end_job(run)
     return run
 
 
 def _after_the_job(lab: Lab, kill: Callable[[Run], None]) -> Run:
-    run = lab.start_run(seconds=BRIEF + 4)
+    run = lab.start_run(until_told=True)
+    lab.wait_task(run, "deferred")
+    lab.end_job(run)
     lab.wait_job(run, "Completed")
     kill(run)
     return run

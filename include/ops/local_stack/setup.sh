@@ -27,9 +27,21 @@ find_python() {
     return
   done
   say "no Python 3.12 with venv found: not on the PATH, not under ~/.pyenv/versions, not among uv's."
-  say "install one ('uv python install 3.12', 'pyenv install 3.12' or 'apt install python3.12-venv'),"
-  say "or name it: PYTHON312=/path/to/python3.12 make ..."
+  say "install one:  $(advice)"
+  say "or, anywhere:  uv python install 3.12   or   pyenv install 3.12"
+  say "or name one:   PYTHON312=/path/to/python3.12 make ..."
   exit 1
+}
+
+advice() { # the command of this system that installs a Python 3.12 with venv
+  case "$(uname -s)/$(. "${OS_RELEASE:-/etc/os-release}" 2>/dev/null && echo "${ID-} ${ID_LIKE-} ${VERSION_ID-}")" in
+    Darwin/*) echo "brew install python@3.12" ;;
+    */*fedora* | */*rhel*) echo "sudo dnf install python3.12" ;;
+    */ubuntu*24.*) echo "sudo apt install python3.12 python3.12-venv" ;;
+    */*debian*) echo "sudo apt install pipx && pipx install uv   (Debian has no package of 3.12), then" ;;
+    */*arch*) echo "yay -S python312" ;;
+    *) echo "python3.12 of your system's packages" ;;
+  esac
 }
 
 requirements_of() { # the files that decide what is in an environment

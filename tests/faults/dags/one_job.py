@@ -1,8 +1,9 @@
 """Airflow Dags of one task each, whose job only sleeps, for faults to strike.
 
-The run's configuration says how long the job takes, and where the task holds still for a while so that it can be struck
-there: while its request is built (``hold_request``), and in its success callback (``hold_callback``). A file named
-``<run id>.<place>`` in the folder FAULTS_MARKERS says that a task has come to that place; it holds still there once.
+The run's configuration says how long the job takes, or that it goes on until it is told to end (``until_told``), by a
+file ``<run id>.end`` in the folder FAULTS_MARKERS. It also says where the task holds still for a while, to be struck
+there: while its request is built (``hold_request``), and in its success callback (``hold_callback``). A file
+``<run id>.<place>`` in the same folder says that a task has come to that place; it holds still there once.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sagemaker_jobs.training import TuningJobOperator
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/ml-jobs"
 RESOURCES = {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10}
 FEW = timedelta(seconds=2)
+LONGEST_WAIT = 600  # seconds until a job ends that nobody tells to
 
 
 class ImpatientOperator(ProcessingJobOperator):
@@ -43,10 +45,14 @@ class LingeringOperator(ProcessingJobOperator):
         return description
 
 
+def marker(context: Context, place: str) -> Path:
+    return Path(os.environ["FAULTS_MARKERS"], f"{context['run_id']}.{place}")
+
+
 def hold(context: Context, place: str) -> None:
-    marker = Path(os.environ["FAULTS_MARKERS"], f"{context['run_id']}.{place}")
-    if seconds := 0 if marker.exists() else context["params"][f"hold_{place}"]:
-        marker.touch()
+    held = marker(context, place)
+    if seconds := 0 if held.exists() else context["params"][f"hold_{place}"]:
+        held.touch()
         time.sleep(seconds)
 
 
@@ -57,12 +63,24 @@ def hold_callback(context: Context) -> None:
 def sleeping_job(context: Context, seconds: float | None = None) -> dict[str, Any]:
     hold(context, "request")
     params = context["params"]
+    if params.get("until_told"):
+        return waiting(marker(context, "end"), params["exit_code"])
     return sleeping(params["seconds"] if seconds is None else seconds, params["exit_code"])
 
 
 def sleeping(seconds: float, exit_code: int = 0) -> dict[str, Any]:
     """A request for a processing job, without its name."""
-    program = f"import time; time.sleep({seconds}); raise SystemExit({exit_code})"
+    return running(f"import time; time.sleep({seconds}); raise SystemExit({exit_code})")
+
+
+def waiting(told: Path, exit_code: int = 0) -> dict[str, Any]:
+    """The same, of a job that ends when the file is there."""
+    begun = f"import os, time\nend = time.time() + {LONGEST_WAIT}\n"
+    wait = f"while not os.path.exists({str(told)!r}) and time.time() < end: time.sleep(0.1)\n"
+    return running(f"{begun}{wait}raise SystemExit({exit_code})")
+
+
+def running(program: str) -> dict[str, Any]:
     return {
         "RoleArn": ROLE,
         "AppSpecification": {"ImageUri": JOB_IMAGE, "ContainerEntrypoint": ["python", "-c", program]},
@@ -100,6 +118,7 @@ def one_job(name: str, operator: type[Any], request: Any = sleeping_job, retries
         dag_id=name,
         params={
             "seconds": Param(8.0, type="number"),
+            "until_told": Param(False, type="boolean"),
             "exit_code": Param(0, type="integer"),
             "hold_request": Param(0.0, type="number"),
             "hold_callback": Param(0.0, type="number"),
