@@ -58,6 +58,11 @@ status: ## addresses, models with versions and last runs, and what waits for a p
 	@[ -x .venv/airflow/bin/python ] || { echo "nothing is installed yet. next: make run"; exit 0; }; \
 	$(local_stack).status
 
+.PHONY: health
+health: ## what needs a person: of this machine's stack, or ENV=dev|staging|prod; JSON=1 for monitors; exit status 1 if anything
+	@$(setup) --for health airflow
+	@$(program).ops.health $${JSON:+--json} -- "$${ENV-}"
+
 .PHONY: bundle
 bundle: ## dist/: what is uploaded to MWAA, byte for byte reproducible
 	@$(setup) airflow

@@ -1,37 +1,55 @@
-"""What the console asks Airflow: its Dags, failed runs, open questions."""
+"""What the console asks Airflow: its Dags, failed runs, open questions; for health also broken files and pools."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
-from model_console.airflow_api import AirflowApi
 from model_console.overview import VERBS, Dags, Question
 
 PAGE = 100  # what Airflow gives at once
 FAILED_WITHIN = timedelta(days=7)
 
 
-async def ask(api: AirflowApi) -> Dags:
-    """The Dags that the user may see, and what goes on with them.
+class Api(Protocol):
+    """Airflow's REST API, asked in this process (``airflow_api``) or from outside (``make health``)."""
+
+    async def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """Raises RefusedError."""
+
+
+async def ask(api: Api, model: str | None = None) -> Dags:
+    """The Dags that the user may see, of one model or all, and what goes on with them.
 
     Raises:
         RefusedError: the user may not see Dags at all.
     """
     since = (datetime.now(UTC) - FAILED_WITHIN).isoformat()
+    own: dict[str, Any] = {} if model is None else {"dag_id_pattern": f"%_{model}"}
     dags, failed, asked = await asyncio.gather(
-        _all(api, "/dags", "dags", exclude_stale=True),
-        _all(api, "/dags/~/dagRuns", "dag_runs", most=1000, state="failed", run_after_gte=since),
-        _all(api, "/dags/~/dagRuns/~/hitlDetails", "hitl_details", most=PAGE, response_received=False),
+        _all(api, "/dags", "dags", exclude_stale=True, **own),
+        _all(api, "/dags/~/dagRuns", "dag_runs", most=1000, state="failed", run_after_gte=since, **own),
+        _all(api, "/dags/~/dagRuns/~/hitlDetails", "hitl_details", most=PAGE, response_received=False, **own),
     )
     return Dags(
         by_id={dag["dag_id"]: dag for dag in dags},
         failed=Counter(run["dag_id"] for run in failed),
         questions=[_question(found) for found in asked],
+    )
+
+
+async def ask_health(api: Api) -> Dags:
+    """``ask``, with the errors of Dag files and the pools. Raises: as ``ask``; a person may see Dags and no pools."""
+    errors, pools = await asyncio.gather(_all(api, "/importErrors", "import_errors"), _all(api, "/pools", "pools"))
+    return replace(
+        await ask(api),
+        broken={error["filename"]: error["stack_trace"] for error in errors},
+        pools={pool["name"]: pool for pool in pools},
     )
 
 
@@ -44,7 +62,7 @@ def models_of(dags: Dags) -> set[str]:
     }
 
 
-async def _all(api: AirflowApi, path: str, key: str, most: int = 10_000, **query: Any) -> list[Mapping[str, Any]]:
+async def _all(api: Api, path: str, key: str, most: int = 10_000, **query: Any) -> list[Mapping[str, Any]]:
     first = await api.get(path, limit=PAGE, **query)
     offsets = range(PAGE, min(first["total_entries"], most), PAGE)
     rest = await asyncio.gather(*(api.get(path, limit=PAGE, offset=offset, **query) for offset in offsets))

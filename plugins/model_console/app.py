@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,15 +15,25 @@ from fastapi import Depends, FastAPI, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from model_console import actions, overview, view
+from model_console import actions, health, overview, view
 from model_console.airflow_api import AirflowApi, RefusedError, api_of
-from model_console.airflow_state import ask, models_of
+from model_console.airflow_state import ask, ask_health, models_of
+from model_console.cloud import Aws, aws_of
 from model_console.overview import Row
 from model_console.settings import NotConfiguredError, settings
 from model_console.store import SHOWN, Store, store
 
 Api = Annotated[AirflowApi, Depends(api_of)]
 Data = Annotated[Store, Depends(store)]
+
+
+@cache
+def aws() -> Aws:
+    """AWS, as the API server's own role sees it. Raises NotConfiguredError."""
+    return aws_of(settings(), store())
+
+
+Amazon = Annotated[Aws, Depends(aws)]
 
 # a page runs no script but the console's own, and nobody else's page may frame it
 POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; frame-src 'self'; \
@@ -38,6 +48,7 @@ def app() -> FastAPI:
     made = FastAPI(title="Models", docs_url=None, redoc_url=None, openapi_url=None)
     made.add_api_route("/", models, response_class=HTMLResponse)
     made.add_api_route("/decisions", decisions, response_class=HTMLResponse)
+    made.add_api_route("/health", health_page, response_class=HTMLResponse)
     made.add_api_route("/assets/{name}", asset)
     made.add_api_route("/model/{model}", model_page, response_class=HTMLResponse)
     made.add_api_route("/model/{model}/files/{key:path}", report)
@@ -64,12 +75,24 @@ async def decisions(request: Request, api: Api) -> HTMLResponse:
     return _page(request, "decisions.html.jinja", questions=questions)
 
 
+async def health_page(request: Request, api: Api, data: Data, amazon: Amazon) -> HTMLResponse:
+    """What needs a person, and what is well."""
+    dags = await ask_health(api)
+    names = sorted(models_of(dags))
+    indexes = await run_in_threadpool(data.indexes, names)
+    cloud = await run_in_threadpool(amazon.ask, indexes, names)
+    now = datetime.now(UTC)
+    project = health.project_of(settings().bucket)
+    found = health.examine(names, indexes, dags, cloud, project=project, now=now)
+    return _page(request, "health.html.jinja", health=found, areas=health.AREAS, asked_at=now.isoformat())
+
+
 async def model_page(
     request: Request, model: str, user: GetUserDep, api: Api, data: Data, done: str = "", started: str = ""
 ) -> HTMLResponse:
     """All about one model."""
     await _require_readable(api, model)
-    dags = await ask(api)
+    dags = await ask(api, model)
     index = await run_in_threadpool(data.index, model)
     today, region = overview.today(), settings().region
     return _page(

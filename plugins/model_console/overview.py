@@ -39,11 +39,14 @@ class Question:
 
 @dataclass(frozen=True)
 class Dags:
-    """What Airflow says: its Dags by id, failed runs of the last week by Dag, open questions."""
+    """What Airflow says: its Dags by id, failed runs of the last week by Dag, open questions; where it was asked for,
+    errors of Dag files and the pools of jobs by name."""
 
     by_id: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     failed: Mapping[str, int] = field(default_factory=dict)
     questions: Sequence[Question] = ()
+    broken: Mapping[str, str] = field(default_factory=dict)
+    pools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def row(model: str, index: Index | None, dags: Dags, today: date, region: str) -
     last_day = max(found["days"], default=None)
     own = {f"{verb}_{model}": dags.by_id.get(f"{verb}_{model}", {}) for verb in VERBS}
     questions = [question for question in dags.questions if question.model == model]
-    late = _days_late(own.get(f"score_{model}", {}), last_day, today)
+    late = days_late(own.get(f"score_{model}", {}), last_day, today)
     failed = sum(dags.failed.get(dag_id, 0) for dag_id in own)
     decided = _facts(found, champion["version"]) if champion else {}
     return Row(
@@ -143,7 +146,7 @@ def _state(index: Index, champion: Mapping[str, Any] | None, late: int | None, f
     return State("fine", "good", index["drift"][watched]["summary"] if watched else "no day is scored yet")
 
 
-def _days_late(score: Mapping[str, Any], last_day: str | None, today: date) -> int | None:
+def days_late(score: Mapping[str, Any], last_day: str | None, today: date) -> int | None:
     """How many days yesterday is ahead of the last scored one; None where the schedule is off or nothing was scored."""
     if not score or score.get("is_paused") or not score.get("timetable_summary") or last_day is None:
         return None

@@ -164,6 +164,11 @@ def check_environment(given: Given) -> None:
         raise ArgumentsError(f"{what}; there are {', '.join(known)}")
 
 
+def check_health(given: Given) -> None:
+    if given.get("ENV"):  # without it the laptop's stack is meant
+        check_environment(given)
+
+
 def check_backfill(given: Given) -> None:
     check_model(given["MODEL"])
     check_days(given.get("FROM", ""), given.get("TO", ""))
@@ -175,6 +180,7 @@ CHECKS: Mapping[str, Callable[[Given], None]] = {
     "new-model": check_new_model,
     "promote": check_promote,
     "backfill": check_backfill,
+    "health": check_health,
     "infra": check_environment,
     "deploy": check_environment,
     "iam-test": check_promote,

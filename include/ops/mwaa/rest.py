@@ -37,6 +37,10 @@ class AirflowOnMwaa:
         self._mwaa = mwaa
         self._environment = environment
 
+    def get(self, path: str, **query: Any) -> Json:
+        """Any other question."""
+        return self._call("GET", path, **query)
+
     def import_errors(self) -> dict[str, str]:
         """Stack traces by file name."""
         return {one["filename"]: one["stack_trace"] for one in self._all("/importErrors", "import_errors")}

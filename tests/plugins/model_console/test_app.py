@@ -15,6 +15,7 @@ from model_console import actions
 from model_console import app as console
 from model_console import settings as configured
 from model_console.airflow_api import AirflowApi, RefusedError, api_of
+from model_console.cloud import Cloud, Endpoint
 from model_console.settings import NotConfiguredError, Settings
 from model_console.store import Store, store
 from tests.plugins.model_console.test_overview import dag, index
@@ -67,6 +68,8 @@ class FakeAirflow(AirflowApi):
             return {"dags": some, "total_entries": len(dags)}
         if path.endswith("/dagRuns"):
             return {"dag_runs": [], "total_entries": 0}
+        if path in {"/importErrors", "/pools"}:
+            return {path[1:].replace("E", "_e"): [], "total_entries": 0}
         if path.endswith("/hitlDetails"):
             return {"hitl_details": self.questions, "total_entries": 1}  # type: ignore[attr-defined]
         if path.removeprefix("/dags/") in {each["dag_id"] for each in dags}:
@@ -112,6 +115,9 @@ def client(airflow: FakeAirflow, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(actions, "allowed", lambda user, model: actions.buttons(model))
     console.app.cache_clear()
     made = console.app()
+    cloud = Cloud(endpoints=[Endpoint(HOSTILE, "InService")])
+    asked = type("Asked", (), {"ask": lambda *_: cloud})
+    made.dependency_overrides |= {console.aws: asked}
     made.dependency_overrides |= {api_of: lambda: airflow, store: lambda: Store(s3, "bucket"), get_user: lambda: "ada"}  # type: ignore[dict-item]
     yield TestClient(made, follow_redirects=False)
     console.app.cache_clear()
@@ -124,9 +130,15 @@ def test_the_list_shows_models_of_dags_that_the_user_may_see(client: TestClient)
     assert "1 decision waits" in page
 
 
-@pytest.mark.parametrize("path", ["/", "/decisions", "/model/pumps", f"/model/{HOSTILE}", "/model/absent"])
+@pytest.mark.parametrize("path", ["/", "/decisions", "/health", "/model/pumps", f"/model/{HOSTILE}", "/model/absent"])
 def test_names_of_others_are_text(client: TestClient, path: str) -> None:
     assert HOSTILE not in client.get(path).text
+
+
+def test_health_shows_what_needs_a_person(client: TestClient) -> None:
+    page = client.get("/health").text
+    assert "needs a person" in page
+    assert "an endpoint that no Dag owns" in page
 
 
 def test_a_page_runs_and_frames_nothing_of_others(client: TestClient) -> None:

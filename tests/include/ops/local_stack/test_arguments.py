@@ -72,6 +72,7 @@ def said(target: str, **given: str) -> tuple[int, str]:
         ),
         ("deploy", {}, "ENV is missing; there are dev, prod, staging"),
         ("infra", {"ENV": "production"}, "ENV=production is not an environment"),
+        ("health", {"ENV": "production"}, "ENV=production is not an environment"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence_and_status_1(target: str, given: dict[str, str], words: str) -> None:
@@ -89,6 +90,7 @@ def test_what_cannot_be_used_is_one_sentence_and_status_1(target: str, given: di
         ("backfill", {"FROM": "2015-06-01", "TO": "2015-06-01", "VERSION": "3"}),
         ("new-model", {"NAME": "abc", "KIND": "binary", "DATA": "README.md"}),  # whether it is CSV, its reader says
         ("infra", {"ENV": "dev"}),
+        ("health", {"ENV": ""}),
     ],
 )
 def test_what_can_be_used_is_passed_on_in_silence(target: str, given: dict[str, str]) -> None:

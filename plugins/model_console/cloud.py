@@ -1,0 +1,255 @@
+"""What AWS says of the models' resources: endpoints, running jobs, alarms, queues. Nothing here changes anything.
+
+Each kind is asked by itself: one that may not be asked, or does not answer, is named, and the others are shown.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from model_console.settings import Settings
+from model_console.store import Index, Store
+from sagemaker_jobs.names import environment_name
+
+KEPT_FOR = 20.0  # seconds
+AT_ONCE = 16
+VARIANT = "AllTraffic"
+ENDPOINTS_AT_ONCE = 150  # three metrics each; GetMetricData takes 500
+JOBS = {"processing": "ProcessingJob", "training": "TrainingJob", "transform": "TransformJob"}
+NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An endpoint. ``requests``, ``errors`` and ``p99_ms`` are of the last hour; None where none came or none is known.
+
+    ``probe``: what came of a request with a known answer: "answered", why not, or empty where none was sent.
+    """
+
+    name: str
+    status: str
+    why: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    requests: float | None = None
+    errors: float | None = None
+    p99_ms: float | None = None
+    probe: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that runs."""
+
+    kind: str
+    name: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """``alarms`` are those that go off, with why; ``queues`` how many approvals wait in each model's queue; ``models``
+    names of SageMaker's Models; ``unknown`` what could not be asked, with why."""
+
+    endpoints: Sequence[Endpoint] = ()
+    jobs: Sequence[Job] = ()
+    models: Sequence[str] = ()
+    alarms: Mapping[str, str] = field(default_factory=dict)
+    queues: Mapping[str, int] = field(default_factory=dict)
+    unknown: Sequence[str] = ()
+
+
+def group(model: str) -> str:
+    """The model's name in SageMaker's alphabet, which its endpoints and queue begin with."""
+    return model.replace("_", "-")
+
+
+@dataclass
+class Aws:
+    """The clients that are asked, and what they said a few seconds ago."""
+
+    client: Callable[[str], Any]
+    store: Store
+    _kept: tuple[float, tuple[str, ...], Cloud] | None = None
+
+    def ask(self, indexes: Mapping[str, Index], models: Sequence[str]) -> Cloud:
+        """All of it at once.
+
+        Args:
+            indexes: of the models that have one.
+            models: all that there are Dags of.
+        """
+        asked = tuple(models)
+        if self._kept and self._kept[1] == asked and time.monotonic() - self._kept[0] < KEPT_FOR:
+            return self._kept[2]
+        unknown: list[str] = []
+        with ThreadPoolExecutor(5) as pool:
+            parts: dict[str, tuple[Future[Any], object]] = {
+                "endpoints": (pool.submit(self._endpoints, indexes), ()),
+                "jobs": (pool.submit(self._jobs), ()),
+                "models": (pool.submit(self._models), ()),
+                "alarms": (pool.submit(self._alarms, models), {}),
+                "queues": (pool.submit(self._queues, models), {}),
+            }
+        found: dict[str, Any] = {}
+        for name, (future, nothing) in parts.items():
+            try:
+                found[name] = future.result()
+            except (ClientError, BotoCoreError) as error:
+                found[name] = nothing
+                unknown.append(f"{name}: {error}")
+        cloud = Cloud(**found, unknown=unknown)
+        self._kept = (time.monotonic(), asked, cloud)
+        return cloud
+
+    def _endpoints(self, indexes: Mapping[str, Index]) -> list[Endpoint]:
+        sagemaker = self.client("sagemaker")
+        listed = _pages(sagemaker, "list_endpoints", "Endpoints")
+        production = {f"{group(model)}-production": index for model, index in indexes.items()}
+        metrics = self._metrics([one["EndpointName"] for one in listed if one["EndpointName"] in production])
+        look = partial(self._endpoint, sagemaker, production, metrics)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(look, listed))
+
+    def _endpoint(self, sagemaker: Any, production: Mapping[str, Index], metrics: Any, listed: Any) -> Endpoint:
+        name, status = listed["EndpointName"], listed["EndpointStatus"]
+        described: Mapping[str, Any] = {}
+        if status == "Failed" or name in production:
+            described = sagemaker.describe_endpoint(EndpointName=name)
+        serves = name in production and status == "InService" and "AsyncInferenceConfig" not in described
+        return Endpoint(
+            name,
+            status,
+            str(described.get("FailureReason", "")),
+            _tags(sagemaker, listed["EndpointArn"]),
+            **metrics.get(name, {}),
+            probe=self._probe(name, production[name]) if serves else "",
+        )
+
+    def _probe(self, endpoint: str, index: Index) -> str:
+        """Asks an endpoint for the first of the rows whose answers evaluation has kept for its version."""
+        row = self._golden_row(index)
+        if row is None:
+            return ""
+        try:
+            body = json.dumps(row).encode()
+            self.client("sagemaker-runtime").invoke_endpoint(
+                EndpointName=endpoint, ContentType="application/json", Body=body
+            )
+        except (ClientError, BotoCoreError) as error:
+            return str(error)[:300]
+        return "answered"
+
+    def _golden_row(self, index: Index) -> Any:
+        version = next((entry["version"] for entry in reversed(index["production"]) if entry["to"] is None), None)
+        facts: Mapping[str, str] = next(
+            (found["facts"] for found in index["versions"] if found["version"] == version), {}
+        )
+        folder = facts.get("evaluation_report", "").rpartition("/")[0].partition("//")[2].partition("/")[2]
+        content = self.store.read(f"{folder}/golden_requests.json") if folder else None
+        return json.loads(content)[0]["features"] if content else None
+
+    def _metrics(self, endpoints: Sequence[str]) -> dict[str, dict[str, float]]:
+        found: dict[str, dict[str, float]] = {}
+        now = datetime.now(UTC)
+        for start in range(0, len(endpoints), ENDPOINTS_AT_ONCE):
+            some = endpoints[start : start + ENDPOINTS_AT_ONCE]
+            asked = {
+                f"m{number}_{key}": (name, key, metric, statistic)
+                for number, name in enumerate(some)
+                for key, metric, statistic in (
+                    ("requests", "Invocations", "Sum"),
+                    ("errors", "Invocation5XXErrors", "Sum"),
+                    ("p99_ms", "ModelLatency", "p99"),
+                )
+            }
+            answer = self.client("cloudwatch").get_metric_data(
+                MetricDataQueries=[
+                    _query(query, name, metric, statistic) for query, (name, _, metric, statistic) in asked.items()
+                ],
+                StartTime=now - timedelta(hours=1),
+                EndTime=now,
+            )
+            for result in answer["MetricDataResults"]:
+                name, key, *_ = asked[result["Id"]]
+                if result["Values"]:
+                    value = max(result["Values"]) / 1000 if key == "p99_ms" else sum(result["Values"])
+                    found.setdefault(name, {})[key] = value
+        return found
+
+    def _jobs(self) -> list[Job]:
+        sagemaker, found = self.client("sagemaker"), []
+        for kind, resource in JOBS.items():
+            listed = _pages(sagemaker, f"list_{kind}_jobs", f"{resource}Summaries", StatusEquals="InProgress")
+            found += [
+                Job(kind, job[f"{resource}Name"], _tags(sagemaker, job[f"{resource}Arn"])) for job in listed[:200]
+            ]
+        return found
+
+    def _models(self) -> list[str]:
+        return [model["ModelName"] for model in _pages(self.client("sagemaker"), "list_models", "Models")]
+
+    def _alarms(self, models: Sequence[str]) -> dict[str, str]:
+        own = tuple(f"{group(model)}-production-" for model in models)
+        listed = _pages(self.client("cloudwatch"), "describe_alarms", "MetricAlarms", StateValue="ALARM")
+        return {
+            alarm["AlarmName"]: alarm.get("AlarmDescription") or alarm.get("StateReason", "")
+            for alarm in listed
+            if alarm["AlarmName"].startswith(own)
+        }
+
+    def _queues(self, models: Sequence[str]) -> dict[str, int]:
+        sqs = self.client("sqs")
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            lengths = pool.map(lambda model: _length(sqs, f"{environment_name()}-{group(model)}-approvals"), models)
+            return {model: length for model, length in zip(models, lengths, strict=True) if length is not None}
+
+
+def _length(sqs: Any, queue: str) -> int | None:
+    """Messages that wait; None where there is no such queue."""
+    try:
+        url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] in NO_QUEUE:
+            return None
+        raise
+    return int(found["Attributes"]["ApproximateNumberOfMessages"])
+
+
+def _query(query: str, endpoint: str, metric: str, statistic: str) -> dict[str, Any]:
+    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": VARIANT}]
+    measured = {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions}
+    return {"Id": query, "MetricStat": {"Metric": measured, "Period": 300, "Stat": statistic}}
+
+
+def _pages(client: Any, operation: str, key: str, **query: Any) -> list[Any]:
+    pages: Iterable[Mapping[str, Any]] = client.get_paginator(operation).paginate(**query)
+    return [found for page in pages for found in page[key]]
+
+
+def _tags(sagemaker: Any, arn: str) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+
+
+def aws_of(settings: Settings, store: Store) -> Aws:
+    config = Config(max_pool_connections=AT_ONCE, connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 3})
+    session, region = boto3.Session(), settings.region
+    # made here: threads may share a client, and not make one
+    clients: dict[str, Any] = {
+        "sagemaker": session.client("sagemaker", region_name=region, config=config),
+        "sagemaker-runtime": session.client("sagemaker-runtime", region_name=region, config=config),
+        "cloudwatch": session.client("cloudwatch", region_name=region, config=config),
+        "sqs": session.client("sqs", region_name=region, config=config),
+    }
+    return Aws(clients.__getitem__, store)

@@ -1,0 +1,197 @@
+"""What of the models and their machinery needs a person. Pure: from indexes, Airflow's answers and AWS's.
+
+The page *Health* and ``make health`` show the same findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+
+from model_console.cloud import Cloud, Endpoint, Job, group
+from model_console.overview import VERBS, Dags, days_late
+from model_console.store import Index
+
+WATCHED_WITHIN = timedelta(days=2)  # of the last scored day
+ASKED_SOON = timedelta(hours=1)  # a question that is older waits for somebody who has not noticed
+OTHER_DAGS = ("rollback", "backfill", "retire")  # one each for all models
+AREAS = (
+    "endpoints",
+    "scored days",
+    "monitoring",
+    "failing Dags",
+    "queues",
+    "approvals",
+    "alarms",
+    "quota",
+    "unexpected resources",
+)
+Level = Literal["fine", "note", "act"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. ``act``: it needs a person; ``path`` leads to where, in Airflow or the console."""
+
+    area: str
+    level: Level
+    subject: str
+    says: str
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Health:
+    """Every finding, what needs a person first; ``unknown`` names what could not be asked."""
+
+    findings: Sequence[Finding]
+    unknown: Sequence[str]
+
+    @property
+    def needs_a_person(self) -> bool:
+        """What could not be asked needs one too: nobody knows whether it is well."""
+        return bool(self.unknown) or any(finding.level == "act" for finding in self.findings)
+
+    def of(self, area: str) -> list[Finding]:
+        return [finding for finding in self.findings if finding.area == area]
+
+
+def examine(
+    models: Sequence[str], indexes: Mapping[str, Index], dags: Dags, cloud: Cloud, *, project: str, now: datetime
+) -> Health:
+    """All areas.
+
+    Args:
+        models: that there are Dags of.
+        project: the tag of this environment's resources; what carries another one is somebody else's.
+        now: in UTC.
+    """
+    findings = [
+        *_endpoints(models, indexes, cloud),
+        *(found for model in models for found in _days(model, indexes.get(model), dags, now.date())),
+        *_failing(models, dags),
+        *_queues(cloud, dags),
+        *_approvals(dags, now),
+        *(Finding("alarms", "act", name, why) for name, why in cloud.alarms.items()),
+        *_unexpected(models, cloud, project),
+    ]
+    order = {"act": 0, "note": 1, "fine": 2}
+    return Health(sorted(findings, key=lambda found: order[found.level]), cloud.unknown)
+
+
+def project_of(bucket: str) -> str:
+    """The environment's name, which its bucket begins with: ``<name>-ml-<account>``."""
+    return bucket.rpartition("-ml-")[0]
+
+
+def _endpoints(models: Sequence[str], indexes: Mapping[str, Index], cloud: Cloud) -> Iterator[Finding]:
+    there = {endpoint.name: endpoint for endpoint in cloud.endpoints}
+    asked = not any(one.startswith("endpoints:") for one in cloud.unknown)
+    for model in models:
+        production = f"{group(model)}-production"
+        for name in (production, f"{group(model)}-staging"):
+            if name in there:
+                yield _endpoint(there[name], f"model/{model}")
+        serves = any(entry["to"] is None for entry in indexes.get(model, {}).get("production", []))
+        if serves and asked and production not in there:
+            says = "a version is in production, and its endpoint is gone: roll back to it, or promote it again"
+            yield Finding("endpoints", "act", production, says, f"model/{model}")
+
+
+def _endpoint(endpoint: Endpoint, path: str) -> Finding:
+    if endpoint.status == "Failed":
+        return Finding("endpoints", "act", endpoint.name, f"failed: {endpoint.why}", path)
+    if endpoint.probe not in ("", "answered"):
+        return Finding("endpoints", "act", endpoint.name, f"a request was not answered: {endpoint.probe}", path)
+    if endpoint.errors:
+        says = f"{endpoint.errors:.0f} of {endpoint.requests or 0:.0f} requests of the last hour failed"
+        return Finding("endpoints", "act", endpoint.name, says, path)
+    if endpoint.status != "InService":
+        return Finding("endpoints", "note", endpoint.name, f"is {endpoint.status}", path)
+    measured = f"{endpoint.requests or 0:.0f} requests in the last hour"
+    p99 = "" if endpoint.p99_ms is None else f", p99 {endpoint.p99_ms:.0f} ms"
+    return Finding("endpoints", "fine", endpoint.name, f"in service, {measured}{p99}", path)
+
+
+def _days(model: str, index: Index | None, dags: Dags, today: date) -> Iterator[Finding]:
+    """The last scored day, and whether monitoring follows it."""
+    path, last = f"model/{model}", max((index or {}).get("days", {}), default=None)
+    if index is None or last is None:
+        return
+    late = days_late(dags.by_id.get(f"score_{model}", {}), last, today)
+    if late:
+        yield Finding("scored days", "act", model, f"the last scored day, {last}, is {late} days behind", path)
+    else:
+        yield Finding("scored days", "fine", model, f"the last scored day is {last}", path)
+    monitor = dags.by_id.get(f"monitor_{model}", {})
+    watched = max(index["drift"], default=None)
+    since = date.fromisoformat(last) - (date.fromisoformat(watched) if watched else date.min)
+    if not monitor or monitor.get("is_paused"):
+        yield Finding("monitoring", "note", model, "is off: nobody hears of drift", path)
+    elif since > WATCHED_WITHIN:
+        says = f"{last} is scored, and the last watched day is {watched or 'none'}"
+        yield Finding("monitoring", "act", model, says, path)
+    else:
+        yield Finding("monitoring", "fine", model, f"the last watched day is {watched}", path)
+
+
+def _failing(models: Sequence[str], dags: Dags) -> Iterator[Finding]:
+    own = {f"{verb}_{model}" for model in models for verb in VERBS} | set(OTHER_DAGS)
+    for dag_id, failed in dags.failed.items():
+        if dag_id in own:
+            path = f"/dags/{dag_id}/runs?state=failed"
+            says = f"{failed} failed run{'s' if failed > 1 else ''} in the last 7 days that nobody cleared"
+            yield Finding("failing Dags", "act", dag_id, says, path)
+    for file, error in dags.broken.items():
+        line = error.strip().splitlines()[-1] if error.strip() else "cannot be imported"
+        yield Finding("failing Dags", "act", file, line, "/dags")
+
+
+def _queues(cloud: Cloud, dags: Dags) -> Iterator[Finding]:
+    for model, waiting in cloud.queues.items():
+        deploy = dags.by_id.get(f"deploy_{model}", {})
+        if not waiting:
+            yield Finding("queues", "fine", f"approvals of {model}", "empty")
+        elif deploy.get("is_paused"):
+            says = f"{waiting} approved and not deployed: deploy_{model} is paused. Unpause it."
+            yield Finding("queues", "act", f"approvals of {model}", says, f"/dags/deploy_{model}")
+        else:
+            yield Finding("queues", "note", f"approvals of {model}", f"{waiting} on their way to Airflow")
+    for name, pool in dags.pools.items():
+        slots, taken, queued = pool["slots"], pool["slots"] - pool["open_slots"], pool["queued_slots"]
+        says = f"{taken} of {slots} slots used, {queued} tasks wait"
+        full = slots > 0 and taken >= slots and queued > 0
+        yield Finding("quota", "note" if full else "fine", f"pool {name}", says, "/pools")
+
+
+def _approvals(dags: Dags, now: datetime) -> Iterator[Finding]:
+    for question in dags.questions:
+        waited = now - datetime.fromisoformat(question.asked_at).astimezone(UTC)
+        hours = int(waited.total_seconds() // 3600)
+        says = f"waits for {question.for_whom} since {hours} h" if waited > ASKED_SOON else "was asked just now"
+        yield Finding("approvals", "act", question.subject, says, question.path)
+
+
+def _unexpected(models: Sequence[str], cloud: Cloud, project: str) -> Iterator[Finding]:
+    """What no Dag owns and this environment pays for."""
+    groups = {group(model) for model in models}
+    endpoints = {f"{name}-{stage}" for name in groups for stage in ("production", "staging")}
+    for endpoint in cloud.endpoints:
+        if endpoint.name not in endpoints and endpoint.tags.get("project", project) == project:
+            says = "an endpoint that no Dag owns, paid by the hour: delete it, or find out whose it is"
+            yield Finding("unexpected resources", "act", endpoint.name, says)
+    for job in cloud.jobs:
+        if not _is_owned(job, models) and job.tags.get("project", project) == project:
+            says = f"a {job.kind} job that no Dag owns runs: stop it, or find out whose it is"
+            yield Finding("unexpected resources", "act", job.name, says)
+    stray = [name for name in cloud.models if not any(name.startswith(f"{one}-") for one in groups)]
+    if stray:
+        says = f"{len(stray)} Models of SageMaker that no Dag owns; they cost nothing: {', '.join(stray[:5])}"
+        yield Finding("unexpected resources", "note", "Models", says)
+
+
+def _is_owned(job: Job, models: Sequence[str]) -> bool:
+    dag_id = job.tags.get("dag_id", "")
+    return dag_id in OTHER_DAGS or dag_id.partition("_")[2] in models
