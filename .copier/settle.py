@@ -9,11 +9,12 @@ import argparse
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 EXAMPLES = ("machine_downtime", "abalone_age", "electricity", "tabular_classifier")
 
 
-def settle(root: Path, answers: dict[str, object]) -> None:
+def settle(root: Path, answers: dict[str, Any]) -> None:
     for file in sorted((root / "include" / "ops" / "mwaa" / "environments").glob("*.yaml")):
         text = file.read_text(encoding="utf-8")
         for key, value in (
@@ -23,9 +24,7 @@ def settle(root: Path, answers: dict[str, object]) -> None:
         ):
             text = re.sub(rf"^{key}: .*$", f"{key}: {value}", text, flags=re.MULTILINE)
         file.write_text(text, encoding="utf-8")
-    kept = answers["models"]
-    assert isinstance(kept, list)
-    gone = [name for name in EXAMPLES if name not in kept]
+    gone = [name for name in EXAMPLES if name not in answers["models"]]
     for file in (root / "docs" / "reference" / "dags.md", root / "README.md"):
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
         rows = [line for line in lines if not (line.startswith("| `") and any(name in line for name in gone))]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import inspect
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
+
+import pytest
 
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-tests-")
 os.environ.pop("AWS_ENDPOINT_URL", None)
@@ -20,3 +24,38 @@ with contextlib.suppress(ImportError):  # not in every environment
 
     hypothesis.settings.register_profile("busy", deadline=None)  # a machine that does much else is no failure
     hypothesis.settings.load_profile("busy")
+
+# A repository that was made from the template may keep some of the example models only. Tests that name one it does not
+# keep are left out, and the end of the run says how many. predictive_maintenance is always kept.
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ("machine_downtime", "abalone_age", "electricity", "tabular_classifier")
+GONE = re.compile("|".join(name for name in EXAMPLES if not (ROOT / "include" / "models" / name).is_dir()) or "(?!)")
+_left_out: list[str] = []
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """A file whose constants name the model is left out whole."""
+    if collection_path.suffix != ".py" or collection_path.name == "conftest.py":
+        return None
+    lines = collection_path.read_text(encoding="utf-8").splitlines()
+    if not any(GONE.search(line) for line in lines if re.match(r"[A-Z_]+ = |from ", line)):
+        return None
+    _left_out.append(str(collection_path.relative_to(ROOT)))
+    return True
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    def is_gone(item: pytest.Item) -> bool:
+        function = getattr(item, "function", None)
+        return bool(GONE.search(item.name) or (function and GONE.search(inspect.getsource(function))))
+
+    gone = [item for item in items if is_gone(item)]
+    if gone:
+        config.hook.pytest_deselected(items=gone)
+        items[:] = [item for item in items if item not in gone]
+        _left_out.extend(item.nodeid for item in gone)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _left_out:
+        terminalreporter.write_line(f"left out, for models that are not here: {len(_left_out)}: {', '.join(_left_out)}")

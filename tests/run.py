@@ -59,6 +59,7 @@ SLOW = (
     Group("sdk", "jobs", ("tests/include/local_sagemaker_sdk",)),
     Group("models-slow", "jobs", ("tests/include/models", "tests/include/jobs"), "slow"),
     Group("sagemaker-slow", "airflow", ("tests/include/local_sagemaker", "tests/plugins"), "slow"),
+    Group("template", "airflow", ("tests/test_template.py",), "slow"),
     Group("faults", "airflow", ("tests/faults",), ""),
 )
 END_TO_END = (Group("e2e", "airflow", ("tests/e2e",), ""),)
