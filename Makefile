@@ -43,6 +43,11 @@ backfill: ## score past days: FROM=2015-06-01 TO=2015-06-30 [MODEL=name] [VERSIO
 	@$(local_stack).backfill --model="$$MODEL" --from="$${FROM-}" --to="$${TO-}" $${VERSION:+--version="$$VERSION"} \
 	  $${FORCE:+--force} $${DRY_RUN:+--dry-run} $${BUDGET:+--budget="$$BUDGET"}
 
+.PHONY: serve
+serve: ## a model's online service on 127.0.0.1: raw events in, predictions out: [MODEL=name] [PORT=8765]
+	@$(setup) --for serve airflow jobs local_sagemaker
+	@$(local_stack).serve --model="$$MODEL" $${PORT:+--port="$$PORT"}
+
 .PHONY: up
 up: ## start Airflow and the local SageMaker, and leave them running
 	@$(setup) airflow jobs local_sagemaker
@@ -157,7 +162,7 @@ sabotage: ## what the gates refuse: ruined models must not be registered, honest
 .PHONY: pins
 pins: ## compile the pinned requirements again
 	@$(setup)
-	@for folder in include/jobs include/local_sagemaker include/ops/local_stack tests tests/checkov tests/docs; do \
+	@for folder in include/jobs include/online include/local_sagemaker include/ops/local_stack tests tests/checkov tests/docs; do \
 	  .venv/tools/bin/uv pip compile --quiet --upgrade --universal --python-version 3.12 --no-header \
 	    --no-emit-index-url --generate-hashes \
 	    --output-file $$folder/requirements.txt $$folder/requirements.in; done

@@ -52,7 +52,7 @@ FAST = (
             "tests/test_*.py",
         ),
     ),
-    Group("models", "jobs", ("tests/include/models", "tests/include/jobs", "tests/fuzz/jobs")),
+    Group("models", "jobs", ("tests/include/models", "tests/include/jobs", "tests/include/online", "tests/fuzz/jobs")),
 )
 SLOW = (
     Group("sagemaker", "airflow", ("tests/include/local_sagemaker",)),

@@ -49,10 +49,10 @@ def application(loaded: LoadedModel, largest_request: int, request_log: RequestL
         return Response(status_code=200)
 
     async def invocations(request: Request) -> Response:
-        body = await _body(request, largest_request)
+        body = await read_body(request, largest_request)
         if body is None:
             return _refusal(413, f"the request is larger than {largest_request} bytes; send fewer rows at once")
-        given = _media_type(request.headers.get("content-type", CSV))
+        given = media_type(request.headers.get("content-type", CSV))
         if given not in FORMATS:
             return _refusal(415, f"content type '{given}' is not understood; use {', '.join(FORMATS)}")
         wanted = _answer_type(request.headers.get("accept", ""), given)
@@ -81,7 +81,7 @@ def application(loaded: LoadedModel, largest_request: int, request_log: RequestL
     )
 
 
-async def _body(request: Request, largest: int) -> bytes | None:
+async def read_body(request: Request, largest: int) -> bytes | None:
     """The request's body; None if it is too large.
 
     It is read to its end in any case: a caller who is still sending would see a broken connection, not the refusal.
@@ -99,14 +99,15 @@ def _answer(loaded: LoadedModel, body: bytes, given: str, wanted: str) -> str:
     return render(loaded.answers(rows), wanted)
 
 
-def _media_type(header: str) -> str:
+def media_type(header: str) -> str:
+    """What a Content-Type header says, without its parameters."""
     return header.split(";", 1)[0].strip().lower()
 
 
 def _answer_type(accept: str, given: str) -> str | None:
     """The first acceptable format; as the request's where any will do."""
     for entry in accept.split(",") if accept.strip() else ["*/*"]:
-        wanted = _media_type(entry)
+        wanted = media_type(entry)
         if wanted in FORMATS:
             return wanted
         if wanted in ("*/*", "text/*" if given == CSV else "application/*"):

@@ -239,7 +239,7 @@ def _json_rows(text: str, media_type: str, columns: Columns) -> list[list[Cell]]
 def _json_row(row: object, number: int, columns: Columns) -> list[Cell]:
     if isinstance(row, dict):
         if columns.headers:
-            row = _without_repeats([(columns.name(name), value) for name, value in row.items()])
+            row = without_repeats([(columns.name(name), value) for name, value in row.items()])
         _check_names(set(row), columns, f"row {number}")
         row = [row[name] for name in columns.features]
     if not isinstance(row, list):
@@ -251,14 +251,14 @@ def _json_row(row: object, number: int, columns: Columns) -> list[Cell]:
 
 def _loads(text: str, where: str) -> object:
     try:
-        return json.loads(text, object_pairs_hook=_without_repeats)
+        return json.loads(text, object_pairs_hook=without_repeats)
     except BadRequestError as error:
         raise BadRequestError(f"{where}: {error}") from None
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise BadRequestError(f"{where} is not JSON: {error}") from None
 
 
-def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """An object; of a name given twice the first value would be lost, be it a cell or a list of rows."""
     found = dict(pairs)
     if len(found) < len(pairs):

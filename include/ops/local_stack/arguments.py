@@ -88,6 +88,13 @@ def check_version(text: str) -> str:
     raise ArgumentsError(f"VERSION={text} is not a version; allowed are champion_at, current or a number such as 3")
 
 
+def check_port(text: str) -> int:
+    """Raises ArgumentsError: it is no port that a person may listen on."""
+    if not text.isdecimal() or not 1024 <= int(text) < 65536:
+        raise ArgumentsError(f"PORT={text} is no port; allowed is a number from 1024 to 65535, such as 8765")
+    return int(text)
+
+
 def table_files(model_yaml: str) -> list[str]:
     """The raw files that a model.yaml names, told by its text alone."""
     return re.findall(rf"\bfile:\s*[\"']?([\w.-]+\.(?:{'|'.join(ENDINGS)}))\b", model_yaml)
@@ -157,6 +164,11 @@ def check_promote(given: Given) -> None:
     check_model(given["MODEL"])
 
 
+def check_serve(given: Given) -> None:
+    check_model(given["MODEL"])
+    check_port(given.get("PORT") or "8765")
+
+
 def check_environment(given: Given) -> None:
     known = sorted(path.stem for path in ENVIRONMENTS.glob("*.yaml"))
     if (name := given.get("ENV", "")) not in known:
@@ -185,6 +197,7 @@ CHECKS: Mapping[str, Callable[[Given], None]] = {
     "deploy": check_environment,
     "iam-test": check_promote,
     "compose-test": check_promote,
+    "serve": check_serve,
 }
 
 

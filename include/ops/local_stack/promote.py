@@ -105,7 +105,7 @@ def promote(settings: Settings, model: str, yes: bool, console: Console) -> Json
     stack.up(settings, say)
     api = AirflowApi(settings.airflow_url, settings.login)
     sagemaker, s3, runtime = (aws_client(settings, name) for name in ("sagemaker", "s3", "sagemaker-runtime"))
-    package = _newest_package(sagemaker, group) or _train(settings, model, sagemaker, group, console)
+    package = require_package(settings, model, group, console)
     training.require_dag(api, dag_id)
     api.unpause(dag_id)
     before = current(read_history(s3, BUCKET, model))
@@ -194,7 +194,15 @@ def _newest_package(sagemaker: SageMakerClient, group: str) -> Json | None:
     return dict(sagemaker.describe_model_package(ModelPackageName=found[0]["ModelPackageArn"])) if found else None
 
 
-def _train(settings: Settings, model: str, sagemaker: SageMakerClient, group: str, console: Console) -> Json:
+def require_package(settings: Settings, model: str, group: str, console: Console) -> Json:
+    """The newest registered version; where there is none, one is trained.
+
+    Raises:
+        PromotionError: the training registered none.
+    """
+    sagemaker = aws_client(settings, "sagemaker")
+    if package := _newest_package(sagemaker, group):
+        return package
     console.print(f"{group} has no registered version yet: training one first, as make run does")
     outcome = training.run(settings, model, None, console)
     training.show(outcome, settings, console)

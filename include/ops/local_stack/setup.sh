@@ -47,7 +47,7 @@ advice() { # the command of this system that installs a Python 3.12 with venv
 requirements_of() { # the files that decide what is in an environment
   case "$1" in
     airflow) echo requirements.txt constraints.txt tests/requirements-airflow.txt ;;
-    jobs) echo include/jobs/requirements.txt tests/requirements-jobs.txt ;;
+    jobs) echo include/jobs/requirements.txt include/online/requirements.txt tests/requirements-jobs.txt ;;
     local_sagemaker) echo include/local_sagemaker/requirements.txt tests/requirements-local_sagemaker.txt ;;
     dev) echo tests/requirements.txt ;;
     checkov) echo tests/checkov/requirements.txt ;;

@@ -39,8 +39,8 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
         (sagemaker, settings.sagemaker_port, "SAGEMAKER_PORT"),
         (api_server, settings.airflow_port, "AIRFLOW_PORT"),
     ):
-        if not service.process() and _is_taken(port):
-            raise ProcessError(f"port {port} is taken by another program. Choose one: make up {variable}=<port>")
+        if not service.process():
+            require_port(port, f"make up {variable}=<port>")
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     make_folder(settings.home / "mlflow")
     if not all(service.process() for service in all_services):
@@ -99,6 +99,12 @@ def _prepare_database(settings: Settings, postgres: Service) -> None:
                 raise ProcessError(
                     f"preparing Airflow's database failed (exit code {done.returncode}). The output is in {log}"
                 )
+
+
+def require_port(port: int, advice: str) -> None:
+    """Raises ProcessError: another program listens there."""
+    if _is_taken(port):
+        raise ProcessError(f"port {port} is taken by another program. Choose one: {advice}")
 
 
 def _is_taken(port: int) -> bool:

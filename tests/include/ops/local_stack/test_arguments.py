@@ -91,6 +91,7 @@ def test_what_cannot_be_used_is_one_sentence_and_status_1(target: str, given: di
         ("new-model", {"NAME": "abc", "KIND": "binary", "DATA": "README.md"}),  # whether it is CSV, its reader says
         ("infra", {"ENV": "dev"}),
         ("health", {"ENV": ""}),
+        ("serve", {"PORT": "8766"}),
     ],
 )
 def test_what_can_be_used_is_passed_on_in_silence(target: str, given: dict[str, str]) -> None:

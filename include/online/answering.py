@@ -1,0 +1,219 @@
+"""A request to answers: the features that training would have built of the same events, and what the model says.
+
+Of a model whose rows look back, a question is answered as of its moment: events after it do not count, and what the
+request brings along goes before what the feature state remembers. The row of features is the one that a daily batch
+makes of the same events, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from include.jobs.serving.payload import BadRequestError
+from include.models.errors import JobError
+from include.models.interface import FeatureBuilder
+from include.online.backends import Backend, Version
+from include.online.reading import Question, RawRequest
+from include.online.shape import Shape, Thing
+from include.online.state import FeatureState, Tables
+
+MOST_MOMENTS = 1000  # of a request whose rows look back: each is a table of features by itself
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A question's row of features (None: why there is none), and what it was made of."""
+
+    features: dict[str, object] | None
+    said: dict[str, object] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Replies:
+    """One for each question, in order; ``error`` in place of an answer that cannot be given."""
+
+    replies: list[dict[str, object]]
+    version: Version | None
+
+
+class Answering:
+    """Answers raw requests of one model."""
+
+    def __init__(self, shape: Shape, builder: FeatureBuilder, backend: Backend, state: FeatureState | None) -> None:
+        self._shape, self._builder, self._backend, self._state = shape, builder, backend, state
+        self._texts: frozenset[str] = frozenset()  # features that are no numbers, once a table of them was built
+
+    def answer(self, request: RawRequest) -> Replies:
+        """Raises BadRequestError, UnavailableError."""
+        built = self.features(request)
+        rows = [one.features for one in built if one.features is not None]
+        found = self._backend.answer(self._frame(rows)) if rows else None
+        answers = iter(found.answers if found else [])
+        replies = []
+        for one in built:
+            said = dict(one.said)
+            if request.notes:
+                said["notes"] = [*request.notes, *said.get("notes", [])]  # type: ignore[misc] # notes are lists
+            if one.features is None:
+                replies.append({**said, "error": one.error})
+            else:
+                replies.append({**next(answers), **said, "features": one.features})
+        return Replies(replies, found.version if found else None)
+
+    def features(self, request: RawRequest) -> list[Built]:
+        """The rows of features that the questions are about.
+
+        Raises:
+            BadRequestError: the events cannot be what they say, as two readings of a machine in one hour.
+        """
+        try:
+            if not self._shape.looks_back:
+                return self._of_rows(request)
+            return self._as_of_moments(request)
+        except JobError as error:
+            raise BadRequestError(str(error)) from error
+
+    def _of_rows(self, request: RawRequest) -> list[Built]:
+        """Of rows that stand alone: all at once, in their order."""
+        frame = self._build(request.tables)
+        if frame.height != len(request.questions):
+            raise BadRequestError(f"of {len(request.questions)} rows the features know {frame.height}.")
+        named = [self._named(one) for one in request.questions]
+        return [
+            Built(row, one) for row, one in zip(frame.drop(self._not_features(frame)).to_dicts(), named, strict=True)
+        ]
+
+    def _as_of_moments(self, request: RawRequest) -> list[Built]:
+        groups: dict[datetime | None, list[Question]] = defaultdict(list)
+        for question in request.questions:
+            groups[question.moment].append(question)
+        if len(groups) > MOST_MOMENTS:
+            raise BadRequestError(
+                f"the rows are of {len(groups):,} moments; at most {MOST_MOMENTS:,} are answered at once."
+            )
+        known = {
+            thing: self._state.known(thing) if self._state else {}
+            for thing in {question.thing for question in request.questions if question.is_named}
+        }
+        together = self._merged(request, known)
+        built: dict[int, Built] = {}
+        for moment, questions in groups.items():
+            things = {question.thing for question in questions}
+            tables = self._as_of({name: self._of(frame, things) for name, frame in together.items()}, moment)
+            rows = self._rows(tables)
+            facts = self._facts(tables, moment)
+            for question in questions:
+                built[question.row] = self._built(question, rows.get(question.thing), facts.get(question.thing, {}))
+        return [built[question.row] for question in request.questions]
+
+    def _merged(self, request: RawRequest, known: Mapping[Thing, Tables]) -> dict[str, pl.DataFrame]:
+        """What the request says, and what is remembered besides: of the same row what the request says counts."""
+        merged = {}
+        for name, frame in request.tables.items():
+            parts = [frame, *(tables[name] for tables in known.values() if name in tables and tables[name].height)]
+            key = self._shape.tables[name].key
+            merged[name] = (
+                pl.concat(parts).unique(key or None, keep="first", maintain_order=True) if len(parts) > 1 else frame
+            )
+        return merged
+
+    def _of(self, frame: pl.DataFrame, things: set[Thing]) -> pl.DataFrame:
+        columns = [name for name in self._shape.thing if name in frame.columns]
+        if len(columns) != 1:
+            return frame
+        return frame.filter(pl.col(columns[0]).is_in([thing[0] for thing in things]))
+
+    def _as_of(self, tables: Tables, moment: datetime | None) -> dict[str, pl.DataFrame]:
+        """Without what is after the moment, and of windowed tables without what no window reaches."""
+        shape, found = self._shape, {}
+        reach = timedelta(hours=shape.config.daily_scoring.look_back_hours) + DAY
+        for name, frame in tables.items():
+            if moment is not None and shape.time in frame.columns:
+                frame = frame.filter(pl.col(shape.time) <= moment)
+                if not shape.tables[name].history:
+                    frame = frame.filter(pl.col(shape.time) > moment - reach)
+            found[name] = frame
+        return found
+
+    def _rows(self, tables: Tables) -> dict[Thing, dict[str, object]]:
+        """Each thing's last row of the feature table."""
+        shape = self._shape
+        if tables[shape.first].is_empty():
+            return {}
+        frame = self._build(tables)
+        rows: dict[Thing, dict[str, object]] = {}
+        if shape.time:
+            frame = frame.sort(shape.time, maintain_order=True)
+        frame = frame.unique(shape.thing, keep="last", maintain_order=True) if shape.thing else frame.tail(1)
+        for row in frame.to_dicts():
+            rows[tuple(row[name] for name in shape.thing)] = row
+        return rows
+
+    def _facts(self, tables: Tables, moment: datetime | None) -> dict[Thing, dict[str, object]]:
+        """By thing and table: how many rows are known, and how old the newest is."""
+        shape, facts = self._shape, defaultdict[Thing, dict[str, object]](dict)
+        for name, frame in tables.items():
+            columns = [column for column in shape.thing if column in frame.columns]
+            timed = shape.time is not None and shape.time in frame.columns
+            counted = [pl.len().alias("rows"), *([pl.col(str(shape.time)).max().alias("newest")] if timed else [])]
+            grouped = frame.group_by(columns).agg(counted) if columns else frame.select(counted)
+            for row in grouped.to_dicts():
+                fact: dict[str, object] = {"rows": row["rows"]}
+                if timed and row["newest"] is not None:
+                    fact["newest"] = row["newest"].isoformat()
+                    if moment:
+                        fact["age_hours"] = round((moment - row["newest"]).total_seconds() / 3600, 3)
+                facts[tuple(row[column] for column in columns)][name] = fact
+        return facts
+
+    def _built(self, question: Question, row: dict[str, object] | None, facts: dict[str, object]) -> Built:
+        shape = self._shape
+        said: dict[str, object] = {**self._named(question)}
+        said["known"] = {name: facts.get(name, {"rows": 0}) for name in shape.tables}
+        if row is None:
+            named = " ".join(f"{name} {value}" for name, value in self._named(question).items()) or "it"
+            why = (
+                f"row {question.row + 1}: nothing is known of {named} as of {question.moment}: {shape.first} has no row in "
+                "the time that the features look back. Send its rows as history, or to /events before."
+            )
+            return Built(None, said, why)
+        notes = [
+            f"nothing is known of {name}"
+            for name in shape.tables
+            if name not in facts and not shape.tables[name].history and shape.time not in shape.tables[name].kinds
+        ]
+        if shape.time:
+            stands_for = row[shape.time]
+            said[shape.time] = stands_for.isoformat()  # type: ignore[attr-defined] # of a Datetime column
+            if question.moment and stands_for < question.moment:  # type: ignore[operator]
+                notes.append(f"a gap: nothing came after {stands_for} and until {question.moment}; answered as of then")
+            if question.moment and stands_for > question.moment:  # type: ignore[operator]
+                notes.append(f"the time up to {stands_for} is not over: known until {question.moment}")
+        if notes:
+            said["notes"] = notes
+        hidden = self._not_features(row)
+        return Built({name: value for name, value in row.items() if name not in hidden}, said)
+
+    def _build(self, tables: Tables) -> pl.DataFrame:
+        frame = self._builder.build_features(tables, with_label=False)
+        self._texts |= {name for name, dtype in frame.schema.items() if dtype == pl.String}
+        return frame
+
+    def _frame(self, rows: list[dict[str, object]]) -> pl.DataFrame:
+        """As requests of features are read: texts as they are, all others as numbers."""
+        schema = {name: pl.String() if name in self._texts else pl.Float64() for name in rows[0]}
+        return pl.DataFrame(rows, schema=schema)
+
+    def _named(self, question: Question) -> dict[str, object]:
+        return dict(zip(self._shape.thing, question.thing, strict=True)) if question.is_named else {}
+
+    def _not_features(self, columns: Sequence[str] | Mapping[str, object] | pl.DataFrame) -> list[str]:
+        names = columns.columns if isinstance(columns, pl.DataFrame) else list(columns)
+        return [name for name in self._shape.config.data.not_features if name in names]

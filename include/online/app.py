@@ -1,0 +1,125 @@
+"""The API: POST /predict, /predict/batch and /events; GET /health, /ready, /metrics, and /openapi.json.
+
+What requests may hold is in ``reading``; features that are built already are answered as an endpoint answers them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio.to_thread
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from include.jobs.serve import media_type, read_body
+from include.jobs.serving.payload import FORMATS, JSON, BadRequestError
+from include.online.backends import UnavailableError
+from include.online.gateway import Gateway, Metrics
+from include.online.service import Content, Service
+from include.online.settings import Settings
+
+
+class Routes:
+    """The handlers of one service."""
+
+    def __init__(self, settings: Settings, service: Service, metrics: Metrics) -> None:
+        self._settings, self._service, self._metrics = settings, service, metrics
+        self._cores = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
+
+    def add_to(self, api: FastAPI) -> None:
+        bodies = {"requestBody": {"content": {kind: {"schema": {}} for kind in FORMATS}, "required": True}}
+        for path, handler, summary in (
+            ("/predict", self.predict, "Answer rows, all of them or none"),
+            ("/predict/batch", self.predict_batch, "Answer many rows, each by itself"),
+            ("/events", self.events, "Remember events for later requests"),
+        ):
+            api.add_api_route(path, handler, methods=["POST"], summary=summary, openapi_extra=bodies)
+        api.add_api_route("/health", self.health, summary="Whether the program runs")
+        api.add_api_route("/ready", self.ready, summary="Whether it can predict")
+        api.add_api_route("/metrics", self.measured, summary="Counts and durations, as Prometheus reads them")
+        api.add_exception_handler(Exception, self.failed)
+
+    async def predict(self, request: Request) -> JSONResponse:
+        return await self._work(request, self._service.predict)
+
+    async def predict_batch(self, request: Request) -> JSONResponse:
+        return await self._work(request, partial(self._service.predict, each=True))
+
+    async def events(self, request: Request) -> JSONResponse:
+        return await self._work(request, self._service.remember)
+
+    async def health(self) -> Content:
+        return {"status": "ok"}
+
+    async def ready(self) -> JSONResponse:
+        model = self._settings.model
+        version = await anyio.to_thread.run_sync(self._service.backend.version)
+        if version is None:
+            return JSONResponse({"status": "not ready", "model": model}, 503)
+        return JSONResponse({"status": "ready", "model": model, "version": version.name, "of": version.source})
+
+    async def measured(self) -> Response:
+        return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def failed(self, request: Request, error: Exception) -> JSONResponse:
+        message = f"the service failed on this request: {type(error).__name__}. Its log says more."
+        return _refusal(request, 500, message)
+
+    async def _work(self, request: Request, do: Callable[[bytes, str], Content]) -> JSONResponse:
+        most = self._settings.max_bytes
+        body = await read_body(request, most)
+        given = media_type(request.headers.get("content-type", JSON))
+        if body is None:
+            return _refusal(request, 413, f"the request is larger than {most} bytes; send fewer rows at once.")
+        if given not in FORMATS:
+            return _refusal(request, 415, f"content type '{given}' is not understood; use {', '.join(FORMATS)}.")
+        try:
+            found = await anyio.to_thread.run_sync(do, body, given, limiter=self._cores)
+        except BadRequestError as error:
+            return _refusal(request, 400, str(error))
+        except UnavailableError as error:
+            return _refusal(request, 503, str(error))
+        self._count(request, found)
+        return JSONResponse({"model": self._settings.model, **found, "request_id": request.state.request_id})
+
+    def _count(self, request: Request, found: Content) -> None:
+        if "predictions" in found:
+            request.state.rows, request.state.version = len(found["predictions"]), found["version"]
+            self._metrics.rows.labels(str(found["version"])).inc(request.state.rows)
+        for table, counts in found.get("events", {}).items():
+            for became, count in counts.items():
+                self._metrics.events.labels(table, became).inc(count)
+
+
+def application(settings: Settings, service: Service, on_close: Callable[[], None] = lambda: None) -> Gateway:
+    """The API over a service.
+
+    Args:
+        on_close: called when the server ends.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        on_close()
+
+    metrics = Metrics()
+    api = FastAPI(
+        title=f"{settings.model}: predictions",
+        description=service.shape.config.description,
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    Routes(settings, service, metrics).add_to(api)
+    return Gateway(api, settings, metrics)
+
+
+def _refusal(request: Request, status: int, message: str) -> JSONResponse:
+    sendable = message.encode(errors="backslashreplace").decode()  # it may quote anything that JSON can spell
+    request.state.error = sendable[:300]
+    return JSONResponse({"error": sendable, "request_id": request.state.request_id}, status_code=status)

@@ -1,0 +1,270 @@
+"""Who answers rows of features: the artifact in this process, or SageMaker's endpoint."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import polars as pl
+from botocore.exceptions import BotoCoreError, ClientError
+
+from include.jobs.serving.archive import unpack
+from include.jobs.serving.artifact import LoadedModel, load_artifact
+from include.jobs.serving.payload import BadRequestError, parse
+from include.models.config import ModelConfig
+from include.models.config.files import GOLDEN_REQUESTS, MODEL_ARCHIVE
+from include.models.errors import JobError
+from include.platform.storage import production_history, split_uri
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+    from types_boto3_sagemaker_runtime.client import SageMakerRuntimeClient
+
+LOOK_SECONDS = 5.0  # between two looks for another champion
+JSON = "application/json"
+log = logging.getLogger("online")
+
+
+class UnavailableError(Exception):
+    """Nobody answers at the moment; the caller may try again."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """Whose answers they are: its number (or the endpoint's variant), and where it comes from."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Answers:
+    """An answer for each row, as endpoints give it, and the values of the features where they are known."""
+
+    answers: list[dict[str, object]]
+    version: Version
+
+
+class Backend(Protocol):
+    def version(self) -> Version | None:
+        """What answers now; None while nothing does."""
+
+    def answer(self, features: pl.DataFrame) -> Answers:
+        """Of rows by name. Raises UnavailableError."""
+
+    def answer_body(self, body: bytes, media_type: str) -> Answers:
+        """Of a request of features, in any of an endpoint's formats. Raises BadRequestError, UnavailableError."""
+
+    def start(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+Champion = Callable[[], Version | None]  # its artifact's address as the source
+
+
+def champion_in(s3: S3Client, bucket: str, model: str, otherwise: Version | None = None) -> Champion:
+    """Who is in production by the history that deployments write, or ``otherwise`` where nobody is."""
+    place, key = split_uri(production_history(bucket, model))
+
+    def find() -> Version | None:
+        try:
+            entries = json.loads(s3.get_object(Bucket=place, Key=key)["Body"].read())["entries"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
+                raise
+            entries = []
+        now = next((entry for entry in entries if entry["to"] is None), None)
+        return Version(str(now["version"]), now["artifact"]) if now else otherwise
+
+    return find
+
+
+@dataclass(frozen=True)
+class _Serving:
+    version: Version
+    loaded: LoadedModel
+
+
+class LocalBackend:
+    """The champion's artifact in this process. A new champion is loaded beside the old one, has to answer its golden
+    requests as it did at its training, and then takes over between two requests."""
+
+    def __init__(self, config: ModelConfig, champion: Champion, s3: S3Client) -> None:
+        self._config, self._champion, self._s3 = config, champion, s3
+        self._serving: _Serving | None = None
+        self._refused: Version | None = None
+        self._closing = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="champion", daemon=True)
+        self.swaps = 0
+
+    def start(self) -> None:
+        self._watcher.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._watcher.is_alive():
+            self._watcher.join(30)
+
+    def version(self) -> Version | None:
+        return self._serving.version if self._serving else None
+
+    def look(self) -> None:
+        """Take the champion of now, if it is another one.
+
+        Raises:
+            JobError: its artifact cannot be used, or answers otherwise than at its training; the old one goes on.
+            botocore.exceptions.ClientError: S3 cannot be asked.
+        """
+        version = self._champion()
+        if version is None or version == self.version() or version == self._refused:
+            return
+        try:
+            loaded = fetch(self._s3, version.source, self._config.name)
+        except JobError:
+            self._refused = version
+            raise
+        self._serving = _Serving(version, loaded)
+        self.swaps += 1
+        log.info("serving version %s, trained %s", version.name, loaded.metadata["trained_at"])
+
+    def answer(self, features: pl.DataFrame) -> Answers:
+        serving = self._now()
+        try:
+            return Answers(serving.loaded.answers(features).to_dicts(), serving.version)
+        except JobError as error:
+            raise UnavailableError(str(error)) from error
+
+    def answer_body(self, body: bytes, media_type: str) -> Answers:
+        serving = self._now()
+        rows = parse(body, media_type, serving.loaded.columns)
+        return Answers(serving.loaded.answers(rows).to_dicts(), serving.version)
+
+    def _now(self) -> _Serving:
+        if self._serving is None:
+            raise UnavailableError(f"no version of {self._config.name} is loaded yet; /ready tells when one is.")
+        return self._serving
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                self.look()
+            except Exception:  # whatever it is, requests are answered and the next look is tried
+                log.exception("the champion of %s could not be taken over", self._config.name)
+            if self._closing.wait(LOOK_SECONDS):
+                return
+
+
+def fetch(s3: S3Client, artifact: str, model: str) -> LoadedModel:
+    """The model of an artifact's S3 URI, which answers here what it answered at its training.
+
+    Raises:
+        JobError: it is damaged, of another model, or answers otherwise.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="online-"))
+    try:
+        bucket, key = split_uri(artifact)
+        try:
+            s3.download_file(bucket, key, str(folder / MODEL_ARCHIVE))
+        except ClientError as error:
+            raise JobError(f"{artifact} cannot be read: {error}") from error
+        loaded = load_artifact(unpack(folder, folder / "model"))
+        if loaded.metadata["model"] != model:
+            raise JobError(f"{artifact} is of {loaded.metadata['model']}, not of {model}.")
+        _check(loaded, folder / "model", artifact)
+        return loaded
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check(loaded: LoadedModel, folder: Path, artifact: str) -> None:
+    golden = json.loads((folder / GOLDEN_REQUESTS).read_text(encoding="utf-8"))
+    rows = parse(json.dumps([one["features"] for one in golden]).encode(), JSON, loaded.columns)
+    given = json.loads(json.dumps(loaded.answers(rows).to_dicts()))
+    if wrong := sum(one != expected["expected"] for one, expected in zip(given, golden, strict=True)):
+        raise JobError(
+            f"{artifact} answers {wrong} of its {len(golden)} golden requests otherwise than at its training: this "
+            "service runs other code or libraries than it was trained with. Serve it with its own, or by the endpoint."
+        )
+
+
+class EndpointBackend:
+    """SageMaker's endpoint, with time-outs and retries of what may be tried again."""
+
+    def __init__(self, runtime: SageMakerRuntimeClient, endpoint: str, variant: str | None = None) -> None:
+        self._runtime, self._endpoint = runtime, endpoint
+        self._target = {"TargetVariant": variant} if variant else {}
+
+    def start(self) -> None:
+        """There is no thread."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    def version(self) -> Version | None:
+        try:
+            self._invoke(b"", JSON)
+        except BadRequestError:  # it is there, and has read the request
+            return Version(self._endpoint, "endpoint")
+        except UnavailableError:
+            return None
+        return Version(self._endpoint, "endpoint")
+
+    def answer(self, features: pl.DataFrame) -> Answers:
+        return self.answer_body(json.dumps({"instances": features.to_dicts()}).encode(), JSON)
+
+    def answer_body(self, body: bytes, media_type: str) -> Answers:
+        content, variant = self._invoke(body, media_type)
+        return Answers(json.loads(content)["predictions"], Version(variant, self._endpoint))
+
+    def _invoke(self, body: bytes, media_type: str) -> tuple[bytes, str]:
+        try:
+            found = self._runtime.invoke_endpoint(
+                EndpointName=self._endpoint, Body=body, ContentType=media_type, Accept=JSON, **self._target
+            )
+        except ClientError as error:
+            original = error.response.get("OriginalStatusCode")
+            if original in (400, 406, 413, 415):
+                raise BadRequestError(_said(error)) from error
+            raise UnavailableError(f"the endpoint {self._endpoint} did not answer: {error}") from error
+        except BotoCoreError as error:
+            raise UnavailableError(f"the endpoint {self._endpoint} cannot be reached: {error}") from error
+        return found["Body"].read(), found.get("InvokedProductionVariant", "")
+
+
+def runtime_client(read_seconds: float = 10.0) -> SageMakerRuntimeClient:
+    """A client that gives up after a few tries, of which none takes longer than this."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=2,
+        read_timeout=read_seconds,
+        retries={"mode": "standard", "total_max_attempts": 4},
+        max_pool_connections=64,
+    )
+    return boto3.client("sagemaker-runtime", config=config)
+
+
+def _said(error: ClientError) -> str:
+    message = str(error.response.get("OriginalMessage") or error)
+    try:
+        return str(json.loads(message)["error"])
+    except (ValueError, KeyError, TypeError):
+        return message
+
+
+def wait_ready(backend: Backend, seconds: float) -> bool:
+    """Whether the backend answers within this time."""
+    end = time.monotonic() + seconds
+    while backend.version() is None and time.monotonic() < end:
+        time.sleep(0.1)
+    return backend.version() is not None

@@ -1,0 +1,135 @@
+"""What every request passes, whatever it asks: a request id, who calls and from where, how many wait, what is measured,
+a line in the log."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from include.online.guard import refusal
+from include.online.settings import Settings
+
+REQUEST_ID = re.compile(r"[\w.:-]{1,100}")
+OPEN = ("/health", "/ready")  # for what looks after the service; they tell nothing of anybody's
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+log = logging.getLogger("online")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+class Metrics:
+    """What /metrics tells."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "online_requests", "Requests by path and status", ["path", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "online_request_seconds", "How long they took", ["path"], registry=self.registry, buckets=BUCKETS
+        )
+        self.rows = Counter("online_rows", "Rows answered, by version", ["version"], registry=self.registry)
+        self.events = Counter(
+            "online_events", "Events by table and what became of them", ["table", "became"], registry=self.registry
+        )
+        self.waiting = Gauge("online_requests_in_progress", "Requests that are being answered", registry=self.registry)
+
+
+class Gateway:
+    """ASGI middleware around the API."""
+
+    def __init__(self, app: AsgiApp, settings: Settings, metrics: Metrics) -> None:
+        self._app, self._settings, self._metrics = app, settings, metrics
+        self._waiting = 0
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        given = headers.get("x-request-id", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        began, status = time.perf_counter(), 500
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        self._waiting += 1
+        self._metrics.waiting.set(self._waiting)
+        caller, refused = self._caller(scope, headers)
+        try:
+            if refused:
+                await _refuse(answer, *refused, request_id)
+            else:
+                await self._app(scope, receive, answer)
+        finally:
+            self._waiting -= 1
+            self._metrics.waiting.set(self._waiting)
+            seconds = time.perf_counter() - began
+            path = getattr(scope.get("route"), "path", "other")
+            self._metrics.requests.labels(path, str(status)).inc()
+            self._metrics.seconds.labels(path).observe(seconds)
+            state = scope["state"]
+            line = {
+                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "request_id": request_id,
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "ms": round(seconds * 1000, 2),
+                "caller": caller,
+                **{name: state[name] for name in ("rows", "version", "error") if name in state},
+            }
+            log.info("%s", json.dumps(line))
+
+    def _caller(self, scope: Message, headers: Mapping[str, str]) -> tuple[str | None, tuple[int, str] | None]:
+        """Who calls, where keys are asked for; and the status and words with which they are refused."""
+        settings = self._settings
+        if reason := refusal(scope["method"], scope["scheme"], headers, settings.allowed_hosts):
+            return None, (403, reason)
+        if scope["path"] in OPEN:
+            return None, None
+        caller = None
+        if settings.api_keys:
+            caller = self._name(headers)
+            if caller is None:
+                return None, (401, "give your key in the header X-Api-Key.")
+        if self._waiting > settings.max_waiting:
+            return caller, (503, f"{settings.max_waiting} requests are being answered already; try again in a second.")
+        return caller, None
+
+    def _name(self, headers: Mapping[str, str]) -> str | None:
+        given = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+        digest = hashlib.sha256(given.encode()).hexdigest()
+        found = None
+        for key, name in (self._settings.api_keys or {}).items():  # all of them: how long it takes tells nothing
+            if hmac.compare_digest(key, digest):
+                found = name
+        return found
+
+
+async def _refuse(send: Send, status: int, message: str, request_id: str) -> None:
+    body = json.dumps({"error": message, "request_id": request_id}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if status == 503:
+        headers.append((b"retry-after", b"1"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,47 @@
+"""Keeps other people's web pages out of a service on this machine: a browser lets any page send requests to 127.0.0.1.
+
+A request has to name a host that the service is called by, which a DNS name that was rebound to 127.0.0.1 does not, and
+its browser must not say that another page caused it (Origin, Sec-Fetch-Site). Programs send neither of the two.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Mapping
+
+ANY_HOST = "*"
+
+
+def refusal(method: str, scheme: str, headers: Mapping[str, str], allowed_hosts: Collection[str]) -> str | None:
+    """Why a request may come from a page of another origin; None where it does not."""
+    host = headers.get("host", "")
+    if not is_allowed(host, allowed_hosts):
+        return f"The Host {host[:100]!r} is not one that this service is called by."
+    origin = headers.get("origin")
+    if origin is not None and origin not in {f"{scheme}://{host}", f"https://{host}"}:
+        return f"Requests of web pages from elsewhere are refused (Origin {origin[:100]!r})."
+    site = headers.get("sec-fetch-site")
+    if site in {None, "none", "same-origin"} or (
+        method in {"GET", "HEAD"}
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-dest") == "document"
+    ):
+        return None
+    return f"Requests that another web page causes are refused (Sec-Fetch-Site {site[:100]!r})."
+
+
+def is_allowed(host: str, allowed_hosts: Collection[str]) -> bool:
+    """Whether a Host header is among the names, or names this machine where none are listed."""
+    name = (host.rpartition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]).lower().removesuffix(".")
+    if ANY_HOST in allowed_hosts or name in allowed_hosts:
+        return True
+    return not allowed_hosts and is_this_machine(name)
+
+
+def is_this_machine(name: str) -> bool:
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,88 @@
+"""What the service does, without HTTP: bodies in, content out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from include.jobs.serving.payload import CSV, JSON, BadRequestError
+from include.online.answering import Answering
+from include.online.backends import Backend
+from include.online.reading import ROW_LISTS, has_no_header, is_of_features, loads, read_request
+from include.online.shape import Shape
+from include.online.state import FeatureState
+
+Content = dict[str, Any]
+FEW_ROWS = 1000  # of /predict; more go to /predict/batch
+
+
+class Service:
+    """Predictions of one model, and what is remembered for them."""
+
+    def __init__(
+        self, shape: Shape, answering: Answering, backend: Backend, state: FeatureState | None, max_rows: int
+    ) -> None:
+        self.shape, self.backend, self.state = shape, backend, state
+        self._answering, self._max_rows = answering, max_rows
+
+    def predict(self, body: bytes, given: str, *, each: bool = False) -> Content:
+        """Answers for all rows of a request, or none; with ``each``, for every row an answer or an error.
+
+        Raises:
+            BadRequestError: a row cannot be answered; with ``each``, the request as a whole.
+            UnavailableError: nobody answers at the moment.
+        """
+        if given == CSV and has_no_header(body):
+            return self._of_features(body, given)
+        content = loads(body, given)
+        rows = content if isinstance(content, list) else None
+        if isinstance(content, dict):
+            rows = next((content[word] for word in ROW_LISTS if word in content), None)
+        most = self._max_rows if each else FEW_ROWS
+        if isinstance(rows, list) and len(rows) > most:
+            raise BadRequestError(f"the request has {len(rows):,} rows; at most {most:,} are answered at once here.")
+        if each and isinstance(rows, list):
+            beside = content if isinstance(content, dict) else {}
+            return self._each(rows, {name: beside[name] for name in ("history",) if name in beside})
+        found = self._answer(content)
+        if wrong := next((reply["error"] for reply in found["predictions"] if "error" in reply), None):
+            raise BadRequestError(str(wrong))
+        return found
+
+    def _answer(self, content: object) -> Content:
+        if is_of_features(self.shape, content):
+            if isinstance(content, dict) and "records" in content:
+                content = content["records"]
+            return self._of_features(json.dumps(content).encode(), JSON)
+        replies = self._answering.answer(read_request(self.shape, content))
+        return {"predictions": replies.replies, "version": replies.version.name if replies.version else None}
+
+    def _of_features(self, body: bytes, given: str) -> Content:
+        found = self.backend.answer_body(body, given)
+        return {"predictions": found.answers, "version": found.version.name}
+
+    def _each(self, rows: list[object], beside: Content) -> Content:
+        """All rows at once, or, where one of them cannot be read, each by itself."""
+        try:
+            return self._answer({"instances": rows, **beside})
+        except BadRequestError as error:
+            if len(rows) == 1:
+                return {"predictions": [{"error": str(error)}], "version": None}
+        half = len(rows) // 2
+        parts = [self._each(some, beside) for some in (rows[:half], rows[half:])]
+        version = parts[0]["version"] or parts[1]["version"]
+        return {"predictions": [*parts[0]["predictions"], *parts[1]["predictions"]], "version": version}
+
+    def remember(self, body: bytes, given: str) -> Content:
+        """Take in events; what became of them by table.
+
+        Raises:
+            BadRequestError: they cannot be read, or nothing is remembered here.
+        """
+        if self.state is None:
+            raise BadRequestError("this service has no feature state (STATE is not set): send history with requests.")
+        request = read_request(self.shape, loads(body, given), may_ask_nothing=True)
+        if not all(question.is_named for question in request.questions):
+            raise BadRequestError(f"events are kept by {', '.join(self.shape.thing)}; one of them names none.")
+        counts = self.state.remember({name: frame for name, frame in request.tables.items() if frame.height})
+        return {"events": {name: dict(count) for name, count in counts.items()}, "notes": request.notes}

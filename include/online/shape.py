@@ -1,0 +1,77 @@
+"""What a model's raw rows are made of, by its model.yaml: tables, what they are about, what features look back to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from include.models.config import Column, ModelConfig, Table
+from include.models.config.kinds import TIMESTAMP
+from include.models.raw.kinds import reading_of
+
+Thing = tuple[object, ...]  # the key without its time: what a machine, or whatever rows are about, is told apart by
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a model's raw rows are made of, told by its model.yaml."""
+
+    config: ModelConfig
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """What predictions need, as requests have it; the first has the rows that features stand for."""
+        scoring, data = self.config.scoring, self.config.data.tables
+        return {name: self._as_requested(data[name]) for name in (scoring.tables if scoring else data)}
+
+    def _as_requested(self, table: Table) -> Table:
+        """Requests say the time that a file's rows tell by their place; rows that stand alone need no key."""
+        columns = dict(table.columns)
+        if table.clock:
+            columns[table.clock.column] = Column(kind=TIMESTAMP)
+        key = table.key if self.looks_back else []
+        return table.model_copy(update={"columns": columns, "clock": None, "key": key})
+
+    @property
+    def first(self) -> str:
+        return next(iter(self.tables))
+
+    @property
+    def time(self) -> str | None:
+        return self.config.data.time
+
+    @cached_property
+    def thing(self) -> list[str]:
+        """The columns of ``Thing``: those of the key that rows bring along, without the time."""
+        table = self.tables[self.first]
+        return [name for name in self.config.data.key if name in table.columns and name != self.time]
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether a row's features need more than the row."""
+        scoring = self.config.scoring
+        tables = scoring.tables if scoring else self.config.data.tables
+        return len(tables) > 1 or bool(scoring and scoring.look_back_hours)
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Columns by what requests may call them: their names, and the headers of files."""
+        found: dict[str, str] = {}
+        for table in self.tables.values():
+            for name, header in table.headers.items():
+                found |= {name: name, header: name}
+        return found
+
+    def own(self, name: str) -> list[str]:
+        """A table's columns that are neither of its key's things nor its time: what a row must have to be one of it."""
+        shared = {*self.thing, self.time}
+        others = [column for column in self.tables[name].columns if column not in shared]
+        return others or list(self.tables[name].columns)
+
+    def schema(self, name: str) -> dict[str, pl.DataType]:
+        return {column: reading_of(kind).dtype for column, kind in self.tables[name].kinds.items()}
+
+    def empty(self, name: str) -> pl.DataFrame:
+        return pl.DataFrame(schema=self.schema(name))

@@ -1,0 +1,88 @@
+"""What is remembered of a machine, in which order whatever its events come."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from include.jobs.serving.payload import JSON
+from include.models.config import load_model
+from include.online.reading import loads, read_request
+from include.online.shape import Shape
+from include.online.state import FeatureState, SqliteStore
+from tests.include.online.conftest import MODEL, Tables, until
+
+MOMENT = datetime(2015, 1, 20, 6)  # noqa: DTZ001 - as tables have it
+QUESTION = {"machineID": 2, "datetime": "2015-01-20 06:00:00"}
+
+
+def tell(api: TestClient, body: object) -> dict[str, dict[str, int]]:
+    answer = api.post("/events", json=body)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json()["events"])
+
+
+def test_events_in_any_order_and_twice_come_to_the_same_features(api: TestClient, fleet: Tables) -> None:
+    events = until(fleet, 2, MOMENT)
+    expected = api.post("/predict", json=events).json()["predictions"][0]["features"]
+    readings = list(events["telemetry"])
+    random.Random(3).shuffle(readings)  # noqa: S311 - an order
+    for some in (readings[:5], readings[3:], readings[:1]):
+        tell(api, {"telemetry": some})
+    counts = tell(api, {name: rows for name, rows in events.items() if name != "telemetry"})
+    assert counts["maint"]["kept"] == len(events["maint"])
+    assert tell(api, events)["telemetry"] == {"repeated": len(readings)}
+    found = api.post("/predict", json=QUESTION).json()["predictions"][0]
+    assert found["features"] == expected
+    assert found["known"]["telemetry"]["age_hours"] == 0
+
+
+def test_what_is_late_ahead_or_contradicts_is_said_and_not_kept(api: TestClient, fleet: Tables) -> None:
+    events = until(fleet, 2, MOMENT)
+    tell(api, events)
+    reading = events["telemetry"][-1]
+    assert tell(api, {"telemetry": [{**reading, "datetime": "2014-12-01 06:00:00"}]})["telemetry"] == {"late": 1}
+    assert tell(api, {"telemetry": [{**reading, "datetime": "2099-12-01 06:00:00"}]})["telemetry"] == {"ahead": 1}
+    assert tell(api, {"telemetry": [{**reading, "volt": 1.0}]})["telemetry"] == {"contradicting": 1}
+
+
+def test_a_gap_and_an_hour_that_is_not_over_are_said(api: TestClient, fleet: Tables) -> None:
+    tell(api, until(fleet, 2, MOMENT))
+    later = api.post("/predict", json={**QUESTION, "datetime": "2015-01-20 16:00:00"}).json()["predictions"][0]
+    assert any(note.startswith("a gap") for note in later["notes"])
+    assert later["known"]["telemetry"]["age_hours"] == 10
+    before = api.post("/predict", json={**QUESTION, "datetime": "2015-01-20 05:00:00"}).json()["predictions"][0]
+    assert before["datetime"] == "2015-01-20T06:00:00"
+    assert "known until 2015-01-20 05:00:00" in before["notes"][0]
+    assert api.post("/predict", json={**QUESTION, "datetime": "2015-03-20 05:00:00"}).status_code == 400
+
+
+def test_it_is_bounded_and_another_process_reads_it(fleet: Tables, tmp_path: Path) -> None:
+    shape = Shape(load_model(MODEL))
+    store = SqliteStore(tmp_path / "state.db")
+    for day in range(3, 30):
+        moment = datetime(2015, 1, day)  # noqa: DTZ001
+        content = loads(json.dumps(until(fleet, 2, moment)).encode(), JSON)
+        FeatureState(shape, store).remember(read_request(shape, content).tables)
+    known = FeatureState(shape, SqliteStore(tmp_path / "state.db")).known((2,))
+    assert known["telemetry"].height == 49
+    assert known["maint"].height == len(until(fleet, 2, datetime(2015, 1, 29))["maint"])  # noqa: DTZ001
+
+
+def test_of_two_who_write_at_once_none_is_lost(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "state.db")
+    assert store.put("model", "1", b"a", 0)
+    assert not store.put("model", "1", b"b", 0)
+    assert store.put("model", "1", b"c", 1)
+    assert not store.put("model", "1", b"d", 1)
+    assert store.get("model", "1") == (b"c", 2)
+
+
+@pytest.mark.parametrize("body", [{"volt": 1.0}, {"telemetry": [{"volt": 1.0}]}])
+def test_events_of_no_machine_are_refused(api: TestClient, body: object) -> None:
+    assert api.post("/events", json=body).status_code == 400
