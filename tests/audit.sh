@@ -15,7 +15,7 @@ audit() {
   shift
   .venv/dev/bin/pip-audit --progress-spinner off "${accepted[@]}" "$@" || failed=1
 }
-for file in include/jobs include/local_sagemaker include/ops/local_stack tests tests/checkov; do
+for file in include/jobs include/online include/local_sagemaker include/ops/local_stack tests tests/checkov; do
   audit "$file/requirements.txt" --requirement "$file/requirements.txt" --disable-pip --require-hashes
 done
 # what MWAA's image holds, with what this repository adds: its versions are AWS's to change

@@ -180,8 +180,8 @@ class Answering:
         if row is None:
             named = " ".join(f"{name} {value}" for name, value in self._named(question).items()) or "it"
             why = (
-                f"row {question.row + 1}: nothing is known of {named} as of {question.moment}: {shape.first} has no row in "
-                "the time that the features look back. Send its rows as history, or to /events before."
+                f"row {question.row + 1}: nothing is known of {named} as of {question.moment}: {shape.first} has no "
+                "row in the time that the features look back. Send its rows as history, or to /events before."
             )
             return Built(None, said, why)
         notes = [
