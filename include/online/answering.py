@@ -48,7 +48,7 @@ class Answering:
 
     def __init__(self, shape: Shape, builder: FeatureBuilder, backend: Backend, state: FeatureState | None) -> None:
         self._shape, self._builder, self._backend, self._state = shape, builder, backend, state
-        self._texts: frozenset[str] = frozenset()  # features that are no numbers, once a table of them was built
+        self._texts: frozenset[str] = frozenset()  # features that are texts, once a table of them was built
 
     def answer(self, request: RawRequest) -> Replies:
         """Raises BadRequestError, UnavailableError."""

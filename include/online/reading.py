@@ -89,7 +89,7 @@ def loads(body: bytes, media_type: str) -> object:
 
 
 def has_no_header(body: bytes) -> bool:
-    """Whether CSV begins with a row: a number is no column's name."""
+    """Whether CSV begins with a row: a number cannot be a column's name."""
     return any(_is_number(cell.strip(b' "\r')) for cell in body.split(b"\n", 1)[0].split(b","))
 
 
