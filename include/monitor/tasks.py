@@ -139,7 +139,11 @@ def report_drift(model: ModelConfig, context: Context, *, found: Found) -> None:
         else f"Nothing is done about it by itself (monitoring.retrain of models/{model.name}/model.yaml). Start "
         f"train_{model.name} in the Airflow UI if the world has changed; look at the raw data if it has not."
     )
-    notify(f"{model.name}: features have drifted", f"{found['summary']}.\n\nReport: {found['report']}\n\n{then}")
+    notify(
+        f"{model.name}: features have drifted",
+        f"{found['summary']}.\n\nReport: {found['report']}\n\n{then}",
+        group=f"{model.name} drift",
+    )
 
 
 def keep_model(model: ModelConfig, context: Context, *, found: Found) -> str:

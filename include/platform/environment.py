@@ -35,6 +35,8 @@ class MlEnvironment(SinkConnections):
 
     ``code_hash`` names the folder of job code in the bucket that a deploy uploaded (see ``code_bundle``).
     ``instance_types`` replaces what model.yaml asks for, per kind of job, where an environment has other quotas.
+    ``chat_connection``: the Airflow Connection whose password is the address of a webhook of Slack, Teams or another
+    chat, which is told what is mailed.
     ``traffic_step_seconds`` replaces model.yaml's minutes between the steps of a traffic shift, where nobody's traffic
     is at stake. ``role_per_model``: jobs and endpoint of a model have a role of their own, ``<role_arn>-<group>``, that
     cannot change another model's files. ``encrypt_traffic``: instances of one job encrypt what they tell each other.
@@ -50,6 +52,7 @@ class MlEnvironment(SinkConnections):
     image_uri: Annotated[str, Field(min_length=1, max_length=255)]
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
     code_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    chat_connection: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=250)] | None = None
     mlflow_tracking_uri: str | None = None
     sns_topic_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$")] | None = None
     role_per_model: bool = False

@@ -12,7 +12,9 @@ capture/<endpoint>/...                    requests and answers that endpoints ke
 production/<model>/history.json           which version was in production from when to when
 production/<model>/rollback.json          the run of the rollback Dag that may change that
 production/<model>/training.json          what the last whole training was made of
+production/<model>/question.json          the promotion that waits for a person's answer
 index/<model>.json                        what the console shows of a model, made from all of these
+messages/recent.json                      the newest messages that people were sent, as the console shows them
 """
 
 from __future__ import annotations
@@ -96,6 +98,14 @@ def production_history(bucket: str, model: str) -> str:
 def model_index(model: str) -> str:
     """Key of what the console shows of a model."""
     return f"index/{model}.json"
+
+
+def recent_messages(bucket: str) -> str:
+    return f"s3://{bucket}/messages/recent.json"
+
+
+def open_question(bucket: str, model: str) -> str:
+    return f"s3://{bucket}/production/{model}/question.json"
 
 
 def rollback_claim(bucket: str, model: str) -> str:

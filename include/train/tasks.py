@@ -215,7 +215,8 @@ def reject_model(model: ModelConfig, context: Context, *, gates: list[Verdict]) 
     """Tell people which gates were missed, and by how much."""
     missed = [explain(verdict) for verdict in gates if not verdict["passed"]]
     lines = "\n".join([f"Run {context['run_id']}.", *missed])
-    notify(f"{context['dag'].dag_id}: rejected, nothing registered", lines)
+    subject = f"{context['dag'].dag_id}: rejected, nothing registered"
+    notify(subject, lines, group=subject)
     return missed
 
 

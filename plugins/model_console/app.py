@@ -48,6 +48,7 @@ def app() -> FastAPI:
     made = FastAPI(title="Models", docs_url=None, redoc_url=None, openapi_url=None)
     made.add_api_route("/", models, response_class=HTMLResponse)
     made.add_api_route("/decisions", decisions, response_class=HTMLResponse)
+    made.add_api_route("/messages", messages, response_class=HTMLResponse)
     made.add_api_route("/health", health_page, response_class=HTMLResponse)
     made.add_api_route("/assets/{name}", asset)
     made.add_api_route("/model/{model}", model_page, response_class=HTMLResponse)
@@ -73,6 +74,14 @@ async def decisions(request: Request, api: Api) -> HTMLResponse:
     """What waits for a person, the longest first."""
     questions = sorted((await ask(api)).questions, key=lambda question: question.asked_at)
     return _page(request, "decisions.html.jinja", questions=questions)
+
+
+async def messages(request: Request, api: Api, data: Data) -> HTMLResponse:
+    """What people were told of Dags that the user may see, the newest first."""
+    dags = await ask(api)
+    told = await run_in_threadpool(data.messages)
+    shown = [group for group in reversed(told) if group["dag_id"] in dags.by_id]
+    return _page(request, "messages.html.jinja", groups=shown)
 
 
 async def health_page(request: Request, api: Api, data: Data, amazon: Amazon) -> HTMLResponse:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 KEPT_FOR = 5.0  # seconds
 AT_ONCE = 32  # reads; the client's connections are as many
 INDEX = "index/"
+MESSAGES = "messages/recent.json"
 # reports that pages embed: nothing else of the bucket is shown
 SHOWN = ("runs/", "monitoring/", "performance/")
 
@@ -60,6 +61,11 @@ class Store:
             found = json.loads(body) if body is not None else None
             self._kept[model] = (time.monotonic(), found)
         return found
+
+    def messages(self) -> list[Mapping[str, Any]]:
+        """What people were told, in groups, the oldest first."""
+        body = self.read(MESSAGES)
+        return list(json.loads(body)["groups"]) if body is not None else []
 
     def read(self, key: str) -> bytes | None:
         """An object's content; None where there is none."""

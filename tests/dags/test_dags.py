@@ -28,6 +28,7 @@ DECLARED = {
     "backfill.py": {"backfill"},
     "deploy.py": {f"deploy_{name}" for name in MODELS},
     "monitor.py": {f"monitor_{model.name}" for model in usable_models() if model.scoring},
+    "remind.py": {"remind"},
     "rollback.py": {"rollback"},
     "score.py": {f"score_{model.name}" for model in usable_models() if model.scoring},
     "train.py": {f"train_{name}" for name in MODELS},
@@ -69,7 +70,9 @@ def test_has_an_owner_tags_and_a_runbook(dag: DAG) -> None:
 
 def test_is_named_verb_model_or_asks_for_the_model(dag: DAG) -> None:
     verb, _, model = dag.dag_id.partition("_")
-    if verb in ("rollback", "backfill"):
+    if verb == "remind":  # of all models at once
+        assert not model
+    elif verb in ("rollback", "backfill"):
         assert not model
         assert dag.params.get_param("model").schema["enum"] == MODELS
     else:
@@ -115,6 +118,7 @@ def test_params_say_what_they_are(dag: DAG) -> None:
         "train": {"data_from", "data_to", "hyperparameters", "instance_type", "tune", "force", "reason"},
         "deploy": {"version", "stages", "strategy"},
         "rollback": {"model", "version"},
+        "remind": set(),
         "score": {"day", "model_version", "force", "several_jobs"},
         "monitor": {"day"},
     }

@@ -90,7 +90,7 @@ def watched(ml_bucket: LocalS3, registry: Any, monkeypatch: pytest.MonkeyPatch) 
     cloudwatch = SimpleNamespace(put_metric_data=lambda **given: made.metrics.append(given))
     answer_from(monkeypatch, s3=made.s3, sagemaker=registry, cloudwatch=cloudwatch)
     monkeypatch.setattr(monitor, "file_page", lambda uri, client: f"https://pages/{uri}")
-    monkeypatch.setattr(monitor, "notify", lambda subject, message: made.told.append((subject, message)))
+    monkeypatch.setattr(monitor, "notify", lambda subject, message, **_: made.told.append((subject, message)))
     return made
 
 

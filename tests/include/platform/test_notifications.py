@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from airflow.providers.amazon.aws.hooks import sns
 
+from include.platform import messages
 from include.platform.environment import EXAMPLE
-from include.platform.notifications import notify, notify_failure
+from include.platform.notifications import chat_body, notify, notify_failure
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:ml"
 
@@ -29,9 +30,58 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
     return sent
 
 
-def with_topic(monkeypatch: pytest.MonkeyPatch, topic: str | None) -> None:
+@pytest.fixture(autouse=True)
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[messages.Group]:
+    """What the console shows."""
+    groups: list[messages.Group] = []
+
+    def record(_: object, bucket: str, message: messages.Group, *, always: bool) -> int | None:
+        groups[:], before = messages.added(groups, message, always=always)
+        return before
+
+    monkeypatch.setattr(messages, "record", record)
+    monkeypatch.setattr("include.platform.clients.s3_client", lambda _: None)
+    return groups
+
+
+def with_topic(monkeypatch: pytest.MonkeyPatch, topic: str | None, **more: str) -> None:
     facts: dict[str, Any] = json.loads(EXAMPLE)
-    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps({**facts, "sns_topic_arn": topic}))
+    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps({**facts, "sns_topic_arn": topic, **more}))
+
+
+def test_ten_failing_days_are_one_message_and_all_of_them_are_in_the_console(
+    monkeypatch: pytest.MonkeyPatch, published: list[tuple[str, str, str]], kept: list[messages.Group]
+) -> None:
+    with_topic(monkeypatch, TOPIC)
+    for day in range(10):
+        ti = SimpleNamespace(dag_id="score_x", task_id="plan_day", run_id=f"day {day}", try_number=1, log_url="")
+        notify_failure({"ti": ti, "task": SimpleNamespace(owner="pump-team"), "exception": RuntimeError("no file")})
+    assert len(published) == 1
+    (group,) = kept
+    assert (group["count"], group["dag_id"], group["subject"]) == (10, "score_x", "score_x: plan_day failed")
+    assert "day 9" in group["message"], "the newest"
+    group["sent_at"] = "2026-01-01T00:00:00+00:00"
+    notify("score_x: plan_day failed", "again", group="score_x: plan_day failed")
+    assert "9 more of this kind came since the last message." in published[-1][1]
+
+
+def test_a_chat_is_told_by_its_webhook_and_may_be_away(
+    monkeypatch: pytest.MonkeyPatch, published: list[tuple[str, str, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    with_topic(monkeypatch, TOPIC, chat_connection="ml_chat")
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_ML_CHAT", json.dumps({"conn_type": "http", "password": "http://127.0.0.1:1/secret"})
+    )
+    notify("subject", "message")
+    assert len(published) == 1
+    assert "the chat of connection 'ml_chat' was not told" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_each_chat_gets_what_it_takes() -> None:
+    assert chat_body("https://hooks.slack.com/services/x", "line", "text") == {"text": "*line*\ntext"}
+    (card,) = chat_body("https://acme.webhook.office.com/x", "line", "text")["attachments"]
+    assert [block["text"] for block in card["content"]["body"]] == ["line", "text"]
 
 
 def test_goes_to_the_topic(monkeypatch: pytest.MonkeyPatch, published: list[tuple[str, str, str]]) -> None:

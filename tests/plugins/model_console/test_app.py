@@ -21,6 +21,7 @@ from model_console.store import Store, store
 from tests.plugins.model_console.test_overview import dag, index
 
 HOSTILE = "<script>alert(1)</script>"
+AT = {"first_at": "2026-11-28T10:00:00Z", "last_at": "2026-11-28T10:09:00Z"}
 REPORT = "monitoring/pumps/date=2026-11-28/report.html"
 
 
@@ -104,8 +105,17 @@ def airflow() -> FakeAirflow:
 @pytest.fixture
 def s3() -> FakeS3:
     found = index(description=HOSTILE)
+    told = [
+        {"dag_id": dag_id, "subject": f"{HOSTILE} {dag_id}", "message": HOSTILE, "count": 10, **AT}
+        for dag_id in ("score_pumps", "score_secret")
+    ]
     return FakeS3(
-        {"index/pumps.json": json.dumps(found).encode(), REPORT: b"<h1>drift</h1>", "raw/pumps/x.html": b"no"}
+        {
+            "messages/recent.json": json.dumps({"groups": told}).encode(),
+            "index/pumps.json": json.dumps(found).encode(),
+            REPORT: b"<h1>drift</h1>",
+            "raw/pumps/x.html": b"no",
+        }
     )
 
 
@@ -130,9 +140,18 @@ def test_the_list_shows_models_of_dags_that_the_user_may_see(client: TestClient)
     assert "1 decision waits" in page
 
 
-@pytest.mark.parametrize("path", ["/", "/decisions", "/health", "/model/pumps", f"/model/{HOSTILE}", "/model/absent"])
+@pytest.mark.parametrize(
+    "path", ["/", "/decisions", "/health", "/messages", "/model/pumps", f"/model/{HOSTILE}", "/model/absent"]
+)
 def test_names_of_others_are_text(client: TestClient, path: str) -> None:
     assert HOSTILE not in client.get(path).text
+
+
+def test_messages_are_those_of_dags_that_the_user_may_see(client: TestClient) -> None:
+    page = client.get("/messages").text
+    assert "score_pumps" in page
+    assert "10 times" in page
+    assert "score_secret" not in page
 
 
 def test_health_shows_what_needs_a_person(client: TestClient) -> None:

@@ -1,0 +1,48 @@
+"""Reminds people of promotions that wait for their answer: at half of the time that they have, and before it ends.
+
+**For whom:** the approvers, by mail, chat and the console.
+
+**Reads** the questions that wait (`production/<model>/question.json`) and whether their runs have kept a decision.
+**Writes** into the question how often people were reminded, and removes those that are answered or over.
+
+**Running it again is safe:** nobody is reminded twice of the same.
+
+**Steps.** `remind_approvers` does all of it. An environment where nobody is asked (`approve_promotions`) has no
+questions, and the Dag may stay paused.
+
+**When it fails** S3 or the topic could not be asked; the next hour does it. The question waits all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from airflow.sdk import DAG, dag
+
+from include.deploy.approval_messages import remind_approvers
+from include.models.config import ModelConfig
+from include.platform.dag_settings import next_time_only, task_defaults
+from include.platform.environment import ml_environment
+from include.platform.python_task import python_task
+
+HOURLY = "0 * * * *"
+
+
+def remind_dag(models: Sequence[ModelConfig]) -> DAG:
+    """The Dag ``remind``, for all models."""
+
+    @dag(
+        dag_id="remind",
+        description="Remind people of promotions that wait for their answer.",
+        doc_md=f"# remind\n\n{__doc__}",
+        schedule=next_time_only(HOURLY),
+        max_active_runs=1,
+        tags=["remind"],
+        user_defined_macros={"ml_environment": ml_environment},
+        default_args=task_defaults(", ".join(sorted({model.owner for model in models}))),
+    )
+    def remind() -> None:
+        python_task(partial(remind_approvers, models))()
+
+    return remind()
