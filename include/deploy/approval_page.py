@@ -27,7 +27,7 @@ class Packet:
     training data against that of the version in production; None where there is nothing to compare with.
     ``monthly_usd``: of what serves it at the least; None where it is unknown, and ``unknown_cost`` says why.
     ``validation``: one sentence for each check of the data. ``card``: the version's model card; empty where it has
-    none. ``links``: addresses by title.
+    none. ``links``: addresses by title. ``production``: how it was compared with the versions of production.
     """
 
     model: ModelConfig
@@ -46,6 +46,7 @@ class Packet:
     lineage: Mapping[str, str]
     card: Card = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
+    production: Sequence[str] = ()
 
     @property
     def question(self) -> str:
@@ -79,7 +80,8 @@ class Packet:
         """What a person has to know beside the table: what was not passed, and how the champion was compared."""
         forced = self.lineage.get("forced")
         mark = [f"Registered all the same, not because it passed. Reason: {forced}"] if forced else []
-        return mark + [explain(one) for one in self.gates if not one["passed"] or one["kind"] == "champion"]
+        judged = [explain(one) for one in self.gates if not one["passed"] or one["kind"] == "champion"]
+        return [*mark, *judged, *self.production]
 
     @property
     def drifted(self) -> list[tuple[str, float]]:

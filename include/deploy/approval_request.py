@@ -16,9 +16,8 @@ from include.deploy.form import STAGING_ONLY, chosen_strategy
 from include.deploy.serving_modes import mode_of
 from include.deploy.tasks import Json, Resolved
 from include.models.config import ModelConfig
-from include.models.config.judging import judge
+from include.models.config.judging import judge, told_of_production
 from include.models.config.results import Evaluation, Metrics
-from include.platform.borders import metadata
 from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
@@ -26,7 +25,7 @@ from include.platform.run_context import current_run, read_json, triggered_by, w
 from include.platform.stability import index_between
 from include.platform.storage import Run, drift_profile_of, metrics_of
 from include.registry.history import Entry
-from include.registry.versions import RegisteredVersion, Version, describe
+from include.registry.versions import RegisteredVersion, Version, describe, keep_decision
 from sagemaker_jobs.links import file_page
 
 log = logging.getLogger(__name__)
@@ -92,13 +91,11 @@ def record_decision(model: ModelConfig, context: Context, *, answer: Answer | No
     record = {**decided, "run": f"{run.dag_id} {run.run_id}"}
     # whole, in the words of who decided; the registry keeps what its alphabet has of them
     write_text(s3_client(environment), run.promotion_decision, json.dumps(record, indent=1, ensure_ascii=False))
-    kept = {f"promotion_{name}": value for name, value in record.items()}
-    sagemaker_client(environment).update_model_package(
-        ModelPackageArn=Version.model_validate(version).model_package_arn,
-        CustomerMetadataProperties=metadata({**kept, "promotion_record": run.promotion_decision}),
-    )
+    promoted, arn = decided["decision"] == "promoted", Version.model_validate(version).model_package_arn
+    kept = {**record, "record": run.promotion_decision}
+    keep_decision(sagemaker_client(environment), arn, kept, promoted=promoted)
     log.info("%(decision)s by %(by)s at %(at)s: %(reason)s", decided)
-    return "deploy_production" if decided["decision"] == "promoted" else "keep_production"
+    return "deploy_production" if promoted else "keep_production"
 
 
 def _require_another(environment: MlEnvironment, context: Context, answer: Answer | None, version: Json) -> None:
@@ -147,8 +144,10 @@ def _gather(
     before = describe(sagemaker_client(environment), champion.model_package_arn) if champion else None
     evaluation = _evaluation(environment, version)
     ours: Metrics = evaluation["metrics"] if evaluation else {}
-    measured_both = champion is not None and version.metadata.get("champion") == champion.artifact
     theirs: Metrics | None = evaluation["champion"] if evaluation else None
+    beside_it = champion is not None and version.metadata.get("champion") == champion.artifact
+    measured_both = beside_it and theirs is not None
+    told = told_of_production(model, evaluation) if evaluation else []
     if before and not measured_both:
         own = _evaluation(environment, before)
         theirs = own["metrics"] if own else None
@@ -159,8 +158,11 @@ def _gather(
         champion_version=champion.version if champion else None,
         metrics=ours,
         champion_metrics=(theirs or {}) if champion else {},
-        same_split=before is None or measured_both or before.model_package_arn == version.model_package_arn,
+        same_split=before is None
+        or (measured_both and _all_rows(evaluation))
+        or before.model_package_arn == version.model_package_arn,
         gates=judge(model, evaluation or {"metrics": {}, "champion": None}, forced="forced" in version.metadata),
+        production=told,
         validation=_validation(environment, version),
         drift=_drift(environment, before, version),
         latency={"p50_ms": report["p50_ms"], "p99_ms": report["p99_ms"]},
@@ -173,6 +175,12 @@ def _gather(
         card=_card(environment, version),
         links=_links(environment, version),
     )
+
+
+def _all_rows(evaluation: Evaluation | None) -> bool:
+    """Whether the champion was measured on all of the test split, as the candidate was."""
+    rivals = evaluation.get("production", []) if evaluation else []
+    return not (rivals and rivals[0]["seen"])
 
 
 def _evaluation(environment: MlEnvironment, version: RegisteredVersion) -> Evaluation | None:

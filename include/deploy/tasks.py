@@ -17,7 +17,7 @@ from include.deploy.endpoint_checks import Report, Thresholds, check_endpoint, c
 from include.deploy.form import chosen_strategy
 from include.deploy.serving_modes import mode_of
 from include.models.config import ModelConfig
-from include.platform.clients import runtime_client, s3_client, sagemaker_client
+from include.platform.clients import error_code, runtime_client, s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify
@@ -28,18 +28,23 @@ from include.registry import history
 from include.registry.history import Entry, History, current, now, previous, read_history
 from include.registry.model_index import index_versions
 from include.registry.versions import (
+    NO_SUCH_VERSION,
+    REPLACED,
+    SERVING,
     RegisteredVersion,
     Version,
     approved_version,
     describe,
-    find_champion,
     find_package,
+    newest_approved,
+    set_stage,
 )
 from sagemaker_jobs.failures import is_absent
 from sagemaker_jobs.hosting import prune
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
+    from types_boto3_sagemaker.client import SageMakerClient
 
 log = logging.getLogger(__name__)
 
@@ -243,10 +248,25 @@ def _record(model: ModelConfig, context: Context, version: Version, deployed: De
         run_id=task_instance.run_id,
     )
     confirm = partial(_require_still_there, environment, deployed)
-    s3 = s3_client(environment)
+    s3, sagemaker = s3_client(environment), sagemaker_client(environment)
     past = history.record_promotion(s3, environment.bucket, model.name, entry, confirm)
-    index_versions(s3, sagemaker_client(environment), environment.bucket, model)
+    who = f"by {entry.dag_id}, run {entry.run_id}, at {entry.since.isoformat()}"
+    set_stage(sagemaker, entry.model_package_arn, SERVING, who)
+    for before in past.entries[-2:-1]:
+        if before.version != entry.version:
+            _retire(sagemaker, before, f"by version {entry.version}, {who}")
+    index_versions(s3, sagemaker, environment.bucket, model)
     return past
+
+
+def _retire(sagemaker: SageMakerClient, replaced: Entry, why: str) -> None:
+    """Note that a version is not in production any more; one that somebody removed from the registry needs no note."""
+    try:
+        set_stage(sagemaker, replaced.model_package_arn, REPLACED, why)
+    except ClientError as error:
+        if error_code(error) not in NO_SUCH_VERSION:
+            raise
+        log.warning("version %d is not in the registry any more", replaced.version)
 
 
 def _approved_versions(environment: MlEnvironment, group: str, approvals: Asset, context: Context) -> list[int]:
@@ -261,7 +281,7 @@ def _approved_versions(environment: MlEnvironment, group: str, approvals: Asset,
         return []
     versions = [version for _, version in sorted((event["approved_at"], event["version"]) for event in events)]
     sagemaker = sagemaker_client(environment)
-    newest = find_champion(sagemaker, group)
+    newest = newest_approved(sagemaker, group)
     if newest is None or newest.version <= max(versions) or "promotion_decision" in newest.metadata:
         return versions
     modified = sagemaker.describe_model_package(ModelPackageName=newest.model_package_arn)["LastModifiedTime"]

@@ -1,9 +1,10 @@
 """Measures a trained model on the test split, beside the champion and simple baselines.
 
-    python -m include.jobs.evaluate_model --model M --artifact DIR [--champion DIR] --features DIR --validated DIR
-                                  --evaluation DIR
+    python -m include.jobs.evaluate_model --model M --artifact DIR [--champion DIR [--earlier-1 DIR ...]
+                                  [--versions 7,5,4]] --features DIR --validated DIR --evaluation DIR
 
-``--artifact`` and ``--champion`` are folders with a model.tar.gz, ``--features`` has ``test/features.parquet``. Writes
+``--artifact``, ``--champion`` and what was in production before it (``--earlier-1`` the last of them) are folders with
+a model.tar.gz; ``--versions`` says the numbers of the latter. ``--features`` has ``test/features.parquet``. Writes
 
 - ``metrics.json``: flat metrics of candidate, champion (null where there is none) and baselines; what gates are held
   to. ``rolling_...`` are means over refits of the candidate at earlier ends of the data, where model.yaml asks for them
@@ -19,32 +20,34 @@ import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import polars as pl
 
 from include.jobs.build_features import read_tables
 from include.jobs.cli import arguments_of, run_program
-from include.jobs.evaluation.comparing import compare, gains
+from include.jobs.evaluation.comparing import InProduction, beside, gains
 from include.jobs.evaluation.ground import ground
-from include.jobs.evaluation.measuring import NOTHING, Measured, Measures, mean_of
+from include.jobs.evaluation.measuring import NOTHING, Answers, Measured, Measures, mean_of
 from include.jobs.evaluation.metrics import plain, registry_statistics
 from include.jobs.evaluation.refits import Refit, refit
 from include.jobs.evaluation.report import Evaluated, page
 from include.jobs.features.feature_table import WHOLE, examples, read_split
+from include.jobs.features.learned_rows import learned
 from include.jobs.mlflow import tracking
 from include.jobs.serving.archive import unpack
 from include.jobs.serving.artifact import LoadedModel, load_artifact
 from include.models.config import DriftProfile, ModelConfig, TimeSplit, load_model
 from include.models.config.files import DRIFT_PROFILE, EVALUATION_PAGE, GOLDEN_REQUESTS, METRICS, QUALITY_STATISTICS
-from include.models.config.metrics import PRODUCTION
+from include.models.config.gates import MOST_RIVALS
 from include.models.interface import Tables
 
 
 def evaluate(
     config: ModelConfig,
     candidate: LoadedModel,
-    champion: LoadedModel | None,
+    production: Sequence[InProduction],
     test: pl.DataFrame,
     tables: Tables,
     profile: DriftProfile,
@@ -53,16 +56,17 @@ def evaluate(
     """Everything that is measured, all on the same rows; the candidate's hyperparameters also on those of the refits.
 
     Args:
+        production: the last versions in production, the champion first.
         profile: of the candidate's training split.
 
     Raises:
-        JobError: a model needs a feature that the table does not have.
+        JobError: the candidate needs a feature that the table does not have.
     """
     truth = examples(config, test)
     measures = Measures(config, test, truth, tables)
-    predictions = candidate.predict(test)
-    ours = measures.of(predictions, candidate.intervals(test))
-    theirs = measures.of(champion.predict(test), champion.intervals(test)) if champion else None
+    answers = Answers(candidate.predict(test), candidate.intervals(test))
+    predictions, ours = answers.predictions, measures.of(answers)
+    compared = [beside(measures, answers, ours, one) for one in production]
     baselines = measures.of_baselines()
     rounds = [_round(config, one, tables) for one in refits]
     rolling = (
@@ -71,8 +75,9 @@ def evaluate(
         else {}
     )
     everything = ours | rolling.get("candidate", NOTHING)
-    beside = {name: one | rolling.get(name, NOTHING) for name, one in baselines.items()}
-    over = gains(config, everything, beside | ({PRODUCTION: theirs} if theirs else {}))
+    simple = {name: one | rolling.get(name, NOTHING) for name, one in baselines.items()}
+    over = gains(config, everything, simple, compared)
+    theirs = compared[0].theirs if compared else None
     return Evaluated(
         config=config,
         test=test,
@@ -82,7 +87,7 @@ def evaluate(
         domain=measures.findings(predictions),
         measured=everything | over | Measured(ground(truth, profile, candidate.metadata["rows"]["train"])),
         champion=theirs.values if theirs else None,
-        comparison=compare(config, ours, theirs) if theirs else None,
+        production=[one.rival for one in compared],
         baselines={name: one.values for name, one in baselines.items()},
         rounds=[
             (refit, {name: one.values for name, one in found.items()})
@@ -94,7 +99,7 @@ def evaluate(
 def _round(config: ModelConfig, one: Refit, tables: Tables) -> dict[str, Measured]:
     """A refit's metrics beside the baselines' on the same rows."""
     measures = Measures(config, one.test, examples(config, one.test), tables)
-    return {"candidate": measures.of(one.predictions), **measures.of_baselines()}
+    return {"candidate": measures.of(Answers(one.predictions)), **measures.of_baselines()}
 
 
 def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) -> None:
@@ -122,6 +127,15 @@ def _note(file: Path, **more: str) -> None:
     file.write_text(json.dumps({**content, **more}, indent=1, allow_nan=False), encoding="utf-8")
 
 
+def _in_production(folder: Path, version: int | None, test: pl.DataFrame) -> InProduction:
+    model = load_artifact(folder)
+    return InProduction(version, model, learned(folder, model.metadata.get("learned_from"), test))
+
+
+def _versions(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = arguments_of(
         __doc__,
@@ -130,27 +144,32 @@ def main(argv: list[str] | None = None) -> None:
         validated="folder of <table>.parquet",
         evaluation="where to write",
     )
-    parser.add_argument("--champion", type=Path, help="folder with the approved model's model.tar.gz")
+    in_production = ["champion", *(f"earlier_{number}" for number in range(1, MOST_RIVALS))]
+    for name in in_production:
+        what = "folder with the model.tar.gz of a version that is in production, or was"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, help=what)
+    parser.add_argument("--versions", type=_versions, default=[], help="the numbers of those versions, with commas")
     arguments = parser.parse_args(argv)
     config = load_model(arguments.model)
     tracking.prepare()
-    with tempfile.TemporaryDirectory() as scratch:
-        folders = {"candidate": arguments.artifact, "champion": arguments.champion}
-        models = {
-            name: load_artifact(unpack(folder, Path(scratch) / name)) for name, folder in folders.items() if folder
-        }
-        from_artifact = {
-            name: (Path(scratch) / "candidate" / name).read_text(encoding="utf-8")
-            for name in (GOLDEN_REQUESTS, DRIFT_PROFILE)
-        }
     test = read_split(arguments.features / "test")
     tables = read_tables(config, arguments.validated)
-    candidate = models["candidate"]
+    given = [folder for name in in_production if (folder := getattr(arguments, name))]
+    with tempfile.TemporaryDirectory() as scratch:
+        unpacked = unpack(arguments.artifact, Path(scratch) / "candidate")
+        candidate = load_artifact(unpacked)
+        from_artifact = {
+            name: (unpacked / name).read_text(encoding="utf-8") for name in (GOLDEN_REQUESTS, DRIFT_PROFILE)
+        }
+        production = [
+            _in_production(unpack(folder, Path(scratch) / str(number)), version, test)
+            for number, (folder, version) in enumerate(zip_longest(given, arguments.versions))
+        ]
     refits = []
     if isinstance(config.split, TimeSplit) and config.split.rolling_origins:
         refits = refit(config, candidate.metadata["hyperparameters"], read_split(arguments.features / WHOLE))
     profile = json.loads(from_artifact[DRIFT_PROFILE])
-    evaluated = evaluate(config, candidate, models.get("champion"), test, tables, profile, refits)
+    evaluated = evaluate(config, candidate, production, test, tables, profile, refits)
     write(evaluated, from_artifact, arguments.evaluation)
     run_id = candidate.metadata["mlflow_run_id"]
     logged = {f"test_{name}": value for name, value in evaluated.metrics.items()}

@@ -21,6 +21,7 @@ from pathlib import Path
 from include.jobs.cli import OPT_ML, TRAINING_FAILURE, run_program
 from include.jobs.evaluation.metrics import Metrics, measure, plain
 from include.jobs.features.feature_table import examples, read_split
+from include.jobs.features.learned_rows import write_learned_rows
 from include.jobs.mlflow import tracking
 from include.jobs.mlflow.mlflow_model import write_mlflow_model
 from include.jobs.serving.artifact import Facts, save_artifact
@@ -74,7 +75,8 @@ def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, 
     """
     hyperparameters = parse_hyperparameters(config, given)
     tracking.prepare()
-    parts = {name: examples(config, read_split(folder)) for name, folder in channels.items()}
+    splits = {name: read_split(folder) for name, folder in channels.items()}
+    parts = {name: examples(config, split) for name, split in splits.items()}
     fitted, validation = parts["train"], parts["validation"]
     if fitted.features.columns != validation.features.columns:
         raise JobError("the train and validation splits have different columns. Run build_features again.")
@@ -101,6 +103,8 @@ def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, 
         "mlflow_run_id": run_id,
         "tracking": "; ".join(problems) or None,
     }
+    model_dir.mkdir(parents=True, exist_ok=True)
+    facts["learned_from"] = write_learned_rows(model_dir, config, splits.values())
     save_artifact(model_dir, config, model, fitted, validation, facts)
     described = {name: float(value) for name, value in own.describe(model).items() if not isinstance(value, str)}
     logged = {f"validation_{name}": value for name, value in metrics.items()} | described | {"fit_seconds": seconds}

@@ -22,12 +22,12 @@ import polars as pl
 import polars.selectors as cs
 
 from include.jobs.cli import arguments_of, run_program
-from include.jobs.features.feature_table import read_split
+from include.jobs.features.feature_table import identity, read_split
 from include.jobs.validation.findings import Finding
 from include.jobs.validation.report import Report, TableReport
 from include.jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
 from include.jobs.validation.wording import finding_of
-from include.models.config import MODELS_FOLDER, ModelConfig, RandomSplit, TimeSplit, load_model
+from include.models.config import MODELS_FOLDER, ModelConfig, TimeSplit, load_model
 from include.models.config.files import FEATURE_TABLE, SPLITS
 
 DATASET = "features"
@@ -96,7 +96,7 @@ def apart(config: ModelConfig, splits: Splits) -> list[Finding]:
     """What is wrong between the splits; of their columns it takes key, time and what the split groups by."""
     if isinstance(config.split, TimeSplit):
         return _in_order(str(config.data.time), config.split, splits)
-    return _grouped(config, config.split, splits)
+    return _grouped(config, splits)
 
 
 def _in_order(time: str, how: TimeSplit, splits: Splits) -> list[Finding]:
@@ -116,9 +116,9 @@ def _in_order(time: str, how: TimeSplit, splits: Splits) -> list[Finding]:
     return findings
 
 
-def _grouped(config: ModelConfig, how: RandomSplit, splits: Splits) -> list[Finding]:
+def _grouped(config: ModelConfig, splits: Splits) -> list[Finding]:
     """Rows that belong together must be in one split."""
-    together = how.group_by or config.data.key
+    together = identity(config, splits["train"])
     findings = []
     for first, second in combinations(SPLITS, 2):
         shared = splits[second].join(splits[first], on=together, how="semi", nulls_equal=True)

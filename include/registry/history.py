@@ -70,7 +70,21 @@ def current(history: History) -> Entry | None:
 
 
 def previous(history: History) -> Entry | None:
-    """Where a rollback goes back to; None where there is nothing before what is in production now.
+    """Where a rollback goes back to; None where there is nothing before what is in production now."""
+    line = _line(history)
+    return line[-2] if len(line) > 1 else None
+
+
+def last_in_production(history: History, count: int) -> list[Entry]:
+    """The last versions that were in production, the one that is there now first; none that was rolled back from."""
+    versions: dict[int, Entry] = {}
+    for entry in reversed(_line(history)):
+        versions.setdefault(entry.version, entry)
+    return list(versions.values())[:count]
+
+
+def _line(history: History) -> list[Entry]:
+    """What led to what is in production now, which comes last.
 
     A version that comes back takes those after it off: after versions 1, 2, 3 and a rollback to 2, the one before is 1,
     not the 3 that was rolled back from.
@@ -79,7 +93,7 @@ def previous(history: History) -> Entry | None:
     for entry in history.entries:
         again = next((n for n, before in enumerate(line) if before.endpoint_config == entry.endpoint_config), len(line))
         line = [*line[:again], entry]
-    return line[-2] if len(line) > 1 else None
+    return line
 
 
 def in_production_at(history: History, moment: datetime) -> Entry | None:

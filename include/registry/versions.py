@@ -1,16 +1,18 @@
 """Versions of a model in the Model Registry: finding one, what it is made of, whether it may be deployed.
 
-The champion is the one that people approved last: a new version is held against it, and it is what is deployed.
+Three facts are kept of each, and none stands for another: the approval (may it be deployed), the decision about its
+promotion, and its stage (``Stage``), of which ``history`` knows the times. The champion is the version in production.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field
 
-from include.platform.borders import original_id
+from include.platform.borders import description, metadata, original_id
 from include.platform.clients import error_code
 from include.platform.errors import PermanentError
 from include.platform.storage import split_uri
@@ -18,9 +20,21 @@ from include.platform.storage import split_uri
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
     from types_boto3_sagemaker.client import SageMakerClient
-    from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
+    from types_boto3_sagemaker.type_defs import (
+        DescribeModelPackageOutputTypeDef,
+        ModelLifeCycleTypeDef,
+        UpdateModelPackageInputTypeDef,
+    )
 
 NO_SUCH_GROUP = NO_SUCH_VERSION = ("ValidationException", "ResourceNotFound")
+DECISION = "promotion_"  # begins the names of what the registry keeps of the decision
+
+# a version's ModelLifeCycle: its stage and its status there
+Stage = tuple[Literal["Staging", "Production"], Literal["Promoted", "Declined", "Serving", "Replaced"]]
+PROMOTED: Stage = ("Staging", "Promoted")
+DECLINED: Stage = ("Staging", "Declined")
+SERVING: Stage = ("Production", "Serving")
+REPLACED: Stage = ("Production", "Replaced")
 
 
 class VersionError(PermanentError):
@@ -69,7 +83,7 @@ class RegisteredVersion(Version):
         return (dag_id, original_id(run_id)) if dag_id and run_id else None
 
 
-def find_champion(sagemaker: SageMakerClient, group: str) -> RegisteredVersion | None:
+def newest_approved(sagemaker: SageMakerClient, group: str) -> RegisteredVersion | None:
     """The newest approved version of a model package group; None where nothing was approved yet.
 
     Raises:
@@ -133,13 +147,13 @@ def approved_version(sagemaker: SageMakerClient, s3: S3Client, group: str, versi
         botocore.exceptions.ClientError: AWS cannot be asked.
     """
     if version is None:
-        champion = find_champion(sagemaker, group)
-        if champion is None:
+        newest = newest_approved(sagemaker, group)
+        if newest is None:
             raise VersionError(
                 f"{group} has no approved version. Register one (the training Dag does) and approve it in the Model "
                 "Registry, or on a laptop with make promote."
             )
-        version = champion.version
+        version = newest.version
     package = _require_package(sagemaker, group, version)
     if package["ModelApprovalStatus"] != "Approved":
         raise VersionError(
@@ -150,6 +164,38 @@ def approved_version(sagemaker: SageMakerClient, s3: S3Client, group: str, versi
     found = _version_of(package)
     require_artifact(s3, group, found, package["InferenceSpecification"]["Containers"][0].get("ModelDataETag"))
     return found
+
+
+def keep_decision(sagemaker: SageMakerClient, arn: str, decision: Mapping[str, object], *, promoted: bool) -> None:
+    """Keep what was decided about a version's promotion, in place of all that was decided before.
+
+    Raises:
+        botocore.exceptions.ClientError: SageMaker cannot be asked.
+    """
+    kept = metadata({f"{DECISION}{name}": value for name, value in decision.items()})
+    found = sagemaker.describe_model_package(ModelPackageName=arn).get("CustomerMetadataProperties", {})
+    stale = [name for name in found if name.startswith(DECISION) and name not in kept]
+    change: UpdateModelPackageInputTypeDef = {
+        "ModelPackageArn": arn,
+        "CustomerMetadataProperties": kept,
+        "ModelLifeCycle": _lifecycle(PROMOTED if promoted else DECLINED, f"by {decision['by']} at {decision['at']}"),
+    }
+    if stale:
+        change["CustomerMetadataPropertiesToRemove"] = stale
+    sagemaker.update_model_package(**change)
+
+
+def set_stage(sagemaker: SageMakerClient, arn: str, stage: Stage, why: str) -> None:
+    """Where a version stands: its ``ModelLifeCycle`` in the registry.
+
+    Raises:
+        botocore.exceptions.ClientError: SageMaker cannot be asked.
+    """
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelLifeCycle=_lifecycle(stage, why))
+
+
+def _lifecycle(stage: Stage, why: str) -> ModelLifeCycleTypeDef:
+    return {"Stage": stage[0], "StageStatus": stage[1], "StageDescription": description(why)}
 
 
 def _version_of(package: DescribeModelPackageOutputTypeDef) -> RegisteredVersion:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from include.models.config import Compute, ModelConfig, Scalar, Training, Tuning, nearest
@@ -23,6 +23,7 @@ from include.platform.request_parts import (
     vpc,
 )
 from include.platform.storage import Run, raw_prefix
+from include.registry.versions import Version
 
 TRAINING_CODE = "/opt/ml/input/data/code"
 
@@ -130,17 +131,22 @@ def _one(model: ModelConfig) -> Compute:
 
 
 def evaluate_model(
-    model: ModelConfig, environment: MlEnvironment, run: Run, *, artifact: str, champion: str | None = None
+    model: ModelConfig, environment: MlEnvironment, run: Run, *, artifact: str, production: Sequence[Version] = ()
 ) -> Request:
-    """``artifact`` and ``champion`` are S3 URIs of model.tar.gz: the candidate's, and the approved model's if any."""
+    """``artifact`` is the S3 URI of the candidate's model.tar.gz. ``production``: the version in production, and those
+    that were there before it."""
     inputs = {"artifact": artifact, "features": run.features, "validated": run.validated}
+    names = ["champion", *(f"earlier-{number}" for number in range(1, len(production)))]
+    inputs |= {name: version.artifact for name, version in zip(names, production, strict=False)}
+    versions = ",".join(str(version.version) for version in production)
     return processing(
         model,
         environment,
         run,
         "evaluate_model",
-        inputs={**inputs, "champion": champion} if champion else inputs,
+        inputs=inputs,
         outputs={"evaluation": run.evaluation},
+        arguments=["--versions", versions] if versions else [],
         compute=_one(model),
     )
 

@@ -12,7 +12,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.models.config import ModelConfig
-from include.models.config.judging import Verdict, explain, judge, may_register
+from include.models.config.judging import Verdict, explain, judge, may_register, told_of_production
 from include.models.config.results import Evaluation
 from include.platform.borders import MOST_METADATA, metadata_id
 from include.platform.clients import s3_client, sagemaker_client
@@ -24,8 +24,9 @@ from include.platform.request_parts import Request, RequestError, group_name
 from include.platform.run_context import DataManifest, current_run, pinned_run, triggered_by, write_text
 from include.platform.storage import Run, raw_prefix, training_job_of
 from include.registry import requests as registry
+from include.registry.history import Entry, last_in_production, read_history
 from include.registry.model_index import index_versions
-from include.registry.versions import find_champion, require_artifact
+from include.registry.versions import VersionError, require_artifact
 from include.train import requests
 from include.train.repeats import digest_of, ingredients, read_last, what_changed, write_last
 from sagemaker_jobs.kinds import JobResult
@@ -135,21 +136,27 @@ def tune_model(model: ModelConfig, context: Context) -> Request:
 def evaluate_model(
     model: ModelConfig, context: Context, *, trained: JobResult | None, tuned: JobResult | None
 ) -> Request:
-    """The candidate beside the champion of this moment, if there is one.
+    """The candidate beside what is in production at this moment, and was before it.
 
     Raises:
         VersionError: the champion's artifact is gone.
     """
     environment, run, _ = pinned_run(context)
-    champion = find_champion(sagemaker_client(environment), group_name(model))
-    if champion:
-        require_artifact(s3_client(environment), group_name(model), champion)
+    s3, group = s3_client(environment), group_name(model)
+    production: list[Entry] = []
+    for entry in last_in_production(read_history(s3, environment.bucket, model.name), model.champion.last):
+        try:
+            require_artifact(s3, group, entry)
+        except VersionError as error:
+            if not production:  # the champion's own; those before it only raise the bar
+                raise
+            log.warning("not compared with version %d, which was in production before: %s", entry.version, error)
+            continue
+        production.append(entry)
     candidate = trained or tuned  # the other one was skipped and left nothing
     if candidate is None:
         raise PermanentError("neither train_model nor tune_model left a result; clear the one that should have run")
-    return requests.evaluate_model(
-        model, environment, run, artifact=candidate["artifact"], champion=champion.artifact if champion else None
-    )
+    return requests.evaluate_model(model, environment, run, artifact=candidate["artifact"], production=production)
 
 
 def check_metrics(model: ModelConfig, context: Context, *, evaluated: JobResult) -> str:
@@ -159,6 +166,8 @@ def check_metrics(model: ModelConfig, context: Context, *, evaluated: JobResult)
     context["ti"].xcom_push(key="gates", value=verdicts)
     if tracking := result.get("tracking"):
         log.warning("MLflow has not all of this run, which goes on without: %s", tracking)
+    for sentence in told_of_production(model, result):
+        log.info("%s", sentence)
     for verdict in verdicts:
         log.log(logging.INFO if verdict["passed"] else logging.WARNING, explain(verdict))
     return "register_model" if may_register(verdicts) else "reject_model"

@@ -102,7 +102,7 @@ class Trial:
         facts: Metadata = {"classes": train.classes, "rows": {"train": len(train.target)}}
         model = LoadedModel(facts, train.features.columns, own.fit(train, validation, given), own)
         refits = refit(config, given, whole, self._learned)
-        return evaluate(config, model, None, parts["test"], tables, drift_profile(train.features), refits).outcome
+        return evaluate(config, model, [], parts["test"], tables, drift_profile(train.features), refits).outcome
 
     def _learned(self, parts: Parts) -> Parts:
         return {name: part if name == "test" else self.learned(part) for name, part in parts.items()}

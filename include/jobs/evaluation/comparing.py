@@ -2,32 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from include.jobs.evaluation.measuring import NOTHING, Measured
+from include.jobs.evaluation.measuring import NOTHING, Answers, Measured, Measures
+from include.jobs.serving.artifact import LoadedModel
 from include.models.config import Gate, ModelConfig
-from include.models.config.metrics import Direction, Metric
-from include.models.config.results import Comparison
+from include.models.config.metrics import PRODUCTION, Direction, Metric
+from include.models.config.results import Comparison, Rival
+from include.models.errors import JobError
 from include.models.interface import Array
 
 POWER = 1.645 + 0.842  # standard deviations from 5 % one-sided at a power of 80 %
 
 
-def gains(config: ModelConfig, ours: Measured, others: Mapping[str, Measured]) -> Measured:
-    """What the gates over baselines ask for, under the gates' names; those of baselines that there are."""
+@dataclass(frozen=True)
+class InProduction:
+    """A version that is in production, or was. ``learned``: whether it has learned from each row of the test split;
+    None where that is not known."""
+
+    version: int | None
+    model: LoadedModel
+    learned: Array | None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The candidate and a version of production, measured on the same rows; both None where that cannot be."""
+
+    rival: Rival
+    ours: Measured | None = None
+    theirs: Measured | None = None
+
+
+def beside(measures: Measures, candidate: Answers, ours: Measured, other: InProduction) -> Beside:
+    """The candidate beside a version of production, on the rows of the test split that it has not learned from.
+
+    Args:
+        ours: the candidate, measured on all of the test split.
+    """
+    config, rows = measures.config, len(measures.test)
+    seen = None if other.learned is None else int(other.learned.sum())
+    facts: Rival = {"version": other.version, "of": rows, "seen": seen, "comparison": None, "why_not": None}
+    if other.learned is None:
+        return Beside({**facts, "why_not": "its artifact does not say which of these rows it has learned from"})
+    left = ~other.learned
+    if seen:
+        measures, candidate = measures.on(left), candidate.on(left)
+        if measures.fewest < config.min_positives:
+            few = f"{measures.fewest} of the rarest class" if config.data.classes else f"{measures.fewest} rows"
+            why = f"of what it has not learned from {few} are left, and min_positives wants {config.min_positives}"
+            return Beside({**facts, "why_not": why})
+    try:
+        answers = Answers(other.model.predict(measures.test), other.model.intervals(measures.test))
+    except JobError as error:
+        return Beside({**facts, "why_not": str(error)})
+    theirs = measures.of(answers)
+    ours = measures.of(candidate) if seen else ours
+    comparison = compare(config, ours, theirs)
+    why_not = None if comparison else f"one of the two has no {config.champion.metric} on these rows"
+    return Beside({**facts, "comparison": comparison, "why_not": why_not}, ours, theirs)
+
+
+def gains(
+    config: ModelConfig, ours: Measured, baselines: Mapping[str, Measured], production: Sequence[Beside]
+) -> Measured:
+    """What the gates over baselines ask for, under the gates' names; those of baselines that there are. Of the
+    versions of production it is the one that the candidate gains the least over."""
     found = NOTHING
     known = config.evaluation_metrics
+    in_production = [(one.ours, one.theirs) for one in production if one.ours and one.theirs]
     for gate in config.gates:
-        beside = others.get(gate.over) if gate.over else None
-        if beside is not None and gate.metric in beside.values:
-            found |= _gain(gate, known[gate.metric], ours, beside)
+        others = in_production if gate.over == PRODUCTION else [(ours, baselines.get(gate.over or "", NOTHING))]
+        each = [
+            _gain(gate, known[gate.metric], mine, other)
+            for mine, other in others
+            if gate.metric in mine.values and gate.metric in other.values
+        ]
+        if each:
+            found |= min(each, key=lambda one: np.nan_to_num(one.values[gate.measured], nan=-np.inf))
     return found
 
 
 def compare(config: ModelConfig, ours: Measured, theirs: Measured) -> Comparison | None:
-    """The candidate beside the champion, in the champion's metric; None where that has no value or no replicates."""
+    """The candidate beside a version, in the champion's metric; None where that has no value or no replicates."""
     rule = config.champion
     if rule.metric not in ours.replicates or rule.metric not in theirs.replicates:
         return None
@@ -38,6 +98,8 @@ def compare(config: ModelConfig, ours: Measured, theirs: Measured) -> Comparison
         return None
     low, high = np.quantile(known, (0.025, 0.975))
     return {
+        "candidate": ours.values[rule.metric],
+        "production": theirs.values[rule.metric],
         "difference": float(difference),
         "low": float(low),
         "high": float(high),

@@ -40,6 +40,18 @@ NOTHING = Measured({})
 
 
 @dataclass(frozen=True)
+class Answers:
+    """A model's answers: probabilities (rows, classes), or values (rows,) and the ends of their intervals (rows, 2)."""
+
+    predictions: Array
+    intervals: Array | None = None
+
+    def on(self, rows: Array) -> Answers:
+        """Of the rows of a mask."""
+        return Answers(self.predictions[rows], None if self.intervals is None else self.intervals[rows])
+
+
+@dataclass(frozen=True)
 class Measures:
     """Measures answers on the rows of a test, each model's on the same draws of them."""
 
@@ -56,8 +68,19 @@ class Measures:
     def _own(self) -> DomainEvaluation | None:
         return domain_evaluation(self.config.name)
 
-    def of(self, predictions: Array, intervals: Array | None = None) -> Measured:
-        """Of probabilities (rows, classes), or values (rows,), and the ends of intervals (rows, 2)."""
+    @property
+    def fewest(self) -> int:
+        """Rows of the rarest class, of a regression all."""
+        target, classes = self.truth.target, self.truth.classes
+        return int(np.bincount(target, minlength=len(classes)).min()) if classes else len(target)
+
+    def on(self, rows: Array) -> Measures:
+        """Of the rows of a mask alone."""
+        truth = Examples(self.truth.features.filter(rows), self.truth.target[rows], self.truth.classes)
+        return Measures(self.config, self.test.filter(rows), truth, self.tables)
+
+    def of(self, answers: Answers) -> Measured:
+        predictions, intervals = answers.predictions, answers.intervals
         question = self.config.problem, self.truth.target, predictions, self.truth.classes
         found = Measured(measure(*question), replicates(*question, self.drawn))
         if intervals is not None:
@@ -69,7 +92,7 @@ class Measures:
         """The best constant answer, and what the model folder adds, by name."""
         constant, truth = CONSTANT[self.config.problem], self.truth
         if not truth.classes:
-            return {constant: self.of(np.full_like(truth.target, truth.target.mean()))}
+            return {constant: self.of(Answers(np.full_like(truth.target, truth.target.mean())))}
         majority = np.full_like(truth.target, np.bincount(truth.target).argmax())
         rules = {constant: self._names(majority)} | (self._own.baselines(self.test, self.tables) if self._own else {})
         return {name: self._of_labels(predicted) for name, predicted in rules.items()}

@@ -19,8 +19,8 @@ from include.jobs.evaluation.resampling import intervals_of
 from include.jobs.serving.artifact import LoadedModel
 from include.jobs.templates import render, words
 from include.models.config import ModelConfig
-from include.models.config.judging import explain, judge
-from include.models.config.results import Comparison, Evaluation
+from include.models.config.judging import explain, judge, told_of_production
+from include.models.config.results import Evaluation, Rival
 from include.models.interface import Array, DomainFindings, Examples
 
 # shown of every problem that has them, whether gates depend on them or not
@@ -42,7 +42,7 @@ class Evaluated:
     domain: DomainFindings
     measured: Measured
     champion: Metrics | None
-    comparison: Comparison | None
+    production: list[Rival]
     baselines: dict[str, Metrics]
     rounds: list[tuple[Refit, dict[str, Metrics]]]
 
@@ -62,7 +62,7 @@ class Evaluated:
             "metrics": plain(self.metrics),
             "champion": plain(self.champion) if self.champion else None,
             "intervals": {name: (_short(low), _short(high)) for name, (low, high) in ends.items()},
-            "comparison": self.comparison,
+            "production": self.production,
         }
 
 
@@ -84,6 +84,7 @@ def page(evaluated: Evaluated) -> str:
         period=_period(evaluated),
         metadata=evaluated.model.metadata,
         verdicts=[(verdict, explain(verdict)) for verdict in judge(config, evaluated.outcome)],
+        told=told_of_production(config, evaluated.outcome),
         intervals=evaluated.outcome["intervals"],
         tiles={name: found[name] for name in headline},
         rounds=_rounds(evaluated),

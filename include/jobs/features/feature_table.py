@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from include.models.config import ModelConfig
+from include.models.config import ModelConfig, RandomSplit
 from include.models.config.files import FEATURE_TABLE
 from include.models.errors import JobError
 from include.models.interface import Examples
@@ -17,6 +17,19 @@ WHOLE = "whole"  # beside the splits: the whole table, where the evaluation refi
 def feature_columns(config: ModelConfig, frame: pl.DataFrame) -> list[str]:
     """The columns that a model learns from, in the table's order: all but key, time and label."""
     return [column for column in frame.columns if column not in config.data.not_features]
+
+
+def identity(config: ModelConfig, frame: pl.DataFrame) -> list[str]:
+    """The columns that tell a table's rows apart, in whatever file they stand: what the split keeps together, or the
+    key. A number that counts a file's rows tells nothing, as one row more changes it: there it is what rows hold, but
+    for columns whose names begin with ``__``, which are not the table's own."""
+    if isinstance(config.split, RandomSplit) and config.split.group_by:
+        return list(config.split.group_by)
+    counted = {table.row_number for table in config.data.tables.values()}
+    lasting = [name for name in config.data.key if name not in counted]
+    if lasting == config.data.key:
+        return lasting
+    return [*lasting, *(name for name in feature_columns(config, frame) if not name.startswith("__"))]
 
 
 def read_split(folder: Path) -> pl.DataFrame:

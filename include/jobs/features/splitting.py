@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import polars as pl
 
+from include.jobs.features.feature_table import identity
 from include.models.config import ModelConfig, RandomSplit, TimeSplit
 
 Parts = dict[str, pl.DataFrame]
@@ -52,7 +53,7 @@ def split_at_random(config: ModelConfig, frame: pl.DataFrame, how: RandomSplit) 
     A group's place depends on nothing but itself and the seed: as more rows come, it stays in its part (all but a few
     at the parts' borders), so that an approved model is not measured on rows that it has learned from.
     """
-    together = how.group_by or config.data.key
+    together = identity(config, frame)
     groups = (
         frame.with_columns(_stratum(config, frame, how).alias("_stratum"))
         .group_by(together, maintain_order=True)

@@ -4,6 +4,7 @@ model's own files     written by the estimator's ``save``
 feature_order.json    names of the features, in the order that rows without names have
 drift_profile.json    how each feature lies on the training split, to measure drift against: see features.drift_profile
 golden_requests.json  rows of the validation split with their answers, to test an endpoint with
+learned_rows.npy      which rows it has learned from: see features.learned_rows
 metadata.json         what was trained, on what, with what result
 code/                 jobs/ and models/ as far as serving needs them
 """
@@ -27,6 +28,7 @@ import polars as pl
 
 import include
 from include.jobs.features.drift_profile import drift_profile
+from include.jobs.features.learned_rows import LearnedFrom
 from include.jobs.serving.payload import Columns, answers
 from include.models.config import Column, Kind, ModelConfig, Scalar
 from include.models.config.files import DRIFT_PROFILE, GOLDEN_REQUESTS
@@ -49,6 +51,7 @@ class Facts(TypedDict, total=False):
     fit_seconds: float
     validation_metrics: dict[str, float | None]
     mlflow_run_id: str | None
+    learned_from: LearnedFrom
     tracking: str | None  # why MLflow has no run of it, where it should
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from include.jobs.daily.chunks import merge_quarantine
-from include.jobs.features.feature_table import WHOLE, part_file
+from include.jobs.features.feature_table import WHOLE, identity, part_file
 from include.jobs.features.splitting import Parts
 from include.jobs.sharding.shard import ShardFacts
 from include.jobs.validate_features import DATASET, about, apart, infinite, infinite_counts, require_known
@@ -22,10 +22,10 @@ from include.jobs.validation.parts import Check, check_of, combine_suites, repor
 from include.jobs.validation.report import Report, TableReport
 from include.jobs.validation.suites import load_suite, run_suite
 from include.jobs.validation.wording import finding_of
-from include.models.config import MODELS_FOLDER, ModelConfig, RandomSplit
+from include.models.config import MODELS_FOLDER, ModelConfig
 from include.models.config.files import FEATURE_TABLE, QUARANTINE, SPLITS
 
-SHARD, ROW = "__shard", "__row"  # where a row's features are
+SHARD, ROW = "__shard", "__row"  # beside the table's own columns: where a row's features are
 
 
 def raw_report(config: ModelConfig, shards: list[Path], facts: list[ShardFacts], window: Window, into: Path) -> Report:
@@ -55,16 +55,20 @@ def copy_tables(config: ModelConfig, shards: list[Path], facts: list[ShardFacts]
 
 def rows_to_split(config: ModelConfig, shards: list[Path]) -> pl.DataFrame:
     """Of all rows what splits are made by, and where their features are, sorted by key."""
-    groups = config.split.group_by if isinstance(config.split, RandomSplit) else []
-    columns = list(dict.fromkeys([*config.data.not_features, *groups]))
     narrow = [
-        pl.read_parquet(shard / FEATURE_TABLE, columns=columns)
+        _narrow(config, pl.scan_parquet(shard / FEATURE_TABLE))
         .with_row_index(ROW)
         .with_columns(pl.lit(number, dtype=pl.UInt32).alias(SHARD))
         for number, shard in enumerate(shards)
         if (shard / FEATURE_TABLE).exists()
     ]
     return pl.concat(narrow).sort(config.data.key, maintain_order=True) if narrow else pl.DataFrame()
+
+
+def _narrow(config: ModelConfig, table: pl.LazyFrame) -> pl.DataFrame:
+    empty = table.head(0).collect()
+    columns = dict.fromkeys([*config.data.not_features, *identity(config, empty)])
+    return table.select(*columns).collect()
 
 
 def write_splits(

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from .common import Section
 from .metrics import Direction
 
+MOST_RIVALS = 10  # versions of production that a candidate is measured beside
 MetricName = Annotated[str, Field(min_length=1, max_length=200)]  # which there are: .metrics
 
 
@@ -70,11 +71,16 @@ class Gate(Section):
 
 
 class Champion(Section):
-    """The version in production must not be better than the candidate by more than ``margin`` on the same rows."""
+    """No version in production may be better than the candidate by more than ``margin`` on the same rows.
+
+    It is held to the best of the ``last`` versions that were in production, so that margins given away one after the
+    other do not add up.
+    """
 
     metric: MetricName
     direction: Direction
     margin: Annotated[float, Field(ge=0, le=1e6)]
+    last: Annotated[int, Field(ge=1, le=MOST_RIVALS)] = 3
 
     def bound(self, best: float) -> Bound:
         """What a candidate is held to where ``best`` is the champion's value."""

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Literal, NotRequired, TypedDict
 
 from .gates import Bound, Gate
+from .metrics import PRODUCTION
 from .model import ModelConfig
-from .results import Comparison, Evaluation
+from .results import Evaluation, Rival
 
 MOST_WORSE = 0.05  # probability that a candidate is worse than the champion by more than the margin
 
@@ -31,7 +32,7 @@ class Verdict(TypedDict):
     forced: NotRequired[bool]
     interval: NotRequired[tuple[float, float] | None]
     held: NotRequired[float | None]
-    comparison: NotRequired[Comparison]
+    rival: NotRequired[Rival]
 
 
 def judge(model: ModelConfig, evaluation: Evaluation, *, forced: bool = False) -> list[Verdict]:
@@ -42,10 +43,10 @@ def judge(model: ModelConfig, evaluation: Evaluation, *, forced: bool = False) -
     """
     verdicts = [*_evidence(model, evaluation)]
     metrics, intervals = evaluation["metrics"], evaluation.get("intervals", {})
-    in_production = evaluation["champion"] is not None
+    compared = evaluation["champion"] is not None or any(one["comparison"] for one in _production(evaluation))
     for gate in model.gates:
-        if gate.over == "production" and not in_production:
-            continue  # the first version has nothing to be better than
+        if gate.over == PRODUCTION and not compared:
+            continue  # there is nothing that it can be better than
         verdicts += [_verdict(gate, bound, metrics, intervals) for bound in gate.bounds]
     verdicts += _champion(model, evaluation)
     for verdict in verdicts:
@@ -91,7 +92,54 @@ def _verdict(
     return verdict
 
 
+def told_of_production(model: ModelConfig, evaluation: Evaluation) -> list[str]:
+    """A sentence for each version of production: how the candidate was compared with it, or why it was not."""
+    if not _production(evaluation):
+        return ["Nothing is in production yet that the candidate could be compared with"] * ("production" in evaluation)
+    told = []
+    for rival in _production(evaluation):
+        seen = f"on the {rival['of'] - (rival['seen'] or 0)} of {rival['of']} test rows that it has not learned from"
+        compared, name = rival["comparison"], _named(rival)
+        told.append(
+            f"Not compared with {name}: {rival['why_not']}"
+            if compared is None
+            else f"Compared with {name} {seen}: {model.champion.metric} {compared['candidate']:.4g} against "
+            f"{compared['production']:.4g}, better by {compared['difference']:.4g} "
+            f"(95 % {compared['low']:.4g} to {compared['high']:.4g})"
+        )
+    return told
+
+
+def _production(evaluation: Evaluation) -> list[Rival]:
+    return evaluation.get("production", [])
+
+
+def _named(rival: Rival) -> str:
+    return "the champion" if rival["version"] is None else f"version {rival['version']}"
+
+
 def _champion(model: ModelConfig, evaluation: Evaluation) -> list[Verdict]:
+    """The comparison with the version of production that is the hardest to be as good as."""
+    rivals = [(one, one["comparison"]) for one in _production(evaluation)]
+    compared = [(one, found) for one, found in rivals if found]
+    if compared:
+        rival, found = max(compared, key=lambda one: (one[1]["worse"], -one[1]["difference"]))
+        bound = model.champion.bound(found["production"])
+        return [
+            {
+                "metric": bound.metric,
+                "kind": "champion",
+                "threshold": bound.threshold,
+                "value": found["candidate"],
+                "passed": found["worse"] < MOST_WORSE,
+                "rival": rival,
+            }
+        ]
+    return [] if rivals else _champion_by_value(model, evaluation)
+
+
+def _champion_by_value(model: ModelConfig, evaluation: Evaluation) -> list[Verdict]:
+    """Of an evaluation from before comparisons were kept."""
     champion = evaluation["champion"]
     best = _number(champion.get(model.champion.metric)) if champion is not None else None
     if best is None:  # a champion whose metric is not a number sets no bar
@@ -105,8 +153,6 @@ def _champion(model: ModelConfig, evaluation: Evaluation) -> list[Verdict]:
         "value": value,
         "passed": bound.holds(value),
     }
-    if compared := evaluation.get("comparison"):
-        verdict |= {"comparison": compared, "passed": value is not None and compared["worse"] < MOST_WORSE}
     return [verdict]
 
 
@@ -128,11 +174,13 @@ def _explain_gate(verdict: Verdict) -> str:
 
 
 def _explain_champion(verdict: Verdict) -> str:
-    wanted = f"{verdict['metric']} must be no worse than the champion's, less the margin: {verdict['threshold']:.6g}"
+    rival = verdict.get("rival")
+    name = _named(rival) if rival else "the champion"
+    wanted = f"{verdict['metric']} must be no worse than that of {name}, less the margin: {verdict['threshold']:.6g}"
     if verdict["value"] is None:
         return f"{wanted}; it is not a number"
     found = f"{wanted}; it is {verdict['value']:.6g}"
-    compared = verdict.get("comparison")
+    compared = rival and rival["comparison"]
     if compared is None:
         return found if verdict["passed"] else f"{found}, {abs(verdict['value'] - verdict['threshold']):.3g} off"
     return (

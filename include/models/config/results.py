@@ -10,12 +10,15 @@ Metrics = dict[str, float | None]  # by name; None where a metric could not be m
 
 
 class Comparison(TypedDict):
-    """The candidate beside the champion on the same rows, in the champion's metric; above 0 is better.
+    """The candidate beside a version of production on the same rows, in the champion's metric, of which both have a
+    value; above 0 is better.
 
     ``worse`` is the probability that it is worse by more than the margin; ``smallest`` the least difference that these
     rows can tell from none.
     """
 
+    candidate: float
+    production: float
     difference: float
     low: float
     high: float
@@ -23,17 +26,32 @@ class Comparison(TypedDict):
     smallest: float
 
 
-class Evaluation(TypedDict):
-    """``metrics.json``: metrics of the test split, of the candidate and, if there is one, of the champion.
+class Rival(TypedDict):
+    """A version that is in production, or was, beside the candidate: on those of the test split's ``of`` rows that it
+    has not learned from. ``seen`` is how many it has; None where its artifact does not say.
 
-    ``intervals``: where each of the candidate's lies with 95 % probability; those that are known. Evaluations from
-    before there were intervals have neither them nor a comparison.
+    ``comparison`` is None where there is none; ``why_not`` says why.
+    """
+
+    version: int | None
+    of: int
+    seen: int | None
+    comparison: Comparison | None
+    why_not: str | None
+
+
+class Evaluation(TypedDict):
+    """``metrics.json``: metrics of the test split, of the candidate and, if there is one, of the champion, as far as
+    they could be compared.
+
+    ``intervals``: where each of the candidate's lies with 95 % probability; those that are known. ``production``: the
+    last versions in production, the champion first. Older evaluations have neither.
     """
 
     metrics: Metrics
     champion: Metrics | None
     intervals: NotRequired[dict[str, tuple[float, float]]]
-    comparison: NotRequired[Comparison | None]
+    production: NotRequired[list[Rival]]
     mlflow_run_id: NotRequired[str | None]
     tracking: NotRequired[str | None]  # what of the run MLflow did not take, and why
 

@@ -173,3 +173,22 @@ def test_what_a_person_decides_is_kept_whole_whatever_they_type(s3: LocalS3, reg
     assert kept["promotion_by"] == "Conan O Brien"
     record = json.loads(s3.objects[split_uri(kept["promotion_record"])[1]])
     assert (record["reason"], record["by"]) == (reason, "Conan O'Brien")
+
+
+def test_a_decision_replaces_the_one_before_whole(s3: LocalS3, registry: Any) -> None:
+    context: Any = {"ti": SimpleNamespace(dag_id="deploy", run_id="run")}
+    for chosen, reason in (("Reject", "too slow"), ("Approve", "")):
+        answer: Any = {
+            "chosen_options": [chosen],
+            "params_input": {"reason": reason},
+            "responded_by_user": {"id": "7", "name": "conan"},
+            "responded_at": datetime(2026, 11, 1, tzinfo=UTC),
+        }
+        approval_request.record_decision(MODEL, context, answer=answer, version=version(2).model_dump())
+        package = registry.describe_model_package(ModelPackageName=version(2).model_package_arn)
+        kept = package["CustomerMetadataProperties"]
+        assert kept["promotion_decision"] == ("promoted" if chosen == "Approve" else "not promoted")
+        assert kept.get("promotion_reason") == (reason or None)
+        status = "Promoted" if chosen == "Approve" else "Declined"
+        assert (package["ModelLifeCycle"]["Stage"], package["ModelLifeCycle"]["StageStatus"]) == ("Staging", status)
+        assert package["ModelApprovalStatus"] == "Approved", "the approval is another fact"

@@ -328,6 +328,11 @@ def test_what_is_recorded_is_told_to_people_and_to_who_follows_production(
     last = current(read_history(ml_bucket, "my-ml-bucket", MODEL.name))
     assert last is not None
     assert last.as_json() == {**entry(2).as_json(), "run_id": "run", "from": last.as_json()["from"]}
+    stages = [registry.describe_model_package(ModelPackageName=arn(n))["ModelLifeCycle"] for n in (1, 2)]
+    assert [(one["Stage"], one["StageStatus"]) for one in stages] == [
+        ("Production", "Replaced"),
+        ("Production", "Serving"),
+    ]
     ((subject, message),) = told
     assert subject == "predictive_maintenance version 2 is in production"
     assert f"deploy_predictive_maintenance, run run, put {arn(2)} behind endpoint" in message

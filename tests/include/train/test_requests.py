@@ -17,6 +17,7 @@ from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, RequestError
 from include.platform.storage import Run
 from include.registry import requests as registry
+from include.registry.versions import Version
 from include.score import sinks
 from include.train import requests
 
@@ -49,6 +50,7 @@ def with_kafka(environment: MlEnvironment) -> MlEnvironment:
 
 
 ARTIFACT = "s3://my-ml-bucket/out/job-1/output/model.tar.gz"
+VERSION = Version(version=3, model_package_arn="arn", artifact=ARTIFACT)
 
 Build = Callable[[MlEnvironment], Request]
 BUILDERS: dict[str, tuple[str, Build]] = {
@@ -61,7 +63,7 @@ BUILDERS: dict[str, tuple[str, Build]] = {
     "merge_shards": ("CreateProcessingJob", lambda e: requests.merge_shards(MODEL, e, RUN, data_to="2015-03-01")),
     "evaluate_model": (
         "CreateProcessingJob",
-        lambda e: requests.evaluate_model(MODEL, e, RUN, artifact=ARTIFACT, champion=ARTIFACT),
+        lambda e: requests.evaluate_model(MODEL, e, RUN, artifact=ARTIFACT, production=[VERSION]),
     ),
     "track_model_version": (
         "CreateProcessingJob",

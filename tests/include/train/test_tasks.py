@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from botocore.stub import Stubber
 
 from include.models.config import ModelConfig, load_model
 from include.models.config.judging import judge
@@ -19,6 +17,7 @@ from include.models.config.results import Evaluation
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.request_parts import Request, RequestError, processing
 from include.platform.storage import Run
+from include.registry.history import Entry, History, promote
 from include.registry.versions import VersionError
 from include.train import tasks
 from tests.include.fake_clients import answer_from
@@ -39,7 +38,6 @@ PARAMS: dict[str, Any] = {
     "force": False,
     "reason": None,
 }
-GROUP = "predictive-maintenance"
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-maintenance/3"
 
 
@@ -60,15 +58,6 @@ def begun(s3: LocalS3) -> LocalS3:
     """The first task has run."""
     tasks.prepare_data(MODEL, context())
     return s3
-
-
-@pytest.fixture
-def sagemaker(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
-    client = boto3.client("sagemaker", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
-    answer_from(monkeypatch, s3=s3, sagemaker=client)
-    with Stubber(client) as stubber:
-        yield stubber
-        stubber.assert_no_pending_responses()
 
 
 def etag(body: bytes) -> str:
@@ -154,67 +143,67 @@ def test_whatever_changed_is_trained(
     assert f"changed since run manual__1: {change}" in caplog.text
 
 
-def test_without_an_approved_model_there_is_no_champion(begun: LocalS3, sagemaker: Stubber) -> None:
-    sagemaker.add_client_error("list_model_packages", "ValidationException", "Model Package Group does not exist", 400)
-    sagemaker.add_response("list_model_packages", {"ModelPackageSummaryList": []})
-    for _ in range(2):
-        request = tasks.evaluate_model(MODEL, context(), trained={"artifact": "s3://b/model.tar.gz"}, tuned=None)
-        assert "--champion" not in request["AppSpecification"]["ContainerArguments"]
+def put_in_production(s3: LocalS3, *versions: int, gone: int | None = None) -> None:
+    """Versions that were promoted one after the other, with their artifacts, but for one that is gone."""
+    history = History()
+    for day, version in enumerate(versions, 1):
+        entry = Entry(
+            version=version,
+            model_package_arn=PACKAGE,
+            artifact=f"s3://my-ml-bucket/version-{version}/model.tar.gz",
+            since=datetime(2026, 11, day, tzinfo=UTC),
+            endpoint_config=f"config-{version}",
+            dag_id="deploy",
+            run_id=f"run-{day}",
+        )
+        history = promote(history, entry)
+        if version != gone:
+            s3.objects[f"version-{version}/model.tar.gz"] = b"model"
+    s3.objects["production/predictive_maintenance/history.json"] = history.model_dump_json(by_alias=True).encode()
 
 
-def expect_champion(sagemaker: Stubber) -> None:
-    summary = {
-        "ModelPackageArn": PACKAGE,
-        "ModelPackageGroupName": GROUP,
-        "CreationTime": 1,
-        "ModelPackageStatus": "Completed",
-    }
-    sagemaker.add_response(
-        "list_model_packages",
-        {"ModelPackageSummaryList": [summary]},
-        {
-            "ModelPackageGroupName": GROUP,
-            "ModelApprovalStatus": "Approved",
-            "SortBy": "CreationTime",
-            "SortOrder": "Descending",
-            "MaxResults": 1,
-        },
-    )
-    described = {
-        "ModelPackageName": GROUP,
-        "ModelPackageArn": PACKAGE,
-        "ModelPackageVersion": 3,
-        "CreationTime": 1,
-        "ModelPackageStatus": "Completed",
-        "ModelPackageStatusDetails": {"ValidationStatuses": []},
-        "InferenceSpecification": {
-            "Containers": [{"Image": "i", "ModelDataUrl": "s3://my-ml-bucket/champion/model.tar.gz"}]
-        },
-    }
-    sagemaker.add_response("describe_model_package", described, {"ModelPackageName": PACKAGE})
-
-
-def test_the_newest_approved_model_is_the_champion(begun: LocalS3, sagemaker: Stubber) -> None:
-    expect_champion(sagemaker)
-    begun.objects["champion/model.tar.gz"] = b"champion"
+def measured_beside(s3: LocalS3) -> dict[str, str]:
+    """The evaluation's inputs, by name, and ``versions``."""
     tuned = {"artifact": "s3://b/tuned/output/model.tar.gz"}
-    request = tasks.evaluate_model(MODEL, context(), trained=None, tuned=tuned)
+    request = tasks.evaluate_model(MODEL, context(), trained=None, tuned=tuned)  # type: ignore[arg-type]
     inputs = {each["InputName"]: each["S3Input"]["S3Uri"] for each in request["ProcessingInputs"]}
-    assert inputs["champion"] == "s3://my-ml-bucket/champion/model.tar.gz"
     assert inputs["artifact"] == tuned["artifact"]
+    arguments = request["AppSpecification"]["ContainerArguments"]
+    return inputs | {"versions": arguments[arguments.index("--versions") + 1] if "--versions" in arguments else ""}
 
 
-def test_a_champion_whose_artifact_is_gone_is_said_so_before_a_job_is_paid_for(
-    begun: LocalS3, sagemaker: Stubber
+def test_what_is_not_in_production_is_no_champion(begun: LocalS3) -> None:
+    assert "champion" not in measured_beside(begun), "whatever was approved"
+
+
+def test_the_champion_is_the_version_in_production_and_the_bar_the_last_of_them(begun: LocalS3) -> None:
+    put_in_production(begun, 2, 3, 5, 7)
+    inputs = measured_beside(begun)
+    assert inputs["champion"] == "s3://my-ml-bucket/version-7/model.tar.gz"
+    assert inputs["earlier-2"] == "s3://my-ml-bucket/version-3/model.tar.gz"
+    assert inputs["versions"] == "7,5,3"
+
+
+def test_what_was_rolled_back_sets_no_bar(begun: LocalS3) -> None:
+    put_in_production(begun, 2, 3, 2)
+    assert measured_beside(begun)["versions"] == "2"
+
+
+def test_an_earlier_version_whose_artifact_is_gone_is_left_out(
+    begun: LocalS3, caplog: pytest.LogCaptureFixture
 ) -> None:
-    expect_champion(sagemaker)
-    tuned = {"artifact": "s3://b/tuned/output/model.tar.gz"}
-    with pytest.raises(VersionError, match=r"version 3, s3://my-ml-bucket/champion/model.tar.gz, is gone"):
-        tasks.evaluate_model(MODEL, context(), trained=None, tuned=tuned)
+    put_in_production(begun, 2, 3, gone=2)
+    assert measured_beside(begun)["versions"] == "3"
+    assert "not compared with version 2" in caplog.text
 
 
-def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: LocalS3, sagemaker: Stubber) -> None:
-    sagemaker.add_response("list_model_packages", {"ModelPackageSummaryList": []})
+def test_a_champion_whose_artifact_is_gone_is_said_so_before_a_job_is_paid_for(begun: LocalS3) -> None:
+    put_in_production(begun, 3, gone=3)
+    with pytest.raises(VersionError, match=r"version 3, s3://my-ml-bucket/version-3/model.tar.gz, is gone"):
+        measured_beside(begun)
+
+
+def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: LocalS3) -> None:
     with pytest.raises(AirflowFailException, match="neither train_model nor tune_model"):
         tasks.evaluate_model(MODEL, context(), trained=None, tuned=None)
 

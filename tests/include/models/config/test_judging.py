@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from include.models.config import Gate, ModelConfig, load_model
-from include.models.config.judging import Verdict, explain, may_register
+from include.models.config.judging import Verdict, explain, may_register, told_of_production
 from include.models.config.judging import judge as judge_evaluation
-from include.models.config.results import Comparison
+from include.models.config.results import Comparison, Rival
 
 GOOD = {"macro_f1": 0.95, "log_loss": 0.05}
 
@@ -18,11 +19,12 @@ def judge(
     metrics: dict[str, Any],
     champion: dict[str, Any] | None,
     intervals: dict[str, tuple[float, float]] | None = None,
-    comparison: Comparison | None = None,
+    production: Sequence[Rival] | None = None,
     *,
     forced: bool = False,
 ) -> list[Verdict]:
-    evaluation = {"metrics": metrics, "champion": champion, "intervals": intervals or {}, "comparison": comparison}
+    evaluation = {"metrics": metrics, "champion": champion, "intervals": intervals or {}}
+    evaluation |= {"production": production} if production is not None else {}
     return judge_evaluation(model, evaluation, forced=forced)  # type: ignore[arg-type]
 
 
@@ -106,7 +108,7 @@ def test_force_goes_past_the_champion_and_never_past_a_gate(model: ModelConfig) 
         (("loss", "max", 0.5, 0.75, False), "loss must be at most 0.5; it is 0.75, 0.25 off"),
         (
             ("f1", "champion", 0.94, 0.9, False),
-            "f1 must be no worse than the champion's, less the margin: 0.94; it is 0.9, 0.04 off",
+            "f1 must be no worse than that of the champion, less the margin: 0.94; it is 0.9, 0.04 off",
         ),
         (("f1", "min", 0.9, None, False), "f1 must be at least 0.9; it is not a number"),
     ],
@@ -159,10 +161,53 @@ def test_too_few_rows_cannot_be_judged_but_forced(model: ModelConfig) -> None:
     assert may_register(judge(model, GOOD | {"rarest_class_rows": model.min_positives}, None))
 
 
+def rival(version: int, worse: float | None, *, seen: int | None = 0) -> Rival:
+    """A version that the candidate is worse than with that probability; without one they were not compared."""
+    compared: Comparison = {
+        "candidate": 0.95,
+        "production": 0.954,
+        "difference": -0.004,
+        "low": -0.02,
+        "high": 0.01,  # type: ignore[typeddict-item]
+        "worse": worse or 0.0,
+        "smallest": 0.018,
+    }
+    why_not = "too few rows" if worse is None else None
+    return {
+        "version": version,
+        "of": 100,
+        "seen": seen,
+        "comparison": None if worse is None else compared,
+        "why_not": why_not,
+    }
+
+
 @pytest.mark.parametrize(("worse", "passes"), [(0.04, True), (0.05, False)])
 def test_with_a_comparison_its_probability_decides(model: ModelConfig, worse: float, passes: bool) -> None:
-    compared: Comparison = {"difference": -0.004, "low": -0.02, "high": 0.01, "worse": worse, "smallest": 0.018}
-    verdicts = judge(model, GOOD, {"macro_f1": 0.954}, comparison=compared)
+    verdicts = judge(model, GOOD, {"macro_f1": 0.954}, production=[rival(7, worse)])
     assert may_register(verdicts) is passes
     assert f"with probability {worse:.1%}" in explain(verdicts[-1])
     assert "tell differences from 0.018 on" in explain(verdicts[-1])
+
+
+def test_the_best_of_the_last_versions_sets_the_bar(model: ModelConfig) -> None:
+    verdicts = judge(model, GOOD, {"macro_f1": 0.94}, production=[rival(9, 0.01), rival(8, 0.2), rival(7, None)])
+    assert not may_register(verdicts)
+    assert "that of version 8" in explain(verdicts[-1])
+
+
+def test_what_is_not_compared_sets_no_bar_and_is_told(model: ModelConfig) -> None:
+    given = [rival(9, None, seen=70)]
+    assert may_register(judge(model, GOOD, None, production=given))
+    assert told_of_production(model, {"metrics": GOOD, "champion": None, "production": given}) == [  # type: ignore[typeddict-item]
+        "Not compared with version 9: too few rows"
+    ]
+    told = told_of_production(model, {"metrics": GOOD, "champion": None, "production": [rival(9, 0.0, seen=70)]})  # type: ignore[typeddict-item]
+    assert "Compared with version 9 on the 30 of 100 test rows that it has not learned from" in told[0]
+    assert (
+        "Nothing is in production yet"
+        in told_of_production(
+            model,
+            {"metrics": GOOD, "champion": None, "production": []},  # type: ignore[typeddict-item]
+        )[0]
+    )
