@@ -3,9 +3,9 @@
 **For whom:** whoever approves models. A registered version waits as *PendingManualApproval* in the SageMaker Model
 Registry, with its metrics, its evaluation report and where it came from; nothing is deployed here.
 
-**Reads** `raw/<model>/` of the environment's bucket; the job code `code/<hash>/`; the newest approved version of the
-model, the champion, to compare with. **Writes** only below its own folder `runs/<dag>/<run>/`, one folder per task, and
-one version in the Model Registry.
+**Reads** `raw/<model>/` of the environment's bucket; the job code `code/<hash>/`; the version in production,
+the champion, and those there before it, to compare with. **Writes** only below its own folder `runs/<dag>/<run>/`, one
+folder per task, and one version in the Model Registry.
 
 **Running it again is safe.** A run never touches another run's folder, and clearing a task attaches to its SageMaker
 job if that still runs. A retry of the registration finds the version that the first try made. A run ends with the code

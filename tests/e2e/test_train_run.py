@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,8 @@ import pytest
 
 from include.models.config import load_model
 from include.ops.local_stack.processes import wait_until
+from include.platform.storage import production_history, split_uri
+from include.registry.history import Entry, History
 
 from .conftest import RunResult, Stack
 
@@ -101,17 +104,26 @@ def test_no_worker_is_held_while_sagemaker_works(trained: RunResult, running: St
 
 
 def test_a_candidate_worse_than_the_champion_is_rejected(trained: RunResult, running: Stack) -> None:
-    """The approved model stays: a crippled candidate is evaluated beside it on the same test split."""
-    running.client("sagemaker").update_model_package(
-        ModelPackageArn=trained.summary["model_package_arn"], ModelApprovalStatus="Approved"
+    """What is in production stays: a crippled candidate is evaluated beside it on the same test split."""
+    entry = Entry(
+        version=1,
+        model_package_arn=trained.summary["model_package_arn"],
+        artifact=running.airflow.xcom(DAG, trained.summary["run_id"], "train_model")["artifact"],
+        since=datetime(2026, 1, 1, tzinfo=UTC),
+        endpoint_config="config",
+        dag_id="deploy",
+        run_id="run",
     )
+    bucket, key = split_uri(production_history(split_uri(entry.artifact)[0], DAG.removeprefix("train_")))
+    history = History(entries=(entry,)).model_dump_json(by_alias=True)
+    running.client("s3").put_object(Bucket=bucket, Key=key, Body=history.encode())
     before = running.client("sagemaker").list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"]
     state, run_id = run_dag(running, {"hyperparameters": {"num_boost_round": 1}})
     assert state == "success"
     states = running.states(DAG, run_id)
     assert (states["reject_model"], states["register_model"]) == ("success", "skipped")
     gates = running.airflow.xcom(DAG, run_id, "check_metrics", key="gates")
-    assert any(not gate["passed"] for gate in gates)
+    assert [gate["passed"] for gate in gates if gate["kind"] == "champion"] == [False]
     after = running.client("sagemaker").list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"]
     assert len(after) == len(before)
 

@@ -208,7 +208,7 @@ def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]
             "low on purpose: better than knowing nothing. Raise them to what the business needs",
             judged,
         ),
-        ("against the approved model, on the same test split", {"champion": champion}),
+        ("against the last versions in production, on the same rows", {"champion": champion}),
         ("", {"serving": {"instance_type": "ml.m5.large"}}),
         ("a day's partition holds that day's rows", {"scoring": {"tables": [TABLE], "instance_type": "ml.m5.large"}}),
         (
@@ -263,7 +263,7 @@ def _tuning(champion: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _gate(found: Profile) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Better than the best constant answer; and the metric to compare with the approved model by."""
+    """Better than the best constant answer; and the metric to compare with what is in production by."""
     if found.problem == "regression":
         return {"metric": "r2", "min": 0.05}, {"metric": "r2", "direction": "maximize", "margin": 0.01}
     if found.problem == "binary":
