@@ -28,7 +28,7 @@ from airflow.sdk import DAG, AssetAlias, Param, chain, dag
 
 from include.deploy import rollback_tasks as tasks
 from include.models.config import ModelConfig
-from include.platform.dag_settings import task_defaults, version_param, with_form
+from include.platform.dag_settings import NO_BACKFILLS, task_defaults, version_param, when_triggered, with_form
 from include.platform.environment import ml_environment
 from include.platform.notifications import notify_failure
 from include.platform.python_task import python_task
@@ -48,7 +48,8 @@ def rollback_dag(models: Sequence[ModelConfig]) -> DAG:
         dag_id="rollback",
         description="Bring a model's production back to the version before.",
         doc_md=f"# rollback\n\n{__doc__}",
-        schedule=None,
+        schedule=when_triggered(),
+        allowed_run_types=NO_BACKFILLS,
         max_active_runs=RUNS_AT_ONCE,
         is_paused_upon_creation=False,  # nothing starts it but a person, who must not have to unpause it first
         tags=["rollback"],

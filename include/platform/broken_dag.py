@@ -6,6 +6,7 @@ from airflow.sdk import DAG, dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.platform.catalogue import BrokenModel
+from include.platform.dag_settings import NO_BACKFILLS, when_triggered
 from include.platform.notifications import notify_failure
 
 
@@ -21,7 +22,8 @@ def broken_dag(model: BrokenModel) -> DAG:
         {model.reason.replace(chr(10), chr(10) + " " * 8)}
         ```
         """,
-        schedule=None,
+        schedule=when_triggered(),
+        allowed_run_types=NO_BACKFILLS,
         catchup=False,
         max_active_runs=1,
         tags=["broken", model.name],

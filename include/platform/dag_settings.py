@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, PartitionedAssetTimetable
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
 from airflow.sdk.definitions.param import ParamsDict
 
 from include.platform.notifications import notify_failure
 from sagemaker_jobs.retries import SageMakerRetryPolicy
 from sagemaker_jobs.timetables import DailyAndOnEventTimetable, DailyTimetable
 
+if TYPE_CHECKING:
+    from airflow.sdk.api.datamodels._generated import DagRunType
 
-def next_time_only(cron: str | None) -> CronTriggerTimetable | None:
+# of Dags whose runs are not about days: a backfill of one is refused in these words, and the UI does not offer it
+NO_BACKFILLS = cast(
+    "Collection[DagRunType]", ("manual", "scheduled", "operator_triggered", "asset_triggered", "asset_materialization")
+)
+
+
+def when_triggered() -> DailyTimetable:
+    """No schedule, in Airflow's eyes one that it can ask about backfills."""
+    return DailyTimetable(None)
+
+
+def on_event(asset: Asset) -> AssetOrTimeSchedule:
+    """Whenever the Asset is updated."""
+    return AssetOrTimeSchedule(assets=[asset], timetable=when_triggered())  # type: ignore[arg-type] # one of core's
+
+
+def next_time_only(cron: str | None) -> CronTriggerTimetable | DailyTimetable:
     """A schedule (UTC) whose first run after the Dag is switched on is the next one to come.
 
     Neither ``run_immediately=False`` nor a start date says so: with both Airflow 3.3 may start the latest past run at
     once (https://github.com/apache/airflow/blob/3.3.1/airflow-core/src/airflow/timetables/trigger.py).
     """
-    return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0)) if cron else None
+    return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0)) if cron else when_triggered()
 
 
-def daily(cron: str | None) -> DailyTimetable | None:
-    """A daily schedule (UTC) whose runs are about days: ``cron`` says when a day that ended has its run."""
-    if cron is None:
-        return None
+def daily(cron: str | None) -> DailyTimetable:
+    """A daily schedule (UTC) whose runs are about days: ``cron`` says when a day that ended has its run; without one
+    days are backfilled and asked for, and no run starts by itself."""
     return DailyTimetable(_delay(cron))
 
 
@@ -34,14 +52,14 @@ def scores_asset(model: str) -> Asset:
     return Asset(f"{model}_scores")
 
 
-def daily_and_when_scored(cron: str | None, model: str) -> DailyAndOnEventTimetable | PartitionedAssetTimetable:
+def daily_and_when_scored(cron: str | None, model: str) -> DailyAndOnEventTimetable:
     """``daily``, and for exactly the day whenever the model's scores of a day are published."""
-    if cron is None:
-        return PartitionedAssetTimetable(assets=scores_asset(model))
     return DailyAndOnEventTimetable(assets=scores_asset(model), delay=_delay(cron))
 
 
-def _delay(cron: str) -> timedelta:
+def _delay(cron: str | None) -> timedelta | None:
+    if cron is None:
+        return None
     minute, hour, *_ = cron.split()
     return timedelta(hours=int(hour), minutes=int(minute))
 

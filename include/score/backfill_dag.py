@@ -44,7 +44,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, TaskGroup, XComArg, chain, dag, task, task_group
 
 from include.models.config import ModelConfig
-from include.platform.dag_settings import task_defaults, with_form
+from include.platform.dag_settings import NO_BACKFILLS, task_defaults, when_triggered, with_form
 from include.platform.environment import ml_environment
 from include.platform.notifications import notify_failure
 from include.platform.python_task import python_task
@@ -64,7 +64,8 @@ def backfill_dag(models: Sequence[ModelConfig]) -> DAG:
         dag_id="backfill",
         description="Score days gone by of a model, many in one job.",
         doc_md=f"# backfill\n\n{__doc__}",
-        schedule=None,
+        schedule=when_triggered(),
+        allowed_run_types=NO_BACKFILLS,
         max_active_runs=RUNS_AT_ONCE,
         is_paused_upon_creation=False,  # nothing starts it but a person, who must not have to unpause it first
         tags=["score", "backfill"],

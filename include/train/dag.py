@@ -42,7 +42,7 @@ from functools import partial
 from airflow.sdk import DAG, Asset, XComArg, chain, dag, task
 
 from include.models.config import ModelConfig, files
-from include.platform.dag_settings import next_time_only, task_defaults, with_form
+from include.platform.dag_settings import NO_BACKFILLS, next_time_only, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
 from include.train import form, tasks
@@ -59,6 +59,7 @@ def train_dag(model: ModelConfig) -> DAG:
         description=f"Train, evaluate and register: {model.description}",
         doc_md=f"# train_{model.name}\n\n{model.description}\n\n{__doc__}",
         schedule=next_time_only(model.schedule.train),
+        allowed_run_types=NO_BACKFILLS,
         catchup=False,
         max_active_runs=1,
         tags=["train", model.name],

@@ -12,7 +12,7 @@ from airflow.timetables.simple import PartitionedAssetTimetable
 from pendulum import DateTime, instance
 
 from sagemaker_jobs.kinds import Json
-from sagemaker_jobs.timetables import DailyTimetable
+from sagemaker_jobs.timetables import DailyTimetable, delay_of
 
 
 class DailyAndOnEventSchedule(PartitionedAssetTimetable):
@@ -28,21 +28,20 @@ class DailyAndOnEventSchedule(PartitionedAssetTimetable):
 
     # what PartitionedAssetTimetable is without: Airflow schedules and backfills no others
     periodic = True
-    can_be_scheduled = True
 
-    def __init__(self, *, assets: Any, delay: timedelta = timedelta()) -> None:
+    def __init__(self, *, assets: Any, delay: timedelta | None = timedelta()) -> None:
         super().__init__(assets=assets)
-        self._delay = delay
         self._daily = DailyTimetable(delay)
+        self.can_be_scheduled = self._daily.can_be_scheduled
         self.description = f"{self._daily.description}, and when its Asset is updated"
 
     @property
     def summary(self) -> str:
-        return f"{self._daily.summary}, Asset"
+        return f"{self._daily.summary}, Asset" if self.can_be_scheduled else "Asset"
 
     @classmethod
     def deserialize(cls, data: Json) -> DailyAndOnEventSchedule:
-        return cls(assets=decode_asset_like(data["asset_condition"]), delay=timedelta(seconds=data["delay"]))
+        return cls(assets=decode_asset_like(data["asset_condition"]), delay=delay_of(data))
 
     def serialize(self) -> Json:
         return super().serialize() | self._daily.serialize()

@@ -15,6 +15,7 @@ from sagemaker_jobs.kinds import Json
 if TYPE_CHECKING:
     from airflow.serialization.definitions.assets import SerializedAssetBase
 
+WHEN_TRIGGERED = "when triggered"
 EASTERNMOST = 13  # hours before UTC, in New Zealand's summer
 
 
@@ -25,15 +26,22 @@ class DailyTimetable(CronDataIntervalTimetable):
     leaves out the last one, and a manual run with a logical date is of two days before
     (https://github.com/apache/airflow/issues/23689).
 
+    Airflow backfills no Dag without a schedule, which it calls "non-periodic": a Dag whose days are asked for, and that
+    never runs by itself, has this one without a delay.
+
     Args:
-        delay: less than a day.
+        delay: less than a day; None: no run starts by itself.
     """
 
-    def __init__(self, delay: timedelta = timedelta()) -> None:
+    def __init__(self, delay: timedelta | None = timedelta()) -> None:
         super().__init__("0 0 * * *", timezone="UTC")
+        self._delay = delay
+        self.can_be_scheduled = delay is not None
+        if delay is None:
+            self.description = "When triggered"
+            return
         if not timedelta() <= delay < timedelta(days=1):
             raise ValueError(f"delay is {delay}; allowed is from 0 to less than a day")
-        self._delay = delay
         minutes = int(delay.total_seconds() // 60)
         self.description = f"Daily at {minutes // 60:02}:{minutes % 60:02} UTC, for the day that ended"
 
@@ -45,19 +53,23 @@ class DailyTimetable(CronDataIntervalTimetable):
 
     @property
     def summary(self) -> str:
+        if self._delay is None:
+            return WHEN_TRIGGERED
         minutes = int(self._delay.total_seconds() // 60)
         return f"{minutes % 60} {minutes // 60} * * *"
 
     @classmethod
     def deserialize(cls, data: Json) -> DailyTimetable:
-        return cls(timedelta(seconds=data["delay"]))
+        return cls(delay_of(data))
 
     def serialize(self) -> Json:
-        return {"delay": self._delay.total_seconds()}
+        return {"delay": None if self._delay is None else self._delay.total_seconds()}
 
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
+        if self._delay is None and not restriction.catchup:
+            return None  # the scheduler asks; a backfill's days are caught up with
         days = TimeRestriction(
             restriction.earliest and midnight_meant(restriction.earliest),
             restriction.latest and midnight_meant(restriction.latest),
@@ -66,7 +78,7 @@ class DailyTimetable(CronDataIntervalTimetable):
         found = super().next_dagrun_info(last_automated_data_interval=last_automated_data_interval, restriction=days)
         if found is None or found.data_interval is None:
             return found
-        starts = found.data_interval.end + duration(seconds=self._delay.total_seconds())
+        starts = found.data_interval.end + duration(seconds=(self._delay or timedelta()).total_seconds())
         return DagRunInfo(run_after=starts, data_interval=found.data_interval)
 
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
@@ -88,7 +100,7 @@ class DailyAndOnEventTimetable(DailyTimetable):
 
     partitioned = True
 
-    def __init__(self, *, assets: Asset, delay: timedelta = timedelta()) -> None:
+    def __init__(self, *, assets: Asset, delay: timedelta | None = timedelta()) -> None:
         super().__init__(delay)
         self._assets = assets
         self.description = f"{self.description}, and when its Asset is updated"
@@ -101,7 +113,7 @@ class DailyAndOnEventTimetable(DailyTimetable):
 
     @property
     def summary(self) -> str:
-        return f"{super().summary}, Asset"
+        return "Asset" if self._delay is None else f"{super().summary}, Asset"
 
     def serialize(self) -> Json:
         from airflow.serialization.encoders import encode_asset_like
@@ -113,6 +125,11 @@ class DailyAndOnEventTimetable(DailyTimetable):
         from sagemaker_jobs.event_schedule import DailyAndOnEventSchedule
 
         return DailyAndOnEventSchedule.deserialize(data)
+
+
+def delay_of(serialized: Json) -> timedelta | None:
+    seconds = serialized["delay"]
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def midnight_meant(moment: DateTime) -> DateTime:

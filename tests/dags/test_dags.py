@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +17,12 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
-from include.models.config import load_model, model_names
+from include.deploy.dag import deploy_dag
+from include.models.config import ModelConfig, load_model, model_names
 from include.monitor.dag import monitor_dag
 from include.platform.catalogue import usable_models
+from include.score.dag import score_dag
+from include.train.dag import train_dag
 from sagemaker_jobs.retries import SageMakerRetryPolicy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -268,6 +273,33 @@ def test_production_is_changed_only_after_staging_was_tested_and_somebody_decide
 def test_survives_the_way_through_the_database(dag: DAG) -> None:
     again = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
     assert {task.task_id for task in again.tasks} == {task.task_id for task in dag.tasks}
+
+
+def test_days_are_backfilled_and_of_other_dags_it_is_said_that_they_are_not(dag: DAG) -> None:
+    """Never that a schedule is "non-periodic", which Airflow says of a Dag before it looks at what the Dag allows."""
+    timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    assert timetable.periodic
+    is_about_days = dag.dag_id.startswith(("score_", "monitor_"))
+    assert (dag.allowed_run_types is None) == is_about_days
+    assert is_about_days or "backfill" not in dag.allowed_run_types
+
+
+@pytest.mark.parametrize("make", [train_dag, score_dag, monitor_dag, deploy_dag])
+def test_a_model_without_schedules_can_be_backfilled_and_starts_nothing(make: Callable[[ModelConfig], DAG]) -> None:
+
+    model = load_model("predictive_maintenance")
+    never = model.schedule.model_copy(update=dict.fromkeys(("train", "score", "monitor")))
+    found = DagSerialization.from_dict(DagSerialization.to_dict(make(model.model_copy(update={"schedule": never}))))
+    assert found.timetable.periodic
+    assert not found.timetable.can_be_scheduled
+    assert found.next_dagrun_info(last_automated_run_info=None) is None
+    if found.allowed_run_types is None:
+        first, last = (datetime(2015, 6, day, tzinfo=UTC) for day in (1, 3))
+        days = [
+            info.data_interval.start if info.data_interval else info.partition_date
+            for info in found.iter_dagrun_infos_between(first, last)
+        ]
+        assert [day.date().isoformat() for day in days if day] == ["2015-06-01", "2015-06-02", "2015-06-03"]
 
 
 def test_the_first_run_is_the_next_one_to_come(dag_bag: DagBag) -> None:

@@ -281,6 +281,9 @@ class RawFile:
             malformed.append((first + row.number - 1, row.text, reason))
             return "skip"
 
+        # a mark within the text belongs to its cell; of a block's first cell Arrow would take it away
+        if content.startswith(BYTE_ORDER_MARK):
+            content = BYTE_ORDER_MARK + content
         try:
             cells = pa_csv.read_csv(
                 pa.py_buffer(content),

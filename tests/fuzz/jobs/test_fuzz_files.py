@@ -70,7 +70,8 @@ def test_raw_files(tmp_path: Path) -> None:
 
 
 def header_row(rows: list[list[str]]) -> int:
-    return next((place for place, row in enumerate(rows) if any(cell.strip() for cell in row) or len(row) > 1), 0)
+    """The first row with any text; the last where none has any."""
+    return next((place for place, row in enumerate(rows) if any(cell.strip() for cell in row)), len(rows) - 1)
 
 
 @pytest.fixture(scope="module")

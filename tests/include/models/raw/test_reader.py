@@ -133,3 +133,17 @@ def test_size_and_hash_are_the_files_own(tmp_path: Path) -> None:
     with open_raw(path) as raw:
         list(raw.blocks(COLUMNS))
         assert raw.size == path.stat().st_size
+
+
+@pytest.mark.parametrize("block_bytes", [1, 7, reader.BLOCK])
+def test_a_byte_order_mark_within_the_text_is_its_cells_wherever_a_block_begins(
+    tmp_path: Path, block_bytes: int
+) -> None:
+    """As where two exports are joined."""
+    path = tmp_path / "t.csv"
+    path.write_bytes("\ufeffx,y,z\n1,2,3\n\ufeff4,5,6\n\ufeff7,8\n".encode())
+    with open_raw(path, block_bytes=block_bytes) as raw:
+        assert raw.header == ["x", "y", "z"]
+        blocks = list(raw.blocks(COLUMNS))
+    assert [row[0] for block in blocks for row in block.lines.rows()] == ["1", "\ufeff4"]
+    assert [text for block in blocks for text in block.malformed["text"]] == ["\ufeff7,8"]
