@@ -47,9 +47,10 @@ def fuzz(folder: Path, say: Callable[[str], None]) -> Row:
 
 def _run(environment: str, target: str, folder: Path, seconds: float) -> str | None:
     """What is wrong; None if nothing is."""
-    python = ROOT / ".venv" / environment / "bin" / "python"
+    python, longest = ROOT / ".venv" / environment / "bin" / "python", 2 * seconds + 300
+    options = ["-q", "-x", "-p", "no:cacheprovider", f"--timeout={longest}"]  # that of the tests is shorter
     done = subprocess.run(
-        [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"tests/fuzz/{environment}/{target}"],
+        [python, "-m", "pytest", *options, f"tests/fuzz/{environment}/{target}"],
         cwd=ROOT,
         env={
             **os.environ,
@@ -59,7 +60,7 @@ def _run(environment: str, target: str, folder: Path, seconds: float) -> str | N
         },
         capture_output=True,
         text=True,
-        timeout=2 * seconds + 300,
+        timeout=longest,
         check=False,
     )
     return None if done.returncode == 0 else "\n".join([target, *done.stdout.splitlines()[-LAST_LINES:]])
