@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
+from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param
 from airflow.sdk.definitions.param import ParamsDict
 
 from include.platform.notifications import notify_failure
@@ -25,11 +25,6 @@ NO_BACKFILLS = cast(
 def when_triggered() -> DailyTimetable:
     """No schedule, in Airflow's eyes one that it can ask about backfills."""
     return DailyTimetable(None)
-
-
-def on_event(asset: Asset) -> AssetOrTimeSchedule:
-    """Whenever the Asset is updated."""
-    return AssetOrTimeSchedule(assets=[asset], timetable=when_triggered())  # type: ignore[arg-type] # one of core's
 
 
 def next_time_only(cron: str | None) -> CronTriggerTimetable | DailyTimetable:
