@@ -52,8 +52,10 @@ def dags() -> str:
 def _when(schedule: Any) -> str:
     if isinstance(schedule, list):  # of Assets
         return ", ".join(f"on `{asset.name}`" for asset in schedule)
+    from sagemaker_jobs.timetables import WHEN_TRIGGERED
+
     expression = getattr(schedule, "summary", None) or getattr(schedule, "expression", None)
-    return f"`{expression}`" if expression else "when triggered"
+    return WHEN_TRIGGERED if expression == WHEN_TRIGGERED else f"`{expression}`"
 
 
 def make_targets() -> str:
