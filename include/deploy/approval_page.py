@@ -25,7 +25,8 @@ class Packet:
 
     ``latency``: ``p50_ms`` and ``p99_ms`` in staging. ``drift``: by feature, the population stability index of the
     training data against that of the version in production; None where there is nothing to compare with.
-    ``monthly_usd``: of what serves it at the least; None where it is unknown, and ``unknown_cost`` says why.
+    ``monthly_usd``: of what serves it at the least; None where it is unknown, and ``unknown_cost`` says why;
+    ``staging_cost`` says what staging costs beside it.
     ``validation``: one sentence for each check of the data. ``card``: the version's model card; empty where it has
     none. ``links``: addresses by title. ``production``: how it was compared with the versions of production.
     """
@@ -42,6 +43,7 @@ class Packet:
     latency: Mapping[str, float | None]
     monthly_usd: float | None
     unknown_cost: str
+    staging_cost: str
     traffic: str
     lineage: Mapping[str, str]
     card: Card = field(default_factory=dict)

@@ -13,8 +13,8 @@ from include.deploy import approval_page as packet
 from include.deploy.approval_events import APPROVE
 from include.deploy.endpoint_checks import Report
 from include.deploy.form import STAGING_ONLY, chosen_strategy
-from include.deploy.serving_modes import mode_of
-from include.deploy.tasks import Json, Resolved
+from include.deploy.serving_modes import mode_of, staging_cost
+from include.deploy.tasks import Json, Resolved, clear_staging
 from include.models.config import ModelConfig
 from include.models.config.judging import judge, told_of_production
 from include.models.config.results import Evaluation, Metrics
@@ -55,12 +55,14 @@ class Decision(TypedDict):
 
 
 def prepare_promotion(model: ModelConfig, context: Context, *, resolved: Resolved, report: Report) -> str:
-    """Write the page of the packet into the run's folder and hand the text of the form on, as ``packet``.
+    """Write the page of the packet into the run's folder and hand the text of the form on, as ``packet``. Staging has
+    done its work: it goes, where model.yaml says so.
 
     Returns:
         The task that comes next.
     """
     environment, run = current_run(context)
+    clear_staging(model, environment)
     shown = _gather(model, environment, context, resolved, report)
     write_text(s3_client(environment), run.promotion_packet, packet.page(shown), "text/html")
     page = file_page(run.promotion_packet, sagemaker_client(environment))
@@ -168,6 +170,7 @@ def _gather(
         latency={"p50_ms": report["p50_ms"], "p99_ms": report["p99_ms"]},
         monthly_usd=mode.monthly_usd(model.serving, environment.region),
         unknown_cost=mode.unknown_cost(model.serving),
+        staging_cost=staging_cost(model, environment.region),
         traffic=mode.traffic(model, environment, strategy)
         if champion
         else "the endpoint is created; there is no traffic yet",

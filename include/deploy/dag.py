@@ -14,9 +14,10 @@ after the other: of two approvals the last one ends up in production, and approv
 
 **Steps.** `resolve_package` finds the version and checks that its artifact is what was registered. `deploy_staging` and
 `test_staging`: golden requests answered as trained, bad requests refused, latency within model.yaml.
-`prepare_promotion` gathers what a person needs to decide, and `approve_production` tells people and waits for the
-answer (*Required actions* in the UI); the Dag `remind` reminds them. `record_decision` keeps who decided, when and why;
-without a yes in time `keep_production` ends the run and nothing was changed.
+`prepare_promotion` gathers what a person needs to decide, and deletes staging unless `serving.staging` keeps it;
+`approve_production` tells people and waits for the answer (*Required actions* in the UI); the Dag `remind` reminds
+them. `record_decision` keeps who decided, when and why; without a yes in time `keep_production` ends the run and
+nothing was changed.
 `deploy_production` moves the traffic as model.yaml says (canary, linear), under alarms that take it back.
 `test_production` tests as in staging; if that fails `restore_production` brings the version before back and
 `test_restored` verifies it. `record_promotion` and `prune_stale` end the run. Where model.yaml says

@@ -22,7 +22,8 @@ def params(model: ModelConfig) -> dict[str, Param]:
             "staging and production",
             enum=["staging and production", STAGING_ONLY],
             title="Stages",
-            description="Staging alone: deployed and tested there, production stays as it is.",
+            description="Staging alone: deployed and tested there, production stays as it is. What becomes of staging "
+            "after its test is serving.staging of model.yaml.",
         ),
         "strategy": Param(
             AS_CONFIGURED,

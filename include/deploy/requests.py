@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.deploy.serving_modes import mode_of
+from include.deploy.serving_modes import at_stage, mode_of
 from include.deploy.traffic import VARIANT
 from include.models.config import ModelConfig, Strategy
 from include.platform.environment import MlEnvironment
@@ -14,7 +14,7 @@ from include.registry.versions import RegisteredVersion
 
 def staging_endpoint(model: ModelConfig, environment: MlEnvironment, version: RegisteredVersion) -> Request:
     """Model, configuration and endpoint of a version in staging."""
-    return _endpoint(model, environment, "staging", version)
+    return _endpoint(at_stage(model, "staging"), environment, "staging", version)
 
 
 def production_endpoint(
@@ -22,8 +22,9 @@ def production_endpoint(
 ) -> Request:
     """The same in production, and how its traffic moves, with the alarms that watch over that, and its scaling.
 
-    The configuration is the same for both stages: production gets the very one that staging was tested with. (Of a
-    serverless endpoint the Models differ by where each stage keeps its requests.)
+    The configuration is the same for both stages: production gets the very one that staging was tested with, unless
+    model.yaml has staging serverless. (Of a serverless endpoint the Models differ by where each stage keeps its
+    requests.)
 
     Raises:
         RequestError: a strategy was asked for that the model's endpoint does not know.

@@ -189,3 +189,21 @@ MODES: dict[Mode, ServingMode] = {"provisioned": Provisioned(), "serverless": Se
 
 def mode_of(model: ModelConfig) -> ServingMode:
     return MODES[model.serving.mode]
+
+
+def at_stage(model: ModelConfig, stage: Stage) -> ModelConfig:
+    """The model as it is served at a stage: in staging serverless, where model.yaml says so."""
+    if stage == "production" or model.serving.staging != "serverless":
+        return model
+    return model.model_copy(
+        update={"serving": model.serving.model_copy(update={"mode": "serverless", "autoscaling": None})}
+    )
+
+
+def staging_cost(model: ModelConfig, region: str) -> str:
+    """For people, what staging costs once its test is over."""
+    if model.serving.staging == "delete":
+        return "nothing: it is deleted after its test"
+    staged = at_stage(model, "staging")
+    usd = mode_of(staged).monthly_usd(staged.serving, region)
+    return mode_of(staged).unknown_cost(staged.serving) if usd is None else f"{usd:.0f} USD a month: it is kept"

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from include.deploy import requests
 from include.deploy.endpoint_checks import Report, Thresholds, check_endpoint, columns_of, load_golden_requests
 from include.deploy.form import chosen_strategy
-from include.deploy.serving_modes import mode_of
+from include.deploy.serving_modes import at_stage, mode_of
 from include.models.config import ModelConfig
 from include.platform.clients import error_code, runtime_client, s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment, ml_environment
@@ -105,6 +105,22 @@ def deploy_staging(model: ModelConfig, context: Context, *, resolved: Resolved) 
 
 def test_staging(model: ModelConfig, context: Context, *, version: Json, deployed: Deployed) -> Report:
     return _test_endpoint(model, "staging", version, deployed)
+
+
+def clear_staging(model: ModelConfig, environment: MlEnvironment) -> None:
+    """Delete staging's endpoint, where model.yaml does not keep it, and wait until it is gone."""
+    if model.serving.staging != "delete":
+        return
+    sagemaker, name = sagemaker_client(environment), endpoint_name(model, "staging")
+    try:
+        sagemaker.delete_endpoint(EndpointName=name)
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+        log.info("endpoint %s is gone already", name)
+        return
+    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 3, "MaxAttempts": 100})
+    log.info("endpoint %s has passed its test and is deleted (serving.staging of model.yaml)", name)
 
 
 def keep_production(model: ModelConfig, context: Context, *, version: Json) -> None:
@@ -308,7 +324,8 @@ def _test_endpoint(model: ModelConfig, stage: Stage, version: Json, deployed: De
     Raises:
         PermanentError: it did not, with every failure; or it serves with something else by now.
     """
-    environment, serving, mode = ml_environment(), model.serving, mode_of(model)
+    environment, staged = ml_environment(), at_stage(model, stage)
+    serving, mode = staged.serving, mode_of(staged)
     _require_still_there(environment, deployed)
     sagemaker = sagemaker_client(environment)
     registered = describe(sagemaker, version["model_package_arn"])
@@ -335,7 +352,15 @@ def _test_endpoint(model: ModelConfig, stage: Stage, version: Json, deployed: De
 
 
 def _require_still_there(environment: MlEnvironment, deployed: Deployed) -> None:
-    endpoint = sagemaker_client(environment).describe_endpoint(EndpointName=deployed["endpoint"])
+    try:
+        endpoint = sagemaker_client(environment).describe_endpoint(EndpointName=deployed["endpoint"])
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+        raise PermanentError(
+            f"endpoint {deployed['endpoint']} is gone: staging is deleted after its test (serving.staging of "
+            "model.yaml), or somebody deleted it. Clear the task that deployed it, to deploy it again."
+        ) from error
     live = endpoint["EndpointConfigName"]
     if live != deployed["config"]:
         raise PermanentError(

@@ -1,7 +1,9 @@
 """Whole raw tables to daily partitions: how a history that lies in a few files becomes days that can be scored.
 
     python -m include.jobs.split_days --model M --raw DIR --days DIR --first ISO --last ISO
-    python -m include.jobs.split_days --model M --raw DIR --days DIR --newest 60
+    python -m include.jobs.split_days --model M --raw DIR --days DIR --newest 60 [--say]
+
+``--say`` writes nothing: it prints the first and the last of those days.
 
 Reads ``<raw>/<file>`` (plain or .gz) of the tables that scoring reads; writes ``<days>/date=<day>/<file>.gz`` (or an
 Excel file): of a table with the time column, or a clock or moment that makes it, the day's rows, of one with
@@ -92,11 +94,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--first", type=date.fromisoformat)
     parser.add_argument("--last", type=date.fromisoformat)
     parser.add_argument("--newest", type=int, help="that many days, instead of the first and the last")
+    parser.add_argument("--say", action="store_true", help="print the first and the last day, and write nothing")
     asked = parser.parse_args(argv)
     if (asked.newest is None) == (asked.first is None) or (asked.first is None) != (asked.last is None):
         parser.error("either --first and --last, or --newest")
     config = load_model(asked.model)
     first, last = newest_days(config, asked.raw, asked.newest) if asked.newest else (asked.first, asked.last)
+    if asked.say:
+        print(first, last)
+        return
     split_days(config, asked.raw, asked.days, first, last)
 
 

@@ -217,8 +217,7 @@ def test_an_approval_brings_the_first_version_into_production(
     assert set(summary["first_prediction"]) >= {"label", "probabilities"}
     for shown in ("macro_f1", "at least", "Raw data", "golden requests answered as trained", "answering yes"):
         assert shown in result.output
-    assert deployments.endpoints() == [f"{GROUP}-production", f"{GROUP}-staging"]
-    assert deployments.serves("staging") == deployments.serves("production")
+    assert deployments.endpoints() == [f"{GROUP}-production"], "staging goes after its test"
 
 
 def test_who_decided_when_and_why_is_in_the_registry_and_the_asset_told(
@@ -257,7 +256,7 @@ def test_two_approvals_at_once_the_last_wins_even_past_a_killed_scheduler(
         assert deployments.finished(second_run) == "success"
     assert deployments.versions()[-1] == third["ModelPackageVersion"]
     assert set(deployments.versions()) <= {1, second["ModelPackageVersion"], third["ModelPackageVersion"]}
-    assert deployments.endpoints() == [f"{GROUP}-production", f"{GROUP}-staging"]
+    assert deployments.endpoints() == [f"{GROUP}-production"], "staging goes after its test"
     assert client.failures == []
 
 
@@ -286,8 +285,7 @@ def test_killed_between_any_two_steps_and_cleared_it_converges(deployments: Depl
     assert deployments.finished(run_id) == "success", deployments.states(run_id)
     assert deployments.versions()[-1] == package["ModelPackageVersion"]
     assert deployments.versions().count(package["ModelPackageVersion"]) == 1
-    assert deployments.endpoints() == [f"{GROUP}-production", f"{GROUP}-staging"]
-    assert deployments.serves("staging") == deployments.serves()
+    assert deployments.endpoints() == [f"{GROUP}-production"], "staging goes after its test"
     assert client.failures == []
 
 
@@ -375,7 +373,7 @@ def test_without_a_yes_nothing_changes(
 
 
 def test_what_cannot_be_deployed_ends_clearly_and_touches_nothing(deployments: Deployments, client: Client) -> None:
-    staging, production = deployments.serves("staging"), deployments.serves()
+    endpoints, production = deployments.endpoints(), deployments.serves()
     gone, dead = deployments.register(), deployments.register(artifact=b"no archive")
     bucket, key = split_uri(gone["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
     deployments.s3.delete_object(Bucket=bucket, Key=key)
@@ -388,7 +386,7 @@ def test_what_cannot_be_deployed_ends_clearly_and_touches_nothing(deployments: D
         run_id = deployments.api.trigger(DAG, {"version": version})
         assert deployments.finished(run_id) == "failed"
         assert said in deployments.why(run_id, "resolve_package")
-    assert (deployments.serves("staging"), deployments.serves()) == (staging, production)
+    assert (deployments.endpoints(), deployments.serves()) == (endpoints, production)
     (run_id,) = deployments.started_by(dead)
     assert deployments.finished(run_id) == "failed"
     assert deployments.states(run_id)["deploy_staging"] == "failed"

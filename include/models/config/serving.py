@@ -11,6 +11,7 @@ from .common import InstanceType, Section, all_defaults
 Milliseconds = Annotated[int, Field(ge=1, le=60_000)]
 Strategy = Literal["canary", "linear", "all_at_once", "immediate"]
 Mode = Literal["provisioned", "serverless"]  # what each of them means is in include/deploy/serving_modes.py
+Staging = Literal["delete", "serverless", "keep"]
 HAVE_INSTANCES: tuple[Mode, ...] = ("provisioned",)
 
 
@@ -92,6 +93,8 @@ class Serving(Section):
     ``data_capture_percent`` of requests and answers are kept in the bucket, below each endpoint's name: by SageMaker;
     of a serverless endpoint, where that keeps none, by the serving program itself, in the same form.
     ``instance_type`` is also what the Model Registry recommends.
+    ``staging``: its endpoint is deleted once it has passed its test (``delete``), or kept: as production is served
+    (``keep``), or serverless whatever production is, at no cost between requests (``serverless``).
     """
 
     mode: Mode = "provisioned"
@@ -99,6 +102,7 @@ class Serving(Section):
     instance_count: Annotated[int, Field(ge=1, le=100)] = 1
     autoscaling: Autoscaling | None = None
     serverless: Serverless = all_defaults()
+    staging: Staging = "delete"
     data_capture_percent: Annotated[int, Field(ge=0, le=100)] = 0
     deployment: Deployment = all_defaults()
     alarms: Alarms = all_defaults()

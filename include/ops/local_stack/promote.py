@@ -34,8 +34,9 @@ from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.arguments import check_model
 from include.ops.local_stack.command import carry_out, write_summary
 from include.ops.local_stack.processes import wait_until
+from include.ops.local_stack.raw_data import RawDataError
 from include.ops.local_stack.run import FINISHED, Step
-from include.ops.local_stack.seed import aws_client
+from include.ops.local_stack.seed import aws_client, newest_days
 from include.ops.local_stack.settings import BUCKET, Settings
 from include.platform.request_parts import endpoint_name, group_name
 from include.platform.storage import golden_requests_of
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 QUESTION = "approve_production"
+NEXT_DAYS = 7  # that are named, of those that can be scored next
 REQUEST_SECONDS = 0.05
 
 
@@ -109,6 +111,12 @@ def promote(settings: Settings, model: str, yes: bool, console: Console) -> Json
     training.require_dag(api, dag_id)
     api.unpause(dag_id)
     before = current(read_history(s3, BUCKET, model))
+    if warning := last_training(api, f"train_{model}"):
+        say(warning)
+    if before and before.version == package["ModelPackageVersion"] and _is_in_service(sagemaker, endpoint):
+        since = f"{before.since:%Y-%m-%d %H:%M} UTC"
+        say(f"version {before.version} of {model} is in production since {since}: nothing to do")
+        return {"state": "in_production", "version": before.version, "next": next_step(settings, model)}
     body = (
         _golden_request(s3, sagemaker.describe_model_package(ModelPackageName=before.model_package_arn))
         if before
@@ -122,9 +130,35 @@ def promote(settings: Settings, model: str, yes: bool, console: Console) -> Json
         if state not in FINISHED:
             _answer(api, dag_id, run_id, settings, yes, console)
             state = training.follow(api, dag_id, run_id, console)
-    return summary_of(api, dag_id, run_id, state, package=package, client=client, seconds=time.monotonic() - began) | {
-        "first_prediction": _first_prediction(runtime, endpoint, s3, package)
+    summary = summary_of(api, dag_id, run_id, state, package=package, client=client, seconds=time.monotonic() - began)
+    return summary | {
+        "first_prediction": _first_prediction(runtime, endpoint, s3, package),
+        "next": next_step(settings, model) if summary["state"] == "promoted" else "",
     }
+
+
+def last_training(api: AirflowApi, dag_id: str) -> str:
+    """What a person must know of the newest training before they promote an older one; empty where there is nothing."""
+    run_id = next(iter(api.run_ids(dag_id)), None)
+    if run_id is None:
+        return ""
+    states = {task["task_id"]: task["state"] for task in api.task_instances(dag_id, run_id)}
+    if states.get("reject_model") == "success":
+        return f"the last training, run {run_id}, was rejected and registered nothing: this is an older version"
+    if "failed" in states.values():
+        return f"the last training, run {run_id}, failed: this is an older version"
+    return ""
+
+
+def next_step(settings: Settings, model: str) -> str:
+    """What a person does next, with the days that there are; empty for a model whose days are not scored."""
+    if not load_model(model).scoring:
+        return ""
+    try:
+        days = newest_days(settings, model, NEXT_DAYS)
+    except RawDataError:
+        return ""  # a hint is no reason to fail
+    return f"make backfill MODEL={model} FROM={days[0]} TO={days[1]}" if days else ""
 
 
 def summary_of(
@@ -180,6 +214,21 @@ def show(summary: Json, settings: Settings, console: Console) -> None:
         rows.append(("to go back", f"trigger rollback for {summary['dag_id'].removeprefix('deploy_')} in Airflow"))
     for title, value in rows:
         say(f"{title:20}{escape(value)}")
+    _say_next(summary, console)
+
+
+def _say_next(summary: Json, console: Console) -> None:
+    if summary.get("next"):
+        console.print(f"next: {summary['next']}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _is_in_service(sagemaker: SageMakerClient, endpoint: str) -> bool:
+    try:
+        return sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] == "InService"
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationException":
+            raise
+        return False  # somebody deleted it: promoting makes it again
 
 
 def _newest_package(sagemaker: SageMakerClient, group: str) -> Json | None:
@@ -273,6 +322,9 @@ def main(argv: list[str] | None = None) -> int:
     def work(settings: Settings) -> int:
         summary = promote(settings, arguments.model, arguments.yes, console)
         write_summary(settings, "promote-summary.json", summary)
+        if summary["state"] == "in_production":
+            _say_next(summary, console)
+            return 0
         show(summary, settings, console)
         return 1 if summary["state"] == "failed" else 0
 

@@ -71,8 +71,11 @@ def split_days(python: str, model: str, raw: Path, days: Path, *which: str) -> N
     run_job(python, "include.jobs.split_days", "--model", model, "--raw", str(raw), "--days", str(days), *which)
 
 
-def run_job(python: str, module: str, *arguments: str) -> None:
+def run_job(python: str, module: str, *arguments: str) -> str:
     """Run a program of include/jobs or include/models.
+
+    Returns:
+        What it printed.
 
     Raises:
         RawDataError: it failed.
@@ -82,9 +85,10 @@ def run_job(python: str, module: str, *arguments: str) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RawDataError(f"python -m {module} failed (exit code {done.returncode}):\n{done.stderr[-2000:]}")
+    return done.stdout
 
 
-def _made(folder: Path, make: Callable[[Path], None]) -> Path:
+def _made(folder: Path, make: Callable[[Path], object]) -> Path:
     """The folder, whole: what a broken off start left behind is made again."""
     unfinished = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -63,6 +63,18 @@ class Outcome:
     summary: Json
     reasons: dict[str, str]
 
+    @property
+    def next_step(self) -> str:
+        """What a person does next; empty after a failure, whose reason says it."""
+        if self.summary["state"] != "success":
+            return ""
+        model = self.summary["dag_id"].removeprefix("train_")
+        if self.summary["model_package_arn"]:
+            return f"make promote MODEL={model}"
+        if any(step["task_id"] == "reject_model" and step["state"] == "success" for step in self.summary["steps"]):
+            return "look at the evaluation report: it says which gates were missed, and by how much"
+        return f"make promote MODEL={model}, for the newest version that is registered"
+
 
 def steps_of(api: AirflowApi, dag_id: str, run_id: str, order: list[str]) -> list[Step]:
     instances = {instance["task_id"]: instance for instance in api.task_instances(dag_id, run_id)}
@@ -175,6 +187,8 @@ def show(outcome: Outcome, settings: Settings, console: Console) -> None:
         console.print(f"[red]{task_id} failed:[/] {escape(reason)}\n", highlight=False, soft_wrap=True)
     for title, link in _links(summary, settings):
         console.print(f"{title:20}{link}", highlight=False, markup=False, soft_wrap=True)
+    if outcome.next_step:
+        console.print(f"next: {outcome.next_step}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _number(value: float | None) -> str:

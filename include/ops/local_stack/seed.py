@@ -15,7 +15,7 @@ from include.deploy.approval_events import event_pattern, queue_name
 from include.models.config import ModelConfig, load_model
 from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.arguments import check_data
-from include.ops.local_stack.raw_data import raw_data, split_days
+from include.ops.local_stack.raw_data import raw_data, run_job, split_days
 from include.ops.local_stack.settings import BUCKET, Settings
 from include.platform.catalogue import usable_models
 from include.platform.code_bundle import upload_code
@@ -91,12 +91,34 @@ def seed_days(settings: Settings, model: str, first: str, last: str, say: Callab
         return
     with tempfile.TemporaryDirectory(dir=settings.home) as folder:
         raw, days = Path(folder, "raw"), Path(folder, "days")
-        raw.mkdir()
-        for file in files:
-            s3.download_file(BUCKET, file["key"], str(raw / file["key"].rsplit("/", 1)[-1]))
+        _download(s3, files, raw)
         which = ("--first", needed[0], "--last", needed[-1])
         split_days(settings.python("jobs"), model, raw, days, *which)
         upload_days(settings, model, days, say)
+
+
+def newest_days(settings: Settings, model: str, count: int) -> tuple[str, str] | None:
+    """The first and the last of the newest days that the raw tables in the bucket have; None where there are none.
+
+    Raises:
+        RawDataError: the tables cannot be read.
+    """
+    s3 = s3_client(settings)
+    files = list_raw_data(s3, BUCKET, raw_prefix(model))
+    if not files:
+        return None
+    with tempfile.TemporaryDirectory(dir=settings.home) as folder:
+        raw = Path(folder, "raw")
+        _download(s3, files, raw)
+        asked = ("--model", model, "--raw", str(raw), "--days", folder, "--newest", str(count), "--say")
+        first, last = run_job(settings.python("jobs"), "include.jobs.split_days", *asked).split()[-2:]
+    return first, last
+
+
+def _download(s3: S3Client, files: list[RawFile], folder: Path) -> None:
+    folder.mkdir()
+    for file in files:
+        s3.download_file(BUCKET, file["key"], str(folder / file["key"].rsplit("/", 1)[-1]))
 
 
 def upload_days(settings: Settings, model: str, days: Path, say: Callable[[str], None]) -> None:

@@ -49,6 +49,7 @@ def packet(**changes: Any) -> Packet:
         "latency": {"p50_ms": 4.0, "p99_ms": 9.5},
         "monthly_usd": 84.0,
         "unknown_cost": "by use (serverless)",
+        "staging_cost": "nothing: it is deleted after its test",
         "traffic": "10 % for 10 minutes",
         "lineage": {"run_id": "manual__1"},
         "card": model_card.content(

@@ -10,7 +10,7 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from include.deploy import requests as endpoints
-from include.deploy.serving_modes import MODES, mode_of
+from include.deploy.serving_modes import MODES, mode_of, staging_cost
 from include.deploy.traffic import deployment
 from include.models.config import Mode, ModelConfig, Serving, Strategy, load_model
 from include.platform.environment import MlEnvironment
@@ -100,6 +100,20 @@ def test_production_gets_the_configuration_that_staging_was_tested_with() -> Non
     assert staging["model"] == production["model"]
     assert staging["endpoint"]["EndpointName"] != production["endpoint"]["EndpointName"]
     assert "deployment" not in staging
+
+
+def test_staging_may_be_serverless_beside_a_production_on_instances() -> None:
+    model = model_with(staging="serverless")
+    staging, production = (built(model, ENVIRONMENTS[0], stage) for stage in ("staging", "production"))
+    assert "ServerlessConfig" in staging["config"]["ProductionVariants"][0]
+    assert "InstanceType" in production["config"]["ProductionVariants"][0]
+
+
+def test_what_staging_costs_is_said() -> None:
+    said = {one: staging_cost(model_with(staging=one), "us-east-1") for one in ("delete", "serverless", "keep")}
+    assert said["delete"] == "nothing: it is deleted after its test"
+    assert said["serverless"] == "by use (serverless)"
+    assert said["keep"] == "84 USD a month: it is kept"
 
 
 def test_every_alarm_takes_a_deployment_back_but_an_immediate_one() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from botocore.exceptions import ClientError
 
 from include.deploy import approval_request as promotion
 from include.deploy import tasks as deploy
@@ -389,6 +390,37 @@ def test_an_endpoint_is_held_to_model_yaml_and_its_failures_are_told(
     assert asked == [
         (f"{GROUP}-{stage}", ["s3://bucket/1/golden_requests.json"], limits) for stage in ("staging", "production")
     ]
+
+
+class Deleted:
+    """A SageMaker whose endpoint is there, or not."""
+
+    def __init__(self, *, there: bool) -> None:
+        self.there, self.asked = there, list[str]()
+
+    def delete_endpoint(self, EndpointName: str) -> None:  # noqa: N803
+        self.asked.append(EndpointName)
+        if not self.there:
+            error = {"Code": "ValidationException", "Message": 'Could not find endpoint "x".'}
+            raise ClientError({"Error": error}, "DeleteEndpoint")
+
+    def get_waiter(self, name: str) -> Any:
+        assert name == "endpoint_deleted"
+        return SimpleNamespace(wait=lambda **_: self.asked.append("waited"))
+
+
+@pytest.mark.parametrize(
+    ("staging", "there", "asked"),
+    [("delete", True, [f"{GROUP}-staging", "waited"]), ("delete", False, [f"{GROUP}-staging"]), ("keep", True, [])],
+)
+def test_staging_goes_where_model_yaml_does_not_keep_it(
+    staging: str, there: bool, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sagemaker = Deleted(there=there)
+    monkeypatch.setattr(deploy, "sagemaker_client", lambda _: sagemaker)
+    serving = MODEL.serving.model_copy(update={"staging": staging})
+    deploy.clear_staging(MODEL.model_copy(update={"serving": serving}), SimpleNamespace())  # type: ignore[arg-type]
+    assert sagemaker.asked == asked
 
 
 def test_production_moves_its_traffic_as_the_form_says_and_staging_at_once() -> None:

@@ -170,6 +170,16 @@ def test_the_newest_days_end_with_one_that_has_rows(name: str, raws: dict[str, P
     assert any((tmp_path / "later").iterdir()) == (load_model(name).data.time is None), "no day after the last has data"
 
 
+def test_the_newest_days_may_be_said_alone(
+    raws: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = next(iter(raws))
+    split_days.main(["--model", name, "--raw", str(raws[name]), "--days", str(tmp_path), "--newest", "3", "--say"])
+    first, last = map(date.fromisoformat, capsys.readouterr().out.split())
+    assert (last - first).days == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("which", [[], ["--first", "2015-06-01"], ["--newest", "3", "--first", "2015-06-01"]], ids=str)
 def test_which_days_are_asked_for_in_one_way(which: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

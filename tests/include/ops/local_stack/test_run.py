@@ -99,3 +99,22 @@ def test_another_models_import_error_does_not_stop_a_dag_that_is_there() -> None
     run.require_dag(api, "train_good")  # type: ignore[arg-type]
     with pytest.raises(ProcessError, match=r"models/bad/model\.yaml"):
         run.require_dag(api, "train_bad")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("summary", "said"),
+    [
+        ({"state": "success", "model_package_arn": "arn", "steps": []}, "make promote MODEL=pumps"),
+        (
+            {
+                "state": "success",
+                "model_package_arn": None,
+                "steps": [{"task_id": "reject_model", "state": "success"}],
+            },
+            "look at the evaluation report: it says which gates were missed, and by how much",
+        ),
+        ({"state": "failed", "model_package_arn": None, "steps": []}, ""),
+    ],
+)
+def test_what_comes_next_is_said(summary: dict[str, Any], said: str) -> None:
+    assert run.Outcome({"dag_id": "train_pumps", **summary}, {}).next_step == said

@@ -1,0 +1,41 @@
+"""What make promote says before it does anything, from what Airflow's API answers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from include.ops.local_stack import promote
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ({"register_model": "success", "reject_model": "skipped"}, ""),
+        ({"reject_model": "success"}, "was rejected and registered nothing: this is an older version"),
+        ({"train_model": "failed"}, "failed: this is an older version"),
+    ],
+)
+def test_a_training_that_came_to_nothing_is_said_first(states: dict[str, str], said: str) -> None:
+    tasks = [{"task_id": task_id, "state": state} for task_id, state in states.items()]
+    api: Any = SimpleNamespace(run_ids=lambda _: ["newest", "older"], task_instances=lambda *_: tasks)
+    assert promote.last_training(api, "train_pumps").endswith(said)
+    assert bool(promote.last_training(api, "train_pumps")) is bool(said)
+
+
+def test_a_model_that_was_never_trained_has_no_last_training() -> None:
+    api: Any = SimpleNamespace(run_ids=lambda _: [])
+    assert promote.last_training(api, "train_pumps") == ""
+
+
+def test_what_is_in_production_and_was_deleted_by_hand_is_not_in_service() -> None:
+    def absent(EndpointName: str) -> dict[str, str]:  # noqa: N803
+        raise ClientError({"Error": {"Code": "ValidationException"}}, "DescribeEndpoint")
+
+    gone: Any = SimpleNamespace(describe_endpoint=absent)
+    there: Any = SimpleNamespace(describe_endpoint=lambda EndpointName: {"EndpointStatus": "InService"})  # noqa: N803
+    assert not promote._is_in_service(gone, "pumps-production")
+    assert promote._is_in_service(there, "pumps-production")
