@@ -14,8 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.platform.scoring_parts import parts_of_models
-from include.platform.storage import code_archive, scoring_parts
+from include.platform.code_parts import Parts
+from include.platform.run_context import read_json, write_text
+from include.platform.scoring_parts import scoring_parts_of_models
+from include.platform.storage import code_archive, scoring_parts, training_parts
+from include.platform.training_parts import training_parts_of_models
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -43,10 +46,17 @@ def upload_code(s3: S3Client, bucket: str, root: Path = ROOT) -> str:
     """
     version = code_hash(root)
     if not is_there(s3, bucket, version):
-        # first, so that code which is there has it
-        s3.put_object(Bucket=bucket, Key=scoring_parts(version), Body=json.dumps(parts_of_models(root)).encode())
+        # first, so that code which is there has them
+        write_text(s3, scoring_parts(bucket, version), json.dumps(scoring_parts_of_models(root)))
+        write_text(s3, training_parts(bucket, version), json.dumps(training_parts_of_models(root)))
         s3.put_object(Bucket=bucket, Key=code_archive(version), Body=archive(root))
     return version
+
+
+def read_parts(s3: S3Client, uri: str, code_hash: str, model: str) -> Parts:
+    """The parts of a model that lie at ``uri``; all of the code, where whoever uploaded it kept none."""
+    found: dict[str, Parts] = read_json(s3, uri) or {}
+    return found.get(model) or {"code": code_hash}
 
 
 def is_there(s3: S3Client, bucket: str, code_hash: str) -> bool:

@@ -97,8 +97,10 @@ def read_versioned(s3: S3Client, uri: str) -> tuple[bytes | None, str | None]:
     return found["Body"].read(), found["ETag"]
 
 
-def write_if_unchanged(s3: S3Client, uri: str, body: bytes, etag: str | None) -> bool:
-    """Write a JSON object if nobody has since it was read; whether it was written.
+def write_if_unchanged(
+    s3: S3Client, uri: str, body: bytes, etag: str | None, content_type: str = "application/json"
+) -> bool:
+    """Write an object if nobody has since it was read; whether it was written.
 
     Args:
         etag: as ``read_versioned`` gave it; None where there was no object.
@@ -109,9 +111,9 @@ def write_if_unchanged(s3: S3Client, uri: str, body: bytes, etag: str | None) ->
     bucket, key = split_uri(uri)
     try:
         if etag:
-            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfMatch=etag)
+            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, IfMatch=etag)
         else:
-            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*")
+            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
     except ClientError as error:
         if error.response["Error"]["Code"] not in OVERTAKEN:
             raise

@@ -7,6 +7,7 @@ scores_athena/<model>/date=<day>/files    the same names for Athena
 monitoring/<model>/date=<day>/...         whether the day's features have drifted: drift.json, report.html
 code/<hash>/code.zip                      code that runs inside jobs
 code/<hash>/scoring.json                  what of that code, and of model.yaml, each model's scores are made of
+code/<hash>/training.json                 likewise, what each model is trained from
 runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
 capture/<endpoint>/...                    requests and answers that endpoints kept
 production/<model>/history.json           which version was in production from when to when
@@ -86,9 +87,14 @@ def code_archive(code_hash: str) -> str:
     return f"code/{code_hash}/{CODE_ARCHIVE}"
 
 
-def scoring_parts(code_hash: str) -> str:
-    """Key of what of that code, and of model.yaml, each model's scores are made of."""
-    return f"code/{code_hash}/scoring.json"
+def scoring_parts(bucket: str, code_hash: str) -> str:
+    """What of that code, and of model.yaml, each model's scores are made of."""
+    return f"s3://{bucket}/code/{code_hash}/scoring.json"
+
+
+def training_parts(bucket: str, code_hash: str) -> str:
+    """Likewise, what each model is trained from."""
+    return f"s3://{bucket}/code/{code_hash}/training.json"
 
 
 def production_history(bucket: str, model: str) -> str:
@@ -350,6 +356,10 @@ class BatchRun(Run):
     def days(self) -> str:
         """Folder of the days that are scored, ``date=<day>/{scores,report}``."""
         return self.output("score_batch", "days")
+
+    def sent(self, sink: str) -> str:
+        """SageMaker's manifest of the published files that are sent to a sink."""
+        return self.output("send_scores", f"{sink}.manifest")
 
     @property
     def published(self) -> str:

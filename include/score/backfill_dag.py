@@ -19,8 +19,10 @@ asked under *Required actions* (`approve_cost`); without a yes nothing is scored
 publishes its days as soon as it is over. `report_days` lists days, rows, versions and costs, and fails if a day has no
 new scores.
 
-**Sinks** get nothing from a backfill: what was sent for days gone by stays as it is. Trigger `score_<model>` for a day
-that has to be sent again.
+Published days are told of as `score_<model>` does: the Asset `<model>_scores` has an event for each, for which
+`monitor_<model>` runs. **Sinks** of model.yaml get them in one job a batch, `<sink>.send_scores`, unless the sink says
+`backfilled_days: false`; what was sent already is not sent again. A run of `score_<model>` may be at work on the same
+days: whoever is first publishes, and the other leaves it at that.
 
 **When it fails** `report_days` names the days and says why. Correct the data and trigger the Dag again; where a job
 failed, clear its `score_batch`.
@@ -30,6 +32,7 @@ failed, clear its `score_batch`.
 | `plan_days` | no day of the range has data, or nothing was ever promoted | give other days, or promote a version |
 | `score_batch` | SageMaker had no capacity, or the job was stopped | clear it: staged days are not scored again |
 | `publish_batch` | S3 did not answer | clear it: published days are not published again |
+| `<sink>.send_scores` | the sink cannot be reached | bring it back, clear it: the days are published already |
 | `report_days` | days could not be scored | look at their reports, correct the data, trigger the Dag again |
 """
 
@@ -41,10 +44,10 @@ from functools import partial
 from typing import cast
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import DAG, TaskGroup, XComArg, chain, dag, task, task_group
+from airflow.sdk import DAG, Asset, BaseOperator, TaskGroup, XComArg, chain, dag, task, task_group
 
-from include.models.config import ModelConfig
-from include.platform.dag_settings import NO_BACKFILLS, task_defaults, when_triggered, with_form
+from include.models.config import ModelConfig, Sinks
+from include.platform.dag_settings import NO_BACKFILLS, scores_asset, task_defaults, when_triggered, with_form
 from include.platform.environment import ml_environment
 from include.platform.notifications import notify_failure
 from include.platform.python_task import python_task
@@ -91,24 +94,34 @@ def backfill_dag(models: Sequence[ModelConfig]) -> DAG:
         )
         chain(plan_days, [approve_cost, choose_batches])
         report_days = python_task(tasks.report_days, trigger_rule="all_done")(batches=choose_batches)
-        chain(_score(choose_batches), report_days)
+        chain(_score(choose_batches, [scores_asset(model) for model in owners]), report_days)
 
     return with_form(backfill(), form.backfill_params(list(owners)))
 
 
-def _score(batches: XComArg) -> TaskGroup:
-    """A job for each batch, and the publishing of its days as soon as that is over."""
+def _score(batches: XComArg, outlets: list[Asset]) -> BaseOperator:
+    """A job for each batch, the publishing of its days as soon as that is over, and a job for each sink; what publishes
+    comes before the report, which waits for no sink."""
 
     @task_group
-    def score(batch: XComArg) -> None:
+    def score(batch: XComArg) -> BaseOperator:
         score_batch = ProcessingJobOperator(
             task_id="score_batch",
             request=tasks.score_batch,
             request_kwargs={"batch": batch},
         )
-        # also of a job that failed, whose days are staged in part; one at a time, as in score_<model>
-        python_task(tasks.publish_batch, trigger_rule="all_done", max_active_tis_per_dag=1)(
+        # also of a job that failed, whose days are staged in part
+        publish_batch = python_task(tasks.publish_batch, trigger_rule="all_done", outlets=outlets)(
             batch=batch, scored=score_batch.output
         )
+        for sink in Sinks.model_fields:
+            with TaskGroup(sink):
+                send_scores = ProcessingJobOperator(
+                    task_id="send_scores",
+                    request=partial(tasks.send_scores, sink),
+                    request_kwargs={"batch": batch},
+                )
+            chain(publish_batch, send_scores)
+        return cast(BaseOperator, publish_batch.operator)
 
-    return cast(TaskGroup, score.expand(batch=batches))
+    return cast(BaseOperator, score.expand(batch=batches))

@@ -10,25 +10,35 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
 
 from include.models.config import ModelConfig, load_model
-from include.models.config.files import DAY_RESULT, DAYS, PARTS, REPORT, SCORES, VERDICT_PAGE
+from include.models.config.files import (
+    DAY_RESULT,
+    DAYS,
+    PARTS,
+    REPORT,
+    SCORES,
+    SCORES_MANIFEST,
+    VERDICT_PAGE,
+    day_folder,
+)
 from include.models.config.results import DayResult, Parts
 from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
 from include.platform.raw_files import list_raw_data
-from include.platform.request_parts import Request
+from include.platform.request_parts import Request, Source
 from include.platform.run_context import current_run, pin, read_json, read_record, write_text
-from include.platform.storage import BatchRun, Run, daily_prefix, split_uri
+from include.platform.storage import BatchRun, Run, daily_prefix, scores_prefix, split_uri
 from include.registry.model_index import index_scores
-from include.score import requests
+from include.score import requests, sinks
 from include.score.batches import Estimate, batches_of, cost_in_words, estimate, total
 from include.score.impossible import in_one_sentence
 from include.score.plan import DayPlan, PlanError, Preview, days_between, list_partitions
 from include.score.publish import PublishError, publish
-from include.score.published import JobCost, PublishedError, ScoresManifest, read_published
-from include.score.tasks import planner_of, require_unchanged
+from include.score.published import JobCost, PublishedError, ScoresManifest, is_of_run, read_published
+from include.score.tasks import planner_of, require_unchanged, tell_published
 from sagemaker_jobs.kinds import JobResult
 from sagemaker_jobs.links import file_page
 
@@ -70,14 +80,17 @@ class Answer(TypedDict):
 
 
 class PublishedBatch(TypedDict):
-    """``published.json``: why days were not published, and what the batch's job cost; None of one that failed."""
+    """``published.json``: why days were not published, days whose same scores another run has published since they were
+    planned, by which, and what the batch's job cost; None of one that failed."""
 
     failed: dict[str, str]
+    elsewhere: dict[str, str]
     cost_usd: float | str | None
 
 
 class Summary(TypedDict):
-    """What a backfill came to; ``failed`` days have no new scores. Costs in USD, None where they are not known."""
+    """What a backfill came to; ``failed`` days have no new scores, ``skipped_unchanged`` are those that another run
+    published meanwhile, too. Costs in USD, None where they are not known."""
 
     model: str
     days: int
@@ -212,22 +225,29 @@ def is_staged(s3: S3Client, run: BatchRun, day: str) -> bool:
 
 
 def publish_batch(context: Context, *, batch: BatchRef, scored: JobResult | None) -> PublishedBatch:
-    """Publish what the batch's job staged, day by day; days that this run has published stay as they are."""
+    """Publish what the batch's job staged, day by day, and tell of each as ``score_`` does; days that this run has
+    published stay as they are."""
     environment, run, plans = planned_batch(context, batch)
-    s3, failed = s3_client(environment), dict[str, str]()
+    s3, model = s3_client(environment), model_of(context)
+    failed, elsewhere = dict[str, str](), dict[str, str]()
     cost = _cost_of_a_day(scored, len(plans))
     for plan in plans:
-        before = published_by(run, s3, str(context["params"]["model"]), plan.day)
+        before = published_by(run, s3, model.name, plan.day)
         if before and before["digest"] == plan.digest:
             continue
         try:
-            _publish_day(context, environment, s3, run, plan, cost)
+            manifest = _publish_day(context, environment, s3, run, plan, cost)
+            if not is_of_run(manifest, run):
+                elsewhere[plan.day] = f"run {manifest['run_id']} of {manifest['dag_id']}"
         except (PublishError, PlanError) as error:
             failed[plan.day] = str(error)[:LONGEST_WHY]
             log.warning("%s was not published: %s", plan.day, error)
-    index_scores(s3, environment.bucket, model_of(context), [plan.day for plan in plans if plan.day not in failed])
-    log.info("%d of %d days are published", len(plans) - len(failed), len(plans))
-    done: PublishedBatch = {"failed": failed, "cost_usd": scored.get("cost_usd") if scored else None}
+    days = [plan.day for plan in plans if plan.day not in failed]
+    index_scores(s3, environment.bucket, model, days)
+    tell_published(context, model, [day for day in days if day not in elsewhere])
+    log.info("%d of %d days are published", len(days), len(plans))
+    cost_usd = scored.get("cost_usd") if scored else None
+    done: PublishedBatch = {"failed": failed, "elsewhere": elsewhere, "cost_usd": cost_usd}
     write_text(s3, run.published, json.dumps(done))
     return done
 
@@ -238,12 +258,12 @@ def published_by(run: Run, s3: S3Client, model: str, day: str) -> ScoresManifest
         found = read_published(s3, run.bucket, model, day)
     except PublishedError:
         return None
-    return found if found and (found["dag_id"], found["run_id"]) == (run.dag_id, run.run_id) else None
+    return found if is_of_run(found, run) else None
 
 
 def _publish_day(
     context: Context, environment: MlEnvironment, s3: S3Client, run: BatchRun, plan: DayPlan, cost: list[JobCost]
-) -> None:
+) -> ScoresManifest:
     """Raises PublishError: there is nothing to publish, or it must not be."""
     report = run.of(plan.day, REPORT)
     result: DayResult | None = read_json(s3, f"{report}/{DAY_RESULT}")
@@ -254,7 +274,7 @@ def _publish_day(
         raise PublishError(f"{result['summary']}\n  report: {page}")
     model = model_of(context)
     require_unchanged(s3, environment.bucket, model, plan)
-    publish(
+    return publish(
         s3,
         run,
         model.name,
@@ -276,6 +296,31 @@ def _cost_of_a_day(scored: JobResult | None, days: int) -> list[JobCost]:
     return [{"task": "score_batch", "instance_type": kind, "instance_count": count, "billable_seconds": share}]
 
 
+def send_scores(sink: str, context: Context, *, batch: BatchRef) -> Request:
+    """The batch's days that this run has published, in one job.
+
+    Raises:
+        AirflowSkipException: the model or the environment has no such sink, or nothing is to be sent there.
+    """
+    environment, run, plans = planned_batch(context, batch)
+    model, s3 = model_of(context), s3_client(environment)
+    section = model.sinks.section(sink)
+    if section is None or not section.backfilled_days or environment.connection(sink) is None:
+        raise AirflowSkipException(
+            f"nothing is sent to {sink}: model.yaml of {model.name} has no sinks.{sink} or backfilled_days: false, "
+            f"or ml_environment has no {sink}"
+        )
+    found = [manifest for plan in plans if (manifest := published_by(run, s3, model.name, plan.day))]
+    if not found:
+        raise AirflowSkipException("this run has published none of the batch's days")
+    prefix = scores_prefix(model.name)
+    names = [f"{day_folder(manifest['date'])}/{SCORES_MANIFEST}" for manifest in found]
+    names += [file["key"].removeprefix(prefix) for manifest in found for file in manifest["files"]]
+    uri = run.sent(sink)
+    write_text(s3, uri, json.dumps([{"prefix": f"s3://{environment.bucket}/{prefix}"}, *sorted(names)]))
+    return sinks.send_scores(model, environment, run, sink, scores=Source(uri, data_type="ManifestFile"))
+
+
 def report_days(context: Context, *, batches: Sequence[BatchRef] | None) -> Summary:
     """What the backfill came to, from what lies in S3.
 
@@ -290,12 +335,13 @@ def report_days(context: Context, *, batches: Sequence[BatchRef] | None) -> Summ
         found for batch in batches or () if (found := read_json(s3, run.of_batch(batch["number"]).published))
     ]
     known = {day: why for job in jobs for day, why in job["failed"].items()}
+    elsewhere = {day for job in jobs for day in job.get("elsewhere", {})}
     rows, versions = 0, Counter[str]()
     for day in plan["changed"]:
         if manifest := published_by(run, s3, plan["model"], day):
             rows += manifest["rows"]
             versions[str(manifest["model_version"])] += 1
-        else:
+        elif day not in elsewhere:
             failed[day] = known.get(day, "its batch was not published: look at its tasks, and clear those that failed")
     refused = bool(plan["batches"]) and batches is not None and not batches
     usd = plan["estimate"]["usd"]
@@ -303,7 +349,7 @@ def report_days(context: Context, *, batches: Sequence[BatchRef] | None) -> Summ
         "model": plan["model"],
         "days": plan["days"],
         "scored": versions.total(),
-        "skipped_unchanged": len(plan["unchanged"]),
+        "skipped_unchanged": len(plan["unchanged"]) + len(elsewhere),
         "failed": len(failed),
         "failed_days": failed,
         "rows": rows,

@@ -18,13 +18,14 @@ from pydantic import BaseModel, ConfigDict
 
 from include.models.config import ModelConfig
 from include.models.config.files import REPLAY, day_folder
+from include.platform.code_bundle import read_parts
+from include.platform.code_parts import Parts
 from include.platform.errors import PermanentError
 from include.platform.raw_files import RawFile, list_raw_data
-from include.platform.run_context import read_json
 from include.platform.storage import daily_partition, daily_prefix, day_of, scoring_parts
 from include.registry.history import History, current, in_production_at, read_history
 from include.registry.versions import RegisteredVersion, VersionError, find_version, require_artifact
-from include.score.published import PublishedError, ScoresManifest, lost_scores, read_published
+from include.score.published import PublishedError, ScoresManifest, lost_scores, publication_of, read_published
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -44,8 +45,8 @@ class PlanError(PermanentError):
 class DayPlan(BaseModel):
     """What scoring a day reads, the version to score it with, and why that one.
 
-    ``parts`` are those of ``platform.scoring_parts``. ``digest`` is equal for two plans exactly if they would publish
-    the same.
+    ``parts`` are those of ``platform.scoring_parts``; ``replaces`` names the publication that was there. ``digest`` is
+    equal for two plans exactly if they would publish the same.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -57,6 +58,7 @@ class DayPlan(BaseModel):
     code_hash: str
     image_uri: str
     parts: dict[str, str]
+    replaces: str | None = None
 
     @property
     def made_of(self) -> dict[str, str]:
@@ -225,10 +227,9 @@ def seconds_a_day(manifests: Iterable[ScoresManifest]) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def parts_of(s3: S3Client, bucket: str, code_hash: str, model: str) -> dict[str, str]:
-    """What of that code the model's scores are made of; all of it, where the deploy that brought it did not say."""
-    found: dict[str, dict[str, str]] = read_json(s3, f"s3://{bucket}/{scoring_parts(code_hash)}") or {}
-    return found.get(model) or {"code": code_hash}
+def parts_of(s3: S3Client, bucket: str, code_hash: str, model: str) -> Parts:
+    """What of that code the model's scores are made of."""
+    return read_parts(s3, scoring_parts(bucket, code_hash), code_hash, model)
 
 
 class Planner:
@@ -259,6 +260,7 @@ class Planner:
         self._partitions = partitions
         self._history = read_history(s3, bucket, model.name)
         self._versions: dict[int, RegisteredVersion] = {}
+        self._published: dict[str, ScoresManifest | None] = {}
 
     def plan(self, day: str, model_version: str = CHAMPION_AT) -> DayPlan:
         """The plan of a day.
@@ -281,22 +283,29 @@ class Planner:
             code_hash=self._code_hash,
             image_uri=self._image_uri,
             parts=self._parts,
+            replaces=publication_of(self._manifest(day)),
         )
 
     def published(self, day: str) -> ScoresManifest | None:
         """The manifest of the day's published scores; None where there are none, it cannot be read, or a file that it
         names is gone: then the day is scored again."""
-        try:
-            found = read_published(self._s3, self._bucket, self._model.name, day)
-        except PublishedError as error:
-            log.warning("the day counts as not scored: %s", error)
-            return None
+        found = self._manifest(day)
         if found and (lost := lost_scores(self._s3, self._bucket, found)):
             log.warning(
                 "the scores of %s are not whole: %s is gone. The day counts as not scored", day, ", ".join(lost)
             )
             return None
         return found
+
+    def _manifest(self, day: str) -> ScoresManifest | None:
+        """As it was when it was first asked for; None of one that cannot be read."""
+        if day not in self._published:
+            try:
+                self._published[day] = read_published(self._s3, self._bucket, self._model.name, day)
+            except PublishedError as error:
+                log.warning("the day counts as not scored: %s", error)
+                self._published[day] = None
+        return self._published[day]
 
     def preview(self, days: Iterable[str], model_version: str = CHAMPION_AT, *, force: bool = False) -> Preview:
         """What scoring the days would come to; nothing is started."""

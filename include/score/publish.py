@@ -1,4 +1,4 @@
-"""A day's checked scores to where others read them: all of them or none.
+"""A day's checked scores to where others read them: all of them or none, once.
 
 What each kind of reader sees while a day is scored again:
 
@@ -7,29 +7,47 @@ What each kind of reader sees while a day is scored again:
 - who reads the partition's folder sees old and new files together for the moment between the manifest's replacement
   and the removal of the files before: the folder is for looking, the manifest for reading.
 
-Files are named by their content and never change. Publishing again what is there changes nothing. Beside the scores
-lies how the day's features and predictions are distributed, for whoever watches for drift.
+**Two writers of one day**, of which a backfill may be one, do not harm each other. The manifest is written only over
+the one that was read, so one of them comes first. The other finds that its plan is overtaken: where both would publish
+the same it publishes nothing, and where not it is refused. Files are named by their content and the run that copied
+them, and whoever publishes removes what the manifest before named: no writer ever removes what another one's manifest
+is about to name. Beside the scores lies how the day's features and predictions are distributed, for whoever watches for
+drift.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from include.models.config import DayProfile
 from include.models.config.files import PARTS
 from include.models.config.results import Parts
 from include.platform.errors import PermanentError
-from include.platform.raw_files import list_raw_data
-from include.platform.run_context import read_json, write_text
+from include.platform.run_context import read_json, read_versioned, write_if_unchanged
 from include.platform.storage import Run, scores_manifest, scores_partition, scores_symlink, split_uri
 from include.score.plan import DayPlan
-from include.score.published import JobCost, ScoresFile, ScoresManifest
+from include.score.published import (
+    JobCost,
+    PublishedError,
+    ScoresFile,
+    ScoresManifest,
+    is_of_run,
+    manifest_in,
+    publication_of,
+)
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
     from types_boto3_s3.type_defs import ObjectIdentifierTypeDef
+
+log = logging.getLogger(__name__)
+
+ABANDONED_AFTER = timedelta(days=1)  # a copied file that no manifest names; copying a day takes minutes
 
 
 class PublishError(PermanentError):
@@ -55,65 +73,140 @@ def publish(
         jobs: what the run's jobs took.
 
     Returns:
-        The manifest, as it lies in S3.
+        The manifest as it lies in S3; another run's, where that one published the same scores since the day was
+        planned.
 
     Raises:
-        PublishError: a part is not what the job that checked it wrote.
+        PublishError: a part is not what the job that checked it wrote, or another run published other scores since the
+            day was planned.
         botocore.exceptions.ClientError: S3 refused.
     """
-    partition, manifest_key = scores_partition(model, plan.day), scores_manifest(model, plan.day)
+    bucket, uri = run.bucket, f"s3://{run.bucket}/{scores_manifest(model, plan.day)}"
+    copied: list[ScoresFile] = []
+    profile: str | None = None
+    while True:
+        before, etag = _current(s3, uri, model, plan.day)
+        if before is not None and not is_of_run(before, run) and publication_of(before) != plan.replaces:
+            _remove(s3, bucket, _keys(copied, profile))
+            _link(s3, bucket, model, plan.day)  # whoever published may have been stopped before it came to that
+            return _same_scores(before, plan)
+        if not copied:
+            copied, profile = _copy(s3, run, model, plan.day, staged)
+        kept = _keys(copied, profile)
+        manifest: ScoresManifest = {
+            "model": model,
+            "date": plan.day,
+            "rows": sum(file["rows"] for file in copied),
+            "sha256": hashlib.sha256("".join(file["sha256"] for file in copied).encode()).hexdigest(),
+            "files": copied,
+            "profile": profile,
+            "model_package_arn": plan.version.model_package_arn,
+            "model_version": plan.version.version,
+            "model_version_reason": plan.reason,
+            "code_hash": plan.code_hash,
+            "digest": plan.digest,
+            "made_of": plan.made_of,
+            "inputs": plan.inputs,
+            "published_at": published_at,
+            "dag_id": run.dag_id,
+            "run_id": run.run_id,
+            "quarantined": quarantined,
+            "jobs": jobs,
+            "supersedes": _superseded(s3, bucket, model, plan.day, before, kept),
+        }
+        if write_if_unchanged(s3, uri, json.dumps(manifest, indent=1).encode(), etag):
+            break
+    _link(s3, bucket, model, plan.day)
+    _remove(s3, bucket, manifest["supersedes"])
+    return manifest
+
+
+def _current(s3: S3Client, uri: str, model: str, day: str) -> tuple[ScoresManifest | None, str | None]:
+    """The manifest that is there and its ETag; one that cannot be read counts as none, and is written over."""
+    content, etag = read_versioned(s3, uri)
+    try:
+        return manifest_in(content, uri, model, day), etag
+    except PublishedError as error:
+        log.warning("%s", error)
+        return None, etag
+
+
+def _same_scores(found: ScoresManifest, plan: DayPlan) -> ScoresManifest:
+    """Another run's manifest, if its scores are those of the plan.
+
+    Raises:
+        PublishError: they are not.
+    """
+    by = f"run {found['run_id']} of {found['dag_id']} published the scores of {plan.day} at {found['published_at']}"
+    if found["digest"] != plan.digest:
+        raise PublishError(
+            f"{by}, after this run was planned, and made them of something else ({plan.why_due(found)}). Nothing was "
+            "published over them. To score the day as it is now clear plan_day, or trigger the backfill again."
+        )
+    log.info("%s: the same scores, so nothing was published again", by)
+    return found
+
+
+def _copy(s3: S3Client, run: Run, model: str, day: str, staged: str) -> tuple[list[ScoresFile], str | None]:
+    """Copy the staged parts into the partition; the files, and the key of how they are distributed."""
+    partition, of_run = scores_partition(model, day), hashlib.sha256(run.folder.encode()).hexdigest()[:8]
     bucket, folder = split_uri(staged)
     parts: Parts | None = read_json(s3, f"{staged}/{PARTS}")
     if parts is None:
         raise PublishError(f"{staged}/{PARTS} is gone. Clear the task that staged the scores.")
     files: list[ScoresFile] = []
     for number, part in enumerate(parts["parts"]):
-        key = f"{partition}part-{number:05}-{part['sha256'][:16]}.parquet"
+        key = f"{partition}part-{number:05}-{part['sha256'][:16]}-{of_run}.parquet"
         source = f"{folder}/{part['name']}"
         if s3.head_object(Bucket=bucket, Key=source)["ContentLength"] != part["bytes"]:
             raise PublishError(f"s3://{bucket}/{source} is not as it was checked. Clear the task that staged it.")
         s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": source})
         files.append({"key": key, "rows": part["rows"], "bytes": part["bytes"], "sha256": part["sha256"]})
-    profile = _put_profile(s3, bucket, partition, parts.get("profile"))
-    manifest: ScoresManifest = {
-        "model": model,
-        "date": plan.day,
-        "rows": sum(file["rows"] for file in files),
-        "sha256": hashlib.sha256("".join(file["sha256"] for file in files).encode()).hexdigest(),
-        "files": files,
-        "profile": profile,
-        "model_package_arn": plan.version.model_package_arn,
-        "model_version": plan.version.version,
-        "model_version_reason": plan.reason,
-        "code_hash": plan.code_hash,
-        "digest": plan.digest,
-        "made_of": plan.made_of,
-        "inputs": plan.inputs,
-        "published_at": published_at,
-        "dag_id": run.dag_id,
-        "run_id": run.run_id,
-        "quarantined": quarantined,
-        "jobs": jobs,
-    }
-    links = "".join(f"s3://{bucket}/{file['key']}\n" for file in files)
-    write_text(s3, f"s3://{bucket}/{manifest_key}", json.dumps(manifest, indent=1))
-    write_text(s3, f"s3://{bucket}/{scores_symlink(model, plan.day)}", links, "text/plain")
-    _remove_superseded(s3, bucket, partition, {manifest_key, profile, *(file["key"] for file in files)})
-    return manifest
+    return files, _put_profile(s3, bucket, f"{partition}_profile-{{}}-{of_run}.json", parts.get("profile"))
 
 
-def _put_profile(s3: S3Client, bucket: str, partition: str, profile: DayProfile | None) -> str | None:
+def _put_profile(s3: S3Client, bucket: str, key: str, profile: DayProfile | None) -> str | None:
     """Its key; None of scores that were checked by code from before there were profiles."""
     if profile is None:
         return None
     body = json.dumps(profile).encode()
-    key = f"{partition}_profile-{hashlib.sha256(body).hexdigest()[:16]}.json"
+    key = key.format(hashlib.sha256(body).hexdigest()[:16])
     s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
     return key
 
 
-def _remove_superseded(s3: S3Client, bucket: str, partition: str, current: set[str | None]) -> None:
-    stale = [file["key"] for file in list_raw_data(s3, bucket, partition) if file["key"] not in current]
-    for start in range(0, len(stale), 1000):
-        some: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in stale[start : start + 1000]]
+def _keys(files: Iterable[ScoresFile], profile: str | None) -> list[str]:
+    return [*(file["key"] for file in files), *([profile] if profile else [])]
+
+
+def _superseded(
+    s3: S3Client, bucket: str, model: str, day: str, before: ScoresManifest | None, kept: Iterable[str]
+) -> list[str]:
+    """What lies in the partition and may go: what the manifest before named, and what nobody came to name."""
+    named = {*_keys(before["files"], before.get("profile")), *before.get("supersedes", [])} if before else set()
+    oldest, own = datetime.now(UTC) - ABANDONED_AFTER, {*kept, scores_manifest(model, day)}
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=scores_partition(model, day))
+    return [
+        item["Key"]
+        for page in pages
+        for item in page.get("Contents", [])
+        if item["Key"] not in own and (item["Key"] in named or item["LastModified"] < oldest)
+    ]
+
+
+def _link(s3: S3Client, bucket: str, model: str, day: str) -> None:
+    """Athena's list of files as the manifest is now, whoever writes at the same time."""
+    manifest_uri, uri = (f"s3://{bucket}/{key(model, day)}" for key in (scores_manifest, scores_symlink))
+    written = False
+    while not written:
+        # read before the manifest: a list made of an older manifest is never written over one of a newer
+        _, etag = read_versioned(s3, uri)
+        manifest, _ = _current(s3, manifest_uri, model, day)
+        links = "".join(f"s3://{bucket}/{file['key']}\n" for file in manifest["files"]) if manifest else ""
+        written = write_if_unchanged(s3, uri, links.encode(), etag, "text/plain")
+
+
+def _remove(s3: S3Client, bucket: str, keys: list[str]) -> None:
+    for start in range(0, len(keys), 1000):
+        some: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys[start : start + 1000]]
         s3.delete_objects(Bucket=bucket, Delete={"Objects": some, "Quiet": True})

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from include.platform.errors import PermanentError
 from include.platform.raw_files import RawFile, list_raw_data
-from include.platform.run_context import read_json
-from include.platform.storage import scores_manifest, scores_partition
+from include.platform.run_context import read_versioned
+from include.platform.storage import Run, scores_manifest, scores_partition
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -40,7 +40,8 @@ class JobCost(TypedDict):
 
 class ScoresManifest(TypedDict):
     """``_SUCCESS.json``. ``digest``, ``made_of`` and ``inputs`` are those of the plan; ``profile`` is the key of a
-    ``DayProfile``, None or missing where the scores were checked by code from before there were any."""
+    ``DayProfile``, None or missing where the scores were checked by code from before there were any; ``supersedes`` are
+    the keys of the scores before, which are removed when these can be read."""
 
     model: str
     date: str
@@ -60,6 +61,17 @@ class ScoresManifest(TypedDict):
     run_id: str
     quarantined: dict[str, int]
     jobs: list[JobCost]
+    supersedes: NotRequired[list[str]]
+
+
+def publication_of(manifest: ScoresManifest | None) -> str | None:
+    """What tells one publication of a day from every other; None where there is none."""
+    return manifest and f"{manifest['dag_id']} {manifest['run_id']} {manifest['published_at']}"
+
+
+def is_of_run(manifest: ScoresManifest | None, run: Run) -> bool:
+    """Whether the run has published these scores."""
+    return manifest is not None and (manifest["dag_id"], manifest["run_id"]) == (run.dag_id, run.run_id)
 
 
 def read_published(s3: S3Client, bucket: str, model: str, day: str) -> ScoresManifest | None:
@@ -69,9 +81,13 @@ def read_published(s3: S3Client, bucket: str, model: str, day: str) -> ScoresMan
         PublishedError: something else lies in its place.
     """
     uri = f"s3://{bucket}/{scores_manifest(model, day)}"
+    return manifest_in(read_versioned(s3, uri)[0], uri, model, day)
+
+
+def manifest_in(content: bytes | None, uri: str, model: str, day: str) -> ScoresManifest | None:
+    """The manifest that an object holds; raises as ``read_published``."""
     try:
-        found = read_json(s3, uri)
-        return None if found is None else _reader().validate_python(found)
+        return None if content is None else _reader().validate_json(content)
     except ValueError as error:  # no JSON, no UTF-8, or not as publish_scores writes it
         raise PublishedError(
             f"{uri} cannot be used ({_first_problem(error)}). publish_scores writes it: score the day again "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from include.models.config import ModelConfig
 from include.platform.environment import VARIABLE, MlEnvironment
-from include.platform.request_parts import Request, RequestError, processing
+from include.platform.request_parts import Request, RequestError, Source, processing
 from include.platform.storage import Run
 
 LONGEST_VALUE = 256  # characters of a processing job's environment variable
@@ -19,8 +19,10 @@ def check_sink(model: ModelConfig, environment: MlEnvironment, run: Run, sink: s
     return _connect(environment, sink, request)
 
 
-def send_scores(model: ModelConfig, environment: MlEnvironment, run: Run, sink: str, *, scores: str) -> Request:
-    """``scores`` is the S3 URI of a published partition's folder."""
+def send_scores(
+    model: ModelConfig, environment: MlEnvironment, run: Run, sink: str, *, scores: str | Source
+) -> Request:
+    """``scores`` is the S3 URI of a published partition's folder, or a manifest of several."""
     request = processing(
         model, environment, run, "send_scores", inputs={"scores": scores}, outputs={}, arguments=["--sink", sink]
     )

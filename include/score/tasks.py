@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, TypedDict
 
@@ -34,7 +34,7 @@ from include.score.plan import (
     parts_of,
 )
 from include.score.publish import PublishError, publish
-from include.score.published import JobCost
+from include.score.published import JobCost, is_of_run
 from sagemaker_jobs.kinds import JobResult
 from sagemaker_jobs.sensors import Partition
 
@@ -185,13 +185,14 @@ def validate_scores(model: ModelConfig, context: Context) -> Request:
 
 
 def publish_scores(model: ModelConfig, context: Context, *, jobs: Mapping[str, JobResult | None]) -> Published:
-    """Publish the run's checked scores.
+    """Publish the run's checked scores, unless another run published the same since the day was planned.
 
     Args:
         jobs: what the run's jobs returned, by task; None for one that was skipped.
 
     Raises:
-        PublishError, PlanError: the day's raw data changed since it was read, or a part is not as it was checked.
+        PublishError, PlanError: the day's raw data changed since it was read, a part is not as it was checked, or
+            another run has published other scores.
     """
     environment, run, plan = planned_day(context)
     s3 = s3_client(environment)
@@ -210,9 +211,11 @@ def publish_scores(model: ModelConfig, context: Context, *, jobs: Mapping[str, J
         jobs=[_cost(task, found) for task, found in done.items()],
         published_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    own = is_of_run(manifest, run)
+    if own:
+        log.info("published %d rows of %s with version %s", manifest["rows"], plan.day, manifest["model_version"])
     index_scores(s3, environment.bucket, model, [plan.day])
-    log.info("published %d rows of %s with version %s", manifest["rows"], plan.day, manifest["model_version"])
-    context["outlet_events"][scores_asset(model.name)].add_partitions(plan.day)
+    tell_published(context, model, [plan.day] if own else [])
     return {
         "date": manifest["date"],
         "rows": manifest["rows"],
@@ -222,6 +225,15 @@ def publish_scores(model: ModelConfig, context: Context, *, jobs: Mapping[str, J
         "model_version_reason": manifest["model_version_reason"],
         "quarantined": manifest["quarantined"],
     }
+
+
+def tell_published(context: Context, model: ModelConfig, days: Sequence[str]) -> None:
+    """Tell whoever listens to the model's scores of exactly these days, when the task has succeeded."""
+    asset = scores_asset(model.name)
+    # of the outlets that the Dag declares each would have an event, also one without a day
+    context["task"].outlets = [asset] if days else []
+    if days:
+        context["outlet_events"][asset].add_partitions(list(days))
 
 
 def check_sink(model: ModelConfig, sink: str, context: Context) -> Request:

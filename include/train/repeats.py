@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from include.models.config import ModelConfig
+from include.platform.code_bundle import read_parts
 from include.platform.environment import MlEnvironment
-from include.platform.raw_files import RawFile, manifest_digest
+from include.platform.raw_files import RawFile, manifest_digest, raw_megabytes
 from include.platform.run_context import read_json, write_text
-from include.platform.storage import Run, last_training
+from include.platform.storage import Run, last_training, training_parts
+from include.platform.training_parts import SEVERAL_MACHINES
 from include.train.requests import chosen_hyperparameters
 
 if TYPE_CHECKING:
@@ -34,18 +36,33 @@ class LastTraining(TypedDict):
 
 
 def ingredients(
-    model: ModelConfig, params: Mapping[str, Any], *, code_hash: str, image_uri: str, files: list[RawFile]
+    model: ModelConfig, params: Mapping[str, Any], s3: S3Client, environment: MlEnvironment, files: list[RawFile]
 ) -> Ingredients:
     """All that a training's result follows from; a word for each, and its value."""
+    code_hash = environment.code_hash
+    parts = read_parts(s3, training_parts(environment.bucket, code_hash), code_hash, model.name)
+    if not shared_by_machines(model, files):
+        parts.pop(SEVERAL_MACHINES, None)
     return {
         "raw data": manifest_digest(files),
         "data window": [params["data_from"], params["data_to"]],
-        "code": code_hash,
-        "image": image_uri,
+        **parts,
+        "image": environment.image_uri,
         "hyperparameters": {**chosen_hyperparameters(model, params["hyperparameters"])},
-        "tuning": params["tune"] and sorted(params["hyperparameters"]),  # those that are given are not searched
+        "tuning": params["tune"] and _tuning(model, params["hyperparameters"]),
         "instance type": params["instance_type"],
     }
+
+
+def _tuning(model: ModelConfig, given: Mapping[str, Any]) -> list[str]:
+    """How hyperparameters are searched, and those that are not, as they are given."""
+    return [model.training.model_dump_json(include={"tuning"}), *sorted(given)]
+
+
+def shared_by_machines(model: ModelConfig, files: list[RawFile]) -> bool:
+    """Whether there is so much raw data that several machines prepare it."""
+    limit = model.processing.one_job_mb
+    return bool(limit) and raw_megabytes(files) > limit
 
 
 def digest_of(made_of: Ingredients) -> str:

@@ -28,7 +28,7 @@ from include.registry.history import Entry, last_in_production, read_history
 from include.registry.model_index import index_versions
 from include.registry.versions import VersionError, require_artifact
 from include.train import requests
-from include.train.repeats import digest_of, ingredients, read_last, what_changed, write_last
+from include.train.repeats import digest_of, ingredients, read_last, shared_by_machines, what_changed, write_last
 from sagemaker_jobs.kinds import JobResult
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def plan_training(model: ModelConfig, context: Context) -> str:
     s3 = s3_client(environment)
     files = _raw_data(model, environment, s3)
     last = read_last(s3, environment, model)
-    now = ingredients(model, params, code_hash=environment.code_hash, image_uri=environment.image_uri, files=files)
+    now = ingredients(model, params, s3, environment, files)
     if last is None or last["digest"] != digest_of(now):
         log.info("%s", "no training has come to its end yet" if last is None else what_changed(last, now))
     elif params["force"]:
@@ -70,11 +70,11 @@ def plan_training(model: ModelConfig, context: Context) -> str:
     else:
         raise AirflowSkipException(
             f"Nothing to do: a training would repeat run {last['run_id']} of {last['ended_at']} exactly, which "
-            f"{last['outcome']}. Raw data (ETags), code {environment.code_hash}, hyperparameters and image are the "
-            "same. Trigger with force to train all the same."
+            f"{last['outcome']}. Raw data (ETags), the code and the sections of model.yaml that it is trained from, "
+            "hyperparameters and image are the same. Trigger with force to train all the same."
         )
     size, limit = raw_megabytes(files), model.processing.one_job_mb
-    if limit and size > limit:
+    if shared_by_machines(model, files):
         log.info("%.0f MB of raw text, more than processing.one_job_mb (%d): several machines share it", size, limit)
         return "cut_data"
     log.info("%.0f MB of raw text: one job prepares it", size)
@@ -253,12 +253,11 @@ def track_model_version(
 def record_training(model: ModelConfig, context: Context) -> None:
     """Write down what this training was made of, for ``plan_training`` of the next one."""
     environment, run, files = pinned_run(context)
-    made_of = ingredients(
-        model, context["params"], code_hash=environment.code_hash, image_uri=environment.image_uri, files=files
-    )
+    s3 = s3_client(environment)
+    made_of = ingredients(model, context["params"], s3, environment, files)
     registered = context["ti"].xcom_pull(task_ids="register_model")
     outcome = f"registered version {registered['version']}" if registered else "missed its gates"
-    write_last(s3_client(environment), environment, model, run, made_of, outcome)
+    write_last(s3, environment, model, run, made_of, outcome)
 
 
 def _begin(model: ModelConfig, context: Context) -> tuple[MlEnvironment, Run]:

@@ -13,7 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from .common import Section
 
 
-class KafkaSink(Section):
+class Sink(Section):
+    """``backfilled_days``: whether days that the Dag ``backfill`` scores are sent, too."""
+
+    backfilled_days: bool = True
+
+
+class KafkaSink(Sink):
     """Daily scores as messages; where the brokers are is a setting of the environment."""
 
     topic: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,200}$")]
@@ -25,7 +31,11 @@ class Sinks(Section):
     @property
     def declared(self) -> list[str]:
         """The names of the sinks that the model has."""
-        return [name for name in type(self).model_fields if getattr(self, name) is not None]
+        return [name for name in type(self).model_fields if self.section(name) is not None]
+
+    def section(self, sink: str) -> Sink | None:
+        found: Sink | None = getattr(self, sink)
+        return found
 
 
 class Connection(BaseModel):

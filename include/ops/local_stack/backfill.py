@@ -138,13 +138,13 @@ def summary_of(settings: Settings, asked: Asked, preview: Preview, reported: Jso
     for day in asked.days:
         if found := read_published(s3, BUCKET, asked.model, day):
             partitions.append({name: found[name] for name in ("date", "rows", "model_package_arn", "sha256")})
-    scored = reported.get("scored", 0)
+    scored, unchanged = reported.get("scored", 0), reported.get("skipped_unchanged", len(preview.unchanged))
     return {
         "model": asked.model,
         "days": len(asked.days),
         "scored": scored,
-        "skipped_unchanged": len(preview.unchanged),
-        "failed": len(asked.days) - scored - len(preview.unchanged),
+        "skipped_unchanged": unchanged,
+        "failed": len(asked.days) - scored - unchanged,
         "failed_days": reported.get("failed_days", preview.impossible),
         "rows": sum(partition["rows"] for partition in partitions),
         "jobs": reported.get("jobs", 0),

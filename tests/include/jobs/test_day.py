@@ -26,7 +26,8 @@ from include.models.config.files import DRIFT_PROFILE
 from include.models.errors import JobError
 from include.models.predictive_maintenance.features import LOOK_BACK_HOURS
 from include.models.predictive_maintenance.features import build_features as features_of
-from include.platform.scoring_parts import PROGRAM, imported_files
+from include.platform.code_parts import imported_files
+from include.platform.scoring_parts import PROGRAM
 from tests.include.jobs.job_programs import MODEL, Jobs, Trained
 
 DAY = "2015-06-02"

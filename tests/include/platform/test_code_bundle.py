@@ -31,7 +31,8 @@ def root(tmp_path: Path) -> Path:
 
 def test_uploads_jobs_and_models_and_nothing_else(s3: LocalS3, root: Path) -> None:
     version = upload_code(s3, "bucket", root)
-    assert s3.objects.pop(f"code/{version}/scoring.json") == b"{}", "no model that can be used"
+    for parts in ("scoring", "training"):
+        assert s3.objects.pop(f"code/{version}/{parts}.json") == b"{}", "no model that can be used"
     [(key, content)] = dict(s3.objects).items()
     assert key == f"code/{version}/code.zip"
     with zipfile.ZipFile(io.BytesIO(content)) as packed:
@@ -45,7 +46,7 @@ def test_uploads_jobs_and_models_and_nothing_else(s3: LocalS3, root: Path) -> No
 
 def test_what_is_there_is_not_put_again(s3: LocalS3, root: Path) -> None:
     assert upload_code(s3, "bucket", root) == upload_code(s3, "bucket", root)
-    assert len(s3.log) == 2
+    assert len(s3.log) == 3
 
 
 def test_the_archive_runs_its_programs(tmp_path: Path) -> None:

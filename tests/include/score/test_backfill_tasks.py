@@ -3,59 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 
-from include.models.config import load_model
 from include.models.config.files import DAY_RESULT, DAYS, PARTS, REPORT, SCORES
-from include.platform.environment import EXAMPLE, MlEnvironment
+from include.platform.dag_settings import scores_asset
+from include.platform.environment import EXAMPLE
 from include.platform.errors import PermanentError
-from include.platform.storage import Run, daily_partition, production_history, scores_manifest, split_uri
-from include.registry.history import Entry, History, promote
+from include.platform.storage import Run, scores_manifest, split_uri
 from include.score import backfill_tasks as tasks
-from tests.include.fake_clients import answer_from
-from tests.include.local_aws import LocalS3, registered_versions
-from tests.include.local_sagemaker.local_server import LocalSageMaker
+from include.score import tasks as score
+from tests.include.local_aws import LocalS3
+from tests.include.score.conftest import BUCKET, DAYS_THERE, MODEL, raw_key
 
-MODEL, GROUP = load_model("tabular_classifier"), "tabular-classifier"
-ENVIRONMENT = MlEnvironment.model_validate_json(EXAMPLE)
-DAYS_THERE = ["2026-01-05", "2026-01-06", "2026-01-07"]
-RUN = Run(ENVIRONMENT.bucket, "backfill", "manual__1")
-
-
-@pytest.fixture(scope="module")
-def registry(local_aws: LocalSageMaker) -> Iterator[Any]:
-    with registered_versions(local_aws, GROUP, 1) as sagemaker:
-        yield sagemaker
+RUN = Run(BUCKET, "backfill", "manual__1")
 
 
 @pytest.fixture(autouse=True)
-def s3(ml_bucket: LocalS3, registry: Any, monkeypatch: pytest.MonkeyPatch) -> LocalS3:
-    """Three days of raw data, and version 1 in production."""
-    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
-    answer_from(monkeypatch, s3=ml_bucket, sagemaker=registry)
-    entry = Entry(
-        version=1,
-        model_package_arn=f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/{GROUP}/1",
-        artifact="s3://bucket/1/model.tar.gz",
-        since=datetime(2026, 1, 1, tzinfo=UTC),
-        endpoint_config="config",
-        dag_id="deploy",
-        run_id="run",
-    )
-    history = promote(History(), entry).model_dump_json(by_alias=True)
-    ml_bucket.objects[split_uri(production_history(ENVIRONMENT.bucket, MODEL.name))[1]] = history.encode()
-    file = MODEL.data.tables[MODEL.daily_scoring.tables[0]].file
-    for day in DAYS_THERE:
-        ml_bucket.objects[f"{daily_partition(MODEL.name, day)}{file}"] = b"rows"
-    return ml_bucket
+def s3(in_production: LocalS3) -> LocalS3:
+    return in_production
 
 
-def context(**params: Any) -> Any:
+def context(told: list[str] | None = None, **params: Any) -> Any:
+    """``told`` becomes the days that the scores' Asset is told."""
     pushed: dict[str, Any] = {}
     asked = {
         "model": MODEL.name,
@@ -69,7 +42,10 @@ def context(**params: Any) -> Any:
     instance = SimpleNamespace(
         dag_id=RUN.dag_id, run_id=RUN.run_id, pushed=pushed, xcom_push=lambda key, value: pushed.__setitem__(key, value)
     )
-    return {"params": asked, "ti": instance}
+    event = SimpleNamespace(add_partitions=([] if told is None else told).extend)
+    every = [scores_asset("another"), scores_asset(MODEL.name)]
+    events = {scores_asset(MODEL.name): event}
+    return {"params": asked, "ti": instance, "task": SimpleNamespace(outlets=every), "outlet_events": events}
 
 
 def stage(s3: LocalS3, day: str, *, passed: bool = True) -> None:
@@ -185,8 +161,76 @@ def test_raw_data_that_changed_meanwhile_is_not_published(s3: LocalS3) -> None:
     [batch] = planned()
     for day in DAYS_THERE:
         stage(s3, day)
-    file = MODEL.data.tables[MODEL.daily_scoring.tables[0]].file
-    s3.objects[f"{daily_partition(MODEL.name, DAYS_THERE[2])}{file}"] = b"other rows"
+    s3.objects[raw_key(DAYS_THERE[2])] = b"other rows"
     failed = tasks.publish_batch(context(), batch=batch, scored=job())["failed"]
     assert list(failed) == [DAYS_THERE[2]]
     assert "changed while it was being scored" in failed[DAYS_THERE[2]]
+
+
+def test_each_published_day_is_told_as_a_partition_of_the_models_asset_alone(s3: LocalS3) -> None:
+    [batch] = planned()
+    for day, passed in zip(DAYS_THERE, (True, False, True), strict=True):
+        stage(s3, day, passed=passed)
+    for _ in range(2):  # what an earlier try published was not told, as that try failed
+        told: list[str] = []
+        asked = context(told)
+        tasks.publish_batch(asked, batch=batch, scored=job())
+        assert told == [DAYS_THERE[0], DAYS_THERE[2]]
+        assert asked["task"].outlets == [scores_asset(MODEL.name)]
+
+
+def test_where_nothing_is_published_nobody_is_told(s3: LocalS3) -> None:
+    [batch] = planned()
+    told: list[str] = []
+    asked = context(told)
+    tasks.publish_batch(asked, batch=batch, scored=None)
+    assert (told, asked["task"].outlets) == ([], [])
+
+
+def test_a_day_that_score_published_meanwhile_is_done_and_not_published_again(s3: LocalS3) -> None:
+    [batch] = planned()
+    for day in DAYS_THERE:
+        stage(s3, day)
+    other = {**context(), "ti": SimpleNamespace(dag_id=f"score_{MODEL.name}", run_id="scheduled__1")}
+    other["params"] = {"day": DAYS_THERE[1], "model_version": "champion_at", "force": False, "several_jobs": False}
+    score.plan_day(MODEL, other)
+    _, folder, _ = score.planned_day(other)
+    key = split_uri(folder.staged_scores("score_day"))[1]
+    s3.objects[f"{key}/shard-0.parquet"] = b"scores"
+    part = {"name": "shard-0.parquet", "rows": 7, "bytes": 6, "sha256": "0" * 64}
+    s3.objects[f"{key}/{PARTS}"] = json.dumps({"parts": [part]}).encode()
+    score.publish_scores(MODEL, other, jobs={"score_day": job(result={"tables": {}})})
+    before = manifest(s3, DAYS_THERE[1])
+    told: list[str] = []
+    published = tasks.publish_batch(context(told), batch=batch, scored=job())
+    assert (published["failed"], list(published["elsewhere"])) == ({}, [DAYS_THERE[1]])
+    assert told == [DAYS_THERE[0], DAYS_THERE[2]], "score_ has told of its day"
+    assert manifest(s3, DAYS_THERE[1]) == before
+    summary = tasks.report_days(context(), batches=[batch])
+    assert (summary["scored"], summary["skipped_unchanged"], summary["failed"]) == (2, 1, 0)
+
+
+def test_published_days_are_sent_to_a_sink_that_there_is(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    [batch] = planned()
+    stage(s3, DAYS_THERE[0])
+    stage(s3, DAYS_THERE[2])
+    tasks.publish_batch(context(), batch=batch, scored=job())
+    with pytest.raises(AirflowSkipException, match="or ml_environment has no kafka"):
+        tasks.send_scores("kafka", context(), batch=batch)
+    facts = {**json.loads(EXAMPLE), "kafka": {"bootstrap_servers": "b:1"}}
+    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps(facts))
+    request = tasks.send_scores("kafka", context(), batch=batch)
+    assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--sink", "kafka"]
+    [place] = [each["S3Input"] for each in request["ProcessingInputs"] if each["InputName"] == "scores"]
+    assert place["S3DataType"] == "ManifestFile"
+    prefix, *names = json.loads(s3.objects[split_uri(place["S3Uri"])[1]])
+    keys = {f"{prefix['prefix']}{name}".removeprefix(f"s3://{BUCKET}/") for name in names}
+    days = [found for day in DAYS_THERE if (found := manifest(s3, day))]
+    assert keys == {scores_manifest(MODEL.name, day["date"]) for day in days} | {
+        file["key"] for day in days for file in day["files"]
+    }
+    assert keys <= set(s3.objects)
+    silent = MODEL.sinks.model_copy(update={"kafka": MODEL.sinks.kafka.model_copy(update={"backfilled_days": False})})
+    monkeypatch.setattr(tasks, "model_of", lambda context: MODEL.model_copy(update={"sinks": silent}))
+    with pytest.raises(AirflowSkipException, match="backfilled_days: false"):
+        tasks.send_scores("kafka", context(), batch=batch)

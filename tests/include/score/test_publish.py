@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,16 +12,17 @@ from botocore.exceptions import ClientError
 
 from include.platform.storage import DayRun, Run, scores_manifest, scores_symlink, split_uri
 from include.registry.versions import RegisteredVersion
+from include.score import publish as publishing
 from include.score.plan import DayPlan
 from include.score.publish import PublishError, publish
-from include.score.published import ScoresManifest
+from include.score.published import ScoresManifest, publication_of
 from tests.include.local_aws import LocalS3
 
 MODEL, DAY, BUCKET = "pumps", "2015-06-05", "bucket"
 MANIFEST, LINKS = scores_manifest(MODEL, DAY), scores_symlink(MODEL, DAY)
 
 
-def plan(code_hash: str) -> DayPlan:
+def plan(code_hash: str, replaces: ScoresManifest | None = None) -> DayPlan:
     """Of a run of its own for each code."""
     version = RegisteredVersion(version=2, model_package_arn="arn:2", artifact="s3://b/model.tar.gz", image="image:1")
     return DayPlan(
@@ -30,15 +33,18 @@ def plan(code_hash: str) -> DayPlan:
         code_hash=code_hash,
         image_uri="image:1",
         parts={"code": code_hash},
+        replaces=publication_of(replaces),
     )
 
 
-def run(code_hash: str) -> DayRun:
-    return Run(BUCKET, "score_pumps", "run").of_day(plan(code_hash).digest, DAY)
+def run(code_hash: str, run_id: str = "run") -> DayRun:
+    return Run(BUCKET, "score_pumps", run_id).of_day(plan(code_hash).digest, DAY)
 
 
-def stage(s3: LocalS3, code_hash: str, *contents: str, profile: dict[str, Any] | None = None) -> None:
-    folder = split_uri(run(code_hash).staged_scores("score_day"))[1]
+def stage(
+    s3: LocalS3, code_hash: str, *contents: str, profile: dict[str, Any] | None = None, run_id: str = "run"
+) -> None:
+    folder = split_uri(run(code_hash, run_id).staged_scores("score_day"))[1]
     parts = []
     for number, content in enumerate(contents):
         s3.objects[f"{folder}/shard-{number}.parquet"] = content.encode()
@@ -49,10 +55,10 @@ def stage(s3: LocalS3, code_hash: str, *contents: str, profile: dict[str, Any] |
     ).encode()
 
 
-def published(s3: Any, code_hash: str) -> ScoresManifest:
+def published(s3: Any, code_hash: str, run_id: str = "run", replaces: ScoresManifest | None = None) -> ScoresManifest:
     at = "2015-06-06T01:00:00+00:00"
-    of = run(code_hash)
-    staged, plan_of = of.staged_scores("score_day"), plan(code_hash)
+    of = run(code_hash, run_id)
+    staged, plan_of = of.staged_scores("score_day"), plan(code_hash, replaces)
     return publish(s3, of, MODEL, plan_of, staged=staged, quarantined={"readings": 3}, jobs=[], published_at=at)
 
 
@@ -132,3 +138,71 @@ def test_a_part_that_is_not_as_it_was_checked_is_not_published(s3: LocalS3) -> N
     with pytest.raises(PublishError, match="not as it was checked"):
         published(s3, "one")
     assert MANIFEST not in s3.objects
+
+
+def before_write_of(monkeypatch: pytest.MonkeyPatch, key: str, happens: Callable[[], object]) -> None:
+    """Have something happen between the reading and the first writing of an object."""
+    write, once = publishing.write_if_unchanged, [happens]
+
+    def overtaken(s3: Any, uri: str, *arguments: Any) -> bool:
+        if uri.endswith(key) and once:
+            once.pop()()
+        return write(s3, uri, *arguments)
+
+    monkeypatch.setattr(publishing, "write_if_unchanged", overtaken)
+
+
+def test_of_two_writers_of_the_same_scores_one_publishes(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage(s3, "one", "a", "b", run_id="daily")
+    stage(s3, "one", "a", "b", run_id="backfill")
+    first: list[ScoresManifest] = []
+    before_write_of(monkeypatch, MANIFEST, lambda: first.append(published(s3, "one", "backfill")))
+    assert published(s3, "one", "daily") == first[0]
+    assert json.loads(s3.objects[MANIFEST]) == first[0]
+    assert read(s3) == linked(s3) == ["a", "b"]
+    assert sum(key.startswith("scores/") for key in s3.objects) == 3, "the copies of who came second are gone"
+    assert published(s3, "one", "daily") == first[0], "cleared, it leaves it at that too"
+
+
+def test_who_planned_before_others_published_something_else_is_refused(
+    s3: LocalS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage(s3, "old", "a", run_id="daily")
+    stage(s3, "new", "c", run_id="backfill")
+    before_write_of(monkeypatch, MANIFEST, lambda: published(s3, "new", "backfill"))
+    with pytest.raises(PublishError, match=r"run backfill of .*\(changed code\).* clear plan_day"):
+        published(s3, "old", "daily")
+    assert read(s3) == linked(s3) == ["c"]
+    replaced = json.loads(s3.objects[MANIFEST])
+    assert published(s3, "old", "daily", replaces=replaced)["run_id"] == "daily", "planned again, it knows of them"
+    assert read(s3) == linked(s3) == ["a"]
+
+
+@pytest.mark.parametrize("between", [MANIFEST, LINKS])
+def test_a_writer_that_is_held_up_takes_nothing_from_the_next(
+    s3: LocalS3, monkeypatch: pytest.MonkeyPatch, between: str
+) -> None:
+    stage(s3, "one", "a", run_id="slow")
+    stage(s3, "two", "b", run_id="next")
+
+    def overtake() -> None:
+        there = json.loads(s3.objects[MANIFEST]) if MANIFEST in s3.objects else None
+        published(s3, "two", "next", replaces=there)
+
+    before_write_of(monkeypatch, between, overtake)
+    try:
+        published(s3, "one", "slow")
+    except PublishError:
+        assert between == MANIFEST
+    assert read(s3) == linked(s3) == ["b"]
+
+
+def test_many_writers_at_once_publish_once(s3: LocalS3) -> None:
+    runs = [f"run {number}" for number in range(6)]
+    for run_id in runs:
+        stage(s3, "one", "a", "b", run_id=run_id)
+    with ThreadPoolExecutor(len(runs)) as pool:
+        found = list(pool.map(lambda run_id: published(s3, "one", run_id), runs))
+    assert {publication_of(each) for each in found} == {publication_of(json.loads(s3.objects[MANIFEST]))}
+    assert read(s3) == linked(s3) == ["a", "b"]
+    assert sum(key.startswith("scores/") for key in s3.objects) == 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -11,58 +10,35 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.models.config import load_model
 from include.models.config.files import PARTS
 from include.platform.dag_settings import scores_asset
 from include.platform.environment import EXAMPLE, MlEnvironment
-from include.platform.storage import DayRun, daily_partition, production_history, scores_manifest, split_uri
-from include.registry.history import Entry, History, promote
+from include.platform.storage import DayRun, scores_manifest, split_uri
 from include.score import tasks
-from tests.include.fake_clients import answer_from
-from tests.include.local_aws import LocalS3, registered_versions
-from tests.include.local_sagemaker.local_server import LocalSageMaker
+from tests.include.local_aws import LocalS3
+from tests.include.score.conftest import DAYS_THERE, MODEL, raw_key
 
-MODEL, GROUP, DAY = load_model("tabular_classifier"), "tabular-classifier", "2026-01-05"
+DAY = DAYS_THERE[0]
 ENVIRONMENT = MlEnvironment.model_validate_json(EXAMPLE)
-RAW = f"{daily_partition(MODEL.name, DAY)}{MODEL.data.tables[MODEL.daily_scoring.tables[0]].file}"
+RAW = raw_key(DAY)
 SEVERAL = "validate_input"
 MIDNIGHT = datetime(2026, 1, 5, tzinfo=UTC)
 VERDICT = {"facts": {"chunks": "3"}, "tables": {"readings": {"rejected": 2}, "machines": {"rejected": 0}}}
 
 
-@pytest.fixture(scope="module")
-def registry(local_aws: LocalSageMaker) -> Iterator[Any]:
-    with registered_versions(local_aws, GROUP, 1) as sagemaker:
-        yield sagemaker
-
-
 @pytest.fixture(autouse=True)
-def s3(ml_bucket: LocalS3, registry: Any, monkeypatch: pytest.MonkeyPatch) -> LocalS3:
-    """A day's raw data, and version 1 in production."""
-    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
-    answer_from(monkeypatch, s3=ml_bucket, sagemaker=registry)
-    entry = Entry(
-        version=1,
-        model_package_arn=f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/{GROUP}/1",
-        artifact="s3://bucket/1/model.tar.gz",
-        since=datetime(2026, 1, 1, tzinfo=UTC),
-        endpoint_config="config",
-        dag_id="deploy",
-        run_id="run",
-    )
-    history = promote(History(), entry).model_dump_json(by_alias=True)
-    ml_bucket.objects[split_uri(production_history(ENVIRONMENT.bucket, MODEL.name))[1]] = history.encode()
-    ml_bucket.objects[RAW] = b"rows"
-    return ml_bucket
+def s3(in_production: LocalS3) -> LocalS3:
+    return in_production
 
 
 def context(told: list[str] | None = None, **params: Any) -> Any:
     """``told`` becomes the days that the scores' Asset is told."""
     asked = {"day": DAY, "model_version": "champion_at", "force": False, "several_jobs": False, **params}
-    event = SimpleNamespace(add_partitions=([] if told is None else told).append)
+    event = SimpleNamespace(add_partitions=([] if told is None else told).extend)
     return {
         "params": asked,
         "ti": SimpleNamespace(dag_id="score_tabular_classifier", run_id="scheduled__1"),
+        "task": SimpleNamespace(outlets=[scores_asset(MODEL.name)]),
         "outlet_events": {scores_asset(MODEL.name): event},
     }
 

@@ -1,0 +1,57 @@
+"""Edits of a copy of the job code and the models, and what they change of what results are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from include.models.config import load_model
+from include.platform.code_parts import Parts
+
+MODEL = "predictive_maintenance"
+
+# of each section of model.yaml what is there once, and what stands there after the edit
+EDITS = {
+    "description": ("Which component", "What component"),
+    "owner": ("owner: ml-platform", "owner: somebody"),
+    "card": ("Planning inspections", "Planning visits"),
+    "schedule": ('score: "0 0 * * *"', 'score: "0 1 * * *"'),
+    "data": ("every_hours: 1", "every_hours: 2"),
+    "split": ("test_days: 152", "test_days: 151"),
+    "training": ("num_leaves: 31", "num_leaves: 30"),
+    "processing": ("ml.m5.xlarge", "ml.m5.2xlarge"),
+    "gates": ("metric: macro_f1, min: 0.90", "metric: macro_f1, min: 0.91"),
+    "min_positives": ("min_positives: 40", "min_positives: 41"),
+    "champion": ("margin: 0.005", "margin: 0.006"),
+    "serving": ("p99_latency_ms: 500", "p99_latency_ms: 400"),
+    "scoring": ("look_back_hours: 24", "look_back_hours: 48"),
+    "monitoring": ("retrain: true", "retrain: false"),
+    "code": ('meaning: "trees, at most"', 'meaning: "the most trees"'),
+    "features": ("split:   ", "features:\n  exclude: []\nsplit:   "),
+    "sinks": ("split:   ", "sinks:\n  kafka: {topic: scores}\nsplit:   "),
+    "tracking": ("split:   ", "tracking: {model_versions: true}\nsplit:   "),
+}
+
+
+def edit_section(root: Path, section: str) -> None:
+    edit_model_yaml(root, *EDITS[section])
+
+
+def edit_model_yaml(root: Path, old: str, new: str, model: str = MODEL) -> None:
+    file = root / "include" / "models" / model / "model.yaml"
+    text = file.read_text()
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+
+
+def changed_parts(
+    root: Path, parts_of_models: Callable[[Path], dict[str, Parts]], edit: Callable[[], object]
+) -> dict[str, set[str]]:
+    """The parts that an edit changes, by model, where it changes any."""
+    before = parts_of_models(root)
+    edit()
+    load_model.cache_clear()
+    after = parts_of_models(root)
+    assert before.keys() == after.keys()
+    found = {model: {part for part in before[model] if before[model][part] != after[model][part]} for model in before}
+    return {model: parts for model, parts in found.items() if parts}
