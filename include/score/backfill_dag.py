@@ -20,7 +20,7 @@ publishes its days as soon as it is over. `report_days` lists days, rows, versio
 new scores.
 
 Published days are told of as `score_<model>` does: the Asset `<model>_scores` has an event for each, for which
-`monitor_<model>` runs. **Sinks** of model.yaml get them in one job a batch, `<sink>.send_scores`, unless the sink says
+`monitor_<model>` runs. **Sinks** of model.yaml get them in one job a batch, `send_scores`, unless the sink says
 `backfilled_days: false`; what was sent already is not sent again. A run of `score_<model>` may be at work on the same
 days: whoever is first publishes, and the other leaves it at that.
 
@@ -32,7 +32,7 @@ failed, clear its `score_batch`.
 | `plan_days` | no day of the range has data, or nothing was ever promoted | give other days, or promote a version |
 | `score_batch` | SageMaker had no capacity, or the job was stopped | clear it: staged days are not scored again |
 | `publish_batch` | S3 did not answer | clear it: published days are not published again |
-| `<sink>.send_scores` | the sink cannot be reached | bring it back, clear it: the days are published already |
+| `send_scores` | the sink cannot be reached | bring it back, clear it: the days are published already |
 | `report_days` | days could not be scored | look at their reports, correct the data, trigger the Dag again |
 """
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from include.models.config import load_model
+from include.platform.code_bundle import ROOT
 from include.platform.code_parts import Parts
 
 MODEL = "predictive_maintenance"
@@ -44,11 +46,16 @@ def edit_model_yaml(root: Path, old: str, new: str, model: str = MODEL) -> None:
     file.write_text(text.replace(old, new))
 
 
+@cache
+def _as_it_is(parts_of_models: Callable[[Path], dict[str, Parts]]) -> dict[str, Parts]:
+    return parts_of_models(ROOT)
+
+
 def changed_parts(
     root: Path, parts_of_models: Callable[[Path], dict[str, Parts]], edit: Callable[[], object]
 ) -> dict[str, set[str]]:
     """The parts that an edit changes, by model, where it changes any."""
-    before = parts_of_models(root)
+    before = _as_it_is(parts_of_models)
     edit()
     load_model.cache_clear()
     after = parts_of_models(root)
