@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -24,14 +25,14 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.settings import BUCKET, REGION, Settings, SettingsError
 from include.ops.mwaa.rest import AirflowOnMwaa, RestError
 from include.ops.mwaa.target import TargetError, load_target, outputs_of
 from model_console.airflow_api import RefusedError
-from model_console.airflow_state import ask_health, models_of
+from model_console.airflow_state import ask_health, models_watched
 from model_console.cloud import aws_of
 from model_console.health import AREAS, Health, examine, project_of
 from model_console.settings import Settings as Place
@@ -80,7 +81,7 @@ def of_environment(name: str) -> tuple[Airflow, Place, str]:
 def health(airflow: Airflow, place: Place) -> Health:
     """Raises RefusedError, httpx.TransportError: Airflow cannot be asked."""
     dags = asyncio.run(ask_health(airflow))
-    models = sorted(models_of(dags))
+    models = models_watched(dags)
     store = Store(boto3.client("s3", region_name=place.region), place.bucket)
     indexes = store.indexes(models)
     cloud = aws_of(place, store).ask(indexes, models)
@@ -100,7 +101,7 @@ def as_json(found: Health) -> str:
 
 
 def show(found: Health, address: str, console: Console) -> None:
-    table = Table("area", "state", "what", "found")
+    table = Table("area", "state", Column("what", overflow="fold"), Column("found", overflow="fold"))
     for finding in (one for area in AREAS for one in found.of(area)):
         level = f"[{STYLES[finding.level]}]{WORDS[finding.level]}[/]"
         table.add_row(finding.area, level, escape(finding.subject), escape(finding.says))
@@ -119,6 +120,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("environment", nargs="?", default="")
     asked = parser.parse_args(argv)
+    logging.disable(logging.INFO)  # Airflow's own: what is printed is the answer alone
     try:
         place = of_environment(asked.environment) if asked.environment else of_laptop(Settings.from_environment())
         found = health(*place[:2])

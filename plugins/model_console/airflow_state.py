@@ -62,6 +62,12 @@ def models_of(dags: Dags) -> set[str]:
     }
 
 
+def models_watched(dags: Dags) -> list[str]:
+    """Likewise for health, where a model may have lost the Dag that trains it; sorted."""
+    parts = (dag_id.partition("_") for dag_id in dags.by_id)
+    return sorted({model for verb, _, model in parts if verb in VERBS and model})
+
+
 async def _all(api: Api, path: str, key: str, most: int = 10_000, **query: Any) -> list[Mapping[str, Any]]:
     first = await api.get(path, limit=PAGE, **query)
     offsets = range(PAGE, min(first["total_entries"], most), PAGE)

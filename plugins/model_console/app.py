@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from model_console import actions, health, overview, view
 from model_console.airflow_api import AirflowApi, RefusedError, api_of
-from model_console.airflow_state import ask, ask_health, models_of
+from model_console.airflow_state import ask, ask_health, models_of, models_watched
 from model_console.cloud import Aws, aws_of
 from model_console.overview import Row
 from model_console.settings import NotConfiguredError, settings
@@ -87,7 +87,7 @@ async def messages(request: Request, api: Api, data: Data) -> HTMLResponse:
 async def health_page(request: Request, api: Api, data: Data, amazon: Amazon) -> HTMLResponse:
     """What needs a person, and what is well."""
     dags = await ask_health(api)
-    names = sorted(models_of(dags))
+    names = models_watched(dags)
     indexes = await run_in_threadpool(data.indexes, names)
     cloud = await run_in_threadpool(amazon.ask, indexes, names)
     now = datetime.now(UTC)

@@ -75,7 +75,7 @@ def examine(
         *_queues(cloud, dags),
         *_approvals(dags, now),
         *(Finding("alarms", "act", name, why) for name, why in cloud.alarms.items()),
-        *_unexpected(models, cloud, project),
+        *_unexpected(models, cloud, project, all_known=not dags.broken),
     ]
     order = {"act": 0, "note": 1, "fine": 2}
     return Health(sorted(findings, key=lambda found: order[found.level]), cloud.unknown)
@@ -174,18 +174,21 @@ def _approvals(dags: Dags, now: datetime) -> Iterator[Finding]:
         yield Finding("approvals", "act", question.subject, says, question.path)
 
 
-def _unexpected(models: Sequence[str], cloud: Cloud, project: str) -> Iterator[Finding]:
-    """What no Dag owns and this environment pays for."""
+def _unexpected(models: Sequence[str], cloud: Cloud, project: str, *, all_known: bool) -> Iterator[Finding]:
+    """What no Dag owns and this environment pays for. While a Dag file is broken its models are not known: then nobody
+    is told to delete anything."""
+    level: Level = "act" if all_known else "note"
+    advice = "delete it, or find out whose it is" if all_known else "Dag files are broken, so it may be theirs"
     groups = {group(model) for model in models}
     endpoints = {f"{name}-{stage}" for name in groups for stage in ("production", "staging")}
     for endpoint in cloud.endpoints:
         if endpoint.name not in endpoints and endpoint.tags.get("project", project) == project:
-            says = "an endpoint that no Dag owns, paid by the hour: delete it, or find out whose it is"
-            yield Finding("unexpected resources", "act", endpoint.name, says)
+            says = f"an endpoint that no Dag owns, paid by the hour: {advice}"
+            yield Finding("unexpected resources", level, endpoint.name, says)
     for job in cloud.jobs:
         if not _is_owned(job, models) and job.tags.get("project", project) == project:
-            says = f"a {job.kind} job that no Dag owns runs: stop it, or find out whose it is"
-            yield Finding("unexpected resources", "act", job.name, says)
+            says = f"a {job.kind} job that no Dag owns runs: {advice}"
+            yield Finding("unexpected resources", level, job.name, says)
     stray = [name for name in cloud.models if not any(name.startswith(f"{one}-") for one in groups)]
     if stray:
         says = f"{len(stray)} Models of SageMaker that no Dag owns; they cost nothing: {', '.join(stray[:5])}"

@@ -56,10 +56,10 @@ class FakeAws:
         return {"Tags": [{"Key": "dag_id", "Value": "train_pumps"}]}
 
     def get_metric_data(self, MetricDataQueries: list[dict[str, Any]], **_: Any) -> dict[str, Any]:  # noqa: N803
-        values = {"requests": [3.0, 4.0], "errors": [], "ms": [2000.0, 9000.0]}
+        values = {"requests": [3.0, 4.0], "errors": [], "p99": [2000.0, 9000.0]}
         return {
             "MetricDataResults": [
-                {"Id": query["Id"], "Values": values[query["Id"].rpartition("_")[2]]} for query in MetricDataQueries
+                {"Id": query["Id"], "Values": values[query["Id"].partition("_")[0]]} for query in MetricDataQueries
             ]
         }
 

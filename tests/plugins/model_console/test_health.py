@@ -76,6 +76,12 @@ def test_what_is_somebody_elses_or_a_dags_is_not_unexpected() -> None:
     assert [finding.level for finding in health.of("unexpected resources")] == ["note"]
 
 
+def test_while_a_dag_file_is_broken_nobody_is_told_to_delete_what_may_be_its_own() -> None:
+    stray = Cloud(endpoints=[SERVES, Endpoint("mills-production", "InService")])
+    (found_,) = found(stray, replace(DAGS, broken={"dags/train.py": "x"})).of("unexpected resources")
+    assert (found_.level, "delete" in found_.says) == ("note", False)
+
+
 def test_days_that_come_late_and_are_not_watched() -> None:
     health = found(drift={"2026-11-01": {"verdict": "stable"}})
     assert acts(health) == [("monitoring", "pumps")]
