@@ -22,7 +22,7 @@ from airflow.sdk import DAG, dag
 
 from include.deploy.approval_messages import remind_approvers
 from include.models.config import ModelConfig
-from include.platform.dag_settings import next_time_only, task_defaults
+from include.platform.dag_settings import NO_BACKFILLS, next_time_only, task_defaults
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
 
@@ -37,6 +37,7 @@ def remind_dag(models: Sequence[ModelConfig]) -> DAG:
         description="Remind people of promotions that wait for their answer.",
         doc_md=f"# remind\n\n{__doc__}",
         schedule=next_time_only(HOURLY),
+        allowed_run_types=NO_BACKFILLS,
         max_active_runs=1,
         tags=["remind"],
         user_defined_macros={"ml_environment": ml_environment},
