@@ -15,7 +15,8 @@ check "ruff format" .venv/dev/bin/ruff format --check .
 # two worlds, two interpreters: what Airflow imports, and what runs inside jobs
 check "mypy: Airflow's side" env MYPYPATH=plugins .venv/dev/bin/mypy --python-executable .venv/airflow/bin/python \
   dags plugins include/platform include/registry include/train include/score include/deploy include/monitor include/ops
-check "mypy: jobs and models" .venv/dev/bin/mypy --python-executable .venv/jobs/bin/python include/jobs include/models include/online
+check "mypy: jobs and models" .venv/dev/bin/mypy --python-executable .venv/jobs/bin/python include/jobs include/models include/online \
+  include/client
 check "mypy: the local SageMaker" .venv/dev/bin/mypy --python-executable .venv/local_sagemaker/bin/python \
   include/local_sagemaker
 check "import borders" env PYTHONPATH=.:plugins .venv/dev/bin/lint-imports

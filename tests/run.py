@@ -52,7 +52,17 @@ FAST = (
             "tests/test_*.py",
         ),
     ),
-    Group("models", "jobs", ("tests/include/models", "tests/include/jobs", "tests/include/online", "tests/fuzz/jobs")),
+    Group(
+        "models",
+        "jobs",
+        (
+            "tests/include/models",
+            "tests/include/jobs",
+            "tests/include/online",
+            "tests/include/client",
+            "tests/fuzz/jobs",
+        ),
+    ),
 )
 SLOW = (
     Group("sagemaker", "airflow", ("tests/include/local_sagemaker",)),

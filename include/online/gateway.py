@@ -98,7 +98,8 @@ class Gateway:
                 "caller": caller,
                 **{name: state[name] for name in ("rows", "version", "error") if name in state},
             }
-            log.info("%s", json.dumps(line))
+            if scope["path"] not in OPEN:  # what looks after the service asks every second
+                log.info("%s", json.dumps(line))
 
     def _caller(self, scope: Message, headers: Mapping[str, str]) -> tuple[str | None, tuple[int, str] | None]:
         """Who calls, where keys are asked for; and the status and words with which they are refused."""

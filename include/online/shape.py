@@ -7,7 +7,7 @@ from functools import cached_property
 
 import polars as pl
 
-from include.models.config import Column, ModelConfig, Table
+from include.models.config import ModelConfig, Table
 from include.models.config.kinds import TIMESTAMP
 from include.models.raw.kinds import reading_of
 
@@ -28,11 +28,13 @@ class Shape:
 
     def _as_requested(self, table: Table) -> Table:
         """Requests say the time that a file's rows tell by their place; rows that stand alone need no key."""
-        columns = dict(table.columns)
-        if table.clock:
-            columns[table.clock.column] = Column(kind=TIMESTAMP)
-        key = table.key if self.looks_back else []
-        return table.model_copy(update={"columns": columns, "clock": None, "key": key})
+        if not self.looks_back:
+            table = table.model_copy(update={"key": []})
+        if table.clock is None:
+            return table
+        said = {name: column.model_dump(exclude_defaults=True) for name, column in table.columns.items()}
+        others = table.model_dump(exclude_defaults=True, exclude={"columns", "clock"})
+        return Table.model_validate({**others, "columns": {**said, table.clock.column: TIMESTAMP.name}})
 
     @property
     def first(self) -> str:

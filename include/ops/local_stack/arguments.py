@@ -169,6 +169,25 @@ def check_serve(given: Given) -> None:
     check_port(given.get("PORT") or "8765")
 
 
+def check_score(given: Given) -> None:
+    model = check_model(given["MODEL"])
+    if not (data := given.get("DATA")):
+        raise ArgumentsError("DATA is missing: make score MODEL=... DATA=file.csv, or a folder of the model's tables")
+    files = table_files((MODELS / model / "model.yaml").read_text(encoding="utf-8", errors="replace"))
+    check_data(Path(data), files[:1] if Path(data).is_file() else files)
+    if given.get("MODE", "job") not in ("job", "endpoint"):
+        raise ArgumentsError(f"MODE={given['MODE']} is neither job (the artifact, here) nor endpoint (production's)")
+
+
+def check_scores(given: Given) -> None:
+    check_model(given["MODEL"])
+    if not given.get("DAY"):
+        raise ArgumentsError("DAY is missing: make scores MODEL=... DAY=2015-06-01 [OUT=file.csv or file.parquet]")
+    check_day("DAY", given["DAY"])
+    if (out := given.get("OUT")) and Path(out).suffix not in (".csv", ".parquet"):
+        raise ArgumentsError(f"OUT={out} is neither a .csv nor a .parquet file")
+
+
 def check_environment(given: Given) -> None:
     known = sorted(path.stem for path in ENVIRONMENTS.glob("*.yaml"))
     if (name := given.get("ENV", "")) not in known:
@@ -198,6 +217,8 @@ CHECKS: Mapping[str, Callable[[Given], None]] = {
     "iam-test": check_promote,
     "compose-test": check_promote,
     "serve": check_serve,
+    "score": check_score,
+    "scores": check_scores,
 }
 
 

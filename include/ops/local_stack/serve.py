@@ -55,7 +55,8 @@ def serve(settings: Settings, model: str, port: int, console: Console) -> int:
         stack.up(settings, say)
     s3 = s3_client(settings)
     command = [settings.python("jobs"), "-m", "include.online"]
-    environment = {**os.environ, **settings.aws_environment(), **_service(settings, config, port, s3, console)}
+    environment = {**os.environ, **settings.aws_environment(), **service_environment(settings, config, s3, console)}
+    environment |= {"HOST": "127.0.0.1", "PORT": str(port)}
     url = f"http://127.0.0.1:{port}"
     with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
         try:
@@ -69,13 +70,15 @@ def serve(settings: Settings, model: str, port: int, console: Console) -> int:
             process.terminate()
 
 
-def _service(settings: Settings, config: ModelConfig, port: int, s3: S3Client, console: Console) -> dict[str, str]:
-    """What the service is told; a version is trained where there is none."""
+def service_environment(settings: Settings, config: ModelConfig, s3: S3Client, console: Console) -> dict[str, str]:
+    """What the service is told of model, version and state; a version is trained where there is none.
+
+    Raises:
+        PromotionError: the training registered none.
+    """
     told = {
         "MODEL": config.name,
         "BUCKET": BUCKET,
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
         "STATE": f"sqlite:///{settings.home}/online/state.db",
         "PYTHONPATH": str(ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",

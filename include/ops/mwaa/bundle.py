@@ -32,7 +32,7 @@ from include.platform.code_bundle import code_files, code_hash
 ROOT = Path(__file__).resolve().parents[3]
 DIST = ROOT / "dist"
 # of include/, what no Dag imports: what runs inside jobs, on a laptop, or at a deploy
-NOT_FOR_DAGS = ("jobs", "local_sagemaker", "online", "ops")
+NOT_FOR_DAGS = ("client", "jobs", "local_sagemaker", "online", "ops")
 MODELS_FOR_DAGS = ("__init__.py", "config")  # of include/models/, beside each model's model.yaml
 CONSTRAINTS = "constraints.txt"  # in the Dag folder, where requirements.txt names it
 # zip files keep a time and a mode for each file: always the same ones

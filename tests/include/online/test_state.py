@@ -65,7 +65,7 @@ def test_a_gap_and_an_hour_that_is_not_over_are_said(api: TestClient, fleet: Tab
 def test_it_is_bounded_and_another_process_reads_it(fleet: Tables, tmp_path: Path) -> None:
     shape = Shape(load_model(MODEL))
     store = SqliteStore(tmp_path / "state.db")
-    for day in range(3, 30):
+    for day in (3, 10, 28, 29):
         moment = datetime(2015, 1, day)  # noqa: DTZ001
         content = loads(json.dumps(until(fleet, 2, moment)).encode(), JSON)
         FeatureState(shape, store).remember(read_request(shape, content).tables)

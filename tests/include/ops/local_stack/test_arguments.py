@@ -70,6 +70,11 @@ def said(target: str, **given: str) -> tuple[int, str]:
             {"FROM": "2015-06-01", "TO": "2015-06-01", "VERSION": "champion"},
             "VERSION=champion is not a version",
         ),
+        ("serve", {"PORT": "80"}, "PORT=80 is"),
+        ("score", {}, "DATA is missing"),
+        ("score", {"DATA": "missing.csv"}, "DATA=missing.csv is not there"),
+        ("scores", {}, "DAY is missing"),
+        ("scores", {"DAY": "2015-06-01", "OUT": "top.txt"}, "OUT=top.txt is neither"),
         ("deploy", {}, "ENV is missing; there are dev, prod, staging"),
         ("infra", {"ENV": "production"}, "ENV=production is not an environment"),
         ("health", {"ENV": "production"}, "ENV=production is not an environment"),
@@ -92,6 +97,7 @@ def test_what_cannot_be_used_is_one_sentence_and_status_1(target: str, given: di
         ("infra", {"ENV": "dev"}),
         ("health", {"ENV": ""}),
         ("serve", {"PORT": "8766"}),
+        ("scores", {"DAY": "2015-06-01", "OUT": "top.csv"}),
     ],
 )
 def test_what_can_be_used_is_passed_on_in_silence(target: str, given: dict[str, str]) -> None:

@@ -1,0 +1,57 @@
+"""A day's scores in the terminal, and in a file: ``python -m include.client <model> <day> [file.csv or .parquet]``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import boto3
+import polars as pl
+
+from include.client.client import Client, ClientError, over_http
+
+TOP = 10
+
+
+def shown(scores: pl.DataFrame) -> str:
+    """How many there are, what they say, and the rows at most risk."""
+    prediction = scores["prediction"]
+    lines = [f"{scores.height:,} rows"]
+    if prediction.dtype == pl.String:
+        counts = prediction.value_counts(sort=True)
+        lines += [f"{label:24}{count:8,}  {count / scores.height:7.2%}" for label, count in counts.iter_rows()]
+        usual = f"probability_{counts['prediction'][0]}"
+        ranked = scores.sort(usual) if usual in scores.columns else scores
+        lines.append(f"the {min(TOP, scores.height)} rows that are the least usual:")
+    else:
+        mean, least, most = scores.select(
+            mean=pl.col("prediction").mean(), least=pl.col("prediction").min(), most=pl.col("prediction").max()
+        ).row(0)
+        lines.append(f"mean {mean:.4g}, from {least:.4g} to {most:.4g}")
+        ranked = scores.sort("prediction", descending=True)
+        lines.append(f"the {min(TOP, scores.height)} highest:")
+    with pl.Config(tbl_rows=TOP, tbl_cols=20, tbl_hide_dataframe_shape=True):
+        return "\n".join([*lines, str(ranked.head(TOP))])
+
+
+def main(argv: list[str]) -> int:
+    model, day, *out = argv
+    try:
+        client = Client(over_http("http://127.0.0.1"), boto3.Session(), os.environ["BUCKET"])
+        scores = client.scores(model, day)
+        print(f"{model}, {day}: {shown(scores)}")
+        for file in map(Path, out):
+            if file.suffix == ".parquet":
+                scores.write_parquet(file)
+            else:
+                scores.write_csv(file)
+            print(f"written to {file}")
+    except (ClientError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

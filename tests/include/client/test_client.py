@@ -1,0 +1,100 @@
+"""The client over what Airflow and S3 answer."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import boto3
+import polars as pl
+import pytest
+
+from include.client import Client, ClientError
+from include.client.__main__ import shown
+from include.client.client import Json, over_mwaa
+from include.platform.storage import scores_manifest
+
+SCORES = pl.DataFrame({"machineID": [1, 2], "prediction": ["none", "comp1"], "probability_none": [0.9, 0.2]})
+
+
+class Airflow:
+    """Remembers what it is asked; runs end when they are asked about the second time."""
+
+    def __init__(self, end: str = "success") -> None:
+        self.asked: list[tuple[str, str, Any]] = []
+        self._states = iter(["running", end, end])
+
+    def __call__(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Json:
+        self.asked.append((method, path, body))
+        if path.endswith("dagRuns"):
+            return {"dag_run_id": "run-1"}
+        if "taskInstances" in path:
+            return {"task_instances": [{"task_id": "train_model", "state": "failed"}]}
+        return {"state": next(self._states)} if method == "GET" else {}
+
+
+class Bucket:
+    class exceptions:  # noqa: N801 - boto3's name
+        NoSuchKey = KeyError
+
+    def __init__(self) -> None:
+        content = io.BytesIO()
+        SCORES.write_parquet(content)
+        self.objects = {"a.parquet": content.getvalue()}
+
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        return {"Body": io.BytesIO(self.objects[Key])}
+
+
+def client_of(airflow: Airflow) -> Client:
+    made = Client(airflow, boto3.Session("a", "b", region_name="us-east-1"), "bucket")
+    made._s3 = Bucket()  # type: ignore[assignment] # as much of it as is read
+    return made
+
+
+def test_a_training_is_started_and_awaited() -> None:
+    airflow = Airflow()
+    run = client_of(airflow).train("abalone_age", force=True).wait(every=0)
+    assert (run.run_id, airflow.asked[1][1:]) == (
+        "run-1",
+        ("/dags/train_abalone_age/dagRuns", {"logical_date": None, "conf": {"force": True}}),
+    )
+
+
+def test_a_failed_run_names_what_failed() -> None:
+    with pytest.raises(ClientError, match="backfill run-1 failed in train_model"):
+        client_of(Airflow("failed")).backfill("abalone_age", "2015-06-01", "2015-06-02").wait(every=0)
+
+
+def test_a_days_scores_are_those_of_its_manifest_or_one_sentence_says_there_are_none() -> None:
+    client = client_of(Airflow())
+    with pytest.raises(ClientError, match="make backfill MODEL=m FROM=2015-06-01 TO=2015-06-01"):
+        client.scores("m", date(2015, 6, 1))
+    manifest = {"files": [{"key": "a.parquet"}]}
+    client._s3.objects[scores_manifest("m", "2015-06-01")] = json.dumps(manifest).encode()  # type: ignore[attr-defined]
+    assert client.scores("m", "2015-06-01").equals(SCORES)
+
+
+def test_what_is_shown_are_shares_and_the_least_usual_rows() -> None:
+    said = shown(SCORES)
+    assert "2 rows" in said
+    assert "50.00%" in said
+    assert "mean 2" in shown(pl.DataFrame({"prediction": [1.0, 3.0]}))
+
+
+def test_mwaa_is_asked_with_its_path_query_and_body_apart() -> None:
+    asked = []
+
+    class Mwaa:
+        class exceptions:  # noqa: N801
+            RestApiClientException = ValueError
+
+        def invoke_rest_api(self, **given: Any) -> Json:
+            asked.append(given)
+            return {"RestApiResponse": {"state": "success"}}
+
+    assert over_mwaa(Mwaa(), "ml-prod")("GET", "/dags?limit=5") == {"state": "success"}
+    assert asked == [{"Name": "ml-prod", "Path": "/dags", "Method": "GET", "QueryParameters": {"limit": "5"}}]

@@ -1,0 +1,149 @@
+"""Whose answers they are: the champion's, while it changes; an endpoint's, while it fails."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import boto3
+import polars as pl
+import pytest
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+
+from include.jobs.serving.payload import JSON, BadRequestError
+from include.models.config import load_model
+from include.models.errors import JobError
+from include.online.backends import EndpointBackend, LocalBackend, UnavailableError, champion_in
+from include.platform.storage import production_history, split_uri
+from tests.include.online.conftest import MODEL
+
+HISTORY = split_uri(production_history("bucket", MODEL))[1]
+
+
+class Bucket:
+    """As much of S3 as the service reads."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        if Key not in self.objects:
+            from botocore.exceptions import ClientError
+
+            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+        return {"Body": io.BytesIO(self.objects[Key])}
+
+    def download_file(self, bucket: str, key: str, path: str) -> None:
+        Path(path).write_bytes(self.objects[key])
+
+    def promote(self, version: int, key: str) -> None:
+        entries = [{"version": version, "artifact": f"s3://bucket/{key}", "to": None}]
+        self.objects[HISTORY] = json.dumps({"entries": entries}).encode()
+
+
+@pytest.fixture
+def bucket(artifact: Path, tmp_path: Path) -> Bucket:
+    made = Bucket()
+    made.objects["1/model.tar.gz"] = Path(shutil.make_archive(str(tmp_path / "model"), "gztar", artifact)).read_bytes()
+    made.objects["2/model.tar.gz"] = made.objects["1/model.tar.gz"]
+    return made
+
+
+def backend_over(bucket: Bucket) -> LocalBackend:
+    return LocalBackend(load_model(MODEL), champion_in(bucket, "bucket", MODEL), bucket)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def rows(training_table: pl.DataFrame) -> pl.DataFrame:
+    return training_table.drop("machineID", "datetime", "failure").head(4)
+
+
+def test_no_request_fails_while_the_champion_is_swapped(bucket: Bucket, rows: pl.DataFrame) -> None:
+    backend, stop, seen, failures = backend_over(bucket), threading.Event(), set[str](), list[Exception]()
+    assert backend.version() is None
+    bucket.promote(1, "1/model.tar.gz")
+    backend.look()
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                seen.add(backend.answer(rows).version.name)
+            except Exception as error:  # noqa: BLE001 - none may come
+                failures.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while not seen:
+        pass
+    bucket.promote(2, "2/model.tar.gz")
+    backend.look()
+    while "2" not in seen and not failures:
+        pass
+    stop.set()
+    asking.join()
+    assert (seen, failures, backend.swaps) == ({"1", "2"}, [], 2)
+
+
+def test_an_artifact_that_answers_otherwise_than_at_its_training_does_not_take_over(
+    bucket: Bucket, artifact: Path, tmp_path: Path
+) -> None:
+    bucket.promote(1, "1/model.tar.gz")
+    backend = backend_over(bucket)
+    backend.look()
+    changed = tmp_path / "changed"
+    shutil.copytree(artifact, changed)
+    golden = json.loads((changed / "golden_requests.json").read_text())
+    golden[0]["expected"]["label"] = "comp9"
+    (changed / "golden_requests.json").write_text(json.dumps(golden))
+    bucket.objects["3/model.tar.gz"] = Path(shutil.make_archive(str(tmp_path / "three"), "gztar", changed)).read_bytes()
+    bucket.promote(3, "3/model.tar.gz")
+    with pytest.raises(JobError, match="1 of its 20 golden requests otherwise"):
+        backend.look()
+    now = backend.version()
+    assert now is not None
+    assert now.name == "1"
+
+
+@pytest.fixture
+def stubbed() -> Any:
+    client = boto3.client("sagemaker-runtime", "us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    with Stubber(client) as stubber:
+        yield client, stubber
+
+
+def test_an_endpoint_answers_rows_by_name_and_says_which_variant(stubbed: Any, rows: pl.DataFrame) -> None:
+    client, stubber = stubbed
+    body = json.dumps({"predictions": [{"label": "none"}] * 4}).encode()
+    stubber.add_response(
+        "invoke_endpoint",
+        {"Body": StreamingBody(io.BytesIO(body), len(body)), "InvokedProductionVariant": "champion"},
+        {
+            "EndpointName": "e",
+            "Body": json.dumps({"instances": rows.to_dicts()}).encode(),
+            "ContentType": JSON,
+            "Accept": JSON,
+            "TargetVariant": "v",
+        },
+    )
+    found = EndpointBackend(client, "e", "v").answer(rows)
+    assert (len(found.answers), found.version.name) == (4, "champion")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(400, BadRequestError), (500, UnavailableError), (503, UnavailableError)]
+)
+def test_what_the_endpoint_refuses_is_the_callers_and_what_it_fails_at_may_be_tried_again(
+    stubbed: Any, rows: pl.DataFrame, status: int, error: type[Exception]
+) -> None:
+    client, stubber = stubbed
+    meta = {"OriginalStatusCode": status, "OriginalMessage": '{"error": "row 1 lacks a column"}'}
+    stubber.add_client_error(
+        "invoke_endpoint", "ModelError", "it failed", status, response_meta=None, modeled_fields=meta
+    )
+    with pytest.raises(error, match="row 1 lacks a column" if status == 400 else "did not answer"):
+        EndpointBackend(client, "e").answer(rows)
