@@ -51,12 +51,12 @@ serve: ## a model's online service on 127.0.0.1: raw events in, predictions out:
 .PHONY: score
 score: ## scores of a file or folder, with the champion: DATA=file.csv or folder [MODEL=name] [MODE=job|endpoint]
 	@$(setup) --for score airflow jobs local_sagemaker
-	@$(local_stack).score --model="$$MODEL" --data="$$DATA" $${MODE:+--mode="$$MODE"}
+	@$(local_stack).score --model="$$MODEL" --data="$${DATA-}" $${MODE:+--mode="$$MODE"}
 
 .PHONY: scores
 scores: ## a day's scores: rows, shares, the top ones: DAY=2015-06-01 [MODEL=name] [OUT=file.csv or .parquet]
 	@$(setup) --for scores airflow jobs local_sagemaker
-	@$(local_stack).score --model="$$MODEL" --day="$$DAY" $${OUT:+--out="$$OUT"}
+	@$(local_stack).score --model="$$MODEL" --day="$${DAY-}" $${OUT:+--out="$$OUT"}
 
 .PHONY: up
 up: ## start Airflow and the local SageMaker, and leave them running
