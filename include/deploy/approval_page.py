@@ -28,7 +28,8 @@ class Packet:
     ``monthly_usd``: of what serves it at the least; None where it is unknown, and ``unknown_cost`` says why;
     ``staging_cost`` says what staging costs beside it.
     ``validation``: one sentence for each check of the data. ``card``: the version's model card; empty where it has
-    none. ``links``: addresses by title. ``production``: how it was compared with the versions of production.
+    none. ``links``: addresses by title. ``findings``: how it was compared with the versions of production, and its
+    worst segments.
     """
 
     model: ModelConfig
@@ -48,7 +49,7 @@ class Packet:
     lineage: Mapping[str, str]
     card: Card = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
-    production: Sequence[str] = ()
+    findings: Sequence[str] = ()
 
     @property
     def question(self) -> str:
@@ -83,7 +84,7 @@ class Packet:
         forced = self.lineage.get("forced")
         mark = [f"Registered all the same, not because it passed. Reason: {forced}"] if forced else []
         judged = [explain(one) for one in self.gates if not one["passed"] or one["kind"] == "champion"]
-        return [*mark, *judged, *self.production]
+        return [*mark, *judged, *self.findings]
 
     @property
     def drifted(self) -> list[tuple[str, float]]:

@@ -16,7 +16,7 @@ from include.deploy.form import STAGING_ONLY, chosen_strategy
 from include.deploy.serving_modes import mode_of, staging_cost
 from include.deploy.tasks import Json, Resolved, clear_staging
 from include.models.config import ModelConfig
-from include.models.config.judging import judge, told_of_production
+from include.models.config.judging import judge, told_of_production, told_of_slices
 from include.models.config.results import Evaluation, Metrics
 from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment
@@ -149,7 +149,7 @@ def _gather(
     theirs: Metrics | None = evaluation["champion"] if evaluation else None
     beside_it = champion is not None and version.metadata.get("champion") == champion.artifact
     measured_both = beside_it and theirs is not None
-    told = told_of_production(model, evaluation) if evaluation else []
+    told = [*told_of_production(model, evaluation), *told_of_slices(model, evaluation)] if evaluation else []
     if before and not measured_both:
         own = _evaluation(environment, before)
         theirs = own["metrics"] if own else None
@@ -164,7 +164,7 @@ def _gather(
         or (measured_both and _all_rows(evaluation))
         or before.model_package_arn == version.model_package_arn,
         gates=judge(model, evaluation or {"metrics": {}, "champion": None}, forced="forced" in version.metadata),
-        production=told,
+        findings=told,
         validation=_validation(environment, version),
         drift=_drift(environment, before, version),
         latency={"p50_ms": report["p50_ms"], "p99_ms": report["p99_ms"]},

@@ -22,6 +22,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
@@ -33,12 +34,13 @@ from include.jobs.evaluation.measuring import NOTHING, Answers, Measured, Measur
 from include.jobs.evaluation.metrics import plain, registry_statistics
 from include.jobs.evaluation.refits import Refit, refit
 from include.jobs.evaluation.report import Evaluated, page
+from include.jobs.evaluation.slicing import fairness, sliced, told, worst_of_gates
 from include.jobs.features.feature_table import WHOLE, examples, read_split
 from include.jobs.features.learned_rows import learned
 from include.jobs.mlflow import tracking
 from include.jobs.serving.archive import unpack
 from include.jobs.serving.artifact import LoadedModel, load_artifact
-from include.models.config import DriftProfile, ModelConfig, TimeSplit, load_model
+from include.models.config import DriftProfile, Json, ModelConfig, TimeSplit, load_model
 from include.models.config.files import DRIFT_PROFILE, EVALUATION_PAGE, GOLDEN_REQUESTS, METRICS, QUALITY_STATISTICS
 from include.models.config.gates import MOST_RIVALS
 from include.models.interface import Tables
@@ -78,6 +80,9 @@ def evaluate(
     simple = {name: one | rolling.get(name, NOTHING) for name, one in baselines.items()}
     over = gains(config, everything, simple, compared)
     theirs = compared[0].theirs if compared else None
+    segments = sliced(measures, answers)
+    worst, named = worst_of_gates(config, segments)
+    of_segments = worst | Measured(fairness(measures, answers))
     return Evaluated(
         config=config,
         test=test,
@@ -85,7 +90,12 @@ def evaluate(
         predictions=predictions,
         model=candidate,
         domain=measures.findings(predictions),
-        measured=everything | over | Measured(ground(truth, profile, candidate.metadata["rows"]["train"])),
+        slices=told(config, segments),
+        worst=named,
+        measured=everything
+        | over
+        | of_segments
+        | Measured(ground(truth, profile, candidate.metadata["rows"]["train"])),
         champion=theirs.values if theirs else None,
         production=[one.rival for one in compared],
         baselines={name: one.values for name, one in baselines.items()},
@@ -109,6 +119,7 @@ def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) 
     statistics = registry_statistics(
         config.problem, truth.target, evaluated.predictions, truth.classes, evaluated.measured.replicates
     )
+    statistics["slices"] = cast("Json", evaluated.slices)
     summary = {
         **evaluated.outcome,
         "baselines": {name: plain(found) for name, found in evaluated.baselines.items()},

@@ -80,13 +80,17 @@ class Measures:
         return Measures(self.config, self.test.filter(rows), truth, self.tables)
 
     def of(self, answers: Answers) -> Measured:
+        return self.of_predictions(answers) | self._in_the_field(self._predicted(answers.predictions))
+
+    def of_predictions(self, answers: Answers) -> Measured:
+        """Without what the model folder adds."""
         predictions, intervals = answers.predictions, answers.intervals
         question = self.config.problem, self.truth.target, predictions, self.truth.classes
         found = Measured(measure(*question), replicates(*question, self.drawn))
         if intervals is not None:
             asked = self.truth.target, intervals
             found |= Measured(interval_metrics(*asked), interval_replicates(*asked, self.drawn))
-        return found | self._in_the_field(self._predicted(predictions))
+        return found
 
     def of_baselines(self) -> dict[str, Measured]:
         """The best constant answer, and what the model folder adds, by name."""

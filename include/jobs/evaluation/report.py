@@ -20,7 +20,7 @@ from include.jobs.serving.artifact import LoadedModel
 from include.jobs.templates import render, words
 from include.models.config import ModelConfig
 from include.models.config.judging import explain, judge, told_of_production
-from include.models.config.results import Evaluation, Rival
+from include.models.config.results import Evaluation, Rival, Segment
 from include.models.interface import Array, DomainFindings, Examples
 
 # shown of every problem that has them, whether gates depend on them or not
@@ -43,6 +43,8 @@ class Evaluated:
     measured: Measured
     champion: Metrics | None
     production: list[Rival]
+    slices: dict[str, list[Segment]]
+    worst: dict[str, str]
     baselines: dict[str, Metrics]
     rounds: list[tuple[Refit, dict[str, Metrics]]]
 
@@ -63,6 +65,8 @@ class Evaluated:
             "champion": plain(self.champion) if self.champion else None,
             "intervals": {name: (_short(low), _short(high)) for name, (low, high) in ends.items()},
             "production": self.production,
+            "slices": self.slices,
+            "worst": self.worst,
         }
 
 
@@ -93,6 +97,7 @@ def page(evaluated: Evaluated) -> str:
         compared=headline,
         notes=evaluated.domain.notes,
         by_class=_by_class(evaluated),
+        slices=evaluated.slices,
         plots=_plots(evaluated),
     )
 

@@ -20,6 +20,7 @@ from .reading import MODELS_FOLDER, load_model, model_names
 from .scoring import Bounds, Scoring
 from .serving import Mode, Serving, Strategy
 from .sinks import Kafka, KafkaSink, SinkConnections, Sinks, Tracking
+from .slices import Slice
 from .training import Compute, Objective, Range, Training, Tuning
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Serving",
     "SinkConnections",
     "Sinks",
+    "Slice",
     "Strategy",
     "Table",
     "TimeSplit",

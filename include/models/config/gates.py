@@ -36,13 +36,15 @@ class Gate(Section):
     With ``over`` it is bounded by how much the metric is better than that of a baseline on the same rows, whichever
     way is better: one of the evaluation's baselines, or ``production``, the best of the versions that were last in
     production. ``share`` counts it in what is possible: 0 is as good as the baseline, 1 without any fault. With
-    ``interval`` the worse end of the 95 % interval must hold, not the value alone.
+    ``interval`` the worse end of the 95 % interval must hold, not the value alone. With ``slice`` it is the worst of
+    that slice's segments that must hold.
     """
 
     metric: MetricName
     over: MetricName | None = None
     share: bool = False
     interval: bool = False
+    slice: str | None = None
     min: float | None = None
     max: float | None = None
 
@@ -54,11 +56,15 @@ class Gate(Section):
             raise ValueError(f"min {self.min} is above max {self.max}: no model could pass")
         if self.share and self.over is None:
             raise ValueError("a share of what is possible is one over a baseline: name it with over")
+        if self.slice and (self.over or (self.min is not None and self.max is not None)):
+            raise ValueError("a gate of a slice has min or max, not both, and is not over a baseline")
         return self
 
     @property
     def measured(self) -> str:
         """The metric's name in an evaluation."""
+        if self.slice:
+            return f"{'lowest' if self.max is None else 'highest'}_{self.metric}_by_{self.slice}"
         if self.over is None:
             return self.metric
         return f"{self.metric}{'_share' if self.share else ''}_over_{self.over}"

@@ -21,6 +21,7 @@ class Verdict(TypedDict):
     """One gate's outcome. ``value`` is None where it is not a number; ``forced``: not passed, and let through.
 
     ``interval``: the metric's, of 95 %. ``held``: what is held to the threshold, where it is not the value.
+    ``segment``: of a slice's gate the worst one; None where none can be judged.
     ``evidence`` is whether the test split has enough rows to judge by.
     """
 
@@ -33,6 +34,7 @@ class Verdict(TypedDict):
     interval: NotRequired[tuple[float, float] | None]
     held: NotRequired[float | None]
     rival: NotRequired[Rival]
+    segment: NotRequired[str | None]
 
 
 def judge(model: ModelConfig, evaluation: Evaluation, *, forced: bool = False) -> list[Verdict]:
@@ -47,7 +49,11 @@ def judge(model: ModelConfig, evaluation: Evaluation, *, forced: bool = False) -
     for gate in model.gates:
         if gate.over == PRODUCTION and not compared:
             continue  # there is nothing that it can be better than
-        verdicts += [_verdict(gate, bound, metrics, intervals) for bound in gate.bounds]
+        for bound in gate.bounds:
+            verdict = _verdict(gate, bound, metrics, intervals)
+            if gate.slice:
+                verdict["segment"] = evaluation.get("worst", {}).get(bound.metric)
+            verdicts.append(verdict)
     verdicts += _champion(model, evaluation)
     for verdict in verdicts:
         if forced and not verdict["passed"] and verdict["kind"] in ("champion", "evidence"):
@@ -110,6 +116,23 @@ def told_of_production(model: ModelConfig, evaluation: Evaluation) -> list[str]:
     return told
 
 
+def told_of_slices(model: ModelConfig, evaluation: Evaluation) -> list[str]:
+    """A sentence for each slice: its worst segment in the champion's metric."""
+    metric, told = model.champion.metric, []
+    for name, segments in evaluation.get("slices", {}).items():
+        worst = next((one for one in segments if one["enough"] and one["metrics"].get(metric) is not None), None)
+        if worst is None:
+            told.append(f"By {name}: no segment has enough rows to be judged")
+            continue
+        ends = worst["intervals"].get(metric)
+        told.append(
+            f"By {name}, {metric} is the worst for {worst['segment']}: {worst['metrics'][metric]:.4g}"
+            + (f" (95 % {ends[0]:.4g} to {ends[1]:.4g})" if ends else "")
+            + f" on {worst['rows']} rows"
+        )
+    return told
+
+
 def _production(evaluation: Evaluation) -> list[Rival]:
     return evaluation.get("production", [])
 
@@ -159,8 +182,10 @@ def _champion_by_value(model: ModelConfig, evaluation: Evaluation) -> list[Verdi
 def _explain_gate(verdict: Verdict) -> str:
     wanted = f"{verdict['metric']} must be {_least(verdict)} {verdict['threshold']:.6g}"
     if verdict["value"] is None:
-        return f"{wanted}; it is not a number"
-    found, ends = f"{wanted}; it is {verdict['value']:.6g}", verdict.get("interval")
+        few = "no segment has enough rows and a value: give more data, or lower the slice's min_rows"
+        return f"{wanted}; {few if 'segment' in verdict else 'it is not a number'}"
+    where = f" where it is {verdict['segment']}" if "segment" in verdict else ""
+    found, ends = f"{wanted}; it is {verdict['value']:.6g}{where}", verdict.get("interval")
     held = verdict.get("held", verdict["value"])
     if ends is not None:
         found += f", 95 % {ends[0]:.4g} to {ends[1]:.4g}"

@@ -52,6 +52,14 @@ OF_CLASSES = {"accuracy": SHARE, "macro_f1": SHARE, "log_loss": LOSS}
 OF_EACH_CLASS = ("precision", "recall", "f1", "pr_auc")
 BINARY = dict.fromkeys(("precision", "recall", "specificity", "npv", "f1", "roc_auc", "pr_auc"), SHARE)
 INTERVALS = {"interval_coverage": Metric(0, 1), "interval_width": LOSS}
+# the largest difference between two segments of a protected slice, which ends the metric's name
+_OF_CLASSES = {"accuracy_difference": Metric(0, 1, "minimize")}
+FAIRNESS = {
+    "multiclass": _OF_CLASSES,
+    "binary": _OF_CLASSES
+    | dict.fromkeys(("demographic_parity_difference", "equalized_odds_difference"), Metric(0, 1, "minimize")),
+    "regression": {"mae_difference": LOSS, "prediction_difference": LOSS},
+}
 ROLLING = "rolling_"
 # what an evaluation says of its own ground, so that gates can be held to it too
 GROUND = {
@@ -73,7 +81,13 @@ def validation_metrics(problem: str, classes: Collection[str]) -> dict[str, Metr
 
 
 def evaluation_metrics(
-    problem: str, classes: Collection[str], *, intervals: bool, own: Mapping[str, Metric], rolling: bool
+    problem: str,
+    classes: Collection[str],
+    *,
+    intervals: bool,
+    own: Mapping[str, Metric],
+    rolling: bool,
+    protected: Collection[str] = (),
 ) -> dict[str, Metric]:
     """What a candidate is measured by on the test split.
 
@@ -81,10 +95,12 @@ def evaluation_metrics(
         intervals: whether the estimator answers with intervals.
         own: what the model's evaluation.py adds.
         rolling: whether refits at earlier ends of the data are measured too.
+        protected: slices whose segments are to be treated alike.
     """
     everywhere = validation_metrics(problem, classes) | dict(own)
     refits = {f"{ROLLING}{name}": metric for name, metric in everywhere.items()} if rolling else {}
-    return everywhere | (INTERVALS if intervals else {}) | refits | GROUND
+    fair = {f"{name}_{one}": metric for one in protected for name, metric in FAIRNESS[problem].items()}
+    return everywhere | (INTERVALS if intervals else {}) | refits | fair | GROUND
 
 
 def against_baselines(problem: str, classes: Collection[str]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from .code import TABULAR, Code, Hyperparameter
 from .common import ConfigError, Section, all_defaults
@@ -19,6 +19,7 @@ from .references import problems
 from .scoring import Scoring
 from .serving import Serving
 from .sinks import Sinks, Tracking
+from .slices import Slice, from_column
 from .training import Processing, Training
 
 Cron = Annotated[str, Field(pattern=r"^(@[a-z]+|\S+( +\S+){4})$")]
@@ -61,6 +62,7 @@ class ModelConfig(Section):
     split: Split
     training: Training
     processing: Processing
+    slices: list[Annotated[Slice, BeforeValidator(from_column, json_schema_input_type=str | Slice)]] = []
     gates: Annotated[list[Gate], Field(min_length=1)]
     # of the rarest class in the test split (of a regression: rows); with fewer nothing can be judged
     min_positives: Annotated[int, Field(ge=1, le=1_000_000)] = 10
@@ -117,6 +119,7 @@ class ModelConfig(Section):
             intervals=bool(self.code.estimator and self.code.estimator.intervals),
             own={name: Metric(given.min, given.max) for name, given in own.items()},
             rolling=isinstance(self.split, TimeSplit) and self.split.rolling_origins > 0,
+            protected=[one.name for one in self.slices if one.protected],
         )
 
     @property

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from .data import RandomSplit, TimeSplit
 from .gates import Gate
 from .kinds import INTEGER
-from .metrics import PRODUCTION, ROLLING, Direction, Metric, against_baselines
+from .metrics import INTERVALS, PRODUCTION, ROLLING, Direction, Metric, against_baselines
 from .problems import Path, Problem, nearest, unknown
 from .training import Compute, Range, Tuning
 
 if TYPE_CHECKING:
     from .model import ModelConfig
+    from .slices import Slice
 
 MINUTES_OF_A_DAY = 24 * 60
 LONGEST_PROCESSING_JOB = 7 * MINUTES_OF_A_DAY  # https://docs.aws.amazon.com/general/latest/gr/sagemaker.html
@@ -177,10 +178,45 @@ def _monitoring(config: ModelConfig) -> Iterator[Problem]:
         yield Problem(("monitoring", "drifted_features"), f"there are {watched} features that can drift")
 
 
+def table_of_slice(config: ModelConfig, one: Slice) -> str | None:
+    """The raw table where a slice's column is looked up, by the table's key; None where the feature table has it."""
+    made = [*config.data.not_features, *(feature_columns(config) or [])]
+    if one.of in made:
+        return None
+    found = (
+        name
+        for name, table in config.data.tables.items()
+        if one.of in table.kinds and table.key and set(table.key) <= set(made)
+    )
+    return next(found, None)
+
+
+def _slices(config: ModelConfig) -> Iterator[Problem]:
+    yield from _twice(("slices",), [one.name for one in config.slices])
+    kinds = {name: kind for table in config.data.tables.values() for name, kind in table.kinds.items()}
+    made = [*config.data.not_features, *(feature_columns(config) or [])]
+    for number, one in enumerate(config.slices):
+        place = ("slices", number) if one.column is None else ("slices", number, "column")
+        if one.of not in made and table_of_slice(config, one) is None:
+            yield Problem(place, unknown("column", one.of, [*made, *(name for name in kinds if name not in made)]))
+        elif one.of in kinds and bool(one.part) != kinds[one.of].is_time:
+            yield Problem(
+                place, f"'{one.of}' is of kind {kinds[one.of]}; a time needs a part, and nothing else has one"
+            )
+        elif one.bands and one.of in kinds and not kinds[one.of].is_quantity:
+            yield Problem(place, f"'{one.of}' is of kind {kinds[one.of]}; bands are of numbers")
+
+
 def _metrics(config: ModelConfig) -> Iterator[Problem]:
     known = config.evaluation_metrics
     for number, gate in enumerate(config.gates):
         place = ("gates", number)
+        if gate.slice is not None:
+            slices = [one.name for one in config.slices]
+            if gate.slice not in slices:
+                yield Problem((*place, "slice"), unknown("slice", gate.slice, slices))
+            if gate.metric in known and gate.metric not in config.validation_metrics | INTERVALS:
+                yield Problem((*place, "metric"), f"a segment has no {gate.metric}, which is of the whole test split")
         if gate.metric not in known:
             yield Problem((*place, "metric"), _no_metric(gate.metric, known))
             continue
@@ -324,6 +360,7 @@ RULES: tuple[Callable[[ModelConfig], Iterator[Problem]], ...] = (
     _split,
     _hyperparameters,
     _tuning,
+    _slices,
     _metrics,
     _jobs,
     _serving,

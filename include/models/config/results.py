@@ -40,18 +40,31 @@ class Rival(TypedDict):
     why_not: str | None
 
 
+class Segment(TypedDict):
+    """A slice's segment of the test split. ``enough``: it has the rows that gates judge by."""
+
+    segment: str
+    rows: int
+    enough: bool
+    metrics: Metrics
+    intervals: dict[str, tuple[float, float]]
+
+
 class Evaluation(TypedDict):
     """``metrics.json``: metrics of the test split, of the candidate and, if there is one, of the champion, as far as
     they could be compared.
 
     ``intervals``: where each of the candidate's lies with 95 % probability; those that are known. ``production``: the
-    last versions in production, the champion first. Older evaluations have neither.
+    last versions in production, the champion first. ``slices``: each slice's segments, the worst first; ``worst``: the
+    segment that a gate of a slice is held by. Older evaluations have none of these.
     """
 
     metrics: Metrics
     champion: Metrics | None
     intervals: NotRequired[dict[str, tuple[float, float]]]
     production: NotRequired[list[Rival]]
+    slices: NotRequired[dict[str, list[Segment]]]
+    worst: NotRequired[dict[str, str]]
     mlflow_run_id: NotRequired[str | None]
     tracking: NotRequired[str | None]  # what of the run MLflow did not take, and why
 

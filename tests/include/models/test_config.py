@@ -54,7 +54,7 @@ def put(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("training.tuning.ranges.num_leaves.mni", "Did you mean 'min'?"),
         ("data.tables.telemetry.colums", "Did you mean 'columns'?"),
         ("gates.0.maximum", "Did you mean 'max'?"),
-        ("champion.zzz", "Known: metric, direction, margin."),
+        ("champion.zzz", "Known: metric, direction, margin, last."),
     ],
 )
 def test_unknown_key(tmp_path: Path, content: dict[str, Any], path: str, suggestion: str) -> None:

@@ -211,3 +211,14 @@ def test_what_is_not_compared_sets_no_bar_and_is_told(model: ModelConfig) -> Non
             {"metrics": GOOD, "champion": None, "production": []},  # type: ignore[typeddict-item]
         )[0]
     )
+
+
+def test_a_gate_of_a_slice_names_the_segment(model: ModelConfig) -> None:
+    gate = Gate(metric="macro_f1", slice="model", min=0.9)
+    sliced = model.model_copy(update={"gates": [gate]})
+    evaluation: Any = {"metrics": {gate.measured: 0.8}, "champion": None, "worst": {gate.measured: "model3"}}
+    (verdict,) = judge_evaluation(sliced, evaluation)
+    assert explain(verdict) == "lowest_macro_f1_by_model must be at least 0.9; it is 0.8 where it is model3, 0.1 off"
+    (verdict,) = judge_evaluation(sliced, {"metrics": {}, "champion": None})
+    assert not verdict["passed"]
+    assert "no segment has enough rows" in explain(verdict)

@@ -33,6 +33,16 @@ def refused(folder: Path, model: str, old: str, new: str) -> tuple[str, int]:
 
 
 CASES = [
+    # slices
+    (ABALONE, "slices: [sex]", "slices: [sexx]", "slices.0: there is no column 'sexx'. Did you mean 'sex'?"),
+    (ABALONE, "slices: [sex]", "slices: [sex, sex]", "'sex' is there twice"),
+    (ABALONE, "slices: [sex]", "slices: [{name: sex, bands: [1]}]", "'sex' is of kind string; bands are of numbers"),
+    (PM, "column: age, bands: [5, 10, 15]}", "column: age, bands: [15, 5]}", "bands follow each other upwards"),
+    (PM, "column: age, bands: [5, 10, 15]}", "column: errorID}", "slices.1.column: there is no column 'errorID'"),
+    (ELEC, "column: half_hour, part: weekday}", "column: half_hour}", "a time needs a part, and nothing else has one"),
+    (PM, "{metric: failure_events_caught, min: 0.93}", "{metric: macro_f1, slice: modell, min: 0.9}", "gates.2.slice: there is no slice 'modell'. Did you mean 'model'?"),
+    (PM, "{metric: failure_events_caught, min: 0.93}", "{metric: failure_events_caught, slice: model, min: 0.9}", "a segment has no failure_events_caught"),
+    (PM, "{metric: failure_events_caught, min: 0.93}", "{metric: accuracy, over: majority, slice: model, min: 0.1}", "is not over a baseline"),
     # metrics
     (PM, "{metric: accuracy, over: majority, share: true, min: 0.7}", "{metric: acuracy, min: 0.98}", "gates.1.metric: there is no metric 'acuracy'. Did you mean 'accuracy'?"),
     (PM, "{metric: accuracy, over: majority, share: true, min: 0.7}", "{metric: Accuracy, min: 0.98}", "Did you mean 'accuracy'?"),

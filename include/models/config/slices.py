@@ -1,0 +1,46 @@
+"""For whom and when a model must be as good as on the whole: the section ``slices``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from .common import Section
+
+COLUMN = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class Slice(Section):
+    """Segments of the test split, each measured by itself; in model.yaml just the column, where that is all.
+
+    ``column`` (the name, if it is not given) is one of the feature table, or of a raw table that has one row for each
+    value of its key. Numbers are cut into bands at ``bands``, each the first value of the next; of a time counts the
+    ``part``. Gates judge segments of ``min_rows`` or more. Of a ``protected`` slice the evaluation also says how
+    differently its segments are treated.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,38}$")]
+    column: COLUMN | None = None
+    bands: list[float] = []
+    part: Literal["weekday", "month", "hour"] | None = None
+    min_rows: Annotated[int, Field(ge=1, le=1_000_000_000)] = 30
+    protected: bool = False
+
+    @property
+    def of(self) -> str:
+        """The column that segments are made of."""
+        return self.column or self.name
+
+    @model_validator(mode="after")
+    def bands_or_a_part(self) -> Slice:
+        if self.bands and self.part:
+            raise ValueError("a slice has bands, of a number, or a part, of a time")
+        if self.bands != sorted(set(self.bands)):
+            raise ValueError(f"bands follow each other upwards; found {self.bands}")
+        return self
+
+
+def from_column(given: object) -> object:
+    """A slice that is nothing but its column."""
+    return {"name": given} if isinstance(given, str) else given
