@@ -102,9 +102,9 @@ bundle-test: ## the unpacked bundle under MWAA's configuration: checks, then a m
 	@$(program).ops.mwaa.check
 
 .PHONY: infra
-infra: ## an environment's CloudFormation stacks: ENV=dev|staging|prod [DRY_RUN=1]
+infra: ## an environment's CloudFormation stacks, after asking: ENV=dev|staging|prod [DRY_RUN=1] [YES=1]
 	@$(setup) --for infra airflow
-	@$(program).ops.mwaa.infra $${DRY_RUN:+--dry-run} -- "$${ENV-}"
+	@$(program).ops.mwaa.infra $${DRY_RUN:+--dry-run} $${YES:+--yes} -- "$${ENV-}"
 
 .PHONY: deploy
 deploy: ## bring an MWAA environment to this checkout: ENV=dev|staging|prod [DRY_RUN=1]

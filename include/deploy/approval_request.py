@@ -7,7 +7,9 @@ import logging
 from datetime import UTC, datetime
 from typing import TypedDict
 
+from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Context
+from airflow.sdk.execution_time.hitl import HITLUser
 
 from include.deploy import approval_page as packet
 from include.deploy.approval_events import APPROVE
@@ -31,17 +33,12 @@ from sagemaker_jobs.links import file_page
 log = logging.getLogger(__name__)
 
 
-class User(TypedDict):
-    id: str
-    name: str
-
-
 class Answer(TypedDict):
     """What Airflow's form gave; ``responded_by_user`` is empty if nobody answered in time."""
 
     chosen_options: list[str]
     params_input: dict[str, str | None]
-    responded_by_user: User | None
+    responded_by_user: HITLUser | None
     responded_at: datetime
 
 
@@ -54,21 +51,37 @@ class Decision(TypedDict):
     reason: str
 
 
+class ApprovalOperator(HITLOperator):
+    """Asks those whom ``prepare_promotion`` names: Airflow takes nobody else's answer. Everybody, where it names
+    nobody."""
+
+    def execute(self, context: Context) -> None:
+        packet = context["ti"].xcom_pull(task_ids="prepare_promotion", key="packet")
+        self.assigned_users = packet["approvers"] or None
+        super().execute(context)
+
+
 def prepare_promotion(model: ModelConfig, context: Context, *, resolved: Resolved, report: Report) -> str:
     """Write the page of the packet into the run's folder and hand the text of the form on, as ``packet``. Staging has
     done its work: it goes, where model.yaml says so.
 
     Returns:
         The task that comes next.
+
+    Raises:
+        PermanentError: nobody may answer.
     """
     environment, run = current_run(context)
+    approvers = _approvers(environment, context, resolved["version"])
     clear_staging(model, environment)
     shown = _gather(model, environment, context, resolved, report)
     write_text(s3_client(environment), run.promotion_packet, packet.page(shown), "text/html")
     page = file_page(run.promotion_packet, sagemaker_client(environment))
     more = f"[Model card]({page}#model-card) · [The whole packet as a page]({page})"
     body = f"{packet.markdown(shown)}\n{more}\n"
-    context["ti"].xcom_push(key="packet", value={"subject": shown.question, "body": body, "page": page})
+    context["ti"].xcom_push(
+        key="packet", value={"subject": shown.question, "body": body, "page": page, "approvers": approvers}
+    )
     return next_task(environment, context)
 
 
@@ -107,21 +120,44 @@ def _require_another(environment: MlEnvironment, context: Context, answer: Answe
         return
     user = answer.get("responded_by_user")
     names = {str(user["id"]), str(user["name"])} if user else set()
-    if environment.approvers and not names & set(environment.approvers):
+    if environment.approvers and (user is None or user["id"] not in environment.approvers):
+        known = ", ".join(f"{name} ({id_})" for id_, name in environment.approvers.items())
         raise PermanentError(
-            f"{' / '.join(sorted(names)) or 'nobody'} approved, who is not among the approvers of this environment "
-            f"({', '.join(environment.approvers)}). Clear approve_production, and have one of them answer."
+            f"{' / '.join(sorted(names)) or 'nobody'} approved, who is not among the approvers of this environment: "
+            f"{known}. Clear approve_production, and have one of them answer."
         )
-    if environment.four_eyes:
-        involved = {triggered_by(context), RegisteredVersion.model_validate(version).metadata.get("triggered_by")} - {
-            None,
-            "",
-        }
-        if not names or names & involved:
-            raise PermanentError(
-                f"{' / '.join(sorted(names)) or 'nobody'} approved what they trained or started themselves, and this "
-                "environment asks for four eyes. Clear approve_production, and have another person answer."
-            )
+    if environment.four_eyes and (not names or names & _involved(context, version)):
+        raise PermanentError(
+            f"{' / '.join(sorted(names)) or 'nobody'} approved what they trained or started themselves, and this "
+            "environment asks for four eyes. Clear approve_production, and have another person answer."
+        )
+
+
+def _involved(context: Context, version: Json) -> set[str]:
+    """Who trained the version, and who started this run, by the names that Airflow gives."""
+    trained_by = RegisteredVersion.model_validate(version).metadata.get("triggered_by")
+    return {name for name in (triggered_by(context), trained_by) if name}
+
+
+def _approvers(environment: MlEnvironment, context: Context, version: Json) -> list[HITLUser]:
+    """Who is asked; empty for everybody.
+
+    Raises:
+        PermanentError: four eyes are asked for, and all approvers are involved.
+    """
+    involved = _involved(context, version) if environment.four_eyes else set()
+    asked = [
+        HITLUser(id=id_, name=name)
+        for id_, name in environment.approvers.items()
+        if environment.approve_promotions or not {id_, name} & involved
+    ]
+    if environment.approvers and not asked:
+        raise PermanentError(
+            f"nobody may approve: {', '.join(sorted(involved))} trained this version or started this run, this "
+            "environment asks for four eyes, and no other approver is named. Add one to approvers in ml_environment, "
+            "and clear this task."
+        )
+    return asked
 
 
 def _decision(answer: Answer | None) -> Decision:
@@ -169,7 +205,7 @@ def _gather(
         drift=_drift(environment, before, version),
         latency={"p50_ms": report["p50_ms"], "p99_ms": report["p99_ms"]},
         monthly_usd=mode.monthly_usd(model.serving, environment.region),
-        unknown_cost=mode.unknown_cost(model.serving),
+        unknown_cost=mode.unknown_cost(model.serving, environment.region),
         staging_cost=staging_cost(model, environment.region),
         traffic=mode.traffic(model, environment, strategy)
         if champion

@@ -41,7 +41,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Asset, AssetWatcher, XComArg, chain, dag, task
 
 from include.deploy import approval_request, form, tasks
@@ -110,7 +109,7 @@ def _stage(model: ModelConfig, resolved: XComArg, version: XComArg) -> XComArg:
 
 def _decide(model: ModelConfig, prepare_promotion: XComArg, version: XComArg) -> XComArg:
     """A person's answer, and what is kept of it; without a yes the run ends."""
-    approve_production = HITLOperator(
+    approve_production = approval_request.ApprovalOperator(
         task_id="approve_production",
         subject="{{ ti.xcom_pull('prepare_promotion', key='packet')['subject'] }}",
         body="{{ ti.xcom_pull('prepare_promotion', key='packet')['body'] }}",

@@ -84,9 +84,14 @@ class _RefusedError(Exception):
 class _Endpoint:
     """One endpoint as its callers see it."""
 
-    def __init__(self, runtime: SageMakerRuntimeClient, name: str) -> None:
+    def __init__(self, runtime: SageMakerRuntimeClient, name: str, *, quote: bool = True) -> None:
         self.name = name
-        self._runtime = runtime
+        self._runtime, self._quote = runtime, quote
+
+    def shown(self, value: object) -> str:
+        """What was sent or answered, for people."""
+        text = value if isinstance(value, str) else json.dumps(value)
+        return _short(text) if self._quote else f"({len(text)} characters, not shown: see quote_values in model.yaml)"
 
     def ask(self, body: str | bytes, content_type: str) -> object:
         """The predictions, asked for as JSON.
@@ -103,7 +108,9 @@ class _Endpoint:
             code = error_code(error)
             if code == "ModelError":
                 said: Mapping[str, object] = {**error.response}  # with members of this operation's own
-                raise _RefusedError(int(str(said["OriginalStatusCode"])), str(said.get("OriginalMessage"))) from error
+                raise _RefusedError(
+                    int(str(said["OriginalStatusCode"])), self.shown(said.get("OriginalMessage"))
+                ) from error
             if code in ("InternalFailure", "ServiceUnavailable", "ThrottlingException"):  # for AWS the last is a 400
                 raise _RefusedError(503, str(error)) from error
             # a gateway in front of SageMaker gives a bare status as the code, as 413 for a body that is too large
@@ -115,7 +122,7 @@ class _Endpoint:
         try:
             return json.loads(content)["predictions"]
         except (ValueError, KeyError, TypeError):
-            raise _RefusedError(200, f"no predictions in {content[:SHOWN]!r}") from None
+            raise _RefusedError(200, f"no predictions in {self.shown(repr(content))}") from None
 
 
 def check_endpoint(
@@ -126,12 +133,14 @@ def check_endpoint(
     golden: GoldenRequests,
     columns: Sequence[str],
     thresholds: Thresholds,
+    quote: bool = True,
 ) -> Report:
     """Everything that production asks of an endpoint; the first kinds of failure do not hide the later ones.
 
     Args:
         golden: ``[{"features": {column: value}, "expected": answer}]``, at least one.
         columns: the model's features in order; rows without names are in this order.
+        quote: whether failures may show what was sent and answered: rows of the data.
 
     Raises:
         GoldenRequestsError: there are none.
@@ -141,7 +150,7 @@ def check_endpoint(
         raise GoldenRequestsError(f"there are no golden requests to ask endpoint {endpoint}")
     if why_not := _why_not_in_service(sagemaker, endpoint):
         return _report(endpoint, [why_not], golden_ok=False, latencies=[], asked=len(golden), thresholds=thresholds)
-    asked = _Endpoint(runtime, endpoint)
+    asked = _Endpoint(runtime, endpoint, quote=quote)
     wrong = list(_wrong_answers(asked, golden, columns))
     lenient = list(_bad_requests_not_refused(asked, golden[0]["features"], columns, thresholds.largest_mb))
     _warm_up(asked, golden, thresholds)
@@ -199,18 +208,18 @@ def _wrong_answers(endpoint: _Endpoint, golden: GoldenRequests, columns: Sequenc
 
 
 def _differences(endpoint: _Endpoint, body: str, content_type: str, expected: list[object]) -> Iterable[str]:
-    sent = f"golden request as {content_type}, {_short(body)}"
+    sent = f"golden request as {content_type}, {endpoint.shown(body)}"
     try:
         answers = endpoint.ask(body, content_type)
     except _RefusedError as refused:
-        yield f"{sent}: expected {_short(expected)}, got {refused}"
+        yield f"{sent}: expected {endpoint.shown(expected)}, got {refused}"
         return
     if not isinstance(answers, list) or len(answers) != len(expected):
-        yield f"{sent}: expected {len(expected)} answers, got {_short(answers)}"
+        yield f"{sent}: expected {len(expected)} answers, got {endpoint.shown(answers)}"
         return
     for wanted, answer in zip(expected, answers, strict=True):
         if not _same(wanted, answer):
-            yield f"{sent}: expected {_short(wanted)}, got {_short(answer)}"
+            yield f"{sent}: expected {endpoint.shown(wanted)}, got {endpoint.shown(answer)}"
 
 
 def _same(expected: object, answer: object) -> bool:
@@ -238,14 +247,14 @@ def _bad_requests_not_refused(
     endpoint: _Endpoint, features: Row, columns: Sequence[str], largest_mb: int
 ) -> Iterable[str]:
     for what, body in _bad_requests(features, columns, largest_mb).items():
-        sent = f"bad request ({what}: {_short(body)})"
+        sent = f"bad request ({what}: {endpoint.shown(body)})"
         try:
             answer = endpoint.ask(body, CSV)
         except _RefusedError as refused:
             if not 400 <= refused.status < 500:
                 yield f"{sent}: expected a 4xx, got {refused}"
         else:
-            yield f"{sent}: expected a 4xx, got the answer {_short(answer)}"
+            yield f"{sent}: expected a 4xx, got the answer {endpoint.shown(answer)}"
 
 
 def _bad_requests(features: Row, columns: Sequence[str], largest_mb: int) -> dict[str, str]:
@@ -284,7 +293,7 @@ def _load(endpoint: _Endpoint, golden: GoldenRequests, thresholds: Thresholds) -
         try:
             endpoint.ask(bodies[number % len(bodies)], JSON)
         except _RefusedError as refused:
-            return f"request {number + 1} of the load, {_short(bodies[number % len(bodies)])}: got {refused}"
+            return f"request {number + 1} of the load, {endpoint.shown(bodies[number % len(bodies)])}: got {refused}"
         return (time.perf_counter() - began) * 1000
 
     with ThreadPoolExecutor(thresholds.clients) as clients:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from include.deploy.traffic import VARIANT, alarms, deployment, scaling
+from include.deploy.traffic import VARIANT, alarms, deployment, scaling, strategy_of
 from include.models.config import Mode, ModelConfig, Serving, Strategy
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, RequestError, Stage, endpoint_name
@@ -53,12 +53,17 @@ class ServingMode(ABC):
         """What it costs at the least; None where that cannot be known."""
 
     @abstractmethod
-    def unknown_cost(self, serving: Serving) -> str:
+    def unknown_cost(self, serving: Serving, region: str) -> str:
         """For people, why ``monthly_usd`` is not known."""
 
     @abstractmethod
     def most_clients(self, serving: Serving) -> int | None:
         """How many requests may be asked at once; None where there is no limit of its own."""
+
+    @property
+    def usual_ms(self) -> tuple[int, int]:
+        """p50 and p99 that an endpoint is held to where model.yaml names none."""
+        return 200, 1000
 
     @property
     def largest_mb(self) -> int:
@@ -114,19 +119,21 @@ class Provisioned(ServingMode):
         rule = model.serving.deployment
         share, seconds = rule.share_percent, environment.traffic_step_seconds
         wait = f"{rule.wait_minutes} minutes" if seconds is None else f"{seconds} seconds"
-        return {
+        wanted, chosen = strategy or rule.strategy, strategy_of(model.serving, strategy)
+        said = {
             "canary": f"{share} % for {wait}, then all of it; an alarm in the {wait} after either takes it back",
             "linear": f"in steps of {share} %, {wait} each; an alarm takes it back",
             "all_at_once": f"all at once; an alarm in the {wait} after takes it back",
             "immediate": "all at once, whatever the alarms say",
-        }[strategy or rule.strategy]
+        }[chosen]
+        return said if chosen == wanted else f"{said} ({wanted} needs serving.instance_count of at least 2)"
 
     def monthly_usd(self, serving: Serving, region: str) -> float | None:
         cost = account().cost(region, serving.instance_type, HOURS_A_MONTH * 3600 * serving.instance_count)
         return None if cost == "unknown" else cost
 
-    def unknown_cost(self, serving: Serving) -> str:
-        return f"unknown: {no_price(serving.instance_type)}"
+    def unknown_cost(self, serving: Serving, region: str) -> str:
+        return f"unknown: {no_price(serving.instance_type, region)}"
 
     def most_clients(self, serving: Serving) -> int | None:
         return None
@@ -147,6 +154,12 @@ class Serverless(ServingMode):
         without_vpc = {key: value for key, value in request.items() if key != "VpcConfig"}
         if not model.serving.data_capture_percent:
             return without_vpc
+        if environment.network_isolation:
+            raise RequestError(
+                f"{model.name} is served serverless and keeps requests (data_capture_percent): its container writes "
+                "them to S3 itself, which network_isolation of this environment forbids. Set data_capture_percent to 0, "
+                "or serve the model provisioned"
+            )
         kept = {
             "REQUEST_LOG_S3_URI": captured(environment.bucket, endpoint_name(model, stage), VARIANT),
             "REQUEST_LOG_PERCENT": str(model.serving.data_capture_percent),
@@ -169,11 +182,15 @@ class Serverless(ServingMode):
     def monthly_usd(self, serving: Serving, region: str) -> float | None:
         return None
 
-    def unknown_cost(self, serving: Serving) -> str:
+    def unknown_cost(self, serving: Serving, region: str) -> str:
         return "by use (serverless)"
 
     def most_clients(self, serving: Serving) -> int | None:
         return serving.serverless.max_concurrency
+
+    @property
+    def usual_ms(self) -> tuple[int, int]:
+        return 400, 3000  # what answers may be started, or moved, between two requests
 
     @property
     def largest_mb(self) -> int:
@@ -206,4 +223,4 @@ def staging_cost(model: ModelConfig, region: str) -> str:
         return "nothing: it is deleted after its test"
     staged = at_stage(model, "staging")
     usd = mode_of(staged).monthly_usd(staged.serving, region)
-    return mode_of(staged).unknown_cost(staged.serving) if usd is None else f"{usd:.0f} USD a month: it is kept"
+    return mode_of(staged).unknown_cost(staged.serving, region) if usd is None else f"{usd:.0f} USD a month: it is kept"

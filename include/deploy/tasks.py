@@ -330,6 +330,7 @@ def _test_endpoint(model: ModelConfig, stage: Stage, version: Json, deployed: De
     sagemaker = sagemaker_client(environment)
     registered = describe(sagemaker, version["model_package_arn"])
     golden = load_golden_requests(s3_client(environment), golden_requests_of(registered.evaluation))
+    usual_p50, usual_p99 = mode.usual_ms
     report = check_endpoint(
         runtime_client(environment),
         sagemaker,
@@ -337,13 +338,14 @@ def _test_endpoint(model: ModelConfig, stage: Stage, version: Json, deployed: De
         golden=golden,
         columns=columns_of(golden),
         thresholds=Thresholds(
-            p50_ms=serving.latency.p50_ms,
-            p99_ms=serving.latency.p99_ms,
+            p50_ms=serving.latency.p50_ms or usual_p50,
+            p99_ms=serving.latency.p99_ms or usual_p99,
             requests=REQUESTS,
             clients=min(CLIENTS, mode.most_clients(serving) or CLIENTS),
             largest_mb=mode.largest_mb,
             warm_up=mode.warm_up,
         ),
+        quote=model.quotes_values,
     )
     if not report["passed"]:
         raise PermanentError("\n  ".join([report["summary"], *report["failures"]]))

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from include.models.config import ModelConfig, Strategy
+from include.models.config import ModelConfig, Serving, Strategy
 from include.platform.borders import description
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, Stage, endpoint_name, owner_tags
 
 VARIANT = "AllTraffic"
+# of both, SageMaker shifts at most half of the instances first:
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TrafficRoutingConfig.html
+IN_PARTS: tuple[Strategy, ...] = ("canary", "linear")
 ALARM_SECONDS = 60  # SageMaker publishes endpoint metrics each minute
 QUICK_ALARM_SECONDS = 10  # where an environment hurries through traffic shifts, alarms have to keep up
+
+
+def strategy_of(serving: Serving, asked: Strategy | None) -> Strategy:
+    """How traffic moves in fact: one instance has no half to begin with, so it takes over all at once, under the same
+    alarms."""
+    wanted = asked or serving.deployment.strategy
+    return "all_at_once" if wanted in IN_PARTS and serving.instance_count == 1 else wanted
 
 
 def deployment(model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> Request:
     """DeploymentConfig of UpdateEndpoint: blue/green, with auto-rollback by the alarms but for ``immediate``."""
     rule = model.serving.deployment
-    chosen = strategy or rule.strategy
+    chosen = strategy_of(model.serving, strategy)
     if chosen == "immediate":
         return {
             "BlueGreenUpdatePolicy": {

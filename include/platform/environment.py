@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from airflow.sdk import Variable
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from include.models.config import InstanceType, SinkConnections
 from include.platform.errors import PermanentError
@@ -40,8 +40,11 @@ class MlEnvironment(SinkConnections):
     ``traffic_step_seconds`` replaces model.yaml's minutes between the steps of a traffic shift, where nobody's traffic
     is at stake. ``role_per_model``: jobs and endpoint of a model have a role of their own, ``<role_arn>-<group>``, that
     cannot change another model's files. ``encrypt_traffic``: instances of one job encrypt what they tell each other.
-    ``approvers``: the users of Airflow, by id or name, whose answer to a promotion counts; everybody's where none is
-    named. ``four_eyes``: nobody approves what they trained or started themselves. ``approve_promotions`` promotes what
+    ``network_isolation``: containers of training, batch transform and endpoints reach nothing but what SageMaker brings
+    them and takes from them.
+    ``approvers``: the users of Airflow who may answer a promotion, as ``{id: name}`` or a list of ids; everybody where
+    none is named. Airflow says a user's id where it refuses an answer: on a laptop the user's name, on MWAA a number.
+    ``four_eyes``: nobody approves what they trained or started themselves. ``approve_promotions`` promotes what
     passed its test in staging without asking a person: not for production.
     """
 
@@ -60,18 +63,26 @@ class MlEnvironment(SinkConnections):
     subnets: tuple[str, ...] = ()
     security_group_ids: tuple[str, ...] = ()
     encrypt_traffic: bool = False
+    network_isolation: bool = False
     spot_training: bool = False
     traffic_step_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
-    approvers: tuple[str, ...] = ()
+    approvers: dict[str, str] = {}
     four_eyes: bool = False
     approve_promotions: bool = False
     instance_types: dict[Literal["processing", "training"], InstanceType] = {}
     tags: dict[str, str] = {}
 
+    @field_validator("approvers", mode="before")
+    @classmethod
+    def ids_are_names(cls, given: object) -> object:
+        return {id_: id_ for id_ in given} if isinstance(given, list | tuple) else given
+
     @model_validator(mode="after")
-    def vpc_is_whole(self) -> Self:
+    def networks_are_possible(self) -> Self:
         if bool(self.subnets) != bool(self.security_group_ids):
             raise ValueError("subnets and security_group_ids go together: give both, or neither")
+        if self.network_isolation and self.mlflow_tracking_uri:
+            raise ValueError("network_isolation keeps training from mlflow_tracking_uri: give one of them")
         return self
 
 

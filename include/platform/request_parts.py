@@ -83,6 +83,8 @@ def job_environment(model: ModelConfig, environment: MlEnvironment, run: Run) ->
         "CODE_HASH": environment.code_hash,
         "RUN_ID": run.run_id[:256],
     }
+    if not model.quotes_values:
+        variables["QUOTE_VALUES"] = "no"  # include/models/quoting.py
     if environment.mlflow_tracking_uri:
         variables |= {"MLFLOW_TRACKING_URI": environment.mlflow_tracking_uri, "MLFLOW_EXPERIMENT_NAME": model.name}
     return variables

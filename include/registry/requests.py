@@ -74,4 +74,6 @@ def hosted_model(model: ModelConfig, environment: MlEnvironment, *, image: str, 
         "ExecutionRoleArn": role_of(model, environment),
         "Tags": owner_tags(model, environment),
     }
+    if environment.network_isolation:
+        request["EnableNetworkIsolation"] = True
     return {**request, "VpcConfig": vpc(environment)} if environment.subnets else request

@@ -55,10 +55,11 @@ class Version(BaseModel):
 
 
 class RegisteredVersion(Version):
-    """A version with what else the registry says of it: the image that serves it, the S3 URI of its quality statistics,
-    its lineage."""
+    """A version with what else the registry says of it: the image that serves it, the ETag that its artifact had when
+    it was registered, the S3 URI of its quality statistics, its lineage."""
 
     image: str
+    artifact_etag: str | None = None
     statistics: str | None = None
     metadata: dict[str, str] = {}
 
@@ -162,7 +163,7 @@ def approved_version(sagemaker: SageMakerClient, s3: S3Client, group: str, versi
             "--model-approval-status Approved"
         )
     found = _version_of(package)
-    require_artifact(s3, group, found, package["InferenceSpecification"]["Containers"][0].get("ModelDataETag"))
+    require_artifact(s3, group, found)
     return found
 
 
@@ -205,6 +206,7 @@ def _version_of(package: DescribeModelPackageOutputTypeDef) -> RegisteredVersion
         model_package_arn=package["ModelPackageArn"],
         artifact=container["ModelDataUrl"],
         image=container["Image"],
+        artifact_etag=container.get("ModelDataETag"),
         statistics=package.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {}).get("S3Uri"),
         metadata=package.get("CustomerMetadataProperties", {}),
     )
@@ -229,9 +231,8 @@ def _numbers(sagemaker: SageMakerClient, group: str) -> list[int]:
         raise
 
 
-def require_artifact(s3: S3Client, group: str, version: Version, registered: str | None = None) -> None:
-    """Args:
-        registered: the ETag that it was registered with, where the registry has one.
+def require_artifact(s3: S3Client, group: str, version: RegisteredVersion) -> None:
+    """The artifact is what was registered: a registered one is never written again, and one that was is not run.
 
     Raises:
         VersionError: the version's artifact is gone, or is another one than was registered.
@@ -247,6 +248,7 @@ def require_artifact(s3: S3Client, group: str, version: Version, registered: str
         raise VersionError(
             f"the artifact of {group} version {version.version}, {version.artifact}, is gone. {advice}"
         ) from error
+    registered = version.artifact_etag
     if registered and registered.strip('"') != found["ETag"].strip('"'):
         raise VersionError(
             f"{version.artifact} is not what {group} version {version.version} was registered with: its ETag is "

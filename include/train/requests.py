@@ -301,6 +301,8 @@ def _training_definition(
         definition["CheckpointConfig"] = {"S3Uri": run.checkpoints(task_id)}
     if environment.encrypt_traffic:
         definition["EnableInterContainerTrafficEncryption"] = True
+    if environment.network_isolation:
+        definition["EnableNetworkIsolation"] = True
     if environment.subnets:
         definition["VpcConfig"] = vpc(environment)
     return definition

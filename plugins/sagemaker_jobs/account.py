@@ -30,10 +30,12 @@ class Account(BaseModel):
         return round(price * instance_seconds / 3600, 4)
 
 
-def no_price(instance_type: str | None, region: str | None = None) -> str:
+def no_price(instance_type: str | None, region: str) -> str:
     """For people: which line is missing."""
-    place = f"usd_per_hour.{region}" if region else "usd_per_hour, under the region"
-    return f"add the price of {instance_type} to {place} in plugins/sagemaker_jobs/account.yaml"
+    return (
+        f"add the price of {instance_type} as the line '{instance_type}: <usd>' under usd_per_hour, {region}, in "
+        "plugins/sagemaker_jobs/account.yaml"
+    )
 
 
 @cache

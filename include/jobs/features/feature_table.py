@@ -10,6 +10,7 @@ from include.models.config import ModelConfig, RandomSplit
 from include.models.config.files import FEATURE_TABLE
 from include.models.errors import JobError
 from include.models.interface import Examples
+from include.models.quoting import quoted
 
 WHOLE = "whole"  # beside the splits: the whole table, where the evaluation refits the model at earlier ends of the data
 
@@ -64,7 +65,7 @@ def examples(config: ModelConfig, frame: pl.DataFrame) -> Examples:
     classes = classes_of(config)
     codes = label.cast(pl.String).replace_strict(classes, range(len(classes)), default=-1, return_dtype=pl.Int64)
     if unknown := label.filter(codes < 0).unique().sort().to_list():
-        raise JobError(f"label {config.data.label} holds {unknown}; model.yaml's classes are {classes}.")
+        raise JobError(f"label {config.data.label} holds {quoted(str(unknown))}; model.yaml's classes are {classes}.")
     return Examples(features, codes.to_numpy(), classes)
 
 

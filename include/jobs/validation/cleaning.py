@@ -16,6 +16,7 @@ import polars as pl
 from include.jobs.validation.findings import Finding, Severity
 from include.jobs.validation.reading import RawTable, StoredTable
 from include.models.config import LINE, Column, Table
+from include.models.quoting import quoted
 from include.models.raw.kinds import reading_of
 from include.models.raw.reader import Block
 
@@ -270,11 +271,11 @@ def _first_example(number: int, examples: Sequence[str]) -> str:
 
 
 def _cells_in_words(what: str, number: int, examples: Sequence[str]) -> str:
-    return f"{what} in {_rows(number)}: {', '.join(repr(cell[:40]) for cell in examples)}"
+    return f"{what} in {_rows(number)}: {quoted(', '.join(repr(cell[:40]) for cell in examples))}"
 
 
 def _repeats_in_words(what: str, key: str, number: int, examples: Sequence[str]) -> str:
-    return f"{_rows(number, what)} for the same {key}: {examples[0]}"
+    return f"{_rows(number, what)} for the same {key}: {quoted(examples[0])}"
 
 
 def _note_missing_keys(texts: pl.DataFrame, table: Table, found: _Found) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -10,8 +11,10 @@ import polars as pl
 from include.jobs.validation.findings import Finding
 from include.jobs.validation.suites import Kwargs, Outcome
 from include.models.config import LINE
+from include.models.quoting import quoted, quotes_values
 
 SHOWN = 5
+OF_CELLS = re.compile("column_(min|max|median|quantile|distinct|most_common)")  # what is observed of them is cells
 
 
 def finding_of(outcome: Outcome, table: str, file: str, rows: pl.DataFrame) -> Finding | None:
@@ -84,14 +87,15 @@ def observed(outcome: Outcome) -> str:
         examples = [value for value in result.get("partial_unexpected_list", []) if not _is_nothing(value)]
         if outcome.expected.type == "expect_column_values_to_not_be_null":
             return f"no value in {share}"
-        return f"{_brief(list(dict.fromkeys(map(_text, examples))))} in {share}"
+        return f"{quoted(_brief(list(dict.fromkeys(map(_text, examples)))))} in {share}"
     parts = []
     if result.get("observed_value") is not None:
-        parts.append(_text(result["observed_value"]))
+        value = _text(result["observed_value"])
+        parts.append(quoted(value) if OF_CELLS.search(outcome.expected.type) else value)
     if result.get("partial_unexpected_list"):
-        parts.append(f"not allowed: {_brief(result['partial_unexpected_list'])}")
+        parts.append(f"not allowed: {quoted(_brief(result['partial_unexpected_list']))}")
     if result.get("partial_missing_list"):
-        parts.append(f"missing: {_brief(result['partial_missing_list'])}")
+        parts.append(f"missing: {quoted(_brief(result['partial_missing_list']))}")
     return "; ".join(parts) or ("as expected" if outcome.success else "otherwise")
 
 
@@ -104,6 +108,8 @@ def _where(outcome: Outcome, rows: pl.DataFrame) -> str:
         lines = [f"{rows[LINE][position]}" for position in positions]
         return f" (line {lines[0]})" if len(positions) == 1 else f" (lines {_brief(lines)})"
     column = rows.columns[0]
+    if not quotes_values():
+        return ""
     return f" ({column} {_brief([rows[column][position] for position in positions])})"
 
 

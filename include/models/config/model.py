@@ -55,6 +55,9 @@ class ModelConfig(Section):
     description: Annotated[str, Field(min_length=1, max_length=300)]
     owner: Annotated[str, Field(min_length=1, max_length=60)]
     card: Card = all_defaults()
+    personal_data: bool = False
+    # whether failures, mails and reports may quote values of the data; left out: where it is not personal
+    quote_values: bool | None = None
     problem: Literal["binary", "multiclass", "regression"]
     schedule: Schedule = all_defaults()
     data: Data
@@ -74,6 +77,10 @@ class ModelConfig(Section):
     monitoring: Monitoring | None = None
     budget: Annotated[float, Field(ge=0)] = 20  # USD that a backfill may be estimated at; above it a person is asked
     code: Code = all_defaults()
+
+    @property
+    def quotes_values(self) -> bool:
+        return not self.personal_data if self.quote_values is None else self.quote_values
 
     @property
     def daily_scoring(self) -> Scoring:

@@ -333,10 +333,9 @@ def _jobs(config: ModelConfig) -> Iterator[Problem]:
 
 def _serving(config: ModelConfig) -> Iterator[Problem]:
     serving = config.serving
-    if serving.latency.p50_ms > serving.latency.p99_ms:
-        yield Problem(
-            ("serving", "latency", "p50_ms"), f"{serving.latency.p50_ms} is above p99_ms {serving.latency.p99_ms}"
-        )
+    p50_ms, p99_ms = serving.latency.p50_ms, serving.latency.p99_ms
+    if p50_ms and p99_ms and p50_ms > p99_ms:
+        yield Problem(("serving", "latency", "p50_ms"), f"{p50_ms} is above p99_ms {p99_ms}")
     yield from _twice(("serving", "alarms", "custom"), [alarm.name for alarm in serving.alarms.custom])
 
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import polars as pl
 
 from include.models.errors import JobError
+from include.models.quoting import quoted
 
 SENSORS = ("volt", "rotate", "pressure", "vibration")
 ERRORS = ("error1", "error2", "error3", "error4", "error5")
@@ -253,6 +254,6 @@ def _require_known(table: pl.DataFrame, name: str, column: str, allowed: tuple[s
     unknown = table.filter(~pl.col(column).is_in(allowed))[column].unique().sort().to_list()
     if unknown:
         raise JobError(
-            f"{name}: {column} holds {', '.join(map(repr, unknown[:5]))}; known are {', '.join(allowed)}. "
+            f"{name}: {column} holds {quoted(', '.join(map(repr, unknown[:5])))}; known are {', '.join(allowed)}. "
             "Correct the rows, or teach models/predictive_maintenance/features.py the new value."
         )

@@ -34,6 +34,7 @@ from sagemaker_jobs.account import account
 
 PATIENCE_SECONDS = 900  # a processing job's start-up alone may take eight minutes
 EVENT_SECONDS = 120
+FAILED = "FailedInvocations"  # EventBridge's own count of what it could not deliver
 # what one job of each kind is called in Service Quotas
 QUOTAS = {
     "processing": "{} for processing job usage",
@@ -76,6 +77,7 @@ class AwsCheck:
             "both roles may do what Dags and jobs do, by IAM's simulation (free)": self.permissions,
             "an alarm reaches people by mail (free)": self.alarm,
             "a version's state change reaches a queue under the key (free)": self.event,
+            "events that reach no queue raise an alarm, for every model (free)": self.undelivered,
             "a processing job runs under the jobs' role, in the VPC (about a cent)": self.job,
         }
 
@@ -230,6 +232,27 @@ class AwsCheck:
             "no event came into the queue: look at the metric FailedInvocations of EventBridge, and at the key's "
             "policy (Sid EventsAndAlarms in storage.yaml)"
         )
+
+    def undelivered(self) -> str:
+        """An event that EventBridge may not put into its queue comes into no queue at all, a dead letter's neither."""
+        groups = [model.replace("_", "-") for model in model_names()]
+        names = {f"{self.target.name}-{group}-approval-not-delivered": group for group in groups}
+        found = self.client("cloudwatch").describe_alarms(AlarmNames=list(names))["MetricAlarms"]
+        alarms = {one["AlarmName"]: one for one in found}
+        wrong = []
+        for name, group in names.items():
+            alarm, rule = alarms.get(name), f"{self.target.name}-{group}-approvals"
+            if alarm is None:
+                wrong.append(f"{name} is not there: 'make infra' makes it")
+            elif (alarm["MetricName"], alarm["Dimensions"]) != (FAILED, [{"Name": "RuleName", "Value": rule}]):
+                wrong.append(f"{name} does not watch {FAILED} of {rule}")
+            elif self.outputs["Alerts"] not in alarm["AlarmActions"] or not alarm["ActionsEnabled"]:
+                wrong.append(f"{name} tells nobody")
+            elif alarm["StateValue"] == "ALARM":
+                wrong.append(f"{name} is in alarm: look at the policies of the rule's queue and of the key")
+        if wrong:
+            raise BrokenPromiseError("; ".join(wrong))
+        return f"{len(names)} alarms on {FAILED}"
 
     def job(self) -> str:
         sagemaker, name = self.client("sagemaker"), f"{self.name}-{uuid.uuid4().hex[:8]}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -88,29 +88,60 @@ def keep_logs(logs: Any, target: Target) -> list[str]:
     return groups
 
 
+def say_changes(cloudformation: CloudFormationClient, wanted: Iterable[tuple[str, str, dict[str, str]]]) -> list[str]:
+    """Say of each stack what would change, and what has drifted; those that would."""
+    changing = []
+    for stack, template, values in wanted:
+        given = ", ".join(
+            f"{one['ParameterKey']}={one['ParameterValue']}" for one in templates.parameters(template, values)
+        )
+        print(f"{stack} ({template}: {given})", flush=True)
+        try:
+            changes, drifted = templates.changes(cloudformation, template, values, stack)
+        except (templates.StackError, ClientError) as error:
+            if "No export named" not in str(error):
+                raise
+            # it imports what a stack before it does not export yet
+            changes, drifted = [f"what changes is known when those before it have changed ({error})"], []
+        for line in [*changes, *drifted] or ["nothing to change"]:
+            print(f"  {line}", flush=True)
+        changing += [stack] if changes else []
+    return changing
+
+
+def agreed(question: str) -> bool:
+    """What a person says at the terminal.
+
+    Raises:
+        TargetError: there is none.
+    """
+    if not sys.stdin.isatty():
+        raise TargetError("nobody is here to agree to these changes: give YES=1, or run it in a terminal")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("environment", help=f"one of: {', '.join(target_names())}")
     parser.add_argument("--dry-run", action="store_true", help="only say what would change, and what has drifted")
+    parser.add_argument("--yes", action="store_true", help="change it without asking, for workflows")
     arguments = parser.parse_args(argv)
     try:
         target = load_target(arguments.environment)
         target.require_filled_in()
         cloudformation = boto3.client("cloudformation", region_name=target.region)
         require_place(cloudformation, target)
-        for stack, template, values in stacks(target, facts_of(target)):
-            given = ", ".join(
-                f"{one['ParameterKey']}={one['ParameterValue']}" for one in templates.parameters(template, values)
-            )
-            print(f"{stack} ({template}: {given})", flush=True)
-            # what is about to change is said before it does
-            for line in templates.changes(cloudformation, template, values, stack) or ["nothing to change"]:
-                print(f"  {line}", flush=True)
-            if not arguments.dry_run:
-                print(f"  {templates.put(cloudformation, template, values, stack)}", flush=True)
-        if not arguments.dry_run:
-            kept = keep_logs(boto3.client("logs", region_name=target.region), target)
-            print(f"{len(kept)} log groups are kept for {LOG_DAYS} days", flush=True)
+        wanted = list(stacks(target, facts_of(target)))
+        changing = say_changes(cloudformation, wanted)
+        if arguments.dry_run:
+            return 0
+        if changing and not (arguments.yes or agreed(f"change {', '.join(changing)}?")):
+            print("nothing was changed")
+            return 1
+        for stack, template, values in wanted:
+            print(f"{stack}: {templates.put(cloudformation, template, values, stack)}", flush=True)
+        kept = keep_logs(boto3.client("logs", region_name=target.region), target)
+        print(f"{len(kept)} log groups are kept for {LOG_DAYS} days", flush=True)
     except (TargetError, templates.StackError, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

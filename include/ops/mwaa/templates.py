@@ -110,7 +110,7 @@ def put(
 
 def changes(
     cloudformation: CloudFormationClient, template: str, values: Mapping[str, str], stack: str | None = None
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
     """What ``put`` would change, as CloudFormation says it, and what has drifted from the template since; nothing is
     changed. Replacing a resource loses what is in it: it is said in capitals.
 
@@ -120,7 +120,8 @@ def changes(
     name, request = _request(template, values, stack)
     status = status_of(cloudformation, name)
     if status in (None, NEVER_MADE):
-        return [f"create {len(read(template)['Resources'])} resources"]
+        again = ["remove what a first creation that failed has left (ROLLBACK_COMPLETE)"] if status else []
+        return [*again, f"create {len(read(template)['Resources'])} resources"], []
     change_set = f"dry-run-{uuid.uuid4().hex[:12]}"
     cloudformation.create_change_set(**request, ChangeSetName=change_set, ChangeSetType="UPDATE")
     try:
@@ -132,7 +133,7 @@ def changes(
         resource = change["ResourceChange"]
         verb = "REPLACE" if resource.get("Replacement") == "True" else str(resource["Action"]).lower()
         said.append(f"{verb} {resource['LogicalResourceId']} ({resource['ResourceType']})")
-    return said + _drift(cloudformation, name)
+    return said, _drift(cloudformation, name)
 
 
 def _change_set(cloudformation: CloudFormationClient, stack: str, name: str) -> list[Json]:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from include.deploy import approval_request
 from include.deploy.form import AS_CONFIGURED
 from include.models.config import load_model
-from include.platform.environment import EXAMPLE
+from include.platform.environment import EXAMPLE, parse_ml_environment
 from include.platform.errors import PermanentError
 from include.platform.storage import Run, split_uri
 from include.registry.history import Entry
@@ -127,7 +127,9 @@ def test_the_first_version_is_compared_with_nothing(s3: LocalS3) -> None:
     [
         ({}, "conan", "conan", None),
         ({"approvers": ["ann"]}, None, None, "not among the approvers"),
-        ({"approvers": ["conan"]}, None, None, None),
+        ({"approvers": ["conan"]}, None, None, "not among the approvers"),  # Airflow knows people by their id
+        ({"approvers": ["7"]}, None, None, None),
+        ({"approvers": {"7": "conan"}, "four_eyes": True}, None, "conan", "four eyes"),
         ({"four_eyes": True}, "conan", None, "four eyes"),
         ({"four_eyes": True}, None, "conan", "four eyes"),
         ({"four_eyes": True}, "ann", "ben", None),
@@ -156,6 +158,36 @@ def test_who_may_approve_is_for_the_environment_to_say(
         assert approval_request.record_decision(MODEL, context, answer=answer, version=candidate) == "keep_production"
     else:
         assert approval_request.record_decision(MODEL, context, answer=answer, version=candidate) == "deploy_production"
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked"),
+    [
+        ({}, None),
+        ({"approvers": {"7": "conan", "8": "ann"}}, ["conan", "ann"]),
+        ({"approvers": {"7": "conan", "8": "ann"}, "four_eyes": True}, ["ann"]),
+    ],
+)
+def test_airflow_asks_those_who_may_answer_alone(
+    s3: LocalS3, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], asked: list[str] | None
+) -> None:
+    environment = parse_ml_environment(json.dumps({**json.loads(EXAMPLE), **settings}))
+    context: Any = {"dag_run": SimpleNamespace(triggering_user_name="conan")}
+    approvers = approval_request._approvers(environment, context, version(2).model_dump())
+    operator = approval_request.ApprovalOperator(task_id="approve", subject="?", options=["Approve", "Reject"])
+    told: list[Any] = []
+    monkeypatch.setattr("airflow.providers.standard.operators.hitl.HITLOperator.execute", lambda *_: None)
+    pulled = SimpleNamespace(xcom_pull=lambda **key: told.append(key) or {"approvers": approvers})
+    operator.execute(cast(Any, {"ti": pulled}))
+    assert told == [{"task_ids": "prepare_promotion", "key": "packet"}]
+    assert (operator.assigned_users and [user["name"] for user in operator.assigned_users]) == asked
+
+
+def test_where_nobody_may_answer_nobody_is_asked(s3: LocalS3) -> None:
+    settings = {**json.loads(EXAMPLE), "approvers": {"7": "conan"}, "four_eyes": True}
+    context: Any = {"dag_run": SimpleNamespace(triggering_user_name="conan")}
+    with pytest.raises(PermanentError, match=r"nobody may approve: conan .*no other approver"):
+        approval_request._approvers(parse_ml_environment(json.dumps(settings)), context, version(2).model_dump())
 
 
 @pytest.mark.parametrize("reason", ["Looks good, approved!", "two\nlines; it's <fine>", "🚀" * 300])

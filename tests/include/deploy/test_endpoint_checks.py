@@ -7,13 +7,14 @@ import io
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from include.deploy.endpoint_checks import (
+    MB,
     GoldenRequestsError,
     Thresholds,
     check_endpoint,
@@ -97,17 +98,81 @@ def classify(rows: list[dict[str, Any]]) -> Any:
     ]
 
 
-def check(endpoint: Endpoint, golden: Any = GOLDEN, thresholds: Thresholds = FAST) -> Any:
-    return check_endpoint(endpoint, endpoint, "pumps", golden=golden, columns=COLUMNS, thresholds=thresholds)
+def check(endpoint: Endpoint, golden: Any = GOLDEN, thresholds: Thresholds = FAST, quote: bool = True) -> Any:
+    return check_endpoint(
+        endpoint, endpoint, "pumps", golden=golden, columns=COLUMNS, thresholds=thresholds, quote=quote
+    )
 
 
-def test_a_large_request_may_be_refused_by_a_gateway_that_gives_a_bare_status() -> None:
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (api_error("ValidationError"), True),
+        (api_error("413", 413), True),  # of a gateway, which gives a bare status
+        (api_error("RequestEntityTooLargeException", 413), True),
+        (model_error(422, "too long"), True),
+        (model_error(500, "out of memory"), False),
+        (api_error("ServiceUnavailable", 503), False),
+    ],
+)
+@pytest.mark.parametrize("limit", [4, 6])  # serverless, and on instances
+def test_a_request_above_the_limit_of_its_mode_may_be_refused_by_any_4xx(
+    error: ClientError, passes: bool, limit: int
+) -> None:
+    sizes: list[int] = []
+
     def refuse(body: str) -> None:
-        if len(body) > 6 * 1024 * 1024:
-            raise api_error("413", 413)
+        if len(body) > limit * MB:
+            sizes.append(len(body))
+            raise error
         strict(body)
 
-    assert check(Endpoint(classify, refuse))["passed"]
+    report = check(Endpoint(classify, refuse), thresholds=replace(FAST, largest_mb=limit))
+    assert report["passed"] is passes, report
+    assert [size // MB for size in sizes] == [limit]
+    assert passes or f"more than {limit} MB" in report["failures"][0]
+
+
+def test_a_permission_that_lacks_is_not_taken_for_a_refusal() -> None:
+    def refuse(body: str) -> None:
+        if len(body) > 6 * MB:
+            raise api_error("AccessDeniedException", 403)
+        strict(body)
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        check(Endpoint(classify, refuse))
+
+
+def test_a_container_that_is_still_to_be_started_is_not_measured() -> None:
+    """The first answers of a serverless endpoint take seconds; they are asked for before the load."""
+    loaded: list[int] = []
+
+    def answer(rows: list[dict[str, Any]]) -> Any:
+        if len(rows) == 1:  # golden requests are two, then one row each for warming up and for the load
+            loaded.append(1)
+            time.sleep(0.1 if 2 < len(loaded) <= 6 else 0)
+        return classify(rows)
+
+    slow = Thresholds(p50_ms=60, p99_ms=60, requests=10, clients=2)
+    assert not check(Endpoint(answer, strict), thresholds=slow)["passed"]
+    loaded.clear()
+    assert check(Endpoint(answer, strict), thresholds=replace(slow, warm_up=10))["passed"]
+
+
+def test_values_are_not_quoted_where_they_are_not_to_be() -> None:
+    def wrong(rows: list[dict[str, Any]]) -> Any:
+        return [{"label": f"secret {row['volt']}"} for row in rows]
+
+    def refuse(body: str) -> None:
+        if body.startswith("2.5"):
+            raise model_error(500, f"cannot read {body}")
+
+    for report in (check(Endpoint(wrong), quote=False), check(Endpoint(classify, refuse), quote=False)):
+        assert not report["passed"]
+        said = json.dumps(report)
+        assert "not shown: see quote_values" in said
+        assert not [value for value in ("secret", "2.5", "a,b") if value in said], said
+    assert "secret" in json.dumps(check(Endpoint(wrong)))
 
 
 def test_a_good_endpoint_passes_and_its_report_is_small() -> None:

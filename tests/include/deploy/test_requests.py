@@ -63,6 +63,33 @@ def test_production_is_what_the_apis_take(environment: MlEnvironment, strategy: 
     require_valid("application-autoscaling", "PutScalingPolicy", wanted["scaling"]["policy"])
 
 
+@pytest.mark.parametrize("strategy", ["canary", "linear"])
+def test_one_instance_takes_over_all_at_once_and_the_form_says_why(strategy: Strategy) -> None:
+    """Half of one instance is none: SageMaker takes at most half of them for the first step."""
+    environment = ENVIRONMENTS[0]
+    one, two = (
+        model_with(instance_count=count, deployment={"strategy": strategy, "share_percent": 50}) for count in (1, 2)
+    )
+    routing = [
+        built(model, environment, "production")["deployment"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+        for model in (one, two)
+    ]
+    assert [part["Type"] for part in routing] == ["ALL_AT_ONCE", strategy.upper()]
+    assert built(one, environment, "production")["deployment"]["AutoRollbackConfiguration"]["Alarms"]
+    said = mode_of(one).traffic(one, environment, None)
+    assert said.startswith("all at once; an alarm")
+    assert "instance_count of at least 2" in said
+    assert "instance_count" not in mode_of(two).traffic(two, environment, None)
+
+
+def test_an_isolated_serverless_container_cannot_keep_requests() -> None:
+    isolated = MlEnvironment.model_validate({**BARE, "network_isolation": True})
+    with pytest.raises(RequestError, match="network_isolation"):
+        built(model_with(mode="serverless", data_capture_percent=5), isolated, "production")
+    made = built(model_with(mode="serverless"), isolated, "production")
+    assert made["model"]["EnableNetworkIsolation"] is True
+
+
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=["bare", "everything set"])
 def test_serverless_knows_neither_shifting_nor_capture_nor_scaling(environment: MlEnvironment) -> None:
     model = model_with(**SERVERLESS, serverless={"memory_mb": 4096, "max_concurrency": 9})

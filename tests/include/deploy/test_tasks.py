@@ -18,7 +18,7 @@ from include.deploy import approval_request as promotion
 from include.deploy import tasks as deploy
 from include.deploy.endpoint_checks import Thresholds
 from include.deploy.form import AS_CONFIGURED
-from include.models.config import load_model
+from include.models.config import Serving, load_model
 from include.platform.environment import EXAMPLE, ml_environment
 from include.platform.storage import production_history, split_uri
 from include.registry.history import Entry, History, current, promote, read_history
@@ -385,8 +385,7 @@ def test_an_endpoint_is_held_to_model_yaml_and_its_failures_are_told(
     registry.live = "config-2"
     with pytest.raises(AirflowFailException, match="another run changed it since"):
         deploy.test_production(MODEL, context(), version=version, deployed=deployed)
-    latency = MODEL.serving.latency
-    limits = Thresholds(p50_ms=latency.p50_ms, p99_ms=latency.p99_ms, requests=200, clients=2)
+    limits = Thresholds(p50_ms=200, p99_ms=1000, requests=200, clients=2)
     assert asked == [
         (f"{GROUP}-{stage}", ["s3://bucket/1/golden_requests.json"], limits) for stage in ("staging", "production")
     ]
@@ -421,6 +420,31 @@ def test_staging_goes_where_model_yaml_does_not_keep_it(
     serving = MODEL.serving.model_copy(update={"staging": staging})
     deploy.clear_staging(MODEL.model_copy(update={"serving": serving}), SimpleNamespace())  # type: ignore[arg-type]
     assert sagemaker.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("latency", "expected"),
+    [
+        ({}, Thresholds(p50_ms=400, p99_ms=3000, requests=200, clients=1, largest_mb=4, warm_up=10)),
+        ({"p99_ms": 700}, Thresholds(p50_ms=400, p99_ms=700, requests=200, clients=1, largest_mb=4, warm_up=10)),
+    ],
+)
+def test_a_serverless_endpoint_is_held_to_what_its_mode_can_do(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, latency: dict[str, int], expected: Thresholds
+) -> None:
+    asked: list[Any] = []
+    answer_from(monkeypatch, s3=None, sagemaker=registry, sagemaker_runtime=None)
+    monkeypatch.setattr(deploy, "load_golden_requests", lambda *_: [])
+    monkeypatch.setattr(deploy, "columns_of", lambda _: [])
+    monkeypatch.setattr(
+        deploy, "check_endpoint", lambda *_, **given: asked.append(given) or {"passed": True, "summary": "fine"}
+    )
+    given = {"mode": "serverless", "instance_type": "ml.m5.large", "serverless": {"max_concurrency": 1}}
+    serving = Serving.model_validate({**given, "latency": latency})
+    personal = MODEL.model_copy(update={"serving": serving, "personal_data": True})
+    deployed = {"endpoint": "e", "config": "config-1"}
+    deploy.test_staging(personal, context(), version={"model_package_arn": arn(1)}, deployed=deployed)
+    assert [(one["thresholds"], one["quote"]) for one in asked] == [(expected, False)]
 
 
 def test_production_moves_its_traffic_as_the_form_says_and_staging_at_once() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from include.jobs import cli as program
 from include.models.errors import JobError
+from include.models.quoting import VARIABLE
 
 
 @pytest.fixture
@@ -27,6 +28,21 @@ def test_an_understood_failure_is_its_message(reason_file: Path, capsys: pytest.
     assert ended.value.code == 1
     assert reason_file.read_text() == "table maint: the file is missing; put it there"
     assert capsys.readouterr().err == "table maint: the file is missing; put it there\n"
+
+
+def test_an_error_that_may_quote_values_is_named_without_its_message(
+    reason_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(_: list[str]) -> None:
+        float("Mrs Mil" + "ler")
+
+    monkeypatch.setenv(VARIABLE, "no")
+    with pytest.raises(SystemExit):
+        program.run_program(main, reason_file)
+    said = reason_file.read_text() + capsys.readouterr().err
+    assert "ValueError; its message may quote values" in said
+    assert "in main" in said
+    assert "Miller" not in said
 
 
 def test_any_other_failure_leaves_its_name_too_and_its_traceback(reason_file: Path) -> None:

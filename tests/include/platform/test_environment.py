@@ -40,6 +40,10 @@ def test_is_read_from_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
             {"kafka": {"bootstrap_servers": "b:9096", "security_protocol": "SASL_SSL"}},
             "secret_id and the security_prot",
         ),
+        (
+            {"network_isolation": True, "mlflow_tracking_uri": "http://m"},
+            "network_isolation keeps training from mlflow_tracking_uri",
+        ),
         ({"instance_types": {"serving": "ml.m5.large"}}, "instance_types.serving"),
     ],
 )
@@ -52,6 +56,11 @@ def test_what_is_wrong_is_named(change: dict[str, Any], said: str) -> None:
 def test_what_is_missing_is_named(key: str) -> None:
     with pytest.raises(MlEnvironmentError, match=f"{key}: Field required"):
         parse_ml_environment(json.dumps({name: value for name, value in GOOD.items() if name != key}))
+
+
+def test_approvers_may_be_named_or_be_ids_alone() -> None:
+    parsed = [parse_ml_environment(json.dumps({**GOOD, "approvers": one})).approvers for one in (["7"], {"7": "ann"})]
+    assert parsed == [{"7": "7"}, {"7": "ann"}]
 
 
 def test_no_json_is_said_and_never_retried() -> None:

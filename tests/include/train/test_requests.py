@@ -13,10 +13,12 @@ from botocore.validate import ParamValidator
 
 from include.deploy import requests as deploy_requests
 from include.models.config import INSTANCE_TYPE, Kafka, KafkaSink, ModelConfig, Sinks, load_model
+from include.models.quoting import VARIABLE
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, RequestError
 from include.platform.storage import Run
 from include.registry import requests as registry
+from include.registry.requests import hosted_model
 from include.registry.versions import Version
 from include.score import sinks
 from include.train import requests
@@ -238,6 +240,34 @@ def test_machines_share_the_chunks_and_nothing_else() -> None:
         requests.evaluate_model(shared, ENVIRONMENTS[0], RUN, artifact=ARTIFACT),
     ):
         assert request["ProcessingResources"]["ClusterConfig"]["InstanceCount"] == 1
+
+
+def test_an_environment_may_isolate_what_runs_a_model_and_encrypt_what_instances_tell_each_other() -> None:
+    strict = MlEnvironment.model_validate({**BARE, "network_isolation": True, "encrypt_traffic": True})
+    asked = [requests.train_model(MODEL, one, RUN) for one in (ENVIRONMENTS[0], strict)]
+    hosted = [hosted_model(MODEL, one, image="i", artifact=ARTIFACT) for one in (ENVIRONMENTS[0], strict)]
+    assert [one.get("EnableNetworkIsolation") for one in (*asked, *hosted)] == [None, True, None, True]
+    assert [one.get("EnableInterContainerTrafficEncryption") for one in asked] == [None, True]
+    network = requests.prepare_data(MODEL, strict, RUN)["NetworkConfig"]
+    assert network == {"EnableInterContainerTrafficEncryption": True}  # which may reach sinks and MLflow
+
+
+@pytest.mark.parametrize(
+    ("said", "quotes"),
+    [
+        ({}, True),
+        ({"personal_data": True}, False),
+        ({"quote_values": False}, False),
+        ({"personal_data": True, "quote_values": True}, True),
+    ],
+)
+def test_a_job_is_told_whether_it_may_quote_values(said: dict[str, bool], quotes: bool) -> None:
+    model = MODEL.model_copy(update=said)
+    for request in (
+        requests.prepare_data(model, ENVIRONMENTS[0], RUN),
+        requests.train_model(model, ENVIRONMENTS[0], RUN),
+    ):
+        assert request["Environment"].get(VARIABLE) == (None if quotes else "no")
 
 
 def test_spot_waits_longer_than_it_runs() -> None:

@@ -5,8 +5,9 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from include.models.config import INSTANCE_TYPE
-from sagemaker_jobs.account import Account, account
+from include.models.config import INSTANCE_TYPE, load_model, model_names
+from include.ops.mwaa.target import load_target, target_names
+from sagemaker_jobs.account import Account, account, no_price
 from sagemaker_jobs.kinds import ENDPOINT, KINDS, TRAINING, compact
 
 from .conftest import training_job
@@ -42,6 +43,20 @@ def test_prices_are_of_instance_types_that_model_yaml_takes() -> None:
 )
 def test_what_is_not_known_is_said_so(region: str, instance: str | None, seconds: float | None) -> None:
     assert account().cost(region, instance, seconds) == "unknown"
+
+
+def test_every_environment_s_region_has_the_prices_of_its_models_or_the_line_is_said() -> None:
+    """Of the instances that the models of this checkout ask for, none is missing."""
+    regions = {load_target(name).region for name in target_names()}
+    types = {
+        part.instance_type
+        for model in map(load_model, model_names())
+        for part in (model.processing, model.training, model.serving, model.scoring)
+        if part
+    }
+    known = account().usd_per_hour
+    assert [(region, one) for region in regions for one in types if one not in known.get(region, {})] == []
+    assert "the line 'ml.c5.xlarge: <usd>' under usd_per_hour, eu-west-1" in no_price("ml.c5.xlarge", "eu-west-1")
 
 
 @pytest.mark.parametrize(

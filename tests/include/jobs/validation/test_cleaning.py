@@ -11,6 +11,7 @@ from include.jobs.validation.cleaning import CleanTable, Window, clean_table
 from include.jobs.validation.continuity import continuity
 from include.jobs.validation.reading import read_table
 from include.models.config import Table
+from include.models.quoting import NOT_SHOWN, VARIABLE
 
 
 def clean(folder: Path, text: str | bytes, **table: object) -> CleanTable:
@@ -47,6 +48,21 @@ def test_bad_rows_up_to_the_cap_are_a_warning(tmp_path: Path, bad: str, check: s
         assert ("at most 10 % of the rows may be set aside, here 4.8 %" in result.findings[0].allowed) == (cap > 0)
         assert result.rejected["file_line"].to_list() == [22]
         assert result.frame["file_line"].to_list() == list(range(2, 22))
+
+
+@pytest.mark.parametrize(
+    "bad", ["1,2015-01-01 03:00:00,7077,Miller", "7077,2015-01-01 00:00:00,Miller,a", "7077,Miller,1,a"]
+)
+def test_values_are_quoted_unless_the_model_forbids_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    quoted = clean(tmp_path, rows(*GOOD, bad), max_rejected_share=0.1).findings
+    monkeypatch.setenv(VARIABLE, "no")
+    [kept] = clean(tmp_path, rows(*GOOD, bad), max_rejected_share=0.1).findings
+    assert NOT_SHOWN in kept.found
+    assert "22" in kept.found, "where to look is said all the same"
+    assert not [word for word in ("Miller", "7077", "03:00") if word in str(kept)]
+    assert NOT_SHOWN not in str(quoted)
 
 
 def test_contradictions_are_set_aside_together(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from include.jobs.validate_raw_data import load_suites
 from include.jobs.validation.suites import SuiteError, load_suite, references, run_suite
 from include.jobs.validation.wording import allowed, finding_of, observed
 from include.models.config import MODELS_FOLDER, ModelConfig, load_model, model_names
+from include.models.quoting import NOT_SHOWN, VARIABLE
 
 FRAME = pl.DataFrame(
     {"file_line": [2, 3, 4, 5], "x": [1.0, 2.0, None, 40.0], "id": [1, 2, 3, 9], "name": ["a", "b", "c", "d"]}
@@ -150,6 +151,31 @@ def test_a_check_that_fails_to_run_is_critical(tmp_path: Path) -> None:
         assert finding.severity == "critical"
         assert "could not be checked" in finding.found
     assert '"y" in BatchData does not exist' in missing.error
+
+
+@pytest.mark.parametrize(
+    ("kind", "kwargs"),
+    [
+        ("expect_column_values_to_be_in_set", {"value_set": ["a"]}),
+        ("expect_column_max_to_be_between", {"max_value": 1}),
+        ("expect_column_distinct_values_to_be_in_set", {"value_set": ["a"]}),
+        ("expect_column_values_to_be_unique", {}),
+    ],
+)
+def test_what_was_seen_is_not_quoted_where_values_are_not_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, kwargs: dict[str, Any]
+) -> None:
+    column = "n" if "max" in kind else "who"
+    frame = pl.DataFrame({"who": ["Miller", "Miller", "a"], "n": [7077.0, 1.0, 2.0]})
+    suite = load_suite(write(tmp_path, entry(kind, kwargs={"column": column, **kwargs})), "table")
+    [outcome] = run_suite(suite, frame, {})
+    said = []
+    for quotes in ("yes", "no"):
+        monkeypatch.setenv(VARIABLE, quotes)
+        said.append(f"{observed(outcome)} {finding_of(outcome, 't', 't.csv', frame)}")
+    assert NOT_SHOWN in said[1]
+    assert not [word for word in ("Miller", "7077") if word in said[1]]
+    assert any(word in said[0] for word in ("Miller", "7077"))
 
 
 def test_parameters_from_other_tables(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from include.models.config import model_names
 from include.ops.mwaa import templates
 from include.ops.mwaa.aws_check import QUOTAS, AwsCheck
 from include.ops.mwaa.image import image_tag
+from include.ops.mwaa.proof import BrokenPromiseError
 from include.ops.mwaa.target import Target, outputs_of
 from tests.include.local_sagemaker.conftest import client_of
 from tests.include.local_sagemaker.local_server import LocalSageMaker
@@ -40,13 +42,28 @@ def outputs(local_aws: LocalSageMaker) -> dict[str, str]:
     client = client_of(local_aws, TARGET.region)
     for template in ("storage", "network", "access"):
         templates.put(client("cloudformation"), template, TARGET.parameters)
+    found = outputs_of(client("cloudformation"), TARGET)
+    for model in model_names():  # as of model.yaml: moto's CloudFormation makes no alarms
+        group = model.replace("_", "-")
+        client("cloudwatch").put_metric_alarm(
+            AlarmName=f"ml-check-{group}-approval-not-delivered",
+            Namespace="AWS/Events",
+            MetricName="FailedInvocations",
+            Dimensions=[{"Name": "RuleName", "Value": f"ml-check-{group}-approvals"}],
+            Statistic="Sum",
+            Period=300,
+            EvaluationPeriods=1,
+            Threshold=0,
+            ComparisonOperator="GreaterThanThreshold",
+            AlarmActions=[found["Alerts"]],
+        )
     client("ecr").put_image(
         repositoryName="ml-check-jobs",
         imageManifest=json.dumps(MANIFEST),
         imageManifestMediaType=MANIFEST["mediaType"],
         imageTag=image_tag(),
     )
-    return outputs_of(client("cloudformation"), TARGET)
+    return found
 
 
 @pytest.fixture
@@ -66,7 +83,7 @@ def test_every_promise_holds_and_nothing_is_left(check: Make, local_aws: LocalSa
     made.image = check().image  # type: ignore[method-assign] # the registry's own
     findings = list(made.findings())
     assert [finding for finding in findings if not finding.kept] == []
-    assert len(findings) == 8
+    assert len(findings) == 9
     client = client_of(local_aws, TARGET.region)
     assert not [rule for rule in client("events").list_rules()["Rules"] if "aws-check" in rule["Name"]]
     assert not client("sqs").list_queues(QueueNamePrefix="ml-check-aws-check").get("QueueUrls")
@@ -84,3 +101,18 @@ def test_what_is_wrong_is_found(check: Make, monkeypatch: pytest.MonkeyPatch) ->
     assert "import errors of a.py" in said
     assert "for processing job usage: 1, needed 8" in said
     assert "ImageNotFound" in said
+
+
+def test_an_alarm_that_would_tell_nobody_is_found(check: Make, local_aws: LocalSageMaker) -> None:
+    made = check()
+    name = "ml-check-predictive-maintenance-approval-not-delivered"
+    cloudwatch = client_of(local_aws, TARGET.region)("cloudwatch")
+    for spoil, said in (
+        (lambda: cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="x"), "is in alarm"),
+        (lambda: cloudwatch.disable_alarm_actions(AlarmNames=[name]), "tells nobody"),
+        (lambda: cloudwatch.delete_alarms(AlarmNames=[name]), "is not there"),
+    ):
+        spoil()
+        with pytest.raises(BrokenPromiseError, match=f"{name} {said}"):
+            made.undelivered()
+        cloudwatch.enable_alarm_actions(AlarmNames=[name])

@@ -151,6 +151,7 @@ def test_a_first_deploy_does_all_and_a_second_nothing(
     first.apply(plan)
     assert mwaa.updates[0]["PluginsS3Path"] == f"plugins/{bundle.path('plugins').name}"
     assert mwaa.updates[0]["PluginsS3ObjectVersion"] not in ("", "None", "null")
+    assert mwaa.updates[0]["WorkerReplacementStrategy"] == "GRACEFUL", "tasks that run are not broken off"
     facts = json.loads(mwaa.variables[VARIABLE])
     assert facts["code_hash"] == bundle.code_hash
     assert "@sha256:" in facts["image_uri"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -198,6 +199,39 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(
     assert cloudformation.describe_stacks()["Stacks"] == []
 
 
+@pytest.mark.parametrize("answer", ["", "n", None])
+def test_nothing_is_changed_without_a_yes(
+    place: Target,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    local_aws: LocalSageMaker,
+    answer: str | None,
+) -> None:
+    """What would change is said first; where nobody can be asked, YES=1 is."""
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: answer is not None))
+    monkeypatch.setattr("builtins.input", lambda question: answer if "ml-first-storage" in question else "y")
+    assert main(["dev"]) == 1
+    said = capsys.readouterr()
+    assert "ml-first-storage (storage:" in said.out
+    assert ("nothing was changed" in said.out) if answer is not None else ("give YES=1" in said.err)
+    assert client_of(local_aws, place.region)("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_a_stack_that_imports_what_is_not_exported_yet_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def changes(_: Any, template: str, *__: Any) -> tuple[list[str], list[str]]:
+        if template == "access":
+            raise templates.StackError("CloudFormation cannot say: No export named ml-x-new found.")
+        return ([], ["drifted: Key was modified by hand"]) if template == "storage" else (["modify A (B)"], [])
+
+    monkeypatch.setattr(templates, "changes", changes)
+    wanted = [(f"ml-x-{name}", name, {"Name": "ml-x"}) for name in ("storage", "network", "access")]
+    cloudformation: Any = None
+    assert infra.say_changes(cloudformation, wanted) == ["ml-x-network", "ml-x-access"]
+    assert "drifted: Key was modified by hand" in capsys.readouterr().out
+
+
 def test_a_first_creation_that_failed_is_made_again(local_aws: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     """As AWS leaves it: ROLLBACK_COMPLETE, which cannot be updated."""
     cloudformation = client_of(local_aws, "ap-south-1")("cloudformation")
@@ -225,10 +259,34 @@ def test_an_update_says_what_it_changes_first(local_aws: LocalSageMaker) -> None
     cloudformation = client_of(local_aws, "ap-south-1")("cloudformation")
     values = {"Name": "ml-change", "AlertEmail": "team@company.test"}
     templates.put(cloudformation, "storage", values)
-    said = templates.changes(cloudformation, "storage", values)
-    assert not [line for line in said if line.startswith(("modify", "REPLACE", "add"))]
+    changes, drifted = templates.changes(cloudformation, "storage", values)
+    assert not [line for line in changes if line.startswith(("modify", "REPLACE", "add"))]
+    assert [line.split(" (")[0] for line in drifted] == ["drift is not known"], "moto does not look for it"
     protected = cloudformation.describe_stacks(StackName="ml-change-storage")["Stacks"][0]
     assert protected.get("EnableTerminationProtection") is True
+
+
+class Drifted:
+    """CloudFormation's answers once a bucket was changed by hand."""
+
+    def __init__(self) -> None:
+        self._states = ["DETECTION_IN_PROGRESS", "DETECTION_COMPLETE"]
+
+    def detect_stack_drift(self, **_: str) -> dict[str, str]:
+        return {"StackDriftDetectionId": "1"}
+
+    def describe_stack_drift_detection_status(self, **_: str) -> dict[str, str]:
+        return {"DetectionStatus": self._states.pop(0)}
+
+    def describe_stack_resource_drifts(self, **_: Any) -> dict[str, Any]:
+        assert not self._states
+        return {"StackResourceDrifts": [{"LogicalResourceId": "MlBucket", "StackResourceDriftStatus": "MODIFIED"}]}
+
+
+def test_what_was_changed_by_hand_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    cloudformation: Any = Drifted()
+    assert templates._drift(cloudformation, "ml-x-storage") == ["drifted: MlBucket was modified by hand"]
 
 
 def test_a_placeholder_is_refused(capsys: pytest.CaptureFixture[str], aws_environment: None) -> None:
@@ -264,6 +322,24 @@ def test_logs_are_kept_for_a_year_those_that_are_there_before_too(local_aws: Loc
     groups = [group for page in logs.get_paginator("describe_log_groups").paginate() for group in page["logGroups"]]
     assert {group["logGroupName"]: group.get("retentionInDays") for group in groups} == dict.fromkeys(kept, 365)
     assert "airflow-ml-dev-Task" in kept
+
+
+def test_what_a_version_was_made_of_outlives_the_version() -> None:
+    """Replaced raw data, code and results of runs are kept for years, what can be made again for months."""
+    storage = templates.read("storage")
+    assert storage["Parameters"]["VersionsOfDataDays"]["Default"] >= 1825
+    rules = storage["Resources"]["MlBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    short = {
+        rule["Prefix"]
+        for rule in rules
+        if rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays") == 90 or "ExpirationInDays" in rule
+    }
+    assert short == {"scores/", "scores_athena/", "monitoring/", "capture/", "athena-results/"}
+    text = templates.path_of("storage").read_text()
+    assert (
+        "Id: old-versions\n            Status: Enabled\n            NoncurrentVersionExpiration: "
+        "{NoncurrentDays: !Ref VersionsOfDataDays}" in text
+    )
 
 
 def test_jobs_have_no_way_to_the_internet() -> None:
