@@ -157,7 +157,7 @@ class Serverless(ServingMode):
         if environment.network_isolation:
             raise RequestError(
                 f"{model.name} is served serverless and keeps requests (data_capture_percent): its container writes "
-                "them to S3 itself, which network_isolation of this environment forbids. Set data_capture_percent to 0, "
+                "them to S3 itself, which this environment's network_isolation forbids. Set data_capture_percent to 0 "
                 "or serve the model provisioned"
             )
         kept = {
