@@ -292,6 +292,14 @@ def test_every_step_is_run_here_or_is_a_target_of_the_gate() -> None:
                 assert (words[0] == "make" and words[1] in targets) or "actionlint" in step["run"], (name, job, step)
 
 
+def test_what_reaches_an_environment_is_of_main_alone() -> None:
+    """The rule of a GitHub environment (docs/mwaa.md) says so too; a workflow started by hand says it itself."""
+    for name in ("deploy-dags", "publish-image", "deploy-infra"):
+        jobs = WORKFLOWS[name]["jobs"]
+        first = [job for job in jobs.values() if not job.get("needs") and "ci.yaml" not in job.get("uses", "")]
+        assert [job["if"] for job in first] == ["github.ref == 'refs/heads/main'"], name
+
+
 def test_every_action_and_image_is_named_by_its_digest() -> None:
     used = re.findall(r"uses: (\S+)", "\n".join(path.read_text() for path in FOLDER.glob("*.yaml")))
     assert len(used) > 10

@@ -2,7 +2,8 @@
 
     dags-<hash>/            the Dag folder, with include/ inside
     plugins-<hash>.zip      its root is MWAA's plugins folder
-    requirements-<hash>.txt its hash is of the constraints too: with others, other packages are installed
+    requirements-<hash>.txt its hash is of the constraints too: with others, other packages are installed. For an
+                            environment without the internet the packages are wheels among the plugins
     startup-<hash>.sh
     code-<hash>/            code that runs inside SageMaker jobs; it goes to the ML bucket
     manifest.json           all of these, and the digest of every file
@@ -16,11 +17,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ DIST = ROOT / "dist"
 NOT_FOR_DAGS = ("client", "jobs", "local_sagemaker", "online", "ops")
 MODELS_FOR_DAGS = ("__init__.py", "config")  # of include/models/, beside each model's model.yaml
 CONSTRAINTS = "constraints.txt"  # in the Dag folder, where requirements.txt names it
+OFFLINE = b"--find-links /usr/local/airflow/plugins\n--no-index\n"  # where MWAA unpacks plugins.zip
 # zip files keep a time and a mode for each file: always the same ones
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 FILE_MODE, PROGRAM_MODE, FOLDER_MODE = 0o644, 0o755, 0o755
@@ -69,8 +72,11 @@ class Bundle:
         return self.path("code").name.removeprefix("code-")
 
 
-def build(root: Path = ROOT, folder: Path | None = None) -> Bundle:
+def build(root: Path = ROOT, folder: Path | None = None, wheels: Iterable[Path] = ()) -> Bundle:
     """Write all artifacts of the sources under ``root``; what was in the folder before is removed.
+
+    Args:
+        wheels: of the packages that ``requirements.txt`` names, for an environment that cannot reach PyPI.
 
     Raises:
         subprocess.CalledProcessError: ``root`` is not a git checkout, so what belongs to it is unknown.
@@ -80,13 +86,14 @@ def build(root: Path = ROOT, folder: Path | None = None) -> Bundle:
         shutil.rmtree(folder)
     _make_folder(folder)
     sources = _sources(root)
+    shipped = {wheel.name: wheel for wheel in wheels}
     artifacts = {
         "dags": _folder_artifact(folder, "dags", _dag_folder(root, sources)),
-        "plugins": _file_artifact(folder, "plugins-{}.zip", _zip(folder, _plugins(root, sources))),
+        "plugins": _file_artifact(folder, "plugins-{}.zip", _zip(folder, _plugins(root, sources) | shipped)),
         "requirements": _file_artifact(
             folder,
             "requirements-{}.txt",
-            (root / "requirements.txt").read_bytes(),
+            (OFFLINE if shipped else b"") + (root / "requirements.txt").read_bytes(),
             named_by=(root / CONSTRAINTS).read_bytes(),
         ),
         "startup": _file_artifact(
@@ -97,6 +104,24 @@ def build(root: Path = ROOT, folder: Path | None = None) -> Bundle:
     manifest = {"airflow": AIRFLOW_VERSION, "artifacts": artifacts}
     _write(folder / "manifest.json", json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n")
     return Bundle(folder, manifest)
+
+
+def download_wheels(folder: Path, root: Path = ROOT) -> list[Path]:
+    """Wheels of the packages that ``requirements.txt`` names, at the versions of the constraints, without what they
+    need themselves: MWAA's image holds it (``make bundle-test`` shows that).
+
+    Raises:
+        subprocess.CalledProcessError: pip does not find them; ``stderr`` says why.
+    """
+    folder.mkdir(parents=True)
+    wanted = folder.with_suffix(".txt")
+    text = (root / "requirements.txt").read_text(encoding="utf-8")
+    wanted.write_text(re.sub(r"(?m)^--constraint .*", "", text), encoding="utf-8")  # by its path on MWAA
+    command = [str(ROOT / ".venv/tools/bin/pip"), "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary=:all:", "--platform=manylinux2014_x86_64", "--python-version=3.12"]
+    command += ["--dest", str(folder), "--requirement", str(wanted), "--constraint", str(root / CONSTRAINTS)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return sorted(folder.glob("*.whl"))
 
 
 def _sources(root: Path) -> list[str]:

@@ -25,7 +25,7 @@ from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.processes import free_ports
 from include.ops.local_stack.settings import ROOT, SettingsError
-from include.ops.mwaa.bundle import build, contents
+from include.ops.mwaa.bundle import CONSTRAINTS, build, contents, download_wheels
 from include.ops.mwaa.home import MwaaHome, StartupError
 from include.ops.mwaa.proof import BrokenPromiseError, Finding, alone, conclude, held, whole_way
 from include.ops.mwaa.templates import configuration_options
@@ -67,6 +67,22 @@ def resolve_requirements(home: MwaaHome) -> str:
     if replaced := wanted.keys() & {item["name"].lower() for item in json.loads(listed)}:
         raise BrokenPromiseError(f"would replace what MWAA's image holds: {', '.join(sorted(replaced))}")
     return "adds " + (", ".join(f"{name} {version}" for name, version in sorted(wanted.items())) or "nothing")
+
+
+def resolve_wheels(home: MwaaHome) -> str:
+    """The same without the internet: the wheels that a deploy ships are all that the image lacks."""
+    folder = home.home / "wheels"
+    try:
+        wheels = download_wheels(folder)
+    except subprocess.CalledProcessError as error:
+        raise BrokenPromiseError(f"pip finds no wheels: {error.stderr.strip()[-1500:]}") from error
+    command = [str(ROOT / ".venv/tools/bin/pip"), "--python", home.python("mwaa_image"), "install", "--dry-run"]
+    command += ["--quiet", "--disable-pip-version-check", "--no-index", "--find-links", str(folder)]
+    command += ["--requirement", str(folder.with_suffix(".txt")), "--constraint", str(ROOT / CONSTRAINTS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=540, check=False)
+    if done.returncode:
+        raise BrokenPromiseError(f"pip refuses: {done.stderr.strip()[-1500:]}")
+    return ", ".join(wheel.name for wheel in wheels)
 
 
 def _installs(report: Path) -> list[Json]:
@@ -154,6 +170,7 @@ def quick_findings(home: MwaaHome) -> Iterator[Finding]:
     yield held("configuration options are such as MWAA takes", lambda: check_configuration(configuration_options()))
     yield held("the startup script runs", lambda: start_up(home))
     yield held("requirements resolve under the constraints", lambda: resolve_requirements(home))
+    yield held("without the internet, the wheels that are shipped suffice", lambda: resolve_wheels(home))
     yield held("Dags parse, quickly, importing nothing heavy", lambda: ", ".join(parse_dags(home)))
     yield held("plugins and triggers import without the Dag folder", lambda: load_plugins(home))
     yield held("nothing imports the ORM or a heavy library", lambda: scan_imports(home))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,7 +32,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from include.ops import Json
 from include.ops.mwaa import AIRFLOW_VERSION
-from include.ops.mwaa.bundle import CONSTRAINTS, Bundle, build
+from include.ops.mwaa.bundle import CONSTRAINTS, Bundle, build, download_wheels
 from include.ops.mwaa.check import parse_dags
 from include.ops.mwaa.home import MwaaHome
 from include.ops.mwaa.image import image_tag
@@ -330,8 +331,23 @@ def checked_dag_ids(bundle: Bundle, folder: Path) -> list[str]:
         raise DeployError(f"The bundle would not run on MWAA, so nothing was uploaded: {error}") from error
 
 
+def wheels_for(target: Target, folder: Path) -> list[Path]:
+    """Packages that are shipped with the plugins, where the environment cannot reach PyPI; else none.
+
+    Raises:
+        DeployError: they cannot be had from here either.
+    """
+    if target.infrastructure.get("Internet") != "none":
+        return []
+    try:
+        return download_wheels(folder)
+    except subprocess.CalledProcessError as error:
+        raise DeployError(f"{target.name} has no internet, and pip here finds no wheels: {error.stderr}") from error
+
+
 def _deploy(target: Target, folder: Path, *, dry_run: bool) -> None:
-    bundle = build(folder=folder / "dist")
+    wheels = wheels_for(target, folder / "wheels")
+    bundle = build(folder=folder / "dist", wheels=wheels)
     dag_ids = checked_dag_ids(bundle, folder / "check")
     pools = {pool_of(kind): slots for kind, slots in account().pools.items()}
     deploy = Deploy(target, bundle, dag_ids, Clients.of(target), pools, lambda line: print(line, flush=True))

@@ -70,6 +70,18 @@ def test_two_clones_built_apart_give_the_same_bytes_and_modes(tmp_path: Path) ->
     assert len(snapshot(first.folder)) > 50
 
 
+def test_without_the_internet_packages_are_shipped_with_the_plugins(tmp_path: Path, bundle: Bundle) -> None:
+    wheel = tmp_path / "a_package-1.0-py3-none-any.whl"
+    wheel.write_bytes(b"a wheel")
+    shipped = build(ROOT, tmp_path / "dist", [wheel])
+    with zipfile.ZipFile(shipped.path("plugins")) as archive:
+        assert archive.read(wheel.name) == b"a wheel"  # at the root, where pip is told to look
+    before, after = (one.path("requirements").read_text() for one in (bundle, shipped))
+    assert after == f"--find-links /usr/local/airflow/plugins\n--no-index\n{before}"
+    changed = {kind for kind in bundle.manifest["artifacts"] if bundle.sha256(kind) != shipped.sha256(kind)}
+    assert changed == {"plugins", "requirements"}
+
+
 def test_a_changed_file_changes_its_artifact_s_name_and_no_other(tmp_path: Path) -> None:
     root = clone(tmp_path / "clone", umask=0o022)
     before = build(root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -266,6 +267,19 @@ def test_an_image_that_sagemaker_would_refuse_is_said(
     monkeypatch.setattr(deploy, "image_tag", lambda: "sources-index")
     with pytest.raises(DeployError, match=r"oci\.image\.index.*which SageMaker refuses.*batch-delete-image"):
         deployer(RecordedMwaa(), bundle).plan()
+
+
+def test_wheels_are_shipped_where_there_is_no_internet_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(deploy, "download_wheels", lambda folder: [folder / "a.whl"])
+    targets = [Target(name="ml-test", region="eu-west-1", infrastructure=given) for given in ({}, {"Internet": "none"})]
+    assert [deploy.wheels_for(target, tmp_path) for target in targets] == [[], [tmp_path / "a.whl"]]
+
+    def fails(folder: Path) -> list[Path]:
+        raise subprocess.CalledProcessError(1, "pip", stderr="no matching distribution")
+
+    monkeypatch.setattr(deploy, "download_wheels", fails)
+    with pytest.raises(DeployError, match=r"ml-test has no internet.*no matching distribution"):
+        deploy.wheels_for(targets[1], tmp_path)
 
 
 def test_rest_knows_mwaa_s_limits() -> None:

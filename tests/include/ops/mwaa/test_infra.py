@@ -342,6 +342,16 @@ def test_what_a_version_was_made_of_outlives_the_version() -> None:
     )
 
 
+def test_the_way_in_reaches_the_web_server_and_nothing_reaches_the_way_in() -> None:
+    text = templates.path_of("network").read_text()
+    rule = text.split("  AirflowFromWayIn:")[1].split("Description")[0]
+    assert "GroupId: !Ref AirflowSecurityGroup" in rule
+    assert "SourceSecurityGroupId: !Ref WayInSecurityGroup" in rule
+    resources = templates.read("network")["Resources"]
+    assert "SecurityGroupIngress" not in resources["WayInSecurityGroup"]["Properties"]
+    assert not resources["WayInInstance"]["Properties"].get("KeyName")
+
+
 def test_jobs_have_no_way_to_the_internet() -> None:
     network = templates.path_of("network").read_text()
     jobs = network.split("  JobsSecurityGroup:")[1].split("  JobsToKafka:")[0]
