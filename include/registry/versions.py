@@ -231,7 +231,7 @@ def _numbers(sagemaker: SageMakerClient, group: str) -> list[int]:
         raise
 
 
-def require_artifact(s3: S3Client, group: str, version: RegisteredVersion) -> None:
+def require_artifact(s3: S3Client, group: str, version: Version) -> None:
     """The artifact is what was registered: a registered one is never written again, and one that was is not run.
 
     Raises:
@@ -248,7 +248,7 @@ def require_artifact(s3: S3Client, group: str, version: RegisteredVersion) -> No
         raise VersionError(
             f"the artifact of {group} version {version.version}, {version.artifact}, is gone. {advice}"
         ) from error
-    registered = version.artifact_etag
+    registered = version.artifact_etag if isinstance(version, RegisteredVersion) else None
     if registered and registered.strip('"') != found["ETag"].strip('"'):
         raise VersionError(
             f"{version.artifact} is not what {group} version {version.version} was registered with: its ETag is "
