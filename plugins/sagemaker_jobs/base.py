@@ -35,7 +35,7 @@ from sagemaker_jobs.names import generation, job_name
 from sagemaker_jobs.retries import SageMakerRetryPolicy
 from sagemaker_jobs.stopping import state_of, stop
 from sagemaker_jobs.triggers import JobTrigger
-from sagemaker_jobs.waiting import SHORT_WAIT, SHORT_WAIT_STEP
+from sagemaker_jobs.waiting import JOB_WAIT, SHORT_WAIT_STEP
 
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol as RuntimeTaskInstance
@@ -288,7 +288,7 @@ class JobOperator(RequestOperator):
         return description
 
     def _wait_briefly(self, name: str, description: Description) -> Description:
-        until = time.monotonic() + SHORT_WAIT
+        until = time.monotonic() + JOB_WAIT
         while not self.kind.is_over(description) and time.monotonic() < until:
             time.sleep(SHORT_WAIT_STEP)
             description = self._describe(name) or description

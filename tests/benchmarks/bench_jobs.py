@@ -111,10 +111,10 @@ def many_jobs_rows() -> list[Row]:
 
 def calls_per_minute(minutes: float, waiting: int) -> float:
     """Describe calls for a job of so many minutes, where so many are waited for together."""
-    from sagemaker_jobs.waiting import SHORT_WAIT, SHORT_WAIT_STEP, first_look, poll_interval
+    from sagemaker_jobs.waiting import JOB_WAIT, SHORT_WAIT_STEP, first_look, poll_interval
 
-    calls = 2 + SHORT_WAIT / SHORT_WAIT_STEP
-    now = SHORT_WAIT + first_look(waiting)
+    calls = 2 + JOB_WAIT / SHORT_WAIT_STEP
+    now = JOB_WAIT + first_look(waiting)
     while now < minutes * 60:
         calls += 1
         now += poll_interval(now, waiting)

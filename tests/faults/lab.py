@@ -36,6 +36,7 @@ FINISHED = ("success", "failed")
 ROOMY = {
     "dag_processor": {"min_file_process_interval": "120"},  # Dags do not change here
     "core": {"parallelism": "16", "max_active_tasks_per_dag": "64", "max_active_runs_per_dag": "64"},
+    "sagemaker_jobs": {"job_wait": "5"},  # as on AWS: what waits is struck while it is deferred
 }
 IMPATIENT = {  # the dead are soon noticed; so may be the living on a machine that is busier than with these faults
     "scheduler": {

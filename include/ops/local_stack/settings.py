@@ -217,7 +217,9 @@ class Settings:
             "dag_processor": {"min_file_process_interval": "60", "refresh_interval": "15", "parsing_processes": "1"},
             "logging": {"base_log_folder": str(self.home / "airflow" / "logs")},
             # how late the end of a task may be noticed, in seconds
-            "workers": {"min_heartbeat_interval": "2"},
+            "workers": {"min_heartbeat_interval": "1"},
+            # no job of a small training is deferred, whose end would be noticed seconds later and by another process
+            "sagemaker_jobs": {"job_wait": "20"},
             "usage_data_collection": {"enabled": "False"},
             "model_console": {"bucket": BUCKET, "region": REGION},
         }

@@ -115,7 +115,7 @@ def s3() -> Iterator[Stubber]:
 @pytest.fixture
 def prepare(sagemaker: Stubber, logs: Stubber, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
     """Gives an operator the stubbed clients."""
-    monkeypatch.setattr(base, "SHORT_WAIT", 0.0)
+    monkeypatch.setattr(base, "JOB_WAIT", 0.0)
 
     def prepared(operator: Any, **clients: Any) -> Any:
         operator.__dict__["hook"] = SimpleNamespace(conn=sagemaker.client)

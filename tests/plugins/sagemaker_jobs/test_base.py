@@ -216,7 +216,7 @@ def test_context_and_arguments_reach_the_request(prepare: Prepare, ti: FakeTaskI
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A short wait of a second, of which only sleeping takes time."""
     slept: list[float] = []
-    monkeypatch.setattr(base, "SHORT_WAIT", 1.0)
+    monkeypatch.setattr(base, "JOB_WAIT", 1.0)
     monkeypatch.setattr(base.time, "sleep", slept.append)
     monkeypatch.setattr(base.time, "monotonic", lambda: 100 + sum(slept))
     return slept

@@ -159,7 +159,7 @@ def test_a_kill_while_the_job_is_awaited_stops_it(
 ) -> None:
     """``execute`` itself has to say which job that is."""
     monkeypatch.setattr(base, "state_of", lambda task_instance: "failed")
-    monkeypatch.setattr(base, "SHORT_WAIT", 60.0)
+    monkeypatch.setattr(base, "JOB_WAIT", 60.0)
     monkeypatch.setattr(base.time, "sleep", lambda _: train.on_kill())
     expect_job(sagemaker, name_of(ti), "InProgress")
     expect_absent(sagemaker, name_of(ti, 1, 2))
