@@ -43,7 +43,7 @@ class OneObject:
         self.content = content
 
     def get_object(self, **_: Any) -> dict[str, Any]:
-        return {"Body": io.BytesIO(self.content)}
+        return {"Body": io.BytesIO(self.content), "ETag": "abc"}
 
     def get_paginator(self, _: str) -> Any:
         return self
