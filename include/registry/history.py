@@ -148,9 +148,37 @@ def record_promotion(
         HistoryConflictError: another run wrote meanwhile.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
+    return _change(s3, bucket, model, lambda history: promote(history, entry), confirm)
+
+
+def record_retirement(s3: S3Client, bucket: str, model: str) -> History:
+    """Close what is in production, from now on nothing is. Doing it twice changes nothing.
+
+    Raises:
+        HistoryError: the history is damaged.
+        HistoryConflictError: another run wrote meanwhile.
+        botocore.exceptions.ClientError: S3 cannot be asked.
+    """
+
+    def closed(history: History) -> History:
+        if current(history) is None:
+            return history
+        *earlier, last = history.entries
+        return History(entries=(*earlier, last.model_copy(update={"until": max(now(), last.since)})))
+
+    return _change(s3, bucket, model, closed)
+
+
+def _change(
+    s3: S3Client,
+    bucket: str,
+    model: str,
+    change: Callable[[History], History],
+    confirm: Callable[[], None] = lambda: None,
+) -> History:
     history, etag = _read(s3, bucket, model)
     confirm()
-    changed = promote(history, entry)
+    changed = change(history)
     if changed == history:
         return history
     uri = production_history(bucket, model)

@@ -37,6 +37,8 @@ def buttons(model: str) -> list[Button]:
         Button("promote", "Promote", f"deploy_{model}", "Deploys a version to staging, tests it there, then asks. "
                "Without a number: the newest approved version."),
         Button("rollback", "Roll back", "rollback", "Production goes back to the version before, at once."),
+        Button("retire", "Retire", "retire", "Takes the model out of service. Schedules are turned off now; endpoints, "
+               "alarms and scaling are removed after a person has answered. History is kept; a promotion undoes it."),
         Button("backfill", "Backfill", "backfill", "Scores the days from the first to the last, both included, many in "
                "a job. Days that are scored and unchanged cost nothing; above the model's budget it asks first."),
         Button("pause", "Pause", f"score_{model}", "Turns the schedules of the model's Dags off."),
@@ -81,13 +83,19 @@ async def start(api: AirflowApi, model: str, action: str, *, version: str, first
     if button is None:
         raise HTTPException(404, f"The console has no button '{action}'.")
     if action in {"pause", "resume"}:
-        for verb in SCHEDULED:
-            await api.send("PATCH", f"/dags/{verb}_{model}", {"is_paused": action == "pause"})
+        await _pause(api, model, paused=action == "pause")
         return ""
     conf = _range(model, first, last) if action == "backfill" else _conf(action, model, version)
     asked = {"logical_date": None, "conf": conf}
     run = await api.send("POST", f"/dags/{button.dag_id}/dagRuns", asked)
+    if action == "retire":
+        await _pause(api, model, paused=True)
     return str(run["dag_run_id"])
+
+
+async def _pause(api: AirflowApi, model: str, *, paused: bool) -> None:
+    for verb in SCHEDULED:
+        await api.send("PATCH", f"/dags/{verb}_{model}", {"is_paused": paused})
 
 
 def confirmation(model: str, action: str, started: str) -> str:
@@ -105,8 +113,8 @@ def confirmation(model: str, action: str, started: str) -> str:
 def _conf(action: str, model: str, version: str) -> Mapping[str, Any]:
     if version and not re.fullmatch(r"[1-9]\d{0,5}", version):
         raise HTTPException(422, f"'{version[:40]}' is not the number of a version, such as 3.")
-    conf: dict[str, Any] = {"model": model} if action == "rollback" else {}
-    return {**conf, "version": int(version)} if version and action != "train" else conf
+    conf: dict[str, Any] = {"model": model} if action in {"rollback", "retire"} else {}
+    return {**conf, "version": int(version)} if version and action in {"promote", "rollback"} else conf
 
 
 def _range(model: str, first: str, last: str) -> Mapping[str, Any]:

@@ -34,6 +34,7 @@ DECLARED = {
     "deploy.py": {f"deploy_{name}" for name in MODELS},
     "monitor.py": {f"monitor_{model.name}" for model in usable_models() if model.scoring},
     "remind.py": {"remind"},
+    "retire.py": {"retire"},
     "rollback.py": {"rollback"},
     "score.py": {f"score_{model.name}" for model in usable_models() if model.scoring},
     "train.py": {f"train_{name}" for name in MODELS},
@@ -77,7 +78,7 @@ def test_is_named_verb_model_or_asks_for_the_model(dag: DAG) -> None:
     verb, _, model = dag.dag_id.partition("_")
     if verb == "remind":  # of all models at once
         assert not model
-    elif verb in ("rollback", "backfill"):
+    elif verb in ("rollback", "backfill", "retire"):
         assert not model
         assert dag.params.get_param("model").schema["enum"] == MODELS
     else:
@@ -124,6 +125,7 @@ def test_params_say_what_they_are(dag: DAG) -> None:
         "deploy": {"version", "stages", "strategy"},
         "rollback": {"model", "version"},
         "remind": set(),
+        "retire": {"model"},
         "score": {"day", "model_version", "force", "several_jobs"},
         "monitor": {"day"},
     }

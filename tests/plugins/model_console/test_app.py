@@ -284,3 +284,12 @@ def test_a_console_that_knows_no_bucket_says_what_to_set(monkeypatch: pytest.Mon
     monkeypatch.setattr(configured.conf, "get", lambda *_, **__: "")
     with pytest.raises(NotConfiguredError, match="AIRFLOW__MODEL_CONSOLE__BUCKET"):
         configured.settings()
+
+
+def test_retiring_turns_the_schedules_off_and_asks(client: TestClient, airflow: FakeAirflow) -> None:
+    answer = client.post("/model/pumps/retire", headers={"sec-fetch-site": "same-origin"})
+    assert answer.status_code == 303
+    (method, path, body), *paused = airflow.sent  # type: ignore[attr-defined]
+    assert (method, path, body["conf"]) == ("POST", "/dags/retire/dagRuns", {"model": "pumps"})
+    assert {path for _, path, _ in paused} == {"/dags/train_pumps", "/dags/score_pumps", "/dags/monitor_pumps"}
+    assert all(body == {"is_paused": True} for _, _, body in paused)

@@ -1,0 +1,75 @@
+"""Takes a model out of service: its endpoints, alarms and scaling are removed; versions, scores and history are kept.
+
+**For whom:** whoever answers for the model and its costs. Trigger it, choose the model, answer its question. The
+console's button *Retire* also turns the schedules of the model's Dags off.
+
+**Reads** what serves the model and its production history. **Writes** the end of production into
+`production/<model>/history.json`.
+
+**Running it again is safe:** what is gone already is passed over. A promotion undoes it (`deploy_<model>` with the
+number of a version).
+
+**Steps.** `find_serving` lists what would be removed, `approve_retirement` asks (*Required actions* in the UI; without
+an answer in three days everything stays), `remove_serving` removes it and waits until the endpoints are gone,
+`end_production` closes the history and tells people.
+
+**When it fails** clear the task: it goes on where it was. `find_serving` fails where nothing serves the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import DAG, Param, chain, dag
+
+from include.deploy import retire_tasks as tasks
+from include.models.config import ModelConfig
+from include.platform.dag_settings import NO_BACKFILLS, task_defaults, when_triggered, with_form
+from include.platform.environment import ml_environment
+from include.platform.notifications import notify_failure
+from include.platform.python_task import python_task
+
+TIME_TO_ANSWER = timedelta(days=3)
+
+
+def retire_dag(models: Sequence[ModelConfig]) -> DAG:
+    """The Dag ``retire``, for any of the models."""
+    owners = {model.name: model.owner for model in models}
+
+    @dag(
+        dag_id="retire",
+        description="Take a model out of service: its endpoints are removed, its history is kept.",
+        doc_md=f"# retire\n\n{__doc__}",
+        schedule=when_triggered(),
+        allowed_run_types=NO_BACKFILLS,
+        max_active_runs=1,
+        is_paused_upon_creation=False,  # nothing starts it but a person, and it asks first
+        tags=["retire"],
+        user_defined_macros={"ml_environment": ml_environment},
+        default_args={
+            **task_defaults(", ".join(sorted(set(owners.values())))),
+            "on_failure_callback": partial(notify_failure, owners=owners),
+        },
+    )
+    def retire() -> None:
+        serving = python_task(tasks.find_serving)()
+        approve_retirement = HITLOperator(
+            task_id="approve_retirement",
+            subject="Shall {{ params.model }} be retired?",
+            body="{{ ti.xcom_pull('find_serving')['text'] }}",
+            options=[tasks.RETIRE, tasks.KEEP],
+            defaults=tasks.KEEP,
+            response_timeout=TIME_TO_ANSWER,
+            execution_timeout=None,
+        )
+        chain(serving, approve_retirement)
+        removed = python_task(tasks.remove_serving)(answer=approve_retirement.output, serving=serving)
+        python_task(tasks.end_production)(removed=removed)
+
+    return with_form(
+        retire(),
+        {"model": Param(type="string", enum=list(owners), title="Model", description="Which model is taken out.")},
+    )

@@ -1,0 +1,139 @@
+"""The tasks of ``retire``, each under its id and for the model that its run was started for."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, TypedDict
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
+from botocore.exceptions import ClientError
+
+from include.deploy.rollback_tasks import model_of_run
+from include.deploy.serving_modes import mode_of
+from include.models.config import ModelConfig
+from include.platform.clients import cloudwatch_client, s3_client, sagemaker_client
+from include.platform.environment import MlEnvironment, ml_environment
+from include.platform.errors import PermanentError
+from include.platform.notifications import notify
+from include.platform.request_parts import endpoint_name
+from include.registry.history import current, read_history, record_retirement
+from include.registry.model_index import index_versions
+from sagemaker_jobs.failures import is_absent
+from sagemaker_jobs.scaling import deregister
+
+if TYPE_CHECKING:
+    from types_boto3_application_autoscaling import ApplicationAutoScalingClient
+
+    from include.deploy.approval_request import Answer
+
+log = logging.getLogger(__name__)
+
+RETIRE, KEEP = "Retire", "Keep"
+
+
+class Serving(TypedDict):
+    """What serves a model and is paid for: names of endpoints and alarms, resource ids of scalable targets."""
+
+    endpoints: list[str]
+    alarms: list[str]
+    targets: list[str]
+    text: str  # all of it, for the person who is asked
+
+
+def find_serving(context: Context) -> Serving:
+    """What would be removed.
+
+    Raises:
+        PermanentError: the model is not served by anything, and has nothing in production.
+    """
+    model, environment = model_of_run(context), ml_environment()
+    sagemaker, cloudwatch = sagemaker_client(environment), cloudwatch_client(environment)
+    endpoints = []
+    for stage in ("production", "staging"):
+        try:
+            sagemaker.describe_endpoint(EndpointName=(name := endpoint_name(model, stage)))
+        except ClientError as error:
+            if not is_absent(error):
+                raise
+        else:
+            endpoints.append(name)
+    production = endpoint_name(model, "production")
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{production}-")
+    alarms = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
+    found = _scaling(environment).get_paginator("describe_scalable_targets").paginate(ServiceNamespace="sagemaker")
+    own = f"endpoint/{production}/"
+    targets = [one["ResourceId"] for page in found for one in page["ScalableTargets"]]
+    targets = [target for target in targets if target.startswith(own)]
+    entry = current(read_history(s3_client(environment), environment.bucket, model.name))
+    if not endpoints and entry is None:
+        raise PermanentError(f"{model.name} is not served by anything, and no version of it is in production.")
+    return {"endpoints": endpoints, "alarms": alarms, "targets": targets, "text": _text(model, environment, endpoints)}
+
+
+def remove_serving(context: Context, *, answer: Answer, serving: Serving) -> Serving:
+    """Take it all away, after a person said so: scaling first, since SageMaker keeps no target without its endpoint.
+
+    Raises:
+        AirflowSkipException: nobody said so.
+    """
+    if answer["chosen_options"] != [RETIRE]:
+        raise AirflowSkipException("nobody said Retire: everything stays as it is")
+    environment = ml_environment()
+    sagemaker = sagemaker_client(environment)
+    for target in serving["targets"]:
+        dimension = "sagemaker:variant:DesiredInstanceCount"
+        deregister(
+            _scaling(environment),
+            {"ServiceNamespace": "sagemaker", "ResourceId": target, "ScalableDimension": dimension},  # type: ignore[typeddict-item]
+        )
+    if serving["alarms"]:
+        cloudwatch_client(environment).delete_alarms(AlarmNames=serving["alarms"])
+    for name in serving["endpoints"]:
+        try:
+            sagemaker.delete_endpoint(EndpointName=name)
+        except ClientError as error:
+            if not is_absent(error):
+                raise
+        sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 3, "MaxAttempts": 100})
+        log.info("endpoint %s is gone", name)
+    return serving
+
+
+def end_production(context: Context, *, removed: Serving) -> str:
+    """Close the production history, which is kept, and tell people.
+
+    Raises:
+        HistoryConflictError: another run changed the history in the same moment; a retry does it.
+    """
+    model, environment = model_of_run(context), ml_environment()
+    s3 = s3_client(environment)
+    record_retirement(s3, environment.bucket, model.name)
+    index_versions(s3, sagemaker_client(environment), environment.bucket, model)
+    gone = ", ".join(removed["endpoints"]) or "no endpoint was left"
+    notify(
+        f"{model.name} is retired",
+        f"Run {context['ti'].run_id} of retire has removed: {gone}, {len(removed['alarms'])} alarms, "
+        f"{len(removed['targets'])} scaling targets. Versions, scores and history are kept.\n\n"
+        f"Pause train_{model.name}, score_{model.name} and monitor_{model.name}, if the console has not done so. To undo it, promote a version: "
+        f"trigger deploy_{model.name} with its number.",
+    )
+    return model.name
+
+
+def _text(model: ModelConfig, environment: MlEnvironment, endpoints: list[str]) -> str:
+    usd = mode_of(model).monthly_usd(model.serving, environment.region)
+    saved = "" if usd is None else f" That saves about {usd:.0f} USD a month."
+    names = ", ".join(f"`{name}`" for name in endpoints) or "no endpoint (none is there)"
+    return (
+        f"Removed: {names}, with alarms and scaling. **Callers of the endpoint get errors from then on.**{saved} "
+        "Versions, scores and history are kept; promoting a version brings production back."
+    )
+
+
+def _scaling(environment: MlEnvironment) -> ApplicationAutoScalingClient:
+    client: ApplicationAutoScalingClient = AwsBaseHook(
+        client_type="application-autoscaling", region_name=environment.region
+    ).conn
+    return client

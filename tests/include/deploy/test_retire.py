@@ -1,0 +1,117 @@
+"""Taking a model out of service: what is found, what is removed and what is kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from botocore.exceptions import ClientError
+
+from include.deploy import retire_tasks
+from include.models.config import load_model
+from include.registry import history
+from include.registry.history import Entry, History, current, record_promotion, record_retirement
+from tests.include.local_aws import LocalS3
+
+MODEL = load_model("predictive_maintenance")
+PRODUCTION = "predictive-maintenance-production"
+TARGET = f"endpoint/{PRODUCTION}/variant/AllTraffic"
+ENTRY = Entry(
+    version=1,
+    model_package_arn="arn",
+    artifact="s3://b/m",
+    since=datetime(2026, 11, 1, tzinfo=UTC),
+    endpoint_config="config",
+    dag_id="deploy",
+    run_id="run",
+)
+
+
+class Cloud:
+    """SageMaker, CloudWatch and Application Auto Scaling in one; ``removed`` in order."""
+
+    def __init__(self) -> None:
+        self.endpoints, self.removed = {PRODUCTION}, list[str]()
+
+    def describe_endpoint(self, EndpointName: str) -> None:  # noqa: N803
+        if EndpointName not in self.endpoints:
+            error = {"Code": "ValidationException", "Message": 'Could not find endpoint "x".'}
+            raise ClientError({"Error": error}, "DescribeEndpoint")
+
+    def get_paginator(self, operation: str) -> Any:
+        pages: dict[str, Any] = {
+            "describe_alarms": {"MetricAlarms": [{"AlarmName": f"{PRODUCTION}-errors"}]},
+            "describe_scalable_targets": {
+                "ScalableTargets": [{"ResourceId": TARGET}, {"ResourceId": "endpoint/other-production/variant/A"}]
+            },
+        }
+        return SimpleNamespace(paginate=lambda **_: [pages[operation]])
+
+    def deregister_scalable_target(self, **target: str) -> None:
+        self.removed.append(target["ResourceId"])
+
+    def delete_alarms(self, AlarmNames: list[str]) -> None:  # noqa: N803
+        self.removed += AlarmNames
+
+    def delete_endpoint(self, EndpointName: str) -> None:  # noqa: N803
+        self.describe_endpoint(EndpointName)
+        self.endpoints.remove(EndpointName)
+        self.removed.append(EndpointName)
+
+    def get_waiter(self, _: str) -> Any:
+        return SimpleNamespace(wait=lambda **_: None)
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    found = Cloud()
+    environment = SimpleNamespace(bucket="b", region="us-east-1")
+    monkeypatch.setattr(retire_tasks, "ml_environment", lambda: environment)
+    for name in ("sagemaker_client", "cloudwatch_client", "_scaling", "s3_client"):
+        monkeypatch.setattr(retire_tasks, name, lambda _: found)
+    monkeypatch.setattr(retire_tasks, "read_history", lambda *_: History(entries=(ENTRY,) if found.endpoints else ()))
+    return found
+
+
+CONTEXT: Any = {"params": {"model": MODEL.name}}
+
+
+def answer(option: str) -> Any:
+    return {"chosen_options": [option]}
+
+
+def test_only_the_models_own_goes_and_only_after_a_yes(cloud: Cloud) -> None:
+    serving = retire_tasks.find_serving(CONTEXT)
+    assert serving["endpoints"] == [PRODUCTION]
+    assert serving["targets"] == [TARGET], "nobody else's"
+    assert "84 USD a month" in serving["text"]
+    with pytest.raises(AirflowSkipException):
+        retire_tasks.remove_serving(CONTEXT, answer=answer("Keep"), serving=serving)
+    assert cloud.removed == []
+    for _ in range(2):  # a retry finds it gone
+        retire_tasks.remove_serving(CONTEXT, answer=answer("Retire"), serving=serving)
+    assert cloud.removed[:3] == [TARGET, f"{PRODUCTION}-errors", PRODUCTION]
+    assert cloud.removed.count(PRODUCTION) == 1
+
+
+def test_what_is_not_served_cannot_be_retired(cloud: Cloud) -> None:
+    cloud.endpoints.clear()
+    with pytest.raises(AirflowFailException, match="is not served by anything"):
+        retire_tasks.find_serving(CONTEXT)
+
+
+def test_the_history_is_closed_once_and_a_promotion_opens_it_again(
+    ml_bucket: LocalS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3: Any = ml_bucket
+    record_promotion(s3, "my-ml-bucket", MODEL.name, ENTRY)
+    monkeypatch.setattr(history, "now", lambda: datetime(2026, 11, 2, tzinfo=UTC))
+    closed = record_retirement(s3, "my-ml-bucket", MODEL.name)
+    assert current(closed) is None
+    assert record_retirement(s3, "my-ml-bucket", MODEL.name) == closed
+    again = ENTRY.model_copy(update={"since": datetime(2026, 11, 3, tzinfo=UTC)})
+    opened = record_promotion(s3, "my-ml-bucket", MODEL.name, again)
+    assert [entry.until is None for entry in opened.entries] == [False, True]
