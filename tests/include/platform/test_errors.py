@@ -39,5 +39,5 @@ def test_what_no_retry_fixes_fails_at_once(error: type[Exception]) -> None:
 
 def test_every_room_is_looked_at() -> None:
     rooms = {name for _, name, is_package in pkgutil.iter_modules(include.__path__) if is_package}
-    elsewhere = {"jobs", "local_sagemaker", "models", "online", "ops"}
+    elsewhere = {"client", "jobs", "local_sagemaker", "models", "online", "ops"}
     assert rooms - set(ROOMS) == elsewhere, "none of these runs in a task of Airflow"
