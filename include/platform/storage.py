@@ -9,6 +9,8 @@ code/<hash>/code.zip                      code that runs inside jobs
 code/<hash>/scoring.json                  what of that code, and of model.yaml, each model's scores are made of
 code/<hash>/training.json                 likewise, what each model is trained from
 runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
+inbox/<model>/<file>                      a file that somebody wants scored
+outbox/<model>/<file>/...                 its scores, quarantine/, and manifest.json, which is written last
 capture/<endpoint>/...                    requests and answers that endpoints kept
 production/<model>/history.json           which version was in production from when to when
 production/<model>/rollback.json          the run of the rollback Dag that may change that
@@ -80,6 +82,17 @@ def drift_of(bucket: str, model: str, day: str) -> str:
 def drift_report_of(bucket: str, model: str, day: str) -> str:
     """The same for people."""
     return _beside(drift_of(bucket, model, day), "report.html")
+
+
+def inbox_object(key: str) -> tuple[str, str] | None:
+    """Model and file of a key in the inbox; None of any other key, such as a folder's."""
+    match = re.fullmatch(r"inbox/([^/]+)/([^/]+)", key)
+    return (match[1], match[2]) if match else None
+
+
+def outbox_prefix(model: str, file: str) -> str:
+    """Key prefix of what became of a file of the inbox, with its slash."""
+    return f"outbox/{model}/{file}/"
 
 
 def code_archive(code_hash: str) -> str:

@@ -1,0 +1,64 @@
+"""AWS Lambda's way into the inbox, for those who want no Airflow in it: ``handler`` takes S3's "Object Created" events,
+from EventBridge or from an SQS queue behind it. Told by its environment as ``settings`` says, but for the model, which
+is in the key. Of an SQS batch only the messages that failed are delivered again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import boto3
+
+from include.models.config import load_model
+from include.models.errors import JobError
+from include.online.__main__ import backend_of
+from include.online.backends import Backend, wait_ready
+from include.online.inbox import Arrived, take
+from include.online.settings import Settings
+from include.online.shape import Shape
+
+READY_SECONDS = 60
+log = logging.getLogger("online")
+
+
+def handler(event: Mapping[str, Any], _: object = None) -> dict[str, Any]:
+    """What Lambda calls."""
+    if "Records" not in event:
+        return {"outcome": _take(event)}
+    failed = []
+    for record in event["Records"]:
+        try:
+            _take(json.loads(record["body"]))
+        except Exception:  # whatever it is, the other messages go on, and this one comes again
+            log.exception("%s is left in the queue", record["messageId"])
+            failed.append({"itemIdentifier": record["messageId"]})
+    return {"batchItemFailures": failed}
+
+
+def arrived_in(event: Mapping[str, Any]) -> Arrived:
+    """The object of an event; https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html."""
+    detail = event["detail"]
+    return Arrived(detail["bucket"]["name"], detail["object"]["key"], f'"{detail["object"]["etag"]}"')
+
+
+def _take(event: Mapping[str, Any]) -> str:
+    arrived = arrived_in(event)
+    outcome = take(boto3.client("s3"), arrived, answerer)
+    log.info("%s", json.dumps({"key": arrived.key, "etag": arrived.etag, "outcome": outcome}))
+    return outcome
+
+
+@cache
+def answerer(model: str) -> tuple[Shape, Backend]:
+    """Of a model, kept for the next event."""
+    settings = Settings.from_environment({**os.environ, "MODEL": model})
+    backend = backend_of(settings)
+    backend.start()
+    if not wait_ready(backend, READY_SECONDS):
+        raise JobError(f"nobody answers for {model}; the log above says why.")
+    return Shape(load_model(model)), backend

@@ -1,0 +1,165 @@
+"""A file that arrives, once, twice, replaced meanwhile, or broken."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+
+from include.models.config import load_model
+from include.online import inbox, lambda_app
+from include.online.backends import Backend
+from include.online.inbox import Arrived, take
+from include.online.shape import Shape
+from include.platform.storage import inbox_object
+from tests.include.online.conftest import MODEL, Tables, loaded_backend
+
+KEY, OUT = f"inbox/{MODEL}/readings.csv", f"outbox/{MODEL}/readings.csv/"
+
+
+class Bucket:
+    """As much of S3 as the inbox uses, with its conditions."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, datetime]] = {}
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def etag(self, key: str) -> str:
+        return f'"{hashlib.sha256(self.objects[key][0]).hexdigest()}"'
+
+    def get_object(self, Bucket: str, Key: str, IfMatch: str | None = None) -> dict[str, Any]:  # noqa: N803
+        if Key not in self.objects:
+            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+        if IfMatch and IfMatch != self.etag(Key):
+            raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "GetObject")
+        body, modified = self.objects[Key]
+        stream = StreamingBody(io.BytesIO(body), len(body))
+        return {"Body": stream, "ETag": self.etag(Key), "LastModified": modified, "ContentLength": len(body)}
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes, **unless: str) -> None:  # noqa: N803
+        there = self.etag(Key) if Key in self.objects else None
+        if unless.get("IfMatch", there) != there or ("IfNoneMatch" in unless and there):
+            raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
+        self.now += timedelta(seconds=1)
+        self.objects[Key] = (Body, self.now)
+
+    def arrive(self, body: bytes) -> Arrived:
+        self.put_object("bucket", KEY, body)
+        return Arrived("bucket", KEY, self.etag(KEY))
+
+    def manifest(self) -> dict[str, Any]:
+        return dict(json.loads(self.objects[f"{OUT}manifest.json"][0]))
+
+
+@pytest.fixture
+def answer(artifact: Path) -> inbox.Answerer:
+    made: tuple[Shape, Backend] = (Shape(load_model(MODEL)), loaded_backend(MODEL, artifact))
+    return lambda _: made
+
+
+@pytest.fixture
+def readings(fleet: Tables) -> bytes:
+    return fleet["telemetry"].head(200).write_csv(datetime_format="%Y-%m-%d %H:%M:%S").encode()
+
+
+def test_each_version_of_a_file_is_scored_once(readings: bytes, answer: inbox.Answerer) -> None:
+    bucket: Any = Bucket()
+    first = bucket.arrive(readings)
+    assert take(bucket, first, answer) == "scored"
+    scores = pl.read_parquet(io.BytesIO(bucket.objects[f"{OUT}scores.parquet"][0]))
+    assert (bucket.manifest()["rows"], bucket.manifest()["source"]["etag"]) == (scores.height, first.etag)
+    assert take(bucket, first, answer) == "done before"
+    second = bucket.arrive(readings + readings.splitlines(keepends=True)[1])
+    assert take(bucket, first, answer) == "gone"
+    assert take(bucket, second, answer) == "scored"
+    assert bucket.manifest()["rejected"]["telemetry"] == 1
+    assert f"{OUT}quarantine/telemetry.csv" in bucket.objects
+
+
+def test_an_older_version_never_replaces_a_newer_ones_scores(readings: bytes, answer: inbox.Answerer) -> None:
+    bucket: Any = Bucket()
+    arrived = bucket.arrive(readings)
+    take(bucket, arrived, answer)
+    manifest = bucket.manifest()
+    manifest["source"] = {"key": KEY, "etag": "another", "modified": "2030-01-01T00:00:00+00:00"}
+    bucket.objects[f"{OUT}manifest.json"] = (json.dumps(manifest).encode(), bucket.now)
+    assert take(bucket, arrived, answer) == "overtaken"
+
+
+def test_of_two_at_the_same_time_one_tells_of_it(readings: bytes, artifact: Path) -> None:
+    bucket: Any = Bucket()
+    arrived = bucket.arrive(readings)
+    made: tuple[Shape, Backend] = (Shape(load_model(MODEL)), loaded_backend(MODEL, artifact))
+    others: list[str] = []
+
+    def meanwhile(_: str) -> tuple[Shape, Backend]:
+        if not others:
+            others.append("under way")
+            others.append(take(bucket, arrived, lambda _: made))
+        return made
+
+    assert take(bucket, arrived, meanwhile) == "done before"
+    assert others[1] == "scored"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "an empty file"),
+        (b"a,b\n1,2\n", "no such column"),
+        (b"datetime,machineID,volt,rotate,pressure,vibration\n", "found"),
+        (b"\x00\x01\x02" * 100, "found"),
+    ],
+)
+def test_a_file_that_cannot_be_used_has_a_manifest_that_says_why(
+    body: bytes, words: str, answer: inbox.Answerer
+) -> None:
+    bucket: Any = Bucket()
+    assert take(bucket, bucket.arrive(body), answer) == "refused"
+    assert words in bucket.manifest()["summary"]
+    assert f"{OUT}scores.parquet" not in bucket.objects
+
+
+def test_one_that_broke_off_or_is_too_large_is_refused(
+    readings: bytes, answer: inbox.Answerer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket: Any = Bucket()
+    half = gzip.compress(readings)[:-50]
+    bucket.put_object("bucket", f"{KEY}.gz", half)
+    assert take(bucket, Arrived("bucket", f"{KEY}.gz", bucket.etag(f"{KEY}.gz")), answer) == "refused"
+    monkeypatch.setattr(inbox, "LARGEST", 10)
+    assert take(bucket, bucket.arrive(readings), answer) == "refused"
+    assert "at most 10 are taken here" in bucket.manifest()["summary"]
+
+
+def test_keys_elsewhere_are_left_alone(answer: inbox.Answerer) -> None:
+    bucket: Any = Bucket()
+    for key in ("inbox/no_such_model/a.csv", f"inbox/{MODEL}/", f"inbox/{MODEL}/deep/a.csv", f"raw/{MODEL}/a.csv"):
+        assert take(bucket, Arrived("bucket", key, "x"), answer) == "ignored"
+    assert inbox_object(KEY) == (MODEL, "readings.csv")
+
+
+def test_of_a_batch_only_what_failed_is_delivered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def event(key: str) -> dict[str, Any]:
+        return {"detail": {"bucket": {"name": "b"}, "object": {"key": key, "etag": "abc"}}}
+
+    def fail_at_two(_: object, arrived: Arrived, __: object) -> str:
+        if arrived.key == "2":
+            raise ValueError(arrived)
+        return "scored"
+
+    monkeypatch.setattr(lambda_app, "take", fail_at_two)
+    monkeypatch.setattr(lambda_app.boto3, "client", lambda _: None)
+    records = [{"messageId": key, "body": json.dumps(event(key))} for key in ("1", "2", "3")]
+    assert lambda_app.handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
+    assert lambda_app.handler(event("1")) == {"outcome": "scored"}
+    assert lambda_app.arrived_in(event("1")) == Arrived("b", "1", '"abc"')
