@@ -15,6 +15,7 @@ from include.models.loader import feature_builder
 from include.online.answering import Answering
 from include.online.app import application
 from include.online.backends import Backend, EndpointBackend, LocalBackend, Version, champion_in, runtime_client
+from include.online.filling import Filler
 from include.online.gateway import Gateway
 from include.online.service import Service
 from include.online.settings import Settings
@@ -46,6 +47,8 @@ def gateway_of(settings: Settings) -> Gateway:
     state = FeatureState(shape, open_store(settings.state)) if settings.state else None
     backend = backend_of(settings)
     backend.start()
+    if state and shape.looks_back:
+        Filler(boto3.client("s3"), settings.bucket, shape, state).start()
     answering = Answering(shape, feature_builder(settings.model), backend, state)
     return application(settings, Service(shape, answering, backend, state, settings.max_rows), backend.close)
 

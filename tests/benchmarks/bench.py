@@ -23,6 +23,7 @@ BENCHMARKS = {
     "bench_quality.py": "jobs",
     "bench_kafka.py": "jobs",
     "bench_features.py": "jobs",
+    "bench_online.py": "jobs",
     "bench_serving.py": "airflow",
     "bench_scoring.py": "airflow",
     "bench_large_day.py": "airflow",

@@ -123,10 +123,10 @@ def mlflow_server(model: Path) -> Iterator[int]:
             process.wait(30)
 
 
-def answers_ping(port: int) -> bool:
+def answers_ping(port: int, path: str = "/ping") -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("GET", "/ping")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except OSError:
         return False

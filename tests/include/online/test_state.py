@@ -7,14 +7,17 @@ import random
 from datetime import datetime
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 from starlette.testclient import TestClient
 
 from include.jobs.serving.payload import JSON
 from include.models.config import load_model
+from include.models.errors import JobError
 from include.online.reading import loads, read_request
 from include.online.shape import Shape
-from include.online.state import FeatureState, SqliteStore
+from include.online.state import DynamoStore, FeatureState, SqliteStore, open_store
 from tests.include.online.conftest import MODEL, Tables, until
 
 MOMENT = datetime(2015, 1, 20, 6)  # noqa: DTZ001 - as tables have it
@@ -86,3 +89,26 @@ def test_of_two_who_write_at_once_none_is_lost(tmp_path: Path) -> None:
 @pytest.mark.parametrize("body", [{"volt": 1.0}, {"telemetry": [{"volt": 1.0}]}])
 def test_events_of_no_machine_are_refused(api: TestClient, body: object) -> None:
     assert api.post("/events", json=body).status_code == 400
+
+
+def test_dynamodb_is_written_only_over_what_was_read() -> None:
+    client = boto3.client("dynamodb", "us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    key = {"model": {"S": "m"}, "thing": {"S": "7"}}
+    item = {**key, "content": {"B": b"x"}}
+    with Stubber(client) as stub:
+        store = DynamoStore(client, "known")
+        stub.add_response("get_item", {}, {"TableName": "known", "Key": key, "ConsistentRead": True})
+        assert store.get("m", "7") == (None, 0)
+        first = {"Item": {**item, "written": {"N": "1"}}, "ConditionExpression": "attribute_not_exists(thing)"}
+        stub.add_response("put_item", {}, {"TableName": "known", **first})
+        assert store.put("m", "7", b"x", 0)
+        stub.add_response("get_item", {"Item": {**item, "written": {"N": "1"}}})
+        assert store.get("m", "7") == (b"x", 1)
+        stub.add_client_error("put_item", "ConditionalCheckFailedException")
+        assert not store.put("m", "7", b"x", 1)
+
+
+@pytest.mark.parametrize("address", ["postgres://x", "sqlite://relative", "dynamodb://", ""])
+def test_a_state_of_another_kind_is_refused(address: str) -> None:
+    with pytest.raises(JobError, match="the feature state is"):
+        open_store(address)
