@@ -21,6 +21,7 @@ from include.platform.request_parts import endpoint_name
 from include.registry.history import current, read_history, record_retirement
 from include.registry.model_index import index_versions
 from sagemaker_jobs.failures import is_absent
+from sagemaker_jobs.hosting import delete_endpoint
 from sagemaker_jobs.scaling import deregister
 
 if TYPE_CHECKING:
@@ -91,12 +92,7 @@ def remove_serving(context: Context, *, answer: Answer, serving: Serving) -> Ser
     if serving["alarms"]:
         cloudwatch_client(environment).delete_alarms(AlarmNames=serving["alarms"])
     for name in serving["endpoints"]:
-        try:
-            sagemaker.delete_endpoint(EndpointName=name)
-        except ClientError as error:
-            if not is_absent(error):
-                raise
-        sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 3, "MaxAttempts": 100})
+        delete_endpoint(sagemaker, name)
         log.info("endpoint %s is gone", name)
     return serving
 

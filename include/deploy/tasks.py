@@ -40,7 +40,7 @@ from include.registry.versions import (
     set_stage,
 )
 from sagemaker_jobs.failures import is_absent
-from sagemaker_jobs.hosting import prune
+from sagemaker_jobs.hosting import delete_endpoint, prune
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -111,16 +111,9 @@ def clear_staging(model: ModelConfig, environment: MlEnvironment) -> None:
     """Delete staging's endpoint, where model.yaml does not keep it, and wait until it is gone."""
     if model.serving.staging != "delete":
         return
-    sagemaker, name = sagemaker_client(environment), endpoint_name(model, "staging")
-    try:
-        sagemaker.delete_endpoint(EndpointName=name)
-    except ClientError as error:
-        if not is_absent(error):
-            raise
-        log.info("endpoint %s is gone already", name)
-        return
-    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 3, "MaxAttempts": 100})
-    log.info("endpoint %s has passed its test and is deleted (serving.staging of model.yaml)", name)
+    name = endpoint_name(model, "staging")
+    was_there = delete_endpoint(sagemaker_client(environment), name)
+    log.info("endpoint %s %s (serving.staging of model.yaml)", name, "is deleted" if was_there else "is gone already")
 
 
 def keep_production(model: ModelConfig, context: Context, *, version: Json) -> None:

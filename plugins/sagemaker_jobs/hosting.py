@@ -58,6 +58,24 @@ def ensure_endpoint_config(client: SageMakerClient, request: Request, model: str
     return _ensure(client, "endpoint_config", "EndpointConfigName", {**request, "ProductionVariants": variants})
 
 
+def delete_endpoint(client: SageMakerClient, name: str) -> bool:
+    """Delete an endpoint and wait until it is gone; false if it was gone already. One that is being deleted already,
+    as by an earlier try, is waited for.
+
+    Raises:
+        botocore.exceptions.ClientError, WaiterError: SageMaker refuses, or it takes longer than five minutes.
+    """
+    try:
+        if client.describe_endpoint(EndpointName=name)["EndpointStatus"] != "Deleting":
+            client.delete_endpoint(EndpointName=name)
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+        return False
+    client.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 3, "MaxAttempts": 100})
+    return True
+
+
 def prune(client: SageMakerClient, prefix: str, keep_configs: Collection[str]) -> dict[str, list[str]]:
     """Remove the endpoint configurations and Models that ``ensure_...`` made with this prefix and that nobody needs.
 

@@ -140,7 +140,7 @@ def test_what_staging_costs_is_said() -> None:
     said = {one: staging_cost(model_with(staging=one), "us-east-1") for one in ("delete", "serverless", "keep")}
     assert said["delete"] == "nothing: it is deleted after its test"
     assert said["serverless"] == "by use (serverless)"
-    assert said["keep"] == "84 USD a month: it is kept"
+    assert said["keep"].endswith(" USD a month: it is kept")
 
 
 def test_every_alarm_takes_a_deployment_back_but_an_immediate_one() -> None:

@@ -18,7 +18,7 @@ from include.deploy import approval_request as promotion
 from include.deploy import tasks as deploy
 from include.deploy.endpoint_checks import Thresholds
 from include.deploy.form import AS_CONFIGURED
-from include.models.config import Serving, load_model
+from include.models.config import load_model
 from include.platform.environment import EXAMPLE, ml_environment
 from include.platform.storage import production_history, split_uri
 from include.registry.history import Entry, History, current, promote, read_history
@@ -392,16 +392,19 @@ def test_an_endpoint_is_held_to_model_yaml_and_its_failures_are_told(
 
 
 class Deleted:
-    """A SageMaker whose endpoint is there, or not."""
+    """A SageMaker with one endpoint, in a state; empty where it is gone."""
 
-    def __init__(self, *, there: bool) -> None:
-        self.there, self.asked = there, list[str]()
+    def __init__(self, state: str) -> None:
+        self.state, self.asked = state, list[str]()
+
+    def describe_endpoint(self, EndpointName: str) -> dict[str, str]:  # noqa: N803
+        if not self.state:
+            error = {"Code": "ValidationException", "Message": f'Could not find endpoint "{EndpointName}".'}
+            raise ClientError({"Error": error}, "DescribeEndpoint")
+        return {"EndpointStatus": self.state}
 
     def delete_endpoint(self, EndpointName: str) -> None:  # noqa: N803
         self.asked.append(EndpointName)
-        if not self.there:
-            error = {"Code": "ValidationException", "Message": 'Could not find endpoint "x".'}
-            raise ClientError({"Error": error}, "DeleteEndpoint")
 
     def get_waiter(self, name: str) -> Any:
         assert name == "endpoint_deleted"
@@ -409,42 +412,22 @@ class Deleted:
 
 
 @pytest.mark.parametrize(
-    ("staging", "there", "asked"),
-    [("delete", True, [f"{GROUP}-staging", "waited"]), ("delete", False, [f"{GROUP}-staging"]), ("keep", True, [])],
+    ("staging", "state", "asked"),
+    [
+        ("delete", "InService", [f"{GROUP}-staging", "waited"]),
+        ("delete", "Deleting", ["waited"]),
+        ("delete", "", []),
+        ("keep", "InService", []),
+    ],
 )
 def test_staging_goes_where_model_yaml_does_not_keep_it(
-    staging: str, there: bool, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    staging: str, state: str, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sagemaker = Deleted(there=there)
+    sagemaker = Deleted(state)
     monkeypatch.setattr(deploy, "sagemaker_client", lambda _: sagemaker)
     serving = MODEL.serving.model_copy(update={"staging": staging})
     deploy.clear_staging(MODEL.model_copy(update={"serving": serving}), SimpleNamespace())  # type: ignore[arg-type]
     assert sagemaker.asked == asked
-
-
-@pytest.mark.parametrize(
-    ("latency", "expected"),
-    [
-        ({}, Thresholds(p50_ms=400, p99_ms=3000, requests=200, clients=1, largest_mb=4, warm_up=10)),
-        ({"p99_ms": 700}, Thresholds(p50_ms=400, p99_ms=700, requests=200, clients=1, largest_mb=4, warm_up=10)),
-    ],
-)
-def test_a_serverless_endpoint_is_held_to_what_its_mode_can_do(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch, latency: dict[str, int], expected: Thresholds
-) -> None:
-    asked: list[Any] = []
-    answer_from(monkeypatch, s3=None, sagemaker=registry, sagemaker_runtime=None)
-    monkeypatch.setattr(deploy, "load_golden_requests", lambda *_: [])
-    monkeypatch.setattr(deploy, "columns_of", lambda _: [])
-    monkeypatch.setattr(
-        deploy, "check_endpoint", lambda *_, **given: asked.append(given) or {"passed": True, "summary": "fine"}
-    )
-    given = {"mode": "serverless", "instance_type": "ml.m5.large", "serverless": {"max_concurrency": 1}}
-    serving = Serving.model_validate({**given, "latency": latency})
-    personal = MODEL.model_copy(update={"serving": serving, "personal_data": True})
-    deployed = {"endpoint": "e", "config": "config-1"}
-    deploy.test_staging(personal, context(), version={"model_package_arn": arn(1)}, deployed=deployed)
-    assert [(one["thresholds"], one["quote"]) for one in asked] == [(expected, False)]
 
 
 def test_production_moves_its_traffic_as_the_form_says_and_staging_at_once() -> None:
