@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PATHS = {"jobs": [ROOT], "airflow": [ROOT, ROOT / "plugins"]}
 BENCHMARKS = {
     "bench_quality.py": "jobs",
+    "bench_rankings.py": "jobs",
+    "bench_large_training.py": "jobs",
     "bench_kafka.py": "jobs",
     "bench_features.py": "jobs",
     "bench_online.py": "jobs",

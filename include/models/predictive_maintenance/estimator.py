@@ -19,6 +19,7 @@ import polars as pl
 
 from include.models.config import Scalar
 from include.models.interface import Array, Examples
+from include.models.tabular.large_table import learned_from
 
 FILE = "model.txt"
 FEW_ROWS = 64  # up to here, starting threads costs more than they save
@@ -32,7 +33,7 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
     parameters |= {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbose": -1}
     shares = np.bincount(train.target, minlength=len(train.classes)) / len(train.target)
     data = lgb.Dataset(
-        train.features.to_numpy(),
+        learned_from(train.features),
         train.target,
         weight=(1 / shares[train.target]) ** balance,
         feature_name=train.features.columns,

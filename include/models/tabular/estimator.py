@@ -20,6 +20,7 @@ import polars as pl
 
 from include.models.config import ModelConfig, Scalar
 from include.models.interface import Array, Examples
+from include.models.tabular.large_table import learned_from
 from include.models.tabular.schema import Schema, infer
 
 FILE = "model.txt"
@@ -46,7 +47,7 @@ class TabularEstimator:
         parameters |= _objective(len(train.classes))
         parameters |= {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbose": -1}
         data = lgb.Dataset(
-            schema.matrix(train.features),
+            learned_from(train.features, schema.matrix),
             train.target,
             weight=_weights(train, balance) if train.classes else None,
             categorical_feature=schema.categories,
