@@ -35,6 +35,7 @@ from include.models.raw.sheets import SheetError, sheet_as_csv
 
 BLOCK = 1 << 24
 LONGEST_ROW = 1 << 24  # bytes; a quote that is never closed would make a row of all that follows
+LONGEST_BLANK_ROW = 1 << 16  # bytes, fewer than Python's reader takes in a cell
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 EXPORT_AGAIN = "Export or upload the file again."
@@ -171,15 +172,10 @@ class RawFile:
         return gzip.GzipFile(fileobj=buffered) if path.suffix == ".gz" else buffered
 
     def _read_header(self) -> list[str]:
-        allowed = "a header and at least one row"
-        content = next(self._rows, b"")
-        while not content.strip() and (more := next(self._rows, None)) is not None:
-            content += more
-        if not content.strip():
+        content = self._after_blank_rows()
+        if not content:
+            allowed = "a header and at least one row"
             raise UnreadableFileError(self.name, "file_has_rows", "an empty file", allowed, EXPORT_AGAIN)
-        if blank := re.match(rb"(?:[ \t%s]*(?:\r\n|\r|\n))+" % re.escape(self._delimiter), content):
-            self._breaks += _line_breaks(blank[0])
-            content = content[blank.end() :]
         end = _first_row_end(content, self._delimiter)
         first, rest = content[:end], content[end:]
         if first.count(0) > len(first) / 4:
@@ -193,6 +189,18 @@ class RawFile:
         except csv.Error as error:
             raise self._unreadable(f"a header that is not CSV ({error})", "comma-separated names") from error
         return [cell.strip() for cell in cells]
+
+    def _after_blank_rows(self) -> bytes:
+        """Some whole rows, the first of which has a text; none where no row has."""
+        for content in self._rows:
+            rest = content
+            while rest:
+                end = _first_row_end(rest, self._delimiter)
+                if not _is_blank(rest[:end], self.delimiter):
+                    return rest
+                self._breaks += _line_breaks(rest[:end])
+                rest = rest[end:]
+        return b""
 
     def _whole_rows(self) -> Iterator[bytes]:
         """The file's text, cut where rows end."""
@@ -356,6 +364,14 @@ def _last_row_end(content: bytes, delimiter: bytes) -> int:
 def _first_row_end(content: bytes, delimiter: bytes) -> int:
     found = LINE_BREAK.search(_mask_quoted(content, delimiter))
     return found.end() if found else len(content)
+
+
+def _is_blank(row: bytes, delimiter: str) -> bool:
+    """Whether no cell has any text, as of rows below the header."""
+    if len(row) > LONGEST_BLANK_ROW:
+        return False
+    cells = next(csv.reader([row.decode(errors="replace").rstrip("\r\n")], delimiter=delimiter), [])
+    return not any(cell.strip() for cell in cells)
 
 
 def _after_lines(content: bytes, count: int) -> int | None:

@@ -147,3 +147,14 @@ def test_a_byte_order_mark_within_the_text_is_its_cells_wherever_a_block_begins(
         blocks = list(raw.blocks(COLUMNS))
     assert [row[0] for block in blocks for row in block.lines.rows()] == ["1", "\ufeff4"]
     assert [text for block in blocks for text in block.malformed["text"]] == ["\ufeff7,8"]
+
+
+@pytest.mark.parametrize("blank", [b"\n", b" \t\r\n", b",,\n", b"\x0b\r", "\u00a0,\n".encode(), b'"",""\r\n'])
+@pytest.mark.parametrize("block_bytes", [1, 7, reader.BLOCK])
+def test_blank_rows_before_the_header_are_none(tmp_path: Path, blank: bytes, block_bytes: int) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(blank * 3 + b"x,y,z\n1,2,3\n")
+    with open_raw(path, block_bytes=block_bytes) as raw:
+        assert raw.header == ["x", "y", "z"]
+        (block,) = list(raw.blocks(COLUMNS))
+    assert block.lines.rows() == [("1", "2", "3", 5)]
