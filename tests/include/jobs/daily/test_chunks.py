@@ -58,7 +58,7 @@ def model(**table: Any) -> ModelConfig:
     config = load_model("tabular_classifier")
     rows = {"file": "rows.csv", "columns": COLUMNS, "key": ["id"], "max_rejected_share": 0.05, **table}
     data = {"tables": {"rows": rows}, "key": rows["key"], "label": "name", "classes": ["a", "b"]}
-    whole = config.model_dump(exclude_unset=True) | {"data": data, "features": {"exclude": ["at"]}}
+    whole = config.model_dump(exclude_unset=True) | {"data": data, "features": {"exclude": ["at"]}, "slices": []}
     whole["scoring"] = {"tables": ["rows"], "instance_type": "ml.m5.large", "max_rejected_share": 0.05}
     return ModelConfig.model_validate(whole)
 
