@@ -10,6 +10,7 @@ a model.tar.gz; ``--versions`` says the numbers of the latter. ``--features`` ha
   to. ``rolling_...`` are means over refits of the candidate at earlier ends of the data, where model.yaml asks for them
 - ``evaluation.json``: the model quality statistics of the Model Registry
 - ``report.html``: all of it for people
+- ``reference.json``: what the version's training was like, day by day, for whoever watches the days that it scores
 - ``golden_requests.json``, ``drift_profile.json``: the candidate's own, out of its model.tar.gz, for whoever tests an
   endpoint with them or compares training data
 """
@@ -40,8 +41,16 @@ from include.jobs.features.learned_rows import learned
 from include.jobs.mlflow import tracking
 from include.jobs.serving.archive import unpack
 from include.jobs.serving.artifact import LoadedModel, load_artifact
+from include.jobs.watching.reference import reference
 from include.models.config import DriftProfile, Json, ModelConfig, TimeSplit, load_model
-from include.models.config.files import DRIFT_PROFILE, EVALUATION_PAGE, GOLDEN_REQUESTS, METRICS, QUALITY_STATISTICS
+from include.models.config.files import (
+    DRIFT_PROFILE,
+    EVALUATION_PAGE,
+    GOLDEN_REQUESTS,
+    METRICS,
+    QUALITY_STATISTICS,
+    REFERENCE,
+)
 from include.models.config.gates import MOST_RIVALS
 from include.models.interface import Tables
 
@@ -181,7 +190,9 @@ def main(argv: list[str] | None = None) -> None:
         refits = refit(config, candidate.metadata["hyperparameters"], read_split(arguments.features / WHOLE))
     profile = json.loads(from_artifact[DRIFT_PROFILE])
     evaluated = evaluate(config, candidate, production, test, tables, profile, refits)
-    write(evaluated, from_artifact, arguments.evaluation)
+    train, edges = read_split(arguments.features / "train"), candidate.metadata.get("answer_edges", [])
+    watched = reference(config, tables, train, test, evaluated.truth, evaluated.predictions, profile, edges)
+    write(evaluated, from_artifact | {REFERENCE: json.dumps(watched, allow_nan=False)}, arguments.evaluation)
     run_id = candidate.metadata["mlflow_run_id"]
     logged = {f"test_{name}": value for name, value in evaluated.metrics.items()}
     problems = [found] if (found := candidate.metadata.get("tracking")) else []

@@ -26,9 +26,12 @@ from include.jobs.cli import arguments_of, run_program
 from include.jobs.daily.day_features import MOMENT, Shard
 from include.jobs.features.drift_profile import Counts, add_counts
 from include.jobs.validation.findings import Finding, passed, summarize
+from include.jobs.watching.answer_bins import add_answers, count_probabilities, count_values
+from include.jobs.watching.table_counts import add_tables
 from include.models.config import DayProfile, ModelConfig, load_model
 from include.models.config.columns import key_columns, probability_columns
 from include.models.config.files import PARTS, VERDICT
+from include.models.config.watching import ClassAnswers, TableCounts, ValueAnswers
 from include.models.errors import JobError
 
 TOLERANCE = 1e-6  # how far a row's probabilities may add up from 1
@@ -63,14 +66,20 @@ class Distribution:
     labels: Counter[str] = field(default_factory=Counter)
     total: float = 0.0
     features: Counts = field(default_factory=dict)
+    answers: ClassAnswers | ValueAnswers = field(default_factory=list)
+    tables: dict[str, TableCounts] = field(default_factory=dict)
 
     def add(self, frame: pl.DataFrame, shard: Shard) -> None:
         self.rows += len(frame)
         self.features = add_counts(self.features, shard["features"])
         if shard["classes"]:
             self.labels.update(dict(frame[PREDICTION].value_counts().iter_rows()))
+            counted = count_probabilities(frame.select(probability_columns(shard["classes"]).values()).to_numpy())
+            self.answers = add_answers(self.answers, counted)
         else:
             self.total += float(frame[PREDICTION].sum())
+            if edges := shard.get("edges"):
+                self.answers = add_answers(self.answers, count_values(frame[PREDICTION].to_numpy(), edges))
 
     def value(self, name: str) -> float:
         """The share of a class, or the mean."""
@@ -79,7 +88,13 @@ class Distribution:
     def as_json(self) -> DayProfile:
         """Sums, as days are added up: rows, rows by bin of each feature, rows by class or the sum of all values."""
         predictions: dict[str, float] = dict(self.labels) if self.labels else {"sum": self.total}
-        return {"rows": self.rows, "features": self.features, "predictions": predictions}
+        return {
+            "rows": self.rows,
+            "features": self.features,
+            "predictions": predictions,
+            "answers": self.answers,
+            "tables": self.tables,
+        }
 
 
 def read_predictions(file: Path, shard: Shard) -> pl.DataFrame:
@@ -169,6 +184,7 @@ def check_day(config: ModelConfig, shards: Path, predictions: Path | None, score
     distribution, findings, parts = Distribution(), list[Finding](), list[ScorePart]()
     for facts in sorted(shards.glob("shard-*.json")):
         shard: Shard = json.loads(facts.read_text(encoding="utf-8"))
+        distribution.tables = add_tables(distribution.tables, shard.get("tables", {}))
         if not shard["rows"]:
             continue
         if predictions is None:

@@ -1,26 +1,30 @@
-"""Watches what a model scores, day by day: whether raw data came late, and whether it is still what the model was
-trained on. Late days are scored again; of a drift people are told and, where they want it, the model is trained again.
+"""Watches what a model scores, day by day: whether raw data came late, and what is to be said of the day. Late days
+are scored again; each day gets a verdict, people are told of what they do not know yet, and the model is trained again
+where model.yaml asks for it.
 
-**For whom:** whoever owns the model, and whoever reads its scores and would not notice that yesterday's file was
-replaced this morning. Accuracy is known when the truth is, weeks later perhaps; a drift of the features shows on the
-day.
+**For whom:** whoever owns the model, and whoever reads its scores and would not notice that a feed died or that
+yesterday's file was replaced this morning.
 
 **Reads** the list of the daily partitions `daily/<model>/`, what `score_<model>` published of the last days (the
-`_SUCCESS.json` of each, and how its features lie in the bins of the training split, which scoring counted), and the
-drift profile of the version that scored them. No job runs, no row is read. **Writes**
-`monitoring/<model>/date=<day>/`: `drift.json` and `report.html`, and CloudWatch's metrics `LargestIndex`,
-`DriftedFeatures` and `Rows` (namespace `ModelMonitoring`). It starts `score_<model>` for each late day.
+`_SUCCESS.json` of each, and what scoring counted of its raw tables, features and answers), and of the version that
+scored them the drift profile and `reference.json`, its training counted in the same way. No job runs, no row is read.
+**Writes** `monitoring/<model>/date=<day>/`: `drift.json` (the verdict), `report.html`; `monitoring/<model>/told.json`;
+and CloudWatch's metrics `LargestIndex`, `DriftedFeatures`, `DataFaults`, `EstimatedPerformance` and `Rows` (namespace
+`ModelMonitoring`). It starts `score_<model>` for each late day.
+
+**The verdict** is one of: `data fault` (a dead feed, counts, missing values, sensors that stand still, texts, columns,
+units or clocks that are not those of the training; repair the data, do not retrain), `performance loss` (estimated from
+the answers, or realised), `drift without harm`, `fine`, `too little to say`.
 
 **Runs** for exactly the day whose scores are published, as soon as they are, also when a late day is scored again: each
 event of the Asset `<model>_scores` names the day as its partition. And daily (`schedule.monitor`), as the floor: a day
-without scores is an alarm. Of the same scores people are told once, by whichever run measured them first. Only a daily
-run looks for late data.
+without scores is an alarm. Only a daily run looks for late data.
 
-**Running it again is safe.** A day's findings follow from the published scores alone and replace those of before. The
+**Running it again is safe.** A day's verdict follows from the published scores alone and replaces that of before. The
 scoring runs that it starts are named by day and data, so each state of a day's data is tried once. Backfills run any
 range in any order; nothing follows from what they find, nor from days beyond `scoring.sweep_days` that are scored now.
-A drift starts one training for
-each version, whose run is named after it, and people are told once, on its first day.
+People are told when a verdict begins, when it changes, weekly while it lasts, and when it is over; what they were told
+is in `told.json`, which neither a backfill nor a report that failed has written, so neither silences anything.
 
 **Steps.** `find_late_days` compares the raw files' ETags with those that the scores were made of. It looks at the
 `scoring.sweep_days` up to the run's day for which no run waits any more; a day whose windows reach into a changed one
@@ -28,10 +32,10 @@ is late too. (New code or a new model makes no day late, and days further back a
 backfills.) `score_late_day` starts a run for each.
 
 Where model.yaml has the section `monitoring`: `wait_for_scores` waits, without a worker, until the day is scored.
-`measure_drift` holds the window against the training split, feature by feature. `check_drift` goes on to
-`report_drift` and, where model.yaml says `monitoring.retrain`, to `retrain_model`; or to `keep_model`, where nothing
-has drifted, there are too few rows to say so, people know already, or another version is in production by now. A
-retrained model has to pass its gates and be approved like any other.
+`judge_day` holds it against the version's training. `check_verdict` goes on to `report_verdict` and, as
+`monitoring.retrain` says, to `retrain_model`, not again within `cool_down_days`; or to `keep_model`, where nothing new
+is to be said or another version is in production by now. A retrained model has to pass its gates and be approved like
+any other.
 
 **When it fails** the task's log ends with why, where to look and what to do:
 
@@ -39,7 +43,7 @@ retrained model has to pass its gates and be approved like any other.
 |---|---|---|
 | `find_late_days` | S3 or the registry did not answer | clear it; else the next run looks at the same days again |
 | `wait_for_scores` | the day was not scored | look at the run of `score_<model>`, then clear the task |
-| `measure_drift` | the scores are of code that kept no profile | score the day with `force`, then clear the task |
+| `judge_day` | the scores are of code that kept no profile | score the day with `force`, then clear the task |
 """
 
 from __future__ import annotations
@@ -63,7 +67,7 @@ def monitor_dag(model: ModelConfig) -> DAG:
 
     @dag(
         dag_id=f"monitor_{model.name}",
-        description=f"Watch for late data and drift: {model.description}",
+        description=f"Watch for late and faulty data, drift and loss: {model.description}",
         doc_md=f"# monitor_{model.name}\n\n{model.description}\n\n{__doc__}",
         schedule=daily_and_when_scored(model.schedule.monitor, model.name),
         catchup=False,
@@ -79,28 +83,26 @@ def monitor_dag(model: ModelConfig) -> DAG:
             trigger_dag_id=f"score_{model.name}",
         ).expand_kwargs(find_late_days)
         if model.monitoring:
-            _watch_for_drift(model, retrain=model.monitoring.retrain)
+            _watch(model)
 
     return with_form(
         monitor(), {"day": day_param("Day", "The last day to look at. Empty: the day that a scheduled run is about.")}
     )
 
 
-def _watch_for_drift(model: ModelConfig, *, retrain: bool) -> None:
+def _watch(model: ModelConfig) -> None:
     wait_for_scores = PartitionSensor(
         task_id="wait_for_scores",
         partition=partial(tasks.wait_for_scores, model),
         poke_interval=60,
     )
-    measure_drift = python_task(partial(tasks.measure_drift, model), multiple_outputs=True)()
-    check_drift = python_task(partial(tasks.check_drift, model), task.branch)(found=measure_drift)
-    report_drift = python_task(partial(tasks.report_drift, model))(found=measure_drift)
-    keep_model = python_task(partial(tasks.keep_model, model))(found=measure_drift)
-    chain(wait_for_scores, measure_drift, check_drift, [report_drift, keep_model])
-    if retrain:
-        retrain_model = TriggerRunOperator(
-            task_id="retrain_model",
-            trigger_dag_id=f"train_{model.name}",
-            trigger_run_id=f"{{{{ ti.xcom_pull('{tasks.measure_drift.__name__}', key='training_run') }}}}",
-        )
-        chain(check_drift, retrain_model)
+    judge_day = python_task(partial(tasks.judge_day, model), multiple_outputs=True)()
+    check_verdict = python_task(partial(tasks.check_verdict, model), task.branch)(found=judge_day)
+    report_verdict = python_task(partial(tasks.report_verdict, model))(found=judge_day)
+    keep_model = python_task(partial(tasks.keep_model, model))(found=judge_day)
+    retrain_model = TriggerRunOperator(
+        task_id="retrain_model",
+        trigger_dag_id=f"train_{model.name}",
+        trigger_run_id=f"{{{{ ti.xcom_pull('{tasks.judge_day.__name__}', key='training_run') }}}}",
+    )
+    chain(wait_for_scores, judge_day, check_verdict, [report_verdict, keep_model, retrain_model])

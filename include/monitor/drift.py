@@ -5,42 +5,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from math import sqrt
+from statistics import fmean
+from typing import Literal
 
 from include.models.config import DayProfile, DriftProfile, ModelConfig, Monitoring
+from include.models.config.monitoring import GREAT
+from include.models.config.watching import ClassAnswers, Reference, ValueAnswers
+from include.monitor.chance import largest_likely, probability
 from include.platform.errors import PermanentError
-from include.platform.pages import render
 from include.platform.stability import Bin, bins_of_counts, stability_index
 
 DRIFT_NAMESPACE = "ModelMonitoring"  # of CloudWatch's metrics; include/ops/infra names it too
 
-Verdict = Literal["drifted", "stable", "too few rows"]
+FALSE_WINDOWS = 0.01  # share of windows like training's own in which chance may call any feature drifted
+LEAST_ALLOWED = 0.01  # an index that is nothing, however steady a feature was
+RARE_LESS, RARE_MORE = 0.5, 2.0  # times a class's usual rows, which an index does not show where they are few
 
 
 class DriftError(PermanentError):
     """Drift cannot be measured; the message says why and what to do."""
 
 
-class Measured(TypedDict):
-    """``drift.json``: the verdict, and the index of each feature, the most drifted first."""
-
-    model: str
-    date: str
-    model_version: int
-    verdict: Verdict
-    summary: str
-    rows: int
-    days: list[str]
-    psi: dict[str, float]
-    drifted: list[str]
-
-
 @dataclass(frozen=True)
 class Feature:
-    """One feature's drift."""
+    """One feature's drift; ``allowed``: the index up to which it has not drifted."""
 
     name: str
     psi: float
+    allowed: float
     state: Literal["drifted", "stable", "ignored"]
     bins: Sequence[Bin]
 
@@ -53,7 +46,7 @@ class Feature:
 class Drift:
     """What a window of scored days looks like to the version that scored them.
 
-    ``days``: the window's profiles by day, in order.
+    ``days``: the window's profiles by day, in order; ``moved``: which predictions have, in words.
     """
 
     model: ModelConfig
@@ -61,6 +54,7 @@ class Drift:
     day: str
     days: Mapping[str, DayProfile]
     features: Sequence[Feature]
+    moved: Sequence[str] = ()
 
     @property
     def settings(self) -> Monitoring:
@@ -75,23 +69,23 @@ class Drift:
         return [feature for feature in self.features if feature.state == "drifted"]
 
     @property
-    def verdict(self) -> Verdict:
-        if self.rows < self.settings.min_rows:
-            return "too few rows"
-        return "drifted" if len(self.drifted) >= self.settings.drifted_features else "stable"
+    def has_drifted(self) -> bool:
+        """Enough rows, and enough features or any of the predictions."""
+        return self.rows >= self.settings.min_rows and bool(
+            len(self.drifted) >= self.settings.drifted_features or self.moved
+        )
 
     @property
-    def summary(self) -> str:
-        """One sentence for a person."""
+    def window(self) -> str:
         days = f"{len(self.days)} days up to {self.day}" if len(self.days) > 1 else self.day
-        window = f"{self.rows:,} rows of {days}, scored by version {self.version}"
-        if self.verdict == "too few rows":
-            return f"{self.model.name}: {window}, are too few to judge ({self.settings.min_rows:,} are needed)"
-        if not self.drifted:
-            return f"{self.model.name}: no feature has drifted in {window}"
-        named = ", ".join(f"{one.name} ({one.psi:.2f})" for one in self.drifted[:5])
-        more = f" and {len(self.drifted) - 5} more" if len(self.drifted) > 5 else ""
-        return f"{self.model.name}: drifted in {window}: {named}{more}; {self.settings.max_psi:g} is allowed"
+        return f"{self.rows:,} rows of {days}, scored by version {self.version}"
+
+    @property
+    def told(self) -> str:
+        """What has drifted, and how far, for a person."""
+        named = [f"{one.name} ({one.psi:.2f}, {one.allowed:.2f} is allowed)" for one in self.drifted[:5]]
+        more = [f"{len(self.drifted) - 5} more features"] if len(self.drifted) > 5 else []
+        return ", ".join([*named, *more, *self.moved])
 
     def predictions(self) -> list[tuple[str, int, dict[str, float]]]:
         """Per day the rows and the share of each class, or the mean."""
@@ -101,19 +95,6 @@ class Drift:
     def predicted_names(self) -> list[str]:
         return sorted({name for _, _, shares in self.predictions() for name in shares})
 
-    def as_json(self) -> Measured:
-        return {
-            "model": self.model.name,
-            "date": self.day,
-            "model_version": self.version,
-            "verdict": self.verdict,
-            "summary": self.summary,
-            "rows": self.rows,
-            "days": list(self.days),
-            "psi": {feature.name: round(feature.psi, 4) for feature in self.features},
-            "drifted": [feature.name for feature in self.drifted],
-        }
-
 
 def monitoring_of(model: ModelConfig) -> Monitoring:
     """Raises DriftError for a model that is not watched."""
@@ -122,12 +103,20 @@ def monitoring_of(model: ModelConfig) -> Monitoring:
     return model.monitoring
 
 
-def measure(model: ModelConfig, version: int, profile: DriftProfile, day: str, days: Mapping[str, DayProfile]) -> Drift:
+def measure(
+    model: ModelConfig,
+    version: int,
+    profile: DriftProfile,
+    day: str,
+    days: Mapping[str, DayProfile],
+    reference: Reference | None = None,
+) -> Drift:
     """The drift of a window's features, the most drifted first, the ignored last.
 
     Args:
         profile: of the version's training split.
         days: the window's days by date, all scored by the version.
+        reference: of the version's training; without it one bound is for all features.
 
     Raises:
         DriftError: model.yaml ignores a feature that does not exist.
@@ -144,9 +133,63 @@ def measure(model: ModelConfig, version: int, profile: DriftProfile, day: str, d
         counts = [sum(rows) for rows in zip(*(one[name] for one in scored), strict=True)]
         bins = bins_of_counts(known, counts)
         psi = stability_index(bins, sum(counts))
-        state: Literal["drifted", "stable", "ignored"] = "drifted" if psi > settings.max_psi else "stable"
-        features.append(Feature(name, psi, "ignored" if name in settings.ignored else state, bins))
-    return Drift(model, version, day, days, sorted(features, key=lambda one: (one.state == "ignored", -one.psi)))
+        allowed = _allowed(settings, name, profile, reference, sum(counts))
+        state: Literal["drifted", "stable", "ignored"] = "drifted" if psi > allowed else "stable"
+        features.append(Feature(name, psi, allowed, "ignored" if name in settings.ignored else state, bins))
+    most_moved = sorted(features, key=lambda one: (one.state == "ignored", one.state == "stable", -one.psi))
+    return Drift(model, version, day, days, most_moved, _moved(model, reference, days))
+
+
+def _allowed(settings: Monitoring, name: str, profile: DriftProfile, reference: Reference | None, rows: int) -> float:
+    """Up to what index a feature has not drifted: what windows of training itself reach, so that weeks and machines
+    that differ are no drift, and what chance gives so many rows; so that of all features together few are false."""
+    if settings.max_psi or reference is None or len(reference["windows"]) < 2:
+        return settings.max_psi or GREAT
+    reached = []
+    for window in reference["windows"]:
+        counts = window["features"][name]
+        reached.append(stability_index(bins_of_counts(profile[name], counts), sum(counts)))
+    bins = len(profile[name]["shares"])
+    by_chance = (bins + sqrt(2 * bins) * 4) / rows - bins / rows  # four deviations of chi-squared
+    limit = max(largest_likely(reached, FALSE_WINDOWS / len(profile)), 2 * max(reached))
+    usual_rows = fmean(window["rows"] for window in reference["windows"])
+    return limit * max(1.0, usual_rows / rows) + LEAST_ALLOWED + by_chance  # of fewer days, fewer things that differ
+
+
+def _moved(model: ModelConfig, reference: Reference | None, days: Mapping[str, DayProfile]) -> list[str]:
+    """The classes that are predicted far more or less often than on the test split, by a test of counts; of values the
+    bins, by their index."""
+    windows = [one for one in (reference["answers"] if reference else []) if one]
+    now = [answers for one in days.values() if (answers := one.get("answers"))]
+    if len(windows) < 2 or not now:
+        return []
+    classes = [] if model.problem == "regression" else list(model.data.classes or [])
+    before, found = (
+        [_rows_of(one, classes) for one in windows],
+        [sum(n) for n in zip(*(_rows_of(one, classes) for one in now), strict=True)],
+    )
+    rows = sum(found)
+    if not classes:
+        total = [sum(n) for n in zip(*before, strict=True)]
+        psi, *reached = (
+            stability_index([Bin("", a / sum(total), b / sum(one)) for a, b in zip(total, one, strict=True)], sum(one))
+            for one in (found, *before)
+        )
+        allowed = max(largest_likely(reached, FALSE_WINDOWS), 2 * max(reached)) + LEAST_ALLOWED
+        return [f"the predicted values ({psi:.2f}, {allowed:.2f} is allowed)"] if psi > allowed else []
+    moved = []
+    for code, name in enumerate(classes):
+        usual = [round(one[code] * rows / sum(one)) for one in before if sum(one)]
+        expected = fmean(usual)
+        outside = not RARE_LESS * expected <= found[code] <= RARE_MORE * expected
+        if outside and probability(found[code], usual) < FALSE_WINDOWS / len(classes):
+            moved.append(f"'{name}' is predicted {found[code]:,} times, where {expected:,.0f} are usual")
+    return moved
+
+
+def _rows_of(answers: ClassAnswers | ValueAnswers, classes: Sequence[str]) -> list[int]:
+    """Rows by predicted class, or by bin of the predicted value."""
+    return [sum(one[0]) for one in answers] if classes else list(answers)  # type: ignore[index,arg-type] # by the problem
 
 
 def _predicted(profile: DayProfile) -> dict[str, float]:
@@ -156,7 +199,3 @@ def _predicted(profile: DayProfile) -> dict[str, float]:
     if "sum" in predictions:
         return {"mean": predictions["sum"] / rows}
     return {name: count / rows for name, count in sorted(predictions.items())}
-
-
-def page(drift: Drift) -> str:
-    return render("drift.html.jinja", drift=drift)

@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from airflow.sdk import Context
 
-from include.models.config import ModelConfig
-from include.monitor.drift import DRIFT_NAMESPACE, Drift, Measured, measure, monitoring_of, page
+from include.models.config import DayProfile, ModelConfig
+from include.models.config.watching import Reference
+from include.monitor.drift import DRIFT_NAMESPACE, measure, monitoring_of
+from include.monitor.faults import WINDOWS, faults_of
+from include.monitor.verdict import (
+    Judged,
+    Told,
+    VerdictJson,
+    may_train,
+    page,
+    performance_of,
+    since_of,
+    to_tell,
+    what_of,
+)
 from include.platform.clients import cloudwatch_client, s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify
-from include.platform.run_context import read_json, write_text
-from include.platform.storage import drift_of, drift_profile_of, drift_report_of, scores_manifest
+from include.platform.run_context import read_json, read_versioned, write_if_unchanged, write_text
+from include.platform.storage import (
+    drift_of,
+    drift_profile_of,
+    drift_report_of,
+    reference_of,
+    scores_manifest,
+    told_of,
+)
 from include.registry.history import current, read_history
 from include.registry.model_index import index_drift
 from include.registry.versions import describe
@@ -33,7 +54,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SCORED_WITHIN = timedelta(hours=6)  # of the moment until which the day's raw data is waited for
-BACKFILL = "backfill__"  # how the ids of such runs begin
 ON_EVENT = "asset_triggered"  # the type of a run that published scores start
 TAKEN_BY_CLOUDWATCH = timedelta(days=14)  # older values are refused
 
@@ -45,16 +65,12 @@ class LateRun(TypedDict):
     conf: dict[str, str]
 
 
-class Found(Measured):
-    """What ``measure_drift`` hands on: with the address of the page for people, the id of the run of ``train_<model>``
-    that a drift from this version starts, the run that measured, the digest of the day's scores, and the run that found
-    the same of the same scores before."""
+class Found(VerdictJson):
+    """What ``judge_day`` hands on: with the address of the page for people, and the id of the run of ``train_<model>``
+    that the verdict may start."""
 
     report: str
     training_run: str
-    measured_by: str
-    scores: str
-    known_from: str | None
 
 
 def find_late_days(model: ModelConfig, context: Context) -> list[LateRun]:
@@ -91,59 +107,70 @@ def wait_for_scores(model: ModelConfig, context: Context) -> Partition:
     }
 
 
-def measure_drift(model: ModelConfig, context: Context) -> Found:
-    """Measure the drift of the window that ends with the run's day, keep it for the day, with a page for people, and
-    send it to CloudWatch.
+def judge_day(model: ModelConfig, context: Context) -> Found:
+    """Judge the window that ends with the run's day, keep the verdict for the day, with a page for people, and send it
+    to CloudWatch.
 
     Raises:
         DriftError, PermanentError: the day's scores or the version's profile lack what is needed.
     """
     environment, day = ml_environment(), day_of_run(context)
-    client = s3_client(environment)
-    drift, scores = _drift(model, environment, client, day)
-    drift_uri = drift_of(environment.bucket, model.name, day)
-    before = read_json(client, drift_uri) or {}
-    content = drift.as_json() | {"measured_by": context["dag_run"].run_id, "scores": scores}
-    same = all(before.get(name) == content[name] for name in ("scores", "model_version", "verdict"))
-    followed = (
-        same and before["measured_by"] != content["measured_by"] and not before["measured_by"].startswith(BACKFILL)
-    )
-    known_from = before["measured_by"] if followed else None
-    write_text(client, drift_uri, json.dumps(content, indent=1))
-    page_uri = drift_report_of(environment.bucket, model.name, day)
-    write_text(client, page_uri, page(drift), "text/html")
-    index_drift(client, environment.bucket, model, [day])
-    _send_metrics(environment, drift)
+    client, bucket = s3_client(environment), environment.bucket
+    judged = _judged(model, environment, client, day)
+    found = judged.as_json()
+    write_text(client, drift_of(bucket, model.name, day), json.dumps(found, indent=1))
+    page_uri = drift_report_of(bucket, model.name, day)
+    write_text(client, page_uri, page(judged), "text/html")
+    index_drift(client, bucket, model, [day])
+    _send_metrics(environment, judged)
     report = file_page(page_uri, sagemaker_client(environment))
-    log.info("%s\n  report: %s", drift.summary, report)
-    training_run = f"drift__version_{drift.version}"
-    return cast(Found, {**content, "report": report, "training_run": training_run, "known_from": known_from})
+    log.info("%s\n  report: %s", judged.summary, report)
+    training_run = f"monitor__{day}__version_{judged.drift.version}"
+    return cast(Found, {**found, "report": report, "training_run": training_run})
 
 
-def check_drift(model: ModelConfig, context: Context, *, found: Found) -> list[str]:
-    """The tasks that follow a measurement. Only a drift that is new, from the version that is in production now, has
-    people told and a training started; and none that a backfill finds."""
+def check_verdict(model: ModelConfig, context: Context, *, found: Found) -> list[str]:
+    """The tasks that follow a verdict: people are told what they do not know yet, and a training is started where
+    model.yaml asks for it; neither by a backfill, nor because of a version that is not in production."""
     reason = _reason_to_keep(model, context, found)
     if reason:
         log.info("%s: %s", found["verdict"], reason)
         return ["keep_model"]
-    return ["report_drift", *(["retrain_model"] if monitoring_of(model).retrain else [])]
+    client, uri = s3_client(ml_environment()), told_of(ml_environment().bucket, model.name)
+    told: Told | None = read_json(client, uri)
+    telling, follow, run_id = to_tell(told, found), list[str](), context["dag_run"].run_id
+    if telling:
+        log.info("people are told: it %s", telling)
+        follow.append("report_verdict")
+    if refused := may_train(monitoring_of(model), told, found, run_id):
+        log.info("no training is started: %s", refused)
+    else:
+        _remember(model, found, trained_by=run_id)
+        follow.append("retrain_model")
+    return follow or ["keep_model"]
 
 
-def report_drift(model: ModelConfig, context: Context, *, found: Found) -> None:
-    """Tell people of a drift."""
+def report_verdict(model: ModelConfig, context: Context, *, found: Found) -> None:
+    """Tell people of a verdict, and remember that they know."""
+    told: Told | None = read_json(s3_client(ml_environment()), told_of(ml_environment().bucket, model.name))
+    telling = to_tell(told, found) or "reminder"  # of the same day: this task was cleared
+    subjects = {
+        "begins": f"{model.name}: {found['verdict']}",
+        "changes": f"{model.name}: now {found['verdict']}",
+        "reminder": f"{model.name}: still {found['verdict']}, since {found['since']}",
+        "is over": f"{model.name}: {told['verdict'] if told else 'what was reported'} is over",
+    }
+    trained = told is not None and told["trained"] == found["date"]
     then = (
-        f"train_{model.name} has been started (run {found['training_run']}, once for each version). What it registers "
-        "waits for approval."
-        if monitoring_of(model).retrain
-        else f"Nothing is done about it by itself (monitoring.retrain of models/{model.name}/model.yaml). Start "
-        f"train_{model.name} in the Airflow UI if the world has changed; look at the raw data if it has not."
+        f"train_{model.name} has been started (run {found['training_run']}). What it registers waits for approval."
+        if trained
+        else f"Start train_{model.name} in the Airflow UI if you want to train again now."
+        if found["verdict"] in ("performance loss", "drift without harm")
+        else ""
     )
-    notify(
-        f"{model.name}: features have drifted",
-        f"{found['summary']}.\n\nReport: {found['report']}\n\n{then}",
-        group=f"{model.name} drift",
-    )
+    parts = [f"{found['summary']}.", found["advice"], f"Report: {found['report']}", then]
+    notify(subjects[telling], "\n\n".join(part for part in parts if part), group=f"{model.name} verdict")
+    _remember(model, found)
 
 
 def keep_model(model: ModelConfig, context: Context, *, found: Found) -> str:
@@ -151,11 +178,41 @@ def keep_model(model: ModelConfig, context: Context, *, found: Found) -> str:
     return found["summary"]
 
 
-def _drift(model: ModelConfig, environment: MlEnvironment, client: S3Client, day: str) -> tuple[Drift, str]:
-    """The drift of the window that ends with the day, and the digest of the day's scores."""
+def _remember(model: ModelConfig, found: Found, *, trained_by: str | None = None) -> None:
+    """Write down what people were told, or which run started a training for the day."""
+    client, uri, day = s3_client(ml_environment()), told_of(ml_environment().bucket, model.name), found["date"]
+    body, etag = read_versioned(client, uri)
+    nothing: Told = {
+        "verdict": "fine",
+        "since": day,
+        "on": day,
+        "what": [],
+        "version": found["model_version"],
+        "trained": None,
+        "trained_by": None,
+    }
+    told: Told = json.loads(body) if body else nothing
+    now: Told = (
+        {**told, "trained": day, "trained_by": trained_by}
+        if trained_by
+        else {
+            **told,
+            "verdict": found["verdict"],
+            "since": found["since"],
+            "on": day,
+            "what": what_of(found),
+            "version": found["model_version"],
+        }
+    )
+    if not write_if_unchanged(client, uri, json.dumps(now, indent=1).encode(), etag):
+        raise RuntimeError(f"{uri} was written by another run in the meantime; a retry reads it again")
+
+
+def _judged(model: ModelConfig, environment: MlEnvironment, client: S3Client, day: str) -> Judged:
+    """The window that ends with the day, judged."""
     bucket, settings = environment.bucket, monitoring_of(model)
-    first = (date.fromisoformat(day) - timedelta(days=settings.window_days - 1)).isoformat()
-    found = {each: read_published(client, bucket, model.name, each) for each in days_between(first, day)}
+    first = date.fromisoformat(day) - timedelta(days=max(settings.window_days, *WINDOWS) - 1)
+    found = {each: read_published(client, bucket, model.name, each) for each in days_between(first.isoformat(), day)}
     last = found[day]
     if last is None or not last.get("profile"):
         kept = "were made by code that kept no profile of them" if last else "are gone"
@@ -164,14 +221,22 @@ def _drift(model: ModelConfig, environment: MlEnvironment, client: S3Client, day
             "clear this task."
         )
     version = last["model_version"]
-    profiles = {
+    profiles: dict[str, DayProfile] = {
         each: _require_json(client, f"s3://{bucket}/{published['profile']}")
         for each, published in found.items()
         if published and published["model_version"] == version and published.get("profile")
     }
-    scored_with = describe(sagemaker_client(environment), last["model_package_arn"])
-    training = _require_json(client, drift_profile_of(scored_with.evaluation))
-    return measure(model, version, training, day, profiles), last["sha256"]
+    evaluation = describe(sagemaker_client(environment), last["model_package_arn"]).evaluation
+    training = _require_json(client, drift_profile_of(evaluation))
+    reference: Reference | None = read_json(client, reference_of(evaluation))
+    start = (date.fromisoformat(day) - timedelta(days=settings.window_days - 1)).isoformat()
+    window = {each: profile for each, profile in profiles.items() if each >= start}
+    drift = measure(model, version, training, day, window, reference)
+    faults = faults_of(reference, day, profiles) if reference else []
+    judged = Judged(drift, faults, performance_of(model, reference, window, None))
+    day_before = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
+    before: VerdictJson | None = read_json(client, drift_of(bucket, model.name, day_before))
+    return replace(judged, since=since_of(judged.verdict, day, version, before))
 
 
 def _require_json(client: S3Client, uri: str) -> Any:
@@ -181,36 +246,37 @@ def _require_json(client: S3Client, uri: str) -> Any:
 
 
 def _reason_to_keep(model: ModelConfig, context: Context, found: Found) -> str | None:
-    if found["verdict"] != "drifted":
-        return found["summary"]
     if context["dag_run"].run_type == "backfill":
         return "a backfill looks at days gone by; nothing follows from it"
-    if found["known_from"]:
-        return f"run {found['known_from']} found the same of the same scores, and did what follows"
     age = datetime.now(UTC).date() - date.fromisoformat(found["date"])
     if context["dag_run"].run_type == ON_EVENT and age.days > model.daily_scoring.sweep_days + 1:
         return f"{found['date']} is a day gone by, scored only now; nothing follows from it"
     environment = ml_environment()
-    client = s3_client(environment)
-    champion = current(read_history(client, environment.bucket, model.name))
+    champion = current(read_history(s3_client(environment), environment.bucket, model.name))
     if champion is None or champion.version != found["model_version"]:
         return f"version {found['model_version']} is not in production any more"
-    day_before = (date.fromisoformat(found["date"]) - timedelta(days=1)).isoformat()
-    before = read_json(client, drift_of(environment.bucket, model.name, day_before))
-    if before and (before["model_version"], before["verdict"]) == (found["model_version"], "drifted"):
-        return f"known since {day_before} or earlier, when people were told"
     return None
 
 
-def _send_metrics(environment: MlEnvironment, drift: Drift) -> None:
+def _send_metrics(environment: MlEnvironment, judged: Judged) -> None:
+    drift = judged.drift
     now = datetime.now(UTC)
     at = min(end_of(drift.day), now)  # CloudWatch refuses what is to come, too
     if now - at > TAKEN_BY_CLOUDWATCH:
         log.info("no metrics are sent: CloudWatch takes none of days so long past")
         return
-    values: dict[str, float] = {"Rows": drift.rows, "DriftedFeatures": len(drift.drifted)}
+    values: dict[str, float] = {
+        "Rows": drift.rows,
+        "DriftedFeatures": len(drift.drifted),
+        "DataFaults": len(judged.faults),
+    }
     if drift.features:
-        values["LargestIndex"] = drift.features[0].psi
+        values["LargestIndex"] = max(feature.psi for feature in drift.features)
+    values |= {
+        name: value
+        for name, key in (("EstimatedPerformance", "estimated"), ("RealisedPerformance", "realised"))
+        if judged.performance and (value := judged.performance[key]) is not None  # type: ignore[literal-required] # one of its keys
+    }
     dimensions = {"Environment": environment_name(), "Model": drift.model.name}
     cloudwatch_client(environment).put_metric_data(
         Namespace=DRIFT_NAMESPACE,

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 
-from include.models.config import DriftProfile, FeatureProfile, ModelConfig, Monitoring
+from include.models.config import DriftProfile, FeatureProfile, ModelConfig
+from include.models.config.monitoring import GREAT
 
 RAREST = 1e-4  # the least share that is expected of a bin: what was never seen in training may be seen now and then
 
@@ -31,8 +32,7 @@ class Bin:
 
 def allowed_index(model: ModelConfig) -> float:
     """Up to here a feature has not drifted."""
-    default: float = Monitoring.model_fields["max_psi"].default
-    return model.monitoring.max_psi if model.monitoring else default
+    return (model.monitoring.max_psi if model.monitoring else None) or GREAT
 
 
 def stability_index(bins: Sequence[Bin], rows: int | None = None) -> float:

@@ -4,7 +4,8 @@ raw/<model>/<table>.csv[.gz]              raw data; also .tsv, .txt, .data, .xls
 daily/<model>/date=<day>/<table>.csv[.gz] one day's raw data, to be scored; replay/ in it: corrected rejected rows
 scores/<model>/date=<day>/...             one day's scores: Parquet, and _SUCCESS.json, which names them
 scores_athena/<model>/date=<day>/files    the same names for Athena
-monitoring/<model>/date=<day>/...         whether the day's features have drifted: drift.json, report.html
+monitoring/<model>/date=<day>/...         the day's verdict: drift.json, report.html
+monitoring/<model>/told.json              what people were told of it last
 code/<hash>/code.zip                      code that runs inside jobs
 code/<hash>/scoring.json                  what of that code, and of model.yaml, each model's scores are made of
 code/<hash>/training.json                 likewise, what each model is trained from
@@ -95,6 +96,11 @@ def outbox_prefix(model: str, file: str) -> str:
     return f"outbox/{model}/{file}/"
 
 
+def told_of(bucket: str, model: str) -> str:
+    """What people were told of a model's verdicts last."""
+    return f"s3://{bucket}/monitoring/{model}/told.json"
+
+
 def code_archive(code_hash: str) -> str:
     """Key of one version of the job code."""
     return f"code/{code_hash}/{CODE_ARCHIVE}"
@@ -175,6 +181,11 @@ def metrics_of(evaluation_statistics: str) -> str:
 def drift_profile_of(evaluation_statistics: str) -> str:
     """Likewise, how the training data was distributed."""
     return _beside(evaluation_statistics, files.DRIFT_PROFILE)
+
+
+def reference_of(evaluation_statistics: str) -> str:
+    """Likewise, its training as days are counted. Versions from before days were have none."""
+    return _beside(evaluation_statistics, files.REFERENCE)
 
 
 def _beside(uri: str, name: str) -> str:

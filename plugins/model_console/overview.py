@@ -12,6 +12,8 @@ from sagemaker_jobs.account import account
 
 VERBS = ("train", "score", "deploy", "monitor")
 TREND_DAYS = 30
+SOUND = ("fine", "too little to say", "stable", "too few rows")  # the last two are words of earlier code
+HARMLESS = "drift without harm"
 Tone = Literal["good", "warn", "bad", "quiet"]
 
 
@@ -135,14 +137,15 @@ def _state(index: Index, champion: Mapping[str, Any] | None, late: int | None, f
     if champion is None:
         return State("not in production", "quiet", f"version {index['versions'][-1]['version']} is registered")
     watched = max(index["drift"], default=None)
-    if watched is not None and index["drift"][watched]["verdict"] == "drifted":
-        return State("drift", "bad", index["drift"][watched]["summary"])
+    if watched is not None and (verdict := index["drift"][watched]["verdict"]) not in SOUND:
+        tone: Tone = "warn" if verdict == HARMLESS else "bad"
+        return State(verdict, tone, index["drift"][watched]["summary"])
     if failed:
         return State("failing", "bad", f"{failed} failed run{'s' if failed > 1 else ''} in the last 7 days")
     if late:
         return State("late", "warn", f"the last scored day is {late} day{'s' if late > 1 else ''} behind")
     if watched is None and index["days"]:
-        return State("not watched", "quiet", "no day was watched for drift yet")
+        return State("not watched", "quiet", "no day was judged yet")
     return State("fine", "good", index["drift"][watched]["summary"] if watched else "no day is scored yet")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from model_console.overview import Dags, Question, usd_per_day
+from model_console.overview import SOUND, Dags, Question, usd_per_day
 from model_console.store import Index
 
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{1,40}")
@@ -52,6 +52,7 @@ class ModelPage:
     usd_per_day: float | None
     first_day: str
     last_day: str
+    sound: Sequence[str] = SOUND
 
 
 def of_model(index: Index | None, dags: Dags, model: str, region: str) -> ModelPage:
@@ -128,9 +129,9 @@ def _timeline(index: Index) -> list[tuple[str, str]]:
         for entry in index["production"]
     ]
     drifted = [
-        (day, f"drift: {', '.join(found['drifted'])}")
+        (day, found["summary"] or found["verdict"])
         for day, found in index["drift"].items()
-        if found["verdict"] == "drifted" and index["drift"].get(_before(day), {}).get("verdict") != "drifted"
+        if found["verdict"] not in SOUND and index["drift"].get(_before(day), {}).get("verdict") != found["verdict"]
     ]
     happened = [(moment[:19].replace("T", " "), what) for moment, what in (*registered, *decided, *served, *drifted)]
     return sorted(happened, reverse=True)[:40]
@@ -158,6 +159,6 @@ def _cell(index: Index, day: date, known_from: date, last: date) -> Cell:
     if scored is None:
         outside = not known_from <= day <= last
         return Cell(day, "outside" if outside else "missing", f"{text}: {'no scores' if outside else 'missing'}")
-    drifted = index["drift"].get(text, {}).get("verdict") == "drifted"
-    title = f"{text}: {scored['rows']:,} rows, version {scored['version']}" + (", drifted" if drifted else "")
-    return Cell(day, "drifted" if drifted else "scored", title)
+    verdict = index["drift"].get(text, {}).get("verdict", SOUND[0])
+    title = f"{text}: {scored['rows']:,} rows, version {scored['version']}"
+    return Cell(day, "scored", title) if verdict in SOUND else Cell(day, "drifted", f"{title}, {verdict}")

@@ -197,15 +197,19 @@ def test_a_scored_day_is_watched(backfilled: RunResult, running: Stack) -> None:
     running.airflow.unpause(WATCH)
     run_id = running.airflow.trigger(WATCH, conf={"day": LAST})
     assert ended(running, WATCH, run_id) == "success"
-    found = running.airflow.xcom(WATCH, run_id, "measure_drift")
-    assert (found["verdict"], found["days"], found["rows"]) == ("stable", scored, rows)
+    found = running.airflow.xcom(WATCH, run_id, "judge_day")
+    assert (found["verdict"], found["days"], found["rows"]) == ("fine", scored, rows), found["summary"]
     states = running.states(WATCH, run_id)
-    assert (states["keep_model"], states["report_drift"], states["retrain_model"]) == ("success", "skipped", "skipped")
+    assert (states["keep_model"], states["report_verdict"], states["retrain_model"]) == (
+        "success",
+        "skipped",
+        "skipped",
+    )
     page = httpx.get(found["report"], trust_env=False)
     assert "volt_mean_24h" in page.raise_for_status().text
     bucket, key = split_uri(drift_of(BUCKET, MODEL, LAST))
     kept = json.loads(running.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
-    assert kept["verdict"] == "stable"
+    assert kept["verdict"] == "fine"
 
 
 def shift_voltage(running: Stack, day: str) -> None:
@@ -234,11 +238,12 @@ def test_a_drift_is_told_and_starts_one_training(in_production: int, running: St
         run_id = running.airflow.trigger(WATCH, conf={"day": "2015-07-03"})
         assert ended(running, WATCH, run_id) == "success"
         tasks = running.states(WATCH, run_id)
-        states.append((tasks["report_drift"], tasks["retrain_model"], tasks["keep_model"]))
+        states.append((tasks["report_verdict"], tasks["retrain_model"], tasks["keep_model"]))
     assert states == [("success", "success", "skipped"), ("skipped", "skipped", "success")], "of the same scores once"
-    found = running.airflow.xcom(WATCH, run_id, "measure_drift")
+    found = running.airflow.xcom(WATCH, run_id, "judge_day")
+    assert found["verdict"] in ("drift without harm", "performance loss"), found["summary"]
     assert found["drifted"], found
     assert all(name.startswith("volt_") for name in found["drifted"])
     (started,) = set(running.airflow.run_ids(TRAIN)) - set(before)
-    assert started == found["training_run"] == f"drift__version_{found['model_version']}"
+    assert started == found["training_run"] == f"monitor__2015-07-03__version_{found['model_version']}"
     assert ended(running, TRAIN, started) == "success"

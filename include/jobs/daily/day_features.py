@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
 import polars as pl
 
+from include.jobs.daily.chunks import is_cut_by, shard_column
 from include.jobs.daily.day import read_chunk, window_of
 from include.jobs.features.drift_profile import Counts, count_rows
 from include.jobs.serving.artifact import as_spelled, spelled_features
+from include.jobs.watching.table_counts import count_day
 from include.models.config import Column, DriftProfile, ModelConfig
 from include.models.config.files import DRIFT_PROFILE, ROWS, SHARDS
+from include.models.config.watching import TableCounts
 from include.models.errors import JobError
 from include.models.interface import Tables
 from include.models.loader import feature_builder
@@ -44,13 +47,16 @@ def day_features(config: ModelConfig, tables: Tables, day: str) -> pl.DataFrame 
 
 
 class Shard(TypedDict):
-    """What is said of a shard of rows to score; of one with rows also how its features lie, and its key's types."""
+    """What is said of a shard of rows to score, and of the raw data it was made of; of one with rows also how its
+    features lie, its key's types and, of a regression, the ``edges`` of the bins of what is predicted."""
 
     name: str
     rows: int
     classes: list[str]
     features: NotRequired[Counts]
     key: NotRequired[dict[str, str]]
+    tables: NotRequired[dict[str, TableCounts]]
+    edges: NotRequired[list[float]]
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class ScoredVersion:
     classes: list[str]
     profile: DriftProfile
     spelled: Mapping[str, Column]
+    edges: list[float] = field(default_factory=list)
 
 
 def read_version(artifact: Path) -> ScoredVersion:
@@ -74,13 +81,19 @@ def read_version(artifact: Path) -> ScoredVersion:
             json.loads((artifact / name).read_text(encoding="utf-8"))
             for name in ("feature_order.json", "metadata.json", DRIFT_PROFILE)
         )
-        return ScoredVersion(order, metadata["classes"], profile, spelled_features(metadata))
+        edges = metadata.get("answer_edges", [])  # older versions have none
+        return ScoredVersion(order, metadata["classes"], profile, spelled_features(metadata), edges)
     except (OSError, KeyError, ValueError) as error:
         raise JobError(f"the artifact cannot be used ({error}). It is written by train_model.") from error
 
 
 def write_shard(
-    config: ModelConfig, frame: pl.DataFrame | None, version: ScoredVersion, folder: Path, number: int
+    config: ModelConfig,
+    frame: pl.DataFrame | None,
+    version: ScoredVersion,
+    folder: Path,
+    number: int,
+    tables: dict[str, TableCounts] | None = None,
 ) -> int:
     """Write a chunk's rows and facts; how many rows.
 
@@ -89,6 +102,7 @@ def write_shard(
     """
     name = f"shard-{number:05}"
     facts: Shard = {"name": name, "rows": 0 if frame is None else len(frame), "classes": version.classes}
+    facts["tables"] = tables or {}
     if frame is not None:
         if missing := [column for column in version.order if column not in frame.columns]:
             raise JobError(
@@ -96,6 +110,7 @@ def write_shard(
                 f"({len(missing)} are missing). Score with another version, or with the code that it was trained with."
             )
         facts["features"] = count_rows(frame, version.profile)
+        facts["edges"] = version.edges
         facts["key"] = {column: str(frame.schema[column]) for column in config.data.key}
         (folder / ROWS).mkdir(parents=True, exist_ok=True)
         rows = as_spelled(frame.select(*config.data.key, *version.order), version.spelled)
@@ -109,6 +124,13 @@ def build_day(config: ModelConfig, validated: Path, version: ScoredVersion, feat
     """All chunks of the folder; how many rows there are."""
     rows = 0
     for file in sorted(validated.glob("chunk-*.tar")):
-        frame = day_features(config, read_chunk(file), day)
-        rows += write_shard(config, frame, version, features, int(file.stem.removeprefix("chunk-")))
+        tables, number = read_chunk(file), int(file.stem.removeprefix("chunk-"))
+        counted = count_day(config, tables if number == 0 else _cut(config, tables), day)
+        rows += write_shard(config, day_features(config, tables, day), version, features, number, counted)
     return rows
+
+
+def _cut(config: ModelConfig, tables: Tables) -> Tables:
+    """Those of a chunk that are in no other chunk."""
+    by = shard_column(config, config.daily_scoring.tables)
+    return {name: rows for name, rows in tables.items() if by and is_cut_by(config.data.tables[name], by)}

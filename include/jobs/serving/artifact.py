@@ -30,6 +30,7 @@ import include
 from include.jobs.features.drift_profile import drift_profile
 from include.jobs.features.learned_rows import LearnedFrom
 from include.jobs.serving.payload import Columns, answers
+from include.jobs.watching.answer_bins import value_edges
 from include.models.config import Column, Kind, ModelConfig, Scalar
 from include.models.config.files import DRIFT_PROFILE, GOLDEN_REQUESTS
 from include.models.config.kinds import NUMBER, STRING, kind_of
@@ -58,7 +59,8 @@ class Facts(TypedDict, total=False):
 class Metadata(Facts, total=False):
     """metadata.json. ``feature_kinds``: of features that are not numbers; older artifacts have ``text_columns``.
     ``feature_headers``: features by what the raw file calls them, where that is something else. ``feature_spellings``:
-    columns of model.yaml, of features whose cells are not spelled as programs do."""
+    columns of model.yaml, of features whose cells are not spelled as programs do. ``answer_edges``: of the bins in
+    which a regression's answers are counted."""
 
     model: str
     problem: str
@@ -68,6 +70,7 @@ class Metadata(Facts, total=False):
     feature_kinds: dict[str, str]
     feature_spellings: dict[str, dict[str, object]]
     text_columns: list[str]
+    answer_edges: list[float]
     code_hash: str | None
     run_id: str | None
     training_job: str | None
@@ -197,6 +200,8 @@ def save_artifact(
         "rows": {"train": len(train.target), "validation": len(validation.target)},
         "libraries": {"python": sys.version.split()[0], **{name: version(name) for name in LIBRARIES}},
     }
+    if not train.classes:
+        metadata["answer_edges"] = value_edges(own.predict(model, validation.features))
     metadata.update(facts)  # type: ignore[typeddict-item] # Metadata has all of Facts
     _write(folder / "metadata.json", metadata)
     loaded = load_artifact(folder)

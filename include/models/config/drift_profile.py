@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
+from .watching import ClassAnswers, TableCounts, ValueAnswers
+
 
 class FeatureProfile(TypedDict):
     """One feature of the training split: the share of rows without a value (``missing``), and how the others lie.
@@ -27,8 +29,11 @@ DriftProfile = Mapping[str, FeatureProfile]  # drift_profile.json: by feature, i
 
 class DayProfile(TypedDict):
     """A scored day. ``features``: rows by bin, as ``count_rows`` of the job code has them; ``predictions``: rows by
-    class, or the ``sum`` of a regression's values."""
+    class, or the ``sum`` of a regression's values; ``answers``: rows by the bin of what was answered; ``tables``: the
+    raw data. Days that were scored by code from before these were counted have neither."""
 
     rows: int
     features: dict[str, list[int]]
     predictions: dict[str, float]
+    answers: NotRequired[ClassAnswers | ValueAnswers]
+    tables: NotRequired[dict[str, TableCounts]]

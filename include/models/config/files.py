@@ -23,6 +23,7 @@ FEATURE_TABLE = "features.parquet"
 MODEL_ARCHIVE = "model.tar.gz"
 GOLDEN_REQUESTS = "golden_requests.json"
 DRIFT_PROFILE = "drift_profile.json"
+REFERENCE = "reference.json"  # of the evaluation alone: its training, as days are counted that it scores
 
 # an evaluation's folder
 METRICS = "metrics.json"  # flat: what gates are held to

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from .common import Section
 
+GREAT = 0.25  # an index that is commonly called a great change
+
 
 class Monitoring(Section):
-    """When a model's features have drifted from what it was trained on, and what is done about it.
+    """When a day's verdict is a drift or a loss of performance, and what is done about it.
 
-    The features of the last ``window_days`` scored days, taken together, are held against the training split of the
-    version that scored them. A feature has drifted where its population stability index is above ``max_psi`` (0.1 is
-    commonly called a slight, 0.25 a great change), and the model has where at least ``drifted_features`` have.
-    Windows of fewer than ``min_rows`` rows are shown, not judged. ``ignored`` features are expected to move.
-    ``retrain``: whether a drift starts ``train_<model>``, once for each version; people are told in any case.
+    The last ``window_days`` scored days, taken together, are held against the training of the version that scored
+    them. A feature has drifted where its population stability index is above what windows of the training split itself
+    reach; ``max_psi`` is one bound for all features instead (0.1 is commonly called a slight, 0.25 a great change). The
+    model has drifted where at least ``drifted_features`` have, or its predictions have. Windows of fewer than
+    ``min_rows`` rows are not judged, except for faults of the data. ``ignored`` features are expected to move.
+    ``max_loss`` is by how much performance may fall below the evaluation's (of a regression: its share).
+
+    ``retrain``: when ``train_<model>`` is started: ``never``, ``on_performance`` (a loss, estimated or realised),
+    ``on_drift`` (that or a drift), or by ``schedule.train`` alone (``schedule``). Never because of a data fault, and
+    not again within ``cool_down_days``.
     """
 
     window_days: Annotated[int, Field(ge=1, le=90)] = 7
     min_rows: Annotated[int, Field(ge=100)] = 500
-    max_psi: Annotated[float, Field(gt=0, le=10)] = 0.25
+    max_psi: Annotated[float, Field(gt=0, le=10)] | None = None
     drifted_features: Annotated[int, Field(ge=1, le=10_000)] = 1
     ignored: list[str] = []
-    retrain: bool = False
+    max_loss: Annotated[float, Field(gt=0, lt=1)] = 0.03
+    retrain: Literal["never", "on_performance", "on_drift", "schedule"] = "on_performance"
+    cool_down_days: Annotated[int, Field(ge=0, le=365)] = 14

@@ -213,7 +213,7 @@ def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]
         ("a day's partition holds that day's rows", {"scoring": {"tables": [TABLE], "instance_type": "ml.m5.large"}}),
         (
             "of features against the training split, over the last scored days",
-            {"monitoring": {"max_psi": 0.25, "retrain": False}},
+            {"monitoring": {"retrain": "on_performance"}},
         ),
     ]
     parts = [EDITOR_LINE]

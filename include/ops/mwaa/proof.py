@@ -149,7 +149,7 @@ def watched(settings: Settings, model: str, console: Console) -> str:
     if follow(api, dag_id, run_id, console) != "success":
         steps = steps_of(api, dag_id, run_id, api.task_ids(dag_id))
         raise BrokenPromiseError("; ".join(reasons_of(api, dag_id, run_id, steps).values()))
-    return str(api.xcom(dag_id, run_id, "measure_drift")["summary"])
+    return str(api.xcom(dag_id, run_id, "judge_day")["summary"])
 
 
 def small_data(settings: Settings, model: str) -> Path | None:

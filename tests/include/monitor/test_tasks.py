@@ -31,10 +31,11 @@ from tests.include.local_sagemaker.local_server import LocalSageMaker
 from tests.include.published import manifest
 
 BUCKET = "my-ml-bucket"
+DRIFT = "drift without harm"
 TODAY = datetime.now(UTC).date()
 DAY, BEFORE = ((TODAY - timedelta(days=back)).isoformat() for back in (1, 2))
 MODEL = load_model("tabular_classifier").model_copy(
-    update={"monitoring": Monitoring(window_days=3, min_rows=100, retrain=True)}
+    update={"monitoring": Monitoring(window_days=3, min_rows=100, retrain="on_drift")}
 )
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/tabular-classifier/4"
 STATISTICS = f"s3://{BUCKET}/runs/train/one/evaluate_model/evaluation/evaluation.json"
@@ -117,117 +118,132 @@ def test_a_day_whose_data_came_late_is_scored_once_for_each_state_of_its_data(wa
 def test_a_stable_day_is_kept_with_its_page_and_measured(watched: Watched) -> None:
     watched.publish(BEFORE, 100, 100)
     watched.publish(DAY, 100, 100)
-    found = monitor.measure_drift(MODEL, context())
-    assert (found["verdict"], found["days"], found["rows"], found["model_version"]) == ("stable", [BEFORE, DAY], 400, 4)
-    assert json.loads(watched.kept(drift_of(BUCKET, MODEL.name, DAY)))["verdict"] == "stable"
+    found = monitor.judge_day(MODEL, context())
+    assert (found["verdict"], found["days"], found["rows"], found["model_version"]) == ("fine", [BEFORE, DAY], 400, 4)
+    assert json.loads(watched.kept(drift_of(BUCKET, MODEL.name, DAY)))["verdict"] == "fine"
     assert "<html" in watched.kept(drift_report_of(BUCKET, MODEL.name, DAY))
     assert found["report"].endswith("report.html")
     (sent,) = watched.metrics
     assert sent["Namespace"] == "ModelMonitoring"
     values = {metric["MetricName"]: metric["Value"] for metric in sent["MetricData"]}
-    assert values == {"Rows": 400, "DriftedFeatures": 0, "LargestIndex": 0}
+    assert values == {"Rows": 400, "DriftedFeatures": 0, "DataFaults": 0, "LargestIndex": 0}
     dimensions = {"Environment": "ml-dev", "Model": MODEL.name}
     assert sent["MetricData"][0]["Dimensions"] == [{"Name": key, "Value": text} for key, text in dimensions.items()]
-    assert monitor.check_drift(MODEL, context(), found=found) == ["keep_model"]
+    assert monitor.check_verdict(MODEL, context(), found=found) == ["keep_model"]
 
 
 def test_days_of_another_version_are_not_in_the_window(watched: Watched) -> None:
     watched.publish(BEFORE, 0, 1000, version=3)
     watched.publish(DAY, 100, 100)
-    assert monitor.measure_drift(MODEL, context())["days"] == [DAY]
+    assert monitor.judge_day(MODEL, context())["days"] == [DAY]
 
 
-def test_a_new_drift_is_told_and_trained_for_once(watched: Watched) -> None:
+def test_a_new_drift_is_told_and_trained_for(watched: Watched) -> None:
     watched.publish(BEFORE, 100, 100)
-    monitor.measure_drift(MODEL, context(BEFORE))
+    monitor.judge_day(MODEL, context(BEFORE))
     watched.publish(DAY, 0, 800)
-    found = monitor.measure_drift(MODEL, context())
-    assert found["drifted"] == ["torque"]
-    assert monitor.check_drift(MODEL, context(), found=found) == ["report_drift", "retrain_model"]
-    assert found["training_run"] == "drift__version_4"
-    monitor.report_drift(MODEL, context(), found=found)
+    found = monitor.judge_day(MODEL, context())
+    assert (found["drifted"], found["since"]) == (["torque"], DAY)
+    assert monitor.check_verdict(MODEL, context(), found=found) == ["report_verdict", "retrain_model"]
+    assert found["training_run"] == f"monitor__{DAY}__version_4"
+    monitor.report_verdict(MODEL, context(), found=found)
     ((subject, message),) = watched.told
-    assert subject == "tabular_classifier: features have drifted"
-    for said in ("torque", found["report"], "drift__version_4"):
+    assert subject == "tabular_classifier: drift without harm"
+    for said in ("torque", found["report"], found["training_run"], "has been started"):
         assert said in message
+    assert monitor.check_verdict(MODEL, context(), found=found) == ["retrain_model"], "cleared: the run exists already"
+    other = context(run_id="manual__2")
+    assert monitor.check_verdict(MODEL, other, found=found) == ["keep_model"], "of the same scores once"
 
 
 def test_without_retraining_people_are_told_what_they_can_do(watched: Watched) -> None:
     model = MODEL.model_copy(update={"monitoring": Monitoring(min_rows=100)})
     watched.publish(DAY, 0, 800)
-    found = monitor.measure_drift(model, context())
-    assert monitor.check_drift(model, context(), found=found) == ["report_drift"]
-    monitor.report_drift(model, context(), found=found)
+    found = monitor.judge_day(model, context())
+    assert monitor.check_verdict(model, context(), found=found) == ["report_verdict"], "no loss is known of"
+    monitor.report_verdict(model, context(), found=found)
     assert "Start train_tabular_classifier in the Airflow UI" in watched.told[0][1]
 
 
-def test_a_known_drift_is_not_told_again(watched: Watched) -> None:
+def test_people_are_told_until_a_report_has_gone_out_then_weekly_then_that_it_is_over(watched: Watched) -> None:
+    def follows(back: int, low: int, high: int) -> list[str]:
+        day = (TODAY - timedelta(days=back)).isoformat()
+        run = context(day, run_id=f"scheduled__{day}")
+        watched.publish(day, low, high)
+        found = monitor.judge_day(MODEL, run)
+        follow = [task for task in monitor.check_verdict(MODEL, run, found=found) if task != "keep_model"]
+        if "report_verdict" in follow and back != 30:  # that day's report fails for good
+            monitor.report_verdict(MODEL, run, found=found)
+        return follow
+
+    assert follows(30, 0, 800) == ["report_verdict", "retrain_model"]
+    assert follows(29, 0, 800) == ["report_verdict"], "is made up for; the training is not started twice"
+    assert [follows(back, 0, 800) for back in range(28, 22, -1)] == [[]] * 6
+    assert follows(22, 0, 800) == ["report_verdict"]
+    assert [follows(back, 0, 800) for back in range(21, 15, -1)] == [[]] * 5 + [["retrain_model"]]
+    assert [follows(back, 4000, 4000) for back in (15, 14)] == [["report_verdict"], []]
+    subjects = [subject.removeprefix("tabular_classifier: ") for subject, _ in watched.told]
+    since = (TODAY - timedelta(days=30)).isoformat()
+    assert subjects[0] == "drift without harm"
+    assert subjects[1] == f"still drift without harm, since {since}"
+    assert subjects[-1] == "drift without harm is over"
+
+
+def test_what_a_backfill_has_judged_is_told_by_the_run_that_follows(watched: Watched) -> None:
     watched.publish(BEFORE, 0, 800)
-    monitor.measure_drift(MODEL, context(BEFORE))
     watched.publish(DAY, 0, 800)
-    found = monitor.measure_drift(MODEL, context())
-    assert found["verdict"] == "drifted"
-    assert monitor.check_drift(MODEL, context(), found=found) == ["keep_model"]
+    for day in (BEFORE, DAY):
+        past = context(day, run_type="backfill", run_id="backfill__1")
+        assert monitor.check_verdict(MODEL, past, found=monitor.judge_day(MODEL, past)) == ["keep_model"]
+    found = monitor.judge_day(MODEL, context())
+    assert found["since"] == BEFORE
+    assert monitor.check_verdict(MODEL, context(), found=found) == ["report_verdict", "retrain_model"]
 
 
-def test_of_the_same_scores_people_are_told_by_the_run_that_measured_them_first(watched: Watched) -> None:
+def test_of_a_day_that_is_scored_again_people_are_not_told_again(watched: Watched) -> None:
     watched.publish(DAY, 0, 800)
     on_event = context(run_type="asset_triggered", run_id="asset_triggered__1")
-    first = monitor.measure_drift(MODEL, on_event)
-    assert monitor.check_drift(MODEL, on_event, found=first) == ["report_drift", "retrain_model"]
-    again = monitor.measure_drift(MODEL, on_event)
-    assert monitor.check_drift(MODEL, on_event, found=again) == ["report_drift", "retrain_model"], "it was cleared"
-    daily = monitor.measure_drift(MODEL, context())
-    assert monitor.check_drift(MODEL, context(), found=daily) == ["keep_model"]
-    watched.publish(DAY, 0, 900)  # the day was scored again, with what came late
-    again = monitor.measure_drift(MODEL, on_event)
-    assert again["rows"] == 900
-    assert monitor.check_drift(MODEL, on_event, found=again) == ["report_drift", "retrain_model"]
-
-
-def test_what_a_backfill_has_measured_is_told_by_the_run_that_follows(watched: Watched) -> None:
-    watched.publish(DAY, 0, 800)
-    monitor.measure_drift(MODEL, context(run_type="backfill", run_id="backfill__1"))
-    found = monitor.measure_drift(MODEL, context())
-    assert monitor.check_drift(MODEL, context(), found=found) == ["report_drift", "retrain_model"]
+    monitor.report_verdict(MODEL, on_event, found=monitor.judge_day(MODEL, on_event))
+    daily = monitor.judge_day(MODEL, context())
+    assert "report_verdict" not in monitor.check_verdict(MODEL, context(), found=daily)
 
 
 def test_nothing_follows_from_days_gone_by_that_are_scored_only_now(watched: Watched) -> None:
     long_ago = (TODAY - timedelta(days=40)).isoformat()
     watched.publish(long_ago, 0, 800)
     on_event = context(long_ago, run_type="asset_triggered")
-    found = monitor.measure_drift(MODEL, on_event)
-    assert found["verdict"] == "drifted"
-    assert monitor.check_drift(MODEL, on_event, found=found) == ["keep_model"]
+    found = monitor.judge_day(MODEL, on_event)
+    assert found["verdict"] == DRIFT
+    assert monitor.check_verdict(MODEL, on_event, found=found) == ["keep_model"]
     assert monitor.find_late_days(MODEL, on_event) == []
 
 
 def test_nothing_follows_from_a_backfill_nor_from_a_version_of_before(watched: Watched) -> None:
     watched.publish(DAY, 0, 800)
-    found = monitor.measure_drift(MODEL, context())
-    assert monitor.check_drift(MODEL, context(run_type="backfill"), found=found) == ["keep_model"]
+    found = monitor.judge_day(MODEL, context())
+    assert monitor.check_verdict(MODEL, context(run_type="backfill"), found=found) == ["keep_model"]
     watched.promote(5)
-    assert monitor.check_drift(MODEL, context(), found=found) == ["keep_model"]
+    assert monitor.check_verdict(MODEL, context(), found=found) == ["keep_model"]
 
 
 def test_cloudwatch_is_not_sent_what_it_refuses(watched: Watched) -> None:
     long_ago = (TODAY - timedelta(days=40)).isoformat()
     watched.publish(long_ago, 100, 100)
-    assert monitor.measure_drift(MODEL, context(long_ago))["verdict"] == "stable"
+    assert monitor.judge_day(MODEL, context(long_ago))["verdict"] == "fine"
     assert watched.metrics == []
 
 
 def test_scores_without_a_profile_say_what_to_do(watched: Watched) -> None:
     watched.publish(DAY, 100, 100, profile=False)
     with pytest.raises(AirflowFailException, match=r"kept no profile .*score_tabular_classifier with day .* and force"):
-        monitor.measure_drift(MODEL, context())
+        monitor.judge_day(MODEL, context())
 
 
 def test_a_lost_training_profile_says_which(watched: Watched) -> None:
     watched.publish(DAY, 100, 100)
     del watched.s3.objects["runs/train/one/evaluate_model/evaluation/drift_profile.json"]
     with pytest.raises(AirflowFailException, match=r"evaluation/drift_profile.json is gone"):
-        monitor.measure_drift(MODEL, context())
+        monitor.judge_day(MODEL, context())
 
 
 def test_s3_failing_is_not_taken_for_a_lost_object(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +254,7 @@ def test_s3_failing_is_not_taken_for_a_lost_object(watched: Watched, monkeypatch
 
     monkeypatch.setattr(watched.s3, "get_object", refuse)
     with pytest.raises(ClientError):
-        monitor.measure_drift(MODEL, context())
+        monitor.judge_day(MODEL, context())
 
 
 def test_scores_are_waited_for_after_the_raw_data_may_still_come(watched: Watched) -> None:

@@ -26,7 +26,7 @@ def index(**changes: Any) -> dict[str, Any]:
             version(2, "Approved", facts),
         ],
         "days": {"2026-11-27": day(120), "2026-11-28": day(100)},
-        "drift": {"2026-11-28": {"verdict": "stable", "summary": "nothing moved", "version": 2, "drifted": []}},
+        "drift": {"2026-11-28": {"verdict": "fine", "summary": "nothing moved", "version": 2, "drifted": []}},
     }
     return {**made, **changes}
 
@@ -80,7 +80,10 @@ def test_a_model_that_is_well() -> None:
     [
         ("never trained", {"versions": [], "production": []}),
         ("not in production", {"production": []}),
-        ("drift", {"drift": {"2026-11-28": {"verdict": "drifted", "summary": "", "version": 2, "drifted": ["x"]}}}),
+        (
+            "data fault",
+            {"drift": {"2026-11-28": {"verdict": "data fault", "summary": "", "version": 2, "drifted": []}}},
+        ),
         ("late", {"days": {"2026-11-26": day(1)}}),
         ("not watched", {"drift": {}}),
     ],
@@ -137,7 +140,7 @@ class TestPage:
 
     def test_the_calendar_knows_what_is_missing(self) -> None:
         days = {"2026-11-24": day(5), "2026-11-26": day(6)}
-        drift = {"2026-11-26": {"verdict": "drifted", "summary": "", "version": 2, "drifted": []}}
+        drift = {"2026-11-26": {"verdict": "performance loss", "summary": "", "version": 2, "drifted": []}}
         page = of_model(index(days=days, drift=drift), DAGS, "pumps", "us-east-1")
         cells = {cell.day.isoformat(): cell.kind for week in page.weeks for cell in week}
         kinds = [cells[f"2026-11-{n}"] for n in range(23, 28)]

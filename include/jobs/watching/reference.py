@@ -1,0 +1,151 @@
+"""``reference.json``: a version's training, counted as the days are that it scores. Written beside its evaluation.
+
+Raw tables are counted day by day up to the test split, features over windows of the training split's days, answers over
+windows of the test split. Where rows tell no time, blocks of rows in their order stand for days and windows: rows that
+follow each other are alike there, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+
+from include.jobs.features.drift_profile import count_rows
+from include.jobs.watching.answer_bins import count_probabilities, count_values
+from include.jobs.watching.calibration import calibrate
+from include.jobs.watching.table_counts import count_days, no_rows, time_of
+from include.models.config import DriftProfile, ModelConfig, TimeSplit
+from include.models.config.watching import Days, Reference, SegmentColumn, SegmentReference, Sums, TableCounts, Window
+from include.models.interface import Array, Examples, Tables
+
+BLOCKS = 20  # of rows that tell no time
+FEWEST_WINDOWS = 8  # there are shorter ones where the split is too short for so many
+MOST_DAYS = 366
+
+
+def reference(
+    config: ModelConfig,
+    tables: Tables,
+    train: pl.DataFrame,
+    test: pl.DataFrame,
+    truth: Examples,
+    predictions: Array,
+    profile: DriftProfile,
+    edges: list[float],
+) -> Reference:
+    """The reference of an evaluated version.
+
+    Args:
+        predictions: of the test split, whose target is ``truth``.
+        profile: of the training split.
+        edges: of the bins of what a regression predicts.
+    """
+    time = config.data.time
+    before = test[time].min().date() if isinstance(config.split, TimeSplit) and time else None  # type: ignore[union-attr] # a datetime column
+    days = _days(config, tables, before)
+    days_in_window = config.monitoring.window_days if config.monitoring else 7
+
+    def count(rows: Array) -> list:  # type: ignore[type-arg] # ClassAnswers, or ValueAnswers
+        answers = predictions[rows]
+        return count_probabilities(answers) if truth.classes else count_values(answers, edges) if edges else []
+
+    of_test = [rows["_row"].to_numpy() for rows in windows_of(config, test.with_row_index("_row"), days_in_window)]
+    return {
+        "timed": config.data.time is not None,
+        "days": {day: {name: _plain(counts) for name, counts in one.items()} for day, one in days.items()},
+        "segments": {name: found for name in config.data.tables if (found := _segments(days, name))},
+        "windows": [_window(rows, profile) for rows in windows_of(config, train, days_in_window)],
+        "answers": [count(rows) for rows in of_test],
+        "calibration": calibrate(config, truth, predictions, count, of_test),
+    }
+
+
+def windows_of(config: ModelConfig, frame: pl.DataFrame, days: int) -> Iterator[pl.DataFrame]:
+    """Windows of so many days each, or of fewer where there would be fewer than ``FEWEST_WINDOWS``; none half empty.
+    Blocks of rows in their order, where they tell no time."""
+    time = config.data.time
+    if time is None:
+        yield from frame.iter_slices(max(1, -(-len(frame) // BLOCKS)))
+        return
+    passed = (frame[time].dt.date() - frame[time].min().date()).dt.total_days()  # type: ignore[union-attr] # a datetime column
+    span = int(passed.max()) + 1
+    length = max(1, min(days, span // FEWEST_WINDOWS))
+    number = passed // length
+    for window in range(span // length):
+        rows = frame.filter(number == window)
+        if len(rows) > len(frame) / (span / length) / 2:
+            yield rows
+
+
+def _days(config: ModelConfig, tables: Tables, before: date | None) -> dict[str, dict[str, TableCounts]]:
+    """By day, or by block: the scored tables' rows. The first and the last day of the data may be cut off."""
+    names = config.scoring.tables if config.scoring else [*config.data.tables]
+    counted: dict[str, dict[str, TableCounts]] = {}
+    for name in names:
+        table, frame = config.data.tables[name], tables[name]
+        time = time_of(config, table)
+        if time is not None:
+            frame = frame.filter(pl.col(time).dt.date() < before) if before else frame
+            counted[name] = count_days(config, table, frame, frame[time].dt.date())
+        elif config.data.time is None:
+            blocks = (pl.int_range(len(frame), eager=True) * BLOCKS // max(1, len(frame))).cast(pl.String)
+            counted[name] = count_days(config, table, frame, blocks.str.zfill(2))
+        else:
+            counted[name] = count_days(config, table, frame, pl.repeat("always", len(frame), eager=True))
+    main = next(name for name in names if config.data.time is None or time_of(config, config.data.tables[name]))
+    days = sorted(counted[main])
+    if config.data.time:
+        within = days[1:-1] or days
+        first, last = date.fromisoformat(within[0]), date.fromisoformat(within[-1])
+        days = [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)][-MOST_DAYS:]
+    return {
+        day: {
+            name: counted[name].get("always") or counted[name].get(day) or no_rows(config, config.data.tables[name])
+            for name in names
+        }
+        for day in days
+    }
+
+
+def _plain(counts: TableCounts) -> TableCounts:
+    return {**counts, "segment": None, "segments": {}}
+
+
+def _segments(days: Days, name: str) -> SegmentReference | None:
+    """What single segments' days were like."""
+    found = [one for day in days.values() if (one := day.get(name)) is not None and one["rows"] and one.get("segments")]
+    if not found:
+        return None
+    seen: dict[str, int] = {}
+    for one in found:
+        for segment in one["segments"]:
+            seen[segment] = seen.get(segment, 0) + 1
+    return {
+        "present": sorted(segment for segment, count in seen.items() if count == len(days)),
+        "numbers": {column: _column(found, column) for column in found[0]["numbers"]},
+    }
+
+
+def _column(days: list[TableCounts], column: str) -> SegmentColumn:
+    every = [(one["rows"], one["numbers"][column]) for day in days for one in day["segments"].values()]
+    known = [sums for _, sums in every if sums[0] >= 2]
+    means = np.array([sums[1] / sums[0] for sums in known] or [0.0])
+    deviations = np.array([deviation(sums) for sums in known] or [0.0])
+    return {
+        "missing": max((rows - sums[0]) / rows for rows, sums in every),
+        "still": float(np.mean([sums[3] == sums[4] for sums in known])) if known else 1.0,
+        "mean": (float(means.min()), float(np.median(means)), float(means.max())),
+        "deviation": (float(deviations.min()), float(np.median(deviations)), float(deviations.max())),
+    }
+
+
+def deviation(sums: Sums) -> float:
+    count, total, squares = sums[:3]
+    return float(np.sqrt(max(0.0, squares / count - (total / count) ** 2)))
+
+
+def _window(rows: pl.DataFrame, profile: DriftProfile) -> Window:
+    return {"rows": len(rows), "features": count_rows(rows, profile)}

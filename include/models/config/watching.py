@@ -1,0 +1,95 @@
+"""What a day's raw tables and answers were, and what they were in the version's own training: written by jobs, read by
+Airflow's side. Counts and sums only, so that the chunks of a day, and days, add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict
+
+# of a column's numbers: how many there are, their sum and sum of squares, the smallest and the largest
+Sums = list[float]
+
+
+class SegmentCounts(TypedDict):
+    """The rows of one key, such as a machine; ``numbers`` by column."""
+
+    rows: int
+    numbers: dict[str, Sums]
+
+
+class TableCounts(TypedDict):
+    """A raw table's rows of one day.
+
+    ``total``: with those of before, of a table that holds its whole history or has no time. ``hours``: rows by hour of
+    the day. ``digest``: of the rows without their times, in any order. ``missing``: by column. ``values``: of texts,
+    the most frequent. ``segments``: by the value of ``segment``, a column of the key.
+    """
+
+    rows: int
+    total: int
+    digest: int
+    hours: list[int]
+    missing: dict[str, int]
+    numbers: dict[str, Sums]
+    values: dict[str, dict[str, int]]
+    segment: NotRequired[str | None]
+    segments: NotRequired[dict[str, SegmentCounts]]
+
+
+class SegmentColumn(TypedDict):
+    """A column over the days of single segments in training: the largest share of rows without a value, the share of
+    days on which it stood still, and between what its mean and its deviation lay (low, median, high)."""
+
+    missing: float
+    still: float
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+
+
+class SegmentReference(TypedDict):
+    """``present``: the segments that had rows every day."""
+
+    present: list[str]
+    numbers: dict[str, SegmentColumn]
+
+
+# rows by the bin of a probability, [predicted class][class][bin]; of a regression [bin of the predicted value]
+ClassAnswers = list[list[list[int]]]
+ValueAnswers = list[int]
+
+
+class Calibration(TypedDict):
+    """What answers were worth on the test split. Of classes ``truth``, [class][bin]: the share of rows of the class
+    among those whose probability for it lies in the bin. Of values ``errors`` and ``squares``, by bin of the predicted
+    value. ``metrics``: what the split's evaluation measured; ``windows``: what was estimated of, and measured in, each
+    of its windows, in ``metric``."""
+
+    metric: str
+    truth: NotRequired[list[list[float]]]
+    errors: NotRequired[list[float]]
+    squares: NotRequired[list[float]]
+    metrics: dict[str, float | None]
+    windows: list[tuple[float, float]]
+
+
+class Window(TypedDict):
+    """Some days of training together, or a block of its rows where they tell no time; as ``DayProfile`` has them."""
+
+    rows: int
+    features: dict[str, list[int]]
+
+
+class Reference(TypedDict):
+    """``reference.json``, beside a version's evaluation: its training, as days are counted. ``days``: the raw tables by
+    day, or by block of rows where they tell no time (``timed`` is false); ``windows`` of features, ``answers`` of the
+    test split by window."""
+
+    timed: bool
+    days: dict[str, dict[str, TableCounts]]
+    segments: dict[str, SegmentReference]
+    windows: list[Window]
+    answers: list[ClassAnswers] | list[ValueAnswers]
+    calibration: Calibration | None
+
+
+Days = Mapping[str, dict[str, TableCounts]]

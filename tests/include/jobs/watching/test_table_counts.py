@@ -1,0 +1,80 @@
+"""A day's raw tables counted: whatever the chunks, and the same of a day alone as of that day among others."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import polars as pl
+import pytest
+
+from include.jobs.watching.answer_bins import BINS, add_answers, bins_of, count_probabilities, count_values
+from include.jobs.watching.reference import BLOCKS, windows_of
+from include.jobs.watching.table_counts import add_tables, count_day, count_days
+from include.models.config import load_model
+from include.models.config.estimating import estimated
+from include.models.predictive_maintenance.simulate import simulate
+
+CONFIG = load_model("predictive_maintenance")
+TABLES = simulate(seed=5, machines=6)
+DAY = str(TABLES["telemetry"]["datetime"].dt.date().unique().sort()[40])
+
+
+def test_a_day_is_counted_as_it_is_among_others() -> None:
+    day = count_day(CONFIG, TABLES, DAY)
+    assert list(day) == CONFIG.daily_scoring.tables
+    frame = TABLES["telemetry"]
+    among = count_days(CONFIG, CONFIG.data.tables["telemetry"], frame, frame["datetime"].dt.date())
+    assert among[DAY] == day["telemetry"]
+    assert (day["telemetry"]["rows"], sum(day["telemetry"]["hours"])) == (6 * 24, 6 * 24)
+    mine = frame.filter(pl.col("datetime").dt.date() == date.fromisoformat(DAY))
+    assert day["telemetry"]["numbers"]["volt"][0] == len(mine)
+    assert day["telemetry"]["numbers"]["volt"][4] == pytest.approx(mine["volt"].max())
+    assert day["machines"]["total"] == 6
+    assert day["maint"]["total"] == len(TABLES["maint"]) > day["maint"]["rows"], "it holds the history"
+
+
+def test_chunks_add_up_to_the_day() -> None:
+    whole = count_day(CONFIG, TABLES, DAY)
+    total: Any = {}
+    for some in ([1, 2, 3], [4, 5, 6]):
+        chunk = {name: table.filter(pl.col("machineID").is_in(some)) for name, table in TABLES.items()}
+        total = add_tables(total, count_day(CONFIG, chunk, DAY))
+    for name, counts in whole.items():
+        for column, sums in counts["numbers"].items():
+            assert total[name]["numbers"][column] == pytest.approx(sums)
+        without = {key: value for key, value in counts.items() if key != "numbers"}
+        assert {key: total[name][key] for key in without} == without
+
+
+def test_the_digest_knows_rows_in_any_order_and_at_any_time() -> None:
+    later = TABLES["telemetry"].with_columns(pl.col("datetime").dt.offset_by("1d"))
+    next_day = str(date.fromordinal(date.fromisoformat(DAY).toordinal() + 1))
+    again = count_day(CONFIG, {"telemetry": later.sample(fraction=1, shuffle=True, seed=1)}, next_day)
+    assert again["telemetry"]["digest"] == count_day(CONFIG, TABLES, DAY)["telemetry"]["digest"]
+    other = TABLES["telemetry"].with_columns(pl.col("volt") + 1)
+    assert count_day(CONFIG, {"telemetry": other}, DAY)["telemetry"]["digest"] != again["telemetry"]["digest"]
+
+
+def test_answers_are_counted_and_estimated() -> None:
+    probabilities = pl.DataFrame({"a": [0.9, 0.8, 0.2, 0.6], "b": [0.1, 0.2, 0.8, 0.4]}).to_numpy()
+    counted = count_probabilities(probabilities)
+    assert [sum(one[0]) for one in counted] == [3, 1]
+    truth = [[0.0] * BINS, [0.0] * BINS]
+    for code in (0, 1):
+        for row in probabilities:  # as probable as it was called
+            truth[code][int(bins_of(row[code]))] = float(row[code])
+    calibration: Any = {"metric": "f1", "truth": truth, "metrics": {}, "windows": []}
+    found = estimated(calibration, counted)
+    assert round(found["accuracy"], 6) == round((0.9 + 0.8 + 0.8 + 0.6) / 4, 6)
+    assert add_answers(counted, counted)[0][0] == [2 * rows for rows in counted[0][0]]
+    assert estimated(calibration, []) == {}
+    values: Any = {"metric": "mse", "errors": [1.0, 2.0], "squares": [1.0, 5.0], "metrics": {}, "windows": []}
+    assert estimated(values, count_values(pl.Series([1.0, 2.0, 9.0]).to_numpy(), [5.0])) == {"mse": 7 / 3, "mae": 4 / 3}
+
+
+def test_windows_are_weeks_or_blocks_of_rows() -> None:
+    weeks = [*windows_of(CONFIG, TABLES["telemetry"], 7)]
+    assert {len(week) for week in weeks} <= {6 * 24 * 7, 6 * 24 * 7 - 36}
+    blocks = [*windows_of(load_model("tabular_classifier"), pl.DataFrame({"x": range(1000)}), 7)]
+    assert [len(block) for block in blocks] == [1000 // BLOCKS] * BLOCKS

@@ -1,0 +1,206 @@
+"""What is wrong with a day's data, and what is not: counts, as scoring leaves them, against those of training."""
+
+from __future__ import annotations
+
+import copy
+import random
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from include.monitor.faults import faults_of
+
+FIRST = date(2026, 1, 1)
+DAY = (FIRST + timedelta(days=67)).isoformat()
+PUMPS = [str(number) for number in range(1, 21)]
+HOURS = 24
+
+
+def day_of(number: int) -> str:
+    return (FIRST + timedelta(days=number)).isoformat()
+
+
+def sums(chance: random.Random, count: int, mean: float, deviation: float) -> list[float]:
+    around = mean + chance.gauss(0, deviation / count**0.5)
+    spread = deviation * (1 + chance.gauss(0, 0.05))
+    total = count * (spread**2 + around**2)
+    return [count, count * around, total, around - 3 * spread, around + 3 * spread]
+
+
+def added(every: list[list[float]]) -> list[float]:
+    count, total, squares = (sum(one[place] for one in every) for place in range(3))
+    return [count, total, squares, min(one[3] for one in every), max(one[4] for one in every)]
+
+
+def tables_of(number: int) -> dict[str, Any]:
+    """A day of twenty pumps that are read hourly, and of some eleven alarms."""
+    chance = random.Random(number)  # noqa: S311 - test data
+    pumps = {
+        pump: {"rows": 24, "numbers": {"volt": sums(chance, 24, 170, 15), "heat": sums(chance, 24, 40, 5)}}
+        for pump in PUMPS
+    }
+    readings: dict[str, Any] = {
+        "rows": 480,
+        "total": 480,
+        "digest": 1000 + number,
+        "hours": [20] * HOURS,
+        "missing": {"volt": 0, "heat": 0},
+        "numbers": {name: added([one["numbers"][name] for one in pumps.values()]) for name in ("volt", "heat")},
+        "values": {},
+        "segment": "pump",
+        "segments": pumps,
+    }
+    each = {kind: sum(chance.random() < share for _ in range(40)) for kind, share in (("A", 0.15), ("B", 0.12))}
+    rows = sum(each.values())
+    alarms = {
+        "rows": rows,
+        "total": rows,
+        "digest": 5000 + number,
+        "hours": [rows if hour == 6 else 0 for hour in range(HOURS)],
+        "missing": {"kind": 0},
+        "numbers": {},
+        "values": {"kind": each},
+        "segment": "pump",
+        "segments": {},
+    }
+    return {"readings": readings, "alarms": alarms}
+
+
+def reference() -> dict[str, Any]:
+    days = {day_of(number): tables_of(number) for number in range(60)}
+    means: dict[str, Any] = {
+        "volt": {"missing": 0.0, "still": 0.0, "mean": (160.0, 170.0, 180.0), "deviation": (12.0, 15.0, 18.0)},
+        "heat": {"missing": 0.0, "still": 0.0, "mean": (36.0, 40.0, 44.0), "deviation": (4.0, 5.0, 6.0)},
+    }
+    return {"timed": True, "days": days, "segments": {"readings": {"present": PUMPS, "numbers": means}}}
+
+
+REFERENCE: Any = reference()
+NOTHING = [0.0] * 5
+
+
+def scaled(one: list[float], factor: float, more: float = 0.0) -> list[float]:
+    count, total, squares, low, high = one
+    moved = factor**2 * squares + 2 * factor * more * total + count * more**2
+    return [count, factor * total + count * more, moved, factor * low + more, factor * high + more]
+
+
+def no_alarms(tables: Any) -> None:
+    tables["alarms"] |= {"rows": 0, "total": 0, "digest": 0, "hours": [0] * HOURS, "values": {"kind": {}}}
+
+
+def many_alarms(tables: Any, factor: int) -> None:
+    alarms = tables["alarms"]
+    for name in ("rows", "total"):
+        alarms[name] *= factor
+    alarms["hours"] = [rows * factor for rows in alarms["hours"]]
+    alarms["values"]["kind"] = {kind: rows * factor for kind, rows in alarms["values"]["kind"].items()}
+
+
+def of_pumps(tables: Any, count: int, change: Any) -> None:
+    for pump in PUMPS[:count]:
+        numbers = tables["readings"]["segments"][pump]["numbers"]
+        numbers["volt"] = change(numbers["volt"])
+    readings = tables["readings"]
+    readings["numbers"]["volt"] = added([one["numbers"]["volt"] for one in readings["segments"].values()])
+    readings["missing"]["volt"] = 480 - readings["numbers"]["volt"][0]
+
+
+def stuck(one: list[float]) -> list[float]:
+    return [one[0], one[0] * 170.0, one[0] * 170.0**2, 170.0, 170.0]
+
+
+def swap(tables: Any) -> None:
+    numbers = tables["readings"]["numbers"]
+    numbers["volt"], numbers["heat"] = numbers["heat"], numbers["volt"]
+
+
+def shift_clock(tables: Any) -> None:
+    tables["alarms"]["hours"] = [tables["alarms"]["rows"] if hour == 9 else 0 for hour in range(HOURS)]
+
+
+def cut(tables: Any, share: float) -> None:
+    readings = tables["readings"]
+    kept = PUMPS[: round(len(PUMPS) * share)]
+    readings["segments"] = {pump: readings["segments"][pump] for pump in kept}
+    readings["rows"] = readings["total"] = 24 * len(kept)
+    readings["hours"] = [len(kept)] * HOURS
+
+
+def new_text(tables: Any) -> None:
+    kinds = tables["alarms"]["values"]["kind"]
+    kinds["C"] = kinds.pop("A")
+
+
+def lost_text(tables: Any) -> None:
+    many_alarms(tables, 1)
+    tables["alarms"]["values"]["kind"].pop("A")
+
+
+FAULTS: dict[str, tuple[Any, str, str]] = {
+    "a dead feed": (no_alarms, "alarms", "volume"),
+    "threefold counts": (lambda tables: many_alarms(tables, 3), "alarms", "volume"),
+    "fivefold counts": (lambda tables: many_alarms(tables, 5), "alarms", "volume"),
+    "a null sensor on 1": (lambda tables: of_pumps(tables, 1, lambda _: NOTHING), "readings", "missing"),
+    "a null sensor on 10": (lambda tables: of_pumps(tables, 10, lambda _: NOTHING), "readings", "missing"),
+    "a stuck sensor on 1": (lambda tables: of_pumps(tables, 1, stuck), "readings", "still"),
+    "a stuck sensor everywhere": (lambda tables: of_pumps(tables, 20, stuck), "readings", "still"),
+    "another unit": (lambda tables: of_pumps(tables, 20, lambda one: scaled(one, 0.001)), "readings", "unit"),
+    "another unit on 3": (lambda tables: of_pumps(tables, 3, lambda one: scaled(one, 1000)), "readings", "unit"),
+    "Fahrenheit": (lambda tables: of_pumps(tables, 20, lambda one: scaled(one, 1.8, 32)), "readings", "unit"),
+    "swapped columns": (swap, "readings", "swapped"),
+    "a shifted clock": (shift_clock, "alarms", "clock"),
+    "a file that is cut off": (lambda tables: cut(tables, 0.9), "readings", "volume"),
+    "a pump that sends nothing": (lambda tables: cut(tables, 0.95), "readings", "absent"),
+    "a new text": (new_text, "alarms", "new text"),
+    "a text that is gone": (lost_text, "alarms", "vanished"),
+}
+
+
+def profiles(change: Any = None, days: int = 3) -> Any:
+    """The week up to a day, broken in its last days."""
+    found = {}
+    for number in range(61, 68):
+        tables = copy.deepcopy(tables_of(number))
+        if change and number > 67 - days:
+            change(tables)
+        found[day_of(number)] = {"rows": 480, "features": {}, "predictions": {}, "tables": tables}
+    return found
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_broken_feed_is_a_fault_within_three_days(name: str) -> None:
+    change, table, kind = FAULTS[name]
+    found = faults_of(REFERENCE, DAY, profiles(change))
+    assert (table, kind) in {(one.table, one.kind) for one in found}, found
+    assert all(str(one) and one.as_json() for one in found)
+
+
+def test_sound_days_have_none() -> None:
+    days = {day_of(number): {"rows": 480, "tables": tables_of(number)} for number in range(61, 130)}
+    assert {day: found for day in [*days][6:] if (found := faults_of(REFERENCE, day, days))} == {}  # type: ignore[arg-type]
+
+
+def test_what_the_world_does_is_none() -> None:
+    higher = profiles(lambda tables: of_pumps(tables, 20, lambda one: scaled(one, 1, 15)))
+    assert faults_of(REFERENCE, DAY, higher) == [], "one deviation more, with the same spread"
+
+
+def test_a_day_that_came_before_is_a_fault() -> None:
+    found = profiles()
+    found[DAY]["tables"]["readings"]["digest"] = found[day_of(66)]["tables"]["readings"]["digest"]
+    (fault,) = faults_of(REFERENCE, DAY, found)
+    assert (fault.kind, fault.found) == ("repeated", "the same 480 rows as the day before, but for their times")
+
+
+def test_a_feed_that_was_repaired_has_no_fault_any_more() -> None:
+    found = profiles(no_alarms)
+    found[DAY]["tables"] = tables_of(67)
+    assert faults_of(REFERENCE, DAY, found) == []
+
+
+def test_days_that_were_not_counted_are_not_judged() -> None:
+    found = profiles(no_alarms)
+    del found[DAY]["tables"]
+    assert faults_of(REFERENCE, DAY, found) == []
