@@ -169,7 +169,7 @@ def report_verdict(model: ModelConfig, context: Context, *, found: Found) -> Non
         else ""
     )
     parts = [f"{found['summary']}.", found["advice"], f"Report: {found['report']}", then]
-    notify(subjects[telling], "\n\n".join(part for part in parts if part), group=f"{model.name} verdict")
+    notify(subjects[telling], "\n\n".join(part for part in parts if part))
     _remember(model, found)
 
 
