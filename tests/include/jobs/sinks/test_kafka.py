@@ -64,7 +64,7 @@ def config() -> ModelConfig:
 
 def publish(folder: Path, frames: list[pl.DataFrame], package: str = PACKAGE) -> Partition:
     """A partition as publish_scores leaves it."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     files = []
     for number, frame in enumerate(frames):
         file = folder / f"part-{number}.parquet"
@@ -367,5 +367,10 @@ def test_the_programs_ask_the_sinks_own_module(
     said = capsys.readouterr().out
     assert f"{sink.topic} is there, with 4 partitions" in said
     assert "7 messages were sent" in said
+    for number, rows in enumerate((5, 6)):
+        publish(tmp_path / "several" / f"date={number}", [scores(rows)])
+    send_scores.main(["--model", config.name, "--sink", "kafka", "--scores", str(tmp_path / "several")])
+    first, second = capsys.readouterr().out.splitlines()
+    assert ("5 messages were sent" in first, "6 messages were sent" in second) == (True, True)
     with pytest.raises(SystemExit):
         check_sink.main(["--model", config.name, "--sink", "pigeons"])
