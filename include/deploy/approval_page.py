@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from include.models.config import ModelConfig
+from include.models.config.decision import DecisionOutcome, told
 from include.models.config.judging import Verdict, explain
 from include.platform.pages import render
 from include.platform.stability import allowed_index
@@ -50,6 +51,7 @@ class Packet:
     card: Card = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     findings: Sequence[str] = ()
+    decision: DecisionOutcome | None = None
 
     @property
     def question(self) -> str:
@@ -67,6 +69,7 @@ class Packet:
             "Made by": ("model_overview", "model_creator"),
         }
         found = {title: self.card.get(section, {}).get(key) for title, (section, key) in sections.items()}
+        found |= self.card.get("additional_information", {}).get("custom_details", {})
         return {title: text for title, text in found.items() if text}
 
     @property
@@ -80,11 +83,13 @@ class Packet:
 
     @property
     def told(self) -> list[str]:
-        """What a person has to know beside the table: what was not passed, and how the champion was compared."""
+        """What a person has to know beside the table: how labels are decided, what was not passed, and how the
+        champion was compared."""
         forced = self.lineage.get("forced")
         mark = [f"Registered all the same, not because it passed. Reason: {forced}"] if forced else []
+        decided = [told(self.decision)] if self.decision else []
         judged = [explain(one) for one in self.gates if not one["passed"] or one["kind"] == "champion"]
-        return [*mark, *judged, *self.findings]
+        return [*mark, *decided, *judged, *self.findings]
 
     @property
     def drifted(self) -> list[tuple[str, float]]:

@@ -213,6 +213,7 @@ def _gather(
         lineage={"model package": version.model_package_arn, "artifact": version.artifact, **version.metadata},
         card=_card(environment, version),
         links=_links(environment, version),
+        decision=evaluation.get("decision") if evaluation else None,
     )
 
 

@@ -1,10 +1,12 @@
 """Measures a trained model on the test split, beside the champion and simple baselines.
 
-    python -m include.jobs.evaluate_model --model M --artifact DIR [--champion DIR [--earlier-1 DIR ...]
-                                  [--versions 7,5,4]] --features DIR --validated DIR --evaluation DIR
+    python -m include.jobs.evaluate_model --model M --artifact DIR [--training DIR]
+                                  [--champion DIR [--earlier-1 DIR ...] [--versions 7,5,4]]
+                                  --features DIR --validated DIR --evaluation DIR
 
 ``--artifact``, ``--champion`` and what was in production before it (``--earlier-1`` the last of them) are folders with
-a model.tar.gz; ``--versions`` says the numbers of the latter. ``--features`` has ``test/features.parquet``. Writes
+a model.tar.gz; ``--versions`` says the numbers of the latter. ``--training`` has the candidate's output.tar.gz, which
+says what was a matter of its run alone. ``--features`` has ``test/features.parquet``. Writes
 
 - ``metrics.json``: flat metrics of candidate, champion (null where there is none) and baselines; what gates are held
   to. ``rolling_...`` are means over refits of the candidate at earlier ends of the data, where model.yaml asks for them
@@ -40,7 +42,7 @@ from include.jobs.features.feature_table import WHOLE, examples, read_split
 from include.jobs.features.learned_rows import learned
 from include.jobs.mlflow import tracking
 from include.jobs.serving.archive import unpack
-from include.jobs.serving.artifact import LoadedModel, load_artifact
+from include.jobs.serving.artifact import LoadedModel, TrainingRun, load_artifact
 from include.jobs.watching.reference import reference
 from include.models.config import DriftProfile, Json, ModelConfig, TimeSplit, load_model
 from include.models.config.files import (
@@ -48,8 +50,10 @@ from include.models.config.files import (
     EVALUATION_PAGE,
     GOLDEN_REQUESTS,
     METRICS,
+    OUTPUT_ARCHIVE,
     QUALITY_STATISTICS,
     REFERENCE,
+    TRAINING_RUN,
 )
 from include.models.config.gates import MOST_RIVALS
 from include.models.interface import Tables
@@ -63,6 +67,7 @@ def evaluate(
     tables: Tables,
     profile: DriftProfile,
     refits: Sequence[Refit] = (),
+    training: TrainingRun | None = None,
 ) -> Evaluated:
     """Everything that is measured, all on the same rows; the candidate's hyperparameters also on those of the refits.
 
@@ -75,8 +80,8 @@ def evaluate(
     """
     truth = examples(config, test)
     measures = Measures(config, test, truth, tables)
-    answers = Answers(candidate.predict(test), candidate.intervals(test))
-    predictions, ours = answers.predictions, measures.of(answers)
+    answers = Answers.of(candidate, test)
+    predictions, labels, ours = answers.predictions, answers.labels, measures.of(answers)
     compared = [beside(measures, answers, ours, one) for one in production]
     baselines = measures.of_baselines()
     rounds = [_round(config, one, tables) for one in refits]
@@ -97,8 +102,10 @@ def evaluate(
         test=test,
         truth=truth,
         predictions=predictions,
+        labels=labels,
         model=candidate,
-        domain=measures.findings(predictions),
+        training=training or {},
+        domain=measures.findings(predictions, labels),
         slices=told(config, segments),
         worst=named,
         measured=everything
@@ -118,7 +125,17 @@ def evaluate(
 def _round(config: ModelConfig, one: Refit, tables: Tables) -> dict[str, Measured]:
     """A refit's metrics beside the baselines' on the same rows."""
     measures = Measures(config, one.test, examples(config, one.test), tables)
-    return {"candidate": measures.of(Answers(one.predictions)), **measures.of_baselines()}
+    return {"candidate": measures.of(Answers(one.predictions, labels=one.labels)), **measures.of_baselines()}
+
+
+def read_training_run(folder: Path | None) -> TrainingRun:
+    """What is in the folder's output.tar.gz; nothing without one."""
+    if folder is None:
+        return {}
+    with tempfile.TemporaryDirectory() as scratch:
+        said = unpack(folder, Path(scratch), OUTPUT_ARCHIVE) / TRAINING_RUN
+        found: TrainingRun = json.loads(said.read_text(encoding="utf-8"))
+    return found
 
 
 def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) -> None:
@@ -126,13 +143,18 @@ def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) 
     folder.mkdir(parents=True, exist_ok=True)
     config, truth = evaluated.config, evaluated.truth
     statistics = registry_statistics(
-        config.problem, truth.target, evaluated.predictions, truth.classes, evaluated.measured.replicates
+        config.problem,
+        truth.target,
+        evaluated.predictions,
+        truth.classes,
+        evaluated.measured.replicates,
+        evaluated.labels,
     )
     statistics["slices"] = cast("Json", evaluated.slices)
     summary = {
         **evaluated.outcome,
         "baselines": {name: plain(found) for name, found in evaluated.baselines.items()},
-        "mlflow_run_id": evaluated.model.metadata["mlflow_run_id"],
+        "mlflow_run_id": evaluated.training.get("mlflow_run_id"),
         "rows": len(evaluated.test),
     }
     for name, content in ((QUALITY_STATISTICS, statistics), (METRICS, summary)):
@@ -164,6 +186,7 @@ def main(argv: list[str] | None = None) -> None:
         validated="folder of <table>.parquet",
         evaluation="where to write",
     )
+    parser.add_argument("--training", type=Path, help="folder with the candidate's output.tar.gz")
     in_production = ["champion", *(f"earlier_{number}" for number in range(1, MOST_RIVALS))]
     for name in in_production:
         what = "folder with the model.tar.gz of a version that is in production, or was"
@@ -189,13 +212,14 @@ def main(argv: list[str] | None = None) -> None:
     if isinstance(config.split, TimeSplit) and config.split.rolling_origins:
         refits = refit(config, candidate.metadata["hyperparameters"], read_split(arguments.features / WHOLE))
     profile = json.loads(from_artifact[DRIFT_PROFILE])
-    evaluated = evaluate(config, candidate, production, test, tables, profile, refits)
+    training = read_training_run(arguments.training)
+    evaluated = evaluate(config, candidate, production, test, tables, profile, refits, training)
     train, edges = read_split(arguments.features / "train"), candidate.metadata.get("answer_edges", [])
     watched = reference(config, tables, train, test, evaluated.truth, evaluated.predictions, profile, edges)
     write(evaluated, from_artifact | {REFERENCE: json.dumps(watched, allow_nan=False)}, arguments.evaluation)
-    run_id = candidate.metadata["mlflow_run_id"]
+    run_id = training.get("mlflow_run_id")
     logged = {f"test_{name}": value for name, value in evaluated.metrics.items()}
-    problems = [found] if (found := candidate.metadata.get("tracking")) else []
+    problems = [found] if (found := training.get("tracking")) else []
     tracking.wait_for(tracking.log(run_id, logged, sorted(arguments.evaluation.iterdir())), problems=problems)
     if problems:
         _note(arguments.evaluation / METRICS, tracking="; ".join(problems))

@@ -8,6 +8,7 @@ Environment:
 - ``SERVE_HOST``: the address to listen on, all of the container's unless given
 - ``SM_MODEL_DIR``: the unpacked model.tar.gz, /opt/ml/model unless given
 - ``SAGEMAKER_MAX_PAYLOAD_IN_MB``: the largest request, set by transform jobs; 6 unless given, as InvokeEndpoint allows
+- ``EXPLAIN``: set by transform jobs whose answers have reasons, as model.yaml's ``explain`` wants
 - ``REQUEST_LOG_S3_URI``: keep requests and answers there, see ``jobs/request_log.py``
 
 The model is loaded once, before the port is opened: /ping answers when there is something to answer with. Requests are
@@ -33,11 +34,12 @@ from starlette.routing import Route
 
 from include.jobs.cli import OPT_ML, run_program
 from include.jobs.serving.artifact import LoadedModel, load_artifact
-from include.jobs.serving.payload import CSV, FORMATS, BadRequestError, parse, render
+from include.jobs.serving.payload import CSV, FORMATS, BadRequestError, asks_why, parse, render
 from include.jobs.serving.request_log import Exchange, RequestLog
 
 GRACE_SECONDS = 25  # SageMaker kills 30 s after SIGTERM
 IDLE_SECONDS = 120  # longer than what is in front keeps a connection: it is not closed just as a request comes
+EXPLAIN = "EXPLAIN"
 log = logging.getLogger("serve")
 
 
@@ -55,11 +57,12 @@ def application(loaded: LoadedModel, largest_request: int, request_log: RequestL
         given = media_type(request.headers.get("content-type", CSV))
         if given not in FORMATS:
             return _refusal(415, f"content type '{given}' is not understood; use {', '.join(FORMATS)}")
-        wanted = _answer_type(request.headers.get("accept", ""), given)
+        accept = request.headers.get("accept", "")
+        wanted = _answer_type(accept, given)
         if wanted is None:
-            return _refusal(406, f"cannot answer as '{request.headers['accept']}'; accept {', '.join(FORMATS)}")
+            return _refusal(406, f"cannot answer as '{accept}'; accept {', '.join(FORMATS)}")
         try:
-            text = await anyio.to_thread.run_sync(_answer, loaded, body, given, wanted, limiter=cores)
+            text = await anyio.to_thread.run_sync(_answer, loaded, body, given, wanted, accept, limiter=cores)
         except BadRequestError as error:
             return _refusal(400, str(error))
         answer = Response(text, media_type=wanted)
@@ -94,9 +97,14 @@ async def read_body(request: Request, largest: int) -> bytes | None:
     return bytes(kept) if size <= largest else None
 
 
-def _answer(loaded: LoadedModel, body: bytes, given: str, wanted: str) -> str:
+def _answer(loaded: LoadedModel, body: bytes, given: str, wanted: str, accept: str) -> str:
     rows = parse(body, given, loaded.columns)
-    return render(loaded.answers(rows), wanted)
+    found = loaded.answers(rows)
+    if asks_why(body, given, accept):
+        found = loaded.explained(rows, found, asked=True)
+    elif os.environ.get(EXPLAIN):
+        found = loaded.explained(rows, found)
+    return render(found, wanted)
 
 
 def media_type(header: str) -> str:
@@ -133,7 +141,7 @@ def main(_: list[str] | None = None) -> None:
     except Exception:
         log.critical("the model in %s cannot be loaded, so nothing is served; the reason follows", folder)
         raise
-    log.info("serving %s, trained %s", loaded.metadata["model"], loaded.metadata["trained_at"])
+    log.info("serving %s, trained with code %s", loaded.metadata["model"], loaded.metadata["code_hash"])
     uvicorn.run(
         application(
             loaded,

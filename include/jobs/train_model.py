@@ -1,11 +1,14 @@
 """Fits a model: SageMaker's training contract around the model folder's estimator.
 
     python -m include.jobs.train_model [--hyperparameters FILE] [--train DIR] [--validation DIR] [--model-dir DIR]
+                                       [--output-dir DIR]
 
 Reads features.parquet from the channels ``train`` and ``validation``; writes what becomes model.tar.gz (see
-``jobs/artifact.py``). Hyperparameters are SageMaker's strings: ``model`` names the model, the others override
-model.yaml's. Without arguments every place is SageMaker's own, or what ``SM_MODEL_DIR``, ``SM_CHANNEL_TRAIN``,
-``SM_CHANNEL_VALIDATION`` and ``SM_HPS`` (JSON) say. Prints ``validation:<metric>=<value>`` for MetricDefinitions.
+``jobs/serving/artifact.py``), and ``training.json`` to the output folder, what becomes output.tar.gz: what is a matter
+of this run alone. Hyperparameters are SageMaker's strings: ``model`` names the model, the others override
+model.yaml's. Without arguments every place is SageMaker's own, or what ``SM_MODEL_DIR``, ``SM_OUTPUT_DATA_DIR``,
+``SM_CHANNEL_TRAIN``, ``SM_CHANNEL_VALIDATION`` and ``SM_HPS`` (JSON) say. Prints ``validation:<metric>=<value>`` for
+MetricDefinitions.
 """
 
 from __future__ import annotations
@@ -24,8 +27,10 @@ from include.jobs.features.feature_table import examples, read_split
 from include.jobs.features.learned_rows import write_learned_rows
 from include.jobs.mlflow import tracking
 from include.jobs.mlflow.mlflow_model import write_mlflow_model
-from include.jobs.serving.artifact import Facts, save_artifact
+from include.jobs.serving.artifact import Facts, TrainingRun, save_artifact, training_run
+from include.jobs.serving.decision import judgement
 from include.models.config import ModelConfig, Scalar, load_model, nearest
+from include.models.config.files import TRAINING_RUN
 from include.models.errors import JobError
 from include.models.loader import estimator
 
@@ -67,8 +72,11 @@ def parse_hyperparameters(config: ModelConfig, given: Mapping[str, str]) -> dict
     return values
 
 
-def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, Path], model_dir: Path) -> Metrics:
-    """Fit, measure on the validation split, write the artifact; the validation metrics.
+def train(
+    config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, Path], model_dir: Path, output_dir: Path
+) -> Metrics:
+    """Fit, measure on the validation split, write the artifact and what there is to say of the run; the validation
+    metrics.
 
     Raises:
         JobError: unusable hyperparameters or features.
@@ -87,7 +95,13 @@ def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, 
     except ValueError as error:
         raise JobError(f"{config.name} cannot be fitted: {error}") from error
     seconds = time.time() - began
-    metrics = measure(config.problem, validation.target, own.predict(model, validation.features), validation.classes)
+    answers = own.predict(model, validation.features)
+    judged = judgement(config, validation.target, answers)
+    labels = None
+    if validation.classes:
+        answers = judged.calibrated(answers)
+        labels = judged.labels(answers)
+    metrics = measure(config.problem, validation.target, answers, validation.classes, labels)
     tags = {
         "model": config.name,
         "run": os.environ.get("RUN_ID", "by hand"),
@@ -98,14 +112,19 @@ def train(config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, 
     facts: Facts = {
         "hyperparameters": hyperparameters,
         "fit": own.describe(model),
-        "fit_seconds": round(seconds, 2),
         "validation_metrics": plain(metrics),
-        "mlflow_run_id": run_id,
-        "tracking": "; ".join(problems) or None,
     }
     model_dir.mkdir(parents=True, exist_ok=True)
     facts["learned_from"] = write_learned_rows(model_dir, config, splits.values())
-    save_artifact(model_dir, config, model, fitted, validation, facts)
+    save_artifact(model_dir, config, model, fitted, validation, facts, judged)
+    of_run: TrainingRun = {
+        **training_run(),
+        "fit_seconds": round(seconds, 2),
+        "mlflow_run_id": run_id,
+        "tracking": "; ".join(problems) or None,
+    }
+    output_dir.mkdir(parents=True, exist_ok=True)
+    (output_dir / TRAINING_RUN).write_text(json.dumps(of_run, indent=1), encoding="utf-8")
     described = {name: float(value) for name, value in own.describe(model).items() if not isinstance(value, str)}
     logged = {f"validation_{name}": value for name, value in metrics.items()} | described | {"fit_seconds": seconds}
     files = [path for path in sorted(model_dir.iterdir()) if path.is_file()]
@@ -123,12 +142,15 @@ def main(argv: list[str] | None = None) -> None:
         place = os.environ.get(f"SM_CHANNEL_{channel.upper()}", data / channel)
         parser.add_argument(f"--{channel}", type=Path, default=place, help="folder of features.parquet")
     parser.add_argument("--model-dir", type=Path, default=os.environ.get("SM_MODEL_DIR", OPT_ML / "model"))
+    output = os.environ.get("SM_OUTPUT_DATA_DIR", OPT_ML / "output" / "data")
+    parser.add_argument("--output-dir", type=Path, default=output)
     arguments = parser.parse_args(argv)
     given = read_hyperparameters(arguments.hyperparameters)
     if "model" not in given:
         raise JobError("the hyperparameters lack 'model', the name of the model folder to train.")
     channels = {"train": arguments.train, "validation": arguments.validation}
-    for name, value in train(load_model(given["model"]), given, channels, arguments.model_dir).items():
+    folders = arguments.model_dir, arguments.output_dir
+    for name, value in train(load_model(given["model"]), given, channels, *folders).items():
         print(f"validation:{name}={value:.6g}", flush=True)
 
 

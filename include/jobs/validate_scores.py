@@ -3,7 +3,8 @@
     python -m include.jobs.validate_scores --model M --shards DIR [--predictions DIR] --scores DIR --report DIR
 
 Reads what build_features says of each shard and ``<predictions>/shard-<n>.csv.out``; writes, if nothing is critical,
-``<scores>/<shard>.parquet`` with the key, ``prediction`` and, of a classifier, ``probability_<class>``, and
+``<scores>/<shard>.parquet`` with the key, ``prediction``, of a classifier ``probability_<class>``, and where model.yaml
+says ``explain`` the ``reasons`` of the rows that have some, as JSON; and
 ``parts.json``, which names the parts with rows, bytes and SHA-256, and holds how the day's features and predictions
 lie; and in any case ``<report>/validation.json``.
 
@@ -13,6 +14,7 @@ else that is done for a day.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections import Counter
@@ -20,11 +22,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
+import numpy as np
 import polars as pl
 
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.daily.day_features import MOMENT, Shard
 from include.jobs.features.drift_profile import Counts, add_counts
+from include.jobs.serving.reasons import REASONS, from_cells, limit, risks_of
 from include.jobs.validation.findings import Finding, passed, summarize
 from include.jobs.watching.answer_bins import add_answers, count_probabilities, count_values
 from include.jobs.watching.table_counts import add_tables
@@ -33,6 +37,7 @@ from include.models.config.columns import key_columns, probability_columns
 from include.models.config.files import PARTS, VERDICT
 from include.models.config.watching import ClassAnswers, TableCounts, ValueAnswers
 from include.models.errors import JobError
+from include.models.interface import Array
 
 TOLERANCE = 1e-6  # how far a row's probabilities may add up from 1
 PREDICTION = "prediction"
@@ -87,7 +92,7 @@ class Distribution:
 
     def as_json(self) -> DayProfile:
         """Sums, as days are added up: rows, rows by bin of each feature, rows by class or the sum of all values."""
-        predictions: dict[str, float] = dict(self.labels) if self.labels else {"sum": self.total}
+        predictions: dict[str, float] = dict(sorted(self.labels.items())) if self.labels else {"sum": self.total}
         return {
             "rows": self.rows,
             "features": self.features,
@@ -97,8 +102,8 @@ class Distribution:
         }
 
 
-def read_predictions(file: Path, shard: Shard) -> pl.DataFrame:
-    """A shard's answers, typed.
+def read_predictions(file: Path, shard: Shard, *, explain: bool = False) -> pl.DataFrame:
+    """A shard's answers, typed; with ``explain`` also their reasons, null where the version gives none.
 
     Raises:
         JobError: the file is missing or is not what the transform job writes.
@@ -107,12 +112,28 @@ def read_predictions(file: Path, shard: Shard) -> pl.DataFrame:
     answers = {PREDICTION: pl.String, **dict.fromkeys(probability_columns(classes).values(), pl.Float64)}
     schema = dict.fromkeys(key, pl.String) | (answers if classes else {PREDICTION: pl.Float64})
     try:
-        frame = pl.read_csv(file, has_header=False, new_columns=list(schema), schema_overrides=list(schema.values()))
+        names = _columns(file, list(schema), explained="explained" in shard)
+        kinds = [schema.get(name, pl.String) for name in names]
+        frame = pl.read_csv(file, has_header=False, new_columns=names, schema_overrides=kinds)
+        why = frame[REASONS] if REASONS in names else pl.Series([None] * len(frame), dtype=pl.String)
+        frame = frame.select(*schema, *(name for name in frame.columns if name not in names))
         if frame.width != len(schema):
             raise JobError(f"{file.name} has {frame.width} columns instead of {len(schema)}: {', '.join(schema)}.")
-        return frame.with_columns(_typed(column, kind) for column, kind in key.items())
-    except (FileNotFoundError, pl.exceptions.PolarsError) as error:
+        frame = frame.with_columns(_typed(column, kind) for column, kind in key.items())
+        return frame.with_columns(from_cells(why)) if explain else frame
+    except (FileNotFoundError, ValueError, pl.exceptions.PolarsError) as error:
         raise JobError(f"{file} cannot be read ({error}). It is written by the transform job: look at that.") from error
+
+
+def _columns(file: Path, expected: list[str], *, explained: bool) -> list[str]:
+    """What a shard's columns are. Those of a version that explains end with the reasons, if it was asked for them; if a
+    version that does not was asked all the same, the last feature precedes its answers."""
+    with file.open(encoding="utf-8", newline="") as lines:
+        width = len(next(csv.reader(lines), []))
+    if width != len(expected) + 1:
+        return expected
+    key = expected.index(PREDICTION)
+    return [*expected, REASONS] if explained else [*expected[:key], "__feature", *expected[key:]]
 
 
 def _typed(column: str, kind: str) -> pl.Expr:
@@ -136,6 +157,8 @@ def check_shard(frame: pl.DataFrame, shard: Shard) -> list[Finding]:
         "rows_are_complete", None, abs(wanted - len(frame)), f"{len(frame):,} rows", f"{wanted:,}, one for each scored"
     )
     for column in frame.columns:
+        if column == REASONS:  # not of every row
+            continue
         nulls = frame[column].null_count() + (frame[column].is_nan().sum() if frame[column].dtype.is_float() else 0)
         expect("values_are_there", column, int(nulls), f"no value in {nulls:,} rows", "a value in every row")
     key = list(shard["key"])
@@ -174,6 +197,39 @@ def check_distribution(config: ModelConfig, distribution: Distribution) -> list[
     return findings
 
 
+@dataclass
+class Explained:
+    """Keeps the reasons of a day within their bound, which each request of it was held to by itself."""
+
+    most: int = 0
+    columns: list[str] = field(default_factory=list)
+    highest: Array = field(default_factory=lambda: np.empty(0))
+
+    def add(self, frame: pl.DataFrame, shard: Shard) -> None:
+        if REASONS not in frame.columns or "explained" not in shard:
+            return
+        self.most = shard["explained"]
+        self.columns = list(probability_columns(shard["classes"]).values()) or [PREDICTION]
+        risks = np.concatenate([self.highest, risks_of(frame, self.columns)])
+        self.highest = np.sort(risks)[-self.most - 1 :]
+
+    def bound(self, scores: Path) -> None:
+        """Take the reasons out of those rows that are not among the day's highest risks."""
+        if len(self.highest) <= self.most:
+            return
+        least = limit(self.highest, self.most)
+        for part in scores.glob("*.parquet"):
+            frame = pl.read_parquet(part)
+            kept = pl.when(pl.Series(risks_of(frame, self.columns) > least)).then(pl.col(REASONS))
+            frame.with_columns(kept.alias(REASONS)).write_parquet(part)
+
+
+def _part(file: Path) -> ScorePart:
+    rows = pl.scan_parquet(file).select(pl.len()).collect().item()
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    return {"name": file.name, "rows": rows, "bytes": file.stat().st_size, "sha256": sha256}
+
+
 def check_day(config: ModelConfig, shards: Path, predictions: Path | None, scores: Path) -> ScoresVerdict:
     """Check a day's answers and write its scores, none if a finding is critical.
 
@@ -181,7 +237,7 @@ def check_day(config: ModelConfig, shards: Path, predictions: Path | None, score
         JobError: a shard's answers are missing or unreadable.
     """
     scores.mkdir(parents=True, exist_ok=True)
-    distribution, findings, parts = Distribution(), list[Finding](), list[ScorePart]()
+    distribution, findings, explained = Distribution(), list[Finding](), Explained()
     for facts in sorted(shards.glob("shard-*.json")):
         shard: Shard = json.loads(facts.read_text(encoding="utf-8"))
         distribution.tables = add_tables(distribution.tables, shard.get("tables", {}))
@@ -189,13 +245,14 @@ def check_day(config: ModelConfig, shards: Path, predictions: Path | None, score
             continue
         if predictions is None:
             raise JobError(f"{shard['name']} has {shard['rows']} rows, and no folder of predictions was given.")
-        frame = read_predictions(predictions / f"{shard['name']}.csv.out", shard)
+        frame = read_predictions(predictions / f"{shard['name']}.csv.out", shard, explain=bool(config.explain))
+        explained.add(frame, shard)
         findings += check_shard(frame, shard)
         distribution.add(frame, shard)
         part = scores / f"{shard['name']}.parquet"
         frame.rename(key_columns(shard["key"])).write_parquet(part)
-        sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
-        parts.append({"name": part.name, "rows": len(frame), "bytes": part.stat().st_size, "sha256": sha256})
+    explained.bound(scores)
+    parts = [_part(part) for part in sorted(scores.glob("*.parquet"))]
     findings += check_distribution(config, distribution)
     if passed(findings):
         (scores / PARTS).write_text(json.dumps({"parts": parts, "profile": distribution.as_json()}), encoding="utf-8")

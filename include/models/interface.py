@@ -1,7 +1,8 @@
 """What a model folder offers to the jobs, which know models only by name.
 
 models/<name>/features.py      build_features(tables, with_label) -> feature table
-models/<name>/estimator.py     the functions of ``Estimator``; a regression may add that of ``Intervals``
+models/<name>/estimator.py     the functions of ``Estimator``; a regression may add that of ``Intervals``, any that of
+                               ``Explains``
 models/<name>/evaluation.py    optional, the functions of ``DomainEvaluation``: what its numbers mean in the field
 """
 
@@ -69,6 +70,24 @@ AnyEstimator = Estimator[Any]  # of a model folder that is known by name only
 class Intervals[Model](Protocol):
     def intervals(self, model: Model, features: pl.DataFrame) -> Array:
         """(rows, 2): the lower and upper end that each value is expected to lie between. Endpoints answer with them."""
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What each input of a model adds to the score of a row's answer.
+
+    ``inputs`` (rows, names): their values, nan where unknown. ``values`` (rows, names + 1): the last is the base, from
+    which the others lead to the score, so each row's sum is its score.
+    """
+
+    names: list[str]
+    inputs: Array
+    values: Array
+
+
+class Explains[Model](Protocol):
+    def contributions(self, model: Model, features: pl.DataFrame, labels: Array | None) -> Contributions | None:
+        """To the class with the index in ``labels`` (rows,), or to the value; None where this model tells none."""
 
 
 @dataclass(frozen=True)

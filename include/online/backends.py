@@ -134,7 +134,7 @@ class LocalBackend:
             raise
         self._serving = _Serving(version, loaded)
         self.swaps += 1
-        log.info("serving version %s, trained %s", version.name, loaded.metadata["trained_at"])
+        log.info("serving version %s, trained with code %s", version.name, loaded.metadata["code_hash"])
 
     def answer(self, features: pl.DataFrame) -> Answers:
         serving = self._now()

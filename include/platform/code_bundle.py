@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,20 @@ def code_hash(root: Path = ROOT) -> str:
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()[:12]
+
+
+def git_commit(root: Path = ROOT) -> str | None:
+    """The commit that the sources are of, with ``-changed`` where they are not quite; None outside of a repository."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return f"{commit}-changed" if git("status", "--porcelain", "--", *CONTENT) else commit
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def upload_code(s3: S3Client, bucket: str, root: Path = ROOT) -> str:

@@ -33,7 +33,8 @@ class NoMlEnvironmentError(AirflowException):
 class MlEnvironment(SinkConnections):
     """Where jobs run and what they may use, and the connections of sinks.
 
-    ``code_hash`` names the folder of job code in the bucket that a deploy uploaded (see ``code_bundle``).
+    ``code_hash`` names the folder of job code in the bucket that a deploy uploaded (see ``code_bundle``);
+    ``git_commit`` is the commit that it was made of.
     ``instance_types`` replaces what model.yaml asks for, per kind of job, where an environment has other quotas.
     ``chat_connection``: the Airflow Connection whose password is the address of a webhook of Slack, Teams or another
     chat, which is told what is mailed.
@@ -56,6 +57,7 @@ class MlEnvironment(SinkConnections):
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
     code_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
     chat_connection: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=250)] | None = None
+    git_commit: Annotated[str, Field(pattern=r"^[0-9a-f]{7,64}(-changed)?$")] | None = None
     mlflow_tracking_uri: str | None = None
     sns_topic_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$")] | None = None
     role_per_model: bool = False

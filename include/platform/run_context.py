@@ -55,7 +55,8 @@ def pinned_run(context: Context) -> tuple[MlEnvironment, Run, list[RawFile]]:
 
 def pin(environment: MlEnvironment, code_hash: str, image_uri: str) -> MlEnvironment:
     """The environment with code and image as they were at the run's start, whatever was deployed since."""
-    return environment.model_copy(update={"code_hash": code_hash, "image_uri": image_uri})
+    commit = environment.git_commit if environment.code_hash == code_hash else None
+    return environment.model_copy(update={"code_hash": code_hash, "image_uri": image_uri, "git_commit": commit})
 
 
 def read_record(environment: MlEnvironment, uri: str, by: str) -> Any:

@@ -12,17 +12,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from include.models.config import ModelConfig
+from include.models.config.decision import told
+from include.models.config.judging import Verdict, explain, judge
 from include.models.config.results import Evaluation
 from include.platform.storage import Run
 
+LONGEST_DETAIL, LONGEST_OBSERVATION = 1024, 2096  # characters
+LINEAGE = ("git_commit", "code_hash", "training_job", "data_sha256", "triggered_by", "forced")
 
-def content(model: ModelConfig, run: Run, *, artifact: str, evaluation: Evaluation) -> dict[str, Any]:
-    """A version's card.
+
+def content(
+    model: ModelConfig, run: Run, *, artifact: str, evaluation: Evaluation, lineage: Mapping[str, object]
+) -> dict[str, Any]:
+    """A version's card: what a reviewer signs.
 
     Args:
         artifact: S3 URI of model.tar.gz.
         evaluation: of the test split; metrics that could not be measured are left out.
+        lineage: what made it, by name.
     """
+    verdicts = judge(model, evaluation, forced="forced" in lineage)
     uses = {"purpose_of_model": model.description, "intended_uses": model.card.intended_uses}
     measured: list[dict[str, Any]] = []
     for name, value in evaluation["metrics"].items():
@@ -38,13 +47,44 @@ def content(model: ModelConfig, run: Run, *, artifact: str, evaluation: Evaluati
             {
                 "name": "test split",
                 "datasets": [run.data_manifest],
+                "evaluation_observation": _cut("\n".join(map(_gate, verdicts)), LONGEST_OBSERVATION),
                 "metric_groups": [{"name": "all", "metric_data": measured}],
             }
         ],
     }
+    details = {
+        title: _cut(text, LONGEST_DETAIL) for title, text in _details(model, evaluation, verdicts, lineage).items()
+    }
+    card["additional_information"] = {"custom_details": details}
     if model.card.caveats:
-        card["additional_information"] = {"caveats_and_recommendations": model.card.caveats}
+        card["additional_information"]["caveats_and_recommendations"] = model.card.caveats
     return card
+
+
+def _details(
+    model: ModelConfig, evaluation: Evaluation, verdicts: list[Verdict], lineage: Mapping[str, object]
+) -> dict[str, str]:
+    """By title, in the order of a review; what an evaluation from before has not said is left out."""
+    metrics = evaluation["metrics"]
+    errors = [f"{name} {value:.4g}" for name in ("brier", "ece") if (value := metrics.get(name)) is not None]
+    decided = evaluation.get("decision")
+    compared = [explain(verdict) for verdict in verdicts if verdict["kind"] == "champion"]
+    known = {
+        "Data": evaluation.get("data"),
+        "Calibration": f"{model.calibration or 'none'}: {', '.join(errors)}" if errors else None,
+        "Decision": told(decided) if decided else None,
+        "Comparison": "; ".join(compared) or "there was no version to compare with",
+        "Lineage": ", ".join(f"{name} {lineage[name]}" for name in LINEAGE if lineage.get(name)),
+    }
+    return {title: text for title, text in known.items() if text}
+
+
+def _gate(verdict: Verdict) -> str:
+    return f"{'passed' if verdict['passed'] else 'NOT PASSED'}: {explain(verdict)}"
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def request(card: Mapping[str, Any]) -> dict[str, str]:

@@ -37,6 +37,7 @@ def model_package(
         lineage: what made it, by name; those that come first count, as the registry keeps 50 entries.
         evaluation: of the test split, for the model card.
     """
+    card = model_card.content(model, run, artifact=artifact, evaluation=evaluation, lineage=lineage)
     return {
         "ModelPackageGroupName": group_name(model),
         "ModelPackageDescription": description(f"{model.description} Trained by {run.dag_id}, run {run.run_id}."),
@@ -53,7 +54,7 @@ def model_package(
                 "Statistics": {"ContentType": "application/json", "S3Uri": run.evaluation_statistics},
             },
         },
-        "ModelCard": model_card.request(model_card.content(model, run, artifact=artifact, evaluation=evaluation)),
+        "ModelCard": model_card.request(card),
         "CustomerMetadataProperties": metadata(lineage),
     }
 

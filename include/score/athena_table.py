@@ -26,6 +26,8 @@ def scores_table(model: ModelConfig, bucket: str) -> dict[str, Any]:
     else:
         columns["prediction"] = "string"
         columns |= dict.fromkeys(probability_columns(model.data.classes or []).values(), "double")
+    if model.explain:
+        columns["reasons"] = "string"
     location = f"s3://{bucket}/{scores_links(model.name)}"
     return {
         "Name": f"scores_{model.name}",

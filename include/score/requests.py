@@ -86,7 +86,7 @@ def build_features(
 def score(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, shards: int) -> Request:
     """A transform job over the day's rows: the model gets what comes after the key, the key stays with its answer."""
     scoring = model.daily_scoring
-    key, answer = len(model.data.key), 1 + len(_classes(model))
+    key, answer = len(model.data.key), 1 + len(_classes(model)) + bool(model.explain)
     columns = [*range(key), *range(-answer, 0)]
     output = {"S3OutputPath": run.predictions, "Accept": "text/csv", "AssembleWith": "Line"}
     compute = resources(environment, scoring, environment.instance_types.get("processing"))
@@ -110,7 +110,7 @@ def score(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, shards
             "InstanceCount": min(scoring.instance_count, shards),
             **({"VolumeKmsKeyId": environment.kms_key_id} if environment.kms_key_id else {}),
         },
-        "Environment": job_environment(model, environment, run),
+        "Environment": job_environment(model, environment, run) | ({"EXPLAIN": "true"} if model.explain else {}),
         "Tags": tags_of(model, environment, run, "score"),
     }
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from include.models.config import Compute, ModelConfig, Scalar, Training, Tuning, nearest
+from include.models.config.files import MODEL_ARCHIVE, OUTPUT_ARCHIVE
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import (
     Request,
@@ -135,7 +136,8 @@ def evaluate_model(
 ) -> Request:
     """``artifact`` is the S3 URI of the candidate's model.tar.gz. ``production``: the version in production, and those
     that were there before it."""
-    inputs = {"artifact": artifact, "features": run.features, "validated": run.validated}
+    training = artifact.removesuffix(MODEL_ARCHIVE) + OUTPUT_ARCHIVE
+    inputs = {"artifact": artifact, "training": training, "features": run.features, "validated": run.validated}
     names = ["champion", *(f"earlier-{number}" for number in range(1, len(production)))]
     inputs |= {name: version.artifact for name, version in zip(names, production, strict=False)}
     versions = ",".join(str(version.version) for version in production)

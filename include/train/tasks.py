@@ -186,6 +186,7 @@ def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult
         "dag_id": run.dag_id,
         "run_id": metadata_id(run.run_id),
         "code_hash": environment.code_hash,
+        "git_commit": environment.git_commit,
         "training_job": training_job_of(artifact),
         "evaluation_job": evaluated["name"],
         "evaluation_report": run.evaluation_report,

@@ -31,6 +31,7 @@ from include.jobs.features.drift_profile import drift_profile
 from include.jobs.features.feature_table import examples
 from include.jobs.features.splitting import Parts, split
 from include.jobs.serving.artifact import LoadedModel, Metadata
+from include.jobs.serving.decision import judgement
 from include.jobs.validation.cleaning import Window, clean_table
 from include.jobs.validation.reading import read_table
 from include.models.config import (
@@ -100,7 +101,9 @@ class Trial:
         own = estimator(config.name)
         train, validation = (examples(config, learned[name]) for name in ("train", "validation"))
         facts: Metadata = {"classes": train.classes, "rows": {"train": len(train.target)}}
-        model = LoadedModel(facts, train.features.columns, own.fit(train, validation, given), own)
+        fitted = own.fit(train, validation, given)
+        judged = judgement(config, validation.target, own.predict(fitted, validation.features))
+        model = LoadedModel(facts, train.features.columns, fitted, own, judged)
         refits = refit(config, given, whole, self._learned)
         return evaluate(config, model, [], parts["test"], tables, drift_profile(train.features), refits).outcome
 

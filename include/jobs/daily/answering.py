@@ -30,7 +30,11 @@ def answer(loaded: LoadedModel, rows: Path, key: int) -> None:
         while block := list(islice(lines, ROWS_AT_ONCE)):
             body = io.StringIO(newline="")
             csv.writer(body, lineterminator="\n").writerows(line[key:] for line in block)
-            said = render(loaded.answers(parse(body.getvalue().encode(), CSV, loaded.columns)), CSV)
+            asked = parse(body.getvalue().encode(), CSV, loaded.columns)
+            found = loaded.answers(asked)
+            if hasattr(loaded, "explained"):  # versions from before give no reasons
+                found = loaded.explained(asked, found)
+            said = render(found, CSV)
             joined = zip(block, csv.reader(io.StringIO(said, newline="")), strict=True)
             csv.writer(answers, lineterminator="\n").writerows([*line[:key], *cells] for line, cells in joined)
 

@@ -22,6 +22,7 @@ from include.jobs.features.drift_profile import Counts, count_rows
 from include.jobs.serving.artifact import as_spelled, spelled_features
 from include.jobs.watching.table_counts import count_day
 from include.models.config import Column, DriftProfile, ModelConfig
+from include.models.config.explain import Explain
 from include.models.config.files import DRIFT_PROFILE, ROWS, SHARDS
 from include.models.config.watching import TableCounts
 from include.models.errors import JobError
@@ -48,7 +49,8 @@ def day_features(config: ModelConfig, tables: Tables, day: str) -> pl.DataFrame 
 
 class Shard(TypedDict):
     """What is said of a shard of rows to score, and of the raw data it was made of; of one with rows also how its
-    features lie, its key's types and, of a regression, the ``edges`` of the bins of what is predicted."""
+    features lie, its key's types and, of a regression, the ``edges`` of the bins of what is predicted.
+    ``explained``: how many rows of a day the version explains at most; of versions that do."""
 
     name: str
     rows: int
@@ -57,6 +59,7 @@ class Shard(TypedDict):
     key: NotRequired[dict[str, str]]
     tables: NotRequired[dict[str, TableCounts]]
     edges: NotRequired[list[float]]
+    explained: NotRequired[int]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class ScoredVersion:
     profile: DriftProfile
     spelled: Mapping[str, Column]
     edges: list[float] = field(default_factory=list)
+    explained: int | None = None
 
 
 def read_version(artifact: Path) -> ScoredVersion:
@@ -81,8 +85,9 @@ def read_version(artifact: Path) -> ScoredVersion:
             json.loads((artifact / name).read_text(encoding="utf-8"))
             for name in ("feature_order.json", "metadata.json", DRIFT_PROFILE)
         )
+        explained = Explain.model_validate(metadata["explain"]).rows if "explain" in metadata else None
         edges = metadata.get("answer_edges", [])  # older versions have none
-        return ScoredVersion(order, metadata["classes"], profile, spelled_features(metadata), edges)
+        return ScoredVersion(order, metadata["classes"], profile, spelled_features(metadata), edges, explained)
     except (OSError, KeyError, ValueError) as error:
         raise JobError(f"the artifact cannot be used ({error}). It is written by train_model.") from error
 
@@ -103,6 +108,8 @@ def write_shard(
     name = f"shard-{number:05}"
     facts: Shard = {"name": name, "rows": 0 if frame is None else len(frame), "classes": version.classes}
     facts["tables"] = tables or {}
+    if version.explained is not None:
+        facts["explained"] = version.explained
     if frame is not None:
         if missing := [column for column in version.order if column not in frame.columns]:
             raise JobError(

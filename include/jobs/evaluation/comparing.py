@@ -56,7 +56,7 @@ def beside(measures: Measures, candidate: Answers, ours: Measured, other: InProd
             why = f"of what it has not learned from {few} are left, and min_positives wants {config.min_positives}"
             return Beside({**facts, "why_not": why})
     try:
-        answers = Answers(other.model.predict(measures.test), other.model.intervals(measures.test))
+        answers = Answers.of(other.model, measures.test)
     except JobError as error:
         return Beside({**facts, "why_not": str(error)})
     theirs = measures.of(answers)

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from include.jobs.evaluation.metrics import Metrics, interval_metrics, labels_metrics, measure
+from include.jobs.evaluation.metrics import Metrics, interval_metrics, labels_metrics, measure, shares
 from include.jobs.evaluation.resampling import (
     Replicates,
     Resampled,
@@ -19,8 +19,10 @@ from include.jobs.evaluation.resampling import (
     resampled,
     whole_replicates,
 )
+from include.jobs.serving.artifact import LoadedModel
+from include.jobs.serving.decision import cost_of
 from include.models.config import ModelConfig
-from include.models.config.metrics import CONSTANT
+from include.models.config.metrics import CONSTANT, COST
 from include.models.interface import Array, DomainEvaluation, DomainFindings, Examples, Tables
 from include.models.loader import domain_evaluation
 
@@ -41,14 +43,22 @@ NOTHING = Measured({})
 
 @dataclass(frozen=True)
 class Answers:
-    """A model's answers: probabilities (rows, classes), or values (rows,) and the ends of their intervals (rows, 2)."""
+    """A model's answers: probabilities (rows, classes) and the class indices that were decided for (rows,), the
+    likeliest unless given; or values (rows,) and the ends of their intervals (rows, 2)."""
 
     predictions: Array
     intervals: Array | None = None
+    labels: Array | None = None
+
+    @classmethod
+    def of(cls, model: LoadedModel, rows: pl.DataFrame) -> Answers:
+        predictions = model.predict(rows)
+        return cls(predictions, model.intervals(rows), model.labels(predictions))
 
     def on(self, rows: Array) -> Answers:
         """Of the rows of a mask."""
-        return Answers(self.predictions[rows], None if self.intervals is None else self.intervals[rows])
+        parts = (None if part is None else part[rows] for part in (self.intervals, self.labels))
+        return Answers(self.predictions[rows], *parts)
 
 
 @dataclass(frozen=True)
@@ -80,13 +90,14 @@ class Measures:
         return Measures(self.config, self.test.filter(rows), truth, self.tables)
 
     def of(self, answers: Answers) -> Measured:
-        return self.of_predictions(answers) | self._in_the_field(self._predicted(answers.predictions))
+        return self.of_predictions(answers) | self._in_the_field(self._predicted(answers.predictions, answers.labels))
 
     def of_predictions(self, answers: Answers) -> Measured:
         """Without what the model folder adds."""
-        predictions, intervals = answers.predictions, answers.intervals
-        question = self.config.problem, self.truth.target, predictions, self.truth.classes
+        predictions, intervals, labels = answers.predictions, answers.intervals, answers.labels
+        question = self.config.problem, self.truth.target, predictions, self.truth.classes, labels
         found = Measured(measure(*question), replicates(*question, self.drawn))
+        found |= self._costs(predictions, labels)
         if intervals is not None:
             asked = self.truth.target, intervals
             found |= Measured(interval_metrics(*asked), interval_replicates(*asked, self.drawn))
@@ -101,9 +112,9 @@ class Measures:
         rules = {constant: self._names(majority)} | (self._own.baselines(self.test, self.tables) if self._own else {})
         return {name: self._of_labels(predicted) for name, predicted in rules.items()}
 
-    def findings(self, predictions: Array) -> DomainFindings:
+    def findings(self, predictions: Array, labels: Array | None = None) -> DomainFindings:
         """What the model folder says of answers."""
-        return self._findings(self._predicted(predictions), np.ones(len(self.test), dtype=bool))
+        return self._findings(self._predicted(predictions, labels), np.ones(len(self.test), dtype=bool))
 
     def _of_labels(self, predicted: pl.Series) -> Measured:
         classes = self.truth.classes
@@ -125,8 +136,18 @@ class Measures:
         scored = self.test.select(self.config.data.not_features).with_columns(predicted.alias("predicted"))
         return self._own.evaluate(scored.filter(rows), self.tables)
 
-    def _predicted(self, predictions: Array) -> pl.Series:
-        return self._names(predictions.argmax(axis=1)) if self.truth.classes else pl.Series(predictions)
+    def _costs(self, predictions: Array, labels: Array | None) -> Measured:
+        costs = self.config.decision.costs if self.config.decision else None
+        if costs is None:
+            return NOTHING
+        each = cost_of(costs, self.truth.target, predictions.argmax(axis=1) if labels is None else labels)
+        total, rows = self.drawn.sums(each, np.ones(len(each)))
+        return Measured({COST: 1000 * float(each.mean())}, {COST: 1000 * shares(total, rows)})
+
+    def _predicted(self, predictions: Array, labels: Array | None) -> pl.Series:
+        if not self.truth.classes:
+            return pl.Series(predictions)
+        return self._names(predictions.argmax(axis=1) if labels is None else labels)
 
     def _names(self, codes: Array) -> pl.Series:
         return pl.Series(np.array(self.truth.classes)[codes])

@@ -9,13 +9,18 @@ import numpy as np
 from sklearn import metrics as sk
 
 from include.models.config import Json
+from include.models.config.metrics import THIRDS
+from include.models.config.results import Reliability
 from include.models.interface import Array
 
 Metrics = dict[str, float]
+TENTHS = 10  # that a probability's scale is cut into
 FEWEST_FINITE = 0.95  # share of the draws in which a metric must be defined
 
 
-def measure(problem: str, target: Array, predictions: Array, classes: list[str]) -> Metrics:
+def measure(
+    problem: str, target: Array, predictions: Array, classes: list[str], labels: Array | None = None
+) -> Metrics:
     """The metrics of a problem by name; nan where one is not defined, as where a class has no rows.
 
     Args:
@@ -23,10 +28,12 @@ def measure(problem: str, target: Array, predictions: Array, classes: list[str])
         target: class indices (rows,), or values for a regression.
         predictions: probabilities (rows, classes), or values (rows,).
         classes: names of the columns; of a binary problem, the second is the positive class.
+        labels: class indices that were decided for (rows,); the likeliest unless given.
     """
     if problem == "regression":
         return _regression(target, predictions)
-    found = labels_metrics(problem, target, predictions.argmax(axis=1), classes)
+    found = labels_metrics(problem, target, predictions.argmax(axis=1) if labels is None else labels, classes)
+    found |= calibration_metrics(target, predictions, classes)
     found["log_loss"] = float(sk.log_loss(target, predictions, labels=range(len(classes))))
     for index, name in enumerate(classes):
         if 0 < np.count_nonzero(target == index) < len(target):
@@ -62,11 +69,56 @@ def measure_counts(problem: str, counts: Array, classes: list[str]) -> dict[str,
     return found
 
 
+def calibration_metrics(target: Array, predictions: Array, classes: list[str]) -> Metrics:
+    """The Brier score, and the expected calibration error of each class and their mean: how far the mean probability of
+    a tenth of the scale is from the rate there, each tenth counting by its rows."""
+    errors = {f"ece_{name}": _far_off(one) for name, one in reliability(target, predictions, classes).items()}
+    brier = ((predictions - np.eye(len(classes))[target]) ** 2).sum(axis=1).mean()
+    return {"brier": float(brier), "ece": float(np.mean(list(errors.values()))), **errors}
+
+
+def reliability(target: Array, predictions: Array, classes: list[str]) -> dict[str, list[Reliability]]:
+    """By class, the tenths of its probability that have rows."""
+    found = {}
+    for place, name in enumerate(classes):
+        tenth = tenths(predictions[:, place])
+        rows, predicted, observed = (
+            np.bincount(tenth, weights=one, minlength=TENTHS)
+            for one in (None, predictions[:, place], (target == place).astype(float))
+        )
+        found[name] = [
+            Reliability(int(rows[one]), float(predicted[one] / rows[one]), float(observed[one] / rows[one]))
+            for one in np.flatnonzero(rows)
+        ]
+    return found
+
+
+def tenths(probability: Array) -> Array:
+    return np.clip((probability * TENTHS).astype(np.int64), 0, TENTHS - 1)
+
+
+def _far_off(tenths: list[Reliability]) -> float:
+    every = sum(one.rows for one in tenths)
+    return sum(one.rows * abs(one.predicted - one.observed) for one in tenths) / every
+
+
 def interval_metrics(target: Array, intervals: Array) -> Metrics:
-    """How many of the values their intervals (rows, 2) hold, and how wide these are, in the values' unit."""
+    """How many of the values their intervals (rows, 2) hold, of all and of each third of the values, and how wide these
+    are, in the values' unit."""
     low, high = intervals.T
     inside = (low <= target) & (target <= high)
-    return {"interval_coverage": float(inside.mean()), "interval_width": float((high - low).mean())}
+    found = {"interval_coverage": float(inside.mean()), "interval_width": float((high - low).mean())}
+    third = thirds(target)
+    for place, name in enumerate(THIRDS):
+        found[f"interval_coverage_{name}"] = (
+            float(inside[third == place].mean()) if (third == place).any() else math.nan
+        )
+    return found
+
+
+def thirds(target: Array) -> Array:
+    """Which third of the values each is in (rows,): 0, 1 or 2; equal values are in the same."""
+    return np.searchsorted(np.quantile(target, (1 / 3, 2 / 3)), target)
 
 
 def confusion(target: Array, predicted: Array, classes: list[str]) -> Array:
@@ -76,22 +128,28 @@ def confusion(target: Array, predicted: Array, classes: list[str]) -> Array:
 
 
 def registry_statistics(
-    problem: str, target: Array, predictions: Array, classes: list[str], draws: Mapping[str, Array]
+    problem: str,
+    target: Array,
+    predictions: Array,
+    classes: list[str],
+    draws: Mapping[str, Array],
+    labels: Array | None = None,
 ) -> dict[str, Json]:
     """``evaluation.json``: the model quality statistics of SageMaker's ModelMetrics.
 
     Args:
         draws: what each metric is in each draw of a bootstrap: its deviation and interval.
+        labels: as of ``measure``.
     """
     if problem == "regression":
         return {"regression_metrics": _as_statistics(_regression(target, predictions), draws)}
-    predicted = predictions.argmax(axis=1)
+    predicted = predictions.argmax(axis=1) if labels is None else labels
     counts = confusion(target, predicted, classes)
     matrix = {
         name: {other: int(counts[row, column]) for column, other in enumerate(classes)}
         for row, name in enumerate(classes)
     }
-    found = measure(problem, target, predictions, classes)
+    found = measure(problem, target, predictions, classes, predicted)
     if problem == "binary":
         names = {"roc_auc": "auc", "recall": "recall", "precision": "precision", "accuracy": "accuracy", "f1": "f1"}
         stated = {name: found[metric] for metric, name in names.items()}

@@ -49,7 +49,7 @@ def importances(config: ModelConfig, model: LoadedModel, test: pl.DataFrame, tru
 
     def score(answers: Array) -> float:
         if truth.classes:  # most metrics need no more than the labels, which are a tenth of the work
-            found = labels_metrics(config.problem, target, answers.argmax(axis=1), truth.classes)
+            found = labels_metrics(config.problem, target, model.judgement.labels(answers), truth.classes)
             if metric in found:
                 return sign * found[metric]
         return sign * measure(config.problem, target, answers, truth.classes)[metric]

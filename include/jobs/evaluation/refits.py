@@ -9,6 +9,7 @@ import polars as pl
 
 from include.jobs.features.feature_table import examples
 from include.jobs.features.splitting import Parts, rolling_splits
+from include.jobs.serving.decision import judgement
 from include.models.config import ModelConfig, Scalar, TimeSplit
 from include.models.errors import JobError
 from include.models.interface import Array
@@ -21,6 +22,7 @@ class Refit:
 
     test: pl.DataFrame
     predictions: Array
+    labels: Array | None = None
 
 
 def refit(
@@ -52,5 +54,7 @@ def refit(
         train, validation = examples(config, learned["train"]), examples(config, learned["validation"])
         model = own.fit(train, validation, hyperparameters)
         features = parts["test"].select(train.features.columns)
-        found.append(Refit(parts["test"], own.predict(model, features)))
+        judged = judgement(config, validation.target, own.predict(model, validation.features))
+        predictions = judged.calibrated(own.predict(model, features)) if train.classes else own.predict(model, features)
+        found.append(Refit(parts["test"], predictions, judged.labels(predictions) if train.classes else None))
     return found

@@ -7,25 +7,30 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TypedDict
 
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
 from include.jobs.evaluation import plots
 from include.jobs.evaluation.measuring import Measured
-from include.jobs.evaluation.metrics import Metrics, confusion, plain
+from include.jobs.evaluation.metrics import Metrics, confusion, plain, reliability
 from include.jobs.evaluation.permutation import Importances, importances
 from include.jobs.evaluation.refits import Refit
 from include.jobs.evaluation.resampling import intervals_of
-from include.jobs.serving.artifact import LoadedModel
+from include.jobs.serving.artifact import LoadedModel, TrainingRun
+from include.jobs.serving.decision import alarms_of
 from include.jobs.templates import render, words
 from include.models.config import ModelConfig
+from include.models.config.decision import DecisionOutcome, told
 from include.models.config.judging import explain, judge, told_of_production
-from include.models.config.results import Evaluation, Rival, Segment
+from include.models.config.metrics import COST
+from include.models.config.results import Evaluation, Reliability, Rival, Segment
 from include.models.interface import Array, DomainFindings, Examples
 
+MOST_EXPLAINED = 300  # rows of the test split
 # shown of every problem that has them, whether gates depend on them or not
 USUAL = (
-    *("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "specificity", "npv"),
+    *("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "specificity", "npv", "brier", "ece", COST),
     *("mse", "rmse", "mae", "r2", "interval_coverage", "interval_width"),
 )
 
@@ -38,7 +43,9 @@ class Evaluated:
     test: pl.DataFrame
     truth: Examples
     predictions: Array
+    labels: Array | None
     model: LoadedModel
+    training: TrainingRun
     domain: DomainFindings
     measured: Measured
     champion: Metrics | None
@@ -67,6 +74,41 @@ class Evaluated:
             "production": self.production,
             "slices": self.slices,
             "worst": self.worst,
+            "decision": self.decision,
+            "reliability": self._reliability,
+            "data": self._data,
+        }
+
+    @property
+    def decision(self) -> DecisionOutcome | None:
+        """None where a row has its likeliest class."""
+        rule, threshold = self.config.decision, self.model.judgement.threshold
+        if rule is None or threshold is None or self.labels is None:
+            return None
+        return {
+            "threshold": threshold,
+            "asked": rule.words,
+            "reached": self.model.judgement.reached,
+            "ours": alarms_of(rule.costs, self.truth.target, self.labels),
+            "likeliest": alarms_of(rule.costs, self.truth.target, self.predictions.argmax(axis=1)),
+        }
+
+    @property
+    def _data(self) -> str:
+        learned, split = self.model.metadata["rows"], self.config.split.kind
+        return (
+            f"learned from {learned['train']:,} rows of {len(self.model.feature_order)} features; tested on "
+            f"{len(self.test):,} rows, {_period(self)}; split {'by time' if split == 'time' else 'by chance'}"
+        )
+
+    @property
+    def _reliability(self) -> dict[str, list[Reliability]]:
+        if not self.truth.classes:
+            return {}
+        found = reliability(self.truth.target, self.predictions, self.truth.classes)
+        return {
+            name: [Reliability(one.rows, _short(one.predicted), _short(one.observed)) for one in tenths]
+            for name, tenths in found.items()
         }
 
 
@@ -86,7 +128,7 @@ def page(evaluated: Evaluated) -> str:
         config=config,
         rows=len(evaluated.test),
         period=_period(evaluated),
-        metadata=evaluated.model.metadata,
+        metadata={**evaluated.training, **evaluated.model.metadata},
         verdicts=[(verdict, explain(verdict)) for verdict in judge(config, evaluated.outcome)],
         told=told_of_production(config, evaluated.outcome),
         intervals=evaluated.outcome["intervals"],
@@ -95,7 +137,7 @@ def page(evaluated: Evaluated) -> str:
         round_metric=config.champion.metric,
         comparison=comparison | evaluated.baselines,
         compared=headline,
-        notes=evaluated.domain.notes,
+        notes=[*([told(evaluated.decision)] if evaluated.decision else []), *evaluated.domain.notes],
         by_class=_by_class(evaluated),
         slices=evaluated.slices,
         plots=_plots(evaluated),
@@ -113,7 +155,7 @@ def _by_class(evaluated: Evaluated) -> dict[str, dict[str, float]]:
     return {
         name: {
             "rows": int((evaluated.truth.target == index).sum()),
-            **{kind: evaluated.metrics[f"{kind}_{name}"] for kind in ("precision", "recall", "f1", "pr_auc")},
+            **{kind: evaluated.metrics[f"{kind}_{name}"] for kind in ("precision", "recall", "f1", "pr_auc", "ece")},
         }
         for index, name in enumerate(evaluated.truth.classes)
     }
@@ -126,7 +168,8 @@ def _plots(evaluated: Evaluated) -> dict[str, str]:
         usual = int(pl.Series(truth.target).mode().min())  # type: ignore[arg-type] # class indices
         happened = truth.target != usual
         risk = 1 - predictions[:, usual]
-        counts = confusion(truth.target, predictions.argmax(axis=1), truth.classes)
+        labels = predictions.argmax(axis=1) if evaluated.labels is None else evaluated.labels
+        counts = confusion(truth.target, labels, truth.classes)
         drawn = {
             "Confusion matrix": partial(plots.confusion_matrix, counts=counts, classes=truth.classes),
             "Precision and recall": partial(
@@ -148,11 +191,27 @@ def _plots(evaluated: Evaluated) -> dict[str, str]:
         drawn["Score over time, by week"] = _over_time(evaluated, predicted, actual, unit)
     shares = _shares(evaluated.model.estimator.importance(evaluated.model.model))
     drawn["Feature importance"] = partial(plots.importance, shares=shares, unit="share of the total gain")
+    if told_most := _contributions(evaluated):
+        drawn["Contributions to answers, on the test split"] = partial(
+            plots.importance, shares=told_most, unit="mean size, in the answer's score"
+        )
     lost = f"{words(evaluated.importances.metric)} lost when the values are dealt out at random"
     drawn["Permutation importance, on the test split"] = partial(
         plots.importance, shares=evaluated.importances.lost, unit=lost
     )
     return {title: plots.svg(draw) for title, draw in {**drawn, **evaluated.domain.plots}.items()}
+
+
+def _contributions(evaluated: Evaluated) -> dict[str, float]:
+    """How much each input adds to an answer, up or down, over rows that are evenly spaced; nothing of a model that does
+    not tell."""
+    every = max(1, len(evaluated.test) // MOST_EXPLAINED)
+    rows = evaluated.test.gather_every(every)
+    labels = None if evaluated.labels is None else evaluated.labels[::every]
+    found = evaluated.model.contributions(rows, labels)
+    if found is None:
+        return {}
+    return dict(zip(found.names, np.abs(found.values[:, :-1]).mean(axis=0).tolist(), strict=True))
 
 
 Round = TypedDict(

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from include.jobs.evaluation.metrics import Metrics, interval, measure_counts, shares
+from include.jobs.evaluation.metrics import TENTHS, Metrics, interval, measure_counts, shares, tenths, thirds
 from include.models.config import ModelConfig
+from include.models.config.metrics import THIRDS
 from include.models.interface import Array
 
 DRAWS = 1000
@@ -68,20 +69,35 @@ def resampled(config: ModelConfig, frame: pl.DataFrame) -> Resampled:
     return Resampled(unit.ravel(), draws, factors[0] * groups // levels, group_draws)
 
 
-def replicates(problem: str, target: Array, predictions: Array, classes: list[str], drawn: Resampled) -> Replicates:
+def replicates(
+    problem: str, target: Array, predictions: Array, classes: list[str], labels: Array | None, drawn: Resampled
+) -> Replicates:
     """Every metric of ``measure``, in each draw. Rankings are cut into segments, and moved to where the whole is."""
     if problem == "regression":
         return _regression(target, predictions, drawn)
-    predicted = predictions.argmax(axis=1)
+    predicted = predictions.argmax(axis=1) if labels is None else labels
     found = label_replicates(problem, target, predicted, classes, drawn)
     likelihood = np.take_along_axis(predictions, target[:, None], axis=1)[:, 0]
     loss = -np.log(np.clip(likelihood / predictions.sum(axis=1), np.finfo(predictions.dtype).eps, 1))
     total, rows = drawn.sums(loss, np.ones(len(loss)))
     found["log_loss"] = shares(total, rows)
+    found |= _calibration(target, predictions, classes, drawn)
     for index, name in enumerate(classes):
         found[f"pr_auc_{name}"], area = _ranking(target == index, predictions[:, index], drawn)
         if problem == "binary" and index == 1:
             found |= {"pr_auc": found[f"pr_auc_{name}"], "roc_auc": area}
+    return found
+
+
+def _calibration(target: Array, predictions: Array, classes: list[str], drawn: Resampled) -> Replicates:
+    squares, rows = drawn.sums(((predictions - np.eye(len(classes))[target]) ** 2).sum(axis=1), np.ones(len(target)))
+    found = {"brier": shares(squares, rows)}
+    units = drawn.draws.shape[1]
+    for place, name in enumerate(classes):
+        cells = drawn.unit * TENTHS + tenths(predictions[:, place])
+        excess = np.bincount(cells, weights=predictions[:, place] - (target == place), minlength=units * TENTHS)
+        found[f"ece_{name}"] = shares(np.abs(drawn.draws @ excess.reshape(units, TENTHS)).sum(axis=1), rows)
+    found["ece"] = np.mean([found[f"ece_{name}"] for name in classes], axis=0)
     return found
 
 
@@ -94,8 +110,12 @@ def label_replicates(problem: str, target: Array, predicted: Array, classes: lis
 
 def interval_replicates(target: Array, intervals: Array, drawn: Resampled) -> Replicates:
     low, high = intervals.T
-    inside, width, rows = drawn.sums((low <= target) & (target <= high), high - low, np.ones(len(target)))
-    return {"interval_coverage": shares(inside, rows), "interval_width": shares(width, rows)}
+    held, third = (low <= target) & (target <= high), thirds(target)
+    inside, width, rows = drawn.sums(held, high - low, np.ones(len(target)))
+    found = {"interval_coverage": shares(inside, rows), "interval_width": shares(width, rows)}
+    for place, name in enumerate(THIRDS):
+        found[f"interval_coverage_{name}"] = shares(*drawn.sums(held & (third == place), third == place))
+    return found
 
 
 def whole_replicates(found: Metrics, without: Callable[[Array], Metrics], drawn: Resampled) -> Replicates:

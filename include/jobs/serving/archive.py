@@ -9,13 +9,13 @@ from include.models.config.files import MODEL_ARCHIVE
 from include.models.errors import JobError
 
 
-def unpack(folder: Path, into: Path) -> Path:
-    """Unpack the folder's model.tar.gz.
+def unpack(folder: Path, into: Path, name: str = MODEL_ARCHIVE) -> Path:
+    """Unpack the folder's model.tar.gz, or another archive.
 
     Raises:
         JobError: it is missing or damaged.
     """
-    archive = folder / MODEL_ARCHIVE
+    archive = folder / name
     try:
         with tarfile.open(archive) as packed:
             packed.extractall(into, filter="data")

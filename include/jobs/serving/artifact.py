@@ -1,12 +1,16 @@
 """What model.tar.gz holds: the model, what it expects and answers, and the code that serves it.
 
 model's own files     written by the estimator's ``save``
+decision.json         how its probabilities are calibrated, and from which on a row is an alarm: see serving.decision
 feature_order.json    names of the features, in the order that rows without names have
 drift_profile.json    how each feature lies on the training split, to measure drift against: see features.drift_profile
 golden_requests.json  rows of the validation split with their answers, to test an endpoint with
 learned_rows.npy      which rows it has learned from: see features.learned_rows
 metadata.json         what was trained, on what, with what result
 code/                 jobs/ and models/ as far as serving needs them
+
+The same data, code, hyperparameters and libraries give the same bytes. What is a matter of the run alone (when, which
+job) is in ``training.json``, which SageMaker keeps beside the artifact, in output.tar.gz.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -29,18 +33,22 @@ import polars as pl
 import include
 from include.jobs.features.drift_profile import drift_profile
 from include.jobs.features.learned_rows import LearnedFrom
+from include.jobs.serving.decision import Judgement, judgement
 from include.jobs.serving.payload import Columns, answers
+from include.jobs.serving.reasons import DTYPE, REASONS, Reason, most_risky, reasons, risks_of
 from include.jobs.watching.answer_bins import value_edges
 from include.models.config import Column, Kind, ModelConfig, Scalar
+from include.models.config.explain import Explain
 from include.models.config.files import DRIFT_PROFILE, GOLDEN_REQUESTS
 from include.models.config.kinds import NUMBER, STRING, kind_of
 from include.models.errors import JobError
-from include.models.interface import AnyEstimator, Array, Examples
+from include.models.interface import AnyEstimator, Array, Contributions, Examples
 from include.models.loader import estimator
 from include.models.raw.kinds import feature_kind, reading_of
 from include.models.raw.reading import Cell
 
 GOLDEN_ROWS = 20
+WRITTEN = 946_684_800  # 2000-01-01: when an artifact's files are said to be written, whenever that was
 LIBRARIES = ("lightgbm", "scikit-learn", "polars", "numpy")
 
 
@@ -49,10 +57,18 @@ class Facts(TypedDict, total=False):
 
     hyperparameters: dict[str, Scalar]
     fit: dict[str, Scalar]
-    fit_seconds: float
     validation_metrics: dict[str, float | None]
-    mlflow_run_id: str | None
     learned_from: LearnedFrom
+
+
+class TrainingRun(TypedDict, total=False):
+    """``training.json``: what another training of the same would say otherwise."""
+
+    run_id: str | None
+    training_job: str | None
+    trained_at: str
+    fit_seconds: float
+    mlflow_run_id: str | None
     tracking: str | None  # why MLflow has no run of it, where it should
 
 
@@ -60,7 +76,7 @@ class Metadata(Facts, total=False):
     """metadata.json. ``feature_kinds``: of features that are not numbers; older artifacts have ``text_columns``.
     ``feature_headers``: features by what the raw file calls them, where that is something else. ``feature_spellings``:
     columns of model.yaml, of features whose cells are not spelled as programs do. ``answer_edges``: of the bins in
-    which a regression's answers are counted."""
+    which a regression's answers are counted. ``explain``: that section of model.yaml."""
 
     model: str
     problem: str
@@ -69,12 +85,10 @@ class Metadata(Facts, total=False):
     feature_headers: dict[str, str]
     feature_kinds: dict[str, str]
     feature_spellings: dict[str, dict[str, object]]
+    explain: dict[str, object]
     text_columns: list[str]
     answer_edges: list[float]
     code_hash: str | None
-    run_id: str | None
-    training_job: str | None
-    trained_at: str
     rows: dict[str, int]
     libraries: dict[str, str]
 
@@ -94,6 +108,7 @@ class LoadedModel:
     feature_order: list[str]
     model: Any
     estimator: AnyEstimator
+    judgement: Judgement = field(default_factory=Judgement)
 
     @property
     def classes(self) -> list[str]:
@@ -116,18 +131,23 @@ class LoadedModel:
         return {name: kind_of(kind) for name, kind in self.metadata.get("feature_kinds", texts).items()}
 
     def predict(self, frame: pl.DataFrame) -> Array:
-        """Predictions for a frame that has the features among its columns.
+        """Probabilities, calibrated where the model is, or values, for a frame that has the features among its columns.
 
         Raises:
             JobError: the frame lacks a feature.
         """
         if missing := [name for name in self.feature_order if name not in frame.columns]:
             raise JobError(
-                f"the model of {self.metadata['trained_at']} needs the feature {missing[0]}, which this feature table "
-                f"does not have ({len(missing)} are missing). Score it with the code that it was trained with "
-                f"(hash {self.metadata['code_hash']}), or train again."
+                f"the model needs the feature {missing[0]}, which this feature table does not have ({len(missing)} are "
+                f"missing). Score it with the code that it was trained with (hash {self.metadata['code_hash']}), or "
+                "train again."
             )
-        return self.estimator.predict(self.model, frame.select(self.feature_order))
+        found = self.estimator.predict(self.model, frame.select(self.feature_order))
+        return self.judgement.calibrated(found) if self.classes else found
+
+    def labels(self, predictions: Array) -> Array | None:
+        """The class index that is decided for in each row (rows,), from what ``predict`` gave; None of values."""
+        return self.judgement.labels(predictions) if self.classes else None
 
     def intervals(self, frame: pl.DataFrame) -> Array | None:
         """The ends between which each value is expected, None if the model tells none."""
@@ -140,10 +160,36 @@ class LoadedModel:
         Raises:
             ValueError: the estimator answers another number of rows.
         """
-        found = answers(self.predict(frame), self.classes, self.intervals(frame))
+        predictions = self.predict(frame)
+        found = answers(predictions, self.classes, self.intervals(frame), self.labels(predictions))
         if found.height != frame.height:
             raise ValueError(f"the estimator answered {found.height} of {frame.height} rows")
         return found
+
+    def contributions(self, frame: pl.DataFrame, labels: Array | None) -> Contributions | None:
+        """What each input adds to each row's answer; None if the model tells none."""
+        own = getattr(self.estimator, "contributions", None)
+        return own(self.model, frame.select(self.feature_order), labels) if own else None
+
+    def explained(self, frame: pl.DataFrame, found: pl.DataFrame, *, asked: bool = False) -> pl.DataFrame:
+        """The answers to these rows, with their reasons where model.yaml wants them of scores, or all of them if
+        ``asked``; at most as many rows as it allows have some."""
+        if not asked and "explain" not in self.metadata:
+            return found
+        rule = Explain.model_validate(self.metadata.get("explain", {}))
+        classes = self.classes
+        values = found["probabilities"].struct.unnest() if classes else found
+        risks = risks_of(values, classes or ["value"])
+        rows = np.flatnonzero(most_risky(risks, rule.rows, None if asked else rule.above))
+        why: list[list[Reason] | None] = [None] * len(found)
+        if len(rows):
+            chosen, labels = frame[rows], None
+            if classes:
+                labels = np.array([classes.index(label) for label in found["label"][rows]])
+            if (told := self.contributions(chosen, labels)) is not None:
+                for row, one in zip(rows.tolist(), reasons(told, chosen, rule.reasons), strict=True):
+                    why[row] = one
+        return found.with_columns(pl.Series(REASONS, why, dtype=DTYPE))
 
 
 def spelled_features(metadata: Metadata) -> dict[str, Column]:
@@ -171,17 +217,27 @@ def _feature_spellings(config: ModelConfig, features: Sequence[str]) -> dict[str
 
 
 def save_artifact(
-    folder: Path, config: ModelConfig, model: Any, train: Examples, validation: Examples, facts: Facts
+    folder: Path,
+    config: ModelConfig,
+    model: Any,
+    train: Examples,
+    validation: Examples,
+    facts: Facts,
+    judged: Judgement | None = None,
 ) -> LoadedModel:
     """Write the content of model.tar.gz; the model as read back from it.
 
     Args:
         folder: /opt/ml/model; SageMaker packs it.
         facts: added to metadata.json.
+        judged: fitted on the validation split, unless given.
     """
     folder.mkdir(parents=True, exist_ok=True)
     own = estimator(config.name)
     own.save(model, folder)
+    if judged is None:
+        judged = judgement(config, validation.target, own.predict(model, validation.features))
+    judged.save(folder)
     _write(folder / "feature_order.json", train.features.columns)
     _write(folder / DRIFT_PROFILE, drift_profile(train.features))
     metadata: Metadata = {
@@ -194,20 +250,30 @@ def save_artifact(
         },
         "feature_spellings": _feature_spellings(config, train.features.columns),
         "code_hash": os.environ.get("CODE_HASH"),
-        "run_id": os.environ.get("RUN_ID"),
-        "training_job": os.environ.get("TRAINING_JOB_NAME"),
-        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "rows": {"train": len(train.target), "validation": len(validation.target)},
         "libraries": {"python": sys.version.split()[0], **{name: version(name) for name in LIBRARIES}},
     }
     if not train.classes:
         metadata["answer_edges"] = value_edges(own.predict(model, validation.features))
+    if config.explain:
+        metadata["explain"] = config.explain.model_dump(exclude_none=True)
     metadata.update(facts)  # type: ignore[typeddict-item] # Metadata has all of Facts
     _write(folder / "metadata.json", metadata)
     loaded = load_artifact(folder)
     _write(folder / GOLDEN_REQUESTS, golden_requests(loaded, validation))
     _copy_code(folder / "code", config.name)
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (WRITTEN, WRITTEN))  # times go into model.tar.gz too
     return loaded
+
+
+def training_run() -> TrainingRun:
+    """What the job's environment says of this run."""
+    return {
+        "run_id": os.environ.get("RUN_ID"),
+        "training_job": os.environ.get("TRAINING_JOB_NAME"),
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def _raw_columns(config: ModelConfig, features: list[str]) -> Metadata:
@@ -239,14 +305,15 @@ def load_artifact(folder: Path) -> LoadedModel:
     except FileNotFoundError as error:
         raise JobError(f"{error.filename} is missing: this is not an artifact of train_model.") from error
     own = estimator(metadata["model"])
-    return LoadedModel(metadata, feature_order, own.load(folder), own)
+    return LoadedModel(metadata, feature_order, own.load(folder), own, Judgement.load(folder))
 
 
 def golden_requests(loaded: LoadedModel, validation: Examples) -> list[GoldenRequest]:
     """Rows with their answers, some of every predicted class and evenly spaced: ``{"features", "expected"}``. Cells are
     spelled as requests have them."""
     predicted = loaded.predict(validation.features)
-    groups = predicted.argmax(axis=1) if loaded.classes else np.zeros(len(predicted), dtype=np.int64)
+    labels = loaded.labels(predicted)
+    groups = np.zeros(len(predicted), dtype=np.int64) if labels is None else labels
     present = np.unique(groups)
     each = -(-GOLDEN_ROWS // len(present))
     chosen: list[int] = []

@@ -7,8 +7,10 @@ taken in feature_order. An empty CSV field or null is a missing value, and for a
 are no rows.
 
 Answers, one per row and in the rows' order: classification gives the label and each class's probability, regression the
-value, and its interval where the model has one. As CSV: ``label,probability,...`` (classes in the model's order) or
-just the value.
+value, and its interval where the model has one. Who asks with ``explain=true`` in Accept (``application/json;
+explain=true``), or with ``"explain": true`` beside ``"instances"``, also gets ``reasons``: the features that add the
+most to the row's answer, with value and contribution. As CSV: ``label,probability,...`` (classes in the model's order)
+or just the value; reasons are one cell more: see ``serving.reasons``.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from functools import cached_property
 
 import polars as pl
 
+from include.jobs.serving.reasons import REASONS, as_cells
 from include.models.config import Column, Kind, named
 from include.models.config.kinds import MISSING, NUMBER, is_missing, number_in
 from include.models.config.spelling import PLAIN
@@ -84,16 +87,30 @@ def parse(body: bytes, media_type: str, columns: Columns) -> pl.DataFrame:
     return frame
 
 
-def answers(predictions: Array, classes: Sequence[str], intervals: Array | None = None) -> pl.DataFrame:
+def asks_why(body: bytes, media_type: str, accept: str) -> bool:
+    """Whether a request that can be answered wants reasons."""
+    parameters = [part.strip().lower() for entry in accept.split(",") for part in entry.split(";")[1:]]
+    if "explain=true" in parameters:
+        return True
+    if media_type != JSON or b'"explain"' not in body:
+        return False
+    content = json.loads(body)
+    return isinstance(content, dict) and "instances" in content and content.get("explain") is True
+
+
+def answers(
+    predictions: Array, classes: Sequence[str], intervals: Array | None = None, labels: Array | None = None
+) -> pl.DataFrame:
     """A row's answer per row: ``label`` and ``probabilities``, or ``value`` where there are no classes.
 
     Args:
         intervals: (rows, 2), the lower and upper ends around each value; become ``interval``.
+        labels: the class index that was decided for in each row; the likeliest unless given.
     """
     if not classes:
         values = pl.DataFrame({"value": predictions}, schema={"value": pl.Float64})
         return values if intervals is None else values.with_columns(interval=pl.Series(intervals, dtype=PAIR))
-    best = predictions.argmax(axis=1)
+    best = predictions.argmax(axis=1) if labels is None else labels
     probabilities = pl.from_numpy(predictions, schema=list(classes))
     return pl.DataFrame({"label": [classes[index] for index in best], "probabilities": probabilities.to_struct()})
 
@@ -106,6 +123,7 @@ def render(found: pl.DataFrame, media_type: str) -> str:
         return found.write_ndjson()
     first = found.to_series(0)
     others = found["probabilities"].struct.unnest().get_columns() if first.name == "label" else []
+    others += [as_cells(found[REASONS])] if REASONS in found.columns else []
     return pl.DataFrame({str(place): one for place, one in enumerate([first, *others])}).write_csv(include_header=False)
 
 

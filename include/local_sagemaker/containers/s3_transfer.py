@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import re
@@ -204,7 +205,11 @@ def upload_archive(s3: S3Client, directories: Iterable[Path], uri: str) -> None:
     """One tar.gz of what the directories hold (several hosts' files lie together, as SageMaker merges them)."""
     with tempfile.TemporaryFile() as packed:
         # level 1: models compress little, and time to a result counts
-        with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
+        # the same files give the same bytes, so the header says no time
+        with (
+            gzip.GzipFile(fileobj=packed, mode="wb", filename="", compresslevel=1, mtime=0) as stream,
+            tarfile.open(fileobj=stream, mode="w") as archive,
+        ):
             for directory in directories:
                 for entry in sorted(directory.iterdir()):
                     archive.add(entry, arcname=entry.name)

@@ -21,6 +21,8 @@ FEATURE_TABLE = "features.parquet"
 
 # a trained model, and what evaluate_model copies out of it beside its own files
 MODEL_ARCHIVE = "model.tar.gz"
+OUTPUT_ARCHIVE = "output.tar.gz"  # beside it, what else the training job leaves
+TRAINING_RUN = "training.json"  # in there: what is a matter of the run alone
 GOLDEN_REQUESTS = "golden_requests.json"
 DRIFT_PROFILE = "drift_profile.json"
 REFERENCE = "reference.json"  # of the evaluation alone: its training, as days are counted that it scores

@@ -48,10 +48,22 @@ class Metric:
 SHARE = Metric(0, 1, "maximize")
 LOSS = Metric(0, None, "minimize")
 REGRESSION = {"mse": LOSS, "rmse": LOSS, "mae": LOSS, "r2": Metric(None, 1, "maximize")}
-OF_CLASSES = {"accuracy": SHARE, "macro_f1": SHARE, "log_loss": LOSS}
+ERROR_SHARE = Metric(0, 1, "minimize")
+# brier: the mean square of all classes' errors; ece: the mean over classes of how far probabilities are off, by tenths
+OF_CLASSES = {
+    "accuracy": SHARE,
+    "macro_f1": SHARE,
+    "log_loss": LOSS,
+    "brier": Metric(0, 2, "minimize"),
+    "ece": ERROR_SHARE,
+}
 OF_EACH_CLASS = ("precision", "recall", "f1", "pr_auc")
 BINARY = dict.fromkeys(("precision", "recall", "specificity", "npv", "f1", "roc_auc", "pr_auc"), SHARE)
-INTERVALS = {"interval_coverage": Metric(0, 1), "interval_width": LOSS}
+THIRDS = ("low", "middle", "high")  # of the true values
+INTERVALS = {"interval_coverage": Metric(0, 1), "interval_width": LOSS} | {
+    f"interval_coverage_{name}": Metric(0, 1) for name in THIRDS
+}
+COST = "cost_per_1000"  # rows, of the mistakes that model.yaml's decision gives costs
 # the largest difference between two segments of a protected slice, which ends the metric's name
 _OF_CLASSES = {"accuracy_difference": Metric(0, 1, "minimize")}
 FAIRNESS = {
@@ -77,6 +89,7 @@ def validation_metrics(problem: str, classes: Collection[str]) -> dict[str, Metr
     if problem == "regression":
         return dict(REGRESSION)
     of_each = {f"{metric}_{name}": SHARE for name in classes for metric in OF_EACH_CLASS}
+    of_each |= {f"ece_{name}": ERROR_SHARE for name in classes}
     return OF_CLASSES | of_each | (BINARY if problem == "binary" else {})
 
 
@@ -88,6 +101,7 @@ def evaluation_metrics(
     own: Mapping[str, Metric],
     rolling: bool,
     protected: Collection[str] = (),
+    costs: bool = False,
 ) -> dict[str, Metric]:
     """What a candidate is measured by on the test split.
 
@@ -96,8 +110,9 @@ def evaluation_metrics(
         own: what the model's evaluation.py adds.
         rolling: whether refits at earlier ends of the data are measured too.
         protected: slices whose segments are to be treated alike.
+        costs: whether mistakes have some.
     """
-    everywhere = validation_metrics(problem, classes) | dict(own)
+    everywhere = validation_metrics(problem, classes) | dict(own) | ({COST: LOSS} if costs else {})
     refits = {f"{ROLLING}{name}": metric for name, metric in everywhere.items()} if rolling else {}
     fair = {f"{name}_{one}": metric for one in protected for name, metric in FAIRNESS[problem].items()}
     return everywhere | (INTERVALS if intervals else {}) | refits | fair | GROUND
@@ -105,5 +120,6 @@ def evaluation_metrics(
 
 def against_baselines(problem: str, classes: Collection[str]) -> set[str]:
     """The metrics that a baseline has too, whose answers are labels or values without probabilities."""
-    ranked = {"log_loss", "roc_auc", "pr_auc", *(f"pr_auc_{name}" for name in classes)}
+    ranked = {"log_loss", "roc_auc", "pr_auc", "brier", "ece"}
+    ranked |= {f"{metric}_{name}" for name in classes for metric in ("pr_auc", "ece")}
     return set(validation_metrics(problem, classes)) - ranked

@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from .code import TABULAR, Code, Hyperparameter
 from .common import ConfigError, Section, all_defaults
 from .data import Data, Split, TimeSplit
+from .decision import Calibration, Decision
+from .explain import Explain
 from .features import Features
 from .gates import Champion, Gate
 from .metrics import CONSTANT, PRODUCTION, Metric, evaluation_metrics, validation_metrics
@@ -70,6 +72,9 @@ class ModelConfig(Section):
     # of the rarest class in the test split (of a regression: rows); with fewer nothing can be judged
     min_positives: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     champion: Champion
+    calibration: Calibration | None = None  # of a classifier's probabilities, fitted on the validation split
+    decision: Decision | None = None
+    explain: Explain | None = None
     serving: Serving
     sinks: Sinks = all_defaults()
     tracking: Tracking = all_defaults()
@@ -127,6 +132,7 @@ class ModelConfig(Section):
             own={name: Metric(given.min, given.max) for name, given in own.items()},
             rolling=isinstance(self.split, TimeSplit) and self.split.rolling_origins > 0,
             protected=[one.name for one in self.slices if one.protected],
+            costs=bool(self.decision and self.decision.costs),
         )
 
     @property

@@ -117,9 +117,17 @@ def _derived_features(config: ModelConfig) -> Iterator[Problem]:
         place = ("features", "derived", number)
         if one.name in kinds:
             yield Problem((*place, "name"), f"'{one.name}' is the name of a column; give it another")
-        for name in one.of:
+        for name in one.names:
             if name not in numbers:
                 yield Problem((*place, "of"), f"'{name}' is not a number to learn from. {nearest(name, numbers)}")
+        numbers.append(one.name)
+
+
+def _decision(config: ModelConfig) -> Iterator[Problem]:
+    if config.problem == "regression":
+        for name in ("calibration", "decision"):
+            if getattr(config, name):
+                yield Problem((name,), "is for classification; a regression has no probabilities")
 
 
 def _split(config: ModelConfig) -> Iterator[Problem]:
@@ -357,6 +365,7 @@ RULES: tuple[Callable[[ModelConfig], Iterator[Problem]], ...] = (
     _tables_of_the_library,
     _derived_features,
     _split,
+    _decision,
     _hyperparameters,
     _tuning,
     _slices,

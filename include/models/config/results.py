@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
+from .decision import DecisionOutcome
 from .drift_profile import DayProfile
 
 Metrics = dict[str, float | None]  # by name; None where a metric could not be measured
@@ -24,6 +25,14 @@ class Comparison(TypedDict):
     high: float
     worse: float
     smallest: float
+
+
+class Reliability(NamedTuple):
+    """Rows whose probability of a class is in one tenth: how many, the mean, and the share that are of the class."""
+
+    rows: int
+    predicted: float
+    observed: float
 
 
 class Rival(TypedDict):
@@ -56,7 +65,8 @@ class Evaluation(TypedDict):
 
     ``intervals``: where each of the candidate's lies with 95 % probability; those that are known. ``production``: the
     last versions in production, the champion first. ``slices``: each slice's segments, the worst first; ``worst``: the
-    segment that a gate of a slice is held by. Older evaluations have none of these.
+    segment that a gate of a slice is held by. Older evaluations have none of these. ``data``: what was learned
+    from and tested on, in a sentence. ``reliability``: of each class, by tenths of its probability that have rows.
     """
 
     metrics: Metrics
@@ -65,6 +75,9 @@ class Evaluation(TypedDict):
     production: NotRequired[list[Rival]]
     slices: NotRequired[dict[str, list[Segment]]]
     worst: NotRequired[dict[str, str]]
+    decision: NotRequired[DecisionOutcome | None]
+    data: NotRequired[str]
+    reliability: NotRequired[dict[str, list[Reliability]]]
     mlflow_run_id: NotRequired[str | None]
     tracking: NotRequired[str | None]  # what of the run MLflow did not take, and why
 

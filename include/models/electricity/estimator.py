@@ -13,9 +13,10 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
+from include.models import trees
 from include.models.config import Scalar
 from include.models.electricity.features import PLACE, STATE
-from include.models.interface import Array, Examples
+from include.models.interface import Array, Contributions, Examples
 
 FILE = "model.txt"
 
@@ -39,6 +40,11 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
 def predict(model: lgb.Booster, features: pl.DataFrame) -> Array:
     up = np.asarray(model.predict(features.select(model.feature_name()).to_numpy(), num_threads=1))
     return np.column_stack([1 - up, up])
+
+
+def contributions(model: lgb.Booster, features: pl.DataFrame, labels: Array | None) -> Contributions:
+    names = model.feature_name()
+    return trees.contributions(model, names, features.select(names).to_numpy(), labels)
 
 
 def save(model: lgb.Booster, folder: Path) -> None:

@@ -6,6 +6,9 @@ forest is stored by skops, LightGBM as its own text: neither executes anything w
 
 from __future__ import annotations
 
+import io
+import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +22,16 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from include.models import trees
 from include.models.config import Scalar
-from include.models.interface import Array, Examples
+from include.models.interface import Array, Contributions, Examples
 
 FOREST_FILE, BOOSTER_FILE = "model.skops", "model.txt"
 # Skops refuses what is neither on its own list of safe types nor on this one. It does not have Tree on its own because
 # a forged tree can point outside its arrays; _require_sound looks before the trees are used.
 TRUSTED = ["numpy.dtype", "sklearn.tree._tree.Tree"]
+SCHEMA = "schema.json"  # of skops
+ADDRESS = re.compile(r'("(?:__id__|file)": "?)(\d+)')  # in there, of an object and of its array's file
 FOREST, LIGHTGBM = "random_forest", "lightgbm"
 
 
@@ -91,6 +97,13 @@ def predict(model: Fitted, features: pl.DataFrame) -> Array:
     return np.column_stack([1 - failing, failing])
 
 
+def contributions(model: Fitted, features: pl.DataFrame, labels: Array | None) -> Contributions | None:
+    """None of a forest: scikit-learn has no TreeSHAP."""
+    if isinstance(model.model, Pipeline):
+        return None
+    return trees.contributions(model.model, model.features, features.select(model.features).to_numpy(), labels)
+
+
 class Kept(TypedDict):
     """What a forest's file holds."""
 
@@ -100,9 +113,27 @@ class Kept(TypedDict):
 
 def save(model: Fitted, folder: Path) -> None:
     if isinstance(model.model, Pipeline):
-        skops.io.dump({"pipeline": model.model, "features": model.features}, folder / FOREST_FILE)
+        (folder / FOREST_FILE).write_bytes(
+            _same_bytes(skops.io.dumps({"pipeline": model.model, "features": model.features}))
+        )
     else:
         model.model.save_model(folder / BOOSTER_FILE)
+
+
+def _same_bytes(dumped: bytes) -> bytes:
+    """What skops wrote, the same for the same model: it calls objects by where they lie in memory, and its zip says
+    when it was made."""
+    numbers: dict[str, str] = {}
+    renamed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(dumped)) as given, zipfile.ZipFile(renamed, "w") as written:
+        schema = ADDRESS.sub(
+            lambda found: found[1] + numbers.setdefault(found[2], str(len(numbers) + 1)), given.read(SCHEMA).decode()
+        )
+        for name in sorted(numbers, key=lambda address: int(numbers[address])):
+            if f"{name}.npy" in given.namelist():
+                written.writestr(zipfile.ZipInfo(f"{numbers[name]}.npy"), given.read(f"{name}.npy"))
+        written.writestr(zipfile.ZipInfo(SCHEMA), schema)
+    return renamed.getvalue()
 
 
 def load(folder: Path) -> Fitted:

@@ -17,8 +17,9 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
+from include.models import trees
 from include.models.config import Scalar
-from include.models.interface import Array, Examples
+from include.models.interface import Array, Contributions, Examples
 from include.models.tabular.large_table import learned_from
 
 FILE = "model.txt"
@@ -50,6 +51,11 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
 def predict(model: lgb.Booster, features: pl.DataFrame) -> Array:
     threads = 1 if len(features) <= FEW_ROWS else 0  # 0: as many as there are cores
     return np.asarray(model.predict(features.to_numpy(), num_threads=threads))
+
+
+def contributions(model: lgb.Booster, features: pl.DataFrame, labels: Array | None) -> Contributions:
+    names = model.feature_name()
+    return trees.contributions(model, names, features.select(names).to_numpy(), labels)
 
 
 def save(model: lgb.Booster, folder: Path) -> None:

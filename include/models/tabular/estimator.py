@@ -18,8 +18,9 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
+from include.models import trees
 from include.models.config import ModelConfig, Scalar
-from include.models.interface import Array, Examples
+from include.models.interface import Array, Contributions, Examples
 from include.models.tabular.large_table import learned_from
 from include.models.tabular.schema import Schema, infer
 
@@ -65,6 +66,9 @@ class TabularEstimator:
         threads = 1 if len(features) <= FEW_ROWS else 0  # 0: as many as there are cores
         found = np.asarray(model.booster.predict(model.schema.matrix(features), num_threads=threads))
         return np.column_stack([1 - found, found]) if self.config.problem == "binary" else found
+
+    def contributions(self, model: TabularModel, features: pl.DataFrame, labels: Array | None) -> Contributions:
+        return trees.contributions(model.booster, model.schema.names, model.schema.matrix(features), labels)
 
     def save(self, model: TabularModel, folder: Path) -> None:
         """The schema, and LightGBM's text format up to the best round."""

@@ -72,7 +72,9 @@ class Schema:
             else features[column.name].cast(pl.Float64)
             for column in self.used
         ]
-        inputs += [features.select(_expression(one)).to_series() for one in self.derived]
+        for one in self.derived:  # in their order: one may be made of those before
+            features = features.with_columns(_expression(one))
+        inputs += [features[one.name] for one in self.derived]
         return np.column_stack([series.to_numpy() for series in inputs])
 
     def _require(self, features: pl.DataFrame) -> None:
@@ -113,12 +115,13 @@ def infer(features: pl.DataFrame, derived: Sequence[Derived]) -> Schema:
     schema = Schema(tuple(_column(series) for series in features), tuple(derived))
     kinds = {column.name: column.kind for column in schema.columns}
     for one in derived:
-        for name in one.of:
+        for name in one.names:
             if kinds.get(name) != "number":
                 numbers = ", ".join(name for name, kind in kinds.items() if kind == "number")
                 raise ValueError(f"features.derived '{one.name}' is of '{name}'; allowed are the numbers {numbers}")
         if one.name in kinds:
             raise ValueError(f"features.derived '{one.name}' has the name of a column; give it another")
+        kinds[one.name] = "number"
     if not schema.used:
         raise ValueError(f"no column is left to learn from: {_reasons(schema)}")
     return schema
@@ -155,9 +158,11 @@ def _number_values(series: pl.Series, column: Column) -> pl.Series:
 
 
 def _expression(one: Derived) -> pl.Expr:
-    first, second = (pl.col(name).cast(pl.Float64) for name in one.of)
+    first, second = (pl.col(part).cast(pl.Float64) if isinstance(part, str) else pl.lit(part) for part in one.of)
     if one.kind == "difference":
         return (first - second).alias(one.name)
+    if one.kind == "comparison":
+        return (first > second).cast(pl.Float64).alias(one.name)
     if one.kind == "product":
         return (first * second).alias(one.name)
     return pl.when(second != 0).then(first / second).alias(one.name)

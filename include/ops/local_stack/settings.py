@@ -16,6 +16,7 @@ from include.models.config import Kafka
 from include.ops import Json
 from include.ops.local_stack.database import Postgres
 from include.ops.local_stack.folders import plain_name
+from include.platform.code_bundle import git_commit
 from sagemaker_jobs.names import environment_name
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -174,6 +175,7 @@ class Settings:
             "image_uri": JOB_IMAGE,
             "region": REGION,
             "code_hash": code_hash,
+            "git_commit": git_commit(ROOT),
             "mlflow_tracking_uri": self.mlflow_uri,
             "kafka": self.kafka,
             "traffic_step_seconds": TRAFFIC_STEP_SECONDS,

@@ -39,7 +39,7 @@ from include.ops.mwaa.image import image_tag
 from include.ops.mwaa.proof import BrokenPromiseError
 from include.ops.mwaa.rest import AirflowOnMwaa, RestError
 from include.ops.mwaa.target import Target, TargetError, load_target, outputs_of, target_names
-from include.platform.code_bundle import is_there, upload_code
+from include.platform.code_bundle import git_commit, is_there, upload_code
 from include.platform.environment import VARIABLE, MlEnvironmentError, parse_ml_environment
 from sagemaker_jobs.account import account, pool_of
 
@@ -190,6 +190,7 @@ class Deploy:
             "image_uri": self._image_uri(),
             "region": self._target.region,
             "code_hash": self._bundle.code_hash,
+            "git_commit": git_commit(),
             "sns_topic_arn": outputs["Alerts"],
             "kms_key_id": outputs["Key"],
             "subnets": outputs["PrivateSubnets"].split(","),

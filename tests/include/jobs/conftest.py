@@ -55,6 +55,7 @@ def trained(jobs: Jobs, features: Path, tmp_path_factory: pytest.TempPathFactory
         "train_model",
         *("--hyperparameters", folder / "hyperparameters.json"),
         *("--train", features / "train", "--validation", features / "validation", "--model-dir", folder / "model"),
+        *("--output-dir", folder / "output"),
         MLFLOW_TRACKING_URI=tracking_uri,
         CODE_HASH="abc123",
         RUN_ID="manual__1",
@@ -62,5 +63,6 @@ def trained(jobs: Jobs, features: Path, tmp_path_factory: pytest.TempPathFactory
     assert done.returncode == 0, done.stderr
     packed = folder / "packed"
     packed.mkdir()
-    shutil.make_archive(str(packed / "model"), "gztar", folder / "model")
+    for name in ("model", "output"):
+        shutil.make_archive(str(packed / name), "gztar", folder / name)
     return Trained(folder / "model", packed, done.stdout + done.stderr, tracking_uri)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -46,3 +47,8 @@ class Trained:
     packed: Path
     output: str
     tracking_uri: str
+
+    @property
+    def mlflow_run_id(self) -> str:
+        """What training.json says."""
+        return str(json.loads((self.model.parent / "output" / "training.json").read_text())["mlflow_run_id"])

@@ -20,7 +20,7 @@ import pytest
 from include.jobs import build_features, score_day, split_days, validate_input, validate_scores
 from include.jobs.features.drift_profile import count_rows
 from include.jobs.serving.artifact import load_artifact
-from include.jobs.serving.payload import CSV, answers, parse, render
+from include.jobs.serving.payload import CSV, parse, render
 from include.models.config import load_model
 from include.models.config.files import DRIFT_PROFILE
 from include.models.errors import JobError
@@ -84,6 +84,9 @@ def partitions(days: Path, tmp_path: Path) -> Partitions:
     return Partitions(folder)
 
 
+RISK = 0.09  # model.yaml explains rows from .1 on
+
+
 @dataclass(frozen=True)
 class Scored:
     verdict: dict[str, Any]
@@ -111,7 +114,7 @@ def transformed(trained: Trained, folder: Path) -> None:
     for shard in sorted((folder / "f" / "rows").glob("*.csv")):
         cells = [line.split(",", 2) for line in shard.read_text().splitlines()]
         rows = parse("\n".join(line[2] for line in cells).encode(), CSV, loaded.columns)
-        said = render(answers(loaded.predict(rows), loaded.classes), CSV).splitlines()
+        said = render(loaded.explained(rows, loaded.answers(rows)), CSV).splitlines()
         joined = "".join(f"{line[0]},{line[1]},{answer}\n" for line, answer in zip(cells, said, strict=True))
         (folder / "p" / f"{shard.name}.out").write_text(joined)
 
@@ -164,10 +167,14 @@ def test_a_days_scores_are_those_of_the_whole_history_bit_for_bit(
 ) -> None:
     scores = scored(partitions, trained, tmp_path)
     assert len(scores) == 8 * 20, "a row for every machine at every third hour"
-    assert scores.drop("prediction").equals(expected)
-    labels = load_artifact(trained.model).classes
-    best = expected.select(pl.concat_list(pl.exclude("machineID", "datetime")).list.arg_max())
-    assert scores["prediction"].to_list() == [labels[index] for index in best.to_series()]
+    assert scores.drop("prediction", "reasons").equals(expected)
+    loaded = load_artifact(trained.model)
+    decided = loaded.labels(expected.drop("machineID", "datetime").to_numpy())
+    assert decided is not None
+    assert scores["prediction"].to_list() == [loaded.classes[index] for index in decided]
+    risky = scores["probability_none"] <= 1 - RISK
+    assert 0 < scores["reasons"].count() <= risky.sum() < 160, "a row of some risk has its reasons"
+    assert {len(json.loads(text)) for text in scores["reasons"].drop_nulls()} == {3}
 
 
 def test_one_job_leaves_what_four_leave(
@@ -223,7 +230,7 @@ def test_nothing_after_the_day_is_read(
     """Rows of later days that stand in the partition, as in a table exported again later, change nothing."""
     partitions.write("maint", partitions.text("maint") + "2015-06-03 06:00:00,1,comp1\n2015-06-03 00:00:00,2,comp2\n")
     partitions.write("telemetry", partitions.text("telemetry") + "2015-06-03 00:00:00,1,1,2,3,4\n")
-    assert scored(partitions, trained, tmp_path).drop("prediction").equals(expected)
+    assert scored(partitions, trained, tmp_path).drop("prediction", "reasons").equals(expected)
 
 
 def test_a_day_cut_into_chunks_gives_the_same_rows(
@@ -256,7 +263,12 @@ def test_a_day_cut_into_chunks_gives_the_same_rows(
     scores = pl.concat([pl.read_parquet(file) for file in sorted((cut / "s").glob("*.parquet"))])
     keys = ["machineID", "datetime"]
     untouched = expected.filter(pl.col("machineID") != scores["machineID"].min())
-    assert scores.drop("prediction").sort(keys).join(untouched, on=keys, how="semi").equals(untouched.sort(keys))
+    assert (
+        scores.drop("prediction", "reasons")
+        .sort(keys)
+        .join(untouched, on=keys, how="semi")
+        .equals(untouched.sort(keys))
+    )
 
 
 def test_rejected_rows_are_mended_and_replayed_alone(
@@ -275,7 +287,7 @@ def test_rejected_rows_are_mended_and_replayed_alone(
     corrected.write_csv(replay / FILES["telemetry"])
     after = tmp_path / "after"
     after.mkdir()
-    assert scored(partitions, trained, after).drop("prediction").equals(expected)
+    assert scored(partitions, trained, after).drop("prediction", "reasons").equals(expected)
     assert json.loads((after / "r" / "validation.json").read_text())["tables"]["telemetry"]["rejected"] == 0
 
 
@@ -342,8 +354,8 @@ def test_a_bad_day_before_stops_the_day_and_is_named(partitions: Partitions, tmp
     [
         (lambda lines: lines[:-1], "159 rows"),
         (lambda lines: [*lines[:-1], lines[0]], "of the same key"),
-        (lambda lines: [lines[0].rsplit(",", 1)[0] + ",", *lines[1:]], "no value in 1 rows"),
-        (lambda lines: [lines[0].rsplit(",", 1)[0] + ",0.5", *lines[1:]], "a sum of 1"),
+        (lambda lines: [lines[0].rsplit(",", 2)[0] + ",,", *lines[1:]], "no value in 1 rows"),
+        (lambda lines: [lines[0].rsplit(",", 2)[0] + ",0.5,", *lines[1:]], "a sum of 1"),
         (lambda lines: [line.replace(",none,", ",comp1,") for line in lines], "a share of 'none' of 0"),
         (lambda lines: [lines[0].replace(",none,", ",nothing,"), *lines[1:]], "labels such as"),
     ],

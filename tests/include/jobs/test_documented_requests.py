@@ -41,8 +41,7 @@ def served(model: str, folder: Path) -> TestClient:
     rows = examples(config, feature_builder(model).build_features(tables))
     few = {name: value for name, value in FEW.items() if name in config.training.hyperparameters}
     fitted = estimator(model).fit(rows, rows, {**config.training.hyperparameters, **few})
-    facts = {"mlflow_run_id": None}
-    return TestClient(application(save_artifact(folder / "model", config, fitted, rows, rows, facts), 6 << 20))  # type: ignore[arg-type]
+    return TestClient(application(save_artifact(folder / "model", config, fitted, rows, rows, {}), 6 << 20))
 
 
 def asked(client: TestClient, body: str, content_type: str, accept: str) -> httpx.Response:

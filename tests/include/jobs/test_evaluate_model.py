@@ -22,7 +22,7 @@ def evaluation(
     done = jobs.run(
         "evaluate_model",
         *places(trained.packed, features, validated, folder),
-        *("--champion", trained.packed),
+        *("--champion", trained.packed, "--training", trained.packed),
         MLFLOW_TRACKING_URI=trained.tracking_uri,
     )
     assert done.returncode == 0, done.stderr
@@ -77,10 +77,11 @@ def test_the_report_stands_alone_and_shows_everything(evaluation: Path) -> None:
         "Calibration",
         "Feature importance",
         "Permutation",
+        "Contributions",
         "Score over time",
     ):
         assert f"<h3>{title}" in page
-    assert page.count("<svg") == 7
+    assert page.count("<svg") == 8
     gates = re.search(r'<table id="gates">(.*?)</table>', page, re.DOTALL)
     assert gates
     assert gates[1].count("<tr>") == 3 + len(load_model(MODEL).gates), "a head, enough rows, the gates, the champion"

@@ -82,6 +82,7 @@ def test_it_goes_through_every_job_without_another_edit(jobs: Jobs, tmp_path: Pa
     run("validate_features", *model, "--features", features, "--report", tmp_path / "checked")
     assert json.loads((tmp_path / "checked" / "validation.json").read_text())["passed"]
     channels = {f"SM_CHANNEL_{name.upper()}": str(features / name) for name in ("train", "validation")}
+    channels["SM_OUTPUT_DATA_DIR"] = str(tmp_path / "output")
     run("train_model", SM_HPS=json.dumps({"model": "bicycle_orders"}), SM_MODEL_DIR=str(trained), **channels)
     packed = tmp_path / "packed"
     packed.mkdir()

@@ -119,6 +119,7 @@ def test_it_is_built_trained_evaluated_and_answers(toy: Toy) -> None:
     common = ("--model", "toy", "--validated", home / "validated", "--features", home / "features")
     toy.run("build_features", *common)
     channels = {f"SM_CHANNEL_{name.upper()}": str(home / "features" / name) for name in ("train", "validation")}
+    channels["SM_OUTPUT_DATA_DIR"] = str(home / "output")
     hyperparameters = json.dumps({"model": "toy"})
     printed = toy.run("train_model", SM_HPS=hyperparameters, SM_MODEL_DIR=str(home / "model"), **channels)
     assert ("validation:accuracy=" if binary else "validation:mse=") in printed

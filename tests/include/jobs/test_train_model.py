@@ -28,7 +28,10 @@ def test_it_prints_metrics_for_metric_definitions(trained: Trained) -> None:
 
 def test_metadata_says_what_was_trained_on_what(trained: Trained) -> None:
     metadata = json.loads((trained.model / "metadata.json").read_text())
-    assert (metadata["model"], metadata["code_hash"], metadata["run_id"]) == (MODEL, "abc123", "manual__1")
+    assert (metadata["model"], metadata["code_hash"]) == (MODEL, "abc123")
+    of_run = json.loads((trained.model.parent / "output" / "training.json").read_text())
+    assert of_run["run_id"] == "manual__1"
+    assert of_run["fit_seconds"] > 0
     assert metadata["hyperparameters"]["num_boost_round"] == 40
     assert metadata["hyperparameters"]["num_leaves"] == 15
     assert 0 < metadata["fit"]["best_iteration"] <= 40
@@ -68,10 +71,23 @@ def test_the_drift_profile_describes_the_training_split(trained: Trained, featur
     assert profile["comp1_age_days"]["missing"] == train["comp1_age_days"].null_count() / len(train)
 
 
-def test_the_same_data_gives_the_same_model(jobs: Jobs, trained: Trained, features: Path, tmp_path: Path) -> None:
-    done = jobs.run("train_model", SM_MODEL_DIR=str(tmp_path), **environment(features, trained))
+def test_the_same_data_gives_the_same_artifact(jobs: Jobs, trained: Trained, features: Path, tmp_path: Path) -> None:
+    again = tmp_path / "model"
+    done = jobs.run(
+        "train_model",
+        SM_MODEL_DIR=str(again),
+        SM_OUTPUT_DATA_DIR=str(tmp_path / "output"),
+        CODE_HASH="abc123",
+        RUN_ID="manual__2",
+        **environment(features, trained),
+    )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "model.txt").read_text() == (trained.model / "model.txt").read_text()
+    assert files_of(again) == files_of(trained.model)
+    assert len({path.stat().st_mtime for path in (again, *again.rglob("*"))}) == 1, "times are packed too"
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def environment(features: Path, trained: Trained) -> dict[str, str]:
@@ -84,7 +100,7 @@ def environment(features: Path, trained: Trained) -> dict[str, str]:
 
 
 def test_parameters_metrics_and_files_are_tracked(trained: Trained) -> None:
-    run_id = json.loads((trained.model / "metadata.json").read_text())["mlflow_run_id"]
+    run_id = trained.mlflow_run_id
     database = trained.tracking_uri.removeprefix("sqlite:///")
     with sqlite3.connect(database) as connection:
         parameters = dict(connection.execute("select key, value from params where run_uuid = ?", [run_id]).fetchall())
@@ -105,7 +121,8 @@ def test_a_tracking_server_that_never_answers_fails_and_delays_nothing(
         began = time.monotonic()
         done = jobs.run(
             "train_model",
-            SM_MODEL_DIR=str(tmp_path),
+            SM_MODEL_DIR=str(tmp_path / "model"),
+            SM_OUTPUT_DATA_DIR=str(tmp_path),
             MLFLOW_TRACKING_URI=f"http://127.0.0.1:{silent.getsockname()[1]}",
             MLFLOW_HTTP_REQUEST_TIMEOUT="2",
             **environment(features, trained),
@@ -113,7 +130,7 @@ def test_a_tracking_server_that_never_answers_fails_and_delays_nothing(
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began < 60
     assert "WARNING: MLflow tracking at http://127.0.0.1" in done.stderr
-    assert json.loads((tmp_path / "metadata.json").read_text())["mlflow_run_id"] is None
+    assert json.loads((tmp_path / "training.json").read_text())["mlflow_run_id"] is None
 
 
 def test_hyperparameters_have_the_types_that_the_estimator_takes() -> None:

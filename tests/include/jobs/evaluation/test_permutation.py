@@ -13,6 +13,7 @@ from sklearn.inspection import permutation_importance
 from include.jobs.evaluation.metrics import measure
 from include.jobs.evaluation.permutation import MOST_ROWS, REPEATS, importances
 from include.jobs.serving.artifact import LoadedModel
+from include.jobs.serving.decision import Judgement
 from include.models.config import Champion, ModelConfig, load_model
 from include.models.interface import Array, Examples
 
@@ -26,6 +27,7 @@ class Rule:
     problem: str
     feature_order: list[str] = field(default_factory=lambda: FEATURES)
     asked: list[int] = field(default_factory=list)
+    judgement: Judgement = field(default_factory=Judgement)
 
     def predict(self, frame: pl.DataFrame) -> Array:
         assert frame.schema == {"kind": pl.String, "size": pl.Float64, "noise": pl.Float64}

@@ -35,7 +35,7 @@ def tracked(trained: Trained, features: Path, tmp_path_factory: pytest.TempPathF
     from mlflow import MlflowClient
 
     rows = read_split(features / "validation")
-    run_id = json.loads((trained.model / "metadata.json").read_text())["mlflow_run_id"]
+    run_id = trained.mlflow_run_id
     folder = tmp_path_factory.mktemp("mlflow") / model_versions.MODEL_FOLDER
     write_mlflow_model(trained.model, rows.select(feature_columns(load_model(MODEL), rows)), folder)
     MlflowClient(trained.tracking_uri).log_artifacts(run_id, str(folder), model_versions.MODEL_FOLDER)

@@ -41,6 +41,19 @@ def test_it_learns_with_empty_cells_and_reads_back_bit_for_bit(rows: Examples, t
     assert max(estimator.importance(again), key=estimator.importance(again).__getitem__) == "a"
 
 
+@pytest.mark.parametrize("algorithm", ["random_forest", "lightgbm"])
+def test_the_same_rows_give_the_same_bytes(rows: Examples, tmp_path: Path, algorithm: str) -> None:
+    kept = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        junk = [object() for _ in range(1000 * number)]  # objects of the second model lie elsewhere
+        estimator.save(estimator.fit(rows, rows, {**HYPERPARAMETERS, "algorithm": algorithm}), folder)
+        kept.append({path.name: path.read_bytes() for path in folder.iterdir()})
+        del junk
+    assert kept[0] == kept[1]
+
+
 def test_an_unknown_algorithm_is_refused(rows: Examples) -> None:
     with pytest.raises(ValueError, match="algorithm is 'svm'; allowed are random_forest and lightgbm"):
         estimator.fit(rows, rows, {**HYPERPARAMETERS, "algorithm": "svm"})

@@ -66,6 +66,19 @@ def test_derived_columns(kind: str, value: float) -> None:
     assert np.isnan(derived[1]) == (kind == "ratio")  # divided by nothing: not known, rather than infinite
 
 
+def test_a_derived_column_may_be_of_another_and_of_numbers() -> None:
+    given = [
+        {"name": "slow", "kind": "comparison", "of": [5, "hours"]},
+        {"name": "many", "kind": "comparison", "of": ["pieces", 100]},
+        {"name": "many and slow", "kind": "product", "of": ["slow", "many"]},
+    ]
+    schema = infer(table(), [Derived.model_validate(one) for one in given])
+    rows = pl.DataFrame({"pieces": [101.0, 100.0, 101.0], "hours": [4.0, 4.0, None], "plant": ["north"] * 3})
+    both = schema.matrix(rows)[:, schema.names.index("many and slow")]
+    assert both[:2].tolist() == [1.0, 0.0]
+    assert np.isnan(both[2])
+
+
 def test_derived_columns_of_what_there_is_not() -> None:
     for of, words in (
         (["pieces", "minutes"], "is of 'minutes'; allowed are the numbers pieces, hours"),
