@@ -42,12 +42,14 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from include.jobs.evaluation.metrics import measure
+from include.jobs.evaluation.metrics import interval_metrics, measure
 from include.jobs.features.feature_table import examples
 from include.jobs.features.splitting import split, split_by_time
+from include.jobs.serving.decision import judgement
 from include.jobs.validation.cleaning import Window, clean_table
 from include.jobs.validation.reading import read_table
 from include.models.config import LINE, Features, ModelConfig, RandomSplit, TimeSplit, load_model
+from include.models.config.metrics import THIRDS
 from include.models.interface import Examples, Tables
 from include.models.loader import domain_evaluation, estimator, feature_builder
 from include.models.tabular.estimator import TabularEstimator
@@ -61,7 +63,12 @@ FOLDERS = {
     "electricity": "elec2",
     "tabular_classifier": "ai4i2020",
 }
-CUTS = {"August": 152, "September": 122, "October": 91}  # days from the first of the month to the year's end
+CUTS = {
+    "July": 183,
+    "August": 152,
+    "September": 122,
+    "October": 91,
+}  # days from the first of the month to the year's end
 SEEDS = 20
 FOLDS, REPEATS, INNER_FOLDS, DRAWS = 5, 4, 3, 8
 RETRAINED_ON_DAYS = 28
@@ -119,12 +126,18 @@ def after_a_cut(test_days: int) -> Found:
     parts = split_by_time(features(name), str(config.data.time), how)
     train, validation, test = (examples(config, parts[part]) for part in ("train", "validation", "test"))
     model = own.fit(train, validation, config.training.hyperparameters)
-    probabilities = own.predict(model, test.features)
-    labels = pl.Series("predicted", [test.classes[index] for index in probabilities.argmax(axis=1)])
+    judged = judgement(config, validation.target, own.predict(model, validation.features))
+    raw = own.predict(model, test.features)
+    probabilities = judged.calibrated(raw)
+    decided = judged.labels(probabilities)
+    labels = pl.Series("predicted", [test.classes[index] for index in decided])
+    found = measure(config.problem, test.target, probabilities, test.classes, decided)
     events = in_the_field.evaluate(parts["test"].with_columns(labels), raw_tables(name)).metrics
     rule = in_the_field.baselines(parts["test"], raw_tables(name))["persistence"]
     return {
-        "macro F1": measure(config.problem, test.target, probabilities, test.classes)["macro_f1"],
+        "macro F1": found["macro_f1"],
+        "ece": found["ece"],
+        "raw ece": measure(config.problem, test.target, raw, test.classes)["ece"],
         "persistence": f1_score(parts["test"][config.data.label], rule, average="macro"),
         "events": events["failure_events"],
         "caught": events["failure_events_caught"],
@@ -139,11 +152,17 @@ def predictive_maintenance(found: dict[str, Found]) -> list[Row]:
     each = ", ".join(f"{month} {one['macro F1']:.4f}" for month, one in found.items())
     return [
         row(
-            "predictive_maintenance: macro F1 and failures caught, from three cut dates on",
+            "predictive_maintenance: macro F1 and failures caught, from four cut dates on",
             f"{mean:.4f} ({each}), {caught:.0f} of {events:.0f}; persistence {rule:.3f}",
-            "≥ 0.99, all",
-            mean >= 0.99 and all(one["caught"] == 1 for one in found.values()),
-        )
+            "≥ 0.993, all",
+            mean >= 0.993 and all(one["caught"] == 1 for one in found.values()),
+        ),
+        row(
+            "predictive_maintenance: calibration error, as shipped and without calibration",
+            ", ".join(f"{np.mean([one[name] for one in found.values()]):.6f}" for name in ("ece", "raw ece")),
+            "at most half",
+            sum(one["ece"] for one in found.values()) <= 0.5 * sum(one["raw ece"] for one in found.values()),
+        ),
     ]
 
 
@@ -155,10 +174,12 @@ def downtime(**chosen: Any) -> Found:
     config, own = load_model(name), estimator(name)
     ours, linear, constant = [], [], []
     for seed in range(SEEDS):
-        train, validation, test = seeded(config, features(name), seed, 0.1)
+        train, validation, test = seeded(config, features(name), seed, config.split.validation_share)
+        model = own.fit(train, validation, {**config.training.hyperparameters, **chosen, "seed": seed})
+        judged = judgement(config, validation.target, own.predict(model, validation.features))
+        answers = judged.calibrated(own.predict(model, test.features))
+        ours.append(np.mean(judged.labels(answers) == test.target))
         learned = together(train, validation)
-        model = own.fit(learned, validation, {**config.training.hyperparameters, **chosen, "seed": seed})
-        ours.append(np.mean(own.predict(model, test.features).argmax(axis=1) == test.target))
         straight = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())
         straight.fit(learned.features.to_numpy(), learned.target)
         linear.append(straight.score(test.features.to_numpy(), test.target))
@@ -171,10 +192,10 @@ def machine_downtime(found: dict[str, Found]) -> list[Row]:
     return [
         row(
             f"machine_downtime: accuracy, {SEEDS} seeds",
-            f"{best['accuracy']:.4f} ± {best['deviation']:.4f}; model.yaml's forest {forest['accuracy']:.4f}, logistic "
+            f"{best['accuracy']:.4f} ± {best['deviation']:.4f}; the forest {forest['accuracy']:.4f}, logistic "
             f"regression {best['linear']:.3f}, one class for all {best['one']:.3f}",
-            "≥ 0.99",
-            best["accuracy"] >= 0.99,
+            "≥ 0.992",
+            best["accuracy"] >= 0.992,
         )
     ]
 
@@ -185,17 +206,21 @@ def machine_downtime(found: dict[str, Found]) -> list[Row]:
 def rings() -> Found:
     name = "abalone_age"
     config, own = load_model(name), estimator(name)
-    ours, linear, constant = [], [], []
+    ours, linear, constant, held = [], [], [], []
     for seed in range(SEEDS):
-        train, validation, test = seeded(config, features(name), seed, 0.1)
+        train, validation, test = seeded(config, features(name), seed, config.split.validation_share)
         model = own.fit(train, validation, {**config.training.hyperparameters, "seed": seed})
         ours.append(np.mean((own.predict(model, test.features) - test.target) ** 2))
+        found = interval_metrics(test.target, own.intervals(model, test.features))
+        held.append([found[f"interval_coverage_{name}"] for name in THIRDS])
         learned = together(train, validation)
         table = [part.features.to_dummies("sex").to_numpy() for part in (learned, test)]
         straight = LinearRegression().fit(table[0], learned.target)
         linear.append(np.mean((straight.predict(table[1]) - test.target) ** 2))
         constant.append(np.mean((learned.target.mean() - test.target) ** 2))
-    return {"mse": np.mean(ours), "deviation": np.std(ours), "linear": np.mean(linear), "mean": np.mean(constant)}
+    return {"mse": np.mean(ours), "deviation": np.std(ours), "linear": np.mean(linear), "mean": np.mean(constant)} | {
+        "held": np.mean(held, axis=0)
+    }
 
 
 def abalone_age(found: dict[str, Found]) -> list[Row]:
@@ -203,7 +228,16 @@ def abalone_age(found: dict[str, Found]) -> list[Row]:
     value = (
         f"{one['mse']:.3f} ± {one['deviation']:.3f}; a straight line {one['linear']:.2f}, the mean {one['mean']:.2f}"
     )
-    return [row(f"abalone_age: mean squared error, {SEEDS} seeds", value, "≤ 4.70", one["mse"] <= 4.70)]
+    held = ", ".join(f"{name} {share:.3f}" for name, share in zip(THIRDS, one["held"], strict=True))
+    return [
+        row(f"abalone_age: mean squared error, {SEEDS} seeds", value, "≤ 4.40", one["mse"] <= 4.40),
+        row(
+            f"abalone_age: coverage of intervals in each third of the rings, {SEEDS} seeds",
+            held,
+            "0.90 ± 0.03",
+            all(abs(share - 0.9) <= 0.03 for share in one["held"]),
+        ),
+    ]
 
 
 # electricity
@@ -261,8 +295,8 @@ def electricity(found: dict[str, Found]) -> list[Row]:
         row(
             "electricity: accuracy as shipped, retrained every week",
             f"{shipped['moving']:.3f}; the same never retrained {shipped['static']:.3f}; {beside}",
-            "above same as last",
-            shipped["moving"] > rule["half"],
+            "≥ 1 point above same as last",
+            shipped["moving"] >= rule["half"] + 0.01,
         ),
     ]
 
@@ -323,8 +357,8 @@ def tabular_classifier(found: dict[str, Found]) -> list[Row]:
             f"tabular_classifier: F1, {REPEATS} x {FOLDS} folds of AI4I 2020, no failure modes",
             f"{chosen.mean():.3f} ± {chosen.std():.3f} chosen within each fold; model.yaml's {yaml.mean():.3f}, "
             f"without derived columns {raw.mean():.3f}, every row a failure {constant:.3f}",
-            "≥ 0.85",
-            chosen.mean() >= 0.85,
+            "≥ 0.88, model.yaml's",
+            yaml.mean() >= 0.88,
         )
     ]
 
@@ -334,7 +368,7 @@ BENCHES = {
         {month: partial(after_a_cut, days) for month, days in CUTS.items()}, predictive_maintenance
     ),
     "machine_downtime": Bench(
-        {"lightgbm": partial(downtime, algorithm="lightgbm", trees=300, min_rows_in_leaf=20), "forest": downtime},
+        {"lightgbm": downtime, "forest": partial(downtime, algorithm="random_forest", min_rows_in_leaf=1)},
         machine_downtime,
     ),
     "abalone_age": Bench({"rings": rings}, abalone_age),
