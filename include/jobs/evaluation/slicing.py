@@ -109,12 +109,14 @@ def fairness(measures: Measures, answers: Answers) -> Metrics:
     for one in measures.config.slices:
         if one.protected:
             segments = slice_of(measures.config, one, measures.test, measures.tables).fill_null("unknown").to_numpy()
-            differences = _differences(measures.config, measures.truth.target, answers.predictions, segments)
+            decided = answers.predictions if answers.labels is None else answers.labels
+            differences = _differences(measures.config, measures.truth.target, decided, segments)
             found |= {f"{name}_{one.name}": value for name, value in differences.items()}
     return found
 
 
 def _differences(config: ModelConfig, target: Array, predictions: Array, segments: Array) -> Metrics:
+    """Of values (rows,), of class indices (rows,), or of probabilities (rows, classes)."""
     from fairlearn import metrics as fair  # 0.5 s, which only evaluations with a protected slice pay for
     from sklearn.metrics import accuracy_score, mean_absolute_error
 
@@ -126,7 +128,7 @@ def _differences(config: ModelConfig, target: Array, predictions: Array, segment
             sensitive_features=segments,
         )
         return {str(name): float(value) for name, value in frame.difference().items()}
-    predicted = predictions.argmax(axis=1)
+    predicted = predictions.argmax(axis=1) if predictions.ndim > 1 else predictions
     by = {"y_true": target, "y_pred": predicted, "sensitive_features": segments}
     found = {"accuracy_difference": float(fair.MetricFrame(metrics=accuracy_score, **by).difference())}
     if config.problem == "binary":
