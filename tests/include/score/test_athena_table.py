@@ -33,6 +33,7 @@ def test_has_the_columns_that_are_published() -> None:
         "datetime": "timestamp",
         "prediction": "string",
         **{f"probability_{name}": "double" for name in ("none", "comp1", "comp2", "comp3", "comp4")},
+        "reasons": "string",
     }
     regression = MODEL.model_copy(update={"problem": "regression"})
     kinds = {column["Name"]: column["Type"] for column in scores_table(regression, "b")["StorageDescriptor"]["Columns"]}

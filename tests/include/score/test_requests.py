@@ -132,8 +132,8 @@ def test_no_more_instances_than_there_are_parts() -> None:
 @pytest.mark.parametrize(
     ("model", "key", "kept"),
     [
-        ("predictive_maintenance", "$[2:]", "$[0,1,-6,-5,-4,-3,-2,-1]"),  # the class and five probabilities
-        ("abalone_age", "$[1:]", "$[0,-1]"),  # the number
+        ("predictive_maintenance", "$[2:]", "$[0,1,-7,-6,-5,-4,-3,-2,-1]"),  # the class, five probabilities, reasons
+        ("abalone_age", "$[1:]", "$[0,-2,-1]"),  # the number, reasons
     ],
 )
 def test_the_model_gets_what_comes_after_the_key_and_the_key_stays_with_the_answer(
