@@ -21,7 +21,9 @@ from include.jobs import build_features, score_day, split_days, validate_input, 
 from include.jobs.features.drift_profile import count_rows
 from include.jobs.serving.artifact import load_artifact
 from include.jobs.serving.payload import CSV, parse, render
+from include.jobs.serving.reasons import risks_of
 from include.models.config import load_model
+from include.models.config.columns import probability_columns
 from include.models.config.files import DRIFT_PROFILE
 from include.models.errors import JobError
 from include.models.predictive_maintenance.features import LOOK_BACK_HOURS
@@ -84,7 +86,7 @@ def partitions(days: Path, tmp_path: Path) -> Partitions:
     return Partitions(folder)
 
 
-RISK = 0.09  # model.yaml explains rows from .1 on
+RISK = 0.1  # from which on model.yaml explains rows
 
 
 @dataclass(frozen=True)
@@ -172,9 +174,9 @@ def test_a_days_scores_are_those_of_the_whole_history_bit_for_bit(
     decided = loaded.labels(expected.drop("machineID", "datetime").to_numpy())
     assert decided is not None
     assert scores["prediction"].to_list() == [loaded.classes[index] for index in decided]
-    risky = scores["probability_none"] <= 1 - RISK
-    assert 0 < scores["reasons"].count() <= risky.sum() < 160, "a row of some risk has its reasons"
-    assert {len(json.loads(text)) for text in scores["reasons"].drop_nulls()} == {3}
+    risks = risks_of(scores, list(probability_columns(loaded.classes).values()))
+    assert scores["reasons"].is_not_null().to_list() == (risks >= RISK).tolist(), "a row of some risk has its reasons"
+    assert {len(json.loads(text)) for text in scores["reasons"].drop_nulls()} <= {3}
 
 
 def test_one_job_leaves_what_four_leave(
