@@ -4,15 +4,16 @@ here, for all of them and with twenty seeds in ``make sabotage``."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import polars as pl
 import pytest
 
 from include.jobs.evaluation import resampling
-from include.models.config import ModelConfig, load_model
+from include.models.config import load_model
 from include.models.interface import Tables
 from include.models.loader import feature_builder
-from tests.benchmarks.sabotage import made_up, tables_of, trials
+from tests.benchmarks.sabotage import Trial, made_up, tables_of, trials
 
 MODELS = ("tabular_classifier",)  # others: make sabotage
 RUINED = (
@@ -26,13 +27,21 @@ RUINED = (
 )
 
 
+@dataclass(frozen=True)
+class Made:
+    """A model's made up data, and the trials on it."""
+
+    tables: Tables
+    frame: pl.DataFrame
+    trials: list[Trial]
+
+
 @pytest.fixture(scope="module", params=MODELS)
-def made(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[ModelConfig, Tables, pl.DataFrame]:
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     config = load_model(request.param)
     tables = tables_of(config, made_up(config.name, tmp_path_factory.mktemp("raw")))
-    return config, tables, feature_builder(config.name).build_features(tables)
+    frame = feature_builder(config.name).build_features(tables)
+    return Made(tables, frame, list(trials(config, frame, seeds=1)))
 
 
 @pytest.fixture(autouse=True)
@@ -43,11 +52,8 @@ def few_draws() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("number", range(len(RUINED) + 1), ids=[*RUINED, "honest"])
-def test_a_ruined_model_is_refused_and_the_honest_one_is_not(
-    made: tuple[ModelConfig, Tables, pl.DataFrame], number: int
-) -> None:
-    config, tables, frame = made
-    trial = list(trials(config, frame, seeds=1))[number]
-    line = trial.run(tables, frame)
-    assert trial.sabotage == ([*RUINED, "honest, seed 0"][number])
+def test_a_ruined_model_is_refused_and_the_honest_one_is_not(made: Made, number: int) -> None:
+    trial = made.trials[number]
+    line = trial.run(made.tables, made.frame)
+    assert trial.sabotage == [*RUINED, "honest, seed 0"][number]
     assert line["refused"] == (number < len(RUINED)), line["by"]
