@@ -20,7 +20,10 @@ OF_SEVERAL_MACHINES = ("cut_data", "prepare_shards", "merge_shards")
 SEVERAL_MACHINES = "code of several machines"
 OWN = ("features", "estimator", "evaluation")
 GENERIC = "include.models.tabular.estimator"  # of a model without an estimator of its own
-SECTIONS = ("data", "problem", "features", "split", "gates", "min_positives", "champion", "tracking", "code")
+SECTIONS = (
+    *("data", "problem", "features", "split", "slices", "gates", "min_positives", "champion"),
+    *("calibration", "decision", "explain", "tracking", "code"),
+)
 WORDS = {"estimator": {"hyperparameters": {"__all__": {"meaning"}}}}  # of the section ``code``, what is for people
 
 

@@ -53,7 +53,7 @@ def packet(**changes: Any) -> Packet:
         "traffic": "10 % for 10 minutes",
         "lineage": {"run_id": "manual__1"},
         "card": model_card.content(
-            MODEL, Run("b", "train_m", "manual__1"), artifact="s3://b/m", evaluation=evaluation(OURS, None)
+            MODEL, Run("b", "train_m", "manual__1"), artifact="s3://b/m", evaluation=evaluation(OURS, None), lineage={}
         ),
         "links": {"Evaluation report": "https://example.com/report.html"},
     }

@@ -31,6 +31,12 @@ EDITS = {
     "code": ('meaning: "trees, at most"', 'meaning: "the most trees"'),
     "features": ("split:   ", "features:\n  exclude: []\nsplit:   "),
     "sinks": ("split:   ", "sinks:\n  kafka: {topic: scores}\nsplit:   "),
+    "personal_data": ("problem: multi", "personal_data: true\nproblem: multi"),
+    "quote_values": ("problem: multi", "quote_values: false\nproblem: multi"),
+    "slices": ("bands: [5, 10, 15]", "bands: [5, 10]"),
+    "calibration": ("calibration: beta", "calibration: platt"),
+    "decision": ("false_alarm: 1", "false_alarm: 2"),
+    "explain": ("reasons: 3", "reasons: 2"),
     "tracking": ("split:   ", "tracking: {model_versions: true}\nsplit:   "),
 }
 

@@ -13,7 +13,19 @@ from tests.include.platform.edits import EDITS, MODEL, changed_parts, edit_model
 MODELS = {"abalone_age", "electricity", "machine_downtime", MODEL, "tabular_classifier"}
 # ``training`` is known when a training is asked for; the edit of ``features`` says what is so anyway, that of ``code``
 # has words for people
-UNREAD = EDITS.keys() - {"data", "split", "gates", "min_positives", "champion", "tracking"}
+READ = {
+    "data",
+    "split",
+    "slices",
+    "gates",
+    "min_positives",
+    "champion",
+    "calibration",
+    "decision",
+    "explain",
+    "tracking",
+}
+UNREAD = EDITS.keys() - READ
 
 
 def changed(root: Path, edit: Callable[[], object]) -> dict[str, set[str]]:

@@ -295,7 +295,7 @@ def test_lineage_fits_the_registry(s3: LocalS3) -> None:
     evaluated = {
         "name": "evaluate-1",
         "inputs": {"artifact": "s3://b/runs/train_model/job-1/output/model.tar.gz"},
-        "result": {"metrics": {}, "mlflow_run_id": None},
+        "result": {"metrics": {}, "champion": None, "mlflow_run_id": None},
     }
     request = tasks.register_model(MODEL, context(), evaluated=evaluated, gates=[])
     assert len(request["CustomerMetadataProperties"]) == 42
@@ -307,7 +307,8 @@ def test_other_data_is_another_digest(s3: LocalS3) -> None:
     for telemetry in (b"telemetry", b"other", b"telemetry"):
         s3.objects["raw/predictive_maintenance/PdM_telemetry.csv"] = telemetry
         tasks.prepare_data(MODEL, context())
-        evaluated = {"name": "e", "inputs": {"artifact": "s3://b/j/output/m"}, "result": {"metrics": {}}}
+        result = {"metrics": {}, "champion": None}
+        evaluated = {"name": "e", "inputs": {"artifact": "s3://b/j/output/m"}, "result": result}
         request = tasks.register_model(MODEL, context(), evaluated=evaluated, gates=[])
         digests.add(request["CustomerMetadataProperties"]["data_sha256"])
     assert len(digests) == 2
