@@ -59,6 +59,7 @@ def model(**table: Any) -> ModelConfig:
     rows = {"file": "rows.csv", "columns": COLUMNS, "key": ["id"], "max_rejected_share": 0.05, **table}
     data = {"tables": {"rows": rows}, "key": rows["key"], "label": "name", "classes": ["a", "b"]}
     whole = config.model_dump(exclude_unset=True) | {"data": data, "features": {"exclude": ["at"]}, "slices": []}
+    whole["gates"] = [gate for gate in whole["gates"] if not gate.get("slice")]
     whole["scoring"] = {"tables": ["rows"], "instance_type": "ml.m5.large", "max_rejected_share": 0.05}
     return ModelConfig.model_validate(whole)
 
