@@ -75,15 +75,19 @@ def sleeping(seconds: float, exit_code: int = 0) -> dict[str, Any]:
 
 def waiting(told: Path, exit_code: int = 0) -> dict[str, Any]:
     """The same, of a job that ends when the file is there."""
-    begun = f"import os, time\nend = time.time() + {LONGEST_WAIT}\n"
-    wait = f"while not os.path.exists({str(told)!r}) and time.time() < end: time.sleep(0.1)\n"
-    return running(f"{begun}{wait}raise SystemExit({exit_code})")
+    # in one line of 256 characters at most: SageMaker takes no other as an entrypoint
+    going_on = "lambda: not os.path.exists(sys.argv[1]) and time.time() < end"
+    wait = (
+        f"import os, sys, time; end = time.time() + {LONGEST_WAIT}; [time.sleep(0.1) for _ in iter({going_on}, False)]"
+    )
+    return running(f"{wait}; sys.exit({exit_code})", str(told))
 
 
-def running(program: str) -> dict[str, Any]:
+def running(program: str, *arguments: str) -> dict[str, Any]:
+    given = {"ContainerArguments": list(arguments)} if arguments else {}
     return {
         "RoleArn": ROLE,
-        "AppSpecification": {"ImageUri": JOB_IMAGE, "ContainerEntrypoint": ["python", "-c", program]},
+        "AppSpecification": {"ImageUri": JOB_IMAGE, "ContainerEntrypoint": ["python", "-c", program], **given},
         "ProcessingResources": {"ClusterConfig": RESOURCES},
         "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
     }
