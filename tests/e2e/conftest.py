@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
-from include.ops.local_stack.settings import ROOT, Settings
+from include.ops.local_stack.settings import JOB_WAIT, ROOT, Settings
 from tests.browser import launch
 from tests.include.local_sagemaker.local_server import free_port
 
@@ -45,6 +45,7 @@ class Stack:
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
+            JOB_WAIT: "5",  # as on AWS: these runs are deferred
             "LAPTOP_HOME": str(self.settings.home),
             "AIRFLOW_PORT": str(self.settings.airflow_port),
             "SAGEMAKER_PORT": str(self.settings.sagemaker_port),

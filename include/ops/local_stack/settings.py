@@ -24,6 +24,7 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"
 NAME = "ml-local"  # what an environment's name is on AWS: bucket and role are called after it, as in include/ops/infra
 BUCKET = f"{NAME}-ml-{ACCOUNT}"
+JOB_WAIT = "AIRFLOW__SAGEMAKER_JOBS__JOB_WAIT"  # seconds that a worker waits for a job before it defers
 TRAFFIC_STEP_SECONDS = 15  # between the steps of a traffic shift; long enough for an alarm on a period of 10 s
 PRELOADED = (
     "airflow.executors.local_executor",
@@ -220,8 +221,9 @@ class Settings:
             "logging": {"base_log_folder": str(self.home / "airflow" / "logs")},
             # how late the end of a task may be noticed, in seconds
             "workers": {"min_heartbeat_interval": "1"},
-            # no job of a small training is deferred, whose end would be noticed seconds later and by another process
-            "sagemaker_jobs": {"job_wait": "20"},
+            # no job of a small training is deferred, whose end would be noticed seconds later and by another process;
+            # tests that are about waiting set it as it is on AWS
+            "sagemaker_jobs": {"job_wait": os.environ.get(JOB_WAIT, "20")},
             "usage_data_collection": {"enabled": "False"},
             "model_console": {"bucket": BUCKET, "region": REGION},
         }
