@@ -45,7 +45,7 @@ class Stack:
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
-            JOB_WAIT: "5",  # as on AWS: these runs are deferred
+            JOB_WAIT: "2",  # less than any job takes: as on AWS these runs are deferred
             "LAPTOP_HOME": str(self.settings.home),
             "AIRFLOW_PORT": str(self.settings.airflow_port),
             "SAGEMAKER_PORT": str(self.settings.sagemaker_port),
