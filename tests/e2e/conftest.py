@@ -23,6 +23,7 @@ from tests.browser import launch
 from tests.include.local_sagemaker.local_server import free_port
 
 SIMULATE = "include.models.predictive_maintenance.simulate"
+os.environ[JOB_WAIT] = "2"  # less than any job takes: as on AWS, what waits for one is deferred
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,6 @@ class Stack:
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
-            JOB_WAIT: "2",  # less than any job takes: as on AWS these runs are deferred
             "LAPTOP_HOME": str(self.settings.home),
             "AIRFLOW_PORT": str(self.settings.airflow_port),
             "SAGEMAKER_PORT": str(self.settings.sagemaker_port),

@@ -69,9 +69,8 @@ def test_a_chat_is_told_by_its_webhook_and_may_be_away(
     monkeypatch: pytest.MonkeyPatch, published: list[tuple[str, str, str]], caplog: pytest.LogCaptureFixture
 ) -> None:
     with_topic(monkeypatch, TOPIC, chat_connection="ml_chat")
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_ML_CHAT", json.dumps({"conn_type": "http", "password": "http://127.0.0.1:1/secret"})
-    )
+    webhook = {"conn_type": "http", "password": "http://127.0.0.1:1/secret"}  # pragma: allowlist secret
+    monkeypatch.setenv("AIRFLOW_CONN_ML_CHAT", json.dumps(webhook))
     notify("subject", "message")
     assert len(published) == 1
     assert "the chat of connection 'ml_chat' was not told" in caplog.text
