@@ -20,16 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Param, chain, dag
 
 from include.deploy import retire_tasks as tasks
 from include.models.config import ModelConfig
-from include.platform.dag_settings import NO_BACKFILLS, task_defaults, when_triggered, with_form
-from include.platform.environment import ml_environment
-from include.platform.notifications import notify_failure
+from include.platform.dag_settings import for_any_model, with_form
 from include.platform.python_task import python_task
 
 TIME_TO_ANSWER = timedelta(days=3)
@@ -43,16 +40,9 @@ def retire_dag(models: Sequence[ModelConfig]) -> DAG:
         dag_id="retire",
         description="Take a model out of service: its endpoints are removed, its history is kept.",
         doc_md=f"# retire\n\n{__doc__}",
-        schedule=when_triggered(),
-        allowed_run_types=NO_BACKFILLS,
         max_active_runs=1,
-        is_paused_upon_creation=False,  # nothing starts it but a person, and it asks first
         tags=["retire"],
-        user_defined_macros={"ml_environment": ml_environment},
-        default_args={
-            **task_defaults(", ".join(sorted(set(owners.values())))),
-            "on_failure_callback": partial(notify_failure, owners=owners),
-        },
+        **for_any_model(owners),
     )
     def retire() -> None:
         serving = python_task(tasks.find_serving)()

@@ -28,9 +28,7 @@ from airflow.sdk import DAG, AssetAlias, Param, chain, dag
 
 from include.deploy import rollback_tasks as tasks
 from include.models.config import ModelConfig
-from include.platform.dag_settings import NO_BACKFILLS, task_defaults, version_param, when_triggered, with_form
-from include.platform.environment import ml_environment
-from include.platform.notifications import notify_failure
+from include.platform.dag_settings import for_any_model, version_param, with_form
 from include.platform.python_task import python_task
 from sagemaker_jobs.endpoints import EndpointOperator
 from sagemaker_jobs.processing import ProcessingJobOperator
@@ -48,16 +46,9 @@ def rollback_dag(models: Sequence[ModelConfig]) -> DAG:
         dag_id="rollback",
         description="Bring a model's production back to the version before.",
         doc_md=f"# rollback\n\n{__doc__}",
-        schedule=when_triggered(),
-        allowed_run_types=NO_BACKFILLS,
         max_active_runs=RUNS_AT_ONCE,
-        is_paused_upon_creation=False,  # nothing starts it but a person, who must not have to unpause it first
         tags=["rollback"],
-        user_defined_macros={"ml_environment": ml_environment},
-        default_args={
-            **task_defaults(", ".join(sorted(set(owners.values())))),
-            "on_failure_callback": partial(notify_failure, owners=owners),
-        },
+        **for_any_model(owners),
     )
     def rollback() -> None:
         entry = python_task(tasks.resolve_previous)()

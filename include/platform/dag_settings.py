@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param
 from airflow.sdk.definitions.param import ParamsDict
 
+from include.platform.environment import ml_environment
 from include.platform.notifications import notify_failure
 from sagemaker_jobs.retries import SageMakerRetryPolicy
 from sagemaker_jobs.timetables import DailyAndOnEventTimetable, DailyTimetable
@@ -76,6 +78,24 @@ def task_defaults(owner: str) -> dict[str, Any]:
         "execution_timeout": timedelta(minutes=15),
         "retry_policy": SageMakerRetryPolicy(),
         "on_failure_callback": notify_failure,
+    }
+
+
+def for_any_model(owners: Mapping[str, str]) -> dict[str, Any]:
+    """Settings of a Dag that a person starts for one of all models.
+
+    Args:
+        owners: of each model, by its name; whoever owns the run's model is told of a failure.
+    """
+    return {
+        "schedule": when_triggered(),
+        "allowed_run_types": NO_BACKFILLS,
+        "is_paused_upon_creation": False,  # nothing starts it but a person, who must not have to unpause it first
+        "user_defined_macros": {"ml_environment": ml_environment},
+        "default_args": {
+            **task_defaults(", ".join(sorted(set(owners.values())))),
+            "on_failure_callback": partial(notify_failure, owners=owners),
+        },
     }
 
 

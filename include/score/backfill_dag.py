@@ -47,9 +47,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Asset, BaseOperator, TaskGroup, XComArg, chain, dag, task, task_group
 
 from include.models.config import ModelConfig, Sinks
-from include.platform.dag_settings import NO_BACKFILLS, scores_asset, task_defaults, when_triggered, with_form
-from include.platform.environment import ml_environment
-from include.platform.notifications import notify_failure
+from include.platform.dag_settings import for_any_model, scores_asset, with_form
 from include.platform.python_task import python_task
 from include.score import backfill_tasks as tasks
 from include.score import form
@@ -67,16 +65,9 @@ def backfill_dag(models: Sequence[ModelConfig]) -> DAG:
         dag_id="backfill",
         description="Score days gone by of a model, many in one job.",
         doc_md=f"# backfill\n\n{__doc__}",
-        schedule=when_triggered(),
-        allowed_run_types=NO_BACKFILLS,
         max_active_runs=RUNS_AT_ONCE,
-        is_paused_upon_creation=False,  # nothing starts it but a person, who must not have to unpause it first
         tags=["score", "backfill"],
-        user_defined_macros={"ml_environment": ml_environment},
-        default_args={
-            **task_defaults(", ".join(sorted(set(owners.values())))),
-            "on_failure_callback": partial(notify_failure, owners=owners),
-        },
+        **for_any_model(owners),
     )
     def backfill() -> None:
         plan_days = python_task(tasks.plan_days, task.branch)()

@@ -16,7 +16,8 @@ import random
 
 SHORT_WAIT = 5.0  # seconds that a worker waits before it defers
 # the same for a job; a laptop, whose jobs take seconds, waits longer
-JOB_WAIT = float(os.environ.get("AIRFLOW__SAGEMAKER_JOBS__JOB_WAIT", SHORT_WAIT))
+JOB_WAIT_VARIABLE = "AIRFLOW__SAGEMAKER_JOBS__JOB_WAIT"
+JOB_WAIT = float(os.environ.get(JOB_WAIT_VARIABLE, SHORT_WAIT))
 SHORT_WAIT_STEP = 0.5
 FIRST_LOOK = 8.0  # seconds before a trigger looks for the first time
 FASTEST, SLOWEST = 1.0, 60.0

@@ -18,12 +18,13 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
-from include.ops.local_stack.settings import JOB_WAIT, ROOT, Settings
+from include.ops.local_stack.settings import ROOT, Settings
+from sagemaker_jobs.waiting import JOB_WAIT_VARIABLE
 from tests.browser import launch
 from tests.include.local_sagemaker.local_server import free_port
 
 SIMULATE = "include.models.predictive_maintenance.simulate"
-os.environ[JOB_WAIT] = "2"  # less than any job takes: as on AWS, what waits for one is deferred
+os.environ[JOB_WAIT_VARIABLE] = "2"  # less than any job takes: as on AWS, what waits for one is deferred
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from include.ops.local_stack.database import Postgres
 from include.ops.local_stack.folders import plain_name
 from include.platform.code_bundle import git_commit
 from sagemaker_jobs.names import environment_name
+from sagemaker_jobs.waiting import JOB_WAIT_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[3]
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 NAME = "ml-local"  # what an environment's name is on AWS: bucket and role are called after it, as in include/ops/infra
 BUCKET = f"{NAME}-ml-{ACCOUNT}"
-JOB_WAIT = "AIRFLOW__SAGEMAKER_JOBS__JOB_WAIT"  # seconds that a worker waits for a job before it defers
 TRAFFIC_STEP_SECONDS = 15  # between the steps of a traffic shift; long enough for an alarm on a period of 10 s
 PRELOADED = (
     "airflow.executors.local_executor",
@@ -223,7 +223,7 @@ class Settings:
             "workers": {"min_heartbeat_interval": "1"},
             # no job of a small training is deferred, whose end would be noticed seconds later and by another process;
             # tests that are about waiting set it as it is on AWS
-            "sagemaker_jobs": {"job_wait": os.environ.get(JOB_WAIT, "20")},
+            "sagemaker_jobs": {"job_wait": os.environ.get(JOB_WAIT_VARIABLE, "20")},
             "usage_data_collection": {"enabled": "False"},
             "model_console": {"bucket": BUCKET, "region": REGION},
         }
