@@ -19,7 +19,8 @@ from include.models.config import ModelConfig
 from include.platform.clients import s3_client
 from include.platform.environment import ml_environment
 from include.platform.notifications import notify
-from include.platform.run_context import current_run, read_json, write_text
+from include.platform.objects import read_json, write_text
+from include.platform.run_context import current_run
 from include.platform.storage import open_question, split_uri
 from include.registry.history import now
 

@@ -23,7 +23,8 @@ from include.models.config.results import Evaluation, Metrics
 from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
-from include.platform.run_context import current_run, read_json, triggered_by, write_text
+from include.platform.objects import read_json, write_text
+from include.platform.run_context import current_run, triggered_by
 from include.platform.stability import index_between
 from include.platform.storage import Run, drift_profile_of, metrics_of
 from include.registry.history import Entry

@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 from include.models.config.results import Golden
 from include.platform.clients import error_code
 from include.platform.errors import PermanentError
-from include.platform.run_context import read_json
+from include.platform.objects import read_json
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING
 
 from include.platform.errors import PermanentError
-from include.platform.run_context import read_versioned, write_if_unchanged
+from include.platform.objects import read_versioned, write_if_unchanged
 from include.platform.storage import rollback_claim
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from include.platform.clients import cloudwatch_client, s3_client, sagemaker_cli
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify
-from include.platform.run_context import read_json, read_versioned, write_if_unchanged, write_text
+from include.platform.objects import read_json, read_versioned, write_if_unchanged, write_text
 from include.platform.storage import (
     drift_of,
     drift_profile_of,

@@ -21,6 +21,7 @@ from include.models.config import model_names
 from include.online.backends import Backend
 from include.online.score_file import score_file
 from include.online.shape import Shape
+from include.platform.objects import read_versioned, write_if_unchanged
 from include.platform.storage import inbox_object, outbox_prefix
 
 if TYPE_CHECKING:
@@ -73,20 +74,17 @@ def take(s3: S3Client, arrived: Arrived, answerer: Answerer) -> Outcome:
             return "gone"
         raise
     source = Source(arrived.key, arrived.etag, found["LastModified"].isoformat())
-    before, tag = _manifest(s3, arrived.bucket, outbox)
+    manifest_uri = f"s3://{arrived.bucket}/{outbox}manifest.json"
+    kept, tag = read_versioned(s3, manifest_uri)
+    before = json.loads(kept) if kept else None
     if before and before["source"]["etag"] == source.etag:
         return "done before"
     if before and datetime.fromisoformat(before["source"]["modified"]) > found["LastModified"]:
         return "overtaken"
     manifest = _score(s3, arrived.bucket, outbox, found, name, lambda: answerer(model))
     body = json.dumps({**manifest, "source": asdict(source)}, indent=1).encode()
-    unless: dict[str, Any] = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
-    try:
-        s3.put_object(Bucket=arrived.bucket, Key=f"{outbox}manifest.json", Body=body, **unless)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
-            return "done before"  # by another one, at the same time
-        raise
+    if not write_if_unchanged(s3, manifest_uri, body, tag):
+        return "done before"  # by another one, at the same time
     return "scored" if manifest["passed"] else "refused"
 
 
@@ -108,14 +106,3 @@ def _score(
         for path in sorted(path for path in out.rglob("*") if path.is_file() and path.name != "manifest.json"):
             s3.put_object(Bucket=bucket, Key=outbox + path.relative_to(out).as_posix(), Body=path.read_bytes())
     return dict(manifest)
-
-
-def _manifest(s3: S3Client, bucket: str, outbox: str) -> tuple[Any, str | None]:
-    """What an earlier file of this name came to, and its ETag."""
-    try:
-        found = s3.get_object(Bucket=bucket, Key=f"{outbox}manifest.json")
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in GONE:
-            raise
-        return None, None
-    return json.loads(found["Body"].read()), found["ETag"]

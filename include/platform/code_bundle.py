@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.platform.code_parts import Parts
+from include.platform.objects import read_json, write_text
 from include.platform.scoring_parts import scoring_parts_of_models
 from include.platform.storage import code_archive, scoring_parts, training_parts
 from include.platform.training_parts import training_parts_of_models
@@ -58,8 +59,6 @@ def upload_code(s3: S3Client, bucket: str, root: Path = ROOT) -> str:
     Raises:
         botocore.exceptions.ClientError: the bucket is absent or may not be written.
     """
-    from include.platform.run_context import write_text  # tests of jobs read this file, without Airflow
-
     version = code_hash(root)
     if not is_there(s3, bucket, version):
         # first, so that code which is there has them
@@ -71,8 +70,6 @@ def upload_code(s3: S3Client, bucket: str, root: Path = ROOT) -> str:
 
 def read_parts(s3: S3Client, uri: str, code_hash: str, model: str) -> Parts:
     """The parts of a model that lie at ``uri``; all of the code, where whoever uploaded it kept none."""
-    from include.platform.run_context import read_json  # tests of jobs read this file, without Airflow
-
     found: dict[str, Parts] = read_json(s3, uri) or {}
     return found.get(model) or {"code": code_hash}
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict
 
-from include.platform.run_context import read_versioned, write_if_unchanged
+from include.platform.objects import read_versioned, write_if_unchanged
 from include.platform.storage import recent_messages
 
 if TYPE_CHECKING:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 from airflow.sdk import Context
-from botocore.exceptions import ClientError
 
 from include.platform.clients import s3_client
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
+from include.platform.objects import read_json
 from include.platform.raw_files import RawFile
-from include.platform.storage import Run, split_uri
-
-if TYPE_CHECKING:
-    from types_boto3_s3.client import S3Client
-
-
-ABSENT = ("NoSuchKey", "404")
-OVERTAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
+from include.platform.storage import Run
 
 
 class DataManifest(TypedDict):
@@ -73,56 +65,3 @@ def read_record(environment: MlEnvironment, uri: str, by: str) -> Any:
     if content is None:
         raise PermanentError(f"{uri}, which {by} writes, is gone. Clear {by}.")
     return content
-
-
-def read_json(s3: S3Client, uri: str) -> Any:
-    """The content of a JSON object; None where there is none (any more)."""
-    bucket, key = split_uri(uri)
-    try:
-        return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ABSENT:
-            raise
-        return None
-
-
-def read_versioned(s3: S3Client, uri: str) -> tuple[bytes | None, str | None]:
-    """An object's content and ETag, for ``write_if_unchanged``; None and None where there is no object."""
-    bucket, key = split_uri(uri)
-    try:
-        found = s3.get_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ABSENT:
-            raise
-        return None, None
-    return found["Body"].read(), found["ETag"]
-
-
-def write_if_unchanged(
-    s3: S3Client, uri: str, body: bytes, etag: str | None, content_type: str = "application/json"
-) -> bool:
-    """Write an object if nobody has since it was read; whether it was written.
-
-    Args:
-        etag: as ``read_versioned`` gave it; None where there was no object.
-
-    Raises:
-        botocore.exceptions.ClientError: S3 cannot be asked.
-    """
-    bucket, key = split_uri(uri)
-    try:
-        if etag:
-            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, IfMatch=etag)
-        else:
-            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in OVERTAKEN:
-            raise
-        return False
-    return True
-
-
-def write_text(s3: S3Client, uri: str, content: str, content_type: str = "application/json") -> None:
-    """Put a text where a run or others read it."""
-    bucket, key = split_uri(uri)
-    s3.put_object(Bucket=bucket, Key=key, Body=content.encode(), ContentType=content_type)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from include.platform.errors import PermanentError
-from include.platform.run_context import read_versioned, write_if_unchanged
+from include.platform.objects import read_versioned, write_if_unchanged
 from include.platform.storage import production_history
 from include.registry.versions import Version
 

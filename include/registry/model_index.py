@@ -19,8 +19,8 @@ from botocore.exceptions import ClientError
 
 from include.models.config import ModelConfig
 from include.platform.clients import error_code
+from include.platform.objects import read_json, read_versioned, write_if_unchanged
 from include.platform.request_parts import endpoint_name, group_name
-from include.platform.run_context import read_json, read_versioned, write_if_unchanged
 from include.platform.storage import drift_of, model_index, scores_manifest
 from include.registry.history import read_history
 from include.registry.versions import NO_SUCH_GROUP

@@ -27,9 +27,10 @@ from include.models.config.results import DayResult, Parts
 from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
+from include.platform.objects import read_json, write_text
 from include.platform.raw_files import list_raw_data
 from include.platform.request_parts import Request, Source
-from include.platform.run_context import current_run, pin, read_json, read_record, write_text
+from include.platform.run_context import current_run, pin, read_record
 from include.platform.storage import BatchRun, Run, daily_prefix, scores_prefix, split_uri
 from include.registry.model_index import index_scores
 from include.score import requests, sinks

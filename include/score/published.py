@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 from pydantic import TypeAdapter, ValidationError
 
 from include.platform.errors import PermanentError
+from include.platform.objects import read_versioned
 from include.platform.raw_files import RawFile, list_raw_data
-from include.platform.run_context import read_versioned
 from include.platform.storage import Run, scores_manifest, scores_partition
 
 if TYPE_CHECKING:

@@ -18,9 +18,10 @@ from include.platform.clients import s3_client, sagemaker_client
 from include.platform.dag_settings import scores_asset
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
+from include.platform.objects import write_text
 from include.platform.raw_files import RawFile, list_raw_data, raw_megabytes
 from include.platform.request_parts import Request, group_name
-from include.platform.run_context import current_run, pin, read_record, write_text
+from include.platform.run_context import current_run, pin, read_record
 from include.platform.storage import DayRun, daily_partition, daily_prefix, scores_partition, split_uri
 from include.registry import requests as registry
 from include.registry.model_index import index_scores

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from include.models.config import ModelConfig
 from include.platform.code_bundle import read_parts
 from include.platform.environment import MlEnvironment
+from include.platform.objects import read_json, write_text
 from include.platform.raw_files import RawFile, manifest_digest, raw_megabytes
-from include.platform.run_context import read_json, write_text
 from include.platform.storage import Run, last_training, training_parts
 from include.platform.training_parts import SEVERAL_MACHINES
 from include.train.requests import chosen_hyperparameters

@@ -19,9 +19,10 @@ from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify
+from include.platform.objects import write_text
 from include.platform.raw_files import RawFile, lineage_entries, list_raw_data, manifest_digest, raw_megabytes
 from include.platform.request_parts import Request, RequestError, group_name
-from include.platform.run_context import DataManifest, current_run, pinned_run, triggered_by, write_text
+from include.platform.run_context import DataManifest, current_run, pinned_run, triggered_by
 from include.platform.storage import Run, raw_prefix, training_job_of
 from include.registry import requests as registry
 from include.registry.history import Entry, last_in_production, read_history

@@ -1,0 +1,69 @@
+"""Objects of S3, read and written: as JSON, as text, and only over what was read. Knows nothing of Airflow."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from include.platform.storage import split_uri
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+ABSENT = ("NoSuchKey", "404")
+OVERTAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
+
+
+def read_json(s3: S3Client, uri: str) -> Any:
+    """The content of a JSON object; None where there is none (any more)."""
+    bucket, key = split_uri(uri)
+    try:
+        return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ABSENT:
+            raise
+        return None
+
+
+def read_versioned(s3: S3Client, uri: str) -> tuple[bytes | None, str | None]:
+    """An object's content and ETag, for ``write_if_unchanged``; None and None where there is no object."""
+    bucket, key = split_uri(uri)
+    try:
+        found = s3.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ABSENT:
+            raise
+        return None, None
+    return found["Body"].read(), found["ETag"]
+
+
+def write_if_unchanged(
+    s3: S3Client, uri: str, body: bytes, etag: str | None, content_type: str = "application/json"
+) -> bool:
+    """Write an object if nobody has since it was read; whether it was written.
+
+    Args:
+        etag: as ``read_versioned`` gave it; None where there was no object.
+
+    Raises:
+        botocore.exceptions.ClientError: S3 cannot be asked.
+    """
+    bucket, key = split_uri(uri)
+    try:
+        if etag:
+            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, IfMatch=etag)
+        else:
+            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in OVERTAKEN:
+            raise
+        return False
+    return True
+
+
+def write_text(s3: S3Client, uri: str, content: str, content_type: str = "application/json") -> None:
+    """Put a text where a run or others read it."""
+    bucket, key = split_uri(uri)
+    s3.put_object(Bucket=bucket, Key=key, Body=content.encode(), ContentType=content_type)
