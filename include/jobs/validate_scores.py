@@ -79,7 +79,11 @@ class Distribution:
         self.features = add_counts(self.features, shard["features"])
         if shard["classes"]:
             self.labels.update(dict(frame[PREDICTION].value_counts().iter_rows()))
-            counted = count_probabilities(frame.select(probability_columns(shard["classes"]).values()).to_numpy())
+            probabilities = frame.select(probability_columns(shard["classes"]).values()).to_numpy()
+            codes = {name: code for code, name in enumerate(shard["classes"])}
+            # a label that is none of them is a finding; it is counted as the first
+            decided = frame[PREDICTION].replace_strict(codes, default=0, return_dtype=pl.Int64).to_numpy()
+            counted = count_probabilities(probabilities, decided)
             self.answers = add_answers(self.answers, counted)
         else:
             self.total += float(frame[PREDICTION].sum())

@@ -7,14 +7,17 @@ yesterday's file was replaced this morning.
 
 **Reads** the list of the daily partitions `daily/<model>/`, what `score_<model>` published of the last days (the
 `_SUCCESS.json` of each, and what scoring counted of its raw tables, features and answers), and of the version that
-scored them the drift profile and `reference.json`, its training counted in the same way. No job runs, no row is read.
+scored them the drift profile and `reference.json`, its training counted in the same way. To judge a day no job runs and
+no row is read. Where model.yaml has `labels`, it also reads those that came, from `daily/` or
+`labels/<model>/date=<day>/`.
 **Writes** `monitoring/<model>/date=<day>/`: `drift.json` (the verdict), `report.html`; `monitoring/<model>/told.json`;
-and CloudWatch's metrics `LargestIndex`, `DriftedFeatures`, `DataFaults`, `EstimatedPerformance` and `Rows` (namespace
-`ModelMonitoring`). It starts `score_<model>` for each late day.
+`performance/<model>/date=<day>/`: what a day's scores were worth, once its labels are there; and CloudWatch's metrics
+`LargestIndex`, `DriftedFeatures`, `DataFaults`, `EstimatedPerformance`, `RealisedPerformance`, `LabelledShare` and
+`Rows` (namespace `ModelMonitoring`). It starts `score_<model>` for each late day.
 
 **The verdict** is one of: `data fault` (a dead feed, counts, missing values, sensors that stand still, texts, columns,
 units or clocks that are not those of the training; repair the data, do not retrain), `performance loss` (estimated from
-the answers, or realised), `drift without harm`, `fine`, `too little to say`.
+the answers, or realised, which decides), `drift without harm`, `fine`, `too little to say`.
 
 **Runs** for exactly the day whose scores are published, as soon as they are, also when a late day is scored again: each
 event of the Asset `<model>_scores` names the day as its partition. And daily (`schedule.monitor`), as the floor: a day
@@ -31,6 +34,11 @@ is in `told.json`, which neither a backfill nor a report that failed has written
 is late too. (New code or a new model makes no day late, and days further back are not looked at: for both there are
 backfills.) `score_late_day` starts a run for each.
 
+Where model.yaml has the section `labels`: `find_labels` looks for scored days whose labels came or were corrected since
+they were last joined. A daily run looks `labels.sweep_days` back, one that published scores started at the days that
+may just be complete. `join_labels` is one small job for all of them, and is skipped where nothing came.
+`publish_performance` puts what it made where others read it.
+
 Where model.yaml has the section `monitoring`: `wait_for_scores` waits, without a worker, until the day is scored.
 `judge_day` holds it against the version's training. `check_verdict` goes on to `report_verdict` and, as
 `monitoring.retrain` says, to `retrain_model`, not again within `cool_down_days`; or to `keep_model`, where nothing new
@@ -43,6 +51,7 @@ any other.
 |---|---|---|
 | `find_late_days` | S3 or the registry did not answer | clear it; else the next run looks at the same days again |
 | `wait_for_scores` | the day was not scored | look at the run of `score_<model>`, then clear the task |
+| `join_labels` | a file of labels cannot be read; the log says which | correct it: the next run joins it |
 | `judge_day` | the scores are of code that kept no profile | score the day with `force`, then clear the task |
 """
 
@@ -50,14 +59,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from airflow.sdk import DAG, chain, dag, task
+from airflow.sdk import DAG, XComArg, chain, dag, task
 
 from include.models.config import ModelConfig
-from include.monitor import tasks
+from include.monitor import label_tasks, tasks
 from include.platform.dag_settings import daily_and_when_scored, day_param, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
 from include.score.plan import RUNS_AT_ONCE
+from sagemaker_jobs.processing import ProcessingJobOperator
 from sagemaker_jobs.runs import TriggerRunOperator
 from sagemaker_jobs.sensors import PartitionSensor
 
@@ -95,7 +105,10 @@ def _watch(model: ModelConfig) -> None:
         task_id="wait_for_scores",
         partition=partial(tasks.wait_for_scores, model),
         poke_interval=60,
+        trigger_rule="all_done",  # a day is judged whatever became of other days' labels
     )
+    if model.labels:
+        _join_labels(model) >> wait_for_scores
     judge_day = python_task(partial(tasks.judge_day, model), multiple_outputs=True)()
     check_verdict = python_task(partial(tasks.check_verdict, model), task.branch)(found=judge_day)
     report_verdict = python_task(partial(tasks.report_verdict, model))(found=judge_day)
@@ -106,3 +119,11 @@ def _watch(model: ModelConfig) -> None:
         trigger_run_id=f"{{{{ ti.xcom_pull('{tasks.judge_day.__name__}', key='training_run') }}}}",
     )
     chain(wait_for_scores, judge_day, check_verdict, [report_verdict, keep_model, retrain_model])
+
+
+def _join_labels(model: ModelConfig) -> XComArg:
+    find_labels = python_task(partial(label_tasks.find_labels, model))()
+    join_labels = ProcessingJobOperator(task_id="join_labels", request=partial(label_tasks.join_labels, model))
+    publish_performance = python_task(partial(label_tasks.publish_performance, model))()
+    chain(find_labels, join_labels, publish_performance)
+    return publish_performance

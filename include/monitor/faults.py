@@ -36,7 +36,18 @@ UNUSED_HOUR = 0.005  # share of training's rows
 SHOWN = 5
 
 Kind = Literal[
-    "volume", "history", "missing", "still", "absent", "new text", "vanished", "swapped", "unit", "clock", "repeated"
+    "volume",
+    "history",
+    "missing",
+    "still",
+    "absent",
+    "new text",
+    "vanished",
+    "swapped",
+    "unit",
+    "clock",
+    "repeated",
+    "late labels",
 ]
 
 

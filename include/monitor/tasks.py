@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 from airflow.sdk import Context
 
 from include.models.config import DayProfile, ModelConfig
+from include.models.config.performance import Performance
+from include.models.config.results import Evaluation
 from include.models.config.watching import Reference
 from include.monitor.drift import DRIFT_NAMESPACE, measure, monitoring_of
-from include.monitor.faults import WINDOWS, faults_of
+from include.monitor.faults import WINDOWS, Fault, faults_of
+from include.monitor.labels import after, newest_complete, newest_expected
+from include.monitor.performance import Realised, performance_of
 from include.monitor.verdict import (
     Judged,
     Told,
     VerdictJson,
     may_train,
     page,
-    performance_of,
     since_of,
     to_tell,
     what_of,
@@ -34,10 +37,12 @@ from include.platform.storage import (
     drift_of,
     drift_profile_of,
     drift_report_of,
+    metrics_of,
     reference_of,
     scores_manifest,
     told_of,
 )
+from include.platform.storage import performance_of as performance_uri
 from include.registry.history import current, read_history
 from include.registry.model_index import index_drift
 from include.registry.versions import describe
@@ -233,10 +238,40 @@ def _judged(model: ModelConfig, environment: MlEnvironment, client: S3Client, da
     window = {each: profile for each, profile in profiles.items() if each >= start}
     drift = measure(model, version, training, day, window, reference)
     faults = faults_of(reference, day, profiles) if reference else []
-    judged = Judged(drift, faults, performance_of(model, reference, window, None))
+    realised = _realised(model, client, bucket, day, version)
+    measured: Evaluation | None = read_json(client, metrics_of(evaluation)) if realised else None
+    performance = performance_of(model, reference, window, realised, measured)
+    judged = Judged(drift, faults, _late(model, client, bucket, day), performance)
     day_before = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
     before: VerdictJson | None = read_json(client, drift_of(bucket, model.name, day_before))
     return replace(judged, since=since_of(judged.verdict, day, version, before))
+
+
+def _realised(model: ModelConfig, client: S3Client, bucket: str, day: str, version: int) -> Realised | None:
+    """The newest days of the version whose labels have come, as far as they say something about the day."""
+    if model.labels is None:
+        return None
+    newest, length = newest_complete(model, day), monitoring_of(model).window_days
+    for back in range(length):
+        until = after(newest, -back)
+        found: Performance | None = read_json(client, performance_uri(bucket, model.name, until))
+        if found and found["model_version"] == version and found["window"]["labelled"]:
+            return Realised(until, found["window"], overlaps=until > after(day, -length))
+    return None
+
+
+def _late(model: ModelConfig, client: S3Client, bucket: str, day: str) -> Fault | None:
+    """That the labels of the newest day that should have some are not there. A person who is asked may take longer."""
+    if model.labels is None or model.labels.ask:
+        return None
+    expected = newest_expected(model, day)
+    scores = read_published(client, bucket, model.name, expected)
+    if scores is None or not scores["rows"]:
+        return None
+    found: Performance | None = read_json(client, performance_uri(bucket, model.name, expected))
+    if found is not None and (found["labelled"] or model.labels.table):
+        return None
+    return Fault(model.labels.table or "labels", None, "late labels", f"no label of {expected} has come")
 
 
 def _require_json(client: S3Client, uri: str) -> Any:
@@ -277,6 +312,8 @@ def _send_metrics(environment: MlEnvironment, judged: Judged) -> None:
         for name, key in (("EstimatedPerformance", "estimated"), ("RealisedPerformance", "realised"))
         if judged.performance and (value := judged.performance[key]) is not None  # type: ignore[literal-required] # one of its keys
     }
+    if judged.performance and judged.performance["scored"]:
+        values["LabelledShare"] = judged.performance["labelled"] / judged.performance["scored"]
     dimensions = {"Environment": environment_name(), "Model": drift.model.name}
     cloudwatch_client(environment).put_metric_data(
         Namespace=DRIFT_NAMESPACE,

@@ -6,35 +6,20 @@ labels show comes before what is estimated; an estimate counts only where it has
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
-from include.models.config import DayProfile, ModelConfig, Monitoring
-from include.models.config.estimating import estimated
-from include.models.config.watching import ClassAnswers, Reference, ValueAnswers
+from include.models.config import Monitoring
 from include.monitor.drift import Drift
 from include.monitor.faults import Fault, FaultJson
+from include.monitor.performance import PerformanceJson, in_words
 from include.platform.pages import render
 
 Verdict = Literal["fine", "data fault", "drift without harm", "performance loss", "too little to say"]
 BAD: tuple[Verdict, ...] = ("data fault", "drift without harm", "performance loss")
 REMIND_AFTER = 7  # days
-
-
-class PerformanceJson(TypedDict):
-    """In one metric, what evaluation measured, what can be expected of the window's answers, how far such estimates
-    were off on the test split's windows (mean), and what labels show with its 95 % interval; None what is not known."""
-
-    metric: str
-    evaluated: float | None
-    estimated: float | None
-    error: float | None
-    realised: float | None
-    interval: tuple[float, float] | None
-    labelled: int
-    loss: Literal["realised", "estimated"] | None
 
 
 class VerdictJson(TypedDict):
@@ -58,20 +43,13 @@ class VerdictJson(TypedDict):
 
 
 @dataclass(frozen=True)
-class Realised:
-    """What labels show of the window: rows that have one, the metric, its interval."""
-
-    labelled: int
-    value: float | None
-    interval: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
 class Judged:
-    """A day, judged. ``since``: the first day of those that have the verdict without a break."""
+    """A day, judged. ``since``: the first day of those that have the verdict without a break. ``late``: that labels
+    are, which says less than a loss that the answers show."""
 
     drift: Drift
     faults: Sequence[Fault] = ()
+    late: Fault | None = None
     performance: PerformanceJson | None = None
     since: str = ""
     trend: Sequence[VerdictJson] = field(default_factory=list)
@@ -84,26 +62,32 @@ class Judged:
         if loss == "realised":
             return "performance loss"
         if self.drift.rows < self.drift.settings.min_rows:
-            return "too little to say"
+            return "data fault" if self.late else "too little to say"
         if loss:
             return "performance loss"
+        if self.late:
+            return "data fault"
         return "drift without harm" if self.drift.has_drifted else "fine"
+
+    @property
+    def every_fault(self) -> list[Fault]:
+        return [*self.faults, *([self.late] if self.late else [])]
 
     @property
     def rests_on(self) -> str:
         """What the verdict rests on, in words."""
         match self.verdict:
             case "data fault":
-                more = f"; and {len(self.faults) - 3} more" if len(self.faults) > 3 else ""
-                return "; ".join(map(str, self.faults[:3])) + more
+                more = f"; and {len(self.every_fault) - 3} more" if len(self.every_fault) > 3 else ""
+                return "; ".join(map(str, self.every_fault[:3])) + more
             case "performance loss":
-                return f"{_in_words(self.performance)}" + (f"; drifted: {self.drift.told}" if self.drift.told else "")
+                return f"{in_words(self.performance)}" + (f"; drifted: {self.drift.told}" if self.drift.told else "")
             case "too little to say":
                 return f"{self.drift.window}, and {self.drift.settings.min_rows:,} are needed"
             case "drift without harm":
-                return f"{self.drift.told}; {_in_words(self.performance)}"
+                return f"{self.drift.told}; {in_words(self.performance)}"
             case _:
-                return f"no feature has drifted in {self.drift.window}; {_in_words(self.performance)}"
+                return f"no feature has drifted in {self.drift.window}; {in_words(self.performance)}"
 
     @property
     def summary(self) -> str:
@@ -116,6 +100,8 @@ class Judged:
         """What to do."""
         match self.verdict:
             case "data fault":
+                if not self.faults:
+                    return "Deliver the labels; the next run of monitor_ joins them. Until then only estimates tell."
                 return (
                     "Repair the feed and deliver the days again; monitor_ has them scored then. Do not retrain on it."
                 )
@@ -139,78 +125,13 @@ class Judged:
             "since": self.since or self.drift.day,
             "rows": self.drift.rows,
             "days": list(self.drift.days),
-            "faults": [fault.as_json() for fault in self.faults],
+            "faults": [fault.as_json() for fault in self.every_fault],
             "psi": {feature.name: round(feature.psi, 4) for feature in self.drift.features},
             "allowed": {feature.name: round(feature.allowed, 4) for feature in self.drift.features},
             "drifted": [feature.name for feature in self.drift.drifted],
             "moved": list(self.drift.moved),
             "performance": self.performance,
         }
-
-
-def performance_of(
-    model: ModelConfig, reference: Reference | None, days: Mapping[str, DayProfile], realised: Realised | None
-) -> PerformanceJson | None:
-    """What the window's answers are worth; None where nothing is known of that."""
-    calibration = reference["calibration"] if reference else None
-    if calibration is None or model.monitoring is None:
-        return None
-    metric, answers = calibration["metric"], _together([one.get("answers") or [] for one in days.values()])
-    value, evaluated = estimated(calibration, answers).get(metric), calibration["metrics"].get(metric)
-    errors = [abs(expected - measured) for expected, measured in calibration["windows"]]
-    found: PerformanceJson = {
-        "metric": metric,
-        "evaluated": evaluated,
-        "estimated": value,
-        "error": sum(errors) / len(errors) if errors else None,
-        "realised": realised.value if realised else None,
-        "interval": realised.interval if realised else None,
-        "labelled": realised.labelled if realised else 0,
-        "loss": None,
-    }
-    allowed, better = model.monitoring.max_loss, model.evaluation_metrics[metric].better
-    # of an error its share, as it has a unit
-    scale = evaluated if model.problem == "regression" and evaluated else 1.0
-    worse = [_lost(better, evaluated, measured) / scale for _, measured in calibration["windows"]]
-    least = max([allowed, *(worse if model.problem == "regression" else [])])  # a week's error varies by itself
-    if found["realised"] is not None and found["labelled"] >= model.monitoring.min_rows:
-        if _lost(better, evaluated, found["realised"]) / scale > least:
-            found["loss"] = "realised"
-        return found  # labels decide
-    if value is not None and found["error"] is not None and found["error"] / scale <= allowed / 2:
-        lowest = max((_lost(better, evaluated, expected) for expected, _ in calibration["windows"]), default=0.0)
-        if _lost(better, evaluated, value) / scale > max(allowed, lowest / scale):
-            found["loss"] = "estimated"
-    return found
-
-
-def _lost(better: str | None, evaluated: float | None, value: float) -> float:
-    """By how much a value is worse; below 0 where it is better."""
-    if evaluated is None:
-        return 0.0
-    return value - evaluated if better == "minimize" else evaluated - value
-
-
-def _in_words(found: PerformanceJson | None) -> str:
-    if found is None or (found["realised"] is None and found["estimated"] is None):
-        return "nothing says what the predictions are worth: no labels, and the version has no calibration"
-    evaluated = f", evaluated {found['evaluated']:.3f}" if found["evaluated"] is not None else ""
-    if found["realised"] is not None:
-        ends = f", 95 % {found['interval'][0]:.3f} to {found['interval'][1]:.3f}" if found["interval"] else ""
-        return f"{found['metric']} is {found['realised']:.3f} on {found['labelled']:,} labelled rows{ends}{evaluated}"
-    off = f" (such estimates were {found['error']:.3f} off)" if found["error"] is not None else ""
-    return f"{found['metric']} is estimated at {found['estimated']:.3f}{off}{evaluated}"
-
-
-def _together(every: list[ClassAnswers | ValueAnswers]) -> ClassAnswers | ValueAnswers:
-    """Counts of the same shape, added up."""
-    given = [one for one in every if one]
-    added: ClassAnswers | ValueAnswers = _add(given) if given else []
-    return added
-
-
-def _add(counts: list[Any]) -> Any:
-    return [_add(list(some)) for some in zip(*counts, strict=True)] if isinstance(counts[0], list) else sum(counts)
 
 
 def since_of(verdict: Verdict, day: str, version: int, before: VerdictJson | None) -> str:

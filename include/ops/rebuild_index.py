@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import boto3
 
 from include.models.config import load_model, model_names
-from include.models.config.files import SCORES_MANIFEST, day_of_folder
+from include.models.config.files import PERFORMANCE, SCORES_MANIFEST, day_of_folder
 from include.platform.storage import model_index, scores_prefix
-from include.registry.model_index import index_drift, index_scores, index_versions
+from include.registry.model_index import index_drift, index_performance, index_scores, index_versions
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -47,6 +47,7 @@ def rebuild(s3: S3Client, sagemaker: SageMakerClient, bucket: str, name: str) ->
     scored = _days(s3, bucket, scores_prefix(name), SCORES_MANIFEST)
     index_scores(s3, bucket, model, scored)
     index_drift(s3, bucket, model, _days(s3, bucket, f"monitoring/{name}/", "drift.json"))
+    index_performance(s3, bucket, model, _days(s3, bucket, f"performance/{name}/", PERFORMANCE))
     return len(scored)
 
 

@@ -6,6 +6,8 @@ scores/<model>/date=<day>/...             one day's scores: Parquet, and _SUCCES
 scores_athena/<model>/date=<day>/files    the same names for Athena
 monitoring/<model>/date=<day>/...         the day's verdict: drift.json, report.html
 monitoring/<model>/told.json              what people were told of it last
+labels/<model>/date=<day>/<file>          key and label of the day's rows, where no raw table has the truth
+performance/<model>/date=<day>/...        performance.json, once labels are there; rows.parquet, to_label.csv
 code/<hash>/code.zip                      code that runs inside jobs
 code/<hash>/scoring.json                  what of that code, and of model.yaml, each model's scores are made of
 code/<hash>/training.json                 likewise, what each model is trained from
@@ -74,6 +76,20 @@ def scores_links(model: str) -> str:
 def scores_symlink(model: str, day: str) -> str:
     """Key of the list of a day's files."""
     return f"{scores_links(model)}{files.day_folder(day)}/files"
+
+
+def labels_partition(model: str, day: str) -> str:
+    """Key prefix of a day's files of labels, with its slash."""
+    return f"labels/{model}/{files.day_folder(day)}/"
+
+
+def performance_partition(model: str, day: str) -> str:
+    """Key prefix of what is known of a day's scores once labels are there, with its slash."""
+    return f"performance/{model}/{files.day_folder(day)}/"
+
+
+def performance_of(bucket: str, model: str, day: str) -> str:
+    return f"s3://{bucket}/{performance_partition(model, day)}{files.PERFORMANCE}"
 
 
 def drift_of(bucket: str, model: str, day: str) -> str:
@@ -299,6 +315,21 @@ class Run:
     @property
     def backfill_summary(self) -> str:
         return f"{self.folder}/report_days/summary.json"
+
+    @property
+    def label_plan(self) -> str:
+        """Of which scored days labels came."""
+        return f"{self.folder}/find_labels/plan.json"
+
+    @property
+    def label_inputs(self) -> str:
+        """SageMaker's manifest of the objects that joining them takes."""
+        return f"{self.folder}/find_labels/inputs.manifest"
+
+    @property
+    def joined_labels(self) -> str:
+        """Folder of what came of it, ``date=<day>/``, before it is published."""
+        return self.output("join_labels", "performance")
 
     def of_batch(self, number: int) -> BatchRun:
         return BatchRun(self.bucket, self.dag_id, self.run_id, number)

@@ -13,15 +13,17 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from botocore.exceptions import ClientError
 
 from include.models.config import ModelConfig
+from include.models.config.estimating import watched_metric
+from include.models.config.performance import Performance
 from include.platform.clients import error_code
 from include.platform.objects import read_json, read_versioned, write_if_unchanged
 from include.platform.request_parts import endpoint_name, group_name
-from include.platform.storage import drift_of, model_index, scores_manifest
+from include.platform.storage import drift_of, model_index, performance_of, scores_manifest
 from include.registry.history import read_history
 from include.registry.versions import NO_SUCH_GROUP
 
@@ -58,17 +60,31 @@ class IndexedDay(TypedDict):
 
 
 class IndexedDrift(TypedDict):
-    """A watched day."""
+    """A watched day. ``estimated``: what could be expected of its window's answers, in ``metric``, where anything
+    could."""
 
     verdict: str
     summary: str
     version: int
     drifted: list[str]
+    metric: NotRequired[str]
+    estimated: NotRequired[float | None]
+
+
+class IndexedPerformance(TypedDict):
+    """A scored day whose labels came: what its window was worth in ``metric``."""
+
+    version: int
+    rows: int
+    labelled: int
+    metric: str
+    value: float | None
+    interval: tuple[float, float] | None
 
 
 class ModelIndex(TypedDict):
-    """``index/<model>.json``. ``production`` and ``versions`` are the newest, the oldest of them first; ``days`` and
-    ``drift`` are by ISO date."""
+    """``index/<model>.json``. ``production`` and ``versions`` are the newest, the oldest of them first; ``days``,
+    ``drift`` and ``performance`` are by ISO date."""
 
     model: str
     description: str
@@ -80,6 +96,7 @@ class ModelIndex(TypedDict):
     versions: list[IndexedVersion]
     days: dict[str, IndexedDay]
     drift: dict[str, IndexedDrift]
+    performance: NotRequired[dict[str, IndexedPerformance]]
 
 
 class IndexConflictError(RuntimeError):
@@ -101,6 +118,14 @@ def index_drift(s3: S3Client, bucket: str, model: ModelConfig, days: Iterable[st
     """Write the days (ISO dates) that were watched into a model's index. Raises: as ``index_scores``."""
     watched = {day: _watched(s3, bucket, model.name, day) for day in days}
     return _write(s3, bucket, model, lambda found: {**found, "drift": _merged(found["drift"], watched)})
+
+
+def index_performance(s3: S3Client, bucket: str, model: ModelConfig, days: Iterable[str]) -> ModelIndex:
+    """Write the days (ISO dates) whose labels came into a model's index. Raises: as ``index_scores``."""
+    worth = {day: _worth(s3, bucket, model, day) for day in days}
+    return _write(
+        s3, bucket, model, lambda found: {**found, "performance": _merged(found.get("performance", {}), worth)}
+    )
 
 
 def index_versions(s3: S3Client, sagemaker: SageMakerClient, bucket: str, model: ModelConfig) -> ModelIndex:
@@ -156,11 +181,32 @@ def _watched(s3: S3Client, bucket: str, model: str, day: str) -> IndexedDrift | 
     found = read_json(s3, drift_of(bucket, model, day))
     if found is None:
         return None
-    return {
+    watched: IndexedDrift = {
         "verdict": found["verdict"],
         "summary": found["summary"],
         "version": found["model_version"],
         "drifted": found["drifted"],
+    }
+    if performance := found.get("performance"):
+        watched["metric"], watched["estimated"] = performance["metric"], performance["estimated"]
+    return watched
+
+
+def _worth(s3: S3Client, bucket: str, model: ModelConfig, day: str) -> IndexedPerformance | None:
+    found: Performance | None = read_json(s3, performance_of(bucket, model.name, day))
+    if found is None:
+        return None
+    window, metric = found["window"], watched_metric(model)
+    value, interval = window["metrics"].get(metric), window["intervals"].get(metric)
+    if sampled := window["sampled"]:
+        metric, value, interval = sampled["metric"], sampled["value"], sampled["interval"]
+    return {
+        "version": found["model_version"],
+        "rows": found["rows"],
+        "labelled": found["labelled"],
+        "metric": metric,
+        "value": value,
+        "interval": interval,
     }
 
 

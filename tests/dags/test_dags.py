@@ -215,7 +215,7 @@ def test_a_rollback_starts_at_once_and_only_for_a_model_that_was_chosen(dag_bag:
 
 def test_late_data_is_looked_for_whatever_becomes_of_the_drift(dag_bag: DagBag) -> None:
     dag = dag_bag.dags["monitor_electricity"]
-    assert {task.task_id for task in dag.roots} == {"find_late_days", "wait_for_scores"}
+    assert {task.task_id for task in dag.roots} == {"find_late_days", "find_labels"}
     assert dag.get_task("find_late_days").downstream_task_ids == {"score_late_day"}
     assert dag.get_task("score_late_day").downstream_task_ids == set()
 

@@ -126,9 +126,9 @@ def whole_replicates(found: Metrics, without: Callable[[Array], Metrics], drawn:
     Args:
         without: the metrics of the rows of a mask.
     """
-    if not found:
-        return {}
     groups = drawn.group_draws.shape[1]
+    if not found or groups < 2:  # nothing is left without the only one
+        return {}
     left = [without(drawn.group != number) for number in range(groups)]
     scale = np.sqrt(groups / max(groups - 1, 1))
     return {

@@ -20,12 +20,13 @@ def bins_of(probability: Array) -> Array:
     return np.searchsorted(EDGES, probability, side="right")
 
 
-def count_probabilities(probabilities: Array) -> ClassAnswers:
-    """[predicted class][class][bin], of probabilities (rows, classes); nothing where there are too many classes."""
+def count_probabilities(probabilities: Array, predicted: Array) -> ClassAnswers:
+    """[predicted class][class][bin], of probabilities (rows, classes) and the class indices that were decided for
+    (rows,); nothing where there are too many classes."""
     classes = probabilities.shape[1]
     if classes > MOST_CLASSES:
         return []
-    predicted, bins = probabilities.argmax(axis=1), bins_of(probabilities)
+    bins = bins_of(probabilities)
     cells = (predicted[:, None] * classes + np.arange(classes)) * BINS + bins
     counted: ClassAnswers = (
         np.bincount(cells.ravel(), minlength=classes**2 * BINS).reshape(classes, classes, BINS).tolist()

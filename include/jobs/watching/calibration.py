@@ -16,33 +16,33 @@ from sklearn.isotonic import IsotonicRegression
 from include.jobs.evaluation.metrics import measure, plain
 from include.jobs.watching.answer_bins import BINS, bins_of
 from include.models.config import ModelConfig
-from include.models.config.estimating import estimated
+from include.models.config.estimating import estimated, watched_metric
 from include.models.config.watching import Calibration
 from include.models.interface import Array, Examples
-
-METRICS = {"multiclass": "macro_f1", "binary": "f1", "regression": "mse"}
 
 
 def calibrate(
     config: ModelConfig,
     truth: Examples,
     predictions: Array,
+    labels: Array | None,
     count: Callable[[Array], list],  # type: ignore[type-arg] # ClassAnswers, or ValueAnswers
     windows: Sequence[Array],
 ) -> Calibration | None:
     """The calibration by the test split; None where answers cannot be counted.
 
     Args:
+        labels: class indices that were decided for (rows,); None for a regression.
         count: rows' answers by bin.
         windows: the rows of each window of the split.
     """
     counted = count(np.arange(len(predictions)))
     if not counted:
         return None
-    metric = METRICS[config.problem]
+    metric = watched_metric(config)
     found: Calibration = {
         "metric": metric,
-        "metrics": plain(measure(config.problem, truth.target, predictions, truth.classes)),
+        "metrics": plain(measure(config.problem, truth.target, predictions, truth.classes, labels)),
         "windows": [],
     }
     if truth.classes:
@@ -54,7 +54,8 @@ def calibrate(
         found["errors"] = _means(of_bins, np.abs(error), len(counted))
         found["squares"] = _means(of_bins, error**2, len(counted))
     for rows in windows:
-        measured = measure(config.problem, truth.target[rows], predictions[rows], truth.classes)[metric]
+        decided = None if labels is None else labels[rows]
+        measured = measure(config.problem, truth.target[rows], predictions[rows], truth.classes, decided)[metric]
         expected = estimated(found, count(rows)).get(metric)
         if expected is not None and np.isfinite(measured):
             found["windows"].append((expected, measured))

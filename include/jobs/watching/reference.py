@@ -33,6 +33,7 @@ def reference(
     test: pl.DataFrame,
     truth: Examples,
     predictions: Array,
+    labels: Array | None,
     profile: DriftProfile,
     edges: list[float],
 ) -> Reference:
@@ -40,6 +41,7 @@ def reference(
 
     Args:
         predictions: of the test split, whose target is ``truth``.
+        labels: class indices that were decided for (rows,), the likeliest unless given.
         profile: of the training split.
         edges: of the bins of what a regression predicts.
     """
@@ -48,9 +50,14 @@ def reference(
     days = _days(config, tables, before)
     days_in_window = config.monitoring.window_days if config.monitoring else 7
 
+    if truth.classes and labels is None:
+        labels = predictions.argmax(axis=1)
+
     def count(rows: Array) -> list:  # type: ignore[type-arg] # ClassAnswers, or ValueAnswers
         answers = predictions[rows]
-        return count_probabilities(answers) if truth.classes else count_values(answers, edges) if edges else []
+        if labels is not None:
+            return count_probabilities(answers, labels[rows])
+        return count_values(answers, edges) if edges else []
 
     of_test = [rows["_row"].to_numpy() for rows in windows_of(config, test.with_row_index("_row"), days_in_window)]
     return {
@@ -59,7 +66,7 @@ def reference(
         "segments": {name: found for name in config.data.tables if (found := _segments(days, name))},
         "windows": [_window(rows, profile) for rows in windows_of(config, train, days_in_window)],
         "answers": [count(rows) for rows in of_test],
-        "calibration": calibrate(config, truth, predictions, count, of_test),
+        "calibration": calibrate(config, truth, predictions, labels, count, of_test),
     }
 
 

@@ -13,6 +13,7 @@ from .explaining import refusal
 from .features import Derived, Features
 from .gates import Bound, Champion, Gate
 from .kinds import Kind
+from .labels import Labels
 from .model import ModelConfig, Schedule
 from .monitoring import Monitoring
 from .problems import Problem, nearest
@@ -48,6 +49,7 @@ __all__ = [
     "Kafka",
     "KafkaSink",
     "Kind",
+    "Labels",
     "Mode",
     "ModelConfig",
     "Moment",

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .watching import Calibration, ClassAnswers, ValueAnswers
+
+if TYPE_CHECKING:
+    from .model import ModelConfig
+
+# the first where the champion's metric cannot be estimated
+_ESTIMATED = {
+    "multiclass": ("macro_f1", "accuracy"),
+    "binary": ("f1", "accuracy", "macro_f1"),
+    "regression": ("mse", "mae"),
+}
+
+
+def watched_metric(config: ModelConfig) -> str:
+    """What performance is watched in: the champion's metric, if answers alone can tell what to expect of it."""
+    known = _ESTIMATED[config.problem]
+    return config.champion.metric if config.champion.metric in known else known[0]
 
 
 def estimated(calibration: Calibration, answers: ClassAnswers | ValueAnswers) -> dict[str, float]:

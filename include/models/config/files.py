@@ -51,6 +51,11 @@ REPORT = "report"
 PARTS = "parts.json"  # beside staged scores: the parts, and how they are distributed
 SCORES_MANIFEST = "_SUCCESS.json"  # beside published scores: what they are; without it there are none
 
+# a day's performance, once labels are there
+PERFORMANCE = "performance.json"  # what is known; written last
+LABELLED_ROWS = "rows.parquet"
+TO_LABEL = "to_label.csv"  # rows that a person is asked to label
+
 _DAY_FOLDER = re.compile(r"(?:^|/)date=(\d{4}-\d{2}-\d{2})(?:/|$)")
 
 

@@ -14,6 +14,7 @@ from .decision import Calibration, Decision
 from .explain import Explain
 from .features import Features
 from .gates import Champion, Gate
+from .labels import Labels
 from .metrics import CONSTANT, PRODUCTION, Metric, evaluation_metrics, validation_metrics
 from .monitoring import Monitoring
 from .problems import refuse
@@ -80,6 +81,7 @@ class ModelConfig(Section):
     tracking: Tracking = all_defaults()
     scoring: Scoring | None = None
     monitoring: Monitoring | None = None
+    labels: Labels | None = None
     budget: Annotated[float, Field(ge=0)] = 20  # USD that a backfill may be estimated at; above it a person is asked
     code: Code = all_defaults()
 
@@ -110,6 +112,16 @@ class ModelConfig(Section):
     def windowed_tables(self) -> list[str]:
         """Those of a day's tables of which a partition holds the day's rows alone."""
         return [name for name in self.daily_scoring.tables if self.holds_one_day(name)]
+
+    @property
+    def labelled(self) -> ModelConfig:
+        """As the last of the partitions is read that a day's labels are made of: with the labels' table, and windows
+        that reach back from it to before the day."""
+        scoring, labels = self.daily_scoring, self.labels or Labels()
+        more = [labels.table] if labels.table and labels.table not in scoring.tables else []
+        hours = scoring.look_back_hours + 24 * labels.days_ahead
+        reading = scoring.model_copy(update={"tables": [*scoring.tables, *more], "look_back_hours": hours})
+        return self.model_copy(update={"scoring": reading})
 
     @property
     def hyperparameters(self) -> Mapping[str, Hyperparameter]:

@@ -186,6 +186,22 @@ def _monitoring(config: ModelConfig) -> Iterator[Problem]:
         yield Problem(("monitoring", "drifted_features"), f"there are {watched} features that can drift")
 
 
+def _labels(config: ModelConfig) -> Iterator[Problem]:
+    labels, place = config.labels, ("labels",)
+    if labels is None:
+        return
+    if config.scoring is None or config.monitoring is None:
+        yield Problem(place, "labels are joined with daily scores by monitor_: add the sections scoring and monitoring")
+    if labels.table is None:
+        return
+    if labels.table not in config.data.tables:
+        yield Problem((*place, "table"), unknown("table", labels.table, config.data.tables))
+    if config.data.time is None:
+        yield Problem((*place, "table"), "rows have no data.time, so their labels come as files: leave table out")
+    if labels.ask:
+        yield Problem((*place, "ask"), "a person is asked where truth does not come by itself; here a table has it")
+
+
 def table_of_slice(config: ModelConfig, one: Slice) -> str | None:
     """The raw table where a slice's column is looked up, by the table's key; None where the feature table has it."""
     made = [*config.data.not_features, *(feature_columns(config) or [])]
@@ -375,4 +391,5 @@ RULES: tuple[Callable[[ModelConfig], Iterator[Problem]], ...] = (
     _scoring,
     _bounds_of_scores,
     _monitoring,
+    _labels,
 )

@@ -94,6 +94,7 @@ def test_wrong_type(tmp_path: Path, content: dict[str, Any], path: str, value: A
         ("training.instance_type", "m5.large", "found 'm5.large'"),
         ("monitoring.max_psi", 0, "greater than 0; found 0"),
         ("monitoring.min_rows", 5, "greater than or equal to 100; found 5"),
+        ("labels.ask", 3, "greater than or equal to 5; found 3"),
         ("schedule.monitor", "0 * * * *", "schedule.monitor"),
         ("gates", [], "at least 1 item"),
     ],

@@ -58,7 +58,7 @@ def test_the_digest_knows_rows_in_any_order_and_at_any_time() -> None:
 
 def test_answers_are_counted_and_estimated() -> None:
     probabilities = pl.DataFrame({"a": [0.9, 0.8, 0.2, 0.6], "b": [0.1, 0.2, 0.8, 0.4]}).to_numpy()
-    counted = count_probabilities(probabilities)
+    counted = count_probabilities(probabilities, probabilities.argmax(axis=1))
     assert [sum(one[0]) for one in counted] == [3, 1]
     truth = [[0.0] * BINS, [0.0] * BINS]
     for code in (0, 1):

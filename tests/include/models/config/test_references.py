@@ -103,6 +103,8 @@ CASES = [
     (TABULAR, "{name: power, kind", "{name: Type, kind", "'Type' is the name of a column"),
     (TABULAR, "{name: strain, kind", "{name: power, kind", "features.derived.2: 'power' is there twice"),
     (MACHINES, "group_by: [machine_id, date]", "group_by: [machine, date]", "split.group_by.0: split.group_by names ['machine']"),
+    (PM, "table: failures", "table: failure", "labels.table: there is no table 'failure'. Did you mean 'failures'?"),
+    (PM, "table: failures", "ask: 20\n  table: failures", "labels.ask: a person is asked where truth does not come"),
     (PM, "tables: [telemetry, errors, maint,", "tables: [telemetry, error, maint,", "scoring.tables.1: there is no table 'error'. Did you mean 'errors'?"),
     (PM, "ignored: [comp1_age_days,", "ignored: [comp_age_days,", "there is no feature 'comp_age_days'. Did you mean 'comp"),
     # classes

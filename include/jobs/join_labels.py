@@ -1,0 +1,121 @@
+"""Labels that came, joined with the scores of their days: what the scores were worth.
+
+    python -m include.jobs.join_labels --model M --given DIR --performance DIR [--days ISO ...] [--windows ISO ...]
+
+``<given>`` mirrors the bucket: ``daily/<model>/``, ``labels/<model>/``, ``scores/<model>/`` and
+``performance/<model>/`` of the days that are needed. ``--days`` have new labels; of ``--windows`` the days before have.
+For each of them it writes ``<performance>/date=<day>/performance.json``, and for each of ``--days``
+
+- ``rows.parquet``: the rows that have a label, with it and the answer
+- ``to_label.csv``: where ``labels.ask`` is set, rows for a person to label
+
+A day whose labels cannot be used is left out, and the log says why; the others go on. The job fails where all are.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from include.jobs.cli import arguments_of, run_program
+from include.jobs.watching.realised import (
+    as_scored,
+    drawn,
+    kept_rows,
+    labelled_rows,
+    performance_of_day,
+    performance_of_window,
+)
+from include.jobs.watching.truth import TruthReader
+from include.models.config import ModelConfig, load_model
+from include.models.config.files import LABELLED_ROWS, PERFORMANCE, SCORES_MANIFEST, TO_LABEL, day_folder, day_of_folder
+from include.models.config.performance import Performance
+from include.models.errors import JobError
+
+
+class Joiner:
+    """Joins days of a model; ``days`` and ``rows`` are those that are known, by date."""
+
+    def __init__(self, config: ModelConfig, given: Path, performance: Path) -> None:
+        self._config, self._given, self._into = config, given, performance
+        self._reader = TruthReader(config, given)
+        self.days: dict[str, Performance] = {}
+        self.rows: dict[str, pl.DataFrame] = {}
+        earlier = given / "performance" / config.name
+        for folder in sorted(earlier.iterdir()) if earlier.is_dir() else []:
+            if (day := day_of_folder(folder.name)) and (folder / LABELLED_ROWS).is_file():
+                self.days[day] = json.loads((folder / PERFORMANCE).read_text(encoding="utf-8"))
+                self.rows[day] = pl.read_parquet(folder / LABELLED_ROWS)
+
+    def join(self, day: str) -> Performance:
+        """Join a day's labels and scores.
+
+        Raises:
+            JobError: the labels, or the tables that they are made of, cannot be used.
+        """
+        config, folder = self._config, self._given / "scores" / self._config.name / day_folder(day)
+        manifest = json.loads((folder / SCORES_MANIFEST).read_text(encoding="utf-8"))
+        files = [folder / Path(file["key"]).name for file in manifest["files"] if file["rows"]]
+        scored = as_scored(config, manifest["model_version"], pl.concat([pl.read_parquet(file) for file in files]))
+        truth = self._reader.of(day)
+        rows = labelled_rows(config, scored, truth)
+        found = self.days[day] = performance_of_day(config, day, scored, truth, rows)
+        self.rows[day] = kept_rows(config, rows)
+        own = self._into / day_folder(day)
+        own.mkdir(parents=True, exist_ok=True)
+        self.rows[day].write_parquet(own / LABELLED_ROWS)
+        if config.labels and config.labels.ask:
+            asked = drawn(config, day, scored.rows).select(config.data.key)
+            asked.with_columns(pl.lit(None, pl.String).alias(config.data.label)).write_csv(own / TO_LABEL)
+        return found
+
+    def write(self, day: str) -> None:
+        """Take the day and those before it together, and write its performance."""
+        found = self.days[day]
+        before = window_days(self._config, day)
+        window = {
+            each: self.days[each]
+            for each in before
+            if each in self.days
+            and self.days[each]["labelled"]
+            and self.days[each]["model_version"] == found["model_version"]
+        }
+        if window:
+            found["window"] = performance_of_window(self._config, window, self.rows)
+        own = self._into / day_folder(day)
+        own.mkdir(parents=True, exist_ok=True)
+        (own / PERFORMANCE).write_text(json.dumps(found, indent=1, allow_nan=False), encoding="utf-8")
+
+
+def window_days(config: ModelConfig, day: str) -> list[str]:
+    """The days that are judged together with a day, in order; it is the last."""
+    length = config.monitoring.window_days if config.monitoring else 1
+    return [str(date.fromisoformat(day) - timedelta(days=back)) for back in range(length - 1, -1, -1)]
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments_of(__doc__, given="folder that mirrors the bucket", performance="where to write")
+    parser.add_argument("--days", nargs="*", default=[], help="days with new labels")
+    parser.add_argument("--windows", nargs="*", default=[], help="days of which earlier ones have new labels")
+    asked = parser.parse_args(argv)
+    joiner = Joiner(load_model(asked.model), asked.given, asked.performance)
+    refused: dict[str, str] = {}
+    for day in sorted(asked.days):
+        try:
+            found = joiner.join(day)
+            print(f"{day}: {found['labelled']:,} of {found['rows']:,} rows have a label", flush=True)
+        except JobError as error:
+            refused[day] = str(error)
+            print(f"{day}: {error}", flush=True)
+    if refused and len(refused) == len(asked.days) and not asked.windows:
+        raise JobError(f"the labels of {', '.join(refused)} cannot be used. {next(iter(refused.values()))}")
+    for day in sorted({*asked.days, *asked.windows} - refused.keys()):
+        if day in joiner.days:
+            joiner.write(day)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,185 @@
+"""What a scored day was worth, once labels are there: by the functions of the evaluation, on the rows that have one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import polars as pl
+
+from include.jobs.evaluation.measuring import Answers, Measured, Measures
+from include.jobs.evaluation.metrics import plain
+from include.jobs.evaluation.resampling import intervals_of
+from include.jobs.evaluation.slicing import sliced, told
+from include.jobs.features.feature_table import classes_of, examples
+from include.jobs.watching.truth import Truth
+from include.models.config import ModelConfig
+from include.models.config.columns import key_columns, probability_columns
+from include.models.config.performance import Intervals, Performance, Sampled, WindowPerformance
+from include.models.interface import Array
+
+PREDICTION = "prediction"
+NORMAL_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A day's published scores, under the names of the feature table, and the version that they are of."""
+
+    version: int
+    rows: pl.DataFrame
+
+
+def as_scored(config: ModelConfig, version: int, published: pl.DataFrame) -> Scored:
+    names = {column: name for name, column in key_columns(config.data.key).items()}
+    return Scored(version, published.select(*names, PREDICTION, *_probabilities(config)).rename(names))
+
+
+def labelled_rows(config: ModelConfig, scored: Scored, truth: Truth) -> pl.DataFrame:
+    """The rows that have both, in the order of their key: the feature table's columns and the answers."""
+    return truth.rows.join(scored.rows, on=config.data.key, how="inner").sort(config.data.key)
+
+
+def kept_rows(config: ModelConfig, rows: pl.DataFrame) -> pl.DataFrame:
+    """What is kept of labelled rows, so that days can be taken together."""
+    return rows.select(*config.data.not_features, PREDICTION, *_probabilities(config))
+
+
+def performance_of_day(config: ModelConfig, day: str, scored: Scored, truth: Truth, rows: pl.DataFrame) -> Performance:
+    """The day by itself; its window is still to be made.
+
+    Args:
+        rows: from ``labelled_rows``.
+    """
+    found: Performance = {
+        "model": config.name,
+        "date": day,
+        "model_version": scored.version,
+        "rows": len(scored.rows),
+        "labelled": len(rows),
+        "metrics": {},
+        "intervals": {},
+        "segments": {},
+        "baselines": {},
+        "sampled": sampled(config, day, scored.rows, rows),
+        "window": {"days": [], "rows": 0, "labelled": 0, "metrics": {}, "intervals": {}, "sampled": None},
+        "made_of": "",
+    }
+    if rows.is_empty():
+        return found
+    features = rows.drop(PREDICTION, *_probabilities(config))
+    measures, answers = Measures(config, features, examples(config, features), truth.tables), _answers(config, rows)
+    if truth.tables.keys() >= config.data.tables.keys():
+        measured, baselines = measures.of(answers), measures.of_baselines()
+    else:  # what the model folder adds reads tables that days do not have
+        measured, baselines = measures.of_predictions(answers), {}
+    found["metrics"], found["intervals"] = plain(measured.values), _intervals(measures, measured)
+    found["baselines"] = {name: plain(one.values) for name, one in baselines.items()}
+    found["segments"] = told(config, sliced(measures, answers))
+    return found
+
+
+def performance_of_window(
+    config: ModelConfig, days: Mapping[str, Performance], rows: Mapping[str, pl.DataFrame]
+) -> WindowPerformance:
+    """Days of one version, taken together.
+
+    Args:
+        days: by date, in order.
+        rows: of each, from ``kept_rows``.
+    """
+    every = pl.concat([rows[day] for day in days]).sort(config.data.key)
+    found: WindowPerformance = {
+        "days": [*days],
+        "rows": sum(one["rows"] for one in days.values()),
+        "labelled": len(every),
+        "metrics": {},
+        "intervals": {},
+        "sampled": together([(one["rows"], one["sampled"]) for one in days.values() if one["sampled"]]),
+    }
+    if not every.is_empty():
+        measures = Measures(config, every, examples(config, every), {})
+        measured = measures.of_predictions(_answers(config, every))
+        found["metrics"], found["intervals"] = plain(measured.values), _intervals(measures, measured)
+    return found
+
+
+def drawn(config: ModelConfig, day: str, scored: pl.DataFrame) -> pl.DataFrame:
+    """The rows that a person is asked to label: of each day the same, however often they are drawn."""
+    asked = min(config.labels.ask or 0 if config.labels else 0, len(scored))
+    seed = int(hashlib.sha256(f"{config.name} {day}".encode()).hexdigest()[:15], 16)
+    chosen = np.sort(np.random.default_rng(seed).choice(len(scored), asked, replace=False))
+    return scored.sort(config.data.key)[chosen]
+
+
+def sampled(config: ModelConfig, day: str, scored: pl.DataFrame, rows: pl.DataFrame) -> Sampled | None:
+    """Accuracy (of a regression the mean absolute error) of all scored rows, from the labels of those drawn.
+
+    Prediction-powered inference: how sure the model was of all rows, corrected by how wrong that was on the labelled
+    ones (Angelopoulos et al., Science 382, 2023, https://arxiv.org/abs/2301.09633). A regression says nothing of how
+    sure it is, so there it is the sample alone.
+    """
+    asked = drawn(config, day, scored)
+    known = rows.join(asked.select(config.data.key), on=config.data.key, how="semi")
+    if len(known) < 2:
+        return None
+    truth = examples(config, known.select(*config.data.not_features)).target
+    answers, every = _answers(config, known), _answers(config, scored)
+    if config.problem == "regression":
+        metric, sure = "mae", np.zeros(len(scored))
+        off = np.abs(answers.predictions - truth)
+    else:
+        metric, sure = "accuracy", _sureness(every)
+        off = (answers.labels == truth) - _sureness(answers)
+    value = float(sure.mean() + off.mean())
+    error = NORMAL_95 * sqrt(sure.var() / len(sure) + off.var(ddof=1) / len(off))
+    return {
+        "metric": metric,
+        "value": value,
+        "interval": (value - error, value + error),
+        "asked": len(asked),
+        "labelled": len(known),
+    }
+
+
+def together(days: Sequence[tuple[int, Sampled]]) -> Sampled | None:
+    """Samples of several days, each counting by the day's rows."""
+    if not days:
+        return None
+    rows = sum(count for count, _ in days)
+    value = sum(count * one["value"] for count, one in days) / rows
+    error = sqrt(sum((count / rows * (one["interval"][1] - one["value"])) ** 2 for count, one in days))
+    return {
+        "metric": days[0][1]["metric"],
+        "value": value,
+        "interval": (value - error, value + error),
+        "asked": sum(one["asked"] for _, one in days),
+        "labelled": sum(one["labelled"] for _, one in days),
+    }
+
+
+def _answers(config: ModelConfig, rows: pl.DataFrame) -> Answers:
+    """As they were published: also which label was decided for."""
+    if config.problem == "regression":
+        return Answers(rows[PREDICTION].to_numpy())
+    classes = classes_of(config)
+    labels = rows[PREDICTION].cast(pl.String).replace_strict(classes, range(len(classes)), return_dtype=pl.Int64)
+    return Answers(rows.select(_probabilities(config)).to_numpy(), labels=labels.to_numpy())
+
+
+def _sureness(answers: Answers) -> Array:
+    """The probability of the label that was decided for (rows,)."""
+    labels = np.asarray(answers.labels)
+    return np.asarray(np.take_along_axis(answers.predictions, labels[:, None], axis=1)[:, 0])
+
+
+def _intervals(measures: Measures, measured: Measured) -> Intervals:
+    """None where all rows are alike, such as those of one block of days: nothing says how sure the metrics are."""
+    return intervals_of(measured.replicates) if measures.drawn.draws.shape[1] > 1 else {}
+
+
+def _probabilities(config: ModelConfig) -> list[str]:
+    return [] if config.problem == "regression" else list(probability_columns(classes_of(config)).values())

@@ -1,0 +1,143 @@
+"""The labels of a scored day: made of raw tables as in training, or read from files of keys and labels."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from include.jobs.daily.chunks import Chunk
+from include.jobs.daily.day import window_of
+from include.jobs.daily.day_features import day_features
+from include.jobs.validate_input import CheckedDays, judge, validate_chunk
+from include.jobs.validate_raw_data import Suites, load_suites
+from include.jobs.validation.cleaning import typed_rows
+from include.jobs.validation.findings import UnusableFileError, passed
+from include.jobs.validation.reading import read_table
+from include.models.config import MODELS_FOLDER, Column, ModelConfig, Table
+from include.models.config.files import day_folder
+from include.models.config.kinds import INTEGER, NUMBER, STRING, TIMESTAMP, Kind
+from include.models.config.problems import nearest
+from include.models.errors import JobError
+from include.models.interface import Tables
+from include.models.loader import feature_builder
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A day's rows that have a label, as a feature table has them, and the clean raw tables around the day."""
+
+    rows: pl.DataFrame
+    tables: Tables
+
+
+class TruthReader:
+    """Reads days of a model; days in order read each partition once.
+
+    Args:
+        given: folder of ``daily/<model>/`` and ``labels/<model>/``, as they lie in the bucket.
+    """
+
+    def __init__(self, config: ModelConfig, given: Path) -> None:
+        self._config, self._given = config, given
+        self._reading = config.labelled
+        self._suites: Suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
+        self._checked: CheckedDays = {}
+
+    def of(self, day: str) -> Truth:
+        """The day's.
+
+        Raises:
+            JobError: the raw tables or the files of labels cannot be used.
+        """
+        labels, config = self._config.labels, self._config
+        ahead = labels.days_ahead if labels else 0
+        tables = self._tables(str(date.fromisoformat(day) + timedelta(days=ahead)))
+        if labels and labels.table:
+            frame = feature_builder(config.name).build_features(tables)
+            window = window_of(day)
+            inside = pl.col(str(config.data.time)).is_between(window.start, window.end, closed="left")
+            return Truth(frame.filter(inside & pl.col(config.data.label).is_not_null()), tables)
+        rows = day_features(config, tables, day)
+        if rows is None:
+            raise JobError(f"{day}: its raw tables make no row, so nothing can be labelled.")
+        known = read_labels(config, self._given / "labels" / config.name / day_folder(day), rows.schema)
+        rows = rows.drop(config.data.label, strict=False)
+        return Truth(rows.join(known, on=config.data.key, how="inner", maintain_order="left"), tables)
+
+    def _tables(self, last: str) -> Tables:
+        """The clean tables of the days that end with the last, by the reader of scoring."""
+        reading, whole = self._reading, self._given / "daily" / self._config.name
+        days = -(-reading.daily_scoring.look_back_hours // 24)
+        with tempfile.TemporaryDirectory() as scratch:
+            own = Path(scratch, "partitions")
+            own.mkdir()
+            for back in range(days + 1):
+                folder = day_folder(str(date.fromisoformat(last) - timedelta(days=back)))
+                if (whole / folder).is_dir():
+                    (own / folder).symlink_to((whole / folder).resolve())
+            found, tables = validate_chunk(
+                reading, Chunk(own), last, self._suites, Path(scratch, "quarantine"), self._checked
+            )
+        for report in judge(reading, last, [found]):
+            if not passed(report.findings):
+                worst = next(one for one in report.findings if not passed([one]))
+                raise JobError(f"{report.name}: {worst.found}; allowed is {worst.allowed}. {worst.action}")
+        return tables
+
+
+def read_labels(config: ModelConfig, folder: Path, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Key and label of all files of a folder; of a key that is there twice, the last file's. Nothing without a folder.
+
+    Args:
+        schema: of the feature table, whose types the key gets.
+
+    Raises:
+        JobError: a file cannot be read, or has other columns.
+    """
+    columns = {name: _column(config, name, schema.get(name)) for name in [*config.data.key, config.data.label]}
+    nothing = pl.DataFrame(schema={name: schema.get(name, pl.String()) for name in columns})
+    files = sorted(file for file in folder.iterdir() if file.is_file()) if folder.is_dir() else []
+    parts = [_read(config, file, columns).cast(_types(config, schema)) for file in files]
+    every = pl.concat([nothing.cast(_types(config, schema)), *parts]).drop_nulls()
+    return every.unique(config.data.key, keep="last", maintain_order=True)
+
+
+def _types(config: ModelConfig, schema: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
+    label = pl.Float64() if config.problem == "regression" else pl.String()
+    return {name: schema[name] for name in config.data.key} | {config.data.label: label}
+
+
+def _read(config: ModelConfig, file: Path, columns: dict[str, Column]) -> pl.DataFrame:
+    if file.suffix == ".parquet":
+        try:
+            frame = pl.read_parquet(file)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise JobError(f"{file.name} cannot be read ({error}). Put the file of labels there again.") from error
+        if missing := [name for name in columns if name not in frame.columns]:
+            raise JobError(f"{file.name} has no column {missing[0]}. {nearest(missing[0], frame.columns)}")
+        return frame.select(*columns)
+    table = Table(file="labels.csv", columns=columns, key=config.data.key)
+    try:
+        raw = read_table(file.parent, "labels", table.model_copy(update={"file": file.name.removesuffix(".gz")}))
+    except UnusableFileError as unusable:
+        first = unusable.findings[0]
+        raise JobError(f"{file.name}: {first.found}; allowed is {first.allowed}. {first.action}") from unusable
+    return typed_rows(raw.lines, table, raw.first_line).select(*columns)
+
+
+def _column(config: ModelConfig, name: str, dtype: pl.DataType | None) -> Column:
+    """As the raw tables have the column, under its own name."""
+    for table in config.data.tables.values():
+        if name in table.read_columns:
+            return table.read_columns[name].model_copy(update={"header": None})
+        if name in table.kinds:
+            return Column(kind=table.kinds[name])
+    made: Kind = STRING if name != config.data.label or config.problem != "regression" else NUMBER
+    if dtype is not None and name != config.data.label:
+        made = TIMESTAMP if dtype.is_temporal() else INTEGER if dtype.is_integer() else made
+    return Column(kind=made)

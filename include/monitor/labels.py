@@ -1,0 +1,151 @@
+"""Which scored days have labels that are not joined with their scores yet. Pure but for S3, which is asked by a
+client."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from include.models.config import ModelConfig
+from include.models.config.files import LABELLED_ROWS, PERFORMANCE
+from include.models.config.labels import Labels
+from include.models.config.performance import Performance
+from include.platform.errors import PermanentError
+from include.platform.objects import read_json
+from include.platform.raw_files import RawFile, list_raw_data
+from include.platform.storage import labels_partition, performance_of, performance_partition, scores_manifest
+from include.score.plan import PlanError, day_inputs, days_between, inputs_digest, list_partitions
+from include.score.published import ScoresManifest, publication_of, read_published
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+log = logging.getLogger(__name__)
+
+MOST_DAYS = 40  # of one job; the arguments of a processing job are at most 100
+
+
+@dataclass(frozen=True)
+class Due:
+    """What there is to join. ``days``: those with new labels, with the digest of what they follow from; ``windows``:
+    those of which only days before have changed; ``keys``: the objects that it takes."""
+
+    days: Mapping[str, str] = field(default_factory=dict)
+    windows: Sequence[str] = ()
+    keys: Sequence[str] = ()
+
+
+def labels_of(model: ModelConfig) -> Labels:
+    """Raises PermanentError for a model whose labels are not known."""
+    if model.labels is None:
+        raise PermanentError(f"models/{model.name}/model.yaml has no section 'labels': nothing tells the truth.")
+    return model.labels
+
+
+def after(day: str, days: int) -> str:
+    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
+
+
+def newest_complete(model: ModelConfig, day: str) -> str:
+    """The newest day whose labels can be complete at a day's end."""
+    return after(day, -labels_of(model).horizon_hours // 24)
+
+
+def newest_expected(model: ModelConfig, day: str) -> str:
+    """The newest day whose labels are late if they are not there at a day's end."""
+    hours = labels_of(model).horizon_hours + model.daily_scoring.wait_hours
+    return after(day, int(-hours // 24))
+
+
+def first_looked_at(model: ModelConfig, day: str, *, sweep: bool) -> str:
+    """The first day whose labels a run about a day looks for: a daily run sweeps, one that an event or a backfill
+    started looks at those that may just have become complete."""
+    return after(day, 1 - labels_of(model).sweep_days) if sweep else newest_complete(model, day)
+
+
+class Labelled:
+    """A model's days as they lie in S3; each thing is asked for once."""
+
+    def __init__(self, model: ModelConfig, s3: S3Client, bucket: str) -> None:
+        self._model, self._s3, self._bucket = model, s3, bucket
+        self._partitions = list_partitions(s3, bucket, model.name)
+        self._scores: dict[str, ScoresManifest | None] = {}
+        self._performance: dict[str, Performance | None] = {}
+
+    def due(self, first: str, last: str) -> Due:
+        """Of the days from first to last, and of the windows that reach into them."""
+        days: dict[str, str] = {}
+        keys: dict[str, None] = {}
+        for day in days_between(first, last):
+            found = self._files_of(day)
+            if found is None or len(days) == MOST_DAYS:
+                continue
+            files, manifest = found
+            digest = _digest(files, manifest)
+            before = self.performance(day)
+            if before is None or before["made_of"] != digest:
+                days[day] = digest
+                own = [scores_manifest(self._model.name, day), *(file["key"] for file in manifest["files"])]
+                keys |= dict.fromkeys([*(file["key"] for file in files), *own])
+        windows = self._windows(days, first, last)
+        needed = {each for day in [*days, *windows] for each in self._window(day)} - days.keys()
+        for day in sorted(needed):
+            if self.performance(day):
+                own_folder = performance_partition(self._model.name, day)
+                keys |= dict.fromkeys([f"{own_folder}{PERFORMANCE}", f"{own_folder}{LABELLED_ROWS}"])
+        return Due(days, windows, [*keys])
+
+    def performance(self, day: str) -> Performance | None:
+        if day not in self._performance:
+            self._performance[day] = read_json(self._s3, performance_of(self._bucket, self._model.name, day))
+        return self._performance[day]
+
+    def _published(self, day: str) -> ScoresManifest | None:
+        if day not in self._scores:
+            self._scores[day] = read_published(self._s3, self._bucket, self._model.name, day)
+        return self._scores[day]
+
+    def _files_of(self, day: str) -> tuple[list[RawFile], ScoresManifest] | None:
+        """What the day's labels are made of, and its scores; None where one of them is not there yet."""
+        labels, model = labels_of(self._model), self._model
+        manifest = self._published(day)
+        if manifest is None or not manifest["rows"]:
+            return None
+        of_people: list[RawFile] = []
+        if labels.table is None:
+            of_people = list_raw_data(self._s3, self._bucket, labels_partition(model.name, day))
+            if not of_people and not labels.ask:
+                return None
+        try:
+            return of_people + day_inputs(model.labelled, after(day, labels.days_ahead), self._partitions), manifest
+        except PlanError as missing:
+            log.info("%s: its labels are not there yet (%s)", day, missing)
+            return None
+
+    def _windows(self, days: Mapping[str, str], first: str, last: str) -> list[str]:
+        """Days whose window is not what it would be; those with new labels have theirs made anyway."""
+        found = []
+        for day in days_between(first, after(last, len(self._window(last)) - 1)):
+            own = self.performance(day)
+            if own is None or day in days:
+                continue
+            there = [each for each in self._window(day) if self._counts(each, own["model_version"])]
+            if own["window"]["days"] != there or days.keys() & self._window(day):
+                found.append(day)
+        return found[:MOST_DAYS]
+
+    def _counts(self, day: str, version: int) -> bool:
+        found = self.performance(day)
+        return found is not None and bool(found["labelled"]) and found["model_version"] == version
+
+    def _window(self, day: str) -> list[str]:
+        length = self._model.monitoring.window_days if self._model.monitoring else 1
+        return days_between(after(day, 1 - length), day)
+
+
+def _digest(files: Iterable[RawFile], manifest: ScoresManifest) -> str:
+    return hashlib.sha256(f"{publication_of(manifest)} {inputs_digest(files)}".encode()).hexdigest()[:16]

@@ -1,0 +1,196 @@
+"""What a day was worth once labels came is what an evaluation on the same rows says, however the labels come."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from include.jobs import join_labels, split_days
+from include.jobs.evaluation.measuring import Answers, Measured, Measures
+from include.jobs.evaluation.metrics import plain
+from include.jobs.evaluation.resampling import intervals_of
+from include.jobs.evaluation.slicing import sliced, told
+from include.jobs.features.feature_table import examples
+from include.jobs.serving.artifact import load_artifact
+from include.jobs.watching.realised import as_scored, drawn, sampled, together
+from include.models.config import Labels, load_model
+from include.models.config.columns import probability_columns
+from include.models.errors import JobError
+from include.models.predictive_maintenance.features import build_features
+from tests.include.jobs.job_programs import MODEL, Trained
+
+CONFIG = load_model(MODEL)
+DAYS = ["2015-06-02", "2015-06-03"]
+KEY = CONFIG.data.key
+
+
+class Bucket:
+    """What a job is given: partitions of some days, and the scores of two of them."""
+
+    def __init__(self, given: Path, frame: pl.DataFrame, answers: Answers, into: Path) -> None:
+        self.given, self.frame, self.answers, self.into = given, frame, answers, into
+
+    def label(self, day: str, name: str, rows: pl.DataFrame) -> None:
+        folder = self.given / "labels" / MODEL / f"date={day}"
+        folder.mkdir(parents=True, exist_ok=True)
+        rows.write_parquet(folder / name) if name.endswith(".parquet") else rows.write_csv(folder / name)
+
+    def joined(self, day: str, labels: Labels | None = None) -> Any:
+        config = CONFIG.model_copy(update={"labels": labels}) if labels else CONFIG
+        return join_labels.Joiner(config, self.given, self.into).join(day)
+
+    def of(self, days: list[str]) -> pl.DataFrame:
+        return self.frame.filter(pl.col("datetime").dt.date().cast(pl.String).is_in(days))
+
+    def measures(self, days: list[str], tables: Any) -> tuple[Measures, Answers]:
+        rows = self.of(days)
+        measures = Measures(CONFIG, rows, examples(CONFIG, rows), tables)
+        inside = self.frame["datetime"].dt.date().cast(pl.String).is_in(days).to_numpy()
+        return measures, self.answers.on(inside)
+
+
+@pytest.fixture(scope="module")
+def whole(tables: dict[str, pl.DataFrame], trained: Trained) -> tuple[pl.DataFrame, Answers]:
+    """The labelled feature rows of the two days, of the whole history at once, and the model's answers."""
+    start = datetime.fromisoformat(DAYS[0])
+    frame = build_features(tables).filter(
+        pl.col("datetime").is_between(start, start + timedelta(days=2), closed="left")
+    )
+    return frame, Answers.of(load_artifact(trained.model), frame)
+
+
+@pytest.fixture(scope="module")
+def parts(tables: dict[str, pl.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cut")
+    raw, days = folder / "raw", folder / "given" / "daily" / MODEL
+    raw.mkdir()
+    for name, table in tables.items():
+        table.write_csv(raw / CONFIG.data.tables[name].file, datetime_format="%Y-%m-%d %H:%M:%S")
+    given = ["--raw", raw, "--days", days, "--first", "2015-06-01", "--last", "2015-06-04"]
+    split_days.main(["--model", MODEL, *map(str, given)])
+    return days
+
+
+@pytest.fixture
+def bucket(parts: Path, whole: tuple[pl.DataFrame, Answers], tmp_path: Path) -> Bucket:
+    frame, answers = whole
+    given = tmp_path / "given"
+    (given / "daily").mkdir(parents=True)
+    (given / "daily" / MODEL).symlink_to(parts)
+    names, labels = CONFIG.data.classes or [], np.asarray(answers.labels)
+    published = frame.select(KEY).with_columns(
+        pl.Series("prediction", [names[code] for code in labels]),
+        *(
+            pl.Series(column, answers.predictions[:, place])
+            for place, column in enumerate(probability_columns(names).values())
+        ),
+    )
+    for day in DAYS:
+        folder = given / "scores" / MODEL / f"date={day}"
+        folder.mkdir(parents=True)
+        own = published.filter(pl.col("datetime").dt.date().cast(pl.String) == day)
+        own.sample(fraction=1, shuffle=True, seed=3).write_parquet(folder / "part-0.parquet")
+        files = [{"key": f"scores/{MODEL}/date={day}/part-0.parquet", "rows": len(own)}]
+        (folder / "_SUCCESS.json").write_text(json.dumps({"model_version": 7, "files": files}))
+    return Bucket(given, frame, answers, tmp_path / "performance")
+
+
+def as_kept(measured: Measured) -> tuple[Any, Any]:
+    return plain(measured.values), intervals_of(measured.replicates)
+
+
+def test_a_day_is_worth_what_an_evaluation_says_to_the_last_bit(
+    bucket: Bucket, tables: dict[str, pl.DataFrame]
+) -> None:
+    given = ["--model", MODEL, "--given", bucket.given, "--performance", bucket.into, "--days", *DAYS]
+    join_labels.main([*map(str, given)])
+    for day in DAYS:
+        found = json.loads((bucket.into / f"date={day}" / "performance.json").read_text())
+        measures, answers = bucket.measures([day], tables)
+        metrics, intervals = as_kept(measures.of(answers))
+        assert (found["rows"], found["labelled"], found["model_version"]) == (160, 160, 7)
+        assert found["metrics"] == metrics
+        assert found["intervals"] == {name: list(ends) for name, ends in intervals.items()}
+        assert found["baselines"] == {name: plain(one.values) for name, one in measures.of_baselines().items()}
+        assert found["segments"] == json.loads(json.dumps(told(CONFIG, sliced(measures, answers))))
+    measures, answers = bucket.measures(DAYS, tables)
+    metrics, intervals = as_kept(measures.of_predictions(answers))
+    assert found["window"]["days"] == DAYS, "of the last day"
+    assert found["window"]["metrics"] == metrics
+    assert found["window"]["intervals"] == {name: list(ends) for name, ends in intervals.items()}
+
+
+def test_labels_come_in_parts_and_are_corrected(bucket: Bucket, tables: dict[str, pl.DataFrame]) -> None:
+    rows = bucket.of(DAYS[:1]).select(*KEY, "failure")
+    bucket.label(DAYS[0], "a.csv", rows[:40])
+    found = bucket.joined(DAYS[0], Labels())
+    assert (found["rows"], found["labelled"]) == (160, 40), "what has no label counts for nothing"
+    wrong = rows.with_columns(
+        pl.when(pl.int_range(pl.len()) == 5).then(pl.lit("comp4")).otherwise("failure").alias("failure")
+    )
+    bucket.label(DAYS[0], "b.parquet", wrong[5:6])
+    worse = bucket.joined(DAYS[0], Labels())
+    assert worse["labelled"] == 40
+    assert worse["metrics"]["accuracy"] != found["metrics"]["accuracy"]
+    bucket.label(DAYS[0], "c.csv", rows)
+    measures, answers = bucket.measures(DAYS[:1], tables)
+    whole = plain(measures.of_predictions(answers).values)
+    assert bucket.joined(DAYS[0], Labels())["metrics"] == whole, "the last file by name counts"
+
+
+def test_a_file_of_labels_that_cannot_be_used_says_why(bucket: Bucket) -> None:
+    rows = bucket.of(DAYS[:1]).select(*KEY, "failure")
+    bucket.label(DAYS[0], "a.csv", rows.rename({"failure": "failures"}))
+    with pytest.raises(JobError, match=r"a.csv: .*failures.*failure"):
+        bucket.joined(DAYS[0], Labels())
+    given = ["--model", MODEL, "--given", bucket.given, "--performance", bucket.into, "--days", "2015-06-05"]
+    (bucket.given / "scores" / MODEL / "date=2015-06-05").symlink_to(
+        bucket.given / "scores" / MODEL / f"date={DAYS[0]}"
+    )
+    with pytest.raises(JobError, match="the labels of 2015-06-05 cannot be used"):
+        join_labels.main([*map(str, given)])
+
+
+def test_a_person_is_asked_for_a_sample_and_its_answer_has_an_interval(bucket: Bucket) -> None:
+    labels = Labels(ask=20)
+    found = bucket.joined(DAYS[0], labels)
+    assert (found["labelled"], found["sampled"]) == (0, None)
+    form = pl.read_csv(bucket.into / f"date={DAYS[0]}" / "to_label.csv", try_parse_dates=True)
+    assert form.columns == [*KEY, "failure"]
+    assert len(form) == 20
+    truth = bucket.of(DAYS[:1]).select(*KEY, "failure")
+    bucket.label(DAYS[0], "by_hand.csv", form.select(KEY).join(truth, on=KEY, how="left", maintain_order="left"))
+    answered = bucket.joined(DAYS[0], labels)["sampled"]
+    assert (answered["metric"], answered["asked"], answered["labelled"]) == ("accuracy", 20, 20)
+    low, high = answered["interval"]
+    assert low < answered["value"] < high
+
+
+def test_intervals_of_samples_hold_the_truth() -> None:
+    """Of made-up days of a model that is too sure of itself, 19 in 20 intervals hold what the whole day shows."""
+    config = load_model("electricity").model_copy(update={"labels": Labels(ask=100)})
+    rng, held = np.random.default_rng(5), 0
+    for number in range(200):
+        sure = rng.uniform(0.5, 1, 2000)
+        right = rng.uniform(size=2000) < sure - 0.1
+        start = datetime.fromisoformat("2026-01-01")
+        rows = pl.DataFrame({"half_hour": [start + timedelta(minutes=30 * n) for n in range(2000)]}).with_columns(
+            prediction=pl.lit("1"), probability_0=pl.Series(1 - sure), probability_1=pl.Series(sure)
+        )
+        scored = as_scored(config, 1, rows).rows
+        day = str(number)
+        truth = scored.with_columns(price_is_up=pl.Series(right.astype(int)))
+        known = truth.join(drawn(config, day, scored).select("half_hour"), on="half_hour", how="semi")
+        found = sampled(config, day, scored, known)
+        assert found is not None
+        held += found["interval"][0] <= right.mean() <= found["interval"][1]
+    assert 0.9 <= held / 200 <= 0.99
+    week = together([(2000, found), (2000, found)])
+    assert week is not None
+    assert week["interval"][1] - week["value"] < found["interval"][1] - found["value"], "two days say more than one"

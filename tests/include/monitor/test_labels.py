@@ -1,0 +1,192 @@
+"""Which days' labels are joined, when, and what the verdict makes of them: on a bucket with scores of a week."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.models.config import Labels, load_model
+from include.monitor import label_tasks
+from include.monitor import tasks as monitor
+from include.monitor.labels import Labelled, after, newest_expected
+from include.platform.storage import Run, drift_of, model_index, performance_of, scores_manifest, split_uri
+from tests.include.local_aws import LocalS3
+from tests.include.monitor import test_tasks
+from tests.include.monitor.test_tasks import BUCKET, DAY, STATISTICS, TODAY, Watched, context, registry, watched
+from tests.include.published import manifest
+
+__all__ = ["registry", "watched"]  # fixtures
+PM = load_model("predictive_maintenance")
+FILES = ("PdM_telemetry.csv", "PdM_errors.csv", "PdM_maint.csv", "PdM_machines.csv", "PdM_failures.csv")
+FIRST = "2026-01-05"
+
+
+class Fleet:
+    """Days of the fleet: delivered, scored, joined."""
+
+    def __init__(self, s3: LocalS3) -> None:
+        self.s3 = s3
+
+    def deliver(self, day: str, *, but: str = "", text: bytes = b"1") -> None:
+        for name in FILES:
+            if name != but:
+                self.s3.objects[f"daily/{PM.name}/date={day}/{name}"] = text
+
+    def score(self, day: str, version: int = 1) -> None:
+        part = {"key": f"scores/{PM.name}/date={day}/part-0.parquet", "rows": 8, "bytes": 1, "sha256": "0"}
+        found = manifest(PM.name, day, rows=8, model_version=version, files=[part])
+        self.s3.objects[scores_manifest(PM.name, day)] = json.dumps(found).encode()
+
+    def join(self, day: str, made_of: str, window: list[str], labelled: int = 8, version: int = 1) -> None:
+        known = {"model_version": version, "labelled": labelled, "rows": 8, "made_of": made_of}
+        shown = {**known, "window": {"days": window, "metrics": {}, "intervals": {}, "sampled": None}}
+        self.s3.objects[split_uri(performance_of(BUCKET, PM.name, day))[1]] = json.dumps(shown).encode()
+
+    def due(self, first: str, last: str, model: Any = PM) -> Any:
+        return Labelled(model, self.s3, BUCKET).due(first, last)
+
+
+@pytest.fixture
+def fleet(ml_bucket: LocalS3) -> Fleet:
+    return Fleet(ml_bucket)
+
+
+def test_a_day_is_joined_when_the_partitions_reach_its_horizon_and_again_when_they_change(fleet: Fleet) -> None:
+    for back in (-1, 0):
+        fleet.deliver(after(FIRST, back))
+    fleet.score(FIRST)
+    assert not fleet.due(FIRST, after(FIRST, 1)).days, "the next day may still bring a failure"
+    fleet.deliver(after(FIRST, 1), but="PdM_failures.csv")
+    assert not fleet.due(FIRST, after(FIRST, 1)).days
+    fleet.deliver(after(FIRST, 1))
+    due = fleet.due(FIRST, after(FIRST, 1))
+    assert list(due.days) == [FIRST]
+    assert f"daily/{PM.name}/date={after(FIRST, 1)}/PdM_failures.csv" in due.keys
+    assert f"daily/{PM.name}/date={after(FIRST, -1)}/PdM_maint.csv" not in due.keys, "of days before what windows read"
+    assert {scores_manifest(PM.name, FIRST), f"scores/{PM.name}/date={FIRST}/part-0.parquet"} <= set(due.keys)
+    fleet.join(FIRST, due.days[FIRST], [FIRST])
+    assert not fleet.due(FIRST, after(FIRST, 1)).days
+    fleet.deliver(after(FIRST, 1), text=b"corrected")
+    assert list(fleet.due(FIRST, after(FIRST, 1)).days) == [FIRST]
+
+
+def test_windows_that_reach_into_a_day_follow_it(fleet: Fleet) -> None:
+    for number in range(-1, 4):
+        fleet.deliver(after(FIRST, number))
+    for number in range(3):
+        fleet.score(after(FIRST, number))
+    second = after(FIRST, 1)
+    fleet.join(second, fleet.due(second, second).days[second], [second])
+    due = fleet.due(FIRST, FIRST)
+    assert (list(due.days), due.windows) == ([FIRST], [second])
+    assert f"performance/{PM.name}/date={second}/rows.parquet" in due.keys
+    fleet.join(FIRST, due.days[FIRST], [FIRST])
+    again = fleet.due(FIRST, FIRST)
+    assert (list(again.days), again.windows) == ([], [second]), "another run has joined the first meanwhile"
+    fleet.join(second, fleet.due(second, second).days.get(second, "x"), [FIRST, second])
+    assert fleet.due(FIRST, FIRST).windows == []
+
+
+def test_files_of_labels_come_at_any_time_and_a_person_is_asked_at_once(fleet: Fleet) -> None:
+    by_file = PM.model_copy(update={"labels": Labels()})
+    for back in (-1, 0):
+        fleet.deliver(after(FIRST, back))
+    fleet.score(FIRST)
+    assert not fleet.due(FIRST, FIRST, by_file).days
+    assert list(fleet.due(FIRST, FIRST, PM.model_copy(update={"labels": Labels(ask=20)})).days) == [FIRST]
+    fleet.s3.objects[f"labels/{PM.name}/date={FIRST}/some.csv"] = b"1"
+    due = fleet.due(FIRST, FIRST, by_file)
+    assert f"labels/{PM.name}/date={FIRST}/some.csv" in due.keys
+    fleet.join(FIRST, due.days[FIRST], [FIRST], labelled=0)
+    assert not fleet.due(FIRST, FIRST, by_file).days
+    fleet.s3.objects[f"labels/{PM.name}/date={FIRST}/more.csv"] = b"2"
+    assert list(fleet.due(FIRST, FIRST, by_file).days) == [FIRST]
+
+
+def run_of(run_type: str = "scheduled") -> Any:
+    class Instance:
+        dag_id, run_id = f"monitor_{PM.name}", "scheduled__1"
+
+    return {**context(after(FIRST, 1), run_type=run_type), "ti": Instance}
+
+
+def test_a_run_without_new_labels_has_no_job_and_one_with_some_publishes_them(watched: Watched) -> None:
+    fleet = Fleet(watched.s3)
+    label_tasks.find_labels(PM, run_of())
+    with pytest.raises(AirflowSkipException):
+        label_tasks.join_labels(PM, run_of())
+    for number in (-1, 0, 1):
+        fleet.deliver(after(FIRST, number))
+    fleet.score(FIRST)
+    assert label_tasks.find_labels(PM, run_of()) == 1
+    request = label_tasks.join_labels(PM, run_of())
+    assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--days", FIRST]
+    run = Run(BUCKET, f"monitor_{PM.name}", "scheduled__1")
+    made = {"model_version": 1, "labelled": 8, "rows": 8, "made_of": ""}
+    window = {"days": [FIRST], "metrics": {"macro_f1": 0.9}, "intervals": {}, "sampled": None}
+    watched.put(f"{run.joined_labels}/date={FIRST}/performance.json", {**made, "window": window})
+    watched.put(f"{run.joined_labels}/date={FIRST}/rows.parquet", "rows")
+    assert label_tasks.publish_performance(PM, run_of()) == [FIRST]
+    published = json.loads(watched.kept(performance_of(BUCKET, PM.name, FIRST)))
+    assert published["made_of"], "so that the same labels are joined once"
+    assert f"performance/{PM.name}/date={FIRST}/rows.parquet" in watched.s3.objects
+    indexed = json.loads(watched.s3.objects[model_index(PM.name)])["performance"][FIRST]
+    assert (indexed["metric"], indexed["value"]) == ("macro_f1", 0.9)
+    assert label_tasks.find_labels(PM, run_of()) == 0
+    assert label_tasks.find_labels(PM, run_of("backfill")) == 0, "which looks at the days that may just be complete"
+
+
+LABELLED = test_tasks.MODEL.model_copy(update={"labels": Labels()})
+
+
+def joined(watched: Watched, day: str, value: float) -> None:
+    window = {
+        "days": [day],
+        "rows": 1000,
+        "labelled": 1000,
+        "sampled": None,
+        "metrics": {"f1": value},
+        "intervals": {"f1": [value - 0.01, value + 0.01]},
+    }
+    known = {"model_version": 4, "labelled": 1000, "rows": 1000, "made_of": "", "window": window}
+    watched.put(performance_of(BUCKET, LABELLED.name, day), known)
+
+
+def test_a_realised_loss_is_told_when_it_begins_and_when_it_is_over(watched: Watched) -> None:
+    watched.put(STATISTICS.replace("evaluation.json", "metrics.json"), {"metrics": {"f1": 0.9}, "champion": None})
+    told = []
+    for back, value in ((5, 0.9), (4, 0.7), (3, 0.7), (2, 0.9)):
+        day = after(str(TODAY), -back)
+        watched.publish(day, 400, 400)
+        joined(watched, day, value)
+        run = context(day, run_id=f"scheduled__{day}")
+        found = monitor.judge_day(LABELLED, run)
+        if "report_verdict" in monitor.check_verdict(LABELLED, run, found=found):
+            monitor.report_verdict(LABELLED, run, found=found)
+        told.append((found["verdict"], watched.told[-1][0] if watched.told else None))
+    subject = f"{LABELLED.name}: performance loss"
+    assert told == [
+        ("fine", None),
+        ("performance loss", subject),
+        ("performance loss", subject),
+        ("fine", f"{subject} is over"),
+    ]
+    assert "f1 is 0.700, 95 % 0.690 to 0.710, evaluated 0.900 (1,000 of 1,000 rows have a label" in watched.told[0][1]
+    values = {one["MetricName"]: one["Value"] for one in watched.metrics[1]["MetricData"]}
+    assert (values["RealisedPerformance"], values["LabelledShare"]) == (0.7, 1.0)
+
+
+def test_labels_that_are_late_are_told_as_a_fault_of_their_feed(watched: Watched) -> None:
+    expected = newest_expected(LABELLED, DAY)
+    watched.publish(DAY, 400, 400)
+    assert monitor.judge_day(LABELLED, context())["verdict"] == "fine", "nothing was scored that should have labels"
+    watched.publish(expected, 400, 400)
+    found = monitor.judge_day(LABELLED, context())
+    assert (found["verdict"], found["faults"][0]["kind"]) == ("data fault", "late labels")
+    assert f"no label of {expected} has come" in found["summary"]
+    assert json.loads(watched.kept(drift_of(BUCKET, LABELLED.name, DAY)))["advice"].startswith("Deliver the labels")
+    joined(watched, expected, 0.9)
+    assert monitor.judge_day(LABELLED, context())["verdict"] == "fine"
