@@ -100,16 +100,15 @@ def read_labels(config: ModelConfig, folder: Path, schema: Mapping[str, pl.DataT
         JobError: a file cannot be read, or has other columns.
     """
     columns = {name: _column(config, name, schema.get(name)) for name in [*config.data.key, config.data.label]}
-    nothing = pl.DataFrame(schema={name: schema.get(name, pl.String()) for name in columns})
+    types = pl.Schema({name: schema[name] for name in config.data.key} | {config.data.label: _label_type(config)})
     files = sorted(file for file in folder.iterdir() if file.is_file()) if folder.is_dir() else []
-    parts = [_read(config, file, columns).cast(_types(config, schema)) for file in files]
-    every = pl.concat([nothing.cast(_types(config, schema)), *parts]).drop_nulls()
+    parts = [_read(config, file, columns).cast(types) for file in files]
+    every = pl.concat([pl.DataFrame(schema=types), *parts]).drop_nulls()
     return every.unique(config.data.key, keep="last", maintain_order=True)
 
 
-def _types(config: ModelConfig, schema: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
-    label = pl.Float64() if config.problem == "regression" else pl.String()
-    return {name: schema[name] for name in config.data.key} | {config.data.label: label}
+def _label_type(config: ModelConfig) -> pl.DataType:
+    return pl.Float64() if config.problem == "regression" else pl.String()
 
 
 def _read(config: ModelConfig, file: Path, columns: dict[str, Column]) -> pl.DataFrame:
