@@ -156,7 +156,7 @@ docs: ## the generated reference, and the site of docs/ in .local/site
 .PHONY: audit
 audit: ## known vulnerabilities of everything that is installed, by PyPI's database
 	@$(setup) dev mwaa
-	@tests/audit.sh
+	@.venv/dev/bin/python tests/audit.py
 
 .PHONY: bench
 bench: ## speed and memory, as ratios measured side by side

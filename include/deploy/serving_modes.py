@@ -164,7 +164,9 @@ class Serverless(ServingMode):
             "REQUEST_LOG_S3_URI": captured(environment.bucket, endpoint_name(model, stage), VARIANT),
             "REQUEST_LOG_PERCENT": str(model.serving.data_capture_percent),
         }
-        return {**without_vpc, "PrimaryContainer": {**request["PrimaryContainer"], "Environment": kept}}
+        container = request["PrimaryContainer"]
+        variables = {**container.get("Environment", {}), **kept}
+        return {**without_vpc, "PrimaryContainer": {**container, "Environment": variables}}
 
     def promotion(self, model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> Request:
         if strategy:

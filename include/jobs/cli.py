@@ -6,14 +6,13 @@ import argparse
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from include.models.config import ConfigError, model_names
 from include.models.errors import JobError
-from include.models.quoting import quotes_values
+from include.models.quoting import quotes_values, unforeseen
 
 # SageMaker always has it at /opt/ml; the local one says where, where it cannot give every job a mount of its own
 OPT_ML = Path(os.environ.get("OPT_ML", "/opt/ml"))
@@ -37,9 +36,10 @@ def run_program(main: Callable[[list[str]], None], reason_file: Path = PROCESSIN
         print(error, file=sys.stderr, flush=True)
         sys.exit(1)
     except Exception as error:
-        if not quotes_values():  # nobody knows what is in the message of an error that was not foreseen
-            _leave(reason_file, f"{type(error).__name__}; its message may quote values, and is not shown")
-            traceback.print_tb(error.__traceback__)
+        if not quotes_values():
+            said = unforeseen(error)
+            _leave(reason_file, said.partition("\n")[0])
+            print(said, file=sys.stderr, flush=True)
             sys.exit(1)
         _leave(reason_file, f"{type(error).__name__}: {error}")
         raise

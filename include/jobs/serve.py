@@ -36,10 +36,12 @@ from include.jobs.cli import OPT_ML, run_program
 from include.jobs.serving.artifact import LoadedModel, load_artifact
 from include.jobs.serving.payload import CSV, FORMATS, BadRequestError, asks_why, parse, render
 from include.jobs.serving.request_log import Exchange, RequestLog
+from include.models.quoting import quotes_values, unforeseen
 
 GRACE_SECONDS = 25  # SageMaker kills 30 s after SIGTERM
 IDLE_SECONDS = 120  # longer than what is in front keeps a connection: it is not closed just as a request comes
 EXPLAIN = "EXPLAIN"
+OK = 200
 log = logging.getLogger("serve")
 
 
@@ -48,7 +50,7 @@ def application(loaded: LoadedModel, largest_request: int, request_log: RequestL
     cores = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
 
     async def ping(_: Request) -> Response:
-        return Response(status_code=200)
+        return Response(status_code=OK)
 
     async def invocations(request: Request) -> Response:
         body = await read_body(request, largest_request)
@@ -61,12 +63,8 @@ def application(loaded: LoadedModel, largest_request: int, request_log: RequestL
         wanted = _answer_type(accept, given)
         if wanted is None:
             return _refusal(406, f"cannot answer as '{accept}'; accept {', '.join(FORMATS)}")
-        try:
-            text = await anyio.to_thread.run_sync(_answer, loaded, body, given, wanted, accept, limiter=cores)
-        except BadRequestError as error:
-            return _refusal(400, str(error))
-        answer = Response(text, media_type=wanted)
-        if request_log:
+        answer = await anyio.to_thread.run_sync(_answer, loaded, body, given, wanted, accept, limiter=cores)
+        if request_log and answer.status_code == OK:
             kinds = (request.headers.get("content-type", given), answer.headers["content-type"])
             request_log.keep(Exchange(datetime.now(UTC), request.headers, kinds[0], body, kinds[1], bytes(answer.body)))
         return answer
@@ -79,7 +77,6 @@ def application(loaded: LoadedModel, largest_request: int, request_log: RequestL
 
     return Starlette(
         routes=[Route("/ping", ping), Route("/invocations", invocations, methods=["POST"])],
-        exception_handlers={Exception: _failure},
         lifespan=lifespan,
     )
 
@@ -97,7 +94,16 @@ async def read_body(request: Request, largest: int) -> bytes | None:
     return bytes(kept) if size <= largest else None
 
 
-def _answer(loaded: LoadedModel, body: bytes, given: str, wanted: str, accept: str) -> str:
+def _answer(loaded: LoadedModel, body: bytes, given: str, wanted: str, accept: str) -> Response:
+    try:
+        return Response(_predictions(loaded, body, given, wanted, accept), media_type=wanted)
+    except BadRequestError as error:
+        return _refusal(400, str(error))
+    except Exception as error:  # noqa: BLE001 - uvicorn would log its message too, which may quote values
+        return _failure(error)
+
+
+def _predictions(loaded: LoadedModel, body: bytes, given: str, wanted: str, accept: str) -> str:
     rows = parse(body, given, loaded.columns)
     found = loaded.answers(rows)
     if asks_why(body, given, accept):
@@ -128,8 +134,11 @@ def _refusal(status: int, message: str) -> JSONResponse:
     return JSONResponse({"error": sendable}, status_code=status)
 
 
-async def _failure(_: Request, error: Exception) -> JSONResponse:
-    log.error("the request failed", exc_info=error)
+def _failure(error: Exception) -> JSONResponse:
+    if quotes_values():
+        log.error("the request failed", exc_info=error)
+    else:
+        log.error("the request failed: %s", unforeseen(error))
     return _refusal(500, f"the model failed on this request: {type(error).__name__}. The endpoint's log says more.")
 
 

@@ -1,11 +1,14 @@
-"""Whether a job's messages may quote values of the data: what a failure says is mailed, and kept in logs."""
+"""Whether messages may quote values of the data: what a job's failure says is mailed, and kept in logs, as is what a
+serving container refuses."""
 
 from __future__ import annotations
 
 import os
+import traceback
 
 VARIABLE = "QUOTE_VALUES"  # "no" where model.yaml says so; in the environment, which a job's own processes have too
-NOT_SHOWN = "values that are not shown (see quote_values in model.yaml)"
+SILENT = {VARIABLE: "no"}
+NOT_SHOWN = "a value that is not shown (see quote_values in model.yaml)"
 
 
 def quotes_values() -> bool:
@@ -15,3 +18,9 @@ def quotes_values() -> bool:
 def quoted(values: str) -> str:
     """The values as they are to be shown."""
     return values if quotes_values() else NOT_SHOWN
+
+
+def unforeseen(error: BaseException) -> str:
+    """The error and where it came from, for a log, without its message: nobody knows what that quotes."""
+    steps = "".join(traceback.format_tb(error.__traceback__))
+    return f"{type(error).__name__}; its message may quote values, and is not shown\n{steps}"

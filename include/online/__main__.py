@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 
 import boto3
@@ -12,6 +13,7 @@ import uvicorn
 from include.models.config import ConfigError, load_model
 from include.models.errors import JobError
 from include.models.loader import feature_builder
+from include.models.quoting import SILENT
 from include.online.answering import Answering
 from include.online.app import application
 from include.online.backends import Backend, EndpointBackend, LocalBackend, Version, champion_in, runtime_client
@@ -43,7 +45,10 @@ def gateway_of(settings: Settings) -> Gateway:
     Raises:
         JobError, ConfigError: the settings name what there is not.
     """
-    shape = Shape(load_model(settings.model))
+    config = load_model(settings.model)
+    if not config.quotes_values:
+        os.environ.update(SILENT)
+    shape = Shape(config)
     state = FeatureState(shape, open_store(settings.state)) if settings.state else None
     backend = backend_of(settings)
     backend.start()

@@ -5,6 +5,7 @@ What requests may hold is in ``reading``; features that are built already are an
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,10 +18,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from include.jobs.serve import media_type, read_body
 from include.jobs.serving.payload import FORMATS, JSON, BadRequestError
+from include.models.quoting import quotes_values, unforeseen
 from include.online.backends import UnavailableError
 from include.online.gateway import Gateway, Metrics
 from include.online.service import Content, Service
 from include.online.settings import Settings
+
+log = logging.getLogger("online")
 
 
 class Routes:
@@ -83,6 +87,11 @@ class Routes:
             return _refusal(request, 400, str(error))
         except UnavailableError as error:
             return _refusal(request, 503, str(error))
+        except Exception as error:
+            if quotes_values():
+                raise
+            log.error("the request failed: %s", unforeseen(error))  # noqa: TRY400 - its message is not to be seen
+            return await self.failed(request, error)
         self._count(request, found)
         return JSONResponse({"model": self._settings.model, **found, "request_id": request.state.request_id})
 
@@ -121,5 +130,5 @@ def application(settings: Settings, service: Service, on_close: Callable[[], Non
 
 def _refusal(request: Request, status: int, message: str) -> JSONResponse:
     sendable = message.encode(errors="backslashreplace").decode()  # it may quote anything that JSON can spell
-    request.state.error = sendable[:300]
+    request.state.error = sendable[:300] if quotes_values() else f"a refusal of {len(sendable)} characters"
     return JSONResponse({"error": sendable, "request_id": request.state.request_id}, status_code=status)

@@ -1,6 +1,7 @@
 """Makes the console's index objects again from what they are made of: registry, production history, scores, drift.
 
-    python -m include.ops.rebuild_index --bucket my-ml-bucket --region eu-west-1 [--model churn]
+    PYTHONPATH=.:plugins .venv/airflow/bin/python -m include.ops.rebuild_index \\
+      --bucket my-ml-bucket --region eu-west-1 [--model churn]
 
 Needed where an index was lost or is doubted, and once after an upgrade from a version that had no console. It only
 reads, but for ``index/<model>.json``.

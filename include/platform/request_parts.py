@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from include.models.config import Compute, ModelConfig
+from include.models.quoting import SILENT
 from include.platform.borders import model_group, tag_list
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
@@ -84,7 +85,7 @@ def job_environment(model: ModelConfig, environment: MlEnvironment, run: Run) ->
         "RUN_ID": run.run_id[:256],
     }
     if not model.quotes_values:
-        variables["QUOTE_VALUES"] = "no"  # include/models/quoting.py
+        variables |= SILENT
     if environment.mlflow_tracking_uri:
         variables |= {"MLFLOW_TRACKING_URI": environment.mlflow_tracking_uri, "MLFLOW_EXPERIMENT_NAME": model.name}
     return variables

@@ -12,6 +12,8 @@ code/<hash>/code.zip                      code that runs inside jobs
 code/<hash>/scoring.json                  what of that code, and of model.yaml, each model's scores are made of
 code/<hash>/training.json                 likewise, what each model is trained from
 runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
+runs/backfill/<model>/<run folder>/...    what a backfill's jobs read and wrote
+artifacts/<model>/<etag>/model.tar.gz     a registered version's artifact, which no job can write
 inbox/<model>/<file>                      a file that somebody wants scored
 outbox/<model>/<file>/...                 its scores, quarantine/, and manifest.json, which is written last
 capture/<endpoint>/...                    requests and answers that endpoints kept
@@ -130,6 +132,11 @@ def scoring_parts(bucket: str, code_hash: str) -> str:
 def training_parts(bucket: str, code_hash: str) -> str:
     """Likewise, what each model is trained from."""
     return f"s3://{bucket}/code/{code_hash}/training.json"
+
+
+def registered_artifact(bucket: str, model: str, etag: str) -> str:
+    """A copy of a training's artifact that is written once. ``etag``: the training's own, without quotes."""
+    return f"s3://{bucket}/artifacts/{model}/{etag}/{files.MODEL_ARCHIVE}"
 
 
 def production_history(bucket: str, model: str) -> str:
@@ -331,8 +338,8 @@ class Run:
         """Folder of what came of it, ``date=<day>/``, before it is published."""
         return self.output("join_labels", "performance")
 
-    def of_batch(self, number: int) -> BatchRun:
-        return BatchRun(self.bucket, self.dag_id, self.run_id, number)
+    def of_batch(self, model: str, number: int) -> BatchRun:
+        return BatchRun(self.bucket, self.dag_id, self.run_id, model, number)
 
     def of_day(self, digest: str, day: str) -> DayRun:
         """``digest``: of the day's plan."""
@@ -385,9 +392,14 @@ class DayRun(Run):
 
 @dataclass(frozen=True)
 class BatchRun(Run):
-    """A backfill's folder as of one batch of days."""
+    """A backfill's folder as of one batch of days: below the model's name, as its jobs may have a role for it alone."""
 
+    model: str
     number: int
+
+    @property
+    def folder(self) -> str:
+        return f"s3://{self.bucket}/runs/{self.dag_id}/{self.model}/{self.slug}"
 
     def output(self, task_id: str, name: str) -> str:
         return f"{self.folder}/{task_id}/batch-{self.number:03}/{name}"

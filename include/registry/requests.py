@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from include.models.config import ModelConfig
 from include.models.config.results import Evaluation
+from include.models.quoting import SILENT
 from include.platform.borders import description, metadata
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, group_name, owner_tags, role_of, vpc
@@ -75,6 +76,8 @@ def hosted_model(model: ModelConfig, environment: MlEnvironment, *, image: str, 
         "ExecutionRoleArn": role_of(model, environment),
         "Tags": owner_tags(model, environment),
     }
+    if not model.quotes_values:
+        request["PrimaryContainer"]["Environment"] = dict(SILENT)
     if environment.network_isolation:
         request["EnableNetworkIsolation"] = True
     return {**request, "VpcConfig": vpc(environment)} if environment.subnets else request

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from include.platform.borders import description, metadata, original_id
 from include.platform.clients import error_code
 from include.platform.errors import PermanentError
-from include.platform.storage import split_uri
+from include.platform.objects import ABSENT
+from include.platform.storage import registered_artifact, split_uri
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -231,6 +232,28 @@ def _numbers(sagemaker: SageMakerClient, group: str) -> list[int]:
         raise
 
 
+def keep_artifact(s3: S3Client, bucket: str, model: str, trained: str) -> str:
+    """Copy a training's artifact to where no job can write, and return the copy's S3 URI, which a version is registered
+    with. It is copied once: a retry finds it.
+
+    Args:
+        trained: S3 URI of the model.tar.gz that the training job wrote.
+
+    Raises:
+        VersionError: the training's artifact is gone.
+        botocore.exceptions.ClientError: S3 cannot be asked.
+    """
+    source, key = split_uri(trained)
+    etag = _etag(s3, trained)
+    if etag is None:
+        raise VersionError(f"{trained}, which was evaluated, is gone: nothing was registered. Start a new training.")
+    kept = registered_artifact(bucket, model, etag.strip('"'))
+    if _etag(s3, kept) is None:
+        copy = split_uri(kept)[1]
+        s3.copy({"Bucket": source, "Key": key}, bucket, copy, ExtraArgs={"CopySourceIfMatch": etag})
+    return kept
+
+
 def require_artifact(s3: S3Client, group: str, version: Version) -> None:
     """The artifact is what was registered: a registered one is never written again, and one that was is not run.
 
@@ -238,19 +261,24 @@ def require_artifact(s3: S3Client, group: str, version: Version) -> None:
         VersionError: the version's artifact is gone, or is another one than was registered.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
-    bucket, key = split_uri(version.artifact)
     advice = "Nothing was touched. Bring the object back (an earlier version of it in S3), or train and approve again."
-    try:
-        found = s3.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if error_code(error) not in ("404", "NoSuchKey", "NotFound"):
-            raise
-        raise VersionError(
-            f"the artifact of {group} version {version.version}, {version.artifact}, is gone. {advice}"
-        ) from error
+    etag = _etag(s3, version.artifact)
+    if etag is None:
+        raise VersionError(f"the artifact of {group} version {version.version}, {version.artifact}, is gone. {advice}")
     registered = version.artifact_etag if isinstance(version, RegisteredVersion) else None
-    if registered and registered.strip('"') != found["ETag"].strip('"'):
+    if registered and registered.strip('"') != etag.strip('"'):
         raise VersionError(
             f"{version.artifact} is not what {group} version {version.version} was registered with: its ETag is "
-            f"{found['ETag']}, the registry has {registered}. {advice}"
+            f"{etag}, the registry has {registered}. {advice}"
         )
+
+
+def _etag(s3: S3Client, uri: str) -> str | None:
+    """An object's ETag, in its quotes; None where there is no object."""
+    bucket, key = split_uri(uri)
+    try:
+        return s3.head_object(Bucket=bucket, Key=key)["ETag"]
+    except ClientError as error:
+        if error_code(error) not in ABSENT:
+            raise
+        return None

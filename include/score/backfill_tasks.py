@@ -135,7 +135,7 @@ def plan_days(context: Context) -> str:
     if preview.impossible and not preview.plans and not preview.unchanged:
         raise PlanError(in_one_sentence(preview.impossible))
     for number, plans in enumerate(batches):
-        write_text(s3, run.of_batch(number).plans, json.dumps([plan.model_dump() for plan in plans]))
+        write_text(s3, run.of_batch(model.name, number).plans, json.dumps([plan.model_dump() for plan in plans]))
     plan: BackfillPlan = {
         "model": model.name,
         "days": len(days),
@@ -210,7 +210,7 @@ def score_batch(context: Context, *, batch: BatchRef) -> Request:
 def planned_batch(context: Context, batch: BatchRef) -> tuple[MlEnvironment, BatchRun, list[DayPlan]]:
     """The environment with the code and image of the plan, the batch's folder, the plans of its days."""
     environment, run = current_run(context)
-    of_batch = run.of_batch(batch["number"])
+    of_batch = run.of_batch(str(context["params"]["model"]), batch["number"])
     plans = [DayPlan.model_validate(plan) for plan in read_record(environment, of_batch.plans, by="plan_days")]
     return pin(environment, plans[0].code_hash, plans[0].image_uri), of_batch, plans
 
@@ -332,9 +332,8 @@ def report_days(context: Context, *, batches: Sequence[BatchRef] | None) -> Summ
     s3 = s3_client(environment)
     plan: BackfillPlan = read_record(environment, run.backfill_plan, by="plan_days")
     failed = {day: why[:LONGEST_WHY] for day, why in plan["impossible"].items()}
-    jobs: list[PublishedBatch] = [
-        found for batch in batches or () if (found := read_json(s3, run.of_batch(batch["number"]).published))
-    ]
+    published = [run.of_batch(plan["model"], batch["number"]).published for batch in batches or ()]
+    jobs: list[PublishedBatch] = [found for uri in published if (found := read_json(s3, uri))]
     known = {day: why for job in jobs for day, why in job["failed"].items()}
     elsewhere = {day for job in jobs for day in job.get("elsewhere", {})}
     rows, versions = 0, Counter[str]()

@@ -27,7 +27,7 @@ from include.platform.storage import Run, raw_prefix, training_job_of
 from include.registry import requests as registry
 from include.registry.history import Entry, last_in_production, read_history
 from include.registry.model_index import index_versions
-from include.registry.versions import VersionError, require_artifact
+from include.registry.versions import VersionError, keep_artifact, require_artifact
 from include.train import requests
 from include.train.repeats import digest_of, ingredients, read_last, shared_by_machines, what_changed, write_last
 from sagemaker_jobs.kinds import JobResult
@@ -179,10 +179,12 @@ def model_package_group(model: ModelConfig, context: Context) -> Request:
 
 
 def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult, gates: list[Verdict]) -> Request:
-    """The model package with its lineage: what code, what data, which run and jobs, which champion it was held to."""
+    """The model package with its lineage: what code, what data, which run and jobs, which champion it was held to.
+    Its artifact is a copy that no job can write."""
     environment, run, files = pinned_run(context)
     artifact = evaluated["inputs"]["artifact"]
     result: Evaluation = evaluated["result"]
+    kept = keep_artifact(s3_client(environment), environment.bucket, model.name, artifact)
     lineage = {
         "dag_id": run.dag_id,
         "run_id": metadata_id(run.run_id),
@@ -206,7 +208,7 @@ def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult
         if ends := verdict.get("interval"):
             known[f"interval_{verdict['metric']}"] = f"{ends[0]:.6g} to {ends[1]:.6g}"
     known |= lineage_entries(files, METADATA_LIMIT - len(known))
-    return registry.model_package(model, environment, run, artifact=artifact, lineage=known, evaluation=result)
+    return registry.model_package(model, environment, run, artifact=kept, lineage=known, evaluation=result)
 
 
 def notify_registration(model: ModelConfig, context: Context) -> None:

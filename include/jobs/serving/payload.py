@@ -29,6 +29,7 @@ from include.models.config import Column, Kind, named
 from include.models.config.kinds import MISSING, NUMBER, is_missing, number_in
 from include.models.config.spelling import PLAIN
 from include.models.interface import Array
+from include.models.quoting import quoted
 from include.models.raw.kinds import reading_of
 from include.models.raw.reading import Cell
 
@@ -228,7 +229,7 @@ def _names(cells: list[str], columns: Columns) -> list[str]:
 def _order(header: list[str], columns: Columns) -> list[int]:
     """Where each feature stands in the named columns."""
     if repeated := sorted({name for name in header if header.count(name) > 1}):
-        raise BadRequestError(f"column '{repeated[0]}' is named twice.")
+        raise BadRequestError(f"column {quoted(repr(repeated[0]))} is named twice.")
     _check_names(set(header), columns, "the header")
     return [header.index(name) for name in columns.features]
 
@@ -238,7 +239,8 @@ def _check_names(names: set[str], columns: Columns, where: str) -> None:
         if name not in names:
             raise BadRequestError(f"{where} lacks the column '{name}'. Needed: {', '.join(columns.features)}.")
     if extra := sorted(names - set(columns.features) - columns.ignored):
-        raise BadRequestError(f"{where} has the unknown column '{extra[0]}'. Known: {', '.join(columns.features)}.")
+        unknown, known = quoted(repr(extra[0])), ", ".join(columns.features)
+        raise BadRequestError(f"{where} has the unknown column {unknown}. Known: {known}.")
 
 
 def _json_rows(text: str, media_type: str, columns: Columns) -> list[list[Cell]]:
@@ -261,7 +263,8 @@ def _json_row(row: object, number: int, columns: Columns) -> list[Cell]:
         _check_names(set(row), columns, f"row {number}")
         row = [row[name] for name in columns.features]
     if not isinstance(row, list):
-        raise BadRequestError(f"row {number} is {row!r}; a row is an object by column name or a list in feature order.")
+        allowed = "a row is an object by column name or a list in feature order"
+        raise BadRequestError(f"row {number} is {quoted(repr(row))}; {allowed}.")
     if len(row) != len(columns.features):
         raise BadRequestError(_wrong_width(f"row {number}", row, columns.features))
     return [_cell(value, number, name, columns) for value, name in zip(row, columns.features, strict=True)]
@@ -281,7 +284,8 @@ def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise BadRequestError(f"'{next(name for name in names if names.count(name) > 1)}' is named twice.")
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise BadRequestError(f"{quoted(repr(repeated))} is named twice.")
     return found
 
 
@@ -289,7 +293,7 @@ def _cell(value: object, row: int, column: str, columns: Columns) -> Cell:
     try:
         return reading_of(columns.kind(column)).cell(value, columns.described[column])
     except ValueError as error:
-        raise BadRequestError(f"row {row}, column '{column}': {error}.") from None
+        raise BadRequestError(f"row {row}, column '{column}': {quoted(str(error))}.") from None
 
 
 def _is_number(text: str, column: Column | None = None) -> bool:

@@ -121,7 +121,7 @@ def staged_days(api: AirflowApi, settings: Settings, run_id: str) -> int:
     s3, run = s3_client(settings), Run(BUCKET, DAG, run_id)
     found = 0
     for batch in plan["batches"] if plan else []:
-        prefix = f"{split_uri(run.of_batch(batch['number']).days)[1]}/"
+        prefix = f"{split_uri(run.of_batch(plan['model'], batch['number']).days)[1]}/"
         listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix, Delimiter="/")
         found += len(listed.get("CommonPrefixes", []))
     return found

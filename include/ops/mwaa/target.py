@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 import yaml
 from botocore.exceptions import ClientError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from include.ops import Json
 
@@ -32,6 +32,19 @@ class Target(BaseModel):
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
     infrastructure: dict[str, str] = {}
     ml_environment: Json = {}
+
+    @model_validator(mode="after")
+    def _what_is_used_is_made(self) -> Self:
+        made, used = self.infrastructure.get("RolePerModel") == "yes", bool(self.ml_environment.get("role_per_model"))
+        if made != used:
+            raise ValueError(
+                "infrastructure.RolePerModel makes a role for each model and ml_environment.role_per_model uses it: "
+                f"set both or neither (found {made} and {used})"
+            )
+        tracked = str(self.ml_environment.get("mlflow_tracking_uri", ""))
+        if tracked.startswith("arn:") and self.infrastructure.get("Mlflow") != "yes":
+            raise ValueError('jobs reach a managed MLflow server by a VPC endpoint: set infrastructure.Mlflow to "yes"')
+        return self
 
     @property
     def parameters(self) -> dict[str, str]:

@@ -37,6 +37,7 @@ OWN: Json = {"StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}
 def vpc_endpoints() -> Json:
     """The template."""
     endpoints = {_logical(service): _interface(service) for service in (*OF_MWAA, *SERVICES)}
+    mlflow = _interface("experiments", "aws.sagemaker.${AWS::Region}.experiments")
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "AWS's services, reached from the VPC without leaving AWS's network.",
@@ -45,9 +46,16 @@ def vpc_endpoints() -> Json:
                 "Type": "String",
                 "Description": "Name of the Airflow environment; everything of it is called after it.",
                 "AllowedPattern": "[a-z][a-z0-9-]{1,24}",
-            }
+            },
+            "Mlflow": {
+                "Type": "String",
+                "Default": "no",
+                "AllowedValues": ["yes", "no"],
+                "Description": "Whether jobs reach a managed MLflow server, which is about 15 USD a month",
+            },
         },
-        "Resources": {"S3Endpoint": _s3(), **endpoints},
+        "Conditions": {"WithMlflow": {"Fn::Equals": [{"Ref": "Mlflow"}, "yes"]}},
+        "Resources": {"S3Endpoint": _s3(), **endpoints, "MlflowEndpoint": {"Condition": "WithMlflow", **mlflow}},
     }
 
 
@@ -59,11 +67,11 @@ def _import(name: str) -> Json:
     return {"Fn::ImportValue": {"Fn::Sub": f"${{Name}}-{name}"}}
 
 
-def _interface(service: str) -> Json:
+def _interface(service: str, name: str = "") -> Json:
     properties: Json = {
         "VpcId": _import("vpc"),
         "VpcEndpointType": "Interface",
-        "ServiceName": {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"},
+        "ServiceName": {"Fn::Sub": name or f"com.amazonaws.${{AWS::Region}}.{service}"},
         "PrivateDnsEnabled": True,
         "SubnetIds": {"Fn::Split": [",", _import("private-subnets")]},
         "SecurityGroupIds": [_import("endpoints-security-group")],

@@ -13,6 +13,7 @@ from include.deploy import requests as endpoints
 from include.deploy.serving_modes import MODES, mode_of, staging_cost
 from include.deploy.traffic import deployment
 from include.models.config import Mode, ModelConfig, Serving, Strategy, load_model
+from include.models.quoting import VARIABLE
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import RequestError
 from include.registry.versions import RegisteredVersion
@@ -119,6 +120,15 @@ def test_a_serverless_endpoint_keeps_its_requests_where_data_capture_would(envir
     provisioned = built(model_with(data_capture_percent=25), environment, "production")
     assert "Environment" not in provisioned["model"]["PrimaryContainer"]
     assert provisioned["config"]["DataCaptureConfig"]["InitialSamplingPercentage"] == 25
+
+
+@pytest.mark.parametrize("mode", [{}, {**SERVERLESS, "data_capture_percent": 25}], ids=["instances", "serverless"])
+def test_an_endpoint_is_told_whether_it_may_quote_values(mode: dict[str, Any]) -> None:
+    model = model_with(**mode)
+    silent = model.model_copy(update={"quote_values": False})
+    told = [built(one, ENVIRONMENTS[0], "staging")["model"]["PrimaryContainer"] for one in (model, silent)]
+    assert [one.get("Environment", {}).get(VARIABLE) for one in told] == [None, "no"]
+    assert ("REQUEST_LOG_PERCENT" in told[1]["Environment"]) == bool(mode)
 
 
 def test_production_gets_the_configuration_that_staging_was_tested_with() -> None:

@@ -13,11 +13,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import httpx
 import polars as pl
 import pytest
+from starlette.testclient import TestClient
 
+from include.jobs.serve import application
+from include.jobs.serving.artifact import LoadedModel
+from include.jobs.serving.payload import Columns
+from include.models.quoting import VARIABLE
 from tests.include.jobs.job_programs import Trained
 
 PORT_RANGE = range(14210, 14260)
@@ -144,6 +150,26 @@ def test_concurrent_clients_get_their_own_answers(server: Server, golden: list[d
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(200)))
+
+
+@pytest.mark.parametrize("quotes", [True, False])
+def test_an_error_of_the_model_is_logged_with_values_only_where_they_may_be_quoted(
+    quotes: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        columns = Columns(["volt", "rotate"])
+
+        def answers(self, rows: pl.DataFrame) -> pl.DataFrame:
+            raise ValueError(f"volt is {rows.item(0, 0)}")
+
+    if not quotes:
+        monkeypatch.setenv(VARIABLE, "no")
+    client = TestClient(application(cast("LoadedModel", Broken()), 1000))
+    answer = client.post("/invocations", content="40404,2\n", headers={"content-type": "text/csv"})
+    assert answer.status_code == 500
+    assert "the model failed on this request: ValueError" in answer.json()["error"]
+    assert "in answers" in caplog.text
+    assert ("40404" in caplog.text) == quotes
 
 
 def test_sigterm_lets_requests_under_way_finish(trained: Trained, golden: list[dict[str, dict[str, object]]]) -> None:

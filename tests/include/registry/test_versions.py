@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from include.registry.versions import RegisteredVersion, VersionError, find_version, require_artifact
+from include.registry.versions import RegisteredVersion, VersionError, find_version, keep_artifact, require_artifact
+from tests.include.local_aws import LocalS3
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/m/3"
 
@@ -50,3 +51,20 @@ def test_an_artifact_that_was_written_again_is_not_run() -> None:
 
 def test_a_version_whose_registry_has_no_etag_is_taken_as_it_is() -> None:
     assert looked_at(None, '"b"').artifact_etag is None
+
+
+def test_a_registered_artifact_is_copied_once_and_outlives_what_a_job_does_to_the_first(ml_bucket: LocalS3) -> None:
+    trained = "s3://my-ml-bucket/runs/train_m/r/train_model/j/output/model.tar.gz"
+    ml_bucket.objects["runs/train_m/r/train_model/j/output/model.tar.gz"] = b"good"
+    kept, again = (keep_artifact(ml_bucket, "my-ml-bucket", "m", trained) for _ in range(2))  # type: ignore[arg-type]
+    assert kept == again
+    copies = [key for change, key in ml_bucket.log if change == "copy"]
+    assert [f"s3://my-ml-bucket/{key}" for key in copies] == [kept]
+    ml_bucket.objects["runs/train_m/r/train_model/j/output/model.tar.gz"] = b"another job's"
+    assert ml_bucket.objects[copies[0]] == b"good"
+    assert keep_artifact(ml_bucket, "my-ml-bucket", "m", trained) != kept, "another artifact has another place"  # type: ignore[arg-type]
+
+
+def test_an_artifact_that_is_gone_before_it_is_registered_says_what_to_do(ml_bucket: LocalS3) -> None:
+    with pytest.raises(VersionError, match="is gone: nothing was registered"):
+        keep_artifact(ml_bucket, "my-ml-bucket", "m", "s3://my-ml-bucket/runs/a/model.tar.gz")  # type: ignore[arg-type]

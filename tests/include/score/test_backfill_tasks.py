@@ -50,7 +50,7 @@ def context(told: list[str] | None = None, **params: Any) -> Any:
 
 def stage(s3: LocalS3, day: str, *, passed: bool = True) -> None:
     """What the batch's job leaves of a day."""
-    run = RUN.of_batch(0)
+    run = RUN.of_batch(MODEL.name, 0)
     result = {
         "passed": passed,
         "summary": f"said of {day}",
@@ -85,13 +85,13 @@ def test_a_batch_that_is_tried_again_scores_what_is_not_staged(s3: LocalS3) -> N
     [batch] = planned()
     assert (batch["days"], batch["first"], batch["last"]) == (3, DAYS_THERE[0], DAYS_THERE[-1])
     request = tasks.score_batch(context(), batch=batch)
-    files = f"{split_uri(RUN.of_batch(0).batch_files)[1]}/{DAYS}"
+    files = f"{split_uri(RUN.of_batch(MODEL.name, 0).batch_files)[1]}/{DAYS}"
     assert list(json.loads(s3.objects[files])) == DAYS_THERE
     outputs = request["ProcessingOutputConfig"]["Outputs"]
     assert [each["S3Output"]["S3UploadMode"] for each in outputs] == ["Continuous"]
     stage(s3, DAYS_THERE[0])
     stage(s3, DAYS_THERE[1])
-    s3.objects[f"{split_uri(RUN.of_batch(0).of(DAYS_THERE[1], SCORES))[1]}/shard-0.parquet"] = b"half"
+    s3.objects[f"{split_uri(RUN.of_batch(MODEL.name, 0).of(DAYS_THERE[1], SCORES))[1]}/shard-0.parquet"] = b"half"
     tasks.score_batch(context(), batch=batch)
     assert list(json.loads(s3.objects[files])) == DAYS_THERE[1:], "a day of which a file is not whole is not staged"
 

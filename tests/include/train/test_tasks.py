@@ -38,6 +38,7 @@ PARAMS: dict[str, Any] = {
     "force": False,
     "reason": None,
 }
+TRAINED = f"{RUN.folder}/train_model/job-1/output/model.tar.gz"
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-maintenance/3"
 
 
@@ -210,6 +211,7 @@ def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: LocalS3) ->
 
 def test_a_registered_version_knows_where_it_comes_from(s3: LocalS3) -> None:
     tasks.prepare_data(MODEL, context())
+    s3.objects[TRAINED.removeprefix("s3://my-ml-bucket/")] = b"trained"
     result: Evaluation = {
         "metrics": {"macro_f1": 0.95, "accuracy_share_over_majority": 0.9, "failure_events_caught": 0.97},
         "champion": {"macro_f1": 0.99},
@@ -219,7 +221,7 @@ def test_a_registered_version_knows_where_it_comes_from(s3: LocalS3) -> None:
     evaluated = {
         "name": "evaluate-1",
         "inputs": {
-            "artifact": "s3://b/runs/train_model/job-1/output/model.tar.gz",
+            "artifact": TRAINED,
             "champion": "s3://b/c/model.tar.gz",
         },
         "result": result,
@@ -228,7 +230,9 @@ def test_a_registered_version_knows_where_it_comes_from(s3: LocalS3) -> None:
     asked = context(force=True, reason="the old one cannot be served any more")
     request = tasks.register_model(MODEL, asked, evaluated=evaluated, gates=gates)  # type: ignore[arg-type]
     lineage = request["CustomerMetadataProperties"]
-    assert request["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == evaluated["inputs"]["artifact"]  # type: ignore[index]
+    kept = request["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    assert kept == f"s3://my-ml-bucket/artifacts/predictive_maintenance/{etag(b'trained')}/model.tar.gz"
+    assert s3.objects[kept.removeprefix("s3://my-ml-bucket/")] == b"trained"
     assert lineage["run_id"] == "manual__1"
     assert lineage["code_hash"] == "0123456789ab"
     assert lineage["training_job"] == "job-1"
@@ -292,9 +296,10 @@ def test_a_run_whose_first_task_was_skipped_says_what_to_clear(s3: LocalS3) -> N
 def test_lineage_fits_the_registry(s3: LocalS3) -> None:
     s3.objects.update({f"raw/predictive_maintenance/{i:03d}.csv": b"x" for i in range(200)})
     tasks.prepare_data(MODEL, context())
+    s3.objects[TRAINED.removeprefix("s3://my-ml-bucket/")] = b"trained"
     evaluated = {
         "name": "evaluate-1",
-        "inputs": {"artifact": "s3://b/runs/train_model/job-1/output/model.tar.gz"},
+        "inputs": {"artifact": TRAINED},
         "result": {"metrics": {}, "champion": None, "mlflow_run_id": None},
     }
     request = tasks.register_model(MODEL, context(), evaluated=evaluated, gates=[])
@@ -304,11 +309,12 @@ def test_lineage_fits_the_registry(s3: LocalS3) -> None:
 
 def test_other_data_is_another_digest(s3: LocalS3) -> None:
     digests = set()
+    s3.objects[TRAINED.removeprefix("s3://my-ml-bucket/")] = b"trained"
     for telemetry in (b"telemetry", b"other", b"telemetry"):
         s3.objects["raw/predictive_maintenance/PdM_telemetry.csv"] = telemetry
         tasks.prepare_data(MODEL, context())
         result = {"metrics": {}, "champion": None}
-        evaluated = {"name": "e", "inputs": {"artifact": "s3://b/j/output/m"}, "result": result}
+        evaluated = {"name": "e", "inputs": {"artifact": TRAINED}, "result": result}
         request = tasks.register_model(MODEL, context(), evaluated=evaluated, gates=[])
         digests.add(request["CustomerMetadataProperties"]["data_sha256"])
     assert len(digests) == 2

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from include.jobs.serving import payload
 from include.jobs.serving.payload import CSV, JSON, JSONLINES, BadRequestError, Columns, answers, parse, render
 from include.models.config.kinds import STRING
+from include.models.quoting import VARIABLE
 
 COLUMNS = Columns(["volt", "rotate", "age"], frozenset({"machineID", "failure"}))
 VALUES = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))
@@ -178,6 +179,26 @@ def test_a_byte_order_mark_and_missing_values_are_accepted() -> None:
 def test_what_cannot_be_answered_is_refused_with_row_and_column(body: str, media_type: str, message: str) -> None:
     with pytest.raises(BadRequestError, match=message):
         rows(body, media_type)
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "said"),
+    [
+        ("1,2,Miller", CSV, "row 1, column"),
+        ("Miller,Miller,Miller\n1,2,3", CSV, "is named twice"),
+        ("Miller,volt,rotate,age\n1,2,3,4", CSV, "the header has the unknown column"),
+        ('{"instances": ["Miller"]}', JSON, "row 1 is"),
+        ('{"Miller": 1}', JSON, "row 1 lacks the column"),
+        ('{"Miller": 1, "Miller": 2}', JSON, "is named twice"),
+    ],
+)
+def test_a_refusal_quotes_no_value_where_none_may_be(
+    body: str, media_type: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "no")
+    with pytest.raises(BadRequestError, match=said) as refused:
+        parse(body.encode(), media_type, COLUMNS)
+    assert "Miller" not in str(refused.value)
 
 
 def test_text_in_another_encoding_is_refused() -> None:

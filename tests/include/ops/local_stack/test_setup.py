@@ -1,9 +1,11 @@
-"""A machine without Python 3.12 is told what to install, in the words of its own system."""
+"""A machine without Python 3.12 is told what to install, in the words of its own system; two set-ups at once, and one
+that was broken off, leave whole environments."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,50 @@ def test_on_macos_it_is_homebrew(tmp_path: Path) -> None:
         check=False,
     )
     assert "brew install python@3.12" in done.stderr
+
+
+UV = """#!/bin/bash
+case $1 in
+  --version) echo "uv $VERSION" ;;
+  venv) mkdir -p "${!#}"; echo begin >>log ;;
+  pip) [ ! -e fail ] || exit 1; sleep 0.3; echo end >>log ;;
+esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """One in which uv installs nothing, and takes a while."""
+    for name in ("include/ops/local_stack/setup.sh", "include/ops/local_stack/requirements.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("tests", "tests/docs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "requirements.txt").write_text("")
+    uv = tmp_path / ".venv" / "tools" / "bin" / "uv"
+    uv.parent.mkdir(parents=True)
+    version = (ROOT / "include/ops/local_stack/requirements.txt").read_text().partition("uv==")[2].split()[0]
+    uv.write_text(UV.replace("$VERSION", version))
+    uv.chmod(0o755)
+    return tmp_path
+
+
+def set_up(checkout: Path) -> subprocess.Popen[str]:
+    command = ["bash", "include/ops/local_stack/setup.sh", "dev", "docs"]
+    variables = {"PATH": "/usr/bin:/bin", "HOME": str(checkout), "PYTHON312": sys.executable}
+    return subprocess.Popen(command, cwd=checkout, env=variables, stderr=subprocess.PIPE, text=True)
+
+
+def test_of_two_set_ups_at_once_the_second_waits_and_installs_nothing_again(checkout: Path) -> None:
+    said = [each.communicate(timeout=60)[1] for each in [set_up(checkout), set_up(checkout)]]
+    assert sum("another set-up is at work here" in one for one in said) == 1
+    assert (checkout / "log").read_text().split() == ["begin", "end"] * 2, "dev and docs, once each"
+
+
+def test_a_set_up_that_was_broken_off_is_made_again(checkout: Path) -> None:
+    (checkout / "fail").touch()
+    assert set_up(checkout).wait(timeout=60) != 0
+    assert not (checkout / ".venv" / "dev" / ".stamp").exists()
+    (checkout / "fail").unlink()
+    assert set_up(checkout).wait(timeout=60) == 0
+    assert (checkout / ".venv" / "docs" / ".stamp").exists()

@@ -6,6 +6,7 @@ The runs themselves are held against it by ``make iam-test``; here no Airflow is
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,14 +15,24 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from include.deploy import requests as deploy
+from include.models.config import ModelConfig, load_model
 from include.ops.local_stack.settings import ACCOUNT, NAME, REGION
 from include.ops.mwaa import templates
+from include.platform.environment import EXAMPLE, MlEnvironment
+from include.platform.request_parts import Request
+from include.platform.storage import Run, captured, registered_artifact, split_uri
+from include.registry.versions import RegisteredVersion, Version
+from include.score import requests as score
+from include.score import sinks
+from include.train import requests as train
 from tests.include.local_sagemaker.conftest import Client, client_of
 from tests.include.local_sagemaker.local_server import LocalSageMaker
 
 BUCKET = f"{NAME}-ml-{ACCOUNT}"
 JOBS = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-jobs"
 OWN = [{"Key": "project", "Value": NAME}]
+WRITTEN = {"S3Output", "OutputDataConfig", "CheckpointConfig", "TransformOutput", "WrittenBy", "Environment"}
 Calls = dict[str, Callable[[], Any]]
 
 
@@ -145,6 +156,7 @@ def test_approvals_news_and_files(enforcing: LocalSageMaker) -> None:
         "tell": lambda: client("sns").publish(TargetArn=topic, Message="m"),
         "history": lambda: s3.put_object(Bucket=BUCKET, Key="production/m/history.json", Body=b"{}"),
         "publish": lambda: s3.put_object(Bucket=BUCKET, Key="scores/m/date=2015-01-01/_SUCCESS.json", Body=b"{}"),
+        "keep": lambda: s3.put_object(Bucket=BUCKET, Key="artifacts/m/etag/model.tar.gz", Body=b""),
         "day": lambda: s3.get_object(Bucket=BUCKET, Key="daily/m/date=2015-01-01/a.csv"),
     }
     assert denied(calls) == set()
@@ -164,6 +176,7 @@ def test_what_no_dag_does_is_denied(enforcing: LocalSageMaker) -> None:
             ResourceArn=f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/other-staging",
             Tags=[{"Key": "x", "Value": "y"}],
         ),
+        "a version's artifact": lambda: s3.delete_object(Bucket=BUCKET, Key="artifacts/m/etag/model.tar.gz"),
         "raw data": lambda: s3.put_object(Bucket=BUCKET, Key="raw/m/a.csv", Body=b""),
         "job code": lambda: s3.put_object(Bucket=BUCKET, Key="code/0/jobs/a.py", Body=b""),
         "a take-over by a tag": lambda: sagemaker.add_tags(
@@ -181,16 +194,21 @@ def test_what_no_dag_does_is_denied(enforcing: LocalSageMaker) -> None:
 
 def test_jobs_write_their_output_and_nothing_else(enforcing: LocalSageMaker) -> None:
     s3, sagemaker = session_of(enforcing, "jobs")("s3"), session_of(enforcing, "jobs")("sagemaker")
+    secrets = session_of(enforcing, "jobs")("secretsmanager")
     allowed: Calls = {
         "read": lambda: s3.get_object(Bucket=BUCKET, Key="raw/m/a.csv"),
+        "load": lambda: s3.get_object(Bucket=BUCKET, Key="artifacts/m/etag/model.tar.gz"),
         "write": lambda: s3.put_object(Bucket=BUCKET, Key="runs/d/r/t/out", Body=b""),
         "capture": lambda: s3.put_object(Bucket=BUCKET, Key="capture/m-production/x", Body=b""),
+        "a broker's secret": lambda: secrets.get_secret_value(SecretId=f"AmazonMSK_{NAME}-scores"),
     }
     refused: Calls = {
         "history": lambda: s3.put_object(Bucket=BUCKET, Key="production/m/history.json", Body=b"{}"),
         "code": lambda: s3.put_object(Bucket=BUCKET, Key="code/0/jobs/a.py", Body=b""),
+        "a version's artifact": lambda: s3.put_object(Bucket=BUCKET, Key="artifacts/m/etag/model.tar.gz", Body=b""),
         "remove": lambda: s3.delete_object(Bucket=BUCKET, Key="runs/d/r/t/out"),
         "start jobs": lambda: sagemaker.list_endpoints(),
+        "another's secret": lambda: secrets.get_secret_value(SecretId="AmazonMSK_others"),
     }
     assert denied({**allowed, **refused}) == set(refused)
 
@@ -225,10 +243,72 @@ def test_airflow_registers_and_approves_nothing_and_an_approver_does(enforcing: 
     assert admin.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"] == "Approved"
 
 
+def named(request: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, bool]]:
+    """Every S3 URI of a request, and whether what runs writes there."""
+    if isinstance(request, dict):
+        for name, inner in request.items():
+            yield from named(inner, (*path, name))
+    elif isinstance(request, list):
+        for inner in request:
+            yield from named(inner, path)
+    elif isinstance(request, str) and request.startswith("s3://"):
+        yield request, not WRITTEN.isdisjoint(path)
+
+
+def requests_of(model: ModelConfig, environment: MlEnvironment) -> Iterator[Request]:
+    """What is asked for of one model: each job and the endpoint."""
+    run, artifact = Run(BUCKET, f"train_{model.name}", "r"), registered_artifact(BUCKET, model.name, "etag")
+    yield train.prepare_data(model, environment, run)
+    yield train.cut_data(model, environment, run)
+    yield train.prepare_shards(model, environment, run)
+    yield train.merge_shards(model, environment, run)
+    yield train.train_model(model, environment, run)
+    yield train.tune_model(model, environment, run)
+    champion = Version(version=1, model_package_arn="arn", artifact=artifact)
+    trained = f"{run.training_output('train_model')}/job/output/model.tar.gz"
+    yield train.evaluate_model(model, environment, run, artifact=trained, production=[champion])
+    day = Run(BUCKET, f"score_{model.name}", "r").of_day("digest", "2015-01-01")
+    yield score.score_day(model, environment, day, day="2015-01-01", artifact=artifact)
+    yield score.validate_input(model, environment, day, day="2015-01-01")
+    yield score.build_features(model, environment, day, day="2015-01-01", artifact=artifact, chunks=1)
+    yield score.score(model, environment, day, shards=1)
+    yield score.validate_scores(model, environment, day, rows=True)
+    backfill = Run(BUCKET, "backfill", "r").of_batch(model.name, 0)
+    yield score.score_batch(model, environment, backfill, artifact=artifact)
+    yield sinks.send_scores(model, environment, day, "kafka", scores=f"s3://{BUCKET}/scores/{model.name}/date=d/")
+    version = RegisteredVersion(version=1, model_package_arn="arn", artifact=artifact, image="i")
+    for serving in ("provisioned", "serverless"):
+        served = model.model_copy(
+            update={"serving": model.serving.model_copy(update={"mode": serving, "data_capture_percent": 5})}
+        )
+        hosted = deploy.staging_endpoint(served, environment, version)
+        stage = {"WrittenBy": captured(BUCKET, "m-staging", "AllTraffic")}
+        yield {**hosted["model"], **stage}
+
+
+def test_the_role_of_a_model_may_read_and_write_what_its_requests_name(enforcing: LocalSageMaker) -> None:
+    model = load_model("predictive_maintenance").model_copy(update={"name": "m"})
+    environment = MlEnvironment.model_validate(
+        {**json.loads(EXAMPLE), "bucket": BUCKET, "role_per_model": True, "kafka": {"bootstrap_servers": "b:9092"}}
+    )
+    s3, calls = session_of(enforcing, "jobs-m")("s3"), Calls()
+    for request in requests_of(model, environment):
+        for uri, written in named(request):
+            bucket, key = split_uri(uri)
+            file = f"{key.rstrip('/')}/file"
+            if written:
+                calls[f"write {key}"] = lambda bucket=bucket, file=file: s3.put_object(Bucket=bucket, Key=file)
+            else:
+                calls[f"read {key}"] = lambda bucket=bucket, key=key: s3.get_object(Bucket=bucket, Key=key)
+    assert len(calls) > 30
+    assert denied(calls) == set()
+
+
 def test_a_job_of_one_model_cannot_change_what_another_model_serves(enforcing: LocalSageMaker) -> None:
     s3 = session_of(enforcing, "jobs-m")("s3")
-    own = ["runs/train_m/r/train_model/model.tar.gz", "scores/m/x", "capture/m-production/x"]
-    others = ["runs/train_other/r/train_model/model.tar.gz", "scores/other/x", "capture/other-production/x"]
+    places = ("runs/train_{}/r/train_model/x", "runs/backfill/{}/r/x", "scores/{}/x", "capture/{}-production/x")
+    own, others = ([place.format(model) for place in places] for model in ("m", "other"))
+    others += ["artifacts/m/etag/model.tar.gz", "runs/rollback/r/x", "runs/backfill/r/x"]
     calls: Calls = {
         key: lambda key=key: s3.put_object(Bucket=BUCKET, Key=key, Body=b"") for key in [*own, *others, "code/0/a.py"]
     }

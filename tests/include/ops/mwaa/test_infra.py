@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -170,6 +171,24 @@ def test_every_environment_can_be_read_and_its_parameters_are_known(name: str) -
     target = load_target(name)
     known = {key for template in ALL for key in templates.read(template)["Parameters"]}
     assert target.parameters.keys() <= known
+
+
+@pytest.mark.parametrize("made", ["yes", "no"])
+def test_a_role_for_each_model_is_made_and_used_or_neither(made: str, tmp_path: Path) -> None:
+    used = str(made != "yes").lower()
+    text = f'name: ml-x\nregion: eu-west-1\ninfrastructure: {{RolePerModel: "{made}"}}\n'
+    (tmp_path / "x.yaml").write_text(f"{text}ml_environment: {{role_per_model: {used}}}\n")
+    with pytest.raises(TargetError, match=r"x\.yaml: .*set both or neither"):
+        load_target("x", tmp_path)
+
+
+def test_a_managed_mlflow_server_needs_its_endpoint(tmp_path: Path) -> None:
+    text = 'name: ml-x\nregion: eu-west-1\nml_environment: {mlflow_tracking_uri: "arn:aws:sagemaker:x"}\n'
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(TargetError, match=r'set infrastructure\.Mlflow to "yes"'):
+        load_target("x", tmp_path)
+    (tmp_path / "x.yaml").write_text(f'{text}infrastructure: {{Mlflow: "yes"}}\n')
+    assert load_target("x", tmp_path).parameters["Mlflow"] == "yes"
 
 
 def test_an_unknown_environment_is_said_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
@@ -356,6 +375,15 @@ def test_jobs_have_no_way_to_the_internet() -> None:
     network = templates.path_of("network").read_text()
     jobs = network.split("  JobsSecurityGroup:")[1].split("  JobsToKafka:")[0]
     assert "0.0.0.0/0" not in jobs
+
+
+def test_jobs_reach_brokers_where_there_are_some_and_mlflow() -> None:
+    rule = templates.path_of("network").read_text().split("  JobsToKafka:")[1].split("Description")[0]
+    for wanted in ("Condition: WithKafka", "FromPort: 9092", "ToPort: 9198", "CidrIp: !Ref KafkaCidr"):
+        assert wanted in rule
+    statements = templates.read("access")["Resources"]["JobsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    (mlflow,) = [one["Action"] for one in statements if one["Sid"] == "TrackRuns"]
+    assert {f"sagemaker-mlflow:{name}" for name in ("CreateRun", "LogBatch", "SetRegisteredModelAlias")} <= set(mlflow)
 
 
 def test_parameters_hold_no_secret() -> None:
