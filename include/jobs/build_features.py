@@ -6,8 +6,8 @@
 
 The first makes what a model is trained on. Reads ``<validated>/<table>.parquet``; writes
 ``<features>/{train,validation,test}/features.parquet`` and ``manifest.json`` with rows, time range and class counts of
-each split; also ``<features>/whole/features.parquet`` where model.yaml's split has ``rolling_origins``. The second
-makes a day's rows to be scored: ``daily.day_features``.
+each split; also ``<features>/whole/features.parquet`` where model.yaml's split has ``rolling_origins`` or ``refit``.
+The second makes a day's rows to be scored: ``daily.day_features``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -54,11 +55,21 @@ def read_tables(config: ModelConfig, folder: Path) -> dict[str, pl.DataFrame]:
     return tables
 
 
-def split_features(config: ModelConfig, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def needs_whole(config: ModelConfig) -> bool:
+    """Whether the evaluation needs the whole table beside the splits, to fit the model again."""
+    rolling = isinstance(config.split, TimeSplit) and config.split.rolling_origins > 0
+    return rolling or config.split.refit is not None
+
+
+def split_features(config: ModelConfig, frame: pl.DataFrame, must_learn: date | None = None) -> dict[str, pl.DataFrame]:
     """The three splits, each fit for its use.
 
+    Args:
+        must_learn: the day that the training part of a split by time must reach past.
+
     Raises:
-        JobError: a split is empty, or has too few classes to learn from or to be measured on.
+        JobError: a split is empty, or has too few classes to learn from or to be measured on; or the training part ends
+            too early.
     """
     splits = split(config, frame)
     for name, part in splits.items():
@@ -66,6 +77,13 @@ def split_features(config: ModelConfig, frame: pl.DataFrame) -> dict[str, pl.Dat
             raise JobError(f"the {name} split is empty: {_shortage(config, frame)}")
         if config.problem != "regression":
             _require_classes(config, name, part)
+    if must_learn and isinstance(config.split, TimeSplit):
+        last = splits["train"][str(config.data.time)].max()
+        if last.date() <= must_learn:  # type: ignore[union-attr] # a datetime column
+            raise JobError(
+                f"the training part reaches {last!s} only, and was to learn what changed from {must_learn} on. Bring "
+                "the raw data up to date, or hold out fewer days (monitoring.retrain in model.yaml)."
+            )
     return splits
 
 
@@ -118,7 +136,9 @@ def manifest(
     }
 
 
-def run(config: ModelConfig, tables: dict[str, pl.DataFrame], features: Path) -> dict[str, pl.DataFrame]:
+def run(
+    config: ModelConfig, tables: dict[str, pl.DataFrame], features: Path, must_learn: date | None = None
+) -> dict[str, pl.DataFrame]:
     """Make the feature table of validated tables, split it and write the splits; they are returned, too.
 
     Raises:
@@ -127,9 +147,8 @@ def run(config: ModelConfig, tables: dict[str, pl.DataFrame], features: Path) ->
     frame = feature_builder(config.name).build_features(tables)
     if frame.is_empty():
         raise JobError(NO_ROW)
-    splits = split_features(config, frame)
-    refits = isinstance(config.split, TimeSplit) and config.split.rolling_origins
-    for name, part in {**splits, **({WHOLE: frame} if refits else {})}.items():
+    splits = split_features(config, frame, must_learn)
+    for name, part in {**splits, **({WHOLE: frame} if needs_whole(config) else {})}.items():
         folder = features / name
         folder.mkdir(parents=True, exist_ok=True)
         part.write_parquet(folder / FEATURE_TABLE)

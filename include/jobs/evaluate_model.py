@@ -2,7 +2,7 @@
 
     python -m include.jobs.evaluate_model --model M --artifact DIR [--training DIR]
                                   [--champion DIR [--earlier-1 DIR ...] [--versions 7,5,4]]
-                                  --features DIR --validated DIR --evaluation DIR
+                                  --features DIR --validated DIR --evaluation DIR [--refit DIR [--forced]]
 
 ``--artifact``, ``--champion`` and what was in production before it (``--earlier-1`` the last of them) are folders with
 a model.tar.gz; ``--versions`` says the numbers of the latter. ``--training`` has the candidate's output.tar.gz, which
@@ -15,6 +15,9 @@ says what was a matter of its run alone. ``--features`` has ``test/features.parq
 - ``reference.json``: what the version's training was like, day by day, for whoever watches the days that it scores
 - ``golden_requests.json``, ``drift_profile.json``: the candidate's own, out of its model.tar.gz, for whoever tests an
   endpoint with them or compares training data
+
+Where model.yaml says ``split.refit`` and the gates hold (``--forced``: as with force), ``--refit`` gets the
+model.tar.gz of the candidate fitted on all rows, which is what is registered; the last three files are of that one.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import cast
@@ -36,6 +40,7 @@ from include.jobs.evaluation.ground import ground
 from include.jobs.evaluation.measuring import NOTHING, Answers, Measured, Measures, mean_of
 from include.jobs.evaluation.metrics import plain, registry_statistics
 from include.jobs.evaluation.refits import Refit, refit
+from include.jobs.evaluation.registered import Registered, fit_on_all, pack
 from include.jobs.evaluation.report import Evaluated, page
 from include.jobs.evaluation.slicing import fairness, sliced, told, worst_of_gates
 from include.jobs.features.feature_table import WHOLE, examples, read_split
@@ -56,6 +61,7 @@ from include.models.config.files import (
     TRAINING_RUN,
 )
 from include.models.config.gates import MOST_RIVALS
+from include.models.config.judging import judge, may_register
 from include.models.interface import Tables
 
 
@@ -164,6 +170,25 @@ def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) 
         (folder / name).write_text(text, encoding="utf-8")
 
 
+def _refitted(
+    evaluated: Evaluated, golden: str, features: Path, into: Path, *, forced: bool, scratch: Path
+) -> Registered | None:
+    """What is registered in the candidate's place, written into a folder; None where the candidate itself is, or
+    nothing."""
+    config = evaluated.config
+    if not config.split.refit or not may_register(judge(config, evaluated.outcome, forced=forced)):
+        return None
+    registered = fit_on_all(config, evaluated.model, golden, features, evaluated.truth, scratch)
+    pack(registered.folder, into)
+    facts = registered.facts
+    print(f"fitted again on {facts['rows']} rows; distance of golden answers {facts['distance']:.4f}", flush=True)
+    return registered
+
+
+def _from_artifact(unpacked: Path) -> dict[str, str]:
+    return {name: (unpacked / name).read_text(encoding="utf-8") for name in (GOLDEN_REQUESTS, DRIFT_PROFILE)}
+
+
 def _note(file: Path, **more: str) -> None:
     content = json.loads(file.read_text(encoding="utf-8"))
     file.write_text(json.dumps({**content, **more}, indent=1, allow_nan=False), encoding="utf-8")
@@ -187,6 +212,8 @@ def main(argv: list[str] | None = None) -> None:
         evaluation="where to write",
     )
     parser.add_argument("--training", type=Path, help="folder with the candidate's output.tar.gz")
+    parser.add_argument("--refit", type=Path, help="where to write what is registered, where model.yaml refits")
+    parser.add_argument("--forced", action="store_true", help="the run is forced: only the gates must hold")
     in_production = ["champion", *(f"earlier_{number}" for number in range(1, MOST_RIVALS))]
     for name in in_production:
         what = "folder with the model.tar.gz of a version that is in production, or was"
@@ -201,9 +228,7 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         unpacked = unpack(arguments.artifact, Path(scratch) / "candidate")
         candidate = load_artifact(unpacked)
-        from_artifact = {
-            name: (unpacked / name).read_text(encoding="utf-8") for name in (GOLDEN_REQUESTS, DRIFT_PROFILE)
-        }
+        from_artifact = _from_artifact(unpacked)
         production = [
             _in_production(unpack(folder, Path(scratch) / str(number)), version, test)
             for number, (folder, version) in enumerate(zip_longest(given, arguments.versions))
@@ -215,6 +240,16 @@ def main(argv: list[str] | None = None) -> None:
     training = read_training_run(arguments.training)
     evaluated = evaluate(config, candidate, production, test, tables, profile, refits, training)
     train, edges = read_split(arguments.features / "train"), candidate.metadata.get("answer_edges", [])
+    with tempfile.TemporaryDirectory() as folder:
+        golden, into = from_artifact[GOLDEN_REQUESTS], arguments.refit or arguments.evaluation
+        registered = _refitted(
+            evaluated, golden, arguments.features, into, forced=arguments.forced, scratch=Path(folder)
+        )
+        if registered:
+            evaluated = replace(evaluated, refit=registered.facts)
+            train, edges = registered.rows, registered.model.metadata.get("answer_edges", [])
+            from_artifact = _from_artifact(registered.folder)
+            profile = json.loads(from_artifact[DRIFT_PROFILE])
     answers = evaluated.truth, evaluated.predictions, evaluated.labels
     watched = reference(config, tables, train, test, *answers, profile, edges)
     write(evaluated, from_artifact | {REFERENCE: json.dumps(watched, allow_nan=False)}, arguments.evaluation)

@@ -2,6 +2,7 @@
 
     python -m include.jobs.merge_shards --model M --shards DIR --validated DIR --features DIR
         --raw-report DIR --features-report DIR --preparation DIR [--data-from ISO] [--data-to ISO]
+        [--held-out DAYS,DAYS] [--must-learn ISO]
 
 Reads what prepare_shards wrote. Tables and splits come in parts, one file a chunk, which readers take as one table; all
 else is as prepare_data writes it, and it stops at the first critical finding likewise.
@@ -10,24 +11,31 @@ else is as prepare_data writes it, and it stops at the first critical finding li
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 from include.jobs import build_features
 from include.jobs.cli import run_program
 from include.jobs.features.splitting import Parts
-from include.jobs.prepare_data import Preparation, arguments_to_prepare, cannot_be_built
+from include.jobs.prepare_data import Preparation, arguments_to_prepare, cannot_be_built, held_out
 from include.jobs.sharding.merging import copy_tables, raw_report, rows_to_split, write_splits
 from include.jobs.sharding.shard import read_facts
 from include.jobs.validate_raw_data import window_of
 from include.jobs.validation.cleaning import Window
 from include.jobs.validation.report import Report
-from include.models.config import ModelConfig, TimeSplit, load_model
+from include.models.config import ModelConfig, load_model
 from include.models.config.files import FEATURES_MANIFEST
 from include.models.errors import JobError
 
 
 def merge(
-    config: ModelConfig, folder: Path, window: Window, validated: Path, features: Path, reports: dict[str, Path]
+    config: ModelConfig,
+    folder: Path,
+    window: Window,
+    validated: Path,
+    features: Path,
+    reports: dict[str, Path],
+    must_learn: date | None = None,
 ) -> Report:
     """Merge the shards of a folder up to the first critical finding; arguments and result as of ``prepare``."""
     done = Preparation(config)
@@ -43,11 +51,12 @@ def merge(
     with done.step("build_features"):
         copy_tables(config, shards, facts, validated)
         try:
-            splits = _splits(config, shards, [one.cannot_be_built for one in facts if one.cannot_be_built])
+            problems = [one.cannot_be_built for one in facts if one.cannot_be_built]
+            splits = _splits(config, shards, problems, must_learn)
         except JobError as error:
             return done.stopped_building(cannot_be_built(error), reports["validate_features"])
     with done.step("validate_features"):
-        whole = isinstance(config.split, TimeSplit) and config.split.rolling_origins > 0
+        whole = build_features.needs_whole(config)
         report, columns = write_splits(config, shards, splits, features, whole=whole)
         report.write(reports["validate_features"])
     rows = {name: sum(one.rows[name] for one in facts) for name in config.data.tables}
@@ -57,21 +66,21 @@ def merge(
     return done.report(splits)
 
 
-def _splits(config: ModelConfig, shards: list[Path], problems: list[str]) -> Parts:
+def _splits(config: ModelConfig, shards: list[Path], problems: list[str], must_learn: date | None) -> Parts:
     if problems:
         raise JobError(problems[0])
     narrow = rows_to_split(config, shards)
     if narrow.is_empty():
         raise JobError(build_features.NO_ROW)
-    return build_features.split_features(config, narrow)
+    return build_features.split_features(config, narrow, must_learn)
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = arguments_to_prepare(__doc__, shards="folder of shards")
     given = parser.parse_args(argv)
     reports = {"validate_raw_data": given.raw_report, "validate_features": given.features_report}
-    config, window = load_model(given.model), window_of(given)
-    report = merge(config, given.shards, window, given.validated, given.features, reports)
+    config, window = held_out(load_model(given.model), given.held_out), window_of(given)
+    report = merge(config, given.shards, window, given.validated, given.features, reports, given.must_learn)
     report.write(given.preparation)
     print(report.summary)
 

@@ -2,10 +2,12 @@
 
     python -m include.jobs.prepare_data --model M --raw DIR --validated DIR --features DIR
         --raw-report DIR --features-report DIR --preparation DIR [--data-from ISO] [--data-to ISO]
+        [--held-out DAYS,DAYS] [--must-learn ISO]
 
 ``validate_raw_data`` judges the raw tables and puts rejected rows aside, ``build_features`` makes the feature table and
 splits it, ``validate_features`` judges the splits; each module says what it reads and writes. The steps hand tables on
-in memory. The first critical finding ends the preparation; a feature table that cannot be made is one.
+in memory. The first critical finding ends the preparation; a feature table that cannot be made is one, and so is a
+training part that does not reach past the day it must learn.
 
 ``<preparation>/validation.json`` and ``validation.html`` say how long each step took, at which it stopped, and what the
 splits are. The exit status is 0 whatever the verdict.
@@ -17,6 +19,7 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from time import monotonic
 
@@ -29,7 +32,7 @@ from include.jobs.features.splitting import Parts
 from include.jobs.validation.cleaning import Window
 from include.jobs.validation.findings import Finding
 from include.jobs.validation.report import Report, TableReport
-from include.models.config import ModelConfig, load_model
+from include.models.config import ModelConfig, TimeSplit, load_model
 from include.models.config.files import FEATURE_TABLE, SPLITS
 from include.models.errors import JobError
 
@@ -76,12 +79,19 @@ class Preparation:
 
 
 def prepare(
-    config: ModelConfig, raw: Path, window: Window, validated: Path, features: Path, reports: dict[str, Path]
+    config: ModelConfig,
+    raw: Path,
+    window: Window,
+    validated: Path,
+    features: Path,
+    reports: dict[str, Path],
+    must_learn: date | None = None,
 ) -> Report:
     """Run the steps up to the first critical finding.
 
     Args:
         reports: the folder of each validating step's report, by its name.
+        must_learn: the day that the training part must reach past.
 
     Returns:
         The report of the whole.
@@ -93,7 +103,7 @@ def prepare(
         return done.report({})
     try:
         with done.step("build_features"):
-            splits = build_features.run(config, tables, features)
+            splits = build_features.run(config, tables, features, must_learn)
     except JobError as error:
         return done.stopped_building(cannot_be_built(error), reports["validate_features"])
     with done.step("validate_features"):
@@ -132,7 +142,21 @@ def arguments_to_prepare(program_doc: str | None, **given: str) -> argparse.Argu
         preparation="where to write how it went",
     )
     validate_raw_data.add_window(parser)
+    parser.add_argument("--held-out", type=_days_pair, help="at most so many days to test and to validate, as 7,3")
+    parser.add_argument("--must-learn", type=date.fromisoformat, help="the training part must reach past this day")
     return parser
+
+
+def _days_pair(text: str) -> tuple[float, float]:
+    test, validation = map(float, text.split(","))
+    return test, validation
+
+
+def held_out(config: ModelConfig, days: tuple[float, float] | None) -> ModelConfig:
+    """The model's configuration with a split that holds out less, where that is asked for and the split is by time."""
+    if days is None or not isinstance(config.split, TimeSplit):
+        return config
+    return config.model_copy(update={"split": config.split.held_out(*days)})
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -140,12 +164,13 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     reports = {"validate_raw_data": arguments.raw_report, "validate_features": arguments.features_report}
     report = prepare(
-        load_model(arguments.model),
+        held_out(load_model(arguments.model), arguments.held_out),
         arguments.raw,
         validate_raw_data.window_of(arguments),
         arguments.validated,
         arguments.features,
         reports,
+        arguments.must_learn,
     )
     report.write(arguments.preparation)
     print(report.summary)

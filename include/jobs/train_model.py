@@ -23,6 +23,7 @@ from pathlib import Path
 
 from include.jobs.cli import OPT_ML, TRAINING_FAILURE, run_program
 from include.jobs.evaluation.metrics import Metrics, measure, plain
+from include.jobs.evaluation.registered import require_refit
 from include.jobs.features.feature_table import examples, read_split
 from include.jobs.features.learned_rows import write_learned_rows
 from include.jobs.mlflow import tracking
@@ -89,6 +90,7 @@ def train(
     if fitted.features.columns != validation.features.columns:
         raise JobError("the train and validation splits have different columns. Run build_features again.")
     own = estimator(config.name)
+    require_refit(config, own)
     began = time.time()
     try:
         model = own.fit(fitted, validation, hyperparameters)

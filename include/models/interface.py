@@ -1,8 +1,8 @@
 """What a model folder offers to the jobs, which know models only by name.
 
 models/<name>/features.py      build_features(tables, with_label) -> feature table
-models/<name>/estimator.py     the functions of ``Estimator``; a regression may add that of ``Intervals``, any that of
-                               ``Explains``
+models/<name>/estimator.py     the functions of ``Estimator``; a regression may add that of ``Intervals``, any those of
+                               ``Explains`` and ``Refits``
 models/<name>/evaluation.py    optional, the functions of ``DomainEvaluation``: what its numbers mean in the field
 """
 
@@ -70,6 +70,12 @@ AnyEstimator = Estimator[Any]  # of a model folder that is known by name only
 class Intervals[Model](Protocol):
     def intervals(self, model: Model, features: pl.DataFrame) -> Array:
         """(rows, 2): the lower and upper end that each value is expected to lie between. Endpoints answer with them."""
+
+
+class Refits[Model](Protocol):
+    def refit(self, model: Model, rows: Examples, hyperparameters: Mapping[str, Scalar]) -> Model:
+        """The model fitted again on all rows, those of its validation split among them: what that chose, such as the
+        number of rounds, is as ``model`` has it."""
 
 
 @dataclass(frozen=True)

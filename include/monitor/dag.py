@@ -42,8 +42,9 @@ may just be complete. `join_labels` is one small job for all of them, and is ski
 Where model.yaml has the section `monitoring`: `wait_for_scores` waits, without a worker, until the day is scored.
 `judge_day` holds it against the version's training. `check_verdict` goes on to `report_verdict` and, as
 `monitoring.retrain` says, to `retrain_model`, not again within `cool_down_days`; or to `keep_model`, where nothing new
-is to be said or another version is in production by now. A retrained model has to pass its gates and be approved like
-any other.
+is to be said or another version is in production by now. Where rows are split by time, the training waits until what it
+learns from has some of what has changed, and holds out fewer days than `split`. A retrained model has to pass its gates
+and be approved like any other; its lineage says what started it (`started_by`).
 
 **When it fails** the task's log ends with why, where to look and what to do:
 
@@ -117,6 +118,7 @@ def _watch(model: ModelConfig) -> None:
         task_id="retrain_model",
         trigger_dag_id=f"train_{model.name}",
         trigger_run_id=f"{{{{ ti.xcom_pull('{tasks.judge_day.__name__}', key='training_run') }}}}",
+        conf=judge_day["training"],
     )
     chain(wait_for_scores, judge_day, check_verdict, [report_verdict, keep_model, retrain_model])
 

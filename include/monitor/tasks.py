@@ -22,6 +22,8 @@ from include.monitor.verdict import (
     Judged,
     Told,
     VerdictJson,
+    changed_on,
+    days_to_look_back,
     may_train,
     page,
     since_of,
@@ -70,12 +72,20 @@ class LateRun(TypedDict):
     conf: dict[str, str]
 
 
+class TrainingConf(TypedDict):
+    """The form of a run of ``train_<model>`` that monitoring starts."""
+
+    started_by: str
+    must_learn: str | None
+
+
 class Found(VerdictJson):
-    """What ``judge_day`` hands on: with the address of the page for people, and the id of the run of ``train_<model>``
-    that the verdict may start."""
+    """What ``judge_day`` hands on: with the address of the page for people, and the id and the form of the run of
+    ``train_<model>`` that the verdict may start."""
 
     report: str
     training_run: str
+    training: TrainingConf
 
 
 def find_late_days(model: ModelConfig, context: Context) -> list[LateRun]:
@@ -130,8 +140,14 @@ def judge_day(model: ModelConfig, context: Context) -> Found:
     _send_metrics(environment, judged)
     report = file_page(page_uri, sagemaker_client(environment))
     log.info("%s\n  report: %s", judged.summary, report)
-    training_run = f"monitor__{day}__version_{judged.drift.version}"
-    return cast(Found, {**found, "report": report, "training_run": training_run})
+    before = (read_json(client, drift_of(bucket, model.name, each)) for each in days_to_look_back(model, day))
+    version = judged.drift.version
+    training: TrainingConf = {
+        "started_by": f"monitor_{model.name}, {day}: {judged.verdict} of version {version} since {judged.since}",
+        "must_learn": changed_on(version, before),
+    }
+    training_run = f"monitor__{day}__version_{version}"
+    return cast(Found, {**found, "report": report, "training_run": training_run, "training": training})
 
 
 def check_verdict(model: ModelConfig, context: Context, *, found: Found) -> list[str]:
@@ -147,7 +163,8 @@ def check_verdict(model: ModelConfig, context: Context, *, found: Found) -> list
     if telling:
         log.info("people are told: it %s", telling)
         follow.append("report_verdict")
-    if refused := may_train(monitoring_of(model), told, found, run_id):
+    changed = found["training"]["must_learn"]
+    if refused := may_train(monitoring_of(model), told, found, run_id, changed):
         log.info("no training is started: %s", refused)
     else:
         _remember(model, found, trained_by=run_id)

@@ -6,13 +6,14 @@ labels show comes before what is estimated; an estimate counts only where it has
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
+from math import ceil
 from typing import Literal, TypedDict
 
-from include.models.config import Monitoring
-from include.monitor.drift import Drift
+from include.models.config import ModelConfig, Monitoring, TimeSplit
+from include.monitor.drift import Drift, monitoring_of
 from include.monitor.faults import Fault, FaultJson
 from include.monitor.performance import PerformanceJson, in_words
 from include.platform.pages import render
@@ -188,20 +189,56 @@ def what_of(found: VerdictJson) -> list[str]:
             return []
 
 
-def may_train(settings: Monitoring, told: Told | None, found: VerdictJson, run_id: str) -> str | None:
-    """Why a run starts no training because of a verdict; None if it does, or did before it was cleared."""
+WORLD: tuple[Verdict, ...] = ("drift without harm", "performance loss")  # the world has changed, not its data
+
+
+def days_to_look_back(model: ModelConfig, day: str) -> list[str]:
+    """Days at the end of what a training of the day would learn: if one of them had changed already, that is learned.
+
+    So the training waits while the change is too new for it. Only the day itself, where rows are split by chance: the
+    newest are in every part then.
+    """
+    split, settings, last = model.split, monitoring_of(model), date.fromisoformat(day)
+    if not isinstance(split, TimeSplit):
+        return [day]
+    how = settings.retrain
+    shorter = split.held_out(how.holdout_days, how.validation_days)
+    held_out = shorter.test_days + shorter.validation_days + 2 * shorter.gap_hours / 24
+    needed = ceil(held_out) + how.learn_days
+    return [
+        (last - timedelta(days=back)).isoformat() for back in range(needed + settings.window_days - 1, needed - 1, -1)
+    ]
+
+
+def changed_on(version: int, verdicts: Iterable[VerdictJson | None]) -> str | None:
+    """The first of the days on which the world had changed for the version; None where it had on none."""
+    return next(
+        (one["date"] for one in verdicts if one and one["verdict"] in WORLD and one["model_version"] == version), None
+    )
+
+
+def may_train(
+    settings: Monitoring, told: Told | None, found: VerdictJson, run_id: str, changed: str | None
+) -> str | None:
+    """Why a run starts no training because of a verdict; None if it does, or did before it was cleared.
+
+    Args:
+        changed: a day of ``days_to_look_back`` from which on the world had changed.
+    """
     if found["verdict"] == "data fault":
         return "the data is at fault, and would be learned"
     starts = {
         "on_performance": ("performance loss",),
         "on_drift": ("performance loss", "drift without harm"),
-    }.get(settings.retrain, ())
+    }.get(settings.retrain.when, ())
     if found["verdict"] not in starts:
-        return f"monitoring.retrain is {settings.retrain}, and the verdict {found['verdict']}"
+        return f"monitoring.retrain is {settings.retrain.when}, and the verdict {found['verdict']}"
     if told and told["trained"] and told["trained_by"] != run_id:
         passed = (date.fromisoformat(found["date"]) - date.fromisoformat(told["trained"])).days
         if passed < settings.cool_down_days:
             return f"the last was on {told['trained']}; monitoring.cool_down_days is {settings.cool_down_days}"
+    if changed is None:
+        return "what has changed is too new: the days before those held out, which a training learns from, lack it"
     return None
 
 

@@ -287,6 +287,11 @@ class Run:
         return self.output("evaluate_model", "evaluation")
 
     @property
+    def refit(self) -> str:
+        """Folder of the model.tar.gz that is registered, where model.yaml fits again on all rows."""
+        return self.output("evaluate_model", "refit")
+
+    @property
     def evaluation_statistics(self) -> str:
         """Model quality in the shape that the Model Registry reads."""
         return f"{self.evaluation}/{files.QUALITY_STATISTICS}"

@@ -13,12 +13,12 @@ from typing import Any
 
 from include.models.config import ModelConfig
 from include.models.config.decision import told
-from include.models.config.judging import Verdict, explain, judge
+from include.models.config.judging import Verdict, explain, judge, told_of_refit
 from include.models.config.results import Evaluation
 from include.platform.storage import Run
 
 LONGEST_DETAIL, LONGEST_OBSERVATION = 1024, 2096  # characters
-LINEAGE = ("git_commit", "code_hash", "training_job", "data_sha256", "triggered_by", "forced")
+LINEAGE = ("git_commit", "code_hash", "training_job", "data_sha256", "triggered_by", "started_by", "forced")
 
 
 def content(
@@ -72,6 +72,7 @@ def _details(
     known = {
         "Data": evaluation.get("data"),
         "Calibration": f"{model.calibration or 'none'}: {', '.join(errors)}" if errors else None,
+        "Refit": next(iter(told_of_refit(model, evaluation)), None),
         "Decision": told(decided) if decided else None,
         "Comparison": "; ".join(compared) or "there was no version to compare with",
         "Lineage": ", ".join(f"{name} {lineage[name]}" for name in LINEAGE if lineage.get(name)),

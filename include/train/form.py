@@ -46,6 +46,18 @@ def params(model: ModelConfig) -> dict[str, Param]:
             description="Train even if nothing changed since the last training. With a reason, also register what is "
             "worse than the version in production, or what there are too few test rows to judge. Gates stand.",
         ),
+        "started_by": Param(
+            None,
+            type=["null", "string"],
+            maxLength=250,
+            title="Started by",
+            description="What started the training, for the version's lineage; monitoring fills it in.",
+        ),
+        "must_learn": day_param(
+            "Must learn",
+            "Hold out no more than monitoring.retrain says, and stop unless the training part reaches past this day; "
+            "monitoring fills it in.",
+        ),
         "reason": Param(
             None,
             type=["null", "string"],

@@ -46,12 +46,20 @@ def ingredients(
     return {
         "raw data": manifest_digest(files),
         "data window": [params["data_from"], params["data_to"]],
+        **({"held out": held_out} if (held_out := _held_out(model, params)) else {}),
         **parts,
         "image": environment.image_uri,
         "hyperparameters": {**chosen_hyperparameters(model, params["hyperparameters"])},
         "tuning": params["tune"] and _tuning(model, params["hyperparameters"]),
         "instance type": params["instance_type"],
     }
+
+
+def _held_out(model: ModelConfig, params: Mapping[str, Any]) -> list[float]:
+    """Days to test and to validate that differ from model.yaml's ``split``."""
+    if not params["must_learn"] or model.monitoring is None:
+        return []
+    return [model.monitoring.retrain.holdout_days, model.monitoring.retrain.validation_days]
 
 
 def _tuning(model: ModelConfig, given: Mapping[str, Any]) -> list[str]:

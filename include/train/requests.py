@@ -36,8 +36,13 @@ def prepare_data(
     *,
     data_from: str | None = None,
     data_to: str | None = None,
+    must_learn: str | None = None,
 ) -> Request:
-    """``data_from`` and ``data_to`` are ISO dates of the first and the last day to use; None leaves that side open."""
+    """``data_from`` and ``data_to`` are ISO dates of the first and the last day to use; None leaves that side open.
+
+    Args:
+        must_learn: of a training that monitoring started, the day that its training part must reach past.
+    """
     return processing(
         model,
         environment,
@@ -45,7 +50,7 @@ def prepare_data(
         "prepare_data",
         inputs={"raw": _raw(model, environment)},
         outputs=_prepared(run),
-        arguments=_window(data_from, data_to),
+        arguments=[*_window(data_from, data_to), *_split(model, must_learn)],
         compute=_one(model),
     )
 
@@ -89,6 +94,7 @@ def merge_shards(
     *,
     data_from: str | None = None,
     data_to: str | None = None,
+    must_learn: str | None = None,
 ) -> Request:
     return processing(
         model,
@@ -97,7 +103,7 @@ def merge_shards(
         "merge_shards",
         inputs={"shards": run.shards},
         outputs=_prepared(run),
-        arguments=_window(data_from, data_to),
+        arguments=[*_window(data_from, data_to), *_split(model, must_learn)],
         compute=_one(model),
     )
 
@@ -126,16 +132,30 @@ def _window(data_from: str | None, data_to: str | None) -> list[str]:
     return window
 
 
+def _split(model: ModelConfig, must_learn: str | None) -> list[str]:
+    """How a training that monitoring started splits its rows."""
+    if not must_learn or not model.monitoring:
+        return []
+    how = model.monitoring.retrain
+    return ["--held-out", f"{how.holdout_days:g},{how.validation_days:g}", "--must-learn", must_learn]
+
+
 def _one(model: ModelConfig) -> Compute:
     """One of the machines of model.yaml's ``processing``."""
     return model.processing.model_copy(update={"instance_count": 1})
 
 
 def evaluate_model(
-    model: ModelConfig, environment: MlEnvironment, run: Run, *, artifact: str, production: Sequence[Version] = ()
+    model: ModelConfig,
+    environment: MlEnvironment,
+    run: Run,
+    *,
+    artifact: str,
+    production: Sequence[Version] = (),
+    forced: bool = False,
 ) -> Request:
     """``artifact`` is the S3 URI of the candidate's model.tar.gz. ``production``: the version in production, and those
-    that were there before it."""
+    that were there before it. ``forced``: it is registered where the gates alone hold."""
     training = artifact.removesuffix(MODEL_ARCHIVE) + OUTPUT_ARCHIVE
     inputs = {"artifact": artifact, "training": training, "features": run.features, "validated": run.validated}
     names = ["champion", *(f"earlier-{number}" for number in range(1, len(production)))]
@@ -147,8 +167,8 @@ def evaluate_model(
         run,
         "evaluate_model",
         inputs=inputs,
-        outputs={"evaluation": run.evaluation},
-        arguments=["--versions", versions] if versions else [],
+        outputs={"evaluation": run.evaluation, **({"refit": run.refit} if model.split.refit else {})},
+        arguments=[*(["--versions", versions] if versions else []), *(["--forced"] if forced else [])],
         compute=_one(model),
     )
 

@@ -12,6 +12,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.models.config import ModelConfig
+from include.models.config.files import MODEL_ARCHIVE
 from include.models.config.judging import Verdict, explain, judge, may_register, told_of_production
 from include.models.config.results import Evaluation
 from include.platform.borders import MOST_METADATA, metadata_id
@@ -89,7 +90,7 @@ def prepare_data(model: ModelConfig, context: Context) -> Request:
         PermanentError: there is no raw data.
     """
     environment, run = _begin(model, context)
-    return requests.prepare_data(model, environment, run, **_window(context))
+    return requests.prepare_data(model, environment, run, **_window(context), must_learn=_must_learn(context))
 
 
 def cut_data(model: ModelConfig, context: Context) -> Request:
@@ -105,7 +106,7 @@ def prepare_shards(model: ModelConfig, context: Context) -> Request:
 
 def merge_shards(model: ModelConfig, context: Context) -> Request:
     environment, run, _ = pinned_run(context)
-    return requests.merge_shards(model, environment, run, **_window(context))
+    return requests.merge_shards(model, environment, run, **_window(context), must_learn=_must_learn(context))
 
 
 def step(model: ModelConfig, request: Callable[[ModelConfig, MlEnvironment, Run], Request]) -> Callable[..., Request]:
@@ -157,7 +158,14 @@ def evaluate_model(
     candidate = trained or tuned  # the other one was skipped and left nothing
     if candidate is None:
         raise PermanentError("neither train_model nor tune_model left a result; clear the one that should have run")
-    return requests.evaluate_model(model, environment, run, artifact=candidate["artifact"], production=production)
+    return requests.evaluate_model(
+        model,
+        environment,
+        run,
+        artifact=candidate["artifact"],
+        production=production,
+        forced=_forced(context) and model.split.refit is not None,
+    )
 
 
 def check_metrics(model: ModelConfig, context: Context, *, evaluated: JobResult) -> str:
@@ -184,7 +192,9 @@ def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult
     environment, run, files = pinned_run(context)
     artifact = evaluated["inputs"]["artifact"]
     result: Evaluation = evaluated["result"]
-    kept = keep_artifact(s3_client(environment), environment.bucket, model.name, artifact)
+    refit = result.get("refit")
+    made = f"{run.refit}/{MODEL_ARCHIVE}" if refit else artifact
+    kept = keep_artifact(s3_client(environment), environment.bucket, model.name, made)
     lineage = {
         "dag_id": run.dag_id,
         "run_id": metadata_id(run.run_id),
@@ -196,6 +206,7 @@ def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult
         "mlflow_run_id": result.get("mlflow_run_id"),
         "tracking": result.get("tracking"),
         "triggered_by": triggered_by(context),
+        "started_by": context["params"]["started_by"],
         "champion": evaluated["inputs"].get("champion"),
         "forced": context["params"]["reason"] if any(verdict.get("forced") for verdict in gates) else None,
         "data_manifest": run.data_manifest,
@@ -207,6 +218,10 @@ def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult
             known[f"metric_{verdict['metric']}"] = f"{verdict['value']:.6g}"
         if ends := verdict.get("interval"):
             known[f"interval_{verdict['metric']}"] = f"{ends[0]:.6g} to {ends[1]:.6g}"
+    if refit:
+        measured = refit["metrics"].get(model.champion.metric)
+        known |= {"refit_rows": refit["rows"], "refit_distance": f"{refit['distance']:.4g}"}
+        known |= {} if measured is None else {f"refit_{model.champion.metric}": f"{measured:.6g}"}
     known |= lineage_entries(files, METADATA_LIMIT - len(known))
     return registry.model_package(model, environment, run, artifact=kept, lineage=known, evaluation=result)
 
@@ -276,6 +291,11 @@ def _begin(model: ModelConfig, context: Context) -> tuple[MlEnvironment, Run]:
 
 def _window(context: Context) -> dict[str, str | None]:
     return {name: context["params"][name] for name in ("data_from", "data_to")}
+
+
+def _must_learn(context: Context) -> str | None:
+    day: str | None = context["params"]["must_learn"]
+    return day
 
 
 def _raw_data(model: ModelConfig, environment: MlEnvironment, s3: S3Client) -> list[RawFile]:

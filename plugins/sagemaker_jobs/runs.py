@@ -7,9 +7,9 @@ some 10 MB in every process that parses such a Dag, a task's too. Airflow 3 need
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
-from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+from airflow.sdk import BaseOperator, BaseOperatorLink, Context, XComArg
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import DagRunTriggerException
 
@@ -36,14 +36,19 @@ class TriggerRunOperator(BaseOperator):
     Args:
         trigger_dag_id: which Dag.
         trigger_run_id: the run's id; templated.
-        conf: the values of the Dag's form; templated.
+        conf: the values of the Dag's form; templated, or what a task hands on.
     """
 
     template_fields: Sequence[str] = ("trigger_run_id", "conf")
     operator_extra_links: Sequence[BaseOperatorLink] = (RunLink(),)
 
     def __init__(
-        self, *, trigger_dag_id: str, trigger_run_id: str, conf: Mapping[str, Any] | None = None, **kwargs: Any
+        self,
+        *,
+        trigger_dag_id: str,
+        trigger_run_id: str,
+        conf: Mapping[str, Any] | XComArg | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.trigger_dag_id = trigger_dag_id
@@ -55,7 +60,7 @@ class TriggerRunOperator(BaseOperator):
         raise DagRunTriggerException(
             trigger_dag_id=self.trigger_dag_id,
             dag_run_id=self.trigger_run_id,
-            conf=dict(self.conf or {}),
+            conf=dict(cast("Mapping[str, Any]", self.conf) or {}),
             logical_date=None,
             reset_dag_run=False,
             skip_when_already_exists=True,

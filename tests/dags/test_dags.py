@@ -121,7 +121,10 @@ def test_jobs_are_named_like_their_programs(dag_bag: DagBag) -> None:
 def test_params_say_what_they_are(dag: DAG) -> None:
     forms = {
         "backfill": {"model", "from", "to", "model_version", "force", "budget_usd"},
-        "train": {"data_from", "data_to", "hyperparameters", "instance_type", "tune", "force", "reason"},
+        "train": {
+            *("data_from", "data_to", "hyperparameters", "instance_type", "tune"),
+            *("force", "reason", "started_by", "must_learn"),
+        },
         "deploy": {"version", "stages", "strategy"},
         "rollback": {"model", "version"},
         "remind": set(),

@@ -22,9 +22,9 @@ from include.jobs.serving.decision import alarms_of
 from include.jobs.templates import render, words
 from include.models.config import ModelConfig
 from include.models.config.decision import DecisionOutcome, told
-from include.models.config.judging import explain, judge, told_of_production
+from include.models.config.judging import explain, judge, told_of_production, told_of_refit
 from include.models.config.metrics import COST
-from include.models.config.results import Evaluation, Reliability, Rival, Segment
+from include.models.config.results import Evaluation, Refitted, Reliability, Rival, Segment
 from include.models.interface import Array, DomainFindings, Examples
 
 MOST_EXPLAINED = 300  # rows of the test split
@@ -54,6 +54,7 @@ class Evaluated:
     worst: dict[str, str]
     baselines: dict[str, Metrics]
     rounds: list[tuple[Refit, dict[str, Metrics]]]
+    refit: Refitted | None = None
 
     @cached_property
     def importances(self) -> Importances:
@@ -77,6 +78,7 @@ class Evaluated:
             "decision": self.decision,
             "reliability": self._reliability,
             "data": self._data,
+            "refit": self.refit,
         }
 
     @property
@@ -137,7 +139,11 @@ def page(evaluated: Evaluated) -> str:
         round_metric=config.champion.metric,
         comparison=comparison | evaluated.baselines,
         compared=headline,
-        notes=[*([told(evaluated.decision)] if evaluated.decision else []), *evaluated.domain.notes],
+        notes=[
+            *told_of_refit(config, evaluated.outcome),
+            *([told(evaluated.decision)] if evaluated.decision else []),
+            *evaluated.domain.notes,
+        ],
         by_class=_by_class(evaluated),
         slices=evaluated.slices,
         plots=_plots(evaluated),

@@ -12,7 +12,7 @@ from include.models.errors import JobError
 from include.models.interface import Examples
 from include.models.quoting import quoted
 
-WHOLE = "whole"  # beside the splits: the whole table, where the evaluation refits the model at earlier ends of the data
+WHOLE = "whole"  # beside the splits: the whole table, where the evaluation refits the model
 
 
 def feature_columns(config: ModelConfig, frame: pl.DataFrame) -> list[str]:

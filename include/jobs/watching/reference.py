@@ -1,8 +1,8 @@
 """``reference.json``: a version's training, counted as the days are that it scores. Written beside its evaluation.
 
-Raw tables are counted day by day up to the test split, features over windows of the training split's days, answers over
-windows of the test split. Where rows tell no time, blocks of rows in their order stand for days and windows: rows that
-follow each other are alike there, too.
+Raw tables are counted day by day up to the test split (to the end, where that was learned from too), features over
+windows of the training split's days, answers over windows of the test split. Where rows tell no time, blocks of rows in
+their order stand for days and windows: rows that follow each other are alike there, too.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def reference(
         edges: of the bins of what a regression predicts.
     """
     time = config.data.time
-    before = test[time].min().date() if isinstance(config.split, TimeSplit) and time else None  # type: ignore[union-attr] # a datetime column
+    before = None
+    if isinstance(config.split, TimeSplit) and time and train[time].max() < test[time].min():  # type: ignore[operator] # a datetime column
+        before = test[time].min().date()  # type: ignore[union-attr]
     days = _days(config, tables, before)
     days_in_window = config.monitoring.window_days if config.monitoring else 7
 

@@ -12,8 +12,8 @@ whether it keeps its word (``interval_coverage``, and that of each third).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightgbm as lgb
@@ -30,7 +30,6 @@ MARGIN_FILE = "interval.json"
 QUANTILE_ROUNDS = 200
 THIRDS = (1 / 3, 2 / 3)
 ROUNDS, STEP = 30, 1.5  # of fitting margins; rings for each unit of coverage that is missing
-Callback = Callable[[lgb.callback.CallbackEnv], None]
 
 
 @dataclass(frozen=True)
@@ -56,35 +55,55 @@ def design(features: pl.DataFrame) -> pl.DataFrame:
 
 
 def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> Fitted:
-    parameters = dict(hyperparameters)
-    rounds, patience = int(parameters.pop("num_boost_round")), int(parameters.pop("early_stopping_rounds"))
-    coverage = float(parameters.pop("interval_coverage"))
+    coverage = float(hyperparameters["interval_coverage"])
     if not 0 < coverage < 1:
         raise ValueError(f"interval_coverage is {coverage}; allowed is a share between 0 and 1")
-    # one thread: on so few rows more of them only wait for each other
-    parameters |= {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbose": -1, "num_threads": 1}
-    rows, held_out = design(train.features), design(validation.features)
-
-    def learn(
-        objective: Mapping[str, Scalar], rounds: int, callbacks: list[Callable[[lgb.callback.CallbackEnv], None]]
-    ) -> lgb.Booster:
-        data = lgb.Dataset(rows.to_numpy(), train.target, feature_name=rows.columns)
-        valid = lgb.Dataset(held_out.to_numpy(), validation.target, reference=data)
-        return lgb.train({**parameters, **objective}, data, rounds, valid_sets=[valid], callbacks=list(callbacks))
-
-    outside = (1 - coverage) / 2
-    ends = {"low": outside, "high": 1 - outside}
-    try:
-        stop = lgb.early_stopping(patience, verbose=False)
-        boosters = {"value": learn({"objective": "regression", "metric": "l2"}, rounds, [stop])}
-        for name, alpha in ends.items():
-            boosters[name] = learn({"objective": "quantile", "alpha": alpha}, min(rounds, QUANTILE_ROUNDS), [])
-    except lgb.basic.LightGBMError as error:
-        raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
-    low, high = (np.asarray(boosters[name].predict(held_out.to_numpy())) for name in ends)
-    value = np.asarray(boosters["value"].predict(held_out.to_numpy()))
+    rounds = int(hyperparameters["num_boost_round"])
+    ends = min(rounds, QUANTILE_ROUNDS)
+    boosters = _learn(train, validation, hyperparameters, {"value": rounds, "low": ends, "high": ends})
+    held_out = design(validation.features).to_numpy()
+    value, low, high = (np.asarray(boosters[name].predict(held_out)) for name in PARTS)
     edges = np.quantile(validation.target, THIRDS).tolist()
     return Fitted(boosters, _margins(validation.target, value, (low, high), edges, coverage), edges)
+
+
+def refit(model: Fitted, rows: Examples, hyperparameters: Mapping[str, Scalar]) -> Fitted:
+    """The margins stay: rows that were learned from do not say how far an interval must reach."""
+    rounds = {name: booster.current_iteration() for name, booster in model.boosters.items()}
+    return replace(model, boosters=_learn(rows, None, hyperparameters, rounds))
+
+
+def _learn(
+    train: Examples, validation: Examples | None, hyperparameters: Mapping[str, Scalar], rounds: Mapping[str, int]
+) -> dict[str, lgb.Booster]:
+    """The three boosters; without a validation split each has as many rounds as there may be."""
+    parameters = dict(hyperparameters)
+    del parameters["num_boost_round"]
+    patience, outside = (
+        int(parameters.pop("early_stopping_rounds")),
+        (1 - float(parameters.pop("interval_coverage"))) / 2,
+    )
+    # one thread: on so few rows more of them only wait for each other
+    parameters |= {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbose": -1, "num_threads": 1}
+    objectives: dict[str, dict[str, Scalar]] = {
+        "value": {"objective": "regression", "metric": "l2"},
+        "low": {"objective": "quantile", "alpha": outside},
+        "high": {"objective": "quantile", "alpha": 1 - outside},
+    }
+    rows, boosters = design(train.features), {}
+    for name, objective in objectives.items():
+        data = lgb.Dataset(rows.to_numpy(), train.target, feature_name=rows.columns)
+        held_out, stop = [], []
+        if validation:
+            held_out = [lgb.Dataset(design(validation.features).to_numpy(), validation.target, reference=data)]
+            stop = [lgb.early_stopping(patience, verbose=False)] if name == "value" else []
+        try:
+            boosters[name] = lgb.train(
+                {**parameters, **objective}, data, rounds[name], valid_sets=held_out, callbacks=[*stop]
+            )
+        except lgb.basic.LightGBMError as error:
+            raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
+    return boosters
 
 
 def _margins(

@@ -268,13 +268,30 @@ class Data(Section):
         return list(dict.fromkeys([*self.key, *([self.time] if self.time else []), self.label]))
 
 
+class Refit(Section):
+    """Once its gates hold, the model is fitted again on all rows, those held out too, with the rounds that were chosen,
+    and that is what is registered. It must answer the golden requests as the evaluated one does: within ``distance``,
+    the mean over them of half the sum of the differences between probabilities, or of a regression the mean difference
+    as a share of the standard deviation of the evaluated one's answers. ``true`` is all defaults, ``false`` none.
+    """
+
+    distance: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+
+def _refit(given: object) -> object:
+    return ({} if given else None) if isinstance(given, bool) else given
+
+
+RefitOrNot = Annotated[Refit | None, BeforeValidator(_refit, json_schema_input_type=bool | Refit)]
+
+
 class TimeSplit(Section):
     """Train, validation and test by time, counted back from the last row; gaps keep labels from looking across.
 
     ``train_days`` is the retraining window: no row older than that is learned from. With ``rolling_origins`` the
     evaluation also refits the model at so many earlier ends of the data, ``test_days`` apart, and measures each refit
     on the days that follow: what retraining at that pace is worth. Intervals of metrics take rows with the same values
-    of ``cluster``, and those of the same ``block_days``, to be alike.
+    of ``cluster``, and those of the same ``block_days``, to be alike. ``refit``: see ``Refit``.
     """
 
     kind: Literal["time"] = "time"
@@ -285,6 +302,15 @@ class TimeSplit(Section):
     cluster: list[str] = []
     block_days: Annotated[int, Field(ge=1, le=365)] | None = 1
     rolling_origins: Annotated[int, Field(ge=0, le=100)] = 0
+    refit: RefitOrNot = None
+
+    def held_out(self, test_days: float, validation_days: float) -> TimeSplit:
+        """With no more days held out than these."""
+        shorter = {
+            "test_days": min(test_days, self.test_days),
+            "validation_days": min(validation_days, self.validation_days),
+        }
+        return self.model_copy(update=shorter)
 
 
 class RandomSplit(Section):
@@ -293,6 +319,7 @@ class RandomSplit(Section):
     Rows with the same values of ``group_by`` stay together: near-duplicates in two parts would make a model look better
     than it is. With ``stratify`` each part has about the whole's share of every class (or its spread of values).
     Intervals of metrics take rows with the same values of ``cluster`` to be alike: ``group_by`` unless it is given.
+    ``refit``: see ``Refit``.
     """
 
     kind: Literal["random"]
@@ -303,6 +330,7 @@ class RandomSplit(Section):
     block_days: ClassVar[None] = None  # rows have no time here
     stratify: bool = False
     seed: int = 0
+    refit: RefitOrNot = None
 
     @model_validator(mode="after")
     def leaves_rows_to_learn_from(self) -> Self:

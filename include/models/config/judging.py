@@ -55,6 +55,18 @@ def judge(model: ModelConfig, evaluation: Evaluation, *, forced: bool = False) -
                 verdict["segment"] = evaluation.get("worst", {}).get(bound.metric)
             verdicts.append(verdict)
     verdicts += _champion(model, evaluation)
+    if (refit := evaluation.get("refit")) and model.split.refit:
+        bound = Bound("refit_distance", "max", model.split.refit.distance)
+        value = _number(refit["distance"])
+        verdicts.append(
+            {
+                "metric": bound.metric,
+                "kind": bound.kind,
+                "threshold": bound.threshold,
+                "value": value,
+                "passed": bound.holds(value),
+            }
+        )
     for verdict in verdicts:
         if forced and not verdict["passed"] and verdict["kind"] in ("champion", "evidence"):
             verdict["forced"] = True
@@ -114,6 +126,19 @@ def told_of_production(model: ModelConfig, evaluation: Evaluation) -> list[str]:
             f"(95 % {compared['low']:.4g} to {compared['high']:.4g})"
         )
     return told
+
+
+def told_of_refit(model: ModelConfig, evaluation: Evaluation) -> list[str]:
+    """A sentence, where the model was fitted again on all rows."""
+    refit, metric = evaluation.get("refit"), model.champion.metric
+    if not refit:
+        return []
+    value = refit["metrics"].get(metric)
+    seen = f"; {metric} {value:.4g} on the test split, which it has learned from" if value is not None else ""
+    return [
+        f"What is registered is the model fitted again on all {refit['rows']:,} rows, whose answers to the golden "
+        f"requests are {refit['distance']:.3g} away from the evaluated one's{seen}"
+    ]
 
 
 def told_of_slices(model: ModelConfig, evaluation: Evaluation) -> list[str]:

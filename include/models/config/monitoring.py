@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from .common import Section
 
 GREAT = 0.25  # an index that is commonly called a great change
+
+
+When = Literal["never", "on_performance", "on_drift", "schedule"]
+
+
+class Retrain(Section):
+    """When monitoring starts ``train_<model>``, and on what; a word alone is ``when``.
+
+    ``when``: ``never``, ``on_performance`` (a loss, estimated or realised), ``on_drift`` (that or a drift), or by
+    ``schedule.train`` alone (``schedule``). Of a split by time such a training holds out ``holdout_days`` to test and
+    ``validation_days``, where ``split`` has more, and starts once what is left reaches ``learn_days`` into what it is
+    started for. It fails where the raw data does not reach so far.
+    """
+
+    when: When = "on_performance"
+    holdout_days: Annotated[float, Field(gt=0, le=3650)] = 7
+    validation_days: Annotated[float, Field(gt=0, le=3650)] = 3
+    learn_days: Annotated[int, Field(ge=1, le=365)] = 1
+
+
+def _retrain(given: object) -> object:
+    return {"when": given} if isinstance(given, str) else given
 
 
 class Monitoring(Section):
@@ -21,9 +43,8 @@ class Monitoring(Section):
     ``min_rows`` rows are not judged, except for faults of the data. ``ignored`` features are expected to move.
     ``max_loss`` is by how much performance may fall below the evaluation's (of a regression: its share).
 
-    ``retrain``: when ``train_<model>`` is started: ``never``, ``on_performance`` (a loss, estimated or realised),
-    ``on_drift`` (that or a drift), or by ``schedule.train`` alone (``schedule``). Never because of a data fault, and
-    not again within ``cool_down_days``.
+    ``retrain``: when ``train_<model>`` is started, never because of a data fault, and not again within
+    ``cool_down_days``.
     """
 
     window_days: Annotated[int, Field(ge=1, le=90)] = 7
@@ -32,5 +53,5 @@ class Monitoring(Section):
     drifted_features: Annotated[int, Field(ge=1, le=10_000)] = 1
     ignored: list[str] = []
     max_loss: Annotated[float, Field(gt=0, lt=1)] = 0.03
-    retrain: Literal["never", "on_performance", "on_drift", "schedule"] = "on_performance"
+    retrain: Annotated[Retrain, BeforeValidator(_retrain, json_schema_input_type=When | Retrain)] = Retrain()
     cool_down_days: Annotated[int, Field(ge=0, le=365)] = 14

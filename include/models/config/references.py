@@ -146,6 +146,12 @@ def _split(config: ModelConfig) -> Iterator[Problem]:
                 yield Problem(("split", "group_by", number), f"split.group_by {allowed}")
 
 
+def _refit(config: ModelConfig) -> Iterator[Problem]:
+    if config.split.refit and config.tracking.model_versions:
+        message = "MLflow keeps the model as it was trained first, and with split.refit another one is registered"
+        yield Problem(("tracking", "model_versions"), f"{message}: leave one of the two out")
+
+
 def _scoring(config: ModelConfig) -> Iterator[Problem]:
     scoring, tables = config.scoring, config.data.tables
     if scoring is None:
@@ -181,6 +187,9 @@ def _monitoring(config: ModelConfig) -> Iterator[Problem]:
     if config.monitoring is None or features is None:
         return
     yield from _unknown_names(("monitoring", "ignored"), config.monitoring.ignored, "feature", features)
+    for name in ("holdout_days", "validation_days", "learn_days") if isinstance(config.split, RandomSplit) else ():
+        if name in config.monitoring.retrain.model_fields_set:
+            yield Problem(("monitoring", "retrain", name), "is for a split by time; this one is by chance")
     watched = len(set(features) - set(config.monitoring.ignored))
     if config.monitoring.drifted_features > watched:
         yield Problem(("monitoring", "drifted_features"), f"there are {watched} features that can drift")
@@ -392,4 +401,5 @@ RULES: tuple[Callable[[ModelConfig], Iterator[Problem]], ...] = (
     _bounds_of_scores,
     _monitoring,
     _labels,
+    _refit,
 )

@@ -59,6 +59,15 @@ class Segment(TypedDict):
     intervals: dict[str, tuple[float, float]]
 
 
+class Refitted(TypedDict):
+    """The model fitted again on all ``rows`` after its gates held, which is what is registered. ``distance``: how far
+    it answers the golden requests from the evaluated one; ``metrics``: on the test split, which it has learned from."""
+
+    rows: int
+    distance: float
+    metrics: Metrics
+
+
 class Evaluation(TypedDict):
     """``metrics.json``: metrics of the test split, of the candidate and, if there is one, of the champion, as far as
     they could be compared.
@@ -67,6 +76,7 @@ class Evaluation(TypedDict):
     last versions in production, the champion first. ``slices``: each slice's segments, the worst first; ``worst``: the
     segment that a gate of a slice is held by. Older evaluations have none of these. ``data``: what was learned
     from and tested on, in a sentence. ``reliability``: of each class, by tenths of its probability that have rows.
+    ``refit``: where there was one.
     """
 
     metrics: Metrics
@@ -79,6 +89,7 @@ class Evaluation(TypedDict):
     data: NotRequired[str]
     reliability: NotRequired[dict[str, list[Reliability]]]
     mlflow_run_id: NotRequired[str | None]
+    refit: NotRequired[Refitted | None]
     tracking: NotRequired[str | None]  # what of the run MLflow did not take, and why
 
 

@@ -22,6 +22,15 @@ FILE = "model.txt"
 
 
 def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
+    return _learn(train, validation, hyperparameters)
+
+
+def refit(model: lgb.Booster, rows: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
+    return _learn(rows, None, {**hyperparameters, "num_boost_round": model.current_iteration()})
+
+
+def _learn(train: Examples, validation: Examples | None, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
+    """Without a validation split, as many rounds as there may be."""
     parameters = dict(hyperparameters)
     rounds, patience = int(parameters.pop("num_boost_round")), int(parameters.pop("early_stopping_rounds"))
     names = train.features.columns if parameters.pop("history") else [*PLACE, *STATE]
@@ -29,10 +38,12 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
     parameters |= {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbose": -1, "num_threads": 1}
     parameters |= {"objective": "binary", "metric": "binary_logloss"}
     data = lgb.Dataset(train.features.select(names).to_numpy(), train.target, feature_name=names)
-    held_out = lgb.Dataset(validation.features.select(names).to_numpy(), validation.target, reference=data)
-    stop = lgb.early_stopping(patience, verbose=False)
+    held_out, stop = [], []
+    if validation:
+        held_out = [lgb.Dataset(validation.features.select(names).to_numpy(), validation.target, reference=data)]
+        stop = [lgb.early_stopping(patience, verbose=False)]
     try:
-        return lgb.train(parameters, data, rounds, valid_sets=[held_out], callbacks=[stop])
+        return lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=[*stop])
     except lgb.basic.LightGBMError as error:
         raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
 

@@ -66,6 +66,11 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
     return Fitted(pipeline, names)
 
 
+def refit(model: Fitted, rows: Examples, hyperparameters: Mapping[str, Scalar]) -> Fitted:
+    """The validation split has chosen nothing."""
+    return fit(rows, rows, hyperparameters)
+
+
 def _boost(train: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
     parameters = {
         "objective": "binary",

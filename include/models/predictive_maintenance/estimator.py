@@ -27,6 +27,15 @@ FEW_ROWS = 64  # up to here, starting threads costs more than they save
 
 
 def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
+    return _learn(train, validation, hyperparameters)
+
+
+def refit(model: lgb.Booster, rows: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
+    return _learn(rows, None, {**hyperparameters, "num_boost_round": model.current_iteration()})
+
+
+def _learn(train: Examples, validation: Examples | None, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
+    """Without a validation split, as many rounds as there may be."""
     parameters = dict(hyperparameters)
     rounds, patience = int(parameters.pop("num_boost_round")), int(parameters.pop("early_stopping_rounds"))
     balance = float(parameters.pop("class_balance"))
@@ -39,13 +48,14 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
         weight=(1 / shares[train.target]) ** balance,
         feature_name=train.features.columns,
     )
-    held_out = lgb.Dataset(validation.features.to_numpy(), validation.target, reference=data)
-    stop = lgb.early_stopping(patience, verbose=False)
+    held_out, stop = [], []
+    if validation:
+        held_out = [lgb.Dataset(validation.features.to_numpy(), validation.target, reference=data)]
+        stop = [lgb.early_stopping(patience, verbose=False)]
     try:
-        booster = lgb.train(parameters, data, rounds, valid_sets=[held_out], callbacks=[stop])
+        return lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=[*stop])
     except lgb.basic.LightGBMError as error:
         raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
-    return booster
 
 
 def predict(model: lgb.Booster, features: pl.DataFrame) -> Array:

@@ -41,6 +41,15 @@ class TabularEstimator:
     config: ModelConfig
 
     def fit(self, train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> TabularModel:
+        return self._learn(train, validation, hyperparameters)
+
+    def refit(self, model: TabularModel, rows: Examples, hyperparameters: Mapping[str, Scalar]) -> TabularModel:
+        rounds = {"num_boost_round": model.booster.current_iteration(), "early_stopping_rounds": 0}
+        return self._learn(rows, None, {**hyperparameters, **rounds})
+
+    def _learn(
+        self, train: Examples, validation: Examples | None, hyperparameters: Mapping[str, Scalar]
+    ) -> TabularModel:
         schema = infer(train.features, self.config.features.derived)
         parameters = dict(hyperparameters)
         rounds, patience = int(parameters.pop("num_boost_round")), int(parameters.pop("early_stopping_rounds"))
@@ -54,10 +63,12 @@ class TabularEstimator:
             categorical_feature=schema.categories,
             params={"verbose": -1},
         )
-        held_out = lgb.Dataset(schema.matrix(validation.features), validation.target, reference=data)
+        held_out = (
+            [lgb.Dataset(schema.matrix(validation.features), validation.target, reference=data)] if validation else []
+        )
         stop: list[Callable[..., Any]] = [lgb.early_stopping(patience, verbose=False)] if patience else []
         try:
-            booster = lgb.train(parameters, data, rounds, valid_sets=[held_out], callbacks=stop)
+            booster = lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=stop)
         except lgb.basic.LightGBMError as error:
             raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
         return TabularModel(booster, schema)

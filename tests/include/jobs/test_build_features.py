@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from include.jobs.build_features import main
+from include.jobs.build_features import main, split_features
+from include.jobs.features.splitting import split_by_time
+from include.jobs.prepare_data import held_out
 from include.models.config import load_model
 from include.models.config.files import SPLITS
 from include.models.errors import JobError
@@ -76,3 +78,15 @@ def test_a_missing_or_damaged_table_is_named(broken: Path, tmp_path: Path, damag
     damage(broken / "maint.parquet")  # type: ignore[operator]
     with pytest.raises(JobError, match=r"table maint: .*maint.parquet cannot be read"):
         main(arguments(broken, tmp_path / "features"))
+
+
+def test_a_training_that_monitoring_started_reaches_past_what_changed(features: Path) -> None:
+    rows = pl.concat([pl.read_parquet(features / name / "features.parquet") for name in SPLITS])
+    config = held_out(load_model(MODEL), (7, 3))
+    assert (config.split.test_days, config.split.validation_days) == (7, 3)
+    assert held_out(config, (400, 30)).split == config.split, "never more than model.yaml holds out"
+    last = split_by_time(rows, "datetime", config.split)["train"]["datetime"].max().date()
+    assert split_features(config, rows, last - timedelta(days=1))
+    with pytest.raises(JobError, match=f"was to learn what changed from {last} on"):
+        split_features(config, rows, last)
+    assert isinstance(last, date)

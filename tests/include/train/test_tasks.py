@@ -12,8 +12,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.models.config import ModelConfig, load_model
+from include.models.config.data import Refit
 from include.models.config.judging import judge
-from include.models.config.results import Evaluation
+from include.models.config.results import Evaluation, Refitted
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.request_parts import Request, RequestError, processing
 from include.platform.storage import Run
@@ -36,6 +37,8 @@ PARAMS: dict[str, Any] = {
     "instance_type": None,
     "tune": False,
     "force": False,
+    "started_by": None,
+    "must_learn": None,
     "reason": None,
 }
 TRAINED = f"{RUN.folder}/train_model/job-1/output/model.tar.gz"
@@ -318,3 +321,34 @@ def test_other_data_is_another_digest(s3: LocalS3) -> None:
         request = tasks.register_model(MODEL, context(), evaluated=evaluated, gates=[])
         digests.add(request["CustomerMetadataProperties"]["data_sha256"])
     assert len(digests) == 2
+
+
+def test_a_training_that_monitoring_started_holds_out_less_and_must_learn_what_changed(s3: LocalS3) -> None:
+    request = tasks.prepare_data(MODEL, context(must_learn="2015-10-01"))
+    assert request["AppSpecification"]["ContainerArguments"][-4:] == [
+        *("--held-out", "7,3"),
+        *("--must-learn", "2015-10-01"),
+    ]
+
+
+def test_what_a_refit_left_is_registered_with_both_metrics_and_what_started_it(begun: LocalS3) -> None:
+    model = MODEL.model_copy(update={"split": MODEL.split.model_copy(update={"refit": Refit(distance=0.2)})})
+    refit: Refitted = {"rows": 900, "distance": 0.05, "metrics": {"macro_f1": 0.99}}
+    passing: Evaluation = {"metrics": {"macro_f1": 0.95}, "champion": None}
+    result: Evaluation = {**passing, "refit": refit}
+    gates = judge(model, result)
+    begun.objects[f"{RUN.refit}/model.tar.gz".removeprefix("s3://my-ml-bucket/")] = b"of all rows"
+    job: Any = {"name": "evaluate-1", "inputs": {"artifact": TRAINED}}
+    started = "monitor_predictive_maintenance, 2015-10-14: drift without harm of version 1 since 2015-10-01"
+    request = tasks.register_model(model, context(started_by=started), evaluated={**job, "result": result}, gates=gates)
+    kept = request["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    assert begun.objects[kept.removeprefix("s3://my-ml-bucket/")] == b"of all rows"
+    known = request["CustomerMetadataProperties"]
+    assert known["training_job"] == "job-1"
+    assert known["started_by"].startswith("monitor_predictive_maintenance")
+    assert (known["refit_macro_f1"], known["refit_rows"]) == ("0.99", "900")
+    assert float(known["metric_macro_f1"]) < 0.99
+    far: Evaluation = {**passing, "refit": {**refit, "distance": 0.3}}
+    verdicts = {one["metric"]: one["passed"] for each in (result, far) for one in judge(model, each)}
+    assert verdicts["refit_distance"] is False
+    assert {one["metric"]: one["passed"] for one in gates}["refit_distance"] is True

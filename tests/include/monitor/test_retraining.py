@@ -1,0 +1,48 @@
+"""When a verdict starts a training: not before there is something to learn of what has changed."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from include.models.config import Monitoring, load_model
+from include.monitor.verdict import VerdictJson, changed_on, days_to_look_back, may_train
+
+PDM = load_model("predictive_maintenance")  # gaps of a day between the parts
+DAY = "2015-10-14"
+
+
+def verdict(day: str, said: str, version: int = 1) -> VerdictJson:
+    return cast(VerdictJson, {"date": day, "verdict": said, "model_version": version})
+
+
+def test_a_training_waits_until_what_it_learns_from_has_changed() -> None:
+    days = days_to_look_back(PDM.model_copy(update={"monitoring": Monitoring(window_days=3)}), DAY)
+    assert days == ["2015-09-29", "2015-09-30", "2015-10-01"], "7 to test, 3 to validate, 2 between, 1 to learn"
+    drift, loss = "drift without harm", "performance loss"
+    assert changed_on(1, [verdict(days[0], "fine"), None, verdict(days[2], drift)]) == days[2]
+    assert changed_on(1, [verdict(days[0], loss), None, verdict(days[2], drift)]) == days[0]
+    assert changed_on(1, [verdict(days[0], drift, version=2), verdict(days[1], "data fault")]) is None
+
+
+def test_rows_split_by_chance_are_learned_at_once() -> None:
+    by_chance = load_model("tabular_classifier")
+    assert days_to_look_back(by_chance.model_copy(update={"monitoring": Monitoring()}), DAY) == [DAY]
+
+
+@pytest.mark.parametrize(
+    ("retrain", "said", "changed", "why_not"),
+    [
+        ("on_drift", "drift without harm", "2015-10-01", None),
+        ("on_drift", "drift without harm", None, "too new"),
+        ("on_drift", "data fault", "2015-10-01", "would be learned"),
+        ("on_performance", "drift without harm", "2015-10-01", "the verdict drift without harm"),
+        ("on_performance", "performance loss", "2015-10-01", None),
+        ("schedule", "performance loss", "2015-10-01", "retrain is schedule"),
+        ({"when": "on_drift", "holdout_days": 14}, "performance loss", "2015-10-01", None),
+    ],
+)
+def test_what_starts_a_training(retrain: Any, said: str, changed: str | None, why_not: str | None) -> None:
+    found = may_train(Monitoring(retrain=retrain), None, verdict(DAY, said), "run", changed)
+    assert found is None if why_not is None else why_not in (found or "")
