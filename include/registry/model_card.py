@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from include.models.config import ModelConfig
 from include.models.config.decision import told
@@ -23,7 +22,7 @@ LINEAGE = ("git_commit", "code_hash", "training_job", "data_sha256", "triggered_
 
 def content(
     model: ModelConfig, run: Run, *, artifact: str, evaluation: Evaluation, lineage: Mapping[str, object]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """A version's card: what a reviewer signs.
 
     Args:
@@ -33,13 +32,17 @@ def content(
     """
     verdicts = judge(model, evaluation, forced="forced" in lineage)
     uses = {"purpose_of_model": model.description, "intended_uses": model.card.intended_uses}
-    measured: list[dict[str, Any]] = []
+    measured: list[dict[str, object]] = []
     for name, value in evaluation["metrics"].items():
         if value is not None:
             ends = evaluation.get("intervals", {}).get(name)
             notes = {"notes": f"95 %: {ends[0]:.4g} to {ends[1]:.4g}"} if ends else {}
             measured.append({"name": name, "type": "number", "value": value, **notes})
-    card: dict[str, Any] = {
+    details = {
+        title: _cut(text, LONGEST_DETAIL) for title, text in _details(model, evaluation, verdicts, lineage).items()
+    }
+    caveats = {"caveats_and_recommendations": model.card.caveats} if model.card.caveats else {}
+    return {
         "model_overview": {"model_creator": model.owner, "model_artifact": [artifact]},
         "intended_uses": {key: text for key, text in uses.items() if text},
         "training_details": {"training_observations": f"Trained by {run.dag_id}, run {run.run_id}."},
@@ -51,14 +54,8 @@ def content(
                 "metric_groups": [{"name": "all", "metric_data": measured}],
             }
         ],
+        "additional_information": {"custom_details": details, **caveats},
     }
-    details = {
-        title: _cut(text, LONGEST_DETAIL) for title, text in _details(model, evaluation, verdicts, lineage).items()
-    }
-    card["additional_information"] = {"custom_details": details}
-    if model.card.caveats:
-        card["additional_information"]["caveats_and_recommendations"] = model.card.caveats
-    return card
 
 
 def _details(
@@ -88,6 +85,6 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def request(card: Mapping[str, Any]) -> dict[str, str]:
+def request(card: Mapping[str, object]) -> dict[str, str]:
     """The member ``ModelCard`` of CreateModelPackage."""
     return {"ModelCardContent": json.dumps(card), "ModelCardStatus": "PendingReview"}

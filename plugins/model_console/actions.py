@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
@@ -14,6 +12,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from fastapi import HTTPException, Request
 
 from model_console.airflow_api import AirflowApi
+from sagemaker_jobs.kinds import Json
 
 LONGEST_BACKFILL = 3660  # days
 SCHEDULED = ("train", "score", "monitor")  # a deployment is asked for by people, and must not stop half-way
@@ -110,14 +109,14 @@ def confirmation(model: str, action: str, started: str) -> str:
     return f"{button.label}: run {started} of {button.dag_id} has begun."
 
 
-def _conf(action: str, model: str, version: str) -> Mapping[str, Any]:
+def _conf(action: str, model: str, version: str) -> Json:
     if version and not re.fullmatch(r"[1-9]\d{0,5}", version):
         raise HTTPException(422, f"'{version[:40]}' is not the number of a version, such as 3.")
-    conf: dict[str, Any] = {"model": model} if action in {"rollback", "retire"} else {}
+    conf: Json = {"model": model} if action in {"rollback", "retire"} else {}
     return {**conf, "version": int(version)} if version and action in {"promote", "rollback"} else conf
 
 
-def _range(model: str, first: str, last: str) -> Mapping[str, Any]:
+def _range(model: str, first: str, last: str) -> Json:
     try:
         start, end = date.fromisoformat(first), date.fromisoformat(last)
     except ValueError:

@@ -12,6 +12,9 @@ from typing import Any
 import httpx
 from fastapi import Request
 
+from model_console.airflow_state import Query
+from sagemaker_jobs.kinds import Json
+
 CREDENTIALS = ("authorization", "cookie")
 GUARDED = ("host", "origin", "sec-fetch-site")  # Airflow's own checks of where a request comes from see the same
 
@@ -31,21 +34,21 @@ class AirflowApi:
     app: Any
     headers: Mapping[str, str]
 
-    async def get(self, path: str, **query: str | int | bool | list[str]) -> dict[str, Any]:
+    async def get(self, path: str, **query: Query) -> Json:
         """Raises RefusedError."""
         return await self._ask("GET", path, params=query)
 
-    async def send(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def send(self, method: str, path: str, body: Mapping[str, object]) -> Json:
         """Raises RefusedError."""
         return await self._ask(method, path, json=dict(body))
 
-    async def _ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+    async def _ask(self, method: str, path: str, **content: Any) -> Json:
         transport = httpx.ASGITransport(app=self.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://airflow", headers=self.headers) as client:
             answer = await client.request(method, f"/api/v2{path}", **content)
         if answer.is_error:
             raise RefusedError(answer.status_code, _detail(answer))
-        found: dict[str, Any] = answer.json() if answer.content else {}
+        found: Json = answer.json() if answer.content else {}
         return found
 
 

@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import quote
 
 from model_console.overview import VERBS, Dags, Question
+from sagemaker_jobs.kinds import Json
+
+type Query = str | int | bool | list[str]  # a value of a request's query
 
 PAGE = 100  # what Airflow gives at once
 FAILED_WITHIN = timedelta(days=7)
@@ -19,7 +22,7 @@ FAILED_WITHIN = timedelta(days=7)
 class Api(Protocol):
     """Airflow's REST API, asked in this process (``airflow_api``) or from outside (``make health``)."""
 
-    async def get(self, path: str, **query: Any) -> dict[str, Any]:
+    async def get(self, path: str, **query: Query) -> Json:
         """Raises RefusedError."""
 
 
@@ -30,11 +33,11 @@ async def ask(api: Api, model: str | None = None) -> Dags:
         RefusedError: the user may not see Dags at all.
     """
     since = (datetime.now(UTC) - FAILED_WITHIN).isoformat()
-    own: dict[str, Any] = {} if model is None else {"dag_id_pattern": f"%_{model}"}
+    own = {} if model is None else {"dag_id_pattern": f"%_{model}"}
     dags, failed, asked = await asyncio.gather(
-        _all(api, "/dags", "dags", exclude_stale=True, **own),
-        _all(api, "/dags/~/dagRuns", "dag_runs", most=1000, state="failed", run_after_gte=since, **own),
-        _all(api, "/dags/~/dagRuns/~/hitlDetails", "hitl_details", most=PAGE, response_received=False, **own),
+        _all(api, "/dags", "dags", {"exclude_stale": True, **own}),
+        _all(api, "/dags/~/dagRuns", "dag_runs", {"state": "failed", "run_after_gte": since, **own}, most=1000),
+        _all(api, "/dags/~/dagRuns/~/hitlDetails", "hitl_details", {"response_received": False, **own}, most=PAGE),
     )
     return Dags(
         by_id={dag["dag_id"]: dag for dag in dags},
@@ -45,7 +48,9 @@ async def ask(api: Api, model: str | None = None) -> Dags:
 
 async def ask_health(api: Api) -> Dags:
     """``ask``, with the errors of Dag files and the pools. Raises: as ``ask``; a person may see Dags and no pools."""
-    errors, pools = await asyncio.gather(_all(api, "/importErrors", "import_errors"), _all(api, "/pools", "pools"))
+    errors, pools = await asyncio.gather(
+        _all(api, "/importErrors", "import_errors", {}), _all(api, "/pools", "pools", {})
+    )
     return replace(
         await ask(api),
         broken={error["filename"]: error["stack_trace"] for error in errors},
@@ -68,14 +73,14 @@ def models_watched(dags: Dags) -> list[str]:
     return sorted({model for verb, _, model in parts if verb in VERBS and model})
 
 
-async def _all(api: Api, path: str, key: str, most: int = 10_000, **query: Any) -> list[Mapping[str, Any]]:
+async def _all(api: Api, path: str, key: str, query: Mapping[str, Query], most: int = 10_000) -> list[Json]:
     first = await api.get(path, limit=PAGE, **query)
     offsets = range(PAGE, min(first["total_entries"], most), PAGE)
     rest = await asyncio.gather(*(api.get(path, limit=PAGE, offset=offset, **query) for offset in offsets))
     return [found for page in (first, *rest) for found in page[key]]
 
 
-def _question(found: Mapping[str, Any]) -> Question:
+def _question(found: Json) -> Question:
     task = found["task_instance"]
     dag_id = task["dag_id"]
     run, task_id = quote(task["dag_run_id"], safe=""), quote(task["task_id"], safe="")

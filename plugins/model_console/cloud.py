@@ -8,20 +8,30 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import boto3
+from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from model_console.settings import Settings
 from model_console.store import Index, Store
+from sagemaker_jobs.kinds import Json
 from sagemaker_jobs.names import environment_name
+
+if TYPE_CHECKING:
+    from types_boto3_cloudwatch import CloudWatchClient
+    from types_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef, MetricTypeDef
+    from types_boto3_sagemaker import SageMakerClient
+    from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
+    from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
+    from types_boto3_sqs import SQSClient
 
 KEPT_FOR = 20.0  # seconds
 AT_ONCE = 16
@@ -75,11 +85,21 @@ def group(model: str) -> str:
     return model.replace("_", "-")
 
 
+@dataclass(frozen=True)
+class Clients:
+    """Threads may share a client, and not make one: all are made at once."""
+
+    sagemaker: SageMakerClient
+    runtime: SageMakerRuntimeClient
+    cloudwatch: CloudWatchClient
+    sqs: SQSClient
+
+
 @dataclass
 class Aws:
     """The clients that are asked, and what they said a few seconds ago."""
 
-    client: Callable[[str], Any]
+    clients: Clients
     store: Store
     _kept: tuple[float, tuple[str, ...], Cloud] | None = None
 
@@ -94,27 +114,31 @@ class Aws:
         if self._kept and self._kept[1] == asked and time.monotonic() - self._kept[0] < KEPT_FOR:
             return self._kept[2]
         unknown: list[str] = []
-        with ThreadPoolExecutor(5) as pool:
-            parts: dict[str, tuple[Future[Any], object]] = {
-                "endpoints": (pool.submit(self._endpoints, indexes), ()),
-                "jobs": (pool.submit(self._jobs), ()),
-                "models": (pool.submit(self._models), ()),
-                "alarms": (pool.submit(self._alarms, models), {}),
-                "queues": (pool.submit(self._queues, models), {}),
-            }
-        found: dict[str, Any] = {}
-        for name, (future, nothing) in parts.items():
+
+        def said[T](name: str, asked: Future[T], nothing: T) -> T:
             try:
-                found[name] = future.result()
+                return asked.result()
             except (ClientError, BotoCoreError) as error:
-                found[name] = nothing
                 unknown.append(f"{name}: {error}")
-        cloud = Cloud(**found, unknown=unknown)
+                return nothing
+
+        with ThreadPoolExecutor(5) as pool:
+            endpoints, jobs = pool.submit(self._endpoints, indexes), pool.submit(self._jobs)
+            sagemaker_models = pool.submit(self._models)
+            alarms, queues = pool.submit(self._alarms, models), pool.submit(self._queues, models)
+        cloud = Cloud(
+            said("endpoints", endpoints, []),
+            said("jobs", jobs, []),
+            said("models", sagemaker_models, []),
+            said("alarms", alarms, {}),
+            said("queues", queues, {}),
+            unknown,
+        )
         self._kept = (time.monotonic(), asked, cloud)
         return cloud
 
-    def _endpoints(self, indexes: Mapping[str, Index]) -> list[Endpoint]:
-        sagemaker = self.client("sagemaker")
+    def _endpoints(self, indexes: Mapping[str, Index]) -> Sequence[Endpoint]:
+        sagemaker = self.clients.sagemaker
         listed = _pages(sagemaker, "list_endpoints", "Endpoints")
         production = {f"{group(model)}-production": index for model, index in indexes.items()}
         metrics = self._metrics([one["EndpointName"] for one in listed if one["EndpointName"] in production])
@@ -122,16 +146,24 @@ class Aws:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(look, listed))
 
-    def _endpoint(self, sagemaker: Any, production: Mapping[str, Index], metrics: Any, listed: Any) -> Endpoint:
+    def _endpoint(
+        self,
+        sagemaker: SageMakerClient,
+        production: Mapping[str, Index],
+        metrics: Mapping[str, Mapping[str, float]],
+        listed: Json,
+    ) -> Endpoint:
         name, status = listed["EndpointName"], listed["EndpointStatus"]
-        described: Mapping[str, Any] = {}
+        described: DescribeEndpointOutputTypeDef | None = None
         if status == "Failed" or name in production:
             described = sagemaker.describe_endpoint(EndpointName=name)
-        serves = name in production and status == "InService" and "AsyncInferenceConfig" not in described
+        serves = (
+            name in production and status == "InService" and not (described and "AsyncInferenceConfig" in described)
+        )
         return Endpoint(
             name,
             status,
-            str(described.get("FailureReason", "")),
+            described.get("FailureReason", "") if described else "",
             _tags(sagemaker, listed["EndpointArn"]),
             **metrics.get(name, {}),
             probe=self._probe(name, production[name]) if serves else "",
@@ -144,14 +176,12 @@ class Aws:
             return ""
         try:
             body = json.dumps(row).encode()
-            self.client("sagemaker-runtime").invoke_endpoint(
-                EndpointName=endpoint, ContentType="application/json", Body=body
-            )
+            self.clients.runtime.invoke_endpoint(EndpointName=endpoint, ContentType="application/json", Body=body)
         except (ClientError, BotoCoreError) as error:
             return str(error)[:300]
         return "answered"
 
-    def _golden_row(self, index: Index) -> Any:
+    def _golden_row(self, index: Index) -> object:
         version = next((entry["version"] for entry in reversed(index["production"]) if entry["to"] is None), None)
         facts: Mapping[str, str] = next(
             (found["facts"] for found in index["versions"] if found["version"] == version), {}
@@ -178,15 +208,16 @@ class Aws:
         """Values of the last hour, by endpoint and key; those that there are."""
         now = datetime.now(UTC)
         asked = {f"{key}_{number}": (name, key) for number, name in enumerate(endpoints) for key in wanted}
-        answer = self.client("cloudwatch").get_metric_data(
+        answer = self.clients.cloudwatch.get_metric_data(
             MetricDataQueries=[_query(query, name, *wanted[key]) for query, (name, key) in asked.items()],
             StartTime=now - timedelta(hours=1),
             EndTime=now,
         )
         return {asked[result["Id"]]: result["Values"] for result in answer["MetricDataResults"] if result["Values"]}
 
-    def _jobs(self) -> list[Job]:
-        sagemaker, found = self.client("sagemaker"), []
+    def _jobs(self) -> Sequence[Job]:
+        sagemaker = self.clients.sagemaker
+        found: list[Job] = []
         for kind, resource in JOBS.items():
             listed = _pages(sagemaker, f"list_{kind}_jobs", f"{resource}Summaries", StatusEquals="InProgress")
             found += [
@@ -194,26 +225,26 @@ class Aws:
             ]
         return found
 
-    def _models(self) -> list[str]:
-        return [model["ModelName"] for model in _pages(self.client("sagemaker"), "list_models", "Models")]
+    def _models(self) -> Sequence[str]:
+        return [model["ModelName"] for model in _pages(self.clients.sagemaker, "list_models", "Models")]
 
-    def _alarms(self, models: Sequence[str]) -> dict[str, str]:
+    def _alarms(self, models: Sequence[str]) -> Mapping[str, str]:
         own = tuple(f"{group(model)}-production-" for model in models)
-        listed = _pages(self.client("cloudwatch"), "describe_alarms", "MetricAlarms", StateValue="ALARM")
+        listed = _pages(self.clients.cloudwatch, "describe_alarms", "MetricAlarms", StateValue="ALARM")
         return {
             alarm["AlarmName"]: alarm.get("AlarmDescription") or alarm.get("StateReason", "")
             for alarm in listed
             if alarm["AlarmName"].startswith(own)
         }
 
-    def _queues(self, models: Sequence[str]) -> dict[str, int]:
-        sqs = self.client("sqs")
+    def _queues(self, models: Sequence[str]) -> Mapping[str, int]:
+        sqs = self.clients.sqs
         with ThreadPoolExecutor(AT_ONCE) as pool:
             lengths = pool.map(lambda model: _length(sqs, f"{environment_name()}-{group(model)}-approvals"), models)
             return {model: length for model, length in zip(models, lengths, strict=True) if length is not None}
 
 
-def _length(sqs: Any, queue: str) -> int | None:
+def _length(sqs: SQSClient, queue: str) -> int | None:
     """Messages that wait; None where there is no such queue."""
     try:
         url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
@@ -225,29 +256,27 @@ def _length(sqs: Any, queue: str) -> int | None:
     return int(found["Attributes"]["ApproximateNumberOfMessages"])
 
 
-def _query(query: str, endpoint: str, metric: str, statistic: str) -> dict[str, Any]:
-    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": VARIANT}]
-    measured = {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions}
+def _query(query: str, endpoint: str, metric: str, statistic: str) -> MetricDataQueryTypeDef:
+    measured: MetricTypeDef = {
+        "Namespace": "AWS/SageMaker",
+        "MetricName": metric,
+        "Dimensions": [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": VARIANT}],
+    }
     return {"Id": query, "MetricStat": {"Metric": measured, "Period": 300, "Stat": statistic}}
 
 
-def _pages(client: Any, operation: str, key: str, **query: Any) -> list[Any]:
-    pages: Iterable[Mapping[str, Any]] = client.get_paginator(operation).paginate(**query)
-    return [found for page in pages for found in page[key]]
+def _pages(client: BaseClient, operation: str, key: str, **query: str) -> list[Json]:
+    return [found for page in client.get_paginator(operation).paginate(**query) for found in page[key]]
 
 
-def _tags(sagemaker: Any, arn: str) -> dict[str, str]:
+def _tags(sagemaker: SageMakerClient, arn: str) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
 
 
 def aws_of(settings: Settings, store: Store) -> Aws:
     config = Config(max_pool_connections=AT_ONCE, connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 3})
     session, region = boto3.Session(), settings.region
-    # made here: threads may share a client, and not make one
-    clients: dict[str, Any] = {
-        "sagemaker": session.client("sagemaker", region_name=region, config=config),
-        "sagemaker-runtime": session.client("sagemaker-runtime", region_name=region, config=config),
-        "cloudwatch": session.client("cloudwatch", region_name=region, config=config),
-        "sqs": session.client("sqs", region_name=region, config=config),
-    }
-    return Aws(clients.__getitem__, store)
+    sagemaker = session.client("sagemaker", region_name=region, config=config)
+    runtime = session.client("sagemaker-runtime", region_name=region, config=config)
+    cloudwatch = session.client("cloudwatch", region_name=region, config=config)
+    return Aws(Clients(sagemaker, runtime, cloudwatch, session.client("sqs", region_name=region, config=config)), store)

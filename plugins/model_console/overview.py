@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from model_console.store import Index
 from sagemaker_jobs.account import account
+from sagemaker_jobs.kinds import Json
 
 VERBS = ("train", "score", "deploy", "monitor")
 TREND_DAYS = 30
@@ -44,11 +45,11 @@ class Dags:
     """What Airflow says: its Dags by id, failed runs of the last week by Dag, open questions; where it was asked for,
     errors of Dag files and the pools of jobs by name."""
 
-    by_id: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    by_id: Mapping[str, Json] = field(default_factory=dict)
     failed: Mapping[str, int] = field(default_factory=dict)
     questions: Sequence[Question] = ()
     broken: Mapping[str, str] = field(default_factory=dict)
-    pools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pools: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def usd_per_day(index: Index, region: str) -> float | None:
     return round(sum(known) / len(newest), 4) if newest and len(known) == len(costs) else None
 
 
-def _state(index: Index, champion: Mapping[str, Any] | None, late: int | None, failed: int) -> State:
+def _state(index: Index, champion: Json | None, late: int | None, failed: int) -> State:
     """What a person should look at first; the worst wins."""
     if not index["versions"]:
         return State("never trained", "quiet", "no version is registered")
@@ -149,14 +150,14 @@ def _state(index: Index, champion: Mapping[str, Any] | None, late: int | None, f
     return State("fine", "good", index["drift"][watched]["summary"] if watched else "no day is scored yet")
 
 
-def days_late(score: Mapping[str, Any], last_day: str | None, today: date) -> int | None:
+def days_late(score: Json, last_day: str | None, today: date) -> int | None:
     """How many days yesterday is ahead of the last scored one; None where the schedule is off or nothing was scored."""
     if not score or score.get("is_paused") or not score.get("timetable_summary") or last_day is None:
         return None
     return max(0, (today - timedelta(days=1) - date.fromisoformat(last_day)).days)
 
 
-def _unapproved(index: Index, champion: Mapping[str, Any] | None) -> int:
+def _unapproved(index: Index, champion: Json | None) -> int:
     """Registered versions, newer than production's, that nobody has decided about."""
     newer_than = champion["version"] if champion else 0
     return sum(
@@ -169,13 +170,13 @@ def _facts(index: Index, version: int) -> Mapping[str, str]:
     return next((found["facts"] for found in index["versions"] if found["version"] == version), {})
 
 
-def _description(own: Mapping[str, Mapping[str, Any]]) -> str:
+def _description(own: Mapping[str, Json]) -> str:
     """From a Dag, which says "<what it does>: <what the model is>"."""
     texts = [str(dag.get("description") or "") for dag in own.values()]
     return next((text.partition(": ")[2] for text in texts if ": " in text), "")
 
 
-def _comes(dag: Mapping[str, Any]) -> bool:
+def _comes(dag: Json) -> bool:
     return bool(dag.get("next_dagrun_run_after")) and not dag.get("is_paused")
 
 

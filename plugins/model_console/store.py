@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from model_console.settings import settings
+from sagemaker_jobs.kinds import Json
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -26,7 +27,7 @@ MESSAGES = "messages/recent.json"
 # reports that pages embed: nothing else of the bucket is shown
 SHOWN = ("runs/", "monitoring/", "performance/")
 
-Index = Mapping[str, Any]  # index/<model>.json, as include/registry/model_index.py writes it
+type Index = Json  # index/<model>.json, as include/registry/model_index.py writes it
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Store:
             self._kept[model] = (time.monotonic(), found)
         return found
 
-    def messages(self) -> list[Mapping[str, Any]]:
+    def messages(self) -> list[Json]:
         """What people were told, in groups, the oldest first."""
         body = self.read(MESSAGES)
         return list(json.loads(body)["groups"]) if body is not None else []

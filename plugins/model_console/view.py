@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 from model_console.overview import SOUND, Dags, Question, usd_per_day
 from model_console.store import Index
+from sagemaker_jobs.kinds import Json
 
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{1,40}")
 MONTHS = 6
@@ -46,7 +46,7 @@ class ModelPage:
     metric_names: Sequence[str]
     timeline: Sequence[tuple[str, str]]
     weeks: Sequence[Sequence[Cell]]
-    drift: Sequence[tuple[str, Mapping[str, Any]]]
+    drift: Sequence[tuple[str, Json]]
     drift_report: str | None
     questions: Sequence[Question]
     usd_per_day: float | None
@@ -95,7 +95,7 @@ def spark(values: Sequence[float]) -> str:
     return " ".join(f"{n * step:.1f},{22 - 20 * value / top:.1f}" for n, value in enumerate(values))
 
 
-def _version(found: Mapping[str, Any], index: Index) -> Version:
+def _version(found: Json, index: Index) -> Version:
     entries = [entry for entry in index["production"] if entry["version"] == found["version"]]
     serves = any(entry["to"] is None for entry in entries)
     uri = found["facts"].get("evaluation_report", "")

@@ -63,7 +63,7 @@ class RequestOperator(SageMakerBaseOperator):
         self,
         *,
         request: RequestBuilder,
-        request_kwargs: Mapping[str, Any] | None = None,
+        request_kwargs: Json | None = None,
         retry_policy: RetryPolicy | None = None,
         **kwargs: Any,
     ) -> None:
@@ -360,7 +360,7 @@ class JobOperator(RequestOperator):
         context["ti"].xcom_push(key=links.XCOM_KEY, value=self._pages(name))
 
 
-def redacted(value: Any) -> Any:
+def redacted(value: object) -> object:
     """The request with the values of every Environment hidden: any of them may be a secret."""
     if isinstance(value, Mapping):
         return {

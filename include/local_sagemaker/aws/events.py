@@ -11,7 +11,6 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -152,7 +151,7 @@ class Events:
             except Exception as error:  # noqa: BLE001  whatever one target does, the others get their event
                 log.error("rule %s: an event could not be delivered to %s: %r", rule.name, target["Arn"], error)  # noqa: TRY400
 
-    def _send_to(self, rule: Rule, target: Mapping[str, Any], event: Json) -> None:
+    def _send_to(self, rule: Rule, target: Json, event: Json) -> None:
         _, _, _, service, region, account, resource = f":{target['Arn']}".split(":", 6)
         body = json.dumps(_input(target, event))
         if service == "sqs":
@@ -172,7 +171,7 @@ class Events:
         self._moto.mark_changed(service)
 
 
-def _input(target: Mapping[str, Any], event: Json) -> Any:
+def _input(target: Json, event: Json) -> Any:
     """What a target receives: the event, a part of it, a constant, or a template filled from it."""
     if "Input" in target:
         return json.loads(target["Input"])
@@ -204,7 +203,7 @@ def _updated_fields(before: Json, after: Json) -> list[str]:
     return sorted(key for key in {*before, *after} - untold if before.get(key) != after.get(key))
 
 
-def _deployment(endpoint: Json) -> list[Any]:
+def _deployment(endpoint: Json) -> list[object]:
     pending = endpoint.get("PendingDeploymentSummary", {})
     return [variant.get("VariantStatus") for variant in pending.get("ProductionVariants", [])]
 

@@ -4,12 +4,12 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from include.local_sagemaker.core.errors import ValidationException
 from include.local_sagemaker.core.store import Json
 
-Key = Callable[[Json], Any]
+type Part = str | float
+type Key = Callable[[Json], tuple[Part, ...]]
 
 
 def page(documents: Iterable[Json], request: Json, key: Key, *, descending: bool) -> tuple[list[Json], str | None]:
@@ -22,28 +22,28 @@ def page(documents: Iterable[Json], request: Json, key: Key, *, descending: bool
     token = request.get("NextToken")
     if token is not None:
         last = _read(token)
-        ordered = [one for one in ordered if _passed(list(key(one)), last, descending=descending)]
+        ordered = [one for one in ordered if _passed(key(one), last, descending=descending)]
     limit = request.get("MaxResults", 10)
     shown = ordered[:limit]
     return shown, _write(key(shown[-1])) if len(ordered) > limit else None
 
 
-def _passed(key: list[Any], last: list[Any], *, descending: bool) -> bool:
+def _passed(key: tuple[Part, ...], last: tuple[Part, ...], *, descending: bool) -> bool:
     try:
         return key < last if descending else key > last
     except TypeError as error:
         raise ValidationException("Invalid NextToken") from error
 
 
-def _write(key: Any) -> str:
+def _write(key: tuple[Part, ...]) -> str:
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
 
 
-def _read(token: str) -> list[Any]:
+def _read(token: str) -> tuple[Part, ...]:
     try:
         value = json.loads(base64.urlsafe_b64decode(token.encode()))
     except (ValueError, binascii.Error) as error:
         raise ValidationException("Invalid NextToken") from error
     if not isinstance(value, list):
         raise ValidationException("Invalid NextToken")
-    return value
+    return tuple(value)

@@ -126,8 +126,8 @@ class Query:
             token=request.get("NextToken"),
         )
 
-    def where(self) -> tuple[list[str], list[Any]]:
-        clauses: list[tuple[str, Any]] = [
+    def where(self) -> tuple[list[str], list[object]]:
+        clauses: list[tuple[str, object]] = [
             ("instr(lower(name), lower(?)) > 0", self.name_contains),
             ("parent = ?", self.parent),
             ("created > ?", self.created[0]),
@@ -282,15 +282,15 @@ class Store:
         return None if row is None else json.loads(row[0])
 
 
-def _write_token(position: tuple[Any, int]) -> str:
+def _write_token(position: tuple[str | float, int]) -> str:
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
 
 
-def _read_token(token: str) -> list[Any]:
+def _read_token(token: str) -> tuple[str | float, int]:
     try:
         value, row = json.loads(base64.urlsafe_b64decode(token.encode()))
     except (ValueError, TypeError, binascii.Error) as error:
         raise ValidationException("Invalid NextToken") from error
     if not isinstance(value, str | int | float) or not isinstance(row, int):
         raise ValidationException("Invalid NextToken")
-    return [value, row]
+    return value, row

@@ -4,7 +4,7 @@ from collections import Counter
 
 from include.local_sagemaker.core import quotas
 from include.local_sagemaker.core.errors import ResourceNotFound, ValidationException
-from include.local_sagemaker.core.paging import page
+from include.local_sagemaker.core.paging import Part, page
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import TUNING_JOB, Json
 from include.local_sagemaker.http.routing import operation
@@ -141,7 +141,7 @@ def list_training_jobs_of_tuning_job(region: Region, request: Json) -> Json:
     if "StatusEquals" in request:
         summaries = [one for one in summaries if one["TrainingJobStatus"] == request["StatusEquals"]]
 
-    def key(summary: Json) -> tuple[object, ...]:
+    def key(summary: Json) -> tuple[Part, ...]:
         name = summary["TrainingJobName"]
         if order == "FinalObjectiveMetricValue":
             return summary["FinalHyperParameterTuningJobObjectiveMetric"]["Value"], name

@@ -10,7 +10,7 @@ import json
 
 from include.local_sagemaker.containers.model_data import model_data_etag
 from include.local_sagemaker.core.errors import ConflictException, ResourceInUse, ValidationException
-from include.local_sagemaker.core.paging import page
+from include.local_sagemaker.core.paging import Part, page
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import ACCOUNT, MODEL_PACKAGE, MODEL_PACKAGE_GROUP, Json, Kind
 from include.local_sagemaker.http.routing import operation
@@ -206,9 +206,9 @@ def list_packages(region: Region, request: Json) -> Json:
     packages = [one for one in region.iterate(MODEL_PACKAGE, parent=parent) if _wanted(one, request)]
     by_name = request.get("SortBy") == "Name"
 
-    def key(package: Json) -> tuple[object, ...]:
-        number = package.get("ModelPackageVersion", 0)
-        name = package.get("ModelPackageGroupName", package["ModelPackageName"])
+    def key(package: Json) -> tuple[Part, ...]:
+        number: int = package.get("ModelPackageVersion", 0)
+        name: str = package.get("ModelPackageGroupName") or package["ModelPackageName"]
         return (name, number) if by_name else (package["CreationTime"], name, number)
 
     shown, token = page(packages, request, key, descending=request.get("SortOrder", "Descending") == "Descending")

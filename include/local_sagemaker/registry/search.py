@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from include.local_sagemaker.core.errors import ValidationException
-from include.local_sagemaker.core.paging import page
+from include.local_sagemaker.core.paging import Part, page
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import MODEL_PACKAGE, MODEL_PACKAGE_GROUP, TRAINING_JOB, Json, Kind
 from include.local_sagemaker.http.routing import operation
@@ -42,11 +42,11 @@ def search(region: Region, request: Json) -> Json:
     if "SortBy" in request:
         check_property(kind, sort_by)
 
-    def position(document: Json) -> list[Value]:
+    def position(document: Json) -> tuple[Part, ...]:
         """Without the property before any that has it, numbers before texts; the ARN makes it unique."""
         value = next(iter(_values(document, sort_by)), None)
         text, number = (value, 0.0) if isinstance(value, str) else ("", float(value or 0))
-        return [value is not None, text, number, document[kind.arn]]
+        return value is not None, text, number, document[kind.arn]
 
     shown, token = page(found, request, position, descending=request.get("SortOrder") != "Ascending")
     return {

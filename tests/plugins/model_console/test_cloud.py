@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from model_console.cloud import Aws, Cloud
+from model_console.cloud import Aws, Clients, Cloud
 from model_console.store import Store
 from tests.plugins.model_console.test_app import FakeS3
 from tests.plugins.model_console.test_overview import index, version
@@ -86,7 +86,7 @@ def ask(fake: FakeAws) -> Cloud:
     golden = json.dumps([{"features": {"age": 3}, "expected": 1}]).encode()
     pumps = index(versions=[version(2, "Approved", {"evaluation_report": REPORT})])
     store = Store(FakeS3({GOLDEN: golden}), "bucket")  # type: ignore[arg-type]
-    return Aws(lambda _: fake, store).ask({"pumps": pumps}, ["pumps", "mills"])
+    return Aws(Clients(fake, fake, fake, fake), store).ask({"pumps": pumps}, ["pumps", "mills"])
 
 
 def test_all_that_is_asked(fake: FakeAws) -> None:
@@ -110,7 +110,7 @@ def test_an_endpoint_that_does_not_answer(fake: FakeAws) -> None:
 def test_what_may_not_be_asked_is_named(fake: FakeAws) -> None:
     fake.refused = {"list_endpoints"}
     cloud = ask(fake)
-    assert cloud.endpoints == ()
+    assert not cloud.endpoints
     assert [job.name for job in cloud.jobs] == ["t"]
     assert len(cloud.unknown) == 1
     assert cloud.unknown[0].startswith("endpoints: ")
