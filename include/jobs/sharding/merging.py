@@ -68,6 +68,9 @@ def rows_to_split(config: ModelConfig, shards: list[Path]) -> pl.DataFrame:
 def _narrow(config: ModelConfig, table: pl.LazyFrame) -> pl.DataFrame:
     empty = table.head(0).collect()
     columns = dict.fromkeys([*config.data.not_features, *identity(config, empty)])
+    label = config.data.label
+    if isinstance(empty[label].dtype, pl.String):  # a few words, of which tens of millions of rows need no copies
+        table = table.with_columns(pl.col(label).cast(pl.Categorical))
     return table.select(*columns).collect()
 
 
