@@ -62,7 +62,9 @@ from include.models.config.files import (
 )
 from include.models.config.gates import MOST_RIVALS
 from include.models.config.judging import judge, may_register
+from include.models.config.metrics import ONE_RULE
 from include.models.interface import Tables
+from include.models.tabular.one_rule import one_rule
 
 
 def evaluate(
@@ -72,6 +74,7 @@ def evaluate(
     test: pl.DataFrame,
     tables: Tables,
     profile: DriftProfile,
+    train: pl.DataFrame,
     refits: Sequence[Refit] = (),
     training: TrainingRun | None = None,
 ) -> Evaluated:
@@ -80,6 +83,7 @@ def evaluate(
     Args:
         production: the last versions in production, the champion first.
         profile: of the candidate's training split.
+        train: that split, from which the single rule is learned where a gate asks for it.
 
     Raises:
         JobError: the candidate needs a feature that the table does not have.
@@ -89,7 +93,7 @@ def evaluate(
     answers = Answers.of(candidate, test)
     predictions, labels, ours = answers.predictions, answers.labels, measures.of(answers)
     compared = [beside(measures, answers, ours, one) for one in production]
-    baselines = measures.of_baselines()
+    baselines = measures.of_baselines() | _one_rule(measures, train)
     rounds = [_round(config, one, tables) for one in refits]
     rolling = (
         {name: mean_of([one[name] for one in rounds], [len(one.test) for one in refits]) for name in rounds[0]}
@@ -126,6 +130,14 @@ def evaluate(
             for refit, found in zip(refits, rounds, strict=True)
         ],
     )
+
+
+def _one_rule(measures: Measures, train: pl.DataFrame) -> dict[str, Measured]:
+    """The best single rule, where a gate is over it."""
+    if all(gate.over != ONE_RULE for gate in measures.config.gates):
+        return {}
+    answers = one_rule(measures.config, examples(measures.config, train), measures.truth.features)
+    return {ONE_RULE: measures.of_predictions(Answers(answers))}
 
 
 def _round(config: ModelConfig, one: Refit, tables: Tables) -> dict[str, Measured]:
@@ -238,8 +250,8 @@ def main(argv: list[str] | None = None) -> None:
         refits = refit(config, candidate.metadata["hyperparameters"], read_split(arguments.features / WHOLE))
     profile = json.loads(from_artifact[DRIFT_PROFILE])
     training = read_training_run(arguments.training)
-    evaluated = evaluate(config, candidate, production, test, tables, profile, refits, training)
     train, edges = read_split(arguments.features / "train"), candidate.metadata.get("answer_edges", [])
+    evaluated = evaluate(config, candidate, production, test, tables, profile, train, refits, training)
     with tempfile.TemporaryDirectory() as folder:
         golden, into = from_artifact[GOLDEN_REQUESTS], arguments.refit or arguments.evaluation
         registered = _refitted(

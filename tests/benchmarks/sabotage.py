@@ -105,7 +105,8 @@ class Trial:
         judged = judgement(config, validation.target, own.predict(fitted, validation.features))
         model = LoadedModel(facts, train.features.columns, fitted, own, judged)
         refits = refit(config, given, whole, self._learned)
-        return evaluate(config, model, [], parts["test"], tables, drift_profile(train.features), refits).outcome
+        profile = drift_profile(train.features)
+        return evaluate(config, model, [], parts["test"], tables, profile, learned["train"], refits).outcome
 
     def _learned(self, parts: Parts) -> Parts:
         return {name: part if name == "test" else self.learned(part) for name, part in parts.items()}
@@ -143,13 +144,18 @@ def _some(rows: pl.DataFrame, label: str) -> pl.DataFrame:
 
 
 def _late(config: ModelConfig, rows: pl.DataFrame) -> pl.DataFrame:
-    """Each row with the label of a day before, or of the row before where there is no time."""
+    """Each row with the label of a day before; of the row before where there is no time, or nothing a day before."""
     label, time = config.data.label, config.data.time
     if time is None or not isinstance(config.split, TimeSplit):
-        return rows.with_columns(pl.col(label).shift(1)).drop_nulls(label)
+        return _shifted(rows, label)
     others = [name for name in config.data.key if name != time]
     before = rows.select(*others, pl.col(time).dt.offset_by("1d"), pl.col(label))
-    return rows.drop(label).join(before, on=[*others, time], how="inner", maintain_order="left").select(rows.columns)
+    found = rows.drop(label).join(before, on=[*others, time], how="inner", maintain_order="left").select(rows.columns)
+    return found if len(found) > len(rows) / 2 else _shifted(rows, label)
+
+
+def _shifted(rows: pl.DataFrame, label: str) -> pl.DataFrame:
+    return rows.with_columns(pl.col(label).shift(1)).drop_nulls(label)
 
 
 def _swapped(config: ModelConfig, rows: pl.DataFrame) -> pl.DataFrame:

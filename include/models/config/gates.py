@@ -34,10 +34,10 @@ class Gate(Section):
     """Bounds on a metric of the test split; at least one of min and max.
 
     With ``over`` it is bounded by how much the metric is better than that of a baseline on the same rows, whichever
-    way is better: one of the evaluation's baselines, or ``production``, the best of the versions that were last in
-    production. ``share`` counts it in what is possible: 0 is as good as the baseline, 1 without any fault. With
-    ``interval`` the worse end of the 95 % interval must hold, not the value alone. With ``slice`` it is the worst of
-    that slice's segments that must hold.
+    way is better: one of the evaluation's baselines; ``one_rule``, the best single split on a single column that the
+    training split tells; or ``production``, the best of the versions that were last in production. ``share`` counts it
+    in what is possible: 0 is as good as the baseline, 1 without any fault. With ``interval`` the worse end of the 95 %
+    interval must hold, not the value alone. With ``slice`` it is the worst of that slice's segments that must hold.
     """
 
     metric: MetricName

@@ -80,6 +80,7 @@ GROUND = {
     "dead_features": LOSS,  # that have one value, or none, throughout the training or the test split
     "one_feature_alone": Metric(None, 1),  # macro F1 (R² of a regression) of the best small tree on a single feature
 }
+ONE_RULE = "one_rule"  # a single split on a single column, learned from the training split, as a baseline
 PRODUCTION = "production"  # the best of the versions that were last in production, as a baseline
 CONSTANT = {"regression": "mean", "binary": "majority", "multiclass": "majority"}  # the best answer that knows nothing
 
@@ -118,8 +119,9 @@ def evaluation_metrics(
     return everywhere | (INTERVALS if intervals else {}) | refits | fair | GROUND
 
 
-def against_baselines(problem: str, classes: Collection[str]) -> set[str]:
-    """The metrics that a baseline has too, whose answers are labels or values without probabilities."""
+def against_baselines(problem: str, classes: Collection[str], baseline: str | None = None) -> set[str]:
+    """The metrics that a baseline has too: its answers are values, or labels without probabilities, which of the
+    built-in ones the single rule alone has."""
     ranked = {"log_loss", "roc_auc", "pr_auc", "brier", "ece"}
     ranked |= {f"{metric}_{name}" for name in classes for metric in ("pr_auc", "ece")}
-    return set(validation_metrics(problem, classes)) - ranked
+    return set(validation_metrics(problem, classes)) - (set() if baseline == ONE_RULE else ranked)

@@ -15,7 +15,7 @@ from .explain import Explain
 from .features import Features
 from .gates import Champion, Gate
 from .labels import Labels
-from .metrics import CONSTANT, PRODUCTION, Metric, evaluation_metrics, validation_metrics
+from .metrics import CONSTANT, ONE_RULE, PRODUCTION, Metric, evaluation_metrics, validation_metrics
 from .monitoring import Monitoring
 from .problems import refuse
 from .references import problems
@@ -151,7 +151,7 @@ class ModelConfig(Section):
     def baselines(self) -> list[str]:
         """What gates may be over."""
         own = self.code.evaluation.baselines if self.code.evaluation else []
-        return [CONSTANT[self.problem], *own, PRODUCTION]
+        return [CONSTANT[self.problem], ONE_RULE, *own, PRODUCTION]
 
     def with_defaults(self) -> ModelConfig:
         """With a value for each of the estimator's own hyperparameters, and all of them in the types that it takes."""

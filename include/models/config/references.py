@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .data import RandomSplit, TimeSplit
 from .gates import Gate
 from .kinds import INTEGER
-from .metrics import INTERVALS, PRODUCTION, ROLLING, Direction, Metric, against_baselines
+from .metrics import INTERVALS, ONE_RULE, PRODUCTION, ROLLING, Direction, Metric, against_baselines
 from .problems import Path, Problem, nearest, unknown
 from .training import Compute, Range, Tuning
 
@@ -271,12 +271,13 @@ def _over(config: ModelConfig, place: Path, gate: Gate, measured: Metric) -> Ite
     if gate.over not in config.baselines:
         message = unknown("baseline", str(gate.over), config.baselines)
         yield Problem((*place, "over"), f"{message} What evaluation.py adds is declared in code.evaluation.baselines.")
-    has = against_baselines(config.problem, config.data.classes or [])
+    has = against_baselines(config.problem, config.data.classes or [], gate.over)
     if gate.over != PRODUCTION and gate.metric.removeprefix(ROLLING) not in has:
         listed = nearest(gate.metric, sorted(has))
         yield Problem((*place, "metric"), f"a baseline, which gives no probabilities, has no {gate.metric}. {listed}")
-    if gate.over == PRODUCTION and gate.metric.startswith(ROLLING):
-        yield Problem((*place, "metric"), f"versions in production are not refitted, so they have no {gate.metric}")
+    if gate.over in (PRODUCTION, ONE_RULE) and gate.metric.startswith(ROLLING):
+        what = "versions in production are" if gate.over == PRODUCTION else "the single rule is"
+        yield Problem((*place, "metric"), f"{what} not refitted at earlier ends of the data: no {gate.metric}")
     if measured.better is None or (gate.share and measured.best is None):
         yield Problem((*place, "over"), f"neither way is better for {gate.metric}, so it is not over anything")
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 import shlex
 import shutil
@@ -34,6 +33,7 @@ from include.models.errors import JobError
 from include.models.raw.kinds import MAX_CATEGORIES
 from include.models.raw.times import EPOCHS
 from include.models.tabular.column_profile import AS_FOUND, FirstLook, Profile, Wishes, first_look, is_looked_for
+from include.models.tabular.first_gates import champion_rule, first_gates, placeholder_gates
 from include.models.tabular.first_look.times import is_ordered
 from include.models.tabular.first_suites import feature_suite, raw_suite
 from include.models.tabular.simulate import FILE as PROFILE_FILE
@@ -70,17 +70,22 @@ def new_model(
     split, why = _split(seen)
     try:
         home.mkdir()
-        (home / "model.yaml").write_text(_model_yaml(name, table_file, seen, split), encoding="utf-8")
+        gates = placeholder_gates(problem)
+        _write_yaml(home, _model_yaml(name, table_file, seen, split, gates))
         suites = home / "expectations"
         suites.mkdir()
         _write(suites / f"{TABLE}.json", {"name": TABLE, "expectations": raw_suite(found, seen.frame)})
         _write(suites / "features.json", {"name": "features", "expectations": feature_suite(found, seen.frame)})
         _write(home / PROFILE_FILE, asdict(found))
+        load_model.cache_clear()  # of a folder of that name that was there before
+        gates, said = first_gates(load_model(name, folder), found, seen.frame)
+        _write_yaml(home, _model_yaml(name, table_file, seen, split, gates))
+        load_model.cache_clear()
         load_model(name, folder)
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)  # half a folder would be a broken model
         raise
-    return _to_look_at(seen, why)
+    return _to_look_at(seen, [why, *said])
 
 
 def _nothing_to_learn_from(file: Path, seen: FirstLook) -> str:
@@ -151,7 +156,7 @@ def _in_days(days: float) -> float:
     return max(float(f"{days:.2g}"), 0.0001)
 
 
-def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]) -> str:
+def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json], gates: list[dict[str, Json]]) -> str:
     found = seen.profile
     columns: dict[str, Json] = {
         column: cast("Json", facts["declared"] if len(facts["declared"]) > 1 else facts["kind"])
@@ -171,8 +176,8 @@ def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]
     data["label"] = found.target
     if found.classes:
         data["classes"] = list(found.classes)
-    gate, champion = _gate(found)
-    judged: dict[str, Json] = {"gates": [gate, *_on_the_ground(found)], "min_positives": _least_rows(found)}
+    champion = champion_rule(found.problem)
+    judged: dict[str, Json] = {"gates": cast("Json", gates), "min_positives": _least_rows(found)}
     sections: list[tuple[str, dict[str, Json]]] = [
         (
             "",
@@ -205,7 +210,9 @@ def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]
         ),
         ("", {"processing": {"instance_type": "ml.m5.large"}}),
         (
-            "low on purpose: better than knowing nothing. Raise them to what the business needs",
+            "between what a model of this file reaches and what a ruined one does; raise them to what the business\n"
+            "# needs. The metric refuses shuffled labels, over one_rule a stump, learned_per_tested a truncated file,\n"
+            "# dead_features a column that stands still, one_feature_alone a leak: see make sabotage",
             judged,
         ),
         ("against the last versions in production, on the same rows", {"champion": champion}),
@@ -262,40 +269,20 @@ def _tuning(champion: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
-def _gate(found: Profile) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Better than the best constant answer; and the metric to compare with what is in production by."""
-    if found.problem == "regression":
-        return {"metric": "r2", "min": 0.05}, {"metric": "r2", "direction": "maximize", "margin": 0.01}
-    if found.problem == "binary":
-        return {"metric": "roc_auc", "min": 0.6}, {"metric": "roc_auc", "direction": "maximize", "margin": 0.01}
-    most = max(group["share"] for group in found.groups)
-    constant = 2 * most / (1 + most) / len(found.classes)
-    gate: dict[str, Json] = {"metric": "macro_f1", "min": math.ceil(constant * 100) / 100}
-    return gate, {"metric": "macro_f1", "direction": "maximize", "margin": 0.01}
-
-
-def _on_the_ground(found: Profile) -> list[dict[str, Json]]:
-    """No truncated table, no dead column, no leak; where a column gives the target away already, a person decides."""
-    gates: list[dict[str, Json]] = [{"metric": "learned_per_tested", "min": 0.3}, {"metric": "dead_features", "max": 0}]
-    if not found.suspects:
-        gates.append({"metric": "one_feature_alone", "max": 0.995})
-    return gates
-
-
 def _least_rows(found: Profile) -> int:
     """Half of what the test split will have of the rarest class (of a regression: rows), and never more than ten."""
     rarest = min(group["share"] for group in found.groups) if found.classes else 1.0
     return max(1, min(10, int(found.rows * rarest * TEST_SHARE / 2)))
 
 
-def _to_look_at(seen: FirstLook, why_split: str) -> list[str]:
+def _to_look_at(seen: FirstLook, why: list[str]) -> list[str]:
     found = seen.profile
     key = f"the column {found.id}" if found.id else "its place in the file: no column is different in each row"
     lines = [
         f"predicted is {found.target}{_classes_said(found)}; another column: TARGET=...",
         f"a row is known by {key}",
         f"its time is {found.time}" if found.time else "rows have no time",
-        why_split,
+        *why,
         *seen.said,
     ]
     if found.time and _tells_no_zone(found.columns[found.time]["declared"].get("format")):
@@ -328,6 +315,10 @@ def _classes_said(found: Profile) -> str:
 
 def _tells_no_zone(form: object) -> bool:
     return str(form) not in EPOCHS and "%z" not in str(form)
+
+
+def _write_yaml(home: Path, text: str) -> None:
+    (home / "model.yaml").write_text(text, encoding="utf-8")
 
 
 def _write(path: Path, content: object) -> None:

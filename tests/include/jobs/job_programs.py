@@ -22,9 +22,9 @@ class Jobs:
     def run(self, name: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
         return self._python(["-m", f"include.jobs.{name}", *map(str, arguments)], variables)
 
-    def run_code(self, program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    def run_code(self, program: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
         """A program that stands beside the jobs."""
-        return self._python(["-c", program, *map(str, arguments)], {})
+        return self._python(["-c", program, *map(str, arguments)], variables)
 
     def _python(self, arguments: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "SM_", "SAGEMAKER"))}

@@ -3,8 +3,11 @@ here, for all of them and with twenty seeds in ``make sabotage``."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -13,7 +16,11 @@ from include.jobs.evaluation import resampling
 from include.models.config import load_model
 from include.models.interface import Tables
 from include.models.loader import feature_builder
+from include.models.tabular.new_model import new_model
+from tests.benchmarks import sabotage
 from tests.benchmarks.sabotage import Trial, made_up, tables_of, trials
+from tests.include.jobs.job_programs import Jobs
+from tests.include.models.tabular.test_new_model import orders
 
 MODELS = ("tabular_classifier",)  # others: make sabotage
 RUINED = (
@@ -57,3 +64,18 @@ def test_a_ruined_model_is_refused_and_the_honest_one_is_not(made: Made, number:
     line = trial.run(made.tables, made.frame)
     assert trial.sabotage == [*RUINED, "honest, seed 0"][number]
     assert line["refused"] == (number < len(RUINED)), line["by"]
+
+
+def test_the_gates_of_a_new_model_refuse_them_too(jobs: Jobs, tmp_path: Path) -> None:
+    code = Path(shutil.copytree(jobs.code, tmp_path / "code"))
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    orders("binary").write_csv(raw / "orders.csv")
+    new_model("bicycle_orders", "binary", raw / "orders.csv", folder=code / "include" / "models")
+    program = Path(sabotage.__file__).read_text(encoding="utf-8")
+    done = Jobs(code).run_code(program, "--model", "bicycle_orders", "--data", raw, "--seeds", 1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = json.loads((code / sabotage.REPORT).read_text())
+    assert {line["sabotage"] for line in lines if line["refused"]} == set(RUINED)
+    (stump,) = [line["by"] for line in lines if line["sabotage"] == "a stump"]
+    assert any("share_over_one_rule" in reason for reason in stump)

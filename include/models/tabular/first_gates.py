@@ -1,0 +1,163 @@
+"""The first gates of a new model, set between what a model of its file reaches and what a ruined one does.
+
+A few models are fitted as training will, on parts of the file, and the best single rule beside each. A gate is half of
+what they gain over knowing nothing, and half of what they gain over the rule; less, where that varies so much from part
+to part that a model as good as they are might miss it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+import numpy as np
+import polars as pl
+from sklearn.metrics import f1_score, r2_score, roc_auc_score
+
+from include.models.config import Json, ModelConfig, TimeSplit
+from include.models.config.metrics import ONE_RULE
+from include.models.interface import Array, Examples
+from include.models.tabular.column_profile import Profile
+from include.models.tabular.estimator import TabularEstimator
+from include.models.tabular.features import TabularFeatures, feature_names
+from include.models.tabular.one_rule import one_rule
+
+METRICS = {"binary": "roc_auc", "multiclass": "macro_f1", "regression": "r2"}  # 1 is the best of each
+TRIALS, FEWEST_TRIALS = 5, 3
+MOST_ROWS, MOST_CELLS = 6000, 300_000  # of a trial; evenly spaced
+DAY_SECONDS = 24 * 3600
+EARLIER = 0.05  # of the rows, by which the end of the data lies before that of the trial before
+SURE = 3.0  # standard deviations of the trials
+LEAST_GAIN = 0.02  # below it a gate over the rule tells nothing
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a model reached on rows that it had not seen, and how much of what the best single rule left."""
+
+    value: float
+    over_rule: float
+
+
+def first_gates(config: ModelConfig, found: Profile, frame: pl.DataFrame) -> tuple[list[dict[str, Json]], list[str]]:
+    """Gates, and what to say of them.
+
+    Args:
+        config: of the model.yaml, with whatever gates.
+        frame: the file's typed rows.
+    """
+    metric, nothing = METRICS[found.problem], _of_nothing(found)
+    tried = list(_trials(config, frame, found.classes))
+    over: list[dict[str, Json]] = []
+    if len(tried) < FEWEST_TRIALS:
+        bound, said = _least(found), "the file is too small to try out what a model reaches: its gates are low"
+    else:
+        reached, gained = [one.value for one in tried], [one.over_rule for one in tried]
+        half = nothing + (fmean(reached) - nothing) / 2
+        bound = max(_least(found), min(half, fmean(reached) - SURE * stdev(reached)))
+        gain = min(fmean(gained) / 2, fmean(gained) - SURE * stdev(gained))
+        said = f"models of this file reach a {metric} of {fmean(reached):.2f}; a gate wants {_down(bound)}"
+        if gain >= LEAST_GAIN:
+            over = [{"metric": metric, "over": ONE_RULE, "share": True, "min": _down(gain)}]
+        else:
+            said += "; a rule on one column is as good, or nearly, so no gate asks for more than it"
+    gates: list[dict[str, Json]] = [{"metric": metric, "min": _down(bound)}, *over]
+    return [*gates, *_on_the_ground(found, _learned_per_tested(config, frame))], [said]
+
+
+def champion_rule(problem: str) -> dict[str, Json]:
+    """The section ``champion``."""
+    return {"metric": METRICS[problem], "direction": "maximize", "margin": 0.01}
+
+
+def placeholder_gates(problem: str) -> list[dict[str, Json]]:
+    """So that a model.yaml can be read before anything is tried."""
+    return [{"metric": METRICS[problem], "min": 0.0}]
+
+
+def _trials(config: ModelConfig, frame: pl.DataFrame, classes: list[str]) -> Iterator[Trial]:
+    """By chance, or at earlier and earlier ends of the data; those of them that can be measured."""
+    ((name, table),) = config.data.tables.items()
+    columns = len(feature_names(config, table))
+    every = max(1, -(-len(frame) // MOST_ROWS), -(-len(frame) * columns // MOST_CELLS))
+    numbered = frame.with_row_index(table.row_number) if table.row_number else frame
+    rows = TabularFeatures(config).build_features({name: numbered})
+    rows = (rows.sort(config.data.time) if isinstance(config.split, TimeSplit) else rows).gather_every(every)
+    for number in range(TRIALS):
+        if isinstance(config.split, TimeSplit):
+            some = rows.head(round(len(rows) * (1 - EARLIER * number)))
+        else:
+            some = rows.sample(fraction=1, shuffle=True, seed=number)
+        if found := _trial(config, some, classes):
+            yield found
+
+
+def _trial(config: ModelConfig, rows: pl.DataFrame, classes: list[str]) -> Trial | None:
+    """The last fifth of the rows is measured on."""
+    test, held_out = len(rows) // 5, len(rows) // 7
+    learned = rows.head(len(rows) - test - held_out)
+    train, validation, measured = (
+        _examples(config, part, classes) for part in (learned, rows[-test - held_out : -test], rows[-test:])
+    )
+    if classes and any(len(set(part.target)) < 2 for part in (train, measured)):
+        return None
+    own = TabularEstimator(config)
+    ours = own.predict(own.fit(train, validation, config.with_defaults().training.hyperparameters), measured.features)
+    value = _measure(config.problem, measured.target, ours)
+    rule = _measure(config.problem, measured.target, one_rule(config, train, measured.features))
+    return Trial(value, (value - rule) / (1 - rule)) if rule < 1 else Trial(value, 0.0)
+
+
+def _examples(config: ModelConfig, rows: pl.DataFrame, classes: list[str]) -> Examples:
+    features, label = rows.drop(config.data.not_features), rows[config.data.label]
+    if not classes:
+        return Examples(features, label.cast(pl.Float64).to_numpy(), [])
+    codes = label.cast(pl.String).replace_strict(classes, range(len(classes)), return_dtype=pl.Int64)
+    return Examples(features, codes.to_numpy(), classes)
+
+
+def _measure(problem: str, target: Array, answers: Array) -> float:
+    if problem == "regression":
+        return float(r2_score(target, answers))
+    if problem == "binary":
+        return float(roc_auc_score(target, answers[:, 1]))
+    return float(f1_score(target, np.argmax(answers, axis=1), average="macro"))
+
+
+def _of_nothing(found: Profile) -> float:
+    """What the best constant answer reaches."""
+    if found.problem != "multiclass":
+        return 0.5 if found.problem == "binary" else 0.0
+    most = max(group["share"] for group in found.groups)
+    return 2 * most / (1 + most) / len(found.classes)
+
+
+def _least(found: Profile) -> float:
+    """Better than knowing nothing, whatever was reached."""
+    return {"binary": 0.6, "regression": 0.05}.get(found.problem, math.ceil(_of_nothing(found) * 100) / 100)
+
+
+def _learned_per_tested(config: ModelConfig, frame: pl.DataFrame) -> float:
+    """Rows of the training split for each of the test split."""
+    if not isinstance(config.split, TimeSplit):
+        return (1 - config.split.test_share - config.split.validation_share) / config.split.test_share
+    time = pl.col(str(config.data.time))
+    ages = frame.select((time.max() - time).dt.total_seconds() / DAY_SECONDS).to_series()
+    tested = int((ages < config.split.test_days).sum())
+    return int((ages >= config.split.test_days + config.split.validation_days).sum()) / max(tested, 1)
+
+
+def _on_the_ground(found: Profile, learned_per_tested: float) -> list[dict[str, Json]]:
+    """No truncated table, no dead column, no leak; where a column gives the target away already, a person decides."""
+    gates: list[dict[str, Json]] = [{"metric": "learned_per_tested", "min": _down(learned_per_tested / 2)}]
+    gates.append({"metric": "dead_features", "max": 0})
+    if not found.suspects:
+        gates.append({"metric": "one_feature_alone", "max": 0.995})
+    return gates
+
+
+def _down(bound: float) -> float:
+    """In two digits, never above."""
+    return math.floor(bound * 100 + 1e-9) / 100
