@@ -47,7 +47,7 @@ from include.deploy import approval_request, form, tasks
 from include.deploy.approval_events import APPROVE, REJECT, queue_name
 from include.deploy.approval_messages import ApproverNotifier
 from include.models.config import ModelConfig
-from include.platform.dag_settings import NO_BACKFILLS, task_defaults, with_form
+from include.platform.dag_settings import NO_BACKFILLS, on_events_of, task_defaults, with_form
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
 from include.platform.request_parts import group_name
@@ -69,7 +69,7 @@ def deploy_dag(model: ModelConfig) -> DAG:
         dag_id=f"deploy_{model.name}",
         description=f"Bring an approved version into production: {model.description}",
         doc_md=f"# deploy_{model.name}\n\n{model.description}\n\n{__doc__}",
-        schedule=[approvals],
+        schedule=on_events_of(approvals),
         allowed_run_types=NO_BACKFILLS,
         max_active_runs=1,
         tags=["deploy", model.name],

@@ -50,10 +50,13 @@ def dags() -> str:
 
 
 def _when(schedule: Any) -> str:
-    if isinstance(schedule, list):  # of Assets
-        return ", ".join(f"on `{asset.name}`" for asset in schedule)
+    from airflow.sdk import Asset
+
     from sagemaker_jobs.timetables import WHEN_TRIGGERED
 
+    asset = getattr(schedule, "asset_condition", None)
+    if isinstance(asset, Asset) and hasattr(schedule, "timetable"):
+        return f"on `{asset.name}`"
     expression = getattr(schedule, "summary", None) or getattr(schedule, "expression", None)
     return WHEN_TRIGGERED if expression == WHEN_TRIGGERED else f"`{expression}`"
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
 from airflow.sdk.definitions.param import ParamsDict
 
 from include.platform.environment import ml_environment
@@ -17,6 +17,7 @@ from sagemaker_jobs.timetables import DailyAndOnEventTimetable, DailyTimetable
 
 if TYPE_CHECKING:
     from airflow.sdk.api.datamodels._generated import DagRunType
+    from airflow.sdk.bases.timetable import BaseTimetable
 
 # of Dags whose runs are not about days: a backfill of one is refused in these words, and the UI does not offer it
 NO_BACKFILLS = cast(
@@ -27,6 +28,15 @@ NO_BACKFILLS = cast(
 def when_triggered() -> DailyTimetable:
     """No schedule, in Airflow's eyes one that it can ask about backfills."""
     return DailyTimetable(None)
+
+
+def on_events_of(asset: Asset) -> AssetOrTimeSchedule:
+    """A run when the Asset is updated, and at no other time.
+
+    To whoever asks for a backfill, Airflow calls a schedule of Assets alone "non-periodic".
+    """
+    never = cast("BaseTimetable", when_triggered())  # Airflow takes the scheduler's timetables too
+    return AssetOrTimeSchedule(assets=asset, timetable=never)
 
 
 def next_time_only(cron: str | None) -> CronTriggerTimetable | DailyTimetable:

@@ -283,7 +283,7 @@ def test_survives_the_way_through_the_database(dag: DAG) -> None:
 def test_days_are_backfilled_and_of_other_dags_it_is_said_that_they_are_not(dag: DAG) -> None:
     """Never that a schedule is "non-periodic", which Airflow says of a Dag before it looks at what the Dag allows."""
     timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
-    assert timetable.periodic or dag.dag_id.startswith("deploy_"), "Airflow knows no days of what approvals alone start"
+    assert timetable.periodic
     is_about_days = dag.dag_id.startswith(("score_", "monitor_"))
     assert (dag.allowed_run_types is None) == is_about_days
     assert is_about_days or "backfill" not in dag.allowed_run_types
@@ -294,8 +294,8 @@ def test_a_model_without_schedules_can_be_backfilled_and_starts_nothing(make: Ca
     model = load_model("predictive_maintenance")
     never = model.schedule.model_copy(update=dict.fromkeys(("train", "score", "monitor")))
     found = DagSerialization.from_dict(DagSerialization.to_dict(make(model.model_copy(update={"schedule": never}))))
-    assert found.timetable.periodic == (make is not deploy_dag)
-    assert found.timetable.can_be_scheduled == (make is deploy_dag), "as Airflow has it of Assets"
+    assert found.timetable.periodic
+    assert not found.timetable.can_be_scheduled
     assert found.next_dagrun_info(last_automated_run_info=None) is None
     if found.allowed_run_types is None:
         first, last = (datetime(2015, 6, day, tzinfo=UTC) for day in (1, 3))
