@@ -12,6 +12,10 @@ Name = Annotated[str, Field(pattern=NAME)]
 # the pattern, for forms too: any family, in the sizes that there are
 INSTANCE_TYPE = r"^ml\.[a-z0-9-]+\.(medium|large|[0-9]*xlarge)$"
 InstanceType = Annotated[str, Field(pattern=INSTANCE_TYPE)]
+CRON = r"^(@(hourly|daily|weekly|monthly|quarterly|yearly)|\S+( +\S+){4})$"
+DAILY = r"^([0-5]?\d) ([01]?\d|2[0-3]) \* \* \*$"
+TABLE_FILE = r"^[\w.-]+\.(csv|tsv|txt|data|xlsx)$"
+FORMAT = r"%d.*%|%m.*%|%Y.*%|%G.*%|%j|^epoch(_ms|_us|_ns)?$|^excel_days$"
 Minutes = Annotated[int, Field(ge=1, le=28 * 24 * 60)]
 VolumeGb = Annotated[int, Field(ge=1, le=16384)]
 Scalar = int | float | str | bool

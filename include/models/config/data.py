@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from .common import Name, Section
+from .common import FORMAT, TABLE_FILE, Name, Section
 from .kinds import INTEGER, KINDS, TIMESTAMP, Kind, kind_of
 from .problems import Problem, refuse, unknown
 from .spelling import Spelling
@@ -35,8 +35,8 @@ KindByName = Annotated[
 Share = Annotated[float, Field(gt=0, lt=0.9)]
 
 
-# a year, by itself or with a day; or moments counted from 1970 on
-Format = Annotated[str, Field(pattern=r"%d.*%|%m.*%|%Y.*%|%G.*%|%j|^epoch$|^epoch_ms$")]
+# a year, by itself or with a day; or moments that are counted
+Format = Annotated[str, Field(pattern=FORMAT)]
 
 
 class Column(Section):
@@ -44,10 +44,11 @@ class Column(Section):
 
     ``header`` is what the file calls the column, if that does not make a good name. ``format`` says how its timestamps
     are written, in strptime's letters (``%d-%m-%Y``), if not as in ISO 8601; several formats are tried in turn. With
-    ``%z`` they are converted to UTC; ``epoch`` and ``epoch_ms`` count seconds and milliseconds from 1970. For numbers,
-    ``decimal`` is the decimal mark, ``thousands`` separates groups of digits, and ``unit`` is what is written beside
-    them, such as a currency. ``null_words``, in any case, mean that a value is not known, as the usual spellings do. A
-    text may have line breaks where it is ``multiline``; elsewhere they count as a quote that is never closed.
+    ``%z`` they are converted to UTC; ``epoch``, ``epoch_ms``, ``epoch_us`` and ``epoch_ns`` count seconds or parts of
+    them from 1970, ``excel_days`` counts days as Excel does. For numbers, ``decimal`` is the decimal mark,
+    ``thousands`` separates groups of digits, and ``unit`` is what is written beside them, such as a currency.
+    ``null_words``, in any case, mean that a value is not known, as the usual spellings do. A text may have line breaks
+    where it is ``multiline``; elsewhere they count as a quote that is never closed.
     """
 
     kind: KindByName
@@ -160,7 +161,7 @@ class Table(Section):
     ``max_rejected_share`` of the rows may be unreadable, infinite or repeated and are set aside; more stop the run.
     """
 
-    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(csv|tsv|txt|data|xlsx)$")]
+    file: Annotated[str, Field(pattern=TABLE_FILE)]
     columns: Annotated[
         dict[str, Annotated[Column, BeforeValidator(_column, json_schema_input_type=KindByName | Column)]],
         Field(min_length=1),

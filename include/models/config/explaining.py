@@ -11,11 +11,24 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from .common import ConfigError, Section
+from .common import CRON, DAILY, FORMAT, INSTANCE_TYPE, NAME, TABLE_FILE, ConfigError, Section
 from .problems import Path as KeyPath
 from .problems import Problem, nearest, number_hint
 
 LONGEST_SHOWN = 80  # characters of what was found
+A_TEXT = "constrained-str"
+# what patterns mean
+SUCH_AS = {
+    CRON: "a cron expression of five fields, such as 0 4 * * 1 (Mondays at 4:00 UTC)",
+    DAILY: "a minute and an hour of each day, such as 30 2 * * * (at 2:30 UTC)",
+    NAME: "2 to 40 lower-case letters, digits and _, a letter first, _ not at the end",
+    INSTANCE_TYPE: "an instance type of SageMaker, such as ml.m5.large",
+    TABLE_FILE: "a file name without folders that ends in .csv, .tsv, .txt, .data or .xlsx (.gz is never named)",
+    FORMAT: (
+        "strptime's letters, such as %d.%m.%Y %H:%M for 31.01.2024 15:30 (%Y: 2024, %m: month, %d: day, %H: hour, %M: "
+        "minute), or epoch, epoch_ms, epoch_us, epoch_ns, excel_days"
+    ),
+}
 # what pydantic says that it tried for a value, as if it were a key below it
 TRIED = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
 
@@ -59,10 +72,11 @@ def encoding_refusal(path: Path, error: UnicodeDecodeError) -> ConfigError:
 def schema_problems(error: ValidationError, whole: type[Section]) -> Iterator[Problem]:
     """What pydantic found wrong, in our words where those are clearer."""
     tried: dict[KeyPath, list[str]] = {}
-    for problem in error.errors():
+    errors = list(_as_given(error.errors()))
+    for problem in errors:
         if problem["loc"] and problem["loc"][-1] in TRIED:
             tried.setdefault(problem["loc"][:-1], []).append(str(problem["loc"][-1]))
-    for problem in error.errors():
+    for problem in errors:
         if problem["loc"][:-1] in tried and problem["loc"][-1] in TRIED:
             members = tried[problem["loc"][:-1]]
             words = [TRIED[one] for one in members if one != "int" or "float" not in members]
@@ -79,8 +93,23 @@ def schema_problems(error: ValidationError, whole: type[Section]) -> Iterator[Pr
             yield Problem(path, "is missing.")
         elif problem["type"] == "problem":
             yield Problem(path, problem["msg"])
+        elif problem["type"] == "string_pattern_mismatch" and problem["ctx"]["pattern"] in SUCH_AS:
+            yield Problem(path, f"allowed is {SUCH_AS[problem['ctx']['pattern']]}{_found(problem)}.")
         else:
             yield Problem(path, f"{problem['msg'].removeprefix('Value error, ')}{_found(problem)}.")
+
+
+def _as_given(errors: Iterable[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Without what follows from another error, and of a text or a list of them what is wrong with that which was
+    given."""
+    for problem in errors:
+        location = problem["loc"]
+        union = next((part for part in location if part == A_TEXT or str(part).startswith("list[")), None)
+        if problem["type"] == "default_factory_not_called" or (
+            problem["type"] in ("list_type", "string_type") and union is not None and location[-1] == union
+        ):
+            continue
+        yield {**problem, "loc": tuple(part for part in location if part != union)}
 
 
 def _shown(folder: Path) -> str:
@@ -94,6 +123,8 @@ def _found(problem: ErrorDetails) -> str:
     if isinstance(given, dict):
         return ""
     text = repr(given)
+    if text in problem["msg"]:
+        return ""
     text = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
     hint = ""
     if wanted == "string_type" and isinstance(given, bool | int | float):

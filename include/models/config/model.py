@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from .code import TABULAR, Code, Hyperparameter
-from .common import ConfigError, Section, all_defaults
+from .common import CRON, DAILY, ConfigError, Name, Section, all_defaults
 from .data import Data, Split, TimeSplit
 from .decision import Calibration, Decision
 from .explain import Explain
@@ -25,12 +26,19 @@ from .sinks import Sinks, Tracking
 from .slices import Slice, from_column
 from .training import Processing, Training
 
-Cron = Annotated[str, Field(pattern=r"^(@[a-z]+|\S+( +\S+){4})$")]
-Daily = Annotated[str, Field(pattern=r"^\d{1,2} \d{1,2} \* \* \*$")]
+CRON_FIELDS = {"minute": (0, 59), "hour": (0, 23), "day of a month": (1, 31), "month": (1, 12), "day of a week": (0, 7)}
 
 
-# its model package group is of the same letters, with hyphens, of which AWS takes none at the end
-ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,38}[a-z0-9]$")]
+def _cron(text: str) -> str:
+    """Refuse numbers that a field of a cron expression cannot have."""
+    for field, (what, (low, high)) in zip(text.split(), CRON_FIELDS.items(), strict=False):
+        if wrong := next((number for number in re.findall(r"\d+", field) if not low <= int(number) <= high), None):
+            raise ValueError(f"a cron expression's {what} is {low} to {high}, not {wrong}")
+    return text
+
+
+Cron = Annotated[str, Field(pattern=CRON), AfterValidator(_cron)]
+Daily = Annotated[str, Field(pattern=DAILY)]
 
 
 class Schedule(Section):
@@ -54,7 +62,7 @@ class Card(Section):
 class ModelConfig(Section):
     """One model folder's configuration, as checked from its model.yaml."""
 
-    name: ModelName
+    name: Name
     description: Annotated[str, Field(min_length=1, max_length=300)]
     owner: Annotated[str, Field(min_length=1, max_length=60)]
     card: Card = all_defaults()

@@ -57,6 +57,6 @@ def nearest(name: str, known: Collection[str]) -> str:
 def number_hint(text: str) -> str:
     """How a number is written, where the text means one: YAML takes neither 0,05 nor 1e-3 for a number."""
     try:
-        return f". Written as a number: {float(text.replace(',', '.'))}"
+        return f". Written as a number: {float(text.replace(',', '.')):.15g}"
     except ValueError:
         return ""

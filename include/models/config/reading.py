@@ -71,7 +71,8 @@ def load_model(name: str, folder: Path = MODELS_FOLDER) -> ModelConfig:
     home = folder / name
     content = _read(home / "model.yaml", folder)
     if not isinstance(content, dict):
-        raise refusal(home, [Problem((), f"holds {type(content).__name__}, not a mapping of keys.")])
+        found = "is empty" if content is None else f"holds a {type(content).__name__}"
+        raise refusal(home, [Problem((), f"{found}: it is a mapping of keys.")])
     of_the_folder = list(_folder_problems(content, home))
     try:
         config = ModelConfig.model_validate(content)

@@ -132,7 +132,7 @@ def _decision(config: ModelConfig) -> Iterator[Problem]:
 
 def _split(config: ModelConfig) -> Iterator[Problem]:
     split = config.split
-    for number, name in enumerate(split.cluster):
+    for number, name in enumerate(split.cluster if "cluster" in split.model_fields_set else []):
         if name not in config.data.not_features:
             known = nearest(name, config.data.not_features)
             yield Problem(("split", "cluster", number), f"'{name}' is neither key nor time. {known}")

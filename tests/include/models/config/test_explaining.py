@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -72,13 +73,22 @@ def test_a_key_that_yaml_takes_for_something_else(tmp_path: Path) -> None:
         ("learning_rate: 0.03", "learning_rate: null", "learning_rate: allowed is a number or a text or true or false"),
         ("test_share: 0.2", "test_share: 0,2", "found '0,2'. Written as a number: 0.2"),
         ("  label: Machine failure\n", "", "data.label: is missing"),
-        ("        TWF: integer", "        TWF: intiger", "found 'intiger'"),
+        ("test_share: 0.2", "test_share: 1.2", "split.test_share: Input should be less than 0.9; found 1.2.$"),
+        ("        TWF: integer", "        TWF: intiger", "or 'string'; found 'intiger'.$"),
+        ("        TWF: integer", "        TWF: {kind: timestamp, format: DD.MM.YYYY}", "allowed is strptime's letters"),
+        ("        TWF: integer", "        TWF: {kind: timestamp, format: [x]}", "TWF.format.0: allowed is strptime's"),
+        ("instance_type: ml.m5.large", "instance_type: m5.large", "an instance type of SageMaker, such as ml.m5.large"),
+        ("file: ai4i2020.csv", "file: raw/ai4i2020.csv", "a file name without folders that ends in .csv"),
+        ("  score: ", "  score: 0 25 * * * # ", "allowed is a minute and an hour of each day, such as 30 2"),
+        ("  train: ", "  train: 0 4 * * 9 # ", "a cron expression's day of a week is 0 to 7, not 9"),
+        ("  train: ", "  train: 4 o'clock # ", "allowed is a cron expression of five fields"),
         ("  - {metric: f1, interval: true, min: 0.70}", "  - f1", "gates.0: "),
     ],
 )
 def test_a_wrong_value_has_the_line_of_its_key(tmp_path: Path, old: str, new: str, words: str) -> None:
     message = refusal(tmp_path, TEXT.replace(old, new, 1))
-    assert words in message
+    assert re.search(words, message, re.MULTILINE)
+    assert message.count("model.yaml:") == 1, "nothing that only follows from it"
     where = old if new else "data:"
     assert f"model.yaml:{TEXT.count(chr(10), 0, TEXT.index(where)) + 1}: " in message
 
