@@ -82,6 +82,8 @@ def parse(body: bytes, media_type: str, columns: Columns) -> pl.DataFrame:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadRequestError(f"the request is not UTF-8 text: {error}") from None
+    if "\0" in text:
+        raise BadRequestError(f"the request has a byte 0x00 in line {text.count(chr(10), 0, text.index(chr(0))) + 1}")
     frame = _csv_frame(text, columns) if media_type == CSV else _frame(_json_rows(text, media_type, columns), columns)
     if frame.is_empty():
         raise BadRequestError(f"the request holds no rows. A row has {len(columns.features)} values.")

@@ -78,5 +78,5 @@ def feature_kind(dtype: pl.DataType) -> Kind:
 
 
 def _is_unicode(text: str) -> bool:
-    """JSON can spell halves of characters, which no text holds."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    """JSON can spell halves of characters, which no text holds, and a NUL, which no file may have."""
+    return not any("\ud800" <= character <= "\udfff" or character == "\0" for character in text)

@@ -31,14 +31,15 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from include.models.config import LINE, Table
+from include.models.raw.other_formats import LOOKED_AT, ZIP, other_format, wide_encoding
 from include.models.raw.sheets import SheetError, sheet_as_csv
 
 BLOCK = 1 << 24
 LONGEST_ROW = 1 << 24  # bytes; a quote that is never closed would make a row of all that follows
 LONGEST_BLANK_ROW = 1 << 16  # bytes, fewer than Python's reader takes in a cell
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 EXPORT_AGAIN = "Export or upload the file again."
+COPY_AGAIN = "Was it copied while it was being written? Export or upload it again."
 SAVE_AS_CSV = "Save the file as comma-separated UTF-8 text with one header line."
 MALFORMED = pl.Schema({LINE: pl.UInt32, "text": pl.String, "reason": pl.String})
 SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?(?:\r\n|\r|\n)', re.IGNORECASE)  # as Excel wants it
@@ -163,13 +164,29 @@ class RawFile:
         buffered = io.BufferedReader(self._stored, 1 << 20)
         if path.suffix == ".xlsx":
             self._delimiter = b","
+            if not buffered.peek(LOOKED_AT).startswith(ZIP):
+                self._require_text(buffered, "an Excel workbook with one sheet")
             try:
                 return io.BytesIO(sheet_as_csv(buffered.read()))
             except SheetError as error:
                 raise UnreadableFileError(
                     self.name, "file_is_readable", error.found, "an Excel workbook with one sheet", error.action
                 ) from error
-        return gzip.GzipFile(fileobj=buffered) if path.suffix == ".gz" else buffered
+        text = gzip.GzipFile(fileobj=buffered) if path.suffix == ".gz" else buffered
+        self._require_text(text, "delimited text")
+        return text
+
+    def _require_text(self, opened: io.BufferedReader[_Hashed] | gzip.GzipFile, allowed: str) -> None:
+        """Refuse what is another format, or wider text than model.yaml says, by its first bytes."""
+        try:
+            beginning = opened.peek(LOOKED_AT)[:LOOKED_AT]
+        except (EOFError, OSError, zlib.error):
+            return  # broken gzip data: reading says so
+        if other := other_format(beginning):
+            raise self._unreadable(other.what, allowed, other.action)
+        if self._form.encoding == "utf-8" and (wide := wide_encoding(beginning)):
+            first = next(byte for byte in beginning if byte == 0 or byte > 127)
+            raise self._unreadable(f"{wide[:6].upper()} text, a byte 0x{first:02x} in line 1")
 
     def _read_header(self) -> list[str]:
         content = self._after_blank_rows()
@@ -178,8 +195,6 @@ class RawFile:
             raise UnreadableFileError(self.name, "file_has_rows", "an empty file", allowed, EXPORT_AGAIN)
         end = _first_row_end(content, self._delimiter)
         first, rest = content[:end], content[end:]
-        if first.count(0) > len(first) / 4:
-            raise self._unreadable("UTF-16 text, a byte 0x00 in line 1")
         self._require_utf8(first, ())
         self._rows = _put_back(rest, self._rows)
         self.first_line = self._breaks + 2
@@ -226,10 +241,9 @@ class RawFile:
             start = _after_lines(beginning, self._form.skip_lines)
             if start is not None and len(beginning) - start >= ENOUGH:
                 break
-        if beginning.startswith(UTF16_MARKS):
-            raise self._unreadable(f"UTF-16 text, a byte 0x{beginning[0]:02x} in line 1")
         self.has_byte_order_mark = beginning.startswith(BYTE_ORDER_MARK)
-        beginning = beginning.removeprefix(BYTE_ORDER_MARK)
+        while beginning.startswith(BYTE_ORDER_MARK):  # several, where a program added its own to a file that had one
+            beginning = beginning.removeprefix(BYTE_ORDER_MARK)
         start = _after_lines(beginning, self._form.skip_lines)
         start = len(beginning) if start is None else start
         if separator := SEPARATOR_LINE.match(beginning, start):
@@ -269,14 +283,13 @@ class RawFile:
             raise self._unreadable(f"broken gzip data ({error})", allowed, EXPORT_AGAIN) from error
 
     def _require_utf8(self, content: bytes, columns: Sequence[str]) -> None:
-        if content.isascii():
+        place = content.find(0)
+        action = SAVE_AS_CSV if place < 0 else COPY_AGAIN
+        if place < 0 and (place := not_utf8(content)) < 0:
             return
-        try:
-            content.decode()
-        except UnicodeDecodeError as error:
-            line = self._breaks + _line_breaks(content[: error.start]) + 1
-            column = _column_at(content, error.start, columns, self._delimiter)
-            raise self._unreadable(f"{_byte(error)} in line {line}", column=column) from None
+        line = self._breaks + _line_breaks(content[:place]) + 1
+        column = _column_at(content, place, columns, self._delimiter)
+        raise self._unreadable(f"a byte 0x{content[place]:02x} in line {line}", action=action, column=column)
 
     def _parse(self, content: bytes, columns: Sequence[str], first: int) -> tuple[Block, int]:
         """The rows of some text whose first row is on line ``first``, and how many rows it has, blank ones too."""
@@ -382,6 +395,16 @@ def _after_lines(content: bytes, count: int) -> int | None:
 
 def _line_breaks(content: bytes) -> int:
     return content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")
+
+
+def not_utf8(content: bytes) -> int:
+    """The place of the first byte that is not UTF-8; -1 if all are."""
+    if not content.isascii():
+        try:
+            content.decode()
+        except UnicodeDecodeError as error:
+            return error.start
+    return -1
 
 
 def _byte(error: UnicodeDecodeError) -> str:

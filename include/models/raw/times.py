@@ -13,7 +13,10 @@ from include.models.config.kinds import TIMESTAMP
 from include.models.raw.reading import Cell, Distribution, Misread, Reading
 
 ISO_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
-EPOCHS = {"epoch": 1_000_000, "epoch_ms": 1_000}  # microseconds of each count
+EPOCHS = {"epoch": 1, "epoch_ms": 1_000, "epoch_us": 1_000_000, "epoch_ns": 1_000_000_000}  # counts of a second
+EXCEL_DAYS = "excel_days"
+COUNTED = (*EPOCHS, EXCEL_DAYS)
+EXCEL_1970 = 25_569  # what Excel calls 1970-01-01
 FIRST_YEAR = 1000  # 31/01/24 is not of the year 24
 ZONE = r"\d{2}:\d{2}(:\d{2}(\.\d+)?)? ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
 EXAMPLE = datetime(2015, 1, 31, 6, tzinfo=UTC)
@@ -25,9 +28,15 @@ def moments(text: pl.Expr, form: str) -> pl.Expr:
 
     A month without a day is its first day, a week its Monday, an hour without minutes is full.
     """
-    if form in EPOCHS:
-        return (text.cast(pl.Float64, strict=False) * EPOCHS[form]).cast(pl.Int64, strict=False).cast(pl.Datetime("us"))
-    for lacking, of, value in (("%d", "%m", "01"), ("%d", "%b", "01"), ("%u", "%V", "1"), ("%M", "%H", "00")):
+    if form in COUNTED:
+        return _counted(text, form).cast(pl.Datetime("us"))
+    for lacking, of, value in (
+        ("%d", "%m", "01"),
+        ("%d", "%b", "01"),
+        ("%u", "%V", "1"),
+        ("%M", "%H", "00"),
+        ("%M", "%I", "00"),
+    ):
         if of in form and lacking not in form:
             form, text = f"{form} {lacking}", text + f" {value}"
     if "%z" in form:  # %#z also reads Z and +02
@@ -39,10 +48,29 @@ def moments(text: pl.Expr, form: str) -> pl.Expr:
     return pl.when(read.dt.year() >= FIRST_YEAR).then(read)
 
 
+def _counted(text: pl.Expr, form: str) -> pl.Expr:
+    """Microseconds from 1970 on."""
+    count = text.cast(pl.Float64, strict=False)
+    if form == EXCEL_DAYS:  # a day's fraction is good for milliseconds
+        return (((count - EXCEL_1970) * DAY_SECONDS * 1_000).round() * 1_000).cast(pl.Int64, strict=False)
+    if form == "epoch_ns":  # more digits than a float has
+        return pl.coalesce(text.cast(pl.Int64, strict=False) // 1_000, (count / 1_000).cast(pl.Int64, strict=False))
+    return (count * (1_000_000 // EPOCHS[form])).cast(pl.Int64, strict=False)
+
+
+def _count(moment: pl.Expr, form: str) -> pl.Expr:
+    """What ``_counted`` reads back."""
+    micros = moment.dt.epoch("us")
+    if form == EXCEL_DAYS:
+        return micros / (DAY_SECONDS * 1_000_000) + EXCEL_1970
+    every = EPOCHS[form]
+    return micros * (every // 1_000_000) if every > 1_000_000 else micros // (1_000_000 // every)
+
+
 def example(form: str) -> str:
     """A moment in this format."""
-    if form in EPOCHS:
-        return str(int(EXAMPLE.timestamp() * 1_000_000) // EPOCHS[form])
+    if form in COUNTED:
+        return str(pl.select(_count(pl.lit(EXAMPLE.replace(tzinfo=None)), form)).item())
     return EXAMPLE.strftime(form.replace("%.f", "").replace("%-", "%"))
 
 
@@ -88,6 +116,6 @@ class Timestamps(Reading):
 
     def to_text(self, value: pl.Expr, column: Column) -> pl.Expr:
         form = column.formats[0] if column.formats else "%Y-%m-%d %H:%M:%S"
-        if form in EPOCHS:
-            return value.dt.epoch("us") // EPOCHS[form]
+        if form in COUNTED:
+            return _count(value, form)
         return value.dt.replace_time_zone("UTC").dt.strftime(form)

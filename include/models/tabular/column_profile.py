@@ -22,13 +22,14 @@ from include.models.raw.reader import Form, UnreadableFileError, no_rows, open_r
 from include.models.raw.reading import Distribution
 from include.models.tabular.first_look.columns import Look, look_at, typed
 from include.models.tabular.first_look.file_form import find_form
+from include.models.tabular.first_look.header import about_names, last_filled, require_one_header
 from include.models.tabular.first_look.leaks import suspects
-from include.models.tabular.first_look.numbers import INFINITE
+from include.models.tabular.first_look.names import NOT_OF_ROWS, ROW_COUNTER, TIME_NAME, is_of_an_id, words
+from include.models.tabular.first_look.numbers import infinite
 from include.models.tabular.first_look.offers import counted
-from include.models.tabular.first_look.times import NOT_OF_ROWS, TIME_NAME, is_ordered
+from include.models.tabular.first_look.times import is_ordered
 from include.models.tabular.schema import NEARLY_UNIQUE
 
-ID_NAME = re.compile(r"(^|[^a-z])(id|uid|udi|uuid|guid|key|number|no|nr|num|index|idx|row)$")
 GROUPS_OF_VALUES = 10
 MOST_CLASSES = 50
 FEWEST_ROWS = 50
@@ -40,9 +41,6 @@ LOOKED_FOR = frozenset(
     | {"churned", "default", "defaulted", "died", "dead", "sick", "disease", "spam", "late", "anomaly", "attack"}
 )
 TOTAL = re.compile(r"(grand |sub)?totals?:?|sum:?|(gesamt)?summe:?|gesamt:?|average:?|mean:?")
-ROW_COUNTER = re.compile(
-    r"^(column 1|unnamed.*|(row|line|record) ?(number|num|no|nr|names?|index)?|index|idx|no|nr|#)$"
-)
 
 
 class ColumnFacts(TypedDict):
@@ -118,18 +116,21 @@ def first_look(file: Path, problem: str, wishes: Wishes = AS_FOUND) -> FirstLook
         JobError: no such file, one that cannot be read, too few rows, or a target that is none of the problem's.
     """
     written = find_form(file, wishes.assume, wishes.encoding)
-    text, lines, form = _read(file, written.form)
-    target = (wishes.target or _last_filled(text)).strip()
+    text, lines, names, form = _read(file, written.form)
+    require_one_header(file.name, names, text, lines)
+    target = (wishes.target or last_filled(names, text)).strip()
     if target not in text.columns:
         raise JobError(f"TARGET={target} is not a column of {file.name}; it has {', '.join(text.columns)}.")
     look = look_at(text, form.delimiter, target, problem, wishes.assume)
     _require_finite(file, text, lines, look)
     frame = typed(text, look).drop_nulls(target)
     if len(frame) < FEWEST_ROWS:
-        raise JobError(f"{file.name} has {len(frame)} rows with a {target}; at least {FEWEST_ROWS} are needed.")
+        rows = f"{len(frame)} row{'' if len(frame) == 1 else 's'}"
+        raise JobError(f"{file.name} has {rows} with a {target}; at least {FEWEST_ROWS} are needed.")
     classes = _classes(frame, target, problem, look, wishes.positive)
     found = _profile(frame, look, target, problem, classes)
-    return FirstLook(found, frame, form, look, [*written.said, *look.said, *_total(text, lines)])
+    said = [*written.said, *about_names(names, text), *look.said, *_total(text, lines)]
+    return FirstLook(found, frame, form, look, said)
 
 
 def _total(text: pl.DataFrame, lines: pl.Series) -> list[str]:
@@ -155,17 +156,11 @@ def _profile(frame: pl.DataFrame, look: Look, target: str, problem: str, classes
     return replace(found, suspects=suspects(frame, found.features, target, problem))
 
 
-def _last_filled(text: pl.DataFrame) -> str:
-    """The last column; rows that end in a mark have one more, without name and values."""
-    filled = [series.name for series in text if (series.str.strip_chars() != "").any()]
-    return filled[-1] if filled else text.columns[-1]
-
-
 def _require_finite(file: Path, text: pl.DataFrame, lines: pl.Series, look: Look) -> None:
     """Validation sets rows aside that are not finite, so a person has to say what they mean."""
     for place, (name, column) in enumerate(look.columns.items(), 1):
         if column.kind.is_number and not column.null_words:
-            wrong = text[name].str.strip_chars().str.contains(INFINITE)
+            wrong = infinite(text[name])
             if wrong.any():
                 cell = text[name].filter(wrong)[0].strip()
                 raise JobError(
@@ -175,8 +170,8 @@ def _require_finite(file: Path, text: pl.DataFrame, lines: pl.Series, look: Look
                 )
 
 
-def _read(file: Path, form: Form) -> tuple[pl.DataFrame, pl.Series, Form]:
-    """The file's rows as text, their lines, and how it is written, as the file says itself."""
+def _read(file: Path, form: Form) -> tuple[pl.DataFrame, pl.Series, list[str], Form]:
+    """The file's rows as text, their lines, its header if it has one, and how it is written."""
     try:
         with open_raw(file, form) as raw:
             width = len(raw.header or []) or _width(file, form)
@@ -192,7 +187,7 @@ def _read(file: Path, form: Form) -> tuple[pl.DataFrame, pl.Series, Form]:
     rows = pl.concat([block.lines for block in blocks])
     if malformed.height:
         raise JobError(_ragged(file, malformed, len(rows), len(header)))
-    return rows.drop(LINE), rows[LINE], form
+    return rows.drop(LINE), rows[LINE], raw.header or [], form
 
 
 def _require_columns(file: Path, header: list[str], delimiter: str) -> None:
@@ -214,13 +209,18 @@ def _width(file: Path, form: Form) -> int:
 
 
 def _ragged(file: Path, malformed: pl.DataFrame, others: int, width: int) -> str:
-    line, _, reason = malformed.row(0)
+    line, text, reason = malformed.row(0)
     if "fields" not in reason:
         return f"{file.name}, line {line}, column 1: {reason}. Take one of the two versions, and remove the marks."
     if not others and malformed["reason"].n_unique() == 1:
         return (
             f"{file.name}, line {line}, column {width + 1}: every row has {reason} in the header. Does each row end in "
             "one mark too many, or has its first column no name? Give the header as many names as rows have cells."
+        )
+    if text.startswith('"') or "\n" in text:
+        return (
+            f"{file.name}, line {line}: a quote is opened and never closed: '{text.splitlines()[0][:40]}'. Close it, "
+            "or write two quotes for one within a cell."
         )
     more = f", and {malformed.height - 1:,} more" if malformed.height > 1 else ""
     found = int(reason.split()[0])
@@ -255,13 +255,13 @@ def _classes(frame: pl.DataFrame, target: str, problem: str, look: Look, positiv
             f"the target {target} has {len(counts)} different values of kind {kind}: no classes. Name another with "
             "TARGET=..., or use KIND=regression."
         )
+    if len(counts) < 2:
+        raise JobError(f"the target {target} is always '{classes[0]}': there is nothing to learn.")
     if problem == "binary" and len(counts) != 2:
         raise JobError(
             f"the target {target} has {len(counts)} classes{_listed(classes)}; binary needs 2{hint}. Use "
             "KIND=multiclass, or TARGET=..."
         )
-    if len(counts) < 2:
-        raise JobError(f"the target {target} is always '{classes[0]}': there is nothing to learn.")
     if positive is not None and (problem != "binary" or positive not in classes):
         raise JobError(
             f"POSITIVE={positive} is not one of two classes of {target}: {', '.join(classes)}. It names the class that "
@@ -296,14 +296,9 @@ def _time(frame: pl.DataFrame, columns: Mapping[str, Column], target: str) -> st
     """The column that tells when a row was: one that the rows are in the order of, or whose name says so, rather than
     another; never a person's birthday."""
     times = [name for name, column in columns.items() if column.kind.is_time and name != target]
-    likely = [name for name in times if not NOT_OF_ROWS.search(_words(name))]
-    rank = {name: (not is_ordered(frame[name]), not TIME_NAME.search(_words(name))) for name in likely}
+    likely = [name for name in times if not NOT_OF_ROWS.search(words(name))]
+    rank = {name: (not is_ordered(frame[name]), not TIME_NAME.search(words(name))) for name in likely}
     return min(likely, key=lambda name: rank[name], default=None)
-
-
-def _words(name: str) -> str:
-    """A column's name in small letters, its words apart: customerID is customer id."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower().replace("_", " ")
 
 
 def _id(frame: pl.DataFrame, columns: Mapping[str, Column], others: AbstractSet[str]) -> str | None:
@@ -316,7 +311,7 @@ def _id(frame: pl.DataFrame, columns: Mapping[str, Column], others: AbstractSet[
         and frame[name].n_unique() == len(frame)
         and not frame[name].null_count()
     ]
-    said = [name for name in unique if ID_NAME.search(_words(name))]
+    said = [name for name in unique if is_of_an_id(name)]
     first = [name for name in unique if name == frame.columns[0]]
     return next(iter([*said, *first]), None)
 
@@ -334,9 +329,9 @@ def _why_excluded(series: pl.Series, column: Column, parts: Mapping[str, str]) -
     if known.dtype == pl.Int64 and len(known) == len(series) and known.n_unique() == len(known):
         if (known.diff().drop_nulls() == 1).all():
             return "counts the rows"
-        if ID_NAME.search(_words(series.name)):
+        if is_of_an_id(series.name):
             return "a number of its own in each row"
-    if known.dtype == pl.Int64 and ROW_COUNTER.search(_words(series.name)):
+    if known.dtype == pl.Int64 and ROW_COUNTER.search(words(series.name)):
         steps = int((known.diff() == 1).sum())  # of several files, one after another, nearly all
         return "counts rows" if steps > MOSTLY * len(known) else ""
     return ""

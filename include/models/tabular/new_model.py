@@ -13,12 +13,13 @@ said, for a person to look at. What is nearly a number or a time is said too, wi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
@@ -31,7 +32,8 @@ from include.models.config.common import NAME
 from include.models.config.json_schema import EDITOR_LINE
 from include.models.errors import JobError
 from include.models.raw.kinds import MAX_CATEGORIES
-from include.models.raw.times import EPOCHS
+from include.models.raw.other_formats import LOOKED_AT, other_format
+from include.models.raw.times import COUNTED
 from include.models.tabular.column_profile import AS_FOUND, FirstLook, Profile, Wishes, first_look, is_looked_for
 from include.models.tabular.first_gates import champion_rule, first_gates, placeholder_gates
 from include.models.tabular.first_look.times import is_ordered
@@ -39,6 +41,8 @@ from include.models.tabular.first_suites import feature_suite, raw_suite
 from include.models.tabular.simulate import FILE as PROFILE_FILE
 
 TABLE = "rows"
+ENDINGS = (".csv", ".tsv", ".txt", ".data", ".xlsx")
+MOST_SHOWN = 12  # columns, where there are many
 TEST_SHARE, VALIDATION_SHARE = 0.2, 0.15
 DAY_SECONDS = 24 * 3600
 WHOLE_DAYS = 20  # from so many days on a split is in whole ones
@@ -100,13 +104,18 @@ def _nothing_to_learn_from(file: Path, seen: FirstLook) -> str:
 def _table_file(file: Path) -> str:
     """What model.yaml calls the file: its name, as storage keys may be."""
     name = re.sub(r"[^\w.-]+", "_", file.name.removesuffix(".gz")).strip("_")
-    if re.fullmatch(r"[\w.-]+\.(csv|tsv|txt|data|xlsx)", name):
+    if re.fullmatch(r"[\w.-]+", name) and name.endswith(ENDINGS):
         return name
-    ending = file.name.removesuffix(".gz").rpartition(".")[2].lower()
-    if "." in file.name and ending in ("zip", "xls", "parquet", "json", "jsonl", "xlsm", "ods"):
-        raise JobError(f"DATA={file.name}: a table is a .csv, .tsv, .txt, .data (each also .gz) or .xlsx file.")
+    if file.is_dir():
+        raise JobError(f"DATA={file} is a folder; name the file in it that has the rows.")
+    with contextlib.suppress(OSError), file.open("rb") as opened:
+        if other := other_format(opened.read(LOOKED_AT)):
+            raise JobError(f"DATA={file.name} is {other.what}, not delimited text. {other.action}")
+    small = file.name.lower()
+    likely = small if small.removesuffix(".gz").endswith(ENDINGS) else f"{file.stem}.csv"
     raise JobError(
-        f"DATA={file.name}: a table's file ends in .csv, .tsv, .txt, .data (each also .gz) or .xlsx. Rename it."
+        f"DATA={file.name}: a table's file ends in {', '.join(ENDINGS[:-1])} (each also .gz) or {ENDINGS[-1]}. Rename "
+        f"it: {likely}."
     )
 
 
@@ -288,18 +297,23 @@ def _to_look_at(seen: FirstLook, why: list[str]) -> list[str]:
     if found.time and _tells_no_zone(found.columns[found.time]["declared"].get("format")):
         lines.append(f"{found.time} is taken to be in UTC")
     if found.excluded:
-        lines.append(f"not learned from: {'; '.join(f'{name} ({why})' for name, why in found.excluded.items())}")
+        lines.append(f"not learned from: {_some([f'{name} ({why})' for name, why in found.excluded.items()], '; ')}")
     if found.suspects:
         lines.append(
-            f"nearly tell the target by themselves: {', '.join(found.suspects)}. If they are known only afterwards, "
+            f"nearly tell the target by themselves: {_some(found.suspects)}. If they are known only afterwards, "
             "name them under features.exclude"
         )
     wide = [
         name for name in found.features if len(found.groups[0]["columns"][name].get("shares", ())) >= MAX_CATEGORIES
     ]
     if wide:
-        lines.append(f"have very many values, the rare ones become 'other': {', '.join(wide)}")
+        lines.append(f"have very many values, the rare ones become 'other': {_some(wide)}")
     return [*lines, "gates, owner, schedule and expectations are first guesses: see model.yaml and expectations/"]
+
+
+def _some(names: Sequence[str], between: str = ", ") -> str:
+    more = f"{between}and {len(names) - MOST_SHOWN:,} more: see model.yaml" if len(names) > MOST_SHOWN else ""
+    return between.join(names[:MOST_SHOWN]) + more
 
 
 def _classes_said(found: Profile) -> str:
@@ -314,7 +328,7 @@ def _classes_said(found: Profile) -> str:
 
 
 def _tells_no_zone(form: object) -> bool:
-    return str(form) not in EPOCHS and "%z" not in str(form)
+    return str(form) not in COUNTED and "%z" not in str(form)
 
 
 def _write_yaml(home: Path, text: str) -> None:

@@ -76,14 +76,18 @@ def typed(text: pl.DataFrame, look: Look) -> pl.DataFrame:
 
 
 def _take(look: Look, name: str, offer: Offer, assume: bool) -> None:
+    now = look.columns[name].kind
+    if offer.column is None:
+        look.said.append(f"{offer.said}; it is of kind {now} unless its cells are corrected in the source")
+        return
     if assume and offer.is_sure:
         look.columns[name] = offer.column.model_copy(update={"multiline": look.columns[name].multiline})
         look.said.append(f"{offer.said}: read as {shown(offer.column)}")
         del look.offers[name]
         return
-    now = look.columns[name].kind
     who = "ASSUME=yes does" if offer.is_sure else "it may mean something else, so ASSUME=yes does not"
-    look.said.append(f"{offer.said}; now it is of kind {now}. Declare {offer.declared} in model.yaml ({who})")
+    declared = f"{name}: {shown(offer.column)}"
+    look.said.append(f"{offer.said}; now it is of kind {now}. Declare {declared} in model.yaml ({who})")
 
 
 def _known(series: pl.Series) -> pl.Series:
@@ -96,22 +100,25 @@ def _column(known: pl.Series, rows: int, delimiter: str, cells: pl.Series) -> tu
     if known.is_empty():
         return Column(kind=STRING), None, []
     exact = next(column for reading in READINGS.values() if (column := reading.recognise(known)))
-    if exact.kind.is_quantity:
+    if exact.kind.is_quantity or known.str.contains("^[0-9]+$").all():
         offer = times.number_as_time(known, rows) or numbers.nearly_a_number(known, rows, delimiter)
-        return exact, offer, []
+        if offer or exact.kind.is_quantity:
+            return exact, offer, []
     if exact.kind.is_time:
         return exact, None, []
     if found := times.find_times(known):
         if found.others.is_empty() and len(found.formats) == 1:
             column = Column(kind=TIMESTAMP, format=found.formats[0])
-            doubt = ": are day and month the right way round?" if found.either else ""
+            doubt = ": are day, month and year the right way round?" if found.either else ""
             return (
                 column,
                 None,
                 [f"{known.name} is a time in the format {found.formats[0]} ({quoted(known)}){doubt}"],
             )
         return exact, times.nearly_a_time(found, known.name, known, rows) or _word_offer(cells), []
-    if offer := numbers.nearly_a_number(known, rows, delimiter):
+    if offer := numbers.nearly_a_number(known, rows, delimiter) or numbers.unread(known, rows):
+        return exact, offer, []
+    if not times.zone_names(known, rows) and (offer := times.like_a_time(known, rows)):
         return exact, offer, []
     notes = [note for note in (times.zone_names(known, rows), numbers.differently_united(known, rows)) if note]
     if names_things(known) and known.str.contains(r"^[0-9]+$").all():
@@ -157,10 +164,10 @@ def _word_offer(cells: pl.Series, column: Column | None = None) -> Offer | None:
 
 def _second_thoughts(look: Look, known: dict[str, pl.Series], delimiter: str, rows: int) -> Iterator[Offer]:
     """What a column is in the light of the others."""
-    offers = list(look.offers.values())
-    if any(offer.column.decimal == "," and offer.is_sure for offer in offers):
-        for offer in offers:
-            if offer.column.decimal == "," or offer.column.thousands == ".":
+    offers = [(offer, offer.column) for offer in look.offers.values() if offer.column]
+    if any(column.decimal == "," and offer.is_sure for offer, column in offers):
+        for offer, column in offers:
+            if column.decimal == "," or column.thousands == ".":
                 yield replace(offer, is_sure=True)
         for name, column in look.columns.items():
             if (
@@ -171,7 +178,8 @@ def _second_thoughts(look: Look, known: dict[str, pl.Series], delimiter: str, ro
                 yield grouped
     plain = [name for name, column in look.columns.items() if column.kind.is_quantity and name not in look.offers]
     first = (numbers.sentinels(known[name], rows) for name in plain)
-    suspected = frozenset(word for offer in first if offer for word in offer.column.null_words)
+    suspected = frozenset(word for offer in first if offer and offer.column for word in offer.column.null_words)
     for name in plain if suspected else []:
-        if (again := numbers.sentinels(known[name], rows, suspected)) is not None:
+        again = numbers.sentinels(known[name], rows, suspected)
+        if again and again.column:
             yield replace(again, column=again.column.model_copy(update={"kind": look.columns[name].kind}))

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import IO, cast
 
 from include.models.errors import JobError
+from include.models.raw.other_formats import LOOKED_AT as BEGINNING
+from include.models.raw.other_formats import other_format, wide_encoding
 from include.models.raw.reader import (
     BYTE_ORDER_MARK,
     CONFLICT_MARKS,
     SEPARATOR_LINE,
-    UTF16_MARKS,
     Form,
+    not_utf8,
 )
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -29,16 +31,7 @@ LOOKED_AT = 1 << 20  # bytes
 ROWS_LOOKED_AT = 200
 MOST_BEFORE = 50  # lines before the header
 WESTERN = "windows-1252"
-OTHER_FORMATS = {
-    b"PAR1": ("Parquet", "Export it as CSV."),
-    b"\xd0\xcf\x11\xe0": ("an old Excel workbook (.xls)", "Save it as .xlsx or CSV."),
-    b"PK\x03\x04": ("a zip archive", "Unpack it, or pack the CSV file as .gz."),
-    b"BZh": ("bzip2 data", "Unpack it, or pack the CSV file as .gz."),
-    b"\xfd7zXZ": ("xz data", "Unpack it, or pack the CSV file as .gz."),
-    b"%PDF": ("a PDF", "Export the table as CSV."),
-    b"<!DO": ("a web page", "Was it downloaded without logging in? Download the file itself."),
-    b"<htm": ("a web page", "Was it downloaded without logging in? Download the file itself."),
-}
+SIGN_IN_WORD = r"(?<=[^\W\d_])[^\w\s\x00-\x7f\u2019](?=[^\W\d_])|[\u0080-\u009f]|[\u00a1-\u00bf\u2018-\u203a]{2}"
 ASSUME_AGAIN = "ASSUME=yes takes it so"
 
 
@@ -66,9 +59,8 @@ def find_form(file: Path, assume: bool = False, encoding: str | None = None) -> 
         raise JobError(f"{file} cannot be read: {error}.") from None
     if file.suffix == ".xlsx":
         return FoundForm(Form())
-    for magic, (what, action) in OTHER_FORMATS.items():
-        if content.startswith(magic):
-            raise JobError(f"{file.name} is {what}, not delimited text. {action}")
+    if other := other_format(content[:BEGINNING]):
+        raise JobError(f"{file.name} is {other.what}, not delimited text. {other.action}")
     form = Form(encoding=encoding or _encoding(file, content, assume))
     said = [] if form.encoding == "utf-8" else [f"the file is read as {form.encoding}"]
     try:
@@ -103,30 +95,21 @@ def _beginning(file: Path) -> bytes:
 
 
 def _encoding(file: Path, content: bytes, assume: bool) -> str:
-    wide = _wide(content)
+    wide = wide_encoding(content[:BEGINNING])
     if wide:
         if assume:
             return wide
         raise JobError(
-            f"{file.name}, line 1, column 1: this is UTF-16 text, not UTF-8. Save it as 'CSV UTF-8', or give "
-            f"ENCODING={wide} ({ASSUME_AGAIN})."
+            f"{file.name}, line 1, column 1: this is {wide[:6].upper()} text, not UTF-8. Save it as 'CSV UTF-8', or "
+            f"give ENCODING={wide} ({ASSUME_AGAIN})."
         )
-    broken = next(((number, line) for number, line in enumerate(_lines(file), 1) if _is_broken(line)), None)
+    broken = next(((number, line) for number, line in enumerate(_lines(file), 1) if not_utf8(line) >= 0), None)
     return "utf-8" if broken is None else _single_byte(file, *broken, assume)
-
-
-def _wide(content: bytes) -> str | None:
-    """UTF-16 by its mark, or by every other byte being nothing."""
-    if content.startswith(UTF16_MARKS):
-        return "utf-16"
-    even, odd = content[0:2000:2].count(0), content[1:2000:2].count(0)
-    least = len(content[:2000]) / 4
-    return "utf-16-le" if odd > least else "utf-16-be" if even > least else None
 
 
 def _single_byte(file: Path, number: int, line: bytes, assume: bool) -> str:
     """The encoding of text that is not UTF-8 from this line on, if it is a western one and may be assumed."""
-    place = _broken_at(line)
+    place = not_utf8(line)
     delimiter = max(DELIMITERS, key=lambda one: line.count(one.encode()))
     column = line[:place].count(delimiter.encode()) + 1
     cell = line.split(delimiter.encode())[column - 1].strip()[:40]
@@ -153,21 +136,9 @@ def _lines(file: Path) -> Iterator[bytes]:
             raise JobError(f"{file.name} cannot be unpacked ({error}). Download or pack it again.") from None
 
 
-def _is_broken(line: bytes) -> bool:
-    return not line.isascii() and _broken_at(line) < len(line)
-
-
-def _broken_at(line: bytes) -> int:
-    try:
-        line.decode()
-    except UnicodeDecodeError as error:
-        return error.start
-    return len(line)
-
-
 def _looks_western(file: Path) -> bool:
-    """Western words have a letter or two beyond ASCII; where whole words are of such letters another alphabet is
-    meant."""
+    """Western words have a letter or two beyond ASCII; where whole words are of such letters, or signs stand within
+    words, another alphabet is meant."""
     western = others = 0
     for line in _lines(file):
         if line.isascii():
@@ -180,7 +151,8 @@ def _looks_western(file: Path) -> bool:
             beyond = sum(not letter.isascii() for letter in word)
             western += 0 < beyond <= max(1, len(word) // 2)
             others += beyond > max(1, len(word) // 2)
-    return western >= others
+        others += len(re.findall(SIGN_IN_WORD, text))
+    return western > 2 * others or western == others == 0
 
 
 def _with_lines(form: Form, lines: Sequence[str], name: str, assume: bool) -> Form:

@@ -13,10 +13,12 @@ from include.models.config import Column
 from include.models.config.kinds import NUMBER
 from include.models.config.spelling import PLAIN, Spelling
 from include.models.raw.numbers import names_things, plain
-from include.models.tabular.first_look.offers import Offer, counted, quoted, words_among
+from include.models.tabular.first_look.offers import MOST_WORDS, Offer, counted, quoted, words_among
 
 LEAST_SHARE = 0.5  # of the cells must be numbers, where the others are words
-NEARLY_ALL = 0.98  # of them, where the others are anything
+MOSTLY = 0.9  # of them, where the others are anything
+TOLERATED = 0.02  # of rows may be set aside, as model.yaml says of a new model
+NEARLY_ALL = 0.98  # of the cells have units
 MARKS: tuple[tuple[str, str | None], ...] = (
     (".", None),
     (".", ","),
@@ -26,6 +28,7 @@ MARKS: tuple[tuple[str, str | None], ...] = (
     (",", " "),
     (".", "'"),
     (",", "'"),
+    (".", "_"),
 )
 BEFORE = r"^[(+\u2212-]?\s*([^\d\s.,()'+:/\u2212-][^\d()+:\u2212-]*?)\s*[+\u2212-]?[.,]?\d"
 AFTER = r"\d[.,]?\s*([^\d\s.,()'+:/\u2212-][^\d():]*?[23]?)\s*[)-]?$"
@@ -50,7 +53,16 @@ LONGEST_UNIT = 12
 CURRENCY = r"^\p{Sc}$"  # a sign of one, as polars tells it
 UNIT = r"^[^\d\s@#_]+( [^\d\s@#_]+)?[23]?$"
 IN_THREES = re.compile(r"(^|[^0-9])[1-9][0-9]{0,2},[0-9]{3}($|[^0-9])")
-INFINITE = r"(?i)^[+-]?inf(inity)?$"
+LIMIT = r"^(?:[<>\u2264\u2265~\u2248]=?|(?i:ca\.?|approx\.?|about|over|under|below|above))\s*[0-9]|^[0-9.,]+\s*\+$"
+RANGE = r"^[0-9.,]+\s*(?:[-\u2013]|to)\s*[0-9.,]+$"
+# numbers that are not read as such, and what they are
+UNREAD = {
+    r"^[+-]?0[xX][0-9a-fA-F]+$": "is hexadecimal",
+    r"^[+-]?[0-9]*\.?[0-9]+[dD][+-]?[0-9]+$": "has exponents with a D, as Fortran writes them,",
+    r"^[+-]?\p{Nd}+([.,\u066b]\p{Nd}+)?$": "has digits of another script",
+    r"^'.*'$": "has single quotes, which belong to the cell,",
+}
+INFINITE = r"(?i)^[+\u2212-]?(inf(inity)?|∞|1\.#inf)$"
 SENTINEL = re.compile(r"-?9{2,}(\.0+)?|-[0-9]+(\.0+)?")
 FEWEST_SENTINELS = 3
 
@@ -63,16 +75,17 @@ def nearly_a_number(known: pl.Series, rows: int, delimiter: str) -> Offer | None
         rows: of the file, for the words.
         delimiter: where it is a comma, so is the mark that parts thousands; else the decimal mark may be one.
     """
-    finite = known.filter(~known.str.contains(INFINITE))
+    finite = known.filter(~infinite(known))
     if finite.is_empty() or names_things(finite):
         return None
     spelling, fits = _best(finite, delimiter)
-    others = pl.concat([finite.filter(~fits), known.filter(known.str.contains(INFINITE))])
+    others = pl.concat([finite.filter(~fits), known.filter(infinite(known))])
     if not fits.sum() or (spelling.is_plain and others.is_empty()):
         return None
-    words = words_among(others) if len(others) else ([], True)
+    limits = bool((others.str.contains(LIMIT) | others.str.contains(RANGE)).all())
+    words = words_among(others) or (_few(others), False) if limits else words_among(others)
     share = int(fits.sum()) / len(known)
-    if share < (LEAST_SHARE if words else NEARLY_ALL) or (words and finite.filter(fits).n_unique() < 2):
+    if share < (LEAST_SHARE if words else MOSTLY) or (words and finite.filter(fits).n_unique() < 2):
         return None
     nulls, usual = words or ([], False)
     column = Column(
@@ -88,8 +101,33 @@ def nearly_a_number(known: pl.Series, rows: int, delimiter: str) -> Offer | None
         said += f" spelled in its own way in {counted(len(unusual), rows)} ({quoted(unusual)})"
     if len(others):
         said += f"{' and' if not spelling.is_plain else ''} but for {counted(len(others), rows)} ({quoted(others)})"
+    if len(others) and limits:
+        said += ", a limit or a range rather than a value"
+    if not nulls and len(others) > TOLERATED * rows:  # of so many rows set aside none would be left
+        return Offer(known.name, said)
     doubtful = spelling.unit is not None and not (_is_currency(spelling.unit) or spelling.unit in UNITS)
-    return Offer(known.name, said, column, usual and not doubtful and not _may_be_either(finite, spelling, delimiter))
+    doubtful |= spelling.thousands == "_" or _may_be_either(finite, spelling, delimiter)
+    return Offer(known.name, said, column, usual and not doubtful)
+
+
+def infinite(cells: pl.Series) -> pl.Series:
+    """Which cells, blanks around or not, say that a value is infinite, or a number that is larger than any."""
+    cells = cells.str.strip_chars()
+    return cells.str.contains(INFINITE) | cells.cast(pl.Float64, strict=False).is_infinite().fill_null(value=False)
+
+
+def _few(others: pl.Series) -> list[str]:
+    different = others.unique(maintain_order=True).to_list()
+    return different if len(different) <= MOST_WORDS else []
+
+
+def unread(known: pl.Series, rows: int) -> Offer | None:
+    """Numbers in another notation, which no declaration reads."""
+    for pattern, what in UNREAD.items():
+        found = known.filter(known.str.contains(pattern) & known.cast(pl.Float64, strict=False).is_null())
+        if len(found) > LEAST_SHARE * len(known):
+            return Offer(known.name, f"{known.name} {what} in {counted(len(found), rows)} ({quoted(found)})")
+    return None
 
 
 def differently_united(known: pl.Series, rows: int) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,16 @@ from include.models.config import Column
 # what people and programs write for a value that is not known, beside the usual words; none of them is a number
 SIGNS = frozenset(["?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "*", "**"])
 SHEET_ERRORS = frozenset(["#n/a", "#na", "#n/a!", "#null!", "#div/0!", "#value!", "#ref!", "#name?", "#num!"])
-ABSENT = frozenset(["n.a.", "n.a", "n/a.", "na.", "n.d.", "(null)", "<null>", "<na>", "<nan>", "\\n", "nat"])
+ABSENT = frozenset(
+    [
+        *("n.a.", "n.a", "n/a.", "na.", "n.d.", "(null)", "<null>", "<na>", "<nan>", "\\n", "nat", "-nan", "+nan"),
+        *("-nan(ind)", "nan(ind)", "1.#qnan", "-1.#qnan", "1.#snan", "1.#ind", "-1.#ind"),  # C's on Windows
+    ]
+)
 WORDS = frozenset({"nil", "nd", "missing", "unknown", "unk", "undefined", "unavailable", "not available", "no data"})
-INFINITE = frozenset(["inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"])
+INFINITE = frozenset(
+    ["inf", "+inf", "-inf", "infinity", "+infinity", "-infinity", "∞", "+∞", "-∞", "\u2212∞", "1.#inf", "-1.#inf"]
+)
 NULL_WORDS = SIGNS | SHEET_ERRORS | ABSENT | WORDS | INFINITE
 # of these even a text is sure not to be the name of something
 NO_NAMES = SHEET_ERRORS | ABSENT | {"?", "??", "--", "---", "null", "nan", "n/a"}
@@ -25,18 +33,13 @@ MOST_SHOWN = 3
 
 @dataclass(frozen=True)
 class Offer:
-    """``said``: column, count and example; ``column``: what model.yaml would declare; ``is_sure``: no person is needed
-    to say so."""
+    """``said``: column, count and example; ``column``: what model.yaml would declare, None where no declaration helps;
+    ``is_sure``: no person is needed to say so."""
 
     name: str
     said: str
-    column: Column
-    is_sure: bool
-
-    @property
-    def declared(self) -> str:
-        """The column as model.yaml has it."""
-        return f"{self.name}: {shown(self.column)}"
+    column: Column | None = None
+    is_sure: bool = False
 
 
 def shown(column: Column) -> str:
@@ -62,6 +65,15 @@ def words_among(cells: pl.Series) -> tuple[list[str], bool] | None:
     one; None where they are not words, or too many."""
     counts = cells.value_counts(sort=True)
     words: Sequence[str] = counts[cells.name].to_list()
-    if len(words) > MOST_WORDS or any(any(sign.isdigit() for sign in word) for word in words):
+    unusual = [word for word in words if not is_usual(word)]
+    if len(words) > MOST_WORDS or any(any(sign.isdigit() for sign in word) for word in unusual):
         return None
-    return list(words), all(word.lower() in NULL_WORDS for word in words)
+    return list(words), not unusual
+
+
+def is_usual(word: str) -> bool:
+    """Whether it is one of the words for what is not known, or a number that is too large for any value."""
+    try:
+        return word.lower() in NULL_WORDS or math.isinf(float(word))
+    except ValueError:
+        return False

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import polars as pl
 
 from include.models.config import Column, Moment
 from include.models.config.kinds import TIMESTAMP
-from include.models.raw.times import EPOCHS, ISO_FORMATS, moments
+from include.models.raw.times import EPOCHS, EXCEL_DAYS, ISO_FORMATS, moments
+from include.models.tabular.first_look.names import NOT_OF_ROWS, is_of_a_time, is_of_an_id
 from include.models.tabular.first_look.offers import Offer, counted, quoted, words_among
 
 DAYS = (
     *("%Y-%m-%d", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%Y.%m.%d"),
-    *("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d"),
+    *("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d", "%y/%m/%d", "%y.%m.%d"),
     *("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%b %d %Y", "%d-%b-%y", "%d %b %y", "%d/%b/%Y", "%d. %b %Y", "%Y-%b-%d"),
     *("%d %B %Y", "%B %d, %Y", "%B %d %Y", "%d-%B-%Y", "%d. %B %Y"),
     *("%a, %d %b %Y", "%a %d %b %Y", "%A, %B %d, %Y", "%A, %d %B %Y"),
@@ -24,18 +26,50 @@ DAYS = (
 HOURS = (
     *("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", "T%H:%M", "T%H:%M:%S", "T%H:%M:%S%.f", " %H.%M", " %H.%M.%S", " %H"),
     *(" %I:%M %p", " %I:%M:%S %p", " %I:%M%p", " %I %p", ", %H:%M", ", %H:%M:%S", ", %I:%M %p", ", %I:%M:%S %p"),
-    *(":%H:%M:%S", "-%H:%M:%S", "T%H%M%S"),
+    *(":%H:%M:%S", "-%H:%M:%S", "T%H%M%S", " %H:%M:%S,%3f", "-%H.%M.%S%.f"),
 )
+HOURS_FIRST = ("%H:%M ", "%H:%M:%S ", "%I:%M %p ", "%I:%M:%S %p ", "%H:%M, ")
+AFTER_A_COMPACT_DAY = (" %H:%M", " %H:%M:%S", "T%H:%M:%S", "_%H%M%S", "-%H%M%S", " %H%M%S", "-%H:%M:%S", " %H%M")
 MONTHS = ("%Y-%m", "%Y/%m", "%b %Y", "%b-%Y", "%B %Y", "%b-%y", "%m/%Y", "%G-W%V", "%GW%V")
-SPECIAL = ("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%S%z", "%Y-%j")
-ZONED = tuple(f"{day}{hour}{zone}" for day, hour, zone in product(DAYS, HOURS, ("%z", " %z")) if "%H:%M" in hour)
-FORMATS = (*ISO_FORMATS, *(day + hour for day, hour in product(DAYS, HOURS)), *ZONED, *MONTHS, *SPECIAL)
-COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-OF_A_DAY = ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%I:%M:%S %p", "%I:%M %p", "%H.%M.%S", "%H.%M")
-TIME_NAME = re.compile(
-    r"(^|[^a-z])(time|date|datetime|timestamp|ts|epoch|when|created|updated|day|start|end)([^a-z]|$)|_at$"
+SPECIAL = (
+    *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S UTC %Y", "%Y%m%dT%H%M%S"),
+    *("%Y%m%dT%H%M%S%z", "%Y-%j", "%Y年%m月%d日", "%d-%b-%y %I.%M.%S%.f %p", "[%d/%b/%Y:%H:%M:%S %z]"),
 )
-NOT_OF_ROWS = re.compile(r"birth|dob|expir|due|valid")  # a person's date, or one to come, is not the row's
+ZONED = tuple(f"{day}{hour}{zone}" for day, hour, zone in product(DAYS, HOURS, ("%z", " %z")) if "%H:%M" in hour)
+FORMATS = tuple(
+    dict.fromkeys(
+        (
+            *(*ISO_FORMATS, *(day + hour for day, hour in product(DAYS, HOURS))),
+            *(hour + day for hour, day in product(HOURS_FIRST, DAYS)),
+            *("%Y%m%d" + hour for hour in AFTER_A_COMPACT_DAY),
+            *(*ZONED, *MONTHS, *SPECIAL),
+        )
+    )
+)
+# by the number of digits
+COMPACT = {
+    6: ("%Y%m", "%y%m%d", "%d%m%y", "%m%d%y"),
+    8: ("%Y%m%d", "%d%m%Y", "%m%d%Y"),
+    10: ("%Y%m%d%H", "%y%m%d%H%M"),
+    12: ("%Y%m%d%H%M", "%y%m%d%H%M%S"),
+    14: ("%Y%m%d%H%M%S", "%d%m%Y%H%M%S"),
+}
+SHORTEST_COUNT = 10  # digits of seconds from 1970 on
+COUNTS = {
+    "epoch": "seconds from 1970 on",
+    "epoch_ms": "milliseconds from 1970 on",
+    "epoch_us": "microseconds from 1970 on",
+    "epoch_ns": "nanoseconds from 1970 on",
+    EXCEL_DAYS: "days as Excel does",
+}
+EXCEL_FIRST, EXCEL_LAST = 32_874, 73_051  # 1990 and 2100
+LIKE_A_TIME = (
+    r"(^|[^0-9])(19|20)[0-9]{2} ?[-/._年] ?[0-9]{1,2}([^0-9]|$)"
+    r"|(^|[^0-9])[0-9]{1,2}[-/._ ]{0,2}\p{L}{0,10}[-/._ ]{1,2}(19|20)[0-9]{2}([^0-9]|$)"
+    r"|(19|20)[0-9]{2}[ -]?Q[1-4]|Q[1-4][ /-]?(19|20)[0-9]{2}"
+    r"|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2,4}.*[0-9]{1,2}:[0-9]{2}"
+)
+OF_A_DAY = ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%I:%M:%S %p", "%I:%M %p", "%H.%M.%S", "%H.%M")
 ZONE_NAME = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)? ?([A-Z]{3,5}|[A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+)$"
 FIRST, LAST = 631_152_000, 4_102_444_800  # 1990 and 2100, in seconds from 1970 on
 SAMPLE = 6
@@ -69,7 +103,7 @@ def find_times(known: pl.Series) -> Times | None:
             break
         best = _likelier(known, found)
         others = [form for form in found if form != best]
-        either = either or next((form for form in others if _swapped(form) == best), None)
+        either = either or next((form for form in others if "%y" in form or _swapped(form) == best), None)
         formats.append(best)
         rest = rest.filter(_read(rest, best).is_null())
     if not formats or len(rest) > (1 - LEAST_SHARE) * len(known):
@@ -99,27 +133,55 @@ def nearly_a_time(times: Times, name: str, known: pl.Series, rows: int) -> Offer
 
 
 def number_as_time(known: pl.Series, rows: int) -> Offer | None:
-    """Whole numbers that are days written without marks, or count seconds or milliseconds from 1970 on."""
-    if not known.str.contains(r"^[0-9]{8,14}(\.0*)?$").all():
-        return None
+    """Numbers that are moments written without marks, or count seconds, parts of them or days."""
     numbers = known.cast(pl.Float64, strict=False)
-    if numbers.n_unique() < 2:
+    if numbers.null_count() or numbers.n_unique() < 2:
         return None
+    return _compact(known, rows) or _counted(known, numbers, rows)
+
+
+def _compact(known: pl.Series, rows: int) -> Offer | None:
     width = known.str.len_chars().unique().to_list()
-    if len(width) == 1 and (form := COMPACT.get(width[0])):
-        read = _read(known, form)
-        if not read.null_count() and read.dt.year().is_between(1900, 2100).all():
-            said = f"{known.name} is a day without marks in {counted(len(known), rows)} ({quoted(known)})"
-            return Offer(known.name, said, Column(kind=TIMESTAMP, format=form), is_sure=True)
-    for form, unit in EPOCHS.items():
-        factor = 1_000_000 // unit
-        if numbers.is_between(FIRST * factor, LAST * factor).all():
-            named = bool(TIME_NAME.search(known.name.lower()))
-            what = "seconds" if form == "epoch" else "milliseconds"
-            said = f"{known.name} counts {what} from 1970 on in {counted(len(known), rows)} ({quoted(known)})"
-            sure = named or (numbers.is_sorted() and numbers.n_unique() > len(numbers) / 2)
-            return Offer(known.name, said, Column(kind=TIMESTAMP, format=form), sure)
+    forms = COMPACT.get(width[0], ()) if len(width) == 1 else ()
+    named = is_of_a_time(known.name)
+    if not forms or (width[0] < 8 and not named) or not known.str.contains("^[0-9]+$").all():
+        return None
+    found = [form for form in forms if _is_in_our_time(_read(known, form))]
+    if not found:
+        return None
+    form = _likelier(known, found)
+    ordered = is_ordered(_read(known, form))
+    sure = (len(found) == 1 or ordered) and (width[0] != SHORTEST_COUNT or named or ordered)
+    said = f"{known.name} is a time without marks, {form}, in {counted(len(known), rows)} ({quoted(known)})"
+    return Offer(known.name, said, Column(kind=TIMESTAMP, format=form), sure)
+
+
+def _is_in_our_time(moments: pl.Series) -> bool:
+    return not moments.null_count() and bool(moments.dt.year().is_between(1900, 2100).all())
+
+
+def _counted(known: pl.Series, numbers: pl.Series, rows: int) -> Offer | None:
+    named = is_of_a_time(known.name)
+    for form, what in COUNTS.items():
+        first, last = (EXCEL_FIRST, EXCEL_LAST) if form == EXCEL_DAYS else (FIRST * EPOCHS[form], LAST * EPOCHS[form])
+        if not numbers.is_between(first, last).all() or (form == EXCEL_DAYS and not named):
+            continue
+        in_order = numbers.is_sorted() and numbers.n_unique() > len(numbers) / 2 and not is_of_an_id(known.name)
+        said = f"{known.name} counts {what} in {counted(len(known), rows)} ({quoted(known)})"
+        return Offer(known.name, said, Column(kind=TIMESTAMP, format=form), named or in_order)
     return None
+
+
+def like_a_time(known: pl.Series, rows: int) -> Offer | None:
+    """Texts that seem to be moments and are in no format that was tried."""
+    likely = known.filter(known.str.contains(LIKE_A_TIME))
+    if len(likely) < LEAST_SHARE * len(known):
+        return None
+    said = (
+        f"{known.name} looks like a time in {counted(len(likely), rows)} ({quoted(likely)}), in no format that is "
+        "known here: write it as 2024-01-31 06:00:00 in the source, or declare its format in strptime's letters"
+    )
+    return Offer(known.name, said)
 
 
 def zone_names(known: pl.Series, rows: int) -> str | None:
@@ -196,14 +258,29 @@ def _formats_of(texts: pl.Series) -> list[str]:
     """The formats that most of these cells are in, after a look at a few."""
     different = texts.unique(maintain_order=True)
     sample = different.gather_every(max(1, len(different) // SAMPLE)).head(SAMPLE)
-    tried = {form: int(_read(sample, form).is_not_null().sum()) for form in FORMATS}
-    most = max(tried.values())
+    tried = _readable(sample, FORMATS)
+    most = max(tried.values(), default=0)
     if most == 0:
         return []
-    likely = [form for form, count in tried.items() if count == most]
-    counts = {form: int(_read(different, form).is_not_null().sum()) for form in likely}
+    counts = _readable(different, [form for form, count in tried.items() if count == most])
     best = max(counts.values())
-    return [form for form in likely if counts[form] == best]
+    return [form for form, count in counts.items() if count == best]
+
+
+def _readable(texts: pl.Series, forms: Iterable[str]) -> dict[str, int]:
+    """How many of these cells each format reads; without formats that have a sign which no cell has."""
+    signs = frozenset("".join(texts))
+    likely = [form for form in forms if _signs(form) <= signs]
+    if not likely:
+        return {}
+    counts = texts.to_frame().select(_moment(texts.name, form).is_not_null().sum().alias(form) for form in likely)
+    return counts.row(0, named=True)
+
+
+@cache
+def _signs(form: str) -> frozenset[str]:
+    """What a format has beside its letters for parts of a moment; blanks may be none."""
+    return frozenset(re.sub(r"%\.f|%[0-9]?[A-Za-z]| ", "", form))
 
 
 def _likelier(known: pl.Series, formats: list[str]) -> str:
@@ -222,10 +299,11 @@ def _swapped(form: str) -> str:
 
 
 def _read(texts: pl.Series, form: str) -> pl.Series:
-    if "%y" in form:  # 1.2.3 is a version, not a day of the year 2003
-        short = texts.str.contains(r"(^|[^0-9])[0-9]{2}([^0-9]|$)")
-        texts = texts.to_frame().select(pl.when(short).then(pl.col(texts.name))).to_series()
-    try:
-        return texts.to_frame().select(moments(pl.col(texts.name), form)).to_series()
-    except pl.exceptions.PolarsError:  # a format that polars does not take
-        return pl.Series(texts.name, [None] * len(texts), dtype=pl.Datetime("us"))
+    return texts.to_frame().select(_moment(texts.name, form)).to_series()
+
+
+def _moment(name: str, form: str) -> pl.Expr:
+    text = pl.col(name)
+    if "%y" in form and not form.replace("%", "").isalpha():  # 1.2.3 is a version, not a day of the year 2003
+        text = pl.when(text.str.contains(r"(^|[^0-9])[0-9]{2}([^0-9]|$)")).then(text)
+    return moments(text, form)

@@ -10,6 +10,7 @@ import pytest
 from include.models.config import Column
 from include.models.config.kinds import TIMESTAMP
 from include.models.raw.kinds import reading_of
+from include.models.raw.times import COUNTED
 
 TIMES = reading_of(TIMESTAMP)
 
@@ -34,6 +35,12 @@ def read(text: str, form: str | list[str]) -> datetime | None:
         ("20240131", "%Y%m%d", "2024-01-31"),
         ("1706702400", "epoch", "2024-01-31 12:00"),
         ("1706702400000", "epoch_ms", "2024-01-31 12:00"),
+        ("1706702400000001", "epoch_us", "2024-01-31 12:00:00.000001"),
+        ("1706702400000001999", "epoch_ns", "2024-01-31 12:00:00.000001"),
+        ("45322.5", "excel_days", "2024-01-31 12:00"),
+        ("45322.50001157", "excel_days", "2024-01-31 12:00:01"),
+        ("9" * 300, "excel_days", None),
+        ("31/01/2024 1 PM", "%d/%m/%Y %I %p", "2024-01-31 13:00"),
         ("2024-01", "%Y-%m", "2024-01-01"),
         ("2024-W05", "%G-W%V", "2024-01-29"),
         ("2024-01-31 07", "%Y-%m-%d %H", "2024-01-31 07:00"),
@@ -46,7 +53,7 @@ def test_a_moment_is_read(text: str, form: str | list[str], moment: str | None) 
     assert read(text, form) == (datetime.fromisoformat(moment) if moment else None)
 
 
-@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%S%z", "%d.%m.%Y %H:%M", "epoch", "epoch_ms", "%Y%m%d%H%M"])
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%S%z", "%d.%m.%Y %H:%M", *COUNTED, "%Y%m%d%H%M"])
 def test_what_is_written_is_read_back(form: str) -> None:
     moment, column = datetime.fromisoformat("2024-01-31 07:05"), Column(kind=TIMESTAMP, format=form)
     written = pl.DataFrame({"x": [moment]}).select(TIMES.to_text(pl.col("x"), column).cast(pl.String)).item()

@@ -230,12 +230,15 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, object]]] = {
     "comments": ({"before": "# made by a logger\n# in June\n"}, {"skip_lines": 2}),
     "a title": ({"before": "Readings of June\n\n"}, {"skip_lines": 2}),
     "a mark of UTF-8": ({"encoding": "utf-8-sig"}, {}),
+    "two marks of UTF-8": ({"encoding": "utf-8-sig", "before": "\ufeff"}, {}),
+    "utf-32": ({"encoding": "utf-32"}, {"encoding": "utf-32"}),
+    "a quoted header": ({"header": '"x","n","y"'}, {}),
     "CR": ({"end": "\r"}, {}),
     "blanks in the header": ({"header": " x , n,y "}, {}),
     "a name with blanks": ({"name": "seen (1) twice.csv"}, {}),
     "rows that end in a mark": ({"header": "x,n,y,"}, {}),
 }
-NEED_A_WORD = ("windows-1252", "utf-16", "utf-16 without its mark", "comments", "a title")
+NEED_A_WORD = ("windows-1252", "utf-16", "utf-32", "utf-16 without its mark", "comments", "a title")
 
 
 @pytest.mark.parametrize("kind", FORMS)
@@ -272,8 +275,11 @@ def test_a_file_without_a_header_is_given_names(models: Path, tmp_path: Path) ->
         (lambda text: "file_line" + text[1:], r"line 1, column 1: a column cannot be called 'file_line'"),
         (lambda text: text.replace("x,n,y", "n,y"), r"line 2, column 3: every row has 3 fields instead of 2"),
         (lambda text: text.replace(",", " "), r"has one column, 'x n y': a comma, a semicolon, a tab or |"),
-        (lambda text: "PAR1" + text, "is Parquet, not delimited text"),
-        (lambda text: "PK\x03\x04" + text, "is a zip archive"),
+        (lambda text: text + text, r"line 302: the header comes again. Remove it there."),
+        (lambda text: text.replace("\n", "\ncm,kg,class\n", 1), r"line 2: 'cm, kg, class' seems to be a second line"),
+        (lambda text: text.replace("\n9,", '\n"9,', 1), r"line 11: a quote is opened and never closed"),
+        (lambda text: text + "\0" * 50, r"column x: found a byte 0x00 in line 302; allowed: UTF-8 text. Was it copied"),
+        (lambda text: text.replace("\n9,", "\n\0,", 1), r"column x: found a byte 0x00 in line 11"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_sentence(
@@ -283,6 +289,40 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(
     file.write_text(change(file.read_text()))
     with pytest.raises(JobError, match=words):
         look(models, file, TAKEN)
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("n,n,y", "2 columns are called n: the later ones are n_2"),
+        ("N,n,y", "N and n differ in the case of their letters alone"),
+        (",n,y", "without a name, and called by their place: column_1"),
+    ],
+)
+def test_unusual_names_are_said(models: Path, tmp_path: Path, header: str, said: str) -> None:
+    assert said in look(models, file_of(tmp_path, lambda row: row / 7, header=header), ASKED)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("SEEN.CSV", "Rename it: seen.csv."),
+        ("seen.csv.GZ", "Rename it: seen.csv.gz."),
+        ("seen", "Rename it: seen.csv."),
+        ("seen.dat", "Rename it: seen.csv."),
+        ("", "is a folder; name the file in it"),
+    ],
+)
+def test_a_file_s_name_is_corrected(models: Path, tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(JobError, match=said):
+        look(models, file_of(tmp_path, lambda row: row, name=name or "seen.csv") if name else tmp_path, ASKED)
+
+
+@pytest.mark.parametrize("encoding", ["shift_jis", "gb18030", "mac_roman", "cp437"])
+def test_an_encoding_that_is_not_western_is_not_assumed(models: Path, tmp_path: Path, encoding: str) -> None:
+    word = "größe" if encoding in ("mac_roman", "cp437") else "東京"
+    with pytest.raises(JobError, match=r"line 2, column 1: a byte .* is no UTF-8.*say what it is"):
+        look(models, file_of(tmp_path, lambda _: word, encoding=encoding), TAKEN)
 
 
 def test_another_alphabet_is_not_assumed(models: Path, tmp_path: Path) -> None:
