@@ -21,6 +21,7 @@ from include.models.config.watching import ClassAnswers, Reference, ValueAnswers
 SURE = 1.645  # standard errors that a loss is above none: of sound windows one in twenty is, if any
 OF_95 = 2 * 1.96  # standard errors that an interval of 95 % is wide
 FEWEST_SAMPLED = 30  # rows that a person labelled
+FEWEST_UNITS = 5  # with fewer machines that failed, or days, one of them is the metric
 
 Interval = tuple[float, float] | None
 
@@ -122,7 +123,7 @@ def _add_realised(
     else:
         metric, value = found["metric"], window["metrics"].get(found["metric"])
         interval = window["intervals"].get(metric)
-        labelled, enough = window["labelled"], window["labelled"] >= fewest
+        labelled, enough = window["labelled"], window["labelled"] >= fewest and window["evidence"] >= FEWEST_UNITS
     if value is None:
         return False
     if metric != found["metric"]:

@@ -18,6 +18,7 @@ from include.monitor.drift import DRIFT_NAMESPACE, measure, monitoring_of
 from include.monitor.faults import WINDOWS, Fault, faults_of
 from include.monitor.labels import after, newest_complete, newest_expected
 from include.monitor.performance import Realised, performance_of
+from include.monitor.trend import trend_of
 from include.monitor.verdict import (
     Judged,
     Told,
@@ -134,9 +135,14 @@ def judge_day(model: ModelConfig, context: Context) -> Found:
     judged = _judged(model, environment, client, day)
     found = judged.as_json()
     write_text(client, drift_of(bucket, model.name, day), json.dumps(found, indent=1))
+    index = index_drift(client, bucket, model, [day])
+    known = judged.performance
+    trend = trend_of(index, day, known["metric"], known["evaluated"]) if known else None
+    worth: Performance | None = (
+        read_json(client, performance_uri(bucket, model.name, known["until"])) if known and known["until"] else None
+    )
     page_uri = drift_report_of(bucket, model.name, day)
-    write_text(client, page_uri, page(judged), "text/html")
-    index_drift(client, bucket, model, [day])
+    write_text(client, page_uri, page(judged, trend, worth), "text/html")
     _send_metrics(environment, judged)
     report = file_page(page_uri, sagemaker_client(environment))
     log.info("%s\n  report: %s", judged.summary, report)

@@ -7,15 +7,17 @@ labels show comes before what is estimated; an estimate counts only where it has
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from math import ceil
 from typing import Literal, TypedDict
 
 from include.models.config import ModelConfig, Monitoring, TimeSplit
+from include.models.config.performance import Performance
 from include.monitor.drift import Drift, monitoring_of
 from include.monitor.faults import Fault, FaultJson
 from include.monitor.performance import PerformanceJson, in_words
+from include.monitor.trend import Trend
 from include.platform.pages import render
 
 Verdict = Literal["fine", "data fault", "drift without harm", "performance loss", "too little to say"]
@@ -53,7 +55,6 @@ class Judged:
     late: Fault | None = None
     performance: PerformanceJson | None = None
     since: str = ""
-    trend: Sequence[VerdictJson] = field(default_factory=list)
 
     @property
     def verdict(self) -> Verdict:
@@ -242,5 +243,10 @@ def may_train(
     return None
 
 
-def page(judged: Judged) -> str:
-    return render("drift.html.jinja", judged=judged, drift=judged.drift)
+def page(judged: Judged, trend: Trend | None = None, worth: Performance | None = None) -> str:
+    """The day for people.
+
+    Args:
+        worth: the newest day whose labels came, by segment and beside baselines.
+    """
+    return render("drift.html.jinja", judged=judged, drift=judged.drift, trend=trend, worth=worth)

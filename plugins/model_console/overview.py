@@ -55,7 +55,7 @@ class Dags:
 @dataclass(frozen=True)
 class Row:
     """A model, as the list shows it. ``trend`` is its rows per day, the newest last; ``usd`` what scoring cost this
-    month, None where a price is unknown."""
+    month, None where a price is unknown; ``worth`` what the newest labels show, and ``worth_until`` up to which day."""
 
     model: str
     description: str
@@ -71,6 +71,8 @@ class Row:
     next_run: str | None
     trend: Sequence[int]
     usd: float | None
+    worth: str | None = None
+    worth_until: str | None = None
 
 
 def row(model: str, index: Index | None, dags: Dags, today: date, region: str) -> Row:
@@ -88,6 +90,7 @@ def row(model: str, index: Index | None, dags: Dags, today: date, region: str) -
     late = days_late(own.get(f"score_{model}", {}), last_day, today)
     failed = sum(dags.failed.get(dag_id, 0) for dag_id in own)
     decided = _facts(found, champion["version"]) if champion else {}
+    labelled = max(found.get("performance", {}), default=None)
     return Row(
         model=model,
         description=found["description"] or _description(own),
@@ -103,7 +106,15 @@ def row(model: str, index: Index | None, dags: Dags, today: date, region: str) -
         next_run=min((dag["next_dagrun_run_after"] for dag in own.values() if _comes(dag)), default=None),
         trend=_trend(found, today if last_day is None else date.fromisoformat(last_day)),
         usd=month_cost(found, f"{today:%Y-%m}", region),
+        worth=worth(found, labelled) if labelled else None,
+        worth_until=labelled,
     )
+
+
+def worth(index: Index, day: str) -> str | None:
+    """What a day's window was worth by its labels, in words; None where they have not come."""
+    found = index.get("performance", {}).get(day)
+    return f"{found['metric']} {found['value']:.3f}" if found and found["value"] is not None else None
 
 
 def month_cost(index: Index, month: str, region: str) -> float | None:

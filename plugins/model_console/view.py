@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from model_console.overview import SOUND, Dags, Question, usd_per_day
+from model_console.overview import SOUND, Dags, Question, usd_per_day, worth
 from model_console.store import Index
 from sagemaker_jobs.kinds import Json
 
@@ -40,13 +40,14 @@ class Version:
 
 @dataclass(frozen=True)
 class ModelPage:
-    """``timeline`` is what happened, the newest first, as (moment, what); ``weeks`` is the calendar, a week each."""
+    """``timeline`` is what happened, the newest first, as (moment, what); ``weeks`` is the calendar, a week each;
+    ``drift`` has the judged days, the newest first, with what their labels show."""
 
     versions: Sequence[Version]
     metric_names: Sequence[str]
     timeline: Sequence[tuple[str, str]]
     weeks: Sequence[Sequence[Cell]]
-    drift: Sequence[tuple[str, Json]]
+    drift: Sequence[tuple[str, Json, str | None]]
     drift_report: str | None
     questions: Sequence[Question]
     usd_per_day: float | None
@@ -66,7 +67,7 @@ def of_model(index: Index | None, dags: Dags, model: str, region: str) -> ModelP
         metric_names=sorted({name for version in versions for name in version.metrics}),
         timeline=_timeline(found),
         weeks=_weeks(found, date.fromisoformat(last)) if last else (),
-        drift=sorted(found["drift"].items(), reverse=True)[:60],
+        drift=[(day, verdict, worth(found, day)) for day, verdict in sorted(found["drift"].items(), reverse=True)[:60]],
         drift_report=f"monitoring/{model}/date={watched}/report.html" if watched else None,
         questions=[question for question in dags.questions if question.model == model],
         usd_per_day=usd_per_day(found, region) if found["days"] else None,

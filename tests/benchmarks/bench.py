@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PATHS = {"jobs": [ROOT], "airflow": [ROOT, ROOT / "plugins"]}
 BENCHMARKS = {
     "bench_quality.py": "jobs",
+    "bench_watch.py": "jobs",
     "bench_rankings.py": "jobs",
     "bench_large_training.py": "jobs",
     "bench_kafka.py": "jobs",

@@ -12,14 +12,14 @@ import polars as pl
 
 from include.jobs.evaluation.measuring import Answers, Measured, Measures
 from include.jobs.evaluation.metrics import plain
-from include.jobs.evaluation.resampling import intervals_of
+from include.jobs.evaluation.resampling import Resampled, intervals_of
 from include.jobs.evaluation.slicing import sliced, told
 from include.jobs.features.feature_table import classes_of, examples
 from include.jobs.watching.truth import Truth
 from include.models.config import ModelConfig
 from include.models.config.columns import key_columns, probability_columns
 from include.models.config.performance import Intervals, Performance, Sampled, WindowPerformance
-from include.models.interface import Array
+from include.models.interface import Array, Examples
 
 PREDICTION = "prediction"
 NORMAL_95 = 1.959964
@@ -65,7 +65,15 @@ def performance_of_day(config: ModelConfig, day: str, scored: Scored, truth: Tru
         "segments": {},
         "baselines": {},
         "sampled": sampled(config, day, scored.rows, rows),
-        "window": {"days": [], "rows": 0, "labelled": 0, "metrics": {}, "intervals": {}, "sampled": None},
+        "window": {
+            "days": [],
+            "rows": 0,
+            "labelled": 0,
+            "evidence": 0,
+            "metrics": {},
+            "intervals": {},
+            "sampled": None,
+        },
         "made_of": "",
     }
     if rows.is_empty():
@@ -96,6 +104,7 @@ def performance_of_window(
         "days": [*days],
         "rows": sum(one["rows"] for one in days.values()),
         "labelled": len(every),
+        "evidence": 0,
         "metrics": {},
         "intervals": {},
         "sampled": together([(one["rows"], one["sampled"]) for one in days.values() if one["sampled"]]),
@@ -104,7 +113,14 @@ def performance_of_window(
         measures = Measures(config, every, examples(config, every), {})
         measured = measures.of_predictions(_answers(config, every))
         found["metrics"], found["intervals"] = plain(measured.values), _intervals(measures, measured)
+        found["evidence"] = evidence(measures.truth, measures.drawn)
     return found
+
+
+def evidence(truth: Examples, drawn: Resampled) -> int:
+    """In how many independent units there is a label other than the most common one."""
+    rare = truth.target != np.bincount(truth.target).argmax() if truth.classes else np.ones(len(truth.target), bool)
+    return len(np.unique(drawn.unit[rare]))
 
 
 def drawn(config: ModelConfig, day: str, scored: pl.DataFrame) -> pl.DataFrame:

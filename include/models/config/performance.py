@@ -25,11 +25,15 @@ class Sampled(TypedDict):
 
 
 class WindowPerformance(TypedDict):
-    """The labelled days of one version that end with a day, of the last ``monitoring.window_days``, taken together."""
+    """The labelled days of one version that end with a day, of the last ``monitoring.window_days``, taken together.
+
+    ``evidence``: in how many independent units (machines, days, or rows) there is a label other than the most common
+    one; of a regression, all."""
 
     days: list[str]
     rows: int
     labelled: int
+    evidence: int
     metrics: Metrics
     intervals: Intervals
     sampled: Sampled | None

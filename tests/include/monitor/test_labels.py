@@ -147,12 +147,14 @@ def joined(watched: Watched, day: str, value: float) -> None:
         "days": [day],
         "rows": 1000,
         "labelled": 1000,
+        "evidence": 30,
         "sampled": None,
         "metrics": {"f1": value},
         "intervals": {"f1": [value - 0.01, value + 0.01]},
     }
-    known = {"model_version": 4, "labelled": 1000, "rows": 1000, "made_of": "", "window": window}
-    watched.put(performance_of(BUCKET, LABELLED.name, day), known)
+    known = {"date": day, "model_version": 4, "labelled": 1000, "rows": 1000, "made_of": "", "window": window}
+    measured = {"metrics": window["metrics"], "intervals": window["intervals"], "segments": {}, "baselines": {}}
+    watched.put(performance_of(BUCKET, LABELLED.name, day), known | measured)
 
 
 def test_a_realised_loss_is_told_when_it_begins_and_when_it_is_over(watched: Watched) -> None:

@@ -14,11 +14,12 @@ MARKET_DAY: Any = {"rows": 336, "features": {}, "predictions": {}, "answers": []
 EVALUATION: Any = {"metrics": {"accuracy": 0.87}, "intervals": {"accuracy": [0.85, 0.89]}, "champion": None}
 
 
-def window(value: float, around: float = 0.02, labelled: int = 336, sampled: Any = None) -> Any:
+def window(value: float, around: float = 0.02, labelled: int = 336, sampled: Any = None, evidence: int = 7) -> Any:
     return {
         "days": ["2026-01-04", "2026-01-05"],
         "rows": 336,
         "labelled": labelled,
+        "evidence": evidence,
         "metrics": {"accuracy": value},
         "intervals": {"accuracy": [value - around, value + around]},
         "sampled": sampled,
@@ -51,6 +52,7 @@ def test_few_labels_are_shown_and_decide_nothing() -> None:
     said = found(Realised("2026-01-05", window(0.5, labelled=40)))
     assert (said["realised"], said["labelled"], said["scored"], said["loss"]) == (0.5, 40, 336, None)
     assert "40 of 336 rows have a label" in in_words(said)
+    assert found(Realised("2026-01-05", window(0.5, evidence=2)))["loss"] is None, "two days are the metric"
 
 
 def test_labels_override_what_is_estimated_while_they_are_about_these_days() -> None:

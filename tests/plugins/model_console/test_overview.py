@@ -27,6 +27,7 @@ def index(**changes: Any) -> dict[str, Any]:
         ],
         "days": {"2026-11-27": day(120), "2026-11-28": day(100)},
         "drift": {"2026-11-28": {"verdict": "fine", "summary": "nothing moved", "version": 2, "drifted": []}},
+        "performance": {"2026-11-27": {"metric": "accuracy", "value": 0.9123, "version": 2}},
     }
     return {**made, **changes}
 
@@ -69,6 +70,7 @@ def test_a_model_that_is_well() -> None:
         "ada",
     )
     assert (made.last_day, made.days_late, made.waiting, made.failed) == ("2026-11-28", 0, 0, 0)
+    assert (made.worth, made.worth_until) == ("accuracy 0.912", "2026-11-27")
     assert made.trend[-2:] == [120, 100]
     assert len(made.trend) == 30
     assert made.usd is not None

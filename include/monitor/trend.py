@@ -1,0 +1,114 @@
+"""Performance over the last days as a page shows it: one drawing without a script, and the same in numbers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from include.registry.model_index import ModelIndex
+
+DAYS = 60
+WIDTH, HEIGHT = 720.0, 220.0
+LEFT, RIGHT, TOP, BOTTOM = 48.0, 8.0, 18.0, 22.0  # margins of the drawing
+
+
+@dataclass(frozen=True)
+class Day:
+    """What a day's window was worth, in one metric; None what is not known."""
+
+    day: str
+    version: int
+    estimated: float | None
+    realised: float | None
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Days in order, the last of them the page's; those of which nothing is known are left out."""
+
+    metric: str
+    evaluated: float | None
+    last: str
+    days: Sequence[Day]
+
+    @property
+    def versions(self) -> list[tuple[str, int]]:
+        """From which day on which version scored."""
+        return [(next(same).day, version) for version, same in groupby(self.days, lambda one: one.version)]
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The smallest and the largest value that is drawn, a little apart."""
+        values = [self.evaluated] if self.evaluated is not None else []
+        for one in self.days:
+            values += [value for value in (one.estimated, one.realised, *(one.interval or ())) if value is not None]
+        low, high = min(values), max(values)
+        margin = max((high - low) * 0.08, abs(high) * 0.005, 1e-6)
+        return low - margin, high + margin
+
+    def x(self, day: str) -> float:
+        back = (date.fromisoformat(self.last) - date.fromisoformat(day)).days
+        return round(LEFT + (WIDTH - LEFT - RIGHT) * (1 - back / (DAYS - 1)), 1)
+
+    def y(self, value: float) -> float:
+        low, high = self.span
+        return round(TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low), 1)
+
+    @property
+    def estimated_lines(self) -> list[str]:
+        return [self._line((one.day, one.estimated) for one in part) for part in self._unbroken("estimated")]
+
+    @property
+    def realised_lines(self) -> list[str]:
+        return [self._line((one.day, one.realised) for one in part) for part in self._unbroken("realised")]
+
+    @property
+    def bands(self) -> list[str]:
+        """Outlines of where realised values lie with 95 % probability."""
+        outlines = []
+        for part in self._unbroken("interval"):
+            ends = [(one.day, one.interval) for one in part if one.interval]
+            above, below = [(day, end[1]) for day, end in ends], [(day, end[0]) for day, end in reversed(ends)]
+            outlines.append(self._line([*above, *below]))
+        return outlines
+
+    @property
+    def first(self) -> str:
+        return (date.fromisoformat(self.last) - timedelta(days=DAYS - 1)).isoformat()
+
+    def _line(self, points: Iterable[tuple[str, float | None]]) -> str:
+        return " ".join(f"{self.x(day)},{self.y(value)}" for day, value in points if value is not None)
+
+    def _unbroken(self, what: str) -> list[list[Day]]:
+        """Days of one version that follow each other and have the value."""
+        parts: list[list[Day]] = []
+        for one in self.days:
+            if getattr(one, what) is None:
+                continue
+            before = parts[-1][-1] if parts else None
+            passed = date.fromisoformat(one.day) - date.fromisoformat(before.day) if before else None
+            if before and passed == timedelta(days=1) and before.version == one.version:
+                parts[-1].append(one)
+            else:
+                parts.append([one])
+        return parts
+
+
+def trend_of(index: ModelIndex, last: str, metric: str, evaluated: float | None) -> Trend | None:
+    """The days up to the last that have a value; None where none has."""
+    worth, first = index.get("performance", {}), (date.fromisoformat(last) - timedelta(days=DAYS - 1)).isoformat()
+    days = []
+    for day in sorted({*index["drift"], *worth}):
+        watched, realised = index["drift"].get(day), worth.get(day)
+        estimated = watched.get("estimated") if watched and watched.get("metric") == metric else None
+        known = realised if realised and realised["metric"] == metric else None
+        if first <= day <= last and (estimated is not None or (known and known["value"] is not None)):
+            version = (known or watched or {"version": 0})["version"]
+            value, ends = (known["value"], known["interval"]) if known else (None, None)
+            days.append(Day(day, version, estimated, value, ends))
+    return Trend(metric, evaluated, last, days) if days else None

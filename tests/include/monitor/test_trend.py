@@ -1,0 +1,87 @@
+"""The performance of the last days, as a page draws it."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+from xml.etree import ElementTree
+
+from include.models.config import load_model
+from include.monitor.drift import Drift
+from include.monitor.trend import DAYS, trend_of
+from include.monitor.verdict import Judged, page
+
+LAST = "2026-03-31"
+
+
+def back(days: int) -> str:
+    return (date.fromisoformat(LAST) - timedelta(days=days)).isoformat()
+
+
+def index(days: int, missing: int = 5) -> Any:
+    """Estimated every day; realised but for the last two and one more; another version in the last thirty."""
+    every = [(back(number), 1 if number >= 30 else 2, number) for number in reversed(range(days))]
+    worth = {
+        day: {"version": version, "metric": "accuracy", "value": 0.9 - number / 1000, "interval": [0.8, 0.95]}
+        for day, version, number in every
+        if number not in (0, 1, missing)
+    }
+    drift = {day: {"version": version, "metric": "accuracy", "estimated": 0.88} for day, version, _ in every}
+    return {"drift": drift, "performance": worth}
+
+
+def test_lines_are_broken_where_days_are_missing_and_where_the_version_changes() -> None:
+    trend = trend_of(index(90), LAST, "accuracy", 0.91)
+    assert trend is not None
+    assert len(trend.days) == DAYS
+    assert trend.versions == [(back(59), 1), (back(29), 2)]
+    assert len(trend.estimated_lines) == 2
+    assert [len(line.split()) for line in trend.realised_lines] == [30, 24, 3]
+    assert (trend.x(back(59)), trend.x(LAST)) == (48.0, 712.0)
+    low, high = trend.span
+    assert low < 0.8
+    assert high > 0.95
+    assert trend.y(0.95) < trend.y(0.8), "upwards"
+
+
+def test_of_days_in_another_metric_or_before_there_is_nothing() -> None:
+    assert trend_of(index(90), LAST, "macro_f1", None) is None
+    assert trend_of({"drift": {}}, LAST, "accuracy", None) is None  # type: ignore[typeddict-item] # all that is read
+    assert trend_of(index(3), back(10), "accuracy", None) is None
+
+
+def test_a_page_draws_them_without_a_script() -> None:
+    trend = trend_of(index(90), LAST, "accuracy", 0.91)
+    performance: Any = {
+        "metric": "accuracy",
+        "evaluated": 0.91,
+        "estimated": 0.88,
+        "error": 0.01,
+        "realised": 0.898,
+        "loss": None,
+        "interval": (0.8, 0.95),
+        "labelled": 300,
+        "scored": 336,
+        "until": back(2),
+        "sampled": False,
+    }
+    measured = {"metrics": {"accuracy": 0.9}, "intervals": {"accuracy": [0.8, 0.95]}}
+    monday = {"segment": "Monday", "rows": 48, "enough": True, **measured}
+    worth: Any = {
+        "date": back(2),
+        "model_version": 2,
+        "rows": 48,
+        "labelled": 48,
+        "segments": {"weekday": [monday]},
+        "baselines": {"same_as_last": {"accuracy": 0.85}},
+        **measured,
+    }
+    model = load_model("electricity")
+    made = page(Judged(Drift(model, 2, LAST, {}, []), performance=performance), trend, worth)
+    assert len(made) < 1_000_000
+    assert "<script" not in made
+    drawing = ElementTree.fromstring(made[made.index("<svg") : made.index("</svg>") + 6])  # noqa: S314 - our own
+    classes = [each.get("class") for each in drawing.iter()]
+    assert (classes.count("estimated"), classes.count("realised"), classes.count("version")) == (2, 3, 2)
+    for words in ("300 of 336", "same_as_last (baseline)", "weekday Monday", "realised up to"):
+        assert words in made
