@@ -123,7 +123,7 @@ def _found(problem: ErrorDetails) -> str:
     if isinstance(given, dict):
         return ""
     text = repr(given)
-    if text in problem["msg"]:
+    if problem["msg"].endswith(f"found {text}"):
         return ""
     text = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
     hint = ""

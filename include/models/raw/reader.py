@@ -283,10 +283,11 @@ class RawFile:
             raise self._unreadable(f"broken gzip data ({error})", allowed, EXPORT_AGAIN) from error
 
     def _require_utf8(self, content: bytes, columns: Sequence[str]) -> None:
-        place = content.find(0)
-        action = SAVE_AS_CSV if place < 0 else COPY_AGAIN
-        if place < 0 and (place := not_utf8(content)) < 0:
+        places = [place for place in (content.find(0), not_utf8(content)) if place >= 0]
+        if not places:
             return
+        place = min(places)
+        action = SAVE_AS_CSV if content[place] else COPY_AGAIN
         line = self._breaks + _line_breaks(content[:place]) + 1
         column = _column_at(content, place, columns, self._delimiter)
         raise self._unreadable(f"a byte 0x{content[place]:02x} in line {line}", action=action, column=column)
