@@ -1,6 +1,6 @@
 """Holds no Dag: Airflow shows here, as an import error, every model.yaml that cannot be used.
 
-It is a file of its own because Airflow does not schedule the Dags of a file that has an import error: so one broken
+It is a separate file because Airflow does not schedule the Dags of a file that has an import error: so one broken
 model leaves the Dags of all others, in the other files, alone.
 """
 

@@ -3,10 +3,10 @@
 There every request is an administrator's (``simple_auth_manager_all_admins``), and a browser lets any page send one:
 ``POST /api/v2/assets/<id>/materialize`` needs no body, so no permission of CORS, and starts a run. A page under a DNS
 name that is rebound to 127.0.0.1 could do everything. So a request has to name a host of this machine, and its browser
-must not say that another page caused it; a link from elsewhere may open a page, in a tab of its own.
+must not say that another page caused it; a link from elsewhere may open a page, in its own tab.
 
 Active where ``API_SERVER_ALLOWED_HOSTS`` lists the names that the server is called by, with commas between. On MWAA,
-which has a sign-in of its own, it is not set.
+which has its own sign-in, it is not set.
 
 https://www.w3.org/TR/fetch-metadata/
 """

@@ -1,7 +1,7 @@
 """Makes the pools of SageMaker jobs when Airflow starts, sized as ``sagemaker_jobs/account.yaml`` says.
 
-A plugin, because this is the one way that holds on a laptop, in containers and on MWAA, whose CLI has no ``pools``. A
-task in a pool that does not exist would wait for ever, and only the scheduler's log would say so.
+A plugin, because only this works on a laptop, in containers and on MWAA, whose CLI has no ``pools``. A
+task in a pool that does not exist would wait forever, and only the scheduler's log would say so.
 """
 
 from __future__ import annotations

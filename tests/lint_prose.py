@@ -24,6 +24,15 @@ PHRASES = {
     r"\bin the meanwhile\b": "meanwhile",
     r"\binformations\b": "information",
     r"\bactual (version|state) of\b(?= today)": "current",
+    r"\b(in|as|with|has|have|gets?|is|needs|under|makes?) an? ([\w'.-]+ ){1,2}of (its|their) own\b": "its own ...",
+    r"\bby (itself|themselves)\b": "on its own, separately, or automatically",
+    r"\bfor ever\b": "forever",
+    r"\bbut for\b": "except for",
+    r"\bwhere there (is|are) none\b": "if there is none",
+    r"\b(is|was|are|were) put right\b": "corrected",
+    r"\bin vain\b": "without success",
+    r"\bare called after\b": "are named after",
+    r"\bheader alone\b": "only a header",
 }
 ENDINGS = {".py", ".md", ".yaml", ".html", ".sh", ".toml"}
 

@@ -1,6 +1,6 @@
 """Every command of the docs: understood by the program that it names, and executed by a test, or a reason why not.
 
-A new command is found by itself. It fails here until ``PROOFS`` says which test executes it, or why none can.
+A new command is found on its own. It fails here until ``PROOFS`` says which test executes it, or why none can.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def _require_another(environment: MlEnvironment, context: Context, answer: Answe
     if environment.four_eyes and (not names or names & _involved(context, version)):
         raise PermanentError(
             f"{' / '.join(sorted(names)) or 'nobody'} approved what they trained or started themselves, and this "
-            "environment asks for four eyes. Clear approve_production, and have another person answer."
+            "environment requires four eyes. Clear approve_production, and have another person answer."
         )
 
 
@@ -155,7 +155,7 @@ def _approvers(environment: MlEnvironment, context: Context, version: Json) -> l
     if environment.approvers and not asked:
         raise PermanentError(
             f"nobody may approve: {', '.join(sorted(involved))} trained this version or started this run, this "
-            "environment asks for four eyes, and no other approver is named. Add one to approvers in ml_environment, "
+            "environment requires four eyes, and no other approver is named. Add one to approvers in ml_environment, "
             "and clear this task."
         )
     return asked

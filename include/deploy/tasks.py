@@ -119,7 +119,7 @@ def clear_staging(model: ModelConfig, environment: MlEnvironment) -> None:
 def keep_production(model: ModelConfig, context: Context, *, version: Json) -> None:
     notify(
         f"{context['dag'].dag_id}: version {version['version']} was not promoted",
-        "Production serves as it did. Why is in the version's metadata in the Model Registry.",
+        "Production is unchanged. The version's metadata in the Model Registry says why.",
     )
 
 
@@ -188,7 +188,7 @@ def enter_into_history(model: ModelConfig, context: Context, *, version: Json, d
 
 
 def prune_stale(model: ModelConfig, context: Context) -> dict[str, list[str]]:
-    """Remove configurations and Models of earlier versions, but for production's and the one before it."""
+    """Remove configurations and Models of earlier versions, except for production's and the one before it."""
     environment = ml_environment()
     past = read_history(s3_client(environment), environment.bucket, model.name)
     kept = [entry.endpoint_config for entry in (current(past), previous(past)) if entry]
@@ -219,7 +219,7 @@ def return_to(model: ModelConfig, back: Entry) -> Request:
     except ClientError as error:
         if not is_absent(error):
             raise
-        log.warning("%s was removed; making another configuration of version %d", back.endpoint_config, back.version)
+        log.warning("%s was removed; creating another configuration of version %d", back.endpoint_config, back.version)
         return requests.replaced_endpoint(model, environment, describe(sagemaker, back.model_package_arn))
     return requests.restored_endpoint(model, environment, version=back.version, config_name=back.endpoint_config)
 
@@ -299,16 +299,16 @@ def _approved_versions(environment: MlEnvironment, group: str, approvals: Asset,
 
 
 def _last_that_stands(environment: MlEnvironment, group: str, versions: list[int]) -> RegisteredVersion:
-    """Of several approvals the last is what people want; one that was taken back meanwhile does not count."""
+    """Of several approvals the last is what people want; one that was withdrawn meanwhile does not count."""
     log.info("approved, in this order: %s", ", ".join(f"version {version}" for version in versions))
     sagemaker = sagemaker_client(environment)
     for version in reversed(versions):
         package = find_package(sagemaker, group, version)
         if package is None or package["ModelApprovalStatus"] != "Approved":
-            log.warning("version %d was approved, but that was taken back since", version)
+            log.warning("version %d was approved, but the approval was withdrawn", version)
             continue
         return approved_version(sagemaker, s3_client(environment), group, version)
-    raise AirflowSkipException(f"every approval of {group} that started this run was taken back since")
+    raise AirflowSkipException(f"every approval of {group} that started this run was withdrawn")
 
 
 def _test_endpoint(model: ModelConfig, stage: Stage, version: Json, deployed: Deployed) -> Report:

@@ -23,7 +23,7 @@ def strategy_of(serving: Serving, asked: Strategy | None) -> Strategy:
 
 
 def deployment(model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> Request:
-    """DeploymentConfig of UpdateEndpoint: blue/green, with auto-rollback by the alarms but for ``immediate``."""
+    """DeploymentConfig of UpdateEndpoint: blue/green, with auto-rollback by the alarms except for ``immediate``."""
     rule = model.serving.deployment
     chosen = strategy_of(model.serving, strategy)
     if chosen == "immediate":

@@ -8,7 +8,7 @@
 a model.tar.gz; ``--versions`` says the numbers of the latter. ``--training`` has the candidate's output.tar.gz, which
 says what was a matter of its run alone. ``--features`` has ``test/features.parquet``. Writes
 
-- ``metrics.json``: flat metrics of candidate, champion (null where there is none) and baselines; what gates are held
+- ``metrics.json``: flat metrics of candidate, champion (null if there is none) and baselines; what gates are held
   to. ``rolling_...`` are means over refits of the candidate at earlier ends of the data, where model.yaml asks for them
 - ``evaluation.json``: the model quality statistics of the Model Registry
 - ``report.html``: all of it for people

@@ -1,4 +1,4 @@
-"""Chunks of raw tables to validated tables and features, each chunk by itself; ``merge_shards`` judges the whole.
+"""Chunks of raw tables to validated tables and features, each chunk on its own; ``merge_shards`` judges the whole.
 
     python -m include.jobs.prepare_shards --model M --chunks DIR --shards DIR [--data-from ISO] [--data-to ISO]
 

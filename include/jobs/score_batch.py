@@ -6,7 +6,7 @@ Reads ``<plan>/days.json``, which names each day's files below ``--partitions``,
 ``--artifact``. Writes ``<days>/date=<day>/scores/`` and ``<days>/date=<day>/report/``, as ``score_day`` does, each day
 whole and as soon as it is scored, so that they may be taken away while the job goes on.
 
-Each day is validated, scored and checked by itself: one that cannot be leaves a report of its own, and the others go
+Each day is validated, scored and checked on its own: one that cannot be leaves a report of its own, and the others go
 on. All cores are used, each for days that follow each other, so that a day that others look back to is read once. The
 exit status is 0 whatever the verdicts.
 """

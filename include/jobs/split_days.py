@@ -44,7 +44,7 @@ def split_days(config: ModelConfig, raw: Path, into: Path, first: date, last: da
 
 
 def newest_days(config: ModelConfig, raw: Path, count: int) -> tuple[date, date]:
-    """The first and the last of that many days, up to the newest that has rows of its own."""
+    """The first and the last of that many days, up to the newest that has its own rows."""
     days = _days_of_data(config, raw)
     last = days[1] if days else NO_TIME_UNTIL
     return last - timedelta(days=count - 1), last

@@ -203,7 +203,7 @@ def check_distribution(config: ModelConfig, distribution: Distribution) -> list[
 
 @dataclass
 class Explained:
-    """Keeps the reasons of a day within their bound, which each request of it was held to by itself."""
+    """Keeps the reasons of a day within their bound, which each request of it was held to on its own."""
 
     most: int = 0
     columns: list[str] = field(default_factory=list)

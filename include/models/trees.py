@@ -50,7 +50,7 @@ def _explained(booster: lgb.Booster, inputs: Array, threads: int) -> Array:
 
 
 def _alone(booster: lgb.Booster, label: int) -> lgb.Booster:
-    """The trees of one class as a model of their own, made once."""
+    """The trees of one class as their own model, made once."""
     known = _of_class.setdefault(booster, {})
     if label not in known:
         text, every = booster.model_to_string(), booster.num_model_per_iteration()

@@ -70,7 +70,7 @@ def of_laptop(settings: Settings) -> tuple[Airflow, Place, str]:
 def of_environment(name: str) -> tuple[Airflow, Place, str]:
     """An environment on AWS. Raises TargetError, or what botocore raises."""
     target = load_target(name)
-    os.environ["AIRFLOW_ENV_NAME"] = target.name  # queues are called after it
+    os.environ["AIRFLOW_ENV_NAME"] = target.name  # queues are named after it
     bucket = outputs_of(boto3.client("cloudformation", region_name=target.region), target)["MlBucket"]
     mwaa = boto3.client("mwaa", region_name=target.region)
     address = mwaa.get_environment(Name=target.name)["Environment"].get("WebserverUrl", "")

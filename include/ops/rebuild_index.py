@@ -4,7 +4,7 @@
       --bucket my-ml-bucket --region eu-west-1 [--model churn]
 
 Needed where an index was lost or is doubted, and once after an upgrade from a version that had no console. It only
-reads, but for ``index/<model>.json``.
+reads, except for ``index/<model>.json``.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def _name(key: str) -> str:
 
 
 def _is_taken(character: str) -> bool:
-    """``\\p{L}\\p{Z}\\p{N}_.:/=+-@``, but for line and paragraph separators."""
+    """``\\p{L}\\p{Z}\\p{N}_.:/=+-@``, except for line and paragraph separators."""
     return character in _PLAIN or unicodedata.category(character)[0] in "LN" or unicodedata.category(character) == "Zs"
 
 

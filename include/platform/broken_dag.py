@@ -16,7 +16,7 @@ def broken_dag(model: BrokenModel) -> DAG:
         dag_display_name=f"{model.name}: its model.yaml is broken",
         description=model.reason.splitlines()[0],
         doc_md=f"""
-        The other Dags of `{model.name}` are away until this is put right:
+        The other Dags of `{model.name}` are away until this is corrected:
 
         ```
         {model.reason.replace(chr(10), chr(10) + " " * 8)}

@@ -37,6 +37,6 @@ def _client(service: str, environment: MlEnvironment) -> object:
 
 
 def error_code(error: Exception) -> str:
-    """AWS's word for what went wrong; empty where there is none."""
+    """AWS's word for what went wrong; empty if there is none."""
     response = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))

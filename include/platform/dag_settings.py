@@ -50,7 +50,7 @@ def next_time_only(cron: str | None) -> CronTriggerTimetable | DailyTimetable:
 
 def daily(cron: str | None) -> DailyTimetable:
     """A daily schedule (UTC) whose runs are about days: ``cron`` says when a day that ended has its run; without one
-    days are backfilled and asked for, and no run starts by itself."""
+    days are backfilled and asked for, and no run starts on its own."""
     return DailyTimetable(_delay(cron))
 
 

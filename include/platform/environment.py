@@ -39,7 +39,7 @@ class MlEnvironment(SinkConnections):
     ``chat_connection``: the Airflow Connection whose password is the address of a webhook of Slack, Teams or another
     chat, which is told what is mailed.
     ``traffic_step_seconds`` replaces model.yaml's minutes between the steps of a traffic shift, where nobody's traffic
-    is at stake. ``role_per_model``: jobs and endpoint of a model have a role of their own, ``<role_arn>-<group>``, that
+    is at stake. ``role_per_model``: jobs and endpoint of a model have their own role, ``<role_arn>-<group>``, that
     cannot change another model's files. ``encrypt_traffic``: instances of one job encrypt what they tell each other.
     ``network_isolation``: containers of training, batch transform and endpoints reach nothing but what SageMaker brings
     them and takes from them.
@@ -84,7 +84,7 @@ class MlEnvironment(SinkConnections):
         if bool(self.subnets) != bool(self.security_group_ids):
             raise ValueError("subnets and security_group_ids go together: give both, or neither")
         if self.network_isolation and self.mlflow_tracking_uri:
-            raise ValueError("network_isolation keeps training from mlflow_tracking_uri: give one of them")
+            raise ValueError("training cannot reach mlflow_tracking_uri with network_isolation: set only one of them")
         return self
 
 
@@ -99,8 +99,8 @@ def ml_environment() -> MlEnvironment:
         value = Variable.get(VARIABLE)
     except AirflowRuntimeError as error:
         raise NoMlEnvironmentError(
-            f"The Airflow Variable '{VARIABLE}' is not set, or Airflow's database was away when it was looked for: "
-            "then the next try finds it. It is a JSON object; set it in the UI under Admin > Variables, or with: "
+            f"The Airflow Variable '{VARIABLE}' is not set, or Airflow's database could not be reached: "
+            "then a retry finds it. It is a JSON object; set it in the UI under Admin > Variables, or with: "
             f"airflow variables set {VARIABLE} '{EXAMPLE}'"
         ) from error
     return parse_ml_environment(value)

@@ -17,7 +17,7 @@ OVERTAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 def read_json(s3: S3Client, uri: str) -> Any:
-    """The content of a JSON object; None where there is none (any more)."""
+    """The content of a JSON object; None if there is none (any more)."""
     bucket, key = split_uri(uri)
     try:
         return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())

@@ -184,7 +184,7 @@ def _change(
     uri = production_history(bucket, model)
     body = changed.model_dump_json(by_alias=True, indent=1).encode()
     if not write_if_unchanged(s3, uri, body, etag):
-        raise HistoryConflictError(f"another run changed {uri} in this moment; a retry reads it again")
+        raise HistoryConflictError(f"another run changed {uri} at the same time; a retry reads it again")
     return changed
 
 
@@ -198,8 +198,7 @@ def _read(s3: S3Client, bucket: str, model: str) -> tuple[History, str | None]:
         return History.model_validate(json.loads(body)), etag
     except (json.JSONDecodeError, ValidationError) as error:
         raise HistoryError(
-            f"{uri} cannot be read: {error}. It is written by deployments alone; bring back an earlier version of "
-            "the object."
+            f"{uri} cannot be read: {error}. Only deployments write it; restore an earlier version of the object."
         ) from error
 
 

@@ -247,7 +247,7 @@ def _write(s3: S3Client, bucket: str, model: ModelConfig, change: Callable[[Mode
         if _written(s3, uri, json.dumps(changed, separators=(",", ":")).encode(), etag):
             return changed
         time.sleep(random.uniform(0, 0.1 * 2 ** min(attempt, 5)))  # noqa: S311 - no secret: who goes first
-    raise IndexConflictError(f"{uri} was written by others {WRITES} times in a row; a retry does it")
+    raise IndexConflictError(f"{uri} was written by others {WRITES} times in a row; a retry writes it")
 
 
 def _written(s3: S3Client, uri: str, body: bytes, etag: str | None) -> bool:

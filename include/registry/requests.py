@@ -64,7 +64,7 @@ def hosted_model(model: ModelConfig, environment: MlEnvironment, *, image: str, 
     """A Model of one version; the operator completes ``ModelName`` by a digest of the rest.
 
     Image and artifact are named rather than the model package, which SageMaker would refuse for a version whose
-    approval was taken back since: its days can be scored again all the same.
+    approval was withdrawn: its days can still be rescored.
 
     Args:
         image: the image that the version was registered with.

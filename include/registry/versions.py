@@ -261,7 +261,7 @@ def require_artifact(s3: S3Client, group: str, version: Version) -> None:
         VersionError: the version's artifact is gone, or is another one than was registered.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
-    advice = "Nothing was touched. Bring the object back (an earlier version of it in S3), or train and approve again."
+    advice = "Nothing was touched. Restore the object (from its earlier version in S3), or train and approve again."
     etag = _etag(s3, version.artifact)
     if etag is None:
         raise VersionError(f"the artifact of {group} version {version.version}, {version.artifact}, is gone. {advice}")

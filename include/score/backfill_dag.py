@@ -15,7 +15,7 @@ is not published.
 **Steps.** `plan_days` says which days are done, due or impossible, and why, groups the due ones into as many jobs as
 the quota and the work make sensible, and says what they cost. Above `budget_usd`, or model.yaml's `budget`, a person is
 asked under *Required actions* (`approve_cost`); without a yes nothing is scored. For each batch of `choose_batches`,
-`score_batch` is one job in which every day is validated, scored and checked by itself, on all cores; `publish_batch`
+`score_batch` is one job in which every day is validated, scored and checked on its own, on all cores; `publish_batch`
 publishes its days as soon as it is over. `report_days` lists days, rows, versions and costs, and fails if a day has no
 new scores.
 

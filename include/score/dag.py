@@ -17,7 +17,7 @@ order.
 by the day's size. Up to `scoring.one_job_mb` of raw text `score_day` does it all in one job: it stops on data that must
 not be scored and puts bad rows aside, builds features by the function of training, has the version's own code answer
 them, and checks rows, probabilities and their distribution; its log says what each part took. A larger day takes
-the same steps in jobs of their own, `validate_input`, `build_features`, `score` (a batch transform) and
+the same steps in their own jobs, `validate_input`, `build_features`, `score` (a batch transform) and
 `validate_scores`, on several machines. The scores are the same to the bit. `publish_scores` puts them where others read
 them. For each sink of model.yaml a task looks, beside the scoring, whether it can be sent to, and another one sends the
 published partition there, once.

@@ -1,7 +1,7 @@
 """What scoring a day would read, with which version, and whether it has been done: the plan of a day.
 
-The same for a daily run, a backfill, its preview and the search for late data. Pure but for S3 and the Model Registry,
-which are asked through clients.
+Daily runs, backfills, their previews and the search for late data all use it. Pure, except that clients ask S3 and the
+Model Registry.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _files_of(
         why = "" if day == needed_by else f", which the windows of {needed_by} reach into"
         raise PlanError(
             f"{needed_by} cannot be scored: {prefix} lacks {', '.join(missing)} (plain or .gz){why}. Put the day's "
-            "files there and clear this task. A day on which nothing happened is delivered too: a header alone."
+            "files there and clear this task. For a day on which nothing happened, deliver files with only a header."
         )
     return found
 
@@ -287,7 +287,7 @@ class Planner:
         )
 
     def published(self, day: str) -> ScoresManifest | None:
-        """The manifest of the day's published scores; None where there are none, it cannot be read, or a file that it
+        """The manifest of the day's published scores; None if there are none, it cannot be read, or a file that it
         names is gone: then the day is scored again."""
         found = self._manifest(day)
         if found and (lost := lost_scores(self._s3, self._bucket, found)):

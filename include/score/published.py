@@ -65,7 +65,7 @@ class ScoresManifest(TypedDict):
 
 
 def publication_of(manifest: ScoresManifest | None) -> str | None:
-    """What tells one publication of a day from every other; None where there is none."""
+    """What tells one publication of a day from every other; None if there is none."""
     return manifest and f"{manifest['dag_id']} {manifest['run_id']} {manifest['published_at']}"
 
 
@@ -75,7 +75,7 @@ def is_of_run(manifest: ScoresManifest | None, run: Run) -> bool:
 
 
 def read_published(s3: S3Client, bucket: str, model: str, day: str) -> ScoresManifest | None:
-    """The manifest of a day's published scores; None where there are none.
+    """The manifest of a day's published scores; None if there are none.
 
     Raises:
         PublishedError: something else lies in its place.
@@ -91,7 +91,7 @@ def manifest_in(content: bytes | None, uri: str, model: str, day: str) -> Scores
     except ValueError as error:  # no JSON, no UTF-8, or not as publish_scores writes it
         raise PublishedError(
             f"{uri} cannot be used ({_first_problem(error)}). publish_scores writes it: score the day again "
-            f"(score_{model} with day {day}), or bring back what was there."
+            f"(score_{model} with day {day}), or restore the object."
         ) from error
 
 

@@ -93,7 +93,7 @@ def wait_for_partition(model: ModelConfig, context: Context) -> Partition:
         "keys": [f"{prefix}{model.data.tables[name].file}*" for name in scoring.tables],
         "until": end_of(day) + timedelta(hours=scoring.wait_hours),
         "advice": f"Put them there, plain or .gz; the next run of monitor_{model.name} has the day scored, or clear "
-        "this task. A day on which nothing happened is delivered too: files with a header alone.",
+        "this task. For a day on which nothing happened, deliver files with only a header.",
     }
 
 

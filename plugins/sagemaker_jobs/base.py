@@ -1,5 +1,5 @@
 """What every operator for SageMaker shares: the request is built by a function, and a job is run once, however often
-workers die. The operators of each kind of job are in modules of their own, as subclasses of the Amazon provider's."""
+workers die. The operators of each kind of job are in their own modules, as subclasses of the Amazon provider's."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class JobOperator(RequestOperator):
     Before anything is created the job is looked for by its name: absent, it is created; in progress, attached to;
     completed, its result is taken; failed or stopped, the next attempt starts. So it does where a completed job's
     output is not there (any more): once, for a job that leaves nothing a second time never will. The wait is deferred
-    but for its first seconds. Returns ``kinds.compact`` of the job.
+    except for its first seconds. Returns ``kinds.compact`` of the job.
 
     Args:
         stop_on_kill: stop the job when a person ends the task or its run while it goes on, and when the task times
@@ -251,7 +251,7 @@ class JobOperator(RequestOperator):
         return None
 
     def _last_attempt(self, context: Context, of_generation: int) -> tuple[int, Description | None]:
-        """The newest attempt of a generation and its description; 0 and None where there is none."""
+        """The newest attempt of a generation and its description; 0 and None if there is none."""
         attempt, last = 0, None
         while True:
             name = job_name(self.kind, context["ti"], of_generation, attempt + 1)
@@ -340,7 +340,7 @@ class JobOperator(RequestOperator):
         if before is not None and self.kind.status(before) == "Completed":
             raise JobFailed(
                 f"SageMaker {self.kind.word} job {name} completed like {before[self.kind.name_field]} before it, and "
-                f"neither left {', '.join(lost)}. Look whether its program writes that, and whether something removes "
+                f"neither left {', '.join(lost)}. Check whether its program writes that, and whether something removes "
                 "it (a lifecycle rule of the bucket, a person); then clear the task."
             )
         self.log.warning("%s completed, but %s is not there; starting it again", name, ", ".join(lost))

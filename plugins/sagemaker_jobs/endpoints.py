@@ -35,7 +35,7 @@ class EndpointTrigger(JobTrigger):
     """Fires once, when nothing is being done to the endpoint any more. As JobTrigger; ``job`` is its name."""
 
     async def on_kill(self) -> None:
-        """An endpoint's change is not stopped by whoever started it: it ends by itself, or goes back."""
+        """An endpoint's change is not stopped by whoever started it: it ends on its own, or goes back."""
 
 
 class EndpointOperator(RequestOperator):

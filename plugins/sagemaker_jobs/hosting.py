@@ -33,7 +33,7 @@ def content_name(prefix: str, request: Request) -> str:
 
 
 def ensure_model(client: SageMakerClient, request: Request) -> str:
-    """The name of the SageMaker Model that the request asks for, created where there is none yet.
+    """The name of the SageMaker Model that the request asks for, created if there is none yet.
 
     Every run that wants the same thing gets the same Model, so none is left behind by a run.
 

@@ -21,7 +21,7 @@ class TaskInstance(Protocol):
 
 
 def environment_name() -> str:
-    """The Airflow environment's name: ``AIRFLOW_ENV_NAME``, set by MWAA; ``local`` where there is none."""
+    """The Airflow environment's name: ``AIRFLOW_ENV_NAME``, set by MWAA; ``local`` if there is none."""
     return os.environ.get("AIRFLOW_ENV_NAME") or "local"
 
 

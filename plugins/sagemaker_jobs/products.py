@@ -46,7 +46,7 @@ def _is_there(s3: S3Client, uri: str) -> bool:
     except ClientError as error:
         if _code(error) not in MAY_NOT_LOOK:
             raise
-        log.warning("not allowed to look whether %s is there: %s", uri, error)
+        log.warning("not allowed to check whether %s is there: %s", uri, error)
         return True
     return bool(found["KeyCount"])
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RegisterModelOperator(RequestOperator):
-    """Registers a model package; makes its group first where there is none. Retries find the same version again.
+    """Registers a model package; makes its group first if there is none. Retries find the same version again.
 
     Returns ``{"arn", "group", "version", "approval"}``; the same goes with the events of the task's outlets.
 

@@ -27,10 +27,10 @@ class DailyTimetable(CronDataIntervalTimetable):
     (https://github.com/apache/airflow/issues/23689).
 
     Airflow backfills no Dag without a schedule, which it calls "non-periodic": a Dag whose days are asked for, and that
-    never runs by itself, has this one without a delay.
+    never runs on its own, has this one without a delay.
 
     Args:
-        delay: less than a day; None: no run starts by itself.
+        delay: less than a day; None: no run starts on its own.
     """
 
     def __init__(self, delay: timedelta | None = timedelta()) -> None:

@@ -38,7 +38,7 @@ class _SharedClient:
         return await self._resources.enter_async_context(await SageMakerHook(**hook_arguments).get_async_conn())
 
     async def client(self) -> Any:
-        # in a task of its own: what opens a client forgets why it was cancelled, and only by that Airflow knows a
+        # in its own task: what opens a client forgets why it was cancelled, and only by that Airflow knows a
         # trigger whose task a person ended, and calls its on_kill
         return await asyncio.shield(self._opened)
 
@@ -145,7 +145,7 @@ class JobTrigger(BaseTrigger):
         """Stop the job, unless the task still waits, or works again.
 
         The triggerer cancels a trigger once more each time it looks (about once a second), until that has ended, and so
-        cancels this too, while it waits for an answer: it goes on in a task of its own. When Airflow 3.3's
+        cancels this too, while it waits for an answer: it goes on in its own task. When Airflow 3.3's
         ``TriggerRunner.cancel_triggers`` cancels a trigger once only, that task can go.
         """
         if not self.stop_on_kill or self.task_instance is None:

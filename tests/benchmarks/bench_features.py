@@ -51,7 +51,7 @@ def reference(folder: Path, *, typed_dates: bool = False) -> pl.DataFrame:
 
 
 def measure_one(kind: str, folder: Path, out: Path) -> None:
-    """In a process of its own: build, say how long it took and how much memory, keep the table."""
+    """In its own process: build, say how long it took and how much memory, keep the table."""
     import reference_features  # noqa: F401 - imported before the clock starts
 
     build = {"ours": ours, "recipe": reference, "typed recipe": partial(reference, typed_dates=True)}[kind]

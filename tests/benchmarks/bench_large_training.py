@@ -4,7 +4,7 @@ simulated fleet, beside ``prepare_data`` over the hundred machines that were pub
     python tests/benchmarks/bench_large_training.py [--json] [--machines 1000] [--folder DIR]
 
 10,000 machines are 87.6 million rows of telemetry, 7 GB of CSV and about as much again of chunks, shards and splits:
-``--folder`` says where there is room for them. Each program runs as a process of its own, one after the other; seconds
+``--folder`` says where there is room for them. Each program runs as its own process, one after the other; seconds
 are those of the processor, which do not depend on what else the machine does, and memory is the most that a process
 held. Needs the repository on PYTHONPATH.
 """

@@ -79,7 +79,7 @@ Found = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bench:
-    """Measurements, each in a process of its own if there is one free, and the rows that they come to."""
+    """Measurements, each in its own process if there is one free, and the rows that they come to."""
 
     measurements: dict[str, Callable[[], Found]]
     rows: Callable[[dict[str, Found]], list[Row]]
@@ -87,7 +87,7 @@ class Bench:
 
 @cache
 def raw_tables(name: str) -> Tables:
-    """As validate_raw_data cleans them, but for what suites set aside."""
+    """As validate_raw_data cleans them, except for what suites set aside."""
     config = load_model(name)
     return {
         table: clean_table(

@@ -25,7 +25,7 @@ JOBS = 3  # of a training
 
 
 def training() -> list[Row]:
-    """A training from trigger to registered, on a stack of its own."""
+    """A training from trigger to registered, on its own stack."""
     with tempfile.TemporaryDirectory() as home:
         port = free_port()
         variables = {

@@ -7,7 +7,7 @@ Without ``DATA`` the data is made up, as for ``make run``. Writes ``.local/sabot
 "refused", "by"}]``, the honest models among them as ``honest, seed N``; ``by`` says which gates. The exit status is 1
 where a ruined model passes or an honest one does not.
 
-Ruined is what is learned from; what is measured on stays as it is, but for a leaked column and a dead feature, which
+Ruined is what is learned from; what is measured on stays as it is, except for a leaked column and a dead feature, which
 are in both.
 """
 
@@ -174,13 +174,13 @@ def _codes(config: ModelConfig, frame: pl.DataFrame) -> pl.Series:
 
 
 def _strongest(config: ModelConfig, frame: pl.DataFrame) -> str:
-    """The feature that tells the most by itself."""
+    """The feature that tells the most on its own."""
     found = alone(examples(config, split(config, frame)["test"]))
     return max(found, key=lambda name: found[name])
 
 
 def tables_of(config: ModelConfig, folder: Path) -> Tables:
-    """As validate_raw_data cleans them, but for what suites set aside."""
+    """As validate_raw_data cleans them, except for what suites set aside."""
     return {
         name: clean_table(read_table(folder, name, table), table, config.data.time, Window()).frame.drop(LINE)
         for name, table in config.data.tables.items()

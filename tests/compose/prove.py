@@ -1,7 +1,7 @@
 """``make compose-test``: builds the images, brings docker-compose.yaml up beside whatever else runs here, takes a model
 its whole way through the containers, restarts every service while a run is in flight, and takes all of it down.
 
-It works on a copy of the checkout, under a project name and ports of its own. Ends with one line for each promise, and
+It works on a copy of the checkout, under a project name and its own ports. Ends with one line for each promise, and
 exit status 1 if one was broken; the same facts are in .local/compose-summary.json. A promise about a Dag that this
 checkout does not have is shown as not tried.
 """

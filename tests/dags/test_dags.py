@@ -88,7 +88,7 @@ def test_is_named_verb_model_or_asks_for_the_model(dag: DAG) -> None:
 
 def test_never_catches_up_nor_overlaps(dag: DAG) -> None:
     assert not dag.catchup
-    # days are independent: each has a partition of its own, and they are published one after the other;
+    # days are independent: each has its own partition, and they are published one after the other;
     # and so are models' rollbacks, of which each model has one
     assert dag.max_active_runs == 1 or dag.dag_id.startswith(("score_", "monitor_", "rollback", "backfill"))
 
@@ -325,7 +325,7 @@ def test_the_first_run_is_the_next_one_to_come(dag_bag: DagBag) -> None:
 
 
 def test_parsing_imports_nothing_heavy_and_needs_no_environment(tmp_path: Path) -> None:
-    """In a process of its own, with no Variables, no credentials and no network to ask."""
+    """In its own process, with no Variables, no credentials and no network to ask."""
     program = (
         "import socket, sys, json\n"
         "def refuse(*arguments): raise OSError('parsing talks to the network')\n"

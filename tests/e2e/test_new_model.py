@@ -1,8 +1,8 @@
 """``make new-model`` on a file that the repository has never seen, then ``make run``: a model without an edit. Then
-what its model.yaml and the environment may say of deployments, each in a run of its own.
+what its model.yaml and the environment may say of deployments, each in its own run.
 
-In a copy of the checkout, with a stack of its own: the new folder and its Dags must not appear in this one. The copy is
-in a folder with characters that shells, URLs, lists and PostgreSQL read in ways of their own.
+In a copy of the checkout, with its own stack: the new folder and its Dags must not appear in this one. The copy is
+in a folder with characters that shells, URLs, lists and PostgreSQL read in their own ways.
 """
 
 from __future__ import annotations

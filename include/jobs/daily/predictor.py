@@ -1,4 +1,4 @@
-"""A version's model, answering rows in a process of its own, which runs the code that the version was trained with.
+"""A version's model, answering rows in its own process, which runs the code that the version was trained with.
 
 So a day in one job gets its answers from the very code that answers at an endpoint and in a transform job, whatever the
 code is that builds the day's features.
@@ -61,6 +61,6 @@ class Predictor:
         if answers.readline().strip() != "done":
             raise JobError(
                 f"the version's own code, which model.tar.gz brings along, failed to answer {rows.name} (exit status "
-                f"{self._process.wait()}); why is above in the job's log. If the code is too old for this image, score "
-                "with another version."
+                f"{self._process.wait()}); the reason is above in the job's log. If the code is too old for this "
+                "image, score with another version."
             )

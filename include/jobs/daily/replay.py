@@ -15,7 +15,7 @@ from include.models.raw.reader import UnreadableFileError, no_rows, open_raw
 
 
 def read_day(folder: Path, name: str, table: Table) -> RawTable:
-    """The table's rows, the corrected ones among them; a header alone is a day on which nothing happened.
+    """The table's rows, the corrected ones among them; a file with only a header is a day on which nothing happened.
 
     Raises:
         UnusableFileError: the file cannot be read as the table, or the replay not as a quarantine file of it.
@@ -34,7 +34,7 @@ def without(rows: pl.DataFrame, corrected: pl.DataFrame | None) -> pl.DataFrame:
 
 
 def read_replay(folder: Path, name: str, table: Table) -> pl.DataFrame | None:
-    """The corrected rows, as text, with the lines that they stand for; None where there are none.
+    """The corrected rows, as text, with the lines that they stand for; None if there are none.
 
     Raises:
         UnusableFileError: not UTF-8, not CSV, a column is missing, or a line is named twice or is not a number.

@@ -1,4 +1,4 @@
-"""What an evaluation stands on: enough rows, features that are alive, and none that tells the answer by itself."""
+"""What an evaluation stands on: enough rows, features that are alive, and none that tells the answer on its own."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def confusion_matrix(axes: Axes, counts: Array, classes: list[str]) -> None:
 
 
 def precision_recall(axes: Axes, target: Array, probabilities: Array, classes: list[str], skip: int) -> None:
-    """One curve per class that occurs, but for the one to skip (the majority, whose curve says nothing)."""
+    """One curve per class that occurs, except for the one to skip (the majority, whose curve says nothing)."""
     for index, name in enumerate(classes):
         if index == skip or not np.any(target == index):
             continue

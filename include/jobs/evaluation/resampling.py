@@ -144,7 +144,7 @@ def intervals_of(found: Mapping[str, Array]) -> dict[str, tuple[float, float]]:
 
 
 def _factors(config: ModelConfig, frame: pl.DataFrame) -> list[Array]:
-    """What is drawn by itself: each row's cluster, its block of days, or its bag of rows."""
+    """What is drawn on its own: each row's cluster, its block of days, or its bag of rows."""
     factors = []
     if config.split.cluster:
         clusters = frame.select(pl.struct(config.split.cluster).rank("dense").alias("cluster") - 1)

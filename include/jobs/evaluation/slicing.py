@@ -1,4 +1,4 @@
-"""A model on the segments of the test split that model.yaml's ``slices`` name: each measured by itself."""
+"""A model on the segments of the test split that model.yaml's ``slices`` name: each measured on its own."""
 
 from __future__ import annotations
 

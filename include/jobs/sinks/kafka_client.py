@@ -93,7 +93,7 @@ def require_topic(settings: Settings, topic: str) -> int:
         topics = admin.list_topics(timeout=PATIENCE_SECONDS).topics
     except KafkaException as error:
         raise JobError(
-            f"no Kafka broker of {servers} answers ({_text(error)}). Look whether the brokers run, and whether the "
+            f"no Kafka broker of {servers} answers ({_text(error)}). Check whether the brokers run, and whether the "
             "job's subnets and security groups reach them."
         ) from error
     for name, kind in ((topic, "the scores"), (manifests_of(topic), "their manifests (cleanup.policy=compact)")):
@@ -213,7 +213,7 @@ class Sender:
             raise JobError(f"a message was not delivered: {self._failed.str()}; nothing was published.")
 
     def _abort(self) -> None:
-        """Where this fails too, the brokers abort by themselves at the transaction's timeout."""
+        """Where this fails too, the brokers abort on their own at the transaction's timeout."""
         try:
             self._producer.abort_transaction(PATIENCE_SECONDS)
         except KafkaException as error:
@@ -228,8 +228,8 @@ class Sender:
             except KafkaException as error:
                 if not error.args[0].retriable() or time.monotonic() > deadline:
                     raise JobError(
-                        f"{what} failed: {_text(error)}. Clear the task when the brokers are well: it finds whether "
-                        "the partition was published, and sends it if not."
+                        f"{what} failed: {_text(error)}. Clear the task once the brokers have recovered: it finds out "
+                        "whether the partition was published, and sends it if not."
                     ) from error
             else:
                 return

@@ -40,7 +40,7 @@ def words(metric: str) -> str:
 
 
 def ends(interval: tuple[float, float] | None) -> str:
-    """An interval from end to end, an en dash where there is none."""
+    """An interval from end to end, an en dash if there is none."""
     return "–" if interval is None else f"{number(interval[0])} to {number(interval[1])}"
 
 

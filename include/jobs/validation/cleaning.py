@@ -58,7 +58,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Tally:
-    """What cleaning counted: rows in the data window, rows set aside of them, why, and what was put right without loss
+    """What cleaning counted: rows in the data window, rows set aside of them, why, and what was corrected without loss
     (check, column, found, allowed)."""
 
     rows: int = 0
@@ -95,7 +95,7 @@ class CleanTable:
 
     @property
     def findings(self) -> list[Finding]:
-        """The table, judged by itself."""
+        """The table, judged on its own."""
         return findings_of(self.tally, self.name, self.file, self.table)
 
 
@@ -336,7 +336,7 @@ def _note_repeated(typed: pl.DataFrame, table: Table, found: _Found) -> None:
 
 
 def _notes(raw: RawTable | StoredTable, accepted: pl.DataFrame, table: Table) -> list[tuple[str, str | None, str, str]]:
-    """What was put right without loss."""
+    """What was corrected without loss."""
     notes: list[tuple[str, str | None, str, str]] = []
     if table.key and not accepted.select(pl.struct(table.key).is_sorted()).item():
         order = ", ".join(table.key)

@@ -1,4 +1,4 @@
-"""How regularly a table's series arrive: one row of figures per series, for expectations of their own."""
+"""How regularly a table's series arrive: one row of figures per series, for their own expectations."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def open_table(
     """A table's file, plain or .gz, from a folder, to be read in blocks of about as many bytes of text.
 
     Args:
-        may_be_empty: a header without rows, or an empty file where there is none, is a table on which nothing happened.
+        may_be_empty: a header without rows, or an empty file if there is none, is a table on which nothing happened.
 
     Raises:
         UnusableFileError: the file is missing, there twice, truncated, empty, not UTF-8, not CSV, has no rows, or its

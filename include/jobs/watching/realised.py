@@ -49,7 +49,7 @@ def kept_rows(config: ModelConfig, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def performance_of_day(config: ModelConfig, day: str, scored: Scored, truth: Truth, rows: pl.DataFrame) -> Performance:
-    """The day by itself; its window is still to be made.
+    """The day on its own; its window is still to be made.
 
     Args:
         rows: from ``labelled_rows``.

@@ -61,7 +61,7 @@ class KeptState:
             except Exception as error:  # unpickling raises what it likes
                 raise OSError(
                     f"the state of {service} cannot be read ({error!r}); another version of moto may have written it. "
-                    "Remove the state directory to start afresh."
+                    "Remove the state directory to start over."
                 ) from error
             for account, regions in accounts.items():
                 for region, backend in regions.items():
@@ -74,7 +74,7 @@ def get_backends(service: str) -> Any:
 
 
 def _new_model(cls: type[BaseModel], *_: object, **__: Any) -> BaseModel:
-    """moto keeps a list of all that it ever made, for a reset that is not used here: memory would grow for ever."""
+    """moto keeps a list of all that it ever made, for a reset that is not used here: memory would grow forever."""
     return object.__new__(cls)
 
 

@@ -52,7 +52,7 @@ Answer = tuple[str, list[tuple[str, str]], Iterable[bytes]]
 class _Dispatcher(DomainDispatcherApplication):
     """Remembers which service a host is: moto lists its own folder for each request, a fifth of what that costs."""
 
-    @cache  # noqa: B019 - there is one dispatcher, for ever
+    @cache  # noqa: B019 - there is one dispatcher, forever
     def get_backend_for_host(self, host: str | None) -> Any:
         return super().get_backend_for_host(host)
 

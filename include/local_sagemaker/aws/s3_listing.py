@@ -32,7 +32,7 @@ def walk(keys: Keys, prefix: str, delimiter: str, after: str) -> Iterator[Stored
 
 
 def _folder(name: str, prefix: str, delimiter: str) -> str:
-    """The name up to the first delimiter behind the prefix, or "" where there is none."""
+    """The name up to the first delimiter behind the prefix, or "" if there is none."""
     if not delimiter or not name.startswith(prefix):
         return ""
     head, found, _ = name[len(prefix) :].partition(delimiter)

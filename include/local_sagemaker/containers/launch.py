@@ -7,7 +7,7 @@ the server holds open. When the server closes it, or dies, every process started
 the program; the exit status is the program's (128 + n for signal n). Only the standard library, and little of it: this
 runs before every job.
 
-With `control`, the descriptor of a Unix socket, the program gets a network of its own with nothing in it but the
+With `control`, the descriptor of a Unix socket, the program gets its own network with nothing in it but the
 loopback interface. For each byte "s" the server is given a socket of that network, by which it reaches the program and
 the program reaches it; the program starts at the byte "g".
 """

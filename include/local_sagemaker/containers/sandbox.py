@@ -132,7 +132,7 @@ class Sandbox:
 
     "pid": a mount and a process namespace; "mount": a mount namespace alone; "none": no namespaces, as on macOS; then
     /opt/ml is rewritten to the job's own directory in arguments and environment, and `rewrites` is true.
-    `own_networks`: whether a container can have a network of its own, in which any port is free.
+    `own_networks`: whether a container can have its own network, in which any port is free.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -156,7 +156,7 @@ class Sandbox:
     def start(
         self, container: Container, sink: Callable[[int], None], *, region: str, credentials: Mapping[str, str]
     ) -> Process:
-        """`sink` is called in a thread of its own with the file descriptor of the program's output (stdout and stderr)
+        """`sink` is called in its own thread with the file descriptor of the program's output (stdout and stderr)
         and must read it to the end. Raises UnknownImageError."""
         image_environment = self._image_environment(container.image)
         scratch = container.root.parent / f"{container.root.name}-scratch"
@@ -264,7 +264,7 @@ class Sandbox:
         if self._settings.network == "own":
             raise OSError(f"{message}; start with --network shared to run without.")
         log.warning(
-            "%s: a model's container must listen on the port in SAGEMAKER_BIND_TO_PORT; 8080 does not do.", message
+            "%s: a model's container must listen on the port in SAGEMAKER_BIND_TO_PORT; 8080 does not work.", message
         )
         return False
 

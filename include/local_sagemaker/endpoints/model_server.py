@@ -69,7 +69,7 @@ def _take_port() -> int:
 class ModelServer:
     """One container that serves one model; may be started again after stop.
 
-    It listens on 8080 in a network of its own; where it shares the machine's, on the port SAGEMAKER_BIND_TO_PORT.
+    It listens on 8080 in its own network; where it shares the machine's, on the port SAGEMAKER_BIND_TO_PORT.
 
     ``container`` has Image, model data and Environment as in CreateModel; ``title`` names it in failure reasons.
     """

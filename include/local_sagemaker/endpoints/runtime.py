@@ -50,7 +50,7 @@ def _read_headers(request: Request, name: str) -> Json:
         for member, header in (shape.members if shape else {}).items()
         if header.serialization.get("location") == "header" and header.serialization["name"] in request.headers
     }
-    given = {"EndpointName": name, "Body": "", **headers}  # the body is bytes, with limits of its own
+    given = {"EndpointName": name, "Body": "", **headers}  # the body is bytes, with its own limits
     asked = api_model.parse_request("InvokeEndpoint", given)
     capabilities.check("InvokeEndpoint", asked)
     return asked

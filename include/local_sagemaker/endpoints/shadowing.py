@@ -27,7 +27,7 @@ _MOST_WAITING = 200  # copies; more are dropped, so that a slow shadow costs nei
 
 
 class Shadowing:
-    """Sends copies in threads of its own: the production answer waits for none of them."""
+    """Sends copies in its own threads: the production answer waits for none of them."""
 
     def __init__(self, metrics: EndpointMetrics) -> None:
         self._metrics = metrics

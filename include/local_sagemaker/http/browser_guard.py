@@ -84,7 +84,7 @@ def refusal(environ: WSGIEnvironment, allowed_hosts: Collection[str] = ()) -> st
         return None
     return (
         f"Requests that another web page causes are refused (Sec-Fetch-Site {site[:100]!r}). A link may lead to the "
-        f"pages under {PAGES}, in a tab of its own."
+        f"pages under {PAGES}, in its own tab."
     )
 
 

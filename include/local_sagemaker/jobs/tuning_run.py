@@ -1,6 +1,6 @@
 """Runs tuning jobs: starts training jobs for points of the search space, as many at once as allowed, and judges them.
 
-Each tuning job has a thread of its own, since its training jobs wait in the same queue as all others.
+Each tuning job has its own thread, since its training jobs wait in the same queue as all others.
 """
 
 import hashlib
@@ -112,7 +112,7 @@ class Tunings:
             thread.join(timeout=10)
 
     def submit(self, region: Region, name: str) -> None:
-        """Run a tuning job, in a thread of its own."""
+        """Run a tuning job, in its own thread."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         thread = threading.Thread(target=self._run, args=(region, name), name=f"tuning-{name}", daemon=True)
         self._threads.append(thread)

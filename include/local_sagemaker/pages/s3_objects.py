@@ -1,6 +1,6 @@
 """The local S3 for a person's browser: buckets, folders, objects as they are, and previews of tables and JSON.
 
-Unsigned requests for an object itself are refused, as AWS refuses them; so these pages have an address of their own.
+Unsigned requests for an object itself are refused, as AWS refuses them; so these pages have their own address.
 """
 
 from __future__ import annotations

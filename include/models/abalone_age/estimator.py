@@ -2,7 +2,7 @@
 
 The ends are quantiles learned as such, moved by as much as they need to hold their share of the validation split
 (conformalized quantile regression, https://arxiv.org/abs/1905.03222). Young, middle and old animals, a third of the
-validation split each, have a margin of their own, or the old ones, who are estimated too young, would be missed far
+validation split each, have their own margin, or the old ones, who are estimated too young, would be missed far
 more often than promised: a number of rings is in the interval if the margin of its own third reaches it (label
 conditional, or Mondrian, conformal prediction; Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005,
 chapter 4). The interval spans all of these, so the margins are fitted to what it holds as a whole. The test split says
@@ -109,8 +109,8 @@ def _learn(
 def _margins(
     target: Array, value: Array, ends: tuple[Array, Array], edges: list[float], coverage: float
 ) -> list[float]:
-    """Of each part, so that intervals hold their share of its values: first each by itself, then step by step what they
-    hold together."""
+    """The margin of each part with which intervals hold their share of its values: first each separately, then step by
+    step what they hold together."""
     part = np.searchsorted(edges, target)
     missed_by = np.maximum(ends[0] - target, target - ends[1])
     levels = [min(coverage * (1 + 1 / max(int((part == one).sum()), 1)), 1.0) for one in range(len(edges) + 1)]

@@ -2,7 +2,7 @@
 
     python -m include.models.abalone_age.simulate --out DIR [--seed N] [--rows N]
 
-An animal's rings are its age. It grows towards a length of its own, fast when young and hardly at all when old, so that
+An animal's rings are its age. It grows towards its own length, fast when young and hardly at all when old, so that
 old animals' rings are hard to tell; its weights follow the cube of its length, and the shell's grows with age as well.
 """
 

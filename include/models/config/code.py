@@ -178,7 +178,7 @@ LIGHTGBM: Mapping[str, Hyperparameter] = {
     "max_bin": _number(255, "bins that a feature's values are put in", min=2, max=1_000_000),
     "min_data_in_bin": _number(3, "rows in a bin, at least", min=1, max=1_000_000_000),
     "max_cat_threshold": _number(32, "categories on one side of a split, at most", min=1, max=1_000_000),
-    "max_cat_to_onehot": _number(4, "categories up to which each is split off by itself", min=1, max=1_000_000),
+    "max_cat_to_onehot": _number(4, "categories up to which each is split off on its own", min=1, max=1_000_000),
     "min_data_per_group": _number(100, "rows of a category, at least", min=1, max=1_000_000_000),
     "cat_l2": _number(10.0, "L2 regularisation of splits by category", min=0),
     "cat_smooth": _number(10.0, "how much rare categories are drawn to the mean", min=0),

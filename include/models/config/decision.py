@@ -49,7 +49,7 @@ class Decision(Section):
 
 
 class Alarms(TypedDict):
-    """What alarms are worth on some rows; None where there are none to count. ``cost_per_1000``: rows, where there are
+    """What alarms are worth on some rows; None if there are none to count. ``cost_per_1000``: rows, where there are
     costs."""
 
     precision: float | None

@@ -20,13 +20,13 @@ class Derived(Section):
 
     @property
     def names(self) -> list[str]:
-        """What it is made of, but for numbers."""
+        """What it is made of, except for numbers."""
         return [one for one in self.of if isinstance(one, str)]
 
 
 class Features(Section):
-    """For models without a features.py of their own. Every column that is not named here is learned from, but for key,
-    time and label; ``exclude`` says which are not (what is only known afterwards, or says the label itself)."""
+    """For models without their own features.py. They learn from every column except for key, time, label and those that
+    ``exclude`` names (which are only known afterwards, or give the label away)."""
 
     exclude: list[str] = []
     derived: list[Derived] = []

@@ -31,7 +31,7 @@ def problems(config: ModelConfig) -> list[Problem]:
 
 
 def feature_columns(config: ModelConfig) -> list[str] | None:
-    """The feature table's columns but for key, time and label; None where the model.yaml does not tell."""
+    """The feature table's columns except for key, time and label; None where the model.yaml does not tell."""
     if config.code.features:
         return [name for name in config.code.features.columns if name not in config.data.not_features]
     if len(config.data.tables) != 1:
@@ -208,7 +208,7 @@ def _labels(config: ModelConfig) -> Iterator[Problem]:
     if config.data.time is None:
         yield Problem((*place, "table"), "rows have no data.time, so their labels come as files: leave table out")
     if labels.ask:
-        yield Problem((*place, "ask"), "a person is asked where truth does not come by itself; here a table has it")
+        yield Problem((*place, "ask"), "a person is asked where truth does not come on its own; here a table has it")
 
 
 def table_of_slice(config: ModelConfig, one: Slice) -> str | None:

@@ -39,7 +39,7 @@ class Rival(TypedDict):
     """A version that is in production, or was, beside the candidate: on those of the test split's ``of`` rows that it
     has not learned from. ``seen`` is how many it has; None where its artifact does not say.
 
-    ``comparison`` is None where there is none; ``why_not`` says why.
+    ``comparison`` is None if there is none; ``why_not`` says why.
     """
 
     version: int | None

@@ -66,7 +66,7 @@ class MetricAlarm(Section):
 
 class Alarms(Section):
     """What takes a new version back while it gets its first traffic: p99 of the model's latency and server errors per
-    minute, both of the production endpoint, and metrics of its own."""
+    minute, both of the production endpoint, and its own metrics."""
 
     p99_latency_ms: Milliseconds = 500
     errors_5xx: Annotated[int, Field(ge=0, le=1_000_000)] = 0

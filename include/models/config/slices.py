@@ -12,7 +12,7 @@ COLUMN = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class Slice(Section):
-    """Segments of the test split, each measured by itself; in model.yaml just the column, where that is all.
+    """Segments of the test split, each measured on its own; in model.yaml just the column, where that is all.
 
     ``column`` (the name, if it is not given) is one of the feature table, or of a raw table that has one row for each
     value of its key. Numbers are cut into bands at ``bands``, each the first value of the next; of a time counts the

@@ -47,7 +47,7 @@ def suite_problems(config: ModelConfig, home: Path) -> Iterator[Problem]:
 
 
 def dataset_columns(config: ModelConfig) -> dict[str, Collection[str] | None]:
-    """The columns of each data set that has a suite of its own; None where model.yaml does not tell."""
+    """The columns of each data set that has its own suite; None where model.yaml does not tell."""
     found: dict[str, Collection[str] | None] = {}
     for name, table in config.data.tables.items():
         found[name] = table.kinds

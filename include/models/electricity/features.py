@@ -1,7 +1,7 @@
 """The market to the feature table: one row per half-hour, from what was known before it began.
 
-Every feature of half-hour t is of t-1 or earlier, but for t's own place in the day and the week, which the clock tells;
-the price and the demand of t itself are what nobody knows yet. Look-back: ``LOOK_BACK_DAYS`` of half-hours before the
+Every feature of half-hour t uses t-1 or earlier, except for t's own place in the day and the week, which the clock
+tells; nobody knows the price and the demand of t itself yet. Look-back: ``LOOK_BACK_DAYS`` of half-hours before the
 first one that is asked for; the label needs none. Whatever else is in the table, a row comes out bit for bit the same.
 
 The label says whether t's price is above the mean of its last 24 hours. Labels follow each other: "same as last" is

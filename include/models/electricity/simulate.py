@@ -28,7 +28,7 @@ def simulate(seed: int = 7, days: int = 730) -> pl.DataFrame:
     drift = 1 + 0.5 * np.sin(2 * np.pi * step / (DAY * 180))
     price = drift * demand + _lasting(rng, rows, 0.95, 0.12) + rng.normal(0, 0.3, rows)
     total = np.concatenate([[0.0], np.cumsum(price)])
-    mean = np.full(rows, price[:DAY].mean())  # of the last day; of the first day where there is none before
+    mean = np.full(rows, price[:DAY].mean())  # of the last day; of the first day if there is none before
     mean[DAY:] = (total[DAY:rows] - total[: rows - DAY]) / DAY
     up = price > mean
     connected = step >= int(days * CONNECTED) * DAY

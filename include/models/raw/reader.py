@@ -6,7 +6,7 @@ one sheet of an ``.xlsx`` file is read as the text that it would be exported as.
 cell alone; two of them within a quoted cell stand for one. A row without any text is a blank line: left out, but
 counted. A row of another width than the columns' is malformed and kept apart.
 
-Blocks end where rows end, and each is parsed by itself: what comes out does not depend on their size.
+Blocks end where rows end, and each is parsed on its own: what comes out does not depend on their size.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Reading(ABC):
         return text == "" if column.missing == ("",) else text.str.to_lowercase().is_in(column.missing)
 
     def parse(self, text: pl.Expr, column: Column) -> pl.Expr:
-        """The cells' values, null where there is none or it cannot be read."""
+        """The cells' values, null if there is none or it cannot be read."""
         values = self._parse(text.str.strip_chars(), column)
         return pl.when(~self.missing(text, column)).then(values) if column.null_words else values
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fastexcel
 import polars as pl
 
-TOO_MANY = "Save the sheet that is meant as a file of its own, .xlsx or CSV."
+TOO_MANY = "Save the sheet you mean as a separate file, .xlsx or CSV."
 
 
 class SheetError(Exception):

@@ -42,7 +42,7 @@ class Postgres:
         command = [*self._as_ordinary_user, str(self.binaries / "postgres"), "-D", str(self.folder / "data")]
         options = {**OPTIONS, "unix_socket_directories": str(self.socket_folder)}
         arguments = [f"--{key}={value}" for key, value in options.items()]
-        # SIGINT: end the sessions that are open and stop; SIGTERM would wait for each to end by itself
+        # SIGINT: end the sessions that are open and stop; SIGTERM would wait for each to end on its own
         return Service("postgres", [*command, *arguments], {}, home, stop_signal=signal.SIGINT)
 
     def initialise(self) -> None:

@@ -1,4 +1,4 @@
-"""Long-running processes by name: started in a session of their own, found again by a pid file, stopped with all
+"""Long-running processes by name: started in their own session, found again by a pid file, stopped with all
 their children."""
 
 from __future__ import annotations

@@ -244,7 +244,7 @@ def _newest_package(sagemaker: SageMakerClient, group: str) -> Json | None:
 
 
 def require_package(settings: Settings, model: str, group: str, console: Console) -> Json:
-    """The newest registered version; where there is none, one is trained.
+    """The newest registered version; if there is none, one is trained.
 
     Raises:
         PromotionError: the training registered none.
@@ -301,7 +301,7 @@ def _golden_request(s3: S3Client, package: Json) -> str:
 
 
 def _first_prediction(runtime: SageMakerRuntimeClient, endpoint: str, s3: S3Client, package: Json) -> Any:
-    """Of the production endpoint, whatever it serves by now; None where there is none."""
+    """Of the production endpoint, whatever it serves by now; None if there is none."""
     try:
         return invoke(runtime, endpoint, _golden_request(s3, package))["predictions"][0]
     except ClientError:

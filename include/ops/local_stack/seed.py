@@ -98,7 +98,7 @@ def seed_days(settings: Settings, model: str, first: str, last: str, say: Callab
 
 
 def newest_days(settings: Settings, model: str, count: int) -> tuple[str, str] | None:
-    """The first and the last of the newest days that the raw tables in the bucket have; None where there are none.
+    """The first and the last of the newest days that the raw tables in the bucket have; None if there are none.
 
     Raises:
         RawDataError: the tables cannot be read.

@@ -71,7 +71,7 @@ def serve(settings: Settings, model: str, port: int, console: Console) -> int:
 
 
 def service_environment(settings: Settings, config: ModelConfig, s3: S3Client, console: Console) -> dict[str, str]:
-    """What the service is told of model, version and state; a version is trained where there is none.
+    """What the service is told of model, version and state; a version is trained if there is none.
 
     Raises:
         PromotionError: the training registered none.

@@ -23,7 +23,7 @@ from sagemaker_jobs.waiting import JOB_WAIT_VARIABLE
 ROOT = Path(__file__).resolve().parents[3]
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
-NAME = "ml-local"  # what an environment's name is on AWS: bucket and role are called after it, as in include/ops/infra
+NAME = "ml-local"  # what an environment's name is on AWS: bucket and role are named after it, as in include/ops/infra
 BUCKET = f"{NAME}-ml-{ACCOUNT}"
 TRAFFIC_STEP_SECONDS = 15  # between the steps of a traffic shift; long enough for an alarm on a period of 10 s
 PRELOADED = (

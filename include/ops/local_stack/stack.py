@@ -66,7 +66,7 @@ def down(settings: Settings, say: Callable[[str], None]) -> None:
     """Stop everything, Airflow first, so that no task loses the SageMaker or the database under its feet."""
     sagemaker, postgres, *airflow = services(settings)
     supervisor.service(settings).stop()
-    with ThreadPoolExecutor(len(airflow)) as pool:  # each takes seconds to end by itself
+    with ThreadPoolExecutor(len(airflow)) as pool:  # each takes seconds to end on its own
         ended = [*pool.map(Service.stop, airflow), postgres.stop(), sagemaker.stop()]
     names = (service.name for service in (*airflow, postgres, sagemaker))
     stopped = [name for name, had_run in zip(names, ended, strict=True) if had_run]

@@ -90,7 +90,7 @@ class AwsCheck:
         found = self.client("ecr").describe_images(repositoryName=repository, imageIds=[{"imageTag": image_tag()}])
         kind = found["imageDetails"][0].get("imageManifestMediaType")
         if kind != DOCKER_MANIFEST:
-            raise BrokenPromiseError(f"{repository}:{image_tag()} is {kind}; publish it by publish_image.sh")
+            raise BrokenPromiseError(f"{repository}:{image_tag()} is {kind}; publish it with publish_image.sh")
         return f"{repository}:{image_tag()}"
 
     def version(self) -> str:
@@ -103,7 +103,7 @@ class AwsCheck:
     def rest(self) -> str:
         airflow = AirflowOnMwaa(self.client("mwaa"), self.target.name)
         if errors := airflow.import_errors():
-            raise BrokenPromiseError(f"it answers, with import errors of {', '.join(errors)}")
+            raise BrokenPromiseError(f"it answers, but has import errors in {', '.join(errors)}")
         return f"{len(airflow.dags())} Dags"
 
     def quotas(self) -> str:
@@ -148,7 +148,7 @@ class AwsCheck:
         subscriptions = self.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
         people = [one["Endpoint"] for one in subscriptions if one["SubscriptionArn"].startswith("arn:")]
         if not people:
-            raise BrokenPromiseError("nobody has confirmed the subscription of the alerts topic: look for AWS's mail")
+            raise BrokenPromiseError("nobody has confirmed the alerts topic's subscription: look for the mail from AWS")
         cloudwatch.put_metric_alarm(
             AlarmName=self.name,
             AlarmDescription=f"A test by make aws-check ENV={self.target.name}: nothing is wrong.",

@@ -221,12 +221,12 @@ class Deploy:
             raise DeployError(
                 f"The job image {repository}:{tag} is {kind}, which SageMaker refuses. Remove it ('aws ecr "
                 f"batch-delete-image --repository-name {name} --image-ids imageTag={tag}') and publish it again by "
-                "include/ops/mwaa/publish_image.sh, which has Docker make what SageMaker takes."
+                "include/ops/mwaa/publish_image.sh, which builds an image that SageMaker accepts."
             )
         return f"{repository}@{details['imageDigest']}"
 
     def _changed_dag_files(self) -> tuple[list[str], list[str]]:
-        """Files to upload and to remove. One that somebody changed by hand is put right, as its ETag gives it away."""
+        """Files to upload and to remove. One that somebody changed by hand is corrected, as its ETag gives it away."""
         there, deployed = self._dag_objects(), self._deployed()
         wanted = self._bundle.dag_files
         upload = [
@@ -277,7 +277,7 @@ class Deploy:
                 reason = environment.get("LastUpdate", {}).get("Error", {}).get("ErrorMessage", "no reason given")
                 raise DeployError(
                     f"{self._target.name} is {environment['Status']}: {reason}. The environment's log groups in "
-                    "CloudWatch say more; MWAA goes back to the former plugins and requirements by itself."
+                    "CloudWatch say more; MWAA goes back to the former plugins and requirements on its own."
                 )
             time.sleep(30)
         wrong = [kind for kind in kinds if environment.get(ENVIRONMENT_ARTIFACTS[kind][0]) != self._key(kind)]

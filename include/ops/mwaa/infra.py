@@ -48,12 +48,12 @@ def facts_of(target: Target) -> dict[str, str]:
     ec2 = boto3.client("ec2", region_name=target.region)
     found = ec2.describe_managed_prefix_lists(Filters=[{"Name": "prefix-list-name", "Values": [wanted]}])["PrefixLists"]
     if not found:
-        raise TargetError(f"AWS knows no list of addresses {wanted}: is the region right?")
+        raise TargetError(f"AWS has no prefix list {wanted}: is the region right?")
     return {"S3PrefixList": found[0]["PrefixListId"]}
 
 
 def require_place(cloudformation: CloudFormationClient, target: Target) -> None:
-    """One environment for each account and region: endpoints, package groups and models are called after the models, so
+    """One environment for each account and region: endpoints, package groups and models are named after the models, so
     two would take each other's.
 
     Raises:
@@ -65,13 +65,13 @@ def require_place(cloudformation: CloudFormationClient, target: Target) -> None:
     if there:
         raise TargetError(
             f"{', '.join(sorted(there))} is in this account and region already. Endpoints, model package groups and "
-            f"models are called after the models alone, so {target.name} would change those of the other. Give it an "
-            "account of its own, or another region (in its file under include/ops/mwaa/environments)."
+            f"models are named after the models alone, so {target.name} would change those of the other. Give it its "
+            "own account, or another region (in its file under include/ops/mwaa/environments)."
         )
 
 
 def keep_logs(logs: Any, target: Target) -> list[str]:
-    """Give the log groups that SageMaker and MWAA would make, and keep for ever, their retention; those groups.
+    """Create the log groups of SageMaker and MWAA, which would otherwise never expire, with a retention; their names.
 
     They cannot be a stack's: SageMaker's are the whole account's and may be there before.
     """
@@ -116,7 +116,7 @@ def agreed(question: str) -> bool:
         TargetError: there is none.
     """
     if not sys.stdin.isatty():
-        raise TargetError("nobody is here to agree to these changes: give YES=1, or run it in a terminal")
+        raise TargetError("nobody can confirm these changes here: give YES=1, or run it in a terminal")
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 

@@ -187,7 +187,7 @@ def no_denials(settings: EnforcedSettings) -> str:
     if settings.denials:
         seen = {(one["role"], one["action"], one["resource"]) for one in settings.denials}
         lines = "\n".join(f"{role}: {action} on {resource}" for role, action, resource in sorted(seen))
-        raise BrokenPromiseError(f"denied:\n{lines}\nGive it in include/ops/infra/access.yaml, or do without the call.")
+        raise BrokenPromiseError(f"denied:\n{lines}\nAllow it in include/ops/infra/access.yaml, or avoid the call.")
     return "no call was denied"
 
 

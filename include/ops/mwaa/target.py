@@ -55,8 +55,8 @@ class Target(BaseModel):
         mail = self.infrastructure.get("AlertEmail", "")
         if not mail or re.search(r"@(.+\.)?example\.(com|org|net)$", mail):
             raise TargetError(
-                f"infrastructure.AlertEmail of {self.name} is '{mail}', a placeholder. Put the address in that is told "
-                "of failures and alarms (include/ops/mwaa/environments)."
+                f"infrastructure.AlertEmail of {self.name} is '{mail}', a placeholder. Enter the address that "
+                "receives failures and alarms (include/ops/mwaa/environments)."
             )
 
 

@@ -191,8 +191,8 @@ def _wait(cloudformation: CloudFormationClient, stack: str, until: str) -> None:
         failed = [event for event in events if str(event.get("ResourceStatus")).endswith("_FAILED")]
         reasons = [f"{event.get('LogicalResourceId')}: {event.get('ResourceStatusReason')}" for event in failed[-3:]]
         raise StackError(
-            f"the stack {stack} was rolled back. {' '.join(reasons) or error} Fix it, run this again: what a failed "
-            "creation left is removed first, and buckets, keys and images that were there before stay."
+            f"the stack {stack} was rolled back. {' '.join(reasons) or error} Fix it and run this again: the "
+            "leftovers of a failed creation are removed first; buckets, keys and images that existed before are kept."
         ) from error
 
 

@@ -146,7 +146,7 @@ def test_of_several_approvals_the_last_that_stands(registry: Registry) -> None:
     registry.set_status("Rejected", 3)
     assert resolved(approved=[1, 2, 3]) == 2
     registry.set_status("Rejected", 1, 2)
-    with pytest.raises(AirflowSkipException, match="taken back"):
+    with pytest.raises(AirflowSkipException, match="withdrawn"):
         resolved(approved=[1, 2, 3])
 
 

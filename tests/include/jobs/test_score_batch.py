@@ -1,4 +1,4 @@
-"""Many days in one job: each by itself, days before read once, and what stays of a day that cannot be scored."""
+"""Many days in one job: each on its own, days before read once, and what stays of a day that cannot be scored."""
 
 from __future__ import annotations
 

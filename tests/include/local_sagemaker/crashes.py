@@ -1,4 +1,4 @@
-"""kill -9 under load: clients that note what was answered, and afterwards look whether it is still so.
+"""kill -9 under load: clients that note what was answered, and afterwards check whether it is still so.
 
 A client owns what it changes. A call that was answered has to have happened; one that the server's death cut off may
 have happened or not.

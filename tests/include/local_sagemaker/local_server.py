@@ -1,4 +1,4 @@
-"""A real local SageMaker in a process of its own, for tests of any environment."""
+"""A real local SageMaker in its own process, for tests of any environment."""
 
 from __future__ import annotations
 

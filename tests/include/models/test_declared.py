@@ -24,7 +24,7 @@ SMALL = {
     "electricity": ["--days", "60"],
     "predictive_maintenance": ["--machines", "2", "--days", "60"],
 }
-# how the estimators take a hyperparameter of their own out of those that they are given
+# how the estimators take their own hyperparameter out of those that they are given
 TAKEN = re.compile(r'(?:parameters\.pop\(|hyperparameters\[)"(\w+)"')
 
 

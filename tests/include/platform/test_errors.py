@@ -21,7 +21,7 @@ WORTH_ANOTHER_TRY: set[type[Exception]] = {NoMlEnvironmentError, HistoryConflict
 
 
 def errors() -> Iterator[type[Exception]]:
-    """Every error of the rooms, but for those that do not leave their module."""
+    """Every error of the rooms, except for those that do not leave their module."""
     for room in ROOMS:
         package = importlib.import_module(f"include.{room}")
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):

@@ -23,7 +23,7 @@ MANIFEST, LINKS = scores_manifest(MODEL, DAY), scores_symlink(MODEL, DAY)
 
 
 def plan(code_hash: str, replaces: ScoresManifest | None = None) -> DayPlan:
-    """Of a run of its own for each code."""
+    """Of its own run for each code."""
     version = RegisteredVersion(version=2, model_package_arn="arn:2", artifact="s3://b/model.tar.gz", image="image:1")
     return DayPlan(
         day=DAY,

@@ -60,7 +60,7 @@ def context() -> Any:
 def test_a_day_that_does_not_come_says_what_to_do() -> None:
     waited = score.wait_for_partition(MODEL, {"params": {"day": "2026-01-05"}})
     assert f"the next run of monitor_{MODEL.name} has the day scored" in waited["advice"]
-    assert "files with a header alone" in waited["advice"]
+    assert "files with only a header" in waited["advice"]
 
 
 def test_without_kafka_nothing_is_sent() -> None:

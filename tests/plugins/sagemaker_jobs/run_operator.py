@@ -1,4 +1,4 @@
-"""One try of a job's task in a process of its own, for tests to kill: ``run_operator.py <task instance as JSON>``.
+"""One try of a job's task in its own process, for tests to kill: ``run_operator.py <task instance as JSON>``.
 
 Ends with a line of JSON: ``{"deferred": true}``, ``{"result": ...}`` or ``{"error": type, "message": text}``. SIGTERM
 does what it does in Airflow's task runner: it calls ``on_kill``, and the task goes on.

@@ -1,4 +1,4 @@
-"""Segments of a test split: found in features, in raw tables and in times, and judged each by itself."""
+"""Segments of a test split: found in features, in raw tables and in times, and judged each on its own."""
 
 from __future__ import annotations
 

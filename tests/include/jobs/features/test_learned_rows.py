@@ -42,7 +42,7 @@ def test_a_row_at_the_top_moves_no_other_row_to_another_part(config: ModelConfig
     after = split(config, one_more_at_the_top(shells(2000)))
     sizes = ["length", "diameter", "height"]
     moved = after["test"].join(before["train"], on=sizes, how="semi")
-    assert len(moved) <= 2, "but for rows at the parts' borders"
+    assert len(moved) <= 2, "except for rows at the parts' borders"
 
 
 def test_what_was_learned_from_is_found_in_another_file(config: ModelConfig, tmp_path: Path) -> None:

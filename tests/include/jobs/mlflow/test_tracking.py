@@ -58,7 +58,7 @@ def test_what_is_refused_costs_itself_alone_and_is_said(
     )
     run = store.get_run(run_id)
     assert run.data.metrics == {"good": 1.0}
-    assert run.info.status == "FAILED", "not RUNNING for ever"
+    assert run.info.status == "FAILED", "not RUNNING forever"
     assert "bad,<name>" in problems[0]
     assert "gone" in problems[0]
     assert "WARNING: MLflow tracking" in capsys.readouterr().err

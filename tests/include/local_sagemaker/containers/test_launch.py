@@ -70,7 +70,7 @@ def test_an_ordinary_user_gets_a_private_opt_ml(namespaces: str) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces need Linux")
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
 def test_an_ordinary_users_program_has_port_8080_to_itself() -> None:
-    """In a network of its own, to which the launcher hands out sockets."""
+    """In its own network, to which the launcher hands out sockets."""
     folder = Path(tempfile.mkdtemp())
     root, spec = folder / "ml", folder / "spec.json"
     root.mkdir()

@@ -122,7 +122,7 @@ def test_more_calls_than_the_rate_are_throttled(limited: Hosting) -> None:
             codes.append((error.response["Error"]["Code"], error.response["Error"]["Message"]))
     assert set(codes) == {("ThrottlingException", "Rate exceeded")}
     assert 4 <= len(codes) <= 7
-    for _ in range(20):  # other operations have buckets of their own
+    for _ in range(20):  # other operations have their own buckets
         limited.sagemaker.list_models()
 
 

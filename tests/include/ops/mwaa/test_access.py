@@ -44,7 +44,7 @@ def enforcing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSageMak
     values = {"Name": NAME, "AlertEmail": "a@example.com", "Model": "m", "Group": "m"}
     for template in ("storage", "access"):
         templates.put(admin("cloudformation"), template, values)
-    for model in ("m", "other"):  # each with a role of its own
+    for model in ("m", "other"):  # each with its own role
         own = {**values, "Model": model, "Group": model, "RolePerModel": "yes"}
         templates.put(admin("cloudformation"), "model", own, f"{NAME}-model-{model}")
         # moto's CloudFormation leaves out a role's ManagedPolicyArns

@@ -203,7 +203,7 @@ def place(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Target:
     """An environment of its own in the local AWS, its file filled in."""
     target = Target(name="ml-first", region="ap-south-1", infrastructure={"AlertEmail": "team@company.test"})
     monkeypatch.setattr(infra, "load_target", lambda name: target)
-    monkeypatch.setattr(infra, "facts_of", lambda target: FACTS)  # moto knows no lists of addresses of its own
+    monkeypatch.setattr(infra, "facts_of", lambda target: FACTS)  # moto has no such prefix lists
     return target
 
 
@@ -268,7 +268,7 @@ def test_a_first_creation_that_failed_is_made_again(local_aws: LocalSageMaker, m
 
 
 def test_what_a_stack_is_made_of_can_be_made_again() -> None:
-    """A fixed name and Retain would be left by a first creation that failed, and block the second for ever."""
+    """A fixed name and Retain would be left by a first creation that failed, and block the second forever."""
     for template in ALL:
         for name, resource in templates.read(template)["Resources"].items():
             assert resource.get("DeletionPolicy") in (None, "RetainExceptOnCreate", "Delete"), (template, name)
