@@ -43,7 +43,7 @@ def _each(count: int, mean: float, spread: float) -> float:
 
 
 def largest_likely(values: Sequence[float], exceeded_in: float) -> float:
-    """Up to where one more such value lies, but for a share of ``exceeded_in``: a prediction limit of logarithms, by
+    """Up to where one more such value lies, except for a share of ``exceeded_in``: a prediction limit of logarithms, by
     Student's t, and never below the largest that there was.
 
     Args:

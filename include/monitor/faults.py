@@ -89,7 +89,7 @@ class Fault:
 
 
 def faults_of(reference: Reference, day: str, profiles: Mapping[str, DayProfile]) -> list[Fault]:
-    """The faults that the day's tables show, by themselves or with those of the days before, the shortest window first.
+    """The faults that the day's tables show, on their own or with those of the days before, the shortest window first.
 
     Args:
         profiles: by day, all scored by the reference's version; the day's own among them.
@@ -124,7 +124,7 @@ def _of_table(reference: Reference, name: str, counted: list[TableCounts], usual
         yield from _repeated(name, counted, usual)
     alone, known = len(counted) == 1, reference["segments"].get(name)
     told = set()
-    if alone or counted[-1]["rows"] < FEWEST_ROWS:  # else the day was judged by itself
+    if alone or counted[-1]["rows"] < FEWEST_ROWS:  # else the day was judged on its own
         for fault in [*_missing(name, window, usual, len(counted)), *_levels(name, window, usual, len(counted))]:
             told.add(fault.column)
             yield fault
@@ -187,7 +187,7 @@ def _repeated(name: str, counted: list[TableCounts], usual: list[TableCounts]) -
     for back, one in enumerate(reversed(counted[:-1]), 1):
         if one["digest"] == last["digest"]:
             which = "the day before" if back == 1 else f"{back} days before"
-            yield Fault(name, None, "repeated", f"the same {last['rows']:,} rows as {which}, but for their times")
+            yield Fault(name, None, "repeated", f"the same {last['rows']:,} rows as {which}, except for their times")
 
 
 def _texts(

@@ -1,4 +1,4 @@
-"""Which scored days have labels that are not joined with their scores yet. Pure but for S3, which is asked by a
+"""Which scored days have labels that are not joined with their scores yet. Pure except for S3, which is asked by a
 client."""
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def is_loss(
     """
     allowed = model.monitoring.max_loss if model.monitoring else 0.0
     better, scale = model.evaluation_metrics[metric].better, _scale(model, evaluated[0])
-    if model.problem == "regression":  # of which a week's error varies by itself
+    if model.problem == "regression":  # of which a week's error varies on its own
         allowed = max([allowed, *(_lost(better, evaluated[0], measured) / scale for _, measured in usual)])
     lost = _lost(better, evaluated[0], realised[0])
     error = hypot(*((ends[1] - ends[0]) / OF_95 for _, ends in (evaluated, realised) if ends))

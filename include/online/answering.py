@@ -22,7 +22,7 @@ from include.online.reading import Question, RawRequest
 from include.online.shape import Shape, Thing
 from include.online.state import FeatureState, Tables
 
-MOST_MOMENTS = 1000  # of a request whose rows look back: each is a table of features by itself
+MOST_MOMENTS = 1000  # of a request whose rows look back: each is a table of features on its own
 DAY = timedelta(days=1)
 
 

@@ -38,7 +38,7 @@ class Routes:
         bodies = {"requestBody": {"content": {kind: {"schema": {}} for kind in FORMATS}, "required": True}}
         for path, handler, summary in (
             ("/predict", self.predict, "Answer rows, all of them or none"),
-            ("/predict/batch", self.predict_batch, "Answer many rows, each by itself"),
+            ("/predict/batch", self.predict_batch, "Answer many rows, each on its own"),
             ("/events", self.events, "Remember events for later requests"),
         ):
             api.add_api_route(path, handler, methods=["POST"], summary=summary, openapi_extra=bodies)

@@ -28,7 +28,7 @@ log = logging.getLogger("online")
 
 
 def newest_scored_day(s3: S3Client, bucket: str, model: str) -> str | None:
-    """The last day with published scores; None where there is none."""
+    """The last day with published scores; None if there is none."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=scores_prefix(model))
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
     days = [day for key in keys if (day := day_of(key)) and key == scores_manifest(model, day)]

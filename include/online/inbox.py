@@ -70,7 +70,7 @@ def take(s3: S3Client, arrived: Arrived, answerer: Answerer) -> Outcome:
     try:
         found = s3.get_object(Bucket=arrived.bucket, Key=arrived.key, IfMatch=arrived.etag)
     except ClientError as error:
-        if error.response["Error"]["Code"] in GONE:  # removed or replaced; what replaced it has an event of its own
+        if error.response["Error"]["Code"] in GONE:  # removed or replaced; what replaced it has its own event
             return "gone"
         raise
     source = Source(arrived.key, arrived.etag, found["LastModified"].isoformat())
@@ -91,7 +91,7 @@ def take(s3: S3Client, arrived: Arrived, answerer: Answerer) -> Outcome:
 def _score(
     s3: S3Client, bucket: str, outbox: str, found: GetObjectOutputTypeDef, name: str, answerer: Callable[[], Answering]
 ) -> dict[str, Any]:
-    """Score the object's content and put what comes of it into the outbox, but for the manifest."""
+    """Score the object's content and put what comes of it into the outbox, except for the manifest."""
     if found["ContentLength"] > LARGEST:
         said = f"{name} has {found['ContentLength']:,} bytes; at most {LARGEST:,} are taken here. Use make score."
         return {"passed": False, "summary": said}

@@ -1,6 +1,6 @@
 """AWS Lambda's way into the inbox, for those who want no Airflow in it: ``handler`` takes S3's "Object Created" events,
-from EventBridge or from an SQS queue behind it. Told by its environment as ``settings`` says, but for the model, which
-is in the key. Of an SQS batch only the messages that failed are delivered again.
+from EventBridge or from an SQS queue behind it. Its environment tells it what ``settings`` lists, except for the model,
+which is in the key. Of an SQS batch only the messages that failed are delivered again.
 """
 
 from __future__ import annotations

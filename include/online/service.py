@@ -62,7 +62,7 @@ class Service:
         return {"predictions": found.answers, "version": found.version.name}
 
     def _each(self, rows: list[object], beside: Content) -> Content:
-        """All rows at once, or, where one of them cannot be read, each by itself."""
+        """All rows at once, or, where one of them cannot be read, each on its own."""
         try:
             return self._answer({"instances": rows, **beside})
         except BadRequestError as error:

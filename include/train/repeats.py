@@ -84,7 +84,7 @@ def what_changed(last: LastTraining, made_of: Ingredients) -> str:
 
 
 def read_last(s3: S3Client, environment: MlEnvironment, model: ModelConfig) -> LastTraining | None:
-    """The record of the last whole training; None where there is none."""
+    """The record of the last whole training; None if there is none."""
     last: LastTraining | None = read_json(s3, last_training(environment.bucket, model.name))
     return last
 

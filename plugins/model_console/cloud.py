@@ -1,6 +1,6 @@
 """What AWS says of the models' resources: endpoints, running jobs, alarms, queues. Nothing here changes anything.
 
-Each kind is asked by itself: one that may not be asked, or does not answer, is named, and the others are shown.
+Each kind is asked on its own: one that may not be asked, or does not answer, is named, and the others are shown.
 """
 
 from __future__ import annotations

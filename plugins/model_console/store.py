@@ -55,7 +55,7 @@ class Store:
             return {name: found for name, found in zip(models, pool.map(self.index, models), strict=True) if found}
 
     def index(self, model: str) -> Index | None:
-        """A model's index; None where there is none."""
+        """A model's index; None if there is none."""
         read_at, found = self._kept.get(model, (0.0, None))
         if time.monotonic() - read_at > KEPT_FOR:
             body = self.read(f"{INDEX}{model}.json")
@@ -69,7 +69,7 @@ class Store:
         return list(json.loads(body)["groups"]) if body is not None else []
 
     def read(self, key: str) -> bytes | None:
-        """An object's content; None where there is none."""
+        """An object's content; None if there is none."""
         try:
             return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         except ClientError as error:

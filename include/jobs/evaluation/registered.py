@@ -117,7 +117,7 @@ def _of_nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _rows(config: ModelConfig, features: Path) -> pl.DataFrame:
-    """All rows of the table, but for those that ``train_days`` forgets."""
+    """All rows of the table, except for those that ``train_days`` forgets."""
     whole, time = read_split(features / WHOLE), config.data.time
     if isinstance(config.split, RandomSplit) or time is None:
         return whole

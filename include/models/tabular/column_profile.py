@@ -61,7 +61,7 @@ class Group(TypedDict):
 @dataclass(frozen=True)
 class Profile:
     """``columns``: kind, format and share of missing values of each; ``groups``: how the values of each column lie in
-    each group of rows; ``suspects``: columns that tell the target nearly by themselves."""
+    each group of rows; ``suspects``: columns that tell the target nearly on their own."""
 
     rows: int
     target: str

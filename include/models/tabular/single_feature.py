@@ -1,4 +1,4 @@
-"""How much each feature tells by itself: one that tells everything is a leak."""
+"""How much each feature tells on its own: one that tells everything is a leak."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def test_a_day_that_came_before_is_a_fault() -> None:
     found = profiles()
     found[DAY]["tables"]["readings"]["digest"] = found[day_of(66)]["tables"]["readings"]["digest"]
     (fault,) = faults_of(REFERENCE, DAY, found)
-    assert (fault.kind, fault.found) == ("repeated", "the same 480 rows as the day before, but for their times")
+    assert (fault.kind, fault.found) == ("repeated", "the same 480 rows as the day before, except for their times")
 
 
 def test_a_feed_that_was_repaired_has_no_fault_any_more() -> None:

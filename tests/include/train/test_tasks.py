@@ -148,7 +148,7 @@ def test_whatever_changed_is_trained(
 
 
 def put_in_production(s3: LocalS3, *versions: int, gone: int | None = None) -> None:
-    """Versions that were promoted one after the other, with their artifacts, but for one that is gone."""
+    """Versions that were promoted one after the other, with their artifacts, except for one that is gone."""
     history = History()
     for day, version in enumerate(versions, 1):
         entry = Entry(

@@ -1,4 +1,4 @@
-"""Columns that nearly tell the target by themselves: perhaps they are known only when it is.
+"""Columns that nearly tell the target on their own: perhaps they are known only when it is.
 
 Each column alone is let to predict the target by a small tree, on rows that the tree has not seen. A measure that is
 good is not suspected, only one that is too good: Matthews' correlation of all classes above ``TOO_GOOD``; of a column

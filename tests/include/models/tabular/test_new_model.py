@@ -119,7 +119,7 @@ def test_a_column_that_tells_the_target_is_named(folder: Path) -> None:
         .select("order no", "price", "refund", "days late")
     )
     _, lines = scaffold(folder, frame, "binary")
-    assert any("nearly tell the target by themselves: refund" in line for line in lines)
+    assert any("nearly tell the target on their own: refund" in line for line in lines)
 
 
 @pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])
