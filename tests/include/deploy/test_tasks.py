@@ -357,8 +357,8 @@ def test_what_is_not_promoted_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {**context(), "dag": SimpleNamespace(dag_id="deploy_predictive_maintenance")}
     deploy.keep_production(MODEL, given, version={"version": 3})
     assert told == [
-        "deploy_predictive_maintenance: version 3 was not promoted. Production serves as it did. Why is in the "
-        "version's metadata in the Model Registry."
+        "deploy_predictive_maintenance: version 3 was not promoted. Production is unchanged. The version's "
+        "metadata in the Model Registry says why."
     ]
 
 

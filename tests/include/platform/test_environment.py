@@ -42,7 +42,7 @@ def test_is_read_from_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             {"network_isolation": True, "mlflow_tracking_uri": "http://m"},
-            "network_isolation keeps training from mlflow_tracking_uri",
+            "training cannot reach mlflow_tracking_uri with network_isolation",
         ),
         ({"instance_types": {"serving": "ml.m5.large"}}, "instance_types.serving"),
     ],
