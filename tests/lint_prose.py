@@ -27,7 +27,6 @@ PHRASES = {
     r"\b(in|as|with|has|have|gets?|is|needs|under|makes?) an? ([\w'.-]+ ){1,2}of (its|their) own\b": "its own ...",
     r"\bby (itself|themselves)\b": "on its own, separately, or automatically",
     r"\bfor ever\b": "forever",
-    r"\bbut for\b": "except for",
     r"\bwhere there (is|are) none\b": "if there is none",
     r"\b(is|was|are|were) put right\b": "corrected",
     r"\bin vain\b": "without success",

@@ -35,7 +35,7 @@ KindByName = Annotated[
 Share = Annotated[float, Field(gt=0, lt=0.9)]
 
 
-# a year, by itself or with a day; or moments that are counted
+# a year, on its own or with a day; or moments that are counted
 Format = Annotated[str, Field(pattern=FORMAT)]
 
 

@@ -300,7 +300,7 @@ def _to_look_at(seen: FirstLook, why: list[str]) -> list[str]:
         lines.append(f"not learned from: {_some([f'{name} ({why})' for name, why in found.excluded.items()], '; ')}")
     if found.suspects:
         lines.append(
-            f"nearly tell the target by themselves: {_some(found.suspects)}. If they are known only afterwards, "
+            f"nearly tell the target on their own: {_some(found.suspects)}. If they are known only afterwards, "
             "name them under features.exclude"
         )
     wide = [

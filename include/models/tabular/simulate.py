@@ -3,7 +3,8 @@
     python -m include.models.tabular.simulate --model M --out DIR [--seed N] [--rows N]
 
 Within a class (or a tenth of the target's range) each column is drawn separately: classes differ as they should, but
-correlations within a class are missing. So a model can be good on it, and its numbers say nothing about the real data.
+correlations within a class are missing. So a model can be good on it, and its numbers say nothing about the real
+data.
 """
 
 from __future__ import annotations

@@ -157,8 +157,7 @@ def _word_offer(cells: pl.Series, column: Column | None = None) -> Offer | None:
     if not words or len(words) == len(counts):
         return None
     found = filled.filter(filled.is_in(words))
-    how_many = counted(len(found), len(cells))
-    said = f"{cells.name} is a text except for {how_many} ({quoted(found)}) that may hold no value"
+    said = f"{cells.name} is a text but for {counted(len(found), len(cells))} ({quoted(found)}) that may hold no value"
     declared = (column or Column(kind=STRING)).model_copy(update={"null_words": words})
     return Offer(cells.name, said, declared, is_sure=all(word.lower() in NO_NAMES for word in words))
 

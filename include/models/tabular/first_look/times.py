@@ -127,7 +127,7 @@ def nearly_a_time(times: Times, name: str, known: pl.Series, rows: int) -> Offer
         else f"{name} is a time in {len(examples)} formats ({quoted(examples)})"
     )
     if len(times.others):
-        said += f" except for {counted(len(times.others), rows)} ({quoted(times.others)})"
+        said += f" but for {counted(len(times.others), rows)} ({quoted(times.others)})"
     days_first = {bool(re.search("%d.%m", form)) for form in times.formats if "%d" in form and "%m" in form}
     return Offer(name, said, column, usual and (len(examples) == 1 or not (times.either and len(days_first) > 1)))
 

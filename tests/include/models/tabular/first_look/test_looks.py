@@ -64,12 +64,12 @@ def ago(row: int, form: str, step: timedelta = timedelta(hours=7)) -> str:
 NUMBERS: dict[str, tuple[Callable[[int], object], str, str]] = {
     "qmark": (
         lambda row: "?" if row % 50 == 7 else 40 + row * 3 % 97,
-        "x is a number except for 6 of 300 rows ('?')",
+        "x is a number but for 6 of 300 rows ('?')",
         "['?']",
     ),
-    "excel": (lambda row: "#N/A" if row == 9 else row / 4, "x is a number except for 1 of 300 rows ('#N/A')", "#N/A"),
-    "dash": (lambda row: "-" if row % 3 == 1 else row / 4, "x is a number except for 100 of 300 rows ('-')", "'-'"),
-    "infinite": (lambda row: "inf" if row == 9 else row / 4, "x is a number except for 1 of 300 rows ('inf')", "inf"),
+    "excel": (lambda row: "#N/A" if row == 9 else row / 4, "x is a number but for 1 of 300 rows ('#N/A')", "#N/A"),
+    "dash": (lambda row: "-" if row % 3 == 1 else row / 4, "x is a number but for 100 of 300 rows ('-')", "'-'"),
+    "infinite": (lambda row: "inf" if row == 9 else row / 4, "x is a number but for 1 of 300 rows ('inf')", "inf"),
     "thousands": (lambda row: f'"{1000 + row * 7:,}"', "in 300 of 300 rows ('1,000'", "thousands: ','"),
     "pound": (lambda row: f"£{row / 3:.2f}", "in 300 of 300 rows ('£0.00'", "unit: £"),
     "percent": (lambda row: f"{row / 3:.1f} %", "in 300 of 300 rows ('0.0 %'", "unit: '%'"),
@@ -179,7 +179,7 @@ def test_decimal_commas_tell_what_dots_mean(models: Path, tmp_path: Path) -> Non
         (lambda row: f"{row} {'km' if row % 2 else 'mi'}", "x has numbers with 2 different units in 300 of 300 rows"),
         (lambda row: f"{1000 + row:05}", "x stays a text, though its cells are digits: zeros lead ('01000'"),
         (lambda row: 98765432109876543210 + row, "they are too long to count ('98765432109876543210'"),
-        (lambda row: "low" if row == 5 else row, "x is a number except for 1 of 300 rows ('low')"),
+        (lambda row: "low" if row == 5 else row, "x is a number but for 1 of 300 rows ('low')"),
     ],
 )
 def test_what_only_a_person_knows_is_said_and_left(
