@@ -2,9 +2,9 @@
 
     python -m include.jobs.cut_data --model M --raw DIR --chunks DIR
 
-Reads ``<raw>/<file>`` (plain or .gz) of every table once, in blocks; writes ``<chunks>/chunk-<n>.tar`` of about
-``processing.chunk_mb`` of raw text, each all rows of some keys. Nothing is judged here: what makes a file unusable is
-said by the validation of each chunk.
+Reads ``<raw>/<file>`` (plain, packed or Parquet) of every table once, in blocks; writes ``<chunks>/chunk-<n>.tar`` of
+about ``processing.chunk_mb`` of raw text, each all rows of some keys. Nothing is judged here: what makes a file
+unusable is said by the validation of each chunk.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from include.jobs.cli import arguments_of, run_program
 from include.jobs.daily.chunks import shard_column
 from include.jobs.sharding.chunk_files import cut_tables, pack
 from include.models.config import ModelConfig, load_model
-from include.models.config.files import PACKED
+from include.models.config.files import text_bytes
 from include.models.errors import JobError
 
 
@@ -35,7 +35,7 @@ def cut(config: ModelConfig, raw: Path, chunks: Path, chunk_mb: float) -> int:
             "processing.one_job_mb to 0 (no limit), and take an instance that is large enough."
         )
     files = [file for file in raw.iterdir() if file.is_file()]
-    size = sum(file.stat().st_size * (PACKED if file.suffix == ".gz" else 1) for file in files)
+    size = sum(text_bytes(file.name, file.stat().st_size) for file in files)
     count = max(1, math.ceil(size / (chunk_mb * 2**20)))
     chunks.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:

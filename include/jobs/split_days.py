@@ -5,11 +5,11 @@
 
 ``--say`` writes nothing: it prints the first and the last of those days.
 
-Reads ``<raw>/<file>`` (plain or .gz) of the tables that scoring and ``labels`` read; writes
-``<days>/date=<day>/<file>.gz`` (or an Excel file): of a table with the time column, or a clock or moment that makes it,
-the day's rows, of one with ``history`` all rows up to the day's end, any other whole. Where nothing has a time, the
-rows that features stand for are dealt out in their order, a thirtieth to each day, and after thirty days again. Cells
-stay as they are. The same rows always give the same bytes.
+Reads ``<raw>/<file>`` (plain, packed or Parquet) of the tables that scoring and ``labels`` read; writes
+``<days>/date=<day>/<file>.gz`` (or an Excel file): of a table with the time column, or a clock or moment that makes
+it, the day's rows, of one with ``history`` all rows up to the day's end, any other whole. Where nothing has a time,
+the rows that features stand for are dealt out in their order, a thirtieth to each day, and after thirty days again.
+Cells stay as they are. The same rows always give the same bytes.
 """
 
 from __future__ import annotations

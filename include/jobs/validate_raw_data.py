@@ -3,7 +3,7 @@
     python -m include.jobs.validate_raw_data --model M --raw DIR --validated DIR --report DIR
         [--data-from ISO] [--data-to ISO]
 
-Reads ``<raw>/<file>`` (plain or .gz) of every table in model.yaml and writes
+Reads ``<raw>/<file>`` (plain, packed or Parquet) of every table in model.yaml and writes
 
 - ``<validated>/<table>.parquet``: typed, sorted by key, without the rejected rows; nothing if a finding is critical
 - ``<report>/validation.json`` and ``validation.html``: the verdict, what was found, what to do

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
-from include.models.config.files import PACKED
+from include.models.config.files import text_bytes
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -35,7 +35,7 @@ def list_raw_data(s3: S3Client, bucket: str, prefix: str) -> list[RawFile]:
 
 def raw_megabytes(files: Iterable[RawFile]) -> float:
     """About how much text the files hold."""
-    return sum(file["bytes"] * (PACKED if file["key"].endswith(".gz") else 1) for file in files) / 2**20
+    return sum(text_bytes(file["key"], file["bytes"]) for file in files) / 2**20
 
 
 def manifest_digest(files: list[RawFile]) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from include.models.config import ModelConfig
-from include.models.config.files import REPLAY, day_folder
+from include.models.config.files import REPLAY, day_folder, stored_names
 from include.platform.code_bundle import read_parts
 from include.platform.code_parts import Parts
 from include.platform.errors import PermanentError
@@ -141,7 +141,7 @@ def _files_of(
     found, missing = [], []
     for name in tables:
         plain = model.data.tables[name].file
-        names = {prefix + folder + plain + ending for folder in ("", f"{REPLAY}/") for ending in ("", ".gz")}
+        names = {prefix + folder + stored for folder in ("", f"{REPLAY}/") for stored in stored_names(plain)}
         mine = [file for file in there if file["key"] in names]
         if not any(f"/{REPLAY}/" not in file["key"] for file in mine):
             missing.append(plain)
@@ -149,8 +149,9 @@ def _files_of(
     if missing:
         why = "" if day == needed_by else f", which the windows of {needed_by} reach into"
         raise PlanError(
-            f"{needed_by} cannot be scored: {prefix} lacks {', '.join(missing)} (plain or .gz){why}. Put the day's "
-            "files there and clear this task. For a day on which nothing happened, deliver files with only a header."
+            f"{needed_by} cannot be scored: {prefix} lacks {', '.join(missing)} (plain, .gz, .zst or .parquet){why}. "
+            "Put the day's files there and clear this task. For a day on which nothing happened, deliver files with "
+            "only a header."
         )
     return found
 

@@ -90,10 +90,10 @@ def wait_for_partition(model: ModelConfig, context: Context) -> Partition:
     return {
         "what": f"the raw data of {day}",
         "bucket": ml_environment().bucket,
-        "keys": [f"{prefix}{model.data.tables[name].file}*" for name in scoring.tables],
+        "keys": [f"{prefix}{model.data.tables[name].file.rpartition('.')[0]}.*" for name in scoring.tables],
         "until": end_of(day) + timedelta(hours=scoring.wait_hours),
-        "advice": f"Put them there, plain or .gz; the next run of monitor_{model.name} has the day scored, or clear "
-        "this task. For a day on which nothing happened, deliver files with only a header.",
+        "advice": f"Put them there, plain, .gz, .zst or .parquet; the next run of monitor_{model.name} has the day "
+        "scored, or clear this task. For a day on which nothing happened, deliver files with only a header.",
     }
 
 

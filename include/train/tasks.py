@@ -304,8 +304,8 @@ def _raw_data(model: ModelConfig, environment: MlEnvironment, s3: S3Client) -> l
     if not files:
         wanted = ", ".join(table.file for table in model.data.tables.values())
         raise PermanentError(
-            f"s3://{environment.bucket}/{prefix} is empty. Put the raw tables there (plain or .gz) and clear this "
-            f"task: {wanted}."
+            f"s3://{environment.bucket}/{prefix} is empty. Put the raw tables there (plain, .gz, .zst or .parquet) and "
+            f"clear this task: {wanted}."
         )
     return files
 

@@ -62,7 +62,7 @@ class PartitionSensor(S3KeySensor):
 
 
 def _missing(wanted: Partition) -> str:
-    names = ", ".join(key.rsplit("/", 1)[-1].removesuffix("*") for key in wanted["keys"])
+    names = ", ".join(key.rsplit("/", 1)[-1].removesuffix(".*").removesuffix("*") for key in wanted["keys"])
     folder = f"s3://{wanted['bucket']}/{wanted['keys'][0].rsplit('/', 1)[0]}/"
     until = f"{wanted['until']:%Y-%m-%d %H:%M} UTC"
     return f"{wanted['what']} was not whole by {until}. It needs {names} in {folder}. {wanted['advice']}"

@@ -21,7 +21,7 @@ from include.jobs.daily.replay import read_day, read_replay, without
 from include.jobs.validation.findings import UnusableFileError
 from include.jobs.validation.reading import OpenTable, RawTable, open_table
 from include.models.config import LINE, ModelConfig, Table
-from include.models.config.files import PACKED, day_folder, day_of_folder
+from include.models.config.files import day_folder, day_of_folder, text_bytes
 from include.models.raw.kinds import reading_of
 from include.models.raw.reader import BLOCK, MALFORMED, open_raw
 
@@ -72,7 +72,7 @@ def split_day(
     """The day and those before it as chunks; a small day is one, and nothing is copied."""
     whole = Chunk(partitions)
     size = sum(
-        file.stat().st_size * (PACKED if file.suffix == ".gz" else 1)
+        text_bytes(file.name, file.stat().st_size)
         for each in whole.days
         for file in (partitions / day_folder(each)).iterdir()
         if file.is_file()

@@ -10,7 +10,7 @@ import polars as pl
 from include.jobs.validation.findings import Finding, UnusableFileError
 from include.jobs.validation.reading import RawTable, read_table
 from include.models.config import LINE, Table
-from include.models.config.files import REPLAY
+from include.models.config.files import REPLAY, stored_names
 from include.models.raw.reader import UnreadableFileError, no_rows, open_raw
 
 
@@ -39,7 +39,7 @@ def read_replay(folder: Path, name: str, table: Table) -> pl.DataFrame | None:
     Raises:
         UnusableFileError: not UTF-8, not CSV, a column is missing, or a line is named twice or is not a number.
     """
-    files = (folder / REPLAY / file for file in (table.file, f"{table.file}.gz"))
+    files = (folder / REPLAY / file for file in stored_names(table.file))
     path = next((file for file in files if file.is_file()), None)
     if path is None:
         return None

@@ -13,6 +13,7 @@ from include.jobs.daily.chunks import cut_table, is_cut_by, read_cut
 from include.jobs.validation.findings import Finding, UnusableFileError
 from include.jobs.validation.reading import RawTable, read_table
 from include.models.config import Table
+from include.models.config.files import stored_names
 from include.models.errors import JobError
 
 FACTS = "cut.pickle"  # written and read by the same code in the same image
@@ -39,7 +40,7 @@ def cut_tables(raw: Path, tables: Mapping[str, Table], by: str, folders: list[Pa
     facts: Facts = {}
     for name, table in tables.items():
         if not is_cut_by(table, by):
-            for file in (table.file, f"{table.file}.gz"):
+            for file in stored_names(table.file):
                 if (raw / file).is_file():
                     for folder in folders:
                         folder.mkdir(parents=True, exist_ok=True)

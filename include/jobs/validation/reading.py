@@ -12,6 +12,7 @@ import polars as pl
 
 from include.jobs.validation.findings import Finding, UnusableFileError
 from include.models.config import Table, named
+from include.models.config.files import stored_names
 from include.models.raw.reader import (
     BLOCK,
     EXPORT_AGAIN,
@@ -115,7 +116,7 @@ def read_table(
 def open_table(
     folder: Path, name: str, table: Table, *, may_be_empty: bool = False, block_bytes: int = BLOCK
 ) -> Iterator[OpenTable]:
-    """A table's file, plain or .gz, from a folder, to be read in blocks of about as many bytes of text.
+    """A table's file, plain, packed or Parquet, from a folder, to be read in blocks of about as many bytes of text.
 
     Args:
         may_be_empty: a header without rows, or an empty file if there is none, is a table on which nothing happened.
@@ -135,16 +136,17 @@ def open_table(
 
 
 def _find(folder: Path, name: str, table: Table) -> Path:
-    there = [folder / file for file in (table.file, f"{table.file}.gz") if (folder / file).is_file()]
-    allowed = f"one file {table.file} or {table.file}.gz"
+    names = stored_names(table.file)
+    there = [folder / file for file in names if (folder / file).is_file()]
+    allowed = f"one file {', '.join(names[:-1])} or {names[-1]}"
     if not there:
         present = sorted(path.name for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
         found = f"no such file among {', '.join(present[:8])}" if present else "an empty folder"
         near = difflib.get_close_matches(table.file, present, n=1)
         action = f"Is {near[0]} meant? Rename it." if near else f"Upload the table {name} beside the others."
         raise _unusable(name, table.file, "file_is_there", found, allowed, action)
-    if len(there) == 2:
-        found = "both a plain and a .gz file"
+    if len(there) > 1:
+        found = f"the table twice, as {' and '.join(path.name for path in there)}"
         raise _unusable(name, table.file, "file_is_there", found, allowed, "Remove the one that is out of date.")
     return there[0]
 

@@ -13,6 +13,7 @@ VERDICT_PAGE = "validation.html"
 QUARANTINE = "quarantine"  # folder of rejected rows, a file for each table
 SCORES_VERDICT = "scores.json"  # of a day that one job scores, beside the verdict on its raw data
 DAY_RESULT = "day.json"  # likewise: both verdicts in short, and how long each part took
+FILE_RESULT = "file.json"  # likewise, of a file that is scored
 
 # the feature table: a folder for each split
 FEATURES_MANIFEST = "manifest.json"  # beside the splits: their rows, times and classes, and the features
@@ -33,7 +34,9 @@ QUALITY_STATISTICS = "evaluation.json"  # in the shape that the Model Registry r
 EVALUATION_PAGE = "report.html"
 
 # raw data
-PACKED = 8  # about how many times larger a .gz becomes
+PACKED = 8  # about how many times larger a packed file becomes
+PACKINGS = (".gz", ".zst")
+PARQUET = ".parquet"
 
 # a day's raw partition
 REPLAY = "replay"  # folder of corrected quarantine files
@@ -57,6 +60,17 @@ LABELLED_ROWS = "rows.parquet"
 TO_LABEL = "to_label.csv"  # rows that a person is asked to label
 
 _DAY_FOLDER = re.compile(r"(?:^|/)date=(\d{4}-\d{2}-\d{2})(?:/|$)")
+
+
+def stored_names(file: str) -> tuple[str, ...]:
+    """What a table's file may be called where it lies: as model.yaml says, packed, or as Parquet."""
+    packed = tuple(f"{file}{ending}" for ending in PACKINGS)
+    return tuple(dict.fromkeys((file, *packed, f"{file.rpartition('.')[0]}{PARQUET}")))
+
+
+def text_bytes(name: str, size: int) -> int:
+    """About how much text a stored file holds, in bytes."""
+    return size * (PACKED if name.endswith((*PACKINGS, PARQUET)) else 1)
 
 
 def day_folder(day: str) -> str:

@@ -1,10 +1,10 @@
 """The one reader of raw files: rows as text, with their line numbers, in blocks of bounded size.
 
-A file is delimited text, plain or ``.gz``, with or without a byte-order mark; its lines end in LF, CRLF or CR. Its
-``Form`` says how it is delimited and encoded; a first line ``sep=;``, which Excel wants, says the delimiter itself. The
-one sheet of an ``.xlsx`` file is read as the text that it would be exported as. A quote counts at the beginning of a
-cell alone; two of them within a quoted cell stand for one. A row without any text is a blank line: left out, but
-counted. A row of another width than the columns' is malformed and kept apart.
+A file is delimited text, plain, ``.gz`` or ``.zst``, with or without a byte-order mark; its lines end in LF, CRLF or
+CR. Its ``Form`` says how it is delimited and encoded; a first line ``sep=;``, which Excel wants, says the delimiter
+itself. The one sheet of an ``.xlsx`` file, and a ``.parquet`` file, are read as the text that they would be exported
+as. A quote counts at the beginning of a cell alone; two of them within a quoted cell stand for one. A row without any
+text is a blank line: left out, but counted. A row of another width than the columns' is malformed and kept apart.
 
 Blocks end where rows end, and each is parsed on its own: what comes out does not depend on their size.
 """
@@ -18,20 +18,22 @@ import hashlib
 import io
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from include.models.config import LINE, Table
+from include.models.config import LINE, Column, Table
+from include.models.config.files import PARQUET
 from include.models.raw.other_formats import LOOKED_AT, ZIP, other_format, wide_encoding
+from include.models.raw.parquet import ParquetError, ParquetRows
 from include.models.raw.sheets import SheetError, sheet_as_csv
 
 BLOCK = 1 << 24
@@ -59,16 +61,18 @@ class UnreadableFileError(Exception):
 
 @dataclass(frozen=True)
 class Form:
-    """How a file is written; as other programs write it, unless said otherwise."""
+    """How a file is written; as other programs write it, unless said otherwise. ``columns``: what is known of its
+    columns, where the file has types that have to be theirs."""
 
     header: bool = True
     delimiter: str = ","
     encoding: str = "utf-8"
     skip_lines: int = 0
+    columns: Mapping[str, Column] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, table: Table) -> Form:
-        return cls(table.header, table.delimiter, table.encoding, table.skip_lines)
+        return cls(table.header, table.delimiter, table.encoding, table.skip_lines, table.columns)
 
 
 AS_USUAL = Form()
@@ -109,6 +113,21 @@ class _Hashed(io.RawIOBase):
     @property
     def sha256(self) -> str:
         return self._hash.hexdigest()
+
+
+class _Unpacked(io.RawIOBase):
+    """What a stream of pyarrow unpacks."""
+
+    def __init__(self, stream: pa.NativeFile) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # what io.BufferedReader hands in
+        content = self._stream.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
 
 
 class RawFile:
@@ -172,16 +191,20 @@ class RawFile:
                 raise UnreadableFileError(
                     self.name, "file_is_readable", error.found, "an Excel workbook with one sheet", error.action
                 ) from error
-        text = gzip.GzipFile(fileobj=buffered) if path.suffix == ".gz" else buffered
+        text: io.BufferedReader[Any] | gzip.GzipFile = buffered
+        if path.suffix == ".gz":
+            text = gzip.GzipFile(fileobj=buffered)
+        elif path.suffix == ".zst":  # pyarrow's streams are file objects as Python's are
+            text = io.BufferedReader(_Unpacked(pa.CompressedInputStream(buffered, "zstd")), 1 << 20)
         self._require_text(text, "delimited text")
         return text
 
-    def _require_text(self, opened: io.BufferedReader[_Hashed] | gzip.GzipFile, allowed: str) -> None:
+    def _require_text(self, opened: io.BufferedReader[Any] | gzip.GzipFile, allowed: str) -> None:
         """Refuse what is another format, or wider text than model.yaml says, by its first bytes."""
         try:
             beginning = opened.peek(LOOKED_AT)[:LOOKED_AT]
-        except (EOFError, OSError, zlib.error):
-            return  # broken gzip data: reading says so
+        except (EOFError, OSError, zlib.error, pa.ArrowException):
+            return  # broken packed data: reading says so
         if other := other_format(beginning):
             raise self._unreadable(other.what, allowed, other.action)
         if self._form.encoding == "utf-8" and (wide := wide_encoding(beginning)):
@@ -281,6 +304,11 @@ class RawFile:
             raise self._unreadable(found, allowed, EXPORT_AGAIN) from None
         except (gzip.BadGzipFile, zlib.error) as error:
             raise self._unreadable(f"broken gzip data ({error})", allowed, EXPORT_AGAIN) from error
+        except (pa.ArrowException, OSError) as error:
+            if self._path.suffix != ".zst":
+                raise
+            found = f"a zstd stream that is broken or breaks off after {self._path.stat().st_size:,} bytes"
+            raise self._unreadable(found, "a complete zstd file", EXPORT_AGAIN) from error
 
     def _require_utf8(self, content: bytes, columns: Sequence[str]) -> None:
         places = [place for place in (content.find(0), not_utf8(content)) if place >= 0]
@@ -340,6 +368,40 @@ class RawFile:
         return UnreadableFileError(self.name, "file_is_readable", found, allowed, action, column)
 
 
+class RawParquet(RawFile):
+    """The same of a Parquet file, which has a header always and whose rows are never malformed."""
+
+    def __init__(self, path: Path, stored: _Hashed, form: Form, block_bytes: int) -> None:
+        self.name, self.has_byte_order_mark, self.first_line = path.name, False, 2
+        self._stored, self._form, self._delimiter = stored, form, b","
+        while stored.read(block_bytes):
+            pass  # so that it is hashed; Parquet is read from its end
+        if not stored.size:
+            raise UnreadableFileError(self.name, "file_has_rows", "an empty file", "a header and a row", EXPORT_AGAIN)
+        try:
+            self._rows_of = ParquetRows(path)
+        except ParquetError as error:
+            raise self._refusal(error) from error
+        self.header = self._rows_of.header
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
+        line = self.first_line
+        texts = self._rows_of.texts(list(columns), self._form.columns)
+        try:
+            for frame in texts:
+                numbers = pl.int_range(line, line + frame.height, dtype=pl.UInt32, eager=True)
+                line += frame.height
+                lines = frame.with_columns(numbers.alias(LINE))
+                lines = lines.filter(pl.any_horizontal(pl.col(columns).str.strip_chars() != ""))
+                if lines.height:
+                    yield Block(lines, pl.DataFrame(schema=MALFORMED), self.first_line)
+        except ParquetError as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: ParquetError) -> UnreadableFileError:
+        return self._unreadable(error.found, error.allowed, EXPORT_AGAIN, error.column)
+
+
 @contextmanager
 def open_raw(path: Path, form: Form = AS_USUAL, block_bytes: int = BLOCK) -> Iterator[RawFile]:
     """A raw file to read from, its header read already.
@@ -349,7 +411,8 @@ def open_raw(path: Path, form: Form = AS_USUAL, block_bytes: int = BLOCK) -> Ite
             not CSV; it is not a workbook, or one of several sheets.
     """
     with path.open("rb") as file:
-        yield RawFile(path, _Hashed(file), form, block_bytes)
+        stored = _Hashed(file)
+        yield (RawParquet if path.suffix == PARQUET else RawFile)(path, stored, form, block_bytes)
 
 
 def _put_back(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:

@@ -19,6 +19,9 @@ from pathlib import Path
 INCLUDE = Path(__file__).resolve().parents[2]
 MODELS, ENVIRONMENTS = INCLUDE / "models", INCLUDE / "ops" / "mwaa" / "environments"
 ENDINGS = ("csv", "tsv", "txt", "data", "xlsx")  # of a table's file
+# as in models.config.files, which this module must not need: it runs before anything is installed
+PACKINGS, PARQUET = (".gz", ".zst"), ".parquet"
+STORED = "plain, .gz, .zst or .parquet"
 KINDS = ("binary", "multiclass", "regression")
 LONGEST_RANGE = 3660  # days; more is a year that is mistyped
 Given = Mapping[str, str]
@@ -100,12 +103,17 @@ def table_files(model_yaml: str) -> list[str]:
     return re.findall(rf"\bfile:\s*[\"']?([\w.-]+\.(?:{'|'.join(ENDINGS)}))\b", model_yaml)
 
 
+def stored_names(file: str) -> tuple[str, ...]:
+    """What a table's file may be called where it lies."""
+    return (file, *(file + ending for ending in PACKINGS), file.rpartition(".")[0] + PARQUET)
+
+
 def check_data(path: Path, wanted: Iterable[str]) -> dict[str, Path]:
     """The files to read, by the name that the model has for each: those of a folder, or a single file for a model of a
     single table, whatever it is called.
 
     Args:
-        wanted: the model's raw files; each may have ``.gz`` after its name.
+        wanted: the model's raw files; each may be packed, or Parquet.
 
     Raises:
         ArgumentsError: there is no such file or folder, or it holds nothing of the model's.
@@ -113,23 +121,27 @@ def check_data(path: Path, wanted: Iterable[str]) -> dict[str, Path]:
     wanted = list(wanted)
     named = ", ".join(wanted)
     if path.is_file():
-        if (own := path.name.removesuffix(".gz")) in wanted:
+        if any(path.name in stored_names(each) for each in wanted):
             return {path.name: path}
         if len(wanted) > 1:
             raise ArgumentsError(
                 f"DATA={path} is one file, and the model reads {named}: name the folder that holds them"
             )
+        if path.suffix == PARQUET:
+            return {stored_names(wanted[0])[-1]: path}
+        packing = path.suffix if path.suffix in PACKINGS else ""
+        own = path.name.removesuffix(packing)
         ending, expected = (name.rpartition(".")[2].lower() for name in (own, wanted[0]))
         if ending not in ENDINGS or (ending == "xlsx") != (expected == "xlsx"):
-            raise ArgumentsError(f"DATA={path} is not a file that the model reads: {named}, plain or .gz")
-        return {wanted[0] + path.name.removeprefix(own): path}
+            raise ArgumentsError(f"DATA={path} is not a file that the model reads: {named}, {STORED}")
+        return {wanted[0] + packing: path}
     if not path.exists():
         raise ArgumentsError(f"DATA={path} is not there: it names a folder that holds {named}, or such a file")
-    found = {name: path / name for each in wanted for name in (each, f"{each}.gz") if (path / name).is_file()}
+    found = {name: path / name for each in wanted for name in stored_names(each) if (path / name).is_file()}
     if not found:
         there = sorted(file.name for file in path.iterdir()) if path.is_dir() else []
         shown = f"it has {', '.join(there[:5])}{' ...' if len(there) > 5 else ''}" if there else "it is empty"
-        raise ArgumentsError(f"DATA={path} holds none of {named} (each plain or with .gz): {shown}")
+        raise ArgumentsError(f"DATA={path} holds none of {named} ({STORED}): {shown}")
     return found
 
 

@@ -6,11 +6,14 @@ from include.score.impossible import in_one_sentence
 
 
 def test_days_of_one_reason_are_ranges() -> None:
-    reason = "{0} cannot be scored: daily/pumps/date={0}/ lacks a.csv, b.csv (plain or .gz). Put the day's files there."
+    reason = (
+        "{0} cannot be scored: daily/pumps/date={0}/ lacks a.csv, b.csv (plain, .gz, .zst or .parquet). Put the day's "
+        "files there."
+    )
     days = ["2015-06-01", "2015-06-02", "2015-06-03", "2015-06-07"]
     assert in_one_sentence({day: reason.format(day) for day in days}) == (
         "2015-06-01 to 2015-06-03, 2015-06-07 (4 days) cannot be scored: daily/pumps/date=<day>/ lacks a.csv, b.csv "
-        "(plain or .gz)"
+        "(plain, .gz, .zst or .parquet)"
     )
 
 

@@ -81,7 +81,7 @@ def test_missing_table(validate: Validate, raw: Path) -> None:
     assert (
         finding["found"] == "no such file among PdM_errors.csv, PdM_failures.csv, PdM_machines.csv, PdM_telemetry.csv"
     )
-    assert finding["allowed"] == "one file PdM_maint.csv or PdM_maint.csv.gz"
+    assert finding["allowed"] == "one file PdM_maint.csv, PdM_maint.csv.gz, PdM_maint.csv.zst or PdM_maint.parquet"
 
 
 def test_misspelt_file(validate: Validate, raw: Path) -> None:
@@ -98,7 +98,10 @@ def test_no_raw_folder_at_all(validate: Validate, raw: Path) -> None:
 
 def test_plain_and_gz_at_once(validate: Validate, raw: Path) -> None:
     (raw / "PdM_errors.csv.gz").write_bytes(gzip.compress((raw / "PdM_errors.csv").read_bytes()))
-    assert "both a plain and a .gz" in the_critical(validate(), file="PdM_errors.csv")["found"]
+    assert (
+        "the table twice, as PdM_errors.csv and PdM_errors.csv.gz"
+        in the_critical(validate(), file="PdM_errors.csv")["found"]
+    )
 
 
 def test_missing_column(validate: Validate, raw: Path) -> None:
