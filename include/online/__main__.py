@@ -10,13 +10,14 @@ import sys
 import boto3
 import uvicorn
 
+from include.jobs.serving.endpoint import runtime_client
 from include.models.config import ConfigError, load_model
 from include.models.errors import JobError
 from include.models.loader import feature_builder
 from include.models.quoting import SILENT
 from include.online.answering import Answering
 from include.online.app import application
-from include.online.backends import Backend, EndpointBackend, LocalBackend, Version, champion_in, runtime_client
+from include.online.backends import Backend, EndpointBackend, LocalBackend, Version, champion_in
 from include.online.filling import Filler
 from include.online.gateway import Gateway
 from include.online.service import Service

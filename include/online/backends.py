@@ -7,17 +7,17 @@ import logging
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from include.jobs.serving.archive import unpack
 from include.jobs.serving.artifact import LoadedModel, load_artifact
+from include.jobs.serving.endpoint import Endpoint, UnavailableError
 from include.jobs.serving.payload import BadRequestError, parse
 from include.models.config import ModelConfig
 from include.models.config.files import GOLDEN_REQUESTS, MODEL_ARCHIVE
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 5.0  # between two looks for another champion
 JSON = "application/json"
 log = logging.getLogger("online")
-
-
-class UnavailableError(Exception):
-    """Nobody answers at the moment; the caller may try again."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +53,11 @@ class Backend(Protocol):
     def version(self) -> Version | None:
         """What answers now; None while nothing does."""
 
-    def answer(self, features: pl.DataFrame) -> Answers:
-        """Of rows by name. Raises UnavailableError."""
+    def answer(self, features: pl.DataFrame, *, why: bool = False) -> Answers:
+        """Of rows by name, with their ``reasons`` if asked. Labels are decided as the version decides them. Raises
+        UnavailableError."""
 
-    def answer_body(self, body: bytes, media_type: str) -> Answers:
+    def answer_body(self, body: bytes, media_type: str, *, why: bool = False) -> Answers:
         """Of a request of features, in any of an endpoint's formats. Raises BadRequestError, UnavailableError."""
 
     def start(self) -> None: ...
@@ -92,6 +89,12 @@ def champion_in(s3: S3Client, bucket: str, model: str, otherwise: Version | None
 class _Serving:
     version: Version
     loaded: LoadedModel
+
+    def answers(self, rows: pl.DataFrame, *, why: bool) -> Answers:
+        found = self.loaded.answers(rows)
+        if why:
+            found = self.loaded.explained(rows, found, asked=True)
+        return Answers(found.to_dicts(), self.version)
 
 
 class LocalBackend:
@@ -136,17 +139,16 @@ class LocalBackend:
         self.swaps += 1
         log.info("serving version %s, trained with code %s", version.name, loaded.metadata["code_hash"])
 
-    def answer(self, features: pl.DataFrame) -> Answers:
+    def answer(self, features: pl.DataFrame, *, why: bool = False) -> Answers:
         serving = self._now()
         try:
-            return Answers(serving.loaded.answers(features).to_dicts(), serving.version)
+            return serving.answers(features, why=why)
         except JobError as error:
             raise UnavailableError(str(error)) from error
 
-    def answer_body(self, body: bytes, media_type: str) -> Answers:
+    def answer_body(self, body: bytes, media_type: str, *, why: bool = False) -> Answers:
         serving = self._now()
-        rows = parse(body, media_type, serving.loaded.columns)
-        return Answers(serving.loaded.answers(rows).to_dicts(), serving.version)
+        return serving.answers(parse(body, media_type, serving.loaded.columns), why=why)
 
     def _now(self) -> _Serving:
         if self._serving is None:
@@ -171,18 +173,27 @@ def fetch(s3: S3Client, artifact: str, model: str) -> LoadedModel:
     """
     folder = Path(tempfile.mkdtemp(prefix="online-"))
     try:
-        bucket, key = split_uri(artifact)
-        try:
-            s3.download_file(bucket, key, str(folder / MODEL_ARCHIVE))
-        except ClientError as error:
-            raise JobError(f"{artifact} cannot be read: {error}") from error
-        loaded = load_artifact(unpack(folder, folder / "model"))
+        loaded = load_artifact(download_artifact(s3, artifact, folder))
         if loaded.metadata["model"] != model:
             raise JobError(f"{artifact} is of {loaded.metadata['model']}, not of {model}.")
         _check(loaded, folder / "model", artifact)
         return loaded
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def download_artifact(s3: S3Client, artifact: str, folder: Path) -> Path:
+    """The folder of what an artifact's S3 URI has packed.
+
+    Raises:
+        JobError: it cannot be read, or is damaged.
+    """
+    bucket, key = split_uri(artifact)
+    try:
+        s3.download_file(bucket, key, str(folder / MODEL_ARCHIVE))
+    except ClientError as error:
+        raise JobError(f"{artifact} cannot be read: {error}") from error
+    return unpack(folder, folder / "model")
 
 
 def _check(loaded: LoadedModel, folder: Path, artifact: str) -> None:
@@ -200,8 +211,7 @@ class EndpointBackend:
     """SageMaker's endpoint, with time-outs and retries of what may be tried again."""
 
     def __init__(self, runtime: SageMakerRuntimeClient, endpoint: str, variant: str | None = None) -> None:
-        self._runtime, self._endpoint = runtime, endpoint
-        self._target = {"TargetVariant": variant} if variant else {}
+        self._endpoint = Endpoint(runtime, endpoint, {"TargetVariant": variant} if variant else {})
 
     def start(self) -> None:
         """There is no thread."""
@@ -211,60 +221,16 @@ class EndpointBackend:
 
     def version(self) -> Version | None:
         try:
-            self._invoke(b"", JSON)
+            self._endpoint.invoke(b"", JSON, JSON)
         except BadRequestError:  # it is there, and has read the request
-            return Version(self._endpoint, "endpoint")
+            return Version(self._endpoint.name, "endpoint")
         except UnavailableError:
             return None
-        return Version(self._endpoint, "endpoint")
+        return Version(self._endpoint.name, "endpoint")
 
-    def answer(self, features: pl.DataFrame) -> Answers:
-        return self.answer_body(json.dumps({"instances": features.to_dicts()}).encode(), JSON)
+    def answer(self, features: pl.DataFrame, *, why: bool = False) -> Answers:
+        return self.answer_body(json.dumps({"instances": features.to_dicts()}).encode(), JSON, why=why)
 
-    def answer_body(self, body: bytes, media_type: str) -> Answers:
-        content, variant = self._invoke(body, media_type)
-        return Answers(json.loads(content)["predictions"], Version(variant, self._endpoint))
-
-    def _invoke(self, body: bytes, media_type: str) -> tuple[bytes, str]:
-        try:
-            found = self._runtime.invoke_endpoint(
-                EndpointName=self._endpoint, Body=body, ContentType=media_type, Accept=JSON, **self._target
-            )
-        except ClientError as error:
-            original = error.response.get("OriginalStatusCode")
-            if original in (400, 406, 413, 415):
-                raise BadRequestError(_said(error)) from error
-            raise UnavailableError(f"the endpoint {self._endpoint} did not answer: {error}") from error
-        except BotoCoreError as error:
-            raise UnavailableError(f"the endpoint {self._endpoint} cannot be reached: {error}") from error
-        return found["Body"].read(), found.get("InvokedProductionVariant", "")
-
-
-def runtime_client(read_seconds: float = 10.0) -> SageMakerRuntimeClient:
-    """A client that gives up after a few tries, of which none takes longer than this."""
-    import boto3
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=2,
-        read_timeout=read_seconds,
-        retries={"mode": "standard", "total_max_attempts": 4},
-        max_pool_connections=64,
-    )
-    return boto3.client("sagemaker-runtime", config=config)
-
-
-def _said(error: ClientError) -> str:
-    message = str(error.response.get("OriginalMessage") or error)
-    try:
-        return str(json.loads(message)["error"])
-    except (ValueError, KeyError, TypeError):
-        return message
-
-
-def wait_ready(backend: Backend, seconds: float) -> bool:
-    """Whether the backend answers within this time."""
-    end = time.monotonic() + seconds
-    while backend.version() is None and time.monotonic() < end:
-        time.sleep(0.1)
-    return backend.version() is not None
+    def answer_body(self, body: bytes, media_type: str, *, why: bool = False) -> Answers:
+        content, variant = self._endpoint.invoke(body, media_type, f"{JSON};explain=true" if why else JSON)
+        return Answers(json.loads(content)["predictions"], Version(variant, self._endpoint.name))

@@ -1,36 +1,31 @@
-"""Files that just arrive: an object below ``inbox/<model>/`` becomes scores below ``outbox/<model>/<file>/``.
+"""Files that just arrive, where no Airflow takes them: an object below ``inbox/<model>/`` becomes scores below
+``outbox/<model>/<file>/``, once for each version of it, as ``platform.outbox`` says.
 
-What ``score_file`` writes lies there, ``manifest.json`` last, with the object that it is of as ``source``. Whatever is
-delivered twice, in another order or to two at a time, each version of an object is told of once, and an older one never
-replaces a newer one's scores. A file that cannot be used has a manifest that says why, and no scores.
+A file that cannot be used has a manifest that says why, and no scores.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import ClientError
 
 from include.models.config import model_names
-from include.online.backends import Backend
-from include.online.score_file import score_file
-from include.online.shape import Shape
-from include.platform.objects import read_versioned, write_if_unchanged
-from include.platform.storage import inbox_object, outbox_prefix
+from include.models.config.files import FILE_RESULT
+from include.online.score_file import Champion, score_file
+from include.platform.outbox import GONE, Outbox, Outcome, Source, unreadable
+from include.platform.storage import inbox_object
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
     from types_boto3_s3.type_defs import GetObjectOutputTypeDef
 
-LARGEST = 256 * 2**20  # bytes of a file, packed or not; larger ones are for make score, or a day's partition
-GONE = ("NoSuchKey", "NoSuchVersion", "404", "PreconditionFailed", "412")
-Outcome = Literal["scored", "refused", "done before", "overtaken", "gone", "ignored"]
+LARGEST = 256 * 2**20  # bytes of a file, packed or not; larger ones are for the Dag score_file
+Became = Literal["scored", "refused", "done before", "overtaken", "gone", "ignored"]
 
 
 @dataclass(frozen=True)
@@ -42,67 +37,82 @@ class Arrived:
     etag: str
 
 
-@dataclass(frozen=True)
-class Source:
-    """The object that scores are of."""
-
-    key: str
-    etag: str
-    modified: str
+Answerer = Callable[[str], Champion]  # of a model's name
 
 
-Answering = tuple[Shape, Backend]
-Answerer = Callable[[str], Answering]  # of a model's name
-
-
-def take(s3: S3Client, arrived: Arrived, answerer: Answerer) -> Outcome:
+def take(s3: S3Client, arrived: Arrived, answerer: Answerer) -> Became:
     """Score what has arrived, unless it is done.
 
     Raises:
         JobError: nobody answered; the event should be delivered again.
-        botocore.exceptions.ClientError: S3 refused, as where the file is encrypted with a key that may not be used.
+        botocore.exceptions.ClientError: S3 cannot be asked.
     """
     place = inbox_object(arrived.key)
     if place is None or place[0] not in model_names():
         return "ignored"
-    model, name = place
-    outbox = outbox_prefix(model, name)
+    outbox = Outbox(arrived.bucket, *place)
+    found, why = None, None
     try:
         found = s3.get_object(Bucket=arrived.bucket, Key=arrived.key, IfMatch=arrived.etag)
     except ClientError as error:
         if error.response["Error"]["Code"] in GONE:  # removed or replaced; what replaced it has its own event
             return "gone"
-        raise
-    source = Source(arrived.key, arrived.etag, found["LastModified"].isoformat())
-    manifest_uri = f"s3://{arrived.bucket}/{outbox}manifest.json"
-    kept, tag = read_versioned(s3, manifest_uri)
-    before = json.loads(kept) if kept else None
-    if before and before["source"]["etag"] == source.etag:
-        return "done before"
-    if before and datetime.fromisoformat(before["source"]["modified"]) > found["LastModified"]:
-        return "overtaken"
-    manifest = _score(s3, arrived.bucket, outbox, found, name, lambda: answerer(model))
-    body = json.dumps({**manifest, "source": asdict(source)}, indent=1).encode()
-    if not write_if_unchanged(s3, manifest_uri, body, tag):
+        why = unreadable(error)
+        if why is None:
+            raise
+    modified = found["LastModified"].isoformat() if found else "1970-01-01T00:00:00+00:00"
+    source: Source = {"key": arrived.key, "etag": arrived.etag, "modified": modified}
+    standing, _, tag = outbox.standing(s3, source)
+    if standing != "new":
+        return standing
+    if found and found["ContentLength"] > LARGEST:
+        why = f"{found['ContentLength']:,} bytes; at most {LARGEST:,} are taken here. The Dag score_file takes more."
+    if why or not found:
+        outcome = _refused(outbox, source, f"{arrived.key}: {why}")
+    else:
+        outcome = _score(s3, outbox, found, source, answerer(outbox.model))
+    if not outbox.publish(s3, outcome, tag):
         return "done before"  # by another one, at the same time
-    return "scored" if manifest["passed"] else "refused"
+    return "scored" if outcome["passed"] else "refused"
 
 
-def _score(
-    s3: S3Client, bucket: str, outbox: str, found: GetObjectOutputTypeDef, name: str, answerer: Callable[[], Answering]
-) -> dict[str, Any]:
-    """Score the object's content and put what comes of it into the outbox, except for the manifest."""
-    if found["ContentLength"] > LARGEST:
-        said = f"{name} has {found['ContentLength']:,} bytes; at most {LARGEST:,} are taken here. Use make score."
-        return {"passed": False, "summary": said}
+def _refused(outbox: Outbox, source: Source, why: str) -> Outcome:
+    return {
+        "model": outbox.model,
+        "passed": False,
+        "summary": why,
+        "version": None,
+        "answered_by": "",
+        "rows": 0,
+        "rejected": {},
+        "files": {},
+        "scores": [],
+        "quarantine": [],
+        "source": source,
+    }
+
+
+def _score(s3: S3Client, outbox: Outbox, found: GetObjectOutputTypeDef, source: Source, champion: Champion) -> Outcome:
+    """Score the object's content and put what comes of it into the version's folder."""
     with tempfile.TemporaryDirectory() as folder:
-        file, out = Path(folder, name), Path(folder, "out")
+        file, out = Path(folder, outbox.file), Path(folder, "out")
         out.mkdir()
         with file.open("wb") as into:
             for block in found["Body"].iter_chunks(1 << 20):
                 into.write(block)
-        shape, backend = answerer()
-        manifest = score_file(shape, file, backend, out)
-        for path in sorted(path for path in out.rglob("*") if path.is_file() and path.name != "manifest.json"):
-            s3.put_object(Bucket=bucket, Key=outbox + path.relative_to(out).as_posix(), Body=path.read_bytes())
-    return dict(manifest)
+        result, keys = score_file(champion, file, out), []
+        for path in sorted(path for path in out.rglob("*") if path.is_file() and path.name != FILE_RESULT):
+            keys.append(outbox.folder(source["etag"]) + path.relative_to(out).as_posix())
+            with path.open("rb") as body:
+                s3.put_object(Bucket=outbox.bucket, Key=keys[-1], Body=body)
+    return {
+        **_refused(outbox, source, result["summary"]),
+        "passed": result["passed"],
+        "version": champion.version.name if result["passed"] else None,
+        "answered_by": result["answered_by"],
+        "rows": result["rows"],
+        "rejected": {name: table["rejected"] for name, table in result["tables"].items()},
+        "files": result["files"],
+        "scores": [key for key in keys if key.endswith(".parquet")],
+        "quarantine": [key for key in keys if key.endswith(".csv")],
+    }

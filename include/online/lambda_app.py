@@ -8,21 +8,18 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping
-from functools import cache
+from pathlib import Path
 from typing import Any
 
 import boto3
 
-from include.models.config import load_model
-from include.models.errors import JobError
-from include.online.__main__ import backend_of
-from include.online.backends import Backend, wait_ready
 from include.online.inbox import Arrived, take
+from include.online.score_file import Champion, champion_of
 from include.online.settings import Settings
-from include.online.shape import Shape
 
-READY_SECONDS = 60
 log = logging.getLogger("online")
 
 
@@ -53,12 +50,9 @@ def _take(event: Mapping[str, Any]) -> str:
     return outcome
 
 
-@cache
-def answerer(model: str) -> tuple[Shape, Backend]:
-    """Of a model, kept for the next event."""
-    settings = Settings.from_environment({**os.environ, "MODEL": model})
-    backend = backend_of(settings)
-    backend.start()
-    if not wait_ready(backend, READY_SECONDS):
-        raise JobError(f"nobody answers for {model}; the log above says why.")
-    return Shape(load_model(model)), backend
+def answerer(model: str) -> Champion:
+    """The champion of now. One event at a time is looked at, and what was fetched for the one before goes."""
+    folder = Path(tempfile.gettempdir(), "champion")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return champion_of(Settings.from_environment({**os.environ, "MODEL": model}), boto3.client("s3"), folder)

@@ -2,191 +2,107 @@
 
     python -m include.online.score_file <data> <out>      # the rest as ``settings`` says
 
-``data`` is a file of the model's first table, or a folder of its tables as training has them. Rows are read, set aside
-and judged as a day's are; features are built once; answers come in chunks, some at a time, each tried again while
-nobody answers, and stay in the rows' order. Below ``out``:
+``data`` is a file of the model's first table, or a folder of its tables as training has them: see ``jobs.score_file``,
+which does the work with the champion's artifact. Below ``out``:
 
-- ``scores.parquet``: the key, ``prediction`` and, of a classifier, ``probability_<class>``, as published scores are
+- ``scores.parquet`` (several of a large file): as published scores are
 - ``quarantine/<table>.csv``: rows that could not be used, by line, with the reason
-- ``manifest.json``, written last: the files' digests, version, rows, what was found; ``passed`` is false where the data
-  cannot be used, and then there are no scores
+- ``file.json``, written last: what came of it; ``passed`` is false where there are no scores
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING
 
+import boto3
 import polars as pl
 
-from include.jobs.validation.cleaning import Window, clean_table
-from include.jobs.validation.findings import Finding, UnusableFileError, passed, summarize
-from include.jobs.validation.reading import StoredTable
-from include.models.config import LINE, ConfigError, load_model
-from include.models.config.columns import key_columns, probability_columns
+from include.jobs.score_file import READ_SECONDS, Places, scored_with
+from include.jobs.serving.endpoint import Endpoint, runtime_client
+from include.models.config import ConfigError, ModelConfig, load_model
+from include.models.config.files import FILE_RESULT, PARTS
+from include.models.config.results import FileResult
 from include.models.errors import JobError
-from include.models.loader import feature_builder
-from include.online.backends import Answers, Backend, UnavailableError, wait_ready
+from include.online.backends import Version, champion_in, download_artifact
 from include.online.settings import Settings
-from include.online.shape import Shape
+from include.platform.borders import model_group
+from include.platform.outbox import score_names
 
-CHUNK_ROWS = 2000  # of features; of wide ones below what an endpoint takes at once, 6 MB
-AT_ONCE = 4
-TRIES = 6
-READY_SECONDS = 120
-
-
-class Manifest(TypedDict):
-    """manifest.json."""
-
-    model: str
-    passed: bool
-    summary: str
-    version: str | None
-    rows: int
-    rejected: dict[str, int]
-    files: dict[str, str]
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
 
 
-def score_file(shape: Shape, data: Path, backend: Backend, out: Path) -> Manifest:
-    """Score a file or a folder of tables; what ``manifest.json`` says.
+@dataclass(frozen=True)
+class Champion:
+    """A version to score with: its artifact, unpacked in a folder, and the endpoint that answers, if one does."""
+
+    config: ModelConfig
+    version: Version
+    artifact: Path
+    endpoint: Endpoint | None = None
+
+
+def champion_of(settings: Settings, s3: S3Client, folder: Path) -> Champion:
+    """Who answers for the settings' model, fetched into the folder.
+
+    Raises:
+        JobError: nobody is in production, or the artifact cannot be read.
+    """
+    otherwise = Version(settings.version, settings.artifact) if settings.artifact else None
+    version = champion_in(s3, settings.bucket, settings.model, otherwise)()
+    if version is None:
+        raise JobError(f"no version of {settings.model} is in production. Promote one, and have the file scored again.")
+    endpoint = None
+    if settings.backend == "endpoint":
+        name = settings.endpoint or f"{model_group(settings.model)}-production"
+        target = {"TargetVariant": settings.target_variant} if settings.target_variant else {}
+        endpoint = Endpoint(runtime_client(READ_SECONDS), name, target)
+    return Champion(load_model(settings.model), version, download_artifact(s3, version.source, folder), endpoint)
+
+
+def score_file(champion: Champion, data: Path, out: Path) -> FileResult:
+    """Score a file or a folder of tables; what ``file.json`` says.
 
     Raises:
         JobError: the features cannot be built, or nobody answered.
     """
-    with _tables_of(shape, data) as folder:
-        tables, findings, rejected, digests = _read(shape, folder, out / "quarantine")
-    manifest: Manifest = {
-        "model": shape.config.name,
-        "passed": passed(findings) and tables[shape.first].height > 0,
-        "summary": summarize(f"data of {data.name}", f"{tables[shape.first].height:,} rows", findings),
-        "version": None,
-        "rows": 0,
-        "rejected": rejected,
-        "files": digests,
-    }
-    if manifest["passed"]:
-        frame = feature_builder(shape.config.name).build_features(tables, with_label=False)
-        hidden = [name for name in shape.config.data.not_features if name in frame.columns]
-        answered = _answered(backend, frame.drop(hidden))
-        scores = _scores(shape, frame, answered)
-        scores.write_parquet(out / "scores.parquet")
-        manifest["version"] = ", ".join(sorted({one.version.name for one in answered}))
-        manifest["rows"] = scores.height
-    (out / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    return manifest
-
-
-@contextmanager
-def _tables_of(shape: Shape, data: Path) -> Iterator[Path]:
-    """A folder with the tables under their names; a single file is the first table's, whatever it is called."""
-    if data.is_dir():
-        yield data
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        ending = ".gz" if data.suffix == ".gz" else ""
-        shutil.copy(data, Path(folder, shape.config.data.tables[shape.first].file + ending))
-        yield Path(folder)
-
-
-def _read(
-    shape: Shape, folder: Path, quarantine: Path
-) -> tuple[dict[str, pl.DataFrame], list[Finding], dict[str, int], dict[str, str]]:
-    """Clean tables, what was found, how many rows were set aside, and the files' sha256, by table."""
-    scoring = shape.config.scoring
-    findings: list[Finding] = []
-    tables, rejected, digests = {}, {}, {}
-    for name in shape.tables:
-        table = shape.config.data.tables[name]
-        if scoring:
-            share = max(table.max_rejected_share, scoring.max_rejected_share)
-            table = table.model_copy(update={"max_rejected_share": share})
-        file = next((path for path in (folder / table.file, folder / f"{table.file}.gz") if path.is_file()), None)
-        if file is None and name != shape.first:  # nothing is known of it
-            tables[name] = shape.empty(name)
-            continue
-        try:
-            clean = clean_table(StoredTable(folder, name, table), table, None, Window())
-        except UnusableFileError as unusable:
-            findings += unusable.findings
-            tables[name] = shape.empty(name)
-            continue
-        findings += clean.findings
-        tables[name] = clean.frame.drop(LINE)
-        rejected[name] = clean.tally.set_aside
-        if file is not None:
-            digests[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
-        if clean.rejected.height:
-            quarantine.mkdir(parents=True, exist_ok=True)
-            clean.rejected.sort(LINE).write_csv(quarantine / f"{name}.csv")
-    return tables, findings, rejected, digests
-
-
-def _answered(backend: Backend, features: pl.DataFrame) -> list[Answers]:
-    """Of each chunk, in order."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda chunk: _patiently(backend, chunk), features.iter_slices(CHUNK_ROWS)))
-
-
-def _patiently(backend: Backend, chunk: pl.DataFrame) -> Answers:
-    for number in range(TRIES):
-        try:
-            return backend.answer(chunk)
-        except UnavailableError as error:
-            if number == TRIES - 1:
-                raise JobError(
-                    f"a chunk of {chunk.height:,} rows was not answered in {TRIES} tries: {error}"
-                ) from error
-            time.sleep(0.5 * 2**number)
-    raise AssertionError
-
-
-def _scores(shape: Shape, frame: pl.DataFrame, answered: list[Answers]) -> pl.DataFrame:
-    answers = pl.DataFrame([row for one in answered for row in one.answers], infer_schema_length=None)
-    data = shape.config.data
-    keys = [name for name in data.key if name in frame.columns]
-    scores = frame.select(keys).rename(key_columns(keys))
-    if "value" in answers.columns:
-        return scores.with_columns(answers["value"].alias("prediction"))
-    probabilities = answers["probabilities"].struct.unnest()
-    return pl.concat(
-        [
-            scores.with_columns(answers["label"].alias("prediction")),
-            probabilities.rename(probability_columns(probabilities.columns)),
-        ],
-        how="horizontal",
-    )
+    with tempfile.TemporaryDirectory() as work:
+        features, scores = Path(work, "features"), Path(work, "scores")
+        places = Places(features, scores, out)
+        answers = "endpoint" if champion.endpoint else "artifact"
+        result = scored_with(champion.config, data, champion.artifact, answers, champion.endpoint, places)
+        result["answered_by"] = champion.endpoint.name if champion.endpoint else "artifact"
+        if result["passed"]:
+            parts = json.loads((scores / PARTS).read_text(encoding="utf-8"))["parts"]
+            for part, name in zip(parts, score_names(parts), strict=True):
+                shutil.move(scores / part["name"], out / name)
+    (out / FILE_RESULT).write_text(json.dumps(result, indent=1), encoding="utf-8")
+    return result
 
 
 def main(argv: list[str]) -> int:
-    from include.online.__main__ import backend_of
-
     data, out = map(Path, argv)
-    out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out, ignore_errors=True)  # of an earlier file of this name
+    out.mkdir(parents=True)
     try:
-        settings = Settings.from_environment()
-        backend = backend_of(settings)
-        backend.start()
-        wait_ready(backend, READY_SECONDS)
-        manifest = score_file(Shape(load_model(settings.model)), data, backend, out)
-        backend.close()
+        with tempfile.TemporaryDirectory() as folder:
+            champion = champion_of(Settings.from_environment(), boto3.client("s3"), Path(folder))
+            result = score_file(champion, data, out)
     except (JobError, ConfigError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(manifest["summary"])
-    if not manifest["passed"]:
+    print(result["summary"])
+    if not result["passed"]:
         return 1
-    print(f"{manifest['rows']:,} scores of version {manifest['version']}: {out / 'scores.parquet'}")
-    print(pl.read_parquet(out / "scores.parquet", n_rows=5))
+    files = sorted(out.glob("scores*.parquet"))
+    print(f"{result['rows']:,} scores of version {champion.version.name}: {', '.join(map(str, files))}")
+    print(pl.read_parquet(files[0], n_rows=5))
     return 0
 
 

@@ -56,17 +56,17 @@ def notify(subject: str, message: str, *, group: str = "", dag_id: str = "") -> 
         _tell_chat(environment.chat_connection, subject, message)
 
 
-def notify_failure(context: Context, owners: Mapping[str, str] | None = None) -> None:
+def notify_failure(context: Context, owners: Mapping[str, str] | None = None, model: str | None = None) -> None:
     """``on_failure_callback`` of every task: which task of which run failed, for which model, whose it is, why, and the
     address of its log.
 
     Args:
         owners: of each model, of a Dag that is for all of them and whose runs are told theirs in the form.
+        model: the run's, where the form does not say.
     """
     task_instance = context["ti"]
     dag_id, owner = task_instance.dag_id, context["task"].owner
-    if owners:
-        model = context["params"]["model"]
+    if owners and (model := model or context["params"]["model"]):
         dag_id, owner = f"{dag_id} of {model}", owners[model]
     subject = f"{dag_id}: {task_instance.task_id} failed"
     reason = context.get("exception") or "no exception was recorded; the worker may have been killed"

@@ -100,7 +100,7 @@ def tags_of(model: ModelConfig, environment: MlEnvironment, run: Run, task_id: s
         "task_id": task_id,
         "code_hash": environment.code_hash,
     }
-    if isinstance(run, DayRun):
+    if isinstance(run, DayRun) and run.day:
         own["day"] = run.day
     return tag_list({**environment.tags, **own})
 

@@ -1,7 +1,7 @@
 """Where everything lies in S3: the only place that spells a key. Pure; nothing here talks to S3.
 
-raw/<model>/<table>.csv[.gz]              raw data; also .tsv, .txt, .data, .xlsx
-daily/<model>/date=<day>/<table>.csv[.gz] one day's raw data, to be scored; replay/ in it: corrected rejected rows
+raw/<model>/<table>.csv[.gz|.zst]         raw data; also .tsv, .txt, .data, .xlsx, .parquet
+daily/<model>/date=<day>/<table>.csv...   one day's raw data, to be scored; replay/ in it: corrected rejected rows
 scores/<model>/date=<day>/...             one day's scores: Parquet, and _SUCCESS.json, which names them
 scores_athena/<model>/date=<day>/files    the same names for Athena
 monitoring/<model>/date=<day>/...         the day's verdict: drift.json, report.html
@@ -15,7 +15,7 @@ runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
 runs/backfill/<model>/<run folder>/...    what a backfill's jobs read and wrote
 artifacts/<model>/<etag>/model.tar.gz     a registered version's artifact, which no job can write
 inbox/<model>/<file>                      a file that somebody wants scored
-outbox/<model>/<file>/...                 its scores, quarantine/, and manifest.json, which is written last
+outbox/<model>/<file>/manifest.json       what became of it, written last; <version>/ beside it: scores, quarantine/
 capture/<endpoint>/...                    requests and answers that endpoints kept
 production/<model>/history.json           which version was in production from when to when
 production/<model>/rollback.json          the run of the rollback Dag that may change that
@@ -107,6 +107,15 @@ def inbox_object(key: str) -> tuple[str, str] | None:
     """Model and file of a key in the inbox; None of any other key, such as a folder's."""
     match = re.fullmatch(r"inbox/([^/]+)/([^/]+)", key)
     return (match[1], match[2]) if match else None
+
+
+def inbox_prefix(model: str) -> str:
+    """Key prefix of the files that somebody wants scored, with its slash."""
+    return f"inbox/{model}/"
+
+
+def inbox_key(model: str, file: str) -> str:
+    return f"{inbox_prefix(model)}{file}"
 
 
 def outbox_prefix(model: str, file: str) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from airflow.sdk import Param
 
 from include.platform.dag_settings import day_param
+from include.score.file_plan import Mode
 from include.score.plan import CHAMPION_AT, CURRENT
+
+BY_SIZE = "by size"
 
 
 def params() -> dict[str, Param]:
@@ -37,6 +42,38 @@ def backfill_params(models: list[str]) -> dict[str, Param]:
             minimum=0,
             title="Budget",
             description="USD that may be spent without asking. Empty: the budget of model.yaml.",
+        ),
+    }
+
+
+def file_params(models: list[str]) -> dict[str, Param]:
+    """A person chooses a model; a run that an arrival starts needs nothing."""
+    return {
+        "model": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, *models],
+            title="Model",
+            description="Whose file it is. Left empty only by what arrives by itself.",
+        ),
+        "file": Param(
+            None,
+            type=["null", "string"],
+            title="File",
+            description="Its name below inbox/<model>/. Empty: every file there that is not done yet.",
+        ),
+        "mode": Param(
+            BY_SIZE,
+            enum=[BY_SIZE, *get_args(Mode)],
+            title="Mode",
+            description="job: one job with the champion's artifact. transform: a batch transform, for large files. "
+            "endpoint: the production endpoint, in chunks.",
+        ),
+        "again": Param(
+            False,
+            type="boolean",
+            title="Score again",
+            description="Also what is done already, with what is in production now.",
         ),
     }
 

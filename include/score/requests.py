@@ -3,11 +3,14 @@ transform, and validation of the scores."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from include.models.config import Compute, ModelConfig
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import (
     Request,
     Source,
+    endpoint_name,
     job_environment,
     processing,
     resources,
@@ -47,6 +50,35 @@ def score_batch(model: ModelConfig, environment: MlEnvironment, run: BatchRun, *
         outputs={"days": run.days},
         compute=_one(model),
         upload="Continuous",
+    )
+
+
+def score_file(
+    model: ModelConfig,
+    environment: MlEnvironment,
+    run: DayRun,
+    *,
+    file: str,
+    artifact: str,
+    answers: Literal["artifact", "endpoint", "later"],
+) -> Request:
+    """A file of the inbox. ``file``: the S3 URI of SageMaker's manifest of it."""
+    arguments = ["--answers", answers]
+    return processing(
+        model,
+        environment,
+        run,
+        "score_file",
+        inputs={"file": Source(file, data_type="ManifestFile"), "artifact": artifact},
+        outputs={
+            "features": run.day_features,
+            "scores": run.staged_scores("score_file"),
+            "report": run.report("score_file"),
+        },
+        arguments=[*arguments, "--endpoint", endpoint_name(model, "production")]
+        if answers == "endpoint"
+        else arguments,
+        compute=_one(model),
     )
 
 

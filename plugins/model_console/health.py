@@ -16,7 +16,7 @@ from model_console.store import Index
 
 WATCHED_WITHIN = timedelta(days=2)  # of the last scored day
 ASKED_SOON = timedelta(hours=1)  # a question that is older waits for somebody who has not noticed
-OTHER_DAGS = ("rollback", "backfill", "retire")  # one each for all models
+OTHER_DAGS = ("rollback", "backfill", "retire", "score_file")  # one each for all models
 AREAS = (
     "endpoints",
     "scored days",

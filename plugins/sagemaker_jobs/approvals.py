@@ -1,120 +1,23 @@
-"""The trigger by which an approval in the Model Registry starts a Dag: EventBridge puts it into an SQS queue.
-
-The provider's own trigger for SQS is not used: it removes messages before Airflow has stored the event, so that an
-approval is lost when the triggerer dies in between, and it wants the queue's address, which is a fact of the
-environment, where a Dag file knows no more than a name.
-"""
+"""The trigger by which an approval in the Model Registry starts a Dag."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
-from collections.abc import AsyncIterator, Hashable, Sequence
-
-from airflow.providers.amazon.aws.hooks.sqs import SqsHook
-from airflow.triggers.base import BaseEventTrigger, TriggerEvent
-from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer, reject_shared_stream_event
-from botocore.exceptions import BotoCoreError, ClientError
 
 from sagemaker_jobs.kinds import Json
-
-log = logging.getLogger(__name__)
-
-POLL_SECONDS = 5.0
-TROUBLE_SECONDS = 30.0
-UNSEEN_SECONDS = 120  # how long SQS holds a message back that was handed out and not removed
+from sagemaker_jobs.queues import QueueTrigger
 
 
-class PackageApprovalTrigger(BaseEventTrigger):
-    """Fires for every message of a queue; the event is ``{"model_package_arn", "version", "approved_at"}``.
+class PackageApprovalTrigger(QueueTrigger):
+    """Fires for every approval; the event is ``{"model_package_arn", "version", "approved_at"}``."""
 
-    A message is removed only after Airflow's database has the event: an approval can start two runs if a triggerer
-    dies at the wrong moment, and never none.
-
-    Args:
-        queue: its name.
-    """
-
-    def __init__(self, *, queue: str, aws_conn_id: str | None = "aws_default", region_name: str | None = None) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.queue = queue
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-
-    def serialize(self) -> tuple[str, Json]:
-        fields = ("queue", "aws_conn_id", "region_name")
-        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in fields}
-
-    def shared_stream_key(self) -> Hashable:
-        return self.queue, self.aws_conn_id, self.region_name
-
-    @classmethod
-    def create_shared_stream_producer(cls, kwargs: Json) -> SharedStreamProducer:
-        return _Queue(**kwargs)
-
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[str]) -> AsyncIterator[TriggerEvent]:
-        async for body in shared_stream:
-            try:
-                yield TriggerEvent(approval_of(body))
-            except (ValueError, KeyError, TypeError) as error:
-                log.warning("queue %s: no approval, removed (%r): %.1000s", self.queue, error, body)
-                reject_shared_stream_event()
-
-    def run(self) -> AsyncIterator[TriggerEvent]:
-        """Never called: a trigger with a shared stream is driven by that."""
-        raise NotImplementedError("approvals come through the shared stream")
-
-
-def approval_of(body: str) -> Json:
-    """What a run needs of EventBridge's "SageMaker Model Package State Change".
-
-    Raises:
-        ValueError, KeyError, TypeError: the message is not such an event.
-    """
-    event = json.loads(body)
-    detail = event["detail"]
-    return {
-        "model_package_arn": detail["ModelPackageArn"],
-        "version": int(detail["ModelPackageVersion"]),
-        "approved_at": event["time"],
-    }
-
-
-class _Queue(SharedStreamProducer):
-    """Messages of one queue. Whatever is wrong with it is logged, and looked at again later."""
-
-    def __init__(self, *, queue: str, aws_conn_id: str | None, region_name: str | None) -> None:
-        self._name = queue
-        self._hook = SqsHook(aws_conn_id=aws_conn_id, region_name=region_name)
-        self._url: str | None = None
-
-    async def open_stream(self) -> AsyncIterator[tuple[str, str]]:
-        while True:
-            messages: list[Json] = []
-            try:
-                messages = await self._receive()
-            except (ClientError, BotoCoreError) as error:
-                log.warning("queue %s cannot be read, looking again in %d s: %s", self._name, TROUBLE_SECONDS, error)
-                await asyncio.sleep(TROUBLE_SECONDS)
-            for message in messages:
-                yield message["Body"], message["ReceiptHandle"]
-            if not messages:
-                await asyncio.sleep(POLL_SECONDS)
-
-    async def advance(self, batch: Sequence[AdvanceItem]) -> None:
-        """Remove what was stored or is not an approval; what could not be stored comes again."""
-        async with await self._hook.get_async_conn() as client:
-            for item in batch:
-                if item.outcome.failed or not (item.outcome.acked or item.outcome.rejected):
-                    continue
-                await client.delete_message(QueueUrl=self._url, ReceiptHandle=item.broker_payload)
-
-    async def _receive(self) -> list[Json]:
-        async with await self._hook.get_async_conn() as client:
-            self._url = self._url or (await client.get_queue_url(QueueName=self._name))["QueueUrl"]
-            answer = await client.receive_message(
-                QueueUrl=self._url, MaxNumberOfMessages=10, VisibilityTimeout=UNSEEN_SECONDS
-            )
-            found: list[Json] = answer.get("Messages", [])
-            return found
+    @staticmethod
+    def event_of(body: str) -> Json:
+        """Of EventBridge's "SageMaker Model Package State Change"."""
+        event = json.loads(body)
+        detail = event["detail"]
+        return {
+            "model_package_arn": detail["ModelPackageArn"],
+            "version": int(detail["ModelPackageVersion"]),
+            "approved_at": event["time"],
+        }

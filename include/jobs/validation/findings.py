@@ -51,6 +51,21 @@ def passed(findings: Iterable[Finding]) -> bool:
     return all(finding.severity != "critical" for finding in findings)
 
 
+def no_rows_left(name: str, file: str, rows: int, outside: int) -> Finding:
+    """The finding of a table of whose rows none is left."""
+    return Finding(
+        severity="critical",
+        table=name,
+        file=file,
+        column=None,
+        expectation="rows_are_left",
+        found=f"none of {rows:,} rows left, {outside:,} of them outside the data window",
+        allowed="at least one usable row",
+        rows=rows,
+        action="Choose a data window that the file covers, or correct the rows in quarantine.",
+    )
+
+
 def summarize(subject: str, facts: str, findings: Sequence[Finding]) -> str:
     """The verdict in plain text of at most 900 characters, the worst findings spelled out as far as they fit.
 

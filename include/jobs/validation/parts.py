@@ -13,7 +13,7 @@ from itertools import zip_longest
 import polars as pl
 
 from include.jobs.validation.cleaning import Tally, findings_of
-from include.jobs.validation.findings import SEVERITIES, Finding
+from include.jobs.validation.findings import SEVERITIES, Finding, no_rows_left
 from include.jobs.validation.report import TableReport
 from include.jobs.validation.suites import NO_ROWS, Expected, Kwargs, Outcome, Result, run_suite
 from include.jobs.validation.wording import finding_of
@@ -101,21 +101,6 @@ def report_of(parts: Sequence[Part], table: Table) -> TableReport:
         first.sha256,
         findings + [finding for finding in found if finding],
         [check.outcome for check in checks],
-    )
-
-
-def no_rows_left(name: str, file: str, rows: int, outside: int) -> Finding:
-    """The finding of a table of whose rows none is left."""
-    return Finding(
-        severity="critical",
-        table=name,
-        file=file,
-        column=None,
-        expectation="rows_are_left",
-        found=f"none of {rows:,} rows left, {outside:,} of them outside the data window",
-        allowed="at least one usable row",
-        rows=rows,
-        action="Choose a data window that the file covers, or correct the rows in quarantine.",
     )
 
 

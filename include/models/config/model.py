@@ -41,6 +41,12 @@ Cron = Annotated[str, Field(pattern=CRON), AfterValidator(_cron)]
 Daily = Annotated[str, Field(pattern=DAILY)]
 
 
+def _is_free(name: str) -> str:
+    if name == "file":
+        raise ValueError("'file' is taken: the Dag score_file scores files of all models")
+    return name
+
+
 class Schedule(Section):
     """Cron expressions in UTC; none means that the Dag only runs when triggered."""
 
@@ -62,7 +68,7 @@ class Card(Section):
 class ModelConfig(Section):
     """One model folder's configuration, as checked from its model.yaml."""
 
-    name: Name
+    name: Annotated[Name, AfterValidator(_is_free)]
     description: Annotated[str, Field(min_length=1, max_length=300)]
     owner: Annotated[str, Field(min_length=1, max_length=60)]
     card: Card = all_defaults()

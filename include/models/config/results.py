@@ -125,6 +125,20 @@ class DayResult(TypedDict):
     seconds: dict[str, float]
 
 
+class FileResult(TypedDict):
+    """``file.json``: whether a file's scores may be used, in a sentence why; how many rows of each table were set
+    aside, the sha256 of each file, and into how many shards its rows were cut. ``rows`` are those with a score, or that
+    a transform job is to score. ``answered_by``: what said so."""
+
+    passed: bool
+    summary: str
+    rows: int
+    tables: dict[str, TableVerdict]
+    files: dict[str, str]
+    shards: int
+    answered_by: str
+
+
 class Part(TypedDict):
     """A file of scores."""
 

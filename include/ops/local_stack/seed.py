@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 
-from include.deploy.approval_events import event_pattern, queue_name
+from include.deploy import approval_events
+from include.deploy.approval_events import event_pattern
 from include.models.config import ModelConfig, load_model
 from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.arguments import check_data
@@ -23,6 +24,7 @@ from include.platform.environment import VARIABLE
 from include.platform.raw_files import RawFile, list_raw_data, manifest_digest
 from include.platform.request_parts import group_name
 from include.platform.storage import daily_partition, daily_prefix, raw_prefix
+from include.score import inbox_events
 from include.score.plan import days_between, list_partitions
 
 if TYPE_CHECKING:
@@ -37,13 +39,17 @@ class SeedError(RuntimeError):
 
 def publish(settings: Settings) -> None:
     """What a deploy does on AWS: the job code under its hash, the Airflow Variable that names it, and what brings
-    approvals to Airflow."""
+    approvals and files of the inbox to Airflow."""
     s3 = s3_client(settings)
     s3.create_bucket(Bucket=BUCKET)
     facts = settings.ml_environment(code_hash=upload_code(s3, BUCKET, settings.code_root))
     AirflowApi(settings.airflow_url, settings.login).set_variable(VARIABLE, json.dumps(facts))
     for model in usable_models():
-        _route_approvals(settings, group_name(model))
+        group = group_name(model)
+        _route(settings, approval_events.queue_name(settings.environment_name, group), event_pattern(group))
+    # objects are told of everywhere, and the rule picks the inbox's
+    s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={"EventBridgeConfiguration": {}})
+    _route(settings, inbox_events.queue_name(settings.environment_name), inbox_events.event_pattern(BUCKET))
 
 
 def seed(settings: Settings, model: str, data: Path | None, say: Callable[[str], None]) -> None:
@@ -65,13 +71,12 @@ def raw_files(model: ModelConfig) -> list[str]:
     return [table.file for table in model.data.tables.values()]
 
 
-def _route_approvals(settings: Settings, group: str) -> None:
-    """The queue of a group's approvals and the rule that fills it."""
-    name = queue_name(settings.environment_name, group)
+def _route(settings: Settings, name: str, pattern: Mapping[str, Any]) -> None:
+    """A queue and the rule that fills it, which is called as the queue is."""
     sqs, events = (aws_client(settings, service) for service in ("sqs", "events"))
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(Name=name, EventPattern=json.dumps(event_pattern(group)), State="ENABLED")
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern), State="ENABLED")
     events.put_targets(Rule=name, Targets=[{"Id": "airflow", "Arn": arn}])
 
 

@@ -82,7 +82,7 @@ def start_aws(settings: EnforcedSettings, model: str) -> None:
     wait_until(lambda: stack.answers(f"{settings.sagemaker_url}/_local/health"), "the local AWS answering", 30, [aws])
     cloudformation = settings.client("cloudformation")
     values = {"Name": NAME, "AlertEmail": "nobody@example.com", "Model": model, "Group": model.replace("_", "-")}
-    for template in ("storage", "access", "model"):
+    for template in ("storage", "access", "inbox", "model"):
         templates.put(cloudformation, template, values)
 
 

@@ -28,6 +28,7 @@ OF_ENVIRONMENT = (
     "network",
     "endpoints",
     "access",
+    "inbox",
     "scores",
     "environment",
 )  # each imports what those before it export

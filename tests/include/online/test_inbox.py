@@ -17,11 +17,11 @@ from botocore.response import StreamingBody
 
 from include.models.config import load_model
 from include.online import inbox, lambda_app
-from include.online.backends import Backend
+from include.online.backends import Version
 from include.online.inbox import Arrived, take
-from include.online.shape import Shape
+from include.online.score_file import Champion
 from include.platform.storage import inbox_object
-from tests.include.online.conftest import MODEL, Tables, loaded_backend
+from tests.include.online.conftest import MODEL, Tables
 
 KEY, OUT = f"inbox/{MODEL}/readings.csv", f"outbox/{MODEL}/readings.csv/"
 
@@ -45,12 +45,12 @@ class Bucket:
         stream = StreamingBody(io.BytesIO(body), len(body))
         return {"Body": stream, "ETag": self.etag(Key), "LastModified": modified, "ContentLength": len(body)}
 
-    def put_object(self, Bucket: str, Key: str, Body: bytes, **unless: str) -> None:  # noqa: N803
+    def put_object(self, Bucket: str, Key: str, Body: Any, **unless: str) -> None:  # noqa: N803
         there = self.etag(Key) if Key in self.objects else None
         if unless.get("IfMatch", there) != there or ("IfNoneMatch" in unless and there):
             raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
         self.now += timedelta(seconds=1)
-        self.objects[Key] = (Body, self.now)
+        self.objects[Key] = (Body if isinstance(Body, bytes) else Body.read(), self.now)
 
     def arrive(self, body: bytes) -> Arrived:
         self.put_object("bucket", KEY, body)
@@ -62,8 +62,11 @@ class Bucket:
 
 @pytest.fixture
 def answer(artifact: Path) -> inbox.Answerer:
-    made: tuple[Shape, Backend] = (Shape(load_model(MODEL)), loaded_backend(MODEL, artifact))
-    return lambda _: made
+    return lambda _: champion(artifact)
+
+
+def champion(artifact: Path) -> Champion:
+    return Champion(load_model(MODEL), Version("7", "s3://bucket/model.tar.gz"), artifact)
 
 
 @pytest.fixture
@@ -75,14 +78,16 @@ def test_each_version_of_a_file_is_scored_once(readings: bytes, answer: inbox.An
     bucket: Any = Bucket()
     first = bucket.arrive(readings)
     assert take(bucket, first, answer) == "scored"
-    scores = pl.read_parquet(io.BytesIO(bucket.objects[f"{OUT}scores.parquet"][0]))
+    (key,) = bucket.manifest()["scores"]
+    scores = pl.read_parquet(io.BytesIO(bucket.objects[key][0]))
     assert (bucket.manifest()["rows"], bucket.manifest()["source"]["etag"]) == (scores.height, first.etag)
     assert take(bucket, first, answer) == "done before"
     second = bucket.arrive(readings + readings.splitlines(keepends=True)[1])
     assert take(bucket, first, answer) == "gone"
     assert take(bucket, second, answer) == "scored"
     assert bucket.manifest()["rejected"]["telemetry"] == 1
-    assert f"{OUT}quarantine/telemetry.csv" in bucket.objects
+    (aside,) = bucket.manifest()["quarantine"]
+    assert b"repeats line 2" in bucket.objects[aside][0]
 
 
 def test_an_older_version_never_replaces_a_newer_ones_scores(readings: bytes, answer: inbox.Answerer) -> None:
@@ -98,10 +103,10 @@ def test_an_older_version_never_replaces_a_newer_ones_scores(readings: bytes, an
 def test_of_two_at_the_same_time_one_tells_of_it(readings: bytes, artifact: Path) -> None:
     bucket: Any = Bucket()
     arrived = bucket.arrive(readings)
-    made: tuple[Shape, Backend] = (Shape(load_model(MODEL)), loaded_backend(MODEL, artifact))
+    made = champion(artifact)
     others: list[str] = []
 
-    def meanwhile(_: str) -> tuple[Shape, Backend]:
+    def meanwhile(_: str) -> Champion:
         if not others:
             others.append("under way")
             others.append(take(bucket, arrived, lambda _: made))
@@ -126,7 +131,7 @@ def test_a_file_that_cannot_be_used_has_a_manifest_that_says_why(
     bucket: Any = Bucket()
     assert take(bucket, bucket.arrive(body), answer) == "refused"
     assert words in bucket.manifest()["summary"]
-    assert f"{OUT}scores.parquet" not in bucket.objects
+    assert not any(key.endswith(".parquet") for key in bucket.objects)
 
 
 def test_one_that_broke_off_or_is_too_large_is_refused(
@@ -139,6 +144,24 @@ def test_one_that_broke_off_or_is_too_large_is_refused(
     monkeypatch.setattr(inbox, "LARGEST", 10)
     assert take(bucket, bucket.arrive(readings), answer) == "refused"
     assert "at most 10 are taken here" in bucket.manifest()["summary"]
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "400"])
+def test_one_that_is_encrypted_with_anothers_key_is_refused(
+    readings: bytes, answer: inbox.Answerer, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket: Any = Bucket()
+    arrived, get = bucket.arrive(readings), bucket.get_object
+
+    def denied(Bucket: str, Key: str, **more: str) -> dict[str, Any]:  # noqa: N803
+        if Key == KEY:
+            raise ClientError({"Error": {"Code": code}}, "GetObject")
+        return dict(get(Bucket, Key, **more))
+
+    monkeypatch.setattr(bucket, "get_object", denied)
+    assert take(bucket, arrived, answer) == "refused"
+    assert "encrypted with a key" in bucket.manifest()["summary"]
+    assert take(bucket, arrived, answer) == "done before"
 
 
 def test_keys_elsewhere_are_left_alone(answer: inbox.Answerer) -> None:

@@ -13,8 +13,8 @@ import pytest
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
 
 from include.deploy.approval_events import event_pattern, queue_name
-from sagemaker_jobs import approvals
-from sagemaker_jobs.approvals import PackageApprovalTrigger, approval_of
+from sagemaker_jobs import queues
+from sagemaker_jobs.approvals import PackageApprovalTrigger
 from tests.include.local_sagemaker.hosting import ARTIFACT, Hosting
 from tests.include.local_sagemaker.local_server import CREDENTIALS, IMAGE, until
 
@@ -26,8 +26,8 @@ numbers = itertools.count()
 def _environment(hosting: Hosting, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": hosting.url}.items():
         monkeypatch.setenv(key, value)
-    monkeypatch.setattr(approvals, "POLL_SECONDS", 0.1)
-    monkeypatch.setattr(approvals, "TROUBLE_SECONDS", 0.1)
+    monkeypatch.setattr(queues, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(queues, "TROUBLE_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_queue_that_is_not_there_yet_is_waited_for(
 @pytest.mark.parametrize("body", ["", "{}", "[1]", '{"detail": {"ModelPackageArn": "x"}, "time": "t"}'])
 def test_what_is_no_approval_is_refused(body: str) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
-        approval_of(body)
+        PackageApprovalTrigger.event_of(body)
 
 
 def test_a_name_that_aws_would_refuse_is_refused_early() -> None:

@@ -1,0 +1,113 @@
+"""Scores a file that somebody puts below `inbox/<model>/`, with the version in production, into `outbox/<model>/`.
+
+**For whom:** whoever has rows and wants scores, without a day's partition. Putting the object there starts a run (S3,
+EventBridge, an SQS queue); so does the *Trigger* button, for one file or for all of a model that are not done.
+
+**Reads** the object, a table as the model's first one is: CSV, TSV or Excel as model.yaml says, `.gz`, `.zst`, or
+Parquet with the columns' names; columns that are not known yet, such as the label, are left empty. Of further tables
+nothing is known. **Writes** `outbox/<model>/<file>/manifest.json`, last, and in a folder for each version of the
+object `scores.parquet` (`scores-<n>.parquet` of a large file), as published scores are, and `quarantine/<table>.csv`,
+the rows that could not be used, with reasons. Nothing is deleted from the inbox.
+
+**Running it again is safe.** Each version of an object is scored and told of once, whatever is delivered twice; one
+that was replaced meanwhile is left to the event of what replaced it, and an older one never takes the place of a newer
+one's scores. *Score again* scores what is done all the same.
+
+**Steps**, for each file. `find_files` says which are to be scored and how: up to `scoring.one_job_mb` of text in one
+job, larger ones by a batch transform, or through the production endpoint, if the form says so. `score_file` reads and
+judges the rows as a day's are, builds features by the function of training, and has them answered by the version's
+own code, or by the endpoint: in chunks, some at a time, each sent again while it is throttled. `score` and
+`validate_scores` are the transform job and the check of its answers. `publish_file` puts it all into the outbox and
+tells people.
+
+| the file | what comes of it |
+|---|---|
+| some bad rows | set aside with reasons, the rest is scored |
+| empty, a header alone, other columns, too many bad rows | no scores; the manifest and a message say why |
+| broken off, or packed and damaged | the same |
+| encrypted: by S3 with a key that the role may not use, or by a password | the same |
+| an upload in parts that is not over | no object yet, so no event |
+| cut off between two lines of plain text | cannot be told from a shorter file: pack what you send |
+| larger than memory | cut by key into chunks; several files of scores |
+| there before any version is in production | no scores; promote one, then trigger this Dag with the file |
+
+**When it fails** the task's log ends with why, where to look and what to do. A file that has no scores ends
+`publish_file` as failed: put a better one in its place, and leave the run as it is. Anything else: clear it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import cast
+
+from airflow.sdk import DAG, Asset, AssetWatcher, BaseOperator, XComArg, chain, dag, task_group
+
+from include.models.config import ModelConfig, files
+from include.platform.dag_settings import for_any_model, on_events_of, with_form
+from include.platform.python_task import python_task
+from include.score import file_tasks as tasks
+from include.score import form
+from include.score.inbox_events import queue_name
+from sagemaker_jobs.arrivals import ObjectArrivalTrigger
+from sagemaker_jobs.names import environment_name
+from sagemaker_jobs.processing import ProcessingJobOperator
+from sagemaker_jobs.transform import TransformJobOperator
+
+RUNS_AT_ONCE = 4
+
+
+def score_file_dag(models: Sequence[ModelConfig]) -> DAG:
+    """The Dag ``score_file``, for any of the models."""
+    owners = {model.name: model.owner for model in models}
+    trigger = ObjectArrivalTrigger(queue=queue_name(environment_name()))
+    arrivals = Asset("inbox", watchers=[AssetWatcher(name="inbox", trigger=trigger)])
+    settings = for_any_model(owners)
+    settings["default_args"]["on_failure_callback"] = partial(tasks.tell_failure, owners)
+
+    @dag(
+        dag_id="score_file",
+        description="Score files as they arrive, with the version in production.",
+        doc_md=f"# score_file\n\n{__doc__}",
+        max_active_runs=RUNS_AT_ONCE,
+        tags=["score", "inbox"],
+        **{**settings, "schedule": on_events_of(arrivals)},
+    )
+    def score_file() -> None:
+        find_files = python_task(partial(tasks.find_files, arrivals))()
+        _score(find_files)
+
+    return with_form(score_file(), form.file_params(list(owners)))
+
+
+def _score(found: XComArg) -> BaseOperator:
+    """A job for each file, for a large one two more, and what puts its scores where people look for them."""
+
+    @task_group
+    def score(file: XComArg) -> BaseOperator:
+        score_file = ProcessingJobOperator(
+            task_id="score_file",
+            request=tasks.score_file,
+            request_kwargs={"file": file},
+            result_file=("report", files.FILE_RESULT),
+        )
+        score = TransformJobOperator(
+            task_id="score",
+            request=tasks.score,
+            request_kwargs={"file": file, "scored": score_file.output},
+            model=tasks.hosted_model,
+        )
+        validate_scores = ProcessingJobOperator(
+            task_id="validate_scores",
+            request=tasks.validate_scores,
+            request_kwargs={"file": file},
+            result_file=("report", files.VERDICT),
+        )
+        publish_file = python_task(tasks.publish_file, trigger_rule="none_failed")(
+            file=file, scored=score_file.output, checked=validate_scores.output
+        )
+        chain(score_file, score, validate_scores, publish_file)
+        chain(score_file, publish_file)
+        return cast(BaseOperator, publish_file.operator)
+
+    return cast(BaseOperator, score.expand(file=found))
