@@ -50,11 +50,11 @@ class Answering:
         self._shape, self._builder, self._backend, self._state = shape, builder, backend, state
         self._texts: frozenset[str] = frozenset()  # features that are texts, once a table of them was built
 
-    def answer(self, request: RawRequest) -> Replies:
-        """Raises BadRequestError, UnavailableError."""
+    def answer(self, request: RawRequest, *, why: bool = False) -> Replies:
+        """With reasons if asked. Raises BadRequestError, UnavailableError."""
         built = self.features(request)
         rows = [one.features for one in built if one.features is not None]
-        found = self._backend.answer(self._frame(rows)) if rows else None
+        found = self._backend.answer(self._frame(rows), why=why) if rows else None
         answers = iter(found.answers if found else [])
         replies = []
         for one in built:

@@ -17,9 +17,9 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from include.jobs.serve import media_type, read_body
-from include.jobs.serving.payload import FORMATS, JSON, BadRequestError
+from include.jobs.serving.endpoint import UnavailableError
+from include.jobs.serving.payload import FORMATS, JSON, BadRequestError, asks_why
 from include.models.quoting import quotes_values, unforeseen
-from include.online.backends import UnavailableError
 from include.online.gateway import Gateway, Metrics
 from include.online.service import Content, Service
 from include.online.settings import Settings
@@ -48,10 +48,10 @@ class Routes:
         api.add_exception_handler(Exception, self.failed)
 
     async def predict(self, request: Request) -> JSONResponse:
-        return await self._work(request, self._service.predict)
+        return await self._work(request, partial(self._service.predict, why=_asks_why(request)))
 
     async def predict_batch(self, request: Request) -> JSONResponse:
-        return await self._work(request, partial(self._service.predict, each=True))
+        return await self._work(request, partial(self._service.predict, each=True, why=_asks_why(request)))
 
     async def events(self, request: Request) -> JSONResponse:
         return await self._work(request, self._service.remember)
@@ -126,6 +126,12 @@ def application(settings: Settings, service: Service, on_close: Callable[[], Non
     )
     Routes(settings, service, metrics).add_to(api)
     return Gateway(api, settings, metrics)
+
+
+def _asks_why(request: Request) -> bool:
+    """By ``?explain=true``, or as endpoints are asked."""
+    accept = request.headers.get("accept", "")
+    return request.query_params.get("explain") == "true" or asks_why(b"", JSON, accept)
 
 
 def _refusal(request: Request, status: int, message: str) -> JSONResponse:

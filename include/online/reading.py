@@ -5,7 +5,7 @@ What may come (JSON, JSON Lines or CSV with a header):
 - rows: one object, a list of them, ``{"instances": [...]}`` or ``{"records": [...]}``. A row may carry columns of
   several tables (a reading with its machine's model and age); a column's name with an ``s`` holds a list, a row for
   each (``errorIDs``). Each row is a question, answered as of its own time;
-- ``{"history": ...}`` beside them, rows or tables, of what is known besides;
+- ``{"history": ...}`` beside them, rows or tables, of what is known besides; ``{"explain": true}``: reasons too;
 - tables: ``{"telemetry": [...], "errors": [...]}``, also below ``raw``. Each thing (a machine) is one question, as of
   ``at``, or else as of its last event of the first table.
 
@@ -35,7 +35,7 @@ from include.models.raw.reader import MALFORMED
 from include.online.shape import Shape, Thing
 
 ROW_LISTS = ("instances", "records")
-BESIDE_ROWS = ("history", "at", "mode")
+BESIDE_ROWS = ("history", "at", "mode", "explain")
 NO_THING = "(not named)"  # stands for the machine of rows that name none; texts only, numbers get one below zero
 
 Row = Mapping[str, object]

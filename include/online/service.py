@@ -25,51 +25,53 @@ class Service:
         self.shape, self.backend, self.state = shape, backend, state
         self._answering, self._max_rows = answering, max_rows
 
-    def predict(self, body: bytes, given: str, *, each: bool = False) -> Content:
-        """Answers for all rows of a request, or none; with ``each``, for every row an answer or an error.
+    def predict(self, body: bytes, given: str, *, each: bool = False, why: bool = False) -> Content:
+        """Answers for all rows of a request, or none; with ``each``, for every row an answer or an error; with ``why``,
+        or where the request says ``explain``, their reasons too.
 
         Raises:
             BadRequestError: a row cannot be answered; with ``each``, the request as a whole.
             UnavailableError: nobody answers at the moment.
         """
         if given == CSV and has_no_header(body):
-            return self._of_features(body, given)
+            return self._of_features(body, given, why)
         content = loads(body, given)
         rows = content if isinstance(content, list) else None
         if isinstance(content, dict):
             rows = next((content[word] for word in ROW_LISTS if word in content), None)
+        why = why or (isinstance(content, dict) and content.get("explain") is True)
         most = self._max_rows if each else FEW_ROWS
         if isinstance(rows, list) and len(rows) > most:
             raise BadRequestError(f"the request has {len(rows):,} rows; at most {most:,} are answered at once here.")
         if each and isinstance(rows, list):
             beside = content if isinstance(content, dict) else {}
-            return self._each(rows, {name: beside[name] for name in ("history",) if name in beside})
-        found = self._answer(content)
+            return self._each(rows, {name: beside[name] for name in ("history",) if name in beside}, why)
+        found = self._answer(content, why)
         if wrong := next((reply["error"] for reply in found["predictions"] if "error" in reply), None):
             raise BadRequestError(str(wrong))
         return found
 
-    def _answer(self, content: object) -> Content:
+    def _answer(self, content: object, why: bool) -> Content:
         if is_of_features(self.shape, content):
-            if isinstance(content, dict) and "records" in content:
-                content = content["records"]
-            return self._of_features(json.dumps(content).encode(), JSON)
-        replies = self._answering.answer(read_request(self.shape, content))
+            if isinstance(content, dict):
+                content = content.get("records", {name: content[name] for name in content if name != "explain"})
+            return self._of_features(json.dumps(content).encode(), JSON, why)
+        replies = self._answering.answer(read_request(self.shape, content), why=why)
         return {"predictions": replies.replies, "version": replies.version.name if replies.version else None}
 
-    def _of_features(self, body: bytes, given: str) -> Content:
-        found = self.backend.answer_body(body, given)
+    def _of_features(self, body: bytes, given: str, why: bool) -> Content:
+        found = self.backend.answer_body(body, given, why=why)
         return {"predictions": found.answers, "version": found.version.name}
 
-    def _each(self, rows: list[object], beside: Content) -> Content:
+    def _each(self, rows: list[object], beside: Content, why: bool) -> Content:
         """All rows at once, or, where one of them cannot be read, each on its own."""
         try:
-            return self._answer({"instances": rows, **beside})
+            return self._answer({"instances": rows, **beside}, why)
         except BadRequestError as error:
             if len(rows) == 1:
                 return {"predictions": [{"error": str(error)}], "version": None}
         half = len(rows) // 2
-        parts = [self._each(some, beside) for some in (rows[:half], rows[half:])]
+        parts = [self._each(some, beside, why) for some in (rows[:half], rows[half:])]
         version = parts[0]["version"] or parts[1]["version"]
         return {"predictions": [*parts[0]["predictions"], *parts[1]["predictions"]], "version": version}
 

@@ -15,10 +15,11 @@ import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
+from include.jobs.serving.endpoint import UnavailableError
 from include.jobs.serving.payload import JSON, BadRequestError
 from include.models.config import load_model
 from include.models.errors import JobError
-from include.online.backends import EndpointBackend, LocalBackend, UnavailableError, champion_in
+from include.online.backends import EndpointBackend, LocalBackend, champion_in
 from include.platform.storage import production_history, split_uri
 from tests.include.online.conftest import MODEL
 
@@ -116,7 +117,10 @@ def stubbed() -> Any:
         yield client, stubber
 
 
-def test_an_endpoint_answers_rows_by_name_and_says_which_variant(stubbed: Any, rows: pl.DataFrame) -> None:
+@pytest.mark.parametrize(("why", "accept"), [(False, JSON), (True, f"{JSON};explain=true")])
+def test_an_endpoint_answers_rows_by_name_and_says_which_variant(
+    stubbed: Any, rows: pl.DataFrame, why: bool, accept: str
+) -> None:
     client, stubber = stubbed
     body = json.dumps({"predictions": [{"label": "none"}] * 4}).encode()
     stubber.add_response(
@@ -126,11 +130,11 @@ def test_an_endpoint_answers_rows_by_name_and_says_which_variant(stubbed: Any, r
             "EndpointName": "e",
             "Body": json.dumps({"instances": rows.to_dicts()}).encode(),
             "ContentType": JSON,
-            "Accept": JSON,
+            "Accept": accept,
             "TargetVariant": "v",
         },
     )
-    found = EndpointBackend(client, "e", "v").answer(rows)
+    found = EndpointBackend(client, "e", "v").answer(rows, why=why)
     assert (len(found.answers), found.version.name) == (4, "champion")
 
 

@@ -146,3 +146,23 @@ def test_numbers_come_to_the_same_bits_whatever_spells_them(api: TestClient) -> 
     features = answer.json()["predictions"][0]["features"]
     assert (features["volt_mean_3h"], features["rotate_mean_3h"]) == (176.217853015625, 450.0)
     assert json.loads(answer.text)["version"] == "7"
+
+
+def test_who_asks_why_is_told_however_it_asks_and_others_are_not(api: TestClient) -> None:
+    plain = ask(api, FULL)["predictions"][0]
+    assert "reasons" not in plain
+    named = api.get("/ready").json()["version"]
+    asked = [
+        ask(api, {**FULL, "explain": True}),
+        ask(api, {"instances": [FULL], "explain": True}),
+        ask(api, FULL, "/predict?explain=true"),
+        ask(api, [FULL], "/predict/batch?explain=true"),
+        dict(api.post("/predict", json=FULL, headers={"Accept": "application/json;explain=true"}).json()),
+        ask(api, {"instances": [plain["features"]], "explain": True}),
+    ]
+    for one in asked:
+        answer = one["predictions"][0]
+        assert (one["version"], answer["label"], answer["probabilities"]) == (
+            named, plain["label"], plain["probabilities"])  # fmt: skip
+        assert answer["reasons"] == asked[0]["predictions"][0]["reasons"]
+        assert answer["reasons"][0].keys() == {"feature", "value", "contribution"}
