@@ -27,9 +27,10 @@ ONCE = {name for name, service in SERVICES.items() if service["restart"] == "no"
 
 def test_services_are_those_that_are_promised() -> None:
     airflow = {f"airflow-{name}" for name in ("init", "api-server", "scheduler", "dag-processor", "triggerer")}
-    assert airflow | {"postgres", "local-sagemaker", "mlflow", "kafka"} <= SERVICES.keys()
+    assert airflow | {"postgres", "local-sagemaker", "mlflow", "kafka", "online"} <= SERVICES.keys()
     assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
         "ml-jobs": ["build"],
+        "online": ["online"],
         "mlflow": ["mlflow"],
         "kafka": ["kafka"],
         "kafka-topics": ["kafka"],
@@ -149,7 +150,8 @@ def test_compose_takes_the_file(command: tuple[str, ...], tmp_path: Path) -> Non
         pytest.skip(f"'{' '.join(command)}' is not installed")
     empty = tmp_path / "empty.env"
     empty.touch()
-    read = [*command, f"--file={FILE}", f"--env-file={empty}", "--profile=build", "--profile=mlflow", "--profile=kafka"]
+    profiles = [f"--profile={name}" for name in ("build", "mlflow", "kafka", "online")]
+    read = [*command, f"--file={FILE}", f"--env-file={empty}", *profiles]
     bare = {name: value for name, value in os.environ.items() if name not in KEYS}
     done = _config(read, {**bare, **dict.fromkeys(KEYS, "x")})
     assert done.returncode == 0, done.stderr
