@@ -58,6 +58,11 @@ scores: ## a day's scores: rows, shares, the top ones: DAY=2015-06-01 [MODEL=nam
 	@$(setup) --for scores airflow jobs local_sagemaker
 	@$(local_stack).score --model="$$MODEL" --day="$${DAY-}" $${OUT:+--out="$$OUT"}
 
+.PHONY: notebooks
+notebooks: ## run the notebooks of docs/notebooks on the stack of 'make up', one that trains and deploys among them: [MODEL=name] [DAY=...]
+	@$(setup) jobs
+	@PYTHONPATH=. .venv/jobs/bin/python tests/notebooks.py docs/notebooks/*.ipynb
+
 .PHONY: up
 up: ## start Airflow and the local SageMaker, and leave them running
 	@$(setup) airflow jobs local_sagemaker
@@ -176,3 +181,5 @@ pins: ## compile the pinned requirements again
 	  .venv/tools/bin/uv pip compile --quiet --upgrade --universal --python-version 3.12 --no-header \
 	    --no-emit-index-url --generate-hashes \
 	    --output-file $$folder/requirements.txt $$folder/requirements.in; done
+	@.venv/tools/bin/uv pip compile --quiet --upgrade --universal --python-version 3.12 --no-header --no-emit-index-url \
+	  --generate-hashes --output-file include/online/lambda.txt include/online/lambda.in

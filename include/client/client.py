@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
 FINISHED = ("success", "failed")
+ANSWER_AFTER = 8.0  # seconds; Airflow fails a task that goes on right after it began to wait
 LAPTOP_BUCKET = "ml-local-ml-123456789012"
 Json = dict[str, Any]
 
@@ -110,6 +111,28 @@ class Client:
                 ModelPackageArn=chosen["ModelPackageArn"], ModelApprovalStatus="Approved"
             )
         return self._trigger(f"deploy_{model}", {"version": chosen["ModelPackageVersion"]})
+
+    def answer(self, run: Run, task_id: str, option: str, seconds: float = 900) -> None:
+        """Answer the question that a task of a run asks, once it asks.
+
+        Raises:
+            ClientError: the run has ended without it, or nothing is asked within so many seconds.
+        """
+        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        end = time.monotonic() + seconds
+        while not self._asks(path):
+            if time.monotonic() > end or run.state in FINISHED:
+                raise ClientError(f"{task_id} of {run.dag_id} {run.run_id} asks nothing; the run is {run.state}.")
+            time.sleep(1)
+        time.sleep(ANSWER_AFTER)
+        self._airflow("PATCH", path, {"chosen_options": [option], "params_input": {}})
+
+    def _asks(self, path: str) -> bool:
+        try:
+            self._airflow("GET", path)
+        except ClientError:  # nothing yet
+            return False
+        return True
 
     def backfill(self, model: str, first: str, last: str, **parameters: object) -> Run:
         """Score the days from first to last that are not scored yet."""

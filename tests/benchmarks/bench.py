@@ -27,6 +27,7 @@ BENCHMARKS = {
     "bench_kafka.py": "jobs",
     "bench_features.py": "jobs",
     "bench_online.py": "jobs",
+    "bench_skew.py": "jobs",
     "bench_serving.py": "airflow",
     "bench_scoring.py": "airflow",
     "bench_large_day.py": "airflow",

@@ -1,6 +1,6 @@
-"""The online service beside the endpoint's own server with the same model, and whether four ways come to the same bits.
+"""The online service beside the endpoint's own server with the same model.
 
-    python tests/benchmarks/bench_online.py [--json] [--data FOLDER] [--samples 1000] [--rounds 6]
+    python tests/benchmarks/bench_online.py [--json] [--data FOLDER] [--rounds 6]
 
 ``--data`` is a folder of predictive maintenance's tables, such as the real ones; without it they are simulated. Both
 servers are asked in turns, by the same clients. Needs the repository on PYTHONPATH, in the environment of the jobs.
@@ -19,24 +19,17 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import polars as pl
-from starlette.testclient import TestClient
-
 import bench_serving
 from bench_serving import CLIENTS, Target, answers_ping, p99, under_load
+from bench_skew import tables_of
 from include.jobs.features.feature_table import examples
-from include.jobs.serving.artifact import load_artifact, save_artifact
-from include.jobs.validation.cleaning import Window, clean_table
-from include.jobs.validation.reading import StoredTable
-from include.models.config import LINE, load_model
+from include.jobs.serving.artifact import save_artifact
+from include.models.config import load_model
 from include.models.loader import estimator, feature_builder
 from include.models.predictive_maintenance.simulate import simulate
-from include.online.app import application
-from include.online.settings import Settings
 from rows import Row, end, parser, row
 from tests.include.local_sagemaker.local_server import free_port
-from tests.include.online.conftest import FEW_TREES, MODEL, Tables, service_of, until
-from tests.include.online.test_skew import by_day, by_request, by_state, by_training, sample, score
+from tests.include.online.conftest import FEW_TREES, MODEL, Tables, until
 
 JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 SERVICE = """
@@ -49,30 +42,6 @@ from tests.include.online.conftest import MODEL, service_of
 service = service_of(MODEL, Path(sys.argv[1]), Path(sys.argv[2]))
 uvicorn.run(application(Settings(model=MODEL, bucket="-"), service), port=int(sys.argv[3]), log_level="warning")
 """
-
-
-def tables_of(folder: Path | None) -> Tables:
-    if folder is None:
-        return simulate(seed=11, machines=20)
-    tables = load_model(MODEL).data.tables
-    read = {
-        name: clean_table(StoredTable(folder, name, table), table, None, Window()) for name, table in tables.items()
-    }
-    return {name: clean.frame.drop(LINE) for name, clean in read.items()}
-
-
-def unequal(fleet: Tables, table: pl.DataFrame, artifact: Path, state: Path, samples: int) -> int:
-    """How many of so many random (machine, hour) differ in a feature or a score by any of the four ways."""
-    loaded, wrong = load_artifact(artifact), 0
-    service = service_of(MODEL, artifact, state)
-    with TestClient(application(Settings(model=MODEL, bucket="-"), service), base_url="http://127.0.0.1") as api:
-        for machine, hour in sample(table, min(samples, table.height)):
-            trained = by_training(table, machine, hour)
-            expected = {**score(loaded, trained), "features": trained}
-            found = [way(api, fleet, machine, hour) for way in (by_request, by_state)]
-            same = by_day(fleet, machine, hour) == trained
-            wrong += not (same and all({name: one[name] for name in expected} == expected for one in found))
-    return wrong
 
 
 @contextmanager
@@ -144,22 +113,17 @@ def speeds(fleet: Tables, artifact: Path, folder: Path) -> list[Row]:
 def main() -> int:
     options = parser(__doc__)
     options.add_argument("--data", type=Path)
-    options.add_argument("--samples", type=int, default=1000)
     options.add_argument("--rounds", type=int, default=bench_serving.ROUNDS)
     given = options.parse_args()
     bench_serving.ROUNDS = given.rounds
-    fleet = tables_of(given.data)
+    fleet = tables_of(given.data) if given.data else simulate(seed=11, machines=20)
     table = feature_builder(MODEL).build_features(fleet)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows_of = examples(load_model(MODEL), table)
         fitted = estimator(MODEL).fit(rows_of, rows_of, {**FEW_TREES, "num_boost_round": 40})
         save_artifact(folder / "artifact", load_model(MODEL), fitted, rows_of, rows_of, {})
-        wrong = unequal(fleet, table, folder / "artifact", folder / "skew.db", given.samples)
-        said = f"{wrong} of {given.samples:,} differ"
-        rows = [row("online: (machine, hour) by four ways, in any bit", said, "0", wrong == 0)]
-        if given.rounds:
-            rows += speeds(fleet, folder / "artifact", folder)
+        rows = speeds(fleet, folder / "artifact", folder)
     return end(rows, given)
 
 

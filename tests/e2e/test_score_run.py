@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -248,3 +249,12 @@ def test_a_drift_is_told_and_starts_one_training(in_production: int, running: St
     (started,) = set(running.airflow.run_ids(TRAIN)) - set(before)
     assert started == found["training_run"] == f"monitor__2015-07-03__version_{found['model_version']}"
     assert ended(running, TRAIN, started) == "success"
+
+
+def test_the_notebook_that_explores_a_model_runs(running: Stack, backfilled: RunResult) -> None:
+    assert backfilled.status == 0, backfilled.output
+    command = [running.settings.python("jobs"), "tests/notebooks.py", "docs/notebooks/explore_model.ipynb"]
+    told = {**running.environment, "MODEL": MODEL, "DAY": FIRST, "PYTHONPATH": str(running.checkout)}
+    done = subprocess.run(command, cwd=running.checkout, env=told, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "prediction" in done.stdout
