@@ -106,7 +106,7 @@ class Answering:
         built: dict[int, Built] = {}
         for moment, questions in groups.items():
             things = {question.thing for question in questions}
-            tables = self._as_of({name: self._of(frame, things) for name, frame in together.items()}, moment)
+            tables = self._as_of(together, things, moment)
             rows = self._rows(tables)
             facts = self._facts(tables, moment)
             for question in questions:
@@ -117,29 +117,30 @@ class Answering:
         """What the request says, and what is remembered besides: of the same row what the request says counts."""
         merged = {}
         for name, frame in request.tables.items():
-            parts = [frame, *(tables[name] for tables in known.values() if name in tables and tables[name].height)]
+            parts = [tables[name] for tables in known.values() if name in tables and tables[name].height]
+            if frame.height or not parts:
+                parts = [frame, *parts]
             key = self._shape.tables[name].key
-            merged[name] = (
-                pl.concat(parts).unique(key or None, keep="first", maintain_order=True) if len(parts) > 1 else frame
+            merged[name] = (  # what is remembered of a thing has each row once
+                pl.concat(parts).unique(key or None, keep="first", maintain_order=True) if len(parts) > 1 else parts[0]
             )
         return merged
 
-    def _of(self, frame: pl.DataFrame, things: set[Thing]) -> pl.DataFrame:
-        columns = [name for name in self._shape.thing if name in frame.columns]
-        if len(columns) != 1:
-            return frame
-        return frame.filter(pl.col(columns[0]).is_in([thing[0] for thing in things]))
-
-    def _as_of(self, tables: Tables, moment: datetime | None) -> dict[str, pl.DataFrame]:
-        """Without what is after the moment, and of windowed tables without what no window reaches."""
+    def _as_of(self, tables: Tables, things: set[Thing], moment: datetime | None) -> dict[str, pl.DataFrame]:
+        """Of these things, without what is after the moment, and of windowed tables without what no window reaches.
+        One query a table: for a single row queries cost more than what they do."""
         shape, found = self._shape, {}
         reach = timedelta(hours=shape.config.daily_scoring.look_back_hours) + DAY
         for name, frame in tables.items():
+            wanted = []
+            columns = [column for column in shape.thing if column in frame.columns]
+            if len(columns) == 1:
+                wanted.append(pl.col(columns[0]).is_in([thing[0] for thing in things]))
             if moment is not None and shape.time in frame.columns:
-                frame = frame.filter(pl.col(shape.time) <= moment)
+                wanted.append(pl.col(shape.time) <= moment)
                 if not shape.tables[name].history:
-                    frame = frame.filter(pl.col(shape.time) > moment - reach)
-            found[name] = frame
+                    wanted.append(pl.col(shape.time) > moment - reach)
+            found[name] = frame.filter(*wanted) if wanted and frame.height else frame
         return found
 
     def _rows(self, tables: Tables) -> dict[Thing, dict[str, object]]:

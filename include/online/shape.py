@@ -75,5 +75,9 @@ class Shape:
     def schema(self, name: str) -> dict[str, pl.DataType]:
         return {column: reading_of(kind).dtype for column, kind in self.tables[name].kinds.items()}
 
+    @cached_property
+    def _empty(self) -> dict[str, pl.DataFrame]:
+        return {name: pl.DataFrame(schema=self.schema(name)) for name in self.tables}
+
     def empty(self, name: str) -> pl.DataFrame:
-        return pl.DataFrame(schema=self.schema(name))
+        return self._empty[name]

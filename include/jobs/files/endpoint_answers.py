@@ -19,6 +19,7 @@ from pathlib import Path
 from include.jobs.serving.endpoint import Endpoint, UnavailableError
 from include.jobs.serving.payload import CSV, BadRequestError
 from include.models.errors import JobError
+from include.models.quoting import quoted
 
 AT_ONCE = 4
 CHUNK_ROWS = 2000
@@ -96,8 +97,8 @@ class EndpointAnswers:
             return self.endpoint.invoke(body, CSV, f"{CSV};explain=true" if self.explain else CSV)[0]
         except BadRequestError as error:
             raise JobError(
-                f"the endpoint {self.endpoint.name} refused the features of this version: {error} It may serve another "
-                "version than the champion just now."
+                f"the endpoint {self.endpoint.name} refused the features of this version: {quoted(str(error))} It may "
+                "serve another version than the champion just now."
             ) from error
 
 

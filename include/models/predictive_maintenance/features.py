@@ -16,7 +16,7 @@ What the recipe everybody copies gets wrong, and how it is done here:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -110,12 +110,13 @@ class _Grid:
         cells[self._slot, self._row, self._column] = column
         return cells
 
-    def events(self, table: pl.DataFrame) -> tuple[Ints, Ints, Ints]:
-        """Machine index, index of the first mark at or after it, and hour of each row on a machine of this grid."""
+    def events(self, table: pl.DataFrame) -> tuple[Ints, Ints, Ints, npt.NDArray[np.bool_]]:
+        """Machine index, index of the first mark at or after it, and hour of each row on a machine of this grid, and
+        which rows these are."""
         ids, hours = table["machineID"].to_numpy(), _hours(table)
         machine = np.clip(np.searchsorted(self.machines, ids), 0, len(self.machines) - 1)
         here = self.machines[machine] == ids
-        return machine[here], (_ceil_div(hours, STEP_HOURS) - self.first)[here], hours[here]
+        return machine[here], (_ceil_div(hours, STEP_HOURS) - self.first)[here], hours[here], here
 
     def _doubled(self, row_machines: Ints, row_hours: Ints) -> str:
         rows = pl.DataFrame({"machine": row_machines, "hour": row_hours})
@@ -189,10 +190,8 @@ def _deviation(squares: Floats, count: Floats) -> Floats:
 
 
 def _error_counts(grid: _Grid, errors: pl.DataFrame) -> list[tuple[str, Floats]]:
-    _require_known(errors, "errors", "errorID", ERRORS)
     counts = []
-    for error in ERRORS:
-        machine, mark, _ = grid.events(errors.filter(pl.col("errorID") == error))
+    for error, (machine, mark, _) in _events_of_each(grid, errors, "errors", "errorID", ERRORS):
         cells = np.zeros(grid.shape)
         for later in range(BLOCKS):  # an error counts at the mark it belongs to and at the seven after it
             inside = (mark + later >= 0) & (mark + later < grid.shape[1])
@@ -202,10 +201,8 @@ def _error_counts(grid: _Grid, errors: pl.DataFrame) -> list[tuple[str, Floats]]
 
 
 def _ages(grid: _Grid, maint: pl.DataFrame) -> list[tuple[str, Floats]]:
-    _require_known(maint, "maint", "comp", COMPONENTS)
     ages = []
-    for component in COMPONENTS:
-        machine, mark, hours = grid.events(maint.filter(pl.col("comp") == component))
+    for component, (machine, mark, hours) in _events_of_each(grid, maint, "maint", "comp", COMPONENTS):
         replaced = np.full(grid.shape, -np.inf)
         inside = mark < grid.shape[1]
         where = (machine[inside], np.maximum(mark[inside], 0))
@@ -215,14 +212,28 @@ def _ages(grid: _Grid, maint: pl.DataFrame) -> list[tuple[str, Floats]]:
     return ages
 
 
+def _events_of_each(
+    grid: _Grid, table: pl.DataFrame, name: str, column: str, known: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[Ints, Ints, Ints]]]:
+    """``grid.events`` of the rows that have each of these values, which no others may have. The table is asked once:
+    for a request of one machine each further question would cost more than its answer is worth."""
+    _require_known(table, name, column, known)
+    codes = table[column].cast(pl.Enum(known)).to_physical().fill_null(len(known)).to_numpy()
+    machine, mark, hours, here = grid.events(table)
+    codes = codes[here]
+    for code, value in enumerate(known):
+        mine = codes == code
+        yield value, (machine[mine], mark[mine], hours[mine])
+
+
 def _labels(grid: _Grid, failures: pl.DataFrame) -> Ints:
     """Index into ("none", *COMPONENTS) of the part that fails first within (t, t+24h], per machine and mark."""
     _require_known(failures, "failures", "failure", COMPONENTS)
     labels = np.zeros(grid.shape, dtype=np.int64)
     # the last to be written wins, so the soonest failure, and of several in one hour the first by name, comes last
     failures = failures.sort("datetime", "failure", descending=True)
-    machine, mark, hours = grid.events(failures)
-    codes = failures.filter(pl.col("machineID").is_in(grid.machines.tolist()))["failure"]
+    machine, mark, hours, here = grid.events(failures)
+    codes = failures["failure"].filter(pl.Series(here))
     for row, end, hour, component in zip(machine, mark, hours, codes, strict=True):
         first = max(-(-(int(hour) - WINDOW_HOURS) // STEP_HOURS) - grid.first, 0)
         labels[row, first : max(int(end), 0)] = COMPONENTS.index(component) + 1
@@ -251,8 +262,8 @@ def _ceil_div(values: Ints, by: int) -> Ints:
 
 
 def _require_known(table: pl.DataFrame, name: str, column: str, allowed: tuple[str, ...]) -> None:
-    unknown = table.filter(~pl.col(column).is_in(allowed))[column].unique().sort().to_list()
-    if unknown:
+    if not table[column].is_in(allowed).all():
+        unknown = table.filter(~pl.col(column).is_in(allowed))[column].unique().sort().to_list()
         raise JobError(
             f"{name}: {column} holds {quoted(', '.join(map(repr, unknown[:5])))}; known are {', '.join(allowed)}. "
             "Correct the rows, or teach models/predictive_maintenance/features.py the new value."
