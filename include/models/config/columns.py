@@ -10,21 +10,28 @@ import re
 from collections.abc import Iterable
 
 LONGEST = 100
+PARTITION = "date"  # of the table, which is a column too
+ANSWERS = ("prediction", "reasons")  # beside the probabilities
+PROBABILITY = "probability_"
 
 
 def key_columns(names: Iterable[str]) -> dict[str, str]:
     """The column of each part of a row's key."""
-    return _distinct(names, "")
+    return _distinct(names, "", {PARTITION, *ANSWERS})
 
 
 def probability_columns(classes: Iterable[str]) -> dict[str, str]:
     """The column of each class's probability: ``probability_<class>``."""
-    return _distinct(classes, "probability_")
+    return _distinct(classes, PROBABILITY, set())
 
 
-def _distinct(names: Iterable[str], prefix: str) -> dict[str, str]:
+def is_of_answers(name: str) -> bool:
+    """Whether a row's answer has a part of this name, which a part of its key then cannot have."""
+    return name.lower() in ANSWERS or name.lower().startswith(PROBABILITY)
+
+
+def _distinct(names: Iterable[str], prefix: str, used: set[str]) -> dict[str, str]:
     columns: dict[str, str] = {}
-    used: set[str] = set()
     for name in names:
         reduced = re.sub(r"[^A-Za-z0-9_]+", "_", name)
         plain = prefix + ((reduced if reduced == name else reduced.strip("_"))[:LONGEST] or "column")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from .columns import is_of_answers
 from .data import RandomSplit, TimeSplit
 from .gates import Gate
 from .kinds import INTEGER
@@ -47,6 +48,10 @@ def _columns_of_data(config: ModelConfig) -> Iterator[Problem]:
     made = [*kinds, *(config.code.features.columns if config.code.features else [])]
     yield from _unknown_names(("data", "key"), data.key, "column", made)
     yield from _twice(("data", "key"), data.key)
+    for number, name in enumerate(data.key):
+        if is_of_answers(name):
+            found = f"'{name}' is what scores call an answer: give the column another name, and header: {name}"
+            yield Problem(("data", "key", number), found)
     if data.time is not None and data.time not in kinds:
         yield Problem(("data", "time"), unknown("column", data.time, kinds))
     elif data.time is not None and not kinds[data.time].is_time:

@@ -16,6 +16,7 @@ from typing import TypedDict
 import polars as pl
 
 from include.models.config import LINE, Column, Moment, named
+from include.models.config.columns import is_of_answers
 from include.models.errors import JobError
 from include.models.raw.kinds import reading_of
 from include.models.raw.reader import Form, UnreadableFileError, no_rows, open_raw
@@ -307,6 +308,7 @@ def _id(frame: pl.DataFrame, columns: Mapping[str, Column], others: AbstractSet[
         name
         for name, column in columns.items()
         if name not in others
+        and not is_of_answers(name)
         and column.kind.tells_rows_apart
         and frame[name].n_unique() == len(frame)
         and not frame[name].null_count()

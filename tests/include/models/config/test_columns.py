@@ -23,6 +23,10 @@ def test_labels_of_any_kind_have_a_column_each() -> None:
     assert columns[:2] == ["probability_50K", "probability_50K_2"]
 
 
+def test_a_part_of_a_key_is_not_taken_for_the_table_s_own_columns() -> None:
+    assert key_columns(["date", "Reasons", "shop"]) == {"date": "date_2", "Reasons": "Reasons_2", "shop": "shop"}
+
+
 def test_the_parts_of_a_key_have_a_column_each() -> None:
     assert key_columns(["order no", "order_no", "machineID", "_x"]) == {
         "order no": "order_no",

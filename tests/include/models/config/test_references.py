@@ -60,6 +60,7 @@ CASES = [
     (PM, "share: true, min: 0.7", "share: true, min: 1.2", "is at most 1; the bound 1.2 is out of range"),
     (PM, "over: majority, share", "share", "name it with over"),
     (PM, "cluster: [machineID]", "cluster: [machine]", "Did you mean 'machineID'?"),
+    (ABALONE, "  key: [specimen]", "  key: [prediction]", "'prediction' is what scores call an answer"),
     (ELEC, "rolling_accuracy, over: same_as_last", "rolling_accuracy, over: production", "are not refitted"),
     (ELEC, "same_as_last, min: 0.0}", "same_as_last, min: 1.5}", "lies between -1 and 1"),
     (ABALONE, "{metric: mse, over: mean, share: true, min: 0.52}", "{metric: accuracy, min: 0.5}", "there is no metric 'accuracy'"),

@@ -203,6 +203,7 @@ def test_ids_in_letters_and_digits_stay_texts(models: Path, tmp_path: Path, cell
         (",n,y", "column_1", []),
         ("row_number,n,y", "row_number", []),
         ("b,n,y", "b", []),
+        ("prediction,n,y", "row_number", ["prediction"]),
         ("customerID,n,y", "customerID", []),
     ],
 )
