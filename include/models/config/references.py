@@ -45,7 +45,7 @@ def feature_columns(config: ModelConfig) -> list[str] | None:
 def _columns_of_data(config: ModelConfig) -> Iterator[Problem]:
     data = config.data
     kinds = {name: kind for table in data.tables.values() for name, kind in table.kinds.items()}
-    made = [*kinds, *(config.code.features.columns if config.code.features else [])]
+    made = list(dict.fromkeys([*kinds, *(config.code.features.columns if config.code.features else [])]))
     yield from _unknown_names(("data", "key"), data.key, "column", made)
     yield from _twice(("data", "key"), data.key)
     for number, name in enumerate(data.key):
