@@ -47,6 +47,7 @@ PROOFS: dict[str, str] = {
     "make serve": "never ends: tests/include/online/ has the service, tests/test_makefile.py its arguments",
     "make score": "starts a stack: tests/include/online/test_score_file.py has what it runs",
     "make scores": "starts a stack: tests/include/client/ has what it reads",
+    "make notebooks": "tests/e2e/test_score_run.py::test_the_notebook_that_explores_a_model_runs",
     "make bundle": "tests/include/ops/mwaa/test_bundle.py",
     "make infra": "tests/include/ops/mwaa/test_infra.py::test_nothing_is_changed_without_a_yes",
     "make deploy": "tests/include/ops/mwaa/test_deploy.py::test_a_first_deploy_does_all_and_a_second_nothing",

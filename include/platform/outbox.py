@@ -1,6 +1,6 @@
 """What became of the files of the inbox, and which of their versions: shared by all that score them.
 
-Each version of an object has a folder of its own, so that two that are scored at once do not mix; ``manifest.json``
+Each version of an object has its own folder, so that two that are scored at once do not mix; ``manifest.json``
 beside these, written last, names the version that counts, and its files. Whatever is delivered twice, in another order
 or to two at a time, each version is told of once, and an older one never replaces a newer one's scores.
 """

@@ -23,7 +23,7 @@ tells people.
 | the file | what comes of it |
 |---|---|
 | some bad rows | set aside with reasons, the rest is scored |
-| empty, a header alone, other columns, too many bad rows | no scores; the manifest and a message say why |
+| empty, only a header, other columns, too many bad rows | no scores; the manifest and a message say why |
 | broken off, or packed and damaged | the same |
 | encrypted: by S3 with a key that the role may not use, or by a password | the same |
 | an upload in parts that is not over | no object yet, so no event |

@@ -107,7 +107,7 @@ class FilePlanner:
             return self._unless_done(model, file, FilePlan(source=source, why=f"{key}: {why}", **facts))
         source = Source(key=key, etag=found["ETag"].strip('"'), modified=found["LastModified"].isoformat())
         if etag and etag != source["etag"]:
-            return f"{key} was replaced since; what replaced it has an event of its own"
+            return f"{key} was replaced since; what replaced it has its own event"
         try:
             config = load_model(model)
             why = _impossible(found["ContentLength"], key) or self._no_endpoint(config, mode)

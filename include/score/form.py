@@ -54,7 +54,7 @@ def file_params(models: list[str]) -> dict[str, Param]:
             type=["null", "string"],
             enum=[None, *models],
             title="Model",
-            description="Whose file it is. Left empty only by what arrives by itself.",
+            description="Whose file it is. Empty only in runs that an arrival starts.",
         ),
         "file": Param(
             None,
