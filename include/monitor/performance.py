@@ -1,15 +1,16 @@
 """What a window's answers are worth: estimated from the answers alone, and realised, where labels have come. Pure.
 
 Realised performance decides. It is a loss where it is below the evaluation's by more than ``monitoring.max_loss`` and
-by more than chance explains: both are measured on so many independent machines or days, and their intervals say how
-far either can be off. An estimate counts where it was right on the test split's windows.
+by more than chance explains. What a window with all of its labels was worth is a fact; what chance is left lies in the
+evaluation, and in the rows of the window whose labels are missing. An estimate counts where it was right on the test
+split's windows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import hypot
+from math import hypot, sqrt
 from typing import Any, Literal, TypedDict
 
 from include.models.config import DayProfile, ModelConfig
@@ -18,7 +19,7 @@ from include.models.config.performance import WindowPerformance
 from include.models.config.results import Evaluation
 from include.models.config.watching import ClassAnswers, Reference, ValueAnswers
 
-SURE = 1.645  # standard errors that a loss is above none: of sound windows one in twenty is, if any
+SURE = 1.645  # standard errors that a loss is above none
 OF_95 = 2 * 1.96  # standard errors that an interval of 95 % is wide
 FEWEST_SAMPLED = 30  # rows that a person labelled
 FEWEST_UNITS = 5  # with fewer machines that failed, or days, one of them is the metric
@@ -118,12 +119,13 @@ def _add_realised(
     interval: Interval
     if sampled and window["labelled"] < fewest:
         metric, value, interval = sampled["metric"], sampled["value"], sampled["interval"]
-        labelled, enough = sampled["labelled"], sampled["labelled"] >= FEWEST_SAMPLED
+        labelled, enough, missing = sampled["labelled"], sampled["labelled"] >= FEWEST_SAMPLED, 1.0
         found["sampled"] = True
     else:
         metric, value = found["metric"], window["metrics"].get(found["metric"])
         interval = window["intervals"].get(metric)
         labelled, enough = window["labelled"], window["labelled"] >= fewest and window["evidence"] >= FEWEST_UNITS
+        missing = 1 - labelled / window["rows"]
     if value is None:
         return False
     if metric != found["metric"]:
@@ -136,7 +138,7 @@ def _add_realised(
     if not enough or evaluated is None:
         return enough
     ends = evaluation.get("intervals", {}).get(metric) if evaluation else None
-    if realised.overlaps and is_loss(model, metric, (evaluated, ends), (value, interval), usual):
+    if realised.overlaps and is_loss(model, metric, (evaluated, ends), (value, interval), missing, usual):
         found["loss"] = "realised"
     return True
 
@@ -146,12 +148,14 @@ def is_loss(
     metric: str,
     evaluated: tuple[float, Interval],
     realised: tuple[float, Interval],
+    missing: float,
     usual: list[tuple[float, float]],
 ) -> bool:
     """Whether a metric has fallen by more than may be, and by more than chance.
 
     Args:
         evaluated, realised: the value, and its 95 % interval where one is known.
+        missing: the share of the window's rows that have no label, of which chance decides.
         usual: what was expected of, and measured in, windows of the test split.
     """
     allowed = model.monitoring.max_loss if model.monitoring else 0.0
@@ -159,7 +163,8 @@ def is_loss(
     if model.problem == "regression":  # of which a week's error varies on its own
         allowed = max([allowed, *(_lost(better, evaluated[0], measured) / scale for _, measured in usual)])
     lost = _lost(better, evaluated[0], realised[0])
-    error = hypot(*((ends[1] - ends[0]) / OF_95 for _, ends in (evaluated, realised) if ends))
+    errors = [(ends[1] - ends[0]) / OF_95 if ends else 0.0 for _, ends in (evaluated, realised)]
+    error = hypot(errors[0], errors[1] * sqrt(missing))
     return lost / scale > allowed and lost > SURE * error
 
 

@@ -10,7 +10,8 @@
 - **Broken feeds** of predictive_maintenance: two months after training a feed breaks in one way. Found is what a
   verdict calls a data fault of that table within three days.
 - **False verdicts** on sound windows that the models have not learned from: weeks of predictive_maintenance and, before
-  the markets were connected, of electricity; random rows of the others. Labels are there.
+  the markets were connected, of electricity; random rows of the others. Labels are there where
+  model.yaml has some.
 
 Some minutes, one process. What is not there is said to be unmeasured: SHARED_DATA names the folder. Needs ``include``
 on PYTHONPATH.
@@ -191,7 +192,7 @@ class Trained:
             "metrics": test.values,
             "intervals": {name: interval(draws) for name, draws in test.replicates.items()},
         }
-        realised = Realised(day, {**labels, "sampled": None})
+        realised = Realised(day, {**labels, "sampled": None}) if self.config.labels else None
         return Judged(
             drift, faults, None, performance_of(self.config, self.reference, {day: window}, realised, evaluation)
         )
@@ -214,7 +215,8 @@ def losses(trained: Trained, share: float = 1.0) -> tuple[Array, Array]:
             whole = trained.measured(rows.filter(some), answers.on(some))
             rows = rows.filter(some)
         enough = evidence(examples(config, rows), resampled(config, rows)) >= FEWEST_UNITS
-        called.append(enough and is_loss(config, metric, evaluated, (whole.values[metric], _ends(whole, metric)), []))
+        found = whole.values[metric], _ends(whole, metric)
+        called.append(enough and is_loss(config, metric, evaluated, found, 1 - share, []))
     return np.array(worse), np.array(called)
 
 

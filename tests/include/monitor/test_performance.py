@@ -31,18 +31,21 @@ def found(realised: Realised | None, reference: Any = None) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("value", "around", "loss"),
+    ("value", "around", "scored", "loss"),
     [
-        (0.87, 0.02, None),
-        (0.845, 0.02, None),  # less than max_loss
-        (0.83, 0.02, "realised"),
-        (0.83, 0.06, None),  # chance alone may have done it
-        (0.70, 0.06, "realised"),
-        (0.95, 0.02, None),
+        (0.87, 0.02, 336, None),
+        (0.845, 0.02, 336, None),  # less than max_loss
+        (0.83, 0.02, 336, "realised"),
+        (0.83, 0.06, 336, "realised"),  # all labels are there: a fact
+        (0.83, 0.06, 1000, None),  # the rows without a label may make up for it
+        (0.70, 0.06, 1000, "realised"),
+        (0.95, 0.02, 336, None),
     ],
 )
-def test_a_loss_is_more_than_may_be_and_more_than_chance(value: float, around: float, loss: str | None) -> None:
-    said = found(Realised("2026-01-05", window(value, around)))
+def test_a_loss_is_more_than_may_be_and_more_than_chance(
+    value: float, around: float, scored: int, loss: str | None
+) -> None:
+    said = found(Realised("2026-01-05", {**window(value, around), "rows": scored}))
     assert said["loss"] == loss
     assert (said["metric"], said["evaluated"], said["realised"]) == ("accuracy", 0.87, value)
     assert f"accuracy is {value:.3f}, 95 %" in in_words(said)
