@@ -20,6 +20,9 @@ from botocore.model import OperationModel
 
 from include.ops.local_stack import arguments
 from include.ops.local_stack.settings import ROOT
+from include.ops.mwaa.aws_check import AwsCheck
+from include.ops.mwaa.target import load_target
+from include.ops.mwaa.vpc_endpoints import vpc_endpoints
 from tests.test_makefile import FOR_EVERY_TARGET, MAKEFILE, TARGETS
 
 PROGRAMS = ("make", "aws", "gh", "copier", "docker", "python", "curl", "source", "git")
@@ -33,6 +36,7 @@ ACCOUNT, ENGINE, HOURS = (
 )
 
 HERE = "tests/test_docs.py"
+TO_BE_WRITTEN = {"include/jobs/sinks/queue.py", "include/models/late_books/model.yaml"}  # by who follows a how-to
 
 # what begins so -> the test that executes it, or the reason why none does
 PROOFS: dict[str, str] = {
@@ -254,6 +258,37 @@ def test_aws_knows_the_operation_and_its_parameters(command: Command) -> None:
     given = {word.removeprefix("--").replace("-", "_") for word in words if word.startswith("--")}
     assert given <= members | GLOBAL
     assert {botocore.xform_name(each) for each in operation.input_shape.required_members} <= given
+
+
+def test_what_the_docs_name_is_there() -> None:
+    for document in documents():
+        text = document.read_text(encoding="utf-8")
+        for name in re.findall(
+            r"`((?:tests|include|plugins|dags|docs)/[\w./-]+\.(?:py|yaml|sh|md|json|in|txt))`", text
+        ):
+            assert (ROOT / name).is_file() or name in TO_BE_WRITTEN, f"{document.name}: {name}"
+
+
+def test_mwaa_md_counts_and_quotes_what_is_there() -> None:
+    text = (ROOT / "docs" / "mwaa.md").read_text(encoding="utf-8")
+    interfaces = [
+        one for one in vpc_endpoints()["Resources"].values() if one["Properties"]["VpcEndpointType"] == "Interface"
+    ]
+    always = [one for one in interfaces if "Condition" not in one]
+    assert f"{len(always)} interface endpoints" in text
+    assert len(AwsCheck(load_target("dev"), lambda service: None, {}).steps()) == 9
+    assert "nine checks" in text
+    folder = ROOT / "include" / "ops" / "infra"
+    templates = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.yaml"))
+    alarms = re.findall(r"alarm `\.\.\.-([\w-]+)`", text)
+    assert alarms
+    for alarm in alarms:
+        assert re.search(rf"AlarmName: .*-{alarm}$", templates, re.MULTILINE), alarm
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "plugins" / "sagemaker_jobs").glob("*.py"))
+    code += (ROOT / "include" / "ops" / "mwaa" / "deploy.py").read_text(encoding="utf-8")
+    for message in ("The account's quota is reached", "has not been published", "stale"):
+        assert message in text
+        assert message in code
 
 
 @pytest.mark.parametrize("begins", CHEAP, ids=" ".join)
