@@ -44,7 +44,7 @@ def join_labels(model: ModelConfig, context: Context) -> Request:
     environment, run = current_run(context)
     plan = read_record(environment, run.label_plan, by="find_labels")
     if not plan["days"] and not plan["windows"]:
-        raise AirflowSkipException("no label came since, and none was corrected")
+        raise AirflowSkipException("no labels have arrived or changed since")
     windows = ["--windows", *plan["windows"]] if plan["windows"] else []
     return processing(
         model,

@@ -42,7 +42,7 @@ class Due:
 def labels_of(model: ModelConfig) -> Labels:
     """Raises PermanentError for a model whose labels are not known."""
     if model.labels is None:
-        raise PermanentError(f"models/{model.name}/model.yaml has no section 'labels': nothing tells the truth.")
+        raise PermanentError(f"models/{model.name}/model.yaml has no section 'labels': the truth is unknown.")
     return model.labels
 
 

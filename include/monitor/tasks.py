@@ -233,7 +233,7 @@ def _remember(model: ModelConfig, found: Found, *, trained_by: str | None = None
         }
     )
     if not write_if_unchanged(client, uri, json.dumps(now, indent=1).encode(), etag):
-        raise RuntimeError(f"{uri} was written by another run in the meantime; a retry reads it again")
+        raise RuntimeError(f"{uri} was written by another run meanwhile; a retry reads it again")
 
 
 def _judged(model: ModelConfig, environment: MlEnvironment, client: S3Client, day: str) -> Judged:
@@ -299,7 +299,7 @@ def _late(model: ModelConfig, client: S3Client, bucket: str, day: str) -> Fault 
 
 def _require_json(client: S3Client, uri: str) -> Any:
     if (content := read_json(client, uri)) is None:
-        raise PermanentError(f"{uri} is gone. Bring an earlier version of the object back, then clear this task.")
+        raise PermanentError(f"{uri} is gone. Restore an earlier version of the object, then clear this task.")
     return content
 
 
@@ -308,7 +308,7 @@ def _reason_to_keep(model: ModelConfig, context: Context, found: Found) -> str |
         return "a backfill looks at days gone by; nothing follows from it"
     age = datetime.now(UTC).date() - date.fromisoformat(found["date"])
     if context["dag_run"].run_type == ON_EVENT and age.days > model.daily_scoring.sweep_days + 1:
-        return f"{found['date']} is a day gone by, scored only now; nothing follows from it"
+        return f"{found['date']} is a past day, scored only now; nothing follows from it"
     environment = ml_environment()
     champion = current(read_history(s3_client(environment), environment.bucket, model.name))
     if champion is None or champion.version != found["model_version"]:
@@ -321,7 +321,7 @@ def _send_metrics(environment: MlEnvironment, judged: Judged) -> None:
     now = datetime.now(UTC)
     at = min(end_of(drift.day), now)  # CloudWatch refuses what is to come, too
     if now - at > TAKEN_BY_CLOUDWATCH:
-        log.info("no metrics are sent: CloudWatch takes none of days so long past")
+        log.info("no metrics are sent: CloudWatch does not accept data this old")
         return
     values: dict[str, float] = {
         "Rows": drift.rows,

@@ -202,7 +202,7 @@ def _check(loaded: LoadedModel, folder: Path, artifact: str) -> None:
     given = json.loads(json.dumps(loaded.answers(rows).to_dicts()))
     if wrong := sum(one != expected["expected"] for one, expected in zip(given, golden, strict=True)):
         raise JobError(
-            f"{artifact} answers {wrong} of its {len(golden)} golden requests otherwise than at its training: this "
+            f"{artifact} answers {wrong} of its {len(golden)} golden requests differently than in training: this "
             "service runs other code or libraries than it was trained with. Serve it with its own, or by the endpoint."
         )
 

@@ -30,6 +30,7 @@ from include.jobs.serving.payload import CSV, JSON, BadRequestError, without_rep
 from include.jobs.validation.cleaning import CleanTable, Window, clean_table
 from include.jobs.validation.reading import RawTable
 from include.models.config import LINE, Table
+from include.models.quoting import quoted
 from include.models.raw.kinds import reading_of
 from include.models.raw.reader import MALFORMED
 from include.online.shape import Shape, Thing
@@ -279,7 +280,8 @@ class _Reader:
         for name, column in columns.items():
             if (place := (values[name].is_null() & asked[name].is_not_null()).arg_true()).len():
                 found, allowed = asked[name][place[0]], reading_of(column.kind).allowed(column)
-                raise BadRequestError(f"row {place[0] + 1}, column '{name}': '{found}'; allowed: {allowed}.")
+                found = quoted(repr(found))
+                raise BadRequestError(f"row {place[0] + 1}, column '{name}': {found}; allowed: {allowed}.")
         things = values.rows() if columns else [()] * len(asked)
         moments: Sequence[datetime | None] = [None] * len(asked)
         if shape.time and shape.time in shape.names:
@@ -345,7 +347,7 @@ def _moment(at: object) -> datetime | None:
     try:
         found = datetime.fromisoformat(str(at))
     except ValueError:
-        raise BadRequestError(f"at is {at!r:.60}; write it as 2015-06-01T06:00:00, in UTC.") from None
+        raise BadRequestError(f"at is {quoted(f'{at!r:.60}')}; write it as 2015-06-01T06:00:00, in UTC.") from None
     return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
@@ -357,7 +359,7 @@ def _read_moments(shape: Shape, texts: pl.Series) -> list[datetime | None]:
         if misread.wrong.any():
             place = misread.wrong.arg_true()[0]
             raise BadRequestError(
-                f"row {place + 1}, column '{shape.time}': '{texts[place]}': {misread.found}; "
+                f"row {place + 1}, column '{shape.time}': {quoted(repr(texts[place]))}: {misread.found}; "
                 f"allowed: {misread.allowed}."
             )
     return values.to_list()
@@ -370,13 +372,15 @@ def _is_rows(value: object) -> bool:
 def _as_rows(name: str, rows: object) -> list[Row]:
     if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
         return rows
-    raise BadRequestError(f"{name} is {rows!r:.60}; expected a list of rows, each an object by column name.")
+    raise BadRequestError(
+        f"{name} is {quoted(f'{rows!r:.60}')}; expected a list of rows, each an object by column name."
+    )
 
 
 def _text(value: object, where: str, column: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    raise BadRequestError(f"{where}, column '{column}': {value!r:.60} is no value of a cell.")
+    raise BadRequestError(f"{where}, column '{column}': {quoted(f'{value!r:.60}')} is not the value of a cell.")
 
 
 def _stand_in(table: Table, name: str, place: int) -> str:

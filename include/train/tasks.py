@@ -174,7 +174,7 @@ def check_metrics(model: ModelConfig, context: Context, *, evaluated: JobResult)
     verdicts = judge(model, result, forced=_forced(context))
     context["ti"].xcom_push(key="gates", value=verdicts)
     if tracking := result.get("tracking"):
-        log.warning("MLflow has not all of this run, which goes on without: %s", tracking)
+        log.warning("MLflow lacks part of this run, which goes on: %s", tracking)
     for sentence in told_of_production(model, result):
         log.info("%s", sentence)
     for verdict in verdicts:

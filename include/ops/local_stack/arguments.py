@@ -61,7 +61,7 @@ def check_day(name: str, text: str, today: date | None = None) -> date:
     except ValueError as error:
         raise ArgumentsError(f"{name}={text} is not a day: {error}") from None
     if day > today:
-        raise ArgumentsError(f"{name}={text} is yet to come; is the year right? Today is {today}")
+        raise ArgumentsError(f"{name}={text} is in the future; is the year right? Today is {today}")
     return day
 
 
@@ -92,9 +92,9 @@ def check_version(text: str) -> str:
 
 
 def check_port(text: str) -> int:
-    """Raises ArgumentsError: it is no port that a person may listen on."""
+    """Raises ArgumentsError: it is not a port that a person may listen on."""
     if not text.isdecimal() or not 1024 <= int(text) < 65536:
-        raise ArgumentsError(f"PORT={text} is no port; allowed is a number from 1024 to 65535, such as 8765")
+        raise ArgumentsError(f"PORT={text} is not a port; allowed is a number from 1024 to 65535, such as 8765")
     return int(text)
 
 

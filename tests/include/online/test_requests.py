@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from starlette.testclient import TestClient
 
+from include.models.quoting import VARIABLE
 from tests.include.online.conftest import Tables, until
 
 READING = {"machineID": 3, "datetime": "2015-01-20 06:00:00", "volt": 170.5, "rotate": 440.1, "pressure": 99.0}
@@ -88,12 +89,33 @@ def test_features_that_are_built_already_are_answered_as_an_endpoint_does(api: T
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        {**FULL, "volt": "Miller"},
+        {**FULL, "volt": ["Miller"]},
+        {**FULL, "datetime": "Miller"},
+        {**FULL, "machineID": "Miller"},
+        {**FULL, "errorIDs": ["Miller"]},
+        {"telemetry": [FULL], "at": "Miller"},
+        {"telemetry": "Miller"},
+    ],
+)
+def test_a_refusal_quotes_no_value_where_none_may_be(
+    api: TestClient, body: object, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(VARIABLE, "no")
+    answer = api.post("/predict", json=body)
+    assert answer.status_code == 400
+    assert "Miller" not in answer.text + caplog.text
+
+
+@pytest.mark.parametrize(
     ("body", "words"),
     [
         ({**FULL, "vlot": 1}, "the column 'vlot' is unknown. Is 'volt' meant?"),
         ({**FULL, "volt": "high"}, "telemetry, row 1, column 'volt': text that is not a number in 1 row: 'high'"),
-        ({**FULL, "volt": [1, 2]}, "column 'volt': ['1', '2'] is no value of a cell"),
-        ({**FULL, "volt": True}, "True is no value of a cell"),
+        ({**FULL, "volt": [1, 2]}, "column 'volt': ['1', '2'] is not the value of a cell"),
+        ({**FULL, "volt": True}, "True is not the value of a cell"),
         ({**FULL, "volt": "inf"}, "infinite values"),
         ({**FULL, "datetime": "2015-01-20T06:00:00+02:00"}, "timestamps with a time zone"),
         ({**FULL, "datetime": "yesterday"}, "'yesterday'"),

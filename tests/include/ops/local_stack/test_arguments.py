@@ -63,7 +63,7 @@ def said(target: str, **given: str) -> tuple[int, str]:
         ("backfill", {"FROM": "20150601", "TO": "2015-07-01"}, "FROM=20150601 is not a day; write it as 2015-06-01"),
         ("backfill", {"FROM": "01.06.2015", "TO": "2015-07-01"}, "FROM=01.06.2015 is not a day"),
         ("backfill", {"FROM": "2015-06-02", "TO": "2015-06-01"}, "FROM=2015-06-02 is after TO=2015-06-01"),
-        ("backfill", {"FROM": "2105-06-01", "TO": "2105-06-02"}, "FROM=2105-06-01 is yet to come; is the year right?"),
+        ("backfill", {"FROM": "2105-06-01", "TO": "2105-06-02"}, "FROM=2105-06-01 is in the future; is the year"),
         ("backfill", {"FROM": "1015-06-01", "TO": "2015-06-01"}, "are 365,244 days; at most"),
         (
             "backfill",
