@@ -278,6 +278,9 @@ def test_mwaa_md_counts_and_quotes_what_is_there() -> None:
     assert f"{len(always)} interface endpoints" in text
     assert len(AwsCheck(load_target("dev"), lambda service: None, {}).steps()) == 9
     assert "nine checks" in text
+    dags = [path.read_text(encoding="utf-8") for path in (ROOT / "dags").glob("*.py")]
+    for_all = [one for one in dags if re.search(r"^\w+_dag\(", one, re.MULTILINE)]
+    assert (len(for_all), "five for all" in text) == (5, True)
     folder = ROOT / "include" / "ops" / "infra"
     templates = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.yaml"))
     alarms = re.findall(r"alarm `\.\.\.-([\w-]+)`", text)
