@@ -64,6 +64,20 @@ def test_a_training_is_started_and_awaited() -> None:
     )
 
 
+def test_a_question_is_answered_once_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("include.client.client.time.sleep", lambda _: None)
+    airflow = Airflow()
+    client = client_of(airflow)
+    run = client.backfill("abalone_age", "2015-06-01", "2015-06-02")
+    client.answer(run, "approve_cost", "Score the days")
+    method, path, body = airflow.asked[-1]
+    assert (method, path) == ("PATCH", "/dags/backfill/dagRuns/run-1/taskInstances/approve_cost/-1/hitlDetails")
+    assert body == {"chosen_options": ["Score the days"], "params_input": {}}
+    monkeypatch.setattr(client, "_asks", lambda _: False)
+    with pytest.raises(ClientError, match="asks nothing"):
+        client.answer(run, "approve_cost", "Score the days")
+
+
 def test_a_failed_run_names_what_failed() -> None:
     with pytest.raises(ClientError, match="backfill run-1 failed in train_model"):
         client_of(Airflow("failed")).backfill("abalone_age", "2015-06-01", "2015-06-02").wait(every=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from include.ops.mwaa.scores_tables import scores_tables
 from include.ops.mwaa.target import Target, TargetError, load_target, outputs_of, target_names
 from include.platform.storage import captured
 from include.score.athena_table import scores_table
+from include.score.inbox_events import event_pattern, queue_name
 from tests.include.local_sagemaker.conftest import Client, client_of
 from tests.include.local_sagemaker.local_server import LocalSageMaker
 
@@ -70,6 +72,15 @@ def test_a_model_s_approvals_have_the_queue_that_its_dag_reads(deployed: Client)
         assert f"{name}-lost" in attributes["Attributes"]["RedrivePolicy"]
         targets = deployed("events").list_targets_by_rule(Rule=name)["Targets"]
         assert [target["Arn"] for target in targets] == [attributes["Attributes"]["QueueArn"]]
+
+
+def test_files_of_the_inbox_have_the_queue_that_their_dag_reads(deployed: Client) -> None:
+    name = queue_name("ml-dev")
+    url = deployed("sqs").get_queue_url(QueueName=name)["QueueUrl"]
+    arn = deployed("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    assert [target["Arn"] for target in deployed("events").list_targets_by_rule(Rule=name)["Targets"]] == [arn]
+    pattern = json.loads(deployed("events").describe_rule(Name=name)["EventPattern"])
+    assert pattern == event_pattern("ml-dev-ml-123456789012")
 
 
 def test_the_outputs_make_a_variable_that_dags_take(deployed: Client) -> None:
