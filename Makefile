@@ -43,6 +43,13 @@ backfill: ## score past days: FROM=2015-06-01 TO=2015-06-30 [MODEL=name] [VERSIO
 	@$(local_stack).backfill --model="$$MODEL" --from="$${FROM-}" --to="$${TO-}" $${VERSION:+--version="$$VERSION"} \
 	  $${FORCE:+--force} $${DRY_RUN:+--dry-run} $${BUDGET:+--budget="$$BUDGET"}
 
+.PHONY: replay
+replay: ## which policy of retraining pays: FROM=1997-05-01 TO=1998-04-30 [MODEL=name] [POLICIES="never weekly"] [DATA=folder]
+	@$(setup) airflow jobs local_sagemaker
+	@AIRFLOW_HOME="$${LAPTOP_HOME:-$$PWD/.local}/airflow" AIRFLOW__LOGGING__LOGGING_LEVEL=ERROR \
+	  $(program).ops.replay --model="$$MODEL" --from="$${FROM-}" --to="$${TO-}" $${POLICIES:+--policies="$$POLICIES"} \
+	  $${DATA:+--data="$$DATA"}
+
 .PHONY: serve
 serve: ## a model's online service on 127.0.0.1: raw events in, predictions out: [MODEL=name] [PORT=8765]
 	@$(setup) --for serve airflow jobs local_sagemaker

@@ -67,6 +67,7 @@ PROOFS: dict[str, str] = {
     "make faults": HOURS,
     "make backfill-faults": HOURS,
     "make sabotage": HOURS,
+    "make replay": HOURS,
     "make iam-test": "CI runs it: a whole stack under enforced IAM",
     "make bundle-test": "CI runs it: a whole stack under MWAA's configuration",
     "make compose-up": ENGINE,

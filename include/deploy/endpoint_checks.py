@@ -161,6 +161,29 @@ def check_endpoint(
     )
 
 
+def probe_endpoint(
+    runtime: SageMakerRuntimeClient,
+    sagemaker: SageMakerClient,
+    endpoint: str,
+    *,
+    golden: GoldenRequests,
+    columns: Sequence[str],
+    thresholds: Thresholds,
+    quote: bool = True,
+) -> Report:
+    """What can be asked of an endpoint at any time: in service, right answers, fast enough. As ``check_endpoint``, but
+    for bad requests and load."""
+    if why_not := _why_not_in_service(sagemaker, endpoint):
+        return _report(endpoint, [why_not], golden_ok=False, latencies=[], asked=len(golden), thresholds=thresholds)
+    asked = _Endpoint(runtime, endpoint, quote=quote)
+    wrong = list(_wrong_answers(asked, golden, columns))
+    latencies, failed = _load(asked, golden, thresholds)
+    failures = [*wrong, *failed, *_too_slow(latencies, thresholds)]
+    return _report(
+        endpoint, failures, golden_ok=not wrong, latencies=latencies, asked=len(golden), thresholds=thresholds
+    )
+
+
 def load_golden_requests(s3: S3Client, uri: str) -> list[Golden]:
     """The golden requests at an S3 URI (``storage.golden_requests_of``).
 

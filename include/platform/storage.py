@@ -6,6 +6,7 @@ scores/<model>/date=<day>/...             one day's scores: Parquet, and _SUCCES
 scores_athena/<model>/date=<day>/files    the same names for Athena
 monitoring/<model>/date=<day>/...         the day's verdict: drift.json, report.html
 monitoring/<model>/told.json              what people were told of it last
+monitoring/<model>/probes.json            the newest probes of the production endpoint
 labels/<model>/date=<day>/<file>          key and label of the day's rows, where no raw table has the truth
 performance/<model>/date=<day>/...        performance.json, once labels are there; rows.parquet, to_label.csv
 code/<hash>/code.zip                      code that runs inside jobs
@@ -126,6 +127,11 @@ def outbox_prefix(model: str, file: str) -> str:
 def told_of(bucket: str, model: str) -> str:
     """What people were told of a model's verdicts last."""
     return f"s3://{bucket}/monitoring/{model}/told.json"
+
+
+def probes_of(bucket: str, model: str) -> str:
+    """The newest probes of a model's production endpoint."""
+    return f"s3://{bucket}/monitoring/{model}/probes.json"
 
 
 def code_archive(code_hash: str) -> str:

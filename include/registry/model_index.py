@@ -82,6 +82,14 @@ class IndexedPerformance(TypedDict):
     interval: tuple[float, float] | None
 
 
+class IndexedProbe(TypedDict):
+    """The last probe of the production endpoint; ``state`` is ``answers`` where all is well."""
+
+    at: str
+    state: str
+    says: str
+
+
 class ModelIndex(TypedDict):
     """``index/<model>.json``. ``production`` and ``versions`` are the newest, the oldest of them first; ``days``,
     ``drift`` and ``performance`` are by ISO date."""
@@ -97,6 +105,7 @@ class ModelIndex(TypedDict):
     days: dict[str, IndexedDay]
     drift: dict[str, IndexedDrift]
     performance: NotRequired[dict[str, IndexedPerformance]]
+    probe: NotRequired[IndexedProbe]
 
 
 class IndexConflictError(RuntimeError):
@@ -126,6 +135,11 @@ def index_performance(s3: S3Client, bucket: str, model: ModelConfig, days: Itera
     return _write(
         s3, bucket, model, lambda found: {**found, "performance": _merged(found.get("performance", {}), worth)}
     )
+
+
+def index_probe(s3: S3Client, bucket: str, model: ModelConfig, probe: IndexedProbe) -> ModelIndex:
+    """Write the last probe of the production endpoint into a model's index. Raises: as ``index_scores``."""
+    return _write(s3, bucket, model, lambda found: {**found, "probe": probe})
 
 
 def index_versions(s3: S3Client, sagemaker: SageMakerClient, bucket: str, model: ModelConfig) -> ModelIndex:

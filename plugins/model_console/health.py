@@ -94,6 +94,12 @@ def _endpoints(models: Sequence[str], indexes: Mapping[str, Index], cloud: Cloud
         for name in (production, f"{group(model)}-staging"):
             if name in there:
                 yield _endpoint(there[name], f"model/{model}")
+        probe = indexes.get(model, {}).get("probe")
+        if probe and production in there:
+            level: Level = "fine" if probe["state"] == "answers" else "act"
+            yield Finding(
+                "endpoints", level, f"probe of {production}", f"{probe['at']}: {probe['says']}", f"model/{model}"
+            )
         serves = any(entry["to"] is None for entry in indexes.get(model, {}).get("production", []))
         if serves and asked and production not in there:
             says = "a version is in production, and its endpoint is gone: roll back to it, or promote it again"

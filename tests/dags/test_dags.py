@@ -34,6 +34,7 @@ DECLARED = {
     "deploy.py": {f"deploy_{name}" for name in MODELS},
     "monitor.py": {f"monitor_{model.name}" for model in usable_models() if model.scoring},
     "remind.py": {"remind"},
+    "probe.py": {"probe"},
     "retire.py": {"retire"},
     "rollback.py": {"rollback"},
     "score.py": {f"score_{model.name}" for model in usable_models() if model.scoring},
@@ -77,7 +78,7 @@ def test_has_an_owner_tags_and_a_runbook(dag: DAG) -> None:
 
 def test_is_named_verb_model_or_asks_for_the_model(dag: DAG) -> None:
     verb, _, model = dag.dag_id.partition("_")
-    if verb == "remind":  # of all models at once
+    if verb in ("remind", "probe"):  # of all models at once
         assert not model
     elif dag.dag_id == "score_file":  # started by what arrives, too: then the file's key names the model
         assert dag.params.get_param("model").schema["enum"] == [None, *MODELS]
@@ -131,6 +132,7 @@ def test_params_say_what_they_are(dag: DAG) -> None:
         "deploy": {"version", "stages", "strategy"},
         "rollback": {"model", "version"},
         "remind": set(),
+        "probe": set(),
         "retire": {"model"},
         "score": {"day", "model_version", "force", "several_jobs"},
         "score_file": {"model", "file", "mode", "again"},

@@ -94,6 +94,7 @@ class Serving(Section):
     ``data_capture_percent`` of requests and answers are kept in the bucket, below each endpoint's name: by SageMaker;
     of a serverless endpoint, where that keeps none, by the serving program itself, in the same form.
     ``instance_type`` is also what the Model Registry recommends.
+    Production's endpoint is asked its golden requests every ``probe_minutes`` (0: never) by the Dag ``probe``.
     ``staging``: its endpoint is deleted once it has passed its test (``delete``), or kept: as production is served
     (``keep``), or serverless whatever production is, at no cost between requests (``serverless``).
     """
@@ -109,6 +110,7 @@ class Serving(Section):
     alarms: Alarms = all_defaults()
     latency: Latency = all_defaults()
     approval: Approval = all_defaults()
+    probe_minutes: Annotated[int, Field(ge=0, le=59)] = 5
 
     @model_validator(mode="after")
     def instances_can_be_scaled(self) -> Self:

@@ -1,0 +1,54 @@
+"""Asks production endpoints, every few minutes, what they answered in their test (`serving.probe_minutes`).
+
+**For whom:** whoever is on call, by mail, chat and the console, before callers notice.
+
+**Reads** which version of each model is in production, and its golden requests. No SageMaker job runs.
+**Writes** `monitoring/<model>/probes.json`: the newest thousand probes; and CloudWatch's metrics `ProbeFailed` and
+`ProbeLatency` (namespace `ModelMonitoring`). The console's page *Health* and `make health` show the last probe.
+
+**Running it again is safe:** a model is probed again only when its minutes have passed.
+
+**Steps.** `probe_endpoints` does all of it, for the models whose turn it is. It finds wrong answers, an endpoint that
+cannot be reached, and one that is slower than `serving.latency` allows. People are told of wrong answers at once, of
+the others where two probes in a row say so, daily while it lasts, and when it is over. Models without a version in
+production are left alone, and so are those with `probe_minutes: 0`.
+
+**When it fails** S3 or SageMaker could not be asked; the next run does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+
+from airflow.sdk import DAG, dag
+
+from include.models.config import ModelConfig
+from include.monitor.probes import probe_endpoints
+from include.platform.dag_settings import NO_BACKFILLS, next_time_only, task_defaults
+from include.platform.environment import ml_environment
+from include.platform.python_task import python_task
+
+
+def probe_dag(models: Sequence[ModelConfig]) -> DAG:
+    """The Dag ``probe``, for all models, as often as the one that is probed most."""
+    minutes = [model.serving.probe_minutes for model in models if model.serving.probe_minutes]
+
+    @dag(
+        dag_id="probe",
+        description="Ask production endpoints, every few minutes, what they answered in their test.",
+        doc_md=f"# probe\n\n{__doc__}",
+        schedule=next_time_only(f"*/{min(minutes)} * * * *" if minutes else None),
+        allowed_run_types=NO_BACKFILLS,
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=1),
+        tags=["probe"],
+        user_defined_macros={"ml_environment": ml_environment},
+        default_args=task_defaults(", ".join(sorted({model.owner for model in models}))),
+    )
+    def probe() -> None:
+        python_task(partial(probe_endpoints, models))()
+
+    return probe()

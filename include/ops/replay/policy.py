@@ -1,0 +1,275 @@
+"""A policy of retraining, lived through day by day.
+
+    python -m include.ops.replay.policy --model M --policy P --from ISO --to ISO --days N --result FILE
+
+In a world whose raw tables, partitions and first version are there (``start``). Days are scored, and their labels
+joined, ``--days`` at a time; then each is judged as on its evening, from what was known then. Where a policy trains, a
+candidate that passes its gates is approved at once, and scores from the next day on: days that the version before had
+scored already are scored again. So each day ends as it would if all of it had happened day by day.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, TypedDict
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.models.config import ModelConfig, Monitoring, load_model
+from include.models.config.files import METRICS
+from include.models.config.monitoring import Retrain
+from include.models.config.performance import Performance
+from include.models.config.results import Verdict
+from include.monitor import label_tasks
+from include.monitor import tasks as monitoring
+from include.ops.local_stack.settings import BUCKET, Settings
+from include.ops.replay.world import JobCost, World, context_of
+from include.platform.clients import s3_client, sagemaker_client
+from include.platform.environment import ml_environment
+from include.platform.errors import PermanentError
+from include.platform.objects import read_json
+from include.platform.request_parts import group_name
+from include.platform.storage import Run, performance_of
+from include.registry.history import Entry, record_promotion
+from include.registry.versions import describe
+from include.score import backfill_tasks
+from include.score.plan import CHAMPION_AT, days_between, end_of
+from include.train import form
+from include.train import tasks as training
+from sagemaker_jobs.kinds import PROCESSING, TRAINING
+
+log = logging.getLogger(__name__)
+
+EVERY = {"daily": 1, "weekly": 7, "monthly": 28}  # days between trainings, whatever monitoring says
+BY_VERDICT = ("on_drift", "on_performance")
+POLICIES = ("never", *EVERY, *BY_VERDICT)
+FROM_THE_BEGINNING = "1900-01-01"  # what has to be learned where nothing has changed
+PROMOTED_AFTER = timedelta(hours=1)  # a day's end: the next day is the first that the new version scores
+
+
+class Trained(TypedDict):
+    """A training: on which evening, why, and what came of it; ``version`` of one that passed its gates."""
+
+    day: str
+    why: str
+    outcome: str
+    version: int | None
+
+
+class Day(TypedDict):
+    """A day as it ended. ``metric``: of the labelled days of its version, of the last ``monitoring.window_days``."""
+
+    day: str
+    version: int
+    verdict: str
+    rows: int
+    labelled: int
+    metric: float | None
+
+
+class Replayed(TypedDict):
+    """What came of a policy."""
+
+    model: str
+    policy: str
+    metric: str
+    days: list[Day]
+    trainings: list[Trained]
+    jobs: list[JobCost]
+
+
+@dataclass
+class Life:
+    """One policy's life in its world."""
+
+    model: ModelConfig
+    policy: str
+    world: World
+    trainings: list[Trained] = field(default_factory=list)
+    runs: int = 0  # so that each has an id of its own
+
+    def live(self, first: str, last: str, days: int) -> list[Day]:
+        """The days from first to last.
+
+        Raises:
+            PermanentError: a job failed, or a day cannot be scored or judged.
+        """
+        verdicts: dict[str, monitoring.Found] = {}
+        day, trained = first, date.fromisoformat(first)
+        while day <= last:
+            until = min(last, after(day, days - 1))
+            if self.policy in EVERY:
+                until = min(until, after(str(trained), EVERY[self.policy] - 1))
+            self._score(day, until)
+            for each in days_between(day, until):
+                verdicts[each], started = self._judge(each)
+                due = self.policy in EVERY and (date.fromisoformat(each) - trained).days + 1 >= EVERY[self.policy]
+                if started or due:
+                    started = started or {"started_by": f"replay, {self.policy}", "must_learn": FROM_THE_BEGINNING}
+                    self.train(each, **started)
+                    trained, until = date.fromisoformat(after(each, 1)), each
+                    break
+            day = after(until, 1)
+        return [self._ended(each, found) for each, found in verdicts.items()]
+
+    def train(self, day: str, *, started_by: str, must_learn: str | None, whatever: bool = False) -> None:
+        """A training on the evening of a day: what ``train_`` does, in its order; what it registers is promoted.
+
+        Args:
+            whatever: it is registered whether its gates hold or not.
+        """
+        params = {name: param.value for name, param in form.params(self.model).items()}
+        params |= {"data_to": day, "started_by": started_by, "must_learn": must_learn}
+        context = self._context("train", **params)
+        version = None
+        try:
+            version = self._train(context, day, whatever=whatever)
+            missed = [one["metric"] for one in context["ti"].values["gates"] if not one["passed"]]
+            outcome = f"missed its gates: {', '.join(missed)}" if missed else "passed its gates"
+        except (AirflowSkipException, PermanentError) as error:
+            outcome = str(error)
+        self.trainings.append({"day": day, "why": started_by, "outcome": outcome, "version": version})
+        log.warning("%s %s: %s; %s", self.policy, day, started_by, outcome)
+
+    def _train(self, context: Any, day: str, *, whatever: bool) -> int | None:
+        model, world = self.model, self.world
+        if training.plan_training(model, context) != "prepare_data":
+            raise PermanentError("a replay prepares data in one job: set processing.one_job_mb to 0")
+        world.run(PROCESSING, "prepare_data", training.prepare_data(model, context), context, day)
+        run = Run(BUCKET, context["ti"].dag_id, context["ti"].run_id)
+        for step in ("validate_raw_data", "validate_features"):
+            verdict: Verdict | None = read_json(self._s3, run.validation_verdict(step))
+            if verdict is None or not verdict["passed"]:
+                raise PermanentError(verdict["summary"] if verdict else f"{step} left no verdict")
+        trained = world.run(TRAINING, "train_model", training.train_model(model, context), context, day)
+        request = training.evaluate_model(model, context, trained=trained, tuned=None)
+        evaluated = world.run(PROCESSING, "evaluate_model", request, context, day)
+        evaluated["result"] = read_json(self._s3, f"{run.evaluation}/{METRICS}")
+        registers = training.check_metrics(model, context, evaluated=evaluated) == "register_model"
+        version = self._register(context, evaluated, day) if registers or whatever else None
+        training.record_training(model, context)
+        return version
+
+    def _register(self, context: Any, evaluated: Any, day: str) -> int:
+        sagemaker, group = sagemaker_client(ml_environment()), group_name(self.model)
+        gates = context["ti"].values["gates"]
+        request = training.register_model(self.model, context, evaluated=evaluated, gates=gates)
+        if not sagemaker.list_model_package_groups(NameContains=group)["ModelPackageGroupSummaryList"]:
+            sagemaker.create_model_package_group(**training.model_package_group(self.model, context))
+        arn = sagemaker.create_model_package(**request)["ModelPackageArn"]
+        sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+        version = describe(sagemaker, arn)
+        context["ti"].values["register_model return_value"] = {"version": version.version}
+        entry = Entry(
+            version=version.version,
+            model_package_arn=arn,
+            artifact=version.artifact,
+            since=end_of(day) + PROMOTED_AFTER,
+            endpoint_config=f"replay-{version.version}",
+            dag_id=context["ti"].dag_id,
+            run_id=context["ti"].run_id,
+        )
+        record_promotion(self._s3, BUCKET, self.model.name, entry)
+        return version.version
+
+    def _score(self, first: str, last: str) -> None:
+        """What ``backfill`` does with these days, then the first steps of ``monitor_``: the labels."""
+        asked = {"model": self.model.name, "from": first, "to": last, "model_version": CHAMPION_AT}
+        context = self._context("backfill", **asked, force=False, budget_usd=float("inf"))
+        backfill_tasks.plan_days(context)
+        for batch in backfill_tasks.choose_batches(context, answer=None):
+            request = backfill_tasks.score_batch(context, batch=batch)
+            scored = self.world.run(PROCESSING, f"score_batch_{batch['number']}", request, context, first)
+            failed = backfill_tasks.publish_batch(context, batch=batch, scored=scored)["failed"]
+            for day, why in failed.items():
+                log.warning("%s was not scored: %s", day, why)
+        if self.model.labels is None:
+            return
+        context = self._context("monitor", day=last)
+        label_tasks.find_labels(self.model, context)
+        try:
+            request = label_tasks.join_labels(self.model, context)
+        except AirflowSkipException:
+            return
+        self.world.run(PROCESSING, "join_labels", request, context, first)
+        label_tasks.publish_performance(self.model, context)
+
+    def _judge(self, day: str) -> tuple[monitoring.Found, monitoring.TrainingConf | None]:
+        """The day's verdict, and the form of the training that it starts."""
+        context = self._context("monitor", day=day)
+        found = monitoring.judge_day(self.model, context)
+        follow = monitoring.check_verdict(self.model, context, found=found)
+        if "report_verdict" in follow:
+            monitoring.report_verdict(self.model, context, found=found)
+        return found, found["training"] if "retrain_model" in follow else None
+
+    def _ended(self, day: str, found: monitoring.Found) -> Day:
+        known: Performance | None = read_json(self._s3, performance_of(BUCKET, self.model.name, day))
+        window = known["window"] if known else None
+        return {
+            "day": day,
+            "version": found["model_version"],
+            "verdict": found["verdict"],
+            "rows": found["rows"],
+            "labelled": window["labelled"] if window else 0,
+            "metric": window["metrics"].get(self.model.champion.metric) if window else None,
+        }
+
+    def _context(self, verb: str, **params: Any) -> Any:
+        self.runs += 1
+        dag_id = verb if verb == "backfill" else f"{verb}_{self.model.name}"
+        return context_of(dag_id, f"replay__{self.policy}_{self.runs}", **params)
+
+    @property
+    def _s3(self) -> Any:
+        return s3_client(ml_environment())
+
+
+def with_policy(model: ModelConfig, policy: str) -> ModelConfig:
+    """The model as it would be watched under a policy; a replay compares policies, so the days held out are the same
+    in all of them, those of ``monitoring.retrain``."""
+    watched = model.monitoring or Monitoring()
+    when = policy if policy in BY_VERDICT else "never"
+    retrain = Retrain.model_validate({**watched.retrain.model_dump(), "when": when})
+    return model.model_copy(update={"monitoring": watched.model_copy(update={"retrain": retrain})})
+
+
+def after(day: str, days: int) -> str:
+    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("model", "policy", "from", "to", "code"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--days", type=int, required=True)
+    parser.add_argument("--result", type=Path, required=True)
+    given = vars(parser.parse_args(argv))
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    world = World(Settings.from_environment())
+    model = with_policy(load_model(given["model"]), given["policy"])
+    life = Life(model, given["policy"], world)
+    with world.running():
+        world.use_code(given["code"])
+        days = life.live(given["from"], given["to"], given["days"])
+    result: Replayed = {
+        "model": model.name,
+        "policy": life.policy,
+        "metric": model.champion.metric,
+        "days": days,
+        "trainings": life.trainings,
+        "jobs": world.jobs,
+    }
+    given["result"].write_text(json.dumps(result, indent=1), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""A policy's life: in what order days are scored, judged and trained after; jobs and S3 are stood in for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.models.config import load_model
+from include.monitor.tasks import TrainingConf
+from include.ops.local_stack.settings import Settings
+from include.ops.replay import policy
+from include.ops.replay.page import page, summary_of
+from include.ops.replay.policy import Day, Life, Replayed, with_policy
+from include.ops.replay.world import World, context_of
+from include.platform.environment import VARIABLE
+
+MODEL = load_model("electricity")
+STARTED: TrainingConf = {"started_by": "monitor", "must_learn": "1998-01-02"}
+
+
+@dataclass
+class Told(Life):
+    """A life that writes down what it does; the days in ``drifted`` start a training."""
+
+    drifted: tuple[str, ...] = ()
+    done: list[str] = field(default_factory=list)
+
+    def _score(self, first: str, last: str) -> None:
+        self.done.append(f"score {first[-2:]}-{last[-2:]}")
+
+    def _judge(self, day: str) -> Any:
+        self.done.append(f"judge {day[-2:]}")
+        return {"day": day}, STARTED if day in self.drifted else None
+
+    def train(self, day: str, *, started_by: str, must_learn: str | None, whatever: bool = False) -> None:
+        self.done.append(f"train {day[-2:]} {started_by}")
+
+    def _ended(self, day: str, found: Any) -> Any:
+        return found["day"]
+
+
+def life(name: str, tmp_path: Path, **more: Any) -> Told:
+    return Told(with_policy(MODEL, name), name, World(Settings(tmp_path, 0, 0)), **more)
+
+
+def test_days_that_the_version_before_has_scored_already_are_scored_again(tmp_path: Path) -> None:
+    lived = life("on_drift", tmp_path, drifted=("1998-01-02",))
+    assert lived.live("1998-01-01", "1998-01-05", 3) == [f"1998-01-0{day}" for day in range(1, 6)]
+    assert lived.done == [
+        *("score 01-03", "judge 01", "judge 02", "train 02 monitor"),
+        *("score 03-05", "judge 03", "judge 04", "judge 05"),
+    ]
+
+
+def test_a_schedule_trains_on_its_days(tmp_path: Path) -> None:
+    lived = life("weekly", tmp_path)
+    lived.live("1998-01-01", "1998-01-16", 28)
+    scored = [each for each in lived.done if not each.startswith("judge")]
+    assert scored == [
+        *("score 01-07", "train 07 replay, weekly", "score 08-14", "train 14 replay, weekly", "score 15-16"),
+    ]
+
+
+@pytest.mark.parametrize(("name", "when"), [("never", "never"), ("weekly", "never"), ("on_drift", "on_drift")])
+def test_a_policy_is_all_that_differs(name: str, when: str) -> None:
+    found = with_policy(MODEL, name).monitoring
+    assert found is not None
+    assert MODEL.monitoring is not None
+    assert found.retrain.when == when
+    assert found.retrain.holdout_days == MODEL.monitoring.retrain.holdout_days
+    assert found.model_copy(update={"retrain": MODEL.monitoring.retrain}) == MODEL.monitoring
+
+
+def day(number: int, metric: float, version: int = 1) -> Day:
+    date = f"1998-01-{number:02}"
+    return {"day": date, "version": version, "verdict": "fine", "rows": 336, "labelled": 300, "metric": metric}
+
+
+def test_the_page_and_the_table_say_what_came_of_it() -> None:
+    days = [day(number, 0.9 if number < 10 else 0.7) for number in range(1, 15)]
+    trained: Any = {"day": "1998-01-09", "why": "weekly", "outcome": "passed its gates", "version": 2}
+    missed: Any = {"day": "1998-01-11", "why": "weekly", "outcome": "missed its gates: accuracy", "version": None}
+    job: Any = {"task": "train_model", "day": "1998-01-09", "seconds": 1800, "usd": 0.25}
+    found: Replayed = {
+        "model": MODEL.name,
+        "policy": "weekly",
+        "metric": "accuracy",
+        "days": days,
+        "trainings": [trained, missed],
+        "jobs": [job, {**job, "task": "score_batch_0"}],
+    }
+    summary = summary_of(MODEL, found)
+    assert (summary.mean, summary.worst, summary.worst_week) == (pytest.approx(0.8), 0.7, "1998-01-14")
+    assert (summary.trainings, summary.promotions) == (2, 1)
+    assert (summary.training_hours, summary.hours, summary.usd) == (0.5, 1.0, 0.5)
+    html = page(MODEL, [found], [summary])
+    assert html.count("<polyline") == 1
+    assert "missed its gates: accuracy" in html
+    assert "<script" not in html
+
+
+def test_tasks_find_what_earlier_ones_of_the_run_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    context: Any = context_of("train_electricity", "replay__1", force=False)
+    context["ti"].xcom_push(key="gates", value=[1])
+    assert context["ti"].values == {"gates": [1]}
+    assert context["ti"].xcom_pull(task_ids="register_model") is None
+    monkeypatch.delenv(f"AIRFLOW_VAR_{VARIABLE.upper()}", raising=False)
+    World(Settings(tmp_path, 0, 0)).use_code("0123456789ab")
+    assert policy.ml_environment().code_hash == "0123456789ab"
+    assert policy.ml_environment().mlflow_tracking_uri is None
