@@ -18,20 +18,26 @@ from include.deploy.form import STAGING_ONLY, chosen_strategy
 from include.deploy.serving_modes import mode_of, staging_cost
 from include.deploy.tasks import Json, Resolved, clear_staging
 from include.models.config import ModelConfig
+from include.models.config.challenger import Beside, Paired, told_of_challenger
+from include.models.config.files import CHALLENGER, VERSION, day_of_folder
 from include.models.config.judging import judge, told_of_production, told_of_slices
+from include.models.config.performance import Performance
 from include.models.config.results import Evaluation, Metrics
 from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
 from include.platform.objects import read_json, write_text
+from include.platform.raw_files import list_raw_data
 from include.platform.run_context import current_run, triggered_by
 from include.platform.stability import index_between
-from include.platform.storage import Run, drift_profile_of, metrics_of
+from include.platform.storage import Run, drift_profile_of, metrics_of, performance_of, performance_prefix
 from include.registry.history import Entry
 from include.registry.versions import RegisteredVersion, Version, describe, keep_decision
 from sagemaker_jobs.links import file_page
 
 log = logging.getLogger(__name__)
+
+MOST_DAYS = 60  # beside production, that are told of
 
 
 class Answer(TypedDict):
@@ -187,6 +193,7 @@ def _gather(
     beside_it = champion is not None and version.metadata.get("champion") == champion.artifact
     measured_both = beside_it and theirs is not None
     told = [*told_of_production(model, evaluation), *told_of_slices(model, evaluation)] if evaluation else []
+    told += _beside_production(model, environment, version)
     if before and not measured_both:
         own = _evaluation(environment, before)
         theirs = own["metrics"] if own else None
@@ -227,6 +234,21 @@ def _all_rows(evaluation: Evaluation | None) -> bool:
 def _evaluation(environment: MlEnvironment, version: RegisteredVersion) -> Evaluation | None:
     found: Evaluation | None = read_json(s3_client(environment), metrics_of(version.evaluation))
     return found
+
+
+def _beside_production(model: ModelConfig, environment: MlEnvironment, version: RegisteredVersion) -> list[str]:
+    """What the days say that it scored beside production, the newest of them."""
+    s3, bucket = s3_client(environment), environment.bucket
+    mine = f"/{VERSION}{version.version}/{CHALLENGER}"
+    there = [file["key"] for file in list_raw_data(s3, bucket, performance_prefix(model.name))]
+    keys = {day: key for key in there if key.endswith(mine) and (day := day_of_folder(key))}
+    days: dict[str, Beside] = {day: read_json(s3, f"s3://{bucket}/{keys[day]}") for day in sorted(keys)[-MOST_DAYS:]}
+    labelled: dict[str, Paired] = {}
+    for day in days:
+        known: Performance | None = read_json(s3, performance_of(bucket, model.name, day))
+        if known and (paired := known.get("challengers", {}).get(str(version.version))):
+            labelled[day] = paired
+    return told_of_challenger(days, labelled)
 
 
 def _card(environment: MlEnvironment, version: RegisteredVersion) -> packet.Card:

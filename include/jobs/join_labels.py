@@ -21,6 +21,7 @@ from pathlib import Path
 import polars as pl
 
 from include.jobs.cli import arguments_of, run_program
+from include.jobs.daily.challenger import paired
 from include.jobs.watching.realised import (
     as_scored,
     drawn,
@@ -31,7 +32,17 @@ from include.jobs.watching.realised import (
 )
 from include.jobs.watching.truth import TruthReader
 from include.models.config import ModelConfig, load_model
-from include.models.config.files import LABELLED_ROWS, PERFORMANCE, SCORES_MANIFEST, TO_LABEL, day_folder, day_of_folder
+from include.models.config.challenger import Paired
+from include.models.config.files import (
+    CHALLENGER_ROWS,
+    LABELLED_ROWS,
+    PERFORMANCE,
+    SCORES_MANIFEST,
+    TO_LABEL,
+    VERSION,
+    day_folder,
+    day_of_folder,
+)
 from include.models.config.performance import Performance
 from include.models.errors import JobError
 
@@ -64,6 +75,7 @@ class Joiner:
         rows = labelled_rows(config, scored, truth)
         found = self.days[day] = performance_of_day(config, day, scored, truth, rows)
         self.rows[day] = kept_rows(config, rows)
+        found["challengers"] = self._challengers(day)
         own = self._into / day_folder(day)
         own.mkdir(parents=True, exist_ok=True)
         self.rows[day].write_parquet(own / LABELLED_ROWS)
@@ -71,6 +83,12 @@ class Joiner:
             asked = drawn(config, day, scored.rows).select(config.data.key)
             asked.with_columns(pl.lit(None, pl.String).alias(config.data.label)).write_csv(own / TO_LABEL)
         return found
+
+    def _challengers(self, day: str) -> dict[str, Paired]:
+        """Of each candidate that scored the day too, what the labels say of both."""
+        folder = self._given / "performance" / self._config.name / day_folder(day)
+        files = {file.parent.name.removeprefix(VERSION): file for file in folder.glob(f"{VERSION}*/{CHALLENGER_ROWS}")}
+        return {version: paired(self._config, pl.read_parquet(file), self.rows[day]) for version, file in files.items()}
 
     def write(self, day: str) -> None:
         """Take the day and those before it together, and write its performance."""

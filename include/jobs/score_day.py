@@ -2,6 +2,7 @@
 validate_scores do to a day that is too large for that.
 
     python -m include.jobs.score_day --model M --partitions DIR --artifact DIR --day ISO --scores DIR --report DIR
+                                     [--challenger DIR --beside DIR]
 
 Reads what validate_input reads, and the version's model.tar.gz in ``--artifact``. Writes
 
@@ -9,6 +10,8 @@ Reads what validate_input reads, and the version's model.tar.gz in ``--artifact`
 - ``<report>/validation.json``, ``validation.html`` and ``quarantine/``: what validate_input writes
 - ``<report>/scores.json``: what validate_scores says
 - ``<report>/day.json``: both verdicts in short, and how many seconds each part took
+- ``<beside>/challenger.json`` and ``challenger.parquet``: the day's scores by the candidate whose model.tar.gz is in
+  ``--challenger``, beside those of production; why there are none, where it fails
 
 The exit status is 0 whatever the verdict.
 """
@@ -19,7 +22,7 @@ import tempfile
 from pathlib import Path
 
 from include.jobs.cli import arguments_of, run_program
-from include.jobs.daily.one_job import DayScorer
+from include.jobs.daily.one_job import Challenger, DayScorer
 from include.jobs.serving.archive import unpack
 from include.models.config import load_model
 
@@ -33,12 +36,15 @@ def main(argv: list[str] | None = None) -> None:
         report="where to write the verdicts",
     )
     parser.add_argument("--day", required=True, help="the day to score, as 2015-06-01")
+    parser.add_argument("--challenger", type=Path, help="folder of a candidate's model.tar.gz")
+    parser.add_argument("--beside", type=Path, help="where to write its scores beside production's")
     given = parser.parse_args(argv)
     with (
         tempfile.TemporaryDirectory() as folder,
-        DayScorer(load_model(given.model), unpack(given.artifact, Path(folder))) as scorer,
+        DayScorer(load_model(given.model), unpack(given.artifact, Path(folder, "version"))) as scorer,
     ):
-        print(scorer.score(given.partitions, given.day, given.scores, given.report)["summary"])
+        candidate = given.challenger and Challenger(unpack(given.challenger, Path(folder, "challenger")), given.beside)
+        print(scorer.score(given.partitions, given.day, given.scores, given.report, candidate)["summary"])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from include.models.config import ModelConfig
-from include.models.config.files import LABELLED_ROWS, PERFORMANCE
+from include.models.config.files import CHALLENGER_ROWS, LABELLED_ROWS, PERFORMANCE
 from include.models.config.labels import Labels
 from include.models.config.performance import Performance
 from include.platform.errors import PermanentError
@@ -90,7 +90,7 @@ class Labelled:
             if before is None or before["made_of"] != digest:
                 days[day] = digest
                 own = [scores_manifest(self._model.name, day), *(file["key"] for file in manifest["files"])]
-                keys |= dict.fromkeys([*(file["key"] for file in files), *own])
+                keys |= dict.fromkeys([*(file["key"] for file in files), *own, *self._challengers(day)])
         windows = self._windows(days, first, last)
         needed = {each for day in [*days, *windows] for each in self._window(day)} - days.keys()
         for day in sorted(needed):
@@ -125,6 +125,11 @@ class Labelled:
         except PlanError as missing:
             log.info("%s: its labels are not there yet (%s)", day, missing)
             return None
+
+    def _challengers(self, day: str) -> list[str]:
+        """The answers of candidates that scored the day too."""
+        there = list_raw_data(self._s3, self._bucket, performance_partition(self._model.name, day))
+        return [file["key"] for file in there if file["key"].endswith(f"/{CHALLENGER_ROWS}")]
 
     def _windows(self, days: Mapping[str, str], first: str, last: str) -> list[str]:
         """Days whose window is not what it would be; those with new labels have theirs made anyway."""

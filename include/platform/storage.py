@@ -8,7 +8,8 @@ monitoring/<model>/date=<day>/...         the day's verdict: drift.json, report.
 monitoring/<model>/told.json              what people were told of it last
 monitoring/<model>/probes.json            the newest probes of the production endpoint
 labels/<model>/date=<day>/<file>          key and label of the day's rows, where no raw table has the truth
-performance/<model>/date=<day>/...        performance.json, once labels are there; rows.parquet, to_label.csv
+performance/<model>/date=<day>/...        performance.json, once labels are there; rows.parquet, to_label.csv;
+                                          version=<n>/ of a candidate that scored the day beside production
 code/<hash>/code.zip                      code that runs inside jobs
 code/<hash>/scoring.json                  what of that code, and of model.yaml, each model's scores are made of
 code/<hash>/training.json                 likewise, what each model is trained from
@@ -88,11 +89,21 @@ def labels_partition(model: str, day: str) -> str:
 
 def performance_partition(model: str, day: str) -> str:
     """Key prefix of what is known of a day's scores once labels are there, with its slash."""
-    return f"performance/{model}/{files.day_folder(day)}/"
+    return f"{performance_prefix(model)}{files.day_folder(day)}/"
 
 
 def performance_of(bucket: str, model: str, day: str) -> str:
     return f"s3://{bucket}/{performance_partition(model, day)}{files.PERFORMANCE}"
+
+
+def challenger_folder(model: str, day: str, version: int) -> str:
+    """Key prefix of a day's scores by a candidate, beside those of production, with its slash."""
+    return f"{performance_partition(model, day)}{files.VERSION}{version}/"
+
+
+def performance_prefix(model: str) -> str:
+    """Key prefix of all of a model's days, with its slash."""
+    return f"performance/{model}/"
 
 
 def drift_of(bucket: str, model: str, day: str) -> str:
@@ -403,6 +414,11 @@ class DayRun(Run):
     def predictions(self) -> str:
         """Folder of what the transform job answered, ``shard-<n>.csv.out``."""
         return self.output("score", "predictions")
+
+    @property
+    def challenger(self) -> str:
+        """Folder of the day's scores by a candidate, beside those of production."""
+        return self.output("score_day", "challenger")
 
     def staged_scores(self, task_id: str) -> str:
         """Folder of the day's checked scores before they are published, with ``parts.json``, by the task that made

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
 
 NO_SUCH_GROUP = NO_SUCH_VERSION = ("ValidationException", "ResourceNotFound")
+MOST_CANDIDATES = 10  # newest versions that are looked at
 DECISION = "promotion_"  # begins the names of what the registry keeps of the decision
 
 # a version's ModelLifeCycle: its stage and its status there
@@ -104,6 +105,22 @@ def newest_approved(sagemaker: SageMakerClient, group: str) -> RegisteredVersion
             return None  # the group is made by the first registration
         raise
     return describe(sagemaker, approved[0]["ModelPackageArn"]) if approved else None
+
+
+def newest_candidate(sagemaker: SageMakerClient, group: str, *, after: int) -> RegisteredVersion | None:
+    """The newest version after another that may still come into production: neither rejected nor declined, and never
+    replaced there."""
+    newest = sagemaker.list_model_packages(
+        ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=MOST_CANDIDATES
+    )["ModelPackageSummaryList"]
+    for one in newest:
+        if one["ModelPackageVersion"] <= after or one["ModelApprovalStatus"] == "Rejected":
+            continue
+        package = sagemaker.describe_model_package(ModelPackageName=one["ModelPackageArn"])
+        life: ModelLifeCycleTypeDef | None = package.get("ModelLifeCycle")
+        if life is None or (life["Stage"], life["StageStatus"]) not in (DECLINED, REPLACED):
+            return _version_of(package)
+    return None
 
 
 def describe(sagemaker: SageMakerClient, arn: str) -> RegisteredVersion:

@@ -22,6 +22,10 @@ the same steps in their own jobs, `validate_input`, `build_features`, `score` (a
 them. For each sink of model.yaml a task looks, beside the scoring, whether it can be sent to, and another one sends the
 published partition there, once.
 
+**A challenger.** Where model.yaml says `challenger: true`, the newest candidate scores each day too, in the same job;
+the form's field names another. Its scores are not published: the promotion packet says how they agree, which rows
+change the most, and, once labels are there, how much better they are. Days that take several jobs are scored without.
+
 | the day's raw data | what comes of it |
 |---|---|
 | is not there in time | the run fails and says what is missing. When it comes, `monitor_<model>` has it scored |

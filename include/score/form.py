@@ -18,6 +18,14 @@ def params() -> dict[str, Param]:
     return {
         "day": day_param("Day", "The day to score. Empty: the day that a scheduled run is about."),
         "model_version": _version(),
+        "challenger": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Challenger",
+            description="A version that scores the day too, for its promotion packet; its scores are not published. "
+            "Empty: the newest candidate, if model.yaml says challenger.",
+        ),
         "several_jobs": Param(
             False,
             type="boolean",

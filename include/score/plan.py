@@ -45,7 +45,8 @@ class PlanError(PermanentError):
 class DayPlan(BaseModel):
     """What scoring a day reads, the version to score it with, and why that one.
 
-    ``parts`` are those of ``platform.scoring_parts``; ``replaces`` names the publication that was there. ``digest`` is
+    ``parts`` are those of ``platform.scoring_parts``; ``replaces`` names the publication that was there; the
+    ``challenger`` scores the day too, and changes nothing of what is published. ``digest`` is
     equal for two plans exactly if they would publish the same.
     """
 
@@ -59,6 +60,7 @@ class DayPlan(BaseModel):
     image_uri: str
     parts: dict[str, str]
     replaces: str | None = None
+    challenger: RegisteredVersion | None = None
 
     @property
     def made_of(self) -> dict[str, str]:

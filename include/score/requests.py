@@ -21,15 +21,28 @@ from include.platform.storage import BatchRun, DayRun
 CONCURRENT_TRANSFORMS = 4
 
 
-def score_day(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, day: str, artifact: str) -> Request:
-    """All that follows, in one job. ``artifact`` as for ``build_features``."""
+def score_day(
+    model: ModelConfig,
+    environment: MlEnvironment,
+    run: DayRun,
+    *,
+    day: str,
+    artifact: str,
+    challenger: str | None = None,
+) -> Request:
+    """All that follows, in one job. ``artifact`` as for ``build_features``; ``challenger`` is that of a candidate."""
+    beside = {"beside": run.challenger} if challenger else {}
     return processing(
         model,
         environment,
         run,
         "score_day",
-        inputs={"partitions": Source(run.day_inputs, data_type="ManifestFile"), "artifact": artifact},
-        outputs={"scores": run.staged_scores("score_day"), "report": run.report("score_day")},
+        inputs={
+            "partitions": Source(run.day_inputs, data_type="ManifestFile"),
+            "artifact": artifact,
+            **({"challenger": challenger} if challenger else {}),
+        },
+        outputs={"scores": run.staged_scores("score_day"), "report": run.report("score_day"), **beside},
         arguments=["--day", day],
         compute=_one(model),
     )

@@ -26,6 +26,7 @@ from include.platform.storage import DayRun, daily_partition, daily_prefix, scor
 from include.registry import requests as registry
 from include.registry.model_index import index_scores
 from include.score import requests, sinks
+from include.score.challenger import choose_challenger, keep_challenger
 from include.score.plan import (
     DayPlan,
     Planner,
@@ -122,12 +123,14 @@ def plan_day(model: ModelConfig, context: Context) -> list[str]:
         )
         return []
     log.info("%s is scored: %s", day, why or "asked for by force")
+    way = way_of(model, plan, several_jobs=params["several_jobs"])
+    plan = _with_challenger(model, environment, s3, plan, asked=params.get("challenger"), way=way)
     folder, prefix = run.of_day(plan.digest, day), daily_prefix(model.name)
     names = [file["key"].removeprefix(prefix) for file in plan.inputs]
     write_text(s3, folder.day_inputs, json.dumps([{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names]))
     write_text(s3, run.day_plan, plan.model_dump_json())
     return [
-        way_of(model, plan, several_jobs=params["several_jobs"]),
+        way,
         *(f"{sink}.check_sink" for sink in model.sinks.declared),
     ]
 
@@ -148,7 +151,10 @@ def planned_day(context: Context) -> tuple[MlEnvironment, DayRun, DayPlan]:
 
 def score_day(model: ModelConfig, context: Context) -> Request:
     environment, run, plan = planned_day(context)
-    return requests.score_day(model, environment, run, day=plan.day, artifact=plan.version.artifact)
+    candidate = plan.challenger.artifact if plan.challenger else None
+    return requests.score_day(
+        model, environment, run, day=plan.day, artifact=plan.version.artifact, challenger=candidate
+    )
 
 
 def validate_input(model: ModelConfig, context: Context) -> Request:
@@ -213,6 +219,8 @@ def publish_scores(model: ModelConfig, context: Context, *, jobs: Mapping[str, J
         published_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     own = is_of_run(manifest, run)
+    if own and plan.challenger and "score_day" in done:
+        keep_challenger(s3, model, run, plan.challenger.version)
     if own:
         log.info("published %d rows of %s with version %s", manifest["rows"], plan.day, manifest["model_version"])
     index_scores(s3, environment.bucket, model, [plan.day])
@@ -280,6 +288,19 @@ def way_of(model: ModelConfig, plan: DayPlan, *, several_jobs: bool) -> str:
         return "validate_input"
     log.info("%s, at most scoring.one_job_mb (%d): one job scores it", about, limit)
     return "score_day"
+
+
+def _with_challenger(
+    model: ModelConfig, environment: MlEnvironment, s3: S3Client, plan: DayPlan, *, asked: int | None, way: str
+) -> DayPlan:
+    """The plan with the candidate that scores the day too, if there is one."""
+    found = choose_challenger(model, s3, sagemaker_client(environment), asked=asked, scored_with=plan.version.version)
+    if found and way != "score_day":
+        log.info("several jobs score the day, so version %d does not score it beside production", found.version)
+        return plan
+    if found:
+        log.info("version %d scores the day too, beside production", found.version)
+    return plan.model_copy(update={"challenger": found})
 
 
 def require_unchanged(s3: S3Client, bucket: str, model: ModelConfig, plan: DayPlan) -> None:

@@ -10,9 +10,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from include.jobs.daily.challenger import write_beside, write_failed
 from include.jobs.daily.day_features import build_day, read_version
 from include.jobs.daily.predictor import Predictor
 from include.jobs.validate_input import CheckedDays, validate_day
@@ -21,6 +23,34 @@ from include.jobs.validate_scores import check_day
 from include.models.config import MODELS_FOLDER, ModelConfig
 from include.models.config.files import DAY_RESULT, ROWS, SCORES_VERDICT, SHARDS
 from include.models.config.results import DayResult
+from include.models.errors import JobError
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A candidate's unpacked model.tar.gz, and where to write what its scores are beside those of production."""
+
+    artifact: Path
+    into: Path
+
+    def beside(self, config: ModelConfig, day: str, validated: Path, scores: Path) -> None:
+        """Score the day's validated tables with it, and compare."""
+        with tempfile.TemporaryDirectory() as name:
+            features, theirs = Path(name, "features"), Path(name, "scores")
+            try:
+                build_day(config, validated, read_version(self.artifact), features, day)
+                with Predictor(self.artifact, len(config.data.key)) as predictor:
+                    for rows in sorted((features / ROWS).glob("*.csv")):
+                        predictor.answer(rows)
+                checked = check_day(config, features / SHARDS, features / ROWS, theirs)
+            except JobError as error:
+                write_failed(str(error), self.into)
+                return
+            if not checked["passed"]:
+                write_failed(checked["summary"], self.into)
+                return
+            found = write_beside(config, scores, theirs, self.into)
+        print(f"{day}: the challenger scored {found['rows']:,} rows too", flush=True)
 
 
 class DayScorer:
@@ -43,12 +73,15 @@ class DayScorer:
     def __exit__(self, *_: object) -> None:
         self._predictor.__exit__()
 
-    def score(self, partitions: Path, day: str, scores: Path, report: Path) -> DayResult:
+    def score(
+        self, partitions: Path, day: str, scores: Path, report: Path, challenger: Challenger | None = None
+    ) -> DayResult:
         """Score a day; what came of it, which also lies in the report's folder.
 
         Args:
             scores: where to write what validate_scores writes; nothing if the data or the scores must not be used.
             report: where to write the verdicts on both, and the rejected rows.
+            challenger: a candidate that scores the day too. What goes wrong with it is said beside the scores.
 
         Raises:
             JobError: the day cannot be scored for another reason than its data.
@@ -84,5 +117,8 @@ class DayScorer:
                 (report / SCORES_VERDICT).write_text(json.dumps(checked, indent=1), encoding="utf-8")
                 result["passed"], result["rows"] = checked["passed"], checked["rows"]
                 result["summary"] += f"\n{checked['summary']}"
+                if challenger and checked["passed"] and checked["rows"]:
+                    with part("challenger"):
+                        challenger.beside(self._config, day, validated, scores)
         (report / DAY_RESULT).write_text(json.dumps(result, indent=1), encoding="utf-8")
         return result

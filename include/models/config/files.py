@@ -59,6 +59,11 @@ PERFORMANCE = "performance.json"  # what is known; written last
 LABELLED_ROWS = "rows.parquet"
 TO_LABEL = "to_label.csv"  # rows that a person is asked to label
 
+# a candidate beside production, of a day
+CHALLENGER = "challenger.json"
+VERSION = "version="  # begins the name of the folder of both
+CHALLENGER_ROWS = "challenger.parquet"  # key and both answers of each row
+
 _DAY_FOLDER = re.compile(r"(?:^|/)date=(\d{4}-\d{2}-\d{2})(?:/|$)")
 
 

@@ -96,6 +96,7 @@ class ModelConfig(Section):
     scoring: Scoring | None = None
     monitoring: Monitoring | None = None
     labels: Labels | None = None
+    challenger: bool = False  # score each day with the newest candidate too, for the promotion packet alone
     budget: Annotated[float, Field(ge=0)] = 20  # USD that a backfill may be estimated at; above it a person is asked
     code: Code = all_defaults()
 

@@ -6,8 +6,9 @@ Beside it lies ``rows.parquet``: key, time, label, ``prediction`` and the probab
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
+from .challenger import Paired
 from .results import Metrics, Segment
 
 Intervals = dict[str, tuple[float, float]]
@@ -44,7 +45,8 @@ class Performance(TypedDict):
 
     ``labelled`` of ``rows`` scored rows have a label; the others count for nothing. ``metrics`` are those of the
     evaluation, by the same function on these rows; empty without a label. ``segments`` are by slice, ``baselines`` by
-    name. ``made_of`` is the digest of scores and labels that it follows from.
+    name. ``challengers`` are the candidates that scored the day too, by version. ``made_of`` is the digest of scores
+    and labels that it follows from.
     """
 
     model: str
@@ -59,3 +61,4 @@ class Performance(TypedDict):
     sampled: Sampled | None
     window: WindowPerformance
     made_of: str
+    challengers: NotRequired[dict[str, Paired]]

@@ -13,9 +13,10 @@ import pytest
 from include.deploy import approval_request
 from include.deploy.form import AS_CONFIGURED
 from include.models.config import load_model
+from include.models.config.files import CHALLENGER
 from include.platform.environment import EXAMPLE, parse_ml_environment
 from include.platform.errors import PermanentError
-from include.platform.storage import Run, split_uri
+from include.platform.storage import Run, challenger_folder, performance_of, split_uri
 from include.registry.history import Entry
 from include.registry.versions import RegisteredVersion
 from tests.include.fake_clients import answer_from
@@ -224,3 +225,16 @@ def test_a_decision_replaces_the_one_before_whole(s3: LocalS3, registry: Any) ->
         status = "Promoted" if chosen == "Approve" else "Declined"
         assert (package["ModelLifeCycle"]["Stage"], package["ModelLifeCycle"]["StageStatus"]) == ("Staging", status)
         assert package["ModelApprovalStatus"] == "Approved", "the approval is another fact"
+
+
+def test_the_days_that_it_scored_beside_production_are_told(s3: LocalS3) -> None:
+    beside = {"rows": 100, "agreed": 0.98, "apart": 0.02, "changes": []}
+    for day in ("2015-06-01", "2015-06-02"):
+        s3.objects[f"{challenger_folder(MODEL.name, day, 2)}{CHALLENGER}"] = json.dumps(beside).encode()
+    paired = {"rows": 50, "measure": "accuracy", "production": 0.9, "challenger": 0.92}
+    known = split_uri(performance_of(BUCKET, MODEL.name, "2015-06-01"))[1]
+    s3.objects[known] = json.dumps({"challengers": {"2": paired}}).encode()
+    body = prepare(s3, version(2))[1]
+    assert "2 days beside production (2015-06-01 to 2015-06-02): 2 points better on 50 rows of 1 day" in body
+    assert "98.0% of 200 rows have the same label" in body
+    assert "beside production" not in prepare(s3, version(1))[1]

@@ -427,3 +427,23 @@ def test_scoring_imports_nothing_that_its_digest_does_not_count(
         for file in imported_files(jobs.code, module)
     }
     assert set(json.loads(done.stdout.splitlines()[-1])) <= counted
+
+
+def test_a_candidate_scores_the_day_too_and_one_that_cannot_says_why(
+    trained: Trained, partitions: Partitions, tmp_path: Path
+) -> None:
+    other = shutil.copytree(trained.model, tmp_path / "other")
+    order = json.loads((other / "feature_order.json").read_text())
+    (other / "feature_order.json").write_text(json.dumps([*order, "humidity"]))
+    (tmp_path / "packed").mkdir()
+    shutil.make_archive(str(tmp_path / "packed" / "model"), "gztar", other)
+    found = {}
+    for name, candidate in (("same", trained.packed), ("other", tmp_path / "packed")):
+        places = {"artifact": trained.packed, "scores": tmp_path / name / "s", "report": tmp_path / name / "r"}
+        places |= {"partitions": partitions.folder, "challenger": candidate, "beside": tmp_path / name / "b"}
+        flags = [str(part) for flag, place in places.items() for part in (f"--{flag}", place)]
+        score_day.main(["--model", MODEL, "--day", DAY, *flags])
+        found[name] = json.loads((tmp_path / name / "b" / "challenger.json").read_text())
+        assert (tmp_path / name / "s" / "parts.json").exists(), "production's scores are there in any case"
+    assert (found["same"]["rows"], found["same"]["agreed"], found["same"]["apart"]) == (480, 1.0, 0.0)
+    assert "wants the feature humidity" in found["other"]["failed"]

@@ -1,0 +1,131 @@
+"""A day's scores of a candidate beside those of production, row by row: nothing of it is published."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from include.jobs.features.feature_table import classes_of
+from include.jobs.serving.decision import cost_of
+from include.models.config import ModelConfig
+from include.models.config.challenger import Beside, Change, Paired
+from include.models.config.columns import key_columns, probability_columns
+from include.models.config.files import CHALLENGER, CHALLENGER_ROWS
+from include.models.interface import Array
+
+PREDICTION = "prediction"
+THEIRS = "challenger_"  # begins the columns of its answers
+SHOWN = 3  # rows that change the most
+
+
+def write_beside(config: ModelConfig, ours: Path, theirs: Path, into: Path) -> Beside:
+    """Write what two folders of checked scores of one day tell of each other; the same."""
+    into.mkdir(parents=True, exist_ok=True)
+    rows = joined(config, *(_scores(folder) for folder in (ours, theirs)))
+    rows.write_parquet(into / CHALLENGER_ROWS)
+    found = compared(config, rows)
+    (into / CHALLENGER).write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
+    return found
+
+
+def write_failed(why: str, into: Path) -> None:
+    """The challenger has no scores of the day; those of production have."""
+    into.mkdir(parents=True, exist_ok=True)
+    found: Beside = {"rows": 0, "agreed": None, "apart": 0.0, "changes": [], "failed": why[:500]}
+    (into / CHALLENGER).write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def joined(config: ModelConfig, ours: pl.DataFrame, theirs: pl.DataFrame) -> pl.DataFrame:
+    """Key and both answers of each row that both have, under the names of published scores."""
+    keys, answers = _keys(config), _answers(config)
+    other = theirs.select(*keys, *(pl.col(name).alias(THEIRS + name) for name in answers))
+    return ours.select(*keys, *answers).join(other, on=keys, how="inner", maintain_order="left")
+
+
+def compared(config: ModelConfig, rows: pl.DataFrame) -> Beside:
+    """See ``Beside``."""
+    if rows.is_empty():
+        return {"rows": 0, "agreed": None, "apart": 0.0, "changes": []}
+    numbers = [name for name in _answers(config) if name != PREDICTION] or [PREDICTION]
+    apart = np.abs(_matrix(rows, numbers) - _matrix(rows, [THEIRS + name for name in numbers])).max(axis=1)
+    agreed = None if config.problem == "regression" else (rows[PREDICTION] == rows[THEIRS + PREDICTION]).mean()
+    furthest = np.argsort(-apart, kind="stable")[:SHOWN]
+    told = [row for row in furthest if apart[row] > 0] if config.quotes_values else []
+    changes = [_change(config, rows.row(int(row), named=True)) for row in told]
+    return {
+        "rows": len(rows),
+        "agreed": None if agreed is None else float(agreed),  # type: ignore[arg-type] # a mean of booleans
+        "apart": float(apart.mean()),
+        "changes": changes,
+    }
+
+
+def paired(config: ModelConfig, rows: pl.DataFrame, truth: pl.DataFrame) -> Paired:
+    """What labels say of both on the same rows: costs where mistakes have some, else the share of right labels; of a
+    regression the error that model.yaml's champion is judged by.
+
+    Args:
+        rows: from ``joined``.
+        truth: key and label of the rows that have one, under the names of the feature table.
+    """
+    label, names = config.data.label, key_columns(config.data.key)
+    known = truth.select(*config.data.key, label).rename(names).join(rows, on=list(names.values()), how="inner")
+    measure = _measure(config)
+    found: Paired = {"rows": len(known), "measure": measure, "production": 0.0, "challenger": 0.0}
+    if not known.is_empty():
+        found["production"] = float(_losses(config, measure, known[label], known[PREDICTION]).mean())
+        found["challenger"] = float(_losses(config, measure, known[label], known[THEIRS + PREDICTION]).mean())
+    return found
+
+
+def _measure(config: ModelConfig) -> str:
+    if config.problem == "regression":
+        return "mae" if config.champion.metric == "mae" else "mse"
+    return "cost_per_1000" if config.decision and config.decision.costs else "accuracy"
+
+
+def _losses(config: ModelConfig, measure: str, label: pl.Series, predicted: pl.Series) -> Array:
+    """Of each row (rows,); of ``accuracy`` 1 where it is right."""
+    if measure in ("mse", "mae"):
+        off = label.cast(pl.Float64).to_numpy() - predicted.to_numpy()
+        return off**2 if measure == "mse" else np.abs(off)
+    classes = classes_of(config)
+    codes = [
+        one.cast(pl.String).replace_strict(classes, range(len(classes)), return_dtype=pl.Int64).to_numpy()
+        for one in (label, predicted)
+    ]
+    if measure == "accuracy" or config.decision is None or config.decision.costs is None:
+        return np.asarray(codes[0] == codes[1], dtype=float)
+    return 1000 * cost_of(config.decision.costs, *codes)
+
+
+def _change(config: ModelConfig, row: dict[str, object]) -> Change:
+    key = ", ".join(f"{name}={row[column]}" for name, column in key_columns(config.data.key).items())
+    return {"key": key, "production": _said(config, row, ""), "challenger": _said(config, row, THEIRS)}
+
+
+def _said(config: ModelConfig, row: dict[str, object], whose: str) -> str:
+    answer = row[whose + PREDICTION]
+    if config.problem == "regression":
+        return f"{answer:.4g}"
+    return f"{answer} ({row[whose + probability_columns(classes_of(config))[str(answer)]]:.2f})"
+
+
+def _keys(config: ModelConfig) -> list[str]:
+    return list(key_columns(config.data.key).values())
+
+
+def _answers(config: ModelConfig) -> list[str]:
+    probabilities = [] if config.problem == "regression" else probability_columns(classes_of(config)).values()
+    return [PREDICTION, *probabilities]
+
+
+def _matrix(rows: pl.DataFrame, columns: list[str]) -> Array:
+    return rows.select(columns).to_numpy()
+
+
+def _scores(folder: Path) -> pl.DataFrame:
+    return pl.concat([pl.read_parquet(part) for part in sorted(folder.glob("*.parquet"))])

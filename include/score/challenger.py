@@ -1,0 +1,59 @@
+"""The candidate that scores a day beside production: which one, and where what it said is kept. Nobody reads it but the
+labels' job and the promotion packet."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from include.models.config import ModelConfig
+from include.platform.raw_files import list_raw_data
+from include.platform.request_parts import group_name
+from include.platform.storage import DayRun, challenger_folder, split_uri
+from include.registry.versions import (
+    RegisteredVersion,
+    VersionError,
+    find_version,
+    newest_candidate,
+    require_artifact,
+)
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+    from types_boto3_sagemaker.client import SageMakerClient
+
+log = logging.getLogger(__name__)
+
+
+def choose_challenger(
+    model: ModelConfig, s3: S3Client, sagemaker: SageMakerClient, *, asked: int | None, scored_with: int
+) -> RegisteredVersion | None:
+    """The version that was asked for; else, where model.yaml says ``challenger``, the newest candidate, if there is
+    one. Never the version that the day is scored with.
+
+    Raises:
+        VersionError: the version that was asked for is unknown, or its artifact is gone.
+    """
+    group = group_name(model)
+    if asked is not None:
+        found: RegisteredVersion | None = find_version(sagemaker, group, asked)
+    else:
+        found = newest_candidate(sagemaker, group, after=scored_with) if model.challenger else None
+    if found is None or found.version == scored_with:
+        return None
+    try:
+        require_artifact(s3, group, found)
+    except VersionError as error:
+        if asked is not None:
+            raise
+        log.warning("the day is scored without its challenger: %s", error)
+        return None
+    return found
+
+
+def keep_challenger(s3: S3Client, model: ModelConfig, run: DayRun, version: int) -> None:
+    """Copy what the run's job wrote of the candidate to where the day is known by."""
+    bucket, folder = split_uri(run.challenger)
+    for file in list_raw_data(s3, bucket, f"{folder}/"):
+        key = challenger_folder(model.name, run.day, version) + file["key"].rpartition("/")[2]
+        s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": file["key"]})
