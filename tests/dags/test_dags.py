@@ -134,8 +134,8 @@ def test_params_say_what_they_are(dag: DAG) -> None:
         "remind": set(),
         "probe": set(),
         "retire": {"model"},
-        "score": {"day", "model_version", "force", "several_jobs"},
         "score_file": {"model", "file", "mode", "again"},
+        "score": {"day", "model_version", "force", "several_jobs", "challenger"},
         "monitor": {"day"},
     }
     assert set(dag.params) == (forms.get(dag.dag_id) or forms[dag.dag_id.partition("_")[0]])

@@ -91,7 +91,7 @@ def _losses(config: ModelConfig, measure: str, label: pl.Series, predicted: pl.S
     """Of each row (rows,); of ``accuracy`` 1 where it is right."""
     if measure in ("mse", "mae"):
         off = label.cast(pl.Float64).to_numpy() - predicted.to_numpy()
-        return off**2 if measure == "mse" else np.abs(off)
+        return np.asarray(off**2 if measure == "mse" else np.abs(off))
     classes = classes_of(config)
     codes = [
         one.cast(pl.String).replace_strict(classes, range(len(classes)), return_dtype=pl.Int64).to_numpy()
