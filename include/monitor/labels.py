@@ -63,8 +63,8 @@ def newest_expected(model: ModelConfig, day: str) -> str:
 
 def first_looked_at(model: ModelConfig, day: str, *, sweep: bool) -> str:
     """The first day whose labels a run about a day looks for: a daily run sweeps, one that an event or a backfill
-    started looks at those that may just have become complete."""
-    return after(day, 1 - labels_of(model).sweep_days) if sweep else newest_complete(model, day)
+    started looks at those that may just have become complete, up to the one that it would call late."""
+    return after(day, 1 - labels_of(model).sweep_days) if sweep else newest_expected(model, day)
 
 
 class Labelled:

@@ -136,7 +136,11 @@ def test_a_run_without_new_labels_has_no_job_and_one_with_some_publishes_them(wa
     indexed = json.loads(watched.s3.objects[model_index(PM.name)])["performance"][FIRST]
     assert (indexed["metric"], indexed["value"]) == ("macro_f1", 0.9)
     assert label_tasks.find_labels(PM, run_of()) == 0
-    assert label_tasks.find_labels(PM, run_of("backfill")) == 0, "which looks at the days that may just be complete"
+    for number in (2, 3):
+        fleet.deliver(after(FIRST, number))
+    fleet.score(after(FIRST, 1))
+    later = {**run_of("backfill"), "params": {"day": after(FIRST, 3)}}
+    assert label_tasks.find_labels(PM, later) == 1, "a day that would else be called late"
 
 
 LABELLED = test_tasks.MODEL.model_copy(update={"labels": Labels()})
