@@ -87,6 +87,9 @@ def performance_of_day(config: ModelConfig, day: str, scored: Scored, truth: Tru
     found["metrics"], found["intervals"] = plain(measured.values), _intervals(measures, measured)
     found["baselines"] = {name: plain(one.values) for name, one in baselines.items()}
     found["segments"] = told(config, sliced(measures, answers))
+    if not found["intervals"]:
+        for segment in (one for segments in found["segments"].values() for one in segments):
+            segment["intervals"] = {}
     return found
 
 
