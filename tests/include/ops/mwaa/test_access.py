@@ -22,7 +22,7 @@ from include.ops.mwaa import templates
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.request_parts import Request
 from include.platform.storage import Run, captured, registered_artifact, split_uri
-from include.registry.versions import RegisteredVersion, Version
+from include.registry.versions import RegisteredVersion, Version, keep_artifact
 from include.score import requests as score
 from include.score import sinks
 from include.train import requests as train
@@ -156,7 +156,7 @@ def test_approvals_news_and_files(enforcing: LocalSageMaker) -> None:
         "tell": lambda: client("sns").publish(TargetArn=topic, Message="m"),
         "history": lambda: s3.put_object(Bucket=BUCKET, Key="production/m/history.json", Body=b"{}"),
         "publish": lambda: s3.put_object(Bucket=BUCKET, Key="scores/m/date=2015-01-01/_SUCCESS.json", Body=b"{}"),
-        "keep": lambda: s3.put_object(Bucket=BUCKET, Key="artifacts/m/etag/model.tar.gz", Body=b""),
+        "keep": lambda: keep_artifact(s3, BUCKET, "m", f"s3://{BUCKET}/runs/model.tar.gz"),
         "day": lambda: s3.get_object(Bucket=BUCKET, Key="daily/m/date=2015-01-01/a.csv"),
     }
     assert denied(calls) == set()
