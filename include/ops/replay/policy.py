@@ -93,7 +93,7 @@ class Life:
     policy: str
     world: World
     trainings: list[Trained] = field(default_factory=list)
-    runs: int = 0  # so that each has an id of its own
+    runs: int = 0  # so that each has its own id
 
     def live(self, first: str, last: str, days: int) -> list[Day]:
         """The days from first to last.
