@@ -24,7 +24,7 @@ class OtherFormat(NamedTuple):
 
 
 BY_FIRST_BYTES: Sequence[tuple[bytes, OtherFormat]] = (
-    (b"PAR1", OtherFormat("a Parquet file", EXPORT)),
+    (b"PAR1", OtherFormat("a Parquet file", "Its name has to end in .parquet, or export it as CSV.")),
     (b"ORC", OtherFormat("an ORC file", EXPORT)),
     (b"Obj\x01", OtherFormat("an Avro file", EXPORT)),
     (b"ARROW1", OtherFormat("an Arrow (Feather) file", EXPORT)),
@@ -44,7 +44,7 @@ BY_FIRST_BYTES: Sequence[tuple[bytes, OtherFormat]] = (
     (b"\x1f\x8b", OtherFormat("gzip data", "Its name has to end in .gz, or unpack it.")),
     (b"BZh", OtherFormat("bzip2 data", UNPACK)),
     (b"\xfd7zXZ", OtherFormat("xz data", UNPACK)),
-    (b"\x28\xb5\x2f\xfd", OtherFormat("Zstandard data", UNPACK)),
+    (b"\x28\xb5\x2f\xfd", OtherFormat("Zstandard data", "Its name has to end in .zst, or unpack it.")),
     (b"\x04\x22\x4d\x18", OtherFormat("LZ4 data", UNPACK)),
     (b"7z\xbc\xaf\x27\x1c", OtherFormat("a 7z archive", UNPACK)),
     (b"Rar!\x1a\x07", OtherFormat("a RAR archive", UNPACK)),

@@ -191,11 +191,7 @@ class RawFile:
                 raise UnreadableFileError(
                     self.name, "file_is_readable", error.found, "an Excel workbook with one sheet", error.action
                 ) from error
-        text: io.BufferedReader[Any] | gzip.GzipFile = buffered
-        if path.suffix == ".gz":
-            text = gzip.GzipFile(fileobj=buffered)
-        elif path.suffix == ".zst":  # pyarrow's streams are file objects as Python's are
-            text = io.BufferedReader(_Unpacked(pa.CompressedInputStream(buffered, "zstd")), 1 << 20)
+        text = unpacked(buffered, path.suffix)
         self._require_text(text, "delimited text")
         return text
 
@@ -413,6 +409,15 @@ def open_raw(path: Path, form: Form = AS_USUAL, block_bytes: int = BLOCK) -> Ite
     with path.open("rb") as file:
         stored = _Hashed(file)
         yield (RawParquet if path.suffix == PARQUET else RawFile)(path, stored, form, block_bytes)
+
+
+def unpacked(stored: io.BufferedReader[Any], suffix: str) -> io.BufferedReader[Any] | gzip.GzipFile:
+    """What a file holds, by what its name ends in."""
+    if suffix == ".gz":
+        return gzip.GzipFile(fileobj=stored)
+    if suffix == ".zst":  # pyarrow's streams are file objects as Python's are
+        return io.BufferedReader(_Unpacked(pa.CompressedInputStream(stored, "zstd")), 1 << 20)
+    return stored
 
 
 def _put_back(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:

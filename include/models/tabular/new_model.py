@@ -29,6 +29,7 @@ import yaml
 
 from include.models.config import MODELS_FOLDER, ConfigError, Json, load_model
 from include.models.config.common import NAME
+from include.models.config.files import PACKINGS, PARQUET
 from include.models.config.json_schema import EDITOR_LINE
 from include.models.errors import JobError
 from include.models.raw.kinds import MAX_CATEGORIES
@@ -103,7 +104,7 @@ def _nothing_to_learn_from(file: Path, seen: FirstLook) -> str:
 
 def _table_file(file: Path) -> str:
     """What model.yaml calls the file: its name, as storage keys may be."""
-    name = re.sub(r"[^\w.-]+", "_", file.name.removesuffix(".gz")).strip("_")
+    name = re.sub(r"[^\w.-]+", "_", _unpacked_name(file.name)).strip("_")
     if re.fullmatch(r"[\w.-]+", name) and name.endswith(ENDINGS):
         return name
     if file.is_dir():
@@ -112,11 +113,17 @@ def _table_file(file: Path) -> str:
         if other := other_format(opened.read(LOOKED_AT)):
             raise JobError(f"DATA={file.name} is {other.what}, not delimited text. {other.action}")
     small = file.name.lower()
-    likely = small if small.removesuffix(".gz").endswith(ENDINGS) else f"{file.stem}.csv"
+    likely = small if _unpacked_name(small).endswith(ENDINGS) else f"{file.stem}.csv"
     raise JobError(
-        f"DATA={file.name}: a table's file ends in {', '.join(ENDINGS[:-1])} (each also .gz) or {ENDINGS[-1]}. Rename "
-        f"it: {likely}."
+        f"DATA={file.name}: a table's file ends in {', '.join(ENDINGS[:-1])} (each also .gz or .zst), {ENDINGS[-1]} or "
+        f"{PARQUET}. Rename it: {likely}."
     )
+
+
+def _unpacked_name(name: str) -> str:
+    """A raw file's, as model.yaml has it: a .parquet file holds the rows of the .csv file of its name."""
+    name = name.removesuffix(next((packing for packing in PACKINGS if name.endswith(packing)), ""))
+    return f"{name.removesuffix(PARQUET)}.csv" if name.endswith(PARQUET) else name
 
 
 def _split(seen: FirstLook) -> tuple[dict[str, Json], str]:
@@ -343,7 +350,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True)
     parser.add_argument("--kind", required=True, choices=["binary", "multiclass", "regression"])
-    parser.add_argument("--data", type=Path, required=True, help="a CSV file, plain or .gz, or an .xlsx of one sheet")
+    parser.add_argument("--data", type=Path, required=True, help="a CSV file (.gz, .zst), .xlsx or .parquet")
     parser.add_argument("--target", help="the column to predict; the last one unless given")
     parser.add_argument("--positive", help="the positive class of two; by default the one that its name suggests")
     parser.add_argument("--encoding", help="of the file, if it is not UTF-8")

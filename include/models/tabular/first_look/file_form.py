@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import re
 import zlib
 from collections import Counter
@@ -12,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, cast
 
+from include.models.config.files import PARQUET
 from include.models.errors import JobError
 from include.models.raw.other_formats import LOOKED_AT as BEGINNING
 from include.models.raw.other_formats import other_format, wide_encoding
@@ -23,6 +24,7 @@ from include.models.raw.reader import (
     SEPARATOR_LINE,
     Form,
     not_utf8,
+    unpacked,
 )
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -57,7 +59,7 @@ def find_form(file: Path, assume: bool = False, encoding: str | None = None) -> 
         content = _beginning(file)
     except (OSError, EOFError) as error:
         raise JobError(f"{file} cannot be read: {error}.") from None
-    if file.suffix == ".xlsx":
+    if file.suffix in (".xlsx", PARQUET):
         return FoundForm(Form())
     if other := other_format(content[:BEGINNING]):
         raise JobError(f"{file.name} is {other.what}, not delimited text. {other.action}")
@@ -80,13 +82,9 @@ def find_form(file: Path, assume: bool = False, encoding: str | None = None) -> 
 
 
 @contextmanager
-def _unpacked(file: Path) -> Iterator[IO[bytes]]:
+def _unpacked(file: Path) -> Iterator[io.BufferedReader | gzip.GzipFile]:
     with file.open("rb") as stored:
-        if file.suffix == ".gz":
-            with gzip.GzipFile(fileobj=stored) as unpacked:
-                yield cast("IO[bytes]", unpacked)
-        else:
-            yield stored
+        yield unpacked(stored, file.suffix)
 
 
 def _beginning(file: Path) -> bytes:

@@ -58,7 +58,7 @@ FORMATS: dict[str, tuple[bytes, str]] = {
             "zip": "a zip archive, not delimited text. Unpack it",
             "tar": "a tar archive",
             "xlsx": "an Excel workbook, not delimited text. Its name has to end in .xlsx",
-            "parquet": "a Parquet file, not delimited text. Export it as CSV.",
+            "parquet": "a Parquet file, not delimited text. Its name has to end in .parquet",
             "arrow": "an Arrow",
             "avro": "an Avro file",
             "feather": "an Arrow",

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from include.models.config import ModelConfig, load_model
@@ -258,6 +260,20 @@ def test_how_a_file_is_written_is_found(models: Path, tmp_path: Path, kind: str)
     assert config.data.tables["rows"].columns.keys() >= {"n", "y"}
     assert config.schedule.score == "0 1 * * *"
     assert config.schedule.monitor is not None
+
+
+@pytest.mark.parametrize("ending", [".csv.gz", ".csv.zst", ".parquet"])
+def test_a_packed_file_is_the_same(models: Path, tmp_path: Path, ending: str) -> None:
+    text = file_of(tmp_path, lambda row: row / 7)
+    packed = tmp_path / f"packed{ending}"
+    if ending == ".parquet":
+        pl.read_csv(text).write_parquet(packed)
+    else:
+        with pa.CompressedOutputStream(packed, "gzip" if ending.endswith("gz") else "zstd") as file:
+            file.write(text.read_bytes())
+    config, _ = look(models, packed, ASKED)
+    table = config.data.tables["rows"]
+    assert (table.file, table.kinds["x"].name, config.data.label) == ("packed.csv", "number", "y")
 
 
 def test_a_file_without_a_header_is_given_names(models: Path, tmp_path: Path) -> None:
