@@ -37,6 +37,8 @@ EDITS = {
     "calibration": ("calibration: beta", "calibration: platt"),
     "decision": ("false_alarm: 1", "false_alarm: 2"),
     "explain": ("reasons: 3", "reasons: 2"),
+    "labels": ("horizon_hours: 24", "horizon_hours: 48"),
+    "challenger": ("split:   ", "challenger: true\nsplit:   "),
     "tracking": ("split:   ", "tracking: {model_versions: true}\nsplit:   "),
 }
 
