@@ -90,6 +90,11 @@ health: ## what needs a person: of this machine's stack, or ENV=dev|staging|prod
 	@$(setup) --for health airflow
 	@$(program).ops.health $${JSON:+--json} -- "$${ENV-}"
 
+.PHONY: costs
+costs: ## what a month's jobs have cost, by model, Dag and kind: of this machine's stack, or ENV=...; MONTH=2026-11
+	@$(setup) --for costs airflow
+	@$(program).ops.costs $${MONTH:+--month "$$MONTH"} -- "$${ENV-}"
+
 .PHONY: bundle
 bundle: ## dist/: what is uploaded to MWAA, byte for byte reproducible
 	@$(setup) airflow
@@ -117,6 +122,11 @@ bundle-test: ## the unpacked bundle under MWAA's configuration: checks, then a m
 infra: ## an environment's CloudFormation stacks, after asking: ENV=dev|staging|prod [DRY_RUN=1] [YES=1]
 	@$(setup) --for infra airflow
 	@$(program).ops.mwaa.infra $${DRY_RUN:+--dry-run} $${YES:+--yes} -- "$${ENV-}"
+
+.PHONY: destroy
+destroy: ## remove an environment from AWS, buckets and all, after its name is typed: ENV=dev|staging|prod [DRY_RUN=1]
+	@$(setup) --for destroy airflow
+	@$(program).ops.mwaa.destroy $${DRY_RUN:+--dry-run} -- "$${ENV-}"
 
 .PHONY: deploy
 deploy: ## bring an MWAA environment to this checkout: ENV=dev|staging|prod [DRY_RUN=1]

@@ -47,8 +47,7 @@ from include.deploy import approval_request, form, tasks
 from include.deploy.approval_events import APPROVE, REJECT, queue_name
 from include.deploy.approval_messages import ApproverNotifier
 from include.models.config import ModelConfig
-from include.platform.dag_settings import NO_BACKFILLS, on_events_of, task_defaults, with_form
-from include.platform.environment import ml_environment
+from include.platform.dag_settings import NO_BACKFILLS, of_model, on_events_of, with_form
 from include.platform.python_task import python_task
 from include.platform.request_parts import group_name
 from sagemaker_jobs.approvals import PackageApprovalTrigger
@@ -66,15 +65,10 @@ def deploy_dag(model: ModelConfig) -> DAG:
     )
 
     @dag(
-        dag_id=f"deploy_{model.name}",
-        description=f"Bring an approved version into production: {model.description}",
-        doc_md=f"# deploy_{model.name}\n\n{model.description}\n\n{__doc__}",
+        **of_model("deploy", model, does="Bring an approved version into production", runbook=__doc__),
         schedule=on_events_of(approvals),
         allowed_run_types=NO_BACKFILLS,
         max_active_runs=1,
-        tags=["deploy", model.name],
-        user_defined_macros={"ml_environment": ml_environment},
-        default_args=task_defaults(model.owner),
     )
     def deploy() -> None:
         production = Asset(f"{model.name}_production")

@@ -3,12 +3,14 @@
 **For whom:** the approvers, by mail, chat and the console.
 
 **Reads** the questions that wait (`production/<model>/question.json`) and whether their runs have kept a decision.
-**Writes** into the question how often people were reminded, and removes those that are answered or over.
+**Writes** into the question how often people were reminded, and removes those that are answered or over;
+`messages/idle.json`.
 
 **Running it again is safe:** nobody is reminded twice of the same.
 
-**Steps.** `remind_approvers` does all of it. An environment where nobody is asked (`approve_promotions`) has no
-questions, and the Dag may stay paused.
+**Steps.** `remind_approvers` does that; an environment where nobody is asked (`approve_promotions`) has no questions.
+`name_idle_endpoints` names, once a week, the endpoints on instances that had nothing but health checks for seven days,
+with what they cost.
 
 **When it fails** S3 or the topic could not be asked; the next hour does it. The question waits all the same.
 """
@@ -21,8 +23,9 @@ from functools import partial
 from airflow.sdk import DAG, dag
 
 from include.deploy.approval_messages import remind_approvers
+from include.deploy.idle import name_idle_endpoints
 from include.models.config import ModelConfig
-from include.platform.dag_settings import NO_BACKFILLS, next_time_only, task_defaults
+from include.platform.dag_settings import FOR_ANY_MODEL, NO_BACKFILLS, next_time_only, task_defaults
 from include.platform.environment import ml_environment
 from include.platform.python_task import python_task
 
@@ -34,16 +37,18 @@ def remind_dag(models: Sequence[ModelConfig]) -> DAG:
 
     @dag(
         dag_id="remind",
-        description="Remind people of promotions that wait for their answer.",
+        dag_display_name="Reminders",
+        description="Remind people of promotions that wait for their answer, and weekly of endpoints that nobody asks.",
         doc_md=f"# remind\n\n{__doc__}",
         schedule=next_time_only(HOURLY),
         allowed_run_types=NO_BACKFILLS,
         max_active_runs=1,
-        tags=["remind"],
+        tags=[FOR_ANY_MODEL],
         user_defined_macros={"ml_environment": ml_environment},
         default_args=task_defaults(", ".join(sorted({model.owner for model in models}))),
     )
     def remind() -> None:
         python_task(partial(remind_approvers, models))()
+        python_task(partial(name_idle_endpoints, models))()
 
     return remind()

@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Param, chain, dag
 
 from include.deploy import retire_tasks as tasks
@@ -38,15 +37,15 @@ def retire_dag(models: Sequence[ModelConfig]) -> DAG:
 
     @dag(
         dag_id="retire",
+        dag_display_name="Retire a model",
         description="Take a model out of service: its endpoints are removed, its history is kept.",
         doc_md=f"# retire\n\n{__doc__}",
         max_active_runs=1,
-        tags=["retire"],
         **for_any_model(owners),
     )
     def retire() -> None:
         serving = python_task(tasks.find_serving)()
-        approve_retirement = HITLOperator(
+        approve_retirement = tasks.RetirementOperator(
             task_id="approve_retirement",
             subject="Shall {{ params.model }} be retired?",
             body="{{ ti.xcom_pull('find_serving')['text'] }}",

@@ -6,8 +6,10 @@ import logging
 from typing import TYPE_CHECKING, TypedDict
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.execution_time.hitl import HITLUser
 from botocore.exceptions import ClientError
 
 from include.deploy.rollback_tasks import model_of_run
@@ -32,6 +34,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETIRE, KEEP = "Retire", "Keep"
+
+
+class RetirementOperator(HITLOperator):
+    """Asks the environment's approvers, as a promotion does: Airflow takes nobody else's answer. Everybody, where none
+    is named."""
+
+    def execute(self, context: Context) -> None:
+        approvers = ml_environment().approvers
+        self.assigned_users = [HITLUser(id=id_, name=name) for id_, name in approvers.items()] or None
+        super().execute(context)
 
 
 class Serving(TypedDict):

@@ -44,10 +44,10 @@ def rollback_dag(models: Sequence[ModelConfig]) -> DAG:
 
     @dag(
         dag_id="rollback",
+        dag_display_name="Roll a model back",
         description="Bring a model's production back to the version before.",
         doc_md=f"# rollback\n\n{__doc__}",
         max_active_runs=RUNS_AT_ONCE,
-        tags=["rollback"],
         **for_any_model(owners),
     )
     def rollback() -> None:

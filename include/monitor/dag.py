@@ -64,8 +64,7 @@ from airflow.sdk import DAG, XComArg, chain, dag, task
 
 from include.models.config import ModelConfig
 from include.monitor import label_tasks, tasks
-from include.platform.dag_settings import daily_and_when_scored, day_param, task_defaults, with_form
-from include.platform.environment import ml_environment
+from include.platform.dag_settings import daily_and_when_scored, day_param, of_model, with_form
 from include.platform.python_task import python_task
 from include.score.plan import RUNS_AT_ONCE
 from sagemaker_jobs.processing import ProcessingJobOperator
@@ -77,15 +76,10 @@ def monitor_dag(model: ModelConfig) -> DAG:
     """The Dag ``monitor_<model>``."""
 
     @dag(
-        dag_id=f"monitor_{model.name}",
-        description=f"Watch for late and faulty data, drift and loss: {model.description}",
-        doc_md=f"# monitor_{model.name}\n\n{model.description}\n\n{__doc__}",
+        **of_model("monitor", model, does="Watch for late and faulty data, drift and loss", runbook=__doc__),
         schedule=daily_and_when_scored(model.schedule.monitor, model.name),
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
-        tags=["monitor", model.name],
-        user_defined_macros={"ml_environment": ml_environment},
-        default_args=task_defaults(model.owner),
     )
     def monitor() -> None:
         find_late_days = python_task(partial(tasks.find_late_days, model))()

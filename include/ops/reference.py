@@ -184,6 +184,7 @@ def main(argv: list[str] | None = None) -> int:
         stale.append(name)
         if not arguments.check:
             file.write_text(new, encoding="utf-8")
+            print(f"wrote docs/reference/{name}.md, which is generated: commit it")
     if stale and arguments.check:
         print(f"docs/reference: stale: {', '.join(stale)}; run: make docs", file=sys.stderr)
         return 1

@@ -6,14 +6,14 @@ from airflow.sdk import DAG, dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.platform.catalogue import BrokenModel
-from include.platform.dag_settings import NO_BACKFILLS, when_triggered
+from include.platform.dag_settings import NO_BACKFILLS, in_words, when_triggered
 from include.platform.notifications import notify_failure
 
 
 def broken_dag(model: BrokenModel) -> DAG:
     @dag(
         dag_id=f"broken_{model.name}",
-        dag_display_name=f"{model.name}: its model.yaml is broken",
+        dag_display_name=f"{in_words(model.name)}: its model.yaml is broken",
         description=model.reason.splitlines()[0],
         doc_md=f"""
         The other Dags of `{model.name}` are away until this is corrected:
@@ -26,7 +26,7 @@ def broken_dag(model: BrokenModel) -> DAG:
         allowed_run_types=NO_BACKFILLS,
         catchup=False,
         max_active_runs=1,
-        tags=["broken", model.name],
+        tags=[in_words(model.name), "broken"],
         default_args={"on_failure_callback": notify_failure},
     )
     def broken() -> None:

@@ -10,13 +10,17 @@ import hashlib
 import io
 import json
 import subprocess
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
+from include.models.config import ModelConfig, load_model
 from include.platform.code_parts import Parts
-from include.platform.objects import read_json, write_text
+from include.platform.objects import ABSENT, read_json, write_text
 from include.platform.scoring_parts import scoring_parts_of_models
 from include.platform.storage import code_archive, scoring_parts, training_parts
 from include.platform.training_parts import training_parts_of_models
@@ -81,6 +85,25 @@ def is_there(s3: S3Client, bucket: str, code_hash: str) -> bool:
         botocore.exceptions.ClientError: the bucket is absent or may not be read.
     """
     return bool(s3.list_objects_v2(Bucket=bucket, Prefix=code_archive(code_hash)).get("Contents"))
+
+
+def model_of(s3: S3Client, bucket: str, version: str, name: str) -> ModelConfig | None:
+    """A model as the uploaded code of this hash has it, whatever its model.yaml says by now; None where there is no
+    such code.
+
+    Raises:
+        ConfigError: this side cannot use it, as it was written for another.
+    """
+    try:
+        body = s3.get_object(Bucket=bucket, Key=code_archive(version))["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ABSENT:
+            raise
+        return None
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(body)) as packed:
+        home = f"include/models/{name}/"
+        packed.extractall(folder, [member for member in packed.namelist() if member.startswith(home)])
+        return load_model(name, Path(folder) / "include" / "models")
 
 
 def archive(root: Path = ROOT) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
 from airflow.sdk.definitions.param import ParamsDict
 
+from include.platform.costs import record_job
 from include.platform.environment import ml_environment
 from include.platform.notifications import notify_failure
 from sagemaker_jobs.retries import SageMakerRetryPolicy
@@ -19,10 +20,16 @@ if TYPE_CHECKING:
     from airflow.sdk.api.datamodels._generated import DagRunType
     from airflow.sdk.bases.timetable import BaseTimetable
 
+    from include.models.config import ModelConfig
+
 # of Dags whose runs are not about days: a backfill of one is refused in these words, and the UI does not offer it
 NO_BACKFILLS = cast(
     "Collection[DagRunType]", ("manual", "scheduled", "operator_triggered", "asset_triggered", "asset_materialization")
 )
+
+
+# a form is made when its Dag's file is parsed, which asks nobody: so no form can know which versions there are
+VERSIONS_ARE_LISTED = "The versions, with their metrics, are listed under Models; its own forms let you choose one."
 
 
 def when_triggered() -> DailyTimetable:
@@ -71,8 +78,40 @@ def _delay(cron: str | None) -> timedelta | None:
     return timedelta(hours=int(hour), minutes=int(minute))
 
 
-def task_defaults(owner: str) -> dict[str, Any]:
-    """``default_args`` of every Dag.
+FOR_ANY_MODEL = "Any model"
+FOUR_DAGS = """**A model has four Dags**, which hand over to each other: `train_{0}` registers a version of it,
+`deploy_{0}` brings an approved version into production, `score_{0}` scores each day with the version in production,
+`monitor_{0}` watches the scores and asks for a training when they get worse. `backfill`, `rollback` and `retire` serve
+all models."""
+
+
+def of_model(verb: str, model: ModelConfig, *, does: str, runbook: str | None) -> dict[str, Any]:
+    """What a Dag of one model is called, says of itself and gives its tasks.
+
+    Args:
+        does: what its runs do, in the list of Dags.
+        runbook: its documentation below what the model is about.
+    """
+    name = in_words(model.name)
+    return {
+        "dag_id": f"{verb}_{model.name}",
+        "dag_display_name": f"{name}: {verb}",
+        "description": f"{does}: {model.description}",
+        "doc_md": f"# {name}: {verb}\n\n{model.description}\n\n{FOUR_DAGS.format(model.name)}\n\n{runbook}",
+        "tags": [name, verb],
+        "user_defined_macros": {"ml_environment": ml_environment},
+        "default_args": task_defaults(model.owner, model.name),
+    }
+
+
+def in_words(name: str) -> str:
+    """A model's name as a person reads it."""
+    words = name.replace("_", " ")
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+def task_defaults(owner: str, model: str | None = None) -> dict[str, Any]:
+    """``default_args`` of every Dag, for all models where none is named.
 
     The execution timeout is of the time in a worker: a deferred wait is bounded by the job's own runtime limit.
     """
@@ -87,7 +126,9 @@ def task_defaults(owner: str) -> dict[str, Any]:
         "max_retry_delay": timedelta(minutes=15),
         "execution_timeout": timedelta(minutes=15),
         "retry_policy": SageMakerRetryPolicy(),
-        "on_failure_callback": notify_failure,
+        "on_success_callback": partial(record_job, model=model),
+        "on_retry_callback": partial(record_job, model=model),
+        "on_failure_callback": [partial(record_job, model=model), notify_failure],
     }
 
 
@@ -99,12 +140,13 @@ def for_any_model(owners: Mapping[str, str]) -> dict[str, Any]:
     """
     return {
         "schedule": when_triggered(),
+        "tags": [FOR_ANY_MODEL],
         "allowed_run_types": NO_BACKFILLS,
         "is_paused_upon_creation": False,  # nothing starts it but a person, who must not have to unpause it first
         "user_defined_macros": {"ml_environment": ml_environment},
         "default_args": {
             **task_defaults(", ".join(sorted(set(owners.values())))),
-            "on_failure_callback": partial(notify_failure, owners=owners),
+            "on_failure_callback": [record_job, partial(notify_failure, owners=owners)],
         },
     }
 
@@ -121,8 +163,19 @@ def with_form(dag: DAG, params: dict[str, Param]) -> DAG:
     return dag
 
 
+def switch_param(title: str, description: str) -> Param:
+    """A box to tick. That it may be null keeps Airflow from marking it as a field to be filled in."""
+    return Param(False, type=["null", "boolean"], title=title, description=description)
+
+
 def version_param(description: str) -> Param:
-    return Param(None, type=["null", "integer"], minimum=1, title="Version", description=description)
+    return Param(
+        None, type=["null", "integer"], minimum=1, title="Version", description=f"{description} {VERSIONS_ARE_LISTED}"
+    )
+
+
+def budget_param(description: str) -> Param:
+    return Param(None, type=["null", "number"], minimum=0, title="Budget", description=description)
 
 
 def day_param(title: str, description: str) -> Param:

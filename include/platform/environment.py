@@ -43,6 +43,7 @@ class MlEnvironment(SinkConnections):
     cannot change another model's files. ``encrypt_traffic``: instances of one job encrypt what they tell each other.
     ``network_isolation``: containers of training, batch transform and endpoints reach nothing but what SageMaker brings
     them and takes from them.
+    ``publish_from``: a checkout whose job code, with every model.yaml, is published whenever a run begins: of a laptop.
     ``approvers``: the users of Airflow who may answer a promotion, as ``{id: name}`` or a list of ids; everybody where
     none is named. Airflow says a user's id where it refuses an answer: on a laptop the user's name, on MWAA a number.
     ``four_eyes``: nobody approves what they trained or started themselves. ``approve_promotions`` promotes what
@@ -57,6 +58,7 @@ class MlEnvironment(SinkConnections):
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
     code_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
     chat_connection: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=250)] | None = None
+    publish_from: str | None = None
     git_commit: Annotated[str, Field(pattern=r"^[0-9a-f]{7,64}(-changed)?$")] | None = None
     mlflow_tracking_uri: str | None = None
     sns_topic_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$")] | None = None

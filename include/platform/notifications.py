@@ -57,8 +57,8 @@ def notify(subject: str, message: str, *, group: str = "", dag_id: str = "") -> 
 
 
 def notify_failure(context: Context, owners: Mapping[str, str] | None = None, model: str | None = None) -> None:
-    """``on_failure_callback`` of every task: which task of which run failed, for which model, whose it is, why, and the
-    address of its log.
+    """``on_failure_callback`` of every task: which task of which run failed, for which model, whose it is, why, the
+    address of its log and of the runbook. The last line of the task's log says it in one sentence.
 
     Args:
         owners: of each model, of a Dag that is for all of them and whose runs are told theirs in the form.
@@ -70,13 +70,23 @@ def notify_failure(context: Context, owners: Mapping[str, str] | None = None, mo
         dag_id, owner = f"{dag_id} of {model}", owners[model]
     subject = f"{dag_id}: {task_instance.task_id} failed"
     reason = context.get("exception") or "no exception was recorded; the worker may have been killed"
-    notify(
-        subject,
-        f"{subject} in run {task_instance.run_id}, try {task_instance.try_number}. Owner: {owner}.\n\n{reason}\n\n"
-        f"Log: {task_instance.log_url}\nWhat to do: see the Dag's documentation in the Airflow UI.",
-        group=subject,
-        dag_id=task_instance.dag_id,
-    )
+    todo = runbook(task_instance.log_url, task_instance.dag_id, task_instance.task_id)
+    try:
+        notify(
+            subject,
+            f"{subject} in run {task_instance.run_id}, try {task_instance.try_number}. Owner: {owner}.\n\n{reason}\n\n"
+            f"Log: {task_instance.log_url}\nWhat to do: {todo}",
+            group=subject,
+            dag_id=task_instance.dag_id,
+        )
+    finally:  # whoever opens a failed task's log reads its end first
+        log.error("%s: %s What to do: %s", subject, str(reason).strip().partition("\n")[0], todo)
+
+
+def runbook(log_url: str, dag_id: str, task_id: str) -> str:
+    """Address of what a Dag's runbook says of a task that failed: a page of the console of the Airflow that has the
+    task's log."""
+    return f"{log_url.partition('/dags/')[0]}/models/runbook/{dag_id}#{task_id.rpartition('.')[2]}"
 
 
 def chat_body(address: str, subject: str, message: str) -> dict[str, Any]:

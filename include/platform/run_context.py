@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import logging
+from pathlib import Path
 from typing import Any, TypedDict
 
-from airflow.sdk import Context
+from airflow.sdk import Context, Variable
 
+from include.models.config import ConfigError, ModelConfig
 from include.platform.clients import s3_client
-from include.platform.environment import MlEnvironment, ml_environment
+from include.platform.code_bundle import git_commit, model_of, upload_code
+from include.platform.environment import VARIABLE, MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.objects import read_json
 from include.platform.raw_files import RawFile
 from include.platform.storage import Run
+
+log = logging.getLogger(__name__)
 
 
 class DataManifest(TypedDict):
@@ -27,6 +34,43 @@ def current_run(context: Context) -> tuple[MlEnvironment, Run]:
     environment = ml_environment()
     task_instance = context["ti"]
     return environment, Run(environment.bucket, task_instance.dag_id, task_instance.run_id)
+
+
+def begin_run(context: Context) -> tuple[MlEnvironment, Run]:
+    """As ``current_run``, in a run's first task. On a laptop what was edited since the last run is published first."""
+    environment, run = current_run(context)
+    if environment.publish_from is None:
+        return environment, run
+    root = Path(environment.publish_from)
+    version = upload_code(s3_client(environment), environment.bucket, root)
+    if version != environment.code_hash:
+        log.info("edited since code %s: published as %s", environment.code_hash, version)
+        changed = {"code_hash": version, "git_commit": git_commit(root)}
+        environment = environment.model_copy(update=changed)
+        Variable.set(VARIABLE, json.dumps(json.loads(Variable.get(VARIABLE)) | changed))
+    return environment, run
+
+
+def published(environment: MlEnvironment, model: ModelConfig) -> ModelConfig:
+    """The model as the environment's job code has it, which the jobs of a run read: so what decides on their results
+    goes by the same model.yaml.
+
+    Raises:
+        PermanentError: this side cannot use it.
+    """
+    try:
+        found = model_of(s3_client(environment), environment.bucket, environment.code_hash, model.name)
+    except ConfigError as error:
+        raise PermanentError(
+            f"model.yaml of {model.name} as published in code {environment.code_hash} cannot be used by these Dags: "
+            f"{error} Trigger the Dag again: a new run begins with the code that is published now."
+        ) from error
+    if found is None:
+        log.warning("code %s is not in the bucket: model.yaml is that of the Dag", environment.code_hash)
+        return model
+    same = "as it is here" if found == model else "not as it is here now"
+    log.info("model.yaml is that of code %s, %s", environment.code_hash, same)
+    return found
 
 
 def triggered_by(context: Context) -> str | None:

@@ -22,8 +22,10 @@ capture/<endpoint>/...                    requests and answers that endpoints ke
 production/<model>/history.json           which version was in production from when to when
 production/<model>/rollback.json          the run of the rollback Dag that may change that
 production/<model>/training.json          what the last whole training was made of
+production/<model>/costs/<month>.json     what its jobs of a month have cost
 production/<model>/question.json          the promotion that waits for a person's answer
 index/<model>.json                        what the console shows of a model, made from all of these
+messages/idle.json                        when people were told of endpoints that nobody asks
 messages/recent.json                      the newest messages that people were sent, as the console shows them
 """
 
@@ -169,6 +171,11 @@ def production_history(bucket: str, model: str) -> str:
     return f"s3://{bucket}/production/{model}/history.json"
 
 
+def month_costs(bucket: str, model: str, month: str) -> str:
+    """What a model's jobs of a month (``2026-11``) have cost."""
+    return f"s3://{bucket}/production/{model}/costs/{month}.json"
+
+
 def model_index(model: str) -> str:
     """Key of what the console shows of a model."""
     return f"index/{model}.json"
@@ -176,6 +183,11 @@ def model_index(model: str) -> str:
 
 def recent_messages(bucket: str) -> str:
     return f"s3://{bucket}/messages/recent.json"
+
+
+def idle_told(bucket: str) -> str:
+    """When people were told of endpoints that nobody asks, and which they were."""
+    return f"s3://{bucket}/messages/idle.json"
 
 
 def open_question(bucket: str, model: str) -> str:

@@ -63,10 +63,10 @@ def backfill_dag(models: Sequence[ModelConfig]) -> DAG:
 
     @dag(
         dag_id="backfill",
+        dag_display_name="Backfill a model",
         description="Score days gone by of a model, many in one job.",
         doc_md=f"# backfill\n\n{__doc__}",
         max_active_runs=RUNS_AT_ONCE,
-        tags=["score", "backfill"],
         **for_any_model(owners),
     )
     def backfill() -> None:

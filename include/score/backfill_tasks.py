@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.models.config import ModelConfig, load_model
+from include.models.config import Budget, ModelConfig, load_model
 from include.models.config.files import (
     DAY_RESULT,
     DAYS,
@@ -25,18 +25,19 @@ from include.models.config.files import (
 )
 from include.models.config.results import DayResult, Parts
 from include.platform.clients import s3_client, sagemaker_client
+from include.platform.costs import above_budget, spent
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
 from include.platform.objects import read_json, write_text
 from include.platform.raw_files import list_raw_data
 from include.platform.request_parts import Request, Source
-from include.platform.run_context import current_run, pin, read_record
+from include.platform.run_context import begin_run, current_run, pin, read_record
 from include.platform.storage import BatchRun, Run, daily_prefix, scores_prefix, split_uri
 from include.registry.model_index import index_scores
 from include.score import requests, sinks
 from include.score.batches import Estimate, batches_of, cost_in_words, estimate, total
 from include.score.impossible import in_one_sentence
-from include.score.plan import DayPlan, PlanError, Preview, days_between, list_partitions
+from include.score.plan import CHAMPION_AT, DayPlan, PlanError, Preview, days_between, list_partitions
 from include.score.publish import PublishError, publish
 from include.score.published import JobCost, PublishedError, ScoresManifest, is_of_run, read_published
 from include.score.tasks import planner_of, require_unchanged, tell_published
@@ -121,12 +122,12 @@ def plan_days(context: Context) -> str:
         PlanError: no day of the range can be scored.
     """
     model, params = model_of(context), context["params"]
-    environment, run = current_run(context)
+    environment, run = begin_run(context)
     s3 = s3_client(environment)
     partitions = list_partitions(s3, environment.bucket, model.name)
     days = days_asked_for(str(params["from"]), str(params["to"]), partitions)
     planner = planner_of(model, environment, s3, partitions)
-    preview = planner.preview(days, str(params["model_version"]), force=bool(params["force"]))
+    preview = planner.preview(days, params["model_version"] or CHAMPION_AT, force=bool(params["force"]))
     batches = batches_of(model, preview)
     used = environment.instance_types.get("processing")
     found = estimate(model, used, environment.region, preview, len(batches))
@@ -147,14 +148,27 @@ def plan_days(context: Context) -> str:
     }
     write_text(s3, run.backfill_plan, json.dumps(plan))
     context["ti"].xcom_push(key="plan", value={name: plan[name] for name in ("days", "changed", "estimate", "batches")})
-    limit = model.budget if params["budget_usd"] is None else float(params["budget_usd"])
-    if not batches or (isinstance(found["usd"], int | float) and found["usd"] <= limit):
+    why = _why_to_ask(context, model, environment, s3, found)
+    if not batches or why is None:
         return "choose_batches"
     subject = f"Score {len(preview.plans)} days of {model.name}? {cost_in_words(found, environment.region)}"
-    lines = [*in_words(preview, found, environment.region), f"asked above {limit:g} USD"]
+    lines = [*in_words(preview, found, environment.region), f"asked because {why}"]
     body = "\n".join(f"- {line}" for line in lines)
     context["ti"].xcom_push(key="question", value={"subject": subject, "body": body})
     return "approve_cost"
+
+
+def _why_to_ask(
+    context: Context, model: ModelConfig, environment: MlEnvironment, s3: S3Client, found: Estimate
+) -> str | None:
+    """Why a person has to agree to what the days cost; None where nobody has to."""
+    if found["usd"] == "unknown":
+        return "the price is not known"
+    given = context["params"]["budget_usd"]
+    if given is not None:  # whoever started the run has said what it may cost
+        return above_budget(found["usd"], float(given), Budget(), {})
+    this_month = spent(s3, environment.bucket, model.name, datetime.now(UTC))
+    return above_budget(found["usd"], model.budget.per_backfill, model.budget, this_month)
 
 
 def days_asked_for(first: str, last: str, partitions: Iterable[str]) -> list[str]:

@@ -51,8 +51,7 @@ from functools import partial
 from airflow.sdk import DAG, TaskGroup, XComArg, chain, dag, task
 
 from include.models.config import ModelConfig, files
-from include.platform.dag_settings import daily, scores_asset, task_defaults, with_form
-from include.platform.environment import ml_environment
+from include.platform.dag_settings import daily, of_model, scores_asset, with_form
 from include.platform.python_task import python_task
 from include.score import form, tasks
 from include.score.plan import RUNS_AT_ONCE
@@ -66,15 +65,10 @@ def score_dag(model: ModelConfig) -> DAG:
     """The Dag ``score_<model>``."""
 
     @dag(
-        dag_id=f"score_{model.name}",
-        description=f"Score a day: {model.description}",
-        doc_md=f"# score_{model.name}\n\n{model.description}\n\n{__doc__}{_sinks_runbook(model)}",
+        **of_model("score", model, does="Score a day", runbook=f"{__doc__}{_sinks_runbook(model)}"),
         schedule=daily(model.schedule.score),
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
-        tags=["score", model.name],
-        user_defined_macros={"ml_environment": ml_environment},
-        default_args=task_defaults(model.owner),
     )
     def score_day() -> None:
         wait_for_partition = PartitionSensor(

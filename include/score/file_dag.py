@@ -63,14 +63,18 @@ def score_file_dag(models: Sequence[ModelConfig]) -> DAG:
     trigger = ObjectArrivalTrigger(queue=queue_name(environment_name()))
     arrivals = Asset("inbox", watchers=[AssetWatcher(name="inbox", trigger=trigger)])
     settings = for_any_model(owners)
-    settings["default_args"]["on_failure_callback"] = partial(tasks.tell_failure, owners)
+    settings["default_args"] |= {
+        "on_success_callback": tasks.keep_cost,
+        "on_retry_callback": tasks.keep_cost,
+        "on_failure_callback": [tasks.keep_cost, partial(tasks.tell_failure, owners)],
+    }
 
     @dag(
         dag_id="score_file",
+        dag_display_name="Score a file",
         description="Score files as they arrive, with the version in production.",
         doc_md=f"# score_file\n\n{__doc__}",
         max_active_runs=RUNS_AT_ONCE,
-        tags=["score", "inbox"],
         **{**settings, "schedule": on_events_of(arrivals)},
     )
     def score_file() -> None:

@@ -14,6 +14,7 @@ from include.models.config import ModelConfig, load_model
 from include.models.config.files import PARTS, QUARANTINE
 from include.models.config.results import FileResult, Parts
 from include.platform.clients import s3_client, sagemaker_client
+from include.platform.costs import record_job
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify, notify_failure
@@ -252,8 +253,18 @@ def tell_failure(owners: Mapping[str, str], context: Context) -> None:
     """``on_failure_callback``: whose file's task failed. Of a file that is refused people were told already."""
     if isinstance(context.get("exception"), FileRefusedError):
         return
+    notify_failure(context, owners, _model_of(context))
+
+
+def keep_cost(context: Context) -> None:
+    """``record_job``, for the model that a file is of."""
+    if model := _model_of(context):
+        record_job(context, model)
+
+
+def _model_of(context: Context) -> str | None:
+    """Whose file a task is about; None of a task that is about no file."""
     task_instance = context["ti"]
     index = task_instance.map_index
     files: list[FileRef] = (task_instance.xcom_pull(task_ids="find_files") or []) if (index or -1) >= 0 else []
-    model = files[index]["model"] if index is not None and 0 <= index < len(files) else None
-    notify_failure(context, owners, model)
+    return files[index]["model"] if index is not None and 0 <= index < len(files) else None

@@ -6,7 +6,7 @@ from typing import get_args
 
 from airflow.sdk import Param
 
-from include.platform.dag_settings import day_param
+from include.platform.dag_settings import VERSIONS_ARE_LISTED, budget_param, day_param, switch_param
 from include.score.file_plan import Mode
 from include.score.plan import CHAMPION_AT, CURRENT
 
@@ -26,11 +26,9 @@ def params() -> dict[str, Param]:
             description="A version that scores the day too, for its promotion packet; its scores are not published. "
             "Empty: the newest candidate, if model.yaml says challenger.",
         ),
-        "several_jobs": Param(
-            False,
-            type="boolean",
-            title="Score as a large day",
-            description="In chunks and by several jobs, whatever the day's size: where one job has too little memory.",
+        "several_jobs": switch_param(
+            "Score as a large day",
+            "In chunks and by several jobs, whatever the day's size: where one job has too little memory.",
         ),
         "force": _force(),
     }
@@ -44,13 +42,7 @@ def backfill_params(models: list[str]) -> dict[str, Param]:
         "to": Param(type="string", format="date", title="To", description="The last day, itself among them."),
         "model_version": _version(),
         "force": _force(),
-        "budget_usd": Param(
-            None,
-            type=["null", "number"],
-            minimum=0,
-            title="Budget",
-            description="USD that may be spent without asking. Empty: the budget of model.yaml.",
-        ),
+        "budget_usd": budget_param("USD that may be spent without asking. Empty: the budget of model.yaml."),
     }
 
 
@@ -77,30 +69,24 @@ def file_params(models: list[str]) -> dict[str, Param]:
             description="job: one job with the champion's artifact. transform: a batch transform, for large files. "
             "endpoint: the production endpoint, in chunks.",
         ),
-        "again": Param(
-            False,
-            type="boolean",
-            title="Score again",
-            description="Also what is done already, with what is in production now.",
-        ),
+        "again": switch_param("Score again", "Also what is done already, with what is in production now."),
     }
 
 
 def _version() -> Param:
     return Param(
         CHAMPION_AT,
-        type="string",
+        type=["null", "string"],
+        examples=[CHAMPION_AT, CURRENT],
         pattern=rf"^({CHAMPION_AT}|{CURRENT}|[1-9][0-9]*)$",
         title="Model version",
         description=f"{CHAMPION_AT}: the one in production at the day's end; {CURRENT}: the one in production now; "
-        "or a version number of the Model Registry.",
+        f"or a version number of the Model Registry. {VERSIONS_ARE_LISTED}",
     )
 
 
 def _force() -> Param:
-    return Param(
-        False,
-        type="boolean",
-        title="Score unchanged days too",
-        description="Score the day even if its raw data, the code and the model are those of its published scores.",
+    return switch_param(
+        "Score unchanged days too",
+        "Score the day even if its raw data, the code and the model are those of its published scores.",
     )

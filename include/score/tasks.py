@@ -21,13 +21,14 @@ from include.platform.errors import PermanentError
 from include.platform.objects import write_text
 from include.platform.raw_files import RawFile, list_raw_data, raw_megabytes
 from include.platform.request_parts import Request, group_name
-from include.platform.run_context import current_run, pin, read_record
+from include.platform.run_context import begin_run, current_run, pin, read_record
 from include.platform.storage import DayRun, daily_partition, daily_prefix, scores_partition, split_uri
 from include.registry import requests as registry
 from include.registry.model_index import index_scores
 from include.score import requests, sinks
 from include.score.challenger import choose_challenger, keep_challenger
 from include.score.plan import (
+    CHAMPION_AT,
     DayPlan,
     Planner,
     day_inputs,
@@ -108,11 +109,11 @@ def plan_day(model: ModelConfig, context: Context) -> list[str]:
     Raises:
         PlanError, VersionError: the day's data or a version is missing.
     """
-    environment, run = current_run(context)
+    environment, run = begin_run(context)
     day, params = day_of_run(context), context["params"]
     s3 = s3_client(environment)
     planner = planner_of(model, environment, s3, list_partitions_of(s3, environment.bucket, model, day))
-    plan, published = planner.plan(day, str(params["model_version"])), planner.published(day)
+    plan, published = planner.plan(day, params["model_version"] or CHAMPION_AT), planner.published(day)
     log.info("%s: version %d (%s); %d raw files", day, plan.version.version, plan.reason, len(plan.inputs))
     why = plan.why_due(published)
     if published is not None and why is None and not params["force"]:

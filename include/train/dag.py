@@ -42,8 +42,7 @@ from functools import partial
 from airflow.sdk import DAG, Asset, XComArg, chain, dag, task
 
 from include.models.config import ModelConfig, files
-from include.platform.dag_settings import NO_BACKFILLS, next_time_only, task_defaults, with_form
-from include.platform.environment import ml_environment
+from include.platform.dag_settings import NO_BACKFILLS, next_time_only, of_model, with_form
 from include.platform.python_task import python_task
 from include.train import form, tasks
 from sagemaker_jobs.processing import ProcessingJobOperator, VerdictOperator
@@ -55,16 +54,11 @@ def train_dag(model: ModelConfig) -> DAG:
     """The Dag ``train_<model>``."""
 
     @dag(
-        dag_id=f"train_{model.name}",
-        description=f"Train, evaluate and register: {model.description}",
-        doc_md=f"# train_{model.name}\n\n{model.description}\n\n{__doc__}",
+        **of_model("train", model, does="Train, evaluate and register", runbook=__doc__),
         schedule=next_time_only(model.schedule.train),
         allowed_run_types=NO_BACKFILLS,
         catchup=False,
         max_active_runs=1,
-        tags=["train", model.name],
-        user_defined_macros={"ml_environment": ml_environment},
-        default_args=task_defaults(model.owner),
     )
     def train() -> None:
         plan_training = python_task(partial(tasks.plan_training, model), task.branch)()
@@ -78,7 +72,7 @@ def train_dag(model: ModelConfig) -> DAG:
         )()
         chain(evaluate_model, check_metrics, [register_model, reject_model], record_training)
 
-    return with_form(train(), form.params(model))
+    return with_form(train(), form.form_of(model))
 
 
 def _prepare(model: ModelConfig, after: XComArg) -> VerdictOperator:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from airflow.sdk import Param
 
-from include.models.config import INSTANCE_TYPE, ModelConfig
-from include.platform.dag_settings import day_param
+from include.models.config import INSTANCE_TYPE, ModelConfig, Scalar, nearest
+from include.models.config.code import TRUTH, Hyperparameter
+from include.platform.dag_settings import budget_param, day_param, switch_param
+from include.platform.request_parts import RequestError
 
 INSTANCE_TYPES = ["ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.2xlarge", "ml.c5.4xlarge"]
 
+PREFIX = "hyperparameter_"  # of fields, so that none is called as another field
 
-def params(model: ModelConfig) -> dict[str, Param]:
+
+def form_of(model: ModelConfig) -> dict[str, Param]:
     """Every field may be left as it is."""
-    known = ", ".join(f"{name} ({value})" for name, value in model.training.hyperparameters.items())
     return {
         "data_from": day_param("Data from", "First day of raw data to train on. Empty: from the beginning."),
         "data_to": day_param("Data to", "Last day of raw data to train on. Empty: to the end."),
-        "hyperparameters": Param(
-            {},
-            type="object",
-            # the form itself refuses what the estimator does not take: nothing has run by then
-            propertyNames={"enum": list(model.hyperparameters)},
-            properties={name: one.json_schema for name, one in model.hyperparameters.items()},
-            title="Hyperparameters",
-            description=f"Values that override model.yaml's, as JSON. Known, with their values there: {known}.",
-        ),
         "instance_type": Param(
             None,
             type=["null", "string"],
@@ -33,17 +30,17 @@ def params(model: ModelConfig) -> dict[str, Param]:
             title="Instance type",
             description=f"What to train on. Empty: {model.training.instance_type}.",
         ),
-        "tune": Param(
-            False,
-            type="boolean",
-            title="Tune first",
-            description="Search hyperparameters in model.yaml's ranges and keep the best. Trains many models.",
+        "budget_usd": budget_param(
+            "USD that this run may be estimated at; above that it stops before anything is paid for. Empty: "
+            f"{model.budget.per_run:g}, budget.per_run of model.yaml."
         ),
-        "force": Param(
-            False,
-            type="boolean",
-            title="Force",
-            description="Train even if nothing changed since the last training. With a reason, also register what is "
+        "tune": switch_param(
+            "Tune first",
+            "Search hyperparameters in model.yaml's ranges and keep the best. Trains many models.",
+        ),
+        "force": switch_param(
+            "Force",
+            "Train even if nothing changed since the last training. With a reason, also register what is "
             "worse than the version in production, or what there are too few test rows to judge. Gates stand.",
         ),
         "started_by": Param(
@@ -65,4 +62,42 @@ def params(model: ModelConfig) -> dict[str, Param]:
             title="Reason",
             description="With force: why to register all the same. Whoever approves the version reads it.",
         ),
+        **{f"{PREFIX}{name}": _hyperparameter(model, name, one) for name, one in model.hyperparameters.items()},
     }
+
+
+def given_hyperparameters(model: ModelConfig, params: Mapping[str, Any]) -> dict[str, Scalar]:
+    """Those that a run was given a value for.
+
+    Raises:
+        RequestError: the run was given a field that the form does not have, as a program may do.
+    """
+    known, fields = {f"{PREFIX}{name}": name for name in model.hyperparameters}, form_of(model)
+    for name in params:
+        if name not in fields:
+            raise RequestError(f"the form has no field '{name}'. {nearest(name, list(fields))}")
+    given = {known[name]: value for name, value in params.items() if name in known and value is not None}
+    switches = {name for name, one in model.hyperparameters.items() if one.type == "boolean"}
+    return {name: TRUTH.get(value, value) if name in switches else value for name, value in given.items()}
+
+
+def _hyperparameter(model: ModelConfig, name: str, one: Hyperparameter) -> Param:
+    """A field with the rule that the estimator has for it, which Airflow holds a run to before it begins. A truth value
+    is a choice of words: a box that is not ticked could not say "as in model.yaml"."""
+    own, meaning = model.training.hyperparameters.get(name), f"{one.meaning[:1].upper()}{one.meaning[1:]}"
+    default = _word(one.default if own is None else own)
+    whose = "the library's default" if own is None else "as in model.yaml"
+    rule: dict[str, Any] = one.json_schema
+    if choices := list(TRUTH) if one.type == "boolean" else one.values:
+        rule = {"type": "string", "enum": [None, *choices], "values_display": {"None": f"{default} ({whose})"}}
+    return Param(
+        None,
+        **{**rule, "type": ["null", rule["type"]]},
+        title=name,
+        section="Hyperparameters" if own is not None else "More hyperparameters",
+        description=f"{meaning}. {one.allowed.capitalize()}. Empty: {default}, {whose}.",
+    )
+
+
+def _word(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value}"

@@ -15,6 +15,7 @@ from include.platform.objects import read_json, write_text
 from include.platform.raw_files import RawFile, manifest_digest, raw_megabytes
 from include.platform.storage import Run, last_training, training_parts
 from include.platform.training_parts import SEVERAL_MACHINES
+from include.train.form import given_hyperparameters
 from include.train.requests import chosen_hyperparameters
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def ingredients(
     """All that a training's result follows from; a word for each, and its value."""
     code_hash = environment.code_hash
     parts = read_parts(s3, training_parts(environment.bucket, code_hash), code_hash, model.name)
+    given = given_hyperparameters(model, params)
     if not shared_by_machines(model, files):
         parts.pop(SEVERAL_MACHINES, None)
     return {
@@ -49,8 +51,8 @@ def ingredients(
         **({"held out": held_out} if (held_out := _held_out(model, params)) else {}),
         **parts,
         "image": environment.image_uri,
-        "hyperparameters": {**chosen_hyperparameters(model, params["hyperparameters"])},
-        "tuning": params["tune"] and _tuning(model, params["hyperparameters"]),
+        "hyperparameters": {**chosen_hyperparameters(model, given)},
+        "tuning": params["tune"] and _tuning(model, given),
         "instance type": params["instance_type"],
     }
 

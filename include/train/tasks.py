@@ -5,31 +5,41 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.models.config import ModelConfig
+from include.models.config import Budget, ModelConfig
 from include.models.config.files import MODEL_ARCHIVE
 from include.models.config.judging import Verdict, explain, judge, may_register, told_of_production
 from include.models.config.results import Evaluation
 from include.platform.borders import MOST_METADATA, metadata_id
 from include.platform.clients import s3_client, sagemaker_client
+from include.platform.costs import above_budget, spent, spent_of, total_usd
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify
 from include.platform.objects import write_text
 from include.platform.raw_files import RawFile, lineage_entries, list_raw_data, manifest_digest, raw_megabytes
 from include.platform.request_parts import Request, RequestError, group_name
-from include.platform.run_context import DataManifest, current_run, pinned_run, triggered_by
+from include.platform.run_context import (
+    DataManifest,
+    begin_run,
+    current_run,
+    pinned_run,
+    published,
+    triggered_by,
+)
 from include.platform.storage import Run, raw_prefix, training_job_of
 from include.registry import requests as registry
 from include.registry.history import Entry, last_in_production, read_history
 from include.registry.model_index import index_versions
 from include.registry.versions import VersionError, keep_artifact, require_artifact
-from include.train import requests
+from include.train import costs, requests
+from include.train.form import given_hyperparameters
 from include.train.repeats import digest_of, ingredients, read_last, shared_by_machines, what_changed, write_last
 from sagemaker_jobs.kinds import JobResult
 
@@ -38,6 +48,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+JOBS = ("prepare_data", "cut_data", "prepare_shards", "merge_shards", "train_model", "tune_model", "evaluate_model")
 METADATA_LIMIT = MOST_METADATA - 8  # those for its promotion come later
 
 
@@ -58,8 +69,8 @@ def plan_training(model: ModelConfig, context: Context) -> str:
         PermanentError: there is no raw data.
         AirflowSkipException: the last whole training was made of exactly the same.
     """
-    environment = ml_environment()
-    params = context["params"]
+    environment, _ = begin_run(context)
+    model, params = published(environment, model), context["params"]
     _check_params(model, params)
     s3 = s3_client(environment)
     files = _raw_data(model, environment, s3)
@@ -75,6 +86,7 @@ def plan_training(model: ModelConfig, context: Context) -> str:
             f"{last['outcome']}. Raw data (ETags), the code and the sections of model.yaml that it is trained from, "
             "hyperparameters and image are the same. Trigger with force to train all the same."
         )
+    _hold_to_budget(model, context, environment, s3, files)
     size, limit = raw_megabytes(files), model.processing.one_job_mb
     if shared_by_machines(model, files):
         log.info("%.0f MB of raw text, more than processing.one_job_mb (%d): several machines share it", size, limit)
@@ -83,29 +95,60 @@ def plan_training(model: ModelConfig, context: Context) -> str:
     return "prepare_data"
 
 
+def _hold_to_budget(
+    model: ModelConfig, context: Context, environment: MlEnvironment, s3: S3Client, files: list[RawFile]
+) -> None:
+    """Say what the run is going to cost, and keep that for its end.
+
+    Raises:
+        PermanentError: it is more than may be spent.
+    """
+    params, now = context["params"], datetime.now(UTC)
+    expected = costs.estimate(
+        model,
+        environment,
+        spent(s3, environment.bucket, model.name, now, months=3),
+        tune=bool(params["tune"]),
+        instance_type=params["instance_type"],
+        shared=shared_by_machines(model, files),
+    )
+    log.info("estimated at %s USD in %s: %s", expected["usd"], environment.region, expected["how"])
+    context["ti"].xcom_push(key="estimate", value=expected)
+    given, budget = params["budget_usd"], model.budget
+    if given is None:
+        why = above_budget(expected["usd"], budget.per_run, budget, spent(s3, environment.bucket, model.name, now))
+    else:  # whoever started the run has said what it may cost
+        why = above_budget(expected["usd"], float(given), Budget(), {})
+    if why:
+        raise PermanentError(
+            f"Nothing was started: {why} ({expected['how']}). Trigger the Dag again with a Budget that allows it, or "
+            f"raise the budget in models/{model.name}/model.yaml."
+        )
+
+
 def prepare_data(model: ModelConfig, context: Context) -> Request:
     """The first job's request. What the run begins with is written down: raw data, code, image.
 
     Raises:
         PermanentError: there is no raw data.
     """
-    environment, run = _begin(model, context)
+    model, environment, run = _begin(model, context)
     return requests.prepare_data(model, environment, run, **_window(context), must_learn=_must_learn(context))
 
 
 def cut_data(model: ModelConfig, context: Context) -> Request:
     """The first job's request where several machines prepare the data; otherwise as ``prepare_data``."""
-    environment, run = _begin(model, context)
+    model, environment, run = _begin(model, context)
     return requests.cut_data(model, environment, run)
 
 
 def prepare_shards(model: ModelConfig, context: Context) -> Request:
-    environment, run, _ = pinned_run(context)
+    model, environment, run, _ = _pinned(model, context)
     return requests.prepare_shards(model, environment, run, **_window(context))
 
 
 def merge_shards(model: ModelConfig, context: Context) -> Request:
-    environment, run, _ = pinned_run(context)
+    model, environment, run, _ = _pinned(model, context)
     return requests.merge_shards(model, environment, run, **_window(context), must_learn=_must_learn(context))
 
 
@@ -114,8 +157,7 @@ def step(model: ModelConfig, request: Callable[[ModelConfig, MlEnvironment, Run]
 
     @wraps(request)
     def build(context: Context) -> Request:
-        environment, run, _ = pinned_run(context)
-        return request(model, environment, run)
+        return request(*_pinned(model, context)[:3])
 
     return build
 
@@ -126,13 +168,13 @@ def choose_training(model: ModelConfig, context: Context) -> str:
 
 
 def train_model(model: ModelConfig, context: Context) -> Request:
-    environment, run, _ = pinned_run(context)
-    return requests.train_model(model, environment, run, **_chosen(context))
+    model, environment, run, _ = _pinned(model, context)
+    return requests.train_model(model, environment, run, **_chosen(model, context))
 
 
 def tune_model(model: ModelConfig, context: Context) -> Request:
-    environment, run, _ = pinned_run(context)
-    return requests.tune_model(model, environment, run, **_chosen(context))
+    model, environment, run, _ = _pinned(model, context)
+    return requests.tune_model(model, environment, run, **_chosen(model, context))
 
 
 def evaluate_model(
@@ -143,7 +185,7 @@ def evaluate_model(
     Raises:
         VersionError: the champion's artifact is gone.
     """
-    environment, run, _ = pinned_run(context)
+    model, environment, run, _ = _pinned(model, context)
     s3, group = s3_client(environment), group_name(model)
     production: list[Entry] = []
     for entry in last_in_production(read_history(s3, environment.bucket, model.name), model.champion.last):
@@ -170,7 +212,11 @@ def evaluate_model(
 
 def check_metrics(model: ModelConfig, context: Context, *, evaluated: JobResult) -> str:
     """The task that follows from the gates; their verdicts go on as ``gates``."""
+    model, environment, *_ = _pinned(model, context)
     result: Evaluation = evaluated["result"]
+    log.info(
+        "held to the gates of model.yaml as code %s has it, which the evaluation report shows", environment.code_hash
+    )
     verdicts = judge(model, result, forced=_forced(context))
     context["ti"].xcom_push(key="gates", value=verdicts)
     if tracking := result.get("tracking"):
@@ -189,7 +235,7 @@ def model_package_group(model: ModelConfig, context: Context) -> Request:
 def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult, gates: list[Verdict]) -> Request:
     """The model package with its lineage: what code, what data, which run and jobs, which champion it was held to.
     Its artifact is a copy that no job can write."""
-    environment, run, files = pinned_run(context)
+    model, environment, run, files = _pinned(model, context)
     artifact = evaluated["inputs"]["artifact"]
     result: Evaluation = evaluated["result"]
     refit = result.get("refit")
@@ -256,7 +302,7 @@ def track_model_version(
     Raises:
         AirflowSkipException: the environment tracks nothing, or this run was not tracked.
     """
-    environment, run, _ = pinned_run(context)
+    model, environment, run, _ = _pinned(model, context)
     result: Evaluation = evaluated["result"]
     run_id = result.get("mlflow_run_id")
     if not environment.mlflow_tracking_uri or not run_id:
@@ -271,22 +317,47 @@ def track_model_version(
 
 def record_training(model: ModelConfig, context: Context) -> None:
     """Write down what this training was made of, for ``plan_training`` of the next one."""
-    environment, run, files = pinned_run(context)
+    model, environment, run, files = _pinned(model, context)
     s3 = s3_client(environment)
     made_of = ingredients(model, context["params"], s3, environment, files)
     registered = context["ti"].xcom_pull(task_ids="register_model")
     outcome = f"registered version {registered['version']}" if registered else "missed its gates"
     write_last(s3, environment, model, run, made_of, outcome)
+    _sum_up(model, context, environment, s3)
 
 
-def _begin(model: ModelConfig, context: Context) -> tuple[MlEnvironment, Run]:
-    """The environment as it is now, and the run's folder, where it is written down what the run begins with."""
+def _sum_up(model: ModelConfig, context: Context, environment: MlEnvironment, s3: S3Client) -> None:
+    """Say what the run has cost beside what it was estimated at. Its last job may not be among those kept yet."""
+    task_instance = context["ti"]
+    results: dict[str, JobResult | None] = {task_id: task_instance.xcom_pull(task_ids=task_id) for task_id in JOBS}
+    jobs = {
+        result["name"]: spent_of(result, task_instance.dag_id, task_instance.run_id, task_id)
+        for task_id, result in results.items()
+        if result and result.get("billable_seconds")
+    }
+    kept = spent(s3, environment.bucket, model.name, datetime.now(UTC), months=2)
+    jobs |= {name: job for name, job in kept.items() if job["run_id"] == task_instance.run_id}
+    expected = task_instance.xcom_pull(task_ids="plan_training", key="estimate") or {}
+    summary = {"estimated_usd": expected.get("usd"), "actual_usd": total_usd(jobs.values()), "jobs": len(jobs)}
+    task_instance.xcom_push(key="costs", value=summary)
+    log.info("%(jobs)d jobs: estimated %(estimated_usd)s USD, actual %(actual_usd)s USD", summary)
+
+
+def _begin(model: ModelConfig, context: Context) -> tuple[ModelConfig, MlEnvironment, Run]:
+    """The model as it is published now, the environment, and the run's folder, where it is written down what the run
+    begins with."""
     environment, run = current_run(context)
-    s3 = s3_client(environment)
+    model, s3 = published(environment, model), s3_client(environment)
     files = _raw_data(model, environment, s3)
     manifest = DataManifest(code_hash=environment.code_hash, image_uri=environment.image_uri, files=files)
     write_text(s3, run.data_manifest, json.dumps(manifest, indent=2))
-    return environment, run
+    return model, environment, run
+
+
+def _pinned(model: ModelConfig, context: Context) -> tuple[ModelConfig, MlEnvironment, Run, list[RawFile]]:
+    """``pinned_run``, with the model as the code has it that the run began with."""
+    environment, run, files = pinned_run(context)
+    return published(environment, model), environment, run, files
 
 
 def _window(context: Context) -> dict[str, str | None]:
@@ -315,12 +386,13 @@ def _forced(context: Context) -> bool:
     return bool(context["params"]["force"] and (context["params"]["reason"] or "").strip())
 
 
-def _chosen(context: Context) -> dict[str, Any]:
-    return {name: context["params"][name] for name in ("hyperparameters", "instance_type")}
+def _chosen(model: ModelConfig, context: Context) -> dict[str, Any]:
+    params = context["params"]
+    return {"hyperparameters": given_hyperparameters(model, params), "instance_type": params["instance_type"]}
 
 
 def _check_params(model: ModelConfig, params: Mapping[str, Any]) -> None:
-    requests.chosen_hyperparameters(model, params["hyperparameters"])
+    requests.chosen_hyperparameters(model, given_hyperparameters(model, params))
     if params["tune"]:
         requests.require_tuning(model)
     if params["data_from"] and params["data_to"] and params["data_from"] > params["data_to"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
@@ -12,10 +13,11 @@ from urllib.parse import urlencode
 import jinja2
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import Depends, FastAPI, Form, HTTPException, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from model_console import actions, health, overview, view
+from model_console import actions, costs, health, overview, runbook, view
+from model_console import day as days
 from model_console.airflow_api import AirflowApi, RefusedError, api_of
 from model_console.airflow_state import ask, ask_health, models_of, models_watched
 from model_console.cloud import Aws, aws_of
@@ -49,10 +51,14 @@ def app() -> FastAPI:
     made.add_api_route("/", models, response_class=HTMLResponse)
     made.add_api_route("/decisions", decisions, response_class=HTMLResponse)
     made.add_api_route("/messages", messages, response_class=HTMLResponse)
+    made.add_api_route("/costs", costs_page, response_class=HTMLResponse)
     made.add_api_route("/health", health_page, response_class=HTMLResponse)
+    made.add_api_route("/runbook/{dag_id}", runbook_page, response_class=HTMLResponse)
     made.add_api_route("/assets/{name}", asset)
     made.add_api_route("/model/{model}", model_page, response_class=HTMLResponse)
     made.add_api_route("/model/{model}/files/{key:path}", report)
+    made.add_api_route("/model/{model}/day/{day}", day_page, response_class=HTMLResponse)
+    made.add_api_route("/model/{model}/day/{day}/scores/{number}", scores)
     made.add_api_route("/model/{model}/{action}", act, methods=["POST"])
     made.add_exception_handler(RefusedError, _refused)
     made.add_exception_handler(NotConfiguredError, _not_configured)
@@ -65,8 +71,9 @@ async def models(request: Request, api: Api, data: Data) -> HTMLResponse:
     readable = models_of(dags)
     names = sorted(readable)
     indexes = await run_in_threadpool(data.indexes, names)
-    today, region = overview.today(), settings().region
-    rows: list[Row] = [overview.row(name, indexes.get(name), dags, today, region) for name in names]
+    today = overview.today()
+    jobs = await run_in_threadpool(data.costs, names, f"{today:%Y-%m}")
+    rows: list[Row] = [overview.row(name, indexes.get(name), dags, today, jobs.get(name, {})) for name in names]
     return _page(request, "models.html.jinja", rows=rows, questions=dags.questions)
 
 
@@ -82,6 +89,14 @@ async def messages(request: Request, api: Api, data: Data) -> HTMLResponse:
     told = await run_in_threadpool(data.messages)
     shown = [group for group in reversed(told) if group["dag_id"] in dags.by_id]
     return _page(request, "messages.html.jinja", groups=shown)
+
+
+async def costs_page(request: Request, api: Api, data: Data, month: str = "") -> HTMLResponse:
+    """What the jobs of a month have cost, of the models that the user may see."""
+    months = costs.months(overview.today())
+    chosen = month if month in months else months[0]
+    lines = costs.roll_up(await run_in_threadpool(data.costs, sorted(models_of(await ask(api))), chosen))
+    return _page(request, "costs.html.jinja", lines=lines, usd=costs.sum_of(lines), month=chosen, months=months)
 
 
 async def health_page(request: Request, api: Api, data: Data, amazon: Amazon) -> HTMLResponse:
@@ -103,15 +118,54 @@ async def model_page(
     await _require_readable(api, model)
     dags = await ask(api, model)
     index = await run_in_threadpool(data.index, model)
-    today, region = overview.today(), settings().region
+    today = overview.today()
+    jobs = await run_in_threadpool(data.costs, [model], f"{today:%Y-%m}")
     return _page(
         request,
         "model.html.jinja",
-        row=overview.row(model, index, dags, today, region),
-        page=view.of_model(index, dags, model, region),
+        row=overview.row(model, index, dags, today, jobs.get(model, {})),
+        page=view.of_model(index, dags, model, settings().region),
         buttons=await run_in_threadpool(actions.allowed, user, model),
         said=actions.confirmation(model, done, started),
     )
+
+
+async def day_page(request: Request, model: str, day: date, api: Api, data: Data) -> HTMLResponse:
+    """A scored day."""
+    await _require_readable(api, model)
+    manifest = await run_in_threadpool(_manifest, data, model, day)
+    profile = await run_in_threadpool(data.read, manifest["profile"]) if manifest.get("profile") else None
+    drift = ((await run_in_threadpool(data.index, model)) or {}).get("drift", {}).get(day.isoformat(), {})
+    page = days.of_day(manifest, json.loads(profile) if profile else None, drift, settings().region)
+    return _page(request, "day.html.jinja", model=model, page=page, sound=overview.SOUND)
+
+
+async def scores(model: str, day: date, number: int, api: Api, data: Data) -> Response:
+    """A file of a day's scores, to be saved."""
+    await _require_readable(api, model)
+    files = (await run_in_threadpool(_manifest, data, model, day))["files"]
+    if not 0 <= number < len(files):
+        raise HTTPException(404, "The day's scores have no such file.")
+    body = await run_in_threadpool(data.stream, files[number]["key"])
+    name = f"{model}-{day}-{number}.parquet"
+    headers = {**_headers(POLICY), "Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(body, media_type="application/vnd.apache.parquet", headers=headers)
+
+
+def _manifest(data: Store, model: str, day: date) -> Mapping[str, Any]:
+    found = data.read(days.manifest_key(model, day.isoformat()))
+    if found is None:
+        raise RefusedError(404, f"{day} of {model} has no scores. The calendar on the model's page has those that do.")
+    manifest: Mapping[str, Any] = json.loads(found)
+    return manifest
+
+
+async def runbook_page(request: Request, dag_id: str, api: Api) -> HTMLResponse:
+    """A Dag's runbook, to which a failed task's log leads."""
+    if not view.DAG_ID.fullmatch(dag_id):
+        raise HTTPException(404, "There is no such Dag.")
+    found = await api.get(f"/dags/{dag_id}/details")
+    return _page(request, "runbook.html.jinja", dag_id=dag_id, runbook=runbook.as_html(found["doc_md"] or ""))
 
 
 async def report(model: str, key: str, api: Api, data: Data) -> Response:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
+from model_console.costs import Jobs, total
 from model_console.store import Index
 from sagemaker_jobs.account import account
 from sagemaker_jobs.kinds import Json
@@ -54,7 +55,7 @@ class Dags:
 
 @dataclass(frozen=True)
 class Row:
-    """A model, as the list shows it. ``trend`` is its rows per day, the newest last; ``usd`` what scoring cost this
+    """A model, as the list shows it. ``trend`` is its rows per day, the newest last; ``usd`` what its jobs cost this
     month, None where a price is unknown; ``worth`` what the newest labels show, and ``worth_until`` up to which day."""
 
     model: str
@@ -75,10 +76,11 @@ class Row:
     worth_until: str | None = None
 
 
-def row(model: str, index: Index | None, dags: Dags, today: date, region: str) -> Row:
+def row(model: str, index: Index | None, dags: Dags, today: date, jobs: Jobs) -> Row:
     """A model's row.
 
     Args:
+        jobs: of this month, with what they have cost.
         index: None for a model that nothing was recorded of yet.
         today: in UTC.
     """
@@ -105,7 +107,7 @@ def row(model: str, index: Index | None, dags: Dags, today: date, region: str) -
         failed=failed,
         next_run=min((dag["next_dagrun_run_after"] for dag in own.values() if _comes(dag)), default=None),
         trend=_trend(found, today if last_day is None else date.fromisoformat(last_day)),
-        usd=month_cost(found, f"{today:%Y-%m}", region),
+        usd=total(jobs.values()),
         worth=worth(found, labelled) if labelled else None,
         worth_until=labelled,
     )
@@ -115,19 +117,6 @@ def worth(index: Index, day: str) -> str | None:
     """What a day's window was worth by its labels, in words; None where they have not come."""
     found = index.get("performance", {}).get(day)
     return f"{found['metric']} {found['value']:.3f}" if found and found["value"] is not None else None
-
-
-def month_cost(index: Index, month: str, region: str) -> float | None:
-    """USD of the jobs that scored in a month (``2026-11``); None where account.yaml has no price of an instance."""
-    total = 0.0
-    for day in index["days"].values():
-        if day["published_at"].startswith(month):
-            for instance_type, seconds in day["instance_seconds"].items():
-                usd = account().cost(region, instance_type, seconds)
-                if usd == "unknown":
-                    return None
-                total += usd
-    return round(total, 2)
 
 
 def usd_per_day(index: Index, region: str) -> float | None:

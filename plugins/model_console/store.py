@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -36,7 +36,7 @@ class Store:
 
     s3: S3Client
     bucket: str
-    _kept: dict[str, tuple[float, Index | None]] = field(default_factory=dict)
+    _kept: dict[str, tuple[float, bytes | None]] = field(default_factory=dict)
     _names: tuple[float, list[str]] = (0.0, [])
 
     def models(self) -> list[str]:
@@ -56,17 +56,35 @@ class Store:
 
     def index(self, model: str) -> Index | None:
         """A model's index; None if there is none."""
-        read_at, found = self._kept.get(model, (0.0, None))
+        body = self._read_briefly(f"{INDEX}{model}.json")
+        return None if body is None else json.loads(body)
+
+    def _read_briefly(self, key: str) -> bytes | None:
+        """An object's content, as it was at most some seconds ago."""
+        read_at, body = self._kept.get(key, (0.0, None))
         if time.monotonic() - read_at > KEPT_FOR:
-            body = self.read(f"{INDEX}{model}.json")
-            found = json.loads(body) if body is not None else None
-            self._kept[model] = (time.monotonic(), found)
-        return found
+            body = self.read(key)
+            self._kept[key] = (time.monotonic(), body)
+        return body
+
+    def costs(self, models: Sequence[str], month: str) -> dict[str, Json]:
+        """The jobs of a month (``2026-11``) of models, by name, as the Dags have kept them; of those that had any."""
+
+        def read(model: str) -> Json | None:
+            body = self._read_briefly(f"production/{model}/costs/{month}.json")
+            return json.loads(body) if body else None
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return {name: found for name, found in zip(models, pool.map(read, models), strict=True) if found}
 
     def messages(self) -> list[Json]:
         """What people were told, in groups, the oldest first."""
         body = self.read(MESSAGES)
         return list(json.loads(body)["groups"]) if body is not None else []
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """An object's content, piece by piece."""
+        return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks()
 
     def read(self, key: str) -> bytes | None:
         """An object's content; None if there is none."""

@@ -12,6 +12,7 @@ from model_console.store import Index
 from sagemaker_jobs.kinds import Json
 
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{1,40}")
+DAG_ID = re.compile(r"[a-z][a-z0-9_]{1,60}")
 MONTHS = 6
 WEEK = 7
 

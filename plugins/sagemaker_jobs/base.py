@@ -321,7 +321,9 @@ class JobOperator(RequestOperator):
         name, status = description[self.kind.name_field], self.kind.status(description)
         if status != "Completed":
             lines = last_log_lines(self._client("logs"), self.kind.log_group, logStreamNamePrefix=f"{name}/", limit=5)
-            raise failure_of(self.kind, description, self._pages(name), lines)
+            failure = failure_of(self.kind, description, self._pages(name), lines)
+            failure.job = compact(self.kind, description)  # type: ignore[attr-defined] # it was paid for, too
+            raise failure
         if lost := self.missing(description):
             return self._start_again(context, name, lost)
         result = self.result(context, description)

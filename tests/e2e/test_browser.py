@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import needs_chromium
 
@@ -24,13 +26,15 @@ def test_the_form_asks_for_every_param_with_a_description(page: Page, running: S
     for title, description in (
         ("Data from", "First day of raw data"),
         ("Data to", "Last day of raw data"),
-        ("Hyperparameters", "learning_rate"),
         ("Instance type", "ml.m5.large"),
         ("Tune first", "Search hyperparameters"),
         ("Force", "Gates stand"),
     ):
         for text in (title, description):
             expect(form.get_by_text(text).filter(visible=True).first, text).to_be_visible()
+    expect(form.get_by_text("*", exact=True).filter(visible=True), "no field has to be filled in").to_have_count(0)
+    form.get_by_role("button", name="Hyperparameters", exact=True).click()
+    expect(form.get_by_text("How much each tree counts. A number above 0 up to 10").first).to_be_visible()
 
 
 def test_the_graph_shows_the_run_from_validation_to_registration(
@@ -98,3 +102,36 @@ def test_a_button_of_the_console_does_what_it_says(page: Page, running: Stack, t
     expect(page.get_by_role("status")).to_have_text("The schedules of tabular_classifier are off.")
     answer = page.request.get(f"{running.settings.airflow_url}/api/v2/dags/score_tabular_classifier")
     assert answer.json()["is_paused"] is True
+
+
+PAGES = {
+    "models": "",
+    "model": f"model/{MODEL}",
+    "decisions": "decisions",
+    "messages": "messages",
+    "costs": "costs",
+    "health": "health",
+    "runbook": f"runbook/{DAG}#train_model",
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_page_of_the_console_fits_its_window(
+    browser: Browser, running: Stack, trained: RunResult, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    """With SCREENSHOTS=<folder> they are kept, as those of docs/images were made."""
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    for name, path in PAGES.items():
+        page.goto(f"{running.settings.airflow_url}/models/{path}")
+        expect(page.locator("h1").first).to_be_visible()
+        sideways = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert sideways <= 0, f"{name} scrolls sideways at {width}"
+        unnamed = page.evaluate(
+            "[...document.querySelectorAll('a, button, input, select')].filter(one => one.checkVisibility() && "
+            "!(one.textContent.trim() || one.ariaLabel || one.labels?.length)).length"
+        )
+        assert unnamed == 0, f"{name} has controls without a name"
+        if folder := os.environ.get("SCREENSHOTS"):
+            page.screenshot(path=f"{folder}/console-{name}-{scheme}-{width}.png")
+    page.close()

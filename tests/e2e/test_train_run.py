@@ -118,7 +118,7 @@ def test_a_candidate_worse_than_the_champion_is_rejected(trained: RunResult, run
     history = History(entries=(entry,)).model_dump_json(by_alias=True)
     running.client("s3").put_object(Bucket=bucket, Key=key, Body=history.encode())
     before = running.client("sagemaker").list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"]
-    state, run_id = run_dag(running, {"hyperparameters": {"num_boost_round": 1}})
+    state, run_id = run_dag(running, {"hyperparameter_num_boost_round": 1})
     assert state == "success"
     states = running.states(DAG, run_id)
     assert (states["reject_model"], states["register_model"]) == ("success", "skipped")
@@ -129,7 +129,7 @@ def test_a_candidate_worse_than_the_champion_is_rejected(trained: RunResult, run
 
 
 def test_tuning_first_hands_its_best_model_on(trained: RunResult, running: Stack) -> None:
-    state, run_id = run_dag(running, {"tune": True, "hyperparameters": {"num_boost_round": 20}})
+    state, run_id = run_dag(running, {"tune": True, "hyperparameter_num_boost_round": 20})
     states = running.states(DAG, run_id)
     assert state == "success", states
     assert (states["tune_model"], states["train_model"], states["evaluate_model"]) == ("success", "skipped", "success")

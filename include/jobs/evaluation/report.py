@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -132,6 +133,8 @@ def page(evaluated: Evaluated) -> str:
         period=_period(evaluated),
         metadata={**evaluated.training, **evaluated.model.metadata},
         verdicts=[(verdict, explain(verdict)) for verdict in judge(config, evaluated.outcome)],
+        data=evaluated.outcome["data"],
+        code=os.environ.get("CODE_HASH", "that is not published"),
         told=told_of_production(config, evaluated.outcome),
         intervals=evaluated.outcome["intervals"],
         tiles={name: found[name] for name in headline},

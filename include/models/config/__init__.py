@@ -5,6 +5,7 @@ Read by Airflow when Dags are parsed, so only pydantic and yaml are imported. Ev
 are refused; an error names the file, the key, what was found and what is allowed.
 """
 
+from .budget import Budget
 from .code import Code, Hyperparameter
 from .common import INSTANCE_TYPE, ConfigError, InstanceType, Json, Scalar, Section
 from .data import LINE, Clock, Column, Data, Moment, RandomSplit, Table, TimeSplit, named
@@ -30,6 +31,7 @@ __all__ = [
     "MODELS_FOLDER",
     "Bound",
     "Bounds",
+    "Budget",
     "Champion",
     "Clock",
     "Code",

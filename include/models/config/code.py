@@ -85,7 +85,7 @@ class Hyperparameter(Section):
     @property
     def json_schema(self) -> dict[str, object]:
         """The same rule as JSON Schema has it, for forms."""
-        rule: dict[str, object] = {"type": "string" if self.type == "text" else self.type, "description": self.meaning}
+        rule: dict[str, object] = {"type": "string" if self.type == "text" else self.type}
         names = {"minimum": self.min, "maximum": self.max, "exclusiveMinimum": self.above, "enum": self.values}
         return rule | {name: value for name, value in names.items() if value is not None}
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from .budget import Budget
 from .code import TABULAR, Code, Hyperparameter
 from .common import CRON, DAILY, ConfigError, Name, Section, all_defaults
 from .data import Data, Split, TimeSplit
@@ -97,7 +98,7 @@ class ModelConfig(Section):
     monitoring: Monitoring | None = None
     labels: Labels | None = None
     challenger: bool = False  # score each day with the newest candidate too, for the promotion packet alone
-    budget: Annotated[float, Field(ge=0)] = 20  # USD that a backfill may be estimated at; above it a person is asked
+    budget: Budget = all_defaults()
     code: Code = all_defaults()
 
     @property

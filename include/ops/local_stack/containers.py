@@ -43,7 +43,7 @@ class ContainerSettings(Settings):
     def ml_environment(self, code_hash: str) -> Json:
         facts = super().ml_environment(code_hash)
         print(f"MLflow: {facts['mlflow_tracking_uri'] or 'none'}; Kafka: {facts['kafka'] or 'none'}", flush=True)
-        return facts
+        return {**facts, "publish_from": None}  # an image is published whole
 
 
 def answers(service: str, port: int, patience: float = PATIENCE_SECONDS) -> bool:

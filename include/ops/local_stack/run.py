@@ -30,7 +30,7 @@ from include.ops.local_stack.arguments import check_data, check_model
 from include.ops.local_stack.command import carry_out, write_summary
 from include.ops.local_stack.processes import ProcessError, wait_until
 from include.ops.local_stack.seed import raw_files, seed
-from include.ops.local_stack.settings import BUCKET, Settings
+from include.ops.local_stack.settings import BUCKET, REGION, Settings
 from include.platform.storage import Run
 
 FINISHED = ("success", "failed")
@@ -155,6 +155,7 @@ def outcome_of(api: AirflowApi, dag_id: str, run_id: str, state: str, total_seco
         "metrics": (evaluated.get("result") or {}).get("metrics", {}),
         "tracking": (evaluated.get("result") or {}).get("tracking"),
         "gates": api.xcom(dag_id, run_id, "check_metrics", key="gates") or [],
+        "costs": api.xcom(dag_id, run_id, "record_training", key="costs"),
         "steps": [{"task_id": step.task_id, "state": step.state, "seconds": step.seconds} for step in steps],
         "total_seconds": round(total_seconds, 1),
     }
@@ -174,7 +175,10 @@ def show(outcome: Outcome, settings: Settings, console: Console) -> None:
     summary = outcome.summary
     console.rule(f"{summary['dag_id']}: {_verdict(summary)}")
     console.print(step_table([Step(step["task_id"], step["state"], step["seconds"], 0) for step in summary["steps"]]))
-    console.print(f"total {summary['total_seconds']:.1f} s from trigger to end\n")
+    console.print(f"total {summary['total_seconds']:.1f} s from trigger to end")
+    if costs := summary["costs"]:
+        on_aws = f"on AWS in {REGION}: {costs['actual_usd']} USD, estimated {costs['estimated_usd']} USD"
+        console.print(f"{costs['jobs']} SageMaker jobs; {on_aws}\n", highlight=False)
     if summary["gates"]:
         gates = Table("gate", "threshold", "value", "", box=None, pad_edge=False)
         for gate in summary["gates"]:

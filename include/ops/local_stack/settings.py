@@ -176,6 +176,7 @@ class Settings:
             "image_uri": JOB_IMAGE,
             "region": REGION,
             "code_hash": code_hash,
+            "publish_from": str(self.code_root),
             "git_commit": git_commit(ROOT),
             "mlflow_tracking_uri": self.mlflow_uri,
             "kafka": self.kafka,

@@ -125,7 +125,7 @@ class Life:
         Args:
             whatever: it is registered whether its gates hold or not.
         """
-        params = {name: param.value for name, param in form.params(self.model).items()}
+        params = {name: param.value for name, param in form.form_of(self.model).items()}
         params |= {"data_to": day, "started_by": started_by, "must_learn": must_learn}
         context = self._context("train", **params)
         version = None

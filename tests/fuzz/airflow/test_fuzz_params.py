@@ -66,7 +66,7 @@ def deployed(params: Mapping[str, Any]) -> None:
 
 FORMS: dict[str, tuple[dict[str, Param], Callable[[Mapping[str, Any]], None]]] = {
     "score": (score_form.params(), scored),
-    "train": (train_form.params(MODEL), trained),
+    "train": (train_form.form_of(MODEL), trained),
     "deploy": (deploy_form.params(MODEL), deployed),
 }
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from botocore.exceptions import ClientError
 
 from include.deploy import retire_tasks
 from include.models.config import load_model
+from include.platform.environment import EXAMPLE
 from include.registry import history
 from include.registry.history import Entry, History, current, record_promotion, record_retirement
 from tests.include.local_aws import LocalS3
@@ -116,3 +119,13 @@ def test_the_history_is_closed_once_and_a_promotion_opens_it_again(
     again = ENTRY.model_copy(update={"since": datetime(2026, 11, 3, tzinfo=UTC)})
     opened = record_promotion(s3, "my-ml-bucket", MODEL.name, again)
     assert [entry.until is None for entry in opened.entries] == [False, True]
+
+
+@pytest.mark.parametrize("approvers", [{}, {"7": "ada"}])
+def test_the_environments_approvers_are_asked(monkeypatch: pytest.MonkeyPatch, approvers: dict[str, str]) -> None:
+    environment = {**json.loads(EXAMPLE), "approvers": approvers}
+    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps(environment))
+    monkeypatch.setattr(HITLOperator, "execute", lambda self, context: None)
+    asks = retire_tasks.RetirementOperator(task_id="ask", subject="?", options=["Retire", "Keep"])
+    asks.execute({})  # type: ignore[typeddict-item]
+    assert asks.assigned_users == ([{"id": "7", "name": "ada"}] if approvers else None)

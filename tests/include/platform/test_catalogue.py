@@ -91,7 +91,7 @@ def test_a_broken_model_has_a_dag_that_says_why(folder: Path) -> None:
     assert set(broken) == {"misspelt", "untimely"}
     dag = broken_dag(broken["misspelt"])
     assert dag.dag_id == "broken_misspelt"
-    assert dag.tags == {"broken", "misspelt"}
+    assert dag.tags == {"broken", "Misspelt"}
     for shown in (dag.description, dag.doc_md):
         assert "misspelt/model.yaml:" in (shown or "")
         assert "Did you mean 'schedule'?" in (shown or "")

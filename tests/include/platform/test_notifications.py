@@ -118,6 +118,21 @@ def test_a_failure_says_which_task_why_and_where(
         assert part in message
 
 
+def test_a_failed_tasks_log_ends_with_a_sentence_and_where_to_look(
+    monkeypatch: pytest.MonkeyPatch, published: list[tuple[str, str, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    with_topic(monkeypatch, TOPIC)
+    ti = SimpleNamespace(dag_id="train_x", task_id="g.train_model", run_id="1", try_number=1, log_url="http://a/dags/b")
+    failed: Any = {"ti": ti, "task": SimpleNamespace(owner="a"), "exception": RuntimeError("no rows.\n  more")}
+    last = "train_x: g.train_model failed: no rows. What to do: http://a/models/runbook/train_x#train_model"
+    notify_failure(failed)
+    assert caplog.messages[-1] == last
+    monkeypatch.delenv("AIRFLOW_VAR_ML_ENVIRONMENT")
+    with pytest.raises(Exception, match="ml_environment"):
+        notify_failure(failed)
+    assert caplog.messages[-1] == last, "even where nobody can be told"
+
+
 def test_a_failure_of_a_dag_for_all_models_says_which_model_and_whose(
     monkeypatch: pytest.MonkeyPatch, published: list[tuple[str, str, str]]
 ) -> None:

@@ -149,7 +149,7 @@ def test_above_the_budget_a_person_is_asked(s3: LocalS3) -> None:
     assert tasks.plan_days(asked) == "approve_cost"
     question = asked["ti"].pushed["question"]
     assert "Score 3 days of tabular_classifier? 1 job" in question["subject"]
-    assert "asked above 0 USD" in question["body"]
+    assert "above the budget of 0 USD" in question["body"]
     assert tasks.choose_batches(context(), answer={"chosen_options": [tasks.NO]}) == []
     refused = tasks.report_days(context(), batches=[])
     assert refused.get("refused")

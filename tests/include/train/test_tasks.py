@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import zipfile
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.models.config import ModelConfig, load_model
+from include.models.config import MODELS_FOLDER, ModelConfig, load_model
 from include.models.config.data import Refit
 from include.models.config.judging import judge
 from include.models.config.results import Evaluation, Refitted
+from include.platform import code_bundle, run_context
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.request_parts import Request, RequestError, processing
 from include.platform.storage import Run
@@ -33,8 +37,8 @@ RAW = {
 PARAMS: dict[str, Any] = {
     "data_from": None,
     "data_to": None,
-    "hyperparameters": {},
     "instance_type": None,
+    "budget_usd": None,
     "tune": False,
     "force": False,
     "started_by": None,
@@ -42,6 +46,7 @@ PARAMS: dict[str, Any] = {
     "reason": None,
 }
 TRAINED = f"{RUN.folder}/train_model/job-1/output/model.tar.gz"
+JOB = {"name": "job-1", "kind": "training", "billable_seconds": 60, "cost_usd": 0.5}
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-maintenance/3"
 
 
@@ -69,7 +74,15 @@ def etag(body: bytes) -> str:
 
 
 def context(**params: Any) -> Any:
-    return {"ti": SimpleNamespace(dag_id=RUN.dag_id, run_id=RUN.run_id), "params": {**PARAMS, **params}}
+    pushed: dict[str, Any] = {}
+    ti = SimpleNamespace(
+        dag_id=RUN.dag_id,
+        run_id=RUN.run_id,
+        pushed=pushed,
+        xcom_push=lambda key, value: pushed.update({key: value}),
+        xcom_pull=lambda task_ids, key="return_value": None,
+    )
+    return {"ti": ti, "params": {**PARAMS, **params}}
 
 
 def test_the_data_that_is_there_is_recorded_before_the_first_job(s3: LocalS3) -> None:
@@ -91,7 +104,7 @@ def test_no_raw_data_says_what_to_put_where(s3: LocalS3) -> None:
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"hyperparameters": {"depth": 3}}, "no hyperparameter 'depth'"),
+        ({"hyperparameter_num_leafs": 3}, "Did you mean 'hyperparameter_num_leaves'"),
         ({"data_from": "2015-03-01", "data_to": "2015-02-01"}, "2015-03-01 is after data_to 2015-02-01"),
     ],
 )
@@ -105,8 +118,10 @@ def recorded(s3: LocalS3, **params: Any) -> None:
     """A training with these params has come to its end."""
     tasks.prepare_data(MODEL, context(**params))
     ended = context(**params)
-    ended["ti"].xcom_pull = lambda task_ids: {"version": 3}
+    results = {"register_model": {"version": 3}, "train_model": JOB}
+    ended["ti"].xcom_pull = lambda task_ids, key="return_value": results.get(task_ids)
     tasks.record_training(MODEL, ended)
+    assert ended["ti"].pushed["costs"] == {"estimated_usd": None, "actual_usd": 0.5, "jobs": 1}
 
 
 def test_a_training_that_would_repeat_the_last_one_is_skipped(s3: LocalS3) -> None:
@@ -115,6 +130,17 @@ def test_a_training_that_would_repeat_the_last_one_is_skipped(s3: LocalS3) -> No
     with pytest.raises(AirflowSkipException, match=r"repeat run manual__1 of .* exactly, which registered version 3"):
         tasks.plan_training(MODEL, context())
     tasks.plan_training(MODEL, context(force=True))
+
+
+def test_above_its_budget_a_training_stops_before_it_is_paid_for(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE.replace("eu-west-1", "us-east-1"))
+    with pytest.raises(
+        AirflowFailException, match=r"is above the budget of 0.1 USD \(prepare_data, tune_model.* Budget"
+    ):
+        tasks.plan_training(MODEL, context(budget_usd=0.1, tune=True))
+    asked = context(budget_usd=5)
+    assert tasks.plan_training(MODEL, asked) == "prepare_data"
+    assert asked["ti"].pushed["estimate"]["usd"] > 0.1
 
 
 def test_more_than_a_machine_prepares_is_cut(s3: LocalS3) -> None:
@@ -138,7 +164,7 @@ def test_whatever_changed_is_trained(
         monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE.replace(*word))
     else:
         asked = {
-            "hyperparameters": {"hyperparameters": {"num_leaves": 15}},
+            "hyperparameters": {"hyperparameter_num_leaves": 15},
             "data window": {"data_from": "2015-02-01"},
             "tuning": {"tune": True},
         }[change]
@@ -352,3 +378,38 @@ def test_what_a_refit_left_is_registered_with_both_metrics_and_what_started_it(b
     verdicts = {one["metric"]: one["passed"] for each in (result, far) for one in judge(model, each)}
     assert verdicts["refit_distance"] is False
     assert {one["metric"]: one["passed"] for one in gates}["refit_distance"] is True
+
+
+def test_a_run_is_judged_by_the_model_yaml_that_its_jobs_read(begun: LocalS3) -> None:
+    """A gate that is edited while the run goes on, or not published, neither holds it nor lets it pass."""
+    folder = MODELS_FOLDER / MODEL.name
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for file in folder.rglob("*.*"):
+            text = file.read_text()
+            if file.name == "model.yaml":
+                text = text.replace("min_positives: 40", "min_positives: 77")
+            archive.writestr(f"include/models/{MODEL.name}/{file.relative_to(folder).as_posix()}", text)
+    code_hash = json.loads(EXAMPLE)["code_hash"]
+    begun.objects[f"code/{code_hash}/code.zip"] = packed.getvalue()
+    assert MODEL.min_positives != 77
+    model, environment, *_ = tasks._pinned(MODEL, context())
+    assert (model.min_positives, environment.code_hash) == (77, code_hash)
+
+
+def test_on_a_laptop_an_edit_is_published_before_the_run_begins(
+    s3: LocalS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("include/__init__.py", "include/jobs/bin/unpack.py", "include/models/x.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    kept: dict[str, str] = {}
+    monkeypatch.setattr("airflow.sdk.Variable.set", lambda key, value: kept.update({key: value}))
+    monkeypatch.setattr(code_bundle, "scoring_parts_of_models", lambda root: {})
+    monkeypatch.setattr(code_bundle, "training_parts_of_models", lambda root: {})
+    facts = {**json.loads(EXAMPLE), "publish_from": str(tmp_path)}
+    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps(facts))
+    environment, _ = run_context.begin_run(context())
+    assert environment.code_hash == code_bundle.code_hash(tmp_path)
+    assert f"code/{environment.code_hash}/code.zip" in s3.objects
+    assert json.loads(kept["ml_environment"]) == {**facts, "code_hash": environment.code_hash, "git_commit": None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -52,6 +53,9 @@ class Body:
     def read(self) -> bytes:
         return self._content
 
+    def iter_chunks(self) -> Iterator[bytes]:
+        yield self._content
+
 
 class FakeAirflow(AirflowApi):
     """Answers of Airflow's API by path; ``sent`` is what was asked of it to do."""
@@ -61,6 +65,7 @@ class FakeAirflow(AirflowApi):
         object.__setattr__(self, "sent", [])
         object.__setattr__(self, "dags", dags)
         object.__setattr__(self, "questions", questions or [])
+        object.__setattr__(self, "runbooks", {})
 
     async def get(self, path: str, **query: Any) -> dict[str, Any]:
         dags: list[dict[str, Any]] = self.dags  # type: ignore[attr-defined]
@@ -73,6 +78,8 @@ class FakeAirflow(AirflowApi):
             return {path[1:].replace("E", "_e"): [], "total_entries": 0}
         if path.endswith("/hitlDetails"):
             return {"hitl_details": self.questions, "total_entries": 1}  # type: ignore[attr-defined]
+        if path.endswith("/details") and (doc := self.runbooks.get(path.split("/")[2])):  # type: ignore[attr-defined]
+            return {"doc_md": doc}
         if path.removeprefix("/dags/") in {each["dag_id"] for each in dags}:
             return {}
         raise RefusedError(404, f"no Dag {HOSTILE}")
@@ -293,3 +300,71 @@ def test_retiring_turns_the_schedules_off_and_asks(client: TestClient, airflow: 
     assert (method, path, body["conf"]) == ("POST", "/dags/retire/dagRuns", {"model": "pumps"})
     assert {path for _, path, _ in paused} == {"/dags/train_pumps", "/dags/score_pumps", "/dags/monitor_pumps"}
     assert all(body == {"is_paused": True} for _, _, body in paused)
+
+
+RUNBOOK = "# x\n\n<script>\n\n| task | why |\n|---|---|\n| `plan_day` | none |\n| any job, `plan_day` | none |\n"
+
+
+def test_a_failed_tasks_log_leads_to_its_row_of_the_runbook(client: TestClient, airflow: FakeAirflow) -> None:
+    object.__setattr__(airflow, "runbooks", {"score_pumps": RUNBOOK})
+    page = client.get("/runbook/score_pumps").text
+    assert page.count('<tr id="plan_day">') == 1
+    assert "&lt;script&gt;" in page
+    assert client.get("/runbook/absent").status_code == 404
+    assert client.get("/runbook/..%2fpools").status_code == 404
+
+
+FILES = [{"key": f"scores/pumps/date=2026-11-28/part-{n}.parquet", "rows": 50, "bytes": 2_000_000} for n in range(2)]
+MANIFEST = {
+    "date": "2026-11-28",
+    "rows": 100,
+    "model_version": 2,
+    "model_version_reason": HOSTILE,
+    "published_at": "2026-11-29T03:00:00+00:00",
+    "dag_id": "score_pumps",
+    "run_id": "scheduled/1",
+    "code_hash": "0123456789ab",
+    "quarantined": {"readings": 3},
+    "inputs": [{}],
+    "jobs": [{"instance_type": "ml.m5.large", "instance_count": 1, "billable_seconds": 3600}],
+    "files": FILES,
+    "profile": "scores/pumps/date=2026-11-28/_profile.json",
+}
+
+
+@pytest.fixture
+def scored(s3: FakeS3) -> None:
+    s3.objects |= {
+        "scores/pumps/date=2026-11-28/_SUCCESS.json": json.dumps(MANIFEST).encode(),
+        MANIFEST["profile"]: json.dumps({"predictions": {"0": 90, HOSTILE: 10}}).encode(),  # type: ignore[dict-item]
+        str(FILES[1]["key"]): b"PAR1",
+    }
+
+
+def test_a_day_says_what_was_answered_and_can_be_saved(client: TestClient, scored: None) -> None:
+    page = client.get("/model/pumps/day/2026-11-28").text
+    assert HOSTILE not in page
+    for said in ("90.00 %", "10.00 %", "3 rows of readings", "0.1150 USD", "scheduled%2F1", "nothing moved"):
+        assert said in page
+    file = client.get("/model/pumps/day/2026-11-28/scores/1")
+    assert (file.content, file.headers["content-disposition"]) == (
+        b"PAR1",
+        'attachment; filename="pumps-2026-11-28-1.parquet"',
+    )
+    assert client.get("/model/pumps/day/2026-11-28/scores/2").status_code == 404
+    assert client.get("/model/pumps/day/2026-11-27").status_code == 404
+    assert client.get("/model/pumps/day/yesterday").status_code == 422
+    assert client.get("/model/absent/day/2026-11-28").status_code == 404
+
+
+def test_costs_are_summed_by_model_dag_and_kind(
+    client: TestClient, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console.overview, "today", lambda: date(2026, 11, 29))
+    job = {"dag_id": "train_pumps", "kind": "training", "seconds": 1800, "usd": 0.25}
+    s3.objects["production/pumps/costs/2026-11.json"] = json.dumps({"a": job, "b": job}).encode()
+    page = client.get("/costs").text
+    assert "2 jobs, 0.50 USD" in page
+    assert "train_pumps" in page
+    assert "No job of 2026-10 is recorded" in client.get("/costs?month=2026-10").text
+    assert "0.50" in client.get("/").text

@@ -1,0 +1,242 @@
+"""``make destroy ENV=...``: removes an environment from AWS: what its Dags made, its stacks, and what those keep when
+they go (buckets, images, Airflow, the key). It says all of it first, and goes on when the environment's name is typed.
+
+Run again it goes on where it stopped: what is gone is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+
+from include.ops.mwaa import templates
+from include.ops.mwaa.infra import stacks
+from include.ops.mwaa.target import Target, TargetError, load_target, target_names
+
+KEY_DAYS = 30  # until a key is gone for good: as long may somebody find that data is still needed
+# of what is gone, or, for a key, on its way
+ABSENT = (
+    "KMSInvalidStateException",
+    "ResourceNotFoundException",
+    "RepositoryNotFoundException",
+    "NoSuchBucket",
+    "NotFoundException",
+    "404",
+)
+ABSENT_STATUS = "DELETE_COMPLETE"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that is there, and how it is removed."""
+
+    says: str
+    remove: Callable[[], object]
+
+
+def plan(target: Target) -> list[Step]:
+    """What there is to remove, in the order in which it can be.
+
+    Raises:
+        botocore.exceptions.ClientError: AWS cannot be asked.
+    """
+    client = partial(boto3.client, region_name=target.region)
+    names = [stack for stack, *_ in stacks(target)]
+    cloudformation = client("cloudformation")
+    there = [name for name in names if templates.status_of(cloudformation, name) not in (None, ABSENT_STATUS)]
+    kept: dict[str, list[str]] = {}
+    for name in there:
+        for kind, physical in _resources(cloudformation, name):
+            kept.setdefault(kind, []).append(physical)
+    # a stack does not delete these, and is where their names are known from: so they go before it
+    ends: dict[str, Callable[[str], Step]] = {
+        "AWS::S3::Bucket": lambda name: Step(f"bucket {name}, with all that is in it", partial(_bucket, name)),
+        "AWS::ECR::Repository": lambda name: Step(
+            f"images {name}", partial(client("ecr").delete_repository, repositoryName=name, force=True)
+        ),
+        "AWS::KMS::Key": lambda key: Step(
+            f"key {key}, in {KEY_DAYS} days: until then it can be brought back",
+            partial(client("kms").schedule_key_deletion, KeyId=key, PendingWindowInDays=KEY_DAYS),
+        ),
+    }
+    removals = {name: Step(f"stack {name}", partial(_stack, cloudformation, name)) for name in reversed(there)}
+    storage = removals.pop(f"{target.name}-storage", None)
+    return [
+        *_made_by_dags(target, client),
+        *(
+            Step(f"Airflow {name}, with the history of its runs", partial(_airflow, client("mwaa"), name))
+            for name in kept.get("AWS::MWAA::Environment", ())
+        ),
+        *removals.values(),
+        *(end(name) for kind, end in ends.items() for name in kept.get(kind, ())),
+        *([storage] if storage else []),
+    ]
+
+
+def _resources(cloudformation: Any, stack: str) -> Iterator[tuple[str, str]]:
+    """Type and id of each."""
+    for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack):
+        for resource in page["StackResourceSummaries"]:
+            yield resource["ResourceType"], resource.get("PhysicalResourceId", "")
+
+
+def _made_by_dags(target: Target, client: Callable[[str], Any]) -> Iterator[Step]:
+    """Running jobs, scaling and alarms of endpoints, these with their configurations and Models, packages: by the tag
+    ``project``, or, where AWS keeps none, by their names."""
+    sagemaker = client("sagemaker")
+    groups = [values["Group"] for _, template, values in stacks(target) if template == templates.OF_MODEL]
+    yield from _jobs(sagemaker, target)
+    yield from _scaling(client("application-autoscaling"), tuple(f"endpoint/{group}-" for group in groups))
+    own = tuple(f"{group}-" for group in groups)
+    yield from _alarms(client("cloudwatch"), own)
+    for kind, key in (("endpoint", "Endpoint"), ("endpoint_config", "EndpointConfig"), ("model", "Model")):
+        for one in _listed(sagemaker, f"list_{kind}s", f"{key}s"):
+            name = one[f"{key}Name"]
+            if name.startswith(own) and _is_of(sagemaker, target, one[f"{key}Arn"]):
+                remove = partial(getattr(sagemaker, f"delete_{kind}"), **{f"{key}Name": name})
+                yield Step(f"{kind.replace('_', ' ')} {name}", remove)
+    for group in groups:
+        packages = _packages(sagemaker, group)
+        if packages is not None:
+            says = f"model package group {group} with {len(packages)} versions"
+            yield Step(says, partial(_package_group, sagemaker, group, packages))
+
+
+def _jobs(sagemaker: Any, target: Target) -> Iterator[Step]:
+    for kind, word in (("processing", "Processing"), ("training", "Training"), ("transform", "Transform")):
+        for job in _listed(sagemaker, f"list_{kind}_jobs", f"{word}JobSummaries", StatusEquals="InProgress"):
+            if _is_of(sagemaker, target, job[f"{word}JobArn"]):
+                name = job[f"{word}JobName"]
+                stop = partial(getattr(sagemaker, f"stop_{kind}_job"), **{f"{word}JobName": name})
+                yield Step(f"{kind} job {name}, which runs", stop)
+
+
+def _scaling(scaling: Any, own: tuple[str, ...]) -> Iterator[Step]:
+    for one in _listed(scaling, "describe_scalable_targets", "ScalableTargets", ServiceNamespace="sagemaker"):
+        if one["ResourceId"].startswith(own):
+            keys = ("ServiceNamespace", "ResourceId", "ScalableDimension")
+            deregister = partial(scaling.deregister_scalable_target, **{key: one[key] for key in keys})
+            yield Step(f"scaling of {one['ResourceId']}", deregister)
+
+
+def _alarms(cloudwatch: Any, own: tuple[str, ...]) -> Iterator[Step]:
+    names = [alarm["AlarmName"] for alarm in _listed(cloudwatch, "describe_alarms", "MetricAlarms")]
+    if alarms := [name for name in names if name.startswith(own)]:
+        yield Step(f"{len(alarms)} alarms of endpoints", partial(cloudwatch.delete_alarms, AlarmNames=alarms))
+
+
+def _is_of(sagemaker: Any, target: Target, arn: str) -> bool:
+    """Not where it carries another environment's tag."""
+    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+    return bool(tags.get("project", target.name) == target.name)
+
+
+def _listed(client: Any, operation: str, key: str, **query: Any) -> list[Any]:
+    return [found for page in client.get_paginator(operation).paginate(**query) for found in page[key]]
+
+
+def _packages(sagemaker: Any, group: str) -> list[str] | None:
+    """Versions of a group; None where there is no such group."""
+    try:
+        sagemaker.describe_model_package_group(ModelPackageGroupName=group)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in (*ABSENT, "ValidationException"):
+            return None
+        raise
+    found = _listed(sagemaker, "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=group)
+    return [package["ModelPackageArn"] for package in found]
+
+
+def _package_group(sagemaker: Any, group: str, packages: list[str]) -> None:
+    for arn in packages:
+        sagemaker.delete_model_package(ModelPackageName=arn)
+    sagemaker.delete_model_package_group(ModelPackageGroupName=group)
+
+
+def _airflow(mwaa: Any, name: str) -> None:
+    """It uses the network and the roles of stacks, which cannot go before it."""
+    mwaa.delete_environment(Name=name)
+    while True:
+        try:
+            mwaa.get_environment(Name=name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ABSENT:
+                return
+            raise
+        time.sleep(30)
+
+
+def _stack(cloudformation: Any, name: str) -> None:
+    _unprotect(cloudformation, name)
+    cloudformation.delete_stack(StackName=name)
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=name)
+
+
+def _unprotect(cloudformation: Any, name: str) -> None:
+    cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=False)
+
+
+def _bucket(name: str) -> None:
+    """With every version of every object."""
+    bucket = boto3.resource("s3").Bucket(name)
+    bucket.object_versions.delete()
+    bucket.delete()
+
+
+def carry_out(steps: list[Step]) -> list[str]:
+    """Do them all; what could not be removed, with why. Each is tried, whatever became of those before it."""
+    failed = []
+    for step in steps:
+        try:
+            step.remove()
+        except (ClientError, BotoCoreError, WaiterError) as error:
+            if getattr(error, "response", {}).get("Error", {}).get("Code") in ABSENT:
+                continue
+            failed.append(f"{step.says}: {error}")
+            print(f"  NOT removed: {failed[-1]}", flush=True)
+        else:
+            print(f"  removed: {step.says}", flush=True)
+    return failed
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("environment", help=f"one of: {', '.join(target_names())}")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    arguments = parser.parse_args(argv)
+    try:
+        target = load_target(arguments.environment)
+        steps = plan(target)
+        if not steps:
+            print(f"nothing of {target.name} is in {target.region}")
+            return 0
+        print(f"{target.name} in {target.region}: this removes, for good")
+        print("\n".join(f"  {step.says}" for step in steps), flush=True)
+        if arguments.dry_run:
+            return 0
+        if not sys.stdin.isatty():
+            print("nobody is here to type the environment's name: run it in a terminal", file=sys.stderr)
+            return 1
+        if input(f"Type {target.name} to remove all of it: ").strip() != target.name:
+            print("that is not its name: nothing was removed")
+            return 1
+        if failed := carry_out(steps):
+            print(f"{len(failed)} of {len(steps)} are left. Look why, then run this again.", file=sys.stderr)
+            return 1
+    except (TargetError, ClientError, BotoCoreError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{target.name} is gone. Its log groups stay for as long as they are kept.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""What a month's jobs have cost, by model, Dag and kind of job, from what the Dags keep of each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+SHOWN_MONTHS = 4
+
+Jobs = Mapping[str, Mapping[str, Any]]  # production/<model>/costs/<month>.json, as include/platform/costs.py writes it
+
+
+@dataclass(frozen=True)
+class Line:
+    """Jobs of one kind that one of a model's Dags had. ``usd`` is None where a price is not known."""
+
+    model: str
+    dag_id: str
+    kind: str
+    jobs: int
+    hours: float
+    usd: float | None
+
+
+def roll_up(costs: Mapping[str, Jobs]) -> list[Line]:
+    """A line for each, the dearest first.
+
+    Args:
+        costs: the month's jobs of each model.
+    """
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for model, jobs in costs.items():
+        for job in jobs.values():
+            groups.setdefault((model, job["dag_id"], job["kind"]), []).append(job)
+    lines = [
+        Line(*group, jobs=len(jobs), hours=sum(job["seconds"] for job in jobs) / 3600, usd=total(jobs))
+        for group, jobs in groups.items()
+    ]
+    return sorted(lines, key=lambda line: (-(line.usd or 0), line.model, line.dag_id, line.kind))
+
+
+def total(jobs: Iterable[Mapping[str, Any]]) -> float | None:
+    """USD; None where one is not known."""
+    each = [job["usd"] for job in jobs]
+    return None if None in each else float(round(sum(each), 4))
+
+
+def sum_of(lines: Iterable[Line]) -> float | None:
+    return total({"usd": line.usd} for line in lines)
+
+
+def months(today: date) -> list[str]:
+    """This one (``2026-11``) and those before it."""
+    found, first = [], today.replace(day=1)
+    for _ in range(SHOWN_MONTHS):
+        found.append(f"{first:%Y-%m}")
+        first = (first - timedelta(days=1)).replace(day=1)
+    return found

@@ -1,0 +1,39 @@
+"""What a training is going to cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from include.models.config import load_model
+from include.platform.environment import EXAMPLE, parse_ml_environment
+from include.train.costs import estimate
+
+MODEL = load_model("electricity")
+ENVIRONMENT = parse_ml_environment(EXAMPLE).model_copy(update={"region": "us-east-1"})
+HOUR = 3600.0
+
+
+def spent(**seconds: float) -> Any:
+    return {task: {"task_id": task, "seconds": number} for task, number in seconds.items()}
+
+
+@pytest.mark.parametrize(
+    ("given", "known", "hours", "how"),
+    [
+        ({}, {"prepare_data": HOUR, "train_model": HOUR, "evaluate_model": HOUR}, 3, "as its jobs took the last time"),
+        ({"tune": True}, {"prepare_data": HOUR, "train_model": HOUR, "evaluate_model": HOUR}, 10, "as its jobs"),
+        ({}, {"prepare_data": HOUR, "evaluate_model": HOUR}, 2.5, "train_model at the most that max_runtime_minutes"),
+    ],
+)
+def test_estimates(given: dict[str, Any], known: dict[str, float], hours: float, how: str) -> None:
+    asked = {"tune": False, "instance_type": None, "shared": False} | given
+    found = estimate(MODEL, ENVIRONMENT, spent(**known), **asked)
+    assert found["usd"] == pytest.approx(hours * 0.115, abs=0.001)
+    assert how in found["how"]
+
+
+def test_an_unknown_price_is_said() -> None:
+    found = estimate(MODEL, ENVIRONMENT, {}, tune=False, instance_type="ml.p5.48xlarge", shared=False)
+    assert found == {"usd": "unknown", "how": "the price of ml.p5.48xlarge in us-east-1 is not known"}

@@ -1,0 +1,103 @@
+"""What a user without rights sees of the console, by Airflow's own rules of its roles, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from airflow.api_fastapi.core_api.security import get_user
+from playwright.sync_api import Page, expect, sync_playwright
+
+from model_console import actions
+from model_console import app as console
+from model_console.airflow_api import RefusedError, api_of
+from model_console.settings import Settings
+from model_console.store import Store, store
+from tests.browser import launch, needs_chromium
+from tests.plugins.model_console.test_app import FakeAirflow, FakeS3, dags_of
+from tests.plugins.model_console.test_overview import index
+
+pytestmark = [needs_chromium, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser.new_page()
+        browser.close()
+
+
+class AirflowFor(FakeAirflow):
+    """Airflow's API as the user of a role has it: its own rules say what may be sent."""
+
+    def __init__(self, user: SimpleAuthManagerUser) -> None:
+        super().__init__(dags_of("pumps"))
+        object.__setattr__(self, "user", user)
+
+    async def send(self, method: str, path: str, body: Any) -> dict[str, Any]:
+        may = {button.dag_id for button in actions.allowed(self.user, "pumps")}  # type: ignore[attr-defined]
+        if path.split("/")[2] not in may:
+            raise RefusedError(403, "Forbidden")
+        return await super().send(method, path, body)
+
+
+@contextmanager
+def served(role: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of the console as a user with this role sees it."""
+    user = SimpleAuthManagerUser(username="eve", role=role)
+    monkeypatch.setattr(actions, "get_auth_manager", SimpleAuthManager)
+    monkeypatch.setattr(console, "settings", lambda: Settings("bucket", "us-east-1"))
+    objects = FakeS3({"index/pumps.json": json.dumps(index()).encode()})
+    console.app.cache_clear()
+    made = console.app()
+    made.dependency_overrides |= {
+        api_of: lambda: AirflowFor(user),
+        store: lambda: Store(objects, "bucket"),  # type: ignore[arg-type]
+        get_user: lambda: user,
+    }
+    server = uvicorn.Server(uvicorn.Config(made, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        console.app.cache_clear()
+
+
+def test_who_may_only_look_sees_no_button_and_gets_403(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served("VIEWER", monkeypatch) as address:
+        page.goto(f"{address}/model/pumps")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("pumps")
+        assert page.locator("form").count() == 0
+        assert page.get_by_text("What you can do").count() == 0
+        assert page.get_by_role("button", name="Select days to score").count() == 0
+        for action in ("train", "promote", "rollback", "retire", "pause"):
+            assert page.request.post(f"{address}/model/pumps/{action}").status == 403
+
+
+def test_who_may_act_picks_days_in_the_calendar_with_their_price(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served("ADMIN", monkeypatch) as address:
+        page.goto(f"{address}/model/pumps")
+        assert page.locator("form").count() == len(actions.buttons("pumps"))
+        page.get_by_role("button", name="Select days to score").click()
+        page.locator('[data-day="2026-11-28"]').click()
+        page.locator('[data-day="2026-11-25"]').click()
+        form = page.locator("#backfill form")
+        assert form.locator("[name=first]").input_value() == "2026-11-25"
+        assert form.locator("[name=last]").input_value() == "2026-11-28"
+        expect(page.locator("#price")).to_contain_text("4 days: about 0.46 USD")
+        form.get_by_role("button").click()
+        expect(page.get_by_role("status")).to_contain_text("of backfill has begun")
