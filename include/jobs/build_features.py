@@ -65,8 +65,7 @@ def split_features(config: ModelConfig, frame: pl.DataFrame, must_learn: date | 
     """The three splits, each fit for its use.
 
     Args:
-        must_learn: the day that the training part of a split by time must reach past, or all rows where they are
-            learned in the end.
+        must_learn: the day that the training part of a split by time must reach past.
 
     Raises:
         JobError: a split is empty, or has too few classes to learn from or to be measured on; or the training part ends
@@ -79,11 +78,10 @@ def split_features(config: ModelConfig, frame: pl.DataFrame, must_learn: date | 
         if config.problem != "regression":
             _require_classes(config, name, part)
     if must_learn and isinstance(config.split, TimeSplit):
-        learned = frame if config.split.refit else splits["train"]
-        last = learned[str(config.data.time)].max()
+        last = splits["train"][str(config.data.time)].max()
         if last.date() <= must_learn:  # type: ignore[union-attr] # a datetime column
             raise JobError(
-                f"what is learned reaches {last!s} only, and was to learn what changed from {must_learn} on. Bring "
+                f"the training part reaches {last!s} only, and was to learn what changed from {must_learn} on. Bring "
                 "the raw data up to date, or hold out fewer days (monitoring.retrain in model.yaml)."
             )
     return splits

@@ -197,14 +197,14 @@ def days_to_look_back(model: ModelConfig, day: str) -> list[str]:
     """Days at the end of what a training of the day would learn: if one of them had changed already, that is learned.
 
     So the training waits while the change is too new for it. Only the day itself, where rows are split by chance: the
-    newest are in every part then. With ``split.refit`` all rows are learned in the end, those held out too.
+    newest are in every part then.
     """
     split, settings, last = model.split, monitoring_of(model), date.fromisoformat(day)
     if not isinstance(split, TimeSplit):
         return [day]
     how = settings.retrain
     shorter = split.held_out(how.holdout_days, how.validation_days)
-    held_out = 0 if split.refit else shorter.test_days + shorter.validation_days + 2 * shorter.gap_hours / 24
+    held_out = shorter.test_days + shorter.validation_days + 2 * shorter.gap_hours / 24
     needed = ceil(held_out) + how.learn_days
     return [
         (last - timedelta(days=back)).isoformat() for back in range(needed + settings.window_days - 1, needed - 1, -1)

@@ -20,8 +20,7 @@ class Retrain(Section):
     ``when``: ``never``, ``on_performance`` (a loss, estimated or realised), ``on_drift`` (that or a drift), or by
     ``schedule.train`` alone (``schedule``). Of a split by time such a training holds out ``holdout_days`` to test and
     ``validation_days``, where ``split`` has more, and starts once what is left reaches ``learn_days`` into what it is
-    started for; with ``split.refit`` all rows count, and ``window_days`` of them make the days after quiet. It fails
-    where the raw data does not reach so far.
+    started for. It fails where the raw data does not reach so far.
     """
 
     when: When = "on_performance"

@@ -7,7 +7,6 @@ from typing import Any, cast
 import pytest
 
 from include.models.config import Monitoring, load_model
-from include.models.config.data import Refit
 from include.monitor.verdict import VerdictJson, changed_on, days_to_look_back, may_train
 
 PDM = load_model("predictive_maintenance")  # gaps of a day between the parts
@@ -21,9 +20,6 @@ def verdict(day: str, said: str, version: int = 1) -> VerdictJson:
 def test_a_training_waits_until_what_it_learns_from_has_changed() -> None:
     days = days_to_look_back(PDM.model_copy(update={"monitoring": Monitoring(window_days=3)}), DAY)
     assert days == ["2015-09-29", "2015-09-30", "2015-10-01"], "7 to test, 3 to validate, 2 between, 1 to learn"
-    again = PDM.model_copy(update={"split": PDM.split.model_copy(update={"refit": Refit()})})
-    of_refit = days_to_look_back(again.model_copy(update={"monitoring": Monitoring(window_days=3)}), DAY)
-    assert of_refit[-1] == "2015-10-13", "all rows are learned in the end"
     drift, loss = "drift without harm", "performance loss"
     assert changed_on(1, [verdict(days[0], "fine"), None, verdict(days[2], drift)]) == days[2]
     assert changed_on(1, [verdict(days[0], loss), None, verdict(days[2], drift)]) == days[0]
