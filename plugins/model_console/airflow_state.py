@@ -70,7 +70,8 @@ def models_of(dags: Dags) -> set[str]:
 def models_watched(dags: Dags) -> list[str]:
     """Likewise for health, where a model may have lost the Dag that trains it; sorted."""
     parts = (dag_id.partition("_") for dag_id in dags.by_id)
-    return sorted({model for verb, _, model in parts if verb in VERBS and model})
+    # score_file is for every model
+    return sorted({model for verb, _, model in parts if verb in VERBS and model and (verb, model) != ("score", "file")})
 
 
 async def _all(api: Api, path: str, key: str, query: Mapping[str, Query], most: int = 10_000) -> list[Json]:

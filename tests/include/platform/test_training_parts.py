@@ -61,7 +61,7 @@ def test_so_do_sections_of_which_that_edit_says_nothing(
         ("jobs/evaluation/metrics.py", MODELS, "code"),
         ("jobs/serve.py", MODELS, "code"),
         ("models/raw/reader.py", MODELS, "code"),
-        ("models/tabular/estimator.py", {"tabular_classifier"}, "code"),
+        ("models/tabular/estimator.py", MODELS, "code"),  # the single rule that gates may be over is one of its trees
         ("jobs/merge_shards.py", MODELS, "code of several machines"),
         (f"models/{MODEL}/features.py", {MODEL}, "code of the features"),
         (f"models/{MODEL}/estimator.py", {MODEL}, "code of the estimator"),

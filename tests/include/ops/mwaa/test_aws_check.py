@@ -98,7 +98,7 @@ def test_what_is_wrong_is_found(check: Make, monkeypatch: pytest.MonkeyPatch) ->
     found = {name: finding for name, finding in zip(made.steps(), made.findings(), strict=True) if not finding.kept}
     said = "\n".join(finding.found for finding in found.values())
     assert "Airflow 3.2.1" in said
-    assert "import errors of a.py" in said
+    assert "import errors in a.py" in said
     assert "for processing job usage: 1, needed 8" in said
     assert "ImageNotFound" in said
 
