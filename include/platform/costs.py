@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from airflow.sdk import Context
 
@@ -121,7 +121,7 @@ def total_usd(jobs: Iterable[Spent]) -> float | None:
     return None if None in each else round(sum(usd for usd in each if usd is not None), 4)
 
 
-def above_budget(usd: float | str, limit: float, budget: Budget, this_month: Mapping[str, Any]) -> str | None:
+def above_budget(usd: float | str, limit: float, budget: Budget, this_month: Mapping[str, Spent]) -> str | None:
     """Why so much must not be spent without a person's yes; None where it may. An unknown price is above nothing.
 
     Args:

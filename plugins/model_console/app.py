@@ -24,6 +24,7 @@ from model_console.cloud import Aws, aws_of
 from model_console.overview import Row
 from model_console.settings import NotConfiguredError, settings
 from model_console.store import SHOWN, Store, store
+from sagemaker_jobs.kinds import Json
 
 Api = Annotated[AirflowApi, Depends(api_of)]
 Data = Annotated[Store, Depends(store)]
@@ -152,11 +153,11 @@ async def scores(model: str, day: date, number: int, api: Api, data: Data) -> Re
     return StreamingResponse(body, media_type="application/vnd.apache.parquet", headers=headers)
 
 
-def _manifest(data: Store, model: str, day: date) -> Mapping[str, Any]:
+def _manifest(data: Store, model: str, day: date) -> Json:
     found = data.read(days.manifest_key(model, day.isoformat()))
     if found is None:
         raise RefusedError(404, f"{day} of {model} has no scores. The calendar on the model's page has those that do.")
-    manifest: Mapping[str, Any] = json.loads(found)
+    manifest: Json = json.loads(found)
     return manifest
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+
+from sagemaker_jobs.kinds import Json
 
 SHOWN_MONTHS = 4
 
-Jobs = Mapping[str, Mapping[str, Any]]  # production/<model>/costs/<month>.json, as include/platform/costs.py writes it
+type Jobs = Mapping[str, Json]  # production/<model>/costs/<month>.json, as include/platform/costs.py writes it
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def roll_up(costs: Mapping[str, Jobs]) -> list[Line]:
     Args:
         costs: the month's jobs of each model.
     """
-    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, str, str], list[Json]] = {}
     for model, jobs in costs.items():
         for job in jobs.values():
             groups.setdefault((model, job["dag_id"], job["kind"]), []).append(job)
@@ -41,7 +42,7 @@ def roll_up(costs: Mapping[str, Jobs]) -> list[Line]:
     return sorted(lines, key=lambda line: (-(line.usd or 0), line.model, line.dag_id, line.kind))
 
 
-def total(jobs: Iterable[Mapping[str, Any]]) -> float | None:
+def total(jobs: Iterable[Json]) -> float | None:
     """USD; None where one is not known."""
     each = [job["usd"] for job in jobs]
     return None if None in each else float(round(sum(each), 4))

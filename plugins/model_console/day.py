@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 from urllib.parse import quote
 
 from sagemaker_jobs.account import account
+from sagemaker_jobs.kinds import Json
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,7 @@ def manifest_key(model: str, day: str) -> str:
     return f"scores/{model}/date={day}/_SUCCESS.json"
 
 
-def of_day(
-    manifest: Mapping[str, Any], profile: Mapping[str, Any] | None, drift: Mapping[str, Any], region: str
-) -> DayPage:
+def of_day(manifest: Json, profile: Json | None, drift: Json, region: str) -> DayPage:
     """The page.
 
     Args:

@@ -12,14 +12,23 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from include.ops import Json
 from include.ops.mwaa import templates
 from include.ops.mwaa.infra import stacks
 from include.ops.mwaa.target import Target, TargetError, load_target, target_names
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+    from types_boto3_application_autoscaling import ApplicationAutoScalingClient
+    from types_boto3_cloudformation import CloudFormationClient
+    from types_boto3_cloudwatch import CloudWatchClient
+    from types_boto3_mwaa import MWAAClient
+    from types_boto3_sagemaker import SageMakerClient
 
 KEY_DAYS = 30  # until a key is gone for good: as long may somebody find that data is still needed
 # of what is gone, or, for a key, on its way
@@ -70,7 +79,7 @@ def plan(target: Target) -> list[Step]:
     removals = {name: Step(f"stack {name}", partial(_stack, cloudformation, name)) for name in reversed(there)}
     storage = removals.pop(f"{target.name}-storage", None)
     return [
-        *_made_by_dags(target, client),
+        *_made_by_dags(target),
         *(
             Step(f"Airflow {name}, with the history of its runs", partial(_airflow, client("mwaa"), name))
             for name in kept.get("AWS::MWAA::Environment", ())
@@ -81,22 +90,25 @@ def plan(target: Target) -> list[Step]:
     ]
 
 
-def _resources(cloudformation: Any, stack: str) -> Iterator[tuple[str, str]]:
+def _resources(cloudformation: CloudFormationClient, stack: str) -> Iterator[tuple[str, str]]:
     """Type and id of each."""
     for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack):
         for resource in page["StackResourceSummaries"]:
             yield resource["ResourceType"], resource.get("PhysicalResourceId", "")
 
 
-def _made_by_dags(target: Target, client: Callable[[str], Any]) -> Iterator[Step]:
+def _made_by_dags(target: Target) -> Iterator[Step]:
     """Running jobs, scaling and alarms of endpoints, these with their configurations and Models, packages: by the tag
     ``project``, or, where AWS keeps none, by their names."""
-    sagemaker = client("sagemaker")
+    sagemaker = boto3.client("sagemaker", region_name=target.region)
     groups = [values["Group"] for _, template, values in stacks(target) if template == templates.OF_MODEL]
     yield from _jobs(sagemaker, target)
-    yield from _scaling(client("application-autoscaling"), tuple(f"endpoint/{group}-" for group in groups))
+    yield from _scaling(
+        boto3.client("application-autoscaling", region_name=target.region),
+        tuple(f"endpoint/{group}-" for group in groups),
+    )
     own = tuple(f"{group}-" for group in groups)
-    yield from _alarms(client("cloudwatch"), own)
+    yield from _alarms(boto3.client("cloudwatch", region_name=target.region), own)
     for kind, key in (("endpoint", "Endpoint"), ("endpoint_config", "EndpointConfig"), ("model", "Model")):
         for one in _listed(sagemaker, f"list_{kind}s", f"{key}s"):
             name = one[f"{key}Name"]
@@ -110,7 +122,7 @@ def _made_by_dags(target: Target, client: Callable[[str], Any]) -> Iterator[Step
             yield Step(says, partial(_package_group, sagemaker, group, packages))
 
 
-def _jobs(sagemaker: Any, target: Target) -> Iterator[Step]:
+def _jobs(sagemaker: SageMakerClient, target: Target) -> Iterator[Step]:
     for kind, word in (("processing", "Processing"), ("training", "Training"), ("transform", "Transform")):
         for job in _listed(sagemaker, f"list_{kind}_jobs", f"{word}JobSummaries", StatusEquals="InProgress"):
             if _is_of(sagemaker, target, job[f"{word}JobArn"]):
@@ -119,7 +131,7 @@ def _jobs(sagemaker: Any, target: Target) -> Iterator[Step]:
                 yield Step(f"{kind} job {name}, which runs", stop)
 
 
-def _scaling(scaling: Any, own: tuple[str, ...]) -> Iterator[Step]:
+def _scaling(scaling: ApplicationAutoScalingClient, own: tuple[str, ...]) -> Iterator[Step]:
     for one in _listed(scaling, "describe_scalable_targets", "ScalableTargets", ServiceNamespace="sagemaker"):
         if one["ResourceId"].startswith(own):
             keys = ("ServiceNamespace", "ResourceId", "ScalableDimension")
@@ -127,23 +139,23 @@ def _scaling(scaling: Any, own: tuple[str, ...]) -> Iterator[Step]:
             yield Step(f"scaling of {one['ResourceId']}", deregister)
 
 
-def _alarms(cloudwatch: Any, own: tuple[str, ...]) -> Iterator[Step]:
+def _alarms(cloudwatch: CloudWatchClient, own: tuple[str, ...]) -> Iterator[Step]:
     names = [alarm["AlarmName"] for alarm in _listed(cloudwatch, "describe_alarms", "MetricAlarms")]
     if alarms := [name for name in names if name.startswith(own)]:
         yield Step(f"{len(alarms)} alarms of endpoints", partial(cloudwatch.delete_alarms, AlarmNames=alarms))
 
 
-def _is_of(sagemaker: Any, target: Target, arn: str) -> bool:
+def _is_of(sagemaker: SageMakerClient, target: Target, arn: str) -> bool:
     """Not where it carries another environment's tag."""
     tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
     return bool(tags.get("project", target.name) == target.name)
 
 
-def _listed(client: Any, operation: str, key: str, **query: Any) -> list[Any]:
+def _listed(client: BaseClient, operation: str, key: str, **query: str) -> list[Json]:
     return [found for page in client.get_paginator(operation).paginate(**query) for found in page[key]]
 
 
-def _packages(sagemaker: Any, group: str) -> list[str] | None:
+def _packages(sagemaker: SageMakerClient, group: str) -> list[str] | None:
     """Versions of a group; None where there is no such group."""
     try:
         sagemaker.describe_model_package_group(ModelPackageGroupName=group)
@@ -155,13 +167,13 @@ def _packages(sagemaker: Any, group: str) -> list[str] | None:
     return [package["ModelPackageArn"] for package in found]
 
 
-def _package_group(sagemaker: Any, group: str, packages: list[str]) -> None:
+def _package_group(sagemaker: SageMakerClient, group: str, packages: list[str]) -> None:
     for arn in packages:
         sagemaker.delete_model_package(ModelPackageName=arn)
     sagemaker.delete_model_package_group(ModelPackageGroupName=group)
 
 
-def _airflow(mwaa: Any, name: str) -> None:
+def _airflow(mwaa: MWAAClient, name: str) -> None:
     """It uses the network and the roles of stacks, which cannot go before it."""
     mwaa.delete_environment(Name=name)
     while True:
@@ -174,13 +186,13 @@ def _airflow(mwaa: Any, name: str) -> None:
         time.sleep(30)
 
 
-def _stack(cloudformation: Any, name: str) -> None:
+def _stack(cloudformation: CloudFormationClient, name: str) -> None:
     _unprotect(cloudformation, name)
     cloudformation.delete_stack(StackName=name)
     cloudformation.get_waiter("stack_delete_complete").wait(StackName=name)
 
 
-def _unprotect(cloudformation: Any, name: str) -> None:
+def _unprotect(cloudformation: CloudFormationClient, name: str) -> None:
     cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=False)
 
 

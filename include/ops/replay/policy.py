@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.models.config import ModelConfig, Monitoring, load_model
@@ -30,7 +31,7 @@ from include.models.config.results import Verdict
 from include.monitor import label_tasks
 from include.monitor import tasks as monitoring
 from include.ops.local_stack.settings import BUCKET, Settings
-from include.ops.replay.world import JobCost, World, context_of
+from include.ops.replay.world import JobCost, World, context_of, values_of
 from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import ml_environment
 from include.platform.errors import PermanentError
@@ -43,7 +44,10 @@ from include.score import backfill_tasks
 from include.score.plan import CHAMPION_AT, days_between, end_of
 from include.train import form
 from include.train import tasks as training
-from sagemaker_jobs.kinds import PROCESSING, TRAINING
+from sagemaker_jobs.kinds import PROCESSING, TRAINING, JobResult
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 log = logging.getLogger(__name__)
 
@@ -131,14 +135,14 @@ class Life:
         version = None
         try:
             version = self._train(context, day, whatever=whatever)
-            missed = [one["metric"] for one in context["ti"].values["gates"] if not one["passed"]]
+            missed = [one["metric"] for one in values_of(context)["gates"] if not one["passed"]]
             outcome = f"missed its gates: {', '.join(missed)}" if missed else "passed its gates"
         except (AirflowSkipException, PermanentError) as error:
             outcome = str(error)
         self.trainings.append({"day": day, "why": started_by, "outcome": outcome, "version": version})
         log.warning("%s %s: %s; %s", self.policy, day, started_by, outcome)
 
-    def _train(self, context: Any, day: str, *, whatever: bool) -> int | None:
+    def _train(self, context: Context, day: str, *, whatever: bool) -> int | None:
         model, world = self.model, self.world
         if training.plan_training(model, context) != "prepare_data":
             raise PermanentError("a replay prepares data in one job: set processing.one_job_mb to 0")
@@ -157,16 +161,16 @@ class Life:
         training.record_training(model, context)
         return version
 
-    def _register(self, context: Any, evaluated: Any, day: str) -> int:
+    def _register(self, context: Context, evaluated: JobResult, day: str) -> int:
         sagemaker, group = sagemaker_client(ml_environment()), group_name(self.model)
-        gates = context["ti"].values["gates"]
+        gates = values_of(context)["gates"]
         request = training.register_model(self.model, context, evaluated=evaluated, gates=gates)
         if not sagemaker.list_model_package_groups(NameContains=group)["ModelPackageGroupSummaryList"]:
             sagemaker.create_model_package_group(**training.model_package_group(self.model, context))
         arn = sagemaker.create_model_package(**request)["ModelPackageArn"]
         sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
         version = describe(sagemaker, arn)
-        context["ti"].values["register_model return_value"] = {"version": version.version}
+        values_of(context)["register_model return_value"] = {"version": version.version}
         entry = Entry(
             version=version.version,
             model_package_arn=arn,
@@ -222,13 +226,13 @@ class Life:
             "metric": window["metrics"].get(self.model.champion.metric) if window else None,
         }
 
-    def _context(self, verb: str, **params: Any) -> Any:
+    def _context(self, verb: str, **params: object) -> Context:
         self.runs += 1
         dag_id = verb if verb == "backfill" else f"{verb}_{self.model.name}"
         return context_of(dag_id, f"replay__{self.policy}_{self.runs}", **params)
 
     @property
-    def _s3(self) -> Any:
+    def _s3(self) -> S3Client:
         return s3_client(ml_environment())
 
 

@@ -45,14 +45,14 @@ class Task(SimpleNamespace):
     values: dict[str, Any]
     log_url, map_index, try_number = "", -1, 1
 
-    def xcom_push(self, key: str, value: Any) -> None:
+    def xcom_push(self, key: str, value: object) -> None:
         self.values[key] = value
 
-    def xcom_pull(self, task_ids: str, key: str = "return_value") -> Any:
+    def xcom_pull(self, task_ids: str, key: str = "return_value") -> object:
         return self.values.get(f"{task_ids} {key}")
 
 
-def context_of(dag_id: str, run_id: str, **params: Any) -> Context:
+def context_of(dag_id: str, run_id: str, **params: object) -> Context:
     """The context of a run's tasks that a person started with these values of the form."""
     run = SimpleNamespace(run_type="manual", run_id=run_id, triggering_user_name=None)
     found = {
@@ -65,6 +65,11 @@ def context_of(dag_id: str, run_id: str, **params: Any) -> Context:
         "outlet_events": defaultdict(lambda: SimpleNamespace(add_partitions=lambda days: None)),
     }
     return cast(Context, found)
+
+
+def values_of(context: Context) -> dict[str, Any]:
+    """What the run's tasks have pushed, by key."""
+    return cast(Task, context["ti"]).values
 
 
 @dataclass
