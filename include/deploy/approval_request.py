@@ -29,8 +29,9 @@ from include.platform.errors import PermanentError
 from include.platform.objects import read_json, write_text
 from include.platform.raw_files import list_raw_data
 from include.platform.run_context import current_run, triggered_by
+from include.platform.run_folders import Run
 from include.platform.stability import index_between
-from include.platform.storage import Run, drift_profile_of, metrics_of, performance_of, performance_prefix
+from include.platform.storage import drift_profile_of, metrics_of, performance_of, performance_prefix
 from include.registry.history import Entry
 from include.registry.versions import RegisteredVersion, Version, describe, keep_decision
 from sagemaker_jobs.links import file_page

@@ -7,7 +7,7 @@ from include.deploy.traffic import VARIANT
 from include.models.config import ModelConfig, Strategy
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, Stage, endpoint_name, group_name, owner_tags, processing
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 from include.registry.requests import hosted_model
 from include.registry.versions import RegisteredVersion
 

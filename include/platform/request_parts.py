@@ -14,7 +14,8 @@ from include.models.quoting import SILENT
 from include.platform.borders import model_group, tag_list
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
-from include.platform.storage import CODE_ARCHIVE, DayRun, Run, code_archive
+from include.platform.run_folders import DayRun, Run
+from include.platform.storage import CODE_ARCHIVE, code_archive
 
 Request = dict[str, Any]
 Stage = Literal["staging", "production"]

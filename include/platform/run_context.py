@@ -16,7 +16,7 @@ from include.platform.environment import VARIABLE, MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.objects import read_json
 from include.platform.raw_files import RawFile
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from include.models.config import ModelConfig
 from include.models.config.decision import told
 from include.models.config.judging import Verdict, explain, judge, told_of_refit
 from include.models.config.results import Evaluation
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 
 LONGEST_DETAIL, LONGEST_OBSERVATION = 1024, 2096  # characters
 LINEAGE = ("git_commit", "code_hash", "training_job", "data_sha256", "triggered_by", "started_by", "forced")

@@ -10,7 +10,7 @@ from include.models.quoting import SILENT
 from include.platform.borders import description, metadata
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, group_name, owner_tags, role_of, vpc
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 from include.registry import model_card
 
 

@@ -32,7 +32,8 @@ from include.platform.objects import read_json, write_text
 from include.platform.raw_files import list_raw_data
 from include.platform.request_parts import Request, Source
 from include.platform.run_context import begin_run, current_run, pin, read_record
-from include.platform.storage import BatchRun, Run, daily_prefix, scores_prefix, split_uri
+from include.platform.run_folders import BatchRun, Run
+from include.platform.storage import daily_prefix, scores_prefix, split_uri
 from include.registry.model_index import index_scores
 from include.score import requests, sinks
 from include.score.batches import Estimate, batches_of, cost_in_words, estimate, total

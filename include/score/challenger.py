@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from include.models.config import ModelConfig
 from include.platform.raw_files import list_raw_data
 from include.platform.request_parts import group_name
-from include.platform.storage import DayRun, challenger_folder, split_uri
+from include.platform.run_folders import DayRun
+from include.platform.storage import challenger_folder, split_uri
 from include.registry.versions import (
     RegisteredVersion,
     VersionError,

@@ -13,7 +13,8 @@ from include.models.config.files import text_bytes
 from include.platform.environment import MlEnvironment
 from include.platform.outbox import GONE, Outbox, Source, unreadable
 from include.platform.request_parts import endpoint_name, group_name
-from include.platform.storage import DayRun, inbox_key
+from include.platform.run_folders import DayRun
+from include.platform.storage import inbox_key
 from include.registry.history import current, read_history
 from include.registry.versions import RegisteredVersion, find_version, require_artifact
 from sagemaker_jobs.failures import is_absent

@@ -29,7 +29,8 @@ from include.models.config.files import PARTS
 from include.models.config.results import Parts
 from include.platform.errors import PermanentError
 from include.platform.objects import read_json, read_versioned, write_if_unchanged
-from include.platform.storage import Run, scores_manifest, scores_partition, scores_symlink, split_uri
+from include.platform.run_folders import Run
+from include.platform.storage import scores_manifest, scores_partition, scores_symlink, split_uri
 from include.score.plan import DayPlan
 from include.score.published import (
     JobCost,

@@ -10,7 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from include.platform.errors import PermanentError
 from include.platform.objects import read_versioned
 from include.platform.raw_files import RawFile, list_raw_data
-from include.platform.storage import Run, scores_manifest, scores_partition
+from include.platform.run_folders import Run
+from include.platform.storage import scores_manifest, scores_partition
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client

@@ -16,7 +16,7 @@ from include.platform.request_parts import (
     resources,
     tags_of,
 )
-from include.platform.storage import BatchRun, DayRun
+from include.platform.run_folders import BatchRun, DayRun
 
 CONCURRENT_TRANSFORMS = 4
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from include.models.config import ModelConfig
 from include.platform.environment import VARIABLE, MlEnvironment
 from include.platform.request_parts import Request, RequestError, Source, processing
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 
 LONGEST_VALUE = 256  # characters of a processing job's environment variable
 

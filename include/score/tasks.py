@@ -22,7 +22,8 @@ from include.platform.objects import write_text
 from include.platform.raw_files import RawFile, list_raw_data, raw_megabytes
 from include.platform.request_parts import Request, group_name
 from include.platform.run_context import begin_run, current_run, pin, read_record
-from include.platform.storage import DayRun, daily_partition, daily_prefix, scores_partition, split_uri
+from include.platform.run_folders import DayRun
+from include.platform.storage import daily_partition, daily_prefix, scores_partition, split_uri
 from include.registry import requests as registry
 from include.registry.model_index import index_scores
 from include.score import requests, sinks

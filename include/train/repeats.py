@@ -13,7 +13,8 @@ from include.platform.code_bundle import read_parts
 from include.platform.environment import MlEnvironment
 from include.platform.objects import read_json, write_text
 from include.platform.raw_files import RawFile, manifest_digest, raw_megabytes
-from include.platform.storage import Run, last_training, training_parts
+from include.platform.run_folders import Run
+from include.platform.storage import last_training, training_parts
 from include.platform.training_parts import SEVERAL_MACHINES
 from include.train.form import given_hyperparameters
 from include.train.requests import chosen_hyperparameters

@@ -23,7 +23,8 @@ from include.platform.request_parts import (
     tags_of,
     vpc,
 )
-from include.platform.storage import Run, raw_prefix
+from include.platform.run_folders import Run
+from include.platform.storage import raw_prefix
 from include.registry.versions import Version
 
 TRAINING_CODE = "/opt/ml/input/data/code"

@@ -33,7 +33,8 @@ from include.platform.run_context import (
     published,
     triggered_by,
 )
-from include.platform.storage import Run, raw_prefix, training_job_of
+from include.platform.run_folders import Run
+from include.platform.storage import raw_prefix, training_job_of
 from include.registry import requests as registry
 from include.registry.history import Entry, last_in_production, read_history
 from include.registry.model_index import index_versions

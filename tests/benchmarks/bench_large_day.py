@@ -26,7 +26,8 @@ import psutil
 
 from include.models.config import load_model
 from include.platform.code_bundle import upload_code
-from include.platform.storage import Run, daily_partition, daily_prefix, split_uri
+from include.platform.run_folders import Run
+from include.platform.storage import daily_partition, daily_prefix, split_uri
 from include.score import requests as scoring
 from rows import Row, end, parser, row
 from tests.benchmarks.bench_serving import JOBS, local_sagemaker

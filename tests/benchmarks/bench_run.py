@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from include.ops.local_stack.settings import BUCKET
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 from job_times import seconds_of_jobs
 from rows import end, parser, row
 from tests.include.local_sagemaker.local_server import free_port

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from include.models.config import load_model
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 from include.score import requests as scoring
 from rows import Row, row
 from tests.benchmarks.bench_serving import JOBS, local_sagemaker

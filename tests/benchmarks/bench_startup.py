@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from include.ops.local_stack.settings import BUCKET
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 from job_times import seconds_of_jobs
 from rows import Row, end, parser, row
 from scored_days import measure

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from include.ops.local_stack.settings import BUCKET
-from include.platform.storage import Run, daily_partition, drift_of, scores_symlink, split_uri
+from include.platform.run_folders import Run
+from include.platform.storage import daily_partition, drift_of, scores_symlink, split_uri
 from include.registry.history import read_history
 from include.score.published import read_published
 from tests.promoted import enter_into_production

@@ -14,17 +14,14 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
-import hashlib
 import io
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -34,18 +31,26 @@ from include.models.config import LINE, Column, Table
 from include.models.config.files import PARQUET
 from include.models.raw.other_formats import LOOKED_AT, ZIP, other_format, wide_encoding
 from include.models.raw.parquet import ParquetError, ParquetRows
+from include.models.raw.row_ends import (
+    after_lines,
+    column_at,
+    first_row_end,
+    is_blank,
+    last_row_end,
+    line_breaks,
+    not_utf8,
+)
 from include.models.raw.sheets import SheetError, sheet_as_csv
+from include.models.raw.streams import Hashed, unpacked
 
 BLOCK = 1 << 24
 LONGEST_ROW = 1 << 24  # bytes; a quote that is never closed would make a row of all that follows
-LONGEST_BLANK_ROW = 1 << 16  # bytes, fewer than Python's reader takes in a cell
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 EXPORT_AGAIN = "Export or upload the file again."
 COPY_AGAIN = "Was it copied while it was being written? Export or upload it again."
 SAVE_AS_CSV = "Save the file as comma-separated UTF-8 text with one header line."
 MALFORMED = pl.Schema({LINE: pl.UInt32, "text": pl.String, "reason": pl.String})
 SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?(?:\r\n|\r|\n)', re.IGNORECASE)  # as Excel wants it
-LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 ENOUGH = 16  # bytes that tell a byte-order mark and a line that says the separator
 CONFLICT_MARKS = ("<<<<<<< ", "=======", ">>>>>>> ", "||||||| ")
 
@@ -94,42 +99,6 @@ def no_rows(columns: Sequence[str]) -> Block:
     return Block(lines, pl.DataFrame(schema=MALFORMED))
 
 
-class _Hashed(io.RawIOBase):
-    """A file's bytes as they are, counted and hashed as they are read."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._hash, self.size = file, hashlib.sha256(), 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # what io.BufferedReader hands in
-        content = self._file.read(len(buffer))
-        buffer[: len(content)] = content
-        self._hash.update(content)
-        self.size += len(content)
-        return len(content)
-
-    @property
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
-
-
-class _Unpacked(io.RawIOBase):
-    """What a stream of pyarrow unpacks."""
-
-    def __init__(self, stream: pa.NativeFile) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # what io.BufferedReader hands in
-        content = self._stream.read(len(buffer))
-        buffer[: len(content)] = content
-        return len(content)
-
-
 class RawFile:
     """An open raw file. ``header`` holds its first line's cells, None where the file has no header line; ``first_line``
     is the number of the line that holds the first row.
@@ -137,7 +106,7 @@ class RawFile:
     Read ``blocks`` to their end, then ``size`` and ``sha256`` are those of the whole file as it is stored.
     """
 
-    def __init__(self, path: Path, stored: _Hashed, form: Form, block_bytes: int) -> None:
+    def __init__(self, path: Path, stored: Hashed, form: Form, block_bytes: int) -> None:
         self.name = path.name
         self._stored, self._block_bytes, self._path, self._form = stored, block_bytes, path, form
         self._delimiter = form.delimiter.encode()
@@ -174,7 +143,7 @@ class RawFile:
             self._require_utf8(content, columns)
             block, rows = self._parse(content, columns, line)
             line += rows
-            self._breaks += _line_breaks(content)
+            self._breaks += line_breaks(content)
             if block.lines.height or block.malformed.height:
                 yield block
             content = next(self._rows, b"")
@@ -212,12 +181,12 @@ class RawFile:
         if not content:
             allowed = "a header and at least one row"
             raise UnreadableFileError(self.name, "file_has_rows", "an empty file", allowed, EXPORT_AGAIN)
-        end = _first_row_end(content, self._delimiter)
+        end = first_row_end(content, self._delimiter)
         first, rest = content[:end], content[end:]
         self._require_utf8(first, ())
         self._rows = _put_back(rest, self._rows)
         self.first_line = self._breaks + 2
-        self._breaks += _line_breaks(first)
+        self._breaks += line_breaks(first)
         try:
             cells = next(csv.reader([first.decode().rstrip("\r\n")], delimiter=self.delimiter, strict=True), [])
         except csv.Error as error:
@@ -229,10 +198,10 @@ class RawFile:
         for content in self._rows:
             rest = content
             while rest:
-                end = _first_row_end(rest, self._delimiter)
-                if not _is_blank(rest[:end], self.delimiter):
+                end = first_row_end(rest, self._delimiter)
+                if not is_blank(rest[:end], self.delimiter):
                     return rest
-                self._breaks += _line_breaks(rest[:end])
+                self._breaks += line_breaks(rest[:end])
                 rest = rest[end:]
         return b""
 
@@ -241,7 +210,7 @@ class RawFile:
         rest = b""
         for more in self._contents():
             rest += more
-            end = _last_row_end(rest, self._delimiter)
+            end = last_row_end(rest, self._delimiter)
             if end:
                 yield rest[:end]
                 rest = rest[end:]
@@ -257,17 +226,17 @@ class RawFile:
         pieces, beginning = self._decoded(), b""
         for more in pieces:
             beginning += more
-            start = _after_lines(beginning, self._form.skip_lines)
+            start = after_lines(beginning, self._form.skip_lines)
             if start is not None and len(beginning) - start >= ENOUGH:
                 break
         self.has_byte_order_mark = beginning.startswith(BYTE_ORDER_MARK)
         while beginning.startswith(BYTE_ORDER_MARK):  # several, where a program added its own to a file that had one
             beginning = beginning.removeprefix(BYTE_ORDER_MARK)
-        start = _after_lines(beginning, self._form.skip_lines)
+        start = after_lines(beginning, self._form.skip_lines)
         start = len(beginning) if start is None else start
         if separator := SEPARATOR_LINE.match(beginning, start):
             self._delimiter, start = separator[1], separator.end()
-        self._breaks = _line_breaks(beginning[:start])
+        self._breaks = line_breaks(beginning[:start])
         yield beginning[start:]
         yield from pieces
 
@@ -312,8 +281,8 @@ class RawFile:
             return
         place = min(places)
         action = SAVE_AS_CSV if content[place] else COPY_AGAIN
-        line = self._breaks + _line_breaks(content[:place]) + 1
-        column = _column_at(content, place, columns, self._delimiter)
+        line = self._breaks + line_breaks(content[:place]) + 1
+        column = column_at(content, place, columns, self._delimiter)
         raise self._unreadable(f"a byte 0x{content[place]:02x} in line {line}", action=action, column=column)
 
     def _parse(self, content: bytes, columns: Sequence[str], first: int) -> tuple[Block, int]:
@@ -367,7 +336,7 @@ class RawFile:
 class RawParquet(RawFile):
     """The same of a Parquet file, which has a header always and whose rows are never malformed."""
 
-    def __init__(self, path: Path, stored: _Hashed, form: Form, block_bytes: int) -> None:
+    def __init__(self, path: Path, stored: Hashed, form: Form, block_bytes: int) -> None:
         self.name, self.has_byte_order_mark, self.first_line = path.name, False, 2
         self._stored, self._form, self._delimiter = stored, form, b","
         while stored.read(block_bytes):
@@ -407,17 +376,8 @@ def open_raw(path: Path, form: Form = AS_USUAL, block_bytes: int = BLOCK) -> Ite
             not CSV; it is not a workbook, or one of several sheets.
     """
     with path.open("rb") as file:
-        stored = _Hashed(file)
+        stored = Hashed(file)
         yield (RawParquet if path.suffix == PARQUET else RawFile)(path, stored, form, block_bytes)
-
-
-def unpacked(stored: io.BufferedReader[Any], suffix: str) -> io.BufferedReader[Any] | gzip.GzipFile:
-    """What a file holds, by what its name ends in."""
-    if suffix == ".gz":
-        return gzip.GzipFile(fileobj=stored)
-    if suffix == ".zst":  # pyarrow's streams are file objects as Python's are
-        return io.BufferedReader(_Unpacked(pa.CompressedInputStream(stored, "zstd")), 1 << 20)
-    return stored
 
 
 def _put_back(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
@@ -426,63 +386,5 @@ def _put_back(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
     yield from others
 
 
-@cache
-def _quoted(delimiter: bytes) -> re.Pattern[bytes]:
-    """A quoted cell: from a quote at the beginning of a cell to the next single one, or to the end."""
-    return re.compile(rb'(?:(?<=[%s\r\n])|\A)"[^"]*+(?:""[^"]*+)*+(?:"|\Z)' % re.escape(delimiter))
-
-
-def _mask_quoted(content: bytes, delimiter: bytes) -> bytes:
-    """The same length, without what stands in quoted cells."""
-    return _quoted(delimiter).sub(lambda cell: b"x" * len(cell[0]), content) if b'"' in content else content
-
-
-def _last_row_end(content: bytes, delimiter: bytes) -> int:
-    """Where the last row that surely ends in this text does; 0 if none. A CR at its end may be the half of a CRLF."""
-    masked = _mask_quoted(content, delimiter)
-    return max(masked.rfind(b"\n"), masked.rfind(b"\r", 0, len(masked) - 1)) + 1
-
-
-def _first_row_end(content: bytes, delimiter: bytes) -> int:
-    found = LINE_BREAK.search(_mask_quoted(content, delimiter))
-    return found.end() if found else len(content)
-
-
-def _is_blank(row: bytes, delimiter: str) -> bool:
-    """Whether no cell has any text, as of rows below the header."""
-    if len(row) > LONGEST_BLANK_ROW:
-        return False
-    cells = next(csv.reader([row.decode(errors="replace").rstrip("\r\n")], delimiter=delimiter), [])
-    return not any(cell.strip() for cell in cells)
-
-
-def _after_lines(content: bytes, count: int) -> int | None:
-    """Where the text begins after so many lines; None where it has no more."""
-    ends = [found.end() for found in islice(LINE_BREAK.finditer(content), count)]
-    return None if len(ends) < count else ends[-1] if ends else 0
-
-
-def _line_breaks(content: bytes) -> int:
-    return content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")
-
-
-def not_utf8(content: bytes) -> int:
-    """The place of the first byte that is not UTF-8; -1 if all are."""
-    if not content.isascii():
-        try:
-            content.decode()
-        except UnicodeDecodeError as error:
-            return error.start
-    return -1
-
-
 def _byte(error: UnicodeDecodeError) -> str:
     return f"a byte 0x{error.object[error.start]:02x}"
-
-
-def _column_at(content: bytes, place: int, columns: Sequence[str], delimiter: bytes) -> str | None:
-    """The column whose cell a byte lies in."""
-    masked = _mask_quoted(content, delimiter)[:place]
-    start = max(masked.rfind(b"\n"), masked.rfind(b"\r")) + 1
-    number = masked.count(delimiter, start)
-    return columns[number] if number < len(columns) else None

@@ -27,7 +27,8 @@ from include.ops.local_stack.settings import BUCKET, JOB_IMAGE, REGION, Settings
 from include.platform.code_bundle import code_hash
 from include.platform.errors import PermanentError
 from include.platform.request_parts import group_name
-from include.platform.storage import Run, split_uri
+from include.platform.run_folders import Run
+from include.platform.storage import split_uri
 from include.score.backfill_tasks import days_asked_for, in_words
 from include.score.batches import batches_of, estimate
 from include.score.impossible import in_one_sentence

@@ -31,7 +31,7 @@ from include.ops.local_stack.command import carry_out, write_summary
 from include.ops.local_stack.processes import ProcessError, wait_until
 from include.ops.local_stack.seed import raw_files, seed
 from include.ops.local_stack.settings import BUCKET, REGION, Settings
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 
 FINISHED = ("success", "failed")
 SYMBOLS = {

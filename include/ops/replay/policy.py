@@ -37,7 +37,8 @@ from include.platform.environment import ml_environment
 from include.platform.errors import PermanentError
 from include.platform.objects import read_json
 from include.platform.request_parts import group_name
-from include.platform.storage import Run, performance_of
+from include.platform.run_folders import Run
+from include.platform.storage import performance_of
 from include.registry.history import Entry, record_promotion
 from include.registry.versions import describe
 from include.score import backfill_tasks

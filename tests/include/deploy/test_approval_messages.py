@@ -12,7 +12,7 @@ import pytest
 from include.deploy import approval_messages
 from include.deploy.approval_messages import ApproverNotifier, Question, remind_approvers, reminders_due
 from include.models.config import load_model, model_names
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 
 MODEL = load_model(model_names()[0])
 QUESTION: Question = {

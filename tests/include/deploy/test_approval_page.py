@@ -7,7 +7,7 @@ from include.deploy.approval_page import Packet, markdown, page
 from include.models.config import Monitoring, load_model
 from include.models.config.judging import judge
 from include.models.config.results import Evaluation
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 from include.registry import model_card
 
 MODEL = load_model("predictive_maintenance")

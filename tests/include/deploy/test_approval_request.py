@@ -16,7 +16,8 @@ from include.models.config import load_model
 from include.models.config.files import CHALLENGER
 from include.platform.environment import EXAMPLE, parse_ml_environment
 from include.platform.errors import PermanentError
-from include.platform.storage import Run, challenger_folder, performance_of, split_uri
+from include.platform.run_folders import Run
+from include.platform.storage import challenger_folder, performance_of, split_uri
 from include.registry.history import Entry
 from include.registry.versions import RegisteredVersion
 from tests.include.fake_clients import answer_from

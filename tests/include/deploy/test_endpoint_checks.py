@@ -21,7 +21,7 @@ from include.deploy.endpoint_checks import (
     columns_of,
     load_golden_requests,
 )
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 
 COLUMNS = ["volt", "site", "age"]
 GOLDEN = [

@@ -12,7 +12,8 @@ from include.models.config import Labels, load_model
 from include.monitor import label_tasks
 from include.monitor import tasks as monitor
 from include.monitor.labels import Labelled, after, newest_expected
-from include.platform.storage import Run, drift_of, model_index, performance_of, scores_manifest, split_uri
+from include.platform.run_folders import Run
+from include.platform.storage import drift_of, model_index, performance_of, scores_manifest, split_uri
 from tests.include.local_aws import LocalS3
 from tests.include.monitor import test_tasks
 from tests.include.monitor.test_tasks import BUCKET, DAY, STATISTICS, TODAY, Watched, context, registry, watched

@@ -13,7 +13,7 @@ from include.platform.borders import description, mail, metadata, metadata_id, o
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.raw_files import lineage_entries
 from include.platform.request_parts import owner_tags
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 from include.registry.requests import model_package, model_package_group
 from include.registry.versions import RegisteredVersion
 from tests.include.local_aws import LocalS3

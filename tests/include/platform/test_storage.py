@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from include.platform.storage import Run, raw_prefix, split_uri, training_job_of
+from include.platform.run_folders import Run
+from include.platform.storage import raw_prefix, split_uri, training_job_of
 
 RUN_IDS = [
     "manual__2026-11-21T08:20:15.123456+00:00",

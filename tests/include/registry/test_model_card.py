@@ -8,7 +8,7 @@ import pytest
 
 from include.models.config import load_model, model_names
 from include.models.config.decision import DecisionOutcome
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 from include.registry import model_card
 
 RUN = Run("my-ml-bucket", "train_m", "manual__2026-01-01T00:00:00+00:00")

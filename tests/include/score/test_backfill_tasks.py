@@ -13,7 +13,8 @@ from include.models.config.files import DAY_RESULT, DAYS, PARTS, REPORT, SCORES
 from include.platform.dag_settings import scores_asset
 from include.platform.environment import EXAMPLE
 from include.platform.errors import PermanentError
-from include.platform.storage import Run, scores_manifest, split_uri
+from include.platform.run_folders import Run
+from include.platform.storage import scores_manifest, split_uri
 from include.score import backfill_tasks as tasks
 from include.score import tasks as score
 from tests.include.local_aws import LocalS3

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from include.platform.storage import DayRun, Run, scores_manifest, scores_symlink, split_uri
+from include.platform.run_folders import DayRun, Run
+from include.platform.storage import scores_manifest, scores_symlink, split_uri
 from include.registry.versions import RegisteredVersion
 from include.score import publish as publishing
 from include.score.plan import DayPlan

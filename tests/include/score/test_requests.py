@@ -12,7 +12,7 @@ from botocore.validate import ParamValidator
 from include.models.config import load_model
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 from include.score import requests
 from tests.include.train.test_requests import ARTIFACT, ENVIRONMENTS, NAMES, problems
 

@@ -14,7 +14,8 @@ from include.deploy import tasks as deploy
 from include.models.config import Kafka, Sinks, load_model
 from include.models.config.common import Section
 from include.platform.environment import EXAMPLE, MlEnvironment
-from include.platform.storage import Run, split_uri
+from include.platform.run_folders import Run
+from include.platform.storage import split_uri
 from include.registry.versions import RegisteredVersion
 from include.score import sinks
 from include.score import tasks as score

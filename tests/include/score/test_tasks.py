@@ -13,7 +13,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from include.models.config.files import PARTS
 from include.platform.dag_settings import scores_asset
 from include.platform.environment import EXAMPLE, MlEnvironment
-from include.platform.storage import DayRun, scores_manifest, split_uri
+from include.platform.run_folders import DayRun
+from include.platform.storage import scores_manifest, split_uri
 from include.score import tasks
 from tests.include.local_aws import LocalS3
 from tests.include.score.conftest import DAYS_THERE, MODEL, raw_key

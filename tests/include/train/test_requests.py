@@ -16,7 +16,7 @@ from include.models.config import INSTANCE_TYPE, Kafka, KafkaSink, ModelConfig, 
 from include.models.quoting import VARIABLE
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, RequestError
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 from include.registry import requests as registry
 from include.registry.requests import hosted_model
 from include.registry.versions import Version

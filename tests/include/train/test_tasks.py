@@ -21,7 +21,7 @@ from include.models.config.results import Evaluation, Refitted
 from include.platform import code_bundle, run_context
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.request_parts import Request, RequestError, processing
-from include.platform.storage import Run
+from include.platform.run_folders import Run
 from include.registry.history import Entry, History, promote
 from include.registry.versions import VersionError
 from include.train import tasks

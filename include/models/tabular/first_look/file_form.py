@@ -23,9 +23,9 @@ from include.models.raw.reader import (
     CONFLICT_MARKS,
     SEPARATOR_LINE,
     Form,
-    not_utf8,
-    unpacked,
 )
+from include.models.raw.row_ends import not_utf8
+from include.models.raw.streams import unpacked
 
 DELIMITERS = (",", ";", "\t", "|")
 NAMES = {",": "a comma", ";": "';'", "\t": "a tab", "|": "'|'"}

@@ -21,7 +21,8 @@ from include.ops.local_stack.settings import ACCOUNT, NAME, REGION
 from include.ops.mwaa import templates
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.request_parts import Request
-from include.platform.storage import Run, captured, registered_artifact, split_uri
+from include.platform.run_folders import Run
+from include.platform.storage import captured, registered_artifact, split_uri
 from include.registry.versions import RegisteredVersion, Version, keep_artifact
 from include.score import requests as score
 from include.score import sinks

@@ -1,0 +1,243 @@
+"""Where a Dag run's tasks write in S3: each run's folder, as ``storage`` lists them. Pure; nothing here talks to S3."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from include.models.config import files
+from include.platform.storage import golden_requests_of
+
+
+@dataclass(frozen=True)
+class Run:
+    """One Dag run's folder. Every task writes below its own task id; reruns overwrite their own folder only."""
+
+    bucket: str
+    dag_id: str
+    run_id: str
+
+    @property
+    def slug(self) -> str:
+        """The run id as a folder name: readable, and by its digest never the same for two run ids."""
+        readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", self.run_id)[:80]
+        return f"{readable}-{hashlib.sha256(self.run_id.encode()).hexdigest()[:8]}"
+
+    @property
+    def folder(self) -> str:
+        return f"s3://{self.bucket}/runs/{self.dag_id}/{self.slug}"
+
+    @property
+    def data_manifest(self) -> str:
+        """What this run began with: raw data (keys, sizes, ETags), job code and image."""
+        return f"{self.folder}/prepare_data/data_manifest.json"
+
+    def output(self, task_id: str, name: str) -> str:
+        """Where a task, or its job, writes what has this name."""
+        return f"{self.folder}/{task_id}/{name}"
+
+    @property
+    def validated(self) -> str:
+        """Folder of clean tables, ``<table>.parquet``."""
+        return self.output("prepare_data", "validated")
+
+    @property
+    def features(self) -> str:
+        """Folder of the feature table's splits, with manifest.json."""
+        return self.output("prepare_data", "features")
+
+    @property
+    def chunks(self) -> str:
+        """Folder of raw data that is larger than a machine, cut by key: ``chunk-<n>.tar``."""
+        return self.output("cut_data", "chunks")
+
+    @property
+    def shards(self) -> str:
+        """Folder of what was made of each chunk, ``shard-<n>/``."""
+        return self.output("prepare_shards", "shards")
+
+    def feature_split(self, split: str) -> str:
+        return f"{self.features}/{split}"
+
+    def report(self, task_id: str) -> str:
+        """Folder with a validation's verdict, page and rejected rows; of ``prepare_data``, with how it went."""
+        return self.output(task_id, "report")
+
+    def validation_verdict(self, task_id: str) -> str:
+        return f"{self.report(task_id)}/{files.VERDICT}"
+
+    def validation_page(self, task_id: str) -> str:
+        return f"{self.report(task_id)}/{files.VERDICT_PAGE}"
+
+    def training_output(self, task_id: str) -> str:
+        """SageMaker adds ``/<job name>/output/model.tar.gz``."""
+        return f"{self.folder}/{task_id}"
+
+    def checkpoints(self, task_id: str) -> str:
+        return f"{self.folder}/{task_id}/checkpoints"
+
+    @property
+    def evaluation(self) -> str:
+        return self.output("evaluate_model", "evaluation")
+
+    @property
+    def refit(self) -> str:
+        """Folder of the model.tar.gz that is registered, where model.yaml fits again on all rows."""
+        return self.output("evaluate_model", "refit")
+
+    @property
+    def evaluation_statistics(self) -> str:
+        """Model quality in the shape that the Model Registry reads."""
+        return f"{self.evaluation}/{files.QUALITY_STATISTICS}"
+
+    @property
+    def golden_requests(self) -> str:
+        """Rows with the model's answers, to test an endpoint with."""
+        return golden_requests_of(self.evaluation_statistics)
+
+    @property
+    def promotion_packet(self) -> str:
+        return f"{self.folder}/prepare_promotion/packet.html"
+
+    @property
+    def promotion_decision(self) -> str:
+        """What a person decided, in their words."""
+        return f"{self.folder}/record_decision/decision.json"
+
+    @property
+    def evaluation_report(self) -> str:
+        return f"{self.evaluation}/{files.EVALUATION_PAGE}"
+
+    @property
+    def day_plan(self) -> str:
+        """What a scoring run began with: the day, its raw data (keys, ETags), version, job code and image."""
+        return f"{self.folder}/plan_day/plan.json"
+
+    @property
+    def backfill_plan(self) -> str:
+        """What a backfill began with: which days are to be scored and why, which not, and what it may cost."""
+        return f"{self.folder}/plan_days/plan.json"
+
+    @property
+    def backfill_summary(self) -> str:
+        return f"{self.folder}/report_days/summary.json"
+
+    @property
+    def label_plan(self) -> str:
+        """Of which scored days labels came."""
+        return f"{self.folder}/find_labels/plan.json"
+
+    @property
+    def label_inputs(self) -> str:
+        """SageMaker's manifest of the objects that joining them takes."""
+        return f"{self.folder}/find_labels/inputs.manifest"
+
+    @property
+    def joined_labels(self) -> str:
+        """Folder of what came of it, ``date=<day>/``, before it is published."""
+        return self.output("join_labels", "performance")
+
+    def of_batch(self, model: str, number: int) -> BatchRun:
+        return BatchRun(self.bucket, self.dag_id, self.run_id, model, number)
+
+    def of_day(self, digest: str, day: str) -> DayRun:
+        """``digest``: of the day's plan."""
+        return DayRun(self.bucket, self.dag_id, self.run_id, digest, day)
+
+
+@dataclass(frozen=True)
+class DayRun(Run):
+    """A scoring run's folder as of one plan: a run that is planned again never finds what an earlier plan left."""
+
+    digest: str
+    day: str
+
+    def output(self, task_id: str, name: str) -> str:
+        return f"{self.folder}/{task_id}/{self.digest}/{name}"
+
+    @property
+    def day_inputs(self) -> str:
+        """SageMaker's manifest of the raw files that the run reads."""
+        return self.output("plan_day", "inputs.manifest")
+
+    @property
+    def day_chunks(self) -> str:
+        """Folder of the day's clean tables, cut by key: ``chunk-<n>.tar``."""
+        return self.output("validate_input", "validated")
+
+    @property
+    def day_features(self) -> str:
+        """Folder of the day's rows to score, ``rows/shard-<n>.csv``, described by ``shards/shard-<n>.json``."""
+        return self.output("build_features", "features")
+
+    @property
+    def day_rows(self) -> str:
+        return f"{self.day_features}/{files.ROWS}/"
+
+    @property
+    def day_shards(self) -> str:
+        return f"{self.day_features}/{files.SHARDS}/"
+
+    @property
+    def predictions(self) -> str:
+        """Folder of what the transform job answered, ``shard-<n>.csv.out``."""
+        return self.output("score", "predictions")
+
+    @property
+    def challenger(self) -> str:
+        """Folder of the day's scores by a candidate, beside those of production."""
+        return self.output("score_day", "challenger")
+
+    def staged_scores(self, task_id: str) -> str:
+        """Folder of the day's checked scores before they are published, with ``parts.json``, by the task that made
+        them: ``score_day`` or ``validate_scores``."""
+        return self.output(task_id, "scores")
+
+
+@dataclass(frozen=True)
+class BatchRun(Run):
+    """A backfill's folder as of one batch of days: below the model's name, as its jobs may have a role for it alone."""
+
+    model: str
+    number: int
+
+    @property
+    def folder(self) -> str:
+        return f"s3://{self.bucket}/runs/{self.dag_id}/{self.model}/{self.slug}"
+
+    def output(self, task_id: str, name: str) -> str:
+        return f"{self.folder}/{task_id}/batch-{self.number:03}/{name}"
+
+    @property
+    def plans(self) -> str:
+        """The plans of the batch's days."""
+        return self.output("plan_days", "plans.json")
+
+    @property
+    def batch_inputs(self) -> str:
+        """SageMaker's manifest of the raw files that the job reads."""
+        return self.output("score_batch", "inputs.manifest")
+
+    @property
+    def batch_files(self) -> str:
+        """Folder of ``days.json``: which of the files each day is scored from."""
+        return self.output("score_batch", "plan")
+
+    @property
+    def days(self) -> str:
+        """Folder of the days that are scored, ``date=<day>/{scores,report}``."""
+        return self.output("score_batch", "days")
+
+    def sent(self, sink: str) -> str:
+        """SageMaker's manifest of the published files that are sent to a sink."""
+        return self.output("send_scores", f"{sink}.manifest")
+
+    @property
+    def published(self) -> str:
+        """What became of the batch's days, and what its job cost."""
+        return self.output("publish_batch", "published.json")
+
+    def of(self, day: str, name: str) -> str:
+        """Below the folder of a day: ``scores`` before they are published, or the ``report``."""
+        return f"{self.days}/{files.day_folder(day)}/{name}"
