@@ -90,6 +90,7 @@ def test_a_failed_run_is_summed_up_with_its_reason() -> None:
             {"task_id": "train_model", "state": "upstream_failed", "seconds": 0.0},
         ],
         "total_seconds": 12.3,
+        "costs": None,
     }
     assert outcome.reasons == {"validate_raw_data": "PdM_telemetry.csv lacks the column pressure"}
 
