@@ -1,5 +1,5 @@
-"""Runs all tests: each group with pytest in the environment it belongs to, fast groups first, then the end-to-end tests
-beside the other slow ones: they wait for Airflow most of the time.
+"""Runs all tests: each group with pytest in the environment it belongs to, the two fast groups first and side by side,
+then the end-to-end tests beside the other slow ones: they wait for Airflow most of the time.
 
     make test                all of it
     make test ONLY=dags      one group
@@ -73,7 +73,8 @@ SLOW = (
     Group("faults", "airflow", ("tests/faults",), ""),
 )
 END_TO_END = (Group("e2e", "airflow", ("tests/e2e",), ""),)
-STAGES = ((FAST,), (SLOW, END_TO_END))  # one after the other; what is in one runs side by side
+# one after the other; the lanes of one run side by side
+STAGES = (tuple((group,) for group in FAST), (SLOW, END_TO_END))
 NAMES = [group.name for stage in STAGES for lane in stage for group in lane]
 
 PYTHONPATHS = {

@@ -190,7 +190,7 @@ def test_a_day_that_is_not_there_fails_and_says_so(backfilled: RunResult, runnin
     assert ended(running, DAG, run_id) == "failed"
     reason = running.airflow.failure_reason(DAG, run_id, "wait_for_partition", 1)
     assert "the raw data of 2014-01-01 was not whole" in reason
-    assert "PdM_telemetry.csv" in reason
+    assert "It needs PdM_telemetry" in reason
 
 
 def test_a_scored_day_is_watched(backfilled: RunResult, running: Stack) -> None:

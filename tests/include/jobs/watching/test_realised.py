@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,19 @@ def test_a_day_is_worth_what_an_evaluation_says_to_the_last_bit(
     assert found["window"]["days"] == DAYS, "of the last day"
     assert found["window"]["metrics"] == metrics
     assert found["window"]["intervals"] == {name: list(ends) for name, ends in intervals.items()}
+
+
+def test_a_day_may_have_no_failure(bucket: Bucket, parts: Path, tmp_path: Path) -> None:
+    quiet = tmp_path / "quiet"
+    shutil.copytree(parts, quiet)
+    (bucket.given / "daily" / MODEL).unlink()
+    (bucket.given / "daily" / MODEL).symlink_to(quiet)
+    for file in quiet.glob(f"date=*/{CONFIG.data.tables['failures'].file}"):
+        file.write_text(file.read_text().partition("\n")[0] + "\n")
+    found = bucket.joined(DAYS[0])
+    assert found["labelled"] == 160, "that nothing failed is known, too"
+    rows = pl.read_parquet(bucket.into / f"date={DAYS[0]}" / "rows.parquet")
+    assert set(rows["failure"]) == {"none"}
 
 
 def test_labels_come_in_parts_and_are_corrected(bucket: Bucket, tables: dict[str, pl.DataFrame]) -> None:
