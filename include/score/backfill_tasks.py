@@ -148,8 +148,8 @@ def plan_days(context: Context) -> str:
         "batches": [_ref(number, plans) for number, plans in enumerate(batches)],
     }
     write_text(s3, run.backfill_plan, json.dumps(plan))
-    shown = ("model", "days", "changed", "estimate", "batches")
-    context["ti"].xcom_push(key="plan", value={name: plan[name] for name in shown})
+    large = ("unchanged", "impossible")
+    context["ti"].xcom_push(key="plan", value={name: part for name, part in plan.items() if name not in large})
     why = _why_to_ask(context, model, environment, s3, found)
     if not batches or why is None:
         return "choose_batches"
