@@ -14,7 +14,11 @@ from include.models.raw.kinds import reading_of
 
 
 def in_a_file(text: str, column: Column) -> object:
-    return pl.DataFrame({"x": [text]}).select(reading_of(column.kind).parse(pl.col("x"), column)).item()
+    """The value; None where there is none, or one that the row is set aside for, as an infinite one."""
+    texts, reading = pl.Series("x", [text]), reading_of(column.kind)
+    values = pl.select(reading.parse(pl.lit(texts), column)).to_series()
+    aside = any(misread.wrong.any() for misread in reading.misread(texts, values, column))
+    return None if aside else values.item()
 
 
 def in_a_request(text: str, column: Column) -> object:
@@ -50,6 +54,8 @@ def in_a_request(text: str, column: Column) -> object:
         ("5-", {"thousands": ","}, -5.0),
         ("−5", {"thousands": ","}, -5.0),
         ("1,5E+03", {"decimal": ","}, 1500.0),
+        ("1e400", {}, None),
+        ("-1e400", {"decimal": ","}, None),
         ("?", {"null_words": ["?"]}, None),
         (" -999 ", {"null_words": ["-999"]}, None),
         ("N.A.", {"null_words": ["n.a."], "unit": "%"}, None),
