@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from datetime import datetime, timedelta
@@ -127,17 +128,22 @@ def test_a_day_is_worth_what_an_evaluation_says_to_the_last_bit(
     assert found["window"]["intervals"] == {name: list(ends) for name, ends in intervals.items()}
 
 
-def test_a_day_may_have_no_failure(bucket: Bucket, parts: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("failures", [0, 1])
+def test_a_day_may_have_few_failures(bucket: Bucket, parts: Path, tmp_path: Path, failures: int) -> None:
+    """Too few for a training; that nothing else failed is known, too."""
     quiet = tmp_path / "quiet"
     shutil.copytree(parts, quiet)
     (bucket.given / "daily" / MODEL).unlink()
     (bucket.given / "daily" / MODEL).symlink_to(quiet)
-    for file in quiet.glob(f"date=*/{CONFIG.data.tables['failures'].file}"):
-        file.write_text(file.read_text().partition("\n")[0] + "\n")
-    found = bucket.joined(DAYS[0])
-    assert found["labelled"] == 160, "that nothing failed is known, too"
+    files = list(quiet.glob(f"date=*/{CONFIG.data.tables['failures'].file}.gz"))
+    assert len(files) == 4
+    for file in files:
+        header = gzip.decompress(file.read_bytes()).splitlines(keepends=True)[0]
+        row = f"{file.parent.name.removeprefix('date=')} 06:00:00,{bucket.frame['machineID'][0]},comp1\n".encode()
+        file.write_bytes(gzip.compress(header + row * failures))
+    assert bucket.joined(DAYS[0])["labelled"] == 160
     rows = pl.read_parquet(bucket.into / f"date={DAYS[0]}" / "rows.parquet")
-    assert set(rows["failure"]) == {"none"}
+    assert rows["failure"].n_unique() == 1 + failures
 
 
 def test_labels_come_in_parts_and_are_corrected(bucket: Bucket, tables: dict[str, pl.DataFrame]) -> None:

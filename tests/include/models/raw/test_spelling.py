@@ -14,7 +14,7 @@ from include.models.raw.kinds import reading_of
 
 
 def in_a_file(text: str, column: Column) -> object:
-    """The value; None where there is none, or one that the row is set aside for, as an infinite one."""
+    """The value; None if there is none, or if the row is set aside for it, as for an infinite one."""
     texts, reading = pl.Series("x", [text]), reading_of(column.kind)
     values = pl.select(reading.parse(pl.lit(texts), column)).to_series()
     aside = any(misread.wrong.any() for misread in reading.misread(texts, values, column))
