@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from include.models.config import model_names
 from include.models.config.files import FILE_RESULT
 from include.online.score_file import Champion, score_file
-from include.platform.outbox import GONE, Outbox, Outcome, Source, unreadable
+from include.platform.outbox import GONE, Outbox, Outcome, Source, unreadable, unscored
 from include.platform.storage import inbox_object
 
 if TYPE_CHECKING:
@@ -68,28 +68,12 @@ def take(s3: S3Client, arrived: Arrived, answerer: Answerer) -> Became:
     if found and found["ContentLength"] > LARGEST:
         why = f"{found['ContentLength']:,} bytes; at most {LARGEST:,} are taken here. The Dag score_file takes more."
     if why or not found:
-        outcome = _refused(outbox, source, f"{arrived.key}: {why}")
+        outcome = unscored(outbox.model, source, f"{arrived.key}: {why}")
     else:
         outcome = _score(s3, outbox, found, source, answerer(outbox.model))
     if not outbox.publish(s3, outcome, tag):
         return "done before"  # by another one, at the same time
     return "scored" if outcome["passed"] else "refused"
-
-
-def _refused(outbox: Outbox, source: Source, why: str) -> Outcome:
-    return {
-        "model": outbox.model,
-        "passed": False,
-        "summary": why,
-        "version": None,
-        "answered_by": "",
-        "rows": 0,
-        "rejected": {},
-        "files": {},
-        "scores": [],
-        "quarantine": [],
-        "source": source,
-    }
 
 
 def _score(s3: S3Client, outbox: Outbox, found: GetObjectOutputTypeDef, source: Source, champion: Champion) -> Outcome:
@@ -106,7 +90,7 @@ def _score(s3: S3Client, outbox: Outbox, found: GetObjectOutputTypeDef, source: 
             with path.open("rb") as body:
                 s3.put_object(Bucket=outbox.bucket, Key=keys[-1], Body=body)
     return {
-        **_refused(outbox, source, result["summary"]),
+        **unscored(outbox.model, source, result["summary"]),
         "passed": result["passed"],
         "version": champion.version.name if result["passed"] else None,
         "answered_by": result["answered_by"],

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict
 
@@ -15,6 +15,7 @@ from airflow.sdk import Context
 from include.platform.environment import ml_environment
 from include.platform.objects import read_json, read_versioned, write_if_unchanged
 from include.platform.storage import month_costs
+from sagemaker_jobs.account import total_usd
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -115,12 +116,6 @@ def spent(s3: S3Client, bucket: str, model: str, now: datetime, months: int = 1)
     return found
 
 
-def total_usd(jobs: Iterable[Spent]) -> float | None:
-    """The sum; None where a price is not known."""
-    each = [job["usd"] for job in jobs]
-    return None if None in each else round(sum(usd for usd in each if usd is not None), 4)
-
-
 def above_budget(usd: float | str, limit: float, budget: Budget, this_month: Mapping[str, Spent]) -> str | None:
     """Why so much must not be spent without a person's yes; None where it may. An unknown price is above nothing.
 
@@ -132,7 +127,7 @@ def above_budget(usd: float | str, limit: float, budget: Budget, this_month: Map
         return None
     if usd > limit:
         return f"about {_words(usd)} USD is above the budget of {limit:g} USD"
-    before = total_usd(this_month.values()) or 0.0
+    before = total_usd(job["usd"] for job in this_month.values()) or 0.0
     if budget.per_month is not None and before + usd > budget.per_month:
         return (
             f"about {_words(usd)} USD on top of the {_words(before)} USD of this month is above budget.per_month, "

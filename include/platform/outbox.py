@@ -61,6 +61,23 @@ class Outcome(TypedDict):
     run_id: NotRequired[str]
 
 
+def unscored(model: str, source: Source, why: str) -> Outcome:
+    """The outcome of a file that has no scores."""
+    return {
+        "model": model,
+        "passed": False,
+        "summary": why,
+        "version": None,
+        "answered_by": "",
+        "rows": 0,
+        "rejected": {},
+        "files": {},
+        "scores": [],
+        "quarantine": [],
+        "source": source,
+    }
+
+
 @dataclass(frozen=True)
 class Outbox:
     """What is known of a file of the inbox."""

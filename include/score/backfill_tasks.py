@@ -36,12 +36,13 @@ from include.platform.run_folders import BatchRun, Run
 from include.platform.storage import daily_prefix, scores_prefix, split_uri
 from include.registry.model_index import index_scores
 from include.score import requests, sinks
-from include.score.batches import Estimate, batches_of, cost_in_words, estimate, total
+from include.score.batches import Estimate, batches_of, cost_in_words, estimate
 from include.score.impossible import in_one_sentence
 from include.score.plan import CHAMPION_AT, DayPlan, PlanError, Preview, days_between, list_partitions
 from include.score.publish import PublishError, publish
 from include.score.published import JobCost, PublishedError, ScoresManifest, is_of_run, read_published
 from include.score.tasks import planner_of, require_unchanged, tell_published
+from sagemaker_jobs.account import total_usd
 from sagemaker_jobs.kinds import JobResult
 from sagemaker_jobs.links import file_page
 
@@ -372,7 +373,7 @@ def report_days(context: Context, *, batches: Sequence[BatchRef] | None) -> Summ
         "versions": dict(versions),
         "jobs": len(jobs),
         "estimated_usd": usd if isinstance(usd, int | float) else None,
-        "actual_usd": total(job["cost_usd"] for job in jobs),
+        "actual_usd": total_usd(job["cost_usd"] for job in jobs),
     }
     if refused:
         summary["refused"] = True

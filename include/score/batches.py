@@ -7,7 +7,6 @@ once, but none with less work than a start-up takes, and each works for one vers
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Literal, TypedDict
 
 from include.models.config import ModelConfig
@@ -82,10 +81,3 @@ def cost_in_words(found: Estimate, region: str) -> str:
     price = f"{found['usd']:.2f} USD in {region}" if isinstance(found["usd"], int | float) else unknown
     hours = found["instance_seconds"] / 3600
     return f"{jobs}, about {hours:.2f} instance-hours of {found['instance_type']}, {price} ({found['how']})"
-
-
-def total(costs: Iterable[float | str | None]) -> float | None:
-    """The sum in USD; None where one is not known."""
-    found = list(costs)
-    known = [cost for cost in found if isinstance(cost, int | float)]
-    return round(sum(known), 4) if len(known) == len(found) else None

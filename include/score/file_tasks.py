@@ -19,7 +19,7 @@ from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify, notify_failure
 from include.platform.objects import read_json, write_text
-from include.platform.outbox import Outbox, Outcome, score_names, version_of
+from include.platform.outbox import Outbox, Outcome, score_names, unscored, version_of
 from include.platform.raw_files import list_raw_data
 from include.platform.request_parts import Request, endpoint_name
 from include.platform.run_context import current_run, pin, read_record
@@ -179,20 +179,7 @@ def _outcome(
     checked: JobResult | None,
 ) -> Outcome:
     """What the manifest will say; scores and rejected rows are in the version's folder by then."""
-    outcome: Outcome = {
-        "model": file["model"],
-        "passed": False,
-        "summary": plan.why or "",
-        "version": None,
-        "answered_by": "",
-        "rows": 0,
-        "rejected": {},
-        "files": {},
-        "scores": [],
-        "quarantine": [],
-        "source": plan.source,
-        "run_id": run.run_id,
-    }
+    outcome: Outcome = {**unscored(file["model"], plan.source, plan.why or ""), "run_id": run.run_id}
     if not scored:
         return outcome
     result: FileResult = scored["result"]

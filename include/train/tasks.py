@@ -18,7 +18,7 @@ from include.models.config.judging import Verdict, explain, judge, may_register,
 from include.models.config.results import Evaluation
 from include.platform.borders import MOST_METADATA, metadata_id
 from include.platform.clients import s3_client, sagemaker_client
-from include.platform.costs import above_budget, spent, spent_of, total_usd
+from include.platform.costs import above_budget, spent, spent_of
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify
@@ -42,6 +42,7 @@ from include.registry.versions import VersionError, keep_artifact, require_artif
 from include.train import costs, requests
 from include.train.form import given_hyperparameters
 from include.train.repeats import digest_of, ingredients, read_last, shared_by_machines, what_changed, write_last
+from sagemaker_jobs.account import total_usd
 from sagemaker_jobs.kinds import JobResult
 
 if TYPE_CHECKING:
@@ -339,7 +340,8 @@ def _sum_up(model: ModelConfig, context: Context, environment: MlEnvironment, s3
     kept = spent(s3, environment.bucket, model.name, datetime.now(UTC), months=2)
     jobs |= {name: job for name, job in kept.items() if job["run_id"] == task_instance.run_id}
     expected = task_instance.xcom_pull(task_ids="plan_training", key="estimate") or {}
-    summary = {"estimated_usd": expected.get("usd"), "actual_usd": total_usd(jobs.values()), "jobs": len(jobs)}
+    actual = total_usd(job["usd"] for job in jobs.values())
+    summary = {"estimated_usd": expected.get("usd"), "actual_usd": actual, "jobs": len(jobs)}
     task_instance.xcom_push(key="costs", value=summary)
     log.info("%(jobs)d jobs: estimated %(estimated_usd)s USD, actual %(actual_usd)s USD", summary)
 

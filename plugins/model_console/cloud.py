@@ -13,10 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,6 +24,7 @@ from model_console.settings import Settings
 from model_console.store import Index, Store
 from sagemaker_jobs.kinds import Json
 from sagemaker_jobs.names import environment_name
+from sagemaker_jobs.paging import listed
 
 if TYPE_CHECKING:
     from types_boto3_cloudwatch import CloudWatchClient
@@ -139,21 +140,21 @@ class Aws:
 
     def _endpoints(self, indexes: Mapping[str, Index]) -> Sequence[Endpoint]:
         sagemaker = self.clients.sagemaker
-        listed = _pages(sagemaker, "list_endpoints", "Endpoints")
+        found = list(listed(sagemaker, "list_endpoints", "Endpoints"))
         production = {f"{group(model)}-production": index for model, index in indexes.items()}
-        metrics = self._metrics([one["EndpointName"] for one in listed if one["EndpointName"] in production])
+        metrics = self._metrics([one["EndpointName"] for one in found if one["EndpointName"] in production])
         look = partial(self._endpoint, sagemaker, production, metrics)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(look, listed))
+            return list(pool.map(look, found))
 
     def _endpoint(
         self,
         sagemaker: SageMakerClient,
         production: Mapping[str, Index],
         metrics: Mapping[str, Mapping[str, float]],
-        listed: Json,
+        one: Json,
     ) -> Endpoint:
-        name, status = listed["EndpointName"], listed["EndpointStatus"]
+        name, status = one["EndpointName"], one["EndpointStatus"]
         described: DescribeEndpointOutputTypeDef | None = None
         if status == "Failed" or name in production:
             described = sagemaker.describe_endpoint(EndpointName=name)
@@ -164,7 +165,7 @@ class Aws:
             name,
             status,
             described.get("FailureReason", "") if described else "",
-            _tags(sagemaker, listed["EndpointArn"]),
+            _tags(sagemaker, one["EndpointArn"]),
             **metrics.get(name, {}),
             probe=self._probe(name, production[name]) if serves else "",
         )
@@ -219,21 +220,22 @@ class Aws:
         sagemaker = self.clients.sagemaker
         found: list[Job] = []
         for kind, resource in JOBS.items():
-            listed = _pages(sagemaker, f"list_{kind}_jobs", f"{resource}Summaries", StatusEquals="InProgress")
+            running = listed(sagemaker, f"list_{kind}_jobs", f"{resource}Summaries", StatusEquals="InProgress")
             found += [
-                Job(kind, job[f"{resource}Name"], _tags(sagemaker, job[f"{resource}Arn"])) for job in listed[:200]
+                Job(kind, job[f"{resource}Name"], _tags(sagemaker, job[f"{resource}Arn"]))
+                for job in islice(running, 200)
             ]
         return found
 
     def _models(self) -> Sequence[str]:
-        return [model["ModelName"] for model in _pages(self.clients.sagemaker, "list_models", "Models")]
+        return [model["ModelName"] for model in listed(self.clients.sagemaker, "list_models", "Models")]
 
     def _alarms(self, models: Sequence[str]) -> Mapping[str, str]:
         own = tuple(f"{group(model)}-production-" for model in models)
-        listed = _pages(self.clients.cloudwatch, "describe_alarms", "MetricAlarms", StateValue="ALARM")
+        firing = listed(self.clients.cloudwatch, "describe_alarms", "MetricAlarms", StateValue="ALARM")
         return {
             alarm["AlarmName"]: alarm.get("AlarmDescription") or alarm.get("StateReason", "")
-            for alarm in listed
+            for alarm in firing
             if alarm["AlarmName"].startswith(own)
         }
 
@@ -263,10 +265,6 @@ def _query(query: str, endpoint: str, metric: str, statistic: str) -> MetricData
         "Dimensions": [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": VARIANT}],
     }
     return {"Id": query, "MetricStat": {"Metric": measured, "Period": 300, "Stat": statistic}}
-
-
-def _pages(client: BaseClient, operation: str, key: str, **query: str) -> list[Json]:
-    return [found for page in client.get_paginator(operation).paginate(**query) for found in page[key]]
 
 
 def _tags(sagemaker: SageMakerClient, arn: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from sagemaker_jobs.account import total_usd
 from sagemaker_jobs.kinds import Json
 
 SHOWN_MONTHS = 4
@@ -36,20 +37,19 @@ def roll_up(costs: Mapping[str, Jobs]) -> list[Line]:
         for job in jobs.values():
             groups.setdefault((model, job["dag_id"], job["kind"]), []).append(job)
     lines = [
-        Line(*group, jobs=len(jobs), hours=sum(job["seconds"] for job in jobs) / 3600, usd=total(jobs))
+        Line(
+            *group,
+            jobs=len(jobs),
+            hours=sum(job["seconds"] for job in jobs) / 3600,
+            usd=total_usd(job["usd"] for job in jobs),
+        )
         for group, jobs in groups.items()
     ]
     return sorted(lines, key=lambda line: (-(line.usd or 0), line.model, line.dag_id, line.kind))
 
 
-def total(jobs: Iterable[Json]) -> float | None:
-    """USD; None where one is not known."""
-    each = [job["usd"] for job in jobs]
-    return None if None in each else float(round(sum(each), 4))
-
-
 def sum_of(lines: Iterable[Line]) -> float | None:
-    return total({"usd": line.usd} for line in lines)
+    return total_usd(line.usd for line in lines)
 
 
 def months(today: date) -> list[str]:

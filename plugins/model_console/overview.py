@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
-from model_console.costs import Jobs, total
+from model_console.costs import Jobs
 from model_console.store import Index
-from sagemaker_jobs.account import account
+from sagemaker_jobs.account import account, total_usd
 from sagemaker_jobs.kinds import Json
 
 VERBS = ("train", "score", "deploy", "monitor")
@@ -107,7 +107,7 @@ def row(model: str, index: Index | None, dags: Dags, today: date, jobs: Jobs) ->
         failed=failed,
         next_run=min((dag["next_dagrun_run_after"] for dag in own.values() if _comes(dag)), default=None),
         trend=_trend(found, today if last_day is None else date.fromisoformat(last_day)),
-        usd=total(jobs.values()),
+        usd=total_usd(job["usd"] for job in jobs.values()),
         worth=worth(found, labelled) if labelled else None,
         worth_until=labelled,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 from typing import Annotated, Literal
@@ -28,6 +29,13 @@ class Account(BaseModel):
         if price is None or instance_seconds is None:
             return "unknown"
         return round(price * instance_seconds / 3600, 4)
+
+
+def total_usd(costs: Iterable[float | str | None]) -> float | None:
+    """The sum; None where one is not known, whether it is "unknown" or None."""
+    found = list(costs)
+    known = [cost for cost in found if isinstance(cost, int | float)]
+    return round(sum(known, 0.0), 4) if len(known) == len(found) else None
 
 
 def no_price(instance_type: str | None, region: str) -> str:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from sagemaker_jobs.failures import is_absent, refused
-from sagemaker_jobs.kinds import Description, Request
+from sagemaker_jobs.kinds import Request
+from sagemaker_jobs.paging import listed
 
 if TYPE_CHECKING:
-    from botocore.paginate import Paginator
     from types_boto3_sagemaker import SageMakerClient
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def prune(client: SageMakerClient, prefix: str, keep_configs: Collection[str]) -
 
 
 def _prune(client: SageMakerClient, prefix: str, keep_configs: set[str]) -> dict[str, list[str]]:
-    endpoints = list(_listed(client, "list_endpoints", "Endpoints", NameContains=prefix))
+    endpoints = list(listed(client, "list_endpoints", "Endpoints", NameContains=prefix))
     for endpoint in endpoints:
         found = client.describe_endpoint(EndpointName=endpoint["EndpointName"])
         pending = found.get("PendingDeploymentSummary", {})
@@ -118,19 +118,13 @@ def _own(client: SageMakerClient, operation: str, field: str, name_field: str, p
     """Names that ``content_name`` gave with this prefix, and whether each is old."""
     pattern = re.compile(re.escape(prefix[: LONGEST_NAME - 13].rstrip("-")) + "-[0-9a-f]{12}")
     since = datetime.now(UTC) - YOUNG
-    listed = _listed(client, operation, field, NameContains=prefix)
-    return {one[name_field]: one["CreationTime"] < since for one in listed if pattern.fullmatch(one[name_field])}
+    found = listed(client, operation, field, NameContains=prefix)
+    return {one[name_field]: one["CreationTime"] < since for one in found if pattern.fullmatch(one[name_field])}
 
 
 def _models_of_transforms(client: SageMakerClient) -> Iterator[str]:
-    for job in _listed(client, "list_transform_jobs", "TransformJobSummaries", StatusEquals="InProgress"):
+    for job in listed(client, "list_transform_jobs", "TransformJobSummaries", StatusEquals="InProgress"):
         yield client.describe_transform_job(TransformJobName=job["TransformJobName"])["ModelName"]
-
-
-def _listed(client: SageMakerClient, operation: str, field: str, **filters: str) -> Iterator[Description]:
-    paginator: Paginator[Description] = client.get_paginator(operation)  # type: ignore[call-overload]  # of any list
-    for page in paginator.paginate(**filters):
-        yield from page[field]
 
 
 def _ensure(client: SageMakerClient, api: str, name_field: str, request: Request) -> str:

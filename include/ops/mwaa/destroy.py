@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from include.ops import Json
 from include.ops.mwaa import templates
 from include.ops.mwaa.infra import stacks
 from include.ops.mwaa.target import Target, TargetError, load_target, target_names
+from sagemaker_jobs.paging import listed
 
 if TYPE_CHECKING:
-    from botocore.client import BaseClient
     from types_boto3_application_autoscaling import ApplicationAutoScalingClient
     from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_cloudwatch import CloudWatchClient
@@ -57,7 +56,8 @@ def plan(target: Target) -> list[Step]:
     Raises:
         botocore.exceptions.ClientError: AWS cannot be asked.
     """
-    client = partial(boto3.client, region_name=target.region)
+    session = boto3.Session(region_name=target.region)
+    client = session.client
     names = [stack for stack, *_ in stacks(target)]
     cloudformation = client("cloudformation")
     there = [name for name in names if templates.status_of(cloudformation, name) not in (None, ABSENT_STATUS)]
@@ -79,7 +79,7 @@ def plan(target: Target) -> list[Step]:
     removals = {name: Step(f"stack {name}", partial(_stack, cloudformation, name)) for name in reversed(there)}
     storage = removals.pop(f"{target.name}-storage", None)
     return [
-        *_made_by_dags(target),
+        *_made_by_dags(target, session),
         *(
             Step(f"Airflow {name}, with the history of its runs", partial(_airflow, client("mwaa"), name))
             for name in kept.get("AWS::MWAA::Environment", ())
@@ -97,20 +97,20 @@ def _resources(cloudformation: CloudFormationClient, stack: str) -> Iterator[tup
             yield resource["ResourceType"], resource.get("PhysicalResourceId", "")
 
 
-def _made_by_dags(target: Target) -> Iterator[Step]:
+def _made_by_dags(target: Target, session: boto3.Session) -> Iterator[Step]:
     """Running jobs, scaling and alarms of endpoints, these with their configurations and Models, packages: by the tag
     ``project``, or, where AWS keeps none, by their names."""
-    sagemaker = boto3.client("sagemaker", region_name=target.region)
+    sagemaker = session.client("sagemaker")
     groups = [values["Group"] for _, template, values in stacks(target) if template == templates.OF_MODEL]
     yield from _jobs(sagemaker, target)
     yield from _scaling(
-        boto3.client("application-autoscaling", region_name=target.region),
+        session.client("application-autoscaling"),
         tuple(f"endpoint/{group}-" for group in groups),
     )
     own = tuple(f"{group}-" for group in groups)
-    yield from _alarms(boto3.client("cloudwatch", region_name=target.region), own)
+    yield from _alarms(session.client("cloudwatch"), own)
     for kind, key in (("endpoint", "Endpoint"), ("endpoint_config", "EndpointConfig"), ("model", "Model")):
-        for one in _listed(sagemaker, f"list_{kind}s", f"{key}s"):
+        for one in listed(sagemaker, f"list_{kind}s", f"{key}s"):
             name = one[f"{key}Name"]
             if name.startswith(own) and _is_of(sagemaker, target, one[f"{key}Arn"]):
                 remove = partial(getattr(sagemaker, f"delete_{kind}"), **{f"{key}Name": name})
@@ -124,7 +124,7 @@ def _made_by_dags(target: Target) -> Iterator[Step]:
 
 def _jobs(sagemaker: SageMakerClient, target: Target) -> Iterator[Step]:
     for kind, word in (("processing", "Processing"), ("training", "Training"), ("transform", "Transform")):
-        for job in _listed(sagemaker, f"list_{kind}_jobs", f"{word}JobSummaries", StatusEquals="InProgress"):
+        for job in listed(sagemaker, f"list_{kind}_jobs", f"{word}JobSummaries", StatusEquals="InProgress"):
             if _is_of(sagemaker, target, job[f"{word}JobArn"]):
                 name = job[f"{word}JobName"]
                 stop = partial(getattr(sagemaker, f"stop_{kind}_job"), **{f"{word}JobName": name})
@@ -132,7 +132,7 @@ def _jobs(sagemaker: SageMakerClient, target: Target) -> Iterator[Step]:
 
 
 def _scaling(scaling: ApplicationAutoScalingClient, own: tuple[str, ...]) -> Iterator[Step]:
-    for one in _listed(scaling, "describe_scalable_targets", "ScalableTargets", ServiceNamespace="sagemaker"):
+    for one in listed(scaling, "describe_scalable_targets", "ScalableTargets", ServiceNamespace="sagemaker"):
         if one["ResourceId"].startswith(own):
             keys = ("ServiceNamespace", "ResourceId", "ScalableDimension")
             deregister = partial(scaling.deregister_scalable_target, **{key: one[key] for key in keys})
@@ -140,7 +140,7 @@ def _scaling(scaling: ApplicationAutoScalingClient, own: tuple[str, ...]) -> Ite
 
 
 def _alarms(cloudwatch: CloudWatchClient, own: tuple[str, ...]) -> Iterator[Step]:
-    names = [alarm["AlarmName"] for alarm in _listed(cloudwatch, "describe_alarms", "MetricAlarms")]
+    names = [alarm["AlarmName"] for alarm in listed(cloudwatch, "describe_alarms", "MetricAlarms")]
     if alarms := [name for name in names if name.startswith(own)]:
         yield Step(f"{len(alarms)} alarms of endpoints", partial(cloudwatch.delete_alarms, AlarmNames=alarms))
 
@@ -151,10 +151,6 @@ def _is_of(sagemaker: SageMakerClient, target: Target, arn: str) -> bool:
     return bool(tags.get("project", target.name) == target.name)
 
 
-def _listed(client: BaseClient, operation: str, key: str, **query: str) -> list[Json]:
-    return [found for page in client.get_paginator(operation).paginate(**query) for found in page[key]]
-
-
 def _packages(sagemaker: SageMakerClient, group: str) -> list[str] | None:
     """Versions of a group; None where there is no such group."""
     try:
@@ -163,7 +159,7 @@ def _packages(sagemaker: SageMakerClient, group: str) -> list[str] | None:
         if error.response["Error"]["Code"] in (*ABSENT, "ValidationException"):
             return None
         raise
-    found = _listed(sagemaker, "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=group)
+    found = listed(sagemaker, "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=group)
     return [package["ModelPackageArn"] for package in found]
 
 

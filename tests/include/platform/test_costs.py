@@ -12,6 +12,7 @@ import pytest
 from include.models.config import Budget
 from include.platform import costs
 from include.platform.environment import EXAMPLE
+from sagemaker_jobs.account import total_usd
 
 if TYPE_CHECKING:
     from tests.include.local_aws import LocalS3
@@ -40,7 +41,7 @@ def test_a_job_counts_once_and_in_its_month(s3: LocalS3) -> None:
     costs.record_job(context({**RESULT, "name": "job-2", "ended": "2026-10-31T23:59:59+00:00"}), "x")
     november = costs.spent(s3, BUCKET, "x", NOW)
     assert list(november) == ["job-1"]
-    assert (november["job-1"]["task_id"], costs.total_usd(november.values())) == ("train_model", 0.115)
+    assert (november["job-1"]["task_id"], total_usd(job["usd"] for job in november.values())) == ("train_model", 0.115)
     assert list(costs.spent(s3, BUCKET, "x", NOW, months=2)) == ["job-2", "job-1"]
 
 

@@ -8,9 +8,9 @@ from include.models.config import load_model
 from include.platform.raw_files import RawFile
 from include.registry.versions import RegisteredVersion
 from include.score.backfill_tasks import days_asked_for, in_words
-from include.score.batches import batches_of, cost_in_words, estimate, total
+from include.score.batches import batches_of, cost_in_words, estimate
 from include.score.plan import DayPlan, PlanError, Preview, days_between
-from sagemaker_jobs.account import account
+from sagemaker_jobs.account import account, total_usd
 
 MODEL = load_model("predictive_maintenance")
 QUOTA = account().pools["processing"]
@@ -99,7 +99,7 @@ def test_days_without_data_are_refused_with_the_datas_end() -> None:
 
 
 def test_a_sum_with_an_unknown_cost_is_unknown() -> None:
-    assert total([0.1, 0.2]) == pytest.approx(0.3)
-    assert total([0.1, "unknown"]) is None
-    assert total([0.1, None]) is None
-    assert total([]) == 0
+    assert total_usd([0.1, 0.2]) == pytest.approx(0.3)
+    assert total_usd([0.1, "unknown"]) is None
+    assert total_usd([0.1, None]) is None
+    assert total_usd([]) == 0

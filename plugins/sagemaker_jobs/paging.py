@@ -1,0 +1,17 @@
+"""Lists that AWS gives in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sagemaker_jobs.kinds import Json
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+
+def listed(client: BaseClient, operation: str, field: str, **query: str) -> Iterator[Json]:
+    """What is in the field of each page of an operation's answer."""
+    for page in client.get_paginator(operation).paginate(**query):
+        yield from page[field]
