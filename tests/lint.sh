@@ -12,13 +12,18 @@ check() { # name, command...
 
 check "ruff check" .venv/dev/bin/ruff check .
 check "ruff format" .venv/dev/bin/ruff format --check .
+types() { # name, environment, paths...: on Linux, and on a Mac, where some of the system's calls are missing
+  local name=$1 mypy=(.venv/dev/bin/mypy --python-executable ".venv/$2/bin/python")
+  shift 2
+  check "mypy: $name" env MYPYPATH=plugins "${mypy[@]}" --platform linux "$@"
+  check "mypy: $name, on macOS" env MYPYPATH=plugins "${mypy[@]}" --platform darwin --no-warn-unreachable \
+    --cache-dir .mypy_cache/darwin "$@"
+}
 # two worlds, two interpreters: what Airflow imports, and what runs inside jobs
-check "mypy: Airflow's side" env MYPYPATH=plugins .venv/dev/bin/mypy --python-executable .venv/airflow/bin/python \
-  dags plugins include/platform include/registry include/train include/score include/deploy include/monitor include/ops
-check "mypy: jobs and models" .venv/dev/bin/mypy --python-executable .venv/jobs/bin/python include/jobs include/models include/online \
-  include/client
-check "mypy: the local SageMaker" .venv/dev/bin/mypy --python-executable .venv/local_sagemaker/bin/python \
-  include/local_sagemaker
+types "Airflow's side" airflow dags plugins include/platform include/registry include/train include/score include/deploy \
+  include/monitor include/ops
+types "jobs and models" jobs include/jobs include/models include/online include/client
+types "the local SageMaker" local_sagemaker include/local_sagemaker
 check "import borders" env PYTHONPATH=.:plugins .venv/dev/bin/lint-imports
 check "model names in code" .venv/dev/bin/python tests/lint_model_names.py
 check "prose" .venv/dev/bin/python tests/lint_prose.py

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import sys
 import tempfile
 import traceback
 from concurrent.futures import ProcessPoolExecutor
@@ -76,7 +77,10 @@ def main(argv: list[str] | None = None) -> None:
     if not days:
         return
     given.days.mkdir(parents=True, exist_ok=True)
-    cores = min(len(os.sched_getaffinity(0)), len(days))
+    if sys.platform == "linux":
+        cores = min(len(os.sched_getaffinity(0)), len(days))  # those that this process may use
+    else:  # macOS has no such limit
+        cores = min(os.cpu_count() or 1, len(days))
     slices = [dict(some) for some in batched(days.items(), -(-len(days) // (cores * SLICES_A_CORE)))]
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload([DayScorer.__module__])  # what takes seconds to import is imported once

@@ -50,6 +50,8 @@ def main() -> NoReturn:
 
 
 def _unshare(spec: Spec) -> None:
+    if sys.platform != "linux":
+        raise OSError(f"there are no namespaces on {sys.platform}")
     flags = os.CLONE_NEWNS | os.CLONE_NEWUTS
     flags |= os.CLONE_NEWPID if spec["namespaces"] == "pid" else 0
     flags |= os.CLONE_NEWNET if spec["control"] is not None else 0
@@ -64,6 +66,8 @@ def _unshare(spec: Spec) -> None:
 
 
 def _mount_opt_ml(root: str, *, own_proc: bool) -> None:
+    if sys.platform != "linux":
+        raise OSError(f"no process has its own mounts on {sys.platform}")
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
     if own_proc:
         _mount("proc", "/proc", "proc", 0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,9 @@ PRELOADED = (
     "airflow.providers.standard.decorators.short_circuit",
     "include.ops.local_stack.preload",
 )
+# Airflow forks its triggerer and Dag processor. On macOS a forked process that first meets Apple's frameworks there, by
+# asking for the system's proxies say, is ended with SIGSEGV or SIGABRT (github.com/apache/airflow/issues/65691)
+SAFE_TO_FORK = {"OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES", "NO_PROXY": "*"}
 JOB_IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/ml-jobs:local"
 
 
@@ -241,6 +245,7 @@ class Settings:
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
             "PYTHONPATH": str(ROOT),
             "PYTHONDONTWRITEBYTECODE": "",  # each task is a process: what it imports is compiled once, not in each
+            **(SAFE_TO_FORK if sys.platform == "darwin" else {}),
         }
 
     def _secret(self, name: str) -> str:

@@ -44,6 +44,18 @@ advice() { # the command of this system that installs a Python 3.12 with venv
   esac
 }
 
+ask_mac() { # what no wheel brings there, said before half of it is installed
+  [ "$(uname -s)" = Darwin ] || return 0
+  [ "$(uname -m)" = arm64 ] ||
+    say "some pinned libraries have no wheels for Intel Macs: their build needs Rust, and may fail. Apple silicon needs none."
+  local prefix
+  for prefix in "${HOMEBREW_PREFIX:-/opt/homebrew}" /usr/local; do
+    [ ! -e "$prefix/opt/libomp/lib/libomp.dylib" ] || return 0
+  done
+  say "LightGBM needs OpenMP, which macOS lacks. Install it:  brew install libomp"
+  exit 1
+}
+
 requirements_of() { # the files that decide what is in an environment
   case "$1" in
     airflow) echo requirements.txt constraints.txt tests/requirements-airflow.txt ;;
@@ -100,6 +112,7 @@ if [ "${1-}" = --for ]; then
   "$python" -I include/ops/local_stack/arguments.py "$2"
   shift 2
 fi
+ask_mac
 wait_for_others "$python"
 uv_requirements=include/ops/local_stack/requirements.txt
 uv_version=$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' "$uv_requirements")

@@ -56,3 +56,11 @@ def test_brokers_are_none_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA", "localhost")
     with pytest.raises(SettingsError, match="KAFKA is 'localhost'"):
         settings.ml_environment("0" * 12)
+
+
+@pytest.mark.parametrize(("system", "proxies"), [("darwin", "*"), ("linux", None)])
+def test_airflow_forks_safely_on_macos(system: str, proxies: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    variables = Settings.from_environment().airflow_environment()
+    assert variables.get("NO_PROXY") == proxies
+    assert ("OBJC_DISABLE_INITIALIZE_FORK_SAFETY" in variables) == (system == "darwin")

@@ -36,13 +36,19 @@ def test_a_machine_without_python_is_told_what_to_install(tmp_path: Path, releas
     assert "PYTHON312=/path/to/python3.12" in done.stderr
 
 
-def test_on_macos_it_is_homebrew(tmp_path: Path) -> None:
-    tools = tmp_path / "bin"
+def mac(folder: Path, machine: str) -> Path:
+    """A folder of programs in which the system calls itself a Mac."""
+    tools = folder / "mac"
     tools.mkdir()
+    (tools / "uname").write_text(f"#!/bin/bash\n[ $1 = -m ] && echo {machine} || echo Darwin\n")
+    (tools / "uname").chmod(0o755)
+    return tools
+
+
+def test_on_macos_it_is_homebrew(tmp_path: Path) -> None:
+    tools = mac(tmp_path, "arm64")
     for name in ("bash", "dirname"):
         (tools / name).symlink_to(shutil.which(name) or name)
-    (tools / "uname").write_text("#!/bin/bash\necho Darwin\n")
-    (tools / "uname").chmod(0o755)
     done = subprocess.run(
         ["bash", str(SETUP), "airflow"],
         env={"PATH": str(tools), "HOME": str(tmp_path)},
@@ -79,9 +85,10 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def set_up(checkout: Path) -> subprocess.Popen[str]:
+def set_up(checkout: Path, tools: str = "") -> subprocess.Popen[str]:
     command = ["bash", "include/ops/local_stack/setup.sh", "dev", "docs"]
-    variables = {"PATH": "/usr/bin:/bin", "HOME": str(checkout), "PYTHON312": sys.executable}
+    path, brew = f"{tools}:/usr/bin:/bin".lstrip(":"), str(checkout / "brew")
+    variables = {"PATH": path, "HOME": str(checkout), "PYTHON312": sys.executable, "HOMEBREW_PREFIX": brew}
     return subprocess.Popen(command, cwd=checkout, env=variables, stderr=subprocess.PIPE, text=True)
 
 
@@ -98,3 +105,18 @@ def test_a_set_up_that_was_broken_off_is_made_again(checkout: Path) -> None:
     (checkout / "fail").unlink()
     assert set_up(checkout).wait(timeout=60) == 0
     assert (checkout / ".venv" / "docs" / ".stamp").exists()
+
+
+@pytest.mark.parametrize(("machine", "warned"), [("arm64", False), ("x86_64", True)])
+def test_a_mac_is_told_what_no_wheel_brings(checkout: Path, machine: str, warned: bool) -> None:
+    tools = str(mac(checkout, machine))
+    refused = set_up(checkout, tools)
+    said = refused.communicate(timeout=60)[1]
+    assert refused.returncode == 1
+    assert "brew install libomp" in said
+    assert ("Intel" in said) == warned
+    assert not (checkout / "log").exists(), "nothing was installed"
+    library = checkout / "brew" / "opt" / "libomp" / "lib" / "libomp.dylib"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    assert set_up(checkout, tools).wait(timeout=60) == 0
