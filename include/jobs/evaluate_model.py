@@ -43,7 +43,7 @@ from include.jobs.evaluation.refits import Refit, refit
 from include.jobs.evaluation.registered import Registered, fit_on_all, pack
 from include.jobs.evaluation.report import Evaluated, page
 from include.jobs.evaluation.slicing import fairness, sliced, told, worst_of_gates
-from include.jobs.features.feature_table import WHOLE, examples, read_split
+from include.jobs.features.feature_table import WHOLE, evenly_spaced, examples, read_split, scan_split
 from include.jobs.features.learned_rows import learned
 from include.jobs.mlflow import tracking
 from include.jobs.serving.archive import unpack
@@ -64,7 +64,7 @@ from include.models.config.gates import MOST_RIVALS
 from include.models.config.judging import judge, may_register
 from include.models.config.metrics import ONE_RULE
 from include.models.interface import Tables
-from include.models.tabular.one_rule import one_rule
+from include.models.tabular.one_rule import MOST_ROWS, one_rule
 
 
 def evaluate(
@@ -74,7 +74,7 @@ def evaluate(
     test: pl.DataFrame,
     tables: Tables,
     profile: DriftProfile,
-    train: pl.DataFrame,
+    train: pl.LazyFrame,
     refits: Sequence[Refit] = (),
     training: TrainingRun | None = None,
 ) -> Evaluated:
@@ -83,7 +83,7 @@ def evaluate(
     Args:
         production: the last versions in production, the champion first.
         profile: of the candidate's training split.
-        train: that split, from which the single rule is learned where a gate asks for it.
+        train: that split, from some rows of which the single rule is learned where a gate asks for it.
 
     Raises:
         JobError: the candidate needs a feature that the table does not have.
@@ -132,11 +132,12 @@ def evaluate(
     )
 
 
-def _one_rule(measures: Measures, train: pl.DataFrame) -> dict[str, Measured]:
+def _one_rule(measures: Measures, train: pl.LazyFrame) -> dict[str, Measured]:
     """The best single rule, where a gate is over it."""
     if all(gate.over != ONE_RULE for gate in measures.config.gates):
         return {}
-    answers = one_rule(measures.config, examples(measures.config, train), measures.truth.features)
+    some = examples(measures.config, evenly_spaced(train, MOST_ROWS))
+    answers = one_rule(measures.config, some, measures.truth.features)
     return {ONE_RULE: measures.of_predictions(Answers(answers))}
 
 
@@ -250,7 +251,7 @@ def main(argv: list[str] | None = None) -> None:
         refits = refit(config, candidate.metadata["hyperparameters"], read_split(arguments.features / WHOLE))
     profile = json.loads(from_artifact[DRIFT_PROFILE])
     training = read_training_run(arguments.training)
-    train, edges = read_split(arguments.features / "train"), candidate.metadata.get("answer_edges", [])
+    train, edges = scan_split(arguments.features / "train"), candidate.metadata.get("answer_edges", [])
     evaluated = evaluate(config, candidate, production, test, tables, profile, train, refits, training)
     with tempfile.TemporaryDirectory() as folder:
         golden, into = from_artifact[GOLDEN_REQUESTS], arguments.refit or arguments.evaluation
@@ -259,7 +260,7 @@ def main(argv: list[str] | None = None) -> None:
         )
         if registered:
             evaluated = replace(evaluated, refit=registered.facts)
-            train, edges = registered.rows, registered.model.metadata.get("answer_edges", [])
+            train, edges = registered.rows.lazy(), registered.model.metadata.get("answer_edges", [])
             from_artifact = _from_artifact(registered.folder)
             profile = json.loads(from_artifact[DRIFT_PROFILE])
     answers = evaluated.truth, evaluated.predictions, evaluated.labels

@@ -8,20 +8,29 @@ Attribution for Tree Ensembles", 2018, https://arxiv.org/abs/1802.03888.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from weakref import WeakKeyDictionary
 
 import lightgbm as lgb
 import numpy as np
+import polars as pl
 
 from include.models.interface import Array, Contributions
 
 TREE = re.compile(r"^Tree=\d+", re.MULTILINE)
 END = "end of trees"
 ALONE = {"num_class": "1", "num_tree_per_iteration": "1", "objective": "regression"}
+BLOCK = 262_144  # rows
 FEW_ROWS = 64  # up to here, starting threads costs more than they save
 
 _of_class: WeakKeyDictionary[lgb.Booster, dict[int, lgb.Booster]] = WeakKeyDictionary()
+
+
+def in_blocks(features: pl.DataFrame, predict: Callable[[pl.DataFrame], object]) -> Array:
+    """The answers to all rows, of which no more than a block's are there as a matrix."""
+    if len(features) <= BLOCK:
+        return np.asarray(predict(features))
+    return np.concatenate([np.asarray(predict(rows)) for rows in features.iter_slices(BLOCK)])
 
 
 def contributions(booster: lgb.Booster, names: Sequence[str], inputs: Array, labels: Array | None) -> Contributions:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import polars as pl
@@ -24,6 +24,7 @@ from include.jobs.evaluation.permutation import OF_PROBLEM, REPEATS, importances
 from include.jobs.features.feature_table import examples
 from include.jobs.features.splitting import split
 from include.jobs.serving.artifact import LoadedModel
+from include.jobs.serving.decision import Judgement
 from include.models.config import ModelConfig, load_model
 from include.models.interface import Array, Examples
 from include.models.loader import estimator
@@ -41,6 +42,7 @@ class Fitted:
     config: ModelConfig
     model: Any
     feature_order: list[str]
+    judgement: Judgement = field(default_factory=Judgement)  # each row has its likeliest class
 
     def fit(self) -> None:
         """scikit-learn asks whether it can be."""

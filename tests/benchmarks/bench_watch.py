@@ -146,7 +146,7 @@ class Trained:
             }
         answers, truth = self.answers(test), examples(self.config, test)
         said = answers.predictions, answers.labels, self.profile, self._fitted[2]
-        return reference(self.config, tables, self.parts["train"], test, truth, *said)
+        return reference(self.config, tables, self.parts["train"].lazy(), test, truth, *said)
 
     def windows(self, step: int = 1) -> Iterator[tuple[str, pl.DataFrame, Answers]]:
         """Whole windows of ``monitoring.window_days`` of the later rows, every ``step`` days, by their last day."""

@@ -106,7 +106,7 @@ class Trial:
         model = LoadedModel(facts, train.features.columns, fitted, own, judged)
         refits = refit(config, given, whole, self._learned)
         profile = drift_profile(train.features)
-        return evaluate(config, model, [], parts["test"], tables, profile, learned["train"], refits).outcome
+        return evaluate(config, model, [], parts["test"], tables, profile, learned["train"].lazy(), refits).outcome
 
     def _learned(self, parts: Parts) -> Parts:
         return {name: part if name == "test" else self.learned(part) for name, part in parts.items()}

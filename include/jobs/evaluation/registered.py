@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from include.jobs.evaluation.metrics import measure, plain
-from include.jobs.features.feature_table import WHOLE, examples, read_split
+from include.jobs.features.feature_table import WHOLE, examples, read_split, scan_split
 from include.jobs.features.learned_rows import write_learned_rows
 from include.jobs.serving.artifact import WRITTEN, LoadedModel, save_artifact
 from include.jobs.serving.payload import JSON, parse
@@ -121,4 +121,4 @@ def _rows(config: ModelConfig, features: Path) -> pl.DataFrame:
     whole, time = read_split(features / WHOLE), config.data.time
     if isinstance(config.split, RandomSplit) or time is None:
         return whole
-    return whole.filter(pl.col(time) >= read_split(features / "train")[time].min())
+    return whole.filter(pl.col(time) >= scan_split(features / "train").select(pl.col(time).min()).collect().item())

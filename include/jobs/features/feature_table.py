@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +14,7 @@ from include.models.errors import JobError
 from include.models.interface import Examples
 from include.models.quoting import quoted
 
+BLOCK = 262_144  # rows: of a table that is not read whole
 WHOLE = "whole"  # beside the splits: the whole table, where the evaluation refits the model
 
 
@@ -39,12 +42,48 @@ def read_split(folder: Path) -> pl.DataFrame:
     Raises:
         JobError: the file is not there or cannot be read.
     """
+    with _told_of(folder):
+        return scan_split(folder).collect()
+
+
+def scan_split(folder: Path) -> pl.LazyFrame:
+    """A split that is not read yet.
+
+    Raises:
+        JobError: as of ``read_split``.
+    """
     path = folder / FEATURE_TABLE
-    parts = sorted(folder.glob(f"{path.stem}-*.parquet"))
+    with _told_of(folder):
+        table = pl.scan_parquet(sorted(folder.glob(f"{path.stem}-*.parquet")) or path)
+        table.collect_schema()
+    return table
+
+
+@contextmanager
+def _told_of(folder: Path) -> Iterator[None]:
     try:
-        return pl.read_parquet(parts or path)
+        yield
     except (FileNotFoundError, pl.exceptions.ComputeError) as error:
+        path = folder / FEATURE_TABLE
         raise JobError(f"{path} cannot be read ({error}). It is written by prepare_data: look at that job.") from error
+
+
+def blocks(table: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """All rows in order, ``BLOCK`` at a time."""
+    for start in range(0, rows_of(table), BLOCK):
+        yield table.slice(start, BLOCK).collect()
+
+
+def rows_of(table: pl.LazyFrame) -> int:
+    return int(table.select(pl.len()).collect().item())
+
+
+def evenly_spaced(table: pl.LazyFrame, most: int) -> pl.DataFrame:
+    """At most so many of the rows."""
+    every = max(1, -(-rows_of(table) // most))
+    return pl.concat(
+        block.gather_every(every, offset=-number * BLOCK % every) for number, block in enumerate(blocks(table))
+    )
 
 
 def part_file(folder: Path, number: str) -> Path:

@@ -7,13 +7,14 @@ their order stand for days and windows: rows that follow each other are alike th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
 from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
 
-from include.jobs.features.drift_profile import count_rows
+from include.jobs.features.drift_profile import Counts, add_counts, count_rows
+from include.jobs.features.feature_table import blocks, rows_of
 from include.jobs.watching.answer_bins import count_probabilities, count_values
 from include.jobs.watching.calibration import calibrate
 from include.jobs.watching.table_counts import count_days, no_rows, time_of
@@ -29,7 +30,7 @@ MOST_DAYS = 366
 def reference(
     config: ModelConfig,
     tables: Tables,
-    train: pl.DataFrame,
+    train: pl.LazyFrame,
     test: pl.DataFrame,
     truth: Examples,
     predictions: Array,
@@ -40,6 +41,7 @@ def reference(
     """The reference of an evaluated version.
 
     Args:
+        train: read block by block.
         predictions: of the test split, whose target is ``truth``.
         labels: class indices that were decided for (rows,), the likeliest unless given.
         profile: of the training split.
@@ -47,8 +49,10 @@ def reference(
     """
     time = config.data.time
     before = None
-    if isinstance(config.split, TimeSplit) and time and train[time].max() < test[time].min():  # type: ignore[operator] # a datetime column
-        before = test[time].min().date()  # type: ignore[union-attr]
+    if isinstance(config.split, TimeSplit) and time:
+        began = test[time].min()
+        if train.select(pl.col(time).max()).collect().item() < began:
+            before = began.date()  # type: ignore[union-attr] # a datetime column
     days = _days(config, tables, before)
     days_in_window = config.monitoring.window_days if config.monitoring else 7
 
@@ -61,32 +65,49 @@ def reference(
             return count_probabilities(answers, labels[rows])
         return count_values(answers, edges) if edges else []
 
-    of_test = [rows["_row"].to_numpy() for rows in windows_of(config, test.with_row_index("_row"), days_in_window)]
+    number = windows_of(config, test.lazy(), days_in_window)
+    of_test = [np.flatnonzero(number == window) for window in np.unique(number[number >= 0])]
     return {
         "timed": config.data.time is not None,
         "days": {day: {name: _plain(counts) for name, counts in one.items()} for day, one in days.items()},
         "segments": {name: found for name in config.data.tables if (found := _segments(days, name))},
-        "windows": [_window(rows, profile) for rows in windows_of(config, train, days_in_window)],
+        "windows": count_windows(config, train, days_in_window, profile),
         "answers": [count(rows) for rows in of_test],
         "calibration": calibrate(config, truth, predictions, labels, count, of_test),
     }
 
 
-def windows_of(config: ModelConfig, frame: pl.DataFrame, days: int) -> Iterator[pl.DataFrame]:
-    """Windows of so many days each, or of fewer where there would be fewer than ``FEWEST_WINDOWS``; none half empty.
-    Blocks of rows in their order, where they tell no time."""
+def windows_of(config: ModelConfig, table: pl.LazyFrame, days: int) -> Array:
+    """The number of each row's window (rows,), -1 of those in a window that is half empty. Windows are of so many days
+    each, or of fewer where there would be fewer than ``FEWEST_WINDOWS``; blocks of rows in their order, where they tell
+    no time."""
     time = config.data.time
     if time is None:
-        yield from frame.iter_slices(max(1, -(-len(frame) // BLOCKS)))
-        return
-    passed = (frame[time].dt.date() - frame[time].min().date()).dt.total_days()  # type: ignore[union-attr] # a datetime column
+        rows = rows_of(table)
+        return np.arange(rows) // max(1, -(-rows // BLOCKS))
+    dates = table.select(pl.col(time).dt.date()).collect().to_series()
+    passed = (dates - dates.min()).dt.total_days().to_numpy()
     span = int(passed.max()) + 1
     length = max(1, min(days, span // FEWEST_WINDOWS))
     number = passed // length
-    for window in range(span // length):
-        rows = frame.filter(number == window)
-        if len(rows) > len(frame) / (span / length) / 2:
-            yield rows
+    full = np.bincount(number) > len(dates) / (span / length) / 2
+    full[span // length :] = False
+    return np.where(full[number], number, -1)
+
+
+def count_windows(config: ModelConfig, table: pl.LazyFrame, days: int, profile: DriftProfile) -> list[Window]:
+    """How the features of each window lie."""
+    number = windows_of(config, table, days)
+    rows, counts = Counter[int](), dict[int, Counts]()
+    begin = 0
+    for block in blocks(table.select(*profile)):
+        mine = number[begin : begin + len(block)]
+        for window in np.unique(mine[mine >= 0]).tolist():
+            some = block.filter(mine == window)
+            rows[window] += len(some)
+            counts[window] = add_counts(counts.get(window, {}), count_rows(some, profile))
+        begin += len(block)
+    return [{"rows": rows[window], "features": counts[window]} for window in sorted(rows)]
 
 
 def _days(config: ModelConfig, tables: Tables, before: date | None) -> dict[str, dict[str, TableCounts]]:
@@ -154,7 +175,3 @@ def _column(days: list[TableCounts], column: str) -> SegmentColumn:
 def deviation(sums: Sums) -> float:
     count, total, squares = sums[:3]
     return float(np.sqrt(max(0.0, squares / count - (total / count) ** 2)))
-
-
-def _window(rows: pl.DataFrame, profile: DriftProfile) -> Window:
-    return {"rows": len(rows), "features": count_rows(rows, profile)}

@@ -92,10 +92,10 @@ def _learn(
     }
     rows, boosters = design(train.features), {}
     for name, objective in objectives.items():
-        data = lgb.Dataset(rows.to_numpy(), train.target, feature_name=rows.columns)
+        data = lgb.Dataset(rows, train.target, feature_name=rows.columns)
         held_out, stop = [], []
         if validation:
-            held_out = [lgb.Dataset(design(validation.features).to_numpy(), validation.target, reference=data)]
+            held_out = [lgb.Dataset(design(validation.features), validation.target, reference=data)]
             stop = [lgb.early_stopping(patience, verbose=False)] if name == "value" else []
         try:
             boosters[name] = lgb.train(

@@ -87,7 +87,7 @@ def _boost(train: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booste
         "num_threads": 1,  # on so few rows more of them only wait for each other
         "verbose": -1,
     }
-    data = lgb.Dataset(train.features.to_numpy(), train.target, feature_name=train.features.columns)
+    data = lgb.Dataset(train.features, train.target, feature_name=train.features.columns)
     try:
         return lgb.train(parameters, data, int(hyperparameters["trees"]))
     except lgb.basic.LightGBMError as error:

@@ -20,7 +20,6 @@ import polars as pl
 from include.models import trees
 from include.models.config import Scalar
 from include.models.interface import Array, Contributions, Examples
-from include.models.tabular.large_table import learned_from
 
 FILE = "model.txt"
 FEW_ROWS = 64  # up to here, starting threads costs more than they save
@@ -42,15 +41,12 @@ def _learn(train: Examples, validation: Examples | None, hyperparameters: Mappin
     parameters |= {"objective": "multiclass", "num_class": len(train.classes), "metric": "multi_logloss"}
     parameters |= {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbose": -1}
     shares = np.bincount(train.target, minlength=len(train.classes)) / len(train.target)
-    data = lgb.Dataset(
-        learned_from(train.features),
-        train.target,
-        weight=(1 / shares[train.target]) ** balance,
-        feature_name=train.features.columns,
-    )
+    # as columns: a matrix would be a second copy of the table
+    weights, names = (1 / shares[train.target]) ** balance, train.features.columns
+    data = lgb.Dataset(train.features, train.target, weight=weights, feature_name=names)
     held_out, stop = [], []
     if validation:
-        held_out = [lgb.Dataset(validation.features.to_numpy(), validation.target, reference=data)]
+        held_out = [lgb.Dataset(validation.features, validation.target, reference=data)]
         stop = [lgb.early_stopping(patience, verbose=False)]
     try:
         return lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=[*stop])
@@ -60,7 +56,7 @@ def _learn(train: Examples, validation: Examples | None, hyperparameters: Mappin
 
 def predict(model: lgb.Booster, features: pl.DataFrame) -> Array:
     threads = 1 if len(features) <= FEW_ROWS else 0  # 0: as many as there are cores
-    return np.asarray(model.predict(features.to_numpy(), num_threads=threads))
+    return trees.in_blocks(features, lambda rows: model.predict(rows.to_numpy(), num_threads=threads))
 
 
 def contributions(model: lgb.Booster, features: pl.DataFrame, labels: Array | None) -> Contributions:

@@ -21,7 +21,6 @@ import polars as pl
 from include.models import trees
 from include.models.config import ModelConfig, Scalar
 from include.models.interface import Array, Contributions, Examples
-from include.models.tabular.large_table import learned_from
 from include.models.tabular.schema import Schema, infer
 
 FILE = "model.txt"
@@ -56,16 +55,19 @@ class TabularEstimator:
         balance = float(parameters.pop("class_balance"))
         parameters |= _objective(len(train.classes))
         parameters |= {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbose": -1}
+        names = [f"Column_{place}" for place in range(len(schema.names))]  # LightGBM refuses some that columns have
         data = lgb.Dataset(
-            learned_from(train.features, schema.matrix),
+            schema.table(train.features),  # as columns: a matrix would be a second copy
             train.target,
             weight=_weights(train, balance) if train.classes else None,
+            feature_name=names,
             categorical_feature=schema.categories,
             params={"verbose": -1},
         )
-        held_out = (
-            [lgb.Dataset(schema.matrix(validation.features), validation.target, reference=data)] if validation else []
-        )
+        held_out = []
+        if validation:
+            columns = schema.table(validation.features)
+            held_out = [lgb.Dataset(columns, validation.target, reference=data, feature_name=names)]
         stop: list[Callable[..., Any]] = [lgb.early_stopping(patience, verbose=False)] if patience else []
         try:
             booster = lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=stop)
@@ -75,7 +77,9 @@ class TabularEstimator:
 
     def predict(self, model: TabularModel, features: pl.DataFrame) -> Array:
         threads = 1 if len(features) <= FEW_ROWS else 0  # 0: as many as there are cores
-        found = np.asarray(model.booster.predict(model.schema.matrix(features), num_threads=threads))
+        found = trees.in_blocks(
+            features, lambda rows: model.booster.predict(model.schema.matrix(rows), num_threads=threads)
+        )
         return np.column_stack([1 - found, found]) if self.config.problem == "binary" else found
 
     def contributions(self, model: TabularModel, features: pl.DataFrame, labels: Array | None) -> Contributions:

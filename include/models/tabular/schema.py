@@ -63,8 +63,19 @@ class Schema:
         """The model's inputs (rows, names), nan where unknown.
 
         Raises:
+            JobError: as of ``table``.
+        """
+        return np.column_stack([series.to_numpy() for series in self._inputs(features)])
+
+    def table(self, features: pl.DataFrame) -> pl.DataFrame:
+        """The model's inputs as columns, null where unknown; numbers are not copied.
+
+        Raises:
             JobError: a column is missing, or not of the kind that it had at training.
         """
+        return pl.DataFrame(self._inputs(features))
+
+    def _inputs(self, features: pl.DataFrame) -> list[pl.Series]:
         self._require(features)
         inputs = [
             _number_values(features[column.name], column)
@@ -75,7 +86,7 @@ class Schema:
         for one in self.derived:  # in their order: one may be made of those before
             features = features.with_columns(_expression(one))
         inputs += [features[one.name] for one in self.derived]
-        return np.column_stack([series.to_numpy() for series in inputs])
+        return inputs
 
     def _require(self, features: pl.DataFrame) -> None:
         for column in self.columns:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
+from include.jobs.features import feature_table
+from include.jobs.features.drift_profile import count_rows, drift_profile
+from include.jobs.features.feature_table import blocks, evenly_spaced, part_file, scan_split
 from include.jobs.watching.answer_bins import BINS, add_answers, bins_of, count_probabilities, count_values
-from include.jobs.watching.reference import BLOCKS, windows_of
+from include.jobs.watching.reference import BLOCKS, count_windows, windows_of
 from include.jobs.watching.table_counts import add_tables, count_day, count_days
 from include.models.config import load_model
 from include.models.config.estimating import estimated
@@ -74,7 +79,24 @@ def test_answers_are_counted_and_estimated() -> None:
 
 
 def test_windows_are_weeks_or_blocks_of_rows() -> None:
-    weeks = [*windows_of(CONFIG, TABLES["telemetry"], 7)]
-    assert {len(week) for week in weeks} <= {6 * 24 * 7, 6 * 24 * 7 - 36}
-    blocks = [*windows_of(load_model("tabular_classifier"), pl.DataFrame({"x": range(1000)}), 7)]
-    assert [len(block) for block in blocks] == [1000 // BLOCKS] * BLOCKS
+    weeks = windows_of(CONFIG, TABLES["telemetry"].lazy(), 7)
+    assert set(np.unique(weeks[weeks >= 0], return_counts=True)[1]) <= {6 * 24 * 7, 6 * 24 * 7 - 36}
+    blocks = windows_of(load_model("tabular_classifier"), pl.DataFrame({"x": range(1000)}).lazy(), 7)
+    assert np.unique(blocks, return_counts=True)[1].tolist() == [1000 // BLOCKS] * BLOCKS
+
+
+def test_a_split_in_parts_and_blocks_is_counted_as_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = TABLES["telemetry"].with_columns(volt=pl.when(pl.col("volt") < 190).then(pl.col("volt")))
+    profile = drift_profile(rows.select("volt", "rotate"))
+    for number, start in enumerate(range(0, len(rows), 9_000)):
+        rows[start : start + 9_000].write_parquet(part_file(tmp_path, f"{number:05}"), row_group_size=4_000)
+    monkeypatch.setattr(feature_table, "BLOCK", 7_001)
+    split = scan_split(tmp_path)
+    number = windows_of(CONFIG, split, 7)
+    expected = [rows.filter(number == window) for window in range(number.max() + 1)]
+    assert count_windows(CONFIG, split, 7, profile) == [
+        {"rows": len(one), "features": count_rows(one, profile)} for one in expected
+    ]
+    assert pl.concat(blocks(split)).equals(rows)
+    for most in (len(rows), 10_000, 7):
+        assert evenly_spaced(split, most).equals(rows.gather_every(-(-len(rows) // most)))
