@@ -13,9 +13,10 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 JOB_KINDS = ("ProcessingJob", "TransformJob")
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect"}
@@ -47,6 +48,7 @@ class Proxy:
     broken_until: float = 0.0  # on time.monotonic(): every call is answered with 503 until then
     calls: Counter[str] = field(default_factory=Counter)  # by operation, as they came in
     hits: Counter[str] = field(default_factory=Counter)  # by fault
+    written: Counter[str] = field(default_factory=Counter)  # by path, the objects of S3 that were put there
     _rules: list[Rule] = field(default_factory=list)
     _lacking: dict[str, dict[str, Any]] = field(default_factory=dict)  # jobs that never got an instance
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -172,6 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         finally:
             there.close()
+        if self.command == "PUT" and came.status < HTTPStatus.BAD_REQUEST:
+            self.faults.written[unquote(urlsplit(self.path).path)] += 1
         if answer:
             self._answer(came.status, dict(came.getheaders()), content)
         else:
