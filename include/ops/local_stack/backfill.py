@@ -20,7 +20,7 @@ from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.arguments import check_days, check_model, check_version
-from include.ops.local_stack.command import carry_out, write_summary
+from include.ops.local_stack.command import LONGEST_SILENCE, carry_out, under_way, write_summary
 from include.ops.local_stack.run import FINISHED, reasons_of, require_dag, steps_of
 from include.ops.local_stack.seed import aws_client, s3_client, seed_days
 from include.ops.local_stack.settings import BUCKET, JOB_IMAGE, REGION, Settings
@@ -45,7 +45,6 @@ from include.score.plan import (
 from include.score.published import read_published
 
 LOOK_EVERY = 2.0
-LONGEST_SILENCE = 8.0
 MOST_SHOWN = 10
 DAG, QUESTION = "backfill", "approve_cost"
 
@@ -168,10 +167,13 @@ def backfill(settings: Settings, asked: Asked, console: Console) -> Json | None:
     model = load_model(check_model(asked.model))
     _ = model.daily_scoring  # a model that is not scored daily is refused here
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
-    stack.up(settings, say)
-    seed_days(settings, asked.model, (look_back(model, asked.first) or [asked.first])[0], asked.last, say)
+    with under_way("starting the stack", say):
+        stack.up(settings, say)
+    with under_way("cutting raw data into days", say):
+        seed_days(settings, asked.model, (look_back(model, asked.first) or [asked.first])[0], asked.last, say)
     days_asked_for(asked.first, asked.last, list_partitions(s3_client(settings), BUCKET, model.name))
-    preview = planner(settings, model).preview(asked.days, asked.version, force=asked.force)
+    with under_way("looking at what is there of each day", say):
+        preview = planner(settings, model).preview(asked.days, asked.version, force=asked.force)
     for line in preview_lines(model, preview):
         say(line)
     if preview.impossible and (asked.dry_run or not (preview.changed or preview.unchanged)):
@@ -199,7 +201,8 @@ def _run(settings: Settings, asked: Asked, preview: Preview, console: Console) -
     if reported is None:
         reasons = reasons_of(api, DAG, run_id, steps_of(api, DAG, run_id, api.task_ids(DAG)))
         raise BackfillError("; ".join(f"{task_id} failed: {reason}" for task_id, reason in reasons.items()))
-    return summary_of(settings, asked, preview, reported, seconds)
+    with under_way("reading what is published", partial(console.print, highlight=False)):
+        return summary_of(settings, asked, preview, reported, seconds)
 
 
 def show(summary: Json, settings: Settings, console: Console) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
 
 import httpx
 from rich.console import Console
@@ -17,6 +20,7 @@ from include.ops.local_stack.raw_data import RawDataError
 from include.ops.local_stack.seed import SeedError
 from include.ops.local_stack.settings import Settings, SettingsError
 
+LONGEST_SILENCE = 6.0  # seconds: nobody has to wonder for ten whether anything goes on
 EXPECTED: tuple[type[Exception], ...] = (
     ArgumentsError,
     SettingsError,
@@ -43,6 +47,24 @@ def carry_out(work: Callable[[Settings], int], console: Console, *expected: type
         message = f"Airflow's API did not answer as expected: {error} {said}".strip()
         console.print(f"[red]error:[/] {escape(message)}. Its log: {escape(str(settings.home))}/logs")
     return 1
+
+
+@contextmanager
+def under_way(what: str, say: Callable[[str], None], every: float = LONGEST_SILENCE) -> Iterator[None]:
+    """Say every few seconds that something goes on, and for how long."""
+    began, over = time.monotonic(), Event()
+
+    def tell() -> None:
+        while not over.wait(every):
+            say(f"  {what}: {time.monotonic() - began:.0f} s so far")
+
+    telling = Thread(target=tell, daemon=True)
+    telling.start()
+    try:
+        yield
+    finally:
+        over.set()
+        telling.join()
 
 
 def write_summary(settings: Settings, name: str, summary: Json) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from rich.console import Console
 from include.ops.local_stack import backfill
 from include.ops.local_stack.arguments import ArgumentsError
 from include.ops.local_stack.backfill import Asked
+from include.ops.local_stack.command import under_way
 from include.ops.local_stack.settings import Settings
 from include.score.plan import PlanError, Preview
 
@@ -57,6 +59,19 @@ def test_a_backfill_is_followed_with_the_time_that_is_left(monkeypatch: pytest.M
 def test_it_is_never_silent_for_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = followed(monkeypatch, Api(30), [0] * 30, seconds=1)
     assert len(shown) >= 4, "of thirty seconds in which no day ends"
+
+
+def test_what_has_no_bar_says_that_it_goes_on() -> None:
+    told: list[str] = []
+    done = Event()
+
+    def say(line: str) -> None:
+        told.append(line)
+        done.set()
+
+    with under_way("cutting raw data into days", say, every=0.01):
+        assert done.wait(10)
+    assert told[0] == "  cutting raw data into days: 0 s so far"
 
 
 def test_a_question_is_where_it_can_be_answered(monkeypatch: pytest.MonkeyPatch) -> None:
