@@ -87,7 +87,8 @@ class JobTrigger(BaseTrigger):
     Args:
         kind: word of the job's kind, a key of KINDS.
         job: its name.
-        since: when the job was created, in seconds since the epoch; polling slows down with its age.
+        since: when the job was created, in seconds since the epoch. Polling slows down with its age, and starts over
+            when the job has its instances: the end of a short job is noticed as soon after minutes of start-up.
         deadline: when to stop waiting, in seconds since the epoch.
         stop_on_kill: stop the job when a person ends the task, by failing, clearing or marking it or its run.
     """
@@ -121,7 +122,7 @@ class JobTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in fields}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        kind = KINDS[self.kind]
+        kind, since, starts = KINDS[self.kind], self.since, True
         async with _shared_client(self._hook_arguments) as (client, shared):
             describe = getattr(client, f"describe_{kind.api}")
             await asyncio.sleep(first_look(shared.users))
@@ -131,6 +132,8 @@ class JobTrigger(BaseTrigger):
                     if kind.is_over(description):
                         yield self._event("over", kind.status(description))
                         return
+                    if started := kind.started(description):
+                        since, starts = started.timestamp(), False
                 except (ClientError, BotoCoreError) as error:
                     if not is_transient(error):
                         yield self._event("error", str(error))
@@ -139,7 +142,7 @@ class JobTrigger(BaseTrigger):
                 if time.time() > self.deadline:
                     yield self._event("timeout", "it has outlived its own runtime limit")
                     return
-                await asyncio.sleep(poll_interval(time.time() - self.since, shared.users))
+                await asyncio.sleep(poll_interval(time.time() - since, shared.users, starts=starts))
 
     async def on_kill(self) -> None:
         """Stop the job, unless the task still waits, or works again.

@@ -21,6 +21,7 @@ JOB_WAIT = float(os.environ.get(JOB_WAIT_VARIABLE, SHORT_WAIT))
 SHORT_WAIT_STEP = 0.5
 FIRST_LOOK = 8.0  # seconds before a trigger looks for the first time
 FASTEST, SLOWEST = 1.0, 60.0
+SLOWEST_START, USUAL_START = 6.0, 240.0
 CALLS_PER_SECOND = 10.0  # of one triggerer, whatever it waits for: Describe quotas are the whole account's
 
 
@@ -29,12 +30,14 @@ def first_look(waiting: int) -> float:
     return FIRST_LOOK + random.uniform(0, waiting / CALLS_PER_SECOND)  # noqa: S311 - no secret
 
 
-def poll_interval(elapsed: float, waiting: int = 1) -> float:
-    """Seconds until the next look at a job that has gone on for ``elapsed`` seconds: a tenth of that, within bounds.
+def poll_interval(elapsed: float, waiting: int = 1, *, starts: bool = False) -> float:
+    """Seconds until the next look at a job that has worked, or waited for instances, for ``elapsed`` seconds: a tenth
+    of that, within bounds; less while it ``starts``, for which minutes are usual.
 
-    So an end is noticed at most 10 % late, and an hour's job costs about 90 calls. Where ``waiting`` jobs are awaited
-    together they share CALLS_PER_SECOND: five hundred are looked at every 50 s. The jitter keeps those that started
-    together from asking together.
+    So an end is noticed at most 10 % late, and an hour's job costs about 90 calls, its start-up 60 more. Where
+    ``waiting`` jobs are awaited together they share CALLS_PER_SECOND: five hundred are looked at every 50 s. The jitter
+    keeps those that started together from asking together.
     """
-    interval = max(FASTEST, min(SLOWEST, elapsed / 10), waiting / CALLS_PER_SECOND)
+    slowest = SLOWEST_START if starts and elapsed < USUAL_START else SLOWEST
+    interval = max(FASTEST, min(slowest, elapsed / 10), waiting / CALLS_PER_SECOND)
     return interval * random.uniform(0.8, 1.2)  # noqa: S311 - no secret

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
@@ -34,8 +35,8 @@ class Clock:
 class Client:
     """Describes a job that is over after so many seconds, or raises the errors it was given first."""
 
-    def __init__(self, clock: Clock, lasts: float, errors: list[Exception], status: str) -> None:
-        self.clock, self.lasts, self.errors, self.status = clock, lasts, errors, status
+    def __init__(self, clock: Clock, lasts: float, errors: list[Exception], status: str, start_up: float = 0) -> None:
+        self.clock, self.lasts, self.errors, self.status, self.start_up = clock, lasts, errors, status, start_up
         self.looks: list[float] = []
         self.opened = self.closed = 0
 
@@ -52,7 +53,10 @@ class Client:
         self.looks.append(self.clock.now)
         if self.errors:
             raise self.errors.pop(0)
-        return {"TrainingJobStatus": self.status if self.clock.now >= self.lasts else "InProgress"}
+        found: dict[str, Any] = {"TrainingJobStatus": self.status if self.clock.now >= self.lasts else "InProgress"}
+        if self.clock.now >= self.start_up > 0:
+            found["TrainingStartTime"] = datetime.fromtimestamp(time.time() - self.clock.now + self.start_up, UTC)
+        return found
 
 
 def client_error(code: str, status: int = 400) -> ClientError:
@@ -68,9 +72,13 @@ def fire(monkeypatch: pytest.MonkeyPatch) -> Fire:
     started = time.time()
 
     def fired(
-        lasts: float = 0, errors: list[Exception] | None = None, status: str = "Completed", deadline: float = 1e6
+        lasts: float = 0,
+        errors: list[Exception] | None = None,
+        status: str = "Completed",
+        deadline: float = 1e6,
+        start_up: float = 0,
     ) -> tuple[dict[str, Any], Client]:
-        client = Client(clock, lasts, errors or [], status)
+        client = Client(clock, lasts, errors or [], status, start_up)
 
         class Hook:
             def __init__(self, **arguments: Any) -> None:
@@ -118,6 +126,12 @@ def test_fires_when_the_job_is_over(fire: Fire, status: str) -> None:
 def test_an_hour_costs_few_calls(fire: Fire) -> None:
     _, client = fire(lasts=3600)
     assert len(client.looks) < 120
+
+
+def test_the_end_of_a_short_job_is_noticed_soon_after_a_long_start_up(fire: Fire) -> None:
+    _, client = fire(lasts=210, start_up=180)
+    assert 210 <= client.clock.now <= 214
+    assert len(client.looks) < 80
 
 
 def test_the_deadline_ends_the_wait(fire: Fire) -> None:
