@@ -22,6 +22,7 @@ from include.ops.local_stack.settings import BUCKET, Settings
 from include.score.plan import CHAMPION_AT
 from include.score.published import read_published
 from rows import Row, row
+from sagemaker_jobs.account import account
 from tests.include.local_sagemaker.local_server import free_port
 from tests.promoted import enter_into_production
 
@@ -87,13 +88,20 @@ def slow_rows(settings: SlowSettings, console: Console) -> list[Row]:
     ]
 
 
-def year_rows(settings: Settings, count: int, bound: float, name: str, console: Console) -> list[Row]:
+def year_rows(
+    settings: Settings, count: int, bound: float, name: str, console: Console, month: float | None = None
+) -> list[Row]:
+    """``month``: seconds that 30 days took on the same stack."""
     stack.up(settings, console.print)
     year = days(settings, FIRST, count, console)
-    return [
+    rows = [
         bounded(f"{count} days {name}", year["seconds"], bound * count / 365, f"{bound / 60:.0f} minutes a year"),
         row(f"jobs of {count} days {name}", str(year["jobs"]), "<= 12", ok=year["jobs"] <= 12),
     ]
+    if month:
+        words = f"{count / 30:.1f} times the {month:.0f} s of 30 days"
+        rows.append(bounded(f"{count} days, linear in days", year["seconds"], month * count / 30, words))
+    return rows
 
 
 def measure(count: int, console: Console) -> list[Row]:
@@ -108,12 +116,12 @@ def measure(count: int, console: Console) -> list[Row]:
             enter_into_production(s3, sagemaker, BUCKET, MODEL, arn, since=datetime.now(UTC))
             days(quick, FIRST, 2, console)  # cuts the first days, and warms up
             month = days(quick, FIRST, 30, console)["seconds"]
-            rows = year_rows(quick, count, 8 * 60, "on a laptop, no start-up", console)
-            rows.append(row("30 days on a laptop, no start-up, seconds", f"{month:.0f}"))
+            rows = year_rows(quick, count, 8 * 60, "on a laptop, no start-up", console, month)
             stack.down(quick, console.print)
             rows += slow_rows(minute, console)
             stack.down(minute, console.print)
-            rows += year_rows(minutes, count, 15 * 60, f"with a start-up of {minutes.start_up} s", console)
+            start_up = f"with a start-up of {minutes.start_up} s, quota {account().pools['processing']}"
+            rows += year_rows(minutes, count, 15 * 60, start_up, console)
         finally:
             stack.down(quick, console.print)
     return rows
