@@ -101,7 +101,7 @@ bundle: ## dist/: what is uploaded to MWAA, byte for byte reproducible
 	@$(program).ops.mwaa.bundle
 
 .PHONY: compose-up
-compose-up: ## the same in containers, with PostgreSQL: [PROFILES="mlflow kafka"]
+compose-up: ## the same in containers, with PostgreSQL: [PROFILES="mlflow kafka online"]
 	@include/ops/local_stack/compose.sh up
 
 .PHONY: compose-down

@@ -1,4 +1,4 @@
-"""The API: POST /predict, /predict/batch and /events; GET /health, /ready, /metrics, and /openapi.json.
+"""The API: POST /predict, /predict/batch and /events; GET /health, /ready, /metrics; /docs and /openapi.json about it.
 
 What requests may hold is in ``reading``; features that are built already are answered as an endpoint answers them.
 """
@@ -12,8 +12,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio.to_thread
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import FastAPI, Request, Security
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.security import APIKeyHeader
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from include.jobs.serve import media_type, read_body
@@ -21,6 +23,7 @@ from include.jobs.serving.endpoint import UnavailableError
 from include.jobs.serving.payload import FORMATS, JSON, BadRequestError, asks_why
 from include.models.quoting import quotes_values, unforeseen
 from include.online.gateway import Gateway, Metrics
+from include.online.openapi import EXPLAIN, HEALTH, READINESS, REMEMBERED, Described, refusals
 from include.online.service import Content, Service
 from include.online.settings import Settings
 
@@ -35,16 +38,33 @@ class Routes:
         self._cores = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
 
     def add_to(self, api: FastAPI) -> None:
-        bodies = {"requestBody": {"content": {kind: {"schema": {}} for kind in FORMATS}, "required": True}}
-        for path, handler, summary in (
-            ("/predict", self.predict, "Answer rows, all of them or none"),
-            ("/predict/batch", self.predict_batch, "Answer many rows, each on its own"),
-            ("/events", self.events, "Remember events for later requests"),
+        described = Described(self._service.shape)
+        keyed = bool(self._settings.api_keys)
+        key = [Security(APIKeyHeader(name="X-Api-Key", auto_error=False))] if keyed else []  # told; Gateway checks it
+        refused = refusals(*([401] if keyed else []), 403)
+        failing = {**refused, **refusals(400, 413, 415, 500, 503)}
+        body: Content = {"requestBody": described.requests()}
+        asked, answered = {**body, "parameters": [EXPLAIN]}, {**described.predictions(), **failing}
+        for path, handler, summary, told, answers in (
+            ("/predict", self.predict, "Answer rows, all of them or none", asked, answered),
+            ("/predict/batch", self.predict_batch, "Answer many rows, each on its own", asked, answered),
+            ("/events", self.events, "Remember events for later requests", body, {**REMEMBERED, **failing}),
         ):
-            api.add_api_route(path, handler, methods=["POST"], summary=summary, openapi_extra=bodies)
-        api.add_api_route("/health", self.health, summary="Whether the program runs")
-        api.add_api_route("/ready", self.ready, summary="Whether it can predict")
-        api.add_api_route("/metrics", self.measured, summary="Counts and durations, as Prometheus reads them")
+            api.add_api_route(
+                path,
+                handler,
+                methods=["POST"],
+                summary=summary,
+                tags=["the model"],
+                openapi_extra=told,
+                responses=answers,
+                dependencies=key,
+            )
+        looked: Content = {"tags": ["the service"]}
+        api.add_api_route("/health", self.health, summary="Whether the program runs", responses=HEALTH, **looked)
+        api.add_api_route("/ready", self.ready, summary="Whether it can predict", responses=READINESS, **looked)
+        text: Content = {"response_class": PlainTextResponse, "responses": refused, "dependencies": key, **looked}
+        api.add_api_route("/metrics", self.measured, summary="Counts and durations, for Prometheus", **text)
         api.add_exception_handler(Exception, self.failed)
 
     async def predict(self, request: Request) -> JSONResponse:
@@ -56,8 +76,8 @@ class Routes:
     async def events(self, request: Request) -> JSONResponse:
         return await self._work(request, self._service.remember)
 
-    async def health(self) -> Content:
-        return {"status": "ok"}
+    async def health(self) -> JSONResponse:
+        return JSONResponse({"status": "ok"})
 
     async def ready(self) -> JSONResponse:
         model = self._settings.model
@@ -117,12 +137,13 @@ def application(settings: Settings, service: Service, on_close: Callable[[], Non
         on_close()
 
     metrics = Metrics()
-    api = FastAPI(
+    api = FastAPIOffline(  # its page /docs loads nothing from elsewhere
         title=f"{settings.model}: predictions",
+        version="1",
         description=service.shape.config.description,
-        docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
+        swagger_ui_parameters={"validatorUrl": None, "defaultModelsExpandDepth": 0},
     )
     Routes(settings, service, metrics).add_to(api)
     return Gateway(api, settings, metrics)

@@ -3,6 +3,7 @@ a line in the log."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -21,6 +22,8 @@ from include.online.settings import Settings
 
 REQUEST_ID = re.compile(r"[\w.:-]{1,100}")
 OPEN = ("/health", "/ready")  # for what looks after the service; they tell nothing of anybody's
+# of the page /docs: a browser loads nothing from elsewhere for it, and shows it in nobody's frame
+OWN_ALONE = b"default-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 log = logging.getLogger("online")
 
@@ -69,7 +72,8 @@ class Gateway:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                more = ((b"x-request-id", request_id.encode()), (b"content-security-policy", OWN_ALONE))
+                message["headers"] = [*message.get("headers", ()), *more]
             await send(message)
 
         self._waiting += 1
@@ -112,13 +116,13 @@ class Gateway:
         if settings.api_keys:
             caller = self._name(headers)
             if caller is None:
-                return None, (401, "give your key in the header X-Api-Key.")
+                return None, (401, "give your key in the header X-Api-Key; a browser asks for it as a password.")
         if self._waiting > settings.max_waiting:
             return caller, (503, f"{settings.max_waiting} requests are being answered already; try again in a second.")
         return caller, None
 
     def _name(self, headers: Mapping[str, str]) -> str | None:
-        given = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+        given = headers.get("x-api-key") or _key_in(headers.get("authorization", ""))
         digest = hashlib.sha256(given.encode()).hexdigest()
         found = None
         for key, name in (self._settings.api_keys or {}).items():  # all of them: how long it takes tells nothing
@@ -127,10 +131,23 @@ class Gateway:
         return found
 
 
+def _key_in(authorization: str) -> str:
+    """The key, as a program gives it or as the password that a browser asks for to open /docs."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return given
+    try:
+        return base64.b64decode(given, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
+
+
 async def _refuse(send: Send, status: int, message: str, request_id: str) -> None:
     body = json.dumps({"error": message, "request_id": request_id}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if status == 503:
         headers.append((b"retry-after", b"1"))
+    if status == 401:
+        headers.append((b"www-authenticate", b'Basic realm="predictions", charset="UTF-8"'))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

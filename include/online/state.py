@@ -12,13 +12,16 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
+from botocore.exceptions import BotoCoreError, ClientError
 
+from include.jobs.serving.endpoint import UnavailableError
 from include.models.errors import JobError
 from include.online.shape import Shape, Thing
 
@@ -148,28 +151,36 @@ class FeatureState:
 
     def known(self, thing: Thing) -> Tables:
         """A thing's tables; without rows where nothing is known."""
-        return self._read(self._store.get(self._model, _name(thing))[0])
+        with _reached():
+            return self._read(self._store.get(self._model, _name(thing))[0])
 
     def remember(self, events: Tables, now: datetime | None = None) -> dict[str, Counter[str]]:
         """Take in events, in any order, and say by table what became of them: ``kept``, ``repeated`` (known already),
-        ``contradicting`` (known otherwise: what was told first stays), ``late`` or ``ahead`` (not kept)."""
+        ``contradicting`` (known otherwise: what was told first stays), ``late`` or ``ahead`` (not kept).
+
+        Raises:
+            UnavailableError: the store cannot be asked, or too many write the same thing.
+        """
         now = (now or datetime.now(UTC)).replace(tzinfo=None)
         counts = {name: Counter[str]() for name in events}
         for thing, tables in self._by_thing(events).items():
-            for _ in range(ATTEMPTS):
-                content, seen = self._store.get(self._model, _name(thing))
-                merged, counted = self._merge(self._read(content), tables, now)
-                if not any(count["kept"] for count in counted.values()):
-                    break
-                if self._store.put(self._model, _name(thing), self._written(merged), seen):
-                    break
-            else:
-                raise JobError(
-                    f"{_name(thing)} of {self._model} is written by too many at once; send the events again."
-                )
+            with _reached():
+                counted = self._kept(thing, tables, now)
             for name, count in counted.items():
                 counts[name] += count
         return counts
+
+    def _kept(self, thing: Thing, tables: Tables, now: datetime) -> dict[str, Counter[str]]:
+        for _ in range(ATTEMPTS):
+            content, seen = self._store.get(self._model, _name(thing))
+            merged, counted = self._merge(self._read(content), tables, now)
+            if not any(count["kept"] for count in counted.values()):
+                return counted
+            if self._store.put(self._model, _name(thing), self._written(merged), seen):
+                return counted
+        raise UnavailableError(
+            f"{_name(thing)} of {self._model} is written by too many at once; send the events again."
+        )
 
     def _by_thing(self, events: Tables) -> Mapping[Thing, Tables]:
         found: dict[Thing, dict[str, pl.DataFrame]] = {}
@@ -244,6 +255,17 @@ class FeatureState:
             else self._shape.empty(name)
             for name in self._shape.tables
         }
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """Raises UnavailableError: the store fails."""
+    try:
+        yield
+    except (sqlite3.Error, BotoCoreError, ClientError) as error:
+        raise UnavailableError(
+            f"the feature state cannot be asked: {error}. STATE says where it is; try again, or send history instead."
+        ) from error
 
 
 def _plain(column: pl.Series) -> pl.Series:

@@ -27,7 +27,7 @@ class PromiseBrokenError(AssertionError):
 
 @dataclass
 class Project:
-    """A stack of docker-compose.yaml, MLflow among it, made from a copy of the checkout."""
+    """A stack of docker-compose.yaml, MLflow and the online service among it, made from a copy of the checkout."""
 
     checkout: Path
     name: str
@@ -35,6 +35,7 @@ class Project:
     airflow_port: int
     sagemaker_port: int
     mlflow_port: int
+    online_port: int
     log: Path
     facts: dict[str, Any] = field(default_factory=dict)  # what one promise learns and a later one needs
 
@@ -105,7 +106,9 @@ class Project:
             "AIRFLOW_PORT": str(self.airflow_port),
             "SAGEMAKER_PORT": str(self.sagemaker_port),
             "MLFLOW_PORT": str(self.mlflow_port),
-            "PROFILES": "mlflow",
+            "ONLINE_PORT": str(self.online_port),
+            "MODEL": self.model,
+            "PROFILES": "mlflow online",
         }
         self.log.parent.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(

@@ -214,6 +214,28 @@ def _mlflow(project: Project, method: str, path: str, **arguments: Any) -> dict[
     return found
 
 
+def it_answers_online(project: Project) -> str:
+    """The online service is ready once a version is in production, and answers its page's example to who has a key"""
+    serving = project.facts.get("production")
+    if not serving:
+        raise NotTriedError("no version is in production that could answer")
+    service = httpx.Client(base_url=f"http://127.0.0.1:{project.online_port}", trust_env=False, timeout=30)
+    until(lambda: service.get("/ready").status_code == httpx.codes.OK, "the online service being ready", START_SECONDS)
+    ready = service.get("/ready").json()
+    if ready["version"] != str(serving.version):
+        raise PromiseBrokenError(f"it serves {ready}; version {serving.version} is in production")
+    if (refused := service.post("/predict", json={}).status_code) != httpx.codes.UNAUTHORIZED:
+        raise PromiseBrokenError(f"it answered {refused} to who has no key")
+    service.headers["X-Api-Key"] = "local"
+    about = service.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]["content"]
+    row = about["application/json"]["examples"]["one row"]["value"]
+    answer = service.post("/predict", json=row)
+    if answer.status_code != httpx.codes.OK:
+        raise PromiseBrokenError(f"it answered {answer.status_code} to {row}: {answer.text[:300]}")
+    [found] = answer.json()["predictions"]
+    return f"version {ready['version']} says {found.get('label', found.get('value'))}"
+
+
 def it_scores(project: Project) -> str:
     """score_<model> scores days of the seeded data with the version in production"""
     dag_id = f"score_{project.model}"
@@ -313,6 +335,7 @@ PROMISES = (
     it_trains,
     it_deploys,
     mlflow_knows_it,
+    it_answers_online,
     it_scores,
     every_service_may_restart,
 )

@@ -113,6 +113,7 @@ def main(argv: list[str] | None = None) -> int:
             airflow_port=free_port(),
             sagemaker_port=free_port(),
             mlflow_port=free_port(),
+            online_port=free_port(),
             log=ROOT / ".local" / "logs" / "compose-test.log",
         )
         proof = Proof(project, console)

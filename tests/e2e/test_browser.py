@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from rich.console import Console
 
+from include.models.config import load_model
+from include.ops.local_stack import stack
+from include.ops.local_stack.processes import wait_until
+from include.ops.local_stack.serve import service_environment
+from include.ops.local_stack.settings import ROOT
 from tests.browser import needs_chromium
+from tests.include.local_sagemaker.local_server import free_port
 
 from .conftest import RunResult, Stack
 from .test_train_run import DAG
@@ -134,4 +143,42 @@ def test_every_page_of_the_console_fits_its_window(
         assert unnamed == 0, f"{name} has controls without a name"
         if folder := os.environ.get("SCREENSHOTS"):
             page.screenshot(path=f"{folder}/console-{name}-{scheme}-{width}.png")
+    page.close()
+
+
+@pytest.fixture
+def online(running: Stack, trained: RunResult) -> Iterator[str]:
+    """The address of the online service, with the version that was trained."""
+    port, settings = free_port(), running.settings
+    environment = service_environment(settings, load_model(MODEL), running.client("s3"), Console())
+    environment |= {"HOST": "127.0.0.1", "PORT": str(port)}
+    with subprocess.Popen(
+        [settings.python("jobs"), "-m", "include.online"],
+        cwd=ROOT,
+        env={**os.environ, **settings.aws_environment(), **environment},
+    ) as process:
+        url = f"http://127.0.0.1:{port}"
+        try:
+            wait_until(lambda: stack.answers(f"{url}/ready"), f"{url} being ready", 120)
+            yield url
+        finally:
+            process.terminate()
+
+
+def test_the_online_services_page_asks_the_model_its_example(browser: Browser, online: str) -> None:
+    """With SCREENSHOTS=<folder> a picture is kept, as that of docs/images was made."""
+    page = browser.new_page(viewport={"width": 1100, "height": 1950})
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(f"{online}/docs")
+    page.get_by_role("button", name="POST /predict Answer rows").click()
+    page.get_by_role("button", name="Try it out").click()
+    expect(page.locator("textarea")).to_have_value(re.compile("errorIDs"))
+    page.get_by_role("button", name="Execute").click()
+    answer = page.locator(".live-responses-table")
+    expect(answer.get_by_text("200").first).to_be_visible(timeout=30_000)
+    expect(answer).to_contain_text("probabilities")
+    assert [url for url in requests if not url.startswith((online, "data:"))] == []
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/openapi.png")
     page.close()

@@ -376,6 +376,10 @@ def _serving(config: ModelConfig) -> Iterator[Problem]:
     if p50_ms and p99_ms and p50_ms > p99_ms:
         yield Problem(("serving", "latency", "p50_ms"), f"{p50_ms} is above p99_ms {p99_ms}")
     yield from _twice(("serving", "alarms", "custom"), [alarm.name for alarm in serving.alarms.custom])
+    known = [name for table in config.data.tables.values() for name in table.kinds]
+    for name in serving.example:
+        if name not in known:
+            yield Problem(("serving", "example", name), unknown("column", name, known))
 
 
 def _unknown_names(place: Path, names: Sequence[str], kind: str, known: Collection[str]) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .common import InstanceType, Section, all_defaults
+from .common import InstanceType, Scalar, Section, all_defaults
 
 Milliseconds = Annotated[int, Field(ge=1, le=60_000)]
 Strategy = Literal["canary", "linear", "all_at_once", "immediate"]
@@ -97,6 +97,8 @@ class Serving(Section):
     Production's endpoint is asked its golden requests every ``probe_minutes`` (0: never) by the Dag ``probe``.
     ``staging``: its endpoint is deleted once it has passed its test (``delete``), or kept: as production is served
     (``keep``), or serverless whatever production is, at no cost between requests (``serverless``).
+    ``example`` are values of the row that the online service's page /docs shows, where those in the middle of what the
+    expectation suites allow do not go together.
     """
 
     mode: Mode = "provisioned"
@@ -111,6 +113,7 @@ class Serving(Section):
     latency: Latency = all_defaults()
     approval: Approval = all_defaults()
     probe_minutes: Annotated[int, Field(ge=0, le=59)] = 5
+    example: dict[str, Scalar] = {}
 
     @model_validator(mode="after")
     def instances_can_be_scaled(self) -> Self:

@@ -3,7 +3,7 @@
 #
 #   ENV_FILE   where the generated keys are (.env); kept between starts, as the database's volume knows them
 #   VOLUMES    1 removes the data too, on the way down
-#   PROFILES   what to start beside the rest: "mlflow", "kafka" or "mlflow kafka"
+#   PROFILES   what to start beside the rest: "mlflow", "kafka", "online", or several: "mlflow online"
 set -euf -o pipefail
 cd "$(dirname "$0")/../../.."
 ENV_FILE=${ENV_FILE:-.env}

@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 
 from include.jobs.serving.payload import JSON
-from include.models.config import load_model
+from include.models.config import load_model, model_names
 from include.models.loader import feature_builder
 from include.models.raw.kinds import reading_of
 from include.online.answering import Answering
+from include.online.openapi import Described
 from include.online.reading import loads, read_request
 from include.online.shape import Shape
 
@@ -50,3 +51,15 @@ def test_a_raw_row_comes_to_the_features_of_its_table(model: str) -> None:
     expected = expected.drop(name for name in shape.config.data.not_features if name in expected.columns)
     wanted = expected.tail(1) if shape.looks_back else expected.head(3)
     assert [one.features for one in found] == wanted.to_dicts()
+
+
+@pytest.mark.parametrize("model", model_names())
+def test_the_example_of_its_page_comes_to_features(model: str) -> None:
+    shape = Shape(load_model(model))
+    for kind, told in Described(shape).requests()["content"].items():
+        bodies = [one["value"] for one in told["examples"].values()] if kind == JSON else [told["example"]]
+        for body in bodies:
+            sent = body if isinstance(body, str) else json.dumps(body)
+            request = read_request(shape, loads(sent.encode(), kind))
+            [found] = Answering(shape, feature_builder(model), None, None).features(request)  # type: ignore[arg-type]
+            assert found.error is None

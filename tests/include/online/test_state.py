@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from botocore.stub import Stubber
+from botocore.config import Config
 from starlette.testclient import TestClient
 
 from include.jobs.serving.payload import JSON
 from include.models.config import load_model
 from include.models.errors import JobError
 from include.online.reading import loads, read_request
+from include.online.service import Service
 from include.online.shape import Shape
-from include.online.state import DynamoStore, FeatureState, SqliteStore, open_store
+from include.online.state import DynamoStore, FeatureState, SqliteStore, Store, open_store
+from tests.include.local_sagemaker.local_server import free_port
 from tests.include.online.conftest import MODEL, Tables, until
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+
+ROOT = Path(__file__).resolve().parents[3]
 
 MOMENT = datetime(2015, 1, 20, 6)  # noqa: DTZ001 - as tables have it
 QUESTION = {"machineID": 2, "datetime": "2015-01-20 06:00:00"}
@@ -77,8 +87,44 @@ def test_it_is_bounded_and_another_process_reads_it(fleet: Tables, tmp_path: Pat
     assert known["maint"].height == len(until(fleet, 2, datetime(2015, 1, 29))["maint"])  # noqa: DTZ001
 
 
-def test_of_two_who_write_at_once_none_is_lost(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "state.db")
+@pytest.fixture(scope="module")
+def dynamodb() -> Iterator[DynamoDBClient]:
+    """moto's, which is installed beside the local SageMaker, with the table ``known``."""
+    port, log = free_port(), subprocess.DEVNULL
+    command = [ROOT / ".venv/local_sagemaker/bin/moto_server", "--port", str(port)]
+    with subprocess.Popen(command, stdout=log, stderr=log) as process:
+        client = boto3.client(
+            "dynamodb",
+            "us-east-1",
+            endpoint_url=f"http://127.0.0.1:{port}",
+            aws_access_key_id="a",
+            aws_secret_access_key="b",
+            config=Config(retries={"total_max_attempts": 40}),  # until it listens
+        )
+        try:
+            client.create_table(
+                TableName="known",
+                KeySchema=[
+                    {"AttributeName": "model", "KeyType": "HASH"},
+                    {"AttributeName": "thing", "KeyType": "RANGE"},
+                ],
+                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("model", "thing")],
+                BillingMode="PAY_PER_REQUEST",
+            )
+            yield client
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "sqlite":
+        return SqliteStore(tmp_path / "state.db")
+    return DynamoStore(request.getfixturevalue("dynamodb"), "known")
+
+
+def test_of_two_who_write_at_once_none_is_lost(store: Store) -> None:
+    assert store.get("model", "1") == (None, 0)
     assert store.put("model", "1", b"a", 0)
     assert not store.put("model", "1", b"b", 0)
     assert store.put("model", "1", b"c", 1)
@@ -86,26 +132,33 @@ def test_of_two_who_write_at_once_none_is_lost(tmp_path: Path) -> None:
     assert store.get("model", "1") == (b"c", 2)
 
 
+def test_every_store_comes_to_the_same_features(
+    store: Store, service: Service, api: TestClient, fleet: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert service.state
+    monkeypatch.setattr(service.state, "_store", store)
+    counts = tell(api, until(fleet, 2, MOMENT))
+    assert counts["telemetry"] == {"kept": 25}
+    assert tell(api, until(fleet, 2, MOMENT))["telemetry"] == {"repeated": 25}
+    by_state = api.post("/predict", json=QUESTION).json()["predictions"]
+    assert by_state == api.post("/predict", json=until(fleet, 2, MOMENT)).json()["predictions"]
+
+
+def test_a_store_that_fails_is_a_503_that_says_so(
+    service: Service, api: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = SqliteStore(tmp_path / "broken.db")
+    broken._connection().execute("DROP TABLE known")
+    assert service.state
+    monkeypatch.setattr(service.state, "_store", broken)
+    for path in ("/predict", "/events"):
+        answer = api.post(path, json={"machineID": 3, "datetime": "2015-01-20 06:00:00", "volt": 170.0})
+        assert (answer.status_code, "the feature state cannot be asked" in answer.json()["error"]) == (503, True)
+
+
 @pytest.mark.parametrize("body", [{"volt": 1.0}, {"telemetry": [{"volt": 1.0}]}])
 def test_events_of_no_machine_are_refused(api: TestClient, body: object) -> None:
     assert api.post("/events", json=body).status_code == 400
-
-
-def test_dynamodb_is_written_only_over_what_was_read() -> None:
-    client = boto3.client("dynamodb", "us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
-    key = {"model": {"S": "m"}, "thing": {"S": "7"}}
-    item = {**key, "content": {"B": b"x"}}
-    with Stubber(client) as stub:
-        store = DynamoStore(client, "known")
-        stub.add_response("get_item", {}, {"TableName": "known", "Key": key, "ConsistentRead": True})
-        assert store.get("m", "7") == (None, 0)
-        first = {"Item": {**item, "written": {"N": "1"}}, "ConditionExpression": "attribute_not_exists(thing)"}
-        stub.add_response("put_item", {}, {"TableName": "known", **first})
-        assert store.put("m", "7", b"x", 0)
-        stub.add_response("get_item", {"Item": {**item, "written": {"N": "1"}}})
-        assert store.get("m", "7") == (b"x", 1)
-        stub.add_client_error("put_item", "ConditionalCheckFailedException")
-        assert not store.put("m", "7", b"x", 1)
 
 
 @pytest.mark.parametrize("address", ["postgres://x", "sqlite://relative", "dynamodb://", ""])

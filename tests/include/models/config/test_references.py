@@ -117,6 +117,7 @@ CASES = [
     (TABULAR, '  classes: ["0", "1"]', "  classes: [0, 1]", "found 0: in quotes it is a text"),
     # schedules, jobs, serving
     (PM, "  p99_latency_ms: 500\n", "  p99_latency: 500\n", "unknown key. Did you mean 'p99_latency_ms'?"),
+    (ELEC, "example: {period: 0.5106,", "example: {perod: 0.5106,", "serving.example.perod: there is no column 'perod'. Did you mean 'period'?"),
     (PM, "latency: {p50_ms: 200, p99_ms: 1000}", "latency: {p50_ms: 2000, p99_ms: 1000}", "p50_ms: 2000 is above p99_ms 1000"),
     (PM, '  train: "0 3 * * 1"', '  train: "every Monday"', "schedule.train"),
     (PM, "  instance_type: ml.m5.xlarge\n  volume_gb: 30\n  max_runtime_minutes: 60\n", "  instance_type: ml.m5.xlarge\n  max_runtime_minutes: 20000\n", "processing.max_runtime_minutes: is 20000"),
