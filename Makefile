@@ -86,7 +86,7 @@ status: ## addresses, models with versions and last runs, and what waits for a p
 	$(local_stack).status
 
 .PHONY: health
-health: ## what needs a person: of this machine's stack, or ENV=dev|staging|prod; JSON=1 for monitors; exit status 1 if anything
+health: ## what needs attention: of this machine's stack, or ENV=dev|staging|prod; JSON=1 for monitors; exit status 1 if anything
 	@$(setup) --for health airflow
 	@$(program).ops.health $${JSON:+--json} -- "$${ENV-}"
 

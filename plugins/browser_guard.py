@@ -1,12 +1,12 @@
-"""Keeps other people's web pages out of the API server of a laptop or of the containers, where nobody signs in.
+"""Protects the API server of a laptop or of the containers, where nobody signs in, from other web pages.
 
-There every request is an administrator's (``simple_auth_manager_all_admins``), and a browser lets any page send one:
-``POST /api/v2/assets/<id>/materialize`` needs no body, so no permission of CORS, and starts a run. A page under a DNS
-name that is rebound to 127.0.0.1 could do everything. So a request has to name a host of this machine, and its browser
-must not say that another page caused it; a link from elsewhere may open a page, in its own tab.
+Every request there has an administrator's rights (``simple_auth_manager_all_admins``), and a browser lets any page send
+one: ``POST /api/v2/assets/<id>/materialize`` has no body, so it needs no CORS preflight, and starts a run. A page whose
+DNS name is rebound to 127.0.0.1 could do anything. So a request must name a host of this machine, and its browser must
+not report that another page caused it. A link from elsewhere may open a page in a tab.
 
-Active where ``API_SERVER_ALLOWED_HOSTS`` lists the names that the server is called by, with commas between. On MWAA,
-which has its own sign-in, it is not set.
+Active where ``API_SERVER_ALLOWED_HOSTS`` lists the server's host names, separated by commas. MWAA has its own sign-in
+and does not set it.
 
 https://www.w3.org/TR/fetch-metadata/
 """
@@ -53,18 +53,18 @@ class BrowserGuard:
 
 
 def refusal(scope: Message, allowed_hosts: Collection[str]) -> str | None:
-    """Why this request may come from a page of another origin; None where it does not."""
+    """Why the request is refused: it may come from a page of another origin. None if it is allowed."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     host = headers.get("host", "")
     if host.rpartition(":")[0].lower() not in allowed_hosts and host.lower() not in allowed_hosts:
-        return f"The Host {host[:100]!r} is not among those that API_SERVER_ALLOWED_HOSTS lists."
+        return f"The Host {host[:100]!r} is not listed in API_SERVER_ALLOWED_HOSTS."
     origin = headers.get("origin")
     if origin is not None and origin != f"http://{host}":
-        return f"Requests of web pages from elsewhere are refused (Origin {origin[:100]!r})."
+        return f"Requests from pages of other sites are refused (Origin {origin[:100]!r})."
     site = headers.get("sec-fetch-site")
     if site in {None, "none", "same-origin"} or _opens_a_tab(scope, headers):
         return None
-    return f"Requests that another web page causes are refused (Sec-Fetch-Site {site[:100]!r})."
+    return f"Requests caused by another site are refused (Sec-Fetch-Site {site[:100]!r})."
 
 
 def _opens_a_tab(scope: Message, headers: dict[str, str]) -> bool:

@@ -1,7 +1,7 @@
-"""The console: a page in the Airflow UI where a team sees all its models. ``model_console`` has what it shows.
+"""The console: a page in the Airflow UI that shows all of a team's models. ``model_console`` builds it.
 
-This file is loaded in every process of Airflow, a task's too, so it imports nothing: the console itself is imported by
-the first request, in the API server alone.
+Every process of Airflow loads this file, a task's too, so it imports nothing: the first request imports the console, in
+the API server only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ async def console(scope: Message, receive: Receive, send: Send) -> None:
 
 
 class ModelConsole(AirflowPlugin):
-    """Puts the console into Airflow's menu."""
+    """Adds the console to Airflow's menu."""
 
     name = "model_console"
     fastapi_apps = [{"app": console, "url_prefix": PREFIX, "name": "Models"}]  # noqa: RUF012 - as Airflow declares it

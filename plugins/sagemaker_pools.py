@@ -1,7 +1,7 @@
-"""Makes the pools of SageMaker jobs when Airflow starts, sized as ``sagemaker_jobs/account.yaml`` says.
+"""Creates the pools for SageMaker jobs when Airflow starts, sized by ``sagemaker_jobs/account.yaml``.
 
-A plugin, because only this works on a laptop, in containers and on MWAA, whose CLI has no ``pools``. A
-task in a pool that does not exist would wait forever, and only the scheduler's log would say so.
+A plugin, because only that works on a laptop, in containers and on MWAA, whose CLI lacks ``pools``. A task in a pool
+that does not exist would wait forever, and only the scheduler's log would mention it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from airflow.plugins_manager import AirflowPlugin
 
 @hookimpl
 def on_starting(component: Any) -> None:
-    """Called in every process of Airflow; those that have a Job may write to the database."""
-    # imported here: every task loads this file, and none of them needs these
+    """Called in every process of Airflow; only those with a Job may write to the database."""
+    # imported here: every task loads this file, but none needs these
     from airflow.jobs.job import Job
 
     if not isinstance(component, Job):

@@ -1,4 +1,4 @@
-"""Tells Airflow of the timetables in ``sagemaker_jobs``: what a Dag's schedule is of must be registered by a plugin."""
+"""Registers the timetables of ``sagemaker_jobs``: Airflow accepts only timetables that a plugin registers."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def refusal(method: str, scheme: str, headers: Mapping[str, str], allowed_hosts:
         return f"The Host {host[:100]!r} is not one that this service is called by."
     origin = headers.get("origin")
     if origin is not None and origin not in {f"{scheme}://{host}", f"https://{host}"}:
-        return f"Requests of web pages from elsewhere are refused (Origin {origin[:100]!r})."
+        return f"Requests from pages of other sites are refused (Origin {origin[:100]!r})."
     site = headers.get("sec-fetch-site")
     if site in {None, "none", "same-origin"} or (
         method in {"GET", "HEAD"}
@@ -27,7 +27,7 @@ def refusal(method: str, scheme: str, headers: Mapping[str, str], allowed_hosts:
         and headers.get("sec-fetch-dest") == "document"
     ):
         return None
-    return f"Requests that another web page causes are refused (Sec-Fetch-Site {site[:100]!r})."
+    return f"Requests caused by another site are refused (Sec-Fetch-Site {site[:100]!r})."
 
 
 def is_allowed(host: str, allowed_hosts: Collection[str]) -> bool:

@@ -1,9 +1,9 @@
-"""``make health [ENV=...] [JSON=1]``: what needs a person, as the console's page *Health* says it.
+"""``make health [ENV=...] [JSON=1]``: what needs attention, as the console's page *Health* says it.
 
     python -m include.ops.health [--json] [-- ENV]
 
 Without an environment of include/ops/mwaa/environments it is the laptop's stack that is asked. Exit status: 0 where all
-is well, 1 where something needs a person or could not be asked.
+is well, 1 where something needs attention or could not be asked.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from model_console.settings import Settings as Place
 from model_console.store import Store
 
 PATIENCE = 20.0  # seconds
-WORDS = {"act": "needs a person", "note": "note", "fine": "fine"}
+WORDS = {"act": "needs attention", "note": "note", "fine": "fine"}
 STYLES = {"act": "bold red", "note": "yellow", "fine": "green"}
 
 
@@ -92,7 +92,7 @@ def as_json(found: Health) -> str:
     """For monitors."""
     return json.dumps(
         {
-            "needs_a_person": found.needs_a_person,
+            "needs_attention": found.needs_attention,
             "unknown": list(found.unknown),
             "findings": [dataclasses.asdict(finding) for finding in found.findings],
         },
@@ -112,7 +112,7 @@ def show(found: Health, address: str, console: Console) -> None:
         if finding.level == "act" and finding.path:
             path = finding.path if finding.path.startswith("/") else f"/models/{finding.path}"
             console.print(f"{finding.subject}: {address}{path}", markup=False, soft_wrap=True)
-    console.print("something needs a person" if found.needs_a_person else "all is well")
+    console.print("something needs attention" if found.needs_attention else "all is well")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -132,7 +132,7 @@ def main(argv: list[str] | None = None) -> None:
         print(as_json(found))
     else:
         show(found, place[2], Console())
-    sys.exit(found.needs_a_person)
+    sys.exit(found.needs_attention)
 
 
 if __name__ == "__main__":

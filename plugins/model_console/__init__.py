@@ -1,5 +1,5 @@
-"""The console: every model's state, versions, scored days and waiting decisions, and the buttons that a person needs.
+"""The console: every model's state, versions, scored days and pending decisions, with buttons to act on them.
 
-It reads the index objects that the Dags write to S3, and Airflow's own REST API with the rights of whoever looks; never
-the metadata database. It imports nothing of ``include``, which MWAA's API server does not have.
+It reads the index objects that the Dags write to S3, and calls Airflow's REST API with the rights of the signed-in
+user; it never reads the metadata database. It does not import ``include``, which MWAA's API server does not have.
 """

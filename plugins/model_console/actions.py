@@ -1,4 +1,4 @@
-"""The console's buttons: each starts a Dag, or pauses one, as the user who pressed it."""
+"""The console's buttons: each starts or pauses Dags as the user who pressed it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from model_console.airflow_api import AirflowApi
 from sagemaker_jobs.kinds import Json
 
 LONGEST_BACKFILL = 3660  # days
-SCHEDULED = ("train", "score", "monitor")  # a deployment is asked for by people, and must not stop half-way
+SCHEDULED = ("train", "score", "monitor")  # people start deployments, which must not stop half-way
 
 
 @dataclass(frozen=True)
 class Button:
-    """A button: the Dag that it starts, and what it does, as its form says."""
+    """A button, the Dag that it starts, and the text of its form."""
 
     action: str
     label: str
@@ -31,17 +31,17 @@ class Button:
 def buttons(model: str) -> list[Button]:
     """All buttons of a model."""
     return [
-        Button("train", "Train", f"train_{model}", "Trains on the raw data that there is. What passes its gates waits "
-               "for approval; production is not touched."),
-        Button("promote", "Promote", f"deploy_{model}", "Deploys a version to staging, tests it there, then asks. "
-               "Without a number: the newest approved version."),
-        Button("rollback", "Roll back", "rollback", "Production goes back to the version before, at once."),
+        Button("train", "Train", f"train_{model}", "Trains on the available raw data. A version that passes its gates "
+               "waits for approval; production is not touched."),
+        Button("promote", "Promote", f"deploy_{model}", "Deploys a version to staging, tests it, then asks for "
+               "approval. Without a number: the newest approved version."),
+        Button("rollback", "Roll back", "rollback", "Puts the previous version back into production at once."),
         Button("retire", "Retire", "retire", "Takes the model out of service. Schedules are turned off now; endpoints, "
-               "alarms and scaling are removed after a person has answered. History is kept; a promotion undoes it."),
-        Button("backfill", "Backfill", "backfill", "Scores the days from the first to the last, both included, many in "
-               "a job. Days that are scored and unchanged cost nothing; above the model's budget it asks first."),
-        Button("pause", "Pause", f"score_{model}", "Turns the schedules of the model's Dags off."),
-        Button("resume", "Resume", f"score_{model}", "Turns the schedules of the model's Dags on."),
+               "alarms and scaling are removed once someone confirms. History is kept; a promotion undoes it."),
+        Button("backfill", "Backfill", "backfill", "Scores the days from first to last, inclusive, many in "
+               "one job. Days already scored and unchanged cost nothing; above the model's budget it asks first."),
+        Button("pause", "Pause", f"score_{model}", "Pauses the model's scheduled Dags."),
+        Button("resume", "Resume", f"score_{model}", "Unpauses the model's scheduled Dags."),
     ]  # fmt: skip
 
 
@@ -61,21 +61,21 @@ def allowed(user: BaseUser, model: str) -> list[Button]:
 
 
 def require_own_page(request: Request) -> None:
-    """Raises HTTPException (403): the request comes from a page that is not the console's."""
+    """Raises HTTPException (403): the request comes from another site's page."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     own = f"{request.url.scheme}://{request.url.netloc}"
     if site not in {None, "same-origin"} or (site is None and origin not in {None, own}):
-        raise HTTPException(403, "The console's buttons are pressed on the console's own pages.")
+        raise HTTPException(403, "The console's buttons work only on the console's own pages.")
 
 
 async def start(api: AirflowApi, model: str, action: str, *, version: str, first: str, last: str) -> str:
     """Do what a button says.
 
     Returns:
-        The id of the run that began; empty where none did.
+        The id of the run that was started; empty if none was.
 
     Raises:
-        HTTPException: there is no such button, or a field has an impossible value.
+        HTTPException: there is no such button, or a field is invalid.
         RefusedError: Airflow refused.
     """
     button = next((button for button in buttons(model) if button.action == action), None)
@@ -98,7 +98,7 @@ async def _pause(api: AirflowApi, model: str, *, paused: bool) -> None:
 
 
 def confirmation(model: str, action: str, started: str) -> str:
-    """What the page says after a button was pressed; empty for what no button leads to."""
+    """The message shown after a button was pressed; empty if ``started`` is not a run's id."""
     if not re.fullmatch(r"[\w:+.-]{0,250}", started):
         return ""
     button = next((button for button in buttons(model) if button.action == action), None)
@@ -106,12 +106,12 @@ def confirmation(model: str, action: str, started: str) -> str:
         return ""
     if action in {"pause", "resume"}:
         return f"The schedules of {model} are {'off' if action == 'pause' else 'on'}."
-    return f"{button.label}: run {started} of {button.dag_id} has begun."
+    return f"{button.label}: run {started} of {button.dag_id} has started."
 
 
 def _conf(action: str, model: str, version: str) -> Json:
     if version and not re.fullmatch(r"[1-9]\d{0,5}", version):
-        raise HTTPException(422, f"'{version[:40]}' is not the number of a version, such as 3.")
+        raise HTTPException(422, f"'{version[:40]}' is not a version number. Enter one such as 3.")
     conf: Json = {"model": model} if action in {"rollback", "retire"} else {}
     return {**conf, "version": int(version)} if version and action in {"promote", "rollback"} else conf
 
@@ -120,7 +120,7 @@ def _range(model: str, first: str, last: str) -> Json:
     try:
         start, end = date.fromisoformat(first), date.fromisoformat(last)
     except ValueError:
-        raise HTTPException(422, "First and last day are dates, such as 2026-11-29.") from None
+        raise HTTPException(422, "Enter the first and the last day as dates, such as 2026-11-29.") from None
     if not 0 <= (end - start).days < LONGEST_BACKFILL:
         raise HTTPException(422, f"{first} to {last} is not a range of 1 to {LONGEST_BACKFILL} days.")
     return {"model": model, "from": start.isoformat(), "to": end.isoformat()}

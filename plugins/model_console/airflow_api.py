@@ -1,6 +1,6 @@
-"""Airflow's REST API, asked in this process with the rights of whoever looks at the page.
+"""Airflow's REST API, called in this process with the rights of the signed-in user.
 
-So what a person may not see or start is refused by Airflow itself, and what is started carries that person's name.
+So Airflow itself refuses what the user may not see or start, and a started run carries the user's name.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from model_console.airflow_state import Query
 from sagemaker_jobs.kinds import Json
 
 CREDENTIALS = ("authorization", "cookie")
-GUARDED = ("host", "origin", "sec-fetch-site")  # Airflow's own checks of where a request comes from see the same
+GUARDED = ("host", "origin", "sec-fetch-site")  # passed on, so Airflow's own origin checks still work
 
 
 class RefusedError(Exception):
-    """Airflow refused; ``status`` is that of HTTP, the message is Airflow's."""
+    """Airflow refused; ``status`` is the HTTP status; the message is Airflow's."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class AirflowApi:
-    """A client of one request's user."""
+    """A client that acts as the user of one request."""
 
     app: Any
     headers: Mapping[str, str]
@@ -61,7 +61,7 @@ def _detail(answer: httpx.Response) -> str:
 
 
 def api_of(request: Request) -> AirflowApi:
-    """FastAPI dependency: Airflow as the request's user."""
-    from airflow.api_fastapi.main import app  # the server's own; importing it earlier would be a circle
+    """FastAPI dependency: a client that acts as the request's user."""
+    from airflow.api_fastapi.main import app  # the server's own; imported here to avoid an import cycle
 
     return AirflowApi(app, {name: request.headers[name] for name in CREDENTIALS + GUARDED if name in request.headers})

@@ -1,4 +1,4 @@
-"""What the console asks Airflow: its Dags, failed runs, open questions; for health also broken files and pools."""
+"""What the console reads from Airflow: Dags, failed runs, open questions; for Health also import errors and pools."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from urllib.parse import quote
 from model_console.overview import VERBS, Dags, Question
 from sagemaker_jobs.kinds import Json
 
-type Query = str | int | bool | list[str]  # a value of a request's query
+type Query = str | int | bool | list[str]  # a value of a query parameter
 
-PAGE = 100  # what Airflow gives at once
+PAGE = 100  # the most that Airflow returns at once
 FAILED_WITHIN = timedelta(days=7)
 
 
 class Api(Protocol):
-    """Airflow's REST API, asked in this process (``airflow_api``) or from outside (``make health``)."""
+    """Airflow's REST API, called in this process (``airflow_api``) or from outside (``make health``)."""
 
     async def get(self, path: str, **query: Query) -> Json:
         """Raises RefusedError."""
 
 
 async def ask(api: Api, model: str | None = None) -> Dags:
-    """The Dags that the user may see, of one model or all, and what goes on with them.
+    """The Dags that the user may see, of one model or all, with their failed runs and open questions.
 
     Raises:
         RefusedError: the user may not see Dags at all.
@@ -47,7 +47,7 @@ async def ask(api: Api, model: str | None = None) -> Dags:
 
 
 async def ask_health(api: Api) -> Dags:
-    """``ask``, with the errors of Dag files and the pools. Raises: as ``ask``; a person may see Dags and no pools."""
+    """``ask``, plus import errors and pools. Raises as ``ask``; a user may see Dags but not pools."""
     errors, pools = await asyncio.gather(
         _all(api, "/importErrors", "import_errors", {}), _all(api, "/pools", "pools", {})
     )
@@ -59,7 +59,7 @@ async def ask_health(api: Api) -> Dags:
 
 
 def models_of(dags: Dags) -> set[str]:
-    """The models that the Dags are of."""
+    """Names of the models that have Dags."""
     return {
         dag_id.partition("_")[2]
         for dag_id in dags.by_id
@@ -68,7 +68,7 @@ def models_of(dags: Dags) -> set[str]:
 
 
 def models_watched(dags: Dags) -> list[str]:
-    """Likewise for health, where a model may have lost the Dag that trains it; sorted."""
+    """The models that Health checks, sorted: any with a Dag, even if the one that trains it is missing."""
     parts = (dag_id.partition("_") for dag_id in dags.by_id)
     # score_file is for every model
     return sorted({model for verb, _, model in parts if verb in VERBS and model and (verb, model) != ("score", "file")})

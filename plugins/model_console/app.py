@@ -1,4 +1,4 @@
-"""The console's pages and buttons, as a FastAPI application below Airflow's own."""
+"""The console's pages and buttons, as a FastAPI application mounted in Airflow's."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ Data = Annotated[Store, Depends(store)]
 
 @cache
 def aws() -> Aws:
-    """AWS, as the API server's own role sees it. Raises NotConfiguredError."""
+    """AWS, with the rights of the API server's role. Raises NotConfiguredError."""
     return aws_of(settings(), store())
 
 
 Amazon = Annotated[Aws, Depends(aws)]
 
-# a page runs no script but the console's own, and nobody else's page may frame it
+# pages run only the console's script, and no other site may frame them
 POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; frame-src 'self'; \
 form-action 'self'; frame-ancestors 'self'; base-uri 'none'"
-# a report stands alone and is somebody's data: it runs nothing and loads nothing
+# a report is self-contained and untrusted: it may run no script and load nothing
 REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 
 
 @cache
 def app() -> FastAPI:
-    """The application; made once."""
+    """The application, created once."""
     made = FastAPI(title="Models", docs_url=None, redoc_url=None, openapi_url=None)
     made.add_api_route("/", models, response_class=HTMLResponse)
     made.add_api_route("/decisions", decisions, response_class=HTMLResponse)
@@ -67,7 +67,7 @@ def app() -> FastAPI:
 
 
 async def models(request: Request, api: Api, data: Data) -> HTMLResponse:
-    """Every model that the user may see, a row each."""
+    """Lists every model that the user may see."""
     dags = await ask(api)
     readable = models_of(dags)
     names = sorted(readable)
@@ -79,13 +79,13 @@ async def models(request: Request, api: Api, data: Data) -> HTMLResponse:
 
 
 async def decisions(request: Request, api: Api) -> HTMLResponse:
-    """What waits for a person, the longest first."""
+    """Pending decisions, oldest first."""
     questions = sorted((await ask(api)).questions, key=lambda question: question.asked_at)
     return _page(request, "decisions.html.jinja", questions=questions)
 
 
 async def messages(request: Request, api: Api, data: Data) -> HTMLResponse:
-    """What people were told of Dags that the user may see, the newest first."""
+    """Notifications about the Dags that the user may see, newest first."""
     dags = await ask(api)
     told = await run_in_threadpool(data.messages)
     shown = [group for group in reversed(told) if group["dag_id"] in dags.by_id]
@@ -93,7 +93,7 @@ async def messages(request: Request, api: Api, data: Data) -> HTMLResponse:
 
 
 async def costs_page(request: Request, api: Api, data: Data, month: str = "") -> HTMLResponse:
-    """What the jobs of a month have cost, of the models that the user may see."""
+    """What a month's jobs cost, for the models that the user may see."""
     months = costs.months(overview.today())
     chosen = month if month in months else months[0]
     lines = costs.roll_up(await run_in_threadpool(data.costs, sorted(models_of(await ask(api))), chosen))
@@ -101,7 +101,7 @@ async def costs_page(request: Request, api: Api, data: Data, month: str = "") ->
 
 
 async def health_page(request: Request, api: Api, data: Data, amazon: Amazon) -> HTMLResponse:
-    """What needs a person, and what is well."""
+    """What needs attention, and what is fine."""
     dags = await ask_health(api)
     names = models_watched(dags)
     indexes = await run_in_threadpool(data.indexes, names)
@@ -115,7 +115,7 @@ async def health_page(request: Request, api: Api, data: Data, amazon: Amazon) ->
 async def model_page(
     request: Request, model: str, user: GetUserDep, api: Api, data: Data, done: str = "", started: str = ""
 ) -> HTMLResponse:
-    """All about one model."""
+    """One model's page."""
     await _require_readable(api, model)
     dags = await ask(api, model)
     index = await run_in_threadpool(data.index, model)
@@ -132,7 +132,7 @@ async def model_page(
 
 
 async def day_page(request: Request, model: str, day: date, api: Api, data: Data) -> HTMLResponse:
-    """A scored day."""
+    """The page of a scored day."""
     await _require_readable(api, model)
     manifest = await run_in_threadpool(_manifest, data, model, day)
     profile = await run_in_threadpool(data.read, manifest["profile"]) if manifest.get("profile") else None
@@ -142,11 +142,11 @@ async def day_page(request: Request, model: str, day: date, api: Api, data: Data
 
 
 async def scores(model: str, day: date, number: int, api: Api, data: Data) -> Response:
-    """A file of a day's scores, to be saved."""
+    """Streams one file of a day's scores as a download."""
     await _require_readable(api, model)
     files = (await run_in_threadpool(_manifest, data, model, day))["files"]
     if not 0 <= number < len(files):
-        raise HTTPException(404, "The day's scores have no such file.")
+        raise HTTPException(404, "The day has no such file of scores.")
     body = await run_in_threadpool(data.stream, files[number]["key"])
     name = f"{model}-{day}-{number}.parquet"
     headers = {**_headers(POLICY), "Content-Disposition": f'attachment; filename="{name}"'}
@@ -156,13 +156,15 @@ async def scores(model: str, day: date, number: int, api: Api, data: Data) -> Re
 def _manifest(data: Store, model: str, day: date) -> Json:
     found = data.read(days.manifest_key(model, day.isoformat()))
     if found is None:
-        raise RefusedError(404, f"{day} of {model} has no scores. The calendar on the model's page has those that do.")
+        raise RefusedError(
+            404, f"{day} of {model} has no scores. The calendar on the model's page shows the days that do."
+        )
     manifest: Json = json.loads(found)
     return manifest
 
 
 async def runbook_page(request: Request, dag_id: str, api: Api) -> HTMLResponse:
-    """A Dag's runbook, to which a failed task's log leads."""
+    """A Dag's runbook; a failed task's log links to it."""
     if not view.DAG_ID.fullmatch(dag_id):
         raise HTTPException(404, "There is no such Dag.")
     found = await api.get(f"/dags/{dag_id}/details")
@@ -170,10 +172,10 @@ async def runbook_page(request: Request, dag_id: str, api: Api) -> HTMLResponse:
 
 
 async def report(model: str, key: str, api: Api, data: Data) -> Response:
-    """A report of the model from the bucket, to be embedded."""
+    """A report of the model from the bucket, for embedding."""
     await _require_readable(api, model)
     if not view.is_of_model(key, model) or not key.startswith(SHOWN) or not key.endswith(".html"):
-        raise HTTPException(404, "The console shows reports of this model only.")
+        raise HTTPException(404, "This page shows only this model's reports.")
     body = await run_in_threadpool(data.read, key)
     if body is None:
         raise HTTPException(404, f"{key} is not in the bucket.")
@@ -189,7 +191,7 @@ async def act(
     first: Annotated[str, Form()] = "",
     last: Annotated[str, Form()] = "",
 ) -> RedirectResponse:
-    """Start what a button says, as the user, and go back to the model's page with what came of it."""
+    """Runs a button's action as the user, then redirects to the model's page with the outcome."""
     actions.require_own_page(request)
     started = await actions.start(api, model, action, version=version, first=first, last=last)
     query = urlencode({"done": action, "started": started})
@@ -197,7 +199,7 @@ async def act(
 
 
 def asset(name: str) -> Response:
-    """The console's style and script."""
+    """The console's stylesheet or script."""
     kinds = {"console.css": "text/css", "console.js": "text/javascript"}
     if name not in kinds:
         raise HTTPException(404)
@@ -217,7 +219,7 @@ def _page(request: Request, template: str, **shown: Any) -> HTMLResponse:
 
 
 def _root(request: Request) -> str:
-    """Where the console is, with no slash at its end."""
+    """The console's root path, without a trailing slash."""
     return str(request.scope.get("root_path", "")).rstrip("/")
 
 

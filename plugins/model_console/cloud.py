@@ -1,6 +1,6 @@
-"""What AWS says of the models' resources: endpoints, running jobs, alarms, queues. Nothing here changes anything.
+"""What AWS reports of the models' resources: endpoints, running jobs, alarms, queues. Read-only.
 
-Each kind is asked on its own: one that may not be asked, or does not answer, is named, and the others are shown.
+Each kind is queried separately: if one is denied or does not answer, it is named, and the others are shown.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint. ``requests``, ``errors`` and ``p99_ms`` are of the last hour; None where none came or none is known.
+    """An endpoint. ``requests``, ``errors`` and ``p99_ms`` cover the last hour; None if there were none or they are
+    unknown.
 
-    ``probe``: what came of a request with a known answer: "answered", why not, or empty where none was sent.
+    ``probe``: the result of a request with a known answer: "answered", the reason why not, or empty if none was sent.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Job:
-    """A job that runs."""
+    """A running job."""
 
     kind: str
     name: str
@@ -70,8 +71,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Cloud:
-    """``alarms`` are those that go off, with why; ``queues`` how many approvals wait in each model's queue; ``models``
-    names of SageMaker's Models; ``unknown`` what could not be asked, with why."""
+    """``alarms``: those in alarm, with the reason; ``queues``: approvals waiting in each model's queue; ``models``:
+    names of SageMaker's Models; ``unknown``: what could not be queried, with the reason."""
 
     endpoints: Sequence[Endpoint] = ()
     jobs: Sequence[Job] = ()
@@ -82,13 +83,13 @@ class Cloud:
 
 
 def group(model: str) -> str:
-    """The model's name in SageMaker's alphabet, which its endpoints and queue begin with."""
+    """The model's name in SageMaker's alphabet: the prefix of its endpoints and queue."""
     return model.replace("_", "-")
 
 
 @dataclass(frozen=True)
 class Clients:
-    """Threads may share a client, and not make one: all are made at once."""
+    """boto3 clients, created together: threads may share a client, but must not create one."""
 
     sagemaker: SageMakerClient
     runtime: SageMakerRuntimeClient
@@ -98,18 +99,18 @@ class Clients:
 
 @dataclass
 class Aws:
-    """The clients that are asked, and what they said a few seconds ago."""
+    """Queries AWS, and caches the answers for a few seconds."""
 
     clients: Clients
     store: Store
     _kept: tuple[float, tuple[str, ...], Cloud] | None = None
 
     def ask(self, indexes: Mapping[str, Index], models: Sequence[str]) -> Cloud:
-        """All of it at once.
+        """Runs all queries concurrently.
 
         Args:
-            indexes: of the models that have one.
-            models: all that there are Dags of.
+            indexes: of the models that have one, by name.
+            models: all that have Dags.
         """
         asked = tuple(models)
         if self._kept and self._kept[1] == asked and time.monotonic() - self._kept[0] < KEPT_FOR:
@@ -171,7 +172,7 @@ class Aws:
         )
 
     def _probe(self, endpoint: str, index: Index) -> str:
-        """Asks an endpoint for the first of the rows whose answers evaluation has kept for its version."""
+        """Sends an endpoint the first golden request that evaluation kept for its version."""
         row = self._golden_row(index)
         if row is None:
             return ""
@@ -198,7 +199,7 @@ class Aws:
             some = endpoints[start : start + ENDPOINTS_AT_ONCE]
             for (name, key), values in self._measured(some, sums).items():
                 found[name][key] = sum(values)
-            with contextlib.suppress(ClientError):  # moto knows no percentiles: on a laptop there is none
+            with contextlib.suppress(ClientError):  # moto has no percentiles, so a laptop shows none
                 for (name, key), values in self._measured(some, {"p99_ms": ("ModelLatency", "p99")}).items():
                     found[name][key] = max(values) / 1000
         return found
@@ -206,7 +207,7 @@ class Aws:
     def _measured(
         self, endpoints: Sequence[str], wanted: Mapping[str, tuple[str, str]]
     ) -> dict[tuple[str, str], list[float]]:
-        """Values of the last hour, by endpoint and key; those that there are."""
+        """Values of the last hour, by endpoint and key; metrics without data are left out."""
         now = datetime.now(UTC)
         asked = {f"{key}_{number}": (name, key) for number, name in enumerate(endpoints) for key in wanted}
         answer = self.clients.cloudwatch.get_metric_data(
@@ -247,7 +248,7 @@ class Aws:
 
 
 def _length(sqs: SQSClient, queue: str) -> int | None:
-    """Messages that wait; None where there is no such queue."""
+    """The number of waiting messages; None if there is no such queue."""
     try:
         url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
         found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])

@@ -1,4 +1,4 @@
-"""What a month's jobs have cost, by model, Dag and kind of job, from what the Dags keep of each. Pure."""
+"""What a month's jobs cost, by model, Dag and kind of job, from what the Dags recorded. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ type Jobs = Mapping[str, Json]  # production/<model>/costs/<month>.json, as incl
 
 @dataclass(frozen=True)
 class Line:
-    """Jobs of one kind that one of a model's Dags had. ``usd`` is None where a price is not known."""
+    """The jobs of one kind that one Dag of a model ran. ``usd`` is None if a price is missing."""
 
     model: str
     dag_id: str
@@ -27,7 +27,7 @@ class Line:
 
 
 def roll_up(costs: Mapping[str, Jobs]) -> list[Line]:
-    """A line for each, the dearest first.
+    """A line per model, Dag and kind of job, the most expensive first.
 
     Args:
         costs: the month's jobs of each model.
@@ -53,7 +53,7 @@ def sum_of(lines: Iterable[Line]) -> float | None:
 
 
 def months(today: date) -> list[str]:
-    """This one (``2026-11``) and those before it."""
+    """The current month (``2026-11``) and those before it."""
     found, first = [], today.replace(day=1)
     for _ in range(SHOWN_MONTHS):
         found.append(f"{first:%Y-%m}")

@@ -1,4 +1,4 @@
-"""What the page of a scored day shows. Pure: from the manifest of its scores, their profile, and the day's verdict."""
+"""The content of a scored day's page. Pure: from the manifest of its scores, their profile, and the day's verdict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sagemaker_jobs.kinds import Json
 
 @dataclass(frozen=True)
 class Share:
-    """Rows of the day that were answered with a class."""
+    """The day's rows that were predicted to be one class."""
 
     label: str
     rows: int
@@ -22,7 +22,7 @@ class Share:
 
 @dataclass(frozen=True)
 class File:
-    """A file of the scores; ``number`` is its place among them."""
+    """A file of scores; ``number`` is its position in the manifest."""
 
     number: int
     name: str
@@ -32,7 +32,7 @@ class File:
 
 @dataclass(frozen=True)
 class DayPage:
-    """``mean`` is of a regression's answers; ``usd`` what the day's jobs cost, None where that is not known."""
+    """``mean`` of a regression's predictions; ``usd``: what the day's jobs cost, None if unknown."""
 
     day: str
     before: str
@@ -61,8 +61,8 @@ def of_day(manifest: Json, profile: Json | None, drift: Json, region: str) -> Da
     """The page.
 
     Args:
-        profile: of the scores; None of those from before there were any.
-        drift: the day's entry in the model's index; empty where it was not watched.
+        profile: of the scores; None for days scored before profiles existed.
+        drift: the day's entry in the model's index; empty if it was not monitored.
     """
     moment, rows = date.fromisoformat(manifest["date"]), manifest["rows"]
     predictions: Mapping[str, float] = (profile or {}).get("predictions", {})

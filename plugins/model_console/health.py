@@ -1,6 +1,6 @@
-"""What of the models and their machinery needs a person. Pure: from indexes, Airflow's answers and AWS's.
+"""What needs attention in the models and their infrastructure. Pure: from indexes, Airflow's answers and AWS's.
 
-The page *Health* and ``make health`` show the same findings.
+The *Health* page and ``make health`` show the same findings.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from model_console.overview import VERBS, Dags, days_late
 from model_console.store import Index
 
 WATCHED_WITHIN = timedelta(days=2)  # of the last scored day
-ASKED_SOON = timedelta(hours=1)  # a question that is older waits for somebody who has not noticed
+ASKED_SOON = timedelta(hours=1)  # an older question has probably gone unnoticed
 OTHER_DAGS = ("rollback", "backfill", "retire", "score_file")  # one each for all models
 AREAS = (
     "endpoints",
@@ -33,7 +33,7 @@ Level = Literal["fine", "note", "act"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. ``act``: it needs a person; ``path`` leads to where, in Airflow or the console."""
+    """One check's result. ``act``: someone has to act; ``path``: the page to go to, in Airflow or the console."""
 
     area: str
     level: Level
@@ -44,14 +44,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Health:
-    """Every finding, what needs a person first; ``unknown`` names what could not be asked."""
+    """Every finding, those to act on first; ``unknown`` names what could not be queried."""
 
     findings: Sequence[Finding]
     unknown: Sequence[str]
 
     @property
-    def needs_a_person(self) -> bool:
-        """What could not be asked needs one too: nobody knows whether it is well."""
+    def needs_attention(self) -> bool:
+        """Also true if something could not be queried: nobody knows whether it is fine."""
         return bool(self.unknown) or any(finding.level == "act" for finding in self.findings)
 
     def of(self, area: str) -> list[Finding]:
@@ -61,11 +61,11 @@ class Health:
 def examine(
     models: Sequence[str], indexes: Mapping[str, Index], dags: Dags, cloud: Cloud, *, project: str, now: datetime
 ) -> Health:
-    """All areas.
+    """Checks all areas.
 
     Args:
-        models: that there are Dags of.
-        project: the tag of this environment's resources; what carries another one is somebody else's.
+        models: those that have Dags.
+        project: the tag of this environment's resources; resources with another tag are ignored.
         now: in UTC.
     """
     findings = [
@@ -102,7 +102,7 @@ def _endpoints(models: Sequence[str], indexes: Mapping[str, Index], cloud: Cloud
             )
         serves = any(entry["to"] is None for entry in indexes.get(model, {}).get("production", []))
         if serves and asked and production not in there:
-            says = "a version is in production, and its endpoint is gone: roll back to it, or promote it again"
+            says = "a version is in production, but its endpoint is gone: roll back to it, or promote it again"
             yield Finding("endpoints", "act", production, says, f"model/{model}")
 
 
@@ -135,12 +135,12 @@ def _days(model: str, index: Index | None, dags: Dags, today: date) -> Iterator[
     watched = max(index["drift"], default=None)
     since = date.fromisoformat(last) - (date.fromisoformat(watched) if watched else date.min)
     if not monitor or monitor.get("is_paused"):
-        yield Finding("monitoring", "note", model, "is off: nobody hears of drift", path)
+        yield Finding("monitoring", "note", model, "is off: drift goes unnoticed", path)
     elif since > WATCHED_WITHIN:
-        says = f"{last} is scored, and the last watched day is {watched or 'none'}"
+        says = f"{last} is scored, but the last monitored day is {watched or 'none'}"
         yield Finding("monitoring", "act", model, says, path)
     else:
-        yield Finding("monitoring", "fine", model, f"the last watched day is {watched}", path)
+        yield Finding("monitoring", "fine", model, f"the last monitored day is {watched}", path)
 
 
 def _failing(models: Sequence[str], dags: Dags) -> Iterator[Finding]:
@@ -161,13 +161,13 @@ def _queues(cloud: Cloud, dags: Dags) -> Iterator[Finding]:
         if not waiting:
             yield Finding("queues", "fine", f"approvals of {model}", "empty")
         elif deploy.get("is_paused"):
-            says = f"{waiting} approved and not deployed: deploy_{model} is paused. Unpause it."
+            says = f"{waiting} approved but not deployed: deploy_{model} is paused. Unpause it."
             yield Finding("queues", "act", f"approvals of {model}", says, f"/dags/deploy_{model}")
         else:
             yield Finding("queues", "note", f"approvals of {model}", f"{waiting} on their way to Airflow")
     for name, pool in dags.pools.items():
         slots, taken, queued = pool["slots"], pool["slots"] - pool["open_slots"], pool["queued_slots"]
-        says = f"{taken} of {slots} slots used, {queued} tasks wait"
+        says = f"{taken} of {slots} slots used, {queued} tasks waiting"
         full = slots > 0 and taken >= slots and queued > 0
         yield Finding("quota", "note" if full else "fine", f"pool {name}", says, "/pools")
 
@@ -176,28 +176,30 @@ def _approvals(dags: Dags, now: datetime) -> Iterator[Finding]:
     for question in dags.questions:
         waited = now - datetime.fromisoformat(question.asked_at).astimezone(UTC)
         hours = int(waited.total_seconds() // 3600)
-        says = f"waits for {question.for_whom} since {hours} h" if waited > ASKED_SOON else "was asked just now"
+        says = (
+            f"has been waiting for {question.for_whom} for {hours} h" if waited > ASKED_SOON else "was asked just now"
+        )
         yield Finding("approvals", "act", question.subject, says, question.path)
 
 
 def _unexpected(models: Sequence[str], cloud: Cloud, project: str, *, all_known: bool) -> Iterator[Finding]:
-    """What no Dag owns and this environment pays for. While a Dag file is broken its models are not known: then nobody
-    is told to delete anything."""
+    """What no Dag owns and this environment pays for. While a Dag file is broken its models are unknown, so nothing is
+    recommended for deletion."""
     level: Level = "act" if all_known else "note"
-    advice = "delete it, or find out whose it is" if all_known else "Dag files are broken, so it may be theirs"
+    advice = "delete it, or find out whose it is" if all_known else "a Dag file is broken, so it may belong to that Dag"
     groups = {group(model) for model in models}
     endpoints = {f"{name}-{stage}" for name in groups for stage in ("production", "staging")}
     for endpoint in cloud.endpoints:
         if endpoint.name not in endpoints and endpoint.tags.get("project", project) == project:
-            says = f"an endpoint that no Dag owns, paid by the hour: {advice}"
+            says = f"an endpoint that no Dag owns, billed by the hour: {advice}"
             yield Finding("unexpected resources", level, endpoint.name, says)
     for job in cloud.jobs:
         if not _is_owned(job, models) and job.tags.get("project", project) == project:
-            says = f"a {job.kind} job that no Dag owns runs: {advice}"
+            says = f"a running {job.kind} job that no Dag owns: {advice}"
             yield Finding("unexpected resources", level, job.name, says)
     stray = [name for name in cloud.models if not any(name.startswith(f"{one}-") for one in groups)]
     if stray:
-        says = f"{len(stray)} Models of SageMaker that no Dag owns; they cost nothing: {', '.join(stray[:5])}"
+        says = f"{len(stray)} SageMaker Models that no Dag owns; they cost nothing: {', '.join(stray[:5])}"
         yield Finding("unexpected resources", "note", "Models", says)
 
 

@@ -1,4 +1,4 @@
-"""What a row of the console says of a model. Pure: from its index and what Airflow says of its Dags."""
+"""A model's row in the console. Pure: from its index and Airflow's state of its Dags."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sagemaker_jobs.kinds import Json
 
 VERBS = ("train", "score", "deploy", "monitor")
 TREND_DAYS = 30
-SOUND = ("fine", "too little to say", "stable", "too few rows")  # the last two are words of earlier code
+SOUND = ("fine", "too little to say", "stable", "too few rows")  # the last two were written by earlier versions
 HARMLESS = "drift without harm"
 Tone = Literal["good", "warn", "bad", "quiet"]
 
 
 @dataclass(frozen=True)
 class State:
-    """One word for a model, how it is coloured, and a sentence of why."""
+    """A model's state in one word, its colour, and the reason."""
 
     word: str
     tone: Tone
@@ -30,7 +30,7 @@ class State:
 
 @dataclass(frozen=True)
 class Question:
-    """A decision that waits for a person. ``path`` is its form in Airflow."""
+    """A pending decision. ``path`` is its form in Airflow."""
 
     model: str
     dag_id: str
@@ -43,8 +43,8 @@ class Question:
 
 @dataclass(frozen=True)
 class Dags:
-    """What Airflow says: its Dags by id, failed runs of the last week by Dag, open questions; where it was asked for,
-    errors of Dag files and the pools of jobs by name."""
+    """Airflow's state: Dags by id, failed runs of the last week by Dag, open questions; for Health also import errors
+    by file and pools by name."""
 
     by_id: Mapping[str, Json] = field(default_factory=dict)
     failed: Mapping[str, int] = field(default_factory=dict)
@@ -55,8 +55,8 @@ class Dags:
 
 @dataclass(frozen=True)
 class Row:
-    """A model, as the list shows it. ``trend`` is its rows per day, the newest last; ``usd`` what its jobs cost this
-    month, None where a price is unknown; ``worth`` what the newest labels show, and ``worth_until`` up to which day."""
+    """A model's row in the list. ``trend``: rows per day, newest last; ``usd``: what its jobs cost this month, None if
+    a price is missing; ``worth``: performance by the newest labels, which reach up to ``worth_until``."""
 
     model: str
     description: str
@@ -80,8 +80,8 @@ def row(model: str, index: Index | None, dags: Dags, today: date, jobs: Jobs) ->
     """A model's row.
 
     Args:
-        jobs: of this month, with what they have cost.
-        index: None for a model that nothing was recorded of yet.
+        jobs: this month's, with their costs.
+        index: None for a model without any records yet.
         today: in UTC.
     """
     found: Index = index or {"description": "", "owner": "", "production": [], "versions": [], "days": {}, "drift": {}}
@@ -114,13 +114,13 @@ def row(model: str, index: Index | None, dags: Dags, today: date, jobs: Jobs) ->
 
 
 def worth(index: Index, day: str) -> str | None:
-    """What a day's window was worth by its labels, in words; None where they have not come."""
+    """Performance of the window up to a day, by its labels, as text; None until they arrive."""
     found = index.get("performance", {}).get(day)
     return f"{found['metric']} {found['value']:.3f}" if found and found["value"] is not None else None
 
 
 def usd_per_day(index: Index, region: str) -> float | None:
-    """What a day's scoring has cost on average of the newest 30; None where none is known."""
+    """The average cost of scoring a day, over the newest 30; None if none is known."""
     newest = sorted(index["days"].items())[-TREND_DAYS:]
     costs = [
         account().cost(region, instance_type, seconds)
@@ -132,7 +132,7 @@ def usd_per_day(index: Index, region: str) -> float | None:
 
 
 def _state(index: Index, champion: Json | None, late: int | None, failed: int) -> State:
-    """What a person should look at first; the worst wins."""
+    """The most urgent state; the worst wins."""
     if not index["versions"]:
         return State("never trained", "quiet", "no version is registered")
     if champion is None:
@@ -151,14 +151,14 @@ def _state(index: Index, champion: Json | None, late: int | None, failed: int) -
 
 
 def days_late(score: Json, last_day: str | None, today: date) -> int | None:
-    """How many days yesterday is ahead of the last scored one; None where the schedule is off or nothing was scored."""
+    """How many days the last scored day lags behind yesterday; None if the schedule is off or nothing was scored."""
     if not score or score.get("is_paused") or not score.get("timetable_summary") or last_day is None:
         return None
     return max(0, (today - timedelta(days=1) - date.fromisoformat(last_day)).days)
 
 
 def _unapproved(index: Index, champion: Json | None) -> int:
-    """Registered versions, newer than production's, that nobody has decided about."""
+    """The number of versions newer than production's that await a decision."""
     newer_than = champion["version"] if champion else 0
     return sum(
         version["approval"] == "PendingManualApproval" and version["version"] > newer_than
@@ -171,7 +171,7 @@ def _facts(index: Index, version: int) -> Mapping[str, str]:
 
 
 def _description(own: Mapping[str, Json]) -> str:
-    """From a Dag, which says "<what it does>: <what the model is>"."""
+    """The model's description, from a Dag's "<what it does>: <what the model is>"."""
     texts = [str(dag.get("description") or "") for dag in own.values()]
     return next((text.partition(": ")[2] for text in texts if ": " in text), "")
 

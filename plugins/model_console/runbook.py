@@ -1,5 +1,5 @@
-"""A Dag's runbook, its documentation in Airflow, as a page whose paragraphs have addresses: of each task that it says
-what to do about."""
+"""A Dag's runbook (its documentation in Airflow) as a page with an anchor for each task that the troubleshooting table
+names."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import re
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-FALLBACK = "when-it-fails"  # where a task leads that has no row; console.js knows it, too
+FALLBACK = "when-it-fails"  # the anchor for tasks without a row; console.js has it too
 TASK = re.compile(r"`(\w+)`")
 
 
 def as_html(runbook: str) -> Markup:
-    """The Markdown of a Dag as HTML; its own HTML is shown, not taken. A table's row has the id of the task that is
-    named first in it."""
+    """A Dag's Markdown as HTML; HTML in it is escaped. A table row gets the id of the first task that it names."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(runbook)
     taken: set[str] = set()
@@ -25,4 +24,4 @@ def as_html(runbook: str) -> Markup:
         if named and named[1] not in taken:
             row.attrSet("id", named[1])
             taken.add(named[1])
-    return Markup(markdown.renderer.render(tokens, markdown.options, {}))  # noqa: S704 - rendered without HTML of its own
+    return Markup(markdown.renderer.render(tokens, markdown.options, {}))  # noqa: S704 - rendered raw HTML is escaped

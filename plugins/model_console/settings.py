@@ -1,6 +1,6 @@
 """Where the console finds the models: section ``model_console`` of Airflow's configuration.
 
-On a laptop and in containers it is in the environment (``AIRFLOW__MODEL_CONSOLE__BUCKET``), on MWAA among the
+A laptop and the containers set it in the environment (``AIRFLOW__MODEL_CONSOLE__BUCKET``), on MWAA among the
 environment's configuration options.
 """
 
@@ -16,8 +16,8 @@ SECTION = "model_console"
 
 @dataclass(frozen=True)
 class Settings:
-    """``bucket`` of the models' data, and its AWS ``region``; ``local_sagemaker`` is the address of a local one that a
-    browser reaches, empty on AWS."""
+    """``bucket`` of the models' data, and its AWS ``region``; ``local_sagemaker``: the address of a local SageMaker
+    that browsers can reach, empty on AWS."""
 
     bucket: str
     region: str

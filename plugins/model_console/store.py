@@ -1,4 +1,4 @@
-"""What the console reads from S3, kept for a few seconds."""
+"""What the console reads from S3, cached for a few seconds."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
 KEPT_FOR = 5.0  # seconds
-AT_ONCE = 32  # reads; the client's connections are as many
+AT_ONCE = 32  # concurrent reads, and connections of the client
 INDEX = "index/"
 MESSAGES = "messages/recent.json"
-# reports that pages embed: nothing else of the bucket is shown
+# reports that pages embed; nothing else in the bucket is shown
 SHOWN = ("runs/", "monitoring/", "performance/")
 
 type Index = Json  # index/<model>.json, as include/registry/model_index.py writes it
@@ -50,7 +50,7 @@ class Store:
         return names
 
     def indexes(self, models: Sequence[str]) -> dict[str, Index]:
-        """The indexes of models, by name; those that are gone are left out."""
+        """The indexes of models, by name; missing ones are left out."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return {name: found for name, found in zip(models, pool.map(self.index, models), strict=True) if found}
 
@@ -60,7 +60,7 @@ class Store:
         return None if body is None else json.loads(body)
 
     def _read_briefly(self, key: str) -> bytes | None:
-        """An object's content, as it was at most some seconds ago."""
+        """An object's content, at most a few seconds old."""
         read_at, body = self._kept.get(key, (0.0, None))
         if time.monotonic() - read_at > KEPT_FOR:
             body = self.read(key)
@@ -68,7 +68,7 @@ class Store:
         return body
 
     def costs(self, models: Sequence[str], month: str) -> dict[str, Json]:
-        """The jobs of a month (``2026-11``) of models, by name, as the Dags have kept them; of those that had any."""
+        """The jobs of a month (``2026-11``) by model, as the Dags recorded them; models without any are left out."""
 
         def read(model: str) -> Json | None:
             body = self._read_briefly(f"production/{model}/costs/{month}.json")
@@ -78,7 +78,7 @@ class Store:
             return {name: found for name, found in zip(models, pool.map(read, models), strict=True) if found}
 
     def messages(self) -> list[Json]:
-        """What people were told, in groups, the oldest first."""
+        """Groups of notifications, oldest first."""
         body = self.read(MESSAGES)
         return list(json.loads(body)["groups"]) if body is not None else []
 
@@ -98,7 +98,7 @@ class Store:
 
 @cache
 def store() -> Store:
-    """The environment's. Raises NotConfiguredError."""
+    """The environment's store. Raises NotConfiguredError."""
     found = settings()
     config = Config(max_pool_connections=AT_ONCE, connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 3})
     return Store(boto3.client("s3", region_name=found.region, config=config), found.bucket)

@@ -1,4 +1,4 @@
-"""What the page of one model shows. Pure: from its index and what Airflow says of its Dags."""
+"""The content of a model's page. Pure: from its index and what Airflow says of its Dags."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WEEK = 7
 
 @dataclass(frozen=True)
 class Cell:
-    """A day of the calendar: ``kind`` is scored, missing, drifted or outside (of what is known)."""
+    """A day of the calendar: ``kind`` is scored, missing, drifted or outside (the recorded range)."""
 
     day: date
     kind: str
@@ -28,7 +28,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Version:
-    """A version with where it stands; ``report`` is the key of its evaluation report in the bucket."""
+    """A version with its stage; ``report`` is the key of its evaluation report in the bucket."""
 
     version: int
     registered_at: str
@@ -41,8 +41,8 @@ class Version:
 
 @dataclass(frozen=True)
 class ModelPage:
-    """``timeline`` is what happened, the newest first, as (moment, what); ``weeks`` is the calendar, a week each;
-    ``drift`` has the judged days, the newest first, with what their labels show."""
+    """``timeline``: events as (moment, text), newest first; ``weeks``: the calendar by week; ``drift``: the monitored
+    days, newest first, with performance by their labels."""
 
     versions: Sequence[Version]
     metric_names: Sequence[str]
@@ -58,7 +58,7 @@ class ModelPage:
 
 
 def of_model(index: Index | None, dags: Dags, model: str, region: str) -> ModelPage:
-    """The page of a model; of one without an index, an empty one."""
+    """A model's page; an empty one if the model has no index."""
     found: Index = index or {"production": [], "versions": [], "days": {}, "drift": {}}
     versions = [_version(each, found) for each in reversed(found["versions"])]
     last = max(found["days"], default="")
@@ -89,7 +89,7 @@ def is_of_model(key: str, model: str) -> bool:
 
 
 def spark(values: Sequence[float]) -> str:
-    """Points of an SVG polyline, 100 wide and 24 high; empty where there is nothing to draw."""
+    """Points of an SVG polyline, 100 wide and 24 high; empty if there is nothing to draw."""
     if len(values) < 2 or not any(values):
         return ""
     top = max(values)
@@ -144,7 +144,7 @@ def _before(day: str) -> str:
 
 
 def _weeks(index: Index, last: date) -> list[list[Cell]]:
-    """Whole weeks, Monday first; the newest week, which has the last scored day in it, comes first."""
+    """Whole weeks from Monday, newest first; the first contains the last scored day."""
     monday = last - timedelta(days=last.weekday())
     first = monday - timedelta(days=MONTHS * 30 // WEEK * WEEK)
     known_from = date.fromisoformat(min(index["days"]))

@@ -1,4 +1,4 @@
-"""What the AWS account allows and costs, from ``account.yaml``: sizes of pools, prices of instances."""
+"""The AWS account's limits and prices, from ``account.yaml``: pool sizes and instance prices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class Account(BaseModel):
     def cost(
         self, region: str, instance_type: str | None, instance_seconds: float | None
     ) -> float | Literal["unknown"]:
-        """USD for so many seconds of one instance; "unknown" where the table has no price or nothing was measured."""
+        """The cost in USD of that many seconds of one instance; "unknown" where the table has no price or nothing was
+        measured."""
         price = self.usd_per_hour.get(region, {}).get(instance_type or "")
         if price is None or instance_seconds is None:
             return "unknown"
@@ -32,14 +33,14 @@ class Account(BaseModel):
 
 
 def total_usd(costs: Iterable[float | str | None]) -> float | None:
-    """The sum; None where one is not known, whether it is "unknown" or None."""
+    """The sum; None if any cost is unknown ("unknown" or None)."""
     found = list(costs)
     known = [cost for cost in found if isinstance(cost, int | float)]
     return round(sum(known, 0.0), 4) if len(known) == len(found) else None
 
 
 def no_price(instance_type: str | None, region: str) -> str:
-    """For people: which line is missing."""
+    """Advice to the reader: which line of account.yaml is missing."""
     return (
         f"add the price of {instance_type} as the line '{instance_type}: <usd>' under usd_per_hour, {region}, in "
         "plugins/sagemaker_jobs/account.yaml"
@@ -54,5 +55,5 @@ def account() -> Account:
 
 
 def pool_of(kind: str) -> str:
-    """The name of the pool that jobs of a kind share."""
+    """The pool that jobs of this kind share."""
     return f"sagemaker_{kind}"

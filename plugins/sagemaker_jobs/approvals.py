@@ -1,4 +1,4 @@
-"""The trigger by which an approval in the Model Registry starts a Dag."""
+"""The trigger that starts a Dag on an approval in the Model Registry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class PackageApprovalTrigger(QueueTrigger):
 
     @staticmethod
     def event_of(body: str) -> Json:
-        """Of EventBridge's "SageMaker Model Package State Change"."""
+        """Parses EventBridge's "SageMaker Model Package State Change"."""
         event = json.loads(body)
         detail = event["detail"]
         return {

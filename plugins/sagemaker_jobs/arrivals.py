@@ -1,4 +1,4 @@
-"""The trigger by which an object that comes into a bucket starts a Dag."""
+"""The trigger that starts a Dag when an object arrives in a bucket."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class ObjectArrivalTrigger(QueueTrigger):
 
     @staticmethod
     def event_of(body: str) -> Json:
-        """Of EventBridge's "Object Created";
+        """Parses EventBridge's "Object Created";
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html."""
         detail = json.loads(body)["detail"]
         found = detail["object"]
-        etag = found.get("etag") or found["eTag"]  # so moto spells it
+        etag = found.get("etag") or found["eTag"]  # moto's spelling
         return {"bucket": detail["bucket"]["name"], "key": str(found["key"]), "etag": str(etag).strip('"')}

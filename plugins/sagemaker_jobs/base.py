@@ -1,5 +1,5 @@
-"""What every operator for SageMaker shares: the request is built by a function, and a job is run once, however often
-workers die. The operators of each kind of job are in their own modules, as subclasses of the Amazon provider's."""
+"""What all SageMaker operators share: a function builds the request, and a job runs once, however often workers die.
+The operators for each kind of job are in their own modules, as subclasses of the Amazon provider's."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ if TYPE_CHECKING:
 
 RequestBuilder = Callable[..., Request]
 
-# SageMaker throttles a whole account together; the standard mode waits longer from try to try, with jitter
+# SageMaker throttles the whole account; standard mode backs off exponentially, with jitter
 PATIENT_CLIENT = {"retries": {"mode": "standard", "max_attempts": 10}}
 KILL_SECONDS = 4.5  # Airflow kills a task's process five seconds after asking it to end
 
 
 class RequestOperator(SageMakerBaseOperator):
-    """A provider's operator whose request is built when the task runs, by a function.
+    """A provider's operator whose request a function builds when the task runs.
 
     Args:
         request: called as ``request(context, **request_kwargs)``; returns the request without names and tokens.
         request_kwargs: templated; may hold XComArgs.
-        retry_policy: which failures another try can fix, and when it comes.
+        retry_policy: which failures are retried, and when.
     """
 
     template_fields: Sequence[str] = ("aws_conn_id", "region_name", "request_kwargs", "verify")
@@ -93,19 +93,19 @@ class RequestOperator(SageMakerBaseOperator):
 class JobOperator(RequestOperator):
     """Runs a job to its end, once per generation of the task, however often workers die.
 
-    Before anything is created the job is looked for by its name: absent, it is created; in progress, attached to;
-    completed, its result is taken; failed or stopped, the next attempt starts. So it does where a completed job's
-    output is not there (any more): once, for a job that leaves nothing a second time never will. The wait is deferred
-    except for its first seconds. Returns ``kinds.compact`` of the job.
+    The job is looked up by its name first. If it is absent, it is created; in progress, attached to; completed, its
+    result is taken; failed or stopped, the next attempt starts. A completed job whose output is missing is also started
+    again, but only once: a job that leaves nothing the second time never will. All but the first seconds of the wait
+    are deferred. Returns ``kinds.compact`` of the job.
 
     Args:
-        stop_on_kill: stop the job when a person ends the task or its run while it goes on, and when the task times
-            out. It goes on, to be found again, when only a worker or a triggerer ends. A task that is ended while no
-            triggerer runs cannot be told: its job goes on until its own limit.
+        stop_on_kill: stop the job when someone ends the task or its run, or when the task times out. The job goes on,
+            to be found again, when only a worker or a triggerer ends. If a task is ended while no triggerer runs, its
+            job cannot be stopped and runs to its own limit.
         pool: by default one for each kind of job, see ``account.yaml``.
 
     Raises:
-        JobFailed: the job failed by its own fault, was stopped, or left no output twice; not retried.
+        JobFailed: the job itself failed, was stopped, or left no output twice; not retried.
         JobLost: SageMaker had no capacity or failed; retried.
         RequestRefused: SageMaker refuses the request; not retried.
     """
@@ -120,8 +120,8 @@ class JobOperator(RequestOperator):
         super().__init__(pool=pool or pool_of(self.kind.word), **kwargs)
         self.stop_on_kill = stop_on_kill
         self._context: Context | None = None
-        self._job: str | None = None  # that is waited for in this process
-        self._ended = False  # by a person: nothing may be started any more
+        self._job: str | None = None  # the job that this process waits for
+        self._ended = False  # someone ended the task: nothing may be started any more
 
     def execute(self, context: Context) -> Json:
         self._context = context
@@ -158,21 +158,21 @@ class JobOperator(RequestOperator):
         return {**self._settle(context, description)}
 
     def resume_execution(self, next_method: str, next_kwargs: Json | None, context: Context) -> Any:
-        """Airflow's way back into a deferred task, here only to stop the job of one that waited too long.
+        """Airflow's way back into a deferred task; overridden only to stop a job that waited too long.
 
-        The trigger keeps the deadline itself; this is what happens when it was too late, or there was no triggerer.
+        The trigger keeps the deadline itself; this runs if the trigger was too late, or there was no triggerer.
         """
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout as error:
             if running := self._running(context, self._generation(context)):
-                raise self._outlived(running[0], "no triggerer looked after it in time") from error
+                raise self._outlived(running[0], "no triggerer watched it in time") from error
             raise
 
     def on_kill(self) -> None:
         """Stop the job, unless the task goes on elsewhere: Airflow calls this when a worker scales in, too.
 
-        It comes by a signal, anywhere in the task's work, which may hold locks: so a thread does what there is to do.
+        It runs in a signal handler, when the task may hold locks, so the work is done in a thread.
         """
         if not self.stop_on_kill or self._context is None:
             return
@@ -182,15 +182,15 @@ class JobOperator(RequestOperator):
         stopping.join(KILL_SECONDS)
 
     def longest_duration(self, description: Description) -> timedelta:
-        """How long after its creation the job is given up: by default when it has outlived its own limits."""
+        """How long after its creation the job is given up: by default, its own limits."""
         return longest_duration(description)
 
     def result(self, context: Context, description: Description) -> JobResult:
-        """What a completed job hands on; subclasses add to it."""
+        """The result of a completed job; subclasses add to it."""
         return compact(self.kind, description)
 
     def missing(self, description: Description) -> list[str]:
-        """What a completed job should have left and has not, as URIs; subclasses know what that is."""
+        """URIs that a completed job should have written but did not; subclasses define them."""
         return []
 
     def _stop_if_ended(self, task_instance: RuntimeTaskInstance, timed_out: bool) -> None:
@@ -203,11 +203,11 @@ class JobOperator(RequestOperator):
             if self._job and stop(self.kind, self._job, self.client, until=time.monotonic() + 3):
                 self.log.warning("stopped %s, as the task is %s", self._job, state or "cleared")
         except Exception:
-            # whatever it is, the one who ended the task must learn that the job may go on
+            # whatever the error, whoever ended the task must learn that the job may go on
             self.log.exception("%s could not be stopped and may go on: %s", self._job, self._pages(self._job or ""))
 
     def _outlived(self, name: str, why: str) -> JobLost:
-        """Stop, by policy, a job that was waited for long enough; the exception that says so."""
+        """Stops, if configured, a job that took too long. Returns the exception to raise."""
         message = f"gave up waiting for SageMaker {self.kind.word} job {name}: {why}. "
         if not self.stop_on_kill:
             return JobLost(f"{message}It goes on; a retry attaches to it again. {self._pages(name)['console']}")
@@ -234,14 +234,14 @@ class JobOperator(RequestOperator):
         return self._create(context, job_name(self.kind, context["ti"], current, attempt + 1))
 
     def _running(self, context: Context, current: int) -> tuple[str, Description] | None:
-        """The job of the task that runs now, of this generation or an earlier one."""
+        """The task's running job, of this generation or an earlier one."""
         _, last = self._last_attempt(context, current)
         if last is not None and self.kind.status(last) == "InProgress":
             return last[self.kind.name_field], last
         return self._running_before(context, current)
 
     def _running_before(self, context: Context, current: int) -> tuple[str, Description] | None:
-        """A job of an earlier generation that still runs: a task cleared meanwhile attaches rather than pay twice."""
+        """A running job of an earlier generation: a task cleared meanwhile attaches to it instead of paying twice."""
         for earlier in range(current - 1, 0, -1):
             _, last = self._last_attempt(context, earlier)
             if last is not None and self.kind.status(last) == "InProgress":
@@ -269,13 +269,13 @@ class JobOperator(RequestOperator):
             getattr(self.client, f"create_{self.kind.api}")(**request)
             self.log.info("created %s job %s", self.kind.word, name)
         except ClientError as error:
-            # another process of this task, or an answer lost on its way, was quicker: the job is ours all the same
+            # another process of this task was quicker, or the answer was lost: the job is ours all the same
             if error.response.get("Error", {}).get("Code") != "ResourceInUse":
                 raise refused(f"create {self.kind.word} job {name}", error) from error
-            self.log.info("%s exists by now; attached to it", name)
+            self.log.info("%s exists already; attached to it", name)
         description = self._describe(name)
         if description is None:
-            raise JobLost(f"SageMaker {self.kind.word} job {name} was created and cannot be found; a retry looks again")
+            raise JobLost(f"SageMaker {self.kind.word} job {name} was created but cannot be found; a retry looks again")
         return name, description
 
     def _describe(self, name: str) -> Description | None:
@@ -313,7 +313,7 @@ class JobOperator(RequestOperator):
                 stop_on_kill=self.stop_on_kill,
             ),
             method_name="execute_complete",
-            # the trigger keeps the deadline and says why; this one is for a triggerer that is away
+            # the trigger keeps the deadline and reports it; this one is for when no triggerer runs
             timeout=deadline - datetime.now(UTC) + self.triggerer_may_be_away,
         )
 
@@ -331,10 +331,10 @@ class JobOperator(RequestOperator):
         return result
 
     def _start_again(self, context: Context, name: str, lost: list[str]) -> Json:
-        """The next attempt of a job that completed, and whose output is not there.
+        """Starts the next attempt of a job that completed without its output.
 
         Raises:
-            JobFailed: it is the second one in a row.
+            JobFailed: this happened twice in a row.
         """
         current = self._generation(context)
         attempt, last = self._last_attempt(context, current)
@@ -342,10 +342,10 @@ class JobOperator(RequestOperator):
         if before is not None and self.kind.status(before) == "Completed":
             raise JobFailed(
                 f"SageMaker {self.kind.word} job {name} completed like {before[self.kind.name_field]} before it, and "
-                f"neither left {', '.join(lost)}. Check whether its program writes that, and whether something removes "
-                "it (a lifecycle rule of the bucket, a person); then clear the task."
+                f"neither left {', '.join(lost)}. Check whether its program writes that, and whether something deletes "
+                "it (a lifecycle rule of the bucket, someone); then clear the task."
             )
-        self.log.warning("%s completed, but %s is not there; starting it again", name, ", ".join(lost))
+        self.log.warning("%s completed, but %s is missing; starting it again", name, ", ".join(lost))
         if last is None or last[self.kind.name_field] != name:
             return self._run(context)  # it was started before the task was cleared
         return self._follow(context, *self._create(context, job_name(self.kind, context["ti"], current, attempt + 1)))
@@ -353,7 +353,7 @@ class JobOperator(RequestOperator):
     def _saved(self, description: Description) -> str:
         instance_type, count = instances(description)
         machines = f"{count} x {instance_type}" if count > 1 else instance_type or "its children"
-        return f"{running_minutes(self.kind, description):.1f} min of {machines} not paid again"
+        return f"{running_minutes(self.kind, description):.1f} min of {machines} not paid for again"
 
     def _pages(self, name: str) -> dict[str, str]:
         return links.job_pages(self.kind, name, self.client)
@@ -363,7 +363,7 @@ class JobOperator(RequestOperator):
 
 
 def redacted(value: object) -> object:
-    """The request with the values of every Environment hidden: any of them may be a secret."""
+    """The request with all Environment values masked: any of them may be a secret."""
     if isinstance(value, Mapping):
         return {
             key: dict.fromkeys(inner, "***") if key == "Environment" and isinstance(inner, Mapping) else redacted(inner)

@@ -21,37 +21,37 @@ from sagemaker_jobs.scaling import changes_mode, clear_the_way, deregister, vari
 from sagemaker_jobs.triggers import JobTrigger
 from sagemaker_jobs.waiting import SHORT_WAIT, SHORT_WAIT_STEP
 
-# SageMaker itself gives up a deployment after 8 hours at most
+# SageMaker gives up a deployment after 8 hours at most
 LONGEST_CHANGE = timedelta(hours=9)
-# says which generation of which task asked for what the endpoint is being given, or was given last
+# the generation and task that last asked for a change of the endpoint
 ASKED_BY = "asked-by"
 
 
 class DeploymentFailed(AirflowFailException):
-    """The endpoint could not be created, or SageMaker took the new configuration back: no retry can help."""
+    """The endpoint could not be created, or SageMaker rolled the new configuration back: no retry can help."""
 
 
 class EndpointTrigger(JobTrigger):
-    """Fires once, when nothing is being done to the endpoint any more. As JobTrigger; ``job`` is its name."""
+    """Fires once, when no change of the endpoint is in progress. As JobTrigger; ``job`` is the endpoint's name."""
 
     async def on_kill(self) -> None:
-        """An endpoint's change is not stopped by whoever started it: it ends on its own, or goes back."""
+        """Does nothing: a change of an endpoint cannot be stopped; it completes, or rolls back, on its own."""
 
 
 class EndpointOperator(RequestOperator):
-    """Brings an endpoint to a configuration and waits until it serves with it, however often workers die.
+    """Brings an endpoint to a configuration and waits until it serves with that, however often workers die.
 
-    The request is what is wanted, and every try works towards it from what it finds: absent, the endpoint is created;
-    serving with the configuration, nothing is done; being brought to it, attached to; being brought to another one,
-    waited for and then updated; failed to be created by an earlier run, removed and created again. Where an update
-    changes the instance type, scaling is taken off before it and put on after it, whichever way it ends. Model and
-    configuration are named by their content, so no try makes a second one. Tags say which task asked last, by which a
-    retry knows a change of its own that SageMaker took back.
+    The request is the desired state, and every try works towards it from the current one: absent, the endpoint is
+    created; serving with the configuration, nothing is done; being updated to it, attached to; being updated to
+    another, waited for and then updated; failed to be created by an earlier run, deleted and created again. If an
+    update changes the instance type, scaling is removed before it and restored after it, whether it succeeds or not.
+    Model and configuration are named by their content, so no try creates a second one. Tags record which task asked
+    last, so that a retry recognises a change of its own that SageMaker rolled back.
 
-    The request holds ``endpoint`` (EndpointName, Tags) and either ``config_name`` of a configuration that there is or
-    ``model`` and ``config`` (CreateModel, CreateEndpointConfig without Models); where the endpoint is to have them
-    also ``deployment`` (DeploymentConfig), ``alarms`` (PutMetricAlarm) and ``scaling`` (RegisterScalableTarget as
-    ``target``, PutScalingPolicy as ``policy``; ``policy`` None takes scaling off).
+    The request holds ``endpoint`` (EndpointName, Tags) and either ``config_name`` of an existing configuration or
+    ``model`` and ``config`` (CreateModel, CreateEndpointConfig without Models). Optional are ``deployment``
+    (DeploymentConfig), ``alarms`` (PutMetricAlarm) and ``scaling`` (RegisterScalableTarget as ``target``,
+    PutScalingPolicy as ``policy``; ``policy`` None removes scaling).
 
     Returns ``{"endpoint", "arn", "config", "status", "changed", "model", "updated"}``.
 
@@ -80,7 +80,7 @@ class EndpointOperator(RequestOperator):
         return self._bring_about(context, wanted, changed=changed)
 
     def _bring_about(self, context: Context, wanted: Request, *, changed: bool) -> Json:
-        """One step after another towards what is wanted, each from a look at what there is."""
+        """Moves step by step towards the desired state, looking at the current one before each."""
         name, config = wanted["endpoint"]["EndpointName"], wanted["config_name"]
         token = client_token(context["ti"], self._generation(context))
         while True:
@@ -99,7 +99,7 @@ class EndpointOperator(RequestOperator):
                 return self._result(found, changed=changed)
             elif changed or self._tags(found).get(ASKED_BY) == token:
                 if found["EndpointStatus"] == "InService":
-                    self._scale(wanted)  # it may have been taken off for the update that was taken back
+                    self._scale(wanted)  # it may have been removed for the update that was rolled back
                 raise self._failure(found, wanted)
             elif found["EndpointStatus"] == "Failed":
                 self.log.warning("%s failed before: %s; removing it", name, found.get("FailureReason"))
@@ -121,7 +121,7 @@ class EndpointOperator(RequestOperator):
         if "deployment" in wanted:
             request["DeploymentConfig"] = wanted["deployment"]
         if (wanted.get("scaling") or {}).get("policy"):
-            # the number of instances that scaling has arrived at stays; what is captured follows the configuration
+            # keep the number of instances that scaling chose; take data capture from the configuration
             request["RetainAllVariantProperties"] = True
             request["ExcludeRetainedVariantProperties"] = [
                 {"VariantPropertyType": kind} for kind in ("DesiredWeight", "DataCaptureConfig")
@@ -129,20 +129,20 @@ class EndpointOperator(RequestOperator):
         try:
             asked = self._change("update", name, **request)
         except AirflowException:
-            self._scale(wanted)  # it may have been taken off for the update that is refused
+            self._scale(wanted)  # it may have been removed for the update that was refused
             raise
         if asked:
             self._tag(found, wanted, token)
         return asked
 
     def _prepare_update(self, found: Description, config: str) -> None:
-        """Take off what SageMaker would refuse the update for. Raises DeploymentFailed for what it never does."""
+        """Removes what would make SageMaker refuse the update. Raises DeploymentFailed if it can never be done."""
         name = found["EndpointName"]
         try:
             before, after = (variants_of(self.hook.conn, one) for one in (found["EndpointConfigName"], config))
             if changes_mode(before, after):
                 raise DeploymentFailed(
-                    f"SageMaker does not change endpoint {name} between instances and serverless. Nothing was changed."
+                    f"SageMaker cannot switch endpoint {name} between instances and serverless. Nothing was changed."
                     " Set serving.mode back, or delete the endpoint at a quiet time (aws sagemaker delete-endpoint"
                     f" --endpoint-name {name}) and run again, which creates a new one."
                 )
@@ -151,7 +151,7 @@ class EndpointOperator(RequestOperator):
             raise refused(f"prepare the update of endpoint {name}", error) from error
 
     def _change(self, verb: str, name: str, **request: Any) -> bool:
-        """Ask for a change; false where another change was quicker, which the next look finds."""
+        """Asks for a change; false if another one is in progress, which the next look finds."""
         try:
             getattr(self.client, f"{verb}_endpoint")(**request)
         except ClientError as error:
@@ -163,7 +163,7 @@ class EndpointOperator(RequestOperator):
         return True
 
     def _wait(self, found: Description, wanted: Request, *, changed: bool) -> None:
-        """Return when nothing is being done to the endpoint any more, after seconds; otherwise defer."""
+        """Returns once no change is in progress; defers after a few seconds."""
         name = found["EndpointName"]
         self.log.info("%s is %s", name, found["EndpointStatus"])
         until = time.monotonic() + SHORT_WAIT
@@ -242,7 +242,7 @@ class EndpointOperator(RequestOperator):
         name, config, live = found["EndpointName"], wanted["config_name"], found.get("EndpointConfigName")
         reason = found.get("FailureReason") or "SageMaker gave no reason; another run may have changed it meanwhile"
         if found["EndpointStatus"] == "InService":
-            what = f"endpoint {name} serves with {live}: {config} was taken back"
+            what = f"endpoint {name} serves with {live}: {config} was rolled back"
         else:
             what = f"endpoint {name} is {found['EndpointStatus']} and does not serve with {config}"
         pages = {url: title for title, url in self._pages(wanted).items()}
@@ -257,7 +257,7 @@ class EndpointOperator(RequestOperator):
 
 
 def _target(found: Description) -> str | None:
-    """The configuration that the endpoint is being brought to; None where that is not said."""
+    """The configuration that the endpoint is being updated to; None if unknown."""
     pending: Json = found.get("PendingDeploymentSummary", {})
     own = found.get("EndpointConfigName") if found["EndpointStatus"] == "Creating" else None
     return pending.get("EndpointConfigName") or own

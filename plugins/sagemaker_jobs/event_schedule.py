@@ -1,4 +1,4 @@
-"""The scheduler's side of ``timetables.DailyAndOnEventTimetable``."""
+"""The scheduler's counterpart of ``timetables.DailyAndOnEventTimetable``."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from sagemaker_jobs.timetables import DailyTimetable, delay_of
 
 
 class DailyAndOnEventSchedule(PartitionedAssetTimetable):
-    """What the scheduler makes of a ``DailyAndOnEventTimetable``.
+    """What the scheduler deserializes a ``DailyAndOnEventTimetable`` to.
 
-    Each run's partition key is its day. Airflow 3.3 has no such schedule: ``PartitionedAssetTimetable`` alone knows no
-    time, ``AssetOrTimeSchedule`` no partitions, and runs for partitions have no logical date and no data interval.
+    Each run's partition key is its day. Airflow 3.3 has no such schedule: ``PartitionedAssetTimetable`` has no times,
+    ``AssetOrTimeSchedule`` no partitions, and partition runs have no logical date and no data interval.
 
     Args:
         assets: the Asset; its events' partition keys are ISO dates.
         delay: as of ``DailyTimetable``.
     """
 
-    # what PartitionedAssetTimetable is without: Airflow schedules and backfills no others
+    # PartitionedAssetTimetable lacks these: Airflow schedules and backfills nothing without them
     periodic = True
 
     def __init__(self, *, assets: Any, delay: timedelta | None = timedelta()) -> None:
@@ -56,7 +56,7 @@ class DailyAndOnEventSchedule(PartitionedAssetTimetable):
         )
 
     def iter_partition_dagrun_infos(self, *, earliest: datetime, latest: datetime) -> Iterator[DagRunInfo]:
-        """A backfill's runs, of days that are over."""
+        """The runs of a backfill, for days that have ended."""
         restriction = TimeRestriction(instance(earliest), instance(latest), catchup=True)
         info = self.next_dagrun_info_v2(last_dagrun_info=None, restriction=restriction)
         while info and info.partition_date and info.partition_date.add(days=1) <= datetime.now(UTC):
@@ -64,7 +64,7 @@ class DailyAndOnEventSchedule(PartitionedAssetTimetable):
             info = self.next_dagrun_info_v2(last_dagrun_info=info, restriction=restriction)
 
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
-        """The day of a manual run's logical date."""
+        """The day that contains a manual run's logical date."""
         return self._daily.infer_manual_data_interval(run_after=run_after)
 
 

@@ -1,4 +1,4 @@
-"""Failures that say why, typed so that Airflow retries only what another try can fix."""
+"""Failures that say why, typed so that Airflow retries only what a retry can fix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 LOG_LINES = 20
 ABSENT = ("ValidationException", "ResourceNotFound")
-# errors of an API call that the same call cannot fix
+# errors that repeating the API call cannot fix
 REFUSED = ("ValidationException", "AccessDeniedException", "AccessDenied", "UnrecognizedClientException")
 THROTTLING = ("Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException")
 TRANSIENT = (
@@ -28,42 +28,42 @@ TRANSIENT = (
     "ServiceUnavailableException",
     "RequestTimeout",
 )
-# how FailureReason begins, or which code a refusal has, when there are no instances to give
+# the start of FailureReason, or the error code, when SageMaker has no capacity
 NO_CAPACITY = ("CapacityError", "InsufficientCapacity")
-# the account's own limit: jobs of its own that end make room, nothing else does
+# the account's own quota: only its own ending jobs make room
 QUOTA = ("ResourceLimitExceeded",)
-# likewise when SageMaker, not the job, is at fault
+# likewise, when SageMaker rather than the job is at fault
 SAGEMAKER_AT_FAULT = (*NO_CAPACITY, *QUOTA, "InternalServerError", "Throttling")
 
 
 class JobFailed(AirflowFailException):
-    """The job's own program or data is at fault, or a person stopped it: no retry can help."""
+    """The job's program or data is at fault, or someone stopped it: no retry can help."""
 
 
 class JobLost(AirflowException):
-    """SageMaker failed inside, or the job was lost sight of: a retry finds it again or starts the next attempt."""
+    """SageMaker failed internally, or lost track of the job: a retry finds it again or starts the next attempt."""
 
 
 class NoCapacity(JobLost):
-    """SageMaker had no instances to give: a retry may find some, later."""
+    """SageMaker had no capacity: a later retry may find some."""
 
 
 class QuotaReached(JobLost):
-    """The account may have no more of it at once: a retry helps if jobs of its own end, and soon or not at all."""
+    """The account's quota is used up: a retry helps only once its own jobs end."""
 
 
 class Throttled(JobLost):
-    """Too many calls of the whole account: a retry may get through, later."""
+    """The whole account made too many calls: a later retry may get through."""
 
 
 class RequestRefused(AirflowFailException):
-    """SageMaker refuses the request as such: no retry can help."""
+    """SageMaker rejects the request itself: no retry can help."""
 
 
 def failure_of(
     kind: JobKind, description: Description, pages: dict[str, str], log_lines: list[str]
 ) -> AirflowException:
-    """The exception for a job that failed or was stopped: reason, where to look, the log's end."""
+    """The exception for a job that failed or was stopped, with the reason, links, and the end of the log."""
     reason = reason_of(kind, description)
     job = description[kind.name_field]
     lines = [f"SageMaker {kind.word} job {job} {kind.status(description).lower()}: {reason}"]
@@ -87,7 +87,7 @@ def _lost(reason: str, message: str) -> JobLost:
 
 
 def _by_address(pages: dict[str, str]) -> dict[str, list[str]]:
-    """The local SageMaker shows a job and its log on one page; an address is given once."""
+    """Link names by address: the local SageMaker shows a job and its log on one page."""
     found: dict[str, list[str]] = {}
     for name, url in pages.items():
         found.setdefault(url, []).append(name)
@@ -95,7 +95,7 @@ def _by_address(pages: dict[str, str]) -> dict[str, list[str]]:
 
 
 def reason_of(kind: JobKind, description: Description) -> str:
-    """Why, as SageMaker and the job's program put it."""
+    """The reason, in the words of SageMaker and of the job's program."""
     reasons = [description.get("ExitMessage"), description.get("FailureReason")]
     if kind.status(description) == "Stopped":
         reasons += [_stopped(description)]
@@ -107,11 +107,11 @@ def _stopped(description: Description) -> str:
     if description.get("SecondaryStatus") == "MaxRuntimeExceeded":
         seconds = description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
         return f"it ran longer than its limit of {seconds} s; raise max_runtime_minutes in model.yaml"
-    return "somebody or something stopped it; clear the task to start it again"
+    return "someone or something stopped it; clear the task to start it again"
 
 
 def last_log_lines(logs: CloudWatchLogsClient, group: str, **streams: Any) -> list[str]:
-    """The end of a log in CloudWatch. A log that cannot be read is said so and hides nothing else.
+    """The end of a log in CloudWatch. If it cannot be read, a line says so.
 
     Args:
         logs: a boto3 client of CloudWatch Logs.
@@ -129,7 +129,7 @@ def last_log_lines(logs: CloudWatchLogsClient, group: str, **streams: Any) -> li
 
 
 def refused(action: str, error: ClientError) -> AirflowException:
-    """The exception for an API call that failed, retryable or not by its code."""
+    """The exception for a failed API call; its error code decides whether it is retried."""
     code = error.response.get("Error", {}).get("Code", "")
     message = f"SageMaker refused to {action}: {error}"
     if code in REFUSED:
@@ -140,12 +140,12 @@ def refused(action: str, error: ClientError) -> AirflowException:
 
 
 def is_absent(error: ClientError) -> bool:
-    """Whether a Describe failed because there is no such resource."""
+    """Whether a Describe call failed because the resource does not exist."""
     return error.response.get("Error", {}).get("Code") in ABSENT
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same call may succeed in a while. A request that botocore itself refuses never does."""
+    """Whether the same call may succeed later. A request that botocore itself rejects never does."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return error.response.get("Error", {}).get("Code") in TRANSIENT or status >= 500

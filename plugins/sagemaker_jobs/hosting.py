@@ -1,4 +1,4 @@
-"""What SageMaker serves from: Models and endpoint configurations, named by what is in them."""
+"""SageMaker Models and endpoint configurations, named by their content."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LONGEST_NAME = 63
-YOUNG = timedelta(hours=1)  # another task may have made it for what it is about to start
+YOUNG = timedelta(hours=1)  # another task may be about to use it
 
 
 def content_name(prefix: str, request: Request) -> str:
-    """``<prefix>-<digest>``: equal for two requests exactly if they ask for the same thing. Tags do not count."""
+    """``<prefix>-<digest>``: equal for two requests if and only if they ask for the same thing. Tags are ignored."""
     content = {key: value for key, value in request.items() if key not in ("ModelName", "EndpointConfigName", "Tags")}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
     return f"{prefix[: LONGEST_NAME - 13].rstrip('-')}-{digest}"
 
 
 def ensure_model(client: SageMakerClient, request: Request) -> str:
-    """The name of the SageMaker Model that the request asks for, created if there is none yet.
+    """Creates the SageMaker Model unless it exists; returns its name.
 
-    Every run that wants the same thing gets the same Model, so none is left behind by a run.
+    Runs that ask for the same thing share a Model, so no run leaves one behind.
 
     Args:
         client: a boto3 SageMaker client.
-        request: of CreateModel; its ``ModelName`` is the readable beginning of the name.
+        request: of CreateModel; its ``ModelName`` becomes the readable prefix of the name.
 
     Raises:
         RequestRefused: SageMaker refuses the request; not retried. JobLost: it failed or throttled; retried.
@@ -48,22 +48,22 @@ def ensure_model(client: SageMakerClient, request: Request) -> str:
 
 
 def ensure_endpoint_config(client: SageMakerClient, request: Request, model: str) -> str:
-    """The name of the endpoint configuration that the request asks for with this Model in every variant.
+    """Creates the endpoint configuration, with this Model in every variant, unless it exists; returns its name.
 
     Args:
         client, raises: as ``ensure_model``.
-        request: of CreateEndpointConfig, without Models; its ``EndpointConfigName`` is the beginning of the name.
+        request: of CreateEndpointConfig, without Models; its ``EndpointConfigName`` becomes the prefix of the name.
     """
     variants = [{**variant, "ModelName": model} for variant in request["ProductionVariants"]]
     return _ensure(client, "endpoint_config", "EndpointConfigName", {**request, "ProductionVariants": variants})
 
 
 def delete_endpoint(client: SageMakerClient, name: str) -> bool:
-    """Delete an endpoint and wait until it is gone; false if it was gone already. One that is being deleted already,
-    as by an earlier try, is waited for.
+    """Deletes an endpoint and waits until it is gone; false if it was gone already. Also waits for one that is already
+    being deleted, as by an earlier try.
 
     Raises:
-        botocore.exceptions.ClientError, WaiterError: SageMaker refuses, or it takes longer than five minutes.
+        botocore.exceptions.ClientError, WaiterError: SageMaker refuses, or the deletion takes longer than five minutes.
     """
     try:
         if client.describe_endpoint(EndpointName=name)["EndpointStatus"] != "Deleting":
@@ -77,12 +77,12 @@ def delete_endpoint(client: SageMakerClient, name: str) -> bool:
 
 
 def prune(client: SageMakerClient, prefix: str, keep_configs: Collection[str]) -> dict[str, list[str]]:
-    """Remove the endpoint configurations and Models that ``ensure_...`` made with this prefix and that nobody needs.
+    """Deletes unused endpoint configurations and Models that ``ensure_...`` created with this prefix.
 
-    Kept are the named configurations and their Models, what an endpoint or a running transform job uses, and what is
-    younger than an hour.
+    Kept are the named configurations and their Models, those that an endpoint or a running transform job uses, and
+    those younger than an hour.
 
-    Returns the names that were removed, by ``endpoint_configs`` and ``models``.
+    Returns the deleted names, by ``endpoint_configs`` and ``models``.
 
     Raises:
         RequestRefused, JobLost: as ``ensure_model``.
@@ -90,7 +90,7 @@ def prune(client: SageMakerClient, prefix: str, keep_configs: Collection[str]) -
     try:
         return _prune(client, prefix, set(keep_configs))
     except ClientError as error:
-        raise refused(f"remove what is stale of {prefix}", error) from error
+        raise refused(f"remove stale resources of {prefix}", error) from error
 
 
 def _prune(client: SageMakerClient, prefix: str, keep_configs: set[str]) -> dict[str, list[str]]:
@@ -137,7 +137,7 @@ def _ensure(client: SageMakerClient, api: str, name_field: str, request: Request
             raise refused(f"describe the {word} {name}", error) from error
         _create(client, api, name, {**request, name_field: name})
     else:
-        log.info("the %s %s is there already", word, name)
+        log.info("the %s %s exists already", word, name)
     return name
 
 
@@ -146,7 +146,7 @@ def _create(client: SageMakerClient, api: str, name: str, request: Request) -> N
     try:
         getattr(client, f"create_{api}")(**request)
     except ClientError as error:
-        # of tasks that start together one is the first; what it made is what the others want
+        # of tasks that start together, one is first; the others use what it created
         if "already exist" not in str(error):
             raise refused(f"create the {word} {name}", error) from error
     log.info("created the %s %s", word, name)

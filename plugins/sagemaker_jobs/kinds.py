@@ -1,4 +1,4 @@
-"""What differs between SageMaker's kinds of job: names of operations and fields, and how a description is read."""
+"""What differs between SageMaker's kinds of job: names of operations and fields, and how to read a description."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Request = Json  # arguments of a Create call
 
 
 class JobResult(TypedDict, total=False):
-    """What an operator returns of a job: small and JSON, for later tasks and people. Absent is what a kind lacks.
+    """What an operator returns of a job: small JSON for later tasks and people. Kinds omit what does not apply.
 
-    Times are ISO 8601; ``billable_seconds`` are those of one instance, times the instances; ``cost_usd`` is what they
-    cost on demand by ``account.yaml``, or "unknown". Spot training is billed for less time, which is in the seconds.
+    Times are ISO 8601; ``billable_seconds`` is per instance, times the number of instances; ``cost_usd`` is the
+    on-demand price by ``account.yaml``, or "unknown". Spot training is billed for fewer seconds, which this reflects.
     ``result`` is the content of the JSON file that the operator was told to read.
     """
 
@@ -38,13 +38,13 @@ class JobResult(TypedDict, total=False):
     metrics: dict[str, float]
     report: str  # address of the page for people
     result: Any
-    best_training_job: str  # of a tuning job, with its hyperparameters
+    best_training_job: str  # of a tuning job; comes with its hyperparameters
     hyperparameters: dict[str, str]
-    model_name: str  # of a transform job, with the folder of what it answered
+    model_name: str  # of a transform job; comes with the folder of its answers
     output: str
 
 
-# Provisioning, image pull, upload of outputs and stopping come on top of the runtime that SageMaker itself enforces.
+# Provisioning, image pull, upload of outputs and stopping are not part of the runtime limit that SageMaker enforces.
 OVERHEAD = timedelta(hours=1)
 
 
@@ -103,7 +103,7 @@ TRANSFORM = JobKind("transform", "TransformJob", "transform_job", "/aws/sagemake
 
 
 class EndpointKind(JobKind):
-    """An endpoint, as far as waiting for it goes: it is over when nothing is being done to it."""
+    """An endpoint, for waiting purposes: it is over when no change is in progress."""
 
     def is_over(self, description: Description) -> bool:
         return self.status(description) not in ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
@@ -114,7 +114,7 @@ KINDS = {kind.word: kind for kind in (PROCESSING, TRAINING, TUNING, TRANSFORM, E
 
 
 def longest_duration(description: Description) -> timedelta:
-    """How long the job may take by its own limits, with SageMaker's overhead: past that, something is wrong."""
+    """How long the job may take by its own limits plus SageMaker's overhead: beyond that, something is wrong."""
     definition = description.get("TrainingJobDefinition", description)
     limits = definition.get("StoppingCondition", {})
     # a day is SageMaker's own default
@@ -127,13 +127,13 @@ def longest_duration(description: Description) -> timedelta:
 
 
 def running_minutes(kind: JobKind, description: Description) -> float:
-    """Minutes since the job began, or that it took."""
+    """Minutes that the job took, or has run so far."""
     began = kind.started(description) or description["CreationTime"]
     return ((kind.ended(description) or datetime.now(UTC)) - began).total_seconds() / 60
 
 
 def instances(description: Description) -> tuple[str | None, int]:
-    """Instance type and count that the job was given."""
+    """The job's instance type and count."""
     definition = description.get("TrainingJobDefinition", description)
     resources = (
         definition.get("ResourceConfig")
@@ -144,7 +144,7 @@ def instances(description: Description) -> tuple[str | None, int]:
 
 
 def compact(kind: JobKind, description: Description) -> JobResult:
-    """What later tasks and people need of a job: what goes into XCom."""
+    """The summary of a job that goes into XCom, for later tasks and people."""
     instance_type, instance_count = instances(description)
     began, ended = kind.started(description), kind.ended(description)
     billable = _billable_seconds(description, began, ended, instance_count)
@@ -174,9 +174,9 @@ def compact(kind: JobKind, description: Description) -> JobResult:
 def _billable_seconds(
     description: Description, began: datetime | None, ended: datetime | None, instance_count: int
 ) -> int | None:
-    if "ConsumedResources" in description:  # of a tuning job: the sum over its training jobs
+    if "ConsumedResources" in description:  # a tuning job's sum over its training jobs
         return int(description["ConsumedResources"]["RuntimeInSeconds"])
-    if "BillableTimeInSeconds" in description:  # of each instance
+    if "BillableTimeInSeconds" in description:  # per instance
         return int(description["BillableTimeInSeconds"]) * instance_count
     return round((ended - began).total_seconds()) * instance_count if began and ended else None
 

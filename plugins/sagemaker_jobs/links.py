@@ -1,4 +1,4 @@
-"""Where a person looks: pages of the console, or of the local SageMaker where that is what the client talks to."""
+"""Links for people: pages of the SageMaker console, or of the local SageMaker if the client talks to that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Link(BaseOperatorLink):
     page: ClassVar[str]
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """The address that the operator left for this task instance; empty before there is a job."""
+        """The address that the operator left for this task instance; empty until there is a job."""
         return str((BaseXCom.get_value(ti_key=ti_key, key=XCOM_KEY) or {}).get(self.page, ""))
 
 
@@ -39,7 +39,7 @@ class LogsLink(_Link):
 
 
 class ReportLink(_Link):
-    """Button to the page that the job wrote for people."""
+    """Button to the report that the job wrote."""
 
     name = "Report"
     page = "report"
@@ -70,7 +70,7 @@ def pages(client: SageMakerClient, local: str, console: str, log_group: str, str
         return {"console": page, "logs": page}
     region = client.meta.region_name
     root = console_root(region)
-    # the console's own escaping: percent signs of the quoted text become $25
+    # the console's own escaping: the percent signs of the quoted text become $25
     group, stream = (quote(text, safe="").replace("%", "$25") for text in (log_group, streams))
     return {
         "console": f"{root}/sagemaker/home?region={region}#/{console}",
@@ -80,7 +80,7 @@ def pages(client: SageMakerClient, local: str, console: str, log_group: str, str
 
 
 def file_page(uri: str, client: SageMakerClient) -> str:
-    """The address at which a person can look at ``s3://bucket/key``."""
+    """The address of the page that shows ``s3://bucket/key``."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if endpoint := local_endpoint(client):
         return f"{endpoint}/_local/s3/{bucket}/{quote(key)}"
@@ -89,7 +89,7 @@ def file_page(uri: str, client: SageMakerClient) -> str:
 
 
 def local_endpoint(client: SageMakerClient) -> str | None:
-    """The endpoint's address when it is none of AWS's."""
+    """The client's endpoint if it is not one of AWS's; None otherwise."""
     endpoint: str = client.meta.endpoint_url
     host = urlsplit(endpoint).hostname or ""
     return None if host.endswith(("amazonaws.com", "amazonaws.com.cn", "api.aws")) else endpoint.rstrip("/")

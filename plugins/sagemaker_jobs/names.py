@@ -1,4 +1,4 @@
-"""Job names that a retry arrives at again."""
+"""Job names that a retry can derive again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sagemaker_jobs.kinds import JobKind
 
 
 class TaskInstance(Protocol):
-    """What names need of Airflow's running task instance."""
+    """The attributes of Airflow's running task instance that names are derived from."""
 
     dag_id: str
     run_id: str
@@ -21,7 +21,7 @@ class TaskInstance(Protocol):
 
 
 def environment_name() -> str:
-    """The Airflow environment's name: ``AIRFLOW_ENV_NAME``, set by MWAA; ``local`` if there is none."""
+    """The Airflow environment's name: ``AIRFLOW_ENV_NAME``, set by MWAA; ``local`` if unset."""
     return os.environ.get("AIRFLOW_ENV_NAME") or "local"
 
 
@@ -30,9 +30,9 @@ def generation(task_instance: TaskInstance, retries: int) -> int:
 
     Retries share it; clearing a finished task raises it, because clearing adds the task's retries to ``max_tries``.
 
-    A Dag that is deployed with other ``retries`` while a task runs shifts it. With fewer it looks like a cleared task,
-    which attaches to what still runs; with more it stays 1 for a task never cleared. For one cleared before, the job
-    of the running try is not found again and runs beside its successor: let such runs end before ``retries`` is raised.
+    Changing a Dag's ``retries`` while a task runs shifts it. With fewer, the task looks cleared and attaches to what
+    still runs; with more, it stays 1 for a task never cleared. For one cleared before, the running try's job is not
+    found again and runs beside its successor: let such runs end before you raise ``retries``.
     """
     return max(1, task_instance.max_tries - retries + 1)
 
@@ -40,7 +40,7 @@ def generation(task_instance: TaskInstance, retries: int) -> int:
 def job_name(kind: JobKind, task_instance: TaskInstance, generation: int, attempt: int = 1) -> str:
     """``<task>-<dag>-<digest>-<generation>[-<attempt>]`` in SageMaker's alphabet and length.
 
-    The digest tells apart what the readable part, cut to length, cannot: two runs, two mapped tasks, and two Airflow
+    The digest distinguishes what the readable part, cut to length, cannot: two runs, two mapped tasks, and two Airflow
     environments of one account that run the same Dag.
     """
     identity = [
@@ -57,7 +57,7 @@ def job_name(kind: JobKind, task_instance: TaskInstance, generation: int, attemp
 
 
 def client_token(task_instance: TaskInstance, generation: int) -> str:
-    """An idempotency token that retries share, for operations that have no name to describe."""
+    """An idempotency token that retries share, for operations on resources without a name to look up."""
     identity: list[Any] = [task_instance.dag_id, task_instance.run_id, task_instance.task_id, task_instance.map_index]
     return hashlib.sha256("\0".join(map(str, [*identity, generation])).encode()).hexdigest()[:36]
 

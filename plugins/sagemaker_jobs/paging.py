@@ -1,4 +1,4 @@
-"""Lists that AWS gives in pages."""
+"""Lists that AWS returns in pages."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 
 def listed(client: BaseClient, operation: str, field: str, **query: str) -> Iterator[Json]:
-    """What is in the field of each page of an operation's answer."""
+    """The items in ``field`` of every page of an operation's answer."""
     for page in client.get_paginator(operation).paginate(**query):
         yield from page[field]

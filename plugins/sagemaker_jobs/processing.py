@@ -1,4 +1,4 @@
-"""Operators for processing jobs, and for the verdicts that they leave."""
+"""Operators for processing jobs, and for the verdicts that they write."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
     from types_boto3_sagemaker import SageMakerClient
 
-LARGEST_RESULT = 64 * 1024  # bytes of JSON that may go into XCom
+LARGEST_RESULT = 64 * 1024  # bytes of JSON that fit into XCom
 
 
 class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
@@ -30,9 +30,9 @@ class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
     Args:
         result_file: ``(output name, file name)`` of a small JSON file that the job writes; its content becomes the
             result's ``result``.
-        report_file: likewise, of a page for people; it becomes a button and the result's ``report``.
-        products: likewise, of further files without which later tasks cannot go on. Where the result is a verdict,
-            they are there if it passed.
+        report_file: likewise, of an HTML report; it becomes a button and the result's ``report``.
+        products: likewise, of further files that later tasks need. If the result is a verdict, they exist only if it
+            passed.
     """
 
     kind = PROCESSING
@@ -80,11 +80,11 @@ class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
 
 
 class ValidationJobOperator(ProcessingJobOperator):
-    """A processing job whose result is a verdict, ``{"passed": bool, "summary": text}``; of a job of several parts it
-    has ``seconds``, by part, which the log shows.
+    """A processing job whose result is a verdict, ``{"passed": bool, "summary": text}``. A job of several parts also
+    writes ``seconds`` by part, which the log shows.
 
     Raises:
-        AirflowFailException: it did not pass: the verdict's summary and where the whole page is. No retry can help.
+        AirflowFailException: the verdict failed; the message has its summary and a link to the report. Not retried.
     """
 
     def result(self, context: Context, description: Description) -> JobResult:
@@ -97,18 +97,18 @@ class ValidationJobOperator(ProcessingJobOperator):
 
 
 class VerdictOperator(SageMakerBaseOperator):
-    """Decides on one of the verdicts, ``{"passed": bool, "summary": text}``, that an earlier job has left.
+    """Checks one of the verdicts, ``{"passed": bool, "summary": text}``, that an earlier job wrote.
 
-    Returns the verdict, with the address of its page as ``report``. A job that has left several is one job, and each of
-    its verdicts a task that a person sees, with a button to its page.
+    Returns the verdict, with the address of its report as ``report``. So the verdicts of one job appear as separate
+    tasks, each with a button to its report.
 
     Args:
-        jobs: the results of the jobs that may have left it, of which one has run.
+        jobs: the results of the jobs that may have written it, one of which has run.
         verdict_file: ``(output name, file name)`` of the verdict among the job's outputs.
-        report_file: likewise, of its page for people.
+        report_file: likewise, of its report.
 
     Raises:
-        AirflowFailException: it did not pass, as ``ValidationJobOperator``.
+        AirflowFailException: the verdict failed, as ``ValidationJobOperator``.
     """
 
     template_fields: Sequence[str] = ("aws_conn_id", "region_name", "jobs", "verify")
@@ -135,7 +135,7 @@ class VerdictOperator(SageMakerBaseOperator):
 
 def _require_passed(verdict: Json, report: str | None) -> None:
     if not verdict["passed"]:
-        raise AirflowFailException(f"{verdict['summary']}\n  whole report: {report}")
+        raise AirflowFailException(f"{verdict['summary']}\n  full report: {report}")
 
 
 def _read_json(s3: S3Client, uri: str) -> Any:
@@ -145,11 +145,13 @@ def _read_json(s3: S3Client, uri: str) -> Any:
     except ClientError as error:
         raise AirflowFailException(f"the job completed, but its result {uri} cannot be read: {error}") from error
     if len(text.encode()) > LARGEST_RESULT:
-        raise AirflowFailException(f"{uri} has {len(text)} characters; a result may have {LARGEST_RESULT} bytes")
+        raise AirflowFailException(
+            f"{uri} has {len(text)} characters; a result may have {LARGEST_RESULT} bytes at most"
+        )
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise AirflowFailException(f"{uri} is no JSON: {error}") from error
+        raise AirflowFailException(f"{uri} is not valid JSON: {error}") from error
 
 
 def _output_uri(found: JobResult, file: tuple[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Whether what a job is to leave in S3 is there: a status alone says that its program ended well."""
+"""Checks that a job's outputs exist in S3: its status only tells that the program exited normally."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MAY_NOT_LOOK = ("AccessDenied", "AccessDeniedException", "403")
 
 
 def absent(s3: S3Client, uris: Iterable[str]) -> list[str]:
-    """Those of the objects, or folders (with a slash at the end), that are not there.
+    """The objects, or folders (with a trailing slash), that do not exist.
 
-    Where this role may not look nothing is called absent: whoever reads it will be told.
+    If this role may not look, nothing counts as absent: whoever reads the object will find out.
 
     Raises:
         botocore.exceptions.ClientError: S3 cannot be asked.
@@ -28,14 +28,14 @@ def absent(s3: S3Client, uris: Iterable[str]) -> list[str]:
 
 
 def unanswered(s3: S3Client, inputs: str, outputs: str) -> list[str]:
-    """Objects below ``inputs`` for which a transform job left no ``<name>.out`` below ``outputs``."""
+    """Objects below ``inputs`` without a ``<name>.out`` of a transform job below ``outputs``."""
     try:
         answered = set(_names(s3, outputs))
         return sorted(name for name in _names(s3, inputs) if f"{name}.out" not in answered)
     except ClientError as error:
         if _code(error) not in MAY_NOT_LOOK:
             raise
-        log.warning("not allowed to look into %s or %s: %s", inputs, outputs, error)
+        log.warning("not allowed to list %s or %s: %s", inputs, outputs, error)
         return []
 
 
@@ -46,7 +46,7 @@ def _is_there(s3: S3Client, uri: str) -> bool:
     except ClientError as error:
         if _code(error) not in MAY_NOT_LOOK:
             raise
-        log.warning("not allowed to check whether %s is there: %s", uri, error)
+        log.warning("not allowed to check whether %s exists: %s", uri, error)
         return True
     return bool(found["KeyCount"])
 

@@ -1,8 +1,8 @@
-"""Triggers by which what AWS tells starts a Dag: EventBridge puts it into an SQS queue.
+"""Triggers that start a Dag on an AWS event, which EventBridge puts into an SQS queue.
 
-The provider's own trigger for SQS is not used: it removes messages before Airflow has stored the event, so that one is
-lost when the triggerer dies in between, and it wants the queue's address, which is a fact of the environment, where a
-Dag file knows no more than a name.
+The provider's trigger for SQS is not used: it deletes messages before Airflow has stored the event, so one is lost if
+the triggerer dies in between. It also needs the queue's URL, which depends on the environment, while a Dag file knows
+only a name.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
 TROUBLE_SECONDS = 30.0
-UNSEEN_SECONDS = 120  # how long SQS holds a message back that was handed out and not removed
+UNSEEN_SECONDS = 120  # how long SQS hides a message that was received but not deleted
 
 
 class QueueTrigger(BaseEventTrigger):
     """Fires for every message of a queue.
 
-    A message is removed only after Airflow's database has the event: it can start two runs if a triggerer dies at the
-    wrong moment, and never none.
+    A message is deleted only after Airflow's database has the event. If a triggerer dies at the wrong moment, a message
+    can start two runs, but it is never lost.
 
     Args:
-        queue: its name.
+        queue: the queue's name.
     """
 
     def __init__(self, *, queue: str, aws_conn_id: str | None = "aws_default", region_name: str | None = None) -> None:
@@ -45,10 +45,10 @@ class QueueTrigger(BaseEventTrigger):
     @staticmethod
     @abstractmethod
     def event_of(body: str) -> Json:
-        """What a run needs of a message.
+        """The event's payload, parsed from a message.
 
         Raises:
-            ValueError, KeyError, TypeError: it is not such a message.
+            ValueError, KeyError, TypeError: the message is of another kind.
         """
 
     def serialize(self) -> tuple[str, Json]:
@@ -67,16 +67,16 @@ class QueueTrigger(BaseEventTrigger):
             try:
                 yield TriggerEvent(self.event_of(body))
             except (ValueError, KeyError, TypeError) as error:
-                log.warning("queue %s: not what is waited for, removed (%r): %.1000s", self.queue, error, body)
+                log.warning("queue %s: unexpected message, removed (%r): %.1000s", self.queue, error, body)
                 reject_shared_stream_event()
 
     def run(self) -> AsyncIterator[TriggerEvent]:
-        """Never called: a trigger with a shared stream is driven by that."""
+        """Never called: the shared stream drives the trigger."""
         raise NotImplementedError("messages come through the shared stream")
 
 
 class _Queue(SharedStreamProducer):
-    """Messages of one queue. Whatever is wrong with it is logged, and looked at again later."""
+    """The messages of one queue. Errors are logged, and the queue is read again later."""
 
     def __init__(self, *, queue: str, aws_conn_id: str | None, region_name: str | None) -> None:
         self._name = queue
@@ -97,7 +97,7 @@ class _Queue(SharedStreamProducer):
                 await asyncio.sleep(POLL_SECONDS)
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
-        """Remove what was stored or is not what is waited for; what could not be stored comes again."""
+        """Deletes messages that were stored or are unexpected; those that could not be stored come again."""
         async with await self._hook.get_async_conn() as client:
             for item in batch:
                 if item.outcome.failed or not (item.outcome.acked or item.outcome.rejected):

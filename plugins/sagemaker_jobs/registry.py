@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class RegisterModelOperator(RequestOperator):
-    """Registers a model package; makes its group first if there is none. Retries find the same version again.
+    """Registers a model package, and creates its group if needed. Retries find the same version again.
 
-    Returns ``{"arn", "group", "version", "approval"}``; the same goes with the events of the task's outlets.
+    Returns ``{"arn", "group", "version", "approval"}``; the events of the task's outlets carry the same.
 
     Args:
         group: like ``request``, for the group: ``group(context)``.

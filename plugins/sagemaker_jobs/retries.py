@@ -1,4 +1,4 @@
-"""Which failures are worth another try, and when it comes."""
+"""Which failures are retried, and when."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sagemaker_jobs.failures import NoCapacity, QuotaReached, Throttled, is_transient
 
 LONGEST_DELAY = timedelta(hours=2)
-QUOTA_TRIES = 3  # after a quarter of an hour in all: what no job of one's own frees by then, waiting does not
+QUOTA_TRIES = 3  # a quarter of an hour in all: if no job ended by then, waiting longer does not help
 
 
 @dataclass(frozen=True)
 class SageMakerRetryPolicy(RetryPolicy):
-    """Lack of capacity and throttling are waited out, longer from try to try; what no retry can fix fails at once.
+    """Lack of capacity and throttling are waited out with growing delays; what no retry can fix fails at once.
 
-    Everything else is retried as the Dag says. ``JobFailed`` and ``RequestRefused`` never come here: Airflow does not
-    retry them anyway. No policy can give more tries than the task's ``retries``.
+    Everything else is retried as the Dag says. ``JobFailed`` and ``RequestRefused`` never get here: Airflow does not
+    retry them anyway. No policy can grant more tries than the task's ``retries``.
 
     Args:
-        capacity: first delay after SageMaker had no instances to give; doubled each time.
+        capacity: first delay after SageMaker had no capacity; doubled each time.
         quota: likewise, after the account's quota was reached; given up after three.
         throttling: likewise, after too many API calls.
     """
@@ -36,7 +36,7 @@ class SageMakerRetryPolicy(RetryPolicy):
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
     ) -> RetryDecision:
         retries = context["ti"].task.retries if context else max_tries
-        # tries count on after the task was cleared; the delay starts over
+        # try numbers go on after the task is cleared; the delay starts over
         tries = max(1, try_number - max(0, max_tries - (retries or 0)))
         if isinstance(exception, NoCapacity):
             return _later(self.capacity, tries, "SageMaker lacks capacity")
@@ -60,5 +60,5 @@ class SageMakerRetryPolicy(RetryPolicy):
 
 def _later(first: timedelta, tries: int, reason: str) -> RetryDecision:
     delay = min(first * 2 ** (tries - 1), LONGEST_DELAY)
-    # many tasks fail together when capacity runs out; they should not come back together
+    # many tasks fail together when capacity runs out; they should not all retry together
     return RetryDecision.retry(delay * random.uniform(1.0, 1.25), reason)  # noqa: S311 - no secret

@@ -1,7 +1,7 @@
 """The operator that starts a run of another Dag.
 
-The one of the standard provider imports Airflow's whole database layer (``airflow.models``) to do so: half a second and
-some 10 MB in every process that parses such a Dag, a task's too. Airflow 3 needs no more than an exception of its SDK.
+The standard provider's imports Airflow's whole database layer (``airflow.models``): half a second and some 10 MB in
+every process that parses such a Dag, a task's too. Airflow 3 needs only an exception of its SDK.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, Context, XComArg
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import DagRunTriggerException
 
-RUN_ID = "trigger_run_id"  # the XCom in which Airflow leaves the id of the run that it has started
+RUN_ID = "trigger_run_id"  # the XCom in which Airflow stores the id of the started run
 
 
 class RunLink(BaseOperatorLink):
@@ -22,7 +22,7 @@ class RunLink(BaseOperatorLink):
     name = "Started run"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Its address; empty where no run was started."""
+        """The run's address; empty if no run was started."""
         # imported late: nothing else here needs it
         from airflow.utils.helpers import build_airflow_dagrun_url
 
@@ -31,12 +31,12 @@ class RunLink(BaseOperatorLink):
 
 
 class TriggerRunOperator(BaseOperator):
-    """Starts a run of a Dag, about no date but what ``conf`` says; skips itself where that run exists.
+    """Starts a run of a Dag without a logical date; skips itself if that run exists.
 
     Args:
         trigger_dag_id: which Dag.
         trigger_run_id: the run's id; templated.
-        conf: the values of the Dag's form; templated, or what a task hands on.
+        conf: the values of the Dag's form; templated, or a task's output.
     """
 
     template_fields: Sequence[str] = ("trigger_run_id", "conf")
@@ -56,7 +56,7 @@ class TriggerRunOperator(BaseOperator):
         self.conf = conf
 
     def execute(self, context: Context) -> NoReturn:
-        """Ask the process that runs the task, which alone may start runs."""
+        """Asks the task's supervisor, which alone may start runs."""
         raise DagRunTriggerException(
             trigger_dag_id=self.trigger_dag_id,
             dag_run_id=self.trigger_run_id,

@@ -1,4 +1,4 @@
-"""Autoscaling of an endpoint's variants: what has to be taken off before an update, and what is put on after it."""
+"""Autoscaling of an endpoint's variants: what to remove before an update and restore after it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def variants_of(sagemaker: SageMakerClient, config: str) -> Variants:
 
 
 def changes_mode(before: Variants, after: Variants) -> bool:
-    """Whether a variant goes from instances to serverless or back, which SageMaker does not do."""
+    """Whether a variant switches between instances and serverless, which SageMaker cannot do."""
     return any(
         ("ServerlessConfig" in before[name]) != ("ServerlessConfig" in after[name])
         for name in before.keys() & after.keys()
@@ -34,8 +34,8 @@ def changes_mode(before: Variants, after: Variants) -> bool:
 
 
 def clear_the_way(scaling: ApplicationAutoScalingClient, endpoint: str, before: Variants, after: Variants) -> None:
-    """Deregister the scalable targets that SageMaker would refuse the update for: those of variants that get another
-    instance type or go.
+    """Deregisters the scalable targets that would make SageMaker refuse the update: those of variants that change their
+    instance type or disappear.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
     """
@@ -49,7 +49,7 @@ def clear_the_way(scaling: ApplicationAutoScalingClient, endpoint: str, before: 
         return
     found = scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=changed)
     for target in found["ScalableTargets"]:
-        log.info("deregistering the scalable target %s for the time of the update", target["ResourceId"])
+        log.info("deregistering the scalable target %s for the duration of the update", target["ResourceId"])
         resource: DeregisterScalableTargetRequestTypeDef = {
             "ServiceNamespace": target["ServiceNamespace"],
             "ResourceId": target["ResourceId"],
@@ -59,7 +59,7 @@ def clear_the_way(scaling: ApplicationAutoScalingClient, endpoint: str, before: 
 
 
 def deregister(scaling: ApplicationAutoScalingClient, resource: DeregisterScalableTargetRequestTypeDef) -> None:
-    """Take a scalable target off; one that is not there is off already."""
+    """Deregisters a scalable target, if there is one."""
     try:
         scaling.deregister_scalable_target(**resource)
     except ClientError as error:

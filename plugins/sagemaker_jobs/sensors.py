@@ -14,8 +14,8 @@ from sagemaker_jobs.kinds import Json
 
 
 class Partition(TypedDict):
-    """What is waited for, where and until when (a datetime with a time zone). ``keys`` are patterns with ``*``;
-    ``what`` is its name for people, ``advice`` what they can do when it is not there."""
+    """What to wait for, where, and until when (a datetime with a time zone). ``keys`` are patterns with ``*``; ``what``
+    names it for people; ``advice``: what to do if it does not arrive."""
 
     bucket: str
     keys: list[str]
@@ -25,13 +25,14 @@ class Partition(TypedDict):
 
 
 class PartitionSensor(S3KeySensor):
-    """Waits until every file of a partition is there, deferred and not beyond a moment; for days long past, not at all.
+    """Waits, deferred, until every file of a partition exists or a deadline passes; for past deadlines it does not
+    wait.
 
     Args:
         partition: called as ``partition(context)``, when the task runs.
 
     Raises:
-        AirflowFailException: it is not there at that moment. No retry can help.
+        AirflowFailException: it is incomplete at the deadline. Not retried.
     """
 
     def __init__(self, *, partition: Callable[[Context], Partition], **kwargs: Any) -> None:
@@ -65,4 +66,4 @@ def _missing(wanted: Partition) -> str:
     names = ", ".join(key.rsplit("/", 1)[-1].removesuffix(".*").removesuffix("*") for key in wanted["keys"])
     folder = f"s3://{wanted['bucket']}/{wanted['keys'][0].rsplit('/', 1)[0]}/"
     until = f"{wanted['until']:%Y-%m-%d %H:%M} UTC"
-    return f"{wanted['what']} was not whole by {until}. It needs {names} in {folder}. {wanted['advice']}"
+    return f"{wanted['what']} was not complete by {until}. It needs {names} in {folder}. {wanted['advice']}"

@@ -1,6 +1,6 @@
-"""Stopping a job that nobody waits for any more, and knowing whether that is so.
+"""Stops a job that nobody waits for any more, and finds out whether that is the case.
 
-Airflow 3.3 ends the process of a task, or its trigger, for two kinds of reasons: a person ended the task (marked it
+Airflow 3.3 ends the process of a task, or its trigger, for two kinds of reasons: someone ended the task (marked it
 failed or succeeded, cleared it, failed its run), or the task goes on elsewhere (a worker scales in, a trigger moves to
 another triggerer). Only the task's state tells them apart.
 """
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class TaskIdentity(Protocol):
-    """What of a task instance tells it apart, in a worker as in a triggerer."""
+    """What identifies a task instance, in a worker and in a triggerer."""
 
     dag_id: str
     run_id: str
@@ -47,12 +47,12 @@ def state_of(task_instance: TaskIdentity) -> str | None:
 
 
 def stop(kind: JobKind, job: str, client: SageMakerClient, *, until: float = 0.0) -> bool:
-    """Ask SageMaker to stop a job; false when there is nothing to stop: it is over, or does not exist.
+    """Asks SageMaker to stop a job; false if it is over or does not exist.
 
     Args:
         client: a boto3 client.
-        until: on ``time.monotonic()``; a job that is not found is asked for again until then, because its creation may
-            be on its way.
+        until: on ``time.monotonic()``; until then a job that is not found is looked up again, because its creation
+            may be in progress.
     """
     while True:
         try:

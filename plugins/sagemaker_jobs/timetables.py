@@ -1,4 +1,4 @@
-"""Schedules whose intervals are days: what a person enters is always a day, whatever the hour at which a Dag runs."""
+"""Schedules whose intervals are days: users always enter days, whatever the hour at which a Dag runs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ EASTERNMOST = 13  # hours before UTC, in New Zealand's summer
 class DailyTimetable(CronDataIntervalTimetable):
     """Each interval is a day, from midnight to midnight UTC; its run starts ``delay`` after the day's end.
 
-    Airflow's own daily schedule begins its intervals at the hour at which it runs. A backfill from a day to a day then
-    leaves out the last one, and a manual run with a logical date is of two days before
+    Airflow's own daily schedule starts its intervals at the hour at which it runs. A backfill then leaves out its last
+    day, and a manual run with a logical date covers parts of two earlier days
     (https://github.com/apache/airflow/issues/23689).
 
-    Airflow backfills no Dag without a schedule, which it calls "non-periodic": a Dag whose days are asked for, and that
-    never runs on its own, has this one without a delay.
+    Airflow does not backfill a Dag without a schedule, which it calls "non-periodic". So a Dag that never runs on its
+    own, but is backfilled, has this timetable without a delay.
 
     Args:
         delay: less than a day; None: no run starts on its own.
@@ -69,7 +69,7 @@ class DailyTimetable(CronDataIntervalTimetable):
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
         if self._delay is None and not restriction.catchup:
-            return None  # the scheduler asks; a backfill's days are caught up with
+            return None  # the scheduler asks; a backfill catches up
         days = TimeRestriction(
             restriction.earliest and midnight_meant(restriction.earliest),
             restriction.latest and midnight_meant(restriction.latest),
@@ -82,16 +82,16 @@ class DailyTimetable(CronDataIntervalTimetable):
         return DagRunInfo(run_after=starts, data_interval=found.data_interval)
 
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
-        """The day of a manual run's logical date."""
+        """The day that contains a manual run's logical date."""
         start = run_after.in_timezone("UTC").start_of("day")
         return DataInterval(start, start.add(days=1))
 
 
 class DailyAndOnEventTimetable(DailyTimetable):
-    """A run for each day, and one for the day that an Asset's event has as partition.
+    """A run for each day, and one for the day in an Asset event's partition key.
 
-    This is what a Dag file says. Airflow's scheduler makes a ``DailyAndOnEventSchedule`` of it, whose base class takes
-    longer to import than all Dag files.
+    Dag files use this. Airflow's scheduler turns it into a ``DailyAndOnEventSchedule``, whose base class takes longer
+    to import than all Dag files.
 
     Args:
         assets: the Asset; its events' partition keys are ISO dates.
@@ -133,7 +133,7 @@ def delay_of(serialized: Json) -> timedelta | None:
 
 
 def midnight_meant(moment: DateTime) -> DateTime:
-    """The midnight (UTC) of the day that a person entered, whose browser sends midnight of its own zone.
+    """The midnight (UTC) of the day that a user entered: the browser sends midnight of its own zone.
 
     22:00 is midnight two hours east of UTC: the next day's. Midnights lie on quarters of an hour, so 23:59:59 stays the
     end of its own day. At 11:00, where zones overlap, New Zealand's summer is meant rather than Samoa.

@@ -14,11 +14,11 @@ from sagemaker_jobs.products import unanswered
 
 
 class TransformJobOperator(JobOperator, SageMakerTransformOperator):
-    """A batch transform job. Its Model is made where it is not there yet, and kept: every run of a version shares it.
+    """A batch transform job. Its Model is created if missing, and kept: all runs of a version share it.
 
     Args:
-        model: like ``request``, for CreateModel: ``model(context, **request_kwargs)``; its ``ModelName`` is the
-            beginning of the Model's name. The transform's request names no Model.
+        model: like ``request``, for CreateModel: ``model(context, **request_kwargs)``; its ``ModelName`` becomes the
+            prefix of the Model's name. The transform's request names no Model.
     """
 
     kind = TRANSFORM

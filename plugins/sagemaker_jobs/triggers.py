@@ -1,6 +1,6 @@
 """The trigger that waits for a job on behalf of a deferred task.
 
-All triggers of a triggerer that ask in the same way share one client: a client of SageMaker's takes megabytes, and
+All triggers of a triggerer that use the same connection share one client: a SageMaker client takes megabytes, and
 hundreds of jobs may be waited for.
 """
 
@@ -27,7 +27,7 @@ _HOOK_FIELDS = ("aws_conn_id", "region_name", "verify")
 
 
 class _SharedClient:
-    """A client that is opened once, and how many triggers use it."""
+    """A client that is opened once, and the number of triggers that use it."""
 
     def __init__(self, hook_arguments: Json) -> None:
         self.users = 0
@@ -38,12 +38,12 @@ class _SharedClient:
         return await self._resources.enter_async_context(await SageMakerHook(**hook_arguments).get_async_conn())
 
     async def client(self) -> Any:
-        # in its own task: what opens a client forgets why it was cancelled, and only by that Airflow knows a
-        # trigger whose task a person ended, and calls its on_kill
+        # in a task of its own: opening a client forgets why it was cancelled, and only by that does Airflow recognise a
+        # trigger whose task someone ended, and call its on_kill
         return await asyncio.shield(self._opened)
 
     async def close(self) -> None:
-        self._opened.cancel()  # nothing, once it is open
+        self._opened.cancel()  # no effect once it is open
         with suppress(asyncio.CancelledError, BotoCoreError, ClientError):
             await self._opened
         await self._resources.aclose()
@@ -81,8 +81,8 @@ async def _leave(key: str, shared: _SharedClient) -> None:
 class JobTrigger(BaseTrigger):
     """Fires once, when the job is over, cannot be described, or has outlived its own limit.
 
-    The event is ``{"event": "over" | "timeout" | "error", "job": name, "message": text}``; whether the job succeeded is
-    read by the resumed task from a description of its own.
+    The event is ``{"event": "over" | "timeout" | "error", "job": name, "message": text}``. The resumed task describes
+    the job itself to find out whether it succeeded.
 
     Args:
         kind: word of the job's kind, a key of KINDS.
@@ -90,7 +90,7 @@ class JobTrigger(BaseTrigger):
         since: when the job was created, in seconds since the epoch. Polling slows down with its age, and starts over
             when the job has its instances: the end of a short job is noticed as soon after minutes of start-up.
         deadline: when to stop waiting, in seconds since the epoch.
-        stop_on_kill: stop the job when a person ends the task, by failing, clearing or marking it or its run.
+        stop_on_kill: stop the job when someone fails, clears or marks the task or its run.
     """
 
     def __init__(
@@ -145,10 +145,11 @@ class JobTrigger(BaseTrigger):
                 await asyncio.sleep(poll_interval(time.time() - since, shared.users, starts=starts))
 
     async def on_kill(self) -> None:
-        """Stop the job, unless the task still waits, or works again.
+        """Stops the job, unless the task still waits, or runs again.
 
-        The triggerer cancels a trigger once more each time it looks (about once a second), until that has ended, and so
-        cancels this too, while it waits for an answer: it goes on in its own task. When Airflow 3.3's
+        The triggerer cancels a trigger again every time it looks (about once a second) until the trigger has ended, so
+        it would cancel this too while it waits for an answer: the work is done in a separate asyncio task. When
+        Airflow's ``TriggerRunner.cancel_triggers`` cancels a trigger only once (3.3 does not), that task can go.
         ``TriggerRunner.cancel_triggers`` cancels a trigger once only, that task can go.
         """
         if not self.stop_on_kill or self.task_instance is None:
@@ -160,9 +161,9 @@ class JobTrigger(BaseTrigger):
         stopping.result()
 
     async def _stop_if_ended(self, task_instance: TaskIdentity) -> None:
-        """A trigger that moves to another triggerer is ended like one whose task a person ended
-        (https://github.com/apache/airflow/issues/73454). When Airflow tells the two apart the look at the task's state
-        can go."""
+        """A trigger that moves to another triggerer ends like one whose task someone ended
+        (https://github.com/apache/airflow/issues/73454). When Airflow distinguishes the two, the check of the task's
+        state can go."""
         state = await sync_to_async(state_of)(task_instance)
         if state in ("deferred", "running"):
             self.log.info("%s goes on: its task is %s, only this trigger ended", self.job, state)

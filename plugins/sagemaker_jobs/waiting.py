@@ -1,12 +1,11 @@
 """How jobs are awaited: the one place for polling.
 
-A short wait in the worker comes first: jobs of seconds then never defer, which saves two turns of the scheduler. What
-takes longer is deferred to a trigger that never fires in its first seconds. Both together avoid a race of Airflow 3.3:
-a task whose trigger fires before its executor has reported the end of the worker is failed as "finished with state
-success, but ... running" (https://github.com/apache/airflow/issues/71580,
-https://github.com/apache/airflow/issues/72716). A worker's supervisor may notice the end as late as
-``workers.min_heartbeat_interval``, 5 s, after the deferral: FIRST_LOOK is longer. When those are fixed it can go; the
-short wait stays worth its while.
+First, a short wait in the worker: jobs of seconds never defer, which saves two turns of the scheduler. Longer jobs are
+deferred to a trigger that never fires in its first seconds. Together these avoid a race in Airflow 3.3: if a trigger
+fires before the executor has reported the worker's end, the task fails as "finished with state success, but ...
+running" (https://github.com/apache/airflow/issues/71580, https://github.com/apache/airflow/issues/72716). A worker's
+supervisor may notice the end as late as ``workers.min_heartbeat_interval``, 5 s, after the deferral: FIRST_LOOK is
+longer. It can go when those issues are fixed; the short wait remains worthwhile.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import os
 import random
 
 SHORT_WAIT = 5.0  # seconds that a worker waits before it defers
-# the same for a job; a laptop, whose jobs take seconds, waits longer
+# the same for a job; a laptop waits longer, as its jobs take seconds
 JOB_WAIT_VARIABLE = "AIRFLOW__SAGEMAKER_JOBS__JOB_WAIT"
 JOB_WAIT = float(os.environ.get(JOB_WAIT_VARIABLE, SHORT_WAIT))
 SHORT_WAIT_STEP = 0.5
@@ -26,7 +25,7 @@ CALLS_PER_SECOND = 10.0  # of one triggerer, whatever it waits for: Describe quo
 
 
 def first_look(waiting: int) -> float:
-    """Seconds until the first look of a trigger, one of so many: a triggerer that restarts begins them all at once."""
+    """Seconds until a trigger's first look: longer the more wait, as a restarted triggerer starts them all at once."""
     return FIRST_LOOK + random.uniform(0, waiting / CALLS_PER_SECOND)  # noqa: S311 - no secret
 
 

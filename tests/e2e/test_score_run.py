@@ -189,7 +189,7 @@ def test_a_day_that_is_not_there_fails_and_says_so(backfilled: RunResult, runnin
     run_id = running.airflow.trigger(DAG, conf={"day": "2014-01-01"})
     assert ended(running, DAG, run_id) == "failed"
     reason = running.airflow.failure_reason(DAG, run_id, "wait_for_partition", 1)
-    assert "the raw data of 2014-01-01 was not whole" in reason
+    assert "the raw data of 2014-01-01 was not complete" in reason
     assert "It needs PdM_telemetry" in reason
 
 

@@ -74,7 +74,7 @@ def refusal(environ: WSGIEnvironment, allowed_hosts: Collection[str] = ()) -> st
         )
     origin = environ.get("HTTP_ORIGIN")
     if origin is not None and origin != f"{environ['wsgi.url_scheme']}://{host}":
-        return f"Requests of web pages from elsewhere are refused (Origin {origin[:100]!r})."
+        return f"Requests from pages of other sites are refused (Origin {origin[:100]!r})."
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site in {None, "same-origin"}:
         return None
@@ -83,7 +83,7 @@ def refusal(environ: WSGIEnvironment, allowed_hosts: Collection[str] = ()) -> st
     if _is_navigation(environ) and (is_page(environ) or (site == "none" and _is_presigned(environ))):
         return None
     return (
-        f"Requests that another web page causes are refused (Sec-Fetch-Site {site[:100]!r}). A link may lead to the "
+        f"Requests caused by another site are refused (Sec-Fetch-Site {site[:100]!r}). A link may lead to the "
         f"pages under {PAGES}, in its own tab."
     )
 

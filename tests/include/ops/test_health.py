@@ -15,11 +15,11 @@ ACT = Finding("endpoints", "act", "pumps-production", "failed: [red]no[/red] mem
 FINE = Finding("queues", "fine", "approvals of pumps", "empty")
 
 
-def test_the_screen_names_what_needs_a_person_and_where_it_is() -> None:
+def test_the_screen_names_what_needs_attention_and_where_it_is() -> None:
     screen = io.StringIO()
     health.show(Health([ACT, FINE], ["alarms: denied"]), "http://airflow", Console(file=screen, width=200))
     said = screen.getvalue()
-    assert "needs a person" in said
+    assert "needs attention" in said
     assert "failed: [red]no[/red] memory" in said, "somebody's text is no markup"
     assert "pumps-production: http://airflow/models/model/pumps" in said
     assert "not known: alarms: denied" in said
@@ -34,7 +34,7 @@ def test_the_exit_status_is_for_monitors(
     with pytest.raises(SystemExit) as ended:
         health.main(["--json", "--", ""])
     assert ended.value.code == status
-    assert json.loads(capsys.readouterr().out)["needs_a_person"] is bool(status)
+    assert json.loads(capsys.readouterr().out)["needs_attention"] is bool(status)
 
 
 def test_an_airflow_that_is_away_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,9 +161,9 @@ def test_messages_are_those_of_dags_that_the_user_may_see(client: TestClient) ->
     assert "score_secret" not in page
 
 
-def test_health_shows_what_needs_a_person(client: TestClient) -> None:
+def test_health_shows_what_needs_attention(client: TestClient) -> None:
     page = client.get("/health").text
-    assert "needs a person" in page
+    assert "needs attention" in page
     assert "an endpoint that no Dag owns" in page
 
 

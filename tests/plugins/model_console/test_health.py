@@ -1,4 +1,4 @@
-"""What needs a person, of what Airflow and AWS say."""
+"""What needs attention, of what Airflow and AWS say."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def acts(health: Health) -> list[tuple[str, str]]:
 
 def test_all_is_well() -> None:
     health = found()
-    assert not health.needs_a_person
+    assert not health.needs_attention
     assert {finding.area for finding in health.findings} >= {"endpoints", "scored days", "monitoring"}
 
 
@@ -61,10 +61,10 @@ def own(**changes: Any) -> Cloud:
         ),
     ],
 )
-def test_what_needs_a_person(cloud: Cloud | None, dags: Dags, expected: tuple[str, str]) -> None:
+def test_what_needs_attention(cloud: Cloud | None, dags: Dags, expected: tuple[str, str]) -> None:
     health = found(cloud, dags)
     assert acts(health) == [expected]
-    assert health.needs_a_person
+    assert health.needs_attention
     assert health.findings[0].level == "act", "it comes first"
 
 
@@ -72,7 +72,7 @@ def test_what_is_somebody_elses_or_a_dags_is_not_unexpected() -> None:
     others = Endpoint("theirs", "InService", tags={"project": "other"})
     jobs = [Job("training", "t", {"dag_id": "train_pumps", "project": "ml"}), Job("transform", "o", {"project": "x"})]
     health = found(Cloud(endpoints=[SERVES, others], jobs=jobs, models=["pumps-1", "mine"]))
-    assert not health.needs_a_person
+    assert not health.needs_attention
     assert [finding.level for finding in health.of("unexpected resources")] == ["note"]
 
 
@@ -95,18 +95,18 @@ def test_an_approval_behind_a_paused_dag_waits_for_ever() -> None:
     waits = Cloud(endpoints=[SERVES], queues={"pumps": 1})
     paused = replace(DAGS, by_id={**DAGS.by_id, "deploy_pumps": {"is_paused": True}})
     assert acts(found(waits, paused)) == [("queues", "approvals of pumps")]
-    assert not found(waits).needs_a_person
+    assert not found(waits).needs_attention
 
 
 def test_a_full_pool_is_noted() -> None:
     pools = {"sagemaker_training": {"slots": 4, "open_slots": 0, "queued_slots": 3}}
     (pool,) = found(dags=replace(DAGS, pools=pools)).of("quota")
-    assert (pool.level, pool.says) == ("note", "4 of 4 slots used, 3 tasks wait")
+    assert (pool.level, pool.says) == ("note", "4 of 4 slots used, 3 tasks waiting")
 
 
-def test_what_cannot_be_asked_needs_a_person_and_is_no_missing_endpoint() -> None:
+def test_what_cannot_be_asked_needs_attention_and_is_no_missing_endpoint() -> None:
     health = found(Cloud(unknown=["endpoints: AccessDenied"]))
-    assert health.needs_a_person
+    assert health.needs_attention
     assert acts(health) == []
 
 

@@ -52,7 +52,7 @@ def test_retry_attaches_to_a_running_job(
     assert deferred.value.trigger.job == name_of(ti)
     log = capsys.readouterr().out
     assert f"re-attached to {name_of(ti)}" in log
-    assert "41.0 min of ml.m5.large not paid again" in log
+    assert "41.0 min of ml.m5.large not paid for again" in log
 
 
 def test_a_job_that_finished_while_nobody_watched_is_taken(
@@ -279,7 +279,7 @@ def test_what_is_created_and_not_found_is_retried(train: Any, ti: FakeTaskInstan
     expect_absent(sagemaker, name_of(ti))
     expect_creation(sagemaker, name_of(ti))
     expect_absent(sagemaker, name_of(ti))
-    with pytest.raises(JobLost, match=f"{name_of(ti)} was created and cannot be found; a retry looks again"):
+    with pytest.raises(JobLost, match=f"{name_of(ti)} was created but cannot be found; a retry looks again"):
         train.execute({"ti": ti})
 
 
@@ -330,7 +330,7 @@ def test_what_is_not_paid_again_is_said_of_all_instances(
     expect_job(sagemaker, name_of(ti), "Completed", ResourceConfig=two)
     expect_absent(sagemaker, name_of(ti, 1, 2))
     train.execute({"ti": ti})
-    assert "41.0 min of 2 x ml.m5.large not paid again" in capsys.readouterr().out
+    assert "41.0 min of 2 x ml.m5.large not paid for again" in capsys.readouterr().out
 
 
 def test_environments_are_hidden_wherever_they_are() -> None:

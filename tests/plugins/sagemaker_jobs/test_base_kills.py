@@ -38,7 +38,7 @@ def test_a_deferral_that_nobody_ends_stops_the_job(train: Any, ti: FakeTaskInsta
     expect_job(sagemaker, name_of(ti), "InProgress")
     expect_absent(sagemaker, name_of(ti, 1, 2))
     sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": name_of(ti)})
-    with pytest.raises(JobLost, match=r"no triggerer looked after it in time\. It was stopped") as failure:
+    with pytest.raises(JobLost, match=r"no triggerer watched it in time\. It was stopped") as failure:
         train.resume_execution("__fail__", {"error": "Trigger timeout"}, {"ti": ti})
     assert isinstance(failure.value.__cause__, TaskDeferralTimeout)
 

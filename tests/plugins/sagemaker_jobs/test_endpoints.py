@@ -241,7 +241,7 @@ def test_what_an_alarm_takes_back_fails_with_its_reason_and_is_not_tried_again(h
     assert hosting.invoke(name) == b"one"
     updated = hosting.sagemaker.describe_endpoint(EndpointName=name)["LastModifiedTime"]
     # killed before it could report that: the retry knows by the endpoint's tag that it was its own change
-    with pytest.raises(DeploymentFailed, match="taken back"):
+    with pytest.raises(DeploymentFailed, match="rolled back"):
         run(request, ti)
     assert hosting.sagemaker.describe_endpoint(EndpointName=name)["LastModifiedTime"] == updated
 
@@ -337,7 +337,7 @@ def test_another_instance_type_takes_scaling_off_and_puts_it_on_again(hosting: H
 def test_scaling_is_on_again_where_the_new_instance_type_is_refused_or_taken_back(hosting: Hosting) -> None:
     name = hosting.name("retyped")
     run(_on(name, "one", "ml.m5.large"))
-    with pytest.raises(DeploymentFailed, match="taken back"):
+    with pytest.raises(DeploymentFailed, match="rolled back"):
         run(_on(name, "exit", "ml.c5.xlarge"), FakeTaskInstance(run_id="does not start"))
     assert (hosting.invoke(name), _policies(hosting, name)) == (b"one", ["by-invocations"])
     no_alarm = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "none"}]}}

@@ -85,7 +85,7 @@ def test_a_stopped_job_is_not_retried_whatever_its_reason() -> None:
         (job(FailureReason=" x\n"), "x"),
         (job(ExitMessage="own words", FailureReason="exit code 1"), "own words | exit code 1"),
         (job(ExitMessage="the same", FailureReason="the same"), "the same"),
-        (job("Stopped"), "somebody or something stopped it; clear the task to start it again"),
+        (job("Stopped"), "someone or something stopped it; clear the task to start it again"),
         (
             job("Stopped", ExitMessage="interrupted", SecondaryStatus="MaxRuntimeExceeded", StoppingCondition={}),
             "interrupted | it ran longer than its limit of None s; raise max_runtime_minutes in model.yaml",

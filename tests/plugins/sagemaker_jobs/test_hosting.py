@@ -87,7 +87,7 @@ def test_what_nobody_needs_is_removed_and_nothing_else(sagemaker: Answers) -> No
 )
 def test_what_cannot_be_pruned_is_said(sagemaker: Stubber, code: str, expected: type[Exception]) -> None:
     sagemaker.add_client_error("list_endpoints", code, "not today", 400)
-    with pytest.raises(expected, match=r"refused to remove what is stale of pumps: .*not today"):
+    with pytest.raises(expected, match=r"refused to remove stale resources of pumps: .*not today"):
         prune(sagemaker.client, "pumps", [])
 
 

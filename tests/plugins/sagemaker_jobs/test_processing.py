@@ -94,7 +94,7 @@ def test_a_verdict_that_did_not_pass_fails_at_once(
     expect_completed(sagemaker, ti)
     summary = "PdM_telemetry.csv: column pressure is missing"
     expect_verdict(s3, json.dumps({"passed": False, "summary": summary}))
-    with pytest.raises(AirflowFailException, match=rf"^{summary}\n  whole report: https://.*validation\.html$"):
+    with pytest.raises(AirflowFailException, match=rf"^{summary}\n  full report: https://.*validation\.html$"):
         validate.execute({"ti": ti})
 
 
@@ -125,9 +125,7 @@ def test_a_verdict_of_an_earlier_job_that_did_not_pass_keeps_its_button(
     decide: VerdictOperator, ti: FakeTaskInstance, s3: Stubber
 ) -> None:
     expect_verdict(s3, '{"passed": false, "summary": "a column is missing"}', files=0)
-    with pytest.raises(
-        AirflowFailException, match=r"^a column is missing\n  whole report: https://.*validation\.html$"
-    ):
+    with pytest.raises(AirflowFailException, match=r"^a column is missing\n  full report: https://.*validation\.html$"):
         decide.execute({"ti": ti})
     assert ti.xcoms["sagemaker_links"]["report"].endswith("validation.html")
 
@@ -135,7 +133,7 @@ def test_a_verdict_of_an_earlier_job_that_did_not_pass_keeps_its_button(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", r"s3://bucket/runs/1/report/validation\.json is no JSON"),
+        ("{", r"s3://bucket/runs/1/report/validation\.json is not valid JSON"),
         (json.dumps("ü" * (LARGEST_RESULT // 2 - 1) + "x", ensure_ascii=False), f"may have {LARGEST_RESULT} bytes"),
     ],
     ids=["no JSON", "a byte too long"],

@@ -55,7 +55,7 @@ def test_a_job_without_its_output_is_started_again_and_says_so(
     expect_job(sagemaker, second, "Completed")
     expect_artifact(s3, second, there=True)
     assert train.execute({"ti": ti})["name"] == second
-    said = f"{first} completed, but s3://bucket/out/{first}/output/model.tar.gz is not there; starting it again"
+    said = f"{first} completed, but s3://bucket/out/{first}/output/model.tar.gz is missing; starting it again"
     assert said in capsys.readouterr().out
 
 

@@ -60,12 +60,12 @@ def test_a_day_long_past_is_not_waited_for() -> None:
     with pytest.raises(AirflowFailException) as failure:
         sensor([], datetime(2015, 6, 6, 12, tzinfo=UTC)).execute(CONTEXT)
     assert str(failure.value) == (
-        "the raw data of 2015-06-05 was not whole by 2015-06-06 12:00 UTC. It needs readings.csv, pumps.csv in "
+        "the raw data of 2015-06-05 was not complete by 2015-06-06 12:00 UTC. It needs readings.csv, pumps.csv in "
         "s3://bucket/daily/pumps/date=2015-06-05/. Put them there."
     )
 
 
 def test_when_time_is_up_the_message_says_what_to_do() -> None:
     waiting = sensor([], in_three_hours())
-    with pytest.raises(AirflowFailException, match=r"not whole by .* Put them there\."):
+    with pytest.raises(AirflowFailException, match=r"not complete by .* Put them there\."):
         waiting.resume_execution("__fail__", {"error": "Trigger timeout"}, CONTEXT)

@@ -1,5 +1,5 @@
 """How a file is written: its encoding, what parts its cells, lines before its header, whether it has one. What cannot
-be told, or needs a person's word, is refused in one sentence that says where and what to do."""
+be told, or needs confirmation, is refused in one sentence that says where and what to do."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def find_form(file: Path, assume: bool = False, encoding: str | None = None) -> 
         encoding: the file's, if a person knows it.
 
     Raises:
-        JobError: it cannot be read, or needs a person's word.
+        JobError: it cannot be read, or needs confirmation.
     """
     try:
         content = _beginning(file)
