@@ -1,4 +1,5 @@
-"""``deploy_<model>`` and ``rollback``: an approved version through staging and a person's decision into production.
+"""``deploy_<model>`` and ``rollback``: bring an approved version through staging and an approval into production, and
+back.
 
 monitor and ops may import it; it imports train's gates, score, registry and platform.
 """

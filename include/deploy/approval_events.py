@@ -1,19 +1,19 @@
 """How an approval in the Model Registry reaches Airflow: an EventBridge rule and an SQS queue for each model.
 
-A Dag file may not ask AWS or read a Variable, so the queue's name follows from what is known while it is parsed: the
-environment's name (``sagemaker_jobs.names``) and the model's. Whoever makes the queue (infrastructure on AWS, ``make
-up`` on a laptop) and the trigger that reads it (``sagemaker_jobs.approvals``) both take it from here.
+A Dag file may not call AWS or read a Variable, so the queue's name follows from what is known at parse time: the
+environment's name (``sagemaker_jobs.names``) and the model's. Both the creator of the queue (infrastructure on AWS,
+``make up`` on a laptop) and the trigger that reads it (``sagemaker_jobs.approvals``) take it from here.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-APPROVE, REJECT = "Approve", "Reject"  # the answers that a person can give to a promotion
+APPROVE, REJECT = "Approve", "Reject"  # the possible answers to a promotion
 
 
 def queue_name(environment: str, group: str) -> str:
-    """The queue of a model package group's approvals; also the rule's name. SQS allows 80 characters, rules 64."""
+    """The name of a model package group's approval queue, and of its rule. SQS allows 80 characters, rules 64."""
     name = f"{environment}-{group}-approvals"
     if len(name) > 64:
         raise ValueError(f"'{name}' has {len(name)} characters; 64 are allowed: shorten the environment's name")
@@ -21,7 +21,8 @@ def queue_name(environment: str, group: str) -> str:
 
 
 def event_pattern(group: str) -> dict[str, Any]:
-    """What the rule lets through: approvals, and no other change of an approved version, such as of its metadata."""
+    """The events that the rule matches: approvals, but no other change of an approved version, such as of its
+    metadata."""
     return {
         "source": ["aws.sagemaker"],
         "detail-type": ["SageMaker Model Package State Change"],

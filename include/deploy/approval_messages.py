@@ -1,7 +1,7 @@
-"""How people hear of a decision that waits: at once, at half of the time that they have, and before it ends.
+"""Notifications about a pending decision: at once, half-way through the time to answer, and before it ends.
 
-The question lies in S3 (``production/<model>/question.json``) while it waits, since no task may ask Airflow what other
-tasks wait for. It is answered when the run has kept a decision.
+While it waits, the question is kept in S3 (``production/<model>/question.json``), since no task may ask Airflow what
+other tasks wait for. It is answered once the run has recorded a decision.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REMINDED_AFTER = (0.5, 0.9)  # of the time to answer
-AT_THE_END = "Without an answer by then it is taken for Reject: production stays as it is."
+REMINDED_AFTER = (0.5, 0.9)  # shares of the time to answer
+AT_THE_END = "Without an answer by then, it counts as Reject: production stays as it is."
 
 
 class Question(TypedDict):
-    """A question that waits. Times are ISO 8601; ``decision`` is the object that the run writes once it is answered;
+    """A pending question. Times are ISO 8601; ``decision`` is the object that the run writes once it is answered;
     ``reminded`` counts the reminders."""
 
     subject: str
@@ -48,7 +48,7 @@ class Question(TypedDict):
 
 
 class ApproverNotifier(BaseNotifier):
-    """Tells people of the question that ``approve_production`` asks, when it is asked."""
+    """Notifies people when ``approve_production`` asks its question."""
 
     template_fields: Sequence[str] = ()
 
@@ -75,28 +75,28 @@ class ApproverNotifier(BaseNotifier):
 
 
 def message(question: Question) -> str:
-    """What people are told of a question."""
+    """The text of the notification about a question."""
     ends = f"{question['ends_at'][:16].replace('T', ' ')} UTC"
     return (
         f"{question['subject']}\n\nAnswer: {question['form']}\nThe packet: {question['packet']}\n\n"
-        f"There is time until {ends}. {AT_THE_END}"
+        f"Please answer by {ends}. {AT_THE_END}"
     )
 
 
 def reminders_due(question: Question, at: datetime) -> int:
-    """How many reminders there should have been by then. Pure."""
+    """How many reminders should have been sent by then. Pure."""
     asked, ends = (datetime.fromisoformat(question[key]) for key in ("asked_at", "ends_at"))
     return sum(at >= asked + share * (ends - asked) for share in REMINDED_AFTER)
 
 
 def remind_approvers(models: Sequence[ModelConfig], context: Context) -> list[str]:
-    """Remind people of every question that waits for long enough.
+    """Sends the reminders that are due.
 
     Returns:
-        The models that they were reminded of.
+        The models whose questions they were about.
 
     Raises:
-        botocore.exceptions.ClientError: S3 cannot be asked, or the topic cannot be published to.
+        botocore.exceptions.ClientError: S3 cannot be asked, or publishing to the topic failed.
     """
     environment, at = ml_environment(), now()
     s3, reminded = s3_client(environment), []

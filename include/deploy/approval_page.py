@@ -1,7 +1,7 @@
-"""The promotion packet: what a person needs to decide, in a minute, whether a version goes into production.
+"""The promotion packet: what an approver needs to decide, in a minute, whether a version goes into production.
 
-The same twice: Markdown for Airflow's form, and a page that stands alone. Pure; gathered by
-``approval_request.py``.
+It has two forms: Markdown for Airflow's form, and a self-contained HTML page. Pure; ``approval_request.py`` gathers the
+data.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from include.models.config.judging import Verdict, explain
 from include.platform.pages import render
 from include.platform.stability import allowed_index
 
-Card = Mapping[str, Mapping[str, Any]]  # a model card: its sections, as SageMaker has them
+Card = Mapping[str, Mapping[str, Any]]  # a model card: its sections, as in SageMaker
 MOST_DRIFTED = 5
 
 
 @dataclass(frozen=True)
 class Packet:
-    """All that is shown. Metrics by name; ``champion_metrics`` are of the same test split if ``same_split``.
+    """The content of the packet. Metrics by name; ``champion_metrics`` are of the same test split if ``same_split``.
 
     ``latency``: ``p50_ms`` and ``p99_ms`` in staging. ``drift``: by feature, the population stability index of the
-    training data against that of the version in production; None where there is nothing to compare with.
-    ``monthly_usd``: of what serves it at the least; None where it is unknown, and ``unknown_cost`` says why;
-    ``staging_cost`` says what staging costs beside it.
-    ``validation``: one sentence for each check of the data. ``card``: the version's model card; empty where it has
-    none. ``links``: addresses by title. ``findings``: how it was compared with the versions of production, and its
-    worst segments.
+    training data against that of the version in production; None if there is nothing to compare with.
+    ``monthly_usd``: the minimum cost of serving it; None if unknown, for the reason in ``unknown_cost``;
+    ``staging_cost``: what staging costs in addition.
+    ``validation``: one sentence for each check of the data. ``card``: the version's model card; empty if it has none.
+    ``links``: addresses by title. ``findings``: the comparison with the versions of production, and the worst
+    segments.
     """
 
     model: ModelConfig
@@ -60,7 +60,7 @@ class Packet:
 
     @property
     def about(self) -> dict[str, str]:
-        """The model card's sentences by title; its numbers are shown as metrics."""
+        """The model card's texts by title; its numbers are shown as metrics."""
         sections = {
             "Purpose": ("intended_uses", "purpose_of_model"),
             "Intended uses": ("intended_uses", "intended_uses"),
@@ -74,7 +74,7 @@ class Packet:
 
     @property
     def decisive(self) -> list[str]:
-        """The metrics that gates and the champion rule look at, the champion's own first."""
+        """The metrics that gates and the champion rule use, the champion rule's first."""
         return list(dict.fromkeys([self.model.champion.metric, *(gate["metric"] for gate in self.gates)]))
 
     @property
@@ -83,23 +83,23 @@ class Packet:
 
     @property
     def told(self) -> list[str]:
-        """What a person has to know beside the table: how labels are decided, what was not passed, and how the
-        champion was compared."""
+        """What an approver must know besides the table: the decision threshold, what did not pass, and how the champion
+        was compared."""
         forced = self.lineage.get("forced")
-        mark = [f"Registered all the same, not because it passed. Reason: {forced}"] if forced else []
+        mark = [f"Registration was forced although it did not pass. Reason: {forced}"] if forced else []
         decided = [told(self.decision)] if self.decision else []
         judged = [explain(one) for one in self.gates if not one["passed"] or one["kind"] == "champion"]
         return [*mark, *decided, *judged, *self.findings]
 
     @property
     def drifted(self) -> list[tuple[str, float]]:
-        """Features whose training data moved, the most first."""
+        """Features whose training data drifted, the most first."""
         allowed = allowed_index(self.model)
         moved = [(name, index) for name, index in (self.drift or {}).items() if index > allowed]
         return sorted(moved, key=lambda one: -one[1])[:MOST_DRIFTED]
 
     def better(self, metric: str) -> bool | None:
-        """Whether the candidate is better than the champion; None where that cannot be said."""
+        """Whether the candidate is better than the champion; None if it cannot be said."""
         ours, theirs = self.metrics.get(metric), self.champion_metrics.get(metric)
         if ours is None or theirs is None or ours == theirs or not self.same_split:
             return None

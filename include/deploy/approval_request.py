@@ -1,4 +1,4 @@
-"""Asking a person whether a version goes into production: the packet, and what becomes of the answer."""
+"""Asks whether a version goes into production: the packet, and what follows from the answer."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from sagemaker_jobs.links import file_page
 
 log = logging.getLogger(__name__)
 
-MOST_DAYS = 60  # beside production, that are told of
+MOST_DAYS = 60  # newest days beside production that are reported
 
 
 class Answer(TypedDict):
-    """What Airflow's form gave; ``responded_by_user`` is empty if nobody answered in time."""
+    """The answer in Airflow's form; ``responded_by_user`` is empty if nobody answered in time."""
 
     chosen_options: list[str]
     params_input: dict[str, str | None]
@@ -51,7 +51,7 @@ class Answer(TypedDict):
 
 
 class Decision(TypedDict):
-    """What became of the question, as the Model Registry keeps it."""
+    """The outcome of the question, as the Model Registry keeps it."""
 
     decision: str
     by: str
@@ -60,8 +60,8 @@ class Decision(TypedDict):
 
 
 class ApprovalOperator(HITLOperator):
-    """Asks those whom ``prepare_promotion`` names: Airflow takes nobody else's answer. Everybody, where it names
-    nobody."""
+    """Asks the approvers that ``prepare_promotion`` names, and Airflow accepts nobody else's answer; everybody, if it
+    names none."""
 
     def execute(self, context: Context) -> None:
         packet = context["ti"].xcom_pull(task_ids="prepare_promotion", key="packet")
@@ -70,11 +70,11 @@ class ApprovalOperator(HITLOperator):
 
 
 def prepare_promotion(model: ModelConfig, context: Context, *, resolved: Resolved, report: Report) -> str:
-    """Write the page of the packet into the run's folder and hand the text of the form on, as ``packet``. Staging has
-    done its work: it goes, where model.yaml says so.
+    """Writes the packet's page into the run's folder, and hands on the text of the form as ``packet``. Deletes staging,
+    which is no longer needed, if model.yaml says so.
 
     Returns:
-        The task that comes next.
+        The id of the next task.
 
     Raises:
         PermanentError: nobody may answer.
@@ -94,25 +94,25 @@ def prepare_promotion(model: ModelConfig, context: Context, *, resolved: Resolve
 
 
 def next_task(environment: MlEnvironment, context: Context) -> str:
-    """The task that comes after the test in staging."""
+    """The id of the task that follows the test in staging."""
     if context["params"]["stages"] == STAGING_ONLY:
         return "keep_production"
     return "record_decision" if environment.approve_promotions else "approve_production"
 
 
 def record_decision(model: ModelConfig, context: Context, *, answer: Answer | None, version: Json) -> str:
-    """Keep the answer of the form, or the environment's own where it asks nobody, with the version in the registry.
+    """Records the form's answer, or the environment's own if it asks nobody, with the version in the registry.
 
     Returns:
-        The task that comes next.
+        The id of the next task.
 
     Raises:
-        PermanentError: whoever approved may not, in this environment.
+        PermanentError: the approver may not approve in this environment.
     """
     decided, (environment, run) = _decision(answer), current_run(context)
     _require_another(environment, context, answer, version)
     record = {**decided, "run": f"{run.dag_id} {run.run_id}"}
-    # whole, in the words of who decided; the registry keeps what its alphabet has of them
+    # the full text, in the approver's words; the registry keeps what its alphabet allows
     write_text(s3_client(environment), run.promotion_decision, json.dumps(record, indent=1, ensure_ascii=False))
     promoted, arn = decided["decision"] == "promoted", Version.model_validate(version).model_package_arn
     kept = {**record, "record": run.promotion_decision}
@@ -122,8 +122,8 @@ def record_decision(model: ModelConfig, context: Context, *, answer: Answer | No
 
 
 def _require_another(environment: MlEnvironment, context: Context, answer: Answer | None, version: Json) -> None:
-    """Whoever says yes is one of the approvers, and, where four eyes are asked for, neither who trained nor who started
-    this run."""
+    """An approval must come from one of the approvers and, if four eyes are required, from someone who neither trained
+    the version nor started this run."""
     if answer is None or answer["chosen_options"] != [APPROVE]:
         return
     user = answer.get("responded_by_user")
@@ -131,27 +131,27 @@ def _require_another(environment: MlEnvironment, context: Context, answer: Answe
     if environment.approvers and (user is None or user["id"] not in environment.approvers):
         known = ", ".join(f"{name} ({id_})" for id_, name in environment.approvers.items())
         raise PermanentError(
-            f"{' / '.join(sorted(names)) or 'nobody'} approved, who is not among the approvers of this environment: "
-            f"{known}. Clear approve_production, and have one of them answer."
+            f"{' / '.join(sorted(names)) or 'nobody'} approved, but is not an approver of this environment: "
+            f"{known}. Clear approve_production, and have an approver answer."
         )
     if environment.four_eyes and (not names or names & _involved(context, version)):
         raise PermanentError(
             f"{' / '.join(sorted(names)) or 'nobody'} approved what they trained or started themselves, and this "
-            "environment requires four eyes. Clear approve_production, and have another person answer."
+            "environment requires four eyes. Clear approve_production, and have someone else answer."
         )
 
 
 def _involved(context: Context, version: Json) -> set[str]:
-    """Who trained the version, and who started this run, by the names that Airflow gives."""
+    """Who trained the version and who started this run, by Airflow's user names."""
     trained_by = RegisteredVersion.model_validate(version).metadata.get("triggered_by")
     return {name for name in (triggered_by(context), trained_by) if name}
 
 
 def _approvers(environment: MlEnvironment, context: Context, version: Json) -> list[HITLUser]:
-    """Who is asked; empty for everybody.
+    """The users to ask; empty for everybody.
 
     Raises:
-        PermanentError: four eyes are asked for, and all approvers are involved.
+        PermanentError: four eyes are required, but all approvers are involved.
     """
     involved = _involved(context, version) if environment.four_eyes else set()
     asked = [
@@ -218,7 +218,7 @@ def _gather(
         staging_cost=staging_cost(model, environment.region),
         traffic=mode.traffic(model, environment, strategy)
         if champion
-        else "the endpoint is created; there is no traffic yet",
+        else "the endpoint is new; it has no traffic yet",
         lineage={"model package": version.model_package_arn, "artifact": version.artifact, **version.metadata},
         card=_card(environment, version),
         links=_links(environment, version),
@@ -227,7 +227,7 @@ def _gather(
 
 
 def _all_rows(evaluation: Evaluation | None) -> bool:
-    """Whether the champion was measured on all of the test split, as the candidate was."""
+    """Whether the champion was evaluated on the whole test split, like the candidate."""
     rivals = evaluation.get("production", []) if evaluation else []
     return not (rivals and rivals[0]["seen"])
 
@@ -238,7 +238,7 @@ def _evaluation(environment: MlEnvironment, version: RegisteredVersion) -> Evalu
 
 
 def _beside_production(model: ModelConfig, environment: MlEnvironment, version: RegisteredVersion) -> list[str]:
-    """What the days say that it scored beside production, the newest of them."""
+    """The results of the newest days that it scored beside production."""
     s3, bucket = s3_client(environment), environment.bucket
     mine = f"/{VERSION}{version.version}/{CHALLENGER}"
     there = [file["key"] for file in list_raw_data(s3, bucket, performance_prefix(model.name))]
@@ -259,7 +259,7 @@ def _card(environment: MlEnvironment, version: RegisteredVersion) -> packet.Card
 
 
 def _run_of(environment: MlEnvironment, version: RegisteredVersion) -> Run | None:
-    """The training run that registered the version; None where its lineage does not say."""
+    """The training run that registered the version; None if its lineage lacks it."""
     return Run(environment.bucket, *version.ran) if version.ran else None
 
 
@@ -270,7 +270,7 @@ def _validation(environment: MlEnvironment, version: RegisteredVersion) -> dict[
     tasks = {"Raw data": "validate_raw_data", "Features": "validate_features"}
     s3 = s3_client(environment)
     found = {title: read_json(s3, run.validation_verdict(task_id)) for title, task_id in tasks.items()}
-    return {title: verdict["summary"] if verdict else "no report is left" for title, verdict in found.items()}
+    return {title: verdict["summary"] if verdict else "the report is missing" for title, verdict in found.items()}
 
 
 def _drift(

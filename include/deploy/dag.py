@@ -1,40 +1,40 @@
-"""Brings an approved version of a model into production: through staging, a test, and a person's decision.
+"""Brings an approved version of a model into production: through staging, a test, and an approval.
 
-**For whom:** whoever is responsible for the production endpoint. Approving a version in the Model Registry starts a
-run; so does the *Trigger* button, for any approved version, into staging alone or into production too.
+**For whom:** those responsible for the production endpoint. Approving a version in the Model Registry starts a
+run; so does the *Trigger* button, for any approved version, into staging only or also into production.
 
 **Reads** the approved version, its artifact and its training run's reports. **Writes** the endpoints
-`<model>-staging` and `<model>-production` (with `-` for `_`), the page of the promotion packet in its own folder, who
-decided, when and why in the version's metadata, and which version was in production from when to when in
+`<model>-staging` and `<model>-production` (with `-` for `_`), the page of the promotion packet in its own folder, the
+decision (who, when and why) in the version's metadata, and the production history in
 `production/<model>/history.json`.
 
-**Running it again is safe.** Every task works from what it finds: an endpoint that has the configuration is left alone,
-one that is being updated is attached to, and no second endpoint, configuration or promotion is made. Runs come one
-after the other: of two approvals the last one ends up in production, and approvals that come together are one run.
+**Running it again is safe.** Every task starts from the current state: an endpoint that has the configuration is left
+alone, one that is being updated is attached to, and no second endpoint, configuration or promotion is created. Runs
+are sequential: of two approvals the last one ends up in production, and approvals that arrive together share a run.
 
-**Steps.** `resolve_package` finds the version and checks that its artifact is what was registered. `deploy_staging` and
+**Steps.** `resolve_package` finds the version and checks that its artifact is the registered one. `deploy_staging` and
 `test_staging`: golden requests answered as trained, bad requests refused, latency within model.yaml.
-`prepare_promotion` gathers what a person needs to decide, and deletes staging unless `serving.staging` keeps it;
-`approve_production` tells people and waits for the answer (*Required actions* in the UI); the Dag `remind` reminds
-them. `record_decision` keeps who decided, when and why; without a yes in time `keep_production` ends the run and
-nothing was changed.
-`deploy_production` moves the traffic as model.yaml says (canary, linear), under alarms that take it back.
-`test_production` tests as in staging; if that fails `restore_production` brings the version before back and
-`test_restored` verifies it. `record_promotion` and `prune_stale` end the run. Where model.yaml says
-`tracking.model_versions`, `move_champion_alias` lets MLflow's alias follow.
+`prepare_promotion` gathers what the approver needs to decide, and deletes staging unless `serving.staging` keeps it;
+`approve_production` notifies people and waits for the answer (*Required actions* in the UI); the Dag `remind` reminds
+them. `record_decision` records who decided, when and why; without an approval in time, `keep_production` ends the run
+and production stays unchanged.
+`deploy_production` moves the traffic as model.yaml says (canary, linear), under alarms that roll it back.
+`test_production` tests as in staging; if that fails, `restore_production` brings the previous version back and
+`test_restored` verifies it. `record_promotion` and `prune_stale` end the run. With `tracking.model_versions` in
+model.yaml, `move_champion_alias` moves MLflow's alias.
 
-**When it fails** the task's log ends with why, where to look and what to do:
+**When it fails** the task's log ends with the reason, where to look and what to do:
 
 | task | usual reason | what to do |
 |---|---|---|
-| `resolve_package` | not approved; artifact gone | approve it, or bring the artifact back; clear the task |
+| `resolve_package` | not approved; artifact gone | approve it, or restore the artifact; clear the task |
 | `deploy_staging` | the model does not start | the endpoint's last log lines are in the task's log; train again |
-| `test_staging` | wrong answers, too slow | production was not touched; look at the endpoint's log |
-| `deploy_production` | taken back by an alarm | the version before serves; look at the alarm, fix it, approve again |
-| `test_production` | as in staging | `restore_production` has put the version before back; see its log |
-| `restore_production`, `test_restored` | nothing to go back to | **production is not as it should be**: `rollback` |
+| `test_staging` | wrong answers, too slow | production is unchanged; look at the endpoint's log |
+| `deploy_production` | rolled back by an alarm | the previous version serves; fix what the alarm found, approve again |
+| `test_production` | as in staging | `restore_production` has restored the previous version; see its log |
+| `restore_production`, `test_restored` | nothing to go back to | **production serves a bad version**: run `rollback` |
 | `move_champion_alias` | MLflow does not answer | production is right, the alias is not; clear it when MLflow is back |
-| anything else | killed, throttled | clear it: it goes on where it was |
+| anything else | killed, throttled | clear it: it continues where it stopped |
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def deploy_dag(model: ModelConfig) -> DAG:
 
 
 def _stage(model: ModelConfig, resolved: XComArg, version: XComArg) -> XComArg:
-    """Staging, its test, and the packet for whoever decides."""
+    """Staging, its test, and the packet for the approver."""
     deploy_staging = EndpointOperator(
         task_id="deploy_staging",
         request=partial(tasks.deploy_staging, model),
@@ -102,7 +102,7 @@ def _stage(model: ModelConfig, resolved: XComArg, version: XComArg) -> XComArg:
 
 
 def _decide(model: ModelConfig, prepare_promotion: XComArg, version: XComArg) -> XComArg:
-    """A person's answer, and what is kept of it; without a yes the run ends."""
+    """The approval and its record; without one, the run ends."""
     approve_production = approval_request.ApprovalOperator(
         task_id="approve_production",
         subject="{{ ti.xcom_pull('prepare_promotion', key='packet')['subject'] }}",
@@ -125,7 +125,7 @@ def _decide(model: ModelConfig, prepare_promotion: XComArg, version: XComArg) ->
 
 
 def _promote(model: ModelConfig, resolved: XComArg, version: XComArg) -> tuple[EndpointOperator, XComArg]:
-    """Production and its test; where that fails, production as it was."""
+    """Production and its test; if that fails, production is restored."""
     deploy_production = EndpointOperator(
         task_id="deploy_production",
         request=partial(tasks.deploy_production, model),
@@ -136,7 +136,7 @@ def _promote(model: ModelConfig, resolved: XComArg, version: XComArg) -> tuple[E
     )
     restore_production = EndpointOperator(
         task_id="restore_production",
-        trigger_rule="one_failed",  # of whatever; it skips itself if production was not changed
+        trigger_rule="one_failed",  # of any task; it skips itself if production was not changed
         request=partial(tasks.restore_production, model),
         request_kwargs={"deployed": deploy_production.output},
     )
@@ -146,7 +146,7 @@ def _promote(model: ModelConfig, resolved: XComArg, version: XComArg) -> tuple[E
 
 
 def move_champion_alias(model: ModelConfig, record_promotion: XComArg) -> None:
-    """MLflow's alias follows what was recorded, where model.yaml says ``tracking.model_versions``."""
+    """Adds the task that moves MLflow's alias, if model.yaml says ``tracking.model_versions``."""
     if model.tracking.model_versions:
         alias = ProcessingJobOperator(
             task_id="move_champion_alias",

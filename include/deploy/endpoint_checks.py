@@ -1,7 +1,7 @@
-"""Whether an endpoint may take traffic: in service, right answers, bad requests refused, fast enough.
+"""Whether an endpoint may take traffic: in service, right answers, bad requests rejected, fast enough.
 
-Asked from an Airflow worker, through boto3 alone. What an endpoint must answer was written by training
-(``golden_requests.json``): rows with their answers. Nothing here changes the endpoint.
+Runs in an Airflow worker, with boto3 only. Training wrote what an endpoint must answer (``golden_requests.json``): rows
+with their predictions. Nothing here changes the endpoint.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 CSV, JSON = "text/csv", "application/json"
 TOLERANCE = 1e-6
 MB = 1024 * 1024
-# what says that the endpoint cannot be asked at all, rather than that it refuses
+# error codes that mean the endpoint cannot be asked at all, rather than that it rejects the request
 NOT_ITS_ANSWER = ("AccessDenied", "AccessDeniedException", "ExpiredTokenException", "UnrecognizedClientException")
-SHOWN = 200  # characters of what was sent and of what came back
+SHOWN = 200  # characters of requests and responses
 MOST_FAILURES = 20
 
 GoldenRequests = Sequence[Golden]
@@ -47,11 +47,11 @@ class GoldenRequestsError(PermanentError):
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The slowest that an endpoint may be, and the load under which it is measured.
+    """The latency limits of an endpoint, and the load under which they are measured.
 
     ``p50_ms`` and ``p99_ms``: milliseconds from request to answer at the caller, one row each. A serverless endpoint
-    needs ``clients`` of at most its concurrency. ``largest_mb``: the largest request that it takes. ``warm_up``: how
-    many requests come before those that are measured, as a container that is still to be started answers in seconds.
+    needs ``clients`` of at most its concurrency. ``largest_mb``: the largest request that it accepts. ``warm_up``: the
+    number of unmeasured requests beforehand, as a container that has yet to start answers in seconds.
     """
 
     p50_ms: float
@@ -74,7 +74,7 @@ class Report(TypedDict):
 
 
 class _RefusedError(Exception):
-    """The endpoint's answer was an error; ``status`` is the model's own, or the API's where no model was reached."""
+    """The endpoint's answer was an error; ``status`` is the model's, or the API's if no model was reached."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"HTTP {status}: {_short(message)}")
@@ -89,15 +89,15 @@ class _Endpoint:
         self._runtime, self._quote = runtime, quote
 
     def shown(self, value: object) -> str:
-        """What was sent or answered, for people."""
+        """A request or response, for people."""
         text = value if isinstance(value, str) else json.dumps(value)
         return _short(text) if self._quote else f"({len(text)} characters, not shown: see quote_values in model.yaml)"
 
     def ask(self, body: str | bytes, content_type: str) -> object:
-        """The predictions, asked for as JSON.
+        """The predictions, requested as JSON.
 
         Raises:
-            _RefusedError: by the model, or by the API for what it does not pass on.
+            _RefusedError: rejected by the model, or by the API.
             botocore.exceptions.BotoCoreError, ClientError: the endpoint cannot be asked at all.
         """
         try:
@@ -107,13 +107,14 @@ class _Endpoint:
         except ClientError as error:
             code = error_code(error)
             if code == "ModelError":
-                said: Mapping[str, object] = {**error.response}  # with members of this operation's own
+                said: Mapping[str, object] = {**error.response}  # with members specific to this operation
                 raise _RefusedError(
                     int(str(said["OriginalStatusCode"])), self.shown(said.get("OriginalMessage"))
                 ) from error
-            if code in ("InternalFailure", "ServiceUnavailable", "ThrottlingException"):  # for AWS the last is a 400
+            if code in ("InternalFailure", "ServiceUnavailable", "ThrottlingException"):  # the last has status 400
                 raise _RefusedError(503, str(error)) from error
-            # a gateway in front of SageMaker gives a bare status as the code, as 413 for a body that is too large
+            # a gateway in front of SageMaker returns a bare status as the code, such as 413 for a body that is too
+            # large
             status = int(code) if code.isdecimal() else error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if code == "ValidationError" or (status and 400 <= status < 500 and code not in NOT_ITS_ANSWER):
                 raise _RefusedError(status or 400, str(error)) from error
@@ -135,7 +136,7 @@ def check_endpoint(
     thresholds: Thresholds,
     quote: bool = True,
 ) -> Report:
-    """Everything that production asks of an endpoint; the first kinds of failure do not hide the later ones.
+    """Runs all checks that production requires of an endpoint; earlier failures do not hide later ones.
 
     Args:
         golden: ``[{"features": {column: value}, "expected": answer}]``, at least one.
@@ -147,7 +148,7 @@ def check_endpoint(
         botocore.exceptions.BotoCoreError, ClientError: SageMaker cannot be asked (network, permissions).
     """
     if not golden:
-        raise GoldenRequestsError(f"there are no golden requests to ask endpoint {endpoint}")
+        raise GoldenRequestsError(f"there are no golden requests to send to endpoint {endpoint}")
     if why_not := _why_not_in_service(sagemaker, endpoint):
         return _report(endpoint, [why_not], golden_ok=False, latencies=[], asked=len(golden), thresholds=thresholds)
     asked = _Endpoint(runtime, endpoint, quote=quote)
@@ -171,8 +172,8 @@ def probe_endpoint(
     thresholds: Thresholds,
     quote: bool = True,
 ) -> Report:
-    """What can be asked of an endpoint at any time: in service, right answers, fast enough. As ``check_endpoint``, but
-    for bad requests and load."""
+    """The checks that can run at any time: in service, right answers, fast enough. As ``check_endpoint``, without bad
+    requests and load."""
     if why_not := _why_not_in_service(sagemaker, endpoint):
         return _report(endpoint, [why_not], golden_ok=False, latencies=[], asked=len(golden), thresholds=thresholds)
     asked = _Endpoint(runtime, endpoint, quote=quote)
@@ -188,7 +189,7 @@ def load_golden_requests(s3: S3Client, uri: str) -> list[Golden]:
     """The golden requests at an S3 URI (``storage.golden_requests_of``).
 
     Raises:
-        GoldenRequestsError: there are none at this address, or they cannot be read.
+        GoldenRequestsError: there are none at this URI, or they cannot be read.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
     advice = "They are written by evaluate_model: look at that job of the run that trained this version."
@@ -204,7 +205,7 @@ def load_golden_requests(s3: S3Client, uri: str) -> list[Golden]:
 
 
 def columns_of(golden: GoldenRequests) -> list[str]:
-    """The features in the model's order, in which training writes them."""
+    """The features in the model's order, which is the order that training writes them in."""
     return list(golden[0]["features"])
 
 
@@ -246,7 +247,7 @@ def _differences(endpoint: _Endpoint, body: str, content_type: str, expected: li
 
 
 def _same(expected: object, answer: object) -> bool:
-    """Of one shape, with numbers that are equal to ``TOLERANCE``."""
+    """Same shape, with numbers equal within ``TOLERANCE``."""
     if isinstance(expected, dict):
         return (
             isinstance(answer, dict)
@@ -281,7 +282,7 @@ def _bad_requests_not_refused(
 
 
 def _bad_requests(features: Row, columns: Sequence[str], largest_mb: int) -> dict[str, str]:
-    """CSV that no model may answer, by what is wrong with it."""
+    """CSV bodies that every model must reject, by what is wrong with them."""
     line = _csv_line(features, columns)
     bad = {
         "nothing": "",
@@ -296,7 +297,7 @@ def _bad_requests(features: Row, columns: Sequence[str], largest_mb: int) -> dic
 
 
 def _warm_up(endpoint: _Endpoint, golden: GoldenRequests, thresholds: Thresholds) -> None:
-    """Have containers started; what fails here fails again where it is measured."""
+    """Gets containers started; failures are ignored, as they recur when measured."""
 
     def ask(_: int) -> None:
         with contextlib.suppress(_RefusedError):
@@ -308,7 +309,7 @@ def _warm_up(endpoint: _Endpoint, golden: GoldenRequests, thresholds: Thresholds
 
 
 def _load(endpoint: _Endpoint, golden: GoldenRequests, thresholds: Thresholds) -> tuple[list[float], list[str]]:
-    """Milliseconds of each answered request, and what happened to the others."""
+    """Milliseconds of each answered request, and the errors of the others."""
     bodies = [json.dumps(entry["features"]) for entry in golden]
 
     def ask(number: int) -> float | str:
@@ -338,7 +339,7 @@ def _too_slow(latencies: list[float], thresholds: Thresholds) -> Iterable[str]:
 
 
 def _quantile(values: list[float], share: float) -> float:
-    """The smallest value that at least this share of the values does not exceed."""
+    """The smallest value that is at least as large as this share of the values."""
     return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
@@ -352,7 +353,7 @@ def _report(
         summary = f"endpoint {endpoint} failed its test: {failures[0]}{more}. {log}"
     else:
         summary = (
-            f"endpoint {endpoint} answers {asked} golden requests as trained and refuses bad ones; p50 {p50} ms, p99 "
+            f"endpoint {endpoint} answers {asked} golden requests as trained and rejects bad ones; p50 {p50} ms, p99 "
             f"{p99} ms under {thresholds.clients} clients"
         )
     return Report(

@@ -1,4 +1,4 @@
-"""The forms of a deployment: of its run, and of the answer that it waits for."""
+"""The forms of a deployment: the run's, and the approval's."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ STAGING_ONLY = "staging"
 
 
 def params(model: ModelConfig) -> dict[str, Param]:
-    """Every field may be left as it is."""
+    """The run's fields; all may be left as they are."""
     return {
-        "version": version_param("Which approved version of the model. Empty: the newest approved one."),
+        "version": version_param("An approved version of the model. Empty: the newest approved one."),
         "stages": Param(
             "staging and production",
             enum=["staging and production", STAGING_ONLY],
             title="Stages",
-            description="Staging alone: deployed and tested there, production stays as it is. What becomes of staging "
-            "after its test is serving.staging of model.yaml.",
+            description="Staging only: deployed and tested there, production stays as it is. serving.staging of "
+            "model.yaml decides whether staging is kept after its test.",
         ),
         "strategy": Param(
             AS_CONFIGURED,
             enum=[AS_CONFIGURED, *get_args(Strategy)],
             title="Traffic shift",
             description=f"How production's traffic moves; model.yaml says {model.serving.deployment.strategy}. "
-            "'immediate' heeds no alarms, for when they are going off already.",
+            "'immediate' ignores alarms, for when they have already fired.",
         ),
     }
 
 
 def chosen_strategy(context: Context) -> Strategy | None:
-    """How the form wants production's traffic to move; None where model.yaml decides."""
+    """The traffic strategy chosen in the form; None if model.yaml decides."""
     chosen = context["params"]["strategy"]
     return None if chosen == AS_CONFIGURED else cast(Strategy, chosen)
 
 
 def approval_params() -> dict[str, Param]:
-    """What a person may add to an answer."""
+    """The fields that an approver may fill in with the answer."""
     return {
         "reason": Param(
             "",
             type=["null", "string"],
             maxLength=256,
             title="Why",
-            description="Kept with the version in the Model Registry. May stay empty.",
+            description="Kept with the version in the Model Registry. Optional.",
         )
     }
 
@@ -60,6 +60,6 @@ class Timeouts(TypedDict):
 
 
 def answer_timeout(model: ModelConfig) -> Timeouts:
-    """Arguments of a task that waits for a person. It has no execution timeout: the operator would take that for the
+    """Arguments of a task that waits for an answer. It has no execution timeout: the operator would use that as the
     time to answer."""
     return {"response_timeout": timedelta(hours=model.serving.approval.timeout_hours), "execution_timeout": None}

@@ -1,4 +1,4 @@
-"""Endpoints that are paid for and that nobody asks, named once a week."""
+"""Reports, once a week, endpoints that cost money but get no requests."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-IDLE_FOR = timedelta(days=7)  # also how often people are told
+IDLE_FOR = timedelta(days=7)  # also the interval between reports
 PERIOD = 300  # seconds
-PROBES = 3  # requests in a period that health checks and a console that is looked at may have made
+PROBES = 3  # requests in a period that may come from health checks and the console
 STAGES: tuple[Stage, ...] = ("production", "staging")
 
 
 def name_idle_endpoints(models: Sequence[ModelConfig], context: Context) -> list[str]:
-    """Tell people which endpoints had nothing but probes for a week; those."""
+    """Reports the endpoints that had nothing but probes for a week; returns them."""
     environment = ml_environment()
     s3, told = s3_client(environment), idle_told(environment.bucket)
     last = read_json(s3, told)
     if last and now() - datetime.fromisoformat(last["told_at"]) < IDLE_FOR:
-        log.info("looked for idle endpoints on %s: next in a week from then", last["told_at"])
+        log.info("last looked for idle endpoints on %s; next a week later", last["told_at"])
         return []
     sagemaker, cloudwatch = sagemaker_client(environment), cloudwatch_client(environment)
     idle = {
@@ -51,17 +51,17 @@ def name_idle_endpoints(models: Sequence[ModelConfig], context: Context) -> list
     if idle:
         lines = "\n".join(f"- {name}{price}" for name, price in idle.items())
         notify(
-            f"{len(idle)} endpoint{'s' if len(idle) > 1 else ''} nobody asks",
-            f"For {IDLE_FOR.days} days no five minutes had more than {PROBES} requests, as health checks make them:\n"
+            f"{len(idle)} idle endpoint{'s' if len(idle) > 1 else ''}",
+            f"For {IDLE_FOR.days} days, no five minutes had more than {PROBES} requests, as health checks send:\n"
             f"{lines}\n\nWhat to do: trigger the Dag retire for the model, or set serving.mode: serverless in its "
-            "model.yaml and promote it again. This is said once a week.",
+            "model.yaml and promote it again. This report comes once a week.",
         )
     write_text(s3, told, json.dumps({"told_at": now().isoformat(), "idle": list(idle)}))
     return list(idle)
 
 
 def _is_paid_for(sagemaker: SageMakerClient, name: str) -> bool:
-    """Whether there is such an endpoint, on instances, and as it is for long enough to say."""
+    """Whether the endpoint exists, runs on instances, and has been unchanged for long enough to tell."""
     try:
         found = sagemaker.describe_endpoint(EndpointName=name)
     except ClientError as error:

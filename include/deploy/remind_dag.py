@@ -1,18 +1,18 @@
-"""Reminds people of promotions that wait for their answer: at half of the time that they have, and before it ends.
+"""Reminds approvers of pending promotions: half-way through the time to answer, and before it ends.
 
 **For whom:** the approvers, by mail, chat and the console.
 
-**Reads** the questions that wait (`production/<model>/question.json`) and whether their runs have kept a decision.
-**Writes** into the question how often people were reminded, and removes those that are answered or over;
+**Reads** the pending questions (`production/<model>/question.json`) and whether their runs have recorded a decision.
+**Writes** the number of reminders into the question, and deletes questions that are answered or expired;
 `messages/idle.json`.
 
-**Running it again is safe:** nobody is reminded twice of the same.
+**Running it again is safe:** no reminder is sent twice.
 
-**Steps.** `remind_approvers` does that; an environment where nobody is asked (`approve_promotions`) has no questions.
-`name_idle_endpoints` names, once a week, the endpoints on instances that had nothing but health checks for seven days,
-with what they cost.
+**Steps.** `remind_approvers` does that; in an environment that asks nobody (`approve_promotions`) there are no
+questions. `name_idle_endpoints` reports, once a week, the endpoints on instances that had nothing but health checks for
+seven days, with their cost.
 
-**When it fails** S3 or the topic could not be asked; the next hour does it. The question waits all the same.
+**When it fails** S3 or the topic could not be reached; the next hourly run tries again. The question keeps waiting.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def remind_dag(models: Sequence[ModelConfig]) -> DAG:
     @dag(
         dag_id="remind",
         dag_display_name="Reminders",
-        description="Remind people of promotions that wait for their answer, and weekly of endpoints that nobody asks.",
+        description="Remind approvers of pending promotions, and weekly of idle endpoints.",
         doc_md=f"# remind\n\n{__doc__}",
         schedule=next_time_only(HOURLY),
         allowed_run_types=NO_BACKFILLS,

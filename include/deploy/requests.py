@@ -1,4 +1,4 @@
-"""Endpoints of a version: all that ``EndpointOperator`` makes; and the job that moves MLflow's alias."""
+"""Requests for a version's endpoints, for ``EndpointOperator``, and for the job that moves MLflow's alias."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def staging_endpoint(model: ModelConfig, environment: MlEnvironment, version: Re
 def production_endpoint(
     model: ModelConfig, environment: MlEnvironment, version: RegisteredVersion, *, strategy: Strategy | None = None
 ) -> Request:
-    """The same in production, and how its traffic moves, with the alarms that watch over that, and its scaling.
+    """The same in production, with its traffic shift, the alarms that watch over it, and its scaling.
 
-    The configuration is the same for both stages: production gets the very one that staging was tested with, unless
-    model.yaml has staging serverless. (Of a serverless endpoint the Models differ by where each stage keeps its
+    The configuration is the same for both stages: production gets exactly the one that staging was tested with, unless
+    model.yaml makes staging serverless. (The Models of a serverless endpoint differ by where each stage captures its
     requests.)
 
     Raises:
-        RequestError: a strategy was asked for that the model's endpoint does not know.
+        RequestError: the model's endpoint does not support the chosen strategy.
     """
     return {
         **_endpoint(model, environment, "production", version),
@@ -36,8 +36,8 @@ def production_endpoint(
 
 
 def replaced_endpoint(model: ModelConfig, environment: MlEnvironment, version: RegisteredVersion) -> Request:
-    """Production with a version that it had before, whose configuration somebody removed: with a new one, at once and
-    whatever the alarms say."""
+    """Production with a previous version whose configuration was deleted: with a new configuration, at once and
+    regardless of alarms."""
     return {
         **_endpoint(model, environment, "production", version),
         **mode_of(model).restoration(model, environment),
@@ -45,7 +45,7 @@ def replaced_endpoint(model: ModelConfig, environment: MlEnvironment, version: R
 
 
 def restored_endpoint(model: ModelConfig, environment: MlEnvironment, *, version: int, config_name: str) -> Request:
-    """Production with a configuration that it had before, at once and whatever the alarms say."""
+    """Production with a previous configuration, at once and regardless of alarms."""
     return {
         "endpoint": _name_and_tags(model, environment, "production", version),
         "config_name": config_name,
@@ -54,7 +54,7 @@ def restored_endpoint(model: ModelConfig, environment: MlEnvironment, *, version
 
 
 def endpoint_config(model: ModelConfig, environment: MlEnvironment) -> Request:
-    """An endpoint configuration without the name of its Model, and with only the beginning of its own."""
+    """An endpoint configuration without its Model's name, and with only the prefix of its own."""
     mode = mode_of(model)
     return {
         "EndpointConfigName": group_name(model),

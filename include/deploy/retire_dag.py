@@ -1,19 +1,19 @@
 """Takes a model out of service: its endpoints, alarms and scaling are removed; versions, scores and history are kept.
 
-**For whom:** whoever answers for the model and its costs. Trigger it, choose the model, answer its question. The
+**For whom:** those responsible for the model and its costs. Trigger it, choose the model, answer its question. The
 console's button *Retire* also turns the schedules of the model's Dags off.
 
 **Reads** what serves the model and its production history. **Writes** the end of production into
 `production/<model>/history.json`.
 
-**Running it again is safe:** what is gone already is passed over. A promotion undoes it (`deploy_<model>` with the
-number of a version).
+**Running it again is safe:** what is already gone is skipped. A promotion undoes it (`deploy_<model>` with a version's
+number).
 
 **Steps.** `find_serving` lists what would be removed, `approve_retirement` asks (*Required actions* in the UI; without
 an answer in three days everything stays), `remove_serving` removes it and waits until the endpoints are gone,
 `end_production` closes the history and tells people.
 
-**When it fails** clear the task: it goes on where it was. `find_serving` fails where nothing serves the model.
+**When it fails** clear the task: it continues where it stopped. `find_serving` fails if nothing serves the model.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def retire_dag(models: Sequence[ModelConfig]) -> DAG:
         serving = python_task(tasks.find_serving)()
         approve_retirement = tasks.RetirementOperator(
             task_id="approve_retirement",
-            subject="Shall {{ params.model }} be retired?",
+            subject="Retire {{ params.model }}?",
             body="{{ ti.xcom_pull('find_serving')['text'] }}",
             options=[tasks.RETIRE, tasks.KEEP],
             defaults=tasks.KEEP,
@@ -60,5 +60,5 @@ def retire_dag(models: Sequence[ModelConfig]) -> DAG:
 
     return with_form(
         retire(),
-        {"model": Param(type="string", enum=list(owners), title="Model", description="Which model is taken out.")},
+        {"model": Param(type="string", enum=list(owners), title="Model", description="The model to retire.")},
     )

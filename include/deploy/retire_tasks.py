@@ -37,8 +37,8 @@ RETIRE, KEEP = "Retire", "Keep"
 
 
 class RetirementOperator(HITLOperator):
-    """Asks the environment's approvers, as a promotion does: Airflow takes nobody else's answer. Everybody, where none
-    is named."""
+    """Asks the environment's approvers, as a promotion does, and Airflow accepts nobody else's answer; everybody, if
+    none is named."""
 
     def execute(self, context: Context) -> None:
         approvers = ml_environment().approvers
@@ -47,19 +47,19 @@ class RetirementOperator(HITLOperator):
 
 
 class Serving(TypedDict):
-    """What serves a model and is paid for: names of endpoints and alarms, resource ids of scalable targets."""
+    """What serves a model and costs money: names of endpoints and alarms, resource ids of scalable targets."""
 
     endpoints: list[str]
     alarms: list[str]
     targets: list[str]
-    text: str  # all of it, for the person who is asked
+    text: str  # a summary for the approver
 
 
 def find_serving(context: Context) -> Serving:
-    """What would be removed.
+    """Lists what would be removed.
 
     Raises:
-        PermanentError: the model is not served by anything, and has nothing in production.
+        PermanentError: nothing serves the model, and it has no version in production.
     """
     model, environment = model_of_run(context), ml_environment()
     sagemaker, cloudwatch = sagemaker_client(environment), cloudwatch_client(environment)
@@ -81,18 +81,18 @@ def find_serving(context: Context) -> Serving:
     targets = [target for target in targets if target.startswith(own)]
     entry = current(read_history(s3_client(environment), environment.bucket, model.name))
     if not endpoints and entry is None:
-        raise PermanentError(f"{model.name} is not served by anything, and no version of it is in production.")
+        raise PermanentError(f"nothing serves {model.name}, and no version of it is in production.")
     return {"endpoints": endpoints, "alarms": alarms, "targets": targets, "text": _text(model, environment, endpoints)}
 
 
 def remove_serving(context: Context, *, answer: Answer, serving: Serving) -> Serving:
-    """Take it all away, after a person said so: scaling first, since SageMaker keeps no target without its endpoint.
+    """Removes everything, once approved: scaling first, since a scaling target needs its endpoint.
 
     Raises:
-        AirflowSkipException: nobody said so.
+        AirflowSkipException: nobody approved it.
     """
     if answer["chosen_options"] != [RETIRE]:
-        raise AirflowSkipException("nobody said Retire: everything stays as it is")
+        raise AirflowSkipException("nobody answered Retire: nothing was changed")
     environment = ml_environment()
     sagemaker = sagemaker_client(environment)
     for target in serving["targets"]:
@@ -110,16 +110,16 @@ def remove_serving(context: Context, *, answer: Answer, serving: Serving) -> Ser
 
 
 def end_production(context: Context, *, removed: Serving) -> str:
-    """Close the production history, which is kept, and tell people.
+    """Closes the production history, which is kept, and notifies people.
 
     Raises:
-        HistoryConflictError: another run changed the history in the same moment; a retry does it.
+        HistoryConflictError: another run changed the history at the same time; a retry helps.
     """
     model, environment = model_of_run(context), ml_environment()
     s3 = s3_client(environment)
     record_retirement(s3, environment.bucket, model.name)
     index_versions(s3, sagemaker_client(environment), environment.bucket, model)
-    gone = ", ".join(removed["endpoints"]) or "no endpoint was left"
+    gone = ", ".join(removed["endpoints"]) or "no endpoint existed"
     notify(
         f"{model.name} is retired",
         f"Run {context['ti'].run_id} of retire has removed: {gone}, {len(removed['alarms'])} alarms, "

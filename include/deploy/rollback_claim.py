@@ -1,8 +1,8 @@
-"""Which run of ``rollback`` may change a model's production. The Dag is of all models, so Airflow's own
-``max_active_runs`` could keep two runs of one model apart only by holding up those of every other model.
+"""Decides which run of ``rollback`` may change a model's production. The Dag serves all models, so with Airflow's
+``max_active_runs`` two runs of one model could be kept apart only by also holding up every other model's.
 
-A claim is an object in the bucket that names a run, and is written only over what was read. It lapses when its run is
-not active any more: nothing has to be released, and a run that died leaves nothing behind.
+A claim is an object in the bucket that names a run, written only if unchanged since it was read. It lapses when its run
+is no longer active: nothing has to be released, and a dead run leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ ACTIVE = ["queued", "running"]
 
 
 class RollbackUnderwayError(PermanentError):
-    """Another run takes this model's production back: the message names the run."""
+    """Another run is rolling this model back; the message names it."""
 
 
 def claim_rollback(s3: S3Client, bucket: str, model: str, task_instance: RuntimeTaskInstanceProtocol) -> None:
-    """From here on the task's run is the only one that may roll this model back, until it ends. Doing it twice changes
-    nothing.
+    """Makes the task's run the only one that may roll this model back, until it ends. Idempotent.
 
     Args:
-        task_instance: Airflow's running task instance, which can be asked for the states of runs.
+        task_instance: Airflow's running task instance, which can look up the states of runs.
 
     Raises:
         RollbackUnderwayError: another run of this model is active.
@@ -46,9 +45,9 @@ def claim_rollback(s3: S3Client, bucket: str, model: str, task_instance: Runtime
         dag_id = task_instance.dag_id
         if holder is not None and task_instance.get_dr_count(dag_id=dag_id, run_ids=[holder], states=ACTIVE):
             raise RollbackUnderwayError(
-                f"run {holder} of {dag_id} is rolling {model} back already; this run has changed nothing. Follow that "
+                f"run {holder} of {dag_id} is already rolling {model} back; this run has changed nothing. Follow that "
                 "one. To go to another version instead, mark it as failed and trigger again."
             )
-        # not written where another run was quicker, or the answer of a first try was lost
+        # not written if another run was quicker, or if the response of a first try was lost
         if write_if_unchanged(s3, uri, json.dumps({"run_id": own}).encode(), etag):
             return

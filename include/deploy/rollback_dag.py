@@ -1,22 +1,22 @@
-"""Brings a model's production back to the version before: one click, for when the one that serves turns out to be bad.
+"""Brings a model's production back to the previous version: one click, for when the current one turns out to be bad.
 
-**For whom:** whoever is on call. Trigger it, choose the model, leave the rest of the form empty.
+**For whom:** the person on call. Trigger it, choose the model, leave the rest of the form empty.
 
 **Reads** which versions were in production (`production/<model>/history.json`). **Writes** the endpoint
-`<model>-production` (with `-` for `_`), that history, and beside it `rollback.json`, the run that may do so.
+`<model>-production` (with `-` for `_`), that history, and beside it `rollback.json`, the run that may change it.
 
-**Running it again is safe:** clearing a task goes on where it was. A second run goes back one version more; versions
-that were rolled back from are not gone back to. Runs of several models go on side by side, and none waits for a
-deployment that waits for its answer. Of one model only one run goes on: another one fails at once, changes nothing and
-names the first.
+**Running it again is safe:** a cleared task continues where it stopped. A second run goes back one more version;
+versions that were rolled back are skipped. Runs of several models go on side by side, and none waits for a deployment
+that waits for its approval. Only one run per model may be active: another one fails at once, changes nothing and names
+the first.
 
-**Steps.** `resolve_previous` finds what served before. `deploy_production` brings its very configuration back: all at
-once, and whatever alarms say, since they may be going off. An update that is under way is waited for, as SageMaker
-takes no second one. `test_production` verifies it like a deployment, `record_promotion` and `prune_stale` end the run.
-Where model.yaml says `tracking.model_versions`, `move_champion_alias` lets MLflow's alias follow.
+**Steps.** `resolve_previous` finds what served before. `deploy_production` brings exactly that configuration back: all
+at once, and regardless of alarms, since they may have fired. It waits for an update in progress, as SageMaker accepts
+no second one. `test_production` verifies it like a deployment, `record_promotion` and `prune_stale` end the run. With
+`tracking.model_versions` in model.yaml, `move_champion_alias` moves MLflow's alias.
 
-**When it fails** `resolve_previous` says which versions there were, or which run is at it already; `deploy_production`
-and `test_production` fail as those of the deployment Dag do. The version can be chosen in the form to try another one.
+**When it fails** `resolve_previous` lists the earlier versions, or names the run that is already rolling back;
+`deploy_production` and `test_production` fail as in the deployment Dag. Choose another version in the form to try that.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from include.platform.python_task import python_task
 from sagemaker_jobs.endpoints import EndpointOperator
 from sagemaker_jobs.processing import ProcessingJobOperator
 
-# above what there will be models: of each one run is at work, and no run waits for another model's
+# more than there will ever be models: one run of each may be active, and none waits for another model's
 RUNS_AT_ONCE = 200
 
 
@@ -45,7 +45,7 @@ def rollback_dag(models: Sequence[ModelConfig]) -> DAG:
     @dag(
         dag_id="rollback",
         dag_display_name="Roll a model back",
-        description="Bring a model's production back to the version before.",
+        description="Bring a model's production back to the previous version.",
         doc_md=f"# rollback\n\n{__doc__}",
         max_active_runs=RUNS_AT_ONCE,
         **for_any_model(owners),
@@ -72,7 +72,7 @@ def rollback_dag(models: Sequence[ModelConfig]) -> DAG:
     return with_form(
         rollback(),
         {
-            "model": Param(type="string", enum=list(owners), title="Model", description="Whose production goes back."),
-            "version": version_param("Which earlier version. Empty: the one that served before the present one."),
+            "model": Param(type="string", enum=list(owners), title="Model", description="The model to roll back."),
+            "version": version_param("An earlier version. Empty: the one that served before the current one."),
         },
     )

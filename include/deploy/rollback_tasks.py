@@ -30,7 +30,7 @@ def model_of_run(context: Context) -> ModelConfig:
     """The model that the form names.
 
     Raises:
-        PermanentError: its model.yaml cannot be used.
+        PermanentError: its model.yaml is invalid.
     """
     try:
         return load_model(context["params"]["model"])
@@ -39,10 +39,10 @@ def model_of_run(context: Context) -> ModelConfig:
 
 
 def resolve_previous(context: Context) -> Json:
-    """What production goes back to: the version of the form when it was last in production, or the one before now's.
+    """What production returns to: the form's version, as it was last in production, or the previous one.
 
     Raises:
-        RollbackUnderwayError: another run takes this model back already.
+        RollbackUnderwayError: another run is already rolling this model back.
         VersionError: there is no such version.
     """
     model, environment, asked = model_of_run(context), ml_environment(), context["params"]["version"]
@@ -62,10 +62,10 @@ def resolve_previous(context: Context) -> Json:
 
 
 def deploy_production(context: Context, *, entry: Json) -> Request:
-    """Production with what it had.
+    """Production with its previous configuration.
 
     Raises:
-        RollbackUnderwayError: this run had ended and was cleared, and another one took its place since.
+        RollbackUnderwayError: this run had ended and was cleared, but another run has started since.
     """
     model, environment = model_of_run(context), ml_environment()
     claim_rollback(s3_client(environment), environment.bucket, model.name, context["ti"])
@@ -77,10 +77,11 @@ def test_production(context: Context, *, version: Json, deployed: Deployed) -> R
 
 
 def record_promotion(productions: AssetAlias, context: Context, *, version: Json, deployed: Deployed) -> Recorded:
-    """Put the version into production's history, and tell people and who follows the model's production.
+    """Records the version in the production history, and notifies people and subscribers of the model's production
+    Asset.
 
     Args:
-        productions: stands for every model's production.
+        productions: the alias of every model's production Asset.
     """
     model = model_of_run(context)
     recorded = tasks.enter_into_history(model, context, version=version, deployed=deployed)
@@ -95,7 +96,7 @@ def prune_stale(context: Context) -> dict[str, list[str]]:
 
 
 def move_champion_alias(context: Context, *, recorded: Recorded) -> Request:
-    """As after a deployment.
+    """Moves MLflow's alias, as after a deployment.
 
     Raises:
         AirflowSkipException: the model's versions, or the environment's runs, are not tracked.

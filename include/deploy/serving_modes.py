@@ -19,65 +19,65 @@ class ServingMode(ABC):
 
     @abstractmethod
     def variant(self, serving: Serving) -> Request:
-        """What a ProductionVariant of CreateEndpointConfig says of the machines."""
+        """The compute part of CreateEndpointConfig's ProductionVariant."""
 
     @abstractmethod
     def config_settings(self, model: ModelConfig, environment: MlEnvironment) -> Request:
-        """What else CreateEndpointConfig says: of keys, and of requests that are kept."""
+        """The rest of CreateEndpointConfig: keys, and data capture."""
 
     @abstractmethod
     def hosted_model(self, model: ModelConfig, environment: MlEnvironment, stage: Stage, request: Request) -> Request:
-        """CreateModel, made of that of a batch transform."""
+        """CreateModel, derived from that of a batch transform."""
 
     @abstractmethod
     def promotion(self, model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> Request:
-        """What ``EndpointOperator`` is told beside the configuration, to bring production to a new version.
+        """What ``EndpointOperator`` needs besides the configuration to bring production to a new version.
 
         Args:
-            strategy: how traffic is to move; None where model.yaml decides.
+            strategy: how to shift traffic; None if model.yaml decides.
 
         Raises:
-            RequestError: a strategy that the mode does not have.
+            RequestError: the mode does not support the strategy.
         """
 
     @abstractmethod
     def restoration(self, model: ModelConfig, environment: MlEnvironment) -> Request:
-        """Likewise, to bring production back to what it had, at once and whatever the alarms say."""
+        """Likewise, to bring production back to its previous state, at once and regardless of alarms."""
 
     @abstractmethod
     def traffic(self, model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> str:
-        """For people, how production's traffic will move."""
+        """How production's traffic will move, for people."""
 
     @abstractmethod
     def monthly_usd(self, serving: Serving, region: str) -> float | None:
-        """What it costs at the least; None where that cannot be known."""
+        """The minimum monthly cost in USD; None if it cannot be known."""
 
     @abstractmethod
     def unknown_cost(self, serving: Serving, region: str) -> str:
-        """For people, why ``monthly_usd`` is not known."""
+        """Why ``monthly_usd`` is unknown, for people."""
 
     @abstractmethod
     def most_clients(self, serving: Serving) -> int | None:
-        """How many requests may be asked at once; None where there is no limit of its own."""
+        """The limit of concurrent requests; None if the mode has none."""
 
     @property
     def usual_ms(self) -> tuple[int, int]:
-        """p50 and p99 that an endpoint is held to where model.yaml names none."""
+        """The limits of p50 and p99 in milliseconds if model.yaml sets none."""
         return 200, 1000
 
     @property
     def largest_mb(self) -> int:
-        """The largest request that SageMaker takes."""
+        """The largest request that SageMaker accepts, in MB."""
         return 6
 
     @property
     def warm_up(self) -> int:
-        """How many requests may meet a container that is still to be started."""
+        """How many requests may hit a container that has yet to start."""
         return 0
 
 
 class Provisioned(ServingMode):
-    """On instances that always run; SageMaker shifts traffic and keeps requests."""
+    """On instances that always run; SageMaker shifts traffic and captures requests."""
 
     def variant(self, serving: Serving) -> Request:
         return {"InstanceType": serving.instance_type, "InitialInstanceCount": serving.instance_count}
@@ -121,10 +121,10 @@ class Provisioned(ServingMode):
         wait = f"{rule.wait_minutes} minutes" if seconds is None else f"{seconds} seconds"
         wanted, chosen = strategy or rule.strategy, strategy_of(model.serving, strategy)
         said = {
-            "canary": f"{share} % for {wait}, then all of it; an alarm in the {wait} after either takes it back",
-            "linear": f"in steps of {share} %, {wait} each; an alarm takes it back",
-            "all_at_once": f"all at once; an alarm in the {wait} after takes it back",
-            "immediate": "all at once, whatever the alarms say",
+            "canary": f"{share} % for {wait}, then all of it; an alarm in the {wait} after either step rolls it back",
+            "linear": f"in steps of {share} %, {wait} each; an alarm rolls it back",
+            "all_at_once": f"all at once; an alarm in the {wait} after rolls it back",
+            "immediate": "all at once, regardless of alarms",
         }[chosen]
         return said if chosen == wanted else f"{said} ({wanted} needs serving.instance_count of at least 2)"
 
@@ -140,8 +140,8 @@ class Provisioned(ServingMode):
 
 
 class Serverless(ServingMode):
-    """On what SageMaker gives while requests come: no traffic shifting, no scaling by instances, no VPC. The serving
-    program keeps requests itself."""
+    """On capacity that SageMaker starts on demand: no traffic shifting, no scaling by instances, no VPC. The serving
+    program captures requests itself."""
 
     def variant(self, serving: Serving) -> Request:
         size = serving.serverless
@@ -156,7 +156,7 @@ class Serverless(ServingMode):
             return without_vpc
         if environment.network_isolation:
             raise RequestError(
-                f"{model.name} is served serverless and keeps requests (data_capture_percent): its container writes "
+                f"{model.name} is served serverless and captures requests (data_capture_percent): its container writes "
                 "them to S3 itself, which this environment's network_isolation forbids. Set data_capture_percent to 0 "
                 "or serve the model provisioned"
             )
@@ -179,7 +179,7 @@ class Serverless(ServingMode):
         return {}
 
     def traffic(self, model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> str:
-        return "all at once: a serverless endpoint knows no steps"
+        return "all at once: a serverless endpoint has no traffic shifting"
 
     def monthly_usd(self, serving: Serving, region: str) -> float | None:
         return None
@@ -192,7 +192,7 @@ class Serverless(ServingMode):
 
     @property
     def usual_ms(self) -> tuple[int, int]:
-        return 400, 3000  # what answers may be started, or moved, between two requests
+        return 400, 3000  # containers may be started or moved between two requests
 
     @property
     def largest_mb(self) -> int:
@@ -211,7 +211,7 @@ def mode_of(model: ModelConfig) -> ServingMode:
 
 
 def at_stage(model: ModelConfig, stage: Stage) -> ModelConfig:
-    """The model as it is served at a stage: in staging serverless, where model.yaml says so."""
+    """The model as it is served at a stage: staging is serverless if model.yaml says so."""
     if stage == "production" or model.serving.staging != "serverless":
         return model
     return model.model_copy(
@@ -220,7 +220,7 @@ def at_stage(model: ModelConfig, stage: Stage) -> ModelConfig:
 
 
 def staging_cost(model: ModelConfig, region: str) -> str:
-    """For people, what staging costs once its test is over."""
+    """What staging costs after its test, for people."""
     if model.serving.staging == "delete":
         return "nothing: it is deleted after its test"
     staged = at_stage(model, "staging")

@@ -1,4 +1,5 @@
-"""The tasks of deployments and rollbacks, each under its id; those of the decision are in ``approval_request``."""
+"""The tasks of deployments and rollbacks, each named after its id; those of the decision are in
+``approval_request``."""
 
 from __future__ import annotations
 
@@ -50,25 +51,25 @@ log = logging.getLogger(__name__)
 
 REQUESTS, CLIENTS = 200, 2  # the load of a test
 
-Json = Mapping[str, Any]  # a version, or an entry of production's history, on its way between two tasks
+Json = Mapping[str, Any]  # a version, or an entry of the production history, passed between tasks
 
 
 class Resolved(TypedDict):
-    """What a run deploys, and what it would replace (an entry of the history); None where nothing is in production."""
+    """What a run deploys, and the history entry that it would replace; None if nothing is in production."""
 
     version: Json
     champion: Json | None
 
 
 class Deployed(TypedDict):
-    """What ``EndpointOperator`` returns, as far as it is read."""
+    """The part of ``EndpointOperator``'s result that tasks read."""
 
     endpoint: str
     config: str
 
 
 class Recorded(TypedDict):
-    """What is in production now, for who follows the Asset."""
+    """What is in production now, for subscribers of the Asset."""
 
     version: int
     model_package_arn: str
@@ -77,12 +78,12 @@ class Recorded(TypedDict):
 
 
 def resolve_package(model: ModelConfig, approvals: Asset, context: Context) -> Resolved:
-    """The version that the form asks for, the one approved last among the approvals that started the run, or the
-    newest approved one.
+    """The version chosen in the form, the last of the approvals that started the run, or the newest approved
+    one.
 
     Raises:
-        VersionError: it is unknown, not approved, or its artifact is gone: a person asked for what cannot be.
-        AirflowSkipException: approvals started the run, and there is nothing to do for them any more.
+        VersionError: the chosen version is unknown or not approved, or its artifact is missing.
+        AirflowSkipException: approvals started the run, but nothing is left to do.
     """
     environment, group = ml_environment(), group_name(model)
     sagemaker, s3 = sagemaker_client(environment), s3_client(environment)
@@ -94,7 +95,7 @@ def resolve_package(model: ModelConfig, approvals: Asset, context: Context) -> R
     else:
         version = _last_that_stands(environment, group, approved)
         if champion and champion.version == version.version:
-            raise AirflowSkipException(f"{group} version {version.version} is in production already")
+            raise AirflowSkipException(f"{group} version {version.version} is already in production")
     log.info("to deploy: %s version %d, %s", group, version.version, version.artifact)
     return {"version": version.model_dump(), "champion": champion.as_json() if champion else None}
 
@@ -108,7 +109,7 @@ def test_staging(model: ModelConfig, context: Context, *, version: Json, deploye
 
 
 def clear_staging(model: ModelConfig, environment: MlEnvironment) -> None:
-    """Delete staging's endpoint, where model.yaml does not keep it, and wait until it is gone."""
+    """Deletes staging's endpoint unless model.yaml keeps it, and waits until it is gone."""
     if model.serving.staging != "delete":
         return
     name = endpoint_name(model, "staging")
@@ -119,7 +120,7 @@ def clear_staging(model: ModelConfig, environment: MlEnvironment) -> None:
 def keep_production(model: ModelConfig, context: Context, *, version: Json) -> None:
     notify(
         f"{context['dag'].dag_id}: version {version['version']} was not promoted",
-        "Production is unchanged. The version's metadata in the Model Registry says why.",
+        "Production is unchanged. The version's metadata in the Model Registry has the reason.",
     )
 
 
@@ -129,16 +130,16 @@ def deploy_production(model: ModelConfig, context: Context, *, resolved: Resolve
 
 
 def test_production(model: ModelConfig, context: Context, *, version: Json, deployed: Deployed) -> Report:
-    """``version`` may be an entry of production's history too."""
+    """``version`` may also be an entry of the production history."""
     return _test_endpoint(model, "production", version, deployed)
 
 
 def restore_production(model: ModelConfig, context: Context, *, deployed: Deployed | None) -> Request:
-    """Production as it was when this run changed it.
+    """Production as it was before this run changed it.
 
     Raises:
-        AirflowSkipException: the run did not come to changing production.
-        PermanentError: there was nothing before.
+        AirflowSkipException: the run did not change production.
+        PermanentError: nothing was in production before.
     """
     if deployed is None:
         raise AirflowSkipException("this run has not changed production; there is nothing to restore")
@@ -146,7 +147,7 @@ def restore_production(model: ModelConfig, context: Context, *, deployed: Deploy
 
 
 def test_restored(model: ModelConfig, context: Context, *, deployed: Deployed) -> Report:
-    """The report of production as it is again; its history says so where this run was entered there already."""
+    """The report of the restored production; corrects the history if this run is already recorded there."""
     before = _before(model, context)
     report = _test_endpoint(model, "production", before.as_json(), deployed)
     _record(model, context, before, deployed)
@@ -157,14 +158,14 @@ def test_restored(model: ModelConfig, context: Context, *, deployed: Deployed) -
 def record_promotion(
     model: ModelConfig, production: Asset, context: Context, *, version: Json, deployed: Deployed
 ) -> Recorded:
-    """Put the version into production's history, and tell people and who follows the Asset ``production``."""
+    """Records the version in the production history, and notifies people and subscribers of ``production``."""
     recorded = enter_into_history(model, context, version=version, deployed=deployed)
     context["outlet_events"][production].extra = cast("dict[str, JsonValue]", recorded)
     return recorded
 
 
 def enter_into_history(model: ModelConfig, context: Context, *, version: Json, deployed: Deployed) -> Recorded:
-    """Put a version into production's history, and tell people.
+    """Records a version in the production history, and notifies people.
 
     Raises:
         PermanentError: production serves with something else by now.
@@ -188,7 +189,7 @@ def enter_into_history(model: ModelConfig, context: Context, *, version: Json, d
 
 
 def prune_stale(model: ModelConfig, context: Context) -> dict[str, list[str]]:
-    """Remove configurations and Models of earlier versions, except for production's and the one before it."""
+    """Deletes configurations and Models of earlier versions, except production's and the previous one's."""
     environment = ml_environment()
     past = read_history(s3_client(environment), environment.bucket, model.name)
     kept = [entry.endpoint_config for entry in (current(past), previous(past)) if entry]
@@ -199,10 +200,10 @@ def prune_stale(model: ModelConfig, context: Context) -> dict[str, list[str]]:
 
 
 def move_champion_alias(model: ModelConfig, context: Context, *, recorded: Recorded) -> Request:
-    """The job that lets MLflow's alias ``champion`` name the version that was just recorded.
+    """The job that points MLflow's alias ``champion`` to the version that was just recorded.
 
     Raises:
-        AirflowSkipException: the environment tracks nothing.
+        AirflowSkipException: the environment has no MLflow.
     """
     environment, run = current_run(context)
     if not environment.mlflow_tracking_uri:
@@ -211,7 +212,7 @@ def move_champion_alias(model: ModelConfig, context: Context, *, recorded: Recor
 
 
 def return_to(model: ModelConfig, back: Entry) -> Request:
-    """Production with what it had: the same configuration, or, where somebody removed it, one of the same version."""
+    """Production with its previous configuration or, if that was deleted, a new one of the same version."""
     environment = ml_environment()
     sagemaker = sagemaker_client(environment)
     try:
@@ -219,18 +220,18 @@ def return_to(model: ModelConfig, back: Entry) -> Request:
     except ClientError as error:
         if not is_absent(error):
             raise
-        log.warning("%s was removed; creating another configuration of version %d", back.endpoint_config, back.version)
+        log.warning("%s was deleted; creating another configuration of version %d", back.endpoint_config, back.version)
         return requests.replaced_endpoint(model, environment, describe(sagemaker, back.model_package_arn))
     return requests.restored_endpoint(model, environment, version=back.version, config_name=back.endpoint_config)
 
 
 def _before(model: ModelConfig, context: Context) -> Entry:
-    """What was in production when this run changed it: the history's last entry that is not of this run, which may
-    have recorded its promotion and be tested again. It is asked now: a rollback may have come between the run's
-    beginning and a person's yes.
+    """What was in production when this run changed it: the history's last entry from another run. (This run may have
+    recorded its promotion and be tested again.) It is looked up now, as a rollback may have come between the run's
+    start and the approval.
 
     Raises:
-        PermanentError: there was nothing.
+        PermanentError: nothing was in production.
     """
     environment, run = ml_environment(), context["ti"]
     past = read_history(s3_client(environment), environment.bucket, model.name)
@@ -245,7 +246,8 @@ def _before(model: ModelConfig, context: Context) -> Entry:
 
 
 def _record(model: ModelConfig, context: Context, version: Version, deployed: Deployed) -> History:
-    """The history with an entry of this run, once; the same where the version is in production with this already."""
+    """Adds an entry of this run to the history, once; unchanged if the version already serves with this
+    configuration."""
     environment, task_instance = ml_environment(), context["ti"]
     entry = Entry(
         version=version.version,
@@ -269,21 +271,21 @@ def _record(model: ModelConfig, context: Context, version: Version, deployed: De
 
 
 def _retire(sagemaker: SageMakerClient, replaced: Entry, why: str) -> None:
-    """Note that a version is not in production any more; one that somebody removed from the registry needs no note."""
+    """Marks a version as no longer in production, unless it was deleted from the registry."""
     try:
         set_stage(sagemaker, replaced.model_package_arn, REPLACED, why)
     except ClientError as error:
         if error_code(error) not in NO_SUCH_VERSION:
             raise
-        log.warning("version %d is not in the registry any more", replaced.version)
+        log.warning("version %d is no longer in the registry", replaced.version)
 
 
 def _approved_versions(environment: MlEnvironment, group: str, approvals: Asset, context: Context) -> list[int]:
-    """Versions whose approvals started this run, in the order of approval. One run may come of several.
+    """Versions whose approvals started this run, in the order of approval. Several approvals may share a run.
 
-    EventBridge tells the second, and a queue keeps no order: of one second the newest version counts as the last.
-    An event that Airflow records in the moment in which it makes the run starts none of its own: it is found here, as a
-    newer version that was approved since the first event and that nobody has decided about.
+    EventBridge's times are in seconds, and a queue keeps no order: within a second the newest version counts as last.
+    An event that Airflow records at the moment it creates the run starts no run of its own. It is found here, as a
+    newer version that was approved since the first event and has no decision yet.
     """
     events = [event.extra["payload"] for event in context["triggering_asset_events"].get(approvals, [])]
     if not events:
@@ -299,7 +301,7 @@ def _approved_versions(environment: MlEnvironment, group: str, approvals: Asset,
 
 
 def _last_that_stands(environment: MlEnvironment, group: str, versions: list[int]) -> RegisteredVersion:
-    """Of several approvals the last is what people want; one that was withdrawn meanwhile does not count."""
+    """The last of several approvals counts, unless it was withdrawn meanwhile."""
     log.info("approved, in this order: %s", ", ".join(f"version {version}" for version in versions))
     sagemaker = sagemaker_client(environment)
     for version in reversed(versions):
@@ -312,10 +314,10 @@ def _last_that_stands(environment: MlEnvironment, group: str, versions: list[int
 
 
 def _test_endpoint(model: ModelConfig, stage: Stage, version: Json, deployed: Deployed) -> Report:
-    """The report of an endpoint that passed its test.
+    """Tests an endpoint and returns the report.
 
     Raises:
-        PermanentError: it did not, with every failure; or it serves with something else by now.
+        PermanentError: it failed, with every failure; or it serves with something else by now.
     """
     environment, staged = ml_environment(), at_stage(model, stage)
     serving, mode = staged.serving, mode_of(staged)
@@ -354,7 +356,7 @@ def _require_still_there(environment: MlEnvironment, deployed: Deployed) -> None
             raise
         raise PermanentError(
             f"endpoint {deployed['endpoint']} is gone: staging is deleted after its test (serving.staging of "
-            "model.yaml), or somebody deleted it. Clear the task that deployed it, to deploy it again."
+            "model.yaml), or someone deleted it. Clear the task that deployed it, to deploy it again."
         ) from error
     live = endpoint["EndpointConfigName"]
     if live != deployed["config"]:

@@ -1,4 +1,4 @@
-"""How traffic moves to a new version on instances, the alarms that take it back, and how instances are scaled."""
+"""How traffic moves to a new version on instances, the alarms that roll it back, and how instances scale."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, Stage, endpoint_name, owner_tags
 
 VARIANT = "AllTraffic"
-# of both, SageMaker shifts at most half of the instances first:
+# in both, SageMaker shifts at most half of the instances first:
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TrafficRoutingConfig.html
 IN_PARTS: tuple[Strategy, ...] = ("canary", "linear")
 ALARM_SECONDS = 60  # SageMaker publishes endpoint metrics each minute
-QUICK_ALARM_SECONDS = 10  # where an environment hurries through traffic shifts, alarms have to keep up
+QUICK_ALARM_SECONDS = 10  # if an environment speeds up traffic shifts, alarms must keep up
 
 
 def strategy_of(serving: Serving, asked: Strategy | None) -> Strategy:
-    """How traffic moves in fact: one instance has no half to begin with, so it takes over all at once, under the same
+    """How traffic actually moves: a single instance cannot be halved, so it is replaced all at once, under the same
     alarms."""
     wanted = asked or serving.deployment.strategy
     return "all_at_once" if wanted in IN_PARTS and serving.instance_count == 1 else wanted
@@ -52,7 +52,7 @@ def deployment(model: ModelConfig, environment: MlEnvironment, strategy: Strateg
 
 
 def alarms(model: ModelConfig, environment: MlEnvironment) -> list[Request]:
-    """PutMetricAlarm for each alarm of the production endpoint. No traffic raises no alarm."""
+    """PutMetricAlarm for each alarm of the production endpoint. An endpoint without traffic raises no alarm."""
     name, rules = endpoint_name(model, "production"), model.serving.alarms
     variant = [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": VARIANT}]
     common: Request = {
@@ -106,7 +106,7 @@ def alarms(model: ModelConfig, environment: MlEnvironment) -> list[Request]:
 
 
 def scaling(model: ModelConfig, stage: Stage) -> Request:
-    """RegisterScalableTarget (``target``) and PutScalingPolicy (``policy``; none where the count is fixed)."""
+    """RegisterScalableTarget (``target``) and PutScalingPolicy (``policy``; none if the count is fixed)."""
     serving = model.serving
     resource = {
         "ServiceNamespace": "sagemaker",

@@ -1,8 +1,8 @@
-"""Where texts that people choose cross into AWS, whose alphabets are smaller: one function for each border.
+"""Where free text crosses into AWS, whose alphabets are smaller: one function per border.
 
-Reasons, owners, file names, labels and descriptions are free text in this repository. What AWS would refuse is reduced
-here, and nowhere else; whatever must be kept whole is kept whole in S3. (Columns of Athena: ``include.models.config``;
-names in MLflow: ``include.jobs.mlflow``.)
+Reasons, owners, file names, labels and descriptions are free text in this repository. What AWS would reject is replaced
+here and nowhere else; S3 keeps the full text where it matters. (Athena's columns: ``include.models.config``; names in
+MLflow: ``include.jobs.mlflow``.)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MOST_METADATA = 50  # entries that the Model Registry keeps with a version
 LONGEST_KEY, LONGEST_VALUE = 128, 256  # of a tag and of a metadata entry
 LONGEST_DESCRIPTION = 1024
 LONGEST_SUBJECT = 100
-LONGEST_MESSAGE = 250_000  # bytes; SNS takes 256 KiB with what is around it
+LONGEST_MESSAGE = 250_000  # bytes; SNS takes 256 KiB including the envelope
 _PLAIN = "_.:/=+-@"
 
 
@@ -26,7 +26,7 @@ def model_group(model: str) -> str:
 
 def metadata(entries: Mapping[str, object]) -> dict[str, str]:
     """CustomerMetadataProperties of a model package: letters, digits, blanks and ``_.:/=+-@``, 50 entries of 256
-    characters. Names that become the same are numbered; entries without a value are left out."""
+    characters. Names that collide are numbered; entries without a value are left out."""
     reduced: dict[str, str] = {}
     for key, value in entries.items():
         if value not in (None, "") and len(reduced) < MOST_METADATA:
@@ -35,7 +35,8 @@ def metadata(entries: Mapping[str, object]) -> dict[str, str]:
 
 
 def metadata_id(text: str) -> str:
-    """An identifier that ``original_id`` reads from the metadata again: what is not of the alphabet as ``=7E``."""
+    """Encodes an identifier for metadata; ``original_id`` decodes it. Characters outside the alphabet become
+    ``=7E``."""
     return re.sub(r"[^\w.:/+@-]", lambda found: "".join(f"={byte:02X}" for byte in found[0].encode()), text, flags=re.A)
 
 
@@ -62,12 +63,12 @@ def mail(subject: str, message: str) -> tuple[str, str]:
     """Subject and text of a notification by SNS: one line of at most 100 characters, at most 256 KiB."""
     cut = message.encode()[:LONGEST_MESSAGE].decode(errors="ignore")
     if cut != message:
-        cut += "\n\n(cut: the whole of it is in the task's log)"
+        cut += "\n\n(cut: the full text is in the task's log)"
     return description(subject)[:LONGEST_SUBJECT] or "(no subject)", cut or "(no text)"
 
 
 def _text(value: str) -> str:
-    """What is not of AWS's alphabet becomes a blank, and blanks that follow each other one."""
+    """Replaces characters outside AWS's alphabet by blanks, and runs of blanks by one."""
     composed = unicodedata.normalize("NFC", value)
     return " ".join("".join(one if _is_taken(one) else " " for one in composed).split())
 

@@ -1,4 +1,4 @@
-"""The Dag that stands in for those of a model whose model.yaml cannot be used."""
+"""The Dag that replaces a model's Dags while its model.yaml is invalid."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from include.platform.notifications import notify_failure
 def broken_dag(model: BrokenModel) -> DAG:
     @dag(
         dag_id=f"broken_{model.name}",
-        dag_display_name=f"{in_words(model.name)}: its model.yaml is broken",
+        dag_display_name=f"{in_words(model.name)}: its model.yaml is invalid",
         description=model.reason.splitlines()[0],
         doc_md=f"""
-        The other Dags of `{model.name}` are away until this is corrected:
+        The other Dags of `{model.name}` are missing until this is corrected:
 
         ```
         {model.reason.replace(chr(10), chr(10) + " " * 8)}

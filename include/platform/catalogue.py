@@ -1,4 +1,4 @@
-"""The models that Dags are made for. A broken model.yaml takes down nobody else's Dag, and is seen all the same."""
+"""The models that get Dags. An invalid model.yaml breaks no other model's Dags, and is shown in Airflow."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from include.models.config import (
 
 
 def usable_models(folder: Path = MODELS_FOLDER) -> list[ModelConfig]:
-    """Every model whose model.yaml can be used, by name. For the others see ``require_all_models``.
+    """The models whose model.yaml is valid, by name. For the others see ``require_all_models``.
 
-    A task's process needs no Dag but its own. Where that is named after its model, the other models are not read.
+    A task's process needs only its own Dag. If that is named after its model, the other models are not read.
     """
     dag_id, names = get_parsing_context().dag_id or "", model_names(folder)
     return _read([name for name in names if dag_id.endswith(f"_{name}")] or names, folder)[0]
 
 
 def require_all_models(folder: Path = MODELS_FOLDER) -> None:
-    """Nothing if every model can be used.
+    """Checks that every model.yaml is valid.
 
     Raises:
         ConfigError: with every problem of every model.yaml: file, key, what was found, what is allowed.
@@ -46,7 +46,7 @@ class BrokenModel:
 
 
 def broken_models(folder: Path = MODELS_FOLDER) -> list[BrokenModel]:
-    """Every model whose model.yaml cannot be used, by name."""
+    """The models whose model.yaml is invalid, by name."""
     return _read(model_names(folder), folder)[1]
 
 
@@ -68,7 +68,7 @@ def _require_crons(model: ModelConfig, folder: Path) -> None:
     problems = [
         Problem(
             ("schedule", key),
-            f"is '{cron}', which is not a cron expression that comes up. Allowed are five fields (minute hour day "
+            f"is '{cron}', which is not a cron expression or never fires. Allowed are five fields (minute hour day "
             "month weekday, UTC) such as '0 3 * * 1', or null for no schedule.",
         )
         for key, cron in crons.items()
@@ -78,9 +78,9 @@ def _require_crons(model: ModelConfig, folder: Path) -> None:
         raise refusal(folder / model.name, problems)
 
 
-@functools.cache  # every Dag file asks
+@functools.cache  # called for every Dag file
 def _comes_up(cron: str) -> bool:
-    """Whether the expression can be read and its moment ever comes: 30 February does not."""
+    """Whether the expression is valid and ever fires: 30 February does not."""
     try:
         croniter(cron).get_next()
     except CroniterError:

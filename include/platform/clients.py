@@ -1,4 +1,4 @@
-"""AWS's clients, as a task needs them: with Airflow's connection, in the environment's region."""
+"""AWS clients for tasks: with Airflow's connection, in the environment's region."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sagemaker_client(environment: MlEnvironment) -> SageMakerClient:
 
 
 def runtime_client(environment: MlEnvironment) -> SageMakerRuntimeClient:
-    """Of SageMaker's endpoints, as their callers use it."""
+    """The client that invokes SageMaker endpoints."""
     return cast("SageMakerRuntimeClient", _client("sagemaker-runtime", environment))
 
 
@@ -37,6 +37,6 @@ def _client(service: str, environment: MlEnvironment) -> object:
 
 
 def error_code(error: Exception) -> str:
-    """AWS's word for what went wrong; empty if there is none."""
+    """AWS's error code; empty if there is none."""
     response = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))

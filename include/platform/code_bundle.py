@@ -1,7 +1,7 @@
 """The code that runs inside SageMaker jobs, as an archive in S3 named by its content.
 
-A job's request names ``code/<hash>/code.zip``; so what ran is known forever, and a deploy never changes a running job.
-The archive is a program, too: ``python code.zip include.jobs.<program> ...``.
+A job's request names ``code/<hash>/code.zip``, so it is always known what ran, and a deploy never changes a running
+job. The archive is also a program: ``python code.zip include.jobs.<program> ...``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def code_hash(root: Path = ROOT) -> str:
-    """Twelve hex digits over names and contents of every file of the bundle."""
+    """Twelve hex digits over the names and contents of the bundle's files."""
     digest = hashlib.sha256()
     for name, file in code_files(root):
         content = file.read_bytes()
@@ -44,7 +44,7 @@ def code_hash(root: Path = ROOT) -> str:
 
 
 def git_commit(root: Path = ROOT) -> str | None:
-    """The commit that the sources are of, with ``-changed`` where they are not quite; None outside of a repository."""
+    """The sources' commit, with ``-changed`` if they differ from it; None outside a repository."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
@@ -58,14 +58,14 @@ def git_commit(root: Path = ROOT) -> str | None:
 
 
 def upload_code(s3: S3Client, bucket: str, root: Path = ROOT) -> str:
-    """Put the archive under its hash where it is not there yet; its hash.
+    """Uploads the archive under its hash unless it exists; returns the hash.
 
     Raises:
-        botocore.exceptions.ClientError: the bucket is absent or may not be written.
+        botocore.exceptions.ClientError: the bucket does not exist or is not writable.
     """
     version = code_hash(root)
     if not is_there(s3, bucket, version):
-        # first, so that code which is there has them
+        # first, so that uploaded code always has them
         write_text(s3, scoring_parts(bucket, version), json.dumps(scoring_parts_of_models(root)))
         write_text(s3, training_parts(bucket, version), json.dumps(training_parts_of_models(root)))
         s3.put_object(Bucket=bucket, Key=code_archive(version), Body=archive(root))
@@ -73,7 +73,7 @@ def upload_code(s3: S3Client, bucket: str, root: Path = ROOT) -> str:
 
 
 def read_parts(s3: S3Client, uri: str, code_hash: str, model: str) -> Parts:
-    """The parts of a model that lie at ``uri``; all of the code, where whoever uploaded it kept none."""
+    """A model's parts stored at ``uri``; the whole code as one part if the upload stored none."""
     found: dict[str, Parts] = read_json(s3, uri) or {}
     return found.get(model) or {"code": code_hash}
 
@@ -82,17 +82,17 @@ def is_there(s3: S3Client, bucket: str, code_hash: str) -> bool:
     """Whether the code of this hash has been uploaded.
 
     Raises:
-        botocore.exceptions.ClientError: the bucket is absent or may not be read.
+        botocore.exceptions.ClientError: the bucket does not exist or is not readable.
     """
     return bool(s3.list_objects_v2(Bucket=bucket, Prefix=code_archive(code_hash)).get("Contents"))
 
 
 def model_of(s3: S3Client, bucket: str, version: str, name: str) -> ModelConfig | None:
-    """A model as the uploaded code of this hash has it, whatever its model.yaml says by now; None where there is no
-    such code.
+    """A model as the uploaded code of this hash has it, whatever its model.yaml contains now; None if there is no such
+    code.
 
     Raises:
-        ConfigError: this side cannot use it, as it was written for another.
+        ConfigError: this code cannot use it, as it was written for another version.
     """
     try:
         body = s3.get_object(Bucket=bucket, Key=code_archive(version))["Body"].read()

@@ -1,5 +1,5 @@
-"""What of the code and of model.yaml a result is made of, as digests by part: the common part of ``scoring_parts`` and
-``training_parts``. A deploy keeps them beside the code."""
+"""The code and the parts of model.yaml that a result depends on, as digests by part: the common base of
+``scoring_parts`` and ``training_parts``. A deploy stores them beside the code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Parts = dict[str, str]
 
 
 def parts_by_model(root: Path, parts_of: Callable[[ModelConfig], Parts | None]) -> dict[str, Parts]:
-    """The parts of every model that has any; none of one whose model.yaml cannot be used."""
+    """The parts of every model that has any; models with an invalid model.yaml are left out."""
     found = {}
     for name in model_names(root / "include" / "models"):
         try:
@@ -28,7 +28,7 @@ def parts_by_model(root: Path, parts_of: Callable[[ModelConfig], Parts | None]) 
 
 
 def imported_files(root: Path, module: str) -> set[Path]:
-    """The file of a module and of all of ``include`` that it imports when it is imported itself, directly or not."""
+    """The files of a module and of all modules in ``include`` that importing it loads, directly or indirectly."""
     found: set[Path] = set()
     waiting = [module]
     while waiting:
@@ -52,7 +52,7 @@ def files_of(root: Path, module: str) -> Iterator[tuple[Path, str]]:
 
 @cache
 def _imports(text: str, package: str) -> list[str]:
-    """The modules that a file's text names at its top; with names that may be modules of a package."""
+    """The modules that a file imports at top level, including names that may be modules of a package."""
     found: list[str] = []
     for node in ast.parse(text).body:
         if isinstance(node, ast.Import):
@@ -66,7 +66,7 @@ def _imports(text: str, package: str) -> list[str]:
 
 
 def digest_of_files(root: Path, files: Iterable[Path]) -> str:
-    """Over names and contents."""
+    """A digest over names and contents."""
     return digest_of_texts(
         f"{file.relative_to(root)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}" for file in sorted(files)
     )

@@ -1,5 +1,5 @@
-"""What jobs have cost, by model and month: each job once, by its name, as its own result says it. Failed ones too; one
-that a person stopped by ending its task is not known."""
+"""What jobs cost, by model and month: each job once, by its name, from its own result. Includes failed jobs, but not
+one that someone stopped by ending its task."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from include.models.config import Budget
     from sagemaker_jobs.kinds import JobResult
 
-WRITES = 12  # attempts, where many tasks write at once
+WRITES = 12  # attempts, as many tasks may write at once
 
 
 class Spent(TypedDict):
-    """A job. ``seconds`` are billable, of all its instances; ``usd`` is None where account.yaml has no price."""
+    """A job. ``seconds`` are billable, summed over its instances; ``usd`` is None if account.yaml has no price."""
 
     dag_id: str
     run_id: str
@@ -40,13 +40,13 @@ class Spent(TypedDict):
 
 
 def record_job(context: Context, model: str | None = None) -> None:
-    """Callback of every task, when it ends, fails or is retried: keeps what its job has cost, if it had one.
+    """Callback of every task, when it ends, fails or is retried: records what its job cost, if it had one.
 
     Args:
-        model: whose Dag it is; None of a Dag for all models, whose form says it.
+        model: the Dag's model; None for a Dag that serves all models and has it in its form.
     """
     task_instance = context["ti"]
-    if not hasattr(context["task"], "kind"):  # as operators of jobs have
+    if not hasattr(context["task"], "kind"):  # only operators of jobs have it
         return
     failed = getattr(context.get("exception"), "job", None)
     result: JobResult | None = failed or task_instance.xcom_pull(
@@ -80,10 +80,10 @@ def spent_of(result: JobResult, dag_id: str, run_id: str, task_id: str) -> Spent
 
 
 def keep(s3: S3Client, bucket: str, model: str, jobs: Mapping[str, Spent]) -> None:
-    """Add jobs, by name, to those of the month in which they ended.
+    """Adds jobs, by name, to those of the month in which they ended.
 
     Raises:
-        RuntimeError: others wrote at the same time, every time.
+        RuntimeError: every attempt collided with another writer.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
     for month in {job["ended_at"][:7] for job in jobs.values()}:
@@ -104,7 +104,7 @@ def keep(s3: S3Client, bucket: str, model: str, jobs: Mapping[str, Spent]) -> No
 
 
 def spent(s3: S3Client, bucket: str, model: str, now: datetime, months: int = 1) -> dict[str, Spent]:
-    """The jobs of this month and so many in all before it, the oldest first."""
+    """The jobs of the newest ``months`` months including this one, oldest first."""
     first = now.replace(day=1)
     names = [f"{first:%Y-%m}"]
     for _ in range(months - 1):
@@ -117,10 +117,10 @@ def spent(s3: S3Client, bucket: str, model: str, now: datetime, months: int = 1)
 
 
 def above_budget(usd: float | str, limit: float, budget: Budget, this_month: Mapping[str, Spent]) -> str | None:
-    """Why so much must not be spent without a person's yes; None where it may. An unknown price is above nothing.
+    """Why the spending needs approval; None if it is within the budget. An unknown price counts as within it.
 
     Args:
-        limit: of one run or backfill.
+        limit: the budget of one run or backfill, in USD.
         this_month: the model's jobs of the month.
     """
     if not isinstance(usd, int | float):

@@ -1,4 +1,4 @@
-"""What Dags have in common: when they run, how their tasks are retried and watched, fields of their forms."""
+"""Common settings of Dags: schedules, retries and callbacks of tasks, fields of forms."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ if TYPE_CHECKING:
 
     from include.models.config import ModelConfig
 
-# of Dags whose runs are not about days: a backfill of one is refused in these words, and the UI does not offer it
+# run types of Dags whose runs are not about days: Airflow refuses to backfill them, and the UI does not offer it
 NO_BACKFILLS = cast(
     "Collection[DagRunType]", ("manual", "scheduled", "operator_triggered", "asset_triggered", "asset_materialization")
 )
 
 
-# a form is made when its Dag's file is parsed, which asks nobody: so no form can know which versions there are
+# forms are built at parse time, without calls to AWS, so they cannot list the versions
 VERSIONS_ARE_LISTED = "The versions, with their metrics, are listed under Models; its own forms let you choose one."
 
 
 def when_triggered() -> DailyTimetable:
-    """No schedule, in Airflow's eyes one that it can ask about backfills."""
+    """No schedule, in a form that supports Airflow's questions about backfills."""
     return DailyTimetable(None)
 
 
 def on_events_of(asset: Asset) -> AssetOrTimeSchedule:
     """A run when the Asset is updated, and at no other time.
 
-    To whoever asks for a backfill, Airflow calls a schedule of Assets alone "non-periodic".
+    Airflow rejects backfills of a purely Asset-based schedule as "non-periodic".
     """
-    never = cast("BaseTimetable", when_triggered())  # Airflow takes the scheduler's timetables too
+    never = cast("BaseTimetable", when_triggered())  # Airflow accepts the scheduler's timetables too
     return AssetOrTimeSchedule(assets=asset, timetable=never)
 
 
 def next_time_only(cron: str | None) -> CronTriggerTimetable | DailyTimetable:
-    """A schedule (UTC) whose first run after the Dag is switched on is the next one to come.
+    """A schedule (UTC) whose first run after the Dag is unpaused is the next one due.
 
-    Neither ``run_immediately=False`` nor a start date says so: with both Airflow 3.3 may start the latest past run at
-    once (https://github.com/apache/airflow/blob/3.3.1/airflow-core/src/airflow/timetables/trigger.py).
+    Neither ``run_immediately=False`` nor a start date does this: with both, Airflow 3.3 may start the latest past run
+    at once (https://github.com/apache/airflow/blob/3.3.1/airflow-core/src/airflow/timetables/trigger.py).
     """
     return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0)) if cron else when_triggered()
 
 
 def daily(cron: str | None) -> DailyTimetable:
-    """A daily schedule (UTC) whose runs are about days: ``cron`` says when a day that ended has its run; without one
-    days are backfilled and asked for, and no run starts on its own."""
+    """A daily schedule (UTC) whose runs are about days. ``cron``: when the day that ended is run; None: days run only
+    in backfills and on request."""
     return DailyTimetable(_delay(cron))
 
 
@@ -67,7 +67,7 @@ def scores_asset(model: str) -> Asset:
 
 
 def daily_and_when_scored(cron: str | None, model: str) -> DailyAndOnEventTimetable:
-    """``daily``, and for exactly the day whenever the model's scores of a day are published."""
+    """``daily``, plus a run for a day whenever that day's scores of the model are published."""
     return DailyAndOnEventTimetable(assets=scores_asset(model), delay=_delay(cron))
 
 
@@ -86,11 +86,11 @@ all models."""
 
 
 def of_model(verb: str, model: ModelConfig, *, does: str, runbook: str | None) -> dict[str, Any]:
-    """What a Dag of one model is called, says of itself and gives its tasks.
+    """Name, description, documentation and task defaults of a model's Dag.
 
     Args:
-        does: what its runs do, in the list of Dags.
-        runbook: its documentation below what the model is about.
+        does: what its runs do, for the list of Dags.
+        runbook: its documentation, shown below the model's description.
     """
     name = in_words(model.name)
     return {
@@ -105,20 +105,20 @@ def of_model(verb: str, model: ModelConfig, *, does: str, runbook: str | None) -
 
 
 def in_words(name: str) -> str:
-    """A model's name as a person reads it."""
+    """A model's name for display."""
     words = name.replace("_", " ")
     return f"{words[:1].upper()}{words[1:]}"
 
 
 def task_defaults(owner: str, model: str | None = None) -> dict[str, Any]:
-    """``default_args`` of every Dag, for all models where none is named.
+    """``default_args`` of every Dag; ``model`` None for a Dag that serves all models.
 
-    The execution timeout is of the time in a worker: a deferred wait is bounded by the job's own runtime limit.
+    The execution timeout covers time in a worker; a deferred wait is bounded by the job's own runtime limit.
     """
     return {
         "owner": owner,
         "region_name": "{{ ml_environment().region }}",
-        # waits an hour and a quarter for capacity; where one job in twenty fails, three tries would leave a day without
+        # waits an hour and a quarter for capacity; if one job in twenty fails, three tries would leave a day without
         # scores in one of six backfills of a year
         "retries": 4,
         "retry_delay": timedelta(seconds=30),
@@ -133,16 +133,16 @@ def task_defaults(owner: str, model: str | None = None) -> dict[str, Any]:
 
 
 def for_any_model(owners: Mapping[str, str]) -> dict[str, Any]:
-    """Settings of a Dag that a person starts for one of all models.
+    """Settings of a Dag that users start for a model of their choice.
 
     Args:
-        owners: of each model, by its name; whoever owns the run's model is told of a failure.
+        owners: by model; the owner of the run's model is notified of failures.
     """
     return {
         "schedule": when_triggered(),
         "tags": [FOR_ANY_MODEL],
         "allowed_run_types": NO_BACKFILLS,
-        "is_paused_upon_creation": False,  # nothing starts it but a person, who must not have to unpause it first
+        "is_paused_upon_creation": False,  # only users start it, and should not have to unpause it first
         "user_defined_macros": {"ml_environment": ml_environment},
         "default_args": {
             **task_defaults(", ".join(sorted(set(owners.values())))),
@@ -152,19 +152,19 @@ def for_any_model(owners: Mapping[str, str]) -> dict[str, Any]:
 
 
 def with_form(dag: DAG, params: dict[str, Param]) -> DAG:
-    """The Dag with its form, which it gets when its tasks are made, and as Airflow's own converter sets it.
+    """Attaches a form to a Dag after its tasks were created, as Airflow's own converter does.
 
-    Each task would otherwise keep a deep copy of the form, made again for each class that its operator derives from,
-    and every default would be checked against its schema whenever the file is parsed: together more than half of the
-    time it takes to make a Dag. Tasks need no copy, since a run's values are those of the Dag's form. A test checks the
-    defaults against their schemas, and Airflow checks the values when a run begins.
+    Otherwise each task would keep a deep copy of the form, made again for each class that its operator derives from,
+    and every default would be checked against its schema at every parse: together more than half of the time it takes
+    to create a Dag. Tasks need no copy, since a run's values are those of the Dag's form. A test checks the defaults
+    against their schemas, and Airflow checks the values when a run starts.
     """
     object.__setattr__(dag, "params", ParamsDict(params))
     return dag
 
 
 def switch_param(title: str, description: str) -> Param:
-    """A box to tick. That it may be null keeps Airflow from marking it as a field to be filled in."""
+    """A checkbox. It may be null, so that Airflow does not mark it as required."""
     return Param(False, type=["null", "boolean"], title=title, description=description)
 
 

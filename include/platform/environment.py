@@ -1,7 +1,7 @@
-"""Settings of the environment that Dags run in: bucket, role, image, region and the like.
+"""Settings of the environment that Dags run in: bucket, role, image, region and others.
 
-They are one Airflow Variable, ``ml_environment``, a JSON object, read when a task runs and never when a file is parsed.
-On a laptop ``make up`` sets it; the environment variable ``AIRFLOW_VAR_ML_ENVIRONMENT`` would override it.
+They are one Airflow Variable, ``ml_environment``, a JSON object, read when a task runs, never when a file is parsed.
+On a laptop ``make up`` sets it; the environment variable ``AIRFLOW_VAR_ML_ENVIRONMENT`` overrides it.
 """
 
 from __future__ import annotations
@@ -23,31 +23,30 @@ EXAMPLE = (
 
 
 class MlEnvironmentError(PermanentError):
-    """The Variable is wrong; the message says what to set."""
+    """The Variable is invalid; the message says what to set."""
 
 
 class NoMlEnvironmentError(AirflowException):
-    """The Variable was not found. Airflow says so too while its database restarts: a retry may help."""
+    """The Variable was not found. Airflow also reports this while its database restarts: a retry may help."""
 
 
 class MlEnvironment(SinkConnections):
     """Where jobs run and what they may use, and the connections of sinks.
 
     ``code_hash`` names the folder of job code in the bucket that a deploy uploaded (see ``code_bundle``);
-    ``git_commit`` is the commit that it was made of.
-    ``instance_types`` replaces what model.yaml asks for, per kind of job, where an environment has other quotas.
-    ``chat_connection``: the Airflow Connection whose password is the address of a webhook of Slack, Teams or another
-    chat, which is told what is mailed.
-    ``traffic_step_seconds`` replaces model.yaml's minutes between the steps of a traffic shift, where nobody's traffic
-    is at stake. ``role_per_model``: jobs and endpoint of a model have their own role, ``<role_arn>-<group>``, that
-    cannot change another model's files. ``encrypt_traffic``: instances of one job encrypt what they tell each other.
-    ``network_isolation``: containers of training, batch transform and endpoints reach nothing but what SageMaker brings
-    them and takes from them.
-    ``publish_from``: a checkout whose job code, with every model.yaml, is published whenever a run begins: of a laptop.
-    ``approvers``: the users of Airflow who may answer a promotion, as ``{id: name}`` or a list of ids; everybody where
-    none is named. Airflow says a user's id where it refuses an answer: on a laptop the user's name, on MWAA a number.
-    ``four_eyes``: nobody approves what they trained or started themselves. ``approve_promotions`` promotes what
-    passed its test in staging without asking a person: not for production.
+    ``git_commit`` is the commit it was built from.
+    ``instance_types`` replaces the instance types of model.yaml, per kind of job, where an environment has other
+    quotas. ``chat_connection``: the Airflow Connection whose password is the webhook address of Slack, Teams or another
+    chat, which gets a copy of every mail. ``traffic_step_seconds`` replaces model.yaml's minutes between the steps of a
+    traffic shift, where no real traffic is at stake. ``role_per_model``: a model's jobs and endpoint use their own
+    role, ``<role_arn>-<group>``, which cannot change another model's files. ``encrypt_traffic``: the instances of one
+    job encrypt traffic between them. ``network_isolation``: containers of training, batch transform and endpoints have
+    no network; SageMaker moves their inputs and outputs. ``publish_from``: a checkout whose job code, with every
+    model.yaml, is published at the start of every run; for a laptop. ``approvers``: the Airflow users who may answer a
+    promotion, as ``{id: name}`` or a list of ids; everybody if empty. Airflow names a user's id when it refuses an
+    answer: the user name on a laptop, a number on MWAA. ``four_eyes``: nobody may approve what they trained or started
+    themselves. ``approve_promotions`` promotes what passed its test in staging without asking anyone: not for
+    production.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -95,14 +94,14 @@ def ml_environment() -> MlEnvironment:
 
     Raises:
         NoMlEnvironmentError: the Variable is not set, or Airflow cannot read it at the moment.
-        MlEnvironmentError: it is not JSON, or has an unknown, missing or impossible value.
+        MlEnvironmentError: it is not JSON, or a key is unknown, missing or invalid.
     """
     try:
         value = Variable.get(VARIABLE)
     except AirflowRuntimeError as error:
         raise NoMlEnvironmentError(
             f"The Airflow Variable '{VARIABLE}' is not set, or Airflow's database could not be reached: "
-            "then a retry finds it. It is a JSON object; set it in the UI under Admin > Variables, or with: "
+            "a retry tells. It is a JSON object; set it in the UI under Admin > Variables, or with: "
             f"airflow variables set {VARIABLE} '{EXAMPLE}'"
         ) from error
     return parse_ml_environment(value)
@@ -112,13 +111,13 @@ def parse_ml_environment(value: str) -> MlEnvironment:
     """The settings in the Variable's text.
 
     Raises:
-        MlEnvironmentError: with every key that is wrong, what was found and what is allowed.
+        MlEnvironmentError: names every invalid key, what was found and what is allowed.
     """
     try:
         return MlEnvironment.model_validate_json(value)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']}, found {problem['input']!r}"
+            f"{'.'.join(map(str, problem['loc'])) or 'the whole value'}: {problem['msg']}, found {problem['input']!r}"
             for problem in error.errors()
         )
         raise MlEnvironmentError(

@@ -1,7 +1,7 @@
-"""What people were told: the newest messages, in one object that the console shows, and which of them go together.
+"""Notifications sent: the newest, in one object that the console shows, grouped by subject matter.
 
-Messages of one group come at most once an hour: the first is sent, those that follow are counted, and the next one that
-is sent says how many there were. All of them are in the object, sent or not.
+A group sends at most one message an hour: the first is sent, those that follow are counted, and the next one sent says
+how many there were. The object keeps all of them, sent or not.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
 QUIET = timedelta(hours=1)
-KEPT = 100  # groups, the newest
+KEPT = 100  # newest groups kept
 LONGEST = 4000  # characters of a message that are kept
-WRITES = 12  # attempts, where many tasks write at once
+WRITES = 12  # attempts, as many tasks may write at once
 
 
 class Group(TypedDict):
-    """Messages about the same; ``subject`` and ``message`` are the newest. ``unsent`` of them people were not sent."""
+    """Messages about one thing; ``subject`` and ``message`` are the newest. ``unsent``: how many were not sent."""
 
     group: str
     dag_id: str
@@ -40,14 +40,14 @@ class Group(TypedDict):
 
 
 def record(s3: S3Client, bucket: str, message: Group, *, always: bool) -> int | None:
-    """Keep a message, and say whether it is to be sent.
+    """Records a message and decides whether to send it.
 
     Args:
-        message: a group of this message alone.
-        always: whether it is sent however soon it comes after another one.
+        message: a group with only this message.
+        always: send it however soon it follows another one.
 
     Returns:
-        How many before it were not sent; None where this one is not to be sent either.
+        The number of unsent messages before it; None if this one must not be sent either.
 
     Raises:
         botocore.exceptions.ClientError: S3 cannot be asked.
@@ -59,11 +59,11 @@ def record(s3: S3Client, bucket: str, message: Group, *, always: bool) -> int | 
         if write_if_unchanged(s3, uri, json.dumps({"groups": groups}).encode(), etag):
             return before
         time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))  # noqa: S311 - no secret: who goes first
-    return 0  # sent once too often rather than not at all
+    return 0  # better sent once too often than not at all
 
 
 def added(groups: Sequence[Group], message: Group, *, always: bool) -> tuple[list[Group], int | None]:
-    """The groups with a message more, the newest last, and what ``record`` returns. Pure."""
+    """The groups including the message, newest last, and ``record``'s return value. Pure."""
     others = [group for group in groups if group["group"] != message["group"]]
     same = next((group for group in groups if group["group"] == message["group"]), None)
     merged: Group = {**message, "message": message["message"][:LONGEST]}

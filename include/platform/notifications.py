@@ -1,4 +1,4 @@
-"""The one place from which people are told: an SNS topic, a chat, the console; the task's log says it too."""
+"""The one place that sends notifications: to an SNS topic, a chat, the console, and the task's log."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ from include.platform.environment import MlEnvironment, ml_environment
 log = logging.getLogger(__name__)
 
 LONGEST_IN_CHAT = 3000  # characters; chats refuse long messages
-PATIENCE = 10  # seconds that a chat has to take a message
+PATIENCE = 10  # seconds that a chat has to accept a message
 TEAMS = (".webhook.office.com", ".logic.azure.com", ".powerplatform.com")
 
 
 def notify(subject: str, message: str, *, group: str = "", dag_id: str = "") -> None:
-    """Tell people.
+    """Sends a notification.
 
     Args:
         subject: one line; cut at 100 characters.
         message: plain text: what happened, why, where to look, what to do.
-        group: what the message is about. Of one group a message is sent at most once an hour; what comes meanwhile is
-            counted, and all of it is on the console's page Messages. Without a group it is always sent.
-        dag_id: whose message it is, where no task runs (in a callback). Who may see that Dag sees it in the console.
+            group: what the message is about. A group sends at most one message an hour; others are counted, and all of
+                them are on the console's Messages page. Without a group the message is always sent.
+        dag_id: the Dag that sends it, if no task is running (in a callback). The console shows it to users who may see
+            that Dag.
 
     Raises:
         NoMlEnvironmentError, MlEnvironmentError: the environment's settings cannot be read.
-        botocore.exceptions.ClientError: the topic cannot be published to.
+        botocore.exceptions.ClientError: publishing to the topic failed.
     """
     environment = ml_environment()
     before = _recorded(environment, subject, message, group, dag_id or _current_dag())
     topic = environment.sns_topic_arn
     log.info("notification to %s: %s\n%s", topic or "the console (no sns_topic_arn is set)", subject, message)
     if before is None:
-        log.info("the last one about '%s' was sent less than an hour ago: this one is only counted", group)
+        log.info("the last message about '%s' was sent less than an hour ago: this one is only counted", group)
         return
     if group:
-        message += "\n\nMore of the same within an hour is counted, not sent: see Messages in the console."
+        message += "\n\nMore of this kind within an hour is counted, not sent: see Messages in the console."
     if before:
         message += f"\n\n{before} more of this kind came since the last message."
     if topic:
-        # imported late: Dag files import this module, and parsing stays cheap
+        # imported here: Dag files import this module, and parsing must stay cheap
         from airflow.providers.amazon.aws.hooks.sns import SnsHook
 
         line, text = mail(subject, message)
@@ -57,12 +58,12 @@ def notify(subject: str, message: str, *, group: str = "", dag_id: str = "") -> 
 
 
 def notify_failure(context: Context, owners: Mapping[str, str] | None = None, model: str | None = None) -> None:
-    """``on_failure_callback`` of every task: which task of which run failed, for which model, whose it is, why, the
-    address of its log and of the runbook. The last line of the task's log says it in one sentence.
+    """``on_failure_callback`` of every task. Reports the failed task, run, model, owner and reason, with the addresses
+    of the log and the runbook; the last line of the task's log sums it up.
 
     Args:
-        owners: of each model, of a Dag that is for all of them and whose runs are told theirs in the form.
-        model: the run's, where the form does not say.
+        owners: by model, for a Dag that serves all models and has the run's model in its form.
+        model: the run's model, if the form does not have it.
     """
     task_instance = context["ti"]
     dag_id, owner = task_instance.dag_id, context["task"].owner
@@ -79,18 +80,18 @@ def notify_failure(context: Context, owners: Mapping[str, str] | None = None, mo
             group=subject,
             dag_id=task_instance.dag_id,
         )
-    finally:  # whoever opens a failed task's log reads its end first
+    finally:  # readers of a failed task's log start at its end
         log.error("%s: %s What to do: %s", subject, str(reason).strip().partition("\n")[0], todo)
 
 
 def runbook(log_url: str, dag_id: str, task_id: str) -> str:
-    """Address of what a Dag's runbook says of a task that failed: a page of the console of the Airflow that has the
-    task's log."""
+    """The address of a Dag's runbook entry for a failed task: a page of the console in the Airflow that has the task's
+    log."""
     return f"{log_url.partition('/dags/')[0]}/models/runbook/{dag_id}#{task_id.rpartition('.')[2]}"
 
 
 def chat_body(address: str, subject: str, message: str) -> dict[str, Any]:
-    """What a chat's webhook takes: Teams a card, Slack and most others ``text``."""
+    """The body of a chat's webhook: a card for Teams, ``text`` for Slack and most others."""
     text = message[:LONGEST_IN_CHAT]
     if not (urlsplit(address).hostname or "").endswith(TEAMS):
         return {"text": f"*{description(subject)}*\n{text}"}
@@ -106,7 +107,7 @@ def chat_body(address: str, subject: str, message: str) -> dict[str, Any]:
 
 
 def _tell_chat(connection: str, subject: str, message: str) -> None:
-    """A chat that is away fails no task: the mail and the console have the message too."""
+    """An unreachable chat fails no task: the mail and the console have the message too."""
     import httpx
     from airflow.sdk import Connection
     from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
@@ -115,12 +116,12 @@ def _tell_chat(connection: str, subject: str, message: str) -> None:
         address = str(Connection.get(connection).password or "")
         httpx.post(address, json=chat_body(address, subject, message), timeout=PATIENCE).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL, AirflowException, AirflowRuntimeError) as error:
-        # its text may have the address, which is a secret
-        log.warning("the chat of connection '%s' was not told: %s", connection, type(error).__name__)
+        # the error's text may contain the address, which is a secret
+        log.warning("the chat of connection '%s' could not be notified: %s", connection, type(error).__name__)
 
 
 def _recorded(environment: MlEnvironment, subject: str, message: str, group: str, dag_id: str) -> int | None:
-    """As ``messages.record``; a message that cannot be kept is sent all the same."""
+    """As ``messages.record``; a message that cannot be recorded is sent all the same."""
     from include.platform.clients import s3_client
     from include.platform.messages import record
 
@@ -151,5 +152,5 @@ def _recorded(environment: MlEnvironment, subject: str, message: str, group: str
 def _current_dag() -> str:
     try:
         return str(get_current_context()["ti"].dag_id)
-    except RuntimeError:  # no task runs here
+    except RuntimeError:  # no task is running
         return ""

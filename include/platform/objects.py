@@ -1,4 +1,4 @@
-"""Objects of S3, read and written: as JSON, as text, and only over what was read. Knows nothing of Airflow."""
+"""Reads and writes S3 objects: as JSON, as text, and conditionally on an ETag. Independent of Airflow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OVERTAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 def read_json(s3: S3Client, uri: str) -> Any:
-    """The content of a JSON object; None if there is none (any more)."""
+    """The content of a JSON object; None if it does not exist."""
     bucket, key = split_uri(uri)
     try:
         return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
@@ -28,7 +28,7 @@ def read_json(s3: S3Client, uri: str) -> Any:
 
 
 def read_versioned(s3: S3Client, uri: str) -> tuple[bytes | None, str | None]:
-    """An object's content and ETag, for ``write_if_unchanged``; None and None where there is no object."""
+    """An object's content and ETag, for ``write_if_unchanged``; (None, None) if it does not exist."""
     bucket, key = split_uri(uri)
     try:
         found = s3.get_object(Bucket=bucket, Key=key)
@@ -42,10 +42,10 @@ def read_versioned(s3: S3Client, uri: str) -> tuple[bytes | None, str | None]:
 def write_if_unchanged(
     s3: S3Client, uri: str, body: bytes, etag: str | None, content_type: str = "application/json"
 ) -> bool:
-    """Write an object if nobody has since it was read; whether it was written.
+    """Writes an object unless it has changed since it was read; returns whether it was written.
 
     Args:
-        etag: as ``read_versioned`` gave it; None where there was no object.
+        etag: as returned by ``read_versioned``; None if there was no object.
 
     Raises:
         botocore.exceptions.ClientError: S3 cannot be asked.
@@ -64,6 +64,6 @@ def write_if_unchanged(
 
 
 def write_text(s3: S3Client, uri: str, content: str, content_type: str = "application/json") -> None:
-    """Put a text where a run or others read it."""
+    """Writes a text object."""
     bucket, key = split_uri(uri)
     s3.put_object(Bucket=bucket, Key=key, Body=content.encode(), ContentType=content_type)

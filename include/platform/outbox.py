@@ -1,8 +1,8 @@
-"""What became of the files of the inbox, and which of their versions: shared by all that score them.
+"""The outcome of each file of the inbox, and of which of its versions: shared by everything that scores them.
 
-Each version of an object has its own folder, so that two that are scored at once do not mix; ``manifest.json``
-beside these, written last, names the version that counts, and its files. Whatever is delivered twice, in another order
-or to two at a time, each version is told of once, and an older one never replaces a newer one's scores.
+Each version of an object has its own folder, so that two scored at once do not mix. ``manifest.json`` beside these,
+written last, names the version that counts, and its files. Even if a file is delivered twice, out of order or to two
+readers at once, each version is reported once, and an older one never replaces a newer one's scores.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Standing = Literal["new", "done before", "overtaken"]
 
 
 class Source(TypedDict):
-    """The version of an object that scores are of; ``modified`` is ISO 8601."""
+    """The version of an object that was scored; ``modified`` is ISO 8601."""
 
     key: str
     etag: str
@@ -43,9 +43,9 @@ class Source(TypedDict):
 
 
 class Outcome(TypedDict):
-    """``manifest.json``: whether the file has scores, in a sentence why; the version of the model and what answered;
-    rows with a score, rows set aside by table, the sha256 of each file that was read. ``scores`` and ``quarantine`` are
-    keys. ``run_id``: of Airflow."""
+    """``manifest.json``: whether the file has scores and why, in a sentence; the model version, and what predicted; the
+    number of scored rows; rejected rows by table; the sha256 of each file that was read. ``scores`` and ``quarantine``
+    are keys. ``run_id``: Airflow's."""
 
     model: str
     passed: bool
@@ -80,7 +80,7 @@ def unscored(model: str, source: Source, why: str) -> Outcome:
 
 @dataclass(frozen=True)
 class Outbox:
-    """What is known of a file of the inbox."""
+    """The outbox of one file of the inbox."""
 
     bucket: str
     model: str
@@ -88,15 +88,15 @@ class Outbox:
 
     @property
     def manifest(self) -> str:
-        """S3 URI of the object that says what became of it."""
+        """S3 URI of the file's manifest."""
         return f"s3://{self.bucket}/{outbox_prefix(self.model, self.file)}manifest.json"
 
     def folder(self, etag: str) -> str:
-        """Key prefix of what was made of one version, with its slash."""
+        """Key prefix of one version's results, with a trailing slash."""
         return f"{outbox_prefix(self.model, self.file)}{version_of(etag)}/"
 
     def standing(self, s3: S3Client, source: Source) -> tuple[Standing, Outcome | None, str | None]:
-        """Whether a version has to be scored; what the manifest says now, and its ETag, for ``publish``."""
+        """Whether a version must be scored; the current manifest and its ETag, for ``publish``."""
         content, tag = read_versioned(s3, self.manifest)
         kept: Outcome | None = json.loads(content) if content else None
         if kept is None:
@@ -107,7 +107,7 @@ class Outbox:
         return ("overtaken" if newer else "new"), kept, tag
 
     def publish(self, s3: S3Client, outcome: Outcome, tag: str | None) -> bool:
-        """Say what became of a version; False where somebody else has said something since ``standing``."""
+        """Writes a version's outcome; False if the manifest has changed since ``standing``."""
         return write_if_unchanged(s3, self.manifest, json.dumps(outcome, indent=1).encode(), tag)
 
 
@@ -117,16 +117,16 @@ def version_of(etag: str) -> str:
 
 
 def score_names(parts: Sequence[object]) -> list[str]:
-    """What parts of scores are called beside the manifest: one is ``scores.parquet``."""
+    """The file names of the parts of scores, beside the manifest; a single one is ``scores.parquet``."""
     return ["scores.parquet"] if len(parts) == 1 else [f"scores-{number:05}.parquet" for number in range(len(parts))]
 
 
 def unreadable(error: ClientError) -> str | None:
-    """Why an object may not be read, in a sentence; None of an error that another try may get over."""
+    """Why an object cannot be read, in a sentence; None if a retry may help."""
     code = error.response["Error"]["Code"]
     if code not in REFUSED:
         return None
     return (
-        f"S3 does not let it be read ({code}): it may be encrypted with a key that this role may not use, or one that "
-        "only its owner has. Upload it again with the bucket's own encryption."
+        f"S3 denies reading it ({code}): it may be encrypted with a key that this role may not use, or one that "
+        "only its owner has. Upload it again with the bucket's default encryption."
     )

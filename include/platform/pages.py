@@ -1,4 +1,4 @@
-"""Pages for people, from the templates beside this module."""
+"""Renders HTML pages and texts from the templates beside this module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jinja2
 
 
 def render(template: str, **shown: object) -> str:
-    """A template's text; what is put into HTML is escaped."""
+    """A rendered template; values in HTML are escaped."""
     return _templates().get_template(template).render(shown)
 
 

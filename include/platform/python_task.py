@@ -1,4 +1,4 @@
-"""A task of Airflow whose function is one of a room's ``tasks``, and bears the task's id."""
+"""An Airflow task whose function is in a room's ``tasks`` module and has the task's id as its name."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 def python_task(
     function: Callable[..., object], decorator: Callable[..., object] = task, **arguments: object
 ) -> Callable[..., PlainXComArg]:
-    """What ``@task`` makes of a function that is called as operators call their builders.
+    """Like ``@task``, for a function that is called the way operators call their builders.
 
-    The task's id is the function's name. When it runs, the function gets the context first, then what the task is
-    called with in the Dag, by name.
+    The task's id is the function's name. When it runs, the function gets the context first, then the arguments of the
+    task's call in the Dag, by name.
 
     Args:
-        function: called as ``function(context, **handed_on)``; a ``partial`` of one with the model before the context.
+        function: called as ``function(context, **arguments)``; or a ``partial`` that binds the model before the
+            context.
         decorator: ``task``, or one of its kinds, such as ``task.branch``.
-        arguments: of the operator. ``multiple_outputs`` lets later tasks take single keys of a returned mapping.
+        arguments: the operator's arguments. ``multiple_outputs`` lets later tasks take single keys of a returned
+            mapping.
     """
     named = function.func if isinstance(function, partial) else function
     _, *handed_on = inspect.signature(function).parameters.values()
@@ -33,7 +35,7 @@ def python_task(
     def run(**given: object) -> object:
         return function(get_current_context(), **given)
 
-    # Airflow reads from these what the function may be called with and whether it returns several outputs
+    # from these Airflow reads the function's parameters and whether it returns several outputs
     run.__signature__ = inspect.Signature(handed_on)  # type: ignore[attr-defined]
     run.__annotations__ = {}
     return cast("Callable[..., PlainXComArg]", cast("Callable[..., object]", decorator(**arguments))(run))

@@ -1,4 +1,4 @@
-"""Which raw data a run read: keys, sizes and ETags of a prefix in S3."""
+"""The raw data that a run read: keys, sizes and ETags below a prefix in S3."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class RawFile(TypedDict):
 
 
 def list_raw_data(s3: S3Client, bucket: str, prefix: str) -> list[RawFile]:
-    """Every object below a prefix, in the order of their keys.
+    """Every object below a prefix, sorted by key.
 
     Raises:
-        botocore.exceptions.ClientError: the bucket is absent or may not be read.
+        botocore.exceptions.ClientError: the bucket does not exist or is not readable.
     """
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     return [
@@ -34,15 +34,15 @@ def list_raw_data(s3: S3Client, bucket: str, prefix: str) -> list[RawFile]:
 
 
 def raw_megabytes(files: Iterable[RawFile]) -> float:
-    """About how much text the files hold."""
+    """The approximate size of the files' text in megabytes, uncompressed."""
     return sum(text_bytes(file["key"], file["bytes"]) for file in files) / 2**20
 
 
 def manifest_digest(files: list[RawFile]) -> str:
-    """Equal for two runs exactly if they read the same data."""
+    """Equal for two runs if and only if they read the same data."""
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def lineage_entries(files: list[RawFile], limit: int) -> Mapping[str, str]:
-    """``data_<file>`` to ETag, for the first ``limit`` files: the Model Registry holds few entries of metadata."""
+    """``data_<file>`` to ETag, for the first ``limit`` files: the Model Registry keeps few metadata entries."""
     return {f"data_{file['key'].rsplit('/', 1)[-1]}": file["etag"] for file in files[:limit]}

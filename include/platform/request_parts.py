@@ -1,4 +1,4 @@
-"""What the requests to SageMaker have in common: pure functions of the model, the environment and the run.
+"""The common parts of requests to SageMaker: pure functions of the model, the environment and the run.
 
 Job names are not here: the operators choose them, so that a retry finds its job again.
 """
@@ -25,7 +25,7 @@ PROCESSING_CODE = f"{PROCESSING_ROOT}/code"
 
 @dataclass(frozen=True)
 class Source:
-    """An input that is not a plain folder: ``uri`` may be that of a manifest, and instances may share the objects."""
+    """An input that is not a plain folder: ``uri`` may name a manifest, and instances may share the objects."""
 
     uri: str
     data_type: str = "S3Prefix"
@@ -33,7 +33,7 @@ class Source:
 
 
 class RequestError(PermanentError):
-    """A request cannot be built from what the person asked for; the message says what is allowed."""
+    """A request cannot be built from the run's parameters; the message says what is allowed."""
 
 
 def group_name(model: ModelConfig) -> str:
@@ -46,7 +46,7 @@ def endpoint_name(model: ModelConfig, stage: Stage) -> str:
 
 
 def owner_tags(model: ModelConfig, environment: MlEnvironment, **more: str) -> list[dict[str, str]]:
-    """The tags of what belongs to a model rather than to a run."""
+    """The tags of resources that belong to a model rather than to a run."""
     return tag_list({**environment.tags, "model": model.name, "owner": model.owner, **more})
 
 
@@ -79,7 +79,7 @@ def vpc(environment: MlEnvironment) -> Request:
 
 
 def job_environment(model: ModelConfig, environment: MlEnvironment, run: Run) -> dict[str, str]:
-    """What a job may know of where it runs; nothing in it is secret."""
+    """Environment variables that tell a job where it runs; none is secret."""
     variables = {
         "AWS_DEFAULT_REGION": environment.region,
         "CODE_HASH": environment.code_hash,
@@ -120,11 +120,11 @@ def processing(
 ) -> Request:
     """A processing job that runs the program ``include.jobs.<task_id>``.
 
-    Each input and output is also the flag that names it.
+    Each input and output becomes a flag of the program.
 
     Args:
-        compute: what to run on, where it is not model.yaml's ``processing``.
-        upload: when outputs are uploaded. What was uploaded meanwhile stays where the job fails.
+        compute: the compute to run on; by default model.yaml's ``processing``.
+        upload: when outputs are uploaded. Continuous uploads remain if the job fails.
     """
     folders = {name: f"{PROCESSING_ROOT}/input/{name}" for name in inputs} | {
         name: f"{PROCESSING_ROOT}/output/{name}" for name in outputs

@@ -1,4 +1,4 @@
-"""What every task knows when it runs: the environment's settings, and what its run began with."""
+"""What every task knows when it runs: the environment's settings, and what was pinned at the start of its run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class DataManifest(TypedDict):
-    """What a run of several jobs began with: code, image, and the raw data that it reads."""
+    """What a run of several jobs is pinned to: code, image, and the raw data that it reads."""
 
     code_hash: str
     image_uri: str
@@ -30,14 +30,14 @@ class DataManifest(TypedDict):
 
 
 def current_run(context: Context) -> tuple[MlEnvironment, Run]:
-    """The environment as it is now, and the run's folder."""
+    """The environment's current settings, and the run's folder."""
     environment = ml_environment()
     task_instance = context["ti"]
     return environment, Run(environment.bucket, task_instance.dag_id, task_instance.run_id)
 
 
 def begin_run(context: Context) -> tuple[MlEnvironment, Run]:
-    """As ``current_run``, in a run's first task. On a laptop what was edited since the last run is published first."""
+    """As ``current_run``, in a run's first task. On a laptop, edits since the last run are published first."""
     environment, run = current_run(context)
     if environment.publish_from is None:
         return environment, run
@@ -52,34 +52,34 @@ def begin_run(context: Context) -> tuple[MlEnvironment, Run]:
 
 
 def published(environment: MlEnvironment, model: ModelConfig) -> ModelConfig:
-    """The model as the environment's job code has it, which the jobs of a run read: so what decides on their results
-    goes by the same model.yaml.
+    """The model as the environment's job code has it, which the run's jobs read: decisions about their results must use
+    the same model.yaml.
 
     Raises:
-        PermanentError: this side cannot use it.
+        PermanentError: these Dags cannot use it.
     """
     try:
         found = model_of(s3_client(environment), environment.bucket, environment.code_hash, model.name)
     except ConfigError as error:
         raise PermanentError(
             f"model.yaml of {model.name} as published in code {environment.code_hash} cannot be used by these Dags: "
-            f"{error} Trigger the Dag again: a new run begins with the code that is published now."
+            f"{error} Trigger the Dag again: a new run uses the code that is published now."
         ) from error
     if found is None:
         log.warning("code %s is not in the bucket: model.yaml is that of the Dag", environment.code_hash)
         return model
-    same = "as it is here" if found == model else "not as it is here now"
+    same = "as it is here" if found == model else "which differs from the one here"
     log.info("model.yaml is that of code %s, %s", environment.code_hash, same)
     return found
 
 
 def triggered_by(context: Context) -> str | None:
-    """The user of Airflow who started the run; None where a schedule or an event did."""
+    """The Airflow user who started the run; None if a schedule or an event did."""
     return getattr(context.get("dag_run"), "triggering_user_name", None)
 
 
 def pinned_run(context: Context) -> tuple[MlEnvironment, Run, list[RawFile]]:
-    """The environment with the code and image that the run began with, the run, and the raw data it reads.
+    """The environment with the run's pinned code and image, the run, and the raw data it reads.
 
     Raises:
         PermanentError: the first task did not record them.
@@ -90,19 +90,19 @@ def pinned_run(context: Context) -> tuple[MlEnvironment, Run, list[RawFile]]:
 
 
 def pin(environment: MlEnvironment, code_hash: str, image_uri: str) -> MlEnvironment:
-    """The environment with code and image as they were at the run's start, whatever was deployed since."""
+    """The environment with the code and image of the run's start, whatever was deployed since."""
     commit = environment.git_commit if environment.code_hash == code_hash else None
     return environment.model_copy(update={"code_hash": code_hash, "image_uri": image_uri, "git_commit": commit})
 
 
 def read_record(environment: MlEnvironment, uri: str, by: str) -> Any:
-    """What an earlier task of the run has written down, as JSON.
+    """A JSON record that an earlier task of the run wrote.
 
     Args:
         by: the id of that task.
 
     Raises:
-        PermanentError: it is gone.
+        PermanentError: the record is gone.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
     content = read_json(s3_client(environment), uri)

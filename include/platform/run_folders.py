@@ -1,4 +1,4 @@
-"""Where a Dag run's tasks write in S3: each run's folder, as ``storage`` lists them. Pure; nothing here talks to S3."""
+"""Where a Dag run's tasks write in S3: each run's folder, as listed in ``storage``. Pure; nothing here talks to S3."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Run:
 
     @property
     def slug(self) -> str:
-        """The run id as a folder name: readable, and by its digest never the same for two run ids."""
+        """The run id as a folder name: readable, and unique by its digest."""
         readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", self.run_id)[:80]
         return f"{readable}-{hashlib.sha256(self.run_id.encode()).hexdigest()[:8]}"
 
@@ -30,11 +30,11 @@ class Run:
 
     @property
     def data_manifest(self) -> str:
-        """What this run began with: raw data (keys, sizes, ETags), job code and image."""
+        """What this run is pinned to: raw data (keys, sizes, ETags), job code and image."""
         return f"{self.folder}/prepare_data/data_manifest.json"
 
     def output(self, task_id: str, name: str) -> str:
-        """Where a task, or its job, writes what has this name."""
+        """Where a task, or its job, writes the output of this name."""
         return f"{self.folder}/{task_id}/{name}"
 
     @property
@@ -49,19 +49,19 @@ class Run:
 
     @property
     def chunks(self) -> str:
-        """Folder of raw data that is larger than a machine, cut by key: ``chunk-<n>.tar``."""
+        """Folder of raw data that does not fit on one machine, partitioned by key: ``chunk-<n>.tar``."""
         return self.output("cut_data", "chunks")
 
     @property
     def shards(self) -> str:
-        """Folder of what was made of each chunk, ``shard-<n>/``."""
+        """Folder of each chunk's results, ``shard-<n>/``."""
         return self.output("prepare_shards", "shards")
 
     def feature_split(self, split: str) -> str:
         return f"{self.features}/{split}"
 
     def report(self, task_id: str) -> str:
-        """Folder with a validation's verdict, page and rejected rows; of ``prepare_data``, with how it went."""
+        """Folder with a validation's verdict, report and rejected rows; for ``prepare_data`` also its progress."""
         return self.output(task_id, "report")
 
     def validation_verdict(self, task_id: str) -> str:
@@ -83,7 +83,7 @@ class Run:
 
     @property
     def refit(self) -> str:
-        """Folder of the model.tar.gz that is registered, where model.yaml fits again on all rows."""
+        """Folder of the registered model.tar.gz, if model.yaml asks to refit on all rows."""
         return self.output("evaluate_model", "refit")
 
     @property
@@ -93,7 +93,7 @@ class Run:
 
     @property
     def golden_requests(self) -> str:
-        """Rows with the model's answers, to test an endpoint with."""
+        """Rows with the model's predictions, to test an endpoint with."""
         return golden_requests_of(self.evaluation_statistics)
 
     @property
@@ -102,7 +102,7 @@ class Run:
 
     @property
     def promotion_decision(self) -> str:
-        """What a person decided, in their words."""
+        """The approver's decision, with the reason in their words."""
         return f"{self.folder}/record_decision/decision.json"
 
     @property
@@ -111,12 +111,12 @@ class Run:
 
     @property
     def day_plan(self) -> str:
-        """What a scoring run began with: the day, its raw data (keys, ETags), version, job code and image."""
+        """What a scoring run is pinned to: the day, its raw data (keys, ETags), version, job code and image."""
         return f"{self.folder}/plan_day/plan.json"
 
     @property
     def backfill_plan(self) -> str:
-        """What a backfill began with: which days are to be scored and why, which not, and what it may cost."""
+        """A backfill's plan: which days to score and why, which not, and what it may cost."""
         return f"{self.folder}/plan_days/plan.json"
 
     @property
@@ -125,30 +125,30 @@ class Run:
 
     @property
     def label_plan(self) -> str:
-        """Of which scored days labels came."""
+        """The scored days for which labels arrived."""
         return f"{self.folder}/find_labels/plan.json"
 
     @property
     def label_inputs(self) -> str:
-        """SageMaker's manifest of the objects that joining them takes."""
+        """SageMaker's manifest of the objects to join."""
         return f"{self.folder}/find_labels/inputs.manifest"
 
     @property
     def joined_labels(self) -> str:
-        """Folder of what came of it, ``date=<day>/``, before it is published."""
+        """Folder of the join's results, ``date=<day>/``, before publication."""
         return self.output("join_labels", "performance")
 
     def of_batch(self, model: str, number: int) -> BatchRun:
         return BatchRun(self.bucket, self.dag_id, self.run_id, model, number)
 
     def of_day(self, digest: str, day: str) -> DayRun:
-        """``digest``: of the day's plan."""
+        """The folder of one day's run; ``digest`` is that of the day's plan."""
         return DayRun(self.bucket, self.dag_id, self.run_id, digest, day)
 
 
 @dataclass(frozen=True)
 class DayRun(Run):
-    """A scoring run's folder as of one plan: a run that is planned again never finds what an earlier plan left."""
+    """A scoring run's folder under one plan: a run that is planned again never sees an earlier plan's files."""
 
     digest: str
     day: str
@@ -163,7 +163,7 @@ class DayRun(Run):
 
     @property
     def day_chunks(self) -> str:
-        """Folder of the day's clean tables, cut by key: ``chunk-<n>.tar``."""
+        """Folder of the day's clean tables, partitioned by key: ``chunk-<n>.tar``."""
         return self.output("validate_input", "validated")
 
     @property
@@ -181,7 +181,7 @@ class DayRun(Run):
 
     @property
     def predictions(self) -> str:
-        """Folder of what the transform job answered, ``shard-<n>.csv.out``."""
+        """Folder of the transform job's output, ``shard-<n>.csv.out``."""
         return self.output("score", "predictions")
 
     @property
@@ -190,14 +190,14 @@ class DayRun(Run):
         return self.output("score_day", "challenger")
 
     def staged_scores(self, task_id: str) -> str:
-        """Folder of the day's checked scores before they are published, with ``parts.json``, by the task that made
-        them: ``score_day`` or ``validate_scores``."""
+        """Folder of the day's checked scores before publication, with ``parts.json``, by the task that wrote them:
+        ``score_day`` or ``validate_scores``."""
         return self.output(task_id, "scores")
 
 
 @dataclass(frozen=True)
 class BatchRun(Run):
-    """A backfill's folder as of one batch of days: below the model's name, as its jobs may have a role for it alone."""
+    """A backfill's folder for one batch of days: below the model's name, as its jobs' role may be limited to that."""
 
     model: str
     number: int
@@ -221,23 +221,23 @@ class BatchRun(Run):
 
     @property
     def batch_files(self) -> str:
-        """Folder of ``days.json``: which of the files each day is scored from."""
+        """Folder of ``days.json``: the files that each day is scored from."""
         return self.output("score_batch", "plan")
 
     @property
     def days(self) -> str:
-        """Folder of the days that are scored, ``date=<day>/{scores,report}``."""
+        """Folder of the scored days, ``date=<day>/{scores,report}``."""
         return self.output("score_batch", "days")
 
     def sent(self, sink: str) -> str:
-        """SageMaker's manifest of the published files that are sent to a sink."""
+        """SageMaker's manifest of the published files to send to a sink."""
         return self.output("send_scores", f"{sink}.manifest")
 
     @property
     def published(self) -> str:
-        """What became of the batch's days, and what its job cost."""
+        """The outcome of the batch's days, and the cost of its job."""
         return self.output("publish_batch", "published.json")
 
     def of(self, day: str, name: str) -> str:
-        """Below the folder of a day: ``scores`` before they are published, or the ``report``."""
+        """A folder of one day: ``scores`` before publication, or the ``report``."""
         return f"{self.days}/{files.day_folder(day)}/{name}"

@@ -1,9 +1,9 @@
-"""What a day's scores are made of beside its raw data and the version: exactly the code and configuration that scoring
-reads, by part. So an edited gate, or another model's folder, leaves a scored day as it is.
+"""What a day's scores depend on besides its raw data and the version: exactly the code and configuration that scoring
+reads, by part. So editing a gate, or another model's folder, does not make a scored day stale.
 
 Parts: ``code``, the shared modules that ``score_day`` imports; ``code of the features``, the model's own;
-``expectations``, the suites of the tables that are scored; sections of model.yaml, as far as they bear on scores. The
-version's model is answered by its own code, which the version stands for.
+``expectations``, the suites of the scored tables; sections of model.yaml, as far as they affect scores. The version's
+model predicts with its own code, which the version identifies.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from include.platform.code_parts import (
 )
 
 PROGRAM = "include.jobs.score_day"
-ANSWERING = "include.jobs.daily.answering"  # run by its path; what it imports is the code of the version
-# of the section ``scoring``: on what and when it is done, which does not change what comes out
+ANSWERING = "include.jobs.daily.answering"  # run by its path; it imports the version's code
+# keys of the section ``scoring`` about compute and schedule, which do not change the result
 HOW = {
     *("instance_type", "instance_count", "volume_gb", "max_runtime_minutes", "wait_hours", "sweep_days"),
     *("one_job_mb", "chunk_mb", "max_payload_mb"),
@@ -30,7 +30,7 @@ HOW = {
 
 
 def scoring_parts_of_models(root: Path) -> dict[str, Parts]:
-    """The parts, as digests, by model; none of a model that is not scored daily or whose model.yaml cannot be used."""
+    """The parts, as digests, by model; models that are not scored daily or whose model.yaml is invalid are left out."""
     answering = {file for file, _ in files_of(root, ANSWERING)}
     code = digest_of_files(root, imported_files(root, PROGRAM) | answering)
     return parts_by_model(root, lambda model: {"code": code, **_own_parts(root, model)} if model.scoring else None)

@@ -1,10 +1,10 @@
-"""How far rows have moved from those that a version was trained on, one measure for days that are scored and for the
-training data of the next version. Pure.
+"""How far rows have moved from those that a version was trained on: one measure for scored days and for the training
+data of the next version. Pure.
 
 The measure is the population stability index of a feature's bins, the sum of ``(found - expected) * ln(found /
-expected)`` over the shares of rows. By chance alone it is (bins - 1) / rows on average (Yurdakul and Naranjo,
-Statistical properties of the population stability index, Journal of Risk Model Validation 14, 2020): that much is taken
-off, so that a day of few rows is not taken for a drift.
+expected)`` over the shares of rows. By chance alone it averages (bins - 1) / rows (Yurdakul and Naranjo, Statistical
+properties of the population stability index, Journal of Risk Model Validation 14, 2020). That much is subtracted, so
+that a day of few rows does not look like drift.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from math import log
 from include.models.config import DriftProfile, FeatureProfile, ModelConfig
 from include.models.config.monitoring import GREAT
 
-RAREST = 1e-4  # the least share that is expected of a bin: what was never seen in training may be seen now and then
+RAREST = 1e-4  # the least expected share of a bin: values never seen in training may occur now and then
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Where rows lie, and which share of them before and now."""
+    """A range or category of a feature, with its share of rows before and now."""
 
     name: str
     expected: float
@@ -31,17 +31,17 @@ class Bin:
 
 
 def allowed_index(model: ModelConfig) -> float:
-    """Up to here a feature has not drifted."""
+    """The threshold: a feature drifts above it."""
     return (model.monitoring.max_psi if model.monitoring else None) or GREAT
 
 
 def stability_index(bins: Sequence[Bin], rows: int | None = None) -> float:
-    """The population stability index less what chance gives, at least 0.
+    """The population stability index minus its expected value by chance, at least 0.
 
-    Empty bins count as half a row, and those that training has not filled as ``RAREST``.
+    Empty bins count as half a row, and bins that were empty in training as ``RAREST``.
 
     Args:
-        rows: how many there are now; None where they are so many that chance does not count.
+        rows: the number of current rows; None if there are so many that chance is negligible.
     """
     total, possible = 0.0, 0
     for one in bins:
@@ -53,7 +53,7 @@ def stability_index(bins: Sequence[Bin], rows: int | None = None) -> float:
 
 
 def bins_of_counts(known: FeatureProfile, counts: Sequence[int]) -> list[Bin]:
-    """A feature's bins where the rows of now were counted in those of training (a number's with what lies outside)."""
+    """A feature's bins, with current rows counted in the bins of training (for a number, including those outside)."""
     there = 1 - known["missing"]
     shares = [share * there for share in known["shares"]]
     if "values" in known:
@@ -67,13 +67,13 @@ def bins_of_counts(known: FeatureProfile, counts: Sequence[int]) -> list[Bin]:
 
 
 def index_between(before: DriftProfile, after: DriftProfile) -> dict[str, float]:
-    """By feature that both know, the index of a version's training data against that of the version before."""
+    """The index of a version's training data against the previous version's, by feature that both have."""
     return {name: stability_index(_bins_between(before[name], after[name])) for name in before if name in after}
 
 
 def _bins_between(before: FeatureProfile, after: FeatureProfile) -> list[Bin]:
-    """The bins of ``before``, the outer ones open: how few rows lie beyond its ends, the other profile cannot say. A
-    number that became a text lies in none of them."""
+    """The bins of ``before``, with open ends, as the other profile cannot tell how few rows lie beyond them. If a
+    number became a text, no row lies in any of them."""
     there, still = 1 - before["missing"], 1 - after["missing"]
     expected = [share * there for share in before["shares"]]
     if ("values" in before) != ("values" in after):
@@ -93,7 +93,7 @@ def _bins_between(before: FeatureProfile, after: FeatureProfile) -> list[Bin]:
 
 
 def _share_below(profile: FeatureProfile, value: float) -> float:
-    """The share of the values that are smaller, evenly spread within a bin."""
+    """The share of smaller values, assuming that they are spread evenly within a bin."""
     edges, shares = profile["edges"], profile["shares"]
     low, high = profile.get("min"), profile.get("max")
     ends = [low if low is not None else -float("inf"), *edges, high if high is not None else float("inf")]
@@ -104,7 +104,7 @@ def _share_below(profile: FeatureProfile, value: float) -> float:
     if value >= end:
         return sum(shares[: at + 1])
     width = end - start
-    part = (value - start) / width if width < float("inf") else 0.5  # an open bin: nothing better is known
+    part = (value - start) / width if width < float("inf") else 0.5  # an open bin: no better estimate
     return sum(shares[:at]) + part * shares[at]
 
 

@@ -1,33 +1,33 @@
-"""Where everything lies in S3: with ``run_folders``, which has what runs write, the only place that spells a key. Pure;
+"""Where everything lies in S3. With ``run_folders``, which has what runs write, the only place that spells a key. Pure;
 nothing here talks to S3.
 
 raw/<model>/<table>.csv[.gz|.zst]         raw data; also .tsv, .txt, .data, .xlsx, .parquet
-daily/<model>/date=<day>/<table>.csv...   one day's raw data, to be scored; replay/ in it: corrected rejected rows
+daily/<model>/date=<day>/<table>.csv...   one day's raw data, to be scored; replay/ in it: rejected rows, corrected
 scores/<model>/date=<day>/...             one day's scores: Parquet, and _SUCCESS.json, which names them
 scores_athena/<model>/date=<day>/files    the same names for Athena
 monitoring/<model>/date=<day>/...         the day's verdict: drift.json, report.html
-monitoring/<model>/told.json              what people were told of it last
+monitoring/<model>/told.json              the last notification about it
 monitoring/<model>/probes.json            the newest probes of the production endpoint
 labels/<model>/date=<day>/<file>          key and label of the day's rows, where no raw table has the truth
-performance/<model>/date=<day>/...        performance.json, once labels are there; rows.parquet, to_label.csv;
-                                          version=<n>/ of a candidate that scored the day beside production
+performance/<model>/date=<day>/...        performance.json, once labels arrive; rows.parquet, to_label.csv;
+                                          version=<n>/ for a candidate that scored the day beside production
 code/<hash>/code.zip                      code that runs inside jobs
-code/<hash>/scoring.json                  what of that code, and of model.yaml, each model's scores are made of
-code/<hash>/training.json                 likewise, what each model is trained from
+code/<hash>/scoring.json                  the parts of that code, and of model.yaml, that each model's scores depend on
+code/<hash>/training.json                 likewise, that each model's training depends on
 runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
 runs/backfill/<model>/<run folder>/...    what a backfill's jobs read and wrote
 artifacts/<model>/<etag>/model.tar.gz     a registered version's artifact, which no job can write
-inbox/<model>/<file>                      a file that somebody wants scored
-outbox/<model>/<file>/manifest.json       what became of it, written last; <version>/ beside it: scores, quarantine/
-capture/<endpoint>/...                    requests and answers that endpoints kept
-production/<model>/history.json           which version was in production from when to when
+inbox/<model>/<file>                      a file to be scored
+outbox/<model>/<file>/manifest.json       its outcome, written last; <version>/ beside it: scores, quarantine/
+capture/<endpoint>/...                    requests and responses that endpoints captured
+production/<model>/history.json           which version was in production, from when to when
 production/<model>/rollback.json          the run of the rollback Dag that may change that
-production/<model>/training.json          what the last whole training was made of
-production/<model>/costs/<month>.json     what its jobs of a month have cost
-production/<model>/question.json          the promotion that waits for a person's answer
-index/<model>.json                        what the console shows of a model, made from all of these
-messages/idle.json                        when people were told of endpoints that nobody asks
-messages/recent.json                      the newest messages that people were sent, as the console shows them
+production/<model>/training.json          what the last complete training was made of
+production/<model>/costs/<month>.json     what its jobs cost in a month
+production/<model>/question.json          the promotion that waits for an answer
+index/<model>.json                        what the console shows of a model, derived from all of these
+messages/idle.json                        the last notification about idle endpoints
+messages/recent.json                      the newest notifications, as the console shows them
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ def scores_partition(model: str, day: str) -> str:
 
 
 def scores_manifest(model: str, day: str) -> str:
-    """Key of the object that says what a day's scores are; without it there are none."""
+    """Key of the manifest of a day's scores; without it the day has none."""
     return f"{scores_partition(model, day)}{files.SCORES_MANIFEST}"
 
 
 def scores_links(model: str) -> str:
-    """Key prefix of the lists of files that Athena follows, with its slash."""
+    """Key prefix of the lists of files that Athena reads, with a trailing slash."""
     return f"scores_athena/{model}/"
 
 
@@ -89,7 +89,7 @@ def labels_partition(model: str, day: str) -> str:
 
 
 def performance_partition(model: str, day: str) -> str:
-    """Key prefix of what is known of a day's scores once labels are there, with its slash."""
+    """Key prefix of the performance of a day's scores, once labels arrive, with a trailing slash."""
     return f"{performance_prefix(model)}{files.day_folder(day)}/"
 
 
@@ -103,7 +103,7 @@ def challenger_folder(model: str, day: str, version: int) -> str:
 
 
 def performance_prefix(model: str) -> str:
-    """Key prefix of all of a model's days, with its slash."""
+    """Key prefix of the performance of all of a model's days, with a trailing slash."""
     return f"performance/{model}/"
 
 
@@ -112,18 +112,18 @@ def drift_of(bucket: str, model: str, day: str) -> str:
 
 
 def drift_report_of(bucket: str, model: str, day: str) -> str:
-    """The same for people."""
+    """The same as an HTML report."""
     return _beside(drift_of(bucket, model, day), "report.html")
 
 
 def inbox_object(key: str) -> tuple[str, str] | None:
-    """Model and file of a key in the inbox; None of any other key, such as a folder's."""
+    """Model and file of a key in the inbox; None for any other key, such as a folder's."""
     match = re.fullmatch(r"inbox/([^/]+)/([^/]+)", key)
     return (match[1], match[2]) if match else None
 
 
 def inbox_prefix(model: str) -> str:
-    """Key prefix of the files that somebody wants scored, with its slash."""
+    """Key prefix of the files to be scored, with a trailing slash."""
     return f"inbox/{model}/"
 
 
@@ -132,12 +132,12 @@ def inbox_key(model: str, file: str) -> str:
 
 
 def outbox_prefix(model: str, file: str) -> str:
-    """Key prefix of what became of a file of the inbox, with its slash."""
+    """Key prefix of the outcome of an inbox file, with a trailing slash."""
     return f"outbox/{model}/{file}/"
 
 
 def told_of(bucket: str, model: str) -> str:
-    """What people were told of a model's verdicts last."""
+    """The last notification about a model's verdicts."""
     return f"s3://{bucket}/monitoring/{model}/told.json"
 
 
@@ -152,17 +152,17 @@ def code_archive(code_hash: str) -> str:
 
 
 def scoring_parts(bucket: str, code_hash: str) -> str:
-    """What of that code, and of model.yaml, each model's scores are made of."""
+    """The parts of that code, and of model.yaml, that each model's scores depend on."""
     return f"s3://{bucket}/code/{code_hash}/scoring.json"
 
 
 def training_parts(bucket: str, code_hash: str) -> str:
-    """Likewise, what each model is trained from."""
+    """Likewise, that each model's training depends on."""
     return f"s3://{bucket}/code/{code_hash}/training.json"
 
 
 def registered_artifact(bucket: str, model: str, etag: str) -> str:
-    """A copy of a training's artifact that is written once. ``etag``: the training's own, without quotes."""
+    """A copy of a training's artifact that is written once. ``etag``: the artifact's, without quotes."""
     return f"s3://{bucket}/artifacts/{model}/{etag}/{files.MODEL_ARCHIVE}"
 
 
@@ -171,7 +171,7 @@ def production_history(bucket: str, model: str) -> str:
 
 
 def month_costs(bucket: str, model: str, month: str) -> str:
-    """What a model's jobs of a month (``2026-11``) have cost."""
+    """What a model's jobs cost in a month (``2026-11``)."""
     return f"s3://{bucket}/production/{model}/costs/{month}.json"
 
 
@@ -185,7 +185,7 @@ def recent_messages(bucket: str) -> str:
 
 
 def idle_told(bucket: str) -> str:
-    """When people were told of endpoints that nobody asks, and which they were."""
+    """The last notification about idle endpoints, and which they were."""
     return f"s3://{bucket}/messages/idle.json"
 
 
@@ -234,17 +234,17 @@ def golden_requests_of(evaluation_statistics: str) -> str:
 
 
 def metrics_of(evaluation_statistics: str) -> str:
-    """Likewise, the flat metrics that gates are held to."""
+    """Likewise, the flat metrics that gates check."""
     return _beside(evaluation_statistics, files.METRICS)
 
 
 def drift_profile_of(evaluation_statistics: str) -> str:
-    """Likewise, how the training data was distributed."""
+    """Likewise, the distribution of the training data."""
     return _beside(evaluation_statistics, files.DRIFT_PROFILE)
 
 
 def reference_of(evaluation_statistics: str) -> str:
-    """Likewise, its training as days are counted. Versions from before days were have none."""
+    """Likewise, the training data counted by day. Versions from before this existed have none."""
     return _beside(evaluation_statistics, files.REFERENCE)
 
 

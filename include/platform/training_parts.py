@@ -1,11 +1,10 @@
-"""What a training's result is made of beside its raw data and what a person asks for: exactly the code and the
-configuration that training the model reads, by part. So an edited schedule, or another model's folder, makes no
-training due.
+"""What a training's result depends on besides its raw data and the run's parameters: exactly the code and configuration
+that training the model reads, by part. So editing a schedule, or another model's folder, makes no training due.
 
-Parts: ``code``, the shared modules that the programs of a training import, and what its artifact answers with;
-``code of several machines``, what prepares large data besides; ``code of the <module>``, the model's own;
-``expectations``; sections of model.yaml, as far as they bear on what is trained and whether it is registered. The
-hyperparameters and the ranges of a tuning are known when a training is asked for: see ``train.repeats``.
+Parts: ``code``, the shared modules that the programs of a training import, and those that its artifact predicts with;
+``code of several machines``, which prepares large data; ``code of the <module>``, the model's own; ``expectations``;
+sections of model.yaml, as far as they affect what is trained and whether it is registered. Hyperparameters and ranges
+of a tuning are known only when a training is started: see ``train.repeats``.
 """
 
 from __future__ import annotations
@@ -19,16 +18,17 @@ PROGRAMS = ("prepare_data", "train_model", "evaluate_model", "serve", "daily.ans
 OF_SEVERAL_MACHINES = ("cut_data", "prepare_shards", "merge_shards")
 SEVERAL_MACHINES = "code of several machines"
 OWN = ("features", "estimator", "evaluation")
-GENERIC = "include.models.tabular.estimator"  # of a model without an estimator of its own
+GENERIC = "include.models.tabular.estimator"  # for a model without its own estimator
 SECTIONS = (
     *("data", "problem", "features", "split", "slices", "gates", "min_positives", "champion"),
     *("calibration", "decision", "explain", "tracking", "code"),
 )
-WORDS = {"estimator": {"hyperparameters": {"__all__": {"meaning"}}}}  # of the section ``code``, what is for people
+# keys of the section ``code`` that are only descriptive
+WORDS = {"estimator": {"hyperparameters": {"__all__": {"meaning"}}}}
 
 
 def training_parts_of_models(root: Path) -> dict[str, Parts]:
-    """The parts, as digests, by model; none of a model whose model.yaml cannot be used."""
+    """The parts, as digests, by model; models whose model.yaml is invalid are left out."""
     shared, several = (
         set().union(*(imported_files(root, f"include.jobs.{program}") for program in programs))
         for programs in (PROGRAMS, OF_SEVERAL_MACHINES)

@@ -1,7 +1,7 @@
-"""Which version of a model was in production from when to when: ``production/<model>/history.json`` in the bucket.
+"""Which version of a model was in production, from when to when: ``production/<model>/history.json`` in the bucket.
 
-Deployments and rollbacks write it, scoring of a past day reads it. Only one run of a model's deployment Dags changes
-production at a time; a writer that was overtaken all the same is refused rather than believed.
+Deployments and rollbacks write it; scoring of past days reads it. Only one run of a model's deployment Dags changes
+production at a time; a writer that was overtaken all the same is rejected.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 
 
 class HistoryError(PermanentError):
-    """The history cannot be read, or must not be written; the message says where it is and what to do."""
+    """The history cannot be read or must not be written; the message says where it is and what to do."""
 
 
 class HistoryConflictError(RuntimeError):
-    """Another run wrote the history in the same moment: a retry reads it again."""
+    """Another run wrote the history at the same time: a retry reads it again."""
 
 
 class Entry(Version):
-    """A version's time in production: from a moment until, not including, another; ``until`` None while it lasts.
+    """A version's time in production: the interval [since, until); ``until`` is None while it lasts.
 
-    ``endpoint_config`` is what the production endpoint ran with; ``dag_id`` and ``run_id`` say who put it there.
+    ``endpoint_config`` is the production endpoint's configuration; ``dag_id`` and ``run_id`` identify the run that
+    promoted it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
@@ -45,12 +46,12 @@ class Entry(Version):
     run_id: str
 
     def as_json(self) -> dict[str, Any]:
-        """As the history has it, and as tasks hand it on."""
+        """The form that the history stores and tasks pass on."""
         return self.model_dump(mode="json", by_alias=True)
 
 
 class History(BaseModel):
-    """All entries, the oldest first; only the last may be open."""
+    """All entries, oldest first; only the last may be open."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -65,18 +66,18 @@ class History(BaseModel):
 
 
 def current(history: History) -> Entry | None:
-    """What is in production now; None where nothing is."""
+    """What is in production now; None if nothing is."""
     return next((entry for entry in history.entries if entry.until is None), None)
 
 
 def previous(history: History) -> Entry | None:
-    """Where a rollback goes back to; None where there is nothing before what is in production now."""
+    """What a rollback returns to; None if nothing was in production before."""
     line = _line(history)
     return line[-2] if len(line) > 1 else None
 
 
 def last_in_production(history: History, count: int) -> list[Entry]:
-    """The last versions that were in production, the one that is there now first; none that was rolled back from."""
+    """The last versions in production, the current one first; without those that were rolled back."""
     versions: dict[int, Entry] = {}
     for entry in reversed(_line(history)):
         versions.setdefault(entry.version, entry)
@@ -84,10 +85,10 @@ def last_in_production(history: History, count: int) -> list[Entry]:
 
 
 def _line(history: History) -> list[Entry]:
-    """What led to what is in production now, which comes last.
+    """The entries that led to the current one, which comes last.
 
-    A version that comes back takes those after it off: after versions 1, 2, 3 and a rollback to 2, the one before is 1,
-    not the 3 that was rolled back from.
+    A version that comes back removes those after it: after versions 1, 2, 3 and a rollback to 2, the previous one is 1,
+    not the 3 that was rolled back.
     """
     line: list[Entry] = []
     for entry in history.entries:
@@ -105,10 +106,10 @@ def in_production_at(history: History, moment: datetime) -> Entry | None:
 
 
 def promote(history: History, entry: Entry) -> History:
-    """The history with an open entry more, which closes the one that was open; unchanged if that one says the same.
+    """Adds an open entry, and closes the previous one; unchanged if the open entry is the same.
 
     Raises:
-        HistoryError: the entry begins before the one that it follows.
+        HistoryError: the entry starts before the last one.
     """
     last = history.entries[-1] if history.entries else None
     if last is None:
@@ -117,18 +118,18 @@ def promote(history: History, entry: Entry) -> History:
         return history
     if entry.since < last.since:
         raise HistoryError(
-            f"version {entry.version} is to be in production from {entry.since}, but version {last.version} came "
-            f"after that, at {last.since}: a later run has changed production. Nothing was recorded."
+            f"version {entry.version} would be in production from {entry.since}, but version {last.version} came "
+            f"later, at {last.since}: another run has changed production. Nothing was recorded."
         )
     closed = last if last.until is not None else last.model_copy(update={"until": entry.since})
     return History(entries=(*history.entries[:-1], closed, entry))
 
 
 def read_history(s3: S3Client, bucket: str, model: str) -> History:
-    """The history of a model; an empty one where nothing was ever promoted.
+    """The history of a model; empty if nothing was ever promoted.
 
     Raises:
-        HistoryError: it is damaged.
+        HistoryError: the object is corrupt.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
     return _read(s3, bucket, model)[0]
@@ -137,14 +138,15 @@ def read_history(s3: S3Client, bucket: str, model: str) -> History:
 def record_promotion(
     s3: S3Client, bucket: str, model: str, entry: Entry, confirm: Callable[[], None] = lambda: None
 ) -> History:
-    """Write ``promote`` of the history as it is now. Doing it twice changes nothing.
+    """Records an entry in the current history, as ``promote``. Idempotent.
 
     Args:
-        confirm: raises if production is not as the entry says. It is called after the history was read, which is then
-            written only if nobody wrote it since: so of two runs that change production the last one is recorded last.
+            confirm: raises if production is not as the entry says. It is called after the history was read; the history
+                is then written only if nobody else wrote it, so of two runs that change production the last is recorded
+                last.
 
     Raises:
-        HistoryError: a later promotion is recorded already, or the history is damaged.
+        HistoryError: a later promotion is already recorded, or the history is corrupt.
         HistoryConflictError: another run wrote meanwhile.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
@@ -152,10 +154,10 @@ def record_promotion(
 
 
 def record_retirement(s3: S3Client, bucket: str, model: str) -> History:
-    """Close what is in production, from now on nothing is. Doing it twice changes nothing.
+    """Closes the current entry: nothing is in production from now on. Idempotent.
 
     Raises:
-        HistoryError: the history is damaged.
+        HistoryError: the history is corrupt.
         HistoryConflictError: another run wrote meanwhile.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
@@ -189,7 +191,7 @@ def _change(
 
 
 def _read(s3: S3Client, bucket: str, model: str) -> tuple[History, str | None]:
-    """The history and its object's ETag; None where there is no object."""
+    """The history and its object's ETag; the ETag is None if there is no object."""
     uri = production_history(bucket, model)
     body, etag = read_versioned(s3, uri)
     if body is None:
@@ -203,5 +205,5 @@ def _read(s3: S3Client, bucket: str, model: str) -> tuple[History, str | None]:
 
 
 def now() -> datetime:
-    """The moment of a promotion, in UTC and whole seconds."""
+    """The current time, in UTC and whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)

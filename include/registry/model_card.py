@@ -1,7 +1,7 @@
-"""The model card of a registered version: what it is for, what to be careful about, what it learned from and how well.
+"""The model card of a registered version: its purpose, its limits, its training data and its quality.
 
-Form: the JSON schema of SageMaker Model Cards, as far as a card inside a model package goes (the overview holds no more
-than who made it and its artifact).
+Format: the JSON schema of SageMaker Model Cards, restricted to what a card inside a model package may contain (its
+overview has only the creator and the artifact).
 Source: https://docs.aws.amazon.com/sagemaker/latest/dg/model-cards.html
 """
 
@@ -23,12 +23,12 @@ LINEAGE = ("git_commit", "code_hash", "training_job", "data_sha256", "triggered_
 def content(
     model: ModelConfig, run: Run, *, artifact: str, evaluation: Evaluation, lineage: Mapping[str, object]
 ) -> dict[str, object]:
-    """A version's card: what a reviewer signs.
+    """A version's card, as the reviewer signs it off.
 
     Args:
         artifact: S3 URI of model.tar.gz.
-        evaluation: of the test split; metrics that could not be measured are left out.
-        lineage: what made it, by name.
+        evaluation: of the test split; metrics that could not be measured are omitted.
+        lineage: the version's lineage, by name.
     """
     verdicts = judge(model, evaluation, forced="forced" in lineage)
     uses = {"purpose_of_model": model.description, "intended_uses": model.card.intended_uses}
@@ -61,7 +61,7 @@ def content(
 def _details(
     model: ModelConfig, evaluation: Evaluation, verdicts: list[Verdict], lineage: Mapping[str, object]
 ) -> dict[str, str]:
-    """By title, in the order of a review; what an evaluation from before has not said is left out."""
+    """Details by title, in the order of a review; what older evaluations lack is omitted."""
     metrics = evaluation["metrics"]
     errors = [f"{name} {value:.4g}" for name in ("brier", "ece") if (value := metrics.get(name)) is not None]
     decided = evaluation.get("decision")
@@ -86,5 +86,5 @@ def _cut(text: str, longest: int) -> str:
 
 
 def request(card: Mapping[str, object]) -> dict[str, str]:
-    """The member ``ModelCard`` of CreateModelPackage."""
+    """CreateModelPackage's ``ModelCard``."""
     return {"ModelCardContent": json.dumps(card), "ModelCardStatus": "PendingReview"}

@@ -1,9 +1,8 @@
 """What the console shows of a model, in one object: ``index/<model>.json``.
 
-It holds nothing of its own. Tasks that change something have their part read again from where it lies (the production
-history, the Model Registry, manifests of scores, drift) and written here, so that a page of a hundred models costs a
-hundred reads and no listing. Where it is lost or doubted, ``python -m include.ops.rebuild_index`` makes it from all of
-that again.
+It is derived data. Tasks that change something read their part again from its source (the production history, the Model
+Registry, manifests of scores, drift) and write it here, so that a page of a hundred models costs a hundred reads and no
+listing. If it is lost or in doubt, ``python -m include.ops.rebuild_index`` rebuilds it from these sources.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ if TYPE_CHECKING:
     from types_boto3_sagemaker.client import SageMakerClient
     from types_boto3_sagemaker.type_defs import ModelPackageSummaryTypeDef
 
-NEWEST = 20  # versions, and times in production, that are kept
-DAYS = 400  # the newest days that are kept
-WRITES = 12  # attempts, where many tasks write at once
+NEWEST = 20  # versions, and times in production, kept
+DAYS = 400  # newest days kept
+WRITES = 12  # attempts, as many tasks may write at once
 
 
 class IndexedVersion(TypedDict):
-    """A version of the registry. ``metrics`` are those that gates were held to; ``facts`` all else of its metadata."""
+    """A version of the registry. ``metrics`` are those that gates check; ``facts`` is the rest of its metadata."""
 
     version: int
     arn: str
@@ -60,8 +59,8 @@ class IndexedDay(TypedDict):
 
 
 class IndexedDrift(TypedDict):
-    """A watched day. ``estimated``: what could be expected of its window's answers, in ``metric``, where anything
-    could."""
+    """A monitored day. ``estimated``: the expected ``metric`` of the predictions in its window, if it can be
+    estimated."""
 
     verdict: str
     summary: str
@@ -72,7 +71,7 @@ class IndexedDrift(TypedDict):
 
 
 class IndexedPerformance(TypedDict):
-    """A scored day whose labels came: what its window was worth in ``metric``."""
+    """A scored day with labels: its window's realised ``metric``."""
 
     version: int
     rows: int
@@ -83,7 +82,7 @@ class IndexedPerformance(TypedDict):
 
 
 class IndexedProbe(TypedDict):
-    """The last probe of the production endpoint; ``state`` is ``answers`` where all is well."""
+    """The last probe of the production endpoint; ``state`` is ``answers`` if all is well."""
 
     at: str
     state: str
@@ -91,7 +90,7 @@ class IndexedProbe(TypedDict):
 
 
 class ModelIndex(TypedDict):
-    """``index/<model>.json``. ``production`` and ``versions`` are the newest, the oldest of them first; ``days``,
+    """``index/<model>.json``. ``production`` and ``versions`` have the newest entries, in ascending order; ``days``,
     ``drift`` and ``performance`` are by ISO date."""
 
     model: str
@@ -109,14 +108,14 @@ class ModelIndex(TypedDict):
 
 
 class IndexConflictError(RuntimeError):
-    """Others wrote the index every time this task tried: a retry does it."""
+    """Every attempt collided with another writer: a retry helps."""
 
 
 def index_scores(s3: S3Client, bucket: str, model: ModelConfig, days: Iterable[str]) -> ModelIndex:
-    """Write the days (ISO dates) that were scored into a model's index.
+    """Writes scored days (ISO dates) into a model's index.
 
     Raises:
-        IndexConflictError: too many others write it at the same time.
+        IndexConflictError: too many tasks write it at the same time.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
     scored = {day: _scored(s3, bucket, model.name, day) for day in days}
@@ -124,13 +123,13 @@ def index_scores(s3: S3Client, bucket: str, model: ModelConfig, days: Iterable[s
 
 
 def index_drift(s3: S3Client, bucket: str, model: ModelConfig, days: Iterable[str]) -> ModelIndex:
-    """Write the days (ISO dates) that were watched into a model's index. Raises: as ``index_scores``."""
+    """Writes monitored days (ISO dates) into a model's index. Raises: as ``index_scores``."""
     watched = {day: _watched(s3, bucket, model.name, day) for day in days}
     return _write(s3, bucket, model, lambda found: {**found, "drift": _merged(found["drift"], watched)})
 
 
 def index_performance(s3: S3Client, bucket: str, model: ModelConfig, days: Iterable[str]) -> ModelIndex:
-    """Write the days (ISO dates) whose labels came into a model's index. Raises: as ``index_scores``."""
+    """Writes days (ISO dates) with labels into a model's index. Raises: as ``index_scores``."""
     worth = {day: _worth(s3, bucket, model, day) for day in days}
     return _write(
         s3, bucket, model, lambda found: {**found, "performance": _merged(found.get("performance", {}), worth)}
@@ -138,12 +137,12 @@ def index_performance(s3: S3Client, bucket: str, model: ModelConfig, days: Itera
 
 
 def index_probe(s3: S3Client, bucket: str, model: ModelConfig, probe: IndexedProbe) -> ModelIndex:
-    """Write the last probe of the production endpoint into a model's index. Raises: as ``index_scores``."""
+    """Writes the last probe of the production endpoint into a model's index. Raises: as ``index_scores``."""
     return _write(s3, bucket, model, lambda found: {**found, "probe": probe})
 
 
 def index_versions(s3: S3Client, sagemaker: SageMakerClient, bucket: str, model: ModelConfig) -> ModelIndex:
-    """Write the versions of the registry, and which were in production when, into a model's index.
+    """Writes the registry's versions and the production history into a model's index.
 
     Raises: as ``index_scores``; also where SageMaker cannot be asked.
     """
@@ -168,7 +167,7 @@ def _empty(model: ModelConfig) -> ModelIndex:
 
 
 def _merged[T](before: Mapping[str, T], now: Mapping[str, T | None]) -> dict[str, T]:
-    """By day, the oldest first; a day that is gone is left out."""
+    """By day, oldest first; days that no longer exist are left out."""
     both = {**before, **now}
     return {day: entry for day, entry in sorted(both.items())[-DAYS:] if entry is not None}
 
@@ -231,7 +230,7 @@ def _versions(sagemaker: SageMakerClient, group: str) -> list[IndexedVersion]:
         )["ModelPackageSummaryList"]
     except ClientError as error:
         if error_code(error) in NO_SUCH_GROUP:
-            return []  # the group is made by the first registration
+            return []  # the first registration creates the group
         raise
     return [_version(sagemaker, summary) for summary in reversed(newest)]
 
@@ -251,7 +250,7 @@ def _version(sagemaker: SageMakerClient, summary: ModelPackageSummaryTypeDef) ->
 
 
 def _write(s3: S3Client, bucket: str, model: ModelConfig, change: Callable[[ModelIndex], ModelIndex]) -> ModelIndex:
-    """The index, changed: read again and again until nobody wrote it in between."""
+    """Applies a change to the index; repeats the read if somebody wrote it in between."""
     uri = f"s3://{bucket}/{model_index(model.name)}"
     for attempt in range(WRITES):
         found, etag = read_versioned(s3, uri)
@@ -261,11 +260,11 @@ def _write(s3: S3Client, bucket: str, model: ModelConfig, change: Callable[[Mode
         if _written(s3, uri, json.dumps(changed, separators=(",", ":")).encode(), etag):
             return changed
         time.sleep(random.uniform(0, 0.1 * 2 ** min(attempt, 5)))  # noqa: S311 - no secret: who goes first
-    raise IndexConflictError(f"{uri} was written by others {WRITES} times in a row; a retry writes it")
+    raise IndexConflictError(f"{uri} was written by others {WRITES} times in a row; a retry helps")
 
 
 def _written(s3: S3Client, uri: str, body: bytes, etag: str | None) -> bool:
-    """Not where others wrote the index since it was read, or removed it, as who makes it again from nothing does."""
+    """False if others wrote the index since it was read, or deleted it, as a rebuild does."""
     try:
         return write_if_unchanged(s3, uri, body, etag)
     except ClientError as error:

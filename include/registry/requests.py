@@ -1,4 +1,4 @@
-"""The Model Registry: groups and versions."""
+"""Requests to the Model Registry: groups and versions."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def model_package(
     lineage: Mapping[str, object],
     evaluation: Evaluation,
 ) -> Request:
-    """A version of the model's package, pending approval. SageMaker takes its tags from the group.
+    """A version in the model's package group, pending approval. SageMaker takes its tags from the group.
 
     Args:
         artifact: S3 URI of model.tar.gz.
-        lineage: what made it, by name; those that come first count, as the registry keeps 50 entries.
+        lineage: by name; put important entries first, as the registry keeps only 50.
         evaluation: of the test split, for the model card.
     """
     card = model_card.content(model, run, artifact=artifact, evaluation=evaluation, lineage=lineage)
@@ -61,10 +61,10 @@ def model_package(
 
 
 def hosted_model(model: ModelConfig, environment: MlEnvironment, *, image: str, artifact: str) -> Request:
-    """A Model of one version; the operator completes ``ModelName`` by a digest of the rest.
+    """A Model of one version; the operator appends a digest of the rest to ``ModelName``.
 
-    Image and artifact are named rather than the model package, which SageMaker would refuse for a version whose
-    approval was withdrawn: its days can still be rescored.
+    It names image and artifact rather than the model package, which SageMaker would refuse once the version's approval
+    is withdrawn: its days can still be rescored.
 
     Args:
         image: the image that the version was registered with.

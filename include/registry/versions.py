@@ -1,7 +1,7 @@
-"""Versions of a model in the Model Registry: finding one, what it is made of, whether it may be deployed.
+"""Versions of a model in the Model Registry: finding one, its contents, and whether it may be deployed.
 
-Three facts are kept of each, and none stands for another: the approval (may it be deployed), the decision about its
-promotion, and its stage (``Stage``), of which ``history`` knows the times. The champion is the version in production.
+Three things are recorded separately: the approval (may it be deployed), the decision about its promotion, and its stage
+(``Stage``), whose times are in ``history``. The champion is the version in production.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     )
 
 NO_SUCH_GROUP = NO_SUCH_VERSION = ("ValidationException", "ResourceNotFound")
-MOST_CANDIDATES = 10  # newest versions that are looked at
-DECISION = "promotion_"  # begins the names of what the registry keeps of the decision
+MOST_CANDIDATES = 10  # newest versions considered
+DECISION = "promotion_"  # prefix of the metadata about the decision
 
-# a version's ModelLifeCycle: its stage and its status there
+# a version's ModelLifeCycle: its stage, and its status in that stage
 Stage = tuple[Literal["Staging", "Production"], Literal["Promoted", "Declined", "Serving", "Replaced"]]
 PROMOTED: Stage = ("Staging", "Promoted")
 DECLINED: Stage = ("Staging", "Declined")
@@ -40,13 +40,13 @@ REPLACED: Stage = ("Production", "Replaced")
 
 
 class VersionError(PermanentError):
-    """A version that there is not, or that cannot be deployed; the message says why and what to do."""
+    """A version does not exist or cannot be deployed; the message says why and what to do."""
 
 
 class Version(BaseModel):
     """A version of a model: its number, its model package's ARN, the S3 URI of its model.tar.gz.
 
-    It can be read from what says more of it, such as an entry of production's history.
+    It can be validated from richer objects, such as an entry of the production history.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
@@ -57,8 +57,8 @@ class Version(BaseModel):
 
 
 class RegisteredVersion(Version):
-    """A version with what else the registry says of it: the image that serves it, the ETag that its artifact had when
-    it was registered, the S3 URI of its quality statistics, its lineage."""
+    """A version with what else the registry knows: the image that serves it, the ETag of its artifact at registration,
+    the S3 URI of its quality statistics, its lineage."""
 
     image: str
     artifact_etag: str | None = None
@@ -67,10 +67,10 @@ class RegisteredVersion(Version):
 
     @property
     def evaluation(self) -> str:
-        """The S3 URI of its quality statistics, beside which the other files of its evaluation are.
+        """The S3 URI of its quality statistics; the other files of its evaluation are beside it.
 
         Raises:
-            VersionError: it was registered without.
+            VersionError: it was registered without them.
         """
         if self.statistics is None:
             raise VersionError(
@@ -81,13 +81,13 @@ class RegisteredVersion(Version):
 
     @property
     def ran(self) -> tuple[str, str] | None:
-        """Dag and run that registered it; None where its lineage does not say."""
+        """The Dag and run that registered it; None if its lineage lacks them."""
         dag_id, run_id = self.metadata.get("dag_id"), self.metadata.get("run_id")
         return (dag_id, original_id(run_id)) if dag_id and run_id else None
 
 
 def newest_approved(sagemaker: SageMakerClient, group: str) -> RegisteredVersion | None:
-    """The newest approved version of a model package group; None where nothing was approved yet.
+    """The newest approved version of a model package group; None if nothing is approved yet.
 
     Raises:
         botocore.exceptions.ClientError: SageMaker cannot be asked.
@@ -102,14 +102,14 @@ def newest_approved(sagemaker: SageMakerClient, group: str) -> RegisteredVersion
         )["ModelPackageSummaryList"]
     except ClientError as error:
         if error_code(error) in NO_SUCH_GROUP:
-            return None  # the group is made by the first registration
+            return None  # the first registration creates the group
         raise
     return describe(sagemaker, approved[0]["ModelPackageArn"]) if approved else None
 
 
 def newest_candidate(sagemaker: SageMakerClient, group: str, *, after: int) -> RegisteredVersion | None:
-    """The newest version after another that may still come into production: neither rejected nor declined, and never
-    replaced there."""
+    """The newest version after another that may still go into production: neither rejected nor declined nor
+    replaced."""
     newest = sagemaker.list_model_packages(
         ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=MOST_CANDIDATES
     )["ModelPackageSummaryList"]
@@ -124,16 +124,16 @@ def newest_candidate(sagemaker: SageMakerClient, group: str, *, after: int) -> R
 
 
 def describe(sagemaker: SageMakerClient, arn: str) -> RegisteredVersion:
-    """The version of a model package's ARN.
+    """The version with this model package ARN.
 
     Raises:
-        botocore.exceptions.ClientError: there is none, or SageMaker cannot be asked.
+        botocore.exceptions.ClientError: it does not exist, or SageMaker cannot be asked.
     """
     return _version_of(sagemaker.describe_model_package(ModelPackageName=arn))
 
 
 def find_package(sagemaker: SageMakerClient, group: str, version: int) -> DescribeModelPackageOutputTypeDef | None:
-    """All that the registry says of a version by its number; None where there is no such version."""
+    """The registry's full description of a version, by its number; None if there is no such version."""
     try:
         arn = sagemaker.describe_model_package_group(ModelPackageGroupName=group)["ModelPackageGroupArn"]
         return sagemaker.describe_model_package(
@@ -146,7 +146,7 @@ def find_package(sagemaker: SageMakerClient, group: str, version: int) -> Descri
 
 
 def find_version(sagemaker: SageMakerClient, group: str, version: int) -> RegisteredVersion:
-    """The version of a number, approved or not.
+    """The version with this number, approved or not.
 
     Raises:
         VersionError: there is no such version.
@@ -156,13 +156,13 @@ def find_version(sagemaker: SageMakerClient, group: str, version: int) -> Regist
 
 
 def approved_version(sagemaker: SageMakerClient, s3: S3Client, group: str, version: int | None) -> RegisteredVersion:
-    """A version that may be deployed: approved, with its artifact as it was registered.
+    """A deployable version: approved, with its artifact unchanged since registration.
 
     Args:
         version: its number; None for the newest approved one.
 
     Raises:
-        VersionError: it is unknown, not approved, or its artifact is gone or another one.
+        VersionError: it is unknown or not approved, or its artifact is missing or has changed.
         botocore.exceptions.ClientError: AWS cannot be asked.
     """
     if version is None:
@@ -176,7 +176,7 @@ def approved_version(sagemaker: SageMakerClient, s3: S3Client, group: str, versi
     package = _require_package(sagemaker, group, version)
     if package["ModelApprovalStatus"] != "Approved":
         raise VersionError(
-            f"{group} version {version} is {package['ModelApprovalStatus']}, not Approved; nothing was touched. To "
+            f"{group} version {version} is {package['ModelApprovalStatus']}, not Approved; nothing was changed. To "
             f"approve it: aws sagemaker update-model-package --model-package-arn {package['ModelPackageArn']} "
             "--model-approval-status Approved"
         )
@@ -186,7 +186,7 @@ def approved_version(sagemaker: SageMakerClient, s3: S3Client, group: str, versi
 
 
 def keep_decision(sagemaker: SageMakerClient, arn: str, decision: Mapping[str, object], *, promoted: bool) -> None:
-    """Keep what was decided about a version's promotion, in place of all that was decided before.
+    """Records the decision about a version's promotion, replacing earlier ones.
 
     Raises:
         botocore.exceptions.ClientError: SageMaker cannot be asked.
@@ -205,7 +205,7 @@ def keep_decision(sagemaker: SageMakerClient, arn: str, decision: Mapping[str, o
 
 
 def set_stage(sagemaker: SageMakerClient, arn: str, stage: Stage, why: str) -> None:
-    """Where a version stands: its ``ModelLifeCycle`` in the registry.
+    """Sets a version's ``ModelLifeCycle`` in the registry.
 
     Raises:
         botocore.exceptions.ClientError: SageMaker cannot be asked.
@@ -234,9 +234,7 @@ def _require_package(sagemaker: SageMakerClient, group: str, version: int) -> De
     if package := find_package(sagemaker, group, version):
         return package
     known = ", ".join(map(str, _numbers(sagemaker, group))) or "none"
-    raise VersionError(
-        f"the Model Registry has no version {version} of {group}. Versions there are: {known}. Nothing was touched."
-    )
+    raise VersionError(f"the Model Registry has no version {version} of {group}. It has: {known}. Nothing was changed.")
 
 
 def _numbers(sagemaker: SageMakerClient, group: str) -> list[int]:
@@ -245,19 +243,19 @@ def _numbers(sagemaker: SageMakerClient, group: str) -> list[int]:
         return sorted(one["ModelPackageVersion"] for page in pages for one in page["ModelPackageSummaryList"])
     except ClientError as error:
         if error_code(error) in NO_SUCH_GROUP:
-            return []  # the group is made by the first registration
+            return []  # the first registration creates the group
         raise
 
 
 def keep_artifact(s3: S3Client, bucket: str, model: str, trained: str) -> str:
-    """Copy a training's artifact to where no job can write, and return the copy's S3 URI, which a version is registered
-    with. It is copied once: a retry finds it.
+    """Copies a training's artifact to where no job can write. Returns the copy's S3 URI, with which the version is
+    registered. It is copied once: a retry finds it.
 
     Args:
         trained: S3 URI of the model.tar.gz that the training job wrote.
 
     Raises:
-        VersionError: the training's artifact is gone.
+        VersionError: the training's artifact is missing.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
     source, key = split_uri(trained)
@@ -272,13 +270,13 @@ def keep_artifact(s3: S3Client, bucket: str, model: str, trained: str) -> str:
 
 
 def require_artifact(s3: S3Client, group: str, version: Version) -> None:
-    """The artifact is what was registered: a registered one is never written again, and one that was is not run.
+    """Checks that the artifact is the registered one: it is never overwritten, and a changed one must not run.
 
     Raises:
-        VersionError: the version's artifact is gone, or is another one than was registered.
+        VersionError: the version's artifact is missing, or differs from the registered one.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
-    advice = "Nothing was touched. Restore the object (from its earlier version in S3), or train and approve again."
+    advice = "Nothing was changed. Restore the object (from its earlier version in S3), or train and approve again."
     etag = _etag(s3, version.artifact)
     if etag is None:
         raise VersionError(f"the artifact of {group} version {version.version}, {version.artifact}, is gone. {advice}")
@@ -291,7 +289,7 @@ def require_artifact(s3: S3Client, group: str, version: Version) -> None:
 
 
 def _etag(s3: S3Client, uri: str) -> str | None:
-    """An object's ETag, in its quotes; None where there is no object."""
+    """An object's ETag, with its quotes; None if it does not exist."""
     bucket, key = split_uri(uri)
     try:
         return s3.head_object(Bucket=bucket, Key=key)["ETag"]

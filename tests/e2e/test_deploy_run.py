@@ -428,7 +428,7 @@ def test_of_two_rollbacks_one_goes_on_past_a_killed_scheduler_and_another_model_
     assert sorted(ended.values()) == ["failed", "success"]
     (lost,) = (run for run, state in ended.items() if state == "failed")
     (won,) = (run for run, state in ended.items() if state == "success")
-    assert f"run {won} of rollback is rolling {MODEL} back already" in deployments.why(
+    assert f"run {won} of rollback is already rolling {MODEL} back" in deployments.why(
         lost, "resolve_previous", ROLLBACK
     )
     history = read_history(deployments.s3, BUCKET, MODEL)

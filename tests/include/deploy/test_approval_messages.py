@@ -66,7 +66,7 @@ def test_people_are_told_what_is_asked_where_to_answer_and_what_happens_otherwis
     ApproverNotifier(MODEL).notify({"ti": ti, "task": task})  # type: ignore[typeddict-item]
     ((subject, message),) = world.told
     assert subject == QUESTION["subject"]
-    for part in ("http://airflow/form", "http://packet", "time until 2026-", "taken for Reject"):
+    for part in ("http://airflow/form", "http://packet", "answer by 2026-", "counts as Reject"):
         assert part in message
     assert world.objects[URI]["reminded"] == 0
 

@@ -104,7 +104,7 @@ def test_a_candidate_that_was_measured_beside_the_champion_is_compared_on_the_sa
     assert "0.96 | 0.95 ▲ better" in body
     assert "not of the same rows" not in body
     assert "no feature moved since version 1" in body
-    assert "no report is left" in body, "of the data's validation"
+    assert "the report is missing" in body, "of the data's validation"
 
 
 def test_one_that_was_measured_beside_another_is_not_called_better(s3: LocalS3) -> None:
@@ -121,15 +121,15 @@ def test_training_data_that_moved_is_named(s3: LocalS3) -> None:
 def test_the_first_version_is_compared_with_nothing(s3: LocalS3) -> None:
     body = prepare(s3, version(1), champion=None)[1]
     assert "nothing to compare with" in body
-    assert "the endpoint is created; there is no traffic yet" in body
+    assert "the endpoint is new; it has no traffic yet" in body
 
 
 @pytest.mark.parametrize(
     ("settings", "trained_by", "started_by", "problem"),
     [
         ({}, "conan", "conan", None),
-        ({"approvers": ["ann"]}, None, None, "not among the approvers"),
-        ({"approvers": ["conan"]}, None, None, "not among the approvers"),  # Airflow knows people by their id
+        ({"approvers": ["ann"]}, None, None, "not an approver"),
+        ({"approvers": ["conan"]}, None, None, "not an approver"),  # Airflow knows people by their id
         ({"approvers": ["7"]}, None, None, None),
         ({"approvers": {"7": "conan"}, "four_eyes": True}, None, "conan", "four eyes"),
         ({"four_eyes": True}, "conan", None, "four eyes"),

@@ -1,4 +1,4 @@
-"""Endpoints that nobody asks are named once a week."""
+"""Idle endpoints are reported once a week."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def look(monkeypatch: pytest.MonkeyPatch, aws: Aws) -> list[str]:
 def test_what_had_only_probes_is_named_once_a_week(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
     aws = Aws(age=timedelta(days=30))
     assert look(monkeypatch, aws) == ["electricity-staging"]
-    assert "1 endpoint nobody asks" in told[0]
+    assert "1 idle endpoint" in told[0]
     assert "electricity-staging" in told[0]
     assert look(monkeypatch, aws) == []
     (record,) = aws.kept.values()

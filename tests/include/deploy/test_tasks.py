@@ -167,18 +167,18 @@ def test_an_approval_that_came_while_the_run_was_made_is_not_lost(registry: Regi
 
 def test_an_approval_of_what_is_in_production_is_done_already_a_person_may_insist(ml_bucket: LocalS3) -> None:
     promoted(ml_bucket, entry(3))
-    with pytest.raises(AirflowSkipException, match="in production already"):
+    with pytest.raises(AirflowSkipException, match="already in production"):
         resolved(approved=[3])
     assert resolved(version=3) == 3
 
 
 @pytest.mark.parametrize(
-    ("version", "said"), [(4, "PendingManualApproval, not Approved"), (9, "Versions there are: 1, 2")]
+    ("version", "said"), [(4, "PendingManualApproval, not Approved"), (9, "It has: 1, 2")]
 )
 def test_what_may_not_be_deployed_is_refused_and_says_what_to_do(version: int, said: str) -> None:
     with pytest.raises(VersionError, match=said) as refusal:
         resolved(version=version)
-    assert "othing was touched" in str(refusal.value)
+    assert "othing was changed" in str(refusal.value)
 
 
 def test_an_artifact_that_is_gone_or_another_one_is_refused(artifacts: LocalS3) -> None:
@@ -358,7 +358,7 @@ def test_what_is_not_promoted_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     deploy.keep_production(MODEL, given, version={"version": 3})
     assert told == [
         "deploy_predictive_maintenance: version 3 was not promoted. Production is unchanged. The version's "
-        "metadata in the Model Registry says why."
+        "metadata in the Model Registry has the reason."
     ]
 
 

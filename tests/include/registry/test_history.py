@@ -89,7 +89,7 @@ def test_what_lies_in_s3_is_what_others_read(s3: Any) -> None:
 
 def test_a_promotion_that_was_overtaken_is_refused(s3: Any) -> None:
     record_promotion(s3, BUCKET, MODEL, entry(2, MONDAY + DAY))
-    with pytest.raises(HistoryError, match="a later run has changed production"):
+    with pytest.raises(HistoryError, match="another run has changed production"):
         record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
 
 

@@ -100,4 +100,4 @@ def test_who_may_act_picks_days_in_the_calendar_with_their_price(page: Page, mon
         assert form.locator("[name=last]").input_value() == "2026-11-28"
         expect(page.locator("#price")).to_contain_text("4 days: about 0.46 USD")
         form.get_by_role("button").click()
-        expect(page.get_by_role("status")).to_contain_text("of backfill has begun")
+        expect(page.get_by_role("status")).to_contain_text("of backfill has started")

@@ -313,7 +313,7 @@ def test_a_change_that_was_taken_back_fails_with_its_reason(
     with pytest.raises(DeploymentFailed) as failure:
         deploy.execute_complete({"ti": ti}, event, wanted=WANTED, changed=True)
     first, *pages, heading, line = str(failure.value).splitlines()
-    assert first == "endpoint pumps serves with old: new was taken back: alarm pumps-errors is in state ALARM"
+    assert first == "endpoint pumps serves with old: new was rolled back: alarm pumps-errors is in state ALARM"
     assert [page.split(":")[0].strip() for page in pages] == ["console", "logs"]
     assert (heading, line) == ("  last log lines:", "    out of memory")
 
@@ -324,7 +324,7 @@ def test_a_retry_knows_its_own_change_by_the_tag(
     expect_found(sagemaker, "InService")
     expect_last_asked_by(sagemaker, token)
     expect_log(logs)
-    said = "new was taken back: SageMaker gave no reason; another run may have changed it meanwhile"
+    said = "new was rolled back: SageMaker gave no reason; another run may have changed it meanwhile"
     with pytest.raises(DeploymentFailed, match=said):
         deploy.execute({"ti": ti})
 
