@@ -1,5 +1,5 @@
-"""How likely a count is, given those of other days. Pure; only the standard library, as on Airflow's side there is no
-other."""
+"""How likely a count is, given those of other days. Pure; only the standard library, as Airflow's side has no numpy or
+scipy."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from math import erfc, exp, lgamma, log, sqrt
 from statistics import fmean, variance
 
-LARGE = 2000  # counts from here on are as good as normal
+LARGE = 2000  # from this count on, the normal distribution is used
 
 
 def probability(count: int, days: Sequence[int], number: int = 1) -> float:
-    """Of a sum over ``number`` days that is at least as far out as ``count``, to its own side.
+    """The one-sided probability of a sum over ``number`` days at least as extreme as ``count``.
 
-    Counts scatter at least as Poisson's law has it, more where the days' own do: a negative binomial with the mean of
-    the days, and the variance of sums over as many of them that follow each other. The days themselves tell the mean
-    only so well, which is added.
+    Counts vary at least like Poisson's, more if the days do: a negative binomial with the mean of the days, and the
+    variance of sums over as many consecutive days. The uncertainty of the estimated mean is added.
     """
     if len(days) < 2:
         return 1.0
@@ -26,7 +25,7 @@ def probability(count: int, days: Sequence[int], number: int = 1) -> float:
 
 
 def tail(count: int, mean: float, spread: float) -> float:
-    """The probability of a count at least as far from the mean, to its own side; a variance of at least the mean."""
+    """The one-sided probability of a count at least as far from the mean; the variance is at least the mean."""
     if mean > LARGE:
         return erfc((abs(count - mean) - 0.5) / sqrt(2 * spread)) / 2 if abs(count - mean) > 0.5 else 0.5
     lower = sum(_each(number, mean, spread) for number in range(count + (count <= mean)))
@@ -43,11 +42,11 @@ def _each(count: int, mean: float, spread: float) -> float:
 
 
 def largest_likely(values: Sequence[float], exceeded_in: float) -> float:
-    """Up to where one more such value lies, except for a share of ``exceeded_in``: a prediction limit of logarithms, by
-    Student's t, and never below the largest that there was.
+    """The upper prediction limit for one more such value, exceeded in a share ``exceeded_in``: by Student's t on
+    logarithms, and never below the largest value.
 
     Args:
-        values: at least 0, of windows that are independent of each other.
+        values: at least 0, of independent windows.
     """
     logs = [log(max(value, 1e-3)) for value in values]
     if len(logs) < 2:
@@ -57,7 +56,7 @@ def largest_likely(values: Sequence[float], exceeded_in: float) -> float:
 
 
 def student(above: float, freedom: int) -> float:
-    """Student's t that is exceeded with a probability; by bisection of its tail, integrated numerically."""
+    """The quantile of Student's t with this upper tail; by bisection of the numerically integrated tail."""
     low, high = 0.0, 1e3
     for _ in range(60):
         middle = (low + high) / 2

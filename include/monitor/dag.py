@@ -1,59 +1,57 @@
-"""Watches what a model scores, day by day: whether raw data came late, and what is to be said of the day. Late days
-are scored again; each day gets a verdict, people are told of what they do not know yet, and the model is trained again
-where model.yaml asks for it.
+"""Monitors what a model scores, day by day: late raw data, and a verdict on each day. Late days are scored again,
+people are notified of news, and the model is retrained if model.yaml asks for it.
 
-**For whom:** whoever owns the model, and whoever reads its scores and would not notice that a feed died or that
-yesterday's file was replaced this morning.
+**For whom:** the model's owner, and readers of its scores who would not notice that a feed died or that yesterday's
+file was replaced this morning.
 
-**Reads** the list of the daily partitions `daily/<model>/`, what `score_<model>` published of the last days (the
-`_SUCCESS.json` of each, and what scoring counted of its raw tables, features and answers), and of the version that
-scored them the drift profile and `reference.json`, its training counted in the same way. To judge a day no job runs and
-no row is read. Where model.yaml has `labels`, it also reads those that came, from `daily/` or
-`labels/<model>/date=<day>/`.
+**Reads** the list of the daily partitions `daily/<model>/`, what `score_<model>` published for the last days (each
+day's `_SUCCESS.json`, and its counts of raw tables, features and predictions), and of the version that scored them the
+drift profile and `reference.json`, the same counts of its training data. Judging a day runs no job and reads no row.
+With `labels` in model.yaml it also reads new labels, from `daily/` or `labels/<model>/date=<day>/`.
 **Writes** `monitoring/<model>/date=<day>/`: `drift.json` (the verdict), `report.html`; `monitoring/<model>/told.json`;
-`performance/<model>/date=<day>/`: what a day's scores were worth, once its labels are there; and CloudWatch's metrics
+`performance/<model>/date=<day>/`: a day's realised performance, once its labels arrive; and CloudWatch's metrics
 `LargestIndex`, `DriftedFeatures`, `DataFaults`, `EstimatedPerformance`, `RealisedPerformance`, `LabelledShare` and
 `Rows` (namespace `ModelMonitoring`). It starts `score_<model>` for each late day.
 
-**The verdict** is one of: `data fault` (a dead feed, counts, missing values, sensors that stand still, texts, columns,
-units or clocks that are not those of the training; repair the data, do not retrain), `performance loss` (estimated from
-the answers, or realised, which decides), `drift without harm`, `fine`, `too little to say`.
+**The verdict** is one of: `data fault` (a dead feed, unusual counts, missing values, stuck sensors, new texts, columns,
+units or clocks that differ from training; repair the data, do not retrain), `performance loss` (estimated from the
+predictions, or realised, which takes precedence), `drift without harm`, `fine`, `too little to say`.
 
-**Runs** for exactly the day whose scores are published, as soon as they are, also when a late day is scored again: each
-event of the Asset `<model>_scores` names the day as its partition. And daily (`schedule.monitor`), as the floor: a day
-without scores is an alarm. Only a daily run looks for late data.
+**Runs** for a day as soon as its scores are published, also when a late day is scored again: each event of the Asset
+`<model>_scores` names the day as its partition. It also runs daily (`schedule.monitor`), so that a day without scores
+raises an alarm. Only a daily run looks for late data.
 
-**Running it again is safe.** A day's verdict follows from the published scores alone and replaces that of before. The
+**Running it again is safe.** A day's verdict follows from the published scores alone and replaces the previous one. The
 scoring runs that it starts are named by day and data, so each state of a day's data is tried once. Backfills run any
-range in any order; nothing follows from what they find, nor from days beyond `scoring.sweep_days` that are scored now.
-People are told when a verdict begins, when it changes, weekly while it lasts, and when it is over; what they were told
-is in `told.json`, which neither a backfill nor a report that failed has written, so neither silences anything.
+range in any order; they trigger no notification or training, and neither do days beyond `scoring.sweep_days` that are
+scored now. People are notified when a verdict begins, when it changes, weekly while it lasts, and when it ends;
+`told.json` records what they were told. Backfills and failed reports do not write it, so neither silences anything.
 
-**Steps.** `find_late_days` compares the raw files' ETags with those that the scores were made of. It looks at the
-`scoring.sweep_days` up to the run's day for which no run waits any more; a day whose windows reach into a changed one
-is late too. (New code or a new model makes no day late, and days further back are not looked at: for both there are
-backfills.) `score_late_day` starts a run for each.
+**Steps.** `find_late_days` compares the raw files' ETags with those that the scores were made from. It looks at the
+`scoring.sweep_days` up to the run's day for which no run is waiting; a day whose windows reach into a changed one is
+late too. (New code or a new model makes no day late, and earlier days are not checked: backfills serve both.)
+`score_late_day` starts a run for each.
 
-Where model.yaml has the section `labels`: `find_labels` looks for scored days whose labels came or were corrected since
-they were last joined. A daily run looks `labels.sweep_days` back, one that published scores started at the days that
-may just be complete. `join_labels` is one small job for all of them, and is skipped where nothing came.
-`publish_performance` puts what it made where others read it.
+With the section `labels` in model.yaml: `find_labels` looks for scored days whose labels arrived or were corrected
+since they were last joined. A daily run looks `labels.sweep_days` back, one started by published scores at the days
+that may just have become complete. `join_labels` is one small job for all of them, skipped if nothing arrived.
+`publish_performance` publishes its results.
 
-Where model.yaml has the section `monitoring`: `wait_for_scores` waits, without a worker, until the day is scored.
-`judge_day` holds it against the version's training. `check_verdict` goes on to `report_verdict` and, as
-`monitoring.retrain` says, to `retrain_model`, not again within `cool_down_days`; or to `keep_model`, where nothing new
-is to be said or another version is in production by now. Where rows are split by time, the training waits until what it
-learns from has some of what has changed, and holds out fewer days than `split`. A retrained model has to pass its gates
-and be approved like any other; its lineage says what started it (`started_by`).
+With the section `monitoring` in model.yaml: `wait_for_scores` waits, without a worker, until the day is scored.
+`judge_day` compares it with the version's training. `check_verdict` goes on to `report_verdict` and, depending on
+`monitoring.retrain`, to `retrain_model`, but not again within `cool_down_days`; or to `keep_model`, if there is nothing
+new to report or another version is in production by now. If rows are split by time, the training waits until its
+training split contains some of the change, and holds out fewer days than `split`. A retrained model must pass its gates
+and be approved like any other; its lineage records what started it (`started_by`).
 
-**When it fails** the task's log ends with why, where to look and what to do:
+**When it fails** the task's log ends with the reason, where to look and what to do:
 
 | task | usual reason | what to do |
 |---|---|---|
-| `find_late_days` | S3 or the registry did not answer | clear it; else the next run looks at the same days again |
+| `find_late_days` | S3 or the registry did not answer | clear it; otherwise the next run checks the same days again |
 | `wait_for_scores` | the day was not scored | look at the run of `score_<model>`, then clear the task |
 | `join_labels` | a file of labels cannot be read; the log says which | correct it: the next run joins it |
-| `judge_day` | the scores are of code that kept no profile | score the day with `force`, then clear the task |
+| `judge_day` | the scores come from code without profiles | score the day with `force`, then clear the task |
 """
 
 from __future__ import annotations
@@ -91,7 +89,7 @@ def monitor_dag(model: ModelConfig) -> DAG:
             _watch(model)
 
     return with_form(
-        monitor(), {"day": day_param("Day", "The last day to look at. Empty: the day that a scheduled run is about.")}
+        monitor(), {"day": day_param("Day", "The last day to look at. Empty: the day of a scheduled run.")}
     )
 
 
@@ -100,7 +98,7 @@ def _watch(model: ModelConfig) -> None:
         task_id="wait_for_scores",
         partition=partial(tasks.wait_for_scores, model),
         poke_interval=60,
-        trigger_rule="all_done",  # a day is judged whatever became of other days' labels
+        trigger_rule="all_done",  # a day is judged even if joining other days' labels failed
     )
     if model.labels:
         _join_labels(model) >> wait_for_scores

@@ -1,5 +1,5 @@
-"""Whether the features that a version scores are still those that it was trained on, by the measure of
-``include.platform.stability``. Pure; gathered by ``tasks.py``."""
+"""Whether a version still scores the kind of features that it was trained on, by the measure of
+``include.platform.stability``. Pure; ``tasks.py`` gathers the data."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from include.platform.stability import Bin, bins_of_counts, stability_index
 
 DRIFT_NAMESPACE = "ModelMonitoring"  # of CloudWatch's metrics; include/ops/infra names it too
 
-FALSE_WINDOWS = 0.01  # share of windows like training's own in which chance may call any feature drifted
-LEAST_ALLOWED = 0.01  # an index that is nothing, however steady a feature was
-RARE_LESS, RARE_MORE = 0.5, 2.0  # times a class's usual rows, which an index does not show where they are few
+FALSE_WINDOWS = 0.01  # share of training-like windows in which chance may call any feature drifted
+LEAST_ALLOWED = 0.01  # a negligible index, however steady a feature was
+RARE_LESS, RARE_MORE = 0.5, 2.0  # times a class's usual rows; an index does not show changes of rare classes
 
 
 class DriftError(PermanentError):
@@ -29,7 +29,7 @@ class DriftError(PermanentError):
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature's drift; ``allowed``: the index up to which it has not drifted."""
+    """One feature's drift; it counts as drifted above the index ``allowed``."""
 
     name: str
     psi: float
@@ -44,9 +44,9 @@ class Feature:
 
 @dataclass(frozen=True)
 class Drift:
-    """What a window of scored days looks like to the version that scored them.
+    """A window of scored days, compared with the training of the version that scored them.
 
-    ``days``: the window's profiles by day, in order; ``moved``: which predictions have, in words.
+    ``days``: the window's profiles by day, in order; ``moved``: the predictions that drifted, in words.
     """
 
     model: ModelConfig
@@ -70,7 +70,7 @@ class Drift:
 
     @property
     def has_drifted(self) -> bool:
-        """Enough rows, and enough features or any of the predictions."""
+        """True with enough rows if enough features, or any predictions, drifted."""
         return self.rows >= self.settings.min_rows and bool(
             len(self.drifted) >= self.settings.drifted_features or self.moved
         )
@@ -82,13 +82,13 @@ class Drift:
 
     @property
     def told(self) -> str:
-        """What has drifted, and how far, for a person."""
+        """What has drifted, and how far, in words."""
         named = [f"{one.name} ({one.psi:.2f}, {one.allowed:.2f} is allowed)" for one in self.drifted[:5]]
         more = [f"{len(self.drifted) - 5} more features"] if len(self.drifted) > 5 else []
         return ", ".join([*named, *more, *self.moved])
 
     def predictions(self) -> list[tuple[str, int, dict[str, float]]]:
-        """Per day the rows and the share of each class, or the mean."""
+        """By day, the rows and the share of each class, or the mean."""
         return [(day, profile["rows"], _predicted(profile)) for day, profile in self.days.items()]
 
     @property
@@ -97,9 +97,9 @@ class Drift:
 
 
 def monitoring_of(model: ModelConfig) -> Monitoring:
-    """Raises DriftError for a model that is not watched."""
+    """Raises DriftError if the model is not monitored."""
     if model.monitoring is None:
-        raise DriftError(f"models/{model.name}/model.yaml has no section 'monitoring': this model is not watched.")
+        raise DriftError(f"models/{model.name}/model.yaml has no section 'monitoring': this model is not monitored.")
     return model.monitoring
 
 
@@ -111,12 +111,12 @@ def measure(
     days: Mapping[str, DayProfile],
     reference: Reference | None = None,
 ) -> Drift:
-    """The drift of a window's features, the most drifted first, the ignored last.
+    """The drift of a window's features, the most drifted first, ignored ones last.
 
     Args:
         profile: of the version's training split.
         days: the window's days by date, all scored by the version.
-        reference: of the version's training; without it one bound is for all features.
+        reference: of the version's training; without it all features share one limit.
 
     Raises:
         DriftError: model.yaml ignores a feature that does not exist.
@@ -141,8 +141,9 @@ def measure(
 
 
 def _allowed(settings: Monitoring, name: str, profile: DriftProfile, reference: Reference | None, rows: int) -> float:
-    """Up to what index a feature has not drifted: what windows of training itself reach, so that weeks and machines
-    that differ are no drift, and what chance gives so many rows; so that of all features together few are false."""
+    """The index up to which a feature has not drifted: the limit that training's own windows reach, so that differences
+    between weeks or machines are no drift, plus what chance adds for this many rows. False alarms stay rare over all
+    features together."""
     if settings.max_psi or reference is None or len(reference["windows"]) < 2:
         return settings.max_psi or GREAT
     reached = []
@@ -153,12 +154,12 @@ def _allowed(settings: Monitoring, name: str, profile: DriftProfile, reference: 
     by_chance = (bins + sqrt(2 * bins) * 4) / rows - bins / rows  # four deviations of chi-squared
     limit = max(largest_likely(reached, FALSE_WINDOWS / len(profile)), 2 * max(reached))
     usual_rows = fmean(window["rows"] for window in reference["windows"])
-    return limit * max(1.0, usual_rows / rows) + LEAST_ALLOWED + by_chance  # of fewer days, fewer things that differ
+    return limit * max(1.0, usual_rows / rows) + LEAST_ALLOWED + by_chance  # fewer days average out fewer differences
 
 
 def _moved(model: ModelConfig, reference: Reference | None, days: Mapping[str, DayProfile]) -> list[str]:
-    """The classes that are predicted far more or less often than on the test split, by a test of counts; of values the
-    bins, by their index."""
+    """The classes that are predicted far more or less often than on the test split, by a test of counts; for values, by
+    the index of their bins."""
     windows = [one for one in (reference["answers"] if reference else []) if one]
     now = [answers for one in days.values() if (answers := one.get("answers"))]
     if len(windows) < 2 or not now:
@@ -182,7 +183,7 @@ def _moved(model: ModelConfig, reference: Reference | None, days: Mapping[str, D
         usual = [round(one[code] * rows / sum(one)) for one in before if sum(one)]
         expected = fmean(usual)
         least, most = min(RARE_LESS * expected, *usual), max(RARE_MORE * expected, *usual)
-        outside = not least <= found[code] <= most  # nor is what a week of the test split has had
+        outside = not least <= found[code] <= most  # and outside what weeks of the test split had
         if outside and probability(found[code], usual) < FALSE_WINDOWS / len(classes):
             moved.append(f"'{name}' is predicted {found[code]:,} times, where {expected:,.0f} are usual")
     return moved

@@ -1,10 +1,10 @@
-"""Whether something is wrong with the data of a day rather than with the world: raw tables, as scoring counted them,
-against those of the days that the version was trained on. Pure.
+"""Whether a day's data is faulty, rather than the world having changed: compares its raw tables, as scoring counted
+them, with those of the days that the version was trained on. Pure.
 
-What counts as a fault is what no plausible world delivers: a feed that is dead or comes threefold, values that are gone
-or stand still, of a whole column or of single machines, texts that never were or are no longer, columns in each other's
-places, another unit, another clock, a day that came before. Each is looked for in the day alone and in the last three
-together, rare ones in the last seven too: what is too little to say on one day shows on the next.
+A fault is what no plausible world delivers: a dead or tripled feed, values missing or stuck, of a whole column or of
+single machines, texts that are new or have vanished, swapped columns, another unit, another clock, a repeated day. Each
+is looked for in the day alone and in the last three days together, rare ones also in the last seven: what is
+inconclusive on one day shows on the next.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from include.models.config.watching import Reference, SegmentColumn, SegmentCoun
 from include.monitor.chance import probability
 
 WINDOWS = (1, 3, 7)
-FALSE_DAYS = 1e-3  # share of sound days that chance may call faulty, over all that is counted
-LESS, MORE = 0.7, 1.5  # times what is usual, of counts that vary; smaller changes are the world's
-STEADY = 0.02  # deviation over mean of a table that has its rows whatever happens
+FALSE_DAYS = 1e-3  # share of sound days that chance may call faulty, over all counts together
+LESS, MORE = 0.7, 1.5  # times the usual, for counts that vary; smaller changes may be real
+STEADY = 0.02  # deviation / mean below which a table's row count is considered fixed
 STEADY_LESS = 0.97
-FEWEST_ROWS = 30  # whose mean and deviation say where a column's values lie
-FEWEST_STILL = 6  # values that are one and the same
-MISSING_MORE = 0.1  # share of a column's rows, above the largest of training's days
+FEWEST_ROWS = 30  # rows needed to judge a column by mean and deviation
+FEWEST_STILL = 6  # identical values needed to call a column stuck
+MISSING_MORE = 0.1  # share of a column's rows, above the maximum of training's days
 SEGMENT_MISSING_MORE = 0.5
-SAME_FACTOR = 0.25  # how far, in logarithms, mean and deviation may be from having changed by one factor
-OTHER_UNIT = 0.35  # from which factor on (in logarithms) it is another unit
+SAME_FACTOR = 0.25  # tolerance, in logarithms, for mean and deviation to have changed by the same factor
+OTHER_UNIT = 0.35  # the smallest factor (in logarithms) that counts as another unit
 UNUSED_HOUR = 0.005  # share of training's rows
 SHOWN = 5
 
@@ -62,7 +62,7 @@ class FaultJson(TypedDict):
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong, in words; ``days``: in how many days up to the one that is judged it shows."""
+    """What is wrong, in words; ``days``: the length of the window, up to the judged day, in which it shows."""
 
     table: str
     column: str | None
@@ -89,10 +89,10 @@ class Fault:
 
 
 def faults_of(reference: Reference, day: str, profiles: Mapping[str, DayProfile]) -> list[Fault]:
-    """The faults that the day's tables show, on their own or with those of the days before, the shortest window first.
+    """The faults in the day's tables, alone or together with earlier days, shortest window first.
 
     Args:
-        profiles: by day, all scored by the reference's version; the day's own among them.
+        profiles: by day, including the day itself; all scored by the reference's version.
     """
     found: dict[tuple[str, str | None, Kind], Fault] = {}
     for days in WINDOWS:
@@ -115,7 +115,7 @@ def _of_table(reference: Reference, name: str, counted: list[TableCounts], usual
     level = FALSE_DAYS / len(WINDOWS) / sum(1 + sum(map(len, one["values"].values())) for one in tables)
     window = reduce(_together, counted)
     yield from _texts(reference, name, counted, usual, level)
-    if len(counted) > 3:  # longer windows are for what is rare
+    if len(counted) > 3:  # longer windows are only for rare values
         return
     if reference["timed"]:
         yield from _volume(name, counted, usual, level)
@@ -124,7 +124,7 @@ def _of_table(reference: Reference, name: str, counted: list[TableCounts], usual
         yield from _repeated(name, counted, usual)
     alone, known = len(counted) == 1, reference["segments"].get(name)
     told = set()
-    if alone or counted[-1]["rows"] < FEWEST_ROWS:  # else the day was judged on its own
+    if alone or counted[-1]["rows"] < FEWEST_ROWS:  # otherwise the day alone was judged already
         for fault in [*_missing(name, window, usual, len(counted)), *_levels(name, window, usual, len(counted))]:
             told.add(fault.column)
             yield fault
@@ -153,7 +153,7 @@ def _volume(name: str, counted: list[TableCounts], usual: list[TableCounts], lev
 
 
 def _history(name: str, counted: list[TableCounts]) -> Iterator[Fault]:
-    """Of tables that hold all rows up to the day."""
+    """Checks tables that contain all rows up to the day."""
     own, before = (
         counted[-1]["total"],
         max((one["total"] for one in counted[:-1] if one["total"] > one["rows"]), default=0),
@@ -170,7 +170,7 @@ def _clock(name: str, counted: list[TableCounts], window: TableCounts, usual: li
     wrong = sum(hours[hour] for hour in unused)
     if wrong > window["rows"] / 2:
         found = f"{wrong:,} of {window['rows']:,} rows lie at hours of the day that have hardly any in training"
-        yield Fault(name, None, "clock", f"{found}: the clock, or the time zone, is another one", days=len(counted))
+        yield Fault(name, None, "clock", f"{found}: the clock or the time zone differs", days=len(counted))
     always = [hour for hour in range(len(hours)) if sum(one["hours"][hour] > 0 for one in usual) > 0.99 * len(usual)]
     empty = [hour for hour in always if not hours[hour]]
     full = [hour for hour in always if hours[hour]]
@@ -202,14 +202,14 @@ def _texts(
         if new := sorted(values.keys() - known.keys()):
             many = sum(values[value] for value in new)
             if many >= 2 and any(value in counted[-1]["values"][column] for value in new):
-                found = f"{many:,} rows of texts that training does not know: {', '.join(new[:SHOWN])}"
+                found = f"{many:,} rows with values unknown to training: {', '.join(new[:SHOWN])}"
                 yield Fault(name, column, "new text", found, days=len(counted))
         if len(known) < 2:
             continue
         for value, many in known.items():
             days, now = [one["values"][column].get(value, 0) for one in usual], values.get(value, 0)
             expected = many / len(usual) * len(counted)
-            if not reference["timed"]:  # nothing says how many rows a day has
+            if not reference["timed"]:  # the number of rows per day is unknown
                 expected = many / all_rows * rows if all_rows else 0.0
                 if not now and expected > 20:
                     yield Fault(name, column, "vanished", f"no row of '{value}', where {expected:,.0f} are usual")
@@ -233,14 +233,14 @@ def _missing(name: str, window: TableCounts, usual: list[TableCounts], days: int
 
 
 def _levels(name: str, window: TableCounts, usual: list[TableCounts], days: int) -> Iterator[Fault]:
-    """Columns that stand still, are in another unit, or in each other's places."""
+    """Columns that are stuck, in another unit, or swapped."""
     columns: dict[str, tuple[float, float, SegmentColumn]] = {}
     for column, sums in window["numbers"].items():
         known = [one["numbers"][column] for one in usual if one["numbers"][column][0] >= FEWEST_STILL]
         if not known or sums[0] < FEWEST_STILL:
             continue
         if sums[3] == sums[4] and all(one[3] < one[4] for one in known):
-            found = f"the same value, {sums[3]:g}, in all {sums[0]:,.0f} rows that have one"
+            found = f"the same value, {sums[3]:g}, in all {sums[0]:,.0f} rows with a value"
             yield Fault(name, column, "still", found, days=days)
         elif sums[0] >= FEWEST_ROWS and sums[3] < sums[4]:
             means, deviations = [one[1] / one[0] for one in known], [_deviation(one) for one in known]
@@ -257,7 +257,7 @@ def _levels(name: str, window: TableCounts, usual: list[TableCounts], days: int)
             (name for name in outside if name != column and _is_like(mean, deviation, outside[name][2])), None
         ):
             before = f"its own mean was {own['mean'][1]:.4g}"
-            found = f"its values (mean {mean:.4g}) lie where those of {other} did in training; {before}"
+            found = f"its values (mean {mean:.4g}) look like those of {other} in training; {before}"
             yield Fault(name, column, "swapped", found, days=days)
         elif told := _other_unit(mean, deviation, own):
             yield Fault(name, column, "unit", told, days=days)
@@ -284,7 +284,7 @@ def _segments(
     if gone:
         yield Fault(name, column, "missing", f"no value of {len(gone)} of {len(segments)} segments", gone, days)
     if still:
-        yield Fault(name, column, "still", f"stands still for {len(still)} of {len(segments)} segments", still, days)
+        yield Fault(name, column, "still", f"is stuck in {len(still)} of {len(segments)} segments", still, days)
     if units:
         told = max(units, key=lambda one: len(units[one]))
         some = sorted(segment for named in units.values() for segment in named)
@@ -294,7 +294,7 @@ def _segments(
 def _absent(name: str, present: Sequence[str], window: TableCounts) -> Iterator[Fault]:
     absent = [segment for segment in present if segment not in window.get("segments", {})]
     if absent and window["rows"]:
-        found = f"no row of {len(absent)} of the {len(present)} segments that have some every day"
+        found = f"no rows for {len(absent)} of the {len(present)} segments that have some every day"
         yield Fault(name, None, "absent", found, absent)
 
 
@@ -312,7 +312,7 @@ def _is_like(mean: float, deviation: float, other: SegmentColumn) -> bool:
 
 
 def _other_unit(mean: float, deviation: float, own: SegmentColumn) -> str | None:
-    """In words, where mean and deviation have changed as they do with the unit."""
+    """The change of unit, in words, if mean and deviation changed the way they do with a unit."""
     before, spread = own["mean"][1], own["deviation"][1]
     if spread <= 0 or deviation <= 0:
         return None
@@ -334,7 +334,7 @@ def _other_unit(mean: float, deviation: float, own: SegmentColumn) -> str | None
 
 
 def _still_so(last: int, rows: int, expected: float, days: int) -> bool:
-    """Whether the last day is on the same side as the days together: a feed that was repaired has no fault today."""
+    """Whether the last day deviates in the same direction as the window: a repaired feed has no fault today."""
     return last < expected / days if rows < expected else last > expected / days
 
 
@@ -351,7 +351,7 @@ def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
 
 
 def _together(one: TableCounts, other: TableCounts) -> TableCounts:
-    """Two days' rows, as far as they are judged together."""
+    """The counts of two days together."""
     segments, more = one.get("segments", {}), other.get("segments", {})
     return {
         **other,

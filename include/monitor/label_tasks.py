@@ -1,4 +1,4 @@
-"""The tasks that join labels with scores, each under its id."""
+"""The tasks that join labels with scores, each named after its id."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from include.score.tasks import day_of_run
 
 log = logging.getLogger(__name__)
 
-ON_EVENT = "asset_triggered"  # the type of a run that published scores start
+ON_EVENT = "asset_triggered"  # the type of a run started by published scores
 SWEEPS = ("scheduled", "manual")
 
 
 def find_labels(model: ModelConfig, context: Context) -> int:
-    """Write down which scored days have labels that came or were corrected since; how many there are."""
+    """Records which scored days have new or corrected labels; returns their number."""
     environment, run = current_run(context)
     day, s3 = day_of_run(context), s3_client(environment)
     first = first_looked_at(model, day, sweep=context["dag_run"].run_type in SWEEPS)
@@ -40,7 +40,7 @@ def find_labels(model: ModelConfig, context: Context) -> int:
 
 
 def join_labels(model: ModelConfig, context: Context) -> Request:
-    """Raises AirflowSkipException: nothing came."""
+    """Raises AirflowSkipException: there are no new labels."""
     environment, run = current_run(context)
     plan = read_record(environment, run.label_plan, by="find_labels")
     if not plan["days"] and not plan["windows"]:
@@ -59,9 +59,9 @@ def join_labels(model: ModelConfig, context: Context) -> Request:
 
 
 def publish_performance(model: ModelConfig, context: Context) -> list[str]:
-    """Put what the job made of each day where others read it; the days.
+    """Publishes the job's results for each day; returns the days.
 
-    A day's file says what it follows from, and is written last: what comes later, or twice, replaces it whole.
+    A day's file says what it was made from, and is written last: later results, or the same again, replace it whole.
     """
     environment, run = current_run(context)
     s3, bucket = s3_client(environment), environment.bucket

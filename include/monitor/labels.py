@@ -1,5 +1,5 @@
-"""Which scored days have labels that are not joined with their scores yet. Pure except for S3, which is asked by a
-client."""
+"""Which scored days have labels that are not joined with their scores yet. Pure, except that a client asks
+S3."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST_DAYS = 40  # of one job; the arguments of a processing job are at most 100
+MOST_DAYS = 40  # per job; a processing job takes at most 100 arguments
 
 
 @dataclass(frozen=True)
 class Due:
-    """What there is to join. ``days``: those with new labels, with the digest of what they follow from; ``windows``:
-    those of which only days before have changed; ``keys``: the objects that it takes."""
+    """What to join. ``days``: those with new labels, with a digest of their inputs; ``windows``: days whose own labels
+    are unchanged, but not those of earlier days in the window; ``keys``: the objects to read."""
 
     days: Mapping[str, str] = field(default_factory=dict)
     windows: Sequence[str] = ()
@@ -40,7 +40,7 @@ class Due:
 
 
 def labels_of(model: ModelConfig) -> Labels:
-    """Raises PermanentError for a model whose labels are not known."""
+    """Raises PermanentError if the model has no labels."""
     if model.labels is None:
         raise PermanentError(f"models/{model.name}/model.yaml has no section 'labels': the truth is unknown.")
     return model.labels
@@ -56,19 +56,19 @@ def newest_complete(model: ModelConfig, day: str) -> str:
 
 
 def newest_expected(model: ModelConfig, day: str) -> str:
-    """The newest day whose labels are late if they are not there at a day's end."""
+    """The newest day whose labels are late if they are missing at a day's end."""
     hours = labels_of(model).horizon_hours + model.daily_scoring.wait_hours
     return after(day, int(-hours // 24))
 
 
 def first_looked_at(model: ModelConfig, day: str, *, sweep: bool) -> str:
-    """The first day whose labels a run about a day looks for: a daily run sweeps, one that an event or a backfill
-    started looks at those that may just have become complete, up to the one that it would call late."""
+    """The first day whose labels a run about a day looks for. A daily run sweeps; one started by an event or a backfill
+    looks at the days that may just have become complete, up to the one that would be late."""
     return after(day, 1 - labels_of(model).sweep_days) if sweep else newest_expected(model, day)
 
 
 class Labelled:
-    """A model's days as they lie in S3; each thing is asked for once."""
+    """A model's days in S3; each object is read once."""
 
     def __init__(self, model: ModelConfig, s3: S3Client, bucket: str) -> None:
         self._model, self._s3, self._bucket = model, s3, bucket
@@ -77,7 +77,7 @@ class Labelled:
         self._performance: dict[str, Performance | None] = {}
 
     def due(self, first: str, last: str) -> Due:
-        """Of the days from first to last, and of the windows that reach into them."""
+        """What to join of the days from first to last, and of the windows that contain them."""
         days: dict[str, str] = {}
         keys: dict[str, None] = {}
         for day in days_between(first, last):
@@ -110,7 +110,7 @@ class Labelled:
         return self._scores[day]
 
     def _files_of(self, day: str) -> tuple[list[RawFile], ScoresManifest] | None:
-        """What the day's labels are made of, and its scores; None where one of them is not there yet."""
+        """The files with the day's labels, and its scores; None while either is missing."""
         labels, model = labels_of(self._model), self._model
         manifest = self._published(day)
         if manifest is None or not manifest["rows"]:
@@ -123,16 +123,16 @@ class Labelled:
         try:
             return of_people + day_inputs(model.labelled, after(day, labels.days_ahead), self._partitions), manifest
         except PlanError as missing:
-            log.info("%s: its labels are not there yet (%s)", day, missing)
+            log.info("%s: its labels are not complete yet (%s)", day, missing)
             return None
 
     def _challengers(self, day: str) -> list[str]:
-        """The answers of candidates that scored the day too."""
+        """The predictions of candidates that also scored the day."""
         there = list_raw_data(self._s3, self._bucket, performance_partition(self._model.name, day))
         return [file["key"] for file in there if file["key"].endswith(f"/{CHALLENGER_ROWS}")]
 
     def _windows(self, days: Mapping[str, str], first: str, last: str) -> list[str]:
-        """Days whose window is not what it would be; those with new labels have theirs made anyway."""
+        """Days whose window is out of date; those of days with new labels are rebuilt anyway."""
         found = []
         for day in days_between(first, after(last, len(self._window(last)) - 1)):
             own = self.performance(day)

@@ -1,9 +1,10 @@
-"""What a window's answers are worth: estimated from the answers alone, and realised, where labels have come. Pure.
+"""The performance of a window's predictions: estimated from the predictions alone, and realised, once labels arrive.
+Pure.
 
-Realised performance decides. It is a loss where it is below the evaluation's by more than ``monitoring.max_loss`` and
-by more than chance explains. What a window with all of its labels was worth is a fact; what chance is left lies in the
-evaluation, and in the rows of the window whose labels are missing. An estimate counts where it was right on the test
-split's windows.
+Realised performance takes precedence. It is a loss if it is below the evaluation's by more than
+``monitoring.max_loss`` and by more than chance explains. The performance of a fully labelled window is certain; chance
+remains only in the evaluation, and in rows of the window without labels. An estimate counts only where it was right on
+the test split's windows.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from include.models.config.performance import WindowPerformance
 from include.models.config.results import Evaluation
 from include.models.config.watching import ClassAnswers, Reference, ValueAnswers
 
-SURE = 1.645  # standard errors that a loss is above none
-OF_95 = 2 * 1.96  # standard errors that an interval of 95 % is wide
-FEWEST_SAMPLED = 30  # rows that a person labelled
-FEWEST_UNITS = 5  # with fewer machines that failed, or days, one of them is the metric
+SURE = 1.645  # standard errors by which a loss must exceed zero
+OF_95 = 2 * 1.96  # width of a 95 % interval in standard errors
+FEWEST_SAMPLED = 30  # rows labelled by people
+FEWEST_UNITS = 5  # with fewer failed machines, or days, a single one determines the metric
 
 Interval = tuple[float, float] | None
 
 
 class PerformanceJson(TypedDict):
-    """In one metric, what evaluation measured, what can be expected of the window's answers, how far such estimates
-    were off on the test split's windows (mean), and what labels show with its 95 % interval; None what is not known.
+    """For one metric: its evaluated value, its value estimated from the window's predictions, the mean error of such
+    estimates on the test split's windows, and its realised value with a 95 % interval; None if unknown.
 
     ``labelled`` of ``scored`` rows have a label, in the window that ends with the day ``until``; ``sampled``: they are
-    a random sample that a person labelled."""
+    a random sample that people labelled."""
 
     metric: str
     evaluated: float | None
@@ -49,8 +50,8 @@ class PerformanceJson(TypedDict):
 
 @dataclass(frozen=True)
 class Realised:
-    """The newest window of labelled days of the version that scored the day. ``overlaps``: it reaches into the days
-    that are judged, so that what it says is about them."""
+    """The newest window of labelled days of the version that scored the day. ``overlaps``: it includes some of the
+    judged days, so it is about them."""
 
     until: str
     window: WindowPerformance
@@ -64,11 +65,11 @@ def performance_of(
     realised: Realised | None,
     evaluation: Evaluation | None,
 ) -> PerformanceJson | None:
-    """What the window's answers are worth; None where nothing is known of that.
+    """The performance of the window's predictions; None if nothing is known.
 
     Args:
         days: the window's, by date.
-        evaluation: of the version; without it labels are held against nothing.
+        evaluation: of the version; without it there is nothing to compare labels with.
     """
     calibration = reference["calibration"] if reference else None
     if model.monitoring is None or (calibration is None and realised is None):
@@ -94,7 +95,7 @@ def performance_of(
         found["error"] = sum(errors) / len(errors) if errors else None
     usual = calibration["windows"] if calibration else []
     if realised is not None and _add_realised(model, found, realised, evaluation, usual) and realised.overlaps:
-        return found  # labels decide
+        return found  # labels take precedence
     value, evaluated, allowed = found["estimated"], found["evaluated"], model.monitoring.max_loss
     scale = _scale(model, evaluated)
     if value is not None and found["error"] is not None and found["error"] / scale <= allowed / 2:
@@ -112,7 +113,7 @@ def _add_realised(
     evaluation: Evaluation | None,
     usual: list[tuple[float, float]],
 ) -> bool:
-    """Add what labels show; whether there are enough of them to decide by."""
+    """Adds what labels show; returns whether there are enough to decide."""
     window, sampled = realised.window, realised.window["sampled"]
     fewest = model.monitoring.min_rows if model.monitoring else 0
     value: float | None
@@ -151,16 +152,16 @@ def is_loss(
     missing: float,
     usual: list[tuple[float, float]],
 ) -> bool:
-    """Whether a metric has fallen by more than may be, and by more than chance.
+    """Whether a metric has dropped by more than is allowed, and by more than chance explains.
 
     Args:
-        evaluated, realised: the value, and its 95 % interval where one is known.
-        missing: the share of the window's rows that have no label, of which chance decides.
-        usual: what was expected of, and measured in, windows of the test split.
+        evaluated, realised: the value, and its 95 % interval if known.
+        missing: the share of the window's rows without a label, which is left to chance.
+        usual: the expected and the measured values in windows of the test split.
     """
     allowed = model.monitoring.max_loss if model.monitoring else 0.0
     better, scale = model.evaluation_metrics[metric].better, _scale(model, evaluated[0])
-    if model.problem == "regression":  # of which a week's error varies on its own
+    if model.problem == "regression":  # whose weekly error varies naturally
         allowed = max([allowed, *(_lost(better, evaluated[0], measured) / scale for _, measured in usual)])
     lost = _lost(better, evaluated[0], realised[0])
     errors = [(ends[1] - ends[0]) / OF_95 if ends else 0.0 for _, ends in (evaluated, realised)]
@@ -169,12 +170,12 @@ def is_loss(
 
 
 def _scale(model: ModelConfig, evaluated: float | None) -> float:
-    """Of an error a loss is a share, as it has a unit."""
+    """The scale of a loss: relative for errors, as they have a unit."""
     return evaluated if model.problem == "regression" and evaluated else 1.0
 
 
 def _lost(better: str | None, evaluated: float | None, value: float) -> float:
-    """By how much a value is worse; below 0 where it is better."""
+    """By how much a value is worse; negative if it is better."""
     if evaluated is None:
         return 0.0
     return value - evaluated if better == "minimize" else evaluated - value
@@ -182,7 +183,7 @@ def _lost(better: str | None, evaluated: float | None, value: float) -> float:
 
 def in_words(found: PerformanceJson | None) -> str:
     if found is None or (found["realised"] is None and found["estimated"] is None):
-        return "nothing says what the predictions are worth: no labels, and the version has no calibration"
+        return "performance is unknown: no labels, and the version has no calibration"
     evaluated = f", evaluated {found['evaluated']:.3f}" if found["evaluated"] is not None else ""
     if found["realised"] is not None:
         ends = f", 95 % {found['interval'][0]:.3f} to {found['interval'][1]:.3f}" if found["interval"] else ""
@@ -193,7 +194,7 @@ def in_words(found: PerformanceJson | None) -> str:
 
 
 def _together(every: list[ClassAnswers | ValueAnswers]) -> ClassAnswers | ValueAnswers:
-    """Counts of the same shape, added up."""
+    """The sum of counts of the same shape."""
     given = [one for one in every if one]
     added: ClassAnswers | ValueAnswers = _add(given) if given else []
     return added

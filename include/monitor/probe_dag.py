@@ -1,19 +1,19 @@
-"""Asks production endpoints, every few minutes, what they answered in their test (`serving.probe_minutes`).
+"""Probes production endpoints every few minutes with the requests of their test (`serving.probe_minutes`).
 
-**For whom:** whoever is on call, by mail, chat and the console, before callers notice.
+**For whom:** the person on call, by mail, chat and the console, before callers notice.
 
 **Reads** which version of each model is in production, and its golden requests. No SageMaker job runs.
 **Writes** `monitoring/<model>/probes.json`: the newest thousand probes; and CloudWatch's metrics `ProbeFailed` and
 `ProbeLatency` (namespace `ModelMonitoring`). The console's page *Health* and `make health` show the last probe.
 
-**Running it again is safe:** a model is probed again only when its minutes have passed.
+**Running it again is safe:** a model is probed again only after its interval.
 
-**Steps.** `probe_endpoints` does all of it, for the models whose turn it is. It finds wrong answers, an endpoint that
-cannot be reached, and one that is slower than `serving.latency` allows. People are told of wrong answers at once, of
-the others where two probes in a row say so, daily while it lasts, and when it is over. Models without a version in
-production are left alone, and so are those with `probe_minutes: 0`.
+**Steps.** `probe_endpoints` does all of it, for the models that are due. It finds wrong answers, an unreachable
+endpoint, and one slower than `serving.latency` allows. People are notified of wrong answers at once, of the others
+after two probes in a row, daily while it lasts, and when it is over. Models without a version in production are
+skipped, and so are those with `probe_minutes: 0`.
 
-**When it fails** S3 or SageMaker could not be asked; the next run does it.
+**When it fails** S3 or SageMaker could not be reached; the next run tries again.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from include.platform.python_task import python_task
 
 
 def probe_dag(models: Sequence[ModelConfig]) -> DAG:
-    """The Dag ``probe``, for all models, as often as the one that is probed most."""
+    """The Dag ``probe``, for all models; runs as often as the shortest interval."""
     minutes = [model.serving.probe_minutes for model in models if model.serving.probe_minutes]
 
     @dag(
         dag_id="probe",
-        description="Ask production endpoints, every few minutes, what they answered in their test.",
+        description="Probe production endpoints every few minutes with the requests of their test.",
         doc_md=f"# probe\n\n{__doc__}",
         schedule=next_time_only(f"*/{min(minutes)} * * * *" if minutes else None),
         allowed_run_types=NO_BACKFILLS,

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KEPT = 1000  # of the newest probes
-SOONER = timedelta(seconds=30)  # than probe_minutes a run may come
+KEPT = 1000  # newest probes
+SOONER = timedelta(seconds=30)  # how much earlier than probe_minutes a run may come
 REMIND_AFTER = timedelta(days=1)
 State = Literal["answers", "wrong answers", "slow", "unreachable"]
 
 
 class Probe(TypedDict):
-    """One probe of an endpoint: what it found, in words too, and the median latency in milliseconds of one row."""
+    """One probe of an endpoint: its result, also in words, and the median latency of one row in milliseconds."""
 
     at: str
     version: int
@@ -48,7 +48,7 @@ class Probe(TypedDict):
 
 
 class Probes(TypedDict):
-    """``probes.json``: the newest probes, the last one last; and what people were told last, and when."""
+    """``probes.json``: the newest probes, in order, and the last notification with its time."""
 
     probes: list[Probe]
     told: State
@@ -56,7 +56,7 @@ class Probes(TypedDict):
 
 
 def probe_endpoints(models: Sequence[ModelConfig], context: Context) -> dict[str, State]:
-    """Probe the production endpoint of each model whose turn it is; what was found, by model."""
+    """Probes the production endpoint of each model that is due; returns the results by model."""
     environment, now = ml_environment(), datetime.now(UTC)
     found: dict[str, State] = {}
     for model in models:
@@ -92,7 +92,7 @@ def _probe(model: ModelConfig, environment: MlEnvironment, now: datetime) -> Pro
         )
     except (BotoCoreError, ClientError) as error:
         report = None
-        says = f"endpoint {name} cannot be asked: {error}"
+        says = f"endpoint {name} cannot be reached: {error}"
     probe: Probe = {
         "at": now.isoformat(timespec="seconds"),
         "version": champion.version,
@@ -112,14 +112,14 @@ def _probe(model: ModelConfig, environment: MlEnvironment, now: datetime) -> Pro
 
 ADVICE: dict[State, str] = {
     "answers": "Nothing has to be done.",
-    "wrong answers": "It does not answer as the version in production did in its test: roll back (the Dag rollback).",
+    "wrong answers": "Its answers differ from those of the production version in its test: roll back (Dag rollback).",
     "slow": "Look at its instances and its requests in CloudWatch; raise instance_count or autoscaling in model.yaml.",
     "unreachable": "Look at the endpoint's state and its log in CloudWatch; roll back, or promote the version again.",
 }
 
 
 def state_of(report: Report | None) -> State:
-    """In a word what a probe found; None where the endpoint could not be asked."""
+    """The state that a probe found; a report of None means that the endpoint could not be reached."""
     if report is None or (not report["golden_ok"] and report["p50_ms"] is None):
         return "unreachable"
     if not report["golden_ok"]:
@@ -128,8 +128,8 @@ def state_of(report: Report | None) -> State:
 
 
 def to_tell(known: Probes, now: datetime) -> str | None:
-    """What people are to be told of the last probe; None where they know, or where it may be chance: of what is not a
-    wrong answer, two probes in a row have to say so."""
+    """What to tell people about the last probe; None if they know, or if it may be chance: except for wrong answers,
+    two probes in a row must agree."""
     last, told = known["probes"][-1]["state"], known["told"]
     before = known["probes"][-2]["state"] if len(known["probes"]) > 1 else None
     if last == told:

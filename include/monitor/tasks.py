@@ -1,4 +1,4 @@
-"""The tasks that watch a model's data, for what comes late and for drift, each under its id."""
+"""The tasks that monitor a model's data, for late arrivals and drift, each named after its id."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCORED_WITHIN = timedelta(hours=6)  # of the moment until which the day's raw data is waited for
-ON_EVENT = "asset_triggered"  # the type of a run that published scores start
+SCORED_WITHIN = timedelta(hours=6)  # after the deadline for the day's raw data
+ON_EVENT = "asset_triggered"  # the type of a run started by published scores
 TAKEN_BY_CLOUDWATCH = timedelta(days=14)  # older values are refused
 
 
@@ -81,8 +81,8 @@ class TrainingConf(TypedDict):
 
 
 class Found(VerdictJson):
-    """What ``judge_day`` hands on: with the address of the page for people, and the id and the form of the run of
-    ``train_<model>`` that the verdict may start."""
+    """What ``judge_day`` returns: the verdict with the address of its report, and the id and the form of the run of
+    ``train_<model>`` that it may start."""
 
     report: str
     training_run: str
@@ -90,13 +90,13 @@ class Found(VerdictJson):
 
 
 def find_late_days(model: ModelConfig, context: Context) -> list[LateRun]:
-    """A scoring run for each day whose raw data came late or changed. None in a backfill, of which many runs would look
-    at the same days, and none in a run that the publication of a day's scores started.
+    """A scoring run for each day whose raw data arrived late or changed. None in a backfill, many of whose runs would
+    check the same days, and none in a run started by the publication of a day's scores.
 
-    The run id holds the data's digest, so a day is tried once for each state of its data.
+    The run id holds the data's digest, so each state of a day's data is tried once.
     """
     if context["dag_run"].run_type == "backfill":
-        log.info("a backfill looks for no late data")
+        log.info("a backfill does not look for late data")
         return []
     if context["dag_run"].run_type == ON_EVENT:
         log.info("this run is about the scores that have just been published; daily runs look for late data")
@@ -124,8 +124,8 @@ def wait_for_scores(model: ModelConfig, context: Context) -> Partition:
 
 
 def judge_day(model: ModelConfig, context: Context) -> Found:
-    """Judge the window that ends with the run's day, keep the verdict for the day, with a page for people, and send it
-    to CloudWatch.
+    """Judges the window that ends with the run's day, stores the day's verdict with a report, and sends it to
+    CloudWatch.
 
     Raises:
         DriftError, PermanentError: the day's scores or the version's profile lack what is needed.
@@ -157,8 +157,8 @@ def judge_day(model: ModelConfig, context: Context) -> Found:
 
 
 def check_verdict(model: ModelConfig, context: Context, *, found: Found) -> list[str]:
-    """The tasks that follow a verdict: people are told what they do not know yet, and a training is started where
-    model.yaml asks for it; neither by a backfill, nor because of a version that is not in production."""
+    """The tasks that follow a verdict: people are told what is new, and a training starts if model.yaml asks for it;
+    neither in a backfill, nor for a version that is not in production."""
     reason = _reason_to_keep(model, context, found)
     if reason:
         log.info("%s: %s", found["verdict"], reason)
@@ -179,9 +179,9 @@ def check_verdict(model: ModelConfig, context: Context, *, found: Found) -> list
 
 
 def report_verdict(model: ModelConfig, context: Context, *, found: Found) -> None:
-    """Tell people of a verdict, and remember that they know."""
+    """Notifies people of a verdict, and records that."""
     told: Told | None = read_json(s3_client(ml_environment()), told_of(ml_environment().bucket, model.name))
-    telling = to_tell(told, found) or "reminder"  # of the same day: this task was cleared
+    telling = to_tell(told, found) or "reminder"  # the same day again: this task was cleared
     subjects = {
         "begins": f"{model.name}: {found['verdict']}",
         "changes": f"{model.name}: now {found['verdict']}",
@@ -202,12 +202,12 @@ def report_verdict(model: ModelConfig, context: Context, *, found: Found) -> Non
 
 
 def keep_model(model: ModelConfig, context: Context, *, found: Found) -> str:
-    """Nothing is done; the summary is the task's result."""
+    """Does nothing; returns the summary."""
     return found["summary"]
 
 
 def _remember(model: ModelConfig, found: Found, *, trained_by: str | None = None) -> None:
-    """Write down what people were told, or which run started a training for the day."""
+    """Records what people were told, or which run started a training for the day."""
     client, uri, day = s3_client(ml_environment()), told_of(ml_environment().bucket, model.name), found["date"]
     body, etag = read_versioned(client, uri)
     nothing: Told = {
@@ -237,13 +237,13 @@ def _remember(model: ModelConfig, found: Found, *, trained_by: str | None = None
 
 
 def _judged(model: ModelConfig, environment: MlEnvironment, client: S3Client, day: str) -> Judged:
-    """The window that ends with the day, judged."""
+    """Judges the window that ends with the day."""
     bucket, settings = environment.bucket, monitoring_of(model)
     first = date.fromisoformat(day) - timedelta(days=max(settings.window_days, *WINDOWS) - 1)
     found = {each: read_published(client, bucket, model.name, each) for each in days_between(first.isoformat(), day)}
     last = found[day]
     if last is None or not last.get("profile"):
-        kept = "were made by code that kept no profile of them" if last else "are gone"
+        kept = "come from code without profiles" if last else "are missing"
         raise PermanentError(
             f"the scores of {day} {kept}. Score the day again (score_{model.name} with day {day} and force), then "
             "clear this task."
@@ -271,7 +271,7 @@ def _judged(model: ModelConfig, environment: MlEnvironment, client: S3Client, da
 
 
 def _realised(model: ModelConfig, client: S3Client, bucket: str, day: str, version: int) -> Realised | None:
-    """The newest days of the version whose labels have come, as far as they say something about the day."""
+    """The version's newest days with labels, as far as they say something about the day."""
     if model.labels is None:
         return None
     newest, length = newest_complete(model, day), monitoring_of(model).window_days
@@ -284,7 +284,7 @@ def _realised(model: ModelConfig, client: S3Client, bucket: str, day: str, versi
 
 
 def _late(model: ModelConfig, client: S3Client, bucket: str, day: str) -> Fault | None:
-    """That the labels of the newest day that should have some are not there. A person who is asked may take longer."""
+    """A fault if the newest day that should have labels has none. People who are asked to label may take longer."""
     if model.labels is None or model.labels.ask:
         return None
     expected = newest_expected(model, day)
@@ -294,7 +294,7 @@ def _late(model: ModelConfig, client: S3Client, bucket: str, day: str) -> Fault 
     found: Performance | None = read_json(client, performance_uri(bucket, model.name, expected))
     if found is not None and (found["labelled"] or model.labels.table):
         return None
-    return Fault(model.labels.table or "labels", None, "late labels", f"no label of {expected} has come")
+    return Fault(model.labels.table or "labels", None, "late labels", f"no label of {expected} has arrived")
 
 
 def _require_json(client: S3Client, uri: str) -> Any:
@@ -305,21 +305,21 @@ def _require_json(client: S3Client, uri: str) -> Any:
 
 def _reason_to_keep(model: ModelConfig, context: Context, found: Found) -> str | None:
     if context["dag_run"].run_type == "backfill":
-        return "a backfill looks at days gone by; nothing follows from it"
+        return "a backfill looks at past days; it has no consequences"
     age = datetime.now(UTC).date() - date.fromisoformat(found["date"])
     if context["dag_run"].run_type == ON_EVENT and age.days > model.daily_scoring.sweep_days + 1:
-        return f"{found['date']} is a past day, scored only now; nothing follows from it"
+        return f"{found['date']} is a past day, scored only now; it has no consequences"
     environment = ml_environment()
     champion = current(read_history(s3_client(environment), environment.bucket, model.name))
     if champion is None or champion.version != found["model_version"]:
-        return f"version {found['model_version']} is not in production any more"
+        return f"version {found['model_version']} is no longer in production"
     return None
 
 
 def _send_metrics(environment: MlEnvironment, judged: Judged) -> None:
     drift = judged.drift
     now = datetime.now(UTC)
-    at = min(end_of(drift.day), now)  # CloudWatch refuses what is to come, too
+    at = min(end_of(drift.day), now)  # CloudWatch also rejects times in the future
     if now - at > TAKEN_BY_CLOUDWATCH:
         log.info("no metrics are sent: CloudWatch does not accept data this old")
         return

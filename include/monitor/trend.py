@@ -1,4 +1,4 @@
-"""Performance over the last days as a page shows it: one drawing without a script, and the same in numbers. Pure."""
+"""Performance over the last days for a page: a drawing without a script, and the same in numbers. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48.0, 8.0, 18.0, 22.0  # margins of the drawing
 
 @dataclass(frozen=True)
 class Day:
-    """What a day's window was worth, in one metric; None what is not known."""
+    """The performance of a day's window, in one metric; None if unknown."""
 
     day: str
     version: int
@@ -29,7 +29,7 @@ class Day:
 
 @dataclass(frozen=True)
 class Trend:
-    """Days in order, the last of them the page's; those of which nothing is known are left out."""
+    """Days in order, the last of them the page's; days without values are left out."""
 
     metric: str
     evaluated: float | None
@@ -38,12 +38,12 @@ class Trend:
 
     @property
     def versions(self) -> list[tuple[str, int]]:
-        """From which day on which version scored."""
+        """Each version with the first day that it scored."""
         return [(next(same).day, version) for version, same in groupby(self.days, lambda one: one.version)]
 
     @property
     def span(self) -> tuple[float, float]:
-        """The smallest and the largest value that is drawn, a little apart."""
+        """The smallest and the largest drawn value, with a margin."""
         values = [self.evaluated] if self.evaluated is not None else []
         for one in self.days:
             values += [value for value in (one.estimated, one.realised, *(one.interval or ())) if value is not None]
@@ -69,7 +69,7 @@ class Trend:
 
     @property
     def bands(self) -> list[str]:
-        """Outlines of where realised values lie with 95 % probability."""
+        """Outlines of the 95 % intervals of realised values."""
         outlines = []
         for part in self._unbroken("interval"):
             ends = [(one.day, one.interval) for one in part if one.interval]
@@ -85,7 +85,7 @@ class Trend:
         return " ".join(f"{self.x(day)},{self.y(value)}" for day, value in points if value is not None)
 
     def _unbroken(self, what: str) -> list[list[Day]]:
-        """Days of one version that follow each other and have the value."""
+        """Consecutive days of one version that have the value."""
         parts: list[list[Day]] = []
         for one in self.days:
             if getattr(one, what) is None:
@@ -100,7 +100,7 @@ class Trend:
 
 
 def trend_of(index: ModelIndex, last: str, metric: str, evaluated: float | None) -> Trend | None:
-    """The days up to the last that have a value; None where none has."""
+    """The days up to the last that have a value; None if none has."""
     worth, first = index.get("performance", {}), (date.fromisoformat(last) - timedelta(days=DAYS - 1)).isoformat()
     days = []
     for day in sorted({*index["drift"], *worth}):

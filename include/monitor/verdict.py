@@ -1,7 +1,7 @@
-"""The verdict of a day, which says which it is: the data, the world, or the model. Pure; gathered by ``tasks.py``.
+"""The verdict of a day: is it the data, the world, or the model? Pure; ``tasks.py`` gathers the data.
 
-Data faults come first: what a model makes of broken data says nothing about the model. A loss of performance that
-labels show comes before what is estimated; an estimate counts only where it has been right on the test split's windows.
+Data faults come first: what a model makes of broken data says nothing about the model. A realised loss of performance
+precedes an estimated one; an estimate counts only where it was right on the test split's windows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REMIND_AFTER = 7  # days
 
 
 class VerdictJson(TypedDict):
-    """``drift.json``: the day's verdict and what it rests on."""
+    """``drift.json``: the day's verdict and its evidence."""
 
     model: str
     date: str
@@ -47,8 +47,8 @@ class VerdictJson(TypedDict):
 
 @dataclass(frozen=True)
 class Judged:
-    """A day, judged. ``since``: the first day of those that have the verdict without a break. ``late``: that labels
-    are, which says less than a loss that the answers show."""
+    """A judged day. ``since``: the first of the consecutive days with this verdict. ``late``: labels are late, which
+    says less than a loss that the predictions show."""
 
     drift: Drift
     faults: Sequence[Fault] = ()
@@ -77,7 +77,7 @@ class Judged:
 
     @property
     def rests_on(self) -> str:
-        """What the verdict rests on, in words."""
+        """The evidence for the verdict, in words."""
         match self.verdict:
             case "data fault":
                 more = f"; and {len(self.every_fault) - 3} more" if len(self.every_fault) > 3 else ""
@@ -85,7 +85,7 @@ class Judged:
             case "performance loss":
                 return f"{in_words(self.performance)}" + (f"; drifted: {self.drift.told}" if self.drift.told else "")
             case "too little to say":
-                return f"{self.drift.window}, and {self.drift.settings.min_rows:,} are needed"
+                return f"{self.drift.window}, but {self.drift.settings.min_rows:,} are needed"
             case "drift without harm":
                 return f"{self.drift.told}; {in_words(self.performance)}"
             case _:
@@ -93,28 +93,28 @@ class Judged:
 
     @property
     def summary(self) -> str:
-        """One sentence for a person."""
+        """The verdict in one sentence."""
         lasting = f", since {self.since}" if self.since and self.since != self.drift.day else ""
         return f"{self.drift.model.name}: {self.verdict} on {self.drift.day}{lasting}: {self.rests_on}"
 
     @property
     def advice(self) -> str:
-        """What to do."""
+        """What to do, in one or two sentences."""
         match self.verdict:
             case "data fault":
                 if not self.faults:
-                    return "Deliver the labels; the next run of monitor_ joins them. Until then only estimates tell."
+                    return "Deliver the labels; the next run of monitor_ joins them. Until then, estimates must do."
                 return (
-                    "Repair the feed and deliver the days again; monitor_ has them scored then. Do not retrain on it."
+                    "Repair the feed and deliver the days again; monitor_ then rescores them. Do not retrain on them."
                 )
             case "performance loss":
                 return "Look at the features and segments of the report; train again if the world has changed."
             case "drift without harm":
-                return "Nothing has to be done while performance holds. Look at the features that moved."
+                return "Nothing needs to be done while performance holds. Look at the features that drifted."
             case "too little to say":
                 return "Wait for more rows, or lower monitoring.min_rows or raise monitoring.window_days."
             case _:
-                return "Nothing has to be done."
+                return "Nothing needs to be done."
 
     def as_json(self) -> VerdictJson:
         return {
@@ -137,18 +137,18 @@ class Judged:
 
 
 def since_of(verdict: Verdict, day: str, version: int, before: VerdictJson | None) -> str:
-    """Since when the verdict holds.
+    """The day since which the verdict holds.
 
     Args:
-        before: the day before, as it was judged.
+        before: the verdict of the day before.
     """
     same = before is not None and (before["verdict"], before["model_version"]) == (verdict, version)
     return before.get("since", before["date"]) if same and before else day
 
 
 class Told(TypedDict):
-    """``told.json``: what people know. ``what``: the faults or features that they were told of; ``on``: on which day;
-    ``trained``: the day whose verdict started the last training, ``trained_by`` the run that did."""
+    """``told.json``: what people know. ``what``: the reported faults or features; ``on``: on which day; ``trained``:
+    the day whose verdict started the last training; ``trained_by``: the run that did."""
 
     verdict: Verdict
     since: str
@@ -163,10 +163,10 @@ Telling = Literal["begins", "changes", "reminder", "is over"]
 
 
 def to_tell(told: Told | None, found: VerdictJson) -> Telling | None:
-    """Whether people are to be told of a day's verdict, by what they know; None if they need not be."""
+    """What to tell people about a day's verdict, given what they know; None if nothing."""
     bad, known = found["verdict"] in BAD, told is not None and told["verdict"] in BAD
     if told is not None and found["date"] < told["on"]:
-        return None  # a day gone by, scored only now
+        return None  # a past day, scored only now
     if not known or told is None:
         return "begins" if bad else None
     if found["verdict"] == "fine":
@@ -180,7 +180,7 @@ def to_tell(told: Told | None, found: VerdictJson) -> Telling | None:
 
 
 def what_of(found: VerdictJson) -> list[str]:
-    """What a verdict is about, by names that do not change from day to day."""
+    """What a verdict is about, by names that are stable from day to day."""
     match found["verdict"]:
         case "data fault":
             return sorted({f"{one['table']}.{one['column'] or ''} {one['kind']}" for one in found["faults"]})
@@ -194,9 +194,10 @@ WORLD: tuple[Verdict, ...] = ("drift without harm", "performance loss")  # the w
 
 
 def days_to_look_back(model: ModelConfig, day: str) -> list[str]:
-    """Days at the end of what a training of the day would learn: if one of them had changed already, that is learned.
+    """The last days that a training of the day would learn from: if one of them had already changed, the change is
+    learned.
 
-    So the training waits while the change is too new for it. Only the day itself, where rows are split by chance: the
+    Otherwise the training waits, as the change is too new. Only the day itself if rows are split at random: the newest
     newest are in every part then.
     """
     split, settings, last = model.split, monitoring_of(model), date.fromisoformat(day)
@@ -212,7 +213,7 @@ def days_to_look_back(model: ModelConfig, day: str) -> list[str]:
 
 
 def changed_on(version: int, verdicts: Iterable[VerdictJson | None]) -> str | None:
-    """The first of the days on which the world had changed for the version; None where it had on none."""
+    """The first day on which the world had changed for the version; None if there is none."""
     return next(
         (one["date"] for one in verdicts if one and one["verdict"] in WORLD and one["model_version"] == version), None
     )
@@ -221,13 +222,13 @@ def changed_on(version: int, verdicts: Iterable[VerdictJson | None]) -> str | No
 def may_train(
     settings: Monitoring, told: Told | None, found: VerdictJson, run_id: str, changed: str | None
 ) -> str | None:
-    """Why a run starts no training because of a verdict; None if it does, or did before it was cleared.
+    """Why a verdict starts no training; None if it does, or already did before the task was cleared.
 
     Args:
-        changed: a day of ``days_to_look_back`` from which on the world had changed.
+        changed: the day of ``days_to_look_back`` since which the world had changed.
     """
     if found["verdict"] == "data fault":
-        return "the data is at fault, and would be learned"
+        return "the data is faulty, and would be learned"
     starts = {
         "on_performance": ("performance loss",),
         "on_drift": ("performance loss", "drift without harm"),
@@ -237,16 +238,16 @@ def may_train(
     if told and told["trained"] and told["trained_by"] != run_id:
         passed = (date.fromisoformat(found["date"]) - date.fromisoformat(told["trained"])).days
         if passed < settings.cool_down_days:
-            return f"the last was on {told['trained']}; monitoring.cool_down_days is {settings.cool_down_days}"
+            return f"the last training was on {told['trained']}; monitoring.cool_down_days is {settings.cool_down_days}"
     if changed is None:
-        return "what has changed is too new: the days before those held out, which a training learns from, lack it"
+        return "the change is too new: it lies in the days held out, which a training does not learn from"
     return None
 
 
 def page(judged: Judged, trend: Trend | None = None, worth: Performance | None = None) -> str:
-    """The day for people.
+    """The day's report as HTML.
 
     Args:
-        worth: the newest day whose labels came, by segment and beside baselines.
+        worth: performance of the newest day with labels, by segment and against baselines.
     """
     return render("drift.html.jinja", judged=judged, drift=judged.drift, trend=trend, worth=worth)

@@ -1,7 +1,7 @@
-"""The table under which Athena finds a model's scores: Glue's definition, for the templates and for ``create_table``.
+"""The Athena table of a model's scores: Glue's definition, for the templates and for ``create_table``.
 
-Its partitions are projected from the days, so none has to be added. Athena follows each day's list of files, which is
-one object: it sees the scores of before or those of after, whole.
+Its partitions are projected from dates, so none has to be added. Athena reads each day's list of files, which is one
+object: it sees either the old scores or the new ones, never a mix.
 """
 
 from __future__ import annotations

@@ -1,38 +1,38 @@
-"""Scores days gone by, many in one SageMaker job, each with the version that was in production on it.
+"""Scores past days, many in one SageMaker job, each with the version that was in production on that day.
 
-**For whom:** whoever wants a model's history scored, or scored again: after a promotion, a change of its features, or a
-week of missing data. (`airflow backfill create` of `score_<model>` does the same with a job for each day. What either
-has done the other finds done.)
+**For whom:** anyone who wants a model's history scored or rescored: after a promotion, a change of its features, or a
+week of missing data. (`airflow backfill create` of `score_<model>` does the same with a job per day. Each skips what
+the other has done.)
 
-**Reads** what `score_<model>` reads of each day, and the manifests of the scores that are there. **Writes** its own
-folder `runs/backfill/<run>/` and each day's partition of scores, in one step a day.
+**Reads** what `score_<model>` reads of each day, and the manifests of existing scores. **Writes** its own folder
+`runs/backfill/<run>/` and each day's partition of scores, atomically per day.
 
-**Running it again is safe.** Days whose raw data, model, code and configuration are those of their scores are left
-alone, unless `force` is set; of the others the log says why they are due: not scored yet, late data, a changed model,
-code, expectations or section of model.yaml. A batch that is tried again scores what is not staged, and publishes what
-is not published.
+**Running it again is safe.** Days whose raw data, model, code and configuration match their scores are left alone,
+unless `force` is set; for the others the log gives the reason: not scored yet, late data, a changed model, code,
+expectations or section of model.yaml. A retried batch scores only what is not staged, and publishes only what is not
+published.
 
 **Steps.** `plan_days` says which days are done, due or impossible, and why, groups the due ones into as many jobs as
-the quota and the work make sensible, and says what they cost. Above `budget_usd`, or model.yaml's `budget`, a person is
-asked under *Required actions* (`approve_cost`); without a yes nothing is scored. For each batch of `choose_batches`,
-`score_batch` is one job in which every day is validated, scored and checked on its own, on all cores; `publish_batch`
-publishes its days as soon as it is over. `report_days` lists days, rows, versions and costs, and fails if a day has no
-new scores.
+the quota and the work justify, and estimates the cost. Above `budget_usd`, or model.yaml's `budget`, it asks for
+approval under *Required actions* (`approve_cost`); without it nothing is scored. For each batch of `choose_batches`,
+`score_batch` is one job in which every day is validated, scored and checked separately, on all cores; `publish_batch`
+publishes its days as soon as the job ends. `report_days` lists days, rows, versions and costs, and fails if a day has
+no new scores.
 
-Published days are told of as `score_<model>` does: the Asset `<model>_scores` has an event for each, for which
-`monitor_<model>` runs. **Sinks** of model.yaml get them in one job a batch, `send_scores`, unless the sink says
-`backfilled_days: false`; what was sent already is not sent again. A run of `score_<model>` may be at work on the same
-days: whoever is first publishes, and the other leaves it at that.
+Published days are announced as by `score_<model>`: the Asset `<model>_scores` has an event for each, which starts a run
+of `monitor_<model>`. **Sinks** of model.yaml get them in one job per batch, `send_scores`, unless the sink says
+`backfilled_days: false`; what was already sent is not sent again. If a run of `score_<model>` works on the same days,
+the first to finish publishes, and the other skips.
 
-**When it fails** `report_days` names the days and says why. Correct the data and trigger the Dag again; where a job
+**When it fails** `report_days` names the days and the reasons. Correct the data and trigger the Dag again; if a job
 failed, clear its `score_batch`.
 
 | task | usual reason | what to do |
 |---|---|---|
-| `plan_days` | no day of the range has data, or nothing was ever promoted | give other days, or promote a version |
+| `plan_days` | no day of the range has data, or nothing was ever promoted | choose other days, or promote a version |
 | `score_batch` | SageMaker had no capacity, or the job was stopped | clear it: staged days are not scored again |
 | `publish_batch` | S3 did not answer | clear it: published days are not published again |
-| `send_scores` | the sink cannot be reached | bring it back, clear it: the days are published already |
+| `send_scores` | the sink cannot be reached | bring it back, then clear this: the days are already published |
 | `report_days` | days could not be scored | look at their reports, correct the data, trigger the Dag again |
 """
 
@@ -64,7 +64,7 @@ def backfill_dag(models: Sequence[ModelConfig]) -> DAG:
     @dag(
         dag_id="backfill",
         dag_display_name="Backfill a model",
-        description="Score days gone by of a model, many in one job.",
+        description="Score past days of a model, many in one job.",
         doc_md=f"# backfill\n\n{__doc__}",
         max_active_runs=RUNS_AT_ONCE,
         **for_any_model(owners),
@@ -78,7 +78,7 @@ def backfill_dag(models: Sequence[ModelConfig]) -> DAG:
             options=[tasks.YES, tasks.NO],
             defaults=tasks.NO,
             response_timeout=ANSWER_WITHIN,
-            execution_timeout=None,  # it would be taken for the time to answer
+            execution_timeout=None,  # it would limit the time to answer
         )
         choose_batches = python_task(tasks.choose_batches, trigger_rule="none_failed_min_one_success")(
             answer=approve_cost.output
@@ -91,8 +91,8 @@ def backfill_dag(models: Sequence[ModelConfig]) -> DAG:
 
 
 def _score(batches: XComArg, outlets: list[Asset]) -> BaseOperator:
-    """A job for each batch, the publishing of its days as soon as that is over, and a job for each sink; what publishes
-    comes before the report, which waits for no sink."""
+    """A job for each batch, a task that publishes its days as soon as the job ends, and a job for each sink. The report
+    follows publication and does not wait for sinks."""
 
     @task_group
     def score(batch: XComArg) -> BaseOperator:
@@ -101,7 +101,7 @@ def _score(batches: XComArg, outlets: list[Asset]) -> BaseOperator:
             request=tasks.score_batch,
             request_kwargs={"batch": batch},
         )
-        # also of a job that failed, whose days are staged in part
+        # also if the job failed, as some of its days are staged
         publish_batch = python_task(tasks.publish_batch, trigger_rule="all_done", outlets=outlets)(
             batch=batch, scored=score_batch.output
         )

@@ -1,4 +1,4 @@
-"""The tasks of a backfill in batches, each under its id."""
+"""The tasks of a backfill in batches, each named after its id."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ LONGEST_WHY = 400
 
 
 class BatchRef(TypedDict):
-    """A batch in few words; its plans lie in the run's folder."""
+    """A reference to a batch, whose plans are in the run's folder."""
 
     number: int
     version: int
@@ -66,7 +66,7 @@ class BatchRef(TypedDict):
 
 
 class BackfillPlan(TypedDict):
-    """``plan.json``: which days are to be scored and why, which are done, which cannot be and why."""
+    """``plan.json``: which days to score and why, which are done, which cannot be scored and why."""
 
     model: str
     days: int
@@ -78,14 +78,14 @@ class BackfillPlan(TypedDict):
 
 
 class Answer(TypedDict):
-    """What the question's operator returns, as far as it is used."""
+    """The part of the approval operator's result that is used."""
 
     chosen_options: list[str]
 
 
 class PublishedBatch(TypedDict):
-    """``published.json``: why days were not published, days whose same scores another run has published since they were
-    planned, by which, and what the batch's job cost; None of one that failed."""
+    """``published.json``: why days were not published; days whose same scores another run has published since planning,
+    with that run; and the cost of the batch's job, None if it failed."""
 
     failed: dict[str, str]
     elsewhere: dict[str, str]
@@ -93,8 +93,8 @@ class PublishedBatch(TypedDict):
 
 
 class Summary(TypedDict):
-    """What a backfill came to; ``failed`` days have no new scores, ``skipped_unchanged`` are those that another run
-    published meanwhile, too. Costs in USD, None where they are not known."""
+    """The result of a backfill. ``failed`` days have no new scores; ``skipped_unchanged`` includes days that another
+    run published meanwhile. Costs in USD, None if unknown."""
 
     model: str
     days: int
@@ -115,10 +115,10 @@ def model_of(context: Context) -> ModelConfig:
 
 
 def plan_days(context: Context) -> str:
-    """Say what is to be done and what it costs, and keep the plan.
+    """Plans the backfill: logs what will be done and its cost, and stores the plan.
 
     Returns:
-        The task that comes next: the question, where it costs more than may be spent without asking.
+        The id of the next task: the approval, if the cost exceeds what may be spent without asking.
 
     Raises:
         PlanError: no day of the range can be scored.
@@ -164,11 +164,11 @@ def plan_days(context: Context) -> str:
 def _why_to_ask(
     context: Context, model: ModelConfig, environment: MlEnvironment, s3: S3Client, found: Estimate
 ) -> str | None:
-    """Why a person has to agree to what the days cost; None where nobody has to."""
+    """Why the cost needs approval; None if it does not."""
     if found["usd"] == "unknown":
-        return "the price is not known"
+        return "the price is unknown"
     given = context["params"]["budget_usd"]
-    if given is not None:  # whoever started the run has said what it may cost
+    if given is not None:  # the form of the run sets the budget
         return above_budget(found["usd"], float(given), Budget(), {})
     this_month = spent(s3, environment.bucket, model.name, datetime.now(UTC))
     return above_budget(found["usd"], model.budget.per_backfill, model.budget, this_month)
@@ -178,7 +178,7 @@ def days_asked_for(first: str, last: str, partitions: Iterable[str]) -> list[str
     """Every day of the range.
 
     Raises:
-        PlanError: it is not a range, or none of it has data.
+        PlanError: the range is empty, or no day in it has data.
     """
     if first > last:
         raise PlanError(f"the range is empty: from {first} is after to {last}. Trigger the Dag again.")
@@ -190,7 +190,7 @@ def days_asked_for(first: str, last: str, partitions: Iterable[str]) -> list[str
 
 
 def in_words(preview: Preview, found: Estimate, region: str) -> list[str]:
-    """What a person wants to know before days are scored, a line for each."""
+    """The plan in words, one line per item."""
     count = len(preview.changed) + len(preview.unchanged) + len(preview.impossible)
     lines = [f"{count} days: {len(preview.changed)} to score, {len(preview.unchanged)} done and unchanged"]
     lines += [f"{number} to score: {why}" for why, number in Counter(preview.changed.values()).most_common()]
@@ -200,22 +200,22 @@ def in_words(preview: Preview, found: Estimate, region: str) -> list[str]:
 
 
 def choose_batches(context: Context, *, answer: Answer | None) -> list[BatchRef]:
-    """The batches to score: none where a person was asked and did not say yes."""
+    """The batches to score: none if approval was required and not given."""
     environment, run = current_run(context)
     plan: BackfillPlan = read_record(environment, run.backfill_plan, by="plan_days")
     if answer and answer["chosen_options"] != [YES]:
-        log.info("nobody said yes: nothing is scored")
+        log.info("not approved: nothing is scored")
         return []
     return plan["batches"]
 
 
 def score_batch(context: Context, *, batch: BatchRef) -> Request:
-    """The days of the batch that an earlier job has not staged."""
+    """The request for the batch's days that no earlier job has staged."""
     environment, run, plans = planned_batch(context, batch)
     s3 = s3_client(environment)
-    # where none is left its first day is scored again: a job has to read and write something
+    # if none is left, its first day is scored again: a job must read and write something
     left = [plan for plan in plans if not is_staged(s3, run, plan.day)] or plans[:1]
-    log.info("batch %d: %d of %d days are staged already", run.number, len(plans) - len(left), len(plans))
+    log.info("batch %d: %d of %d days are already staged", run.number, len(plans) - len(left), len(plans))
     prefix = daily_prefix(str(context["params"]["model"]))
     files = {plan.day: [file["key"].removeprefix(prefix) for file in plan.inputs] for plan in left}
     names = sorted({name for some in files.values() for name in some})
@@ -233,7 +233,7 @@ def planned_batch(context: Context, batch: BatchRef) -> tuple[MlEnvironment, Bat
 
 
 def is_staged(s3: S3Client, run: BatchRun, day: str) -> bool:
-    """Whether the day's scores are there, checked and whole."""
+    """Whether the day's scores are staged, checked and complete."""
     parts: Parts | None = read_json(s3, f"{run.of(day, SCORES)}/{PARTS}")
     if parts is None or read_json(s3, f"{run.of(day, REPORT)}/{DAY_RESULT}") is None:
         return False
@@ -243,8 +243,8 @@ def is_staged(s3: S3Client, run: BatchRun, day: str) -> bool:
 
 
 def publish_batch(context: Context, *, batch: BatchRef, scored: JobResult | None) -> PublishedBatch:
-    """Publish what the batch's job staged, day by day, and tell of each as ``score_`` does; days that this run has
-    published stay as they are."""
+    """Publishes what the batch's job staged, day by day, and announces each as ``score_`` does; days that this run
+    already published stay as they are."""
     environment, run, plans = planned_batch(context, batch)
     s3, model = s3_client(environment), model_of(context)
     failed, elsewhere = dict[str, str](), dict[str, str]()
@@ -271,7 +271,7 @@ def publish_batch(context: Context, *, batch: BatchRef, scored: JobResult | None
 
 
 def published_by(run: Run, s3: S3Client, model: str, day: str) -> ScoresManifest | None:
-    """The manifest of a day's scores if this run has published them; None also of one that cannot be read."""
+    """The manifest of a day's scores if this run has published them; None also if it cannot be read."""
     try:
         found = read_published(s3, run.bucket, model, day)
     except PublishedError:
@@ -282,7 +282,7 @@ def published_by(run: Run, s3: S3Client, model: str, day: str) -> ScoresManifest
 def _publish_day(
     context: Context, environment: MlEnvironment, s3: S3Client, run: BatchRun, plan: DayPlan, cost: list[JobCost]
 ) -> ScoresManifest:
-    """Raises PublishError: there is nothing to publish, or it must not be."""
+    """Raises PublishError: there is nothing to publish, or it must not be published."""
     report = run.of(plan.day, REPORT)
     result: DayResult | None = read_json(s3, f"{report}/{DAY_RESULT}")
     if result is None:
@@ -315,10 +315,10 @@ def _cost_of_a_day(scored: JobResult | None, days: int) -> list[JobCost]:
 
 
 def send_scores(sink: str, context: Context, *, batch: BatchRef) -> Request:
-    """The batch's days that this run has published, in one job.
+    """The request for one job that sends the batch's days that this run has published.
 
     Raises:
-        AirflowSkipException: the model or the environment has no such sink, or nothing is to be sent there.
+        AirflowSkipException: the model or the environment has no such sink, or there is nothing to send.
     """
     environment, run, plans = planned_batch(context, batch)
     model, s3 = model_of(context), s3_client(environment)
@@ -340,10 +340,10 @@ def send_scores(sink: str, context: Context, *, batch: BatchRef) -> Request:
 
 
 def report_days(context: Context, *, batches: Sequence[BatchRef] | None) -> Summary:
-    """What the backfill came to, from what lies in S3.
+    """Sums up the backfill, from the objects in S3.
 
     Raises:
-        PermanentError: days have no new scores, which are named.
+        PermanentError: days have no new scores; the message names them.
     """
     environment, run = current_run(context)
     s3 = s3_client(environment)
@@ -388,8 +388,8 @@ def report_days(context: Context, *, batches: Sequence[BatchRef] | None) -> Summ
         raise PermanentError(
             f"{len(failed)} of {plan['days']} days have no new scores: {', '.join(list(failed)[:40])}. "
             + "; ".join(f"{day}: {why}" for day, why in list(failed.items())[:3])
-            + ". Clear the batches that failed; where data was wrong, correct it and trigger this Dag again: it scores "
-            "what is due, and leaves the rest alone."
+            + ". Clear the batches that failed; if data was wrong, correct it and trigger this Dag again: it scores "
+            "what is due and leaves the rest alone."
         )
     return summary
 

@@ -1,7 +1,7 @@
-"""Days gone by as jobs: how many, which days in each, and what that takes. Pure.
+"""Groups past days into jobs: how many, which days in each, and the cost. Pure.
 
-A job has SageMaker's start-up, minutes of it, before its first day. So there are as many as the account may run at
-once, but none with less work than a start-up takes, and each works for one version.
+A job takes minutes to start before its first day. So there are as many as the account may run at once, but none with
+less work than its start-up takes, and each scores with one version.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from include.score.plan import DayPlan, Preview
 from sagemaker_jobs.account import account, no_price
 
 START_UP_SECONDS = 180
-OWN_SECONDS = 30  # of a job beside its days: inputs, imports, the model
-ASSUMED_DAY_SECONDS = 3.0  # where no day was scored in a batch yet that could be measured
-DAY_MEGABYTES = 5.0  # a small day takes as long as so much more text of a large one
+OWN_SECONDS = 30  # of a job in addition to its days: inputs, imports, the model
+ASSUMED_DAY_SECONDS = 3.0  # if no batch has been measured yet
+DAY_MEGABYTES = 5.0  # the fixed cost of a day, as megabytes of text
 
 
 class Estimate(TypedDict):
-    """What a backfill takes. ``how`` says what the seconds of a day are known from."""
+    """The estimate of a backfill. ``how``: where the seconds per day come from."""
 
     jobs: int
     instance_type: str
@@ -31,7 +31,7 @@ class Estimate(TypedDict):
 
 
 def batches_of(model: ModelConfig, preview: Preview) -> list[list[DayPlan]]:
-    """The days to score, in order, by job: days of one version that follow each other, of about the same size."""
+    """The days to score, in order, by job: consecutive days of one version, in jobs of about the same size."""
     plans = sorted(preview.plans.values(), key=lambda plan: (plan.version.version, plan.day))
     if not plans:
         return []
@@ -49,17 +49,17 @@ def batches_of(model: ModelConfig, preview: Preview) -> list[list[DayPlan]]:
 
 
 def _jobs(model: ModelConfig, seconds: float) -> int:
-    """How many jobs share so much work: none takes more than half of the time that model.yaml gives a job."""
+    """The number of jobs for this much work: none takes more than half of model.yaml's limit for a job."""
     most = model.daily_scoring.max_runtime_minutes * 60 / 2
     sensible = min(account().pools["processing"], math.ceil(seconds / START_UP_SECONDS))
     return max(1, sensible, math.ceil(seconds / most))
 
 
 def estimate(model: ModelConfig, instance_type: str | None, region: str, preview: Preview, jobs: int) -> Estimate:
-    """What so many jobs for these days take.
+    """Estimates the time and cost of this many jobs for these days.
 
     Args:
-        instance_type: the environment's own, where it has one.
+        instance_type: the environment's override; None if it has none.
     """
     each = preview.seconds or ASSUMED_DAY_SECONDS
     seconds = len(preview.plans) * each + jobs * OWN_SECONDS
@@ -69,9 +69,9 @@ def estimate(model: ModelConfig, instance_type: str | None, region: str, preview
         "instance_type": used,
         "instance_seconds": round(seconds, 1),
         "usd": account().cost(region, used, seconds),
-        "how": f"{each:.1f} s a day, as in batches before"
+        "how": f"{each:.1f} s a day, as in earlier batches"
         if preview.seconds
-        else f"{each:.0f} s a day are assumed: no batch was scored yet to measure",
+        else f"{each:.0f} s a day are assumed: no batch has been measured yet",
     }
 
 

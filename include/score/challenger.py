@@ -1,5 +1,5 @@
-"""The candidate that scores a day beside production: which one, and where what it said is kept. Nobody reads it but the
-labels' job and the promotion packet."""
+"""The candidate that scores a day beside production: which one, and where its scores are kept. Only the labels' job and
+the promotion packet read them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 def choose_challenger(
     model: ModelConfig, s3: S3Client, sagemaker: SageMakerClient, *, asked: int | None, scored_with: int
 ) -> RegisteredVersion | None:
-    """The version that was asked for; else, where model.yaml says ``challenger``, the newest candidate, if there is
-    one. Never the version that the day is scored with.
+    """The requested version; otherwise, if model.yaml says ``challenger``, the newest candidate, if any. Never the
+    version that the day is scored with.
 
     Raises:
-        VersionError: the version that was asked for is unknown, or its artifact is gone.
+        VersionError: the requested version is unknown, or its artifact is missing.
     """
     group = group_name(model)
     if asked is not None:
@@ -53,7 +53,7 @@ def choose_challenger(
 
 
 def keep_challenger(s3: S3Client, model: ModelConfig, run: DayRun, version: int) -> None:
-    """Copy what the run's job wrote of the candidate to where the day is known by."""
+    """Copies the candidate's results from the run's folder to the day's partition."""
     bucket, folder = split_uri(run.challenger)
     for file in list_raw_data(s3, bucket, f"{folder}/"):
         key = challenger_folder(model.name, run.day, version) + file["key"].rpartition("/")[2]

@@ -1,47 +1,46 @@
 """Scores one day's raw data with the model version that was in production on that day, and publishes the scores.
 
-**For whom:** whoever reads `scores/<model>/date=<day>/`: Athena, pandas, polars, the sinks of model.yaml. The day's
+**For whom:** readers of `scores/<model>/date=<day>/`: Athena, pandas, polars, the sinks of model.yaml. The day's
 `_SUCCESS.json` names the files, rows and checksums, the model package, the code, and the raw files by their ETags.
 
-**Reads** the day's partition `daily/<model>/date=<day>/`, of the days before only what the windows of features reach
-into, the history of versions in production, and that version. Nothing after the day is read. **Writes** its own folder
-`runs/<dag>/<run>/` and, at the end and in one step, the day's partition of scores.
+**Reads** the day's partition `daily/<model>/date=<day>/`, of earlier days only what the features' windows need, the
+history of versions in production, and the version. Nothing after the day is read. **Writes** its own folder
+`runs/<dag>/<run>/` and, at the end and atomically, the day's partition of scores.
 
-**Running it again is safe.** A day whose raw files (by ETag), job code and model version are those that its scores were
-made of is left alone, and the log says so; `force` scores it all the same. What changed is scored again, and the new
-scores replace the old ones whole. Backfills (UI, `airflow backfill create`, `make backfill`) run any range in any
+**Running it again is safe.** A day whose raw files (by ETag), job code and model version match its published scores is
+left alone, and the log says so; `force` scores it anyway. If anything changed, the day is scored again, and the new
+scores replace the old ones as a whole. Backfills (UI, `airflow backfill create`, `make backfill`) run any range in any
 order.
 
-**Steps.** `wait_for_partition` waits, without a worker, until the day's files are there, `wait_hours` at most.
-`plan_day` says what will be read, chooses the version, ends the run where nothing changed, and takes one of two ways
-by the day's size. Up to `scoring.one_job_mb` of raw text `score_day` does it all in one job: it stops on data that must
-not be scored and puts bad rows aside, builds features by the function of training, has the version's own code answer
-them, and checks rows, probabilities and their distribution; its log says what each part took. A larger day takes
-the same steps in their own jobs, `validate_input`, `build_features`, `score` (a batch transform) and
-`validate_scores`, on several machines. The scores are the same to the bit. `publish_scores` puts them where others read
-them. For each sink of model.yaml a task looks, beside the scoring, whether it can be sent to, and another one sends the
-published partition there, once.
+**Steps.** `wait_for_partition` waits, without a worker, for the day's files, at most `wait_hours`. `plan_day` decides
+what to read, chooses the version, ends the run if nothing changed, and takes one of two ways by the day's size. Up to
+`scoring.one_job_mb` of raw text `score_day` does everything in one job: it stops on data that must not be scored and
+rejects bad rows, builds features with the function used in training, predicts with the version's own code, and checks
+rows, probabilities and their distribution; its log shows the time of each part. A larger day takes the same steps in
+separate jobs, `validate_input`, `build_features`, `score` (a batch transform) and `validate_scores`, on several
+machines. The scores are identical to the bit. `publish_scores` publishes them. For each sink of model.yaml, one task
+checks during scoring that it can be reached, and another sends the published partition there, once.
 
-**A challenger.** Where model.yaml says `challenger: true`, the newest candidate scores each day too, in the same job;
-the form's field names another. Its scores are not published: the promotion packet says how they agree, which rows
-change the most, and, once labels are there, how much better they are. Days that take several jobs are scored without.
+**A challenger.** If model.yaml says `challenger: true`, the newest candidate scores each day too, in the same job; the
+form can name another. Its scores are not published: the promotion packet shows how they agree, which rows change the
+most, and, once labels arrive, how much better they are. Days that take several jobs are scored without one.
 
-| the day's raw data | what comes of it |
+| the day's raw data | what happens |
 |---|---|
-| is not there in time | the run fails and says what is missing. When it comes, `monitor_<model>` has it scored |
-| headers alone: nothing happened | an empty partition, or the rows that windows over the day before give |
-| other columns than model.yaml's | the validation fails and names them; the scores of before stay |
-| some bad rows | put aside with reasons (button *Report*); the rest is scored |
-| too many bad rows, or all | the validation fails; the scores of before stay |
+| is not there in time | the run fails and says what is missing. When it arrives, `monitor_<model>` has it scored |
+| only headers: nothing happened | an empty partition, or the rows that windows over the day before yield |
+| other columns than model.yaml's | validation fails and names them; earlier scores stay |
+| some bad rows | rejected with reasons (button *Report*); the rest is scored |
+| too many bad rows, or all | validation fails; earlier scores stay |
 | ten times the size | scored by several jobs, in chunks, on up to `instance_count` machines |
-| came late, or changed since | `monitor_<model>` has it scored again, and the days whose windows reach into it |
+| arrived late, or changed since | `monitor_<model>` has it scored again, and the days whose windows reach into it |
 
 **Correcting rejected rows.** Copy `quarantine/<table>.csv` from the report's folder, correct the rows, keep the column
 `file_line`, and put the file under its table's file name into `replay/` of the day's partition. Scored again, the
-corrected rows stand in the places of the rejected ones; nothing else has to be sent again.
+corrected rows replace the rejected ones; nothing else has to be sent again.
 
-**When it fails** the task's log ends with why, where to look and what to do. Where only a sink's tasks failed, the
-scores are published: bring the sink back and clear them; what was sent already is not sent again.
+**When it fails** the task's log ends with the reason, where to look and what to do. If only a sink's tasks failed, the
+scores are published: bring the sink back and clear them; what was already sent is not sent again.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ def score_dag(model: ModelConfig) -> DAG:
 
 
 def _score_large_day(model: ModelConfig) -> list[JobOperator]:
-    """From the raw data of a day that is too large for one job to checked scores, a job after the other."""
+    """The jobs for a day that is too large for one, from raw data to checked scores, in sequence."""
     validate_input = ValidationJobOperator(
         task_id="validate_input",
         request=partial(tasks.validate_input, model),
@@ -128,7 +127,7 @@ def _score_large_day(model: ModelConfig) -> list[JobOperator]:
 
 
 def _send(model: ModelConfig, sink: str, plan_day: XComArg, publish_scores: XComArg) -> None:
-    """A sink's two tasks, the first beside the scoring, not before it: who reads S3 does not wait for the sink."""
+    """A sink's two tasks. The first runs beside the scoring, not before it: readers of S3 do not wait for the sink."""
     with TaskGroup(sink):
         check_sink = ProcessingJobOperator(
             task_id="check_sink",
@@ -144,7 +143,7 @@ def _send(model: ModelConfig, sink: str, plan_day: XComArg, publish_scores: XCom
 
 def _sinks_runbook(model: ModelConfig) -> str:
     return "".join(
-        f"\n**The sink {sink}.** `{sink}.check_sink` looks whether it can be sent to, `{sink}.send_scores` sends the "
+        f"\n**The sink {sink}.** `{sink}.check_sink` checks that it can be reached, `{sink}.send_scores` sends the "
         "scores.\n"
         for sink in model.sinks.declared
     )

@@ -1,38 +1,38 @@
-"""Scores a file that somebody puts below `inbox/<model>/`, with the version in production, into `outbox/<model>/`.
+"""Scores files put below `inbox/<model>/`, with the version in production, into `outbox/<model>/`.
 
-**For whom:** whoever has rows and wants scores, without a day's partition. Putting the object there starts a run (S3,
-EventBridge, an SQS queue); so does the *Trigger* button, for one file or for all of a model that are not done.
+**For whom:** anyone who has rows and wants scores, without a day's partition. Putting the object there starts a run
+(S3, EventBridge, an SQS queue); so does the *Trigger* button, for one file or for all unscored files of a model.
 
-**Reads** the object, a table as the model's first one is: CSV, TSV or Excel as model.yaml says, `.gz`, `.zst`, or
-Parquet with the columns' names; columns that are not known yet, such as the label, are left empty. Of further tables
-nothing is known. **Writes** `outbox/<model>/<file>/manifest.json`, last, and in a folder for each version of the
-object `scores.parquet` (`scores-<n>.parquet` of a large file), as published scores are, and `quarantine/<table>.csv`,
-the rows that could not be used, with reasons. Nothing is deleted from the inbox.
+**Reads** the object, a table like the model's first one: CSV, TSV or Excel as in model.yaml, `.gz`, `.zst`, or Parquet
+with the columns' names; unknown columns, such as the label, are left empty. There is no data of further tables.
+**Writes** `outbox/<model>/<file>/manifest.json`, last, and in a folder for each version of the object `scores.parquet`
+(`scores-<n>.parquet` for a large file), in the form of published scores, and `quarantine/<table>.csv`, the rejected
+rows with reasons. Nothing is deleted from the inbox.
 
-**Running it again is safe.** Each version of an object is scored and told of once, whatever is delivered twice; one
-that was replaced meanwhile is left to the event of what replaced it, and an older one never takes the place of a newer
-one's scores. *Score again* scores what is done all the same.
+**Running it again is safe.** Each version of an object is scored and announced once, even if it is delivered twice; one
+that was replaced meanwhile is left to its replacement's event, and an older one never overwrites a newer one's scores.
+*Score again* also scores what is already done.
 
-**Steps**, for each file. `find_files` says which are to be scored and how: up to `scoring.one_job_mb` of text in one
-job, larger ones by a batch transform, or through the production endpoint, if the form says so. `score_file` reads and
-judges the rows as a day's are, builds features by the function of training, and has them answered by the version's
-own code, or by the endpoint: in chunks, some at a time, each sent again while it is throttled. `score` and
-`validate_scores` are the transform job and the check of its answers. `publish_file` puts it all into the outbox and
-tells people.
+**Steps**, for each file. `find_files` decides which to score and how: up to `scoring.one_job_mb` of text in one job,
+larger ones by a batch transform, or through the production endpoint, if the form says so. `score_file` reads and
+validates the rows like a day's, builds features with the function used in training, and predicts with the version's
+own code, or through the endpoint: in chunks, several at a time, each resent while it is throttled. `score` and
+`validate_scores` are the transform job and the check of its output. `publish_file` puts everything into the outbox and
+notifies people.
 
-| the file | what comes of it |
+| the file | what happens |
 |---|---|
-| some bad rows | set aside with reasons, the rest is scored |
+| some bad rows | rejected with reasons, the rest is scored |
 | empty, only a header, other columns, too many bad rows | no scores; the manifest and a message say why |
-| broken off, or packed and damaged | the same |
-| encrypted: by S3 with a key that the role may not use, or by a password | the same |
-| an upload in parts that is not over | no object yet, so no event |
-| cut off between two lines of plain text | cannot be told from a shorter file: pack what you send |
-| larger than memory | cut by key into chunks; several files of scores |
-| there before any version is in production | no scores; promote one, then trigger this Dag with the file |
+| truncated, or compressed and corrupt | the same |
+| encrypted: by S3 with a key that the role may not use, or with a password | the same |
+| an unfinished multipart upload | no object yet, so no event |
+| cut off between two lines of plain text | cannot be told from a shorter file: compress what you send |
+| larger than memory | partitioned by key into chunks; several files of scores |
+| arrives before any version is in production | no scores; promote one, then trigger this Dag with the file |
 
-**When it fails** the task's log ends with why, where to look and what to do. A file that has no scores ends
-`publish_file` as failed: put a better one in its place, and leave the run as it is. Anything else: clear it.
+**When it fails** the task's log ends with the reason, where to look and what to do. If a file cannot be scored,
+`publish_file` fails: replace the file, and leave the run as it is. Anything else: clear it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def score_file_dag(models: Sequence[ModelConfig]) -> DAG:
 
 
 def _score(found: XComArg) -> BaseOperator:
-    """A job for each file, for a large one two more, and what puts its scores where people look for them."""
+    """A job for each file, two more for a large one, and the task that publishes its scores."""
 
     @task_group
     def score(file: XComArg) -> BaseOperator:

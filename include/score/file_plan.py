@@ -1,4 +1,4 @@
-"""What scoring a file of the inbox begins with: which version of the file, with which version of the model, and how."""
+"""The plan for scoring an inbox file: which version of the file, with which version of the model, and how."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ Mode = Literal["job", "transform", "endpoint"]
 
 
 class FileRef(TypedDict):
-    """A file in few words; its plan lies in the run's folder."""
+    """A reference to a file, whose plan is in the run's folder."""
 
     number: int
     model: str
     file: str
     mode: str
-    version: str  # eight hex digits of the object's
+    version: str  # eight hex digits of the object's ETag
 
 
 class FilePlan(BaseModel):
-    """``why``: why the file has no scores, before anything was read; then nothing else of it counts."""
+    """``why``: why the file cannot be scored, before anything was read; the other fields are then meaningless."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -53,7 +53,7 @@ class FilePlan(BaseModel):
 
 @dataclass(frozen=True)
 class FileRun(DayRun):
-    """The folder of one file of a run, below its model's: its jobs may have a role for that alone."""
+    """The folder of one file of a run, below its model's: its jobs' role may be limited to that."""
 
     model: str
 
@@ -67,7 +67,7 @@ class FileRun(DayRun):
 
     @property
     def inputs(self) -> str:
-        """SageMaker's manifest of the file, which no other whose name begins so is read with."""
+        """SageMaker's manifest of the file, so that no other object with this prefix is read."""
         return self.output("find_files", "file.manifest")
 
     @property
@@ -80,18 +80,18 @@ def file_run(bucket: str, dag_id: str, run_id: str, ref: FileRef) -> FileRun:
 
 
 class FilePlanner:
-    """Plans files with what is in production now."""
+    """Plans files with the current production version."""
 
     def __init__(self, environment: MlEnvironment, s3: S3Client, sagemaker: SageMakerClient) -> None:
         self._environment, self._s3, self._sagemaker = environment, s3, sagemaker
 
     def plan(self, model: str, file: str, etag: str | None, mode: Mode | None, *, again: bool) -> FilePlan | str:
-        """The plan, or why there is nothing to do.
+        """The plan, or the reason why there is nothing to do.
 
         Args:
-            etag: of the version that is meant; None: of the one that is there.
-            mode: None: by the file's size.
-            again: whether a version that has scores is scored once more.
+                etag: of the version to score; None: the current one.
+                mode: None: chosen by the file's size.
+            again: score a version again that already has scores.
         """
         if model not in model_names():
             return f"there is no model '{model}'"
@@ -101,14 +101,14 @@ class FilePlanner:
             found = self._s3.head_object(Bucket=environment.bucket, Key=key)
         except ClientError as error:
             if error.response["Error"]["Code"] in GONE:
-                return f"s3://{environment.bucket}/{key} is not there (any more)"
+                return f"s3://{environment.bucket}/{key} does not exist (any more)"
             if (why := unreadable(error)) is None:
                 raise
             source = Source(key=key, etag=etag or "", modified="1970-01-01T00:00:00+00:00")
             return self._unless_done(model, file, FilePlan(source=source, why=f"{key}: {why}", **facts))
         source = Source(key=key, etag=found["ETag"].strip('"'), modified=found["LastModified"].isoformat())
         if etag and etag != source["etag"]:
-            return f"{key} was replaced since; what replaced it has its own event"
+            return f"{key} was replaced since; its replacement has its own event"
         try:
             config = load_model(model)
             why = _impossible(found["ContentLength"], key) or self._no_endpoint(config, mode)
@@ -116,7 +116,7 @@ class FilePlanner:
             why = why or (None if version else f"no version of {model} is in production. Promote one, then score it.")
             size = text_bytes(key, found["ContentLength"]) / 2**20
             by_size: Mode = "job" if size <= config.daily_scoring.one_job_mb else "transform"
-        except ValueError as error:  # model.yaml cannot be used, or has no scoring
+        except ValueError as error:  # model.yaml is invalid, or has no section scoring
             version, by_size, why = None, "job", str(error)
         plan = FilePlan(source=source, mode=mode or by_size, version=version, why=why, **facts)
         return self._unless_done(model, file, plan)
@@ -124,7 +124,7 @@ class FilePlanner:
     def _unless_done(self, model: str, file: str, plan: FilePlan) -> FilePlan | str:
         standing, kept, _ = Outbox(self._environment.bucket, model, file).standing(self._s3, plan.source)
         if standing == "overtaken":
-            return f"{plan.source['key']} has scores of a newer version already"
+            return f"{plan.source['key']} already has scores of a newer version"
         if standing == "done before" and kept and not plan.again:
             return f"this version of {plan.source['key']} is done: {kept['summary'].splitlines()[0]}"
         return plan
@@ -145,7 +145,7 @@ class FilePlanner:
         except ClientError as error:
             if not is_absent(error):
                 raise
-            return f"there is no endpoint {name} to ask. Choose another mode."
+            return f"endpoint {name} does not exist. Choose another mode."
         return None
 
 

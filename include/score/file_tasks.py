@@ -1,4 +1,4 @@
-"""The tasks of ``score_file``, each under its id; all but the first for one file of the run."""
+"""The tasks of ``score_file``, each named after its id; all but the first are for one file of the run."""
 
 from __future__ import annotations
 
@@ -38,14 +38,15 @@ log = logging.getLogger(__name__)
 
 
 class FileRefusedError(PermanentError):
-    """A file has no scores; whoever it concerns was told, and its manifest says why."""
+    """A file could not be scored; people were notified, and its manifest has the reason."""
 
 
 def find_files(arrivals: Asset, context: Context) -> list[FileRef]:
-    """The files that this run scores: those that arrived, or those of the form. Each has a plan in the run's folder.
+    """The files that this run scores: those that arrived, or those of the form. Writes a plan for each into the run's
+    folder.
 
     Raises:
-        PermanentError: a person's run names no model, or a file that is not there.
+        PermanentError: a manual run names no model, or a file that does not exist.
     """
     environment, run = current_run(context)
     s3, params = s3_client(environment), context["params"]
@@ -76,10 +77,10 @@ def find_files(arrivals: Asset, context: Context) -> list[FileRef]:
 def _asked_for(
     environment: MlEnvironment, s3: S3Client, arrivals: Asset, context: Context
 ) -> tuple[dict[tuple[str, str], str | None], bool]:
-    """Model and file, with the ETag that an event names; and whether a person named the file."""
+    """Models and files, with the ETag in the event; and whether a user named the file."""
     events = [event.extra["payload"] for event in context["triggering_asset_events"].get(arrivals, [])]
     found: dict[tuple[str, str], str | None] = {}
-    for event in events:  # of two versions of a file the last one told of; the other is gone, or comes last again
+    for event in events:  # of two versions of a file, the last event counts; the other is gone, or has a later event
         place = inbox_object(event["key"])
         if place and event["bucket"] == environment.bucket:
             found[place] = None if place in found else event["etag"]
@@ -103,7 +104,7 @@ def planned_file(context: Context, ref: FileRef) -> tuple[MlEnvironment, FileRun
 
 
 def score_file(context: Context, *, file: FileRef) -> Request:
-    """Raises AirflowSkipException: there is nothing that could be read."""
+    """Raises AirflowSkipException: there is nothing to read."""
     environment, run, plan = planned_file(context, file)
     model, version = _model_and_version(file, plan)
     answers = {TRANSFORM: "later", ENDPOINT: "endpoint"}.get(plan.mode, "artifact")
@@ -118,7 +119,7 @@ def score_file(context: Context, *, file: FileRef) -> Request:
 
 
 def score(context: Context, *, file: FileRef, scored: JobResult) -> Request:
-    """Raises AirflowSkipException: the rows have answers, or there are none."""
+    """Raises AirflowSkipException: the rows already have predictions, or there are none."""
     environment, run, plan = planned_file(context, file)
     model, _ = _model_and_version(file, plan)
     result: FileResult = scored["result"]
@@ -141,14 +142,14 @@ def validate_scores(context: Context, *, file: FileRef) -> Request:
 
 def _model_and_version(file: FileRef, plan: FilePlan) -> tuple[ModelConfig, RegisteredVersion]:
     if plan.why or plan.version is None:
-        raise AirflowSkipException(f"nothing of {file['file']} is read: {plan.why}")
+        raise AirflowSkipException(f"{file['file']} is not read: {plan.why}")
     return load_model(file["model"]), plan.version
 
 
 def publish_file(
     context: Context, *, file: FileRef, scored: JobResult | None, checked: JobResult | None
 ) -> Mapping[str, object]:
-    """Put what came of a file into the outbox, and tell people, once for each version of it.
+    """Writes a file's outcome into the outbox, and notifies people, once for each version.
 
     Raises:
         FileRefusedError: there are no scores.
@@ -159,10 +160,10 @@ def publish_file(
     standing, kept, tag = outbox.standing(s3, plan.source)
     own = kept is not None and kept.get("run_id") == run.run_id and standing == "done before"
     if standing == "overtaken" or (standing == "done before" and not own and not plan.again):
-        raise AirflowSkipException(f"{outbox.manifest} says more than this run knows: {standing}")
+        raise AirflowSkipException(f"{outbox.manifest} is newer than this run: {standing}")
     outcome = kept if own and kept else _outcome(environment, s3, run, file, plan, scored, checked)
     if not own and not outbox.publish(s3, outcome, tag):
-        raise AirflowSkipException(f"another run wrote {outbox.manifest} in the same moment")
+        raise AirflowSkipException(f"another run wrote {outbox.manifest} at the same time")
     _tell(outcome, outbox, file)
     if not outcome["passed"]:
         raise FileRefusedError(f"{file['file']} of {file['model']} has no scores.\n\n{outcome['summary']}")
@@ -178,7 +179,7 @@ def _outcome(
     scored: JobResult | None,
     checked: JobResult | None,
 ) -> Outcome:
-    """What the manifest will say; scores and rejected rows are in the version's folder by then."""
+    """The manifest; copies scores and rejected rows into the version's folder first."""
     outcome: Outcome = {**unscored(file["model"], plan.source, plan.why or ""), "run_id": run.run_id}
     if not scored:
         return outcome
@@ -225,10 +226,10 @@ def _copy(s3: S3Client, bucket: str, keys: Mapping[str, str]) -> list[str]:
 def _tell(outcome: Outcome, outbox: Outbox, file: FileRef) -> None:
     name, aside = f"{file['file']} of {file['model']}", sum(outcome["rejected"].values())
     subject = f"{name} is scored" if outcome["passed"] else f"{name} could not be scored"
-    set_aside = f", {aside:,} rows set aside" if aside else ""
+    set_aside = f", {aside:,} rows rejected" if aside else ""
     scores = "\n".join(f"s3://{outbox.bucket}/{key}" for key in outcome["scores"])
     facts = f"{outcome['rows']:,} scores of version {outcome['version']}{set_aside}.\n{scores}\n\n"
-    # told once although a retry comes here again
+    # notified once, even if a retry gets here again
     notify(
         subject,
         f"{facts if outcome['passed'] else ''}{outcome['summary']}\n\nManifest: {outbox.manifest}",
@@ -237,20 +238,21 @@ def _tell(outcome: Outcome, outbox: Outbox, file: FileRef) -> None:
 
 
 def tell_failure(owners: Mapping[str, str], context: Context) -> None:
-    """``on_failure_callback``: whose file's task failed. Of a file that is refused people were told already."""
+    """``on_failure_callback``: reports the owner's failed task. For a file that could not be scored, people were
+    already notified."""
     if isinstance(context.get("exception"), FileRefusedError):
         return
     notify_failure(context, owners, _model_of(context))
 
 
 def keep_cost(context: Context) -> None:
-    """``record_job``, for the model that a file is of."""
+    """``record_job``, for the file's model."""
     if model := _model_of(context):
         record_job(context, model)
 
 
 def _model_of(context: Context) -> str | None:
-    """Whose file a task is about; None of a task that is about no file."""
+    """The model of a task's file; None if the task has no file."""
     task_instance = context["ti"]
     index = task_instance.map_index
     files: list[FileRef] = (task_instance.xcom_pull(task_ids="find_files") or []) if (index or -1) >= 0 else []

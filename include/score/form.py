@@ -14,32 +14,32 @@ BY_SIZE = "by size"
 
 
 def params() -> dict[str, Param]:
-    """Every field may be left as it is in a scheduled run; a person enters a day."""
+    """Scheduled runs leave every field as it is; users enter a day."""
     return {
-        "day": day_param("Day", "The day to score. Empty: the day that a scheduled run is about."),
+        "day": day_param("Day", "The day to score. Empty: the day of a scheduled run."),
         "model_version": _version(),
         "challenger": Param(
             None,
             type=["null", "integer"],
             minimum=1,
             title="Challenger",
-            description="A version that scores the day too, for its promotion packet; its scores are not published. "
+            description="A version that also scores the day, for its promotion packet; its scores are not published. "
             "Empty: the newest candidate, if model.yaml says challenger.",
         ),
         "several_jobs": switch_param(
             "Score as a large day",
-            "In chunks and by several jobs, whatever the day's size: where one job has too little memory.",
+            "In chunks and by several jobs, whatever the day's size: for when one job has too little memory.",
         ),
         "force": _force(),
     }
 
 
 def backfill_params(models: list[str]) -> dict[str, Param]:
-    """Model and days have to be given."""
+    """Model and days are required."""
     return {
-        "model": Param(type="string", enum=models, title="Model", description="Whose days are scored."),
+        "model": Param(type="string", enum=models, title="Model", description="The model whose days are scored."),
         "from": Param(type="string", format="date", title="From", description="The first day."),
-        "to": Param(type="string", format="date", title="To", description="The last day, itself among them."),
+        "to": Param(type="string", format="date", title="To", description="The last day, inclusive."),
         "model_version": _version(),
         "force": _force(),
         "budget_usd": budget_param("USD that may be spent without asking. Empty: the budget of model.yaml."),
@@ -47,20 +47,20 @@ def backfill_params(models: list[str]) -> dict[str, Param]:
 
 
 def file_params(models: list[str]) -> dict[str, Param]:
-    """A person chooses a model; a run that an arrival starts needs nothing."""
+    """Users choose a model; a run started by an arrival needs nothing."""
     return {
         "model": Param(
             None,
             type=["null", "string"],
             enum=[None, *models],
             title="Model",
-            description="Whose file it is. Empty only in runs that an arrival starts.",
+            description="The file's model. Empty only in runs started by an arrival.",
         ),
         "file": Param(
             None,
             type=["null", "string"],
             title="File",
-            description="Its name below inbox/<model>/. Empty: every file there that is not done yet.",
+            description="Its name below inbox/<model>/. Empty: every file there that is not scored yet.",
         ),
         "mode": Param(
             BY_SIZE,
@@ -69,7 +69,9 @@ def file_params(models: list[str]) -> dict[str, Param]:
             description="job: one job with the champion's artifact. transform: a batch transform, for large files. "
             "endpoint: the production endpoint, in chunks.",
         ),
-        "again": switch_param("Score again", "Also what is done already, with what is in production now."),
+        "again": switch_param(
+            "Score again", "Also files that already have scores, with the current production version."
+        ),
     }
 
 

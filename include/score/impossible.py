@@ -1,4 +1,4 @@
-"""Days that cannot be scored, as a person is told of many at once."""
+"""Summaries of days that cannot be scored."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ MOST_RANGES = 3
 
 
 def in_one_sentence(impossible: Mapping[str, str]) -> str:
-    """Why days cannot be scored, each reason once: with its days, and without what comes after its first sentence.
+    """Why days cannot be scored: each reason once, cut to its first sentence, with its days.
 
     Args:
-        impossible: the reason of each day, as ``Planner.preview`` gives it; at least one.
+        impossible: the reason of each day, as in ``Planner.preview``; at least one.
     """
     days: dict[str, list[str]] = {}
     for day, reason in impossible.items():
@@ -28,7 +28,7 @@ def _first_sentence(reason: str) -> str:
 
 
 def _ranges(days: Iterable[str]) -> str:
-    """Days that follow each other as one range: ``2015-06-01 to 2015-06-03, 2015-06-07 (4 days)``."""
+    """Consecutive days as ranges: ``2015-06-01 to 2015-06-03, 2015-06-07 (4 days)``."""
     found: list[list[date]] = []
     for day in sorted(map(date.fromisoformat, days)):
         if found and day - found[-1][-1] == timedelta(days=1):

@@ -1,6 +1,6 @@
-"""How a file of the inbox reaches Airflow: one EventBridge rule and one SQS queue for all models, which keys name.
+"""How an inbox file reaches Airflow: one EventBridge rule and one SQS queue for all models; the key names the model.
 
-As with approvals (``deploy.approval_events``) the queue's name follows from the environment's alone.
+As for approvals (``deploy.approval_events``), the queue's name follows from the environment's name.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from typing import Any
 
 
 def queue_name(environment: str) -> str:
-    """The queue of what arrives; also the rule's name."""
+    """The name of the queue of arrivals, and of its rule."""
     return f"{environment}-inbox"
 
 
 def event_pattern(bucket: str) -> dict[str, Any]:
-    """What the rule lets through. The bucket has to tell EventBridge of its objects."""
+    """The events that the rule matches. The bucket must send its events to EventBridge."""
     return {
         "source": ["aws.s3"],
         "detail-type": ["Object Created"],

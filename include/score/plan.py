@@ -1,4 +1,4 @@
-"""What scoring a day would read, with which version, and whether it has been done: the plan of a day.
+"""The plan of a day: what scoring it reads, with which version, and whether it has been done.
 
 Daily runs, backfills, their previews and the search for late data all use it. Pure, except that clients ask S3 and the
 Model Registry.
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHAMPION_AT, CURRENT = "champion_at", "current"
-BATCH = "score_batch"  # the task by whose jobs a backfill scores
-RUNS_AT_ONCE = 16  # days of a model that are scored, or watched, side by side
+BATCH = "score_batch"  # the task whose jobs score a backfill
+RUNS_AT_ONCE = 16  # days of a model that are scored, or monitored, concurrently
 
 
 class PlanError(PermanentError):
@@ -43,11 +43,11 @@ class PlanError(PermanentError):
 
 
 class DayPlan(BaseModel):
-    """What scoring a day reads, the version to score it with, and why that one.
+    """What scoring a day reads, the version to score it with, and the reason for that version.
 
-    ``parts`` are those of ``platform.scoring_parts``; ``replaces`` names the publication that was there; the
-    ``challenger`` scores the day too, and changes nothing of what is published. ``digest`` is
-    equal for two plans exactly if they would publish the same.
+    ``parts`` are those of ``platform.scoring_parts``; ``replaces`` names the current publication; the ``challenger``
+    also scores the day, without effect on what is published. Two plans have an equal ``digest`` if and only if they
+    would publish the same.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -64,7 +64,7 @@ class DayPlan(BaseModel):
 
     @property
     def made_of(self) -> dict[str, str]:
-        """All that the scores follow from, as digests."""
+        """Everything that the scores depend on, as digests."""
         return {"data": inputs_digest(self.inputs), "model": self.version.model_package_arn, **self.parts}
 
     @property
@@ -72,11 +72,11 @@ class DayPlan(BaseModel):
         return _digest(sorted(self.made_of.items()))
 
     def why_due(self, published: ScoresManifest | None) -> str | None:
-        """Why the day has to be scored, in a few words; None where its scores are what they would be."""
+        """Why the day must be scored, in a few words; None if its scores are up to date."""
         if published is None:
             return "not scored yet"
         before = {"data": inputs_digest(published["inputs"]), "model": published["model_package_arn"]}
-        # scores from before the parts were kept were made by other code
+        # scores from before parts were recorded come from other code
         known = published.get("made_of", {**self.parts, **before, "code": ""})
         changed = [part for part, digest in self.made_of.items() if known.get(part) != digest]
         return ", ".join("late data" if part == "data" else f"changed {part}" for part in changed) or None
@@ -87,13 +87,13 @@ def inputs_digest(files: Iterable[RawFile]) -> str:
 
 
 def look_back(model: ModelConfig, day: str) -> list[str]:
-    """The days before that windows of the day's features reach into, the oldest first."""
+    """The earlier days that the windows of the day's features need, oldest first."""
     days = -(-model.daily_scoring.look_back_hours // 24)
     return [(date.fromisoformat(day) - timedelta(days=back)).isoformat() for back in range(days, 0, -1)]
 
 
 def days_between(first: str, last: str) -> list[str]:
-    """Every day from first to last, both among them."""
+    """Every day from first to last, inclusive."""
     start, end = date.fromisoformat(first), date.fromisoformat(last)
     return [(start + timedelta(days=number)).isoformat() for number in range((end - start).days + 1)]
 
@@ -102,7 +102,7 @@ def list_partitions(s3: S3Client, bucket: str, model: str) -> dict[str, list[Raw
     """The raw files of every day's partition, by day in order.
 
     Raises:
-        botocore.exceptions.ClientError: the bucket is absent or may not be read.
+        botocore.exceptions.ClientError: the bucket does not exist or is not readable.
     """
     partitions: dict[str, list[RawFile]] = {}
     for file in list_raw_data(s3, bucket, daily_prefix(model)):
@@ -112,8 +112,8 @@ def list_partitions(s3: S3Client, bucket: str, model: str) -> dict[str, list[Raw
 
 
 def list_partitions_of(s3: S3Client, bucket: str, model: ModelConfig, day: str) -> dict[str, list[RawFile]]:
-    """What ``day_inputs`` asks for of one day, however long the history: the partitions that scoring it reads, and that
-    there is an earlier one."""
+    """What ``day_inputs`` needs for one day, however long the history: the partitions that scoring it reads, and
+    whether there is an earlier one."""
     listed = s3.list_objects_v2(Bucket=bucket, Prefix=daily_prefix(model.name) + day_folder(""), MaxKeys=1)
     beginning = [found for item in listed.get("Contents", []) if (found := day_of(item["Key"])) is not None]
     read = {
@@ -123,10 +123,10 @@ def list_partitions_of(s3: S3Client, bucket: str, model: ModelConfig, day: str) 
 
 
 def day_inputs(model: ModelConfig, day: str, partitions: Mapping[str, list[RawFile]]) -> list[RawFile]:
-    """Exactly the files that scoring the day reads: its partition's, and the windowed tables' of the days before.
+    """Exactly the files that scoring the day reads: its partition's, and earlier days' of windowed tables.
 
     Raises:
-        PlanError: a file is missing. Before the first partition of all there is nothing to look back to.
+        PlanError: a file is missing. Days before the very first partition are not required.
     """
     beginning = min(partitions, default=day)
     files = []
@@ -152,14 +152,14 @@ def _files_of(
         why = "" if day == needed_by else f", which the windows of {needed_by} reach into"
         raise PlanError(
             f"{needed_by} cannot be scored: {prefix} lacks {', '.join(missing)} (plain, .gz, .zst or .parquet){why}. "
-            "Put the day's files there and clear this task. For a day on which nothing happened, deliver files with "
+            "Put the day's files there and clear this task. For a day without events, deliver files with "
             "only a header."
         )
     return found
 
 
 def days_to_sweep(model: ModelConfig, day: str, now: datetime) -> list[str]:
-    """The ``sweep_days`` that end with a day, or with the last one for which no run waits any more."""
+    """The ``sweep_days`` up to a day, or up to the last one that no run waits for any more."""
     scoring = model.daily_scoring
     last = min(date.fromisoformat(day), (now - timedelta(days=1, hours=scoring.wait_hours)).date())
     return [(last - timedelta(days=back)).isoformat() for back in range(scoring.sweep_days - 1, -1, -1)]
@@ -176,10 +176,10 @@ def choose_version(history: History, day: str, model_version: str) -> tuple[int,
         model_version: ``champion_at``, ``current`` or a number.
 
     Raises:
-        PlanError: nothing was ever in production, or is now; or ``model_version`` is none of these.
+        PlanError: nothing was ever in production, or is now; or ``model_version`` is invalid.
     """
     if model_version.isdecimal() and int(model_version) > 0:
-        return int(model_version), "asked for by number"
+        return int(model_version), "chosen by number"
     if model_version == CURRENT:
         if (now := current(history)) is None:
             raise PlanError("no version is in production now: promote one (make promote, or the Dag deploy_<model>).")
@@ -209,11 +209,10 @@ def _champion_at(history: History, day: str) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class Preview:
-    """Days that would be scored and why, with their plans; those that would be left alone, and those that cannot be
-    scored and why.
+    """Days that would be scored, with reasons and plans; days that would be left alone; and days that cannot be scored,
+    with reasons.
 
-    ``seconds`` are instance seconds that a day takes in a batch, as days scored before took on average; None where none
-    was.
+    ``seconds``: the average instance seconds per day of earlier batches; None if there were none.
     """
 
     changed: dict[str, str]
@@ -224,25 +223,25 @@ class Preview:
 
 
 def seconds_a_day(manifests: Iterable[ScoresManifest]) -> float | None:
-    """Mean billable instance seconds of the days that were scored in a batch."""
+    """Mean billable instance seconds of days scored in batches."""
     batched = (job for manifest in manifests for job in manifest["jobs"] if job["task"] == BATCH)
     found = [float(job["billable_seconds"]) for job in batched if job["billable_seconds"] is not None]
     return sum(found) / len(found) if found else None
 
 
 def parts_of(s3: S3Client, bucket: str, code_hash: str, model: str) -> Parts:
-    """What of that code the model's scores are made of."""
+    """The parts of that code that the model's scores depend on."""
     return read_parts(s3, scoring_parts(bucket, code_hash), code_hash, model)
 
 
 class Planner:
-    """Plans days of one model, asking for each thing once: history, versions.
+    """Plans days of one model; reads the history and each version only once.
 
     Args:
         partitions: from ``list_partitions``, or of one day from ``list_partitions_of``.
         group: the model package group.
         code_hash, image_uri: of the job code and image that would run.
-        parts: what of that code the model's scores are made of.
+        parts: the parts of that code that the model's scores depend on.
     """
 
     def __init__(
@@ -270,7 +269,7 @@ class Planner:
 
         Raises:
             PlanError: the day's data is missing, or nothing was ever in production.
-            VersionError: the Model Registry does not have the version, or its artifact is gone.
+            VersionError: the Model Registry does not have the version, or its artifact is missing.
         """
         inputs = day_inputs(self._model, day, self._partitions)
         number, reason = choose_version(self._history, day, model_version)
@@ -290,18 +289,18 @@ class Planner:
         )
 
     def published(self, day: str) -> ScoresManifest | None:
-        """The manifest of the day's published scores; None if there are none, it cannot be read, or a file that it
-        names is gone: then the day is scored again."""
+        """The manifest of the day's published scores; None if there are none, it cannot be read, or one of its files is
+        missing: then the day is scored again."""
         found = self._manifest(day)
         if found and (lost := lost_scores(self._s3, self._bucket, found)):
             log.warning(
-                "the scores of %s are not whole: %s is gone. The day counts as not scored", day, ", ".join(lost)
+                "the scores of %s are incomplete: %s is missing. The day counts as not scored", day, ", ".join(lost)
             )
             return None
         return found
 
     def _manifest(self, day: str) -> ScoresManifest | None:
-        """As it was when it was first asked for; None of one that cannot be read."""
+        """The manifest as first read; None if it cannot be read."""
         if day not in self._published:
             try:
                 self._published[day] = read_published(self._s3, self._bucket, self._model.name, day)
@@ -311,7 +310,7 @@ class Planner:
         return self._published[day]
 
     def preview(self, days: Iterable[str], model_version: str = CHAMPION_AT, *, force: bool = False) -> Preview:
-        """What scoring the days would come to; nothing is started."""
+        """What scoring the days would do; nothing is started."""
         changed: dict[str, str] = {}
         unchanged: list[str] = []
         impossible: dict[str, str] = {}
@@ -328,13 +327,13 @@ class Planner:
                 continue
             why = plan.why_due(published)
             if why or force:
-                changed[day], plans[day] = why or "asked for by force", plan
+                changed[day], plans[day] = why or "forced", plan
             else:
                 unchanged.append(day)
         return Preview(changed, unchanged, impossible, seconds_a_day(manifests), plans)
 
     def late_days(self, days: Iterable[str]) -> dict[str, str]:
-        """The days whose raw data came or changed after they were scored or should have been, with its digest.
+        """The days whose raw data arrived or changed after they were, or should have been, scored, with its digest.
 
         A new model or new code makes no day late: a backfill scores past days again.
         """
@@ -343,7 +342,7 @@ class Planner:
             try:
                 inputs = day_inputs(self._model, day, self._partitions)
             except PlanError:
-                continue  # not there, or not whole: its own run said so
+                continue  # missing or incomplete: its own run reported it
             published = self.published(day)
             if published is None or published["inputs"] != inputs:
                 late[day] = inputs_digest(inputs)

@@ -1,18 +1,17 @@
-"""A day's checked scores to where others read them: all of them or none, once.
+"""Publishes a day's checked scores: all or none, exactly once.
 
 What each kind of reader sees while a day is scored again:
 
-- who reads ``_SUCCESS.json`` and the files that it names sees the scores of before or those of after, whole;
-- so does Athena, whose table follows a list of files that is one object, replaced in one step;
-- who reads the partition's folder sees old and new files together for the moment between the manifest's replacement
-  and the removal of the files before: the folder is for looking, the manifest for reading.
+- readers of ``_SUCCESS.json`` and the files that it names see either the old scores or the new ones, complete;
+- so does Athena, whose table reads a list of files that is one object, replaced atomically;
+- readers of the partition's folder see old and new files together for the moment between the replacement of the
+  manifest and the removal of the old files: list the folder only to look around, read through the manifest.
 
-**Two writers of one day**, of which a backfill may be one, do not harm each other. The manifest is written only over
-the one that was read, so one of them comes first. The other finds that its plan is overtaken: where both would publish
-the same it publishes nothing, and where not it is refused. Files are named by their content and the run that copied
-them, and whoever publishes removes what the manifest before named: no writer ever removes what another one's manifest
-is about to name. Beside the scores lies how the day's features and predictions are distributed, for whoever watches for
-drift.
+**Two writers of one day**, one of which may be a backfill, do not harm each other. The manifest is written only if
+unchanged since it was read, so one of them is first. The other finds its plan overtaken: if both would publish the
+same, it publishes nothing; otherwise it is refused. Files are named by their content and the run that copied them, and
+a publisher removes the files of the previous manifest: no writer ever removes what another one's manifest is about to
+name. Beside the scores is a profile of the day's features and predictions, for drift monitoring.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ABANDONED_AFTER = timedelta(days=1)  # a copied file that no manifest names; copying a day takes minutes
+ABANDONED_AFTER = timedelta(days=1)  # age of a copied file that no manifest names; copying a day takes minutes
 
 
 class PublishError(PermanentError):
@@ -66,19 +65,18 @@ def publish(
     jobs: list[JobCost],
     published_at: str,
 ) -> ScoresManifest:
-    """Publish the staged parts of a run as its day's scores.
+    """Publishes the staged parts of a run as its day's scores.
 
     Args:
         staged: the folder of checked scores.
-        quarantined: how many rows of each table were set aside, where some were.
-        jobs: what the run's jobs took.
+        quarantined: the number of rejected rows by table, for tables with any.
+        jobs: the costs of the run's jobs.
 
     Returns:
-        The manifest as it lies in S3; another run's, where that one published the same scores since the day was
-        planned.
+            The manifest in S3; another run's, if that published the same scores since the day was planned.
 
     Raises:
-        PublishError: a part is not what the job that checked it wrote, or another run published other scores since the
+        PublishError: a part has changed since it was checked, or another run published other scores since the
             day was planned.
         botocore.exceptions.ClientError: S3 refused.
     """
@@ -89,7 +87,7 @@ def publish(
         before, etag = _current(s3, uri, model, plan.day)
         if before is not None and not is_of_run(before, run) and publication_of(before) != plan.replaces:
             _remove(s3, bucket, _keys(copied, profile))
-            _link(s3, bucket, model, plan.day)  # whoever published may have been stopped before it came to that
+            _link(s3, bucket, model, plan.day)  # the publishing run may have been stopped before this step
             return _same_scores(before, plan)
         if not copied:
             copied, profile = _copy(s3, run, model, plan.day, staged)
@@ -123,7 +121,7 @@ def publish(
 
 
 def _current(s3: S3Client, uri: str, model: str, day: str) -> tuple[ScoresManifest | None, str | None]:
-    """The manifest that is there and its ETag; one that cannot be read counts as none, and is written over."""
+    """The current manifest and its ETag; an unreadable one counts as none, and is overwritten."""
     content, etag = read_versioned(s3, uri)
     try:
         return manifest_in(content, uri, model, day), etag
@@ -133,41 +131,41 @@ def _current(s3: S3Client, uri: str, model: str, day: str) -> tuple[ScoresManife
 
 
 def _same_scores(found: ScoresManifest, plan: DayPlan) -> ScoresManifest:
-    """Another run's manifest, if its scores are those of the plan.
+    """Another run's manifest, if its scores match the plan.
 
     Raises:
-        PublishError: they are not.
+        PublishError: they do not.
     """
     by = f"run {found['run_id']} of {found['dag_id']} published the scores of {plan.day} at {found['published_at']}"
     if found["digest"] != plan.digest:
         raise PublishError(
-            f"{by}, after this run was planned, and made them of something else ({plan.why_due(found)}). Nothing was "
-            "published over them. To score the day as it is now clear plan_day, or trigger the backfill again."
+            f"{by}, after this run was planned, and made them from other inputs ({plan.why_due(found)}). Nothing was "
+            "overwritten. To score the day as it is now, clear plan_day, or trigger the backfill again."
         )
     log.info("%s: the same scores, so nothing was published again", by)
     return found
 
 
 def _copy(s3: S3Client, run: Run, model: str, day: str, staged: str) -> tuple[list[ScoresFile], str | None]:
-    """Copy the staged parts into the partition; the files, and the key of how they are distributed."""
+    """Copies the staged parts into the partition; returns the files, and the key of their profile."""
     partition, of_run = scores_partition(model, day), hashlib.sha256(run.folder.encode()).hexdigest()[:8]
     bucket, folder = split_uri(staged)
     parts: Parts | None = read_json(s3, f"{staged}/{PARTS}")
     if parts is None:
-        raise PublishError(f"{staged}/{PARTS} is gone. Clear the task that staged the scores.")
+        raise PublishError(f"{staged}/{PARTS} is missing. Clear the task that staged the scores.")
     files: list[ScoresFile] = []
     for number, part in enumerate(parts["parts"]):
         key = f"{partition}part-{number:05}-{part['sha256'][:16]}-{of_run}.parquet"
         source = f"{folder}/{part['name']}"
         if s3.head_object(Bucket=bucket, Key=source)["ContentLength"] != part["bytes"]:
-            raise PublishError(f"s3://{bucket}/{source} is not as it was checked. Clear the task that staged it.")
+            raise PublishError(f"s3://{bucket}/{source} changed since it was checked. Clear the task that staged it.")
         s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": source})
         files.append({"key": key, "rows": part["rows"], "bytes": part["bytes"], "sha256": part["sha256"]})
     return files, _put_profile(s3, bucket, f"{partition}_profile-{{}}-{of_run}.json", parts.get("profile"))
 
 
 def _put_profile(s3: S3Client, bucket: str, key: str, profile: DayProfile | None) -> str | None:
-    """Its key; None of scores that were checked by code from before there were profiles."""
+    """The profile's key; None for scores checked by code without profiles."""
     if profile is None:
         return None
     body = json.dumps(profile).encode()
@@ -183,7 +181,7 @@ def _keys(files: Iterable[ScoresFile], profile: str | None) -> list[str]:
 def _superseded(
     s3: S3Client, bucket: str, model: str, day: str, before: ScoresManifest | None, kept: Iterable[str]
 ) -> list[str]:
-    """What lies in the partition and may go: what the manifest before named, and what nobody came to name."""
+    """The files of the partition to remove: those of the previous manifest, and abandoned ones."""
     named = {*_keys(before["files"], before.get("profile")), *before.get("supersedes", [])} if before else set()
     oldest, own = datetime.now(UTC) - ABANDONED_AFTER, {*kept, scores_manifest(model, day)}
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=scores_partition(model, day))
@@ -196,11 +194,11 @@ def _superseded(
 
 
 def _link(s3: S3Client, bucket: str, model: str, day: str) -> None:
-    """Athena's list of files as the manifest is now, whoever writes at the same time."""
+    """Writes Athena's list of files from the current manifest, also with concurrent writers."""
     manifest_uri, uri = (f"s3://{bucket}/{key(model, day)}" for key in (scores_manifest, scores_symlink))
     written = False
     while not written:
-        # read before the manifest: a list made of an older manifest is never written over one of a newer
+        # read before the manifest: a list from an older manifest never overwrites one from a newer
         _, etag = read_versioned(s3, uri)
         manifest, _ = _current(s3, manifest_uri, model, day)
         links = "".join(f"s3://{bucket}/{file['key']}\n" for file in manifest["files"]) if manifest else ""

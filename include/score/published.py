@@ -1,4 +1,4 @@
-"""What a day's published scores are, as their manifest says."""
+"""A day's published scores, as described by their manifest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PublishedError(PermanentError):
-    """What says which scores are published cannot be read; the message says why and what to do."""
+    """The manifest of published scores cannot be read; the message says why and what to do."""
 
 
 class ScoresFile(TypedDict):
@@ -31,7 +31,7 @@ class ScoresFile(TypedDict):
 
 
 class JobCost(TypedDict):
-    """What a job of the run took; None where it was not measured."""
+    """The cost of one of the run's jobs; None if it was not measured."""
 
     task: str
     instance_type: str | None
@@ -40,9 +40,9 @@ class JobCost(TypedDict):
 
 
 class ScoresManifest(TypedDict):
-    """``_SUCCESS.json``. ``digest``, ``made_of`` and ``inputs`` are those of the plan; ``profile`` is the key of a
-    ``DayProfile``, None or missing where the scores were checked by code from before there were any; ``supersedes`` are
-    the keys of the scores before, which are removed when these can be read."""
+    """``_SUCCESS.json``. ``digest``, ``made_of`` and ``inputs`` are the plan's; ``profile`` is the key of a
+    ``DayProfile``, None or missing if the scores were checked by code without profiles; ``supersedes``: the keys of the
+    previous scores, which are removed once these can be read."""
 
     model: str
     date: str
@@ -66,7 +66,7 @@ class ScoresManifest(TypedDict):
 
 
 def publication_of(manifest: ScoresManifest | None) -> str | None:
-    """What tells one publication of a day from every other; None if there is none."""
+    """A unique identifier of a publication of a day; None if there is none."""
     return manifest and f"{manifest['dag_id']} {manifest['run_id']} {manifest['published_at']}"
 
 
@@ -79,7 +79,7 @@ def read_published(s3: S3Client, bucket: str, model: str, day: str) -> ScoresMan
     """The manifest of a day's published scores; None if there are none.
 
     Raises:
-        PublishedError: something else lies in its place.
+        PublishedError: the object is not a manifest.
     """
     uri = f"s3://{bucket}/{scores_manifest(model, day)}"
     return manifest_in(read_versioned(s3, uri)[0], uri, model, day)
@@ -89,9 +89,9 @@ def manifest_in(content: bytes | None, uri: str, model: str, day: str) -> Scores
     """The manifest that an object holds; raises as ``read_published``."""
     try:
         return None if content is None else _reader().validate_json(content)
-    except ValueError as error:  # no JSON, no UTF-8, or not as publish_scores writes it
+    except ValueError as error:  # not JSON, not UTF-8, or not as publish_scores writes it
         raise PublishedError(
-            f"{uri} cannot be used ({_first_problem(error)}). publish_scores writes it: score the day again "
+            f"{uri} is invalid ({_first_problem(error)}). publish_scores writes it: score the day again "
             f"(score_{model} with day {day}), or restore the object."
         ) from error
 
@@ -105,10 +105,10 @@ def _first_problem(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"
+    return f"{'.'.join(map(str, first['loc'])) or 'the whole object'}: {first['msg']}"
 
 
 def lost_scores(s3: S3Client, bucket: str, manifest: ScoresManifest) -> list[str]:
-    """Keys of files that the manifest names and that are not there."""
+    """Keys of files that the manifest names but that are missing."""
     there = {file["key"] for file in list_raw_data(s3, bucket, scores_partition(manifest["model"], manifest["date"]))}
     return [file["key"] for file in manifest["files"] if file["key"] not in there]

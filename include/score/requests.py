@@ -1,5 +1,5 @@
-"""The jobs that score a day: one for all of it; or, of a large day, validation of its raw data, features, batch
-transform, and validation of the scores."""
+"""Requests for the jobs that score a day: one for everything or, for a large day, validation of its raw data, features,
+batch transform, and validation of the scores."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def score_day(
     artifact: str,
     challenger: str | None = None,
 ) -> Request:
-    """All that follows, in one job. ``artifact`` as for ``build_features``; ``challenger`` is that of a candidate."""
+    """All steps in one job. ``artifact`` as for ``build_features``; ``challenger``: the artifact of a candidate."""
     beside = {"beside": run.challenger} if challenger else {}
     return processing(
         model,
@@ -75,7 +75,7 @@ def score_file(
     artifact: str,
     answers: Literal["artifact", "endpoint", "later"],
 ) -> Request:
-    """A file of the inbox. ``file``: the S3 URI of SageMaker's manifest of it."""
+    """Scores an inbox file. ``file``: the S3 URI of SageMaker's manifest of it."""
     arguments = ["--answers", answers]
     return processing(
         model,
@@ -111,7 +111,7 @@ def validate_input(model: ModelConfig, environment: MlEnvironment, run: DayRun, 
 def build_features(
     model: ModelConfig, environment: MlEnvironment, run: DayRun, *, day: str, artifact: str, chunks: int
 ) -> Request:
-    """``artifact`` is the S3 URI of the version's model.tar.gz: it says which features it wants, in which order."""
+    """``artifact`` is the S3 URI of the version's model.tar.gz: it defines the features and their order."""
     scoring = model.daily_scoring
     return processing(
         model,
@@ -129,7 +129,8 @@ def build_features(
 
 
 def score(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, shards: int) -> Request:
-    """A transform job over the day's rows: the model gets what comes after the key, the key stays with its answer."""
+    """A transform job over the day's rows: the model gets the columns after the key; the key is joined to its
+    prediction."""
     scoring = model.daily_scoring
     key, answer = len(model.data.key), 1 + len(_classes(model)) + bool(model.explain)
     columns = [*range(key), *range(-answer, 0)]
@@ -161,7 +162,7 @@ def score(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, shards
 
 
 def validate_scores(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, rows: bool) -> Request:
-    """``rows``: whether the day has any; without them there are no predictions to read."""
+    """``rows``: whether the day has any; without rows there are no predictions to read."""
     inputs = {"shards": run.day_shards}
     return processing(
         model,
@@ -179,5 +180,5 @@ def _classes(model: ModelConfig) -> list[str]:
 
 
 def _one(model: ModelConfig) -> Compute:
-    """One of the machines of model.yaml's ``scoring``."""
+    """Model.yaml's ``scoring`` compute, with one machine."""
     return model.daily_scoring.model_copy(update={"instance_count": 1})

@@ -1,6 +1,6 @@
-"""The jobs that send a day's published scores to a sink that the model declares.
+"""Requests for the jobs that send a day's published scores to the model's sinks.
 
-A sink's own section and connection are in ``include.models.config.sinks``, what its jobs do in ``include.jobs.sinks``.
+Sinks' configuration is in ``include.models.config.sinks``, their jobs' code in ``include.jobs.sinks``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LONGEST_VALUE = 256  # characters of a processing job's environment variable
 
 
 def check_sink(model: ModelConfig, environment: MlEnvironment, run: Run, sink: str) -> Request:
-    """Looks whether the sink can be sent to."""
+    """The job that checks that the sink can be reached."""
     request = processing(model, environment, run, "check_sink", inputs={}, outputs={}, arguments=["--sink", sink])
     return _connect(environment, sink, request)
 
@@ -30,11 +30,11 @@ def send_scores(
 
 
 def _connect(environment: MlEnvironment, sink: str, request: Request) -> Request:
-    """The request with what the job has to know of the sink, as ``<SINK>_<SETTING>``: of a secret its name, never what
-    it holds."""
+    """Adds what the job must know about the sink, as ``<SINK>_<SETTING>``: of a secret only its name, never its
+    content."""
     connection = environment.connection(sink)
     if connection is None:
-        raise RequestError(f"the Variable {VARIABLE} has no {sink}: give it what the sink is reached by")
+        raise RequestError(f"the Variable {VARIABLE} has no {sink}: add the sink's connection there")
     settings = connection.model_dump(exclude_none=True)
     for name, value in settings.items():
         request["Environment"] |= _in_parts(f"{sink}_{name}".upper(), value)
@@ -42,16 +42,16 @@ def _connect(environment: MlEnvironment, sink: str, request: Request) -> Request
 
 
 def _in_parts(name: str, value: str) -> dict[str, str]:
-    """A list with commas as ``NAME``, ``NAME_2`` and so on, as SageMaker takes 256 characters of a processing job's
-    variable.
+    """Splits a comma-separated list into ``NAME``, ``NAME_2`` and so on, as SageMaker limits a processing job's
+    variable to 256 characters.
 
     Raises:
-        RequestError: one item alone is longer.
+        RequestError: a single item is longer.
     """
     parts: list[str] = []
     for item in value.split(","):
         if len(item) > LONGEST_VALUE:
-            raise RequestError(f"{VARIABLE}: {name.lower()} has {len(item)} characters; jobs take {LONGEST_VALUE}")
+            raise RequestError(f"{VARIABLE}: {name.lower()} has {len(item)} characters; jobs accept {LONGEST_VALUE}")
         if parts and len(parts[-1]) + 1 + len(item) <= LONGEST_VALUE:
             parts[-1] += f",{item}"
         else:

@@ -1,4 +1,4 @@
-"""The tasks of a scoring run, each under its id."""
+"""The tasks of a scoring run, each named after its id."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MANUAL = "manual"  # the type of a run that a person triggered
+MANUAL = "manual"  # the type of a run that a user triggered
 
 
 class Published(TypedDict):
-    """What ``publish_scores`` hands on: the manifest without its lists."""
+    """What ``publish_scores`` returns: the manifest without its lists."""
 
     date: str
     rows: int
@@ -63,11 +63,11 @@ class Published(TypedDict):
 
 
 def day_of_run(context: Context) -> str:
-    """The day that a run is about: the one asked for, else that of a scheduled run, of the scores whose publication
-    started it, or of a manual run's logical date.
+    """The day of a run: the one in the form, else that of a scheduled run, of the scores whose publication started it,
+    or of a manual run's logical date.
 
     Raises:
-        PermanentError: a person's run names no day, or a moment that may be one day here and another where they are.
+        PermanentError: a manual run names no day, or a moment whose day depends on the user's time zone.
     """
     if asked := context["params"]["day"]:
         return str(asked)
@@ -80,7 +80,7 @@ def day_of_run(context: Context) -> str:
     given = dag_run.logical_date
     if dag_run.run_type == MANUAL and given is not None and given.astimezone(UTC).time() != time():
         raise PermanentError(
-            f"the logical date of this run is {given.astimezone(UTC):%Y-%m-%d %H:%M} UTC, a moment and not a day. "
+            f"the logical date of this run is {given.astimezone(UTC):%Y-%m-%d %H:%M} UTC, a time rather than a day. "
             f"Trigger the Dag again and enter {start.astimezone(UTC):%Y-%m-%d}, or the day that you mean, in the field "
             "Day; the logical date may stay empty."
         )
@@ -96,16 +96,17 @@ def wait_for_partition(model: ModelConfig, context: Context) -> Partition:
         "keys": [f"{prefix}{model.data.tables[name].file.rpartition('.')[0]}.*" for name in scoring.tables],
         "until": end_of(day) + timedelta(hours=scoring.wait_hours),
         "advice": f"Put them there, plain, .gz, .zst or .parquet; the next run of monitor_{model.name} has the day "
-        "scored, or clear this task. For a day on which nothing happened, deliver files with only a header.",
+        "scored, or clear this task. For a day without events, deliver files with only a header.",
     }
 
 
 def plan_day(model: ModelConfig, context: Context) -> list[str]:
-    """Write the plan of the run's day into the run's folder.
+    """Writes the plan of the run's day into the run's folder.
 
     Returns:
-        The tasks that come next: what looks at the sinks, and the first of those that score the day, by its size; none
-        where its scores are published already.
+            The ids of the next tasks: the checks of the sinks, and the first task that scores the day, by its size;
+                none if
+            its scores are already published.
 
     Raises:
         PlanError, VersionError: the day's data or a version is missing.
@@ -120,11 +121,11 @@ def plan_day(model: ModelConfig, context: Context) -> list[str]:
     if published is not None and why is None and not params["force"]:
         log.info(
             "%s is unchanged since run %s published it at %s: same raw data (ETags), model %s, code and configuration. "
-            "Nothing to do; force scores it all the same.",
+            "Nothing to do; force scores it anyway.",
             *(day, published["run_id"], published["published_at"], plan.version.model_package_arn),
         )
         return []
-    log.info("%s is scored: %s", day, why or "asked for by force")
+    log.info("%s is scored: %s", day, why or "forced")
     way = way_of(model, plan, several_jobs=params["several_jobs"])
     plan = _with_challenger(model, environment, s3, plan, asked=params.get("challenger"), way=way)
     folder, prefix = run.of_day(plan.digest, day), daily_prefix(model.name)
@@ -138,16 +139,16 @@ def plan_day(model: ModelConfig, context: Context) -> list[str]:
 
 
 def planned_day(context: Context) -> tuple[MlEnvironment, DayRun, DayPlan]:
-    """The environment with the code and image that the run was planned with, the run's folder, the plan.
+    """The environment with the planned code and image, the run's folder, the plan.
 
     Raises:
-        PermanentError: there is no plan, or it is one of other code.
+        PermanentError: there is no plan, or it was written by other code.
     """
     environment, run = current_run(context)
     try:
         plan = DayPlan.model_validate(read_record(environment, run.day_plan, by="plan_day"))
     except ValidationError as error:
-        raise PermanentError(f"{run.day_plan} cannot be used: {error}. Clear plan_day, which writes it.") from error
+        raise PermanentError(f"{run.day_plan} is invalid: {error}. Clear plan_day, which writes it.") from error
     return pin(environment, plan.code_hash, plan.image_uri), run.of_day(plan.digest, plan.day), plan
 
 
@@ -174,11 +175,11 @@ def build_features(model: ModelConfig, context: Context, *, validated: JobResult
 
 
 def score(model: ModelConfig, context: Context) -> Request:
-    """Raises AirflowSkipException for a day without a row to score."""
+    """Raises AirflowSkipException a day without rows has nothing to score."""
     environment, run, plan = planned_day(context)
     shards = _shards(environment, run)
     if not shards:
-        raise AirflowSkipException(f"{plan.day} has no row to score: an empty partition will be published")
+        raise AirflowSkipException(f"{plan.day} has no rows to score: an empty partition will be published")
     return requests.score(model, environment, run, shards=shards)
 
 
@@ -194,19 +195,19 @@ def validate_scores(model: ModelConfig, context: Context) -> Request:
 
 
 def publish_scores(model: ModelConfig, context: Context, *, jobs: Mapping[str, JobResult | None]) -> Published:
-    """Publish the run's checked scores, unless another run published the same since the day was planned.
+    """Publishes the run's checked scores, unless another run has published the same since planning.
 
     Args:
         jobs: what the run's jobs returned, by task; None for one that was skipped.
 
     Raises:
-        PublishError, PlanError: the day's raw data changed since it was read, a part is not as it was checked, or
-            another run has published other scores.
+            PublishError, PlanError: the day's raw data changed since it was read, a part changed since it was checked,
+                or another run has published other scores.
     """
     environment, run, plan = planned_day(context)
     s3 = s3_client(environment)
     done = {task: job for task, job in jobs.items() if job}
-    # of the raw data, which one job's result holds too
+    # about the raw data; a single job's result has it too
     verdict: Verdict = done.get("score_day", done.get("validate_input", {}))["result"]
     tables = verdict.get("tables", {})
     require_unchanged(s3, environment.bucket, model, plan)
@@ -239,24 +240,24 @@ def publish_scores(model: ModelConfig, context: Context, *, jobs: Mapping[str, J
 
 
 def tell_published(context: Context, model: ModelConfig, days: Sequence[str]) -> None:
-    """Tell whoever listens to the model's scores of exactly these days, when the task has succeeded."""
+    """Emits an event of the model's scores for exactly these days, once the task has succeeded."""
     asset = scores_asset(model.name)
-    # of the outlets that the Dag declares each would have an event, also one without a day
+    # each outlet declared by the Dag would emit an event, also one without a day
     context["task"].outlets = [asset] if days else []
     if days:
         context["outlet_events"][asset].add_partitions(list(days))
 
 
 def check_sink(model: ModelConfig, sink: str, context: Context) -> Request:
-    """Raises AirflowSkipException: the environment has no such sink, so nothing is sent there."""
+    """Raises AirflowSkipException: the environment has no such sink."""
     environment, run, _ = planned_day(context)
     if environment.connection(sink) is None:
-        raise AirflowSkipException(f"ml_environment has no {sink}: scores are published in S3 and not sent there")
+        raise AirflowSkipException(f"ml_environment has no {sink}: scores are published in S3 but not sent there")
     return sinks.check_sink(model, environment, run, sink)
 
 
 def send_scores(model: ModelConfig, sink: str, context: Context) -> Request:
-    """The day's partition as it is published now, whichever run did so."""
+    """The job that sends the day's partition as currently published, whichever run did so."""
     environment, run, plan = planned_day(context)
     partition = f"s3://{environment.bucket}/{scores_partition(model.name, plan.day)}"
     return sinks.send_scores(model, environment, run, sink, scores=partition)
@@ -279,11 +280,11 @@ def planner_of(
 
 
 def way_of(model: ModelConfig, plan: DayPlan, *, several_jobs: bool) -> str:
-    """The task that begins to score the day, by how much there is to read; the log says why."""
+    """The first task that scores the day, chosen by the amount of data; the log says why."""
     size, limit = raw_megabytes(plan.inputs), model.daily_scoring.one_job_mb
     about = f"{plan.day} has about {size:.1f} MB of raw text to read"
     if several_jobs:
-        log.info("%s; several jobs score it, as the form asks for", about)
+        log.info("%s; several jobs score it, as chosen in the form", about)
         return "validate_input"
     if size > limit:
         log.info("%s, more than scoring.one_job_mb (%d): several jobs score it, in chunks", about, limit)
@@ -295,13 +296,13 @@ def way_of(model: ModelConfig, plan: DayPlan, *, several_jobs: bool) -> str:
 def _with_challenger(
     model: ModelConfig, environment: MlEnvironment, s3: S3Client, plan: DayPlan, *, asked: int | None, way: str
 ) -> DayPlan:
-    """The plan with the candidate that scores the day too, if there is one."""
+    """The plan with the challenger, if there is one."""
     found = choose_challenger(model, s3, sagemaker_client(environment), asked=asked, scored_with=plan.version.version)
     if found and way != "score_day":
         log.info("several jobs score the day, so version %d does not score it beside production", found.version)
         return plan
     if found:
-        log.info("version %d scores the day too, beside production", found.version)
+        log.info("version %d also scores the day, beside production", found.version)
     return plan.model_copy(update={"challenger": found})
 
 
@@ -323,5 +324,5 @@ def _cost(task: str, job: JobResult) -> JobCost:
 
 
 def _shards(environment: MlEnvironment, run: DayRun) -> int:
-    """How many objects of rows there are to score."""
+    """The number of objects with rows to score."""
     return len(list_raw_data(s3_client(environment), *split_uri(run.day_rows)))

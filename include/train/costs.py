@@ -1,4 +1,4 @@
-"""What a training is going to cost: as its jobs did the last time, else at the most that model.yaml lets them take."""
+"""Estimates the cost of a training: from its last jobs, or from model.yaml's limits if there are none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sagemaker_jobs.account import account
 
 
 class Estimate(TypedDict):
-    """``how`` says what the seconds are known from."""
+    """``how``: where the seconds come from."""
 
     usd: float | Literal["unknown"]
     how: str
@@ -28,11 +28,11 @@ def estimate(
     instance_type: str | None,
     shared: bool,
 ) -> Estimate:
-    """USD of a training's jobs.
+    """Estimates the cost of a training's jobs in USD.
 
     Args:
-        spent: the model's jobs of some months, the oldest first.
-        instance_type: of the training, as the form has it.
+        spent: the model's jobs of some months, oldest first.
+        instance_type: the training's, from the form.
         shared: whether several machines prepare the data.
     """
     last = {job["task_id"]: job["seconds"] for job in spent.values()}
@@ -45,18 +45,18 @@ def estimate(
             guessed.append(task_id)
         usd = account().cost(environment.region, used, most if seconds is None else seconds)
         if not isinstance(usd, int | float):
-            return {"usd": "unknown", "how": f"the price of {used} in {environment.region} is not known"}
+            return {"usd": "unknown", "how": f"the price of {used} in {environment.region} is unknown"}
         total += usd
-    how = "as its jobs took the last time"
+    how = "as in its last run"
     if guessed:
-        how = f"{', '.join(guessed)} at the most that max_runtime_minutes allows, as none was measured yet"
+        how = f"{', '.join(guessed)} at the limit max_runtime_minutes, as none has been measured yet"
     return {"usd": round(total, 4), "how": how}
 
 
 def _jobs(
     model: ModelConfig, environment: MlEnvironment, *, tune: bool, instance_type: str | None, shared: bool
 ) -> Iterator[tuple[str, str, float]]:
-    """Each job's task, instance type, and the seconds of all instances at the most."""
+    """Each job's task, instance type, and maximum instance seconds."""
 
     def longest(compute: Compute, instances: int = 1) -> float:
         return compute.max_runtime_minutes * 60.0 * instances

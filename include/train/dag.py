@@ -1,30 +1,30 @@
-"""Trains a model on the raw data that lies in S3 and, if it is good enough, registers it for approval.
+"""Trains a model on the raw data in S3 and, if it is good enough, registers it for approval.
 
-**For whom:** whoever approves models. A registered version waits as *PendingManualApproval* in the SageMaker Model
-Registry, with its metrics, its evaluation report and where it came from; nothing is deployed here.
+**For whom:** those who approve models. A registered version waits as *PendingManualApproval* in the SageMaker Model
+Registry, with its metrics, its evaluation report and its lineage; nothing is deployed here.
 
-**Reads** `raw/<model>/` of the environment's bucket; the job code `code/<hash>/`; the version in production,
-the champion, and those there before it, to compare with. **Writes** only below its own folder `runs/<dag>/<run>/`, one
-folder per task, and one version in the Model Registry.
+**Reads** `raw/<model>/` of the environment's bucket; the job code `code/<hash>/`; the version in production, the
+champion, and earlier ones, to compare with. **Writes** only below its own folder `runs/<dag>/<run>/`, one folder per
+task, and one version in the Model Registry.
 
 **Running it again is safe.** A run never touches another run's folder, and clearing a task attaches to its SageMaker
-job if that still runs. A retry of the registration finds the version that the first try made. A run ends with the code
-and the image that it began with; clearing `prepare_data` starts it over with the data, the code and the image that are
-there now. A run that would repeat the last whole training exactly (the same raw data by its ETags, code,
-hyperparameters and image) says so and ends as skipped, unless `force` is set.
+job if that still runs. A retry of the registration finds the version that the first try created. A run uses the same
+code and image from start to end; clearing `prepare_data` restarts it with the current data, code and image. A run that
+would repeat the last complete training exactly (the same raw data by its ETags, code, hyperparameters and image) says
+so and ends as skipped, unless `force` is set.
 
-**Steps.** `plan_training` checks what was asked for and compares it with the last training. `prepare_data` is one job:
-it validates the raw tables, putting rejected rows aside, makes the feature table, split by time or by chance, validates
-that, and stops at the first critical finding. Raw data of more than `processing.one_job_mb` goes another way to the
-same files: `cut_data` cuts it by key, the machines of `processing.instance_count` share the chunks in `prepare_shards`,
-and `merge_shards` judges and splits the whole. `validate_raw_data` and `validate_features` are the decisions on its two
-verdicts, each with its report. `train_model` trains once, or `tune_model` searches hyperparameters first and keeps the
-best. `evaluate_model` measures the candidate, the champion and simple baselines on the test split. `check_metrics`
-holds the gates of model.yaml against it: then `register_model`, or `reject_model`, which says which gate was missed and
-by how much. A rejected model is a successful run. `record_training` writes down what the training was made of. Where
-model.yaml says `tracking.model_versions`, `track_model_version` makes the registered version one of MLflow's too.
+**Steps.** `plan_training` checks the form and compares the run with the last training. `prepare_data` is one job: it
+validates the raw tables, rejecting bad rows, builds the feature table, splits it by time or at random, validates that,
+and stops at the first critical finding. Raw data of more than `processing.one_job_mb` takes another way to the same
+files: `cut_data` partitions it by key, the machines of `processing.instance_count` share the chunks in
+`prepare_shards`, and `merge_shards` validates and splits the whole. `validate_raw_data` and `validate_features` decide
+on its two verdicts, each with its report. `train_model` trains once, or `tune_model` searches hyperparameters first and
+keeps the best. `evaluate_model` evaluates the candidate, the champion and simple baselines on the test split.
+`check_metrics` applies the gates of model.yaml: then `register_model`, or `reject_model`, which says which gate was
+missed and by how much. A rejected model is a successful run. `record_training` records what the training was made of.
+With `tracking.model_versions` in model.yaml, `track_model_version` also registers the version in MLflow.
 
-**When it fails** the task's log ends with why, where to look and what to do:
+**When it fails** the task's log ends with the reason, where to look and what to do:
 
 | task | usual reason | what to do |
 |---|---|---|
@@ -76,8 +76,8 @@ def train_dag(model: ModelConfig) -> DAG:
 
 
 def _prepare(model: ModelConfig, after: XComArg) -> VerdictOperator:
-    """From raw data to checked splits: one job, or three where several machines share the data, and the decisions on
-    what was found; the last of them."""
+    """From raw data to checked splits: one job, or three if several machines share the data, and the decisions on its
+    verdicts. Returns the last of them."""
     reports = [(f"{step}-report", name) for step in ("raw", "features") for name in (files.VERDICT, files.VERDICT_PAGE)]
     prepare_data = ProcessingJobOperator(
         task_id="prepare_data",
@@ -108,7 +108,7 @@ def _prepare(model: ModelConfig, after: XComArg) -> VerdictOperator:
 
 
 def _decide(jobs: list[ProcessingJobOperator], task_id: str, output: str) -> VerdictOperator:
-    """The decision on a verdict of whichever of the jobs has run."""
+    """The decision on a verdict of the job that ran."""
     return VerdictOperator(
         task_id=task_id,
         trigger_rule="none_failed_min_one_success",
@@ -145,7 +145,7 @@ def _train_and_evaluate(model: ModelConfig, after: VerdictOperator) -> Processin
 
 
 def _register(model: ModelConfig, evaluate_model: ProcessingJobOperator, *, gates: XComArg) -> RegisterModelOperator:
-    """The registration, after which MLflow's version follows where model.yaml wants one."""
+    """The registration, followed by MLflow's version if model.yaml asks for one."""
     register_model = RegisterModelOperator(
         task_id="register_model",
         group=partial(tasks.model_package_group, model),

@@ -14,11 +14,11 @@ from include.platform.request_parts import RequestError
 
 INSTANCE_TYPES = ["ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.2xlarge", "ml.c5.4xlarge"]
 
-PREFIX = "hyperparameter_"  # of fields, so that none is called as another field
+PREFIX = "hyperparameter_"  # of field names, so that they do not clash with other fields
 
 
 def form_of(model: ModelConfig) -> dict[str, Param]:
-    """Every field may be left as it is."""
+    """All fields may be left as they are."""
     return {
         "data_from": day_param("Data from", "First day of raw data to train on. Empty: from the beginning."),
         "data_to": day_param("Data to", "Last day of raw data to train on. Empty: to the end."),
@@ -28,10 +28,10 @@ def form_of(model: ModelConfig) -> dict[str, Param]:
             pattern=INSTANCE_TYPE,
             examples=INSTANCE_TYPES,
             title="Instance type",
-            description=f"What to train on. Empty: {model.training.instance_type}.",
+            description=f"The instance type to train on. Empty: {model.training.instance_type}.",
         ),
         "budget_usd": budget_param(
-            "USD that this run may be estimated at; above that it stops before anything is paid for. Empty: "
+            "The limit of the run's estimated cost in USD; above it, the run stops before any job starts. Empty: "
             f"{model.budget.per_run:g}, budget.per_run of model.yaml."
         ),
         "tune": switch_param(
@@ -40,8 +40,8 @@ def form_of(model: ModelConfig) -> dict[str, Param]:
         ),
         "force": switch_param(
             "Force",
-            "Train even if nothing changed since the last training. With a reason, also register what is "
-            "worse than the version in production, or what there are too few test rows to judge. Gates stand.",
+            "Train even if nothing changed since the last training. With a reason, also register a model that is "
+            "worse than the version in production, or has too few test rows to tell. Gates still apply.",
         ),
         "started_by": Param(
             None,
@@ -60,17 +60,17 @@ def form_of(model: ModelConfig) -> dict[str, Param]:
             type=["null", "string"],
             maxLength=200,
             title="Reason",
-            description="With force: why to register all the same. Whoever approves the version reads it.",
+            description="With force: why to register anyway. The approver of the version reads it.",
         ),
         **{f"{PREFIX}{name}": _hyperparameter(model, name, one) for name, one in model.hyperparameters.items()},
     }
 
 
 def given_hyperparameters(model: ModelConfig, params: Mapping[str, Any]) -> dict[str, Scalar]:
-    """Those that a run was given a value for.
+    """The hyperparameters that a run's form sets.
 
     Raises:
-        RequestError: the run was given a field that the form does not have, as a program may do.
+        RequestError: the run has a field that the form does not have, as one started by a program may.
     """
     known, fields = {f"{PREFIX}{name}": name for name in model.hyperparameters}, form_of(model)
     for name in params:
@@ -82,8 +82,8 @@ def given_hyperparameters(model: ModelConfig, params: Mapping[str, Any]) -> dict
 
 
 def _hyperparameter(model: ModelConfig, name: str, one: Hyperparameter) -> Param:
-    """A field with the rule that the estimator has for it, which Airflow holds a run to before it begins. A truth value
-    is a choice of words: a box that is not ticked could not say "as in model.yaml"."""
+    """A field with the estimator's rule for the value, which Airflow checks before the run starts. A boolean is a
+    choice of words: a checkbox could not say "as in model.yaml"."""
     own, meaning = model.training.hyperparameters.get(name), f"{one.meaning[:1].upper()}{one.meaning[1:]}"
     default = _word(one.default if own is None else own)
     whose = "the library's default" if own is None else "as in model.yaml"

@@ -1,4 +1,4 @@
-"""Whether a training would repeat the last one: what it is made of, and the record of the last whole one."""
+"""Whether a training would repeat the last one: its ingredients, and the record of the last complete one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class LastTraining(TypedDict):
 def ingredients(
     model: ModelConfig, params: Mapping[str, Any], s3: S3Client, environment: MlEnvironment, files: list[RawFile]
 ) -> Ingredients:
-    """All that a training's result follows from; a word for each, and its value."""
+    """Everything that a training's result depends on, by name."""
     code_hash = environment.code_hash
     parts = read_parts(s3, training_parts(environment.bucket, code_hash), code_hash, model.name)
     given = given_hyperparameters(model, params)
@@ -59,19 +59,19 @@ def ingredients(
 
 
 def _held_out(model: ModelConfig, params: Mapping[str, Any]) -> list[float]:
-    """Days to test and to validate that differ from model.yaml's ``split``."""
+    """Days for test and validation, if they differ from model.yaml's ``split``."""
     if not params["must_learn"] or model.monitoring is None:
         return []
     return [model.monitoring.retrain.holdout_days, model.monitoring.retrain.validation_days]
 
 
 def _tuning(model: ModelConfig, given: Mapping[str, Any]) -> list[str]:
-    """How hyperparameters are searched, and those that are not, as they are given."""
+    """How hyperparameters are searched, with the fixed ones."""
     return [model.training.model_dump_json(include={"tuning"}), *sorted(given)]
 
 
 def shared_by_machines(model: ModelConfig, files: list[RawFile]) -> bool:
-    """Whether there is so much raw data that several machines prepare it."""
+    """Whether the raw data is so large that several machines prepare it."""
     limit = model.processing.one_job_mb
     return bool(limit) and raw_megabytes(files) > limit
 
@@ -81,13 +81,13 @@ def digest_of(made_of: Ingredients) -> str:
 
 
 def what_changed(last: LastTraining, made_of: Ingredients) -> str:
-    """What is different from the last training, in words."""
+    """What differs from the last training, in words."""
     changed = [name for name, value in made_of.items() if json.dumps(value) != json.dumps(last["made_of"].get(name))]
     return f"changed since run {last['run_id']}: {', '.join(changed)}"
 
 
 def read_last(s3: S3Client, environment: MlEnvironment, model: ModelConfig) -> LastTraining | None:
-    """The record of the last whole training; None if there is none."""
+    """The record of the last complete training; None if there is none."""
     last: LastTraining | None = read_json(s3, last_training(environment.bucket, model.name))
     return last
 

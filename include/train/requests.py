@@ -1,4 +1,4 @@
-"""The jobs of a training run: preparation of the data, training or tuning, evaluation, tracking."""
+"""Requests for the jobs of a training run: preparation of the data, training or tuning, evaluation, tracking."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def prepare_data(
     data_to: str | None = None,
     must_learn: str | None = None,
 ) -> Request:
-    """``data_from`` and ``data_to`` are ISO dates of the first and the last day to use; None leaves that side open.
+    """``data_from`` and ``data_to`` are ISO dates, the first and the last day to use; None leaves that end open.
 
     Args:
-        must_learn: of a training that monitoring started, the day that its training part must reach past.
+        must_learn: if monitoring started the training, the day that its training split must reach past.
     """
     return processing(
         model,
@@ -76,7 +76,7 @@ def prepare_shards(
     data_from: str | None = None,
     data_to: str | None = None,
 ) -> Request:
-    """On ``processing.instance_count`` machines, which share the chunks."""
+    """A job on ``processing.instance_count`` machines, which share the chunks."""
     return processing(
         model,
         environment,
@@ -114,7 +114,7 @@ def _raw(model: ModelConfig, environment: MlEnvironment) -> str:
 
 
 def _prepared(run: Run) -> dict[str, str]:
-    """What a preparation leaves, on one machine or several."""
+    """The outputs of a preparation, on one machine or several."""
     return {
         "validated": run.validated,
         "features": run.features,
@@ -128,13 +128,13 @@ def _window(data_from: str | None, data_to: str | None) -> list[str]:
     window = []
     if data_from:
         window += ["--data-from", data_from]
-    if data_to:  # for the job the end is the first moment that is not in the window
+    if data_to:  # the job takes an exclusive end
         window += ["--data-to", (date.fromisoformat(data_to) + timedelta(days=1)).isoformat()]
     return window
 
 
 def _split(model: ModelConfig, must_learn: str | None) -> list[str]:
-    """How a training that monitoring started splits its rows."""
+    """The split arguments of a training that monitoring started."""
     if not must_learn or not model.monitoring:
         return []
     how = model.monitoring.retrain
@@ -142,7 +142,7 @@ def _split(model: ModelConfig, must_learn: str | None) -> list[str]:
 
 
 def _one(model: ModelConfig) -> Compute:
-    """One of the machines of model.yaml's ``processing``."""
+    """Model.yaml's ``processing`` compute, with one machine."""
     return model.processing.model_copy(update={"instance_count": 1})
 
 
@@ -155,8 +155,8 @@ def evaluate_model(
     production: Sequence[Version] = (),
     forced: bool = False,
 ) -> Request:
-    """``artifact`` is the S3 URI of the candidate's model.tar.gz. ``production``: the version in production, and those
-    that were there before it. ``forced``: it is registered where the gates alone hold."""
+    """``artifact``: the S3 URI of the candidate's model.tar.gz. ``production``: the version in production, and earlier
+    ones. ``forced``: it is registered if it passes the gates alone."""
     training = artifact.removesuffix(MODEL_ARCHIVE) + OUTPUT_ARCHIVE
     inputs = {"artifact": artifact, "training": training, "features": run.features, "validated": run.validated}
     names = ["champion", *(f"earlier-{number}" for number in range(1, len(production)))]
@@ -205,7 +205,7 @@ def tune_model(
     hyperparameters: Mapping[str, Scalar] | None = None,
     instance_type: str | None = None,
 ) -> Request:
-    """A tuning job over model.yaml's ranges; a hyperparameter given by the person is fixed rather than searched.
+    """A tuning job over model.yaml's ranges; a hyperparameter set in the form is fixed rather than searched.
 
     Raises:
         RequestError: model.yaml has no ranges, or as for train_model.
@@ -215,7 +215,7 @@ def tune_model(
     chosen = chosen_hyperparameters(model, hyperparameters)
     searched = {name: bounds for name, bounds in tuning.ranges.items() if name not in (hyperparameters or {})}
     if not searched:
-        raise RequestError(f"every hyperparameter that {model.name} tunes was given a value: nothing is left to tune")
+        raise RequestError(f"the form sets every hyperparameter that {model.name} tunes: nothing is left to tune")
     ranges: dict[str, list[Request]] = {
         f"{kind}ParameterRanges": [] for kind in ("Integer", "Continuous", "Categorical")
     }
@@ -273,7 +273,7 @@ def chosen_hyperparameters(model: ModelConfig, given: Mapping[str, Scalar] | Non
     """model.yaml's hyperparameters, overridden by the given ones.
 
     Raises:
-        RequestError: an unknown name, or a value that the estimator does not take.
+        RequestError: an unknown name, or a value that the estimator does not accept.
     """
     known = model.hyperparameters
     for name, value in (given or {}).items():
@@ -288,7 +288,7 @@ def chosen_hyperparameters(model: ModelConfig, given: Mapping[str, Scalar] | Non
 def _training_definition(
     model: ModelConfig, environment: MlEnvironment, run: Run, task_id: str, instance_type: str | None
 ) -> Request:
-    """What a training job and the children of a tuning job have in common."""
+    """The common part of a training job and the children of a tuning job."""
     compute = model.training
     seconds = compute.max_runtime_minutes * 60
     metrics = {f"validation:{model.champion.metric}"} | ({compute.tuning.objective.metric} if compute.tuning else set())
@@ -332,7 +332,7 @@ def _training_definition(
 
 
 def _warm(environment: MlEnvironment, training: Training, config: Request) -> Request:
-    """With the time that instances are kept for the next job like it; SageMaker keeps no spot instances."""
+    """Adds the time that instances are kept warm for the next job; SageMaker does not keep spot instances."""
     if training.keep_alive_minutes and not environment.spot_training:
         config["KeepAlivePeriodInSeconds"] = training.keep_alive_minutes * 60
     return config
@@ -349,5 +349,5 @@ def _channel(name: str, uri: str) -> Request:
 
 
 def _strings(hyperparameters: Mapping[str, Scalar]) -> dict[str, str]:
-    """SageMaker takes hyperparameters as text; a text stays as it is, numbers and truth values are written as JSON."""
+    """Hyperparameters as SageMaker's strings: strings stay as they are, numbers and booleans are JSON."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in hyperparameters.items()}

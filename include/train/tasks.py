@@ -1,4 +1,4 @@
-"""The tasks of a training run, each under its id; those that only ask for a job are ``step`` of its request."""
+"""The tasks of a training run, each named after its id; those that only request a job are ``step`` of that request."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 JOBS = ("prepare_data", "cut_data", "prepare_shards", "merge_shards", "train_model", "tune_model", "evaluate_model")
-METADATA_LIMIT = MOST_METADATA - 8  # those for its promotion come later
+METADATA_LIMIT = MOST_METADATA - 8  # entries for its promotion come later
 
 
 class RegisteredPackage(TypedDict):
@@ -63,13 +63,13 @@ class RegisteredPackage(TypedDict):
 
 
 def plan_training(model: ModelConfig, context: Context) -> str:
-    """The task that begins to prepare the data, by how much there is. Nothing is paid for before params are checked,
-    and none for what would come out as the last time.
+    """Returns the first task that prepares the data, by its size. Checks parameters before anything is paid for, and
+    skips a training that would repeat the last one.
 
     Raises:
         RequestError: params that contradict each other or the model.
         PermanentError: there is no raw data.
-        AirflowSkipException: the last whole training was made of exactly the same.
+        AirflowSkipException: the last complete training used exactly the same.
     """
     environment, _ = begin_run(context)
     model, params = published(environment, model), context["params"]
@@ -79,14 +79,14 @@ def plan_training(model: ModelConfig, context: Context) -> str:
     last = read_last(s3, environment, model)
     now = ingredients(model, params, s3, environment, files)
     if last is None or last["digest"] != digest_of(now):
-        log.info("%s", "no training has come to its end yet" if last is None else what_changed(last, now))
+        log.info("%s", "no training is complete yet" if last is None else what_changed(last, now))
     elif params["force"]:
-        log.info("unchanged since run %s; trained all the same, as force says", last["run_id"])
+        log.info("unchanged since run %s; training anyway, as force is set", last["run_id"])
     else:
         raise AirflowSkipException(
             f"Nothing to do: a training would repeat run {last['run_id']} of {last['ended_at']} exactly, which "
             f"{last['outcome']}. Raw data (ETags), the code and the sections of model.yaml that it is trained from, "
-            "hyperparameters and image are the same. Trigger with force to train all the same."
+            "hyperparameters and image are the same. Trigger with force to train anyway."
         )
     _hold_to_budget(model, context, environment, s3, files)
     size, limit = raw_megabytes(files), model.processing.one_job_mb
@@ -100,10 +100,10 @@ def plan_training(model: ModelConfig, context: Context) -> str:
 def _hold_to_budget(
     model: ModelConfig, context: Context, environment: MlEnvironment, s3: S3Client, files: list[RawFile]
 ) -> None:
-    """Say what the run is going to cost, and keep that for its end.
+    """Logs the run's estimated cost, and keeps it for the summary.
 
     Raises:
-        PermanentError: it is more than may be spent.
+        PermanentError: it exceeds the budget.
     """
     params, now = context["params"], datetime.now(UTC)
     expected = costs.estimate(
@@ -119,7 +119,7 @@ def _hold_to_budget(
     given, budget = params["budget_usd"], model.budget
     if given is None:
         why = above_budget(expected["usd"], budget.per_run, budget, spent(s3, environment.bucket, model.name, now))
-    else:  # whoever started the run has said what it may cost
+    else:  # the run's form sets the budget
         why = above_budget(expected["usd"], float(given), Budget(), {})
     if why:
         raise PermanentError(
@@ -129,7 +129,7 @@ def _hold_to_budget(
 
 
 def prepare_data(model: ModelConfig, context: Context) -> Request:
-    """The first job's request. What the run begins with is written down: raw data, code, image.
+    """The first job's request. Pins what the run uses: raw data, code, image.
 
     Raises:
         PermanentError: there is no raw data.
@@ -139,7 +139,7 @@ def prepare_data(model: ModelConfig, context: Context) -> Request:
 
 
 def cut_data(model: ModelConfig, context: Context) -> Request:
-    """The first job's request where several machines prepare the data; otherwise as ``prepare_data``."""
+    """The first job's request if several machines prepare the data; otherwise like ``prepare_data``."""
     model, environment, run = _begin(model, context)
     return requests.cut_data(model, environment, run)
 
@@ -155,7 +155,7 @@ def merge_shards(model: ModelConfig, context: Context) -> Request:
 
 
 def step(model: ModelConfig, request: Callable[[ModelConfig, MlEnvironment, Run], Request]) -> Callable[..., Request]:
-    """The task of a job that needs no more than what the run began with, under its request's name."""
+    """The task of a job that needs only what the run has pinned, named after its request."""
 
     @wraps(request)
     def build(context: Context) -> Request:
@@ -165,7 +165,7 @@ def step(model: ModelConfig, request: Callable[[ModelConfig, MlEnvironment, Run]
 
 
 def choose_training(model: ModelConfig, context: Context) -> str:
-    """The task that trains."""
+    """Returns the task that trains."""
     return "tune_model" if context["params"]["tune"] else "train_model"
 
 
@@ -182,10 +182,10 @@ def tune_model(model: ModelConfig, context: Context) -> Request:
 def evaluate_model(
     model: ModelConfig, context: Context, *, trained: JobResult | None, tuned: JobResult | None
 ) -> Request:
-    """The candidate beside what is in production at this moment, and was before it.
+    """The request to evaluate the candidate beside the current and earlier production versions.
 
     Raises:
-        VersionError: the champion's artifact is gone.
+        VersionError: the champion's artifact is missing.
     """
     model, environment, run, _ = _pinned(model, context)
     s3, group = s3_client(environment), group_name(model)
@@ -194,14 +194,14 @@ def evaluate_model(
         try:
             require_artifact(s3, group, entry)
         except VersionError as error:
-            if not production:  # the champion's own; those before it only raise the bar
+            if not production:  # the champion's own; earlier ones only raise the bar
                 raise
             log.warning("not compared with version %d, which was in production before: %s", entry.version, error)
             continue
         production.append(entry)
-    candidate = trained or tuned  # the other one was skipped and left nothing
+    candidate = trained or tuned  # the other one was skipped
     if candidate is None:
-        raise PermanentError("neither train_model nor tune_model left a result; clear the one that should have run")
+        raise PermanentError("neither train_model nor tune_model has a result; clear the one that should have run")
     return requests.evaluate_model(
         model,
         environment,
@@ -213,16 +213,14 @@ def evaluate_model(
 
 
 def check_metrics(model: ModelConfig, context: Context, *, evaluated: JobResult) -> str:
-    """The task that follows from the gates; their verdicts go on as ``gates``."""
+    """Returns the task that follows from the gates; pushes their verdicts as ``gates``."""
     model, environment, *_ = _pinned(model, context)
     result: Evaluation = evaluated["result"]
-    log.info(
-        "held to the gates of model.yaml as code %s has it, which the evaluation report shows", environment.code_hash
-    )
+    log.info("applied the gates of model.yaml in code %s; the evaluation report shows them", environment.code_hash)
     verdicts = judge(model, result, forced=_forced(context))
     context["ti"].xcom_push(key="gates", value=verdicts)
     if tracking := result.get("tracking"):
-        log.warning("MLflow lacks part of this run, which goes on: %s", tracking)
+        log.warning("MLflow lacks part of this run, which continues: %s", tracking)
     for sentence in told_of_production(model, result):
         log.info("%s", sentence)
     for verdict in verdicts:
@@ -235,8 +233,8 @@ def model_package_group(model: ModelConfig, context: Context) -> Request:
 
 
 def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult, gates: list[Verdict]) -> Request:
-    """The model package with its lineage: what code, what data, which run and jobs, which champion it was held to.
-    Its artifact is a copy that no job can write."""
+    """The model package with its lineage: code, data, run and jobs, and the champion that it was compared with. Its
+    artifact is a copy that no job can write."""
     model, environment, run, files = _pinned(model, context)
     artifact = evaluated["inputs"]["artifact"]
     result: Evaluation = evaluated["result"]
@@ -275,7 +273,7 @@ def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult
 
 
 def notify_registration(model: ModelConfig, context: Context) -> None:
-    """``on_success_callback`` of the registration."""
+    """``on_success_callback`` of the registration: asks for approval."""
     environment = ml_environment()
     index_versions(s3_client(environment), sagemaker_client(environment), environment.bucket, model)
     task_instance = context["ti"]
@@ -288,7 +286,7 @@ def notify_registration(model: ModelConfig, context: Context) -> None:
 
 
 def reject_model(model: ModelConfig, context: Context, *, gates: list[Verdict]) -> list[str]:
-    """Tell people which gates were missed, and by how much."""
+    """Notifies people which gates were missed, and by how much."""
     missed = [explain(verdict) for verdict in gates if not verdict["passed"]]
     lines = "\n".join([f"Run {context['run_id']}.", *missed])
     subject = f"{context['dag'].dag_id}: rejected, nothing registered"
@@ -299,17 +297,17 @@ def reject_model(model: ModelConfig, context: Context, *, gates: list[Verdict]) 
 def track_model_version(
     model: ModelConfig, context: Context, *, evaluated: JobResult, registered: RegisteredPackage
 ) -> Request:
-    """The registered package's version in MLflow.
+    """The job that registers the version in MLflow.
 
     Raises:
-        AirflowSkipException: the environment tracks nothing, or this run was not tracked.
+        AirflowSkipException: the environment has no MLflow, or this run was not tracked.
     """
     model, environment, run, _ = _pinned(model, context)
     result: Evaluation = evaluated["result"]
     run_id = result.get("mlflow_run_id")
     if not environment.mlflow_tracking_uri or not run_id:
         raise AirflowSkipException(
-            f"nothing to keep in MLflow: mlflow_tracking_uri is {environment.mlflow_tracking_uri}, and the training's "
+            f"nothing to register in MLflow: mlflow_tracking_uri is {environment.mlflow_tracking_uri}, the training's "
             f"run there is {run_id}. If it should be tracked, the training job's log says why it was not."
         )
     return requests.track_model_version(
@@ -318,7 +316,7 @@ def track_model_version(
 
 
 def record_training(model: ModelConfig, context: Context) -> None:
-    """Write down what this training was made of, for ``plan_training`` of the next one."""
+    """Records what this training was made of, for the next ``plan_training``."""
     model, environment, run, files = _pinned(model, context)
     s3 = s3_client(environment)
     made_of = ingredients(model, context["params"], s3, environment, files)
@@ -329,7 +327,7 @@ def record_training(model: ModelConfig, context: Context) -> None:
 
 
 def _sum_up(model: ModelConfig, context: Context, environment: MlEnvironment, s3: S3Client) -> None:
-    """Say what the run has cost beside what it was estimated at. Its last job may not be among those kept yet."""
+    """Logs the run's actual and estimated cost. Its last job may not be recorded yet."""
     task_instance = context["ti"]
     results: dict[str, JobResult | None] = {task_id: task_instance.xcom_pull(task_ids=task_id) for task_id in JOBS}
     jobs = {
@@ -347,8 +345,7 @@ def _sum_up(model: ModelConfig, context: Context, environment: MlEnvironment, s3
 
 
 def _begin(model: ModelConfig, context: Context) -> tuple[ModelConfig, MlEnvironment, Run]:
-    """The model as it is published now, the environment, and the run's folder, where it is written down what the run
-    begins with."""
+    """The published model, the environment, and the run's folder, where what the run uses is pinned."""
     environment, run = current_run(context)
     model, s3 = published(environment, model), s3_client(environment)
     files = _raw_data(model, environment, s3)
@@ -358,7 +355,7 @@ def _begin(model: ModelConfig, context: Context) -> tuple[ModelConfig, MlEnviron
 
 
 def _pinned(model: ModelConfig, context: Context) -> tuple[ModelConfig, MlEnvironment, Run, list[RawFile]]:
-    """``pinned_run``, with the model as the code has it that the run began with."""
+    """``pinned_run``, with the model of the run's pinned code."""
     environment, run, files = pinned_run(context)
     return published(environment, model), environment, run, files
 
@@ -385,7 +382,7 @@ def _raw_data(model: ModelConfig, environment: MlEnvironment, s3: S3Client) -> l
 
 
 def _forced(context: Context) -> bool:
-    """Whether to register all the same: only with a reason, which whoever approves the version reads."""
+    """Whether to register anyway: only with a reason, which the approver reads."""
     return bool(context["params"]["force"] and (context["params"]["reason"] or "").strip())
 
 

@@ -146,7 +146,7 @@ def _state(index: Index, champion: Json | None, late: int | None, failed: int) -
     if late:
         return State("late", "warn", f"the last scored day is {late} day{'s' if late > 1 else ''} behind")
     if watched is None and index["days"]:
-        return State("not watched", "quiet", "no day was judged yet")
+        return State("not monitored", "quiet", "no day has been judged yet")
     return State("fine", "good", index["drift"][watched]["summary"] if watched else "no day is scored yet")
 
 

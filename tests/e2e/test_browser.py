@@ -37,7 +37,7 @@ def test_the_form_asks_for_every_param_with_a_description(page: Page, running: S
         ("Data to", "Last day of raw data"),
         ("Instance type", "ml.m5.large"),
         ("Tune first", "Search hyperparameters"),
-        ("Force", "Gates stand"),
+        ("Force", "Gates still apply"),
     ):
         for text in (title, description):
             expect(form.get_by_text(text).filter(visible=True).first, text).to_be_visible()

@@ -17,7 +17,7 @@ def manifest(model: str, day: str, **fields: Any) -> dict[str, Any]:
         "profile": None,
         "model_package_arn": arn,
         "model_version": 1,
-        "model_version_reason": "asked for by number",
+        "model_version_reason": "chosen by number",
         "code_hash": "0123456789ab",
         "digest": "0123456789abcdef",
         "inputs": [],

@@ -64,7 +64,7 @@ def test_manifests() -> None:
         s3: Any = OneObject(content)
         found, error = attempt(lambda: read_published(s3, "bucket", MODEL, DAY), PublishedError)
         if error:
-            assert f"s3://bucket/scores/{MODEL}/date={DAY}/_SUCCESS.json cannot be used (" in str(error)
+            assert f"s3://bucket/scores/{MODEL}/date={DAY}/_SUCCESS.json is invalid (" in str(error)
         if found:
             assert lost_scores(s3, "bucket", found) == [
                 file["key"] for file in found["files"] if file["key"] != FILE["key"]

@@ -193,7 +193,7 @@ def test_labels_that_are_late_are_told_as_a_fault_of_their_feed(watched: Watched
     watched.publish(expected, 400, 400)
     found = monitor.judge_day(LABELLED, context())
     assert (found["verdict"], found["faults"][0]["kind"]) == ("data fault", "late labels")
-    assert f"no label of {expected} has come" in found["summary"]
+    assert f"no label of {expected} has arrived" in found["summary"]
     assert json.loads(watched.kept(drift_of(BUCKET, LABELLED.name, DAY)))["advice"].startswith("Deliver the labels")
     joined(watched, expected, 0.9)
     assert monitor.judge_day(LABELLED, context())["verdict"] == "fine"

@@ -68,7 +68,7 @@ def test_the_estimate_is_of_what_batches_took_before() -> None:
     found = estimate(MODEL, None, "us-east-1", preview(plans, seconds=2), 1)
     assert found["instance_seconds"] == 30 * 2 + 30
     assert found["usd"] == pytest.approx(0.115 * 90 / 3600, abs=1e-4)
-    assert "as in batches before" in cost_in_words(found, "us-east-1")
+    assert "as in earlier batches" in cost_in_words(found, "us-east-1")
     assert "assumed" in estimate(MODEL, None, "us-east-1", preview(plans), 1)["how"]
     assert "add the price of ml.m5.large" in cost_in_words(
         estimate(MODEL, None, "nowhere-1", preview(plans), 1), "nowhere-1"

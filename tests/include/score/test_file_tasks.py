@@ -103,7 +103,7 @@ def test_a_file_is_scored_and_told_of_once_however_often_it_is_delivered(s3: Loc
     kept = manifest(s3)
     assert (kept["passed"], kept["rows"], kept["version"], kept["answered_by"]) == (True, 7, "1", "job")
     assert [s3.objects[key] for key in (*kept["scores"], *kept["quarantine"])] == [b"scores", b"a bad row"]
-    assert "7 scores of version 1, 1 rows set aside" in told[0]
+    assert "7 scores of version 1, 1 rows rejected" in told[0]
     # delivered again, to another run, and to one that had planned it already
     assert found(context(arrival(s3), run="another")) == []
     with pytest.raises(AirflowSkipException):
@@ -164,7 +164,7 @@ def test_a_large_file_goes_to_a_transform_job_and_a_person_chooses(
         ("empty", "an empty file"),
         ("encrypted", "encrypted with a key"),
         ("nothing in production", "no version of tabular_classifier is in production"),
-        ("no endpoint", "there is no endpoint tabular-classifier-production"),
+        ("no endpoint", "endpoint tabular-classifier-production does not exist"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_before_a_job_is_paid(

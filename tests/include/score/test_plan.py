@@ -237,7 +237,7 @@ def test_a_manifest_that_cannot_be_read_is_said_and_the_day_scored_again(planner
     for broken in (b"{", b"\xff", b"[]", b'{"digest": 7}'):
         s3.objects[key] = broken
         assert planner(s3).preview(["2015-06-05"]).changed == {"2015-06-05": "not scored yet"}
-        with pytest.raises(PublishedError, match=rf"s3://bucket/{key} cannot be used \(.*score the day again"):
+        with pytest.raises(PublishedError, match=rf"s3://bucket/{key} is invalid \(.*score the day again"):
             read_published(s3, BUCKET, MODEL.name, "2015-06-05")  # type: ignore[arg-type]
 
 

@@ -30,7 +30,7 @@ def plan(code_hash: str, replaces: ScoresManifest | None = None) -> DayPlan:
         day=DAY,
         inputs=[],
         version=version,
-        reason="asked for by number",
+        reason="chosen by number",
         code_hash=code_hash,
         image_uri="image:1",
         parts={"code": code_hash},
@@ -81,7 +81,7 @@ def test_the_manifest_names_files_rows_and_where_they_come_from(s3: LocalS3) -> 
     assert manifest == json.loads(s3.objects[MANIFEST])
     assert manifest["rows"] == 20
     assert manifest["model_package_arn"] == "arn:2"
-    assert manifest["model_version_reason"] == "asked for by number"
+    assert manifest["model_version_reason"] == "chosen by number"
     assert manifest["quarantined"] == {"readings": 3}
     assert all(file["key"].startswith(f"scores/{MODEL}/date={DAY}/part-") for file in manifest["files"])
 
@@ -136,7 +136,7 @@ def test_a_part_that_is_not_as_it_was_checked_is_not_published(s3: LocalS3) -> N
     stage(s3, "one", "a")
     staged = next(key for key in s3.objects if key.endswith("shard-0.parquet"))
     s3.objects[staged] = b"longer"
-    with pytest.raises(PublishError, match="not as it was checked"):
+    with pytest.raises(PublishError, match="changed since it was checked"):
         published(s3, "one")
     assert MANIFEST not in s3.objects
 

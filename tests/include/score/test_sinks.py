@@ -31,7 +31,7 @@ PLAN = DayPlan(
     day="2026-01-05",
     inputs=[],
     version=RegisteredVersion(version=3, model_package_arn="arn:3", artifact="s3://b/model.tar.gz", image="image:1"),
-    reason="asked for by number",
+    reason="chosen by number",
     code_hash="0123456789ab",
     image_uri="image:1",
     parts={"code": "c"},
@@ -65,7 +65,7 @@ def test_a_day_that_does_not_come_says_what_to_do() -> None:
 
 
 def test_without_kafka_nothing_is_sent() -> None:
-    with pytest.raises(AirflowSkipException, match="no kafka: scores are published in S3 and not sent there"):
+    with pytest.raises(AirflowSkipException, match="no kafka: scores are published in S3 but not sent there"):
         score.check_sink(MODEL, "kafka", context())
 
 

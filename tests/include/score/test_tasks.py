@@ -105,7 +105,7 @@ def test_the_jobs_read_and_write_what_the_plan_says(s3: LocalS3) -> None:
 def test_a_day_without_a_row_is_not_scored_and_still_checked(s3: LocalS3) -> None:
     tasks.plan_day(MODEL, context())
     run = folder(context())
-    with pytest.raises(AirflowSkipException, match=f"{DAY} has no row to score"):
+    with pytest.raises(AirflowSkipException, match=f"{DAY} has no rows to score"):
         tasks.score(MODEL, context())
     empty = tasks.validate_scores(MODEL, context())
     s3.objects[f"{split_uri(run.day_rows)[1]}shard-0.csv"] = b"1,2"
@@ -180,7 +180,7 @@ def test_a_run_that_is_asked_for_no_day_is_of_its_own(given: Any) -> None:
 
 def test_a_moment_is_no_day_and_no_day_is_asked_for() -> None:
     moment = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
-    with pytest.raises(AirflowFailException, match=r"2026-01-05 09:30 UTC, a moment .* enter 2026-01-05"):
+    with pytest.raises(AirflowFailException, match=r"2026-01-05 09:30 UTC, a time .* enter 2026-01-05"):
         tasks.day_of_run(started("manual", moment))
     with pytest.raises(AirflowFailException, match="names no day"):
         tasks.day_of_run(started("manual", None, begin=None))

@@ -26,7 +26,7 @@ def plan(megabytes: float, ending: str = "") -> DayPlan:
         (LIMIT, "", False, "score_day", f"at most scoring.one_job_mb ({LIMIT})"),
         (LIMIT + 1, "", False, "validate_input", f"more than scoring.one_job_mb ({LIMIT})"),
         (LIMIT / 4, ".gz", False, "validate_input", "more than scoring.one_job_mb"),
-        (0.1, "", True, "validate_input", "as the form asks for"),
+        (0.1, "", True, "validate_input", "as chosen in the form"),
     ],
 )
 def test_the_way_is_chosen_by_size_and_says_why(

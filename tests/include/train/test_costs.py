@@ -22,9 +22,9 @@ def spent(**seconds: float) -> Any:
 @pytest.mark.parametrize(
     ("given", "known", "hours", "how"),
     [
-        ({}, {"prepare_data": HOUR, "train_model": HOUR, "evaluate_model": HOUR}, 3, "as its jobs took the last time"),
-        ({"tune": True}, {"prepare_data": HOUR, "train_model": HOUR, "evaluate_model": HOUR}, 10, "as its jobs"),
-        ({}, {"prepare_data": HOUR, "evaluate_model": HOUR}, 2.5, "train_model at the most that max_runtime_minutes"),
+        ({}, {"prepare_data": HOUR, "train_model": HOUR, "evaluate_model": HOUR}, 3, "as in its last run"),
+        ({"tune": True}, {"prepare_data": HOUR, "train_model": HOUR, "evaluate_model": HOUR}, 10, "as in its last run"),
+        ({}, {"prepare_data": HOUR, "evaluate_model": HOUR}, 2.5, "train_model at the limit max_runtime_minutes"),
     ],
 )
 def test_estimates(given: dict[str, Any], known: dict[str, float], hours: float, how: str) -> None:
@@ -36,4 +36,4 @@ def test_estimates(given: dict[str, Any], known: dict[str, float], hours: float,
 
 def test_an_unknown_price_is_said() -> None:
     found = estimate(MODEL, ENVIRONMENT, {}, tune=False, instance_type="ml.p5.48xlarge", shared=False)
-    assert found == {"usd": "unknown", "how": "the price of ml.p5.48xlarge in us-east-1 is not known"}
+    assert found == {"usd": "unknown", "how": "the price of ml.p5.48xlarge in us-east-1 is unknown"}

@@ -87,7 +87,7 @@ def test_a_model_that_is_well() -> None:
             {"drift": {"2026-11-28": {"verdict": "data fault", "summary": "", "version": 2, "drifted": []}}},
         ),
         ("late", {"days": {"2026-11-26": day(1)}}),
-        ("not watched", {"drift": {}}),
+        ("not monitored", {"drift": {}}),
     ],
 )
 def test_the_word_for_what_is_wrong(word: str, changes: dict[str, Any]) -> None:
