@@ -38,7 +38,7 @@ class _SharedClient:
         return await self._resources.enter_async_context(await SageMakerHook(**hook_arguments).get_async_conn())
 
     async def client(self) -> Any:
-        # in a task of its own: opening a client forgets why it was cancelled, and only by that does Airflow recognise a
+        # in its own task: opening a client forgets why it was cancelled, and only by that does Airflow recognise a
         # trigger whose task someone ended, and call its on_kill
         return await asyncio.shield(self._opened)
 
