@@ -86,9 +86,10 @@ class JobTrigger(BaseTrigger):
 
     Args:
         kind: word of the job's kind, a key of KINDS.
-        job: its name.
-        since: when the job was created, in seconds since the epoch. Polling slows down with its age, and starts over
-            when the job has its instances: the end of a short job is noticed as soon after minutes of start-up.
+        job: the job's name.
+        since: when the job was created, in seconds since the epoch. Polling slows down with its age, and
+            starts over once the job has its instances: so the end of a short job is noticed soon even after a long
+            start-up.
         deadline: when to stop waiting, in seconds since the epoch.
         stop_on_kill: stop the job when someone fails, clears or marks the task or its run.
     """
@@ -150,7 +151,6 @@ class JobTrigger(BaseTrigger):
         The triggerer cancels a trigger again every time it looks (about once a second) until the trigger has ended, so
         it would cancel this too while it waits for an answer: the work is done in a separate asyncio task. When
         Airflow's ``TriggerRunner.cancel_triggers`` cancels a trigger only once (3.3 does not), that task can go.
-        ``TriggerRunner.cancel_triggers`` cancels a trigger once only, that task can go.
         """
         if not self.stop_on_kill or self.task_instance is None:
             return

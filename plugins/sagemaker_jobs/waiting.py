@@ -21,7 +21,7 @@ SHORT_WAIT_STEP = 0.5
 FIRST_LOOK = 8.0  # seconds before a trigger looks for the first time
 FASTEST, SLOWEST = 1.0, 60.0
 SLOWEST_START, USUAL_START = 6.0, 240.0
-CALLS_PER_SECOND = 10.0  # of one triggerer, whatever it waits for: Describe quotas are the whole account's
+CALLS_PER_SECOND = 10.0  # per triggerer, over all jobs: Describe quotas are per account
 
 
 def first_look(waiting: int) -> float:
@@ -30,12 +30,12 @@ def first_look(waiting: int) -> float:
 
 
 def poll_interval(elapsed: float, waiting: int = 1, *, starts: bool = False) -> float:
-    """Seconds until the next look at a job that has worked, or waited for instances, for ``elapsed`` seconds: a tenth
-    of that, within bounds; less while it ``starts``, for which minutes are usual.
+    """Seconds until the next look at a job that has run, or waited for instances, for ``elapsed`` seconds: a tenth of
+    that, within bounds; less while it ``starts``, which usually takes minutes.
 
-    So an end is noticed at most 10 % late, and an hour's job costs about 90 calls, its start-up 60 more. Where
-    ``waiting`` jobs are awaited together they share CALLS_PER_SECOND: five hundred are looked at every 50 s. The jitter
-    keeps those that started together from asking together.
+    So an end is noticed at most 10 % late, and an hour's job costs about 90 calls, its start-up 60 more. ``waiting``
+    jobs share CALLS_PER_SECOND: each of five hundred is looked at every 50 s. Jitter spreads the calls of jobs that
+    started together.
     """
     slowest = SLOWEST_START if starts and elapsed < USUAL_START else SLOWEST
     interval = max(FASTEST, min(slowest, elapsed / 10), waiting / CALLS_PER_SECOND)
