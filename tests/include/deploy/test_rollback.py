@@ -59,7 +59,9 @@ def holder(s3: LocalS3, model: str = PUMPS) -> str:
 def test_of_two_runs_of_a_model_the_second_ends_and_names_the_first(s3: LocalS3, airflow: Airflow) -> None:
     first, second = airflow.run("first"), airflow.run("second")
     claim_rollback(s3, BUCKET, PUMPS, first)
-    with pytest.raises(RollbackUnderwayError, match="run first of rollback is already rolling predictive_maintenance back"):
+    with pytest.raises(
+        RollbackUnderwayError, match="run first of rollback is already rolling predictive_maintenance back"
+    ):
         claim_rollback(s3, BUCKET, PUMPS, second)
     claim_rollback(s3, BUCKET, PUMPS, first)
     assert holder(s3) == "first"

@@ -172,9 +172,7 @@ def test_an_approval_of_what_is_in_production_is_done_already_a_person_may_insis
     assert resolved(version=3) == 3
 
 
-@pytest.mark.parametrize(
-    ("version", "said"), [(4, "PendingManualApproval, not Approved"), (9, "It has: 1, 2")]
-)
+@pytest.mark.parametrize(("version", "said"), [(4, "PendingManualApproval, not Approved"), (9, "It has: 1, 2")])
 def test_what_may_not_be_deployed_is_refused_and_says_what_to_do(version: int, said: str) -> None:
     with pytest.raises(VersionError, match=said) as refusal:
         resolved(version=version)
