@@ -64,7 +64,7 @@ def test_approvers_may_be_named_or_be_ids_alone() -> None:
 
 
 def test_no_json_is_said_and_never_retried() -> None:
-    with pytest.raises(AirflowFailException, match="'ml_environment' cannot be used: the whole: Invalid JSON"):
+    with pytest.raises(AirflowFailException, match="'ml_environment' cannot be used: the whole value: Invalid JSON"):
         parse_ml_environment("bucket=x")
 
 

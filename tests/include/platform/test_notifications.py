@@ -73,7 +73,7 @@ def test_a_chat_is_told_by_its_webhook_and_may_be_away(
     monkeypatch.setenv("AIRFLOW_CONN_ML_CHAT", json.dumps(webhook))
     notify("subject", "message")
     assert len(published) == 1
-    assert "the chat of connection 'ml_chat' was not told" in caplog.text
+    assert "the chat of connection 'ml_chat' could not be notified" in caplog.text
     assert "secret" not in caplog.text
 
 
