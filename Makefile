@@ -176,8 +176,8 @@ docs: ## the generated reference, and the site of docs/ in .local/site
 	@NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs build --quiet --strict --site-dir .local/site && echo ".local/site/index.html"
 
 .PHONY: audit
-audit: ## known vulnerabilities of everything that is installed, by PyPI's database
-	@$(setup) dev mwaa
+audit: ## known vulnerabilities of everything that is installed, by OSV or PyPI
+	@$(setup) dev mwaa airflow jobs
 	@.venv/dev/bin/python tests/audit.py
 
 .PHONY: bench

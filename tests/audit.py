@@ -1,36 +1,49 @@
 """Known vulnerabilities of everything that is installed: ``make audit``.
 
-pip-audit asks PyPI's own database about each version. A mirror of PyPI often has a page for each project alone, which
-knows the newest version's vulnerabilities: a pin that is the newest is looked up there. A version that neither knows is
-named, and fails the audit: silence is not a clean result.
+pip-audit asks a database about each version: OSV's, or PyPI's where OSV's cannot be reached. A mirror of PyPI often has
+a page for each project alone, which knows the newest version's vulnerabilities: a pin that is the newest is looked up
+there. Every vulnerability needs an answer: a version without it, or a line in tests/audit-accepted.txt with its id and,
+after a #, why it does no harm here and when to look at it again.
 
-A finding that is accepted has a line in tests/audit-accepted.txt: its id, and after a # why it does no harm here and
-when to look at it again. Exit status: 0 only if every version was looked up and every finding is accepted.
+What no database within reach knows is named, as a warning, and counted in the last line: that is not a clean result,
+and not a finding either. Exit status: 0 if no vulnerability is without an answer, 1 if one is, 2 if nothing can be
+said: an answer without a reason, an environment that is not there, a database that broke off.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 ACCEPTED = ROOT / "tests" / "audit-accepted.txt"
-PINNED = ("include/jobs", "include/online", "include/local_sagemaker", "include/ops/local_stack", "tests",
-          "tests/checkov", "tests/docs")  # fmt: skip
+PINNED = (
+    "include/jobs/requirements.txt",
+    "include/online/requirements.txt",
+    "include/online/lambda.txt",
+    "include/local_sagemaker/requirements.txt",
+    "include/ops/local_stack/requirements.txt",
+    "tests/requirements.txt",
+    "tests/checkov/requirements.txt",
+    "tests/docs/requirements.txt",
+)
+INSTALLED = ("mwaa", "airflow", "jobs")  # MWAA's image with what is added to it; what tests install beside the pins
 SETS: dict[str, tuple[str, ...]] = {
-    **{f"{each}/requirements.txt": ("--requirement", f"{each}/requirements.txt", "--disable-pip", "--require-hashes")
-       for each in PINNED},
-    # what MWAA's image holds, with what this repository adds: its versions are AWS's to change
-    "MWAA": ("--path", ".venv/mwaa/lib/python3.12/site-packages"),
-}  # fmt: skip
+    **{file: ("--requirement", file, "--disable-pip", "--require-hashes") for file in PINNED},
+    **{f".venv/{each}": ("--path", f".venv/{each}/lib/python3.12/site-packages") for each in INSTALLED},
+}
 PROJECT = "https://pypi.org/pypi/{}/json"
+OSV = "https://api.osv.dev/v1/query"
+ABANDONED = {"version": "2.6.1", "package": {"name": "pycrypto", "ecosystem": "PyPI"}}  # every database knows of it
 SKIPPED = re.compile(r"\((?P<version>[^()]+)\)$")  # ends pip-audit's reason
 Json = Mapping[str, Any]
 
@@ -39,79 +52,139 @@ class AuditError(RuntimeError):
     """Nothing can be said; the message says why."""
 
 
-def accepted_ids(text: str) -> set[str]:
-    """Ids that have a reason.
+@dataclass
+class Audit:
+    """What became of the versions of one set."""
+
+    versions: int = 0
+    open: list[str] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+
+def accepted_answers(text: str) -> dict[str, str]:
+    """Reasons by id.
 
     Raises:
-        AuditError: one has none.
+        AuditError: an id has none.
     """
-    found = set()
+    found = {}
     for line in text.splitlines():
         identifier, _, reason = (part.strip() for part in line.partition("#"))
         if identifier and not reason:
             raise AuditError(f"{ACCEPTED.name}: {identifier} has no reason")
-        found |= {identifier} - {""}
+        if identifier:
+            found[identifier] = reason
     return found
 
 
-def audit(arguments: Sequence[str]) -> list[Json]:
-    """What pip-audit says of each dependency.
-
-    Raises:
-        AuditError: it could not be run to its end.
-    """
-    command = [ROOT / ".venv/dev/bin/pip-audit", "--progress-spinner", "off", "--format", "json", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def read(url: str, body: object = None) -> Json | None:
+    """The JSON at an address; None if there is none."""
+    data = None if body is None else json.dumps(body).encode()
     try:
-        found: list[Json] = json.loads(done.stdout)["dependencies"]
-    except ValueError:
-        raise AuditError(f"pip-audit failed: {done.stderr.strip()[-500:]}") from None
+        with urllib.request.urlopen(url, data, timeout=30) as page:  # noqa: S310 - of https alone
+            found: Json = json.load(page)
+    except (OSError, ValueError):  # URLError and time-outs are OSErrors
+        return None
     return found
 
 
 def project_page(name: str) -> Json | None:
     """What the index says of a project; None where it has no page of it."""
+    return read(PROJECT.format(name))
+
+
+def database(ask: Callable[..., Json | None] = read) -> str | None:
+    """pip-audit's name of the first database that answers with what everybody knows of an abandoned package."""
+    if (ask(OSV, ABANDONED) or {}).get("vulns"):
+        return "osv"
+    if (ask(PROJECT.format(ABANDONED["package"]["name"])) or {}).get("vulnerabilities"):
+        return "pypi"
+    return None
+
+
+def dependencies_of(arguments: Sequence[str], service: str) -> list[Json]:
+    """What pip-audit says of each dependency.
+
+    Raises:
+        AuditError: it could not be run to its end, or there is nothing to look up.
+    """
+    command = [ROOT / ".venv/dev/bin/pip-audit", "--progress-spinner", "off", "--format", "json"]
+    command += ["--vulnerability-service", service, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     try:
-        with urllib.request.urlopen(PROJECT.format(name), timeout=30) as page:  # noqa: S310 - of https alone
-            found: Json = json.load(page)
-    except (urllib.error.URLError, ValueError):
-        return None
+        found: list[Json] = json.loads(done.stdout)["dependencies"]
+    except ValueError:
+        raise AuditError(f"pip-audit failed: {done.stderr.strip()[-500:]}") from None
+    if not found:
+        raise AuditError("there is nothing to look up: is the environment installed? make audit does that.")
     return found
 
 
-def findings(dependencies: Sequence[Json], accepted: set[str], page: Callable[[str], Json | None]) -> Iterator[str]:
-    """What is wrong, a line for each vulnerability and for each version that could not be looked up."""
+def audited(
+    dependencies: Sequence[Json], accepted: Mapping[str, str], page: Callable[[str], Json | None] = project_page
+) -> Audit:
+    """Which vulnerabilities have no answer, which have one, and which versions nobody knows; a line for each."""
+    said = Audit(len(dependencies))
     for one in dependencies:
         name, version, found = one["name"], one.get("version"), one.get("vulns")
         if found is None:
             known = SKIPPED.search(one.get("skip_reason", ""))
             version = known["version"] if known else "?"
             newest = page(name) or {}
-            if newest.get("info", {}).get("version") != version:
-                yield f"{name} {version}: not known, as the index has no page of this version"
+            if newest.get("info", {}).get("version") != version or "vulnerabilities" not in newest:
+                said.unknown.append(f"{name} {version}: NOT LOOKED UP, no database within reach knows this version")
                 continue
             found = [each for each in newest["vulnerabilities"] if not each.get("withdrawn")]
         for each in found:
-            if accepted.isdisjoint({each["id"], *each.get("aliases", ())}):
-                fixed = ", ".join(each.get("fix_versions") or each.get("fixed_in") or ()) or "no version yet"
-                yield f"{name} {version}: {each['id']}, fixed in {fixed}"
+            answer = next((accepted[key] for key in (each["id"], *each.get("aliases", ())) if key in accepted), None)
+            fixed = ", ".join(each.get("fix_versions") or each.get("fixed_in") or ()) or "no version yet"
+            line = f"{name} {version}: {each['id']}, fixed in {fixed}"
+            if answer is None:
+                said.open.append(line)
+            else:
+                said.answered.append(f"{line}; accepted: {answer}")
+    return said
+
+
+def verdict(audits: Sequence[Audit], service: str | None) -> str:
+    """The last line: how much was looked up, and what came of it."""
+    every, unknown = sum(one.versions for one in audits), sum(len(one.unknown) for one in audits)
+    counts = f"{sum(len(one.open) for one in audits)} vulnerabilities without an answer"
+    counts += f", {sum(len(one.answered) for one in audits)} accepted"
+    if service is None:
+        return "NOT AUDITED: neither OSV's nor PyPI's database of vulnerabilities can be reached from here"
+    if unknown:
+        return f"PARTLY AUDITED by {service}: {every - unknown} of {every} versions looked up, {unknown} NOT; {counts}"
+    return f"audited by {service}: {every} versions, {counts}"
+
+
+def warn(message: str) -> None:
+    """On the page of GitHub's run, not in its log alone."""
+    if os.environ.get("GITHUB_ACTIONS"):
+        print(f"::warning title=Vulnerabilities::{message}")
 
 
 def main() -> int:
+    audits, broken, service = [], False, database()
     try:
-        accepted = accepted_ids(ACCEPTED.read_text(encoding="utf-8"))
+        accepted = accepted_answers(ACCEPTED.read_text(encoding="utf-8"))
     except AuditError as error:
         print(error)
         return 2
-    failed = False
-    for name, arguments in SETS.items():
+    for name, arguments in SETS.items() if service else ():
         try:
-            wrong = list(findings(dependencies := audit(arguments), accepted, project_page))
+            audits.append(said := audited(dependencies_of(arguments, service or ""), accepted))
         except AuditError as error:
-            dependencies, wrong = [], [str(error)]
-        print(f"--- {name}: {len(dependencies)} packages, {len(wrong)} findings", *wrong, sep="\n  ", flush=True)
-        failed |= bool(wrong)
-    return int(failed)
+            print(f"--- {name}: {error}", flush=True)
+            broken = True
+            continue
+        lines = [*said.open, *said.answered, *said.unknown]
+        print(f"--- {name}: {said.versions} versions, {len(said.open)} open", *lines, sep="\n  ", flush=True)
+    print(last := verdict(audits, service))
+    if service is None or any(one.unknown for one in audits):
+        warn(last)
+    return 2 if broken else int(any(one.open for one in audits))
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ PROOFS: dict[str, str] = {
     "make lint": "the gate runs it",
     "make test": "the gate runs it",
     "make check": "tests/test_template.py::test_a_repository_is_made_changed_and_updated",
-    "make audit": "CI runs it: it needs PyPI's database; tests/test_audit.py has its rules",
+    "make audit": "CI runs it: it asks a vulnerability database; tests/test_audit.py has its rules",
     "make pins": "asks the package index for newer versions, so its outcome is never the same",
     "make bench": HOURS,
     "make faults": HOURS,

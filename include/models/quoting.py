@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 VARIABLE = "QUOTE_VALUES"  # "no" where model.yaml says so; in the environment, which a job's own processes have too
 SILENT = {VARIABLE: "no"}
@@ -18,6 +20,18 @@ def quotes_values() -> bool:
 def quoted(values: str) -> str:
     """The values as they are to be shown."""
     return values if quotes_values() else NOT_SHOWN
+
+
+@contextmanager
+def quoting(allowed: bool) -> Iterator[None]:
+    """Where one process serves several models: whether the block's messages may quote values of the data."""
+    before = os.environ.pop(VARIABLE, None)
+    os.environ.update({} if allowed else SILENT)
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE, None)
+        os.environ.update({VARIABLE: before} if before else {})
 
 
 def unforeseen(error: BaseException) -> str:

@@ -11,11 +11,12 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.models.config import ModelConfig
 from include.models.config.files import LABELLED_ROWS, PERFORMANCE, TO_LABEL, day_of_folder
 from include.models.config.performance import Performance
+from include.monitor import requests
 from include.monitor.labels import Labelled, first_looked_at
 from include.platform.clients import s3_client
 from include.platform.objects import read_json, write_text
 from include.platform.raw_files import list_raw_data
-from include.platform.request_parts import Request, Source, processing
+from include.platform.request_parts import Request
 from include.platform.run_context import current_run, read_record
 from include.platform.storage import performance_of, performance_partition, split_uri
 from include.registry.model_index import index_performance
@@ -45,17 +46,7 @@ def join_labels(model: ModelConfig, context: Context) -> Request:
     plan = read_record(environment, run.label_plan, by="find_labels")
     if not plan["days"] and not plan["windows"]:
         raise AirflowSkipException("no labels have arrived or changed since")
-    windows = ["--windows", *plan["windows"]] if plan["windows"] else []
-    return processing(
-        model,
-        environment,
-        run,
-        "join_labels",
-        inputs={"given": Source(run.label_inputs, data_type="ManifestFile")},
-        outputs={"performance": run.joined_labels},
-        arguments=["--days", *plan["days"], *windows],
-        compute=model.daily_scoring.model_copy(update={"instance_count": 1}),
-    )
+    return requests.join_labels(model, environment, run, days=plan["days"], windows=plan["windows"])
 
 
 def publish_performance(model: ModelConfig, context: Context) -> list[str]:

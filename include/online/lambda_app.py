@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.exceptions import ClientError
 
+from include.models.config import ConfigError
+from include.models.errors import JobError
+from include.models.quoting import unforeseen
 from include.online.inbox import Arrived, take
 from include.online.score_file import Champion, champion_of
 from include.online.settings import Settings
@@ -45,7 +49,12 @@ def arrived_in(event: Mapping[str, Any]) -> Arrived:
 
 def _take(event: Mapping[str, Any]) -> str:
     arrived = arrived_in(event)
-    outcome = take(boto3.client("s3"), arrived, answerer)
+    try:
+        outcome = take(boto3.client("s3"), arrived, answerer)
+    except (JobError, ConfigError, ClientError):
+        raise
+    except Exception as error:  # noqa: BLE001 - of whichever model: the log is of all of them
+        raise RuntimeError(unforeseen(error)) from None
     log.info("%s", json.dumps({"key": arrived.key, "etag": arrived.etag, "outcome": outcome}))
     return outcome
 

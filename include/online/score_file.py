@@ -29,6 +29,7 @@ from include.models.config import ConfigError, ModelConfig, load_model
 from include.models.config.files import FILE_RESULT, PARTS
 from include.models.config.results import FileResult
 from include.models.errors import JobError
+from include.models.quoting import quoting
 from include.online.backends import Version, champion_in, download_artifact
 from include.online.settings import Settings
 from include.platform.borders import model_group
@@ -72,7 +73,7 @@ def score_file(champion: Champion, data: Path, out: Path) -> FileResult:
     Raises:
         JobError: the features cannot be built, or nobody answered.
     """
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory() as work, quoting(champion.config.quotes_values):
         features, scores = Path(work, "features"), Path(work, "scores")
         places = Places(features, scores, out)
         answers = "endpoint" if champion.endpoint else "artifact"

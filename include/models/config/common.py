@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-NAME = r"^[a-z][a-z0-9_]{0,38}[a-z0-9]$"  # with - for _ a name in SageMaker, which ends in no -
+from .names import NAME
+
 Name = Annotated[str, Field(pattern=NAME)]
 # the pattern, for forms too: any family, in the sizes that there are
 INSTANCE_TYPE = r"^ml\.[a-z0-9-]+\.(medium|large|[0-9]*xlarge)$"

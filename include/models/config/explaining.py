@@ -11,7 +11,9 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from .common import CRON, DAILY, FORMAT, INSTANCE_TYPE, NAME, TABLE_FILE, ConfigError, Section
+from .common import CRON, DAILY, FORMAT, INSTANCE_TYPE, TABLE_FILE, ConfigError, Section
+from .names import ALLOWED, NAME
+from .names import nearest as nearest_name
 from .problems import Path as KeyPath
 from .problems import Problem, nearest, number_hint
 
@@ -21,7 +23,7 @@ A_TEXT = "constrained-str"
 SUCH_AS = {
     CRON: "a cron expression of five fields, such as 0 4 * * 1 (Mondays at 4:00 UTC)",
     DAILY: "a minute and an hour of each day, such as 30 2 * * * (at 2:30 UTC)",
-    NAME: "2 to 40 lower-case letters, digits and _, a letter first, _ not at the end",
+    NAME: ALLOWED,
     INSTANCE_TYPE: "an instance type of SageMaker, such as ml.m5.large",
     TABLE_FILE: "a file name without folders that ends in .csv, .tsv, .txt, .data or .xlsx (.gz is never named)",
     FORMAT: (
@@ -82,7 +84,7 @@ def schema_problems(error: ValidationError, whole: type[Section]) -> Iterator[Pr
             words = [TRIED[one] for one in members if one != "int" or "float" not in members]
             yield Problem(_place(problem["loc"][:-1], whole)[0], f"allowed is {' or '.join(words)}{_found(problem)}.")
             continue
-        if problem["loc"] and problem["loc"][-1] == "[key]":
+        if problem["loc"] and problem["loc"][-1] == "[key]" and problem["type"] == "string_type":
             message = f"a key is read as {problem['input']!r}: in quotes it is a text."
             yield Problem(_place(problem["loc"][:-2], whole)[0], message)
             continue
@@ -131,6 +133,8 @@ def _found(problem: ErrorDetails) -> str:
         hint = ": in quotes it is a text"
     elif wanted in ("int_type", "float_type") and isinstance(given, str):
         hint = number_hint(given)
+    elif wanted == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME:
+        hint = f". The nearest name is '{nearest_name(given)}'"
     return f"; found {text}{hint}"
 
 

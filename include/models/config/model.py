@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from . import names
 from .budget import Budget
 from .code import TABULAR, Code, Hyperparameter
 from .common import CRON, DAILY, ConfigError, Name, Section, all_defaults
@@ -43,8 +44,8 @@ Daily = Annotated[str, Field(pattern=DAILY)]
 
 
 def _is_free(name: str) -> str:
-    if name == "file":
-        raise ValueError("'file' is taken: the Dag score_file scores files of all models")
+    if why := names.refusal(name):
+        raise ValueError(why)
     return name
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from . import names
 from .code import Code
 from .common import ConfigError
 from .explaining import encoding_refusal, refusal, schema_problems, syntax_refusal
@@ -102,6 +103,8 @@ def _folder_problems(content: Mapping[str, object], home: Path) -> Iterator[Prob
     """The name, and modules that the file does not know of. (Airflow's machines have no modules to be seen.)"""
     if isinstance(name := content.get("name"), str) and name != home.name:
         yield Problem(("name",), f"name is '{name}', but the folder is '{home.name}'. They must be the same.")
+        if why := names.refusal(home.name):
+            yield Problem((), f"the folder '{home.name}' has a name that no model can have: {why}.")
     code = content.get("code")
     for part in Code.model_fields:
         if (home / f"{part}.py").exists() and part not in (code if isinstance(code, dict) else {}):

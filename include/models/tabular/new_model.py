@@ -28,9 +28,9 @@ import polars as pl
 import yaml
 
 from include.models.config import MODELS_FOLDER, ConfigError, Json, load_model
-from include.models.config.common import NAME
 from include.models.config.files import PACKINGS, PARQUET
 from include.models.config.json_schema import EDITOR_LINE
+from include.models.config.names import refusal as name_refusal
 from include.models.errors import JobError
 from include.models.raw.kinds import MAX_CATEGORIES
 from include.models.raw.other_formats import LOOKED_AT, other_format
@@ -57,11 +57,8 @@ def new_model(
     Raises:
         JobError: the folder is there already, the name cannot be one, or the file is not fit for the problem.
     """
-    if not re.search(NAME, name):
-        raise JobError(
-            f"NAME={name} cannot be a model's name: 2 to 40 lower-case letters, digits and _, a letter first, _ not "
-            "at the end."
-        )
+    if why := name_refusal(name):
+        raise JobError(f"NAME={name} cannot be a model's name: {why}.")
     home = folder / name
     if home.exists():
         raise JobError(

@@ -2,14 +2,15 @@
 
 The values are in the environment, as make exports them. The exit status is 1, after one sentence, where one cannot be
 used. This runs in the first seconds of a fresh checkout, when no environment has been made yet: it imports nothing but
-Python's own library, and nothing of this repository. What only the stack knows (which days have data, which versions
-there are) is found later.
+Python's own library, and runs ``models/config/names.py``, which needs no more. What only the stack knows (which days
+have data, which versions there are) is found later.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import runpy
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
@@ -25,6 +26,7 @@ STORED = "plain, .gz, .zst or .parquet"
 KINDS = ("binary", "multiclass", "regression")
 LONGEST_RANGE = 3660  # days; more is a year that is mistyped
 Given = Mapping[str, str]
+name_refusal: Callable[[str], str | None] = runpy.run_path(str(MODELS / "config" / "names.py"))["refusal"]
 
 
 class ArgumentsError(Exception):
@@ -157,9 +159,8 @@ def check_new_model(given: Given) -> None:
     for name in ("NAME", "KIND", "DATA"):
         if not given.get(name):
             raise ArgumentsError(f"{name} is missing: make new-model NAME=... KIND={'|'.join(KINDS)} DATA=file.csv")
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,38}[a-z0-9]", given["NAME"]):
-        allowed = "2 to 40 lower-case letters, digits and _, which does not end it"
-        raise ArgumentsError(f"NAME={given['NAME']} cannot be a model's name: {allowed}")
+    if why := name_refusal(given["NAME"]):
+        raise ArgumentsError(f"NAME={given['NAME']} cannot be a model's name: {why}")
     if (MODELS / given["NAME"]).exists():
         raise ArgumentsError(f"NAME={given['NAME']} is taken: include/models/{given['NAME']} is there already")
     if given["KIND"] not in KINDS:

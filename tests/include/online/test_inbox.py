@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import traceback
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 from include.models.config import load_model
+from include.models.quoting import quotes_values
 from include.online import inbox, lambda_app
 from include.online.backends import Version
 from include.online.inbox import Arrived, take
@@ -186,3 +188,42 @@ def test_of_a_batch_only_what_failed_is_delivered_again(monkeypatch: pytest.Monk
     assert lambda_app.handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     assert lambda_app.handler(event("1")) == {"outcome": "scored"}
     assert lambda_app.arrived_in(event("1")) == Arrived("b", "1", '"abc"')
+
+
+@pytest.mark.parametrize("through_the_queue", [True, False])
+def test_lambdas_log_quotes_no_value_of_what_failed_unforeseen(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, through_the_queue: bool
+) -> None:
+    """As a model's own code fails: with the cell in its message."""
+
+    def fail(*_: object) -> str:
+        return str(float("-".join(["4111"] * 2)))
+
+    monkeypatch.setattr(lambda_app, "take", fail)
+    monkeypatch.setattr(lambda_app.boto3, "client", lambda _: None)
+    arrival = {"detail": {"bucket": {"name": "b"}, "object": {"key": KEY, "etag": "abc"}}}
+    if through_the_queue:
+        lambda_app.handler({"Records": [{"messageId": "1", "body": json.dumps(arrival)}]})
+        told = caplog.text
+    else:
+        with pytest.raises(RuntimeError) as raised:
+            lambda_app.handler(arrival)
+        told = "".join(traceback.format_exception(raised.value))
+    assert "ValueError; its message may quote values" in told
+    assert "in fail" in told
+    assert "4111-4111" not in told
+
+
+@pytest.mark.parametrize(("quote_values", "shown"), [(True, True), (False, False)])
+def test_a_refused_files_summary_quotes_values_where_the_model_may(
+    artifact: Path, readings: bytes, quote_values: bool, shown: bool
+) -> None:
+    """One process takes in files of several models: each as its model.yaml says, whatever the one before said."""
+    config = load_model(MODEL).model_copy(update={"quote_values": quote_values})
+    bucket: Any = Bucket()
+    header, *rows = readings.splitlines(keepends=True)
+    broken = header + b"".join(row.replace(b",", b",SMITH", 1) for row in rows)
+    answerer = Champion(config, Version("7", "s3://bucket/model.tar.gz"), artifact)
+    assert take(bucket, bucket.arrive(broken), lambda _: answerer) == "refused"
+    assert ("SMITH" in bucket.manifest()["summary"]) is shown
+    assert quotes_values()

@@ -9,7 +9,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 import pytest
@@ -17,15 +17,18 @@ from botocore.exceptions import ClientError
 
 from include.deploy import requests as deploy
 from include.models.config import ModelConfig, load_model
-from include.ops.local_stack.settings import ACCOUNT, NAME, REGION
+from include.monitor import requests as monitor
+from include.monitor.drift import DRIFT_NAMESPACE
+from include.ops.local_stack.settings import ACCOUNT, NAME, REGION, ROOT
 from include.ops.mwaa import templates
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.request_parts import Request
 from include.platform.run_folders import Run
-from include.platform.storage import captured, registered_artifact, split_uri
+from include.platform.storage import captured, probes_of, registered_artifact, split_uri
 from include.registry.versions import RegisteredVersion, Version, keep_artifact
 from include.score import requests as score
 from include.score import sinks
+from include.score.file_plan import FileRef, file_run
 from include.train import requests as train
 from tests.include.local_sagemaker.conftest import Client, client_of
 from tests.include.local_sagemaker.local_server import LocalSageMaker
@@ -33,7 +36,14 @@ from tests.include.local_sagemaker.local_server import LocalSageMaker
 BUCKET = f"{NAME}-ml-{ACCOUNT}"
 JOBS = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-jobs"
 OWN = [{"Key": "project", "Value": NAME}]
+# the way in of them all; programs of a serving container and of a person; steps of prepare_data
+NO_TASKS = {"cli", "serve", "split_days", "validate_raw_data", "validate_features"}
 WRITTEN = {"S3Output", "OutputDataConfig", "CheckpointConfig", "TransformOutput", "WrittenBy", "Environment"}
+PROGRAMS = {
+    path.stem
+    for path in (ROOT / "include" / "jobs").glob("*.py")
+    if "run_program(main" in path.read_text() and path.stem not in NO_TASKS
+}
 Calls = dict[str, Callable[[], Any]]
 
 
@@ -214,6 +224,24 @@ def test_jobs_write_their_output_and_nothing_else(enforcing: LocalSageMaker) -> 
     assert denied({**allowed, **refused}) == set(refused)
 
 
+@pytest.mark.parametrize("role", ["jobs", "jobs-m"])
+def test_the_execution_role_describes_the_alarms_of_production_which_may_take_traffic_back(
+    enforcing: LocalSageMaker, role: str
+) -> None:
+    """SageMaker asks as this role while traffic moves (deployment guardrails need cloudwatch:DescribeAlarms)."""
+    model = load_model("predictive_maintenance").model_copy(update={"name": "m"})
+    version = RegisteredVersion(version=1, model_package_arn="arn", artifact=f"s3://{BUCKET}/a", image="i")
+    environment = MlEnvironment.model_validate({**json.loads(EXAMPLE), "bucket": BUCKET})
+    request = deploy.production_endpoint(model, environment, version, strategy="canary")
+    watching = [one["AlarmName"] for one in request["deployment"]["AutoRollbackConfiguration"]["Alarms"]]
+    assert len(watching) >= 2
+    cloudwatch = session_of(enforcing, role)("cloudwatch")
+    calls: Calls = {name: lambda name=name: cloudwatch.describe_alarms(AlarmNames=[name]) for name in watching}
+    others: Calls = {"others": lambda: cloudwatch.describe_alarms(AlarmNames=["of-others"])}
+    others["change one"] = lambda: cloudwatch.delete_alarms(AlarmNames=watching[:1])
+    assert denied({**calls, **others}) == set(others)
+
+
 def test_airflow_registers_and_approves_nothing_and_an_approver_does(enforcing: LocalSageMaker) -> None:
     sagemaker, admin = session_of(enforcing, "airflow")("sagemaker"), client_of(enforcing)("sagemaker")
     admin.create_model_package_group(ModelPackageGroupName="m", Tags=OWN)
@@ -256,10 +284,16 @@ def named(request: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, bool]
         yield request, not WRITTEN.isdisjoint(path)
 
 
+def texts(request: Any) -> Iterator[str]:
+    for inner in request.values() if isinstance(request, dict) else request if isinstance(request, list) else ():
+        yield from [inner] if isinstance(inner, str) else texts(inner)
+
+
 def requests_of(model: ModelConfig, environment: MlEnvironment) -> Iterator[Request]:
     """What is asked for of one model: each job and the endpoint."""
     run, artifact = Run(BUCKET, f"train_{model.name}", "r"), registered_artifact(BUCKET, model.name, "etag")
     yield train.prepare_data(model, environment, run)
+    yield train.track_model_version(model, environment, run, mlflow_run_id="r", model_package_arn="arn")
     yield train.cut_data(model, environment, run)
     yield train.prepare_shards(model, environment, run)
     yield train.merge_shards(model, environment, run)
@@ -276,7 +310,19 @@ def requests_of(model: ModelConfig, environment: MlEnvironment) -> Iterator[Requ
     yield score.validate_scores(model, environment, day, rows=True)
     backfill = Run(BUCKET, "backfill", "r").of_batch(model.name, 0)
     yield score.score_batch(model, environment, backfill, artifact=artifact)
+    yield sinks.check_sink(model, environment, run, "kafka")
     yield sinks.send_scores(model, environment, day, "kafka", scores=f"s3://{BUCKET}/scores/{model.name}/date=d/")
+    moved = Run(BUCKET, f"deploy_{model.name}", "r")
+    yield deploy.move_champion_alias(model, environment, moved, model_package_arn="arn")
+    labels = Run(BUCKET, f"monitor_{model.name}", "r")
+    yield monitor.join_labels(model, environment, labels, days=["2015-01-01"], windows=["2015-01-02"])
+    ref: FileRef = {"number": 0, "model": model.name, "file": "a.csv", "mode": "artifact", "version": "etag"}
+    of_file = file_run(BUCKET, "score_file", "r", ref)
+    ways: tuple[Literal["artifact", "endpoint", "later"], ...] = ("artifact", "endpoint", "later")
+    for answers in ways:
+        yield score.score_file(model, environment, of_file, file=of_file.inputs, artifact=artifact, answers=answers)
+    yield score.score(model, environment, of_file, shards=1)
+    yield score.validate_scores(model, environment, of_file, rows=True)
     version = RegisteredVersion(version=1, model_package_arn="arn", artifact=artifact, image="i")
     for serving in ("provisioned", "serverless"):
         served = model.model_copy(
@@ -292,8 +338,9 @@ def test_the_role_of_a_model_may_read_and_write_what_its_requests_name(enforcing
     environment = MlEnvironment.model_validate(
         {**json.loads(EXAMPLE), "bucket": BUCKET, "role_per_model": True, "kafka": {"bootstrap_servers": "b:9092"}}
     )
-    s3, calls = session_of(enforcing, "jobs-m")("s3"), Calls()
+    s3, calls, programs = session_of(enforcing, "jobs-m")("s3"), Calls(), set()
     for request in requests_of(model, environment):
+        programs |= {text.partition("include.jobs.")[2] for text in texts(request) if text.startswith("include.jobs.")}
         for uri, written in named(request):
             bucket, key = split_uri(uri)
             file = f"{key.rstrip('/')}/file"
@@ -301,8 +348,56 @@ def test_the_role_of_a_model_may_read_and_write_what_its_requests_name(enforcing
                 calls[f"write {key}"] = lambda bucket=bucket, file=file: s3.put_object(Bucket=bucket, Key=file)
             else:
                 calls[f"read {key}"] = lambda bucket=bucket, key=key: s3.get_object(Bucket=bucket, Key=key)
-    assert len(calls) > 30
+    # what the manifests of days, of labels and of files name, which no request does
+    for key in (
+        "daily/m/date=2015-01-01/a.csv",
+        "labels/m/date=2015-01-01/a.csv",
+        "scores/m/date=2015-01-01/_SUCCESS.json",
+        "performance/m/date=2015-01-01/rows.parquet",
+        "inbox/m/a.csv",
+    ):
+        calls[f"read {key}"] = lambda key=key: s3.get_object(Bucket=BUCKET, Key=key)
+    assert programs == PROGRAMS, "each job of one model is asked for above"
     assert denied(calls) == set()
+
+
+def test_a_job_asks_the_endpoint_of_its_own_model(enforcing: LocalSageMaker) -> None:
+    """A file may be scored by the endpoint in production; ``jobs``, for all models, asks any."""
+
+    def asked(role: str) -> set[str]:
+        runtime = session_of(enforcing, role)("sagemaker-runtime")
+        names = ("m-production", "other-production", "m-staging")
+        return denied({name: lambda name=name: runtime.invoke_endpoint(EndpointName=name, Body=b"1") for name in names})
+
+    assert asked("jobs-m") == {"other-production", "m-staging"}
+    assert asked("jobs") == {"m-staging"}
+
+
+def test_probes_of_production_are_allowed(enforcing: LocalSageMaker) -> None:
+    """``probe`` runs in Airflow, without a job: what it reads, asks, measures and keeps."""
+    for make in hosting(client_of(enforcing)("sagemaker"), OWN, name="probed").values():
+        make()
+    client = session_of(enforcing, "airflow")
+    s3, cloudwatch = client("s3"), client("cloudwatch")
+    measured = [{"MetricName": "ProbeFailed", "Value": 1.0}]
+    golden = split_uri(f"{Run(BUCKET, 'train_m', 'r').evaluation}/golden.json")[1]
+    calls: Calls = {
+        "history": lambda: s3.get_object(Bucket=BUCKET, Key="production/m/history.json"),
+        "version": lambda: client("sagemaker").describe_model_package(ModelPackageName="m/1"),
+        "golden requests": lambda: s3.get_object(Bucket=BUCKET, Key=golden),
+        "mode": lambda: client("sagemaker").describe_endpoint(EndpointName="m-production"),
+        "ask": lambda: client("sagemaker-runtime").invoke_endpoint(EndpointName="probed-staging", Body=b"1"),
+        "measure": lambda: cloudwatch.put_metric_data(Namespace=DRIFT_NAMESPACE, MetricData=measured),
+        "keep": lambda: s3.put_object(Bucket=BUCKET, Key=split_uri(probes_of(BUCKET, "m"))[1], Body=b"{}"),
+    }
+    assert denied(calls) == set()
+    assert denied(
+        {
+            "a job's": lambda: session_of(enforcing, "jobs-m")("s3").put_object(
+                Bucket=BUCKET, Key=split_uri(probes_of(BUCKET, "m"))[1], Body=b"{}"
+            )
+        }
+    ) == {"a job's"}
 
 
 def test_a_job_of_one_model_cannot_change_what_another_model_serves(enforcing: LocalSageMaker) -> None:

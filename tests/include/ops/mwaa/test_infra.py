@@ -354,6 +354,45 @@ def test_logs_are_kept_for_a_year_those_that_are_there_before_too(local_aws: Loc
     assert "airflow-ml-dev-Task" in kept
 
 
+@pytest.mark.parametrize(
+    ("template", "group", "name", "writer"),
+    [
+        ("inbox", "InboxLog", "/aws/lambda/${Name}-inbox", "InboxPolicy"),
+        ("online", "Log", "/online/${Name}/${Group}", "StartPolicy"),
+    ],
+)
+def test_a_log_outside_sagemaker_is_kept_encrypted_and_written_by_its_own_role_alone(
+    template: str, group: str, name: str, writer: str
+) -> None:
+    """Of the text: what !Ref and !Sub put together is not known before it is deployed."""
+    text = templates.path_of(template).read_text()
+    made = templates.read(template)["Resources"]
+    assert made[group]["Properties"]["RetentionInDays"] == infra.LOG_DAYS
+    body = text.split(f"\n  {group}:\n")[1].split("\n  Inbox")[0]
+    assert f"LogGroupName: !Sub {name}\n" in body
+    assert 'KmsKeyId: {"Fn::ImportValue": !Sub "${Name}-key"}' in body
+    of_logs = [
+        (resource, action)
+        for resource, statement in statements(template)
+        for action in actions_of(statement)
+        if action.startswith("logs:")
+    ]
+    assert of_logs == [(writer, "logs:CreateLogStream"), (writer, "logs:PutLogEvents")], "nobody makes other groups"
+    allowed = text.split("[logs:CreateLogStream, logs:PutLogEvents]\n")[1].splitlines()[0]
+    assert allowed.strip() == f"Resource: !GetAtt {group}.Arn"
+
+
+def test_lambda_logs_into_its_own_group_and_keeps_what_it_says_of_each_file() -> None:
+    function = templates.read("inbox")["Resources"]["InboxFunction"]["Properties"]
+    text = templates.path_of("inbox").read_text().split("      LoggingConfig:")[1].split("      Environment:")[0]
+    assert "LogGroup: !Ref InboxLog\n" in text
+    # without them the runtime drops what is less than a warning, which the line for each file is
+    assert (function["LoggingConfig"]["LogFormat"], function["LoggingConfig"]["ApplicationLogLevel"]) == (
+        "JSON",
+        "INFO",
+    )
+
+
 def test_what_a_version_was_made_of_outlives_the_version() -> None:
     """Replaced raw data, code and results of runs are kept for years, what can be made again for months."""
     storage = templates.read("storage")
