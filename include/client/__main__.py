@@ -17,20 +17,20 @@ TOP = 10
 def shown(scores: pl.DataFrame) -> str:
     """How many there are, what they say, and the rows at most risk."""
     prediction = scores["prediction"]
-    lines = [f"{scores.height:,} rows"]
+    lines = [f"{scores.height:,} {'row' if scores.height == 1 else 'rows'}"]
     if prediction.dtype == pl.String:
         counts = prediction.value_counts(sort=True)
         lines += [f"{label:24}{count:8,}  {count / scores.height:7.2%}" for label, count in counts.iter_rows()]
         usual = f"probability_{counts['prediction'][0]}"
         ranked = scores.sort(usual) if usual in scores.columns else scores
-        lines.append(f"the {min(TOP, scores.height)} rows that are the least usual:")
+        lines.append(f"least usual, at most {TOP}:")
     else:
         mean, least, most = scores.select(
             mean=pl.col("prediction").mean(), least=pl.col("prediction").min(), most=pl.col("prediction").max()
         ).row(0)
         lines.append(f"mean {mean:.4g}, from {least:.4g} to {most:.4g}")
         ranked = scores.sort("prediction", descending=True)
-        lines.append(f"the {min(TOP, scores.height)} highest:")
+        lines.append(f"highest, at most {TOP}:")
     with pl.Config(tbl_rows=TOP, tbl_cols=20, tbl_hide_dataframe_shape=True):
         return "\n".join([*lines, str(ranked.head(TOP))])
 

@@ -184,8 +184,8 @@ def days_asked_for(first: str, last: str, partitions: Iterable[str]) -> list[str
         raise PlanError(f"the range is empty: from {first} is after to {last}. Trigger the Dag again.")
     days, there = days_between(first, last), set(partitions)
     if there.isdisjoint(days):
-        end = f"it ends on {max(there)}" if there else "there is none"
-        raise PlanError(f"0 days have data in this range ({end})")
+        known = f"there is data from {min(there)} to {max(there)}" if there else "there is no data at all"
+        raise PlanError(f"no day from {first} to {last} has data ({known})")
     return days
 
 

@@ -8,7 +8,7 @@ are refused; an error names the file, the key, what was found and what is allowe
 from .budget import Budget
 from .code import Code, Hyperparameter
 from .common import INSTANCE_TYPE, ConfigError, InstanceType, Json, Scalar, Section
-from .data import LINE, Clock, Column, Data, Moment, RandomSplit, Table, TimeSplit, named
+from .data import LINE, Clock, Column, Data, Moment, RandomSplit, Table, TimeSplit, is_pattern, named
 from .drift_profile import DayProfile, DriftProfile, FeatureProfile
 from .explaining import refusal
 from .features import Derived, Features
@@ -74,6 +74,7 @@ __all__ = [
     "Tracking",
     "Training",
     "Tuning",
+    "is_pattern",
     "load_model",
     "model_names",
     "named",

@@ -110,6 +110,11 @@ def named(header: Sequence[str]) -> list[str]:
     return names
 
 
+def is_pattern(name: str) -> bool:
+    """Whether polars reads a name as that of all columns, or as a regular expression for some."""
+    return name == "*" or (name.startswith("^") and name.endswith("$"))
+
+
 class Clock(Section):
     """The time of rows that do not say it: they come in order, one ``every_minutes``, the first at ``start`` (UTC)."""
 
@@ -213,6 +218,8 @@ class Table(Section):
                 made[name] = maker
         if LINE in self.kinds:
             raise ValueError(f"a column cannot be called '{LINE}': a row's line in the file is. Give it a header")
+        if patterns := [name for name in self.columns if is_pattern(name)]:
+            raise ValueError(f"a column cannot be called '{patterns[0]}', a pattern for names. Give it a header")
         headers = list(self.headers.values())
         if twice := sorted({header for header in headers if headers.count(header) > 1}):
             raise ValueError(f"two columns have the header '{twice[0]}'")

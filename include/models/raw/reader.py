@@ -291,7 +291,8 @@ class RawFile:
 
         def set_aside(row: pa_csv.InvalidRow) -> str:
             is_mark = row.text.startswith(CONFLICT_MARKS)
-            fields = f"{row.actual_columns} fields instead of {row.expected_columns}"
+            found = row.actual_columns
+            fields = f"{found} field{'' if found == 1 else 's'} instead of {row.expected_columns}"
             reason = f"a mark of a merge conflict, '{row.text[:40]}'" if is_mark else fields
             malformed.append((first + row.number - 1, row.text, reason))
             return "skip"

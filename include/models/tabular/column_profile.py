@@ -15,7 +15,7 @@ from typing import TypedDict
 
 import polars as pl
 
-from include.models.config import LINE, Column, Moment, named
+from include.models.config import LINE, Column, Moment, is_pattern, named
 from include.models.config.columns import is_of_answers
 from include.models.errors import JobError
 from include.models.raw.kinds import reading_of
@@ -197,6 +197,11 @@ def _require_columns(file: Path, header: list[str], delimiter: str) -> None:
             f"{file.name}, line 1, column {header.index(LINE) + 1}: a column cannot be called '{LINE}', which is what "
             "validation calls a row's line; rename it in the file."
         )
+    if patterns := [name for name in header if is_pattern(name)]:
+        raise JobError(
+            f"{file.name}, line 1, column {header.index(patterns[0]) + 1}: a column cannot be called '{patterns[0]}', "
+            "which stands for several columns here; rename it in the file."
+        )
     if len(header) < 2:
         raise JobError(
             f"{file.name} has one column, '{header[0][:60]}': a comma, a semicolon, a tab or | has to stand between "
@@ -211,7 +216,7 @@ def _width(file: Path, form: Form) -> int:
 
 def _ragged(file: Path, malformed: pl.DataFrame, others: int, width: int) -> str:
     line, text, reason = malformed.row(0)
-    if "fields" not in reason:
+    if "field" not in reason:
         return f"{file.name}, line {line}, column 1: {reason}. Take one of the two versions, and remove the marks."
     if not others and malformed["reason"].n_unique() == 1:
         return (

@@ -22,7 +22,7 @@ from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.arguments import check_days, check_model, check_version
 from include.ops.local_stack.command import LONGEST_SILENCE, carry_out, under_way, write_summary
 from include.ops.local_stack.run import FINISHED, reasons_of, require_dag, steps_of
-from include.ops.local_stack.seed import aws_client, s3_client, seed_days
+from include.ops.local_stack.seed import aws_client, newest_days, s3_client, seed_days
 from include.ops.local_stack.settings import BUCKET, JOB_IMAGE, REGION, Settings
 from include.platform.code_bundle import code_hash
 from include.platform.errors import PermanentError
@@ -46,6 +46,7 @@ from include.score.published import read_published
 
 LOOK_EVERY = 2.0
 MOST_SHOWN = 10
+ALL_DAYS = 100_000
 DAG, QUESTION = "backfill", "approve_cost"
 
 
@@ -171,13 +172,18 @@ def backfill(settings: Settings, asked: Asked, console: Console) -> Json | None:
         stack.up(settings, say)
     with under_way("cutting raw data into days", say):
         seed_days(settings, asked.model, (look_back(model, asked.first) or [asked.first])[0], asked.last, say)
-    days_asked_for(asked.first, asked.last, list_partitions(s3_client(settings), BUCKET, model.name))
+    there = set(list_partitions(s3_client(settings), BUCKET, model.name))
+    if there.isdisjoint(asked.days):  # the raw tables may have more days than were cut from them
+        there |= set(newest_days(settings, asked.model, ALL_DAYS) or ())
+    days_asked_for(asked.first, asked.last, there)
     with under_way("looking at what is there of each day", say):
         preview = planner(settings, model).preview(asked.days, asked.version, force=asked.force)
+    if preview.impossible and not (preview.changed or preview.unchanged):
+        raise PlanError(in_one_sentence(preview.impossible))
     for line in preview_lines(model, preview):
         say(line)
-    if preview.impossible and (asked.dry_run or not (preview.changed or preview.unchanged)):
-        raise PlanError(in_one_sentence(preview.impossible))
+    if asked.dry_run and preview.impossible:
+        raise PlanError(f"{len(preview.impossible)} of {len(asked.days)} days cannot be scored; nothing was started")
     if asked.dry_run:
         say("dry run: nothing was started")
         return None
@@ -216,7 +222,8 @@ def show(summary: Json, settings: Settings, console: Console) -> None:
         highlight=False,
     )
     costs = [f"{_usd(summary[name])} {name.removesuffix('_usd')}" for name in ("estimated_usd", "actual_usd")]
-    console.print(f"{summary['jobs']} SageMaker jobs; on AWS in {REGION}: {', '.join(costs)}", highlight=False)
+    jobs = f"{summary['jobs']} SageMaker job{'' if summary['jobs'] == 1 else 's'}"
+    console.print(f"{jobs}; on AWS in {REGION}: {', '.join(costs)}", highlight=False)
     for day, why in list(summary["failed_days"].items())[:MOST_SHOWN]:
         console.print(f"  {day}: {why}", highlight=False, markup=False, soft_wrap=True)
     for title, link in (

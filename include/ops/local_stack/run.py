@@ -178,7 +178,8 @@ def show(outcome: Outcome, settings: Settings, console: Console) -> None:
     console.print(f"total {summary['total_seconds']:.1f} s from trigger to end")
     if costs := summary["costs"]:
         on_aws = f"on AWS in {REGION}: {costs['actual_usd']} USD, estimated {costs['estimated_usd']} USD"
-        console.print(f"{costs['jobs']} SageMaker jobs; {on_aws}\n", highlight=False)
+        jobs = f"{costs['jobs']} SageMaker job{'' if costs['jobs'] == 1 else 's'}"
+        console.print(f"{jobs}; {on_aws}\n", highlight=False)
     if summary["gates"]:
         gates = Table("gate", "threshold", "value", "", box=None, pad_edge=False)
         for gate in summary["gates"]:

@@ -61,6 +61,12 @@ def look_at(text: pl.DataFrame, delimiter: str, target: str, problem: str, assum
             look.said.append(f"{said}: {declared}")
         else:
             look.said.append(f"{said}: declare {declared} in the table (ASSUME=yes does)")
+    parts = found[0].of if found else {}
+    texts = [name for name, column in look.columns.items() if column.kind is STRING and name not in parts]
+    for name in texts:
+        if duration := times.like_a_duration(known[name], len(text)):
+            look.offers[name] = duration
+            _take(look, name, duration, assume)
     return look
 
 

@@ -72,7 +72,8 @@ def find_form(file: Path, assume: bool = False, encoding: str | None = None) -> 
     lines = text.removeprefix("\ufeff").splitlines()[: ROWS_LOOKED_AT + MOST_BEFORE]
     form = _with_lines(form, lines, file.name, assume)
     if form.skip_lines:
-        said.append(f"the first {form.skip_lines} lines are left out ('{lines[0][:40]}')")
+        which = "line is" if form.skip_lines == 1 else f"{form.skip_lines} lines are"
+        said.append(f"the first {which} left out ('{lines[0][:40]}')")
     if form.delimiter != ",":
         said.append(f"cells are parted by {NAMES.get(form.delimiter, repr(form.delimiter))}")
     form = _with_header(form, lines[form.skip_lines :], file.name, assume)
@@ -165,6 +166,7 @@ def _with_lines(form: Form, lines: Sequence[str], name: str, assume: bool) -> Fo
         return replace(form, delimiter=separator[1].decode())
     commented = next((place for place, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
     delimiter = _delimiter(lines[commented:])
+    commented -= _is_header(lines[commented - 1 : commented + 1], delimiter)
     widths = [len(row) for row in csv.reader(lines[commented:], delimiter=delimiter)]
     usual = Counter(width for width in widths if width > 1).most_common(1)
     titles = 0
@@ -178,6 +180,14 @@ def _with_lines(form: Form, lines: Sequence[str], name: str, assume: bool) -> Fo
             f"it ({ASSUME_AGAIN}, with skip_lines: {skip} in model.yaml)."
         )
     return replace(form, delimiter=delimiter, skip_lines=skip)
+
+
+def _is_header(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether the first of two lines, which begins with #, names the cells of the second, a row: #CHROM, POS, ..."""
+    if len(lines) < 2:
+        return False
+    names, cells = csv.reader(lines, delimiter=delimiter)
+    return 1 < len(names) == len(cells) and any(map(_is_number, cells)) and not any(map(_is_number, names))
 
 
 def _delimiter(lines: Sequence[str]) -> str:

@@ -60,6 +60,7 @@ UNREAD = {
     r"^[+-]?0[xX][0-9a-fA-F]+$": "is hexadecimal",
     r"^[+-]?[0-9]*\.?[0-9]+[dD][+-]?[0-9]+$": "has exponents with a D, as Fortran writes them,",
     r"^[+-]?\p{Nd}+([.,\u066b]\p{Nd}+)?$": "has digits of another script",
+    r"^[0-9]+ ?/ ?[0-9]+$|^[0-9]+ [0-9]+/[0-9]+$": "is a fraction, or two numbers in a cell,",
     r"^'.*'$": "has single quotes, which belong to the cell,",
 }
 INFINITE = r"(?i)^[+\u2212-]?(inf(inity)?|∞|1\.#inf)$"

@@ -30,7 +30,7 @@ HOURS = (
 )
 HOURS_FIRST = ("%H:%M ", "%H:%M:%S ", "%I:%M %p ", "%I:%M:%S %p ", "%H:%M, ")
 AFTER_A_COMPACT_DAY = (" %H:%M", " %H:%M:%S", "T%H:%M:%S", "_%H%M%S", "-%H%M%S", " %H%M%S", "-%H:%M:%S", " %H%M")
-MONTHS = ("%Y-%m", "%Y/%m", "%b %Y", "%b-%Y", "%B %Y", "%b-%y", "%m/%Y", "%G-W%V", "%GW%V")
+MONTHS = ("%Y-%m", "%Y/%m", "%b %Y", "%b-%Y", "%B %Y", "%b-%y", "%m/%Y", "%G-W%V", "%GW%V", "%G-W%V-%u")
 SPECIAL = (
     *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S UTC %Y", "%Y%m%dT%H%M%S"),
     *("%Y%m%dT%H%M%S%z", "%Y-%j", "%Y年%m月%d日", "%d-%b-%y %I.%M.%S%.f %p", "[%d/%b/%Y:%H:%M:%S %z]"),
@@ -77,7 +77,10 @@ LONGEST = 40  # characters of a moment
 MOST_FORMATS = 3
 LEAST_SHARE = 0.9
 OF_A_DAY_LIKE = r"[0-9][:.][0-9]"
+OF_A_DAY_COMPACT = {"%H%M": r"^([01][0-9]|2[0-3])[0-5][0-9]$", "%H%M%S": r"^([01][0-9]|2[0-3])([0-5][0-9]){2}$"}
+DURATION = r"^[0-9]+:[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?$"
 PARTS = {"%Y": ("year", "yr", "yyyy"), "%m": ("month", "mon", "mnth", "mm", "mo"), "%d": ("day", "dd", "dom")}
+MONTH_WORDS = ("%b", "%B")  # Jan, January
 HOUR_NAMES = ("hour", "hr", "hh", "hours")
 
 
@@ -195,6 +198,15 @@ def zone_names(known: pl.Series, rows: int) -> str | None:
     )
 
 
+def like_a_duration(known: pl.Series, rows: int) -> Offer | None:
+    """Lengths of time, or times of day without a date: neither numbers nor moments."""
+    found = known.filter(known.str.contains(DURATION))
+    if known.is_empty() or len(found) < LEAST_SHARE * len(known):
+        return None
+    said = f"{known.name} looks like a duration or a time of day in {counted(len(found), rows)} ({quoted(found)})"
+    return Offer(known.name, f"{said}: a number of seconds or hours could be learned from")
+
+
 def find_moment(columns: Mapping[str, Column], texts: pl.DataFrame) -> tuple[Moment, str] | None:
     """Columns that tell a moment together, a date and a time of day or year, month and day; and that, in words."""
     taken, column = set(texts.columns), "moment"
@@ -232,7 +244,11 @@ def _of_a_day(cells: pl.Series, name: str, column: Column) -> str | None:
     if column.kind.is_quantity:
         is_hour = name.lower() in HOUR_NAMES and known.cast(pl.Int64, strict=False).is_between(0, 23).all()
         return "%H" if is_hour else None
-    if column.kind.is_time or not known.head(SAMPLE).str.contains(OF_A_DAY_LIKE).any():
+    if column.kind.is_time:
+        return None
+    if compact := next((form for form, digits in OF_A_DAY_COMPACT.items() if known.str.contains(digits).all()), None):
+        return compact if is_of_a_time(name) and len(known) else None
+    if not known.head(SAMPLE).str.contains(OF_A_DAY_LIKE).any():
         return None
     on_a_day = pl.Series(name, "2000-01-01 " + known)
     return next((form for form in OF_A_DAY if not _read(on_a_day, f"%Y-%m-%d {form}").null_count()), None)
@@ -243,12 +259,19 @@ def _year_month_day(columns: Mapping[str, Column], texts: pl.DataFrame) -> dict[
     for form, names in (*PARTS.items(), ("%H", HOUR_NAMES)):
         low, high = {"%Y": (1900, 2100), "%m": (1, 12), "%d": (1, 31), "%H": (0, 23)}[form]
         for name in columns:
-            numbers = texts[name].str.strip_chars().cast(pl.Int64, strict=False)
-            if name.lower() in names and not numbers.null_count() and numbers.is_between(low, high).all():
+            cells = texts[name].str.strip_chars()
+            numbers = cells.cast(pl.Int64, strict=False)
+            if name.lower() not in names:
+                continue
+            if not numbers.null_count() and numbers.is_between(low, high).all():
                 found[name] = form
                 break
+            words = [each for each in MONTH_WORDS if not _read("2000 " + cells + " 01", f"%Y {each} %d").null_count()]
+            if form == "%m" and words:
+                found[name] = words[0]
+                break
     parts = list(found.values())
-    if not {"%Y", "%m"} <= set(parts) or ("%H" in parts and "%d" not in parts):
+    if "%Y" not in parts or not {"%m", *MONTH_WORDS} & set(parts) or ("%H" in parts and "%d" not in parts):
         return None
     joined = texts.select(pl.concat_str([pl.col(name).str.strip_chars() for name in found], separator=" ")).to_series()
     return None if _read(joined, " ".join(parts)).null_count() else found

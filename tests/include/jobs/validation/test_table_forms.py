@@ -40,7 +40,7 @@ def test_a_file_without_header_has_the_columns_in_model_yamls_order(tmp_path: Pa
     assert found.frame.rows() == [(1, "M", 0.5), (5, "I", 0.25)]
     assert sorted(found.rejected.rows()) == [
         (3, "length: 'x'; allowed: numbers"),
-        (4, "1 fields instead of 2"),
+        (4, "1 field instead of 2"),
     ]
 
 

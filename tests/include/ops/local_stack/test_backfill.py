@@ -87,6 +87,7 @@ def previewed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Prev
     monkeypatch.setattr(backfill, "AirflowApi", lambda *_: pytest.fail("nothing may be started"))
     monkeypatch.setattr(backfill, "summary_of", lambda *given: given)
     monkeypatch.setattr(backfill, "list_partitions", lambda *_: ["2015-06-01"])
+    monkeypatch.setattr(backfill, "newest_days", lambda *_: ("2015-01-01", "2015-12-31"))
 
     def carried_out(preview: Preview, asked: Asked) -> Any:
         monkeypatch.setattr(backfill, "planner", lambda *_: Planned(preview))
@@ -114,7 +115,7 @@ def test_days_that_cannot_be_scored_start_nothing(previewed: Callable[[Preview, 
 def test_a_dry_run_finds_the_day_that_the_run_would_end_with(previewed: Callable[[Preview, Asked], Any]) -> None:
     found = Preview({}, ["2015-06-03"], NO_DATA)
     asked = Asked("electricity", "2015-06-01", "2015-06-03", "champion_at", force=False, dry_run=True)
-    with pytest.raises(PlanError, match="2015-06-01 to 2015-06-02"):
+    with pytest.raises(PlanError, match=r"^2 of 3 days cannot be scored; nothing was started$"):
         previewed(found, asked)
     assert previewed(found, replace(asked, dry_run=False)), "the others are scored, and the exit status tells"
     assert previewed(Preview({}, ["2015-06-03"], {}), asked) is None
@@ -122,7 +123,8 @@ def test_a_dry_run_finds_the_day_that_the_run_would_end_with(previewed: Callable
 
 def test_days_past_the_end_of_the_data_are_no_days(previewed: Callable[[Preview, Asked], Any]) -> None:
     asked = Asked("electricity", "2016-06-01", "2016-06-03", "champion_at", force=False, dry_run=False)
-    with pytest.raises(PlanError, match=r"^0 days have data in this range \(it ends on 2015-06-01\)$"):
+    words = r"^no day from 2016-06-01 to 2016-06-03 has data \(there is data from 2015-01-01 to 2015-12-31\)$"
+    with pytest.raises(PlanError, match=words):
         previewed(Preview({}, [], {}), asked)
 
 

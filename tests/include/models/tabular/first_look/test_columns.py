@@ -63,6 +63,9 @@ NEARLY: dict[str, tuple[Cells, str, str]] = {
     "hexadecimal": (hex, "is hexadecimal in 300 of 300 rows ('0x0'", "{kind: string}"),
     "Fortran": (lambda row: f"{row}.5D+02", "exponents with a D, as Fortran", "{kind: string}"),
     "in quotes": (lambda row: f"'{row}'", "has single quotes, which belong to the cell, in 300", "{kind: string}"),
+    "a duration": (lambda row: f"{row}:0{row % 9}:30", "looks like a duration or a time of day", "{kind: string}"),
+    "a mixed number": (lambda row: f"{row} 1/2", "is a fraction, or two numbers in a cell,", "{kind: string}"),
+    "a pair": (lambda row: f"{row}/80", "is a fraction, or two numbers in a cell,", "{kind: string}"),
     "underscores": (lambda row: f"1_{row:03}", "spelled in its own way in 300 of 300 rows ('1_000'", "thousands: _"),
     "a quarter": (lambda row: f"{1950 + row // 4}Q{row % 4 + 1}", "looks like a time in 300 of 300", "{kind: string}"),
     "a.m.": (lambda row: f"0{row % 9}/02/2024 0{row % 9}:00 a.m.", "looks like a time in 300 of 300", "{kind: string}"),
@@ -94,6 +97,7 @@ TIMES: dict[str, tuple[Cells, str, str]] = {
         "compact day": "%Y%m%d %H:%M",
         "compact": "%Y%m%d_%H%M%S",
         "Japanese": "%Y年%m月%d日",
+        "a day of a week": "%G-W%V-%u",
     }.items()
 } | {"log": (at("%Y-%m-%d %H:%M:%S,500"), "%Y-%m-%d %H:%M:%S,%3f ('2024-", "format: '%Y-%m-%d %H:%M:%S,%3f'")}
 
@@ -132,6 +136,22 @@ def test_a_time_is_taken_at_once(asked: Look, name: str) -> None:
     _, said, declared = TIMES[name]
     assert said in said_of(asked, name)
     assert declared in shown(asked.columns[name])
+
+
+@pytest.mark.parametrize(
+    ("cells", "of"),
+    [
+        ({"Year": at("%Y"), "Month": at("%b"), "Day": at("%d")}, {"Year": "%Y", "Month": "%b", "Day": "%d"}),
+        ({"year": at("%Y"), "month": at("%B")}, {"year": "%Y", "month": "%B"}),
+        ({"date": at("%Y-%m-%d"), "time": at("%H%M")}, {"date": "%Y-%m-%d", "time": "%H%M"}),
+        ({"date": at("%d.%m.%Y"), "Time": at("%H:%M:%S")}, {"date": "%d.%m.%Y", "Time": "%H:%M:%S"}),
+    ],
+)
+def test_columns_that_tell_a_moment_together(cells: dict[str, Cells], of: dict[str, str]) -> None:
+    look = looked_at(cells, assume=True)
+    assert look.moment is not None
+    assert look.moment.of == of
+    assert not any("duration" in said for said in look.said)
 
 
 def test_a_year_of_two_digits_is_doubted() -> None:

@@ -231,6 +231,7 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, object]]] = {
     "utf-16": ({"encoding": "utf-16"}, {"encoding": "utf-16"}),
     "utf-16 without its mark": ({"encoding": "utf-16-le"}, {"encoding": "utf-16-le"}),
     "comments": ({"before": "# made by a logger\n# in June\n"}, {"skip_lines": 2}),
+    "header after #": ({"before": "# from a logger\n", "header": "#x,n,y"}, {"skip_lines": 1}),
     "a title": ({"before": "Readings of June\n\n"}, {"skip_lines": 2}),
     "a mark of UTF-8": ({"encoding": "utf-8-sig"}, {}),
     "two marks of UTF-8": ({"encoding": "utf-8-sig", "before": "\ufeff"}, {}),
@@ -241,7 +242,7 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, object]]] = {
     "a name with blanks": ({"name": "seen (1) twice.csv"}, {}),
     "rows that end in a mark": ({"header": "x,n,y,"}, {}),
 }
-NEED_A_WORD = ("windows-1252", "utf-16", "utf-32", "utf-16 without its mark", "comments", "a title")
+NEED_A_WORD = ("windows-1252", "utf-16", "utf-32", "utf-16 without its mark", "comments", "a title", "header after #")
 
 
 @pytest.mark.parametrize("kind", FORMS)
@@ -290,6 +291,8 @@ def test_a_file_without_a_header_is_given_names(models: Path, tmp_path: Path) ->
         (lambda text: text.replace("\n9,", "\n9,9,", 1), r"line 11, column 4: 4 fields instead of 3"),
         (lambda text: text.replace("\n9,", "\n<<<<<<< HEAD\n9,", 1), r"line 11, column 1: a mark of a merge conflict"),
         (lambda text: "file_line" + text[1:], r"line 1, column 1: a column cannot be called 'file_line'"),
+        (lambda text: "*" + text[1:], r"line 1, column 1: a column cannot be called '\*', which stands for several"),
+        (lambda text: "^x$" + text[1:], r"line 1, column 1: a column cannot be called '\^x\$'"),
         (lambda text: text.replace("x,n,y", "n,y"), r"line 2, column 3: every row has 3 fields instead of 2"),
         (lambda text: text.replace(",", " "), r"has one column, 'x n y': a comma, a semicolon, a tab or |"),
         (lambda text: text + text, r"line 302: the header comes again. Remove it there."),
