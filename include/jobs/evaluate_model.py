@@ -36,7 +36,7 @@ import polars as pl
 from include.jobs.build_features import read_tables
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.evaluation.comparing import InProduction, beside, gains
-from include.jobs.evaluation.ground import ground
+from include.jobs.evaluation.ground import ground, suspected
 from include.jobs.evaluation.measuring import NOTHING, Answers, Measured, Measures, mean_of
 from include.jobs.evaluation.metrics import plain, registry_statistics
 from include.jobs.evaluation.refits import Refit, refit
@@ -122,6 +122,7 @@ def evaluate(
         | over
         | of_segments
         | Measured(ground(truth, profile, candidate.metadata["rows"]["train"])),
+        suspects=suspected(config, truth),
         champion=theirs.values if theirs else None,
         production=[one.rival for one in compared],
         baselines={name: one.values for name, one in baselines.items()},

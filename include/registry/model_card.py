@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from include.models.config import ModelConfig
 from include.models.config.decision import told
-from include.models.config.judging import Verdict, explain, judge, told_of_refit
+from include.models.config.judging import Verdict, explain, judge, told_of_refit, told_of_suspects
 from include.models.config.results import Evaluation
 from include.platform.run_folders import Run
 
@@ -70,6 +70,7 @@ def _details(
         "Data": evaluation.get("data"),
         "Calibration": f"{model.calibration or 'none'}: {', '.join(errors)}" if errors else None,
         "Refit": next(iter(told_of_refit(model, evaluation)), None),
+        "Suspicion": next(iter(told_of_suspects(evaluation)), None),
         "Decision": told(decided) if decided else None,
         "Comparison": "; ".join(compared) or "there was no version to compare with",
         "Lineage": ", ".join(f"{name} {lineage[name]}" for name in LINEAGE if lineage.get(name)),

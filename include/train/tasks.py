@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.models.config import Budget, ModelConfig
 from include.models.config.files import MODEL_ARCHIVE
-from include.models.config.judging import Verdict, explain, judge, may_register, told_of_production
+from include.models.config.judging import Verdict, explain, judge, may_register, told_of_production, told_of_suspects
 from include.models.config.results import Evaluation
 from include.platform.borders import MOST_METADATA, metadata_id
 from include.platform.clients import s3_client, sagemaker_client
@@ -221,6 +221,8 @@ def check_metrics(model: ModelConfig, context: Context, *, evaluated: JobResult)
     context["ti"].xcom_push(key="gates", value=verdicts)
     if tracking := result.get("tracking"):
         log.warning("MLflow lacks part of this run, which continues: %s", tracking)
+    for sentence in told_of_suspects(result):
+        log.warning("%s", sentence)
     for sentence in told_of_production(model, result):
         log.info("%s", sentence)
     for verdict in verdicts:

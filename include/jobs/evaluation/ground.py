@@ -6,10 +6,12 @@ import numpy as np
 import polars as pl
 
 from include.jobs.evaluation.metrics import Metrics
-from include.models.config import DriftProfile, FeatureProfile
+from include.models.config import DriftProfile, FeatureProfile, ModelConfig
 from include.models.interface import Examples
+from include.models.tabular.first_look.leaks import suspects
 from include.models.tabular.single_feature import alone
 
+FEWEST_ROWS, MOST_ROWS = 50, 6000  # of the test split, to suspect a feature by
 BY_CHANCE = 1e-6  # probability of a test split with one value only, up to which that is none
 
 
@@ -28,6 +30,16 @@ def ground(truth: Examples, profile: DriftProfile, learned: int) -> Metrics:
         "dead_features": float(len(dead_features(truth.features, profile))),
         "one_feature_alone": max(alone(truth).values(), default=0.0),
     }
+
+
+def suspected(config: ModelConfig, truth: Examples) -> list[str]:
+    """Features that nearly tell the target on their own, as ``make new-model`` looks for them in a file."""
+    if len(truth.target) < FEWEST_ROWS:
+        return []
+    target = pl.Series(config.data.label, truth.target)
+    every = -(-len(target) // MOST_ROWS)
+    rows = truth.features.with_columns(target).gather_every(every)
+    return suspects(rows, truth.features.columns, config.data.label, config.problem)
 
 
 def dead_features(test: pl.DataFrame, profile: DriftProfile) -> list[str]:

@@ -23,7 +23,7 @@ from include.jobs.serving.decision import alarms_of
 from include.jobs.templates import render, words
 from include.models.config import ModelConfig
 from include.models.config.decision import DecisionOutcome, told
-from include.models.config.judging import explain, judge, told_of_production, told_of_refit
+from include.models.config.judging import explain, judge, told_of_production, told_of_refit, told_of_suspects
 from include.models.config.metrics import COST
 from include.models.config.results import Evaluation, Refitted, Reliability, Rival, Segment
 from include.models.interface import Array, DomainFindings, Examples
@@ -49,6 +49,7 @@ class Evaluated:
     training: TrainingRun
     domain: DomainFindings
     measured: Measured
+    suspects: list[str]
     champion: Metrics | None
     production: list[Rival]
     slices: dict[str, list[Segment]]
@@ -79,6 +80,7 @@ class Evaluated:
             "decision": self.decision,
             "reliability": self._reliability,
             "data": self._data,
+            "suspects": self.suspects,
             "refit": self.refit,
         }
 
@@ -134,6 +136,7 @@ def page(evaluated: Evaluated) -> str:
         metadata={**evaluated.training, **evaluated.model.metadata},
         verdicts=[(verdict, explain(verdict)) for verdict in judge(config, evaluated.outcome)],
         data=evaluated.outcome["data"],
+        suspicion=told_of_suspects(evaluated.outcome),
         code=os.environ.get("CODE_HASH", "that is not published"),
         told=told_of_production(config, evaluated.outcome),
         intervals=evaluated.outcome["intervals"],

@@ -15,6 +15,7 @@ from .model import ModelConfig
 from .results import Evaluation, Rival
 
 MOST_WORSE = 0.05  # probability that a candidate is worse than the champion by more than the margin
+MOST_SUSPECTS = 8  # that are named
 
 
 class Verdict(TypedDict):
@@ -138,6 +139,19 @@ def told_of_refit(model: ModelConfig, evaluation: Evaluation) -> list[str]:
     return [
         f"What is registered is the model fitted again on all {refit['rows']:,} rows, whose answers to the golden "
         f"requests are {refit['distance']:.3g} away from the evaluated one's{seen}"
+    ]
+
+
+def told_of_suspects(evaluation: Evaluation) -> list[str]:
+    """A sentence, where features nearly tell the target on their own."""
+    names = evaluation.get("suspects")
+    if not names:
+        return []
+    more = f" and {len(names) - MOST_SUSPECTS} more" if len(names) > MOST_SUSPECTS else ""
+    shown = f"{', '.join(names[:MOST_SUSPECTS])}{more} nearly {'tells' if len(names) == 1 else 'tell'}"
+    return [
+        f"Perhaps a leak: {shown} the target alone. What is known only afterwards belongs under features.exclude in "
+        "model.yaml"
     ]
 
 

@@ -90,6 +90,7 @@ class Evaluation(TypedDict):
     reliability: NotRequired[dict[str, list[Reliability]]]
     mlflow_run_id: NotRequired[str | None]
     refit: NotRequired[Refitted | None]
+    suspects: NotRequired[list[str]]  # features that nearly tell the target on their own
     tracking: NotRequired[str | None]  # what of the run MLflow did not take, and why
 
 

@@ -207,7 +207,7 @@ def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]
         ),
         ("raw tables, and the columns that are not features", {"data": data}),
         (
-            "exclude what is known only afterwards; derive ratios, differences and products",
+            "exclude what is known only afterwards; derive ratios, differences and products" + _suspicion(found),
             {"features": _features(found)},
         ),
         ("", {"split": dict(split)}),
@@ -261,6 +261,16 @@ def _free_name(wanted: str, taken: Mapping[str, object]) -> str:
 
 def _features(found: Profile) -> dict[str, Json]:
     return {"exclude": list(found.excluded), "derived": []}
+
+
+def _suspicion(found: Profile) -> str:
+    if not found.suspects:
+        return ""
+    names = "\n#   ".join(json.dumps(name, ensure_ascii=False) for name in found.suspects)
+    return (
+        "\n# these nearly tell the target on their own; once they are excluded, a gate of one_feature_alone, max 0.995,"
+        f"\n# refuses the next leak:\n#   {names}"
+    )
 
 
 def _hyperparameters(found: Profile) -> dict[str, Json]:

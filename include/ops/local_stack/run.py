@@ -23,6 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from include.models.config import load_model, model_names
+from include.models.config.judging import told_of_suspects
 from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
@@ -154,6 +155,7 @@ def outcome_of(api: AirflowApi, dag_id: str, run_id: str, state: str, total_seco
         "model_package_arn": registered.get("arn"),
         "metrics": (evaluated.get("result") or {}).get("metrics", {}),
         "tracking": (evaluated.get("result") or {}).get("tracking"),
+        "suspicion": told_of_suspects(evaluated["result"]) if evaluated.get("result") else [],
         "gates": api.xcom(dag_id, run_id, "check_metrics", key="gates") or [],
         "costs": api.xcom(dag_id, run_id, "record_training", key="costs"),
         "steps": [{"task_id": step.task_id, "state": step.state, "seconds": step.seconds} for step in steps],
@@ -186,6 +188,8 @@ def show(outcome: Outcome, settings: Settings, console: Console) -> None:
             mark = "[green]passed[/]" if gate["passed"] else "[red]not passed[/]"
             gates.add_row(gate["metric"], f"{gate['threshold']:.6g}", _number(gate["value"]), mark)
         console.print(gates, "")
+    for sentence in summary["suspicion"]:
+        console.print(f"[yellow]{escape(sentence)}.[/]\n", highlight=False, soft_wrap=True)
     if summary["tracking"]:
         console.print("[yellow]MLflow has not all of it:[/] " + escape(summary["tracking"]) + "\n", soft_wrap=True)
     for task_id, reason in outcome.reasons.items():

@@ -46,6 +46,7 @@ def test_metrics_hold_every_gate_and_beat_the_baselines(evaluation: Path) -> Non
         assert baseline["macro_f1"] < found["metrics"]["macro_f1"] - 0.3
         assert baseline["failure_events_caught"] < found["metrics"]["failure_events_caught"]
     assert found["metrics"]["failure_events"] > 20
+    assert found["suspects"] == []
 
 
 def test_registry_statistics_agree_with_the_metrics(evaluation: Path) -> None:

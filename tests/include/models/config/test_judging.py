@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from include.models.config import Gate, ModelConfig, load_model
-from include.models.config.judging import Verdict, explain, may_register, told_of_production
+from include.models.config.judging import Verdict, explain, may_register, told_of_production, told_of_suspects
 from include.models.config.judging import judge as judge_evaluation
 from include.models.config.results import Comparison, Rival
 
@@ -211,6 +211,16 @@ def test_what_is_not_compared_sets_no_bar_and_is_told(model: ModelConfig) -> Non
             {"metrics": GOOD, "champion": None, "production": []},  # type: ignore[typeddict-item]
         )[0]
     )
+
+
+def test_a_suspected_leak_is_told() -> None:
+    assert told_of_suspects({"metrics": {}, "champion": None}) == []
+    assert told_of_suspects({"metrics": {}, "champion": None, "suspects": ["refund"]}) == [
+        "Perhaps a leak: refund nearly tells the target alone. What is known only afterwards belongs under "
+        "features.exclude in model.yaml"
+    ]
+    [many] = told_of_suspects({"metrics": {}, "champion": None, "suspects": [f"f{number}" for number in range(10)]})
+    assert "f7 and 2 more nearly tell the target" in many
 
 
 def test_a_gate_of_a_slice_names_the_segment(model: ModelConfig) -> None:

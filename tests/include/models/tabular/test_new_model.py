@@ -120,6 +120,8 @@ def test_a_column_that_tells_the_target_is_named(folder: Path) -> None:
     )
     _, lines = scaffold(folder, frame, "binary")
     assert any("nearly tell the target on their own: refund" in line for line in lines)
+    text = (folder / "bicycle_orders" / "model.yaml").read_text()
+    assert '# refuses the next leak:\n#   "refund"\nfeatures:' in text
 
 
 @pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])

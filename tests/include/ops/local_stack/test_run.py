@@ -84,6 +84,7 @@ def test_a_failed_run_is_summed_up_with_its_reason() -> None:
         "model_package_arn": None,
         "metrics": {},
         "tracking": None,
+        "suspicion": [],
         "gates": [],
         "steps": [
             {"task_id": "validate_raw_data", "state": "failed", "seconds": 12.3},
