@@ -12,7 +12,15 @@ from collections.abc import Mapping
 
 from include.models.config import ModelConfig
 from include.models.config.decision import told
-from include.models.config.judging import Verdict, explain, judge, told_of_refit, told_of_suspects
+from include.models.config.judging import (
+    Verdict,
+    explain,
+    judge,
+    told_of_fairness,
+    told_of_refit,
+    told_of_segments,
+    told_of_suspects,
+)
 from include.models.config.results import Evaluation
 from include.platform.run_folders import Run
 
@@ -72,6 +80,8 @@ def _details(
         "Refit": next(iter(told_of_refit(model, evaluation)), None),
         "Suspicion": next(iter(told_of_suspects(evaluation)), None),
         "Decision": told(decided) if decided else None,
+        **{f"Slice {name}": text for name, text in told_of_segments(model, evaluation).items()},
+        "Fairness": "; ".join(told_of_fairness(model, evaluation)),
         "Comparison": "; ".join(compared) or "there was no version to compare with",
         "Lineage": ", ".join(f"{name} {lineage[name]}" for name in LINEAGE if lineage.get(name)),
     }

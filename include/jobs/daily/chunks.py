@@ -95,14 +95,19 @@ def split_day(
 
 def is_cut_by(table: Table, by: str) -> bool:
     """Whether the table has the column; others go whole into every chunk."""
-    return by in table.columns or (by == LINE and table.row_number is not None)
+    return by in _told_by(table) or (by == LINE and table.row_number is not None)
+
+
+def _told_by(table: Table) -> set[str]:
+    """The columns that a row's own cells tell."""
+    return {*table.columns, *([table.content_key.column] if table.content_key else [])}
 
 
 def shard_column(config: ModelConfig, names: Sequence[str]) -> str | None:
     """What these tables can be cut by: the first column of the key that is in the files and is not the time, or their
     lines, where the key counts them; None where rows are told apart by time alone."""
     tables = [config.data.tables[name] for name in names]
-    in_files = {column for table in tables for column in table.columns} - {config.data.time}
+    in_files = set().union(*map(_told_by, tables)) - {config.data.time}
     if found := next((column for column in config.data.key if column in in_files), None):
         return found
     return LINE if any(table.row_number in config.data.key for table in tables) else None
@@ -157,6 +162,9 @@ def _key(table: Table, by: str) -> pl.Expr:
     "2015-01-31" and "2015-01-31 00:00" the same moment. Tables may have it as different kinds."""
     if by == LINE:
         return pl.col(LINE)
+    if table.content_key and by == table.content_key.column:
+        parts = [_key(table, name).alias(name) for name in table.content_key.of]
+        return pl.struct(parts).hash()
     column, text = table.columns[by], pl.col(by).str.strip_chars()
     value = reading_of(column.kind).parse(pl.col(by), column)
     number = value if column.kind.is_quantity else text

@@ -23,6 +23,7 @@ from include.models.interface import Array
 
 FILE = "decision.json"
 LEAST = 1e-6  # probability that a curve ends at: nothing is impossible because validation has not seen it
+LARGEST_EXPONENT = 700  # whose power is still a number
 NEAREST_TO_CERTAIN = 1e-12  # of which there are log-odds
 
 
@@ -203,7 +204,8 @@ def _apply(curve: Curve, probability: Array) -> Array:
     if "weights" in curve:
         first, second, constant = curve["weights"]
         low, high = _logs(probability)
-        return np.asarray(1 / (1 + np.exp(-(first * low + second * high + constant))))
+        against = -(first * low + second * high + constant)
+        return np.asarray(1 / (1 + np.exp(np.minimum(against, LARGEST_EXPONENT))))
     return np.interp(probability, curve.get("x", []), curve.get("y", []))
 
 

@@ -6,6 +6,7 @@ first and judged later (``findings_of``), so that a day that is cleaned in parts
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -16,12 +17,14 @@ import polars as pl
 from include.jobs.validation.findings import Finding, Severity
 from include.jobs.validation.reading import RawTable, StoredTable
 from include.models.config import LINE, Column, Table
+from include.models.config.data import ContentKey
 from include.models.quoting import quoted
 from include.models.raw.kinds import reading_of
 from include.models.raw.reader import Block
 
 REASONS = pl.Schema({LINE: pl.UInt32, "reason": pl.String})
 EXAMPLES = 3
+CONTENT_BYTES = 8  # of a digest: among a hundred million rows two different ones share one once in a thousand times
 LOOKED_AT = 200  # rows of a problem, among which different examples are looked for
 
 
@@ -213,7 +216,8 @@ def typed_rows(lines: pl.DataFrame, table: Table, first_line: int) -> pl.DataFra
     first row's); null where a cell cannot be read."""
     columns = table.read_columns.items()
     values = (reading_of(column.kind).parse(pl.col(name), column).alias(name) for name, column in columns)
-    return _with_moment(lines, table).select(LINE, *values, *_made(table, first_line))
+    typed = _with_moment(lines, table).select(LINE, *values, *_made(table, first_line))
+    return typed if table.content_key is None else typed.with_columns(_content(table.content_key))
 
 
 def _with_moment(lines: pl.DataFrame, table: Table) -> pl.DataFrame:
@@ -234,6 +238,17 @@ def _made(table: Table, first_line: int) -> list[pl.Expr]:
         start = pl.lit(table.clock.start, dtype=pl.Datetime("us"))
         made.append((start + row * timedelta(minutes=table.clock.every_minutes)).alias(table.clock.column))
     return made
+
+
+def _content(key: ContentKey) -> pl.Expr:
+    """A digest of each row's values, however their cells are written."""
+    texts = [pl.col(name).cast(pl.String).fill_null("\0") for name in key.of]
+    words = pl.concat_str(texts, separator="\x1f")
+    return words.map_elements(_digest, return_dtype=pl.String()).alias(key.column)
+
+
+def _digest(words: str) -> str:
+    return hashlib.blake2b(words.encode(), digest_size=CONTENT_BYTES).hexdigest()
 
 
 def _inside(typed: pl.DataFrame, table: Table, time: str | None, window: Window) -> pl.DataFrame:

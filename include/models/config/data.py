@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from .common import FORMAT, TABLE_FILE, Name, Section
-from .kinds import INTEGER, KINDS, TIMESTAMP, Kind, kind_of
+from .kinds import INTEGER, KINDS, STRING, TIMESTAMP, Kind, kind_of
 from .problems import Problem, refuse, unknown
 from .spelling import Spelling
 
@@ -152,6 +152,15 @@ class Moment(Section):
         return self
 
 
+class ContentKey(Section):
+    """A text that tells rows apart by what they hold, where nothing else does: a digest of the columns ``of``. It is
+    the same in every file and in every order; of two rows that hold the same, one counts as repeated. A label is not
+    among the columns: it is not known yet when a row is scored."""
+
+    column: Name
+    of: Annotated[list[str], Field(min_length=1)]
+
+
 class Table(Section):
     """One raw table: its file (``.gz`` may follow), its columns and their kinds, the columns that identify a row.
 
@@ -159,7 +168,7 @@ class Table(Section):
     before its header it may have ``skip_lines`` lines of other text. Without ``header`` the file's columns stand in
     the order of ``columns``. Two columns can be made of where a row stands in the file: ``row_number`` names one that
     counts rows from 1, ``clock`` one that tells their time. In a day's partition they count from the day's first row.
-    ``moment`` makes one of columns that tell a time together.
+    ``moment`` makes one of columns that tell a time together; ``content_key`` one made of what rows hold.
 
     ``every_hours`` says that rows come at this interval, one series for each value of the rest of the key; its gaps are
     then measured. ``history`` keeps rows from before a run's data window, where later rows need them. Up to
@@ -178,6 +187,7 @@ class Table(Section):
     row_number: Name | None = None
     clock: Clock | None = None
     moment: Moment | None = None
+    content_key: ContentKey | None = None
     key: list[str] = []
     every_hours: Annotated[int, Field(ge=1, le=24 * 366)] | None = None
     history: bool = False
@@ -191,6 +201,8 @@ class Table(Section):
             kinds[self.row_number] = INTEGER
         if self.clock:
             kinds[self.clock.column] = TIMESTAMP
+        if self.content_key:
+            kinds[self.content_key.column] = STRING
         return kinds
 
     @cached_property
@@ -207,7 +219,8 @@ class Table(Section):
 
     @model_validator(mode="after")
     def names_are_given_once(self) -> Self:
-        makers = {"clock": self.clock and self.clock.column, "moment": self.moment and self.moment.column}
+        sections = {"clock": self.clock, "moment": self.moment, "content_key": self.content_key}
+        makers = {maker: section.column for maker, section in sections.items() if section}
         made: dict[str, str] = {}
         for maker, name in ({"row_number": self.row_number} | makers).items():
             if name in self.columns:
@@ -241,6 +254,16 @@ class Table(Section):
         for name in self.moment.of if self.moment else ():
             if name not in self.columns:
                 refuse([Problem(("moment", "of", name), unknown("column", name, self.columns))])
+        return self
+
+    @model_validator(mode="after")
+    def content_is_of_columns(self) -> Self:
+        of = self.content_key.of if self.content_key else []
+        refuse(
+            Problem(("content_key", "of", number), unknown("column", name, self.columns))
+            for number, name in enumerate(of)
+            if name not in self.columns
+        )
         return self
 
     @model_validator(mode="after")

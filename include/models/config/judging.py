@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Literal, NotRequired, TypedDict
 
 from .gates import Bound, Gate
-from .metrics import PRODUCTION
+from .metrics import FAIRNESS, PRODUCTION
 from .model import ModelConfig
-from .results import Evaluation, Rival
+from .results import Evaluation, Rival, Segment
 
 MOST_WORSE = 0.05  # probability that a candidate is worse than the champion by more than the margin
 MOST_SUSPECTS = 8  # that are named
@@ -170,6 +170,40 @@ def told_of_slices(model: ModelConfig, evaluation: Evaluation) -> list[str]:
             + f" on {worst['rows']} rows"
         )
     return told
+
+
+def told_of_segments(model: ModelConfig, evaluation: Evaluation) -> dict[str, str]:
+    """By slice: all of its segments with what they are judged by, the worst first, those of few rows last."""
+    asked: dict[str, list[str]] = {one.name: [model.champion.metric] for one in model.slices}
+    for gate in model.gates:
+        if gate.slice in asked and gate.metric not in asked[gate.slice]:
+            asked[gate.slice].append(gate.metric)
+    return {
+        name: "; ".join(_segment(one, asked.get(name, [model.champion.metric])) for one in segments)
+        for name, segments in evaluation.get("slices", {}).items()
+    }
+
+
+def _segment(one: Segment, metrics: list[str]) -> str:
+    measured = [
+        f"{metric} {value:.4g}"
+        + (f" ({ends[0]:.4g} to {ends[1]:.4g})" if (ends := one["intervals"].get(metric)) else "")
+        for metric in metrics
+        if (value := one["metrics"].get(metric)) is not None
+    ]
+    few = "" if one["enough"] else ", too few to be judged"
+    return f"{one['segment']}: {', '.join(measured) or 'not measured'}, {one['rows']} rows{few}"
+
+
+def told_of_fairness(model: ModelConfig, evaluation: Evaluation) -> list[str]:
+    """What the evaluation says of each protected slice."""
+    return [
+        f"{metric} {value:.4g}"
+        for one in model.slices
+        if one.protected
+        for name in FAIRNESS[model.problem]
+        if (value := evaluation["metrics"].get(metric := f"{name}_{one.name}")) is not None
+    ]
 
 
 def _production(evaluation: Evaluation) -> list[Rival]:

@@ -14,7 +14,7 @@ from .columns import is_of_answers
 from .data import RandomSplit, TimeSplit
 from .gates import Gate
 from .kinds import INTEGER
-from .metrics import INTERVALS, ONE_RULE, PRODUCTION, ROLLING, Direction, Metric, against_baselines
+from .metrics import COST, INTERVALS, ONE_RULE, PRODUCTION, ROLLING, Direction, Metric, against_baselines
 from .problems import Path, Problem, nearest, unknown
 from .training import Compute, Range, Tuning
 
@@ -68,6 +68,14 @@ def _columns_of_data(config: ModelConfig) -> Iterator[Problem]:
         yield Problem(("data", "label"), f"'{data.label}' is part of data.key too; what is predicted identifies no row")
     if data.label == data.time:
         yield Problem(("data", "label"), f"'{data.label}' is data.time too")
+
+
+def _content_keys(config: ModelConfig) -> Iterator[Problem]:
+    label = config.data.label
+    for name, table in config.data.tables.items():
+        if table.content_key and label in table.content_key.of:
+            place = ("data", "tables", name, "content_key", "of")
+            yield Problem(place, f"'{label}' is data.label, which is not known yet when a row is scored")
 
 
 def _classes(config: ModelConfig) -> Iterator[Problem]:
@@ -253,7 +261,7 @@ def _metrics(config: ModelConfig) -> Iterator[Problem]:
             slices = [one.name for one in config.slices]
             if gate.slice not in slices:
                 yield Problem((*place, "slice"), unknown("slice", gate.slice, slices))
-            if gate.metric in known and gate.metric not in config.validation_metrics | INTERVALS:
+            if gate.metric in known and gate.metric not in {COST, *config.validation_metrics, *INTERVALS}:
                 yield Problem((*place, "metric"), f"a segment has no {gate.metric}, which is of the whole test split")
         if gate.metric not in known:
             yield Problem((*place, "metric"), _no_metric(gate.metric, known))
@@ -396,6 +404,7 @@ def _twice(place: Path, names: Sequence[str]) -> Iterator[Problem]:
 
 RULES: tuple[Callable[[ModelConfig], Iterator[Problem]], ...] = (
     _columns_of_data,
+    _content_keys,
     _classes,
     _tables_of_the_library,
     _derived_features,

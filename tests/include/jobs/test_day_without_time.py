@@ -64,6 +64,12 @@ def partition(name: str, folder: Path, day: date) -> Path:
     return folder / f"date={day}" / f"{table.file}.gz"
 
 
+def numbered(config: ModelConfig) -> ModelConfig:
+    """Its key counts the file's rows instead of telling them apart by what they hold."""
+    table = config.data.tables["abalone"].model_copy(update={"content_key": None, "row_number": "specimen"})
+    return config.model_copy(update={"data": config.data.model_copy(update={"tables": {"abalone": table}})})
+
+
 def edit(file: Path, change: dict[int, str | None]) -> None:
     """Other text for lines, which count from 0; None takes one out."""
     lines = dict(enumerate(gzip.decompress(file.read_bytes()).decode().splitlines())) | change
@@ -144,15 +150,17 @@ def test_labels_need_not_be_known_and_a_day_may_be_empty(raws: dict[str, Path], 
     assert validated(name, tmp_path / "p", tmp_path / "empty", day) == []
 
 
-def test_a_day_cut_into_chunks_by_its_lines_is_the_same(
-    raws: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("by", ["specimen", LINE])
+def test_a_day_cut_into_chunks_by_what_rows_hold_or_by_its_lines_is_the_same(
+    raws: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     name, day = "abalone_age", DAYS["abalone_age"]
-    config = load_model(name)
+    config = load_model(name) if by == "specimen" else numbered(load_model(name))
+    monkeypatch.setattr(validate_input, "load_model", lambda name: config)
     days_of(name, raws[name], tmp_path / "p", first=day, last=day)
     (whole,) = validated(name, tmp_path / "p", tmp_path / "whole", day)
     assert config.scoring is not None
-    assert shard_column(config, config.scoring.tables) == LINE
+    assert shard_column(config, config.scoring.tables) == by
     small = config.model_copy(update={"scoring": config.scoring.model_copy(update={"chunk_mb": 0.002})})
     monkeypatch.setattr(validate_input, "load_model", lambda name: small)
     chunks = validated(name, tmp_path / "p", tmp_path / "cut", day)

@@ -26,8 +26,8 @@ def test_a_raw_row_comes_to_the_features_of_its_table(model: str) -> None:
     shape = Shape(load_model(model))
     table = importlib.import_module(f"include.models.{model}.simulate").simulate(3).head(ROWS)
     described = shape.config.data.tables[shape.first]
-    if described.row_number:
-        table = table.with_columns(pl.int_range(1, pl.len() + 1).alias(described.row_number))
+    for made in {described.row_number, described.content_key and described.content_key.column} - {None}:
+        table = table.with_columns(pl.int_range(1, pl.len() + 1).alias(str(made)))
     if described.clock:
         start = described.clock.start
         ends = start + (ROWS - 1) * timedelta(minutes=described.clock.every_minutes)

@@ -8,6 +8,7 @@ import pytest
 
 from include.models.config import load_model, model_names
 from include.models.config.decision import DecisionOutcome
+from include.models.config.results import Segment
 from include.platform.run_folders import Run
 from include.registry import model_card
 
@@ -61,6 +62,32 @@ def test_a_card_keeps_to_the_schema(name: str) -> None:
     assert len(evaluation["evaluation_observation"]) <= 2096
     measured = evaluation["metric_groups"][0]["metric_data"]
     assert measured[0] == {"name": "f1", "type": "number", "value": 0.5, "notes": "95 %: 0.4 to 0.6"}
+
+
+def test_slices_are_told_worst_first_and_protected_ones_with_how_differently_they_are_treated() -> None:
+    model = load_model("abalone_age")
+    model = model.model_copy(update={"slices": [one.model_copy(update={"protected": True}) for one in model.slices]})
+    segments: list[Segment] = [
+        {"segment": "F", "rows": 300, "enough": True, "metrics": {"mse": 5.5}, "intervals": {"mse": (4.5, 6.75)}},
+        {"segment": "M", "rows": 250, "enough": True, "metrics": {"mse": 4.0}, "intervals": {}},
+        {"segment": "I", "rows": 9, "enough": False, "metrics": {"mse": None}, "intervals": {}},
+    ]
+    card = model_card.content(
+        model,
+        RUN,
+        artifact="s3://b/m.tar.gz",
+        evaluation={
+            "metrics": {"mse": 4.5, "mae_difference_sex": 0.75},
+            "champion": None,
+            "slices": {"sex": segments},
+        },
+        lineage={},
+    )
+    details = card["additional_information"]["custom_details"]  # type: ignore[index]
+    assert details["Slice sex"] == (
+        "F: mse 5.5 (4.5 to 6.75), 300 rows; M: mse 4, 250 rows; I: not measured, 9 rows, too few to be judged"
+    )
+    assert details["Fairness"] == "mae_difference_sex 0.75"
 
 
 def test_the_request_is_text_that_waits_for_review() -> None:

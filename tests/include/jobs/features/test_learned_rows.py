@@ -16,7 +16,9 @@ from include.models.config import ModelConfig, load_model
 @pytest.fixture
 def config() -> ModelConfig:
     """Its key only counts the rows of a file."""
-    return load_model("abalone_age")
+    config = load_model("abalone_age")
+    table = config.data.tables["abalone"].model_copy(update={"content_key": None, "row_number": "specimen"})
+    return config.model_copy(update={"data": config.data.model_copy(update={"tables": {"abalone": table}})})
 
 
 def shells(rows: int, seed: int = 0) -> pl.DataFrame:

@@ -72,9 +72,25 @@ def test_rows_are_numbered_and_timed_by_their_place_in_the_file(tmp_path: Path, 
     assert cleaned(tmp_path, text, window, "time", **table).frame["row"].to_list() == [4]
 
 
+def test_rows_are_told_apart_by_what_they_hold_wherever_they_stand(tmp_path: Path) -> None:
+    table = {
+        "columns": {"x": "number", "kind": "string", "y": "number"},
+        "content_key": {"column": "id", "of": ["kind", "x"]},
+        "key": ["id"],
+        "max_rejected_share": 0.3,
+    }
+    one = cleaned(tmp_path, "x,kind,y\n1,a,5\n2,a,6\n,a,7\n", **table).frame
+    other = cleaned(tmp_path, "x,kind,y\n9,b,1\nNA,a,\n2.0,a,\n 1,a,\n1,a,\n", **table)
+    assert one["id"].n_unique() == 3
+    assert set(one["id"]) < set(other.frame["id"]), "nor do spellings and the label matter"
+    assert other.tally.set_aside == 1, "the same twice"
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [
+        ({"columns": {"x": "number"}, "content_key": {"column": "id", "of": ["xx"]}}, "Did you mean 'x'?"),
+        ({"columns": {"id": "number"}, "content_key": {"column": "id", "of": ["id"]}}, "'id' is made by content_key"),
         ({"columns": {"x": {"kind": "number", "format": "%d-%m-%Y"}}}, "format is for timestamps"),
         ({"columns": {"x": {"kind": "timestamp", "format": "%d-%m-%Y %Z"}}}, "cannot have a time zone's name"),
         ({"columns": {"x": {"kind": "number", "header": "y"}, "y": "number"}}, "two columns have the header 'y'"),
