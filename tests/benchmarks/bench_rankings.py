@@ -5,7 +5,9 @@ feature.
 
 The reference is scikit-learn's ``permutation_importance`` over all test rows (20,000 at most), the way in which reports
 were made before. Features count that lose at least a hundredth of what the first one loses: what is below is noise, in
-either way. A model whose data is not there is said to be unmeasured. Needs ``include`` on PYTHONPATH.
+either way. Features whose losses differ by less than a tenth may change places: the five first ones of
+predictive_maintenance lie within 7 %, and 10,000 rows order them otherwise than 20,000 do. A model whose data is not
+there is said to be unmeasured. Needs ``include`` on PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from rows import Row, end, parser, row
 
 MOST_ROWS = 20_000
 FIRST = 3  # features whose order is the same
+ABOUT_THE_SAME = 0.9  # of what the feature in that place loses over all rows
 LEAST_ALIKE = 0.9  # rank correlation of all that count
 
 
@@ -99,10 +102,14 @@ def measured(name: str) -> Row:
     config = load_model(name)
     model, test = fitted(config)
     found = importances(config, cast(LoadedModel, model), test.features, test)
-    ours, theirs, correlation = alike(found.lost, one_by_one(config, model, test, found.metric))
-    same = ours[:FIRST] == theirs[:FIRST]
+    over_all_rows = one_by_one(config, model, test, found.metric)
+    ours, theirs, correlation = alike(found.lost, over_all_rows)
+    same = all(
+        over_all_rows[one] >= ABOUT_THE_SAME * over_all_rows[other]
+        for one, other in zip(ours[:FIRST], theirs[:FIRST], strict=True)
+    )
     value = f"{', '.join(ours[:FIRST])}; of {len(theirs)} that count the ranks' correlation is {correlation:.2f}"
-    bound = f"first {FIRST}: {', '.join(theirs[:FIRST])}; >= {LEAST_ALIKE}"
+    bound = f"first {FIRST}: {', '.join(theirs[:FIRST])}, or within a tenth of each; >= {LEAST_ALIKE}"
     return row(title, value, bound, same and correlation >= LEAST_ALIKE)
 
 

@@ -37,13 +37,18 @@ def identity(config: ModelConfig, frame: pl.DataFrame) -> list[str]:
 
 
 def read_split(folder: Path) -> pl.DataFrame:
-    """A split as build_features wrote it, or merge_shards in parts.
+    """A split as build_features wrote it, or merge_shards in parts. Each column is in one piece: LightGBM would copy
+    others.
 
     Raises:
         JobError: the file is not there or cannot be read.
     """
     with _told_of(folder):
-        return scan_split(folder).collect()
+        columns = scan_split(folder).collect().get_columns()[::-1]
+    whole = []
+    while columns:  # one by one, so that there are never two of the table
+        whole.append(columns.pop().rechunk())
+    return pl.DataFrame(whole)
 
 
 def scan_split(folder: Path) -> pl.LazyFrame:

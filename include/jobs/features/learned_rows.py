@@ -10,7 +10,7 @@ from typing import TypedDict
 import numpy as np
 import polars as pl
 
-from include.jobs.features.feature_table import identity
+from include.jobs.features.feature_table import BLOCK, identity
 from include.models.config import ModelConfig
 from include.models.interface import Array
 
@@ -60,8 +60,9 @@ def learned(folder: Path, about: LearnedFrom | None, rows: pl.DataFrame) -> Arra
 
 
 def _digests(rows: pl.DataFrame, by: Collection[str]) -> Array:
-    words = rows.select(
-        pl.concat_str([pl.col(name).cast(pl.String).fill_null("\0") for name in by], separator="\x1f")
-    ).to_series()
-    digests = b"".join(hashlib.blake2b(word.encode(), digest_size=BYTES).digest() for word in words)
+    words = pl.concat_str([pl.col(name).cast(pl.String).fill_null("\0") for name in by], separator="\x1f")
+    digests = b"".join(
+        b"".join(hashlib.blake2b(word.encode(), digest_size=BYTES).digest() for word in block.select(words).to_series())
+        for block in rows.select(*by).iter_slices(BLOCK)  # as texts, rows are many times as large
+    )
     return np.frombuffer(digests, dtype=np.uint64)

@@ -12,7 +12,7 @@ import pytest
 
 from include.jobs.features import feature_table
 from include.jobs.features.drift_profile import count_rows, drift_profile
-from include.jobs.features.feature_table import blocks, evenly_spaced, part_file, scan_split
+from include.jobs.features.feature_table import blocks, evenly_spaced, part_file, read_split, scan_split
 from include.jobs.watching.answer_bins import BINS, add_answers, bins_of, count_probabilities, count_values
 from include.jobs.watching.reference import BLOCKS, count_windows, windows_of
 from include.jobs.watching.table_counts import add_tables, count_day, count_days
@@ -98,5 +98,7 @@ def test_a_split_in_parts_and_blocks_is_counted_as_one_table(tmp_path: Path, mon
         {"rows": len(one), "features": count_rows(one, profile)} for one in expected
     ]
     assert pl.concat(blocks(split)).equals(rows)
+    assert read_split(tmp_path).equals(rows)
+    assert read_split(tmp_path).n_chunks() == 1
     for most in (len(rows), 10_000, 7):
         assert evenly_spaced(split, most).equals(rows.gather_every(-(-len(rows) // most)))
