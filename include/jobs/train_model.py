@@ -5,10 +5,10 @@
 
 Reads features.parquet from the channels ``train`` and ``validation``; writes what becomes model.tar.gz (see
 ``jobs/serving/artifact.py``), and ``training.json`` to the output folder, what becomes output.tar.gz: what is a matter
-of this run alone. Hyperparameters are SageMaker's strings: ``model`` names the model, the others override
-model.yaml's. Without arguments every place is SageMaker's own, or what ``SM_MODEL_DIR``, ``SM_OUTPUT_DATA_DIR``,
-``SM_CHANNEL_TRAIN``, ``SM_CHANNEL_VALIDATION`` and ``SM_HPS`` (JSON) say. Prints ``validation:<metric>=<value>`` for
-MetricDefinitions.
+of this run alone. Hyperparameters are SageMaker's strings: ``model`` names the model, the others override model.yaml's.
+A tuning job's training prints its objective as it goes, every few rounds. Without arguments every place is SageMaker's
+own, or what ``SM_MODEL_DIR``, ``SM_OUTPUT_DATA_DIR``, ``SM_CHANNEL_TRAIN``, ``SM_CHANNEL_VALIDATION`` and ``SM_HPS``
+(JSON) say. Prints ``validation:<metric>=<value>`` for MetricDefinitions.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from include.jobs.cli import OPT_ML, TRAINING_FAILURE, run_program
 from include.jobs.evaluation.metrics import Metrics, measure, plain
 from include.jobs.evaluation.registered import require_refit
@@ -32,8 +34,13 @@ from include.jobs.serving.artifact import Facts, TrainingRun, save_artifact, tra
 from include.jobs.serving.decision import judgement
 from include.models.config import ModelConfig, Scalar, load_model, nearest
 from include.models.config.files import TRAINING_RUN
+from include.models.config.references import VALIDATION
 from include.models.errors import JobError
+from include.models.interface import Array, Examples
 from include.models.loader import estimator
+from include.models.rounds import Tell, telling
+
+OBJECTIVE = "_tuning_objective_metric"  # what tuning adds to the hyperparameters
 
 
 def read_hyperparameters(path: Path | None) -> dict[str, str]:
@@ -62,7 +69,7 @@ def parse_hyperparameters(config: ModelConfig, given: Mapping[str, str]) -> dict
     known = config.hyperparameters
     values = dict(config.training.hyperparameters)
     for name, text in given.items():
-        if name.startswith("_") or name == "model":  # tuning adds _tuning_objective_metric
+        if name.startswith("_") or name == "model":  # tuning adds OBJECTIVE
             continue
         if name not in known:
             raise JobError(f"{config.name} has no hyperparameter '{name}'. {nearest(name, known)}")
@@ -71,6 +78,19 @@ def parse_hyperparameters(config: ModelConfig, given: Mapping[str, str]) -> dict
         except ValueError as error:
             raise JobError(f"hyperparameter {name} {error}.") from None
     return values
+
+
+def objective(config: ModelConfig, validation: Examples, metric: str | None) -> Tell | None:
+    """Prints a tuning job's objective, such as ``validation:f1``, of answers to the validation split."""
+    if metric is None:
+        return None
+
+    def tell(answers: Array) -> None:
+        both = np.column_stack([1 - answers, answers]) if config.problem == "binary" else answers
+        found = measure(config.problem, validation.target, both, validation.classes)
+        print(f"{metric}={found[metric.removeprefix(VALIDATION)]:.6g}", flush=True)
+
+    return tell
 
 
 def train(
@@ -93,7 +113,8 @@ def train(
     require_refit(config, own)
     began = time.time()
     try:
-        model = own.fit(fitted, validation, hyperparameters)
+        with telling(objective(config, validation, given.get(OBJECTIVE))):
+            model = own.fit(fitted, validation, hyperparameters)
     except ValueError as error:
         raise JobError(f"{config.name} cannot be fitted: {error}") from error
     seconds = time.time() - began

@@ -247,6 +247,8 @@ def tune_model(
                 "MaxParallelTrainingJobs": tuning.max_parallel_jobs,
             },
             "ParameterRanges": {kind: found for kind, found in ranges.items() if found},
+            # train_model prints the objective as it goes; Hyperband stops what is hopeless by itself
+            "TrainingJobEarlyStoppingType": "Off" if tuning.strategy == "Hyperband" else "Auto",
             "RandomSeed": int(chosen.get("seed", 0)),
         },
         "TrainingJobDefinition": {**definition, "StaticHyperParameters": _strings(fixed)},

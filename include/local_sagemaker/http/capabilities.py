@@ -106,11 +106,11 @@ _TABLE: dict[str, _Members] = {
     ),
     "CreateHyperParameterTuningJob": _Members(
         "HyperParameterTuningJobName Tags{*} HyperParameterTuningJobConfig{Strategy RandomSeed ResourceLimits{*}"
-        " HyperParameterTuningJobObjective{*} ParameterRanges{IntegerParameterRanges{*} ContinuousParameterRanges{*}"
-        " CategoricalParameterRanges{*}} TuningJobCompletionCriteria{TargetObjectiveMetricValue"
-        " BestObjectiveNotImproving{*}}}"
+        " TrainingJobEarlyStoppingType HyperParameterTuningJobObjective{*} ParameterRanges{IntegerParameterRanges{*}"
+        " ContinuousParameterRanges{*} CategoricalParameterRanges{*}}"
+        " TuningJobCompletionCriteria{TargetObjectiveMetricValue BestObjectiveNotImproving{*}}}"
         f" TrainingJobDefinition{{{_DEFINITION}}} TrainingJobDefinitions{{{_DEFINITION}}}",
-        "HyperParameterTuningJobConfig{StrategyConfig{*} TrainingJobEarlyStoppingType}"
+        "HyperParameterTuningJobConfig{StrategyConfig{*}}"
         f" TrainingJobDefinition{{{_DEFINITION_IDLE}}} TrainingJobDefinitions{{{_DEFINITION_IDLE}}}",
         f"{_below('TrainingJobDefinition', _CHANNEL_VALUES)} {_below('TrainingJobDefinitions', _CHANNEL_VALUES)}",
     ),

@@ -151,7 +151,8 @@ def _instance_count(resources: Json) -> int:
 
 def _execute(job: Job, document: Json, hosts: list[str], roots: list[Path]) -> tuple[Outcome | None, Metrics]:
     """Downloads and trains; no outcome when the job was stopped before anything ran."""
-    metrics = Metrics(job, document["AlgorithmSpecification"].get("MetricDefinitions", ()))
+    told = document["HyperParameters"].get("_tuning_objective_metric") if "TuningJobArn" in document else None
+    metrics = Metrics(job, document["AlgorithmSpecification"].get("MetricDefinitions", ()), told)
     _move(job, "Downloading", TrainingStartTime=time.time())
     for root in roots:
         for directory in ("input/config", "input/data", "model", "output/data"):

@@ -22,8 +22,10 @@ _PER_REQUEST = 500
 class Metrics:
     """`read` takes the log's lines; safe as long as one thread reads."""
 
-    def __init__(self, job: Job, definitions: Iterable[Json]) -> None:
+    def __init__(self, job: Job, definitions: Iterable[Json], told: str | None = None) -> None:
+        """`told`: the metric that a tuning job looks at while the training job runs."""
         self._job = job
+        self._told = told
         self._definitions = [(item["Name"], regex.compile(item["Regex"])) for item in definitions]
         self._last: dict[str, tuple[float, float]] = {}
         self._points: list[tuple[str, float, float]] = []
@@ -42,6 +44,9 @@ class Metrics:
                 self._last[name] = (moment, value)
                 if len(self._points) < _MOST_POINTS:
                     self._points.append((name, moment, value))
+                    if name == self._told:
+                        values = [one for metric, _, one in self._points if metric == name]
+                        self._job.update({"_Objective": values})
 
     def final(self) -> Json:
         """FinalMetricDataList: the last value of each metric."""

@@ -16,6 +16,7 @@ from include.local_sagemaker.core.store import TRAINING_JOB, TUNING_JOB, Json
 from include.local_sagemaker.jobs.job_queue import ACTIVE
 from include.local_sagemaker.jobs.training import create_training_job, stop_training_job
 from include.local_sagemaker.jobs.tuning_search import Point, grid, random_points
+from include.local_sagemaker.jobs.tuning_stopping import is_hopeless
 
 log = logging.getLogger(__name__)
 
@@ -168,6 +169,8 @@ class TuningRun:
                     self._judge(summaries)
                     return
             else:
+                if self._config.get("TrainingJobEarlyStoppingType") == "Auto":
+                    self._stop_children(self._hopeless(tuning, summaries))
                 self._launch(tuning, summaries, len(active))
             self._server_stopping.wait(LOOK_SECONDS)
 
@@ -208,6 +211,26 @@ class TuningRun:
                     stop_training_job(self._region, {"TrainingJobName": one["TrainingJobName"]})
                 except ValidationException:
                     log.info("training job %s ended before it could be stopped", one["TrainingJobName"])
+
+    def _hopeless(self, tuning: Json, summaries: list[Json]) -> list[Json]:
+        """Those that run and are worse than the ones before were at the same time; each definition is a search."""
+        found = []
+        jobs = {one["TrainingJobName"]: self._region.find(TRAINING_JOB, one["TrainingJobName"]) for one in summaries}
+        which = {child["name"]: child["definition"] for child in tuning["_Children"]}
+        for one in summaries:
+            definition = which[one["TrainingJobName"]]
+            objective = objective_of(tuning, definitions_of(tuning)[definition]) or {}
+            before = [
+                (jobs[other["TrainingJobName"]] or {}).get("_Objective", [])
+                for other in summaries
+                if which[other["TrainingJobName"]] == definition and other["TrainingJobStatus"] == "Completed"
+            ]
+            values = (jobs[one["TrainingJobName"]] or {}).get("_Objective", [])
+            running = one["TrainingJobStatus"] == "InProgress"
+            if running and is_hopeless(values, before, maximize=objective["Type"] == "Maximize"):
+                log.info("tuning job %s stops %s early", self._name, one["TrainingJobName"])
+                found.append(one)
+        return found
 
     def _is_over(self, tuning: Json, summaries: list[Json]) -> bool:
         ended = [one for one in summaries if one["TrainingJobStatus"] not in ACTIVE]

@@ -23,6 +23,7 @@ import polars as pl
 from include.models import trees
 from include.models.config import Scalar
 from include.models.interface import Array, Contributions, Examples
+from include.models.rounds import feval
 
 SEXES = ("F", "I", "M")
 PARTS = ("value", "low", "high")  # one file each
@@ -97,9 +98,10 @@ def _learn(
         if validation:
             held_out = [lgb.Dataset(design(validation.features), validation.target, reference=data)]
             stop = [lgb.early_stopping(patience, verbose=False)] if name == "value" else []
+        tell = feval() if name == "value" else None
         try:
             boosters[name] = lgb.train(
-                {**parameters, **objective}, data, rounds[name], valid_sets=held_out, callbacks=[*stop]
+                {**parameters, **objective}, data, rounds[name], valid_sets=held_out, callbacks=[*stop], feval=tell
             )
         except lgb.basic.LightGBMError as error:
             raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error

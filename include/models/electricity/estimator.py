@@ -17,6 +17,7 @@ from include.models import trees
 from include.models.config import Scalar
 from include.models.electricity.features import PLACE, STATE
 from include.models.interface import Array, Contributions, Examples
+from include.models.rounds import feval
 
 FILE = "model.txt"
 
@@ -43,7 +44,7 @@ def _learn(train: Examples, validation: Examples | None, hyperparameters: Mappin
         held_out = [lgb.Dataset(validation.features.select(names), validation.target, reference=data)]
         stop = [lgb.early_stopping(patience, verbose=False)]
     try:
-        return lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=[*stop])
+        return lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=[*stop], feval=feval())
     except lgb.basic.LightGBMError as error:
         raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
 

@@ -25,6 +25,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from include.models import trees
 from include.models.config import Scalar
 from include.models.interface import Array, Contributions, Examples
+from include.models.rounds import feval
 
 FOREST_FILE, BOOSTER_FILE = "model.skops", "model.txt"
 # Skops refuses what is neither on its own list of safe types nor on this one. It does not have Tree on its own because
@@ -50,7 +51,7 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
         raise ValueError(f"algorithm is '{algorithm}'; allowed are {FOREST} and {LIGHTGBM}")
     names = train.features.columns
     if algorithm == LIGHTGBM:
-        return Fitted(_boost(train, hyperparameters), names)
+        return Fitted(_boost(train, validation, hyperparameters), names)
     forest = RandomForestClassifier(
         n_estimators=int(hyperparameters["trees"]),
         max_depth=int(hyperparameters["max_depth"]),
@@ -71,7 +72,7 @@ def refit(model: Fitted, rows: Examples, hyperparameters: Mapping[str, Scalar]) 
     return fit(rows, rows, hyperparameters)
 
 
-def _boost(train: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
+def _boost(train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
     parameters = {
         "objective": "binary",
         "learning_rate": hyperparameters["learning_rate"],
@@ -88,8 +89,10 @@ def _boost(train: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booste
         "verbose": -1,
     }
     data = lgb.Dataset(train.features, train.target, feature_name=train.features.columns)
+    tell = feval()
+    looked_at = [lgb.Dataset(validation.features, validation.target, reference=data)] if tell else []
     try:
-        return lgb.train(parameters, data, int(hyperparameters["trees"]))
+        return lgb.train(parameters, data, int(hyperparameters["trees"]), valid_sets=looked_at, feval=tell)
     except lgb.basic.LightGBMError as error:
         raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
 

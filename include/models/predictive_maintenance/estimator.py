@@ -20,6 +20,7 @@ import polars as pl
 from include.models import trees
 from include.models.config import Scalar
 from include.models.interface import Array, Contributions, Examples
+from include.models.rounds import feval
 
 FILE = "model.txt"
 FEW_ROWS = 64  # up to here, starting threads costs more than they save
@@ -49,7 +50,7 @@ def _learn(train: Examples, validation: Examples | None, hyperparameters: Mappin
         held_out = [lgb.Dataset(validation.features, validation.target, reference=data)]
         stop = [lgb.early_stopping(patience, verbose=False)]
     try:
-        return lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=[*stop])
+        return lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=[*stop], feval=feval())
     except lgb.basic.LightGBMError as error:
         raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
 

@@ -21,6 +21,7 @@ import polars as pl
 from include.models import trees
 from include.models.config import ModelConfig, Scalar
 from include.models.interface import Array, Contributions, Examples
+from include.models.rounds import feval
 from include.models.tabular.schema import Schema, infer
 
 FILE = "model.txt"
@@ -70,7 +71,7 @@ class TabularEstimator:
             held_out = [lgb.Dataset(columns, validation.target, reference=data, feature_name=names)]
         stop: list[Callable[..., Any]] = [lgb.early_stopping(patience, verbose=False)] if patience else []
         try:
-            booster = lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=stop)
+            booster = lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=stop, feval=feval())
         except lgb.basic.LightGBMError as error:
             raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
         return TabularModel(booster, schema)

@@ -14,9 +14,10 @@ import polars as pl
 import pytest
 
 from include.jobs.serving.artifact import load_artifact
-from include.jobs.train_model import parse_hyperparameters
+from include.jobs.train_model import objective, parse_hyperparameters
 from include.models.config import load_model
 from include.models.errors import JobError
+from include.models.interface import Examples
 from tests.include.jobs.job_programs import MODEL, Jobs, Trained
 
 
@@ -24,6 +25,21 @@ def test_it_prints_metrics_for_metric_definitions(trained: Trained) -> None:
     printed = dict(line.split("=") for line in trained.output.splitlines() if line.startswith("validation:"))
     assert 0.5 < float(printed["validation:macro_f1"]) <= 1
     assert 0 < float(printed["validation:log_loss"]) < 0.2
+
+
+@pytest.mark.parametrize(("problem", "answers"), [("binary", [0.1, 0.9]), ("regression", [0.25, 1.0])])
+def test_a_tuning_job_hears_its_objective_as_it_goes(
+    problem: str, answers: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = load_model(MODEL).model_copy(update={"problem": problem})
+    classes = ["0", "1"] if problem == "binary" else []
+    validation = Examples(pl.DataFrame({"x": [1, 2]}), np.array([0, 1]), classes)
+    metric, expected = {"binary": ("brier", 0.02), "regression": ("mse", 0.03125)}[problem]
+    tell = objective(config, validation, f"validation:{metric}")
+    assert tell is not None
+    tell(np.array(answers))
+    assert capsys.readouterr().out == f"validation:{metric}={expected:.6g}\n"
+    assert objective(config, validation, None) is None
 
 
 def test_metadata_says_what_was_trained_on_what(trained: Trained) -> None:

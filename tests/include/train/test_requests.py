@@ -275,6 +275,14 @@ def test_spot_waits_longer_than_it_runs() -> None:
     assert condition["MaxWaitTimeInSeconds"] > condition["MaxRuntimeInSeconds"] == 3600
 
 
+@pytest.mark.parametrize(("strategy", "stopping"), [("Random", "Auto"), ("Hyperband", "Off")])
+def test_hopeless_children_are_stopped_early(strategy: str, stopping: str) -> None:
+    tuning = requests.require_tuning(MODEL).model_copy(update={"strategy": strategy})
+    model = MODEL.model_copy(update={"training": MODEL.training.model_copy(update={"tuning": tuning})})
+    config = requests.tune_model(model, ENVIRONMENTS[0], RUN)["HyperParameterTuningJobConfig"]
+    assert config["TrainingJobEarlyStoppingType"] == stopping
+
+
 def test_a_given_hyperparameter_is_not_tuned() -> None:
     request = requests.tune_model(MODEL, ENVIRONMENTS[0], RUN, hyperparameters={"num_leaves": 15})
     ranges = request["HyperParameterTuningJobConfig"]["ParameterRanges"]

@@ -24,6 +24,14 @@ time.sleep(float(given.get("seconds", 0)))
 if given.get("mode") != "silent":
     print("objective=%f;" % -((float(given["x"]) - 0.3) ** 2 + abs(int(given["n"]) - 5)))
 """
+# a worse x takes longer, so that there is time to stop it
+IN_ROUNDS = """
+import json, time
+x = float(json.load(open("/opt/ml/input/config/hyperparameters.json"))["x"])
+for number in range(1, 4):
+    print("objective=%f;" % -(abs(x - 0.3) + 1 / number), flush=True)
+    time.sleep(2 if x > 0.5 else 0)
+"""
 RANGES = {
     "ContinuousParameterRanges": [{"Name": "x", "MinValue": "0", "MaxValue": "1"}],
     "IntegerParameterRanges": [{"Name": "n", "MinValue": "1", "MaxValue": "9"}],
@@ -46,7 +54,7 @@ def tuning_request(
             "TrainingInputMode": "File",
             "MetricDefinitions": [{"Name": "objective", "Regex": r"objective=([-0-9.]+);"}],
         },
-        "Environment": {"TRAIN": PROGRAM},
+        "Environment": {"TRAIN": more.pop("program", PROGRAM)},
         "RoleArn": ROLE,
         "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/tuned"},
         "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
@@ -133,6 +141,20 @@ def test_no_more_at_once_than_allowed(hosting: Hosting) -> None:
         time.sleep(0.05)
     assert most == 2
     assert found["TrainingJobStatusCounters"]["Completed"] == 5
+
+
+def test_a_job_that_is_worse_than_those_before_were_is_stopped_early(hosting: Hosting) -> None:
+    grid = {"CategoricalParameterRanges": [{"Name": "x", "Values": ["0.3", "0.9"]}]}
+    outcomes = {}
+    for stopping in ("Auto", "Off"):
+        more = {"program": IN_ROUNDS, "parallel": 1, "TrainingJobEarlyStoppingType": stopping}
+        described = _tune(hosting, grid, "Grid", **more)
+        children = _children(hosting, described["HyperParameterTuningJobName"])
+        outcomes[stopping] = {one["TunedHyperParameters"]["x"]: one["TrainingJobStatus"] for one in children}
+        assert described["HyperParameterTuningJobStatus"] == "Completed"
+        assert described["BestTrainingJob"]["TunedHyperParameters"] == {"x": "0.3"}
+    assert outcomes["Off"] == {"0.3": "Completed", "0.9": "Completed"}
+    assert outcomes["Auto"] == {"0.3": "Completed", "0.9": "Stopped"}
 
 
 def test_grid_tries_every_combination(hosting: Hosting) -> None:
