@@ -91,7 +91,7 @@ health: ## what needs attention: of this machine's stack, or ENV=dev|staging|pro
 	@$(program).ops.health $${JSON:+--json} -- "$${ENV-}"
 
 .PHONY: costs
-costs: ## what a month's jobs have cost, by model, Dag and kind: of this machine's stack, or ENV=...; MONTH=2026-11
+costs: ## what a month's jobs and endpoints have cost, by model, Dag and kind: of this machine's stack, or ENV=...; MONTH=2026-11
 	@$(setup) --for costs airflow
 	@$(program).ops.costs $${MONTH:+--month "$$MONTH"} -- "$${ENV-}"
 
@@ -158,6 +158,11 @@ faults: export STRIKE_WITH := $(value GROUPS) # bash keeps the name GROUPS to it
 faults: ## kills, timeouts, throttling: what each costs and leaves behind; GROUPS="worker aws" strikes with some only
 	@$(setup) airflow jobs local_sagemaker dev
 	@set -f; PYTHONPATH=.:plugins .venv/airflow/bin/python -m tests.faults $$STRIKE_WITH
+
+.PHONY: screenshots
+screenshots: ## the pictures of docs/images, from a running stack with a scored model: [MODEL=name] [OUT=folder, for all sizes and schemes]
+	@$(setup) airflow jobs
+	@PYTHONPATH=.:plugins .venv/airflow/bin/python -m tests.screenshots --model="$$MODEL" $${OUT:+--out="$$OUT"}
 
 .PHONY: lint
 lint: ## ruff, mypy, import borders, generated files

@@ -35,6 +35,7 @@ import polars as pl
 
 from include.jobs.build_features import read_tables
 from include.jobs.cli import arguments_of, run_program
+from include.jobs.evaluation.changes import changes, gates_in
 from include.jobs.evaluation.comparing import InProduction, beside, gains
 from include.jobs.evaluation.ground import ground, suspected
 from include.jobs.evaluation.measuring import NOTHING, Answers, Measured, Measures, mean_of
@@ -247,6 +248,7 @@ def main(argv: list[str] | None = None) -> None:
             _in_production(unpack(folder, Path(scratch) / str(number)), version, test)
             for number, (folder, version) in enumerate(zip_longest(given, arguments.versions))
         ]
+        gates = gates_in(Path(scratch) / "0", config.name) if production else None
     refits = []
     if isinstance(config.split, TimeSplit) and config.split.rolling_origins:
         refits = refit(config, candidate.metadata["hyperparameters"], read_split(arguments.features / WHOLE))
@@ -254,6 +256,11 @@ def main(argv: list[str] | None = None) -> None:
     training = read_training_run(arguments.training)
     train, edges = scan_split(arguments.features / "train"), candidate.metadata.get("answer_edges", [])
     evaluated = evaluate(config, candidate, production, test, tables, profile, train, refits, training)
+    evaluated = replace(
+        evaluated,
+        changed=changes(config, candidate, production[0].model, gates) if production else None,
+        mlflow=tracking.wait_for(tracking.address(training.get("mlflow_run_id"))),
+    )
     with tempfile.TemporaryDirectory() as folder:
         golden, into = from_artifact[GOLDEN_REQUESTS], arguments.refit or arguments.evaluation
         registered = _refitted(

@@ -22,6 +22,7 @@ from include.jobs.sharding.merging import copy_tables, raw_report, rows_to_split
 from include.jobs.sharding.shard import read_facts
 from include.jobs.validate_raw_data import window_of
 from include.jobs.validation.cleaning import Window
+from include.jobs.validation.earlier import Earlier
 from include.jobs.validation.report import Report
 from include.models.config import ModelConfig, load_model
 from include.models.config.files import FEATURES_MANIFEST
@@ -36,6 +37,7 @@ def merge(
     features: Path,
     reports: dict[str, Path],
     must_learn: date | None = None,
+    earlier: Earlier | None = None,
 ) -> Report:
     """Merge the shards of a folder up to the first critical finding; arguments and result as of ``prepare``."""
     done = Preparation(config)
@@ -45,7 +47,7 @@ def merge(
     facts = read_facts(shards)
     with done.step("validate_raw_data"):
         report = raw_report(config, shards, facts, window, reports["validate_raw_data"])
-        report.write(reports["validate_raw_data"])
+        report.write(reports["validate_raw_data"], earlier)
     if not done.goes_on_after("validate_raw_data", report):
         return done.report({})
     with done.step("build_features"):
@@ -58,7 +60,7 @@ def merge(
     with done.step("validate_features"):
         whole = build_features.needs_whole(config)
         report, columns = write_splits(config, shards, splits, features, whole=whole)
-        report.write(reports["validate_features"])
+        report.write(reports["validate_features"], earlier)
     rows = {name: sum(one.rows[name] for one in facts) for name in config.data.tables}
     described = build_features.manifest(config, rows, splits, columns)
     (features / FEATURES_MANIFEST).write_text(json.dumps(described, indent=2), encoding="utf-8")
@@ -80,7 +82,8 @@ def main(argv: list[str] | None = None) -> None:
     given = parser.parse_args(argv)
     reports = {"validate_raw_data": given.raw_report, "validate_features": given.features_report}
     config, window = held_out(load_model(given.model), given.held_out), window_of(given)
-    report = merge(config, given.shards, window, given.validated, given.features, reports, given.must_learn)
+    earlier = Earlier(given.earlier, given.checks)
+    report = merge(config, given.shards, window, given.validated, given.features, reports, given.must_learn, earlier)
     report.write(given.preparation)
     print(report.summary)
 

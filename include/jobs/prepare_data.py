@@ -30,6 +30,7 @@ from include.jobs.cli import arguments_of, run_program
 from include.jobs.features.feature_table import class_counts
 from include.jobs.features.splitting import Parts
 from include.jobs.validation.cleaning import Window
+from include.jobs.validation.earlier import Earlier, add_earlier
 from include.jobs.validation.findings import Finding
 from include.jobs.validation.report import Report, TableReport
 from include.models.config import ModelConfig, TimeSplit, load_model
@@ -86,19 +87,21 @@ def prepare(
     features: Path,
     reports: dict[str, Path],
     must_learn: date | None = None,
+    earlier: Earlier | None = None,
 ) -> Report:
     """Run the steps up to the first critical finding.
 
     Args:
         reports: the folder of each validating step's report, by its name.
         must_learn: the day that the training part must reach past.
+        earlier: what the validations before found.
 
     Returns:
         The report of the whole.
     """
     done = Preparation(config)
     with done.step("validate_raw_data"):
-        report, tables = validate_raw_data.run(config, raw, window, validated, reports["validate_raw_data"])
+        report, tables = validate_raw_data.run(config, raw, window, validated, reports["validate_raw_data"], earlier)
     if not done.goes_on_after("validate_raw_data", report):
         return done.report({})
     try:
@@ -107,7 +110,7 @@ def prepare(
     except JobError as error:
         return done.stopped_building(cannot_be_built(error), reports["validate_features"])
     with done.step("validate_features"):
-        report = validate_features.run(config, splits, reports["validate_features"])
+        report = validate_features.run(config, splits, reports["validate_features"], earlier)
     done.goes_on_after("validate_features", report)
     return done.report(splits)
 
@@ -142,6 +145,7 @@ def arguments_to_prepare(program_doc: str | None, **given: str) -> argparse.Argu
         preparation="where to write how it went",
     )
     validate_raw_data.add_window(parser)
+    add_earlier(parser)
     parser.add_argument("--held-out", type=_days_pair, help="at most so many days to test and to validate, as 7,3")
     parser.add_argument("--must-learn", type=date.fromisoformat, help="the training part must reach past this day")
     return parser
@@ -171,6 +175,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments.features,
         reports,
         arguments.must_learn,
+        Earlier(arguments.earlier, arguments.checks),
     )
     report.write(arguments.preparation)
     print(report.summary)

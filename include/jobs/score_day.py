@@ -24,6 +24,7 @@ from pathlib import Path
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.daily.one_job import Challenger, DayScorer
 from include.jobs.serving.archive import unpack
+from include.jobs.validation.earlier import Earlier, add_earlier
 from include.models.config import load_model
 
 
@@ -38,10 +39,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--day", required=True, help="the day to score, as 2015-06-01")
     parser.add_argument("--challenger", type=Path, help="folder of a candidate's model.tar.gz")
     parser.add_argument("--beside", type=Path, help="where to write its scores beside production's")
+    add_earlier(parser)
     given = parser.parse_args(argv)
+    earlier = Earlier(given.earlier, given.checks)
     with (
         tempfile.TemporaryDirectory() as folder,
-        DayScorer(load_model(given.model), unpack(given.artifact, Path(folder, "version"))) as scorer,
+        DayScorer(load_model(given.model), unpack(given.artifact, Path(folder, "version")), earlier) as scorer,
     ):
         candidate = given.challenger and Challenger(unpack(given.challenger, Path(folder, "challenger")), given.beside)
         print(scorer.score(given.partitions, given.day, given.scores, given.report, candidate)["summary"])

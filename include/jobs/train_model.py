@@ -136,6 +136,7 @@ def train(
         "hyperparameters": hyperparameters,
         "fit": own.describe(model),
         "validation_metrics": plain(metrics),
+        "git_commit": os.environ.get("GIT_COMMIT"),
     }
     model_dir.mkdir(parents=True, exist_ok=True)
     facts["learned_from"] = write_learned_rows(model_dir, config, splits.values())

@@ -23,6 +23,7 @@ import polars.selectors as cs
 
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.features.feature_table import identity, read_split
+from include.jobs.validation.earlier import Earlier
 from include.jobs.validation.findings import Finding
 from include.jobs.validation.report import Report, TableReport
 from include.jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
@@ -47,7 +48,9 @@ def validate_features(config: ModelConfig, splits: Splits, suite: list[Expected]
         report = TableReport(name, f"{name}/{FEATURE_TABLE}", frame.height)
         report.findings = _columns(report, frame, splits[SPLITS[0]]) + infinite(report, infinite_counts(frame))
         report.outcomes = run_suite(about(suite, name), frame, splits)
-        findings = [finding_of(outcome, report.name, report.file, frame) for outcome in report.outcomes]
+        findings = [
+            finding_of(outcome, report.name, report.file, frame, config.data.key) for outcome in report.outcomes
+        ]
         report.findings += [finding for finding in findings if finding]
         reports.append(report)
     facts = {"features": f"{splits[SPLITS[0]].width} columns"}
@@ -137,11 +140,11 @@ def _critical(
     return Finding("critical", table, file, column, check, found, allowed, rows, action)
 
 
-def run(config: ModelConfig, splits: Splits, report_folder: Path) -> Report:
+def run(config: ModelConfig, splits: Splits, report_folder: Path, earlier: Earlier | None = None) -> Report:
     """Judge the splits and write the report."""
     suite = load_suite(MODELS_FOLDER / config.name / "expectations", DATASET)
     report = validate_features(config, splits, suite)
-    report.write(report_folder)
+    report.write(report_folder, earlier)
     return report
 
 

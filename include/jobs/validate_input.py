@@ -31,6 +31,7 @@ from include.jobs.daily.chunks import Chunk, merge_quarantine, split_day
 from include.jobs.daily.day import day_tables, window_of, write_chunk
 from include.jobs.validate_raw_data import Suites, load_suites, validate_tables
 from include.jobs.validation.continuity import dataset_name
+from include.jobs.validation.earlier import Earlier, add_earlier
 from include.jobs.validation.findings import passed
 from include.jobs.validation.parts import Part, report_of
 from include.jobs.validation.report import Report, TableReport
@@ -149,12 +150,14 @@ def validate_day(
     validated: Path,
     report: Path,
     checked: CheckedDays | None = None,
+    earlier: Earlier | None = None,
 ) -> Report:
     """Check a day, write its chunks (none if a finding is critical), its rejected rows and the report; the report.
 
     Args:
         suites: from ``load_suites``, which takes longer than a small day.
         checked: see ``validate_chunk``.
+        earlier: what the validations before found.
 
     Raises:
         JobError: the day has no folder.
@@ -180,7 +183,7 @@ def validate_day(
     if not verdict.passed:
         for file in validated.glob("chunk-*.tar"):
             file.unlink()
-    verdict.write(report)
+    verdict.write(report, earlier)
     return verdict
 
 
@@ -192,10 +195,13 @@ def main(argv: list[str] | None = None) -> None:
         report="where to write the verdict",
     )
     parser.add_argument("--day", required=True, help="the day to score, as 2015-06-01")
+    add_earlier(parser)
     given = parser.parse_args(argv)
     config = load_model(given.model)
+    earlier = Earlier(given.earlier, given.checks)
     suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
-    print(validate_day(config, given.partitions, given.day, suites, given.validated, given.report).summary)
+    folders = given.validated, given.report
+    print(validate_day(config, given.partitions, given.day, suites, *folders, earlier=earlier).summary)
 
 
 if __name__ == "__main__":

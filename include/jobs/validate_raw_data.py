@@ -15,7 +15,7 @@ The exit status is 0 whatever the verdict: it is what the job is for. ``validati
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
@@ -27,6 +27,7 @@ import polars as pl
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.validation.cleaning import REASONS, Window, clean_table
 from include.jobs.validation.continuity import continuity, dataset_name
+from include.jobs.validation.earlier import Earlier
 from include.jobs.validation.findings import UnusableFileError
 from include.jobs.validation.parts import Check, Part, check_of, report_of
 from include.jobs.validation.reading import RawTable, StoredTable
@@ -105,7 +106,7 @@ def validate_tables(
         except UnusableFileError as unusable:
             parts[name] = Part(name, unusable.findings[0].file, unusable=unusable.findings)
             continue
-        checks, failing = _expect(clean.frame.sort(LINE), suites[name], accepted)
+        checks, failing = _expect(clean.frame.sort(LINE), suites[name], accepted, key=table.key)
         accepted[name] = clean.frame.join(failing, on=LINE, how="anti", maintain_order="left")
         of_series: list[Check] = []
         if table.every_hours and not accepted[name].is_empty():
@@ -139,7 +140,11 @@ def _order(suites: Suites, tables: Mapping[str, Table]) -> list[str]:
 
 
 def _expect(
-    frame: pl.DataFrame, suite: list[Expected], others: Mapping[str, pl.DataFrame], rows_are: str = "rows"
+    frame: pl.DataFrame,
+    suite: list[Expected],
+    others: Mapping[str, pl.DataFrame],
+    rows_are: str = "rows",
+    key: Sequence[str] = (),
 ) -> tuple[list[Check], pl.DataFrame]:
     """Run a suite; what it found, and ``file_line`` and ``reason`` of rows to set aside."""
     if frame.is_empty():
@@ -152,7 +157,7 @@ def _expect(
         for outcome in outcomes
         if len(outcome.rejected)
     ]
-    checks = [check_of(outcome, frame) for outcome in outcomes]
+    checks = [check_of(outcome, frame, key) for outcome in outcomes]
     return checks, pl.concat(failing) if failing else pl.DataFrame(schema=REASONS)
 
 
@@ -207,7 +212,12 @@ def window_of(arguments: argparse.Namespace) -> Window:
 
 
 def run(
-    config: ModelConfig, raw: Path, window: Window, validated: Path, report_folder: Path
+    config: ModelConfig,
+    raw: Path,
+    window: Window,
+    validated: Path,
+    report_folder: Path,
+    earlier: Earlier | None = None,
 ) -> tuple[Report, dict[str, pl.DataFrame]]:
     """Judge the raw tables and write them as they may be used.
 
@@ -216,7 +226,7 @@ def run(
     """
     suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
     report, accepted = validate_raw(config, raw, window, suites, report_folder / QUARANTINE)
-    report.write(report_folder)
+    report.write(report_folder, earlier)
     validated.mkdir(parents=True, exist_ok=True)
     tables = {name: accepted[name].drop(LINE) for name in config.data.tables} if report.passed else {}
     for name in config.data.tables:

@@ -6,7 +6,7 @@ Reads what build_features says of each shard and ``<predictions>/shard-<n>.csv.o
 ``<scores>/<shard>.parquet`` with the key, ``prediction``, of a classifier ``probability_<class>``, and where model.yaml
 says ``explain`` the ``reasons`` of the rows that have some, as JSON; and
 ``parts.json``, which names the parts with rows, bytes and SHA-256, and holds how the day's features and predictions
-lie; and in any case ``<report>/validation.json``.
+lie; ``rows.json.gz``, the rows that the console shows; and in any case ``<report>/validation.json``.
 
 One shard is in memory at a time. The checks are plain ones: to import Great Expectations would take longer than all
 else that is done for a day.
@@ -27,6 +27,7 @@ import polars as pl
 
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.daily.day_features import MOMENT, Shard
+from include.jobs.daily.shown_rows import write_shown
 from include.jobs.features.drift_profile import Counts, add_counts
 from include.jobs.serving.reasons import REASONS, from_cells, limit, risks_of
 from include.jobs.validation.findings import Finding, passed, summarize
@@ -242,6 +243,8 @@ def check_day(config: ModelConfig, shards: Path, predictions: Path | None, score
     """
     scores.mkdir(parents=True, exist_ok=True)
     distribution, findings, explained = Distribution(), list[Finding](), Explained()
+    key: list[str] = []
+    risks: list[str] = []
     for facts in sorted(shards.glob("shard-*.json")):
         shard: Shard = json.loads(facts.read_text(encoding="utf-8"))
         distribution.tables = add_tables(distribution.tables, shard.get("tables", {}))
@@ -255,11 +258,15 @@ def check_day(config: ModelConfig, shards: Path, predictions: Path | None, score
         distribution.add(frame, shard)
         part = scores / f"{shard['name']}.parquet"
         frame.rename(key_columns(shard["key"])).write_parquet(part)
+        key = list(key_columns(shard["key"]).values())
+        risks = list(probability_columns(shard["classes"]).values()) or [PREDICTION]
     explained.bound(scores)
     parts = [_part(part) for part in sorted(scores.glob("*.parquet"))]
     findings += check_distribution(config, distribution)
     if passed(findings):
-        (scores / PARTS).write_text(json.dumps({"parts": parts, "profile": distribution.as_json()}), encoding="utf-8")
+        shown = write_shown(scores, key, risks, PREDICTION)
+        staged = {"parts": parts, "profile": distribution.as_json(), **({"rows": shown} if shown else {})}
+        (scores / PARTS).write_text(json.dumps(staged), encoding="utf-8")
     else:
         for part in scores.iterdir():
             part.unlink()

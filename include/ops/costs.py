@@ -1,4 +1,4 @@
-"""``make costs [ENV=...] [MONTH=2026-11]``: what a month's jobs have cost, by model, Dag and kind.
+"""``make costs [ENV=...] [MONTH=2026-11]``: what jobs and endpoints of a month have cost, by model, Dag and kind.
 
     python -m include.ops.costs [--month 2026-11] [-- ENV]
 
@@ -14,6 +14,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -23,7 +24,8 @@ from rich.table import Column, Table
 from include.models.config import model_names
 from include.ops.local_stack.settings import BUCKET, REGION, Settings, SettingsError
 from include.ops.mwaa.target import TargetError, load_target, outputs_of
-from model_console.costs import Line, months, roll_up, sum_of
+from model_console.bills import Bill, of_month
+from model_console.costs import Line, by_model, endpoints_of, months, roll_up, sum_of
 from model_console.overview import today
 from model_console.settings import Settings as Place
 from model_console.store import Store
@@ -42,18 +44,28 @@ def place_of(environment: str) -> Place:
 
 def show(lines: Sequence[Line], month: str, console: Console) -> None:
     if not lines:
-        console.print(f"no job of {month} is recorded")
+        console.print(f"nothing of {month} is recorded")
         return
     table = Table(
         "model", "Dag", "kind", *(Column(name, justify="right") for name in ("jobs", "instance-hours", "USD"))
     )
     for line in lines:
         usd = "no price" if line.usd is None else f"{line.usd:.4f}"
-        table.add_row(line.model, line.dag_id, line.kind, str(line.jobs), f"{line.hours:.2f}", usd)
+        table.add_row(line.model, line.dag_id, line.kind, str(line.jobs or "–"), f"{line.hours:.2f}", usd)
     console.print(table)
     total = sum_of(lines)
     price = "at a price that is not known for all of them (account.yaml)" if total is None else f"{total:.2f} USD"
-    console.print(f"{month}: jobs, {price}; endpoints are paid by the hour: see make health", soft_wrap=True)
+    console.print(f"{month}: {price}; endpoints by their hours in production, not those paid by use", soft_wrap=True)
+
+
+def show_bill(lines: Sequence[Line], bill: Bill, console: Console) -> None:
+    """What AWS bills, beside it."""
+    if bill.why_not:
+        console.print(f"Cost Explorer did not answer: {bill.why_not}", style="yellow", soft_wrap=True)
+        return
+    for model, usd in by_model(lines).items():
+        reckoned = "no price" if usd is None else f"{usd:.2f} USD"
+        console.print(f"{model}: {reckoned}; AWS bills {bill.usd.get(model, 0.0):.2f} USD so far", soft_wrap=True)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -67,7 +79,12 @@ def main(argv: list[str] | None = None) -> None:
     try:
         place = place_of(asked.environment)
         store = Store(boto3.client("s3", region_name=place.region), place.bucket)
-        show(roll_up(store.costs(model_names(), asked.month)), asked.month, Console())
+        models = sorted(model_names())
+        endpoints = endpoints_of(store.indexes(models), asked.month, place.region, datetime.now(UTC))
+        lines, console = roll_up(store.costs(models, asked.month), endpoints), Console()
+        show(lines, asked.month, console)
+        if asked.environment:
+            show_bill(lines, of_month(asked.month), console)
     except (SettingsError, TargetError, ClientError, BotoCoreError) as error:
         sys.exit(f"error: {error}")
 

@@ -34,7 +34,7 @@ class MlEnvironment(SinkConnections):
     """Where jobs run and what they may use, and the connections of sinks.
 
     ``code_hash`` names the folder of job code in the bucket that a deploy uploaded (see ``code_bundle``);
-    ``git_commit`` is the commit it was built from.
+    ``git_commit`` is the commit it was built from, which reports link to in ``repository``, its web address.
     ``instance_types`` replaces the instance types of model.yaml, per kind of job, where an environment has other
     quotas. ``chat_connection``: the Airflow Connection whose password is the webhook address of Slack, Teams or another
     chat, which gets a copy of every mail. ``traffic_step_seconds`` replaces model.yaml's minutes between the steps of a
@@ -59,6 +59,7 @@ class MlEnvironment(SinkConnections):
     chat_connection: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=250)] | None = None
     publish_from: str | None = None
     git_commit: Annotated[str, Field(pattern=r"^[0-9a-f]{7,64}(-changed)?$")] | None = None
+    repository: Annotated[str, Field(pattern=r"^https://[^\s]+[^/\s]$", max_length=180)] | None = None
     mlflow_tracking_uri: str | None = None
     sns_topic_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$")] | None = None
     role_per_model: bool = False

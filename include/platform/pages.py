@@ -7,20 +7,23 @@ from pathlib import Path
 
 import jinja2
 
+from include.models.pages import templates
+
 
 def render(template: str, **shown: object) -> str:
     """A rendered template; values in HTML are escaped."""
     return _templates().get_template(template).render(shown)
 
 
+def short(value: float | None) -> str:
+    """Four digits that count, an en dash for what is not there."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 @cache
 def _templates() -> jinja2.Environment:
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=jinja2.select_autoescape(["html.jinja"]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["number"] = lambda value: "–" if value is None else f"{value:.4g}"
-    return templates
+    found = templates(Path(__file__).parent / "templates")
+    found.filters["number"] = short
+    return found

@@ -85,6 +85,8 @@ def job_environment(model: ModelConfig, environment: MlEnvironment, run: Run) ->
         "CODE_HASH": environment.code_hash,
         "RUN_ID": run.run_id[:256],
     }
+    if environment.git_commit:
+        variables["GIT_COMMIT"] = environment.git_commit
     if not model.quotes_values:
         variables |= SILENT
     if environment.mlflow_tracking_uri:

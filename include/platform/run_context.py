@@ -10,11 +10,12 @@ from typing import Any, TypedDict
 from airflow.sdk import Context, Variable
 
 from include.models.config import ConfigError, ModelConfig
+from include.models.config.files import CHECKS
 from include.platform.clients import s3_client
 from include.platform.code_bundle import git_commit, model_of, upload_code
 from include.platform.environment import VARIABLE, MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
-from include.platform.objects import read_json
+from include.platform.objects import read_json, write_if_unchanged
 from include.platform.raw_files import RawFile
 from include.platform.run_folders import Run
 
@@ -49,6 +50,11 @@ def begin_run(context: Context) -> tuple[MlEnvironment, Run]:
         environment = environment.model_copy(update=changed)
         Variable.set(VARIABLE, json.dumps(json.loads(Variable.get(VARIABLE)) | changed))
     return environment, run
+
+
+def begin_checks(environment: MlEnvironment, run: Run) -> None:
+    """Before a validating job: it reads what the validations before found, and SageMaker refuses an empty input."""
+    write_if_unchanged(s3_client(environment), f"{run.checks}/{CHECKS}", b"{}", None)
 
 
 def published(environment: MlEnvironment, model: ModelConfig) -> ModelConfig:

@@ -38,6 +38,11 @@ class Run:
         return f"{self.folder}/{task_id}/{name}"
 
     @property
+    def checks(self) -> str:
+        """Folder, of all runs of the Dag, of what its last validations found."""
+        return f"s3://{self.bucket}/runs/{self.dag_id}/checks"
+
+    @property
     def validated(self) -> str:
         """Folder of clean tables, ``<table>.parquet``."""
         return self.output("prepare_data", "validated")

@@ -15,6 +15,7 @@ code/<hash>/code.zip                      code that runs inside jobs
 code/<hash>/scoring.json                  the parts of that code, and of model.yaml, that each model's scores depend on
 code/<hash>/training.json                 likewise, that each model's training depends on
 runs/<dag_id>/<run folder>/<task_id>/...  what each task of each run wrote
+runs/<dag_id>/checks/checks.json          what the Dag's last ten validations found
 runs/backfill/<model>/<run folder>/...    what a backfill's jobs read and wrote
 artifacts/<model>/<etag>/model.tar.gz     a registered version's artifact, which no job can write
 inbox/<model>/<file>                      a file to be scored

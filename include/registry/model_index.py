@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from include.models.config import ModelConfig
 from include.models.config.estimating import watched_metric
 from include.models.config.performance import Performance
+from include.models.config.serving import HAVE_INSTANCES
 from include.platform.clients import error_code
 from include.platform.objects import read_json, read_versioned, write_if_unchanged
 from include.platform.request_parts import endpoint_name, group_name
@@ -89,6 +90,13 @@ class IndexedProbe(TypedDict):
     says: str
 
 
+class IndexedServing(TypedDict):
+    """What the endpoint in production runs on; ``instances`` at the least, 0 where it is paid by use."""
+
+    instance_type: str
+    instances: int
+
+
 class ModelIndex(TypedDict):
     """``index/<model>.json``. ``production`` and ``versions`` have the newest entries, in ascending order; ``days``,
     ``drift`` and ``performance`` are by ISO date."""
@@ -105,6 +113,7 @@ class ModelIndex(TypedDict):
     drift: dict[str, IndexedDrift]
     performance: NotRequired[dict[str, IndexedPerformance]]
     probe: NotRequired[IndexedProbe]
+    serving: NotRequired[IndexedServing]
 
 
 class IndexConflictError(RuntimeError):
@@ -256,6 +265,9 @@ def _write(s3: S3Client, bucket: str, model: ModelConfig, change: Callable[[Mode
         found, etag = read_versioned(s3, uri)
         changed = change(json.loads(found) if found is not None else _empty(model))
         changed["description"], changed["owner"] = model.description, model.owner
+        serving = model.serving
+        instances = serving.instance_count if serving.mode in HAVE_INSTANCES else 0
+        changed["serving"] = {"instance_type": serving.instance_type, "instances": instances}
         changed["written_at"] = datetime.now(UTC).isoformat(timespec="seconds")
         if _written(s3, uri, json.dumps(changed, separators=(",", ":")).encode(), etag):
             return changed

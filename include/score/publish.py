@@ -83,15 +83,16 @@ def publish(
     bucket, uri = run.bucket, f"s3://{run.bucket}/{scores_manifest(model, plan.day)}"
     copied: list[ScoresFile] = []
     profile: str | None = None
+    shown: str | None = None
     while True:
         before, etag = _current(s3, uri, model, plan.day)
         if before is not None and not is_of_run(before, run) and publication_of(before) != plan.replaces:
-            _remove(s3, bucket, _keys(copied, profile))
+            _remove(s3, bucket, _keys(copied, profile, shown))
             _link(s3, bucket, model, plan.day)  # the publishing run may have been stopped before this step
             return _same_scores(before, plan)
         if not copied:
-            copied, profile = _copy(s3, run, model, plan.day, staged)
-        kept = _keys(copied, profile)
+            copied, profile, shown = _copy(s3, run, model, plan.day, staged)
+        kept = _keys(copied, profile, shown)
         manifest: ScoresManifest = {
             "model": model,
             "date": plan.day,
@@ -99,6 +100,7 @@ def publish(
             "sha256": hashlib.sha256("".join(file["sha256"] for file in copied).encode()).hexdigest(),
             "files": copied,
             "profile": profile,
+            "shown": shown,
             "model_package_arn": plan.version.model_package_arn,
             "model_version": plan.version.version,
             "model_version_reason": plan.reason,
@@ -146,8 +148,9 @@ def _same_scores(found: ScoresManifest, plan: DayPlan) -> ScoresManifest:
     return found
 
 
-def _copy(s3: S3Client, run: Run, model: str, day: str, staged: str) -> tuple[list[ScoresFile], str | None]:
-    """Copies the staged parts into the partition; returns the files, and the key of their profile."""
+def _copy(s3: S3Client, run: Run, model: str, day: str, staged: str) -> tuple[list[ScoresFile], str | None, str | None]:
+    """Copy the staged parts into the partition; the files, and the keys of how they are distributed and of the rows
+    that the console shows."""
     partition, of_run = scores_partition(model, day), hashlib.sha256(run.folder.encode()).hexdigest()[:8]
     bucket, folder = split_uri(staged)
     parts: Parts | None = read_json(s3, f"{staged}/{PARTS}")
@@ -161,7 +164,13 @@ def _copy(s3: S3Client, run: Run, model: str, day: str, staged: str) -> tuple[li
             raise PublishError(f"s3://{bucket}/{source} changed since it was checked. Clear the task that staged it.")
         s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": source})
         files.append({"key": key, "rows": part["rows"], "bytes": part["bytes"], "sha256": part["sha256"]})
-    return files, _put_profile(s3, bucket, f"{partition}_profile-{{}}-{of_run}.json", parts.get("profile"))
+    profile = _put_profile(s3, bucket, f"{partition}_profile-{{}}-{of_run}.json", parts.get("profile"))
+    shown = parts.get("rows")
+    if shown is None:
+        return files, profile, None
+    key = f"{partition}_rows-{shown['sha256'][:16]}-{of_run}.json.gz"
+    s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": f"{folder}/{shown['name']}"})
+    return files, profile, key
 
 
 def _put_profile(s3: S3Client, bucket: str, key: str, profile: DayProfile | None) -> str | None:
@@ -174,15 +183,19 @@ def _put_profile(s3: S3Client, bucket: str, key: str, profile: DayProfile | None
     return key
 
 
-def _keys(files: Iterable[ScoresFile], profile: str | None) -> list[str]:
-    return [*(file["key"] for file in files), *([profile] if profile else [])]
+def _keys(files: Iterable[ScoresFile], *beside: str | None) -> list[str]:
+    return [*(file["key"] for file in files), *(key for key in beside if key)]
 
 
 def _superseded(
     s3: S3Client, bucket: str, model: str, day: str, before: ScoresManifest | None, kept: Iterable[str]
 ) -> list[str]:
-    """The files of the partition to remove: those of the previous manifest, and abandoned ones."""
-    named = {*_keys(before["files"], before.get("profile")), *before.get("supersedes", [])} if before else set()
+    """What lies in the partition and may go: what the manifest before named, and what nobody came to name."""
+    named = (
+        {*_keys(before["files"], before.get("profile"), before.get("shown")), *before.get("supersedes", [])}
+        if before
+        else set()
+    )
     oldest, own = datetime.now(UTC) - ABANDONED_AFTER, {*kept, scores_manifest(model, day)}
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=scores_partition(model, day))
     return [

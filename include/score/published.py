@@ -40,9 +40,10 @@ class JobCost(TypedDict):
 
 
 class ScoresManifest(TypedDict):
-    """``_SUCCESS.json``. ``digest``, ``made_of`` and ``inputs`` are the plan's; ``profile`` is the key of a
-    ``DayProfile``, None or missing if the scores were checked by code without profiles; ``supersedes``: the keys of the
-    previous scores, which are removed once these can be read."""
+    """``_SUCCESS.json``. ``digest``, ``made_of`` and ``inputs`` are those of the plan; ``profile`` is the key of a
+    ``DayProfile``, None or missing if the scores were checked by code without profiles; ``shown``: that of the rows
+    that the console shows, None if values may not be shown; ``supersedes``: the keys of the previous scores, which are
+    removed once these can be read."""
 
     model: str
     date: str
@@ -50,6 +51,7 @@ class ScoresManifest(TypedDict):
     sha256: str
     files: list[ScoresFile]
     profile: NotRequired[str | None]
+    shown: NotRequired[str | None]
     model_package_arn: str
     model_version: int
     model_version_reason: str

@@ -40,9 +40,15 @@ def score_day(
         inputs={
             "partitions": Source(run.day_inputs, data_type="ManifestFile"),
             "artifact": artifact,
+            "earlier": run.checks,
             **({"challenger": challenger} if challenger else {}),
         },
-        outputs={"scores": run.staged_scores("score_day"), "report": run.report("score_day"), **beside},
+        outputs={
+            "scores": run.staged_scores("score_day"),
+            "report": run.report("score_day"),
+            "checks": run.checks,
+            **beside,
+        },
         arguments=["--day", day],
         compute=_one(model),
     )
@@ -101,8 +107,8 @@ def validate_input(model: ModelConfig, environment: MlEnvironment, run: DayRun, 
         environment,
         run,
         "validate_input",
-        inputs={"partitions": Source(run.day_inputs, data_type="ManifestFile")},
-        outputs={"validated": run.day_chunks, "report": run.report("validate_input")},
+        inputs={"partitions": Source(run.day_inputs, data_type="ManifestFile"), "earlier": run.checks},
+        outputs={"validated": run.day_chunks, "report": run.report("validate_input"), "checks": run.checks},
         arguments=["--day", day],
         compute=_one(model),
     )

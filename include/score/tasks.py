@@ -21,7 +21,7 @@ from include.platform.errors import PermanentError
 from include.platform.objects import write_text
 from include.platform.raw_files import RawFile, list_raw_data, raw_megabytes
 from include.platform.request_parts import Request, group_name
-from include.platform.run_context import begin_run, current_run, pin, read_record
+from include.platform.run_context import begin_checks, begin_run, current_run, pin, read_record
 from include.platform.run_folders import DayRun
 from include.platform.storage import daily_partition, daily_prefix, scores_partition, split_uri
 from include.registry import requests as registry
@@ -154,6 +154,7 @@ def planned_day(context: Context) -> tuple[MlEnvironment, DayRun, DayPlan]:
 
 def score_day(model: ModelConfig, context: Context) -> Request:
     environment, run, plan = planned_day(context)
+    begin_checks(environment, run)
     candidate = plan.challenger.artifact if plan.challenger else None
     return requests.score_day(
         model, environment, run, day=plan.day, artifact=plan.version.artifact, challenger=candidate
@@ -162,6 +163,7 @@ def score_day(model: ModelConfig, context: Context) -> Request:
 
 def validate_input(model: ModelConfig, context: Context) -> Request:
     environment, run, plan = planned_day(context)
+    begin_checks(environment, run)
     return requests.validate_input(model, environment, run, day=plan.day)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from include.models.config import Compute, ModelConfig, Scalar, Training, Tuning, nearest
-from include.models.config.files import MODEL_ARCHIVE, OUTPUT_ARCHIVE
+from include.models.config.files import LINKS, MODEL_ARCHIVE, OUTPUT_ARCHIVE
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import (
     Request,
@@ -28,6 +28,7 @@ from include.platform.storage import raw_prefix
 from include.registry.versions import Version
 
 TRAINING_CODE = "/opt/ml/input/data/code"
+LONGEST_VARIABLE = 256  # of a processing job's environment
 
 
 def prepare_data(
@@ -49,7 +50,7 @@ def prepare_data(
         environment,
         run,
         "prepare_data",
-        inputs={"raw": _raw(model, environment)},
+        inputs={"raw": _raw(model, environment), "earlier": run.checks},
         outputs=_prepared(run),
         arguments=[*_window(data_from, data_to), *_split(model, must_learn)],
         compute=_one(model),
@@ -102,7 +103,7 @@ def merge_shards(
         environment,
         run,
         "merge_shards",
-        inputs={"shards": run.shards},
+        inputs={"shards": run.shards, "earlier": run.checks},
         outputs=_prepared(run),
         arguments=[*_window(data_from, data_to), *_split(model, must_learn)],
         compute=_one(model),
@@ -121,6 +122,7 @@ def _prepared(run: Run) -> dict[str, str]:
         "raw-report": run.report("validate_raw_data"),
         "features-report": run.report("validate_features"),
         "preparation": run.report("prepare_data"),
+        "checks": run.checks,
     }
 
 
@@ -154,15 +156,17 @@ def evaluate_model(
     artifact: str,
     production: Sequence[Version] = (),
     forced: bool = False,
+    links: Mapping[str, str] | None = None,
 ) -> Request:
     """``artifact``: the S3 URI of the candidate's model.tar.gz. ``production``: the version in production, and earlier
-    ones. ``forced``: it is registered if it passes the gates alone."""
+    ones. ``forced``: it is registered if it passes the gates alone. ``links``: addresses for the report, by the keys of
+    ``LINKS``."""
     training = artifact.removesuffix(MODEL_ARCHIVE) + OUTPUT_ARCHIVE
     inputs = {"artifact": artifact, "training": training, "features": run.features, "validated": run.validated}
     names = ["champion", *(f"earlier-{number}" for number in range(1, len(production)))]
     inputs |= {name: version.artifact for name, version in zip(names, production, strict=False)}
     versions = ",".join(str(version.version) for version in production)
-    return processing(
+    request = processing(
         model,
         environment,
         run,
@@ -172,6 +176,8 @@ def evaluate_model(
         arguments=[*(["--versions", versions] if versions else []), *(["--forced"] if forced else [])],
         compute=_one(model),
     )
+    fitting = {LINKS[what]: address for what, address in (links or {}).items() if len(address) <= LONGEST_VARIABLE}
+    return {**request, "Environment": request["Environment"] | fitting}
 
 
 def train_model(

@@ -27,6 +27,7 @@ from include.platform.raw_files import RawFile, lineage_entries, list_raw_data, 
 from include.platform.request_parts import Request, RequestError, group_name
 from include.platform.run_context import (
     DataManifest,
+    begin_checks,
     begin_run,
     current_run,
     pinned_run,
@@ -41,6 +42,7 @@ from include.registry.model_index import index_versions
 from include.registry.versions import VersionError, keep_artifact, require_artifact
 from include.train import costs, requests
 from include.train.form import given_hyperparameters
+from include.train.links import links
 from include.train.repeats import digest_of, ingredients, read_last, shared_by_machines, what_changed, write_last
 from sagemaker_jobs.account import total_usd
 from sagemaker_jobs.kinds import JobResult
@@ -135,6 +137,7 @@ def prepare_data(model: ModelConfig, context: Context) -> Request:
         PermanentError: there is no raw data.
     """
     model, environment, run = _begin(model, context)
+    begin_checks(environment, run)
     return requests.prepare_data(model, environment, run, **_window(context), must_learn=_must_learn(context))
 
 
@@ -151,6 +154,7 @@ def prepare_shards(model: ModelConfig, context: Context) -> Request:
 
 def merge_shards(model: ModelConfig, context: Context) -> Request:
     model, environment, run, _ = _pinned(model, context)
+    begin_checks(environment, run)
     return requests.merge_shards(model, environment, run, **_window(context), must_learn=_must_learn(context))
 
 
@@ -209,6 +213,7 @@ def evaluate_model(
         artifact=candidate["artifact"],
         production=production,
         forced=_forced(context) and model.split.refit is not None,
+        links=links(environment, run, context, artifact=candidate["artifact"]),
     )
 
 

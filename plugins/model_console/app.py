@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
@@ -16,7 +17,7 @@ from fastapi import Depends, FastAPI, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from model_console import actions, costs, health, overview, runbook, view
+from model_console import actions, bills, costs, health, overview, rows, runbook, view
 from model_console import day as days
 from model_console.airflow_api import AirflowApi, RefusedError, api_of
 from model_console.airflow_state import ask, ask_health, models_of, models_watched
@@ -25,6 +26,7 @@ from model_console.overview import Row
 from model_console.settings import NotConfiguredError, settings
 from model_console.store import SHOWN, Store, store
 from sagemaker_jobs.kinds import Json
+from sagemaker_jobs.links import local_endpoint
 
 Api = Annotated[AirflowApi, Depends(api_of)]
 Data = Annotated[Store, Depends(store)]
@@ -60,22 +62,36 @@ def app() -> FastAPI:
     made.add_api_route("/model/{model}/files/{key:path}", report)
     made.add_api_route("/model/{model}/day/{day}", day_page, response_class=HTMLResponse)
     made.add_api_route("/model/{model}/day/{day}/scores/{number}", scores)
+    made.add_api_route("/model/{model}/rows", rows_page, response_class=HTMLResponse)
     made.add_api_route("/model/{model}/{action}", act, methods=["POST"])
     made.add_exception_handler(RefusedError, _refused)
     made.add_exception_handler(NotConfiguredError, _not_configured)
     return made
 
 
-async def models(request: Request, api: Api, data: Data) -> HTMLResponse:
+async def models(request: Request, api: Api, data: Data, amazon: Amazon) -> HTMLResponse:
     """Lists every model that the user may see."""
     dags = await ask(api)
     readable = models_of(dags)
     names = sorted(readable)
     indexes = await run_in_threadpool(data.indexes, names)
     today = overview.today()
-    jobs = await run_in_threadpool(data.costs, names, f"{today:%Y-%m}")
-    rows: list[Row] = [overview.row(name, indexes.get(name), dags, today, jobs.get(name, {})) for name in names]
-    return _page(request, "models.html.jinja", rows=rows, questions=dags.questions)
+    month, region, now = f"{today:%Y-%m}", settings().region, datetime.now(UTC)
+    jobs = await run_in_threadpool(data.costs, names, month)
+    endpoints, unknown = await run_in_threadpool(amazon.today, names)
+    found: list[Row] = [
+        overview.row(
+            name,
+            index := indexes.get(name),
+            dags,
+            today,
+            jobs.get(name, {}),
+            costs.endpoint(name, index, month, region, now),
+        )
+        for name in names
+    ]
+    shown = {"rows": found, "questions": dags.questions, "endpoints": endpoints, "unknown": unknown}
+    return _page(request, "models.html.jinja", **shown)
 
 
 async def decisions(request: Request, api: Api) -> HTMLResponse:
@@ -92,12 +108,28 @@ async def messages(request: Request, api: Api, data: Data) -> HTMLResponse:
     return _page(request, "messages.html.jinja", groups=shown)
 
 
-async def costs_page(request: Request, api: Api, data: Data, month: str = "") -> HTMLResponse:
-    """What a month's jobs cost, for the models that the user may see."""
+async def costs_page(request: Request, api: Api, data: Data, month: str = "", *, billed: bool = False) -> HTMLResponse:
+    """What jobs and endpoints of a month have cost, of the models that the user may see; with ``billed`` what AWS bills
+    beside it."""
     months = costs.months(overview.today())
     chosen = month if month in months else months[0]
-    lines = costs.roll_up(await run_in_threadpool(data.costs, sorted(models_of(await ask(api))), chosen))
-    return _page(request, "costs.html.jinja", lines=lines, usd=costs.sum_of(lines), month=chosen, months=months)
+    names = sorted(models_of(await ask(api)))
+    indexes = await run_in_threadpool(data.indexes, names)
+    on_aws = local_endpoint(data.s3) is None
+    endpoints = costs.endpoints_of(indexes, chosen, settings().region, datetime.now(UTC))
+    lines = costs.roll_up(await run_in_threadpool(data.costs, names, chosen), endpoints)
+    bill = await run_in_threadpool(bills.of_month, chosen) if billed and on_aws else None
+    return _page(
+        request,
+        "costs.html.jinja",
+        lines=lines,
+        sums=costs.by_model(lines),
+        usd=costs.sum_of(lines),
+        month=chosen,
+        months=months,
+        bill=bill,
+        on_aws=on_aws,
+    )
 
 
 async def health_page(request: Request, api: Api, data: Data, amazon: Amazon) -> HTMLResponse:
@@ -120,11 +152,13 @@ async def model_page(
     dags = await ask(api, model)
     index = await run_in_threadpool(data.index, model)
     today = overview.today()
-    jobs = await run_in_threadpool(data.costs, [model], f"{today:%Y-%m}")
+    month = f"{today:%Y-%m}"
+    jobs = await run_in_threadpool(data.costs, [model], month)
+    endpoint = costs.endpoint(model, index, month, settings().region, datetime.now(UTC))
     return _page(
         request,
         "model.html.jinja",
-        row=overview.row(model, index, dags, today, jobs.get(model, {})),
+        row=overview.row(model, index, dags, today, jobs.get(model, {}), endpoint),
         page=view.of_model(index, dags, model, settings().region),
         buttons=await run_in_threadpool(actions.allowed, user, model),
         said=actions.confirmation(model, done, started),
@@ -138,7 +172,28 @@ async def day_page(request: Request, model: str, day: date, api: Api, data: Data
     profile = await run_in_threadpool(data.read, manifest["profile"]) if manifest.get("profile") else None
     drift = ((await run_in_threadpool(data.index, model)) or {}).get("drift", {}).get(day.isoformat(), {})
     page = days.of_day(manifest, json.loads(profile) if profile else None, drift, settings().region)
-    return _page(request, "day.html.jinja", model=model, page=page, sound=overview.SOUND)
+    shown = await run_in_threadpool(data.read, manifest["shown"]) if manifest.get("shown") else None
+    top = rows.top(rows.unpack(shown), page.day, page.version) if shown else []
+    return _page(request, "day.html.jinja", model=model, page=page, sound=overview.SOUND, top=top)
+
+
+async def rows_page(request: Request, model: str, api: Api, data: Data) -> HTMLResponse:
+    """What a row was answered over the last scored days; its key is in the query, by column."""
+    await _require_readable(api, model)
+    found = rows.history(await run_in_threadpool(_shown, data, model), request.query_params)
+    return _page(request, "rows.html.jinja", model=model, found=found)
+
+
+def _shown(data: Store, model: str) -> list[tuple[str, int, Json]]:
+    """The rows that may be shown of the last scored days, the newest first."""
+    newest = sorted((data.index(model) or {"days": {}})["days"], reverse=True)[: overview.TREND_DAYS]
+    manifests = [json.loads(one) for one in data.read_all(days.manifest_key(model, day) for day in newest) if one]
+    told = [one for one in manifests if one.get("shown")]
+    return [
+        (one["date"], one["model_version"], rows.unpack(content))
+        for one, content in zip(told, data.read_all(one["shown"] for one in told), strict=True)
+        if content
+    ]
 
 
 async def scores(model: str, day: date, number: int, api: Api, data: Data) -> Response:
@@ -199,8 +254,8 @@ async def act(
 
 
 def asset(name: str) -> Response:
-    """The console's stylesheet or script."""
-    kinds = {"console.css": "text/css", "console.js": "text/javascript"}
+    """The console's stylesheets or script."""
+    kinds = {"page.css": "text/css", "console.css": "text/css", "console.js": "text/javascript"}
     if name not in kinds:
         raise HTTPException(404)
     content = (Path(__file__).parent / "assets" / name).read_bytes()
@@ -251,6 +306,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     templates.filters["spark"] = view.spark
+    templates.filters["words"] = lambda text: re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).capitalize()
     templates.filters["moment"] = lambda text: text[:16].replace("T", " ") if text else "–"
     templates.filters["day"] = lambda value: value.isoformat() if isinstance(value, date) else value
     return templates

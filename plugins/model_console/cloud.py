@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import boto3
@@ -61,6 +62,16 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class Today:
+    """A model's endpoint in production since midnight UTC; None where no request came, or nothing is known."""
+
+    status: str
+    requests: float | None = None
+    errors: float | None = None
+    p99_ms: float | None = None
+
+
+@dataclass(frozen=True)
 class Job:
     """A running job."""
 
@@ -104,6 +115,31 @@ class Aws:
     clients: Clients
     store: Store
     _kept: tuple[float, tuple[str, ...], Cloud] | None = None
+    _today: tuple[float, dict[str, Today], str] | None = None
+    _asking: Lock = field(default_factory=Lock)
+
+    def today(self, models: Sequence[str]) -> tuple[Mapping[str, Today], str]:
+        """Production's endpoints by model, and why they are not known. Two lists however many they are, and no probe:
+        a page of a hundred models does not wait for more."""
+        with self._asking:  # many people look at the list: AWS is asked once
+            if self._today is None or time.monotonic() - self._today[0] > KEPT_FOR:
+                try:
+                    found, why = self._endpoints_today(), ""
+                except (ClientError, BotoCoreError) as error:
+                    found, why = {}, str(error)[:200]
+                self._today = (time.monotonic(), found, why)
+            _, known, why = self._today
+        named = {model: f"{group(model)}-production" for model in models}
+        return {model: known[name] for model, name in named.items() if name in known}, why
+
+    def _endpoints_today(self) -> dict[str, Today]:
+        there = {
+            one["EndpointName"]: one["EndpointStatus"]
+            for one in listed(self.clients.sagemaker, "list_endpoints", "Endpoints", NameContains="-production")
+        }
+        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        metrics = self._metrics(list(there), since=midnight, period=3600)
+        return {name: Today(status, **metrics.get(name, {})) for name, status in there.items()}
 
     def ask(self, indexes: Mapping[str, Index], models: Sequence[str]) -> Cloud:
         """Runs all queries concurrently.
@@ -192,28 +228,33 @@ class Aws:
         content = self.store.read(f"{folder}/golden_requests.json") if folder else None
         return json.loads(content)[0]["features"] if content else None
 
-    def _metrics(self, endpoints: Sequence[str]) -> dict[str, dict[str, float]]:
+    def _metrics(
+        self, endpoints: Sequence[str], since: datetime | None = None, period: int = 300
+    ) -> dict[str, dict[str, float]]:
+        """Sums and the highest p99 since a moment, or of the last hour."""
+        since = since or datetime.now(UTC) - timedelta(hours=1)
         found: dict[str, dict[str, float]] = {name: {} for name in endpoints}
         sums = {"requests": ("Invocations", "Sum"), "errors": ("Invocation5XXErrors", "Sum")}
         for start in range(0, len(endpoints), ENDPOINTS_AT_ONCE):
             some = endpoints[start : start + ENDPOINTS_AT_ONCE]
-            for (name, key), values in self._measured(some, sums).items():
+            for (name, key), values in self._measured(some, sums, since, period).items():
                 found[name][key] = sum(values)
-            with contextlib.suppress(ClientError):  # moto has no percentiles, so a laptop shows none
-                for (name, key), values in self._measured(some, {"p99_ms": ("ModelLatency", "p99")}).items():
+            with contextlib.suppress(ClientError):  # moto knows no percentiles: on a laptop there is none
+                for (name, key), values in self._measured(
+                    some, {"p99_ms": ("ModelLatency", "p99")}, since, period
+                ).items():
                     found[name][key] = max(values) / 1000
         return found
 
     def _measured(
-        self, endpoints: Sequence[str], wanted: Mapping[str, tuple[str, str]]
+        self, endpoints: Sequence[str], wanted: Mapping[str, tuple[str, str]], since: datetime, period: int
     ) -> dict[tuple[str, str], list[float]]:
-        """Values of the last hour, by endpoint and key; metrics without data are left out."""
-        now = datetime.now(UTC)
+        """Values by endpoint and key; those that there are."""
         asked = {f"{key}_{number}": (name, key) for number, name in enumerate(endpoints) for key in wanted}
         answer = self.clients.cloudwatch.get_metric_data(
-            MetricDataQueries=[_query(query, name, *wanted[key]) for query, (name, key) in asked.items()],
-            StartTime=now - timedelta(hours=1),
-            EndTime=now,
+            MetricDataQueries=[_query(query, name, *wanted[key], period) for query, (name, key) in asked.items()],
+            StartTime=since,
+            EndTime=datetime.now(UTC),
         )
         return {asked[result["Id"]]: result["Values"] for result in answer["MetricDataResults"] if result["Values"]}
 
@@ -259,13 +300,13 @@ def _length(sqs: SQSClient, queue: str) -> int | None:
     return int(found["Attributes"]["ApproximateNumberOfMessages"])
 
 
-def _query(query: str, endpoint: str, metric: str, statistic: str) -> MetricDataQueryTypeDef:
+def _query(query: str, endpoint: str, metric: str, statistic: str, period: int) -> MetricDataQueryTypeDef:
     measured: MetricTypeDef = {
         "Namespace": "AWS/SageMaker",
         "MetricName": metric,
         "Dimensions": [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": VARIANT}],
     }
-    return {"Id": query, "MetricStat": {"Metric": measured, "Period": 300, "Stat": statistic}}
+    return {"Id": query, "MetricStat": {"Metric": measured, "Period": period, "Stat": statistic}}
 
 
 def _tags(sagemaker: SageMakerClient, arn: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
-from model_console.costs import Jobs
+from model_console.costs import Jobs, Line
 from model_console.store import Index
 from sagemaker_jobs.account import account, total_usd
 from sagemaker_jobs.kinds import Json
@@ -55,8 +55,9 @@ class Dags:
 
 @dataclass(frozen=True)
 class Row:
-    """A model's row in the list. ``trend``: rows per day, newest last; ``usd``: what its jobs cost this month, None if
-    a price is missing; ``worth``: performance by the newest labels, which reach up to ``worth_until``."""
+    """A model, as the list shows it. ``realised`` and ``estimated`` are its performance day by day, the newest last,
+    None where a day has none; ``rows`` those of the last scored day; ``usd`` what its jobs and its endpoint cost this
+    month, None where a price is unknown; ``worth`` what the newest labels show, and ``worth_until`` up to which day."""
 
     model: str
     description: str
@@ -70,18 +71,21 @@ class Row:
     waiting: int
     failed: int
     next_run: str | None
-    trend: Sequence[int]
+    realised: Sequence[float | None]
+    estimated: Sequence[float | None]
+    rows: int | None
     usd: float | None
     worth: str | None = None
     worth_until: str | None = None
 
 
-def row(model: str, index: Index | None, dags: Dags, today: date, jobs: Jobs) -> Row:
+def row(model: str, index: Index | None, dags: Dags, today: date, jobs: Jobs, endpoint: Line | None = None) -> Row:
     """A model's row.
 
     Args:
-        jobs: this month's, with their costs.
-        index: None for a model without any records yet.
+        jobs: of this month, with what they have cost.
+        endpoint: likewise, in production.
+        index: None for a model that nothing was recorded of yet.
         today: in UTC.
     """
     found: Index = index or {"description": "", "owner": "", "production": [], "versions": [], "days": {}, "drift": {}}
@@ -93,6 +97,7 @@ def row(model: str, index: Index | None, dags: Dags, today: date, jobs: Jobs) ->
     failed = sum(dags.failed.get(dag_id, 0) for dag_id in own)
     decided = _facts(found, champion["version"]) if champion else {}
     labelled = max(found.get("performance", {}), default=None)
+    days = _last_days(today if last_day is None else date.fromisoformat(last_day))
     return Row(
         model=model,
         description=found["description"] or _description(own),
@@ -106,8 +111,10 @@ def row(model: str, index: Index | None, dags: Dags, today: date, jobs: Jobs) ->
         waiting=len(questions) + _unapproved(found, champion),
         failed=failed,
         next_run=min((dag["next_dagrun_run_after"] for dag in own.values() if _comes(dag)), default=None),
-        trend=_trend(found, today if last_day is None else date.fromisoformat(last_day)),
-        usd=total_usd(job["usd"] for job in jobs.values()),
+        realised=[found.get("performance", {}).get(day, {}).get("value") for day in days],
+        estimated=[found["drift"].get(day, {}).get("estimated") for day in days],
+        rows=found["days"][last_day]["rows"] if last_day else None,
+        usd=total_usd([*(job["usd"] for job in jobs.values()), *([endpoint.usd] if endpoint else [])]),
         worth=worth(found, labelled) if labelled else None,
         worth_until=labelled,
     )
@@ -180,9 +187,8 @@ def _comes(dag: Json) -> bool:
     return bool(dag.get("next_dagrun_run_after")) and not dag.get("is_paused")
 
 
-def _trend(index: Index, last: date) -> list[int]:
-    days = [(last - timedelta(days=back)).isoformat() for back in reversed(range(TREND_DAYS))]
-    return [index["days"].get(day, {}).get("rows", 0) for day in days]
+def _last_days(last: date) -> list[str]:
+    return [(last - timedelta(days=back)).isoformat() for back in reversed(range(TREND_DAYS))]
 
 
 def today() -> date:

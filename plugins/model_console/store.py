@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -85,6 +85,11 @@ class Store:
     def stream(self, key: str) -> Iterator[bytes]:
         """An object's content, piece by piece."""
         return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks()
+
+    def read_all(self, keys: Iterable[str]) -> list[bytes | None]:
+        """Objects' contents, many at once."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(self.read, keys))
 
     def read(self, key: str) -> bytes | None:
         """An object's content; None if there is none."""

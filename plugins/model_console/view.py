@@ -88,13 +88,24 @@ def is_of_model(key: str, model: str) -> bool:
     return owner == model
 
 
-def spark(values: Sequence[float]) -> str:
-    """Points of an SVG polyline, 100 wide and 24 high; empty if there is nothing to draw."""
-    if len(values) < 2 or not any(values):
-        return ""
-    top = max(values)
-    step = 100 / (len(values) - 1)
-    return " ".join(f"{n * step:.1f},{22 - 20 * value / top:.1f}" for n, value in enumerate(values))
+def spark(values: Sequence[float | None], beside: Sequence[float | None] = ()) -> list[str]:
+    """Points of SVG polylines, 100 wide and 24 high, one for each stretch of values; none if no value is known.
+
+    Args:
+        beside: what else is drawn on the same scale.
+    """
+    known = [value for value in (*values, *beside) if value is not None]
+    if not any(value is not None for value in values):
+        return []
+    low, high = min(known), max(known)
+    step, scale = 100 / max(len(values) - 1, 1), 20 / (high - low or 1)
+    lines: list[list[str]] = [[]]
+    for place, value in enumerate(values):
+        if value is None:
+            lines.append([])
+        else:
+            lines[-1].append(f"{place * step:.1f},{22 - (value - low) * scale:.1f}")
+    return [" ".join(line if len(line) > 1 else line * 2) for line in lines if line]
 
 
 def _version(found: Json, index: Index) -> Version:

@@ -11,6 +11,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from sagemaker_jobs.kinds import ENDPOINT, JobKind
 
 if TYPE_CHECKING:
+    from botocore.client import BaseClient
     from types_boto3_sagemaker import SageMakerClient
 
 XCOM_KEY = "sagemaker_links"
@@ -88,7 +89,7 @@ def file_page(uri: str, client: SageMakerClient) -> str:
     return f"{console_root(region)}/s3/object/{bucket}?region={region}&prefix={quote(key)}"
 
 
-def local_endpoint(client: SageMakerClient) -> str | None:
+def local_endpoint(client: BaseClient) -> str | None:
     """The client's endpoint if it is not one of AWS's; None otherwise."""
     endpoint: str = client.meta.endpoint_url
     host = urlsplit(endpoint).hostname or ""

@@ -20,6 +20,7 @@ from include.jobs.daily.predictor import Predictor
 from include.jobs.validate_input import CheckedDays, validate_day
 from include.jobs.validate_raw_data import load_suites
 from include.jobs.validate_scores import check_day
+from include.jobs.validation.earlier import Earlier
 from include.models.config import MODELS_FOLDER, ModelConfig
 from include.models.config.files import DAY_RESULT, ROWS, SCORES_VERDICT, SHARDS
 from include.models.config.results import DayResult
@@ -58,14 +59,16 @@ class DayScorer:
 
     Args:
         artifact: folder of the version's unpacked model.tar.gz.
+        earlier: what the validations before found, for the reports.
     """
 
-    def __init__(self, config: ModelConfig, artifact: Path) -> None:
+    def __init__(self, config: ModelConfig, artifact: Path, earlier: Earlier | None = None) -> None:
         self._config = config
         self._version = read_version(artifact)
         self._predictor = Predictor(artifact, len(config.data.key))
         self._suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
         self._checked: CheckedDays = {}
+        self._earlier = earlier
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +101,8 @@ class DayScorer:
         with tempfile.TemporaryDirectory() as name:
             validated, features = Path(name, "validated"), Path(name, "features")
             with part("validate_input"):
-                verdict = validate_day(self._config, partitions, day, self._suites, validated, report, self._checked)
+                inputs = self._config, partitions, day, self._suites
+                verdict = validate_day(*inputs, validated, report, self._checked, self._earlier)
             result: DayResult = {
                 "passed": verdict.passed,
                 "summary": verdict.summary,

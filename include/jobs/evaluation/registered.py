@@ -78,6 +78,7 @@ def fit_on_all(
             "fit": own.describe(model),
             "validation_metrics": candidate.metadata["validation_metrics"],
             "learned_from": write_learned_rows(folder, config, [rows]),
+            "git_commit": candidate.metadata.get("git_commit"),
         },
         candidate.judgement,
     )

@@ -13,6 +13,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from include.jobs.evaluation import plots
+from include.jobs.evaluation.changes import Change
 from include.jobs.evaluation.measuring import Measured
 from include.jobs.evaluation.metrics import Metrics, confusion, plain, reliability
 from include.jobs.evaluation.permutation import Importances, importances
@@ -20,13 +21,15 @@ from include.jobs.evaluation.refits import Refit
 from include.jobs.evaluation.resampling import intervals_of
 from include.jobs.serving.artifact import LoadedModel, TrainingRun
 from include.jobs.serving.decision import alarms_of
-from include.jobs.templates import render, words
+from include.jobs.templates import render
 from include.models.config import ModelConfig
 from include.models.config.decision import DecisionOutcome, told
+from include.models.config.files import LINKS
 from include.models.config.judging import explain, judge, told_of_production, told_of_refit, told_of_suspects
 from include.models.config.metrics import COST
 from include.models.config.results import Evaluation, Refitted, Reliability, Rival, Segment
 from include.models.interface import Array, DomainFindings, Examples
+from include.models.pages import words
 
 MOST_EXPLAINED = 300  # rows of the test split
 # shown of every problem that has them, whether gates depend on them or not
@@ -57,6 +60,8 @@ class Evaluated:
     baselines: dict[str, Metrics]
     rounds: list[tuple[Refit, dict[str, Metrics]]]
     refit: Refitted | None = None
+    changed: list[Change] | None = None  # since the version in production; None if there is none
+    mlflow: str | None = None  # its run's address there
 
     @cached_property
     def importances(self) -> Importances:
@@ -139,6 +144,10 @@ def page(evaluated: Evaluated) -> str:
         suspicion=told_of_suspects(evaluated.outcome),
         code=os.environ.get("CODE_HASH", "that is not published"),
         told=told_of_production(config, evaluated.outcome),
+        changed=evaluated.changed,
+        champion=evaluated.production[0]["version"] if evaluated.production else None,
+        links=_links(evaluated),
+        raw=evaluated.outcome,
         intervals=evaluated.outcome["intervals"],
         tiles={name: found[name] for name in headline},
         rounds=_rounds(evaluated),
@@ -154,6 +163,12 @@ def page(evaluated: Evaluated) -> str:
         slices=evaluated.slices,
         plots=_plots(evaluated),
     )
+
+
+def _links(evaluated: Evaluated) -> dict[str, str]:
+    """Addresses by what is there, as far as the job was told them."""
+    found = {what: os.environ.get(variable) for what, variable in LINKS.items()} | {"MLflow run": evaluated.mlflow}
+    return {what: address for what, address in found.items() if address}
 
 
 def _period(evaluated: Evaluated) -> str:

@@ -69,6 +69,16 @@ def log(
     return _in_background(lambda client: _add(client, run_id, metrics, files, write_model, first=first))
 
 
+def address(run_id: str | None) -> Future[str] | None:
+    """Where a person finds a run in MLflow's pages, if it is a server that has some."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
+    if not run_id or not uri.startswith("http"):
+        return None
+    return _in_background(
+        lambda client: f"{uri}/#/experiments/{client.get_run(run_id).info.experiment_id}/runs/{run_id}"
+    )
+
+
 def wait_for[Result](
     work: Future[Result] | None, patience: float = PATIENCE_SECONDS, problems: list[str] | None = None
 ) -> Result | None:

@@ -59,6 +59,7 @@ class Facts(TypedDict, total=False):
     fit: dict[str, Scalar]
     validation_metrics: dict[str, float | None]
     learned_from: LearnedFrom
+    git_commit: str | None
 
 
 class TrainingRun(TypedDict, total=False):

@@ -100,7 +100,9 @@ def write_splits(
         for name, part in mine.items():
             if not part.is_empty():
                 counts[name].update(infinite_counts(part))
-                checks[name].append([check_of(one, part) for one in run_suite(about(suite, name), part, mine)])
+                checks[name].append(
+                    [check_of(one, part, config.data.key) for one in run_suite(about(suite, name), part, mine)]
+                )
     reports = [_report(name, len(splits[name]), checks[name], counts[name]) for name in SPLITS]
     facts = {"features": f"{len(columns)} columns"}
     return Report(config.name, "feature table", reports, facts, apart(config, splits)), columns

@@ -14,17 +14,18 @@ from functools import partial
 
 import polars as pl
 
-from include.jobs.validation.findings import Finding, Severity
+from include.jobs.validation.findings import Example, Finding, Severity
 from include.jobs.validation.reading import RawTable, StoredTable
 from include.models.config import LINE, Column, Table
 from include.models.config.data import ContentKey
-from include.models.quoting import quoted
+from include.models.quoting import quoted, quotes_values
 from include.models.raw.kinds import reading_of
 from include.models.raw.reader import Block
 
 REASONS = pl.Schema({LINE: pl.UInt32, "reason": pl.String})
 EXAMPLES = 3
 CONTENT_BYTES = 8  # of a digest: among a hundred million rows two different ones share one once in a thousand times
+SHOWN = 5  # on the page
 LOOKED_AT = 200  # rows of a problem, among which different examples are looked for
 
 
@@ -368,8 +369,9 @@ def _finding(problem: Problem, name: str, file: str, table: Table, share: float)
         allowed += f"; at most {100 * cap:.3g} % of the rows may be set aside, here {100 * share:.2g} %"
     examples = list(dict.fromkeys(example for _, example in problem.first))[:EXAMPLES]
     found = f"{problem.found(problem.rows, examples)} ({_lines(problem)})"
+    shown = tuple(Example(line, "", example[:80]) for line, example in problem.first[:SHOWN]) if quotes_values() else ()
     return Finding(
-        severity, name, file, problem.column or None, problem.check, found, allowed, problem.rows, problem.action
+        severity, name, file, problem.column or None, problem.check, found, allowed, problem.rows, problem.action, shown
     )
 
 

@@ -12,11 +12,21 @@ SUMMARY_LIMIT = 900
 
 
 @dataclass(frozen=True)
+class Example:
+    """A row that a finding concerns: its line in the file, where it came from one, its key and the value, in words."""
+
+    line: int | None
+    key: str
+    value: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """One departure from what is allowed.
 
     ``rows`` is how many rows it concerns, None where rows are not the matter (a file, a mean). ``expectation`` is the
-    name of the check: a Great Expectations type, or one of this package's own.
+    name of the check: a Great Expectations type, or one of this package's own. ``examples`` are the first of the rows,
+    none where values may not be quoted.
     """
 
     severity: Severity
@@ -28,6 +38,12 @@ class Finding:
     allowed: str
     rows: int | None
     action: str
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def check(self) -> str:
+        """What tells it from other checks of the data, from one validation to the next."""
+        return " ".join([self.table, self.expectation, self.column or ""]).strip()
 
     def __str__(self) -> str:
         where = f"{self.file}, column {self.column}" if self.column else self.file

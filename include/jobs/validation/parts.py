@@ -16,7 +16,7 @@ from include.jobs.validation.cleaning import Tally, findings_of
 from include.jobs.validation.findings import SEVERITIES, Finding, no_rows_left
 from include.jobs.validation.report import TableReport
 from include.jobs.validation.suites import NO_ROWS, Expected, Kwargs, Outcome, Result, run_suite
-from include.jobs.validation.wording import finding_of
+from include.jobs.validation.wording import columns_of, finding_of, positions_of
 from include.models.config import LINE, Table
 
 SHOWN_ROWS = 20  # as many failing rows as GX names
@@ -29,7 +29,8 @@ ROW_COUNT = "expect_table_row_count_to_be_between"
 @dataclass(frozen=True)
 class Check:
     """An outcome, and what of the part's rows is needed to judge the whole: ``shown`` are the failing rows that it
-    names, by LINE or by their first column, ``values`` those of its column that decide, ``weight`` how many it has."""
+    names, LINE or their first column first, with key and values; ``values`` are those of its column that decide,
+    ``weight`` how many it has."""
 
     outcome: Outcome
     shown: pl.DataFrame
@@ -56,11 +57,12 @@ class Part:
     unusable: list[Finding] = field(default_factory=list)
 
 
-def check_of(outcome: Outcome, frame: pl.DataFrame) -> Check:
+def check_of(outcome: Outcome, frame: pl.DataFrame, key: Sequence[str] = ()) -> Check:
     """The outcome of an expectation on this frame, without what only the frame's own rows are needed for."""
     named = frame.columns[0] if LINE not in frame.columns else LINE
-    places = [int(place) for place in outcome.result.get("partial_unexpected_index_list") or []]
-    shown = frame.select(named)[places]
+    places = positions_of(outcome)
+    wanted = dict.fromkeys([named, *key, *columns_of(outcome.kwargs)])
+    shown = frame.select([name for name in wanted if name in frame.columns])[places]
     column = outcome.kwargs.get("column")
     values = frame.select(column) if column in frame.columns else pl.DataFrame()
     weight = frame.height - (values.to_series().null_count() if values.width else 0)
@@ -90,7 +92,7 @@ def report_of(parts: Sequence[Part], table: Table) -> TableReport:
     findings = findings_of(tally, first.name, first.file, table)
     if rows and not sum(part.left for part in parts):
         findings.append(no_rows_left(first.name, first.file, rows, tally.outside_window))
-    found = (finding_of(check.outcome, first.name, first.file, check.shown) for check in checks)
+    found = (finding_of(check.outcome, first.name, first.file, check.shown, table.key) for check in checks)
     return TableReport(
         first.name,
         first.file,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from include.jobs.templates import render
+from include.jobs.validation.earlier import Earlier, Time, in_words
 from include.jobs.validation.findings import SEVERITIES, Finding, by_severity, passed, summarize
 from include.jobs.validation.suites import Outcome
 from include.jobs.validation.wording import allowed, column_of, observed
@@ -84,17 +85,21 @@ class Report:
             ],
         }
 
-    def write(self, folder: Path) -> None:
-        """Write validation.json and validation.html into the folder."""
+    def write(self, folder: Path, earlier: Earlier | None = None) -> None:
+        """Write validation.json and validation.html into the folder, the latter with what ``earlier`` ones found."""
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False)
         (folder / VERDICT).write_text(text, encoding="utf-8")
-        (folder / VERDICT_PAGE).write_text(self._page(), encoding="utf-8")
+        earlier, day = earlier or Earlier(), self.facts.get("day", "")
+        dataset = self.dataset.removesuffix(f" of {day}")
+        (folder / VERDICT_PAGE).write_text(self._page(earlier.times(dataset)), encoding="utf-8")
+        earlier.add(dataset, day, self.findings)
 
-    def _page(self) -> str:
+    def _page(self, times: list[Time]) -> str:
         return render(
             "validation.html.jinja",
             report=self,
+            before={finding.check: in_words(finding.check, times) for finding in self.findings},
             counts={severity: sum(one.severity == severity for one in self.findings) for severity in SEVERITIES},
             checks={table.name: _checks(table) for table in self.tables},
             written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -114,7 +119,9 @@ def _table(table: TableReport) -> dict[str, str | int]:
 
 
 def _brief(finding: Finding) -> dict[str, str | int | None]:
-    return {name: value[:LONGEST_TEXT] if isinstance(value, str) else value for name, value in asdict(finding).items()}
+    """Without the examples, which are for the page."""
+    told = {name: value for name, value in asdict(finding).items() if name != "examples"}
+    return {name: value[:LONGEST_TEXT] if isinstance(value, str) else value for name, value in told.items()}
 
 
 def _checks(table: TableReport) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
-from include.jobs.validation.findings import Finding
+from include.jobs.validation.findings import Example, Finding
 from include.jobs.validation.suites import Kwargs, Outcome
 from include.models.config import LINE
 from include.models.quoting import quoted, quotes_values
@@ -17,11 +17,12 @@ SHOWN = 5
 OF_CELLS = re.compile("column_(min|max|median|quantile|distinct|most_common)")  # what is observed of them is cells
 
 
-def finding_of(outcome: Outcome, table: str, file: str, rows: pl.DataFrame) -> Finding | None:
+def finding_of(outcome: Outcome, table: str, file: str, rows: pl.DataFrame, key: Sequence[str] = ()) -> Finding | None:
     """The finding of an outcome, None if nothing is wrong.
 
     Args:
         rows: the frame that was checked; rows are named by its LINE if it has that, else by its first column.
+        key: columns that tell its rows apart.
     """
     severity = outcome.severity
     if severity is None:
@@ -41,7 +42,14 @@ def finding_of(outcome: Outcome, table: str, file: str, rows: pl.DataFrame) -> F
         allowed=allowed(outcome),
         rows=outcome.unexpected or None,
         action=action,
+        examples=_examples(outcome, rows, key),
     )
+
+
+def columns_of(kwargs: Kwargs) -> list[str]:
+    """Each of the columns that an expectation is about."""
+    named = [kwargs.get("column"), kwargs.get("column_A"), kwargs.get("column_B"), *(kwargs.get("column_list") or [])]
+    return [str(column) for column in named if column]
 
 
 def column_of(kwargs: Kwargs) -> str | None:
@@ -99,9 +107,30 @@ def observed(outcome: Outcome) -> str:
     return "; ".join(parts) or ("as expected" if outcome.success else "otherwise")
 
 
+def positions_of(outcome: Outcome) -> list[int]:
+    """Where the first rows that fail are in the frame that was checked."""
+    return [int(position) for position in outcome.result.get("partial_unexpected_index_list") or []]
+
+
+def _examples(outcome: Outcome, rows: pl.DataFrame, key: Sequence[str]) -> tuple[Example, ...]:
+    """The first rows that fail."""
+    if not quotes_values():
+        return ()
+    keys, values = ([name for name in names if name in rows.columns] for names in (key, columns_of(outcome.kwargs)))
+    found = rows[positions_of(outcome)[:SHOWN]]
+    return tuple(
+        Example(
+            line=row.get(LINE),
+            key=", ".join(f"{name} {_text(row[name])}" for name in keys),
+            value=", ".join(_text(row[name])[:80] if row[name] is not None else "no value" for name in values),
+        )
+        for row in found.iter_rows(named=True)
+    )
+
+
 def _where(outcome: Outcome, rows: pl.DataFrame) -> str:
     """The first rows that fail: their lines in the file, or what they are about."""
-    positions = [int(position) for position in outcome.result.get("partial_unexpected_index_list") or []]
+    positions = positions_of(outcome)
     if not positions:
         return ""
     if LINE in rows.columns:

@@ -14,6 +14,7 @@ QUARANTINE = "quarantine"  # folder of rejected rows, a file for each table
 SCORES_VERDICT = "scores.json"  # of a day that one job scores, beside the verdict on its raw data
 DAY_RESULT = "day.json"  # likewise: both verdicts in short, and how long each part took
 FILE_RESULT = "file.json"  # likewise, of a file that is scored
+CHECKS = "checks.json"  # of a model's Dag: what its last validations found
 
 # the feature table: a folder for each split
 FEATURES_MANIFEST = "manifest.json"  # beside the splits: their rows, times and classes, and the features
@@ -32,6 +33,13 @@ REFERENCE = "reference.json"  # of the evaluation alone: its training, as days a
 METRICS = "metrics.json"  # flat: what gates are held to
 QUALITY_STATISTICS = "evaluation.json"  # in the shape that the Model Registry reads
 EVALUATION_PAGE = "report.html"
+# what its page links to, and the variable of its job that has the address
+LINKS = {
+    "run": "LINK_RUN",
+    "training job": "LINK_JOB",
+    "raw data of the run": "LINK_DATA",
+    "commit": "LINK_COMMIT",
+}
 
 # raw data
 PACKED = 8  # about how many times larger a packed file becomes
@@ -52,6 +60,7 @@ REPORT = "report"
 
 # a day's scores
 PARTS = "parts.json"  # beside staged scores: the parts, and how they are distributed
+SHOWN_ROWS = "rows.json.gz"  # likewise: the rows that the console shows
 SCORES_MANIFEST = "_SUCCESS.json"  # beside published scores: what they are; without it there are none
 
 # a day's performance, once labels are there

@@ -150,10 +150,12 @@ class Part(TypedDict):
 
 
 class Parts(TypedDict):
-    """``parts.json``: a day's checked scores. Code from before there were profiles wrote none."""
+    """``parts.json``: a day's checked scores. Code from before there were profiles wrote none. ``rows``: name and
+    SHA-256 of the file with the rows that the console shows."""
 
     parts: list[Part]
     profile: NotRequired[DayProfile]
+    rows: NotRequired[dict[str, str] | None]
 
 
 class Golden(TypedDict):

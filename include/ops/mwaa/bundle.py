@@ -35,7 +35,14 @@ ROOT = Path(__file__).resolve().parents[3]
 DIST = ROOT / "dist"
 # of include/, what no Dag imports: what runs inside jobs, on a laptop, or at a deploy
 NOT_FOR_DAGS = ("client", "jobs", "local_sagemaker", "online", "ops")
-MODELS_FOR_DAGS = ("__init__.py", "config", "quoting.py")  # of include/models/, beside each model's model.yaml
+MODELS_FOR_DAGS = (
+    "__init__.py",
+    "config",
+    "quoting.py",
+    "pages.py",
+    "page.css",
+    "page.html.jinja",
+)  # of include/models/, beside each model's model.yaml
 CONSTRAINTS = "constraints.txt"  # in the Dag folder, where requirements.txt names it
 OFFLINE = b"--find-links /usr/local/airflow/plugins\n--no-index\n"  # where MWAA unpacks plugins.zip
 # zip files keep a time and a mode for each file: always the same ones

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import batched
 from typing import TYPE_CHECKING
 
 import boto3
@@ -37,9 +38,16 @@ ABSENT = (
     "RepositoryNotFoundException",
     "NoSuchBucket",
     "NotFoundException",
+    "ObjectNotFoundException",
     "404",
 )
+ABSENT_WORDS = (
+    "Could not find",
+    "does not exist",
+    "No scalable target",
+)  # of services whose code is the one of any wrong request
 ABSENT_STATUS = "DELETE_COMPLETE"
+ALARMS_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -91,10 +99,12 @@ def plan(target: Target) -> list[Step]:
 
 
 def _resources(cloudformation: CloudFormationClient, stack: str) -> Iterator[tuple[str, str]]:
-    """Type and id of each."""
+    """Type and id of each that is left."""
     for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack):
         for resource in page["StackResourceSummaries"]:
-            yield resource["ResourceType"], resource.get("PhysicalResourceId", "")
+            name = resource.get("PhysicalResourceId")
+            if name and resource["ResourceStatus"] != ABSENT_STATUS:
+                yield resource["ResourceType"], name
 
 
 def _made_by_dags(target: Target, session: boto3.Session) -> Iterator[Step]:
@@ -116,19 +126,25 @@ def _made_by_dags(target: Target, session: boto3.Session) -> Iterator[Step]:
                 remove = partial(getattr(sagemaker, f"delete_{kind}"), **{f"{key}Name": name})
                 yield Step(f"{kind.replace('_', ' ')} {name}", remove)
     for group in groups:
-        packages = _packages(sagemaker, group)
+        packages = _packages(sagemaker, target, group)
         if packages is not None:
             says = f"model package group {group} with {len(packages)} versions"
             yield Step(says, partial(_package_group, sagemaker, group, packages))
 
 
 def _jobs(sagemaker: SageMakerClient, target: Target) -> Iterator[Step]:
-    for kind, word in (("processing", "Processing"), ("training", "Training"), ("transform", "Transform")):
+    kinds = {  # a tuning first, which would start more trainings
+        "hyper_parameter_tuning": "HyperParameterTuning",
+        "processing": "Processing",
+        "training": "Training",
+        "transform": "Transform",
+    }
+    for kind, word in kinds.items():
         for job in listed(sagemaker, f"list_{kind}_jobs", f"{word}JobSummaries", StatusEquals="InProgress"):
             if _is_of(sagemaker, target, job[f"{word}JobArn"]):
                 name = job[f"{word}JobName"]
                 stop = partial(getattr(sagemaker, f"stop_{kind}_job"), **{f"{word}JobName": name})
-                yield Step(f"{kind} job {name}, which runs", stop)
+                yield Step(f"{kind.replace('_', ' ')} job {name}, which runs", stop)
 
 
 def _scaling(scaling: ApplicationAutoScalingClient, own: tuple[str, ...]) -> Iterator[Step]:
@@ -141,8 +157,8 @@ def _scaling(scaling: ApplicationAutoScalingClient, own: tuple[str, ...]) -> Ite
 
 def _alarms(cloudwatch: CloudWatchClient, own: tuple[str, ...]) -> Iterator[Step]:
     names = [alarm["AlarmName"] for alarm in listed(cloudwatch, "describe_alarms", "MetricAlarms")]
-    if alarms := [name for name in names if name.startswith(own)]:
-        yield Step(f"{len(alarms)} alarms of endpoints", partial(cloudwatch.delete_alarms, AlarmNames=alarms))
+    for alarms in batched((name for name in names if name.startswith(own)), ALARMS_AT_ONCE):
+        yield Step(f"{len(alarms)} alarms of endpoints", partial(cloudwatch.delete_alarms, AlarmNames=list(alarms)))
 
 
 def _is_of(sagemaker: SageMakerClient, target: Target, arn: str) -> bool:
@@ -151,14 +167,16 @@ def _is_of(sagemaker: SageMakerClient, target: Target, arn: str) -> bool:
     return bool(tags.get("project", target.name) == target.name)
 
 
-def _packages(sagemaker: SageMakerClient, group: str) -> list[str] | None:
-    """Versions of a group; None where there is no such group."""
+def _packages(sagemaker: SageMakerClient, target: Target, group: str) -> list[str] | None:
+    """Versions of a group; None where there is no such group, or it is another environment's."""
     try:
-        sagemaker.describe_model_package_group(ModelPackageGroupName=group)
+        described = sagemaker.describe_model_package_group(ModelPackageGroupName=group)
     except ClientError as error:
         if error.response["Error"]["Code"] in (*ABSENT, "ValidationException"):
             return None
         raise
+    if not _is_of(sagemaker, target, described["ModelPackageGroupArn"]):
+        return None
     found = listed(sagemaker, "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=group)
     return [package["ModelPackageArn"] for package in found]
 
@@ -183,8 +201,9 @@ def _airflow(mwaa: MWAAClient, name: str) -> None:
 
 
 def _stack(cloudformation: CloudFormationClient, name: str) -> None:
-    _unprotect(cloudformation, name)
-    cloudformation.delete_stack(StackName=name)
+    if templates.status_of(cloudformation, name) != "DELETE_IN_PROGRESS":  # as a run before has left it
+        _unprotect(cloudformation, name)
+        cloudformation.delete_stack(StackName=name)
     cloudformation.get_waiter("stack_delete_complete").wait(StackName=name)
 
 
@@ -206,13 +225,21 @@ def carry_out(steps: list[Step]) -> list[str]:
         try:
             step.remove()
         except (ClientError, BotoCoreError, WaiterError) as error:
-            if getattr(error, "response", {}).get("Error", {}).get("Code") in ABSENT:
+            if _is_absent(error):
                 continue
             failed.append(f"{step.says}: {error}")
             print(f"  NOT removed: {failed[-1]}", flush=True)
         else:
             print(f"  removed: {step.says}", flush=True)
     return failed
+
+
+def _is_absent(error: Exception) -> bool:
+    """Whether what was to be removed is gone."""
+    told = getattr(error, "response", {}).get("Error", {})
+    return told.get("Code") in ABSENT or (
+        told.get("Code") == "ValidationException" and any(words in str(error) for words in ABSENT_WORDS)
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -83,7 +83,7 @@ def test_the_report_stands_alone_and_shows_everything(evaluation: Path) -> None:
     ):
         assert f"<h3>{title}" in page
     assert page.count("<svg") == 8
-    gates = re.search(r'<table id="gates">(.*?)</table>', page, re.DOTALL)
+    gates = re.search(r'<table class="numbers" id="gates">(.*?)</table>', page, re.DOTALL)
     assert gates
     assert gates[1].count("<tr>") == 3 + len(load_model(MODEL).gates), "a head, enough rows, the gates, the champion"
     assert "majority" in page

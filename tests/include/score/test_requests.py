@@ -69,10 +69,15 @@ def test_each_job_reads_what_the_one_before_it_wrote() -> None:
     assert read == {
         "partitions": ("/plan_day/d1/inputs.manifest", "ManifestFile", whole),
         "artifact": (ARTIFACT, "S3Prefix", whole),
+        "earlier": (RUN.checks, "S3Prefix", whole),
     }
-    assert written == {"scores": "/score_day/d1/scores", "report": "/score_day/d1/report"}
+    assert written == {"scores": "/score_day/d1/scores", "report": "/score_day/d1/report", "checks": RUN.checks}
     read, written = files_of(made["validate_input"])
-    assert read == {"partitions": ("/plan_day/d1/inputs.manifest", "ManifestFile", whole)}
+    assert read == {
+        "partitions": ("/plan_day/d1/inputs.manifest", "ManifestFile", whole),
+        "earlier": (RUN.checks, "S3Prefix", whole),
+    }
+    assert written.pop("checks") == RUN.checks
     assert written == {"validated": "/validate_input/d1/validated", "report": "/validate_input/d1/report"}
     read, written = files_of(made["build_features"])
     assert read == {

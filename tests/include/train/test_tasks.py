@@ -58,7 +58,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def s3(ml_bucket: LocalS3, monkeypatch: pytest.MonkeyPatch) -> LocalS3:
     ml_bucket.objects.update(RAW)
-    answer_from(monkeypatch, s3=ml_bucket)
+    region = SimpleNamespace(endpoint_url="https://api.sagemaker.eu-west-1.amazonaws.com", region_name="eu-west-1")
+    answer_from(monkeypatch, s3=ml_bucket, sagemaker=SimpleNamespace(meta=region))
     return ml_bucket
 
 
@@ -79,6 +80,7 @@ def context(**params: Any) -> Any:
         dag_id=RUN.dag_id,
         run_id=RUN.run_id,
         pushed=pushed,
+        log_url="https://airflow.test/dags/x/runs/y/tasks/z?try_number=1",
         xcom_push=lambda key, value: pushed.update({key: value}),
         xcom_pull=lambda task_ids, key="return_value": None,
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import time
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,11 +20,12 @@ from model_console import actions
 from model_console import app as console
 from model_console import settings as configured
 from model_console.airflow_api import AirflowApi, RefusedError, api_of
-from model_console.cloud import Cloud, Endpoint
+from model_console.cloud import Cloud, Endpoint, Today
 from model_console.settings import NotConfiguredError, Settings
 from model_console.store import Store, store
 from tests.plugins.model_console.test_overview import dag, index
 
+ROOT = Path(__file__).resolve().parents[3]
 HOSTILE = "<script>alert(1)</script>"
 AT = {"first_at": "2026-11-28T10:00:00Z", "last_at": "2026-11-28T10:09:00Z"}
 REPORT = "monitoring/pumps/date=2026-11-28/report.html"
@@ -28,6 +33,8 @@ REPORT = "monitoring/pumps/date=2026-11-28/report.html"
 
 class FakeS3:
     """The bucket's objects; ``reads`` counts what was asked of it."""
+
+    meta = SimpleNamespace(endpoint_url="https://s3.amazonaws.com")
 
     def __init__(self, objects: dict[str, bytes]) -> None:
         self.objects, self.reads = objects, 0
@@ -133,7 +140,8 @@ def client(airflow: FakeAirflow, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) ->
     console.app.cache_clear()
     made = console.app()
     cloud = Cloud(endpoints=[Endpoint(HOSTILE, "InService")])
-    asked = type("Asked", (), {"ask": lambda *_: cloud})
+    served = {"pumps": Today("InService", 1200, 3, 42.4)}
+    asked = type("Asked", (), {"ask": lambda *_: cloud, "today": lambda *_: (served, "")})
     made.dependency_overrides |= {console.aws: asked}
     made.dependency_overrides |= {api_of: lambda: airflow, store: lambda: Store(s3, "bucket"), get_user: lambda: "ada"}  # type: ignore[dict-item]
     yield TestClient(made, follow_redirects=False)
@@ -282,7 +290,10 @@ def test_indexes_are_read_once_in_a_while(client: TestClient, s3: FakeS3) -> Non
 def test_a_hundred_models(client: TestClient, airflow: FakeAirflow) -> None:
     names = [f"model_{n:03}" for n in range(100)]
     airflow.dags[:] = dags_of(*names)  # type: ignore[attr-defined]
+    client.get("/")  # templates are compiled
+    began = time.process_time()
     page = client.get("/").text
+    assert time.process_time() - began < 1
     assert all(f'href="/model/{name}"' in page for name in names)
 
 
@@ -366,5 +377,51 @@ def test_costs_are_summed_by_model_dag_and_kind(
     page = client.get("/costs").text
     assert "2 jobs, 0.50 USD" in page
     assert "train_pumps" in page
-    assert "No job of 2026-10 is recorded" in client.get("/costs?month=2026-10").text
+    assert "Nothing of 2026-10 is recorded" in client.get("/costs?month=2026-10").text
     assert "0.50" in client.get("/").text
+
+
+def test_the_list_says_how_endpoints_do_today(client: TestClient) -> None:
+    page = client.get("/").text
+    assert "p99 42 ms, 3 errors of 1,200" in page
+    assert "In service" in page
+
+
+SHOWN = {
+    "key": ["pump", "at"],
+    "entity": ["pump"],
+    "of": 3,
+    "rows": [["7", "2026-11-28 01:00:00", "1", 0.9], [HOSTILE, "", "0", 0.2], ["7", "2026-11-28 00:00:00", "0", 0.1]],
+    "reasons": [[{"feature": "age", "value": HOSTILE, "contribution": 0.5}], None],
+}
+
+
+@pytest.fixture
+def shown(s3: FakeS3, scored: None) -> None:
+    manifest = {**MANIFEST, "shown": "scores/pumps/date=2026-11-28/_rows.json.gz"}
+    s3.objects["scores/pumps/date=2026-11-28/_SUCCESS.json"] = json.dumps(manifest).encode()
+    s3.objects[str(manifest["shown"])] = gzip.compress(json.dumps(SHOWN).encode())
+
+
+def test_a_day_shows_its_highest_risks_with_reasons(client: TestClient, shown: None) -> None:
+    page = client.get("/model/pumps/day/2026-11-28").text
+    assert HOSTILE not in page
+    assert "(+0.5)" in page
+    assert 'href="/model/pumps/rows?pump=7"' in page
+
+
+def test_a_row_has_a_history_by_the_key_that_stays(client: TestClient, shown: None) -> None:
+    assert "Show its answers" in client.get("/model/pumps/rows").text
+    page = client.get("/model/pumps/rows?pump=7").text
+    assert page.index("2026-11-28 01:00:00") < page.index("2026-11-28 00:00:00")
+    assert "2 rows of the last 1 scored days" in page
+    assert "None of the last 1 scored days has such a row" in client.get("/model/pumps/rows?pump=8").text
+    assert HOSTILE not in client.get("/model/pumps/rows", params={"pump": HOSTILE}).text
+    assert client.get("/model/absent/rows?pump=7").status_code == 404
+
+
+def test_the_console_looks_as_reports_do() -> None:
+    ours = Path(console.__file__).parent / "assets" / "page.css"
+    assert ours.read_text() == (ROOT / "include/models/page.css").read_text(), (
+        "cp include/models/page.css plugins/model_console/assets/"
+    )

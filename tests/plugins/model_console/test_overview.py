@@ -72,9 +72,9 @@ def test_a_model_that_is_well() -> None:
     )
     assert (made.last_day, made.days_late, made.waiting, made.failed) == ("2026-11-28", 0, 0, 0)
     assert (made.worth, made.worth_until) == ("accuracy 0.912", "2026-11-27")
-    assert made.trend[-2:] == [120, 100]
-    assert len(made.trend) == 30
-    assert made.usd == 0.115
+    assert list(made.realised[-2:]) == [0.9123, None]
+    assert len(made.realised) == len(made.estimated) == 30
+    assert (made.rows, made.usd) == (100, 0.115)
 
 
 @pytest.mark.parametrize(
@@ -170,5 +170,9 @@ def test_whose_report_it_is(key: str, own: bool) -> None:
 
 
 def test_a_line_of_values() -> None:
-    assert spark([0, 5, 10]) == "0.0,22.0 50.0,12.0 100.0,2.0"
-    assert spark([0, 0]) == spark([3]) == ""
+    assert spark([0, 5, 10]) == ["0.0,22.0 50.0,12.0 100.0,2.0"]
+    assert spark([None, None]) == spark([]) == []
+
+
+def test_a_line_has_gaps_where_no_value_is_known_and_the_scale_of_both() -> None:
+    assert spark([1, None, 3], [5, None, None]) == ["0.0,22.0 0.0,22.0", "100.0,12.0 100.0,12.0"]

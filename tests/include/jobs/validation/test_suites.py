@@ -11,9 +11,10 @@ import polars as pl
 import pytest
 
 from include.jobs.validate_raw_data import load_suites
+from include.jobs.validation.parts import check_of
 from include.jobs.validation.suites import SuiteError, load_suite, references, run_suite
 from include.jobs.validation.wording import allowed, finding_of, observed
-from include.models.config import MODELS_FOLDER, ModelConfig, load_model, model_names
+from include.models.config import LINE, MODELS_FOLDER, ModelConfig, load_model, model_names
 from include.models.quoting import NOT_SHOWN, VARIABLE
 
 FRAME = pl.DataFrame(
@@ -176,6 +177,25 @@ def test_what_was_seen_is_not_quoted_where_values_are_not_to_be(
     assert NOT_SHOWN in said[1]
     assert not [word for word in ("Miller", "7077") if word in said[1]]
     assert any(word in said[0] for word in ("Miller", "7077"))
+
+
+def test_a_finding_shows_five_of_its_rows_by_line_key_and_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pl.DataFrame({LINE: range(2, 10), "id": [f"m{n}" for n in range(8)], "n": [float(n) for n in range(8)]})
+    kwargs = {"column": "n", "max_value": 1}
+    suite = load_suite(write(tmp_path, entry("expect_column_values_to_be_between", kwargs=kwargs)), "table")
+    [outcome] = run_suite(suite, frame, {})
+    check = check_of(outcome, frame, ["id"])
+    finding = finding_of(check.outcome, "t", "t.csv", check.shown, ["id"])
+    assert finding is not None
+    assert [(one.line, one.key, one.value) for one in finding.examples] == [
+        (n + 2, f"id m{n}", f"{n}") for n in range(2, 7)
+    ]
+    monkeypatch.setenv(VARIABLE, "no")
+    silent = finding_of(check.outcome, "t", "t.csv", check.shown, ["id"])
+    assert silent is not None
+    assert silent.examples == ()
 
 
 def test_parameters_from_other_tables(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_the_dag_folder_holds_what_dags_import_and_nothing_of_other_places(bundl
     }
     assert files == on_disk
     assert {"train.py", ".airflowignore", "constraints.txt", "include/train/dag.py"} <= files
-    assert {"include/platform/environment.py", "include/platform/templates/page.html.jinja"} <= files
+    assert {"include/platform/environment.py", "include/models/page.html.jinja", "include/models/page.css"} <= files
     assert {f"include/models/{model}/model.yaml" for model in model_names()} <= files
     for elsewhere in (
         "include/jobs",

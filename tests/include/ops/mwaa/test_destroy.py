@@ -62,12 +62,47 @@ def test_all_of_it_goes_and_nothing_else(
     assert "nothing was removed" in capsys.readouterr().out
     assert len(buckets(made)) == 4
     monkeypatch.setattr("builtins.input", lambda _: "ml-last")
+    destroy._bucket(next(name for name in buckets(made) if name != "others"))  # a person has removed one by hand
     assert destroy.main(["dev"]) == 0, capsys.readouterr()
     assert buckets(made) == ["others"]
     assert [alarm["AlarmName"] for alarm in made("cloudwatch").describe_alarms()["MetricAlarms"]] == ["others"]
     assert templates.status_of(made("cloudformation"), "ml-last-storage") in (None, "DELETE_COMPLETE")
     assert destroy.main(["dev"]) == 0
     assert "nothing of ml-last" in capsys.readouterr().out
+
+
+def test_what_dags_made_goes_also_where_part_of_it_is_gone_already(
+    local_aws: LocalSageMaker, aws_environment: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws = client_of(local_aws, TARGET.region)
+    sagemaker, scaling = aws("sagemaker"), aws("application-autoscaling")
+    role = "arn:aws:iam::111122223333:role/x"
+    for project, name in (("ml-last", "electricity-production"), ("other", "electricity-staging")):
+        tags = [{"Key": "project", "Value": project}]
+        sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer={"Image": "x"}, Tags=tags)
+        variant = {"VariantName": "AllTraffic", "ModelName": name}
+        variant |= {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+        sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], Tags=tags)
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags)
+    sagemaker.create_model_package_group(ModelPackageGroupName="electricity", Tags=tags)  # the other's
+    target = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
+    target["ResourceId"] = "endpoint/electricity-production/variant/AllTraffic"
+    scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=2)
+    steps = destroy.plan(TARGET)
+    said = [step.says for step in steps]
+    for kind in ("endpoint", "endpoint config", "model"):
+        assert f"{kind} electricity-production" in said
+        assert f"{kind} electricity-staging" not in said
+    assert f"scaling of {target['ResourceId']}" in said
+    assert not [one for one in said if "package group" in one]
+    # between the plan and its end, somebody else removes some of it
+    scaling.deregister_scalable_target(**target)
+    for step in steps:
+        if step.says.startswith("endpoint electricity"):
+            step.remove()
+    assert destroy.carry_out(steps) == [], capsys.readouterr()
+    assert [one["EndpointName"] for one in sagemaker.list_endpoints()["Endpoints"]] == ["electricity-staging"]
+    sagemaker.delete_endpoint(EndpointName="electricity-staging")
 
 
 def test_what_cannot_be_removed_is_said_and_the_rest_goes(capsys: pytest.CaptureFixture[str]) -> None:
