@@ -19,6 +19,8 @@ OURS = {
     "learned_per_tested": 2,
     "log_loss": 0.02,
     "failure_events_caught": 0.97,
+    "highest_cost_per_1000_by_model": 30,
+    "highest_cost_per_1000_by_age_band": 40,
     "recall_comp1": None,
 }
 THEIRS = {
@@ -32,7 +34,11 @@ THEIRS = {
 
 
 def evaluation(metrics: dict[str, Any], champion: dict[str, Any] | None) -> Evaluation:
-    return {"metrics": metrics, "champion": champion, "intervals": {"macro_f1": (0.93, 0.97)}}
+    intervals = {
+        "macro_f1": (0.93, 0.97),
+        **{f"highest_cost_per_1000_by_{name}": (20, 60) for name in ("model", "age_band")},
+    }
+    return {"metrics": metrics, "champion": champion, "intervals": intervals}
 
 
 def packet(**changes: Any) -> Packet:
@@ -72,7 +78,7 @@ def test_the_form_shows_what_decides() -> None:
     assert rows["macro_f1"].endswith("passed |")
     assert "recall_comp1" not in rows
     assert "volt_mean_3h (0.31)" in text
-    assert "age" not in text
+    assert "age (0.01)" not in text
     for fact in (
         "p50 4 ms, p99 9.5 ms",
         "from 84 USD a month",
@@ -88,7 +94,7 @@ def test_a_missed_gate_stands_out() -> None:
     ours = {**OURS, "accuracy_share_over_majority": 0.5}
     missed = packet(metrics=ours, gates=judge(MODEL, evaluation(ours, THEIRS)))
     assert re.search(r"\| accuracy_share_over_majority .*\*\*not passed\*\*", markdown(missed))
-    assert "6 of 7" in page(missed)
+    assert "8 of 9" in page(missed)
 
 
 def test_the_first_version_has_nothing_beside_it() -> None:

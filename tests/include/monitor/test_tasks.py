@@ -236,7 +236,7 @@ def test_cloudwatch_is_not_sent_what_it_refuses(watched: Watched) -> None:
 def test_scores_without_a_profile_say_what_to_do(watched: Watched) -> None:
     watched.publish(DAY, 100, 100, profile=False)
     with pytest.raises(
-        AirflowFailException, match=r"code without profiles .*score_tabular_classifier with day .* and force"
+        AirflowFailException, match=r"code without profiles.*score_tabular_classifier with day .* and force"
     ):
         monitor.judge_day(MODEL, context())
 

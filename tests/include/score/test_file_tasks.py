@@ -215,7 +215,7 @@ def test_a_person_without_a_file_has_all_that_is_not_done_and_one_that_is_wrong_
     assert len(found(context(model=MODEL.name, run="3", again=True))) == 2
     for params, words in (
         ({}, "names no model"),
-        ({"model": MODEL.name, "file": "c.csv"}, "is not there"),
+        ({"model": MODEL.name, "file": "c.csv"}, "does not exist"),
         ({"model": MODEL.name, "file": "a.csv"}, "is done"),
     ):
         with pytest.raises(PermanentError, match=words):

@@ -199,7 +199,7 @@ def test_no_version_is_said_so(asked: str, said: str) -> None:
 
 
 def test_a_version_that_is_not_registered(planner: Plans, s3: LocalS3) -> None:
-    with pytest.raises(VersionError, match=r"no version 9 .*Versions there are: 1, 2, 3"):
+    with pytest.raises(VersionError, match=r"no version 9 .*It has: 1, 2, 3"):
         planner(s3).plan("2015-06-05", "9")
 
 

@@ -154,7 +154,7 @@ def test_a_plan_that_is_gone_or_of_other_code_says_what_to_clear(s3: LocalS3) ->
     tasks.plan_day(MODEL, context())
     (key,) = [key for key in s3.objects if key.endswith("plan.json")]
     s3.objects[key] = b'{"day": "2026-01-05"}'
-    with pytest.raises(AirflowFailException, match=r"(?s)cannot be used: .*Clear plan_day, which writes it"):
+    with pytest.raises(AirflowFailException, match=r"(?s)is invalid: .*Clear plan_day, which writes it"):
         tasks.validate_input(MODEL, context())
 
 
