@@ -131,7 +131,7 @@ def scored_with(
         with Predictor(artifact, key) as predictor:
             result = score_file(config, data, version, predictor, places)
     elif endpoint and answers == "endpoint":
-        by_endpoint = EndpointAnswers(endpoint, version.order, key, explain=bool(config.explain))
+        by_endpoint = EndpointAnswers(endpoint, version.order, key, explain=version.explained is not None)
         result = score_file(config, data, version, by_endpoint, places)
     else:
         result = score_file(config, data, version, None, places)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -204,28 +205,34 @@ def check_distribution(config: ModelConfig, distribution: Distribution) -> list[
 
 @dataclass
 class Explained:
-    """Keeps the reasons of a day within their bound, which each request of it was held to on its own."""
+    """Keeps the reasons of a day within their bounds: each request of it was held to the number on its own, and an
+    endpoint that is asked for reasons gives them whatever the risk."""
 
     most: int = 0
+    above: float = -math.inf
+    gave_more: bool = False
     columns: list[str] = field(default_factory=list)
     highest: Array = field(default_factory=lambda: np.empty(0))
 
     def add(self, frame: pl.DataFrame, shard: Shard) -> None:
         if REASONS not in frame.columns or "explained" not in shard:
             return
-        self.most = shard["explained"]
+        self.most, above = shard["explained"], shard.get("above")
+        self.above = -math.inf if above is None else above
         self.columns = list(probability_columns(shard["classes"]).values()) or [PREDICTION]
-        risks = np.concatenate([self.highest, risks_of(frame, self.columns)])
-        self.highest = np.sort(risks)[-self.most - 1 :]
+        risks = risks_of(frame, self.columns)
+        self.gave_more |= bool((frame[REASONS].is_not_null().to_numpy() & (risks < self.above)).any())
+        self.highest = np.sort(np.concatenate([self.highest, risks]))[-self.most - 1 :]
 
     def bound(self, scores: Path) -> None:
-        """Take the reasons out of those rows that are not among the day's highest risks."""
-        if len(self.highest) <= self.most:
+        """Take the reasons out of those rows that are not among the day's highest risks, or not above the bound."""
+        if len(self.highest) <= self.most and not self.gave_more:
             return
         least = limit(self.highest, self.most)
         for part in scores.glob("*.parquet"):
             frame = pl.read_parquet(part)
-            kept = pl.when(pl.Series(risks_of(frame, self.columns) > least)).then(pl.col(REASONS))
+            risks = risks_of(frame, self.columns)
+            kept = pl.when(pl.Series((risks > least) & (risks >= self.above))).then(pl.col(REASONS))
             frame.with_columns(kept.alias(REASONS)).write_parquet(part)
 
 

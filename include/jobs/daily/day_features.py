@@ -50,7 +50,7 @@ def day_features(config: ModelConfig, tables: Tables, day: str) -> pl.DataFrame 
 class Shard(TypedDict):
     """What is said of a shard of rows to score, and of the raw data it was made of; of one with rows also how its
     features lie, its key's types and, of a regression, the ``edges`` of the bins of what is predicted.
-    ``explained``: how many rows of a day the version explains at most; of versions that do."""
+    ``explained``: how many rows of a day the version explains at most, ``above`` which risk; of versions that do."""
 
     name: str
     rows: int
@@ -60,6 +60,7 @@ class Shard(TypedDict):
     tables: NotRequired[dict[str, TableCounts]]
     edges: NotRequired[list[float]]
     explained: NotRequired[int]
+    above: NotRequired[float | None]
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class ScoredVersion:
     profile: DriftProfile
     spelled: Mapping[str, Column]
     edges: list[float] = field(default_factory=list)
-    explained: int | None = None
+    explained: Explain | None = None
 
 
 def read_version(artifact: Path) -> ScoredVersion:
@@ -85,7 +86,7 @@ def read_version(artifact: Path) -> ScoredVersion:
             json.loads((artifact / name).read_text(encoding="utf-8"))
             for name in ("feature_order.json", "metadata.json", DRIFT_PROFILE)
         )
-        explained = Explain.model_validate(metadata["explain"]).rows if "explain" in metadata else None
+        explained = Explain.model_validate(metadata["explain"]) if "explain" in metadata else None
         edges = metadata.get("answer_edges", [])  # older versions have none
         return ScoredVersion(order, metadata["classes"], profile, spelled_features(metadata), edges, explained)
     except (OSError, KeyError, ValueError) as error:
@@ -109,7 +110,7 @@ def write_shard(
     facts: Shard = {"name": name, "rows": 0 if frame is None else len(frame), "classes": version.classes}
     facts["tables"] = tables or {}
     if version.explained is not None:
-        facts["explained"] = version.explained
+        facts["explained"], facts["above"] = version.explained.rows, version.explained.above
     if frame is not None:
         if missing := [column for column in version.order if column not in frame.columns]:
             raise JobError(

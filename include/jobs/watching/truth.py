@@ -15,17 +15,19 @@ from include.jobs.daily.day import window_of
 from include.jobs.daily.day_features import day_features
 from include.jobs.validate_input import CheckedDays, judge, validate_chunk
 from include.jobs.validate_raw_data import Suites, load_suites
-from include.jobs.validation.cleaning import typed_rows
+from include.jobs.validation.cleaning import Window, clean_table
 from include.jobs.validation.findings import UnusableFileError, passed
 from include.jobs.validation.reading import read_table
-from include.models.config import MODELS_FOLDER, Column, ModelConfig, Table
-from include.models.config.files import day_folder
+from include.models.config import LINE, MODELS_FOLDER, Column, ModelConfig, Table
+from include.models.config.files import PACKINGS, PARQUET, day_folder
 from include.models.config.kinds import INTEGER, NUMBER, STRING, TIMESTAMP, Kind
-from include.models.config.problems import nearest
 from include.models.errors import JobError
 from include.models.interface import Tables
 from include.models.loader import feature_builder
+from include.models.quoting import quoted
 
+LABELS = "labels"  # what a file of them is called as a table
+TABLE_FILE = f"{LABELS}.csv"
 ENOUGH_TO_LEARN = ("expect_table_row_count_to_be_between", "expect_column_distinct_values_to_contain_set")
 
 
@@ -122,21 +124,35 @@ def _label_type(config: ModelConfig) -> pl.DataType:
 
 
 def _read(config: ModelConfig, file: Path, columns: dict[str, Column]) -> pl.DataFrame:
-    if file.suffix == ".parquet":
-        try:
-            frame = pl.read_parquet(file)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise JobError(f"{file.name} cannot be read ({error}). Put the file of labels there again.") from error
-        if missing := [name for name in columns if name not in frame.columns]:
-            raise JobError(f"{file.name} has no column {missing[0]}. {nearest(missing[0], frame.columns)}")
-        return frame.select(*columns)
-    table = Table(file="labels.csv", columns=columns, key=config.data.key)
+    """A file of labels, by the reader of raw tables, whatever it is stored as."""
+    packing = next((ending for ending in PACKINGS if file.name.endswith(ending)), "")
+    ending = Path(file.name.removesuffix(packing)).suffix
+    table = Table(file=TABLE_FILE, columns=columns)
+    if ending != PARQUET:
+        table = table.model_copy(update={"file": Path(TABLE_FILE).with_suffix(ending).name})
+    stored = Path(TABLE_FILE).with_suffix(ending).name + packing
     try:
-        raw = read_table(file.parent, "labels", table.model_copy(update={"file": file.name.removesuffix(".gz")}))
+        with tempfile.TemporaryDirectory() as folder:  # on its own: others of its name, stored otherwise, are no copies
+            Path(folder, stored).symlink_to(file.resolve())
+            clean = clean_table(read_table(Path(folder), LABELS, table), table, None, Window())
     except UnusableFileError as unusable:
         first = unusable.findings[0]
-        raise JobError(f"{file.name}: {first.found}; allowed is {first.allowed}. {first.action}") from unusable
-    return typed_rows(raw.lines, table, raw.first_line).select(*columns)
+        where = f", column '{first.column}'" if first.column else ""
+        raise JobError(f"{file.name}{where}: {first.found}; allowed is {first.allowed}. {first.action}") from unusable
+    for problem in clean.tally.problems:
+        line, example = problem.first[0]
+        raise JobError(
+            f"{file.name}, line {line}, column '{problem.column}': {problem.found(problem.rows, [example])}; "
+            f"allowed is {problem.allowed}. Correct the file and put it there again."
+        )
+    label, classes = config.data.label, config.data.classes
+    unknown = clean.frame.filter(~pl.col(label).cast(pl.String).is_in(classes)) if classes else clean.frame.clear()
+    for line, found in unknown.select(LINE, label).iter_rows():
+        raise JobError(
+            f"{file.name}, line {line}, column '{label}': {quoted(repr(found))}; "
+            f"allowed is {', '.join(classes or [])}. Correct the file and put it there again."
+        )
+    return clean.frame.select(*columns)
 
 
 def _column(config: ModelConfig, name: str, dtype: pl.DataType | None) -> Column:

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from include.jobs.files import endpoint_answers
 from include.jobs.serving.artifact import load_artifact
 from include.jobs.serving.endpoint import Endpoint
-from include.jobs.serving.payload import CSV, parse, render
+from include.jobs.serving.payload import CSV, asks_why, parse, render
 from include.models.config import load_model
 from include.models.errors import JobError
 from include.online.backends import Version
@@ -39,7 +39,7 @@ class Runtime:
         self.at_once = self.most_at_once = self.requests = 0
         self._lock = threading.Lock()
 
-    def invoke_endpoint(self, EndpointName: str, Body: bytes, **_: str) -> dict[str, Any]:  # noqa: N803
+    def invoke_endpoint(self, EndpointName: str, Body: bytes, Accept: str, **_: str) -> dict[str, Any]:  # noqa: N803
         with self._lock:
             self.requests += 1
             self.at_once += 1
@@ -51,7 +51,10 @@ class Runtime:
                 raise ClientError({"Error": {"Code": "ThrottlingException"}}, "InvokeEndpoint")
             rows = parse(Body, CSV, self.loaded.columns)
             time.sleep(0.02 * late)  # so that later chunks are answered first
-            return {"Body": io.BytesIO(render(self.loaded.answers(rows), CSV).encode())}
+            found = self.loaded.answers(rows)
+            if asks_why(Body, CSV, Accept):
+                found = self.loaded.explained(rows, found, asked=True)
+            return {"Body": io.BytesIO(render(found, CSV).encode())}
         finally:
             with self._lock:
                 self.at_once -= 1
@@ -100,7 +103,11 @@ def test_scores_are_those_of_the_training_table_whatever_answers(
     runtime = Runtime(champion.artifact)
     runtime.failures = 5
     score_file(through(champion, runtime), folder, by_endpoint := out_of(tmp_path, "endpoint"))
-    assert pl.read_parquet(by_endpoint / "scores.parquet").drop("reasons").equals(scores.drop("reasons"))
+    assert pl.read_parquet(by_endpoint / "scores.parquet").equals(scores)
+    explained = scores.filter(pl.col("reasons").is_not_null())
+    assert CONFIG.explain
+    assert 0 < explained.height <= CONFIG.explain.rows < scores.height
+    assert (1 - explained["probability_none"]).min() >= CONFIG.explain.above - 1e-9  # type: ignore[operator] # a number
     assert 1 < runtime.most_at_once <= endpoint_answers.AT_ONCE
     assert runtime.requests == -(-scores.height // 100) + 5
 

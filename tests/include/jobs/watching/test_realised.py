@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from include.jobs import join_labels, split_days
@@ -21,6 +22,7 @@ from include.jobs.evaluation.slicing import sliced, told
 from include.jobs.features.feature_table import examples
 from include.jobs.serving.artifact import load_artifact
 from include.jobs.watching.realised import as_scored, drawn, sampled, together
+from include.jobs.watching.truth import read_labels
 from include.models.config import Labels, load_model
 from include.models.config.columns import probability_columns
 from include.models.errors import JobError
@@ -41,7 +43,17 @@ class Bucket:
     def label(self, day: str, name: str, rows: pl.DataFrame) -> None:
         folder = self.given / "labels" / MODEL / f"date={day}"
         folder.mkdir(parents=True, exist_ok=True)
-        rows.write_parquet(folder / name) if name.endswith(".parquet") else rows.write_csv(folder / name)
+        if name.endswith(".parquet"):
+            rows.write_parquet(folder / name)
+            return
+        packing = {".gz": "gzip", ".zst": "zstd"}.get(Path(name).suffix)
+        with pa.OSFile(str(folder / name), "wb") as file:
+            text = rows.write_csv().encode()
+            if packing:
+                with pa.CompressedOutputStream(file, packing) as packed:
+                    packed.write(text)
+            else:
+                file.write(text)
 
     def joined(self, day: str, labels: Labels | None = None) -> Any:
         config = CONFIG.model_copy(update={"labels": labels}) if labels else CONFIG
@@ -164,10 +176,48 @@ def test_labels_come_in_parts_and_are_corrected(bucket: Bucket, tables: dict[str
     assert bucket.joined(DAYS[0], Labels())["metrics"] == whole, "the last file by name counts"
 
 
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.zst", "a.parquet"])
+def test_labels_are_the_same_however_they_are_stored(bucket: Bucket, name: str) -> None:
+    rows = bucket.of(DAYS[:1]).select(*KEY, "failure")[:40]
+    folder = bucket.given / "labels" / MODEL / f"date={DAYS[0]}"
+    bucket.label(DAYS[0], "a.csv", rows)
+    plain_text = read_labels(CONFIG, folder, bucket.frame.schema)
+    (folder / "a.csv").unlink()
+    bucket.label(DAYS[0], name, rows)
+    assert read_labels(CONFIG, folder, bucket.frame.schema).equals(plain_text)
+    bucket.label(DAYS[0], "a.csv", rows)
+    assert bucket.joined(DAYS[0], Labels())["labelled"] == 40, "two files of one name are two files"
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value", "words"),
+    [
+        ("a.csv", "machineID", "pump", "a.csv, line 3, column 'machineID': .*not an integer"),
+        ("a.csv.zst", "datetime", "yesterday", "a.csv.zst, line 3, column 'datetime': .*yesterday"),
+        ("a.parquet", "failure", "comp9", "a.parquet, line 3, column 'failure': 'comp9'; allowed is none, comp1"),
+        ("a.parquet", "machineID", 1.5, "a.parquet, line 2, column 'machineID': text that is not an integer"),
+        ("a.parquet", "datetime", 7, "a.parquet, column 'datetime': a column of type Int32"),
+    ],
+)
+def test_labels_of_other_types_than_the_models_are_refused(
+    bucket: Bucket, name: str, column: str, value: object, words: str
+) -> None:
+    rows = bucket.of(DAYS[:1]).select(*KEY, "failure")[:5]
+    if isinstance(value, str):
+        texts = rows.with_columns(pl.col(column).cast(pl.String))
+        changed = pl.when(pl.int_range(pl.len()) == 1).then(pl.lit(value)).otherwise(column)
+        rows = texts.with_columns(changed.alias(column))
+    else:
+        rows = rows.with_columns(pl.lit(value).alias(column))
+    bucket.label(DAYS[0], name, rows)
+    with pytest.raises(JobError, match=words):
+        bucket.joined(DAYS[0], Labels())
+
+
 def test_a_file_of_labels_that_cannot_be_used_says_why(bucket: Bucket) -> None:
     rows = bucket.of(DAYS[:1]).select(*KEY, "failure")
     bucket.label(DAYS[0], "a.csv", rows.rename({"failure": "failures"}))
-    with pytest.raises(JobError, match=r"a.csv: .*failures.*failure"):
+    with pytest.raises(JobError, match=r"a.csv.*: .*failures.*failure"):
         bucket.joined(DAYS[0], Labels())
     given = ["--model", MODEL, "--given", bucket.given, "--performance", bucket.into, "--days", "2015-06-05"]
     (bucket.given / "scores" / MODEL / "date=2015-06-05").symlink_to(
