@@ -1,19 +1,24 @@
 """The online service beside the endpoint's own server with the same model.
 
-    python tests/benchmarks/bench_online.py [--json] [--data FOLDER] [--rounds 6]
+    python tests/benchmarks/bench_online.py [--json] [--data FOLDER] [--rounds 6] [--soak MINUTES]
 
-``--data`` is a folder of predictive maintenance's tables, such as the real ones; without it they are simulated. Both
-servers are asked in turns, by the same clients. Needs the repository on PYTHONPATH, in the environment of the jobs.
+With ``--soak`` it measures instead whether the service's memory stays flat and no request fails for as long, while the
+champion is swapped every half minute. ``--data`` is a folder of predictive maintenance's tables, such as the real ones;
+without it they are simulated. Both servers are asked in turns, by the same clients. Needs the repository on PYTHONPATH,
+in the environment of the jobs.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -42,10 +47,38 @@ from tests.include.online.conftest import MODEL, service_of
 service = service_of(MODEL, Path(sys.argv[1]), Path(sys.argv[2]))
 uvicorn.run(application(Settings(model=MODEL, bucket="-"), service), port=int(sys.argv[3]), log_level="warning")
 """
+# the same over a champion that a file names, whose archive lies beside it
+SWAPPED = """
+import shutil, sys
+from pathlib import Path
+import uvicorn
+from include.models.config import load_model
+from include.online import backends
+from include.online.app import application
+from include.online.settings import Settings
+from tests.include.online.conftest import MODEL, service_of
+artifact, state, port = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+class Disk:
+    def download_file(self, bucket, key, path):
+        shutil.copy(artifact.parent / key, path)
+def champion():
+    return backends.Version((artifact.parent / "champion").read_text(), "s3://bucket/model.tar.gz")
+backends.LOOK_SECONDS = 2.0
+backend = backends.LocalBackend(load_model(MODEL), champion, Disk())
+backend.look()
+backend.start()
+uvicorn.run(application(Settings(model=MODEL, bucket="-"), service_of(MODEL, artifact, state, backend)), port=port,
+            log_level="warning")
+"""
+SWAP_SECONDS = 30
+SOAKING, PAUSE_SECONDS = 4, 0.1  # clients, and how long each waits between two requests
+SAMPLES_A_MINUTE = 6
+MOST_GROWTH = 1.05
 
 
 @contextmanager
-def server(command: list[str], port: int, path: str, **told: str) -> Iterator[None]:
+def server(command: list[str], port: int, path: str, **told: str) -> Iterator[int]:
+    """Its process id."""
     process = subprocess.Popen([sys.executable, *command], env={**os.environ, **told})
     try:
         deadline = time.monotonic() + 120
@@ -53,21 +86,102 @@ def server(command: list[str], port: int, path: str, **told: str) -> Iterator[No
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command} did not start")
             time.sleep(0.2)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(30)
 
 
-def speeds(fleet: Tables, artifact: Path, folder: Path) -> list[Row]:
-    config = load_model(MODEL)
+def resident_mb(process: int) -> float:
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+class Soaking:
+    """Clients that ask until they are stopped: features, events with the store's history, and new events."""
+
+    def __init__(self, targets: list[Target]) -> None:
+        self._targets, self._stop = targets, threading.Event()
+        self.failures: list[str] = []
+        self.sent = 0
+        self._clients = [threading.Thread(target=self._ask, args=(number,)) for number in range(SOAKING)]
+
+    def _ask(self, number: int) -> None:
+        while not self._stop.wait(PAUSE_SECONDS):
+            number += 1
+            self.sent += 1
+            try:
+                self._targets[number % len(self._targets)].seconds_of_each(1)
+            except (RuntimeError, OSError) as error:
+                self.failures.append(str(error))
+
+    def __enter__(self) -> Soaking:
+        for client in self._clients:
+            client.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for client in self._clients:
+            client.join()
+
+
+def soak(fleet: Tables, artifact: Path, folder: Path, minutes: float) -> list[Row]:
+    """Memory and failures of so many minutes, without the first, in which the process warms up."""
+    features, events, questions = bodies_of(fleet, artifact)
+    shutil.make_archive(str(folder / "model"), "gztar", artifact)
+    (folder / "champion").write_text("1")
+    port, resident = free_port(), list[float]()
+    versions = set[str]()
+    with server(["-c", SWAPPED, str(artifact), str(folder / "state.db"), str(port)], port, "/ready") as process:
+        targets = [
+            Target(port, "/predict", JSON, features),
+            Target(port, "/predict", JSON, questions),
+            Target(port, "/events", JSON, events),
+        ]
+        targets[2].seconds_of_each(len(events))
+        with Soaking(targets) as soaking:
+            began = time.monotonic()
+            while (passed := time.monotonic() - began) < minutes * 60:
+                (folder / "champion").write_text(str(1 + int(passed / SWAP_SECONDS)))
+                time.sleep(60 / SAMPLES_A_MINUTE)
+                resident.append(resident_mb(process))
+                versions.add(json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/ready"))["version"])
+    warm = resident[SAMPLES_A_MINUTE:] or resident
+    start, middle, last = (sum(part) / len(part) for part in (warm[:3], warm[len(warm) // 2 :][:3], warm[-3:]))
+    return [
+        row(
+            f"online, {minutes:g} minutes, {len(versions)} champions: MB of memory at start, middle and end",
+            f"{start:.0f}, {middle:.0f}, {last:.0f}",
+            f"≤ {MOST_GROWTH} × the start",
+            last <= MOST_GROWTH * start,
+        ),
+        row(
+            f"online: failed requests of {soaking.sent:,} while the champion is swapped",
+            f"{len(soaking.failures)}{''.join(f': {one[:200]}' for one in soaking.failures[:1])}",
+            "0",
+            not soaking.failures and len(versions) > 1,
+        ),
+    ]
+
+
+def bodies_of(fleet: Tables, artifact: Path) -> tuple[list[str], list[str], list[str]]:
+    """Requests with features, the events of some machines until an hour, and questions about them as of then."""
     golden = json.loads((artifact / "golden_requests.json").read_text())
-    features = [json.dumps({"instances": [one["features"]]}) for one in golden]
     last = fleet["telemetry"]["datetime"].max()
     assert isinstance(last, datetime)
     hour = last.replace(hour=6) - timedelta(days=1)
     machines = fleet["machines"]["machineID"].head(8).to_list()
-    questions = [json.dumps({"machineID": machine, "datetime": str(hour)}) for machine in machines]
+    return (
+        [json.dumps({"instances": [one["features"]]}) for one in golden],
+        [json.dumps(until(fleet, machine, hour)) for machine in machines],
+        [json.dumps({"machineID": machine, "datetime": str(hour)}) for machine in machines],
+    )
+
+
+def speeds(fleet: Tables, artifact: Path, folder: Path) -> list[Row]:
+    config = load_model(MODEL)
+    features, events, questions = bodies_of(fleet, artifact)
     endpoint, online = free_port(), free_port()
     with (
         server(
@@ -80,8 +194,7 @@ def speeds(fleet: Tables, artifact: Path, folder: Path) -> list[Row]:
         ),
         server(["-c", SERVICE, str(artifact), str(folder / "state.db"), str(online)], online, "/ready"),
     ):
-        for machine in machines:
-            Target(online, "/events", JSON, [json.dumps(until(fleet, machine, hour))]).seconds_of_each(1)
+        Target(online, "/events", JSON, events).seconds_of_each(len(events))
         targets = [
             Target(endpoint, "/invocations", JSON, features),
             Target(online, "/predict", JSON, features),
@@ -114,6 +227,7 @@ def main() -> int:
     options = parser(__doc__)
     options.add_argument("--data", type=Path)
     options.add_argument("--rounds", type=int, default=bench_serving.ROUNDS)
+    options.add_argument("--soak", type=float, metavar="MINUTES")
     given = options.parse_args()
     bench_serving.ROUNDS = given.rounds
     fleet = tables_of(given.data) if given.data else simulate(seed=11, machines=20)
@@ -123,7 +237,8 @@ def main() -> int:
         rows_of = examples(load_model(MODEL), table)
         fitted = estimator(MODEL).fit(rows_of, rows_of, {**FEW_TREES, "num_boost_round": 40})
         save_artifact(folder / "artifact", load_model(MODEL), fitted, rows_of, rows_of, {})
-        rows = speeds(fleet, folder / "artifact", folder)
+        artifact = folder / "artifact"
+        rows = soak(fleet, artifact, folder, given.soak) if given.soak else speeds(fleet, artifact, folder)
     return end(rows, given)
 
 

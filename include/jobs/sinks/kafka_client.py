@@ -181,13 +181,13 @@ class Sender:
                     produce(topic, value, key, on_delivery=report)
                     break
                 except BufferError:  # the queue is full: wait until some are delivered
-                    self._producer.poll(0.05)
+                    self._served(lambda: self._producer.poll(0.05))
                     self._raise_failure()
                 except KafkaException as error:
                     raise JobError(f"Kafka refuses a message to {topic}: {_text(error)}.") from error
             count += 1
             if not count % 2000:
-                self._producer.poll(0)
+                self._served(lambda: self._producer.poll(0))
                 self._raise_failure()
         return count
 
@@ -197,7 +197,7 @@ class Sender:
         Raises:
             JobError: some of it was not.
         """
-        left = self._producer.flush(DELIVERY_SECONDS)
+        left = self._served(lambda: self._producer.flush(DELIVERY_SECONDS))
         self._raise_failure()
         if left:
             raise JobError(f"{left} messages were not delivered within {DELIVERY_SECONDS} s; nothing was published.")
@@ -207,6 +207,16 @@ class Sender:
             self.delivered += 1
         elif self._failed is None:
             self._failed = error
+
+    def _served(self, step: Callable[[], int]) -> int:
+        """Serve delivery reports. The client raises a fatal error, such as a newer sender's taking over, amid its own
+        callbacks, where it may come out as a SystemError."""
+        try:
+            return step()
+        except (KafkaException, SystemError) as error:
+            cause = error if isinstance(error, KafkaException) else error.__cause__
+            found = _text(cause) if isinstance(cause, KafkaException) else str(error)
+            raise JobError(f"the brokers ended this sender: {found}; it published nothing.") from error
 
     def _raise_failure(self) -> None:
         if self._failed is not None:

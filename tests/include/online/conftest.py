@@ -69,10 +69,10 @@ def loaded_backend(model: str, artifact: Path) -> LocalBackend:
     return backend
 
 
-def service_of(model: str, artifact: Path, state: Path | None, max_rows: int = 10_000) -> Service:
+def service_of(model: str, artifact: Path, state: Path | None, backend: LocalBackend | None = None) -> Service:
     shape = Shape(load_model(model))
     remembered = FeatureState(shape, SqliteStore(state)) if state else None
-    backend = loaded_backend(model, artifact)
+    backend, max_rows = backend or loaded_backend(model, artifact), 10_000
     return Service(shape, Answering(shape, feature_builder(model), backend, remembered), backend, remembered, max_rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -17,6 +18,13 @@ from tests.include.online.conftest import Tables, until
 READING = {"machineID": 3, "datetime": "2015-01-20 06:00:00", "volt": 170.5, "rotate": 440.1, "pressure": 99.0}
 FULL = {**READING, "vibration": 40.25}
 CSV = {"Content-Type": "text/csv"}
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "requests.md"
+NOT_SPELLED = {  # on the page
+    "nothing": b"",
+    "bytes that are not UTF-8": b"\xff\xfe",
+    "100,000 opening brackets": b"[" * 100_000,
+    "1,001 rows": json.dumps([FULL] * 1001).encode(),
+}
 
 
 def ask(api: TestClient, body: object, path: str = "/predict") -> Mapping[str, Any]:
@@ -109,37 +117,27 @@ def test_a_refusal_quotes_no_value_where_none_may_be(
     assert "Miller" not in answer.text + caplog.text
 
 
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        ({**FULL, "vlot": 1}, "the column 'vlot' is unknown. Is 'volt' meant?"),
-        ({**FULL, "volt": "high"}, "telemetry, row 1, column 'volt': text that is not a number in 1 row: 'high'"),
-        ({**FULL, "volt": [1, 2]}, "column 'volt': ['1', '2'] is not the value of a cell"),
-        ({**FULL, "volt": True}, "True is not the value of a cell"),
-        ({**FULL, "volt": "inf"}, "infinite values"),
-        ({**FULL, "datetime": "2015-01-20T06:00:00+02:00"}, "timestamps with a time zone"),
-        ({**FULL, "datetime": "yesterday"}, "'yesterday'"),
-        ({**FULL, "machineID": "pump"}, "column 'machineID': text that is not an integer in 1 row: 'pump'"),
-        ({**FULL, "errorIDs": ["error9"]}, "errors: errorID holds 'error9'"),
-        ([FULL, {**FULL, "volt": 1.0}], "rows that contradict each other"),
-        ([FULL, {**FULL, "datetime": "2015-01-20 05:30:00"}], "2 rows in the hour up to"),
-        ({"machineID": 99, "datetime": "2015-01-20 06:00:00"}, "nothing is known of machineID 99"),
-        ({"telemtry": [FULL]}, "the table 'telemtry' is unknown. Is 'telemetry' meant?"),
-        ({"telemetry": []}, "the request holds no rows"),
-        ({"errors": [{"machineID": 1, "datetime": "2015-01-20 06:00:00", "errorID": "error1"}]}, "nothing is asked"),
-        ({"telemetry": [FULL], "at": "noon"}, "at is 'noon'"),
-        ({"instances": 5}, "expected one row as an object"),
-        ([], "expected one row as an object, a list of rows"),
-        ("{", "not JSON"),
-        ('{"volt": 1, "volt": 2}', "'volt' is named twice"),
-        (b"\xff\xfe", "not UTF-8"),
-        ("[" * 100_000, "not JSON"),
-        ([FULL] * 1001, "at most 1,000 are answered at once"),
-        ({"volt_mean_3h": 1.0}, "lacks the column"),
-    ],
-)
-def test_what_cannot_be_answered_is_a_400_that_says_why(api: TestClient, body: object, words: str) -> None:
-    assert words in refused(api, body)
+def documented(title: str) -> list[list[str]]:
+    """The cells of the table below a heading of the page of requests."""
+    section = PAGE.read_text(encoding="utf-8").split(f"## {title}\n")[1].split("## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+@pytest.mark.parametrize(("body", "answers", "notes"), documented("Answered"))
+def test_what_the_page_says_is_answered_is(api: TestClient, body: str, answers: str, notes: str) -> None:
+    found = api.post("/predict", content=body.strip("`"), headers={"Content-Type": "application/json"})
+    assert found.status_code == 200, found.text
+    predictions = found.json()["predictions"]
+    assert len(predictions) == int(answers)
+    assert "; ".join(predictions[0].get("notes", [])).startswith(notes.strip("`").partition(" …")[0])
+
+
+@pytest.mark.parametrize(("body", "error"), documented("Refused"))
+def test_what_the_page_says_is_refused_is_a_400_that_says_why(api: TestClient, body: str, error: str) -> None:
+    sent = NOT_SPELLED[body] if body in NOT_SPELLED else body.strip("`").encode()
+    said, start = refused(api, sent), error.strip("`")
+    assert said.startswith(start.removesuffix("…")) if start.endswith("…") else said == start
 
 
 def test_repeated_rows_count_once_and_are_said(api: TestClient) -> None:
