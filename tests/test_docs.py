@@ -53,6 +53,7 @@ PROOFS: dict[str, str] = {
     "make score": "starts a stack: tests/include/online/test_score_file.py has what it runs",
     "make scores": "starts a stack: tests/include/client/ has what it reads",
     "make notebooks": "tests/e2e/test_score_run.py::test_the_notebook_that_explores_a_model_runs",
+    "make screenshots": "needs a stack with a scored model; tests/e2e/test_browser.py looks at the same pages",
     "make bundle": "tests/include/ops/mwaa/test_bundle.py",
     "make infra": "tests/include/ops/mwaa/test_infra.py::test_nothing_is_changed_without_a_yes",
     "make destroy": "tests/include/ops/mwaa/test_destroy.py",

@@ -253,7 +253,7 @@ def tune_model(
                 "MaxParallelTrainingJobs": tuning.max_parallel_jobs,
             },
             "ParameterRanges": {kind: found for kind, found in ranges.items() if found},
-            # train_model prints the objective as it goes; Hyperband stops what is hopeless by itself
+            # train_model prints the objective as it goes; Hyperband stops hopeless children on its own
             "TrainingJobEarlyStoppingType": "Off" if tuning.strategy == "Hyperband" else "Auto",
             "RandomSeed": int(chosen.get("seed", 0)),
         },
