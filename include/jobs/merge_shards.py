@@ -56,7 +56,7 @@ def merge(
             problems = [one.cannot_be_built for one in facts if one.cannot_be_built]
             splits = _splits(config, shards, problems, must_learn)
         except JobError as error:
-            return done.stopped_building(cannot_be_built(error), reports["validate_features"])
+            return done.stop_building(cannot_be_built(error), reports["validate_features"])
     with done.step("validate_features"):
         whole = build_features.needs_whole(config)
         report, columns = write_splits(config, shards, splits, features, whole=whole)

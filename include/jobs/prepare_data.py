@@ -62,7 +62,7 @@ class Preparation:
             self.findings = [one for one in report.findings if one.severity == "critical"]
         return report.passed
 
-    def stopped_building(self, finding: Finding, report_folder: Path) -> Report:
+    def stop_building(self, finding: Finding, report_folder: Path) -> Report:
         """Of features that cannot be made: their own report is written, the whole one comes back."""
         report = Report(self.config.name, "feature table", [], {}, [finding])
         report.write(report_folder)
@@ -108,7 +108,7 @@ def prepare(
         with done.step("build_features"):
             splits = build_features.run(config, tables, features, must_learn)
     except JobError as error:
-        return done.stopped_building(cannot_be_built(error), reports["validate_features"])
+        return done.stop_building(cannot_be_built(error), reports["validate_features"])
     with done.step("validate_features"):
         report = validate_features.run(config, splits, reports["validate_features"], earlier)
     done.goes_on_after("validate_features", report)

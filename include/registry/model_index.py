@@ -269,13 +269,13 @@ def _write(s3: S3Client, bucket: str, model: ModelConfig, change: Callable[[Mode
         instances = serving.instance_count if serving.mode in HAVE_INSTANCES else 0
         changed["serving"] = {"instance_type": serving.instance_type, "instances": instances}
         changed["written_at"] = datetime.now(UTC).isoformat(timespec="seconds")
-        if _written(s3, uri, json.dumps(changed, separators=(",", ":")).encode(), etag):
+        if _put_if_unchanged(s3, uri, json.dumps(changed, separators=(",", ":")).encode(), etag):
             return changed
         time.sleep(random.uniform(0, 0.1 * 2 ** min(attempt, 5)))  # noqa: S311 - no secret: who goes first
     raise IndexConflictError(f"{uri} was written by others {WRITES} times in a row; a retry helps")
 
 
-def _written(s3: S3Client, uri: str, body: bytes, etag: str | None) -> bool:
+def _put_if_unchanged(s3: S3Client, uri: str, body: bytes, etag: str | None) -> bool:
     """False if others wrote the index since it was read, or deleted it, as a rebuild does."""
     try:
         return write_if_unchanged(s3, uri, body, etag)

@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import TYPE_CHECKING
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
@@ -36,6 +36,7 @@ from include.platform.run_folders import BatchRun, Run
 from include.platform.storage import daily_prefix, scores_prefix, split_uri
 from include.registry.model_index import index_scores
 from include.score import requests, sinks
+from include.score.backfill_records import Answer, BackfillPlan, BatchRef, PublishedBatch, Summary
 from include.score.batches import Estimate, batches_of, cost_in_words, estimate
 from include.score.impossible import in_one_sentence
 from include.score.plan import CHAMPION_AT, DayPlan, PlanError, Preview, days_between, list_partitions
@@ -53,61 +54,6 @@ log = logging.getLogger(__name__)
 
 YES, NO = "Score the days", "Leave them"
 LONGEST_WHY = 400
-
-
-class BatchRef(TypedDict):
-    """A reference to a batch, whose plans are in the run's folder."""
-
-    number: int
-    version: int
-    days: int
-    first: str
-    last: str
-
-
-class BackfillPlan(TypedDict):
-    """``plan.json``: which days to score and why, which are done, which cannot be scored and why."""
-
-    model: str
-    days: int
-    changed: dict[str, str]
-    unchanged: list[str]
-    impossible: dict[str, str]
-    estimate: Estimate
-    batches: list[BatchRef]
-
-
-class Answer(TypedDict):
-    """The part of the approval operator's result that is used."""
-
-    chosen_options: list[str]
-
-
-class PublishedBatch(TypedDict):
-    """``published.json``: why days were not published; days whose same scores another run has published since planning,
-    with that run; and the cost of the batch's job, None if it failed."""
-
-    failed: dict[str, str]
-    elsewhere: dict[str, str]
-    cost_usd: float | str | None
-
-
-class Summary(TypedDict):
-    """The result of a backfill. ``failed`` days have no new scores; ``skipped_unchanged`` includes days that another
-    run published meanwhile. Costs in USD, None if unknown."""
-
-    model: str
-    days: int
-    scored: int
-    skipped_unchanged: int
-    failed: int
-    failed_days: dict[str, str]
-    rows: int
-    versions: dict[str, int]
-    jobs: int
-    estimated_usd: float | None
-    actual_usd: float | None
-    refused: NotRequired[bool]
 
 
 def model_of(context: Context) -> ModelConfig:

@@ -1,4 +1,7 @@
-"""Pages for people, from the templates beside this module."""
+"""Pages for people, from the templates beside this module.
+
+Imported by ``evaluation`` and ``validation``, for their reports; it imports Jinja alone.
+"""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class StoredKey(moto_s3.FakeKey):
     @value.setter
     def value(self, new: bytes | str | FileBytes | Blob) -> None:
         blob = self._blob_of(new)
-        self.rows.created(blob)
+        self.rows.note_created(blob)
         self.blob = blob.name
         self.contentsize = blob.size
         self.digests = dict(blob.digests)
@@ -136,7 +136,7 @@ class StoredUpload(moto_s3.FakeMultipart):
         joined, self.rows.incoming = self.rows.incoming, None
         if joined is None or joined.sources != names:  # a part was sent again since
             if joined is not None:
-                self.rows.created(joined)
+                self.rows.note_created(joined)
             joined = self.rows.blobs.join(names)
         self.completed = CompletedUpload(self.id, {int(part.name): part.contentsize for part in parts})
         return joined, f"{etag.hexdigest()}-{len(parts)}", self._checksum(parts, joined)

@@ -115,7 +115,7 @@ class S3Rows:
         known = {name for (name,) in self.database.rows("SELECT name FROM s3_blob")}
         self.blobs.delete([name for name in self.blobs.names() if name not in known])
 
-    def created(self, blob: Blob) -> None:
+    def note_created(self, blob: Blob) -> None:
         self._created.add(blob.name)
 
     def flush(self) -> None:

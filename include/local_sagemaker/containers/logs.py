@@ -53,7 +53,7 @@ class LogStream:
             except ClientError as error:  # by its code: `client.exceptions` is made lazily, and not safely with threads
                 code = error.response["Error"]["Code"]
                 if code == "AccessDeniedException":
-                    self._denied(error)
+                    self._note_denial(error)
                 elif code != "ResourceAlreadyExistsException":
                     raise
 
@@ -115,7 +115,7 @@ class LogStream:
                 self._client.put_log_events(logGroupName=self._group, logStreamName=self.name, logEvents=events)
             except (ClientError, BotoCoreError) as error:
                 if isinstance(error, ClientError) and error.response["Error"]["Code"] == "AccessDeniedException":
-                    self._denied(error)
+                    self._note_denial(error)
                     break
                 log.exception("writing %d lines to %s/%s failed", len(events), self._group, self.name)
                 time.sleep(0.1 * 2**attempt)
@@ -124,7 +124,7 @@ class LogStream:
         if self._allowed:
             log.error("%s/%s lacks %d lines, which %s has", self._group, self.name, len(events), self._file)
 
-    def _denied(self, error: ClientError) -> None:
+    def _note_denial(self, error: ClientError) -> None:
         self._allowed = False
         log.warning("%s/%s is not in CloudWatch, %s has it: %s", self._group, self.name, self._file, error)
 

@@ -70,7 +70,7 @@ class LiveEndpoint:
     def route(self, *routes: tuple[Fleet, float]) -> None:
         """Send traffic by these shares from now on."""
         self._routes = list(routes)
-        self.recent.shifted((fleet.config_name, share) for fleet, share in routes)
+        self.recent.note_shift((fleet.config_name, share) for fleet, share in routes)
         self._ready.set()
 
     def has_variant(self, name: str) -> bool:
@@ -212,7 +212,7 @@ class Endpoints:
         deployment = document["_Live"]
         if self._stopped_in_start_up(endpoint, deployment, since=document["CreationTime"]):
             return
-        fleet = self._started(endpoint, deployment)
+        fleet = self._start_fleet(endpoint, deployment)
         if fleet:
             self._go_live(endpoint, fleet, deployment)
 
@@ -224,7 +224,7 @@ class Endpoints:
             endpoint.capture = DataCapture.of(endpoint.region, endpoint.name, document["_Live"])
             endpoint.route((fleet, 1.0))
         if document["EndpointStatus"] == "RollingBack":
-            self._rolled_back(endpoint)
+            self._finish_roll_back(endpoint)
         elif "_Pending" in document:
             self._update(endpoint)
         elif "_Desired" in document:
@@ -232,7 +232,7 @@ class Endpoints:
         elif document["EndpointStatus"] != "InService":
             self._go_live(endpoint, endpoint.fleets[0], document["_Live"])
 
-    def _started(self, endpoint: LiveEndpoint, deployment: Json) -> Fleet | None:
+    def _start_fleet(self, endpoint: LiveEndpoint, deployment: Json) -> Fleet | None:
         """A new endpoint's fleet whose processes answer; None when they do not, and the endpoint has failed."""
         fleet = self._fleet(endpoint, deployment)
         try:
@@ -290,7 +290,7 @@ class Endpoints:
                 endpoint.region.update(ENDPOINT, endpoint.name, changes)
             new.stop(DRAIN_SECONDS)
             if not endpoint.cancelled.is_set():
-                self._rolled_back(endpoint)
+                self._finish_roll_back(endpoint)
             return
         except Exception:
             endpoint.route((old, 1.0))
@@ -304,7 +304,7 @@ class Endpoints:
         self._go_live(endpoint, new, live)
 
     @staticmethod
-    def _rolled_back(endpoint: LiveEndpoint) -> None:
+    def _finish_roll_back(endpoint: LiveEndpoint) -> None:
         def changes(document: Json) -> Json:
             instances = {"endpoint": instances_of(document["_Live"])}
             done = {"PendingDeploymentSummary": None, "_Pending": None, "_Instances": instances}

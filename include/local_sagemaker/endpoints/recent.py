@@ -37,7 +37,7 @@ class Recent:
     shifts: deque[Shift] = field(default_factory=lambda: deque(maxlen=_SHIFTS))
     exchanges: deque[Exchange] = field(default_factory=lambda: deque(maxlen=_EXCHANGES))
 
-    def shifted(self, shares: Iterable[tuple[str, float]]) -> None:
+    def note_shift(self, shares: Iterable[tuple[str, float]]) -> None:
         found: dict[str, float] = {}
         for config, share in shares:
             if share:
@@ -45,7 +45,7 @@ class Recent:
         if not self.shifts or self.shifts[0].shares != found:
             self.shifts.appendleft(Shift(time.time(), found))
 
-    def answered(self, variant: str, status: int, seconds: float, request: bytes, answer: bytes) -> None:
+    def note_answer(self, variant: str, status: int, seconds: float, request: bytes, answer: bytes) -> None:
         self.exchanges.appendleft(Exchange(time.time(), variant, status, seconds, _shown(request), _shown(answer)))
 
 

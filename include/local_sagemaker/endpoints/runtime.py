@@ -81,7 +81,7 @@ def _invoke(
     endpoints.metrics.record(
         endpoint.region.name, endpoint.name, variant, status=status, model_seconds=model_seconds, all_seconds=seconds
     )
-    endpoint.recent.answered(variant, status, seconds, body, answer.body)
+    endpoint.recent.note_answer(variant, status, seconds, body, answer.body)
     if not 200 <= status < 300:
         return _model_error(endpoint, answer)
     if endpoint.capture:

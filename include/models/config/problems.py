@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pydantic import ValidationError
@@ -41,6 +41,20 @@ def refuse(problems: Iterable[Problem]) -> None:
 def unknown(kind: str, name: str, known: Collection[str]) -> str:
     """That there is no such thing, the nearest one, and those that there are."""
     return f"there is no {kind} '{name}'. {nearest(name, known)}"
+
+
+def unknown_names(place: Path, names: Sequence[str], kind: str, known: Collection[str]) -> Iterator[Problem]:
+    """A problem for each name that is not known, at its position."""
+    for number, name in enumerate(names):
+        if name not in known:
+            yield Problem((*place, number), unknown(kind, name, known))
+
+
+def twice(place: Path, names: Sequence[str]) -> Iterator[Problem]:
+    """A problem for each name that is repeated, at its position."""
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            yield Problem((*place, number), f"'{name}' is there twice")
 
 
 def nearest(name: str, known: Collection[str]) -> str:

@@ -6,17 +6,16 @@ own section looks after what is said within it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from .columns import is_of_answers
 from .data import RandomSplit, TimeSplit
-from .gates import Gate
 from .kinds import INTEGER
-from .metrics import COST, INTERVALS, ONE_RULE, PRODUCTION, ROLLING, Direction, Metric, against_baselines
-from .problems import Path, Problem, nearest, unknown
-from .training import Compute, Range, Tuning
+from .metric_references import hyperparameters, metrics, tuning
+from .problems import Problem, nearest, twice, unknown, unknown_names
+from .training import Compute
 
 if TYPE_CHECKING:
     from .model import ModelConfig
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 MINUTES_OF_A_DAY = 24 * 60
 LONGEST_PROCESSING_JOB = 7 * MINUTES_OF_A_DAY  # https://docs.aws.amazon.com/general/latest/gr/sagemaker.html
-VALIDATION = "validation:"  # before the name of a metric in a training job's log
 
 
 def problems(config: ModelConfig) -> list[Problem]:
@@ -46,8 +44,8 @@ def _columns_of_data(config: ModelConfig) -> Iterator[Problem]:
     data = config.data
     kinds = {name: kind for table in data.tables.values() for name, kind in table.kinds.items()}
     made = list(dict.fromkeys([*kinds, *(config.code.features.columns if config.code.features else [])]))
-    yield from _unknown_names(("data", "key"), data.key, "column", made)
-    yield from _twice(("data", "key"), data.key)
+    yield from unknown_names(("data", "key"), data.key, "column", made)
+    yield from twice(("data", "key"), data.key)
     for number, name in enumerate(data.key):
         if is_of_answers(name):
             found = f"'{name}' is what scores call an answer: give the column another name, and header: {name}"
@@ -86,7 +84,7 @@ def _classes(config: ModelConfig) -> Iterator[Problem]:
         yield Problem(place, f"data.classes needs two names, the positive one last; found {len(classes)}")
     if config.problem == "multiclass" and len(classes) < 2:
         yield Problem(place, f"data.classes needs two names or more; found {len(classes)}")
-    yield from _twice(place, classes)
+    yield from twice(place, classes)
     kinds = {
         table.kinds[config.data.label] for table in config.data.tables.values() if config.data.label in table.kinds
     }
@@ -111,7 +109,7 @@ def _tables_of_the_library(config: ModelConfig) -> Iterator[Problem]:
         )
         return
     table = next(iter(config.data.tables.values()))
-    yield from _unknown_names(("features", "exclude"), features.exclude, "column", table.kinds)
+    yield from unknown_names(("features", "exclude"), features.exclude, "column", table.kinds)
     learned = feature_columns(config) or []
     if not learned:
         yield Problem(("features", "exclude"), "no column is left to learn from")
@@ -125,7 +123,7 @@ def _derived_features(config: ModelConfig) -> Iterator[Problem]:
         return
     kinds, derived = next(iter(config.data.tables.values())).kinds, config.features.derived
     numbers = [name for name in feature_columns(config) or [] if kinds[name].is_quantity]
-    yield from _twice(("features", "derived"), [one.name for one in derived])
+    yield from twice(("features", "derived"), [one.name for one in derived])
     for number, one in enumerate(derived):
         place = ("features", "derived", number)
         if one.name in kinds:
@@ -174,8 +172,8 @@ def _scoring(config: ModelConfig) -> Iterator[Problem]:
             if getattr(config.schedule, name):
                 yield Problem(("schedule", name), "what is not scored daily has no schedule for it: add scoring")
         return
-    yield from _unknown_names(("scoring", "tables"), scoring.tables, "table", tables)
-    yield from _twice(("scoring", "tables"), scoring.tables)
+    yield from unknown_names(("scoring", "tables"), scoring.tables, "table", tables)
+    yield from twice(("scoring", "tables"), scoring.tables)
     for number, name in enumerate(scoring.tables):
         clock = tables[name].clock if name in tables else None
         if clock and clock.every_minutes > MINUTES_OF_A_DAY:
@@ -199,7 +197,7 @@ def _monitoring(config: ModelConfig) -> Iterator[Problem]:
     features = feature_columns(config)
     if config.monitoring is None or features is None:
         return
-    yield from _unknown_names(("monitoring", "ignored"), config.monitoring.ignored, "feature", features)
+    yield from unknown_names(("monitoring", "ignored"), config.monitoring.ignored, "feature", features)
     for name in ("holdout_days", "validation_days", "learn_days") if isinstance(config.split, RandomSplit) else ():
         if name in config.monitoring.retrain.model_fields_set:
             yield Problem(("monitoring", "retrain", name), "is for a split by time; this one is by chance")
@@ -238,7 +236,7 @@ def table_of_slice(config: ModelConfig, one: Slice) -> str | None:
 
 
 def _slices(config: ModelConfig) -> Iterator[Problem]:
-    yield from _twice(("slices",), [one.name for one in config.slices])
+    yield from twice(("slices",), [one.name for one in config.slices])
     kinds = {name: kind for table in config.data.tables.values() for name, kind in table.kinds.items()}
     made = [*config.data.not_features, *(feature_columns(config) or [])]
     for number, one in enumerate(config.slices):
@@ -251,121 +249,6 @@ def _slices(config: ModelConfig) -> Iterator[Problem]:
             )
         elif one.bands and one.of in kinds and not kinds[one.of].is_quantity:
             yield Problem(place, f"'{one.of}' is of kind {kinds[one.of]}; bands are of numbers")
-
-
-def _metrics(config: ModelConfig) -> Iterator[Problem]:
-    known = config.evaluation_metrics
-    for number, gate in enumerate(config.gates):
-        place = ("gates", number)
-        if gate.slice is not None:
-            slices = [one.name for one in config.slices]
-            if gate.slice not in slices:
-                yield Problem((*place, "slice"), unknown("slice", gate.slice, slices))
-            if gate.metric in known and gate.metric not in {COST, *config.validation_metrics, *INTERVALS}:
-                yield Problem((*place, "metric"), f"a segment has no {gate.metric}, which is of the whole test split")
-        if gate.metric not in known:
-            yield Problem((*place, "metric"), _no_metric(gate.metric, known))
-            continue
-        measured = known[gate.metric]
-        if gate.over is not None:
-            yield from _over(config, place, gate, measured)
-            measured = measured.gain(share=gate.share)
-        for end in ("min", "max"):
-            bound = getattr(gate, end)
-            if bound is not None and measured.refuses(bound):
-                yield Problem((*place, end), f"{gate.measured} {measured.range}; the bound {bound:g} is out of range")
-    # refits are the candidate's alone
-    comparable = {name: metric for name, metric in known.items() if not name.startswith(ROLLING)}
-    yield from _judged_by(("champion",), config.champion.metric, config.champion.direction, comparable)
-
-
-def _over(config: ModelConfig, place: Path, gate: Gate, measured: Metric) -> Iterator[Problem]:
-    """A gate over a baseline: there is one, it has the metric, and one is better than the other."""
-    if gate.over not in config.baselines:
-        message = unknown("baseline", str(gate.over), config.baselines)
-        yield Problem((*place, "over"), f"{message} What evaluation.py adds is declared in code.evaluation.baselines.")
-    has = against_baselines(config.problem, config.data.classes or [], gate.over)
-    if gate.over != PRODUCTION and gate.metric.removeprefix(ROLLING) not in has:
-        listed = nearest(gate.metric, sorted(has))
-        yield Problem((*place, "metric"), f"a baseline, which gives no probabilities, has no {gate.metric}. {listed}")
-    if gate.over in (PRODUCTION, ONE_RULE) and gate.metric.startswith(ROLLING):
-        what = "versions in production are" if gate.over == PRODUCTION else "the single rule is"
-        yield Problem((*place, "metric"), f"{what} not refitted at earlier ends of the data: no {gate.metric}")
-    if measured.better is None or (gate.share and measured.best is None):
-        yield Problem((*place, "over"), f"neither way is better for {gate.metric}, so it is not over anything")
-
-
-def _judged_by(place: Path, name: str, direction: Direction, known: dict[str, Metric]) -> Iterator[Problem]:
-    if name not in known:
-        yield Problem((*place, "metric"), _no_metric(name, known))
-    elif (better := known[name].better) and better != direction:
-        yield Problem((*place, "direction"), f"is {direction}, but {name} is better the other way: {better}")
-
-
-def _no_metric(name: str, known: Collection[str]) -> str:
-    return f"{unknown('metric', name, known)} What evaluation.py adds is declared in code.evaluation.metrics."
-
-
-def _hyperparameters(config: ModelConfig) -> Iterator[Problem]:
-    known, place = config.hyperparameters, ("training", "hyperparameters")
-    for name, value in config.training.hyperparameters.items():
-        if name not in known:
-            yield Problem((*place, name), unknown("hyperparameter", name, known))
-        elif wrong := known[name].problem_with(value):
-            yield Problem((*place, name), wrong)
-
-
-def _tuning(config: ModelConfig) -> Iterator[Problem]:
-    tuning, place = config.training.tuning, ("training", "tuning")
-    if tuning is None:
-        return
-    yield from _objective(config, tuning)
-    if tuning.max_parallel_jobs > tuning.max_jobs:
-        yield Problem((*place, "max_parallel_jobs"), f"is {tuning.max_parallel_jobs}, above max_jobs {tuning.max_jobs}")
-    ends = [name for name, given in tuning.ranges.items() if given.values is None]
-    if tuning.strategy == "Grid" and ends:
-        yield Problem((*place, "strategy"), f"Grid tries values only; with min and max there are {', '.join(ends)}")
-    for name, given in tuning.ranges.items():
-        where = (*place, "ranges", name)
-        if name not in config.hyperparameters:
-            yield Problem(where, unknown("hyperparameter", name, config.hyperparameters))
-        else:
-            yield from _range(config, where, name, given)
-
-
-def _objective(config: ModelConfig, tuning: Tuning) -> Iterator[Problem]:
-    place = ("training", "tuning", "objective")
-    name, known = tuning.objective.metric, config.validation_metrics
-    if not name.startswith(VALIDATION):
-        yield Problem(
-            (*place, "metric"),
-            f"is '{name}'; training jobs print {VALIDATION}<metric>, such as {VALIDATION}{next(iter(known))}",
-        )
-        return
-    name = name.removeprefix(VALIDATION)
-    if name not in known:
-        yield Problem((*place, "metric"), f"on the validation split {unknown('metric', name, known)}")
-    else:
-        yield from _judged_by(place, name, tuning.objective.direction, known)
-
-
-def _range(config: ModelConfig, place: Path, name: str, given: Range) -> Iterator[Problem]:
-    rule = config.hyperparameters[name]
-    numeric = rule.type in ("integer", "number")
-    if given.values is not None:
-        for number, text in enumerate(given.values):
-            try:
-                rule.read(text)
-            except ValueError as error:
-                yield Problem((*place, "values", number), str(error))
-        yield from _twice((*place, "values"), given.values)
-        return
-    if not numeric:
-        yield Problem(place, f"{name} is not a number; allowed are values that are {rule.allowed}")
-        return
-    for end in ("min", "max"):
-        if wrong := rule.problem_with(getattr(given, end)):
-            yield Problem((*place, end), wrong)
 
 
 def _jobs(config: ModelConfig) -> Iterator[Problem]:
@@ -383,23 +266,11 @@ def _serving(config: ModelConfig) -> Iterator[Problem]:
     p50_ms, p99_ms = serving.latency.p50_ms, serving.latency.p99_ms
     if p50_ms and p99_ms and p50_ms > p99_ms:
         yield Problem(("serving", "latency", "p50_ms"), f"{p50_ms} is above p99_ms {p99_ms}")
-    yield from _twice(("serving", "alarms", "custom"), [alarm.name for alarm in serving.alarms.custom])
+    yield from twice(("serving", "alarms", "custom"), [alarm.name for alarm in serving.alarms.custom])
     known = [name for table in config.data.tables.values() for name in table.kinds]
     for name in serving.example:
         if name not in known:
             yield Problem(("serving", "example", name), unknown("column", name, known))
-
-
-def _unknown_names(place: Path, names: Sequence[str], kind: str, known: Collection[str]) -> Iterator[Problem]:
-    for number, name in enumerate(names):
-        if name not in known:
-            yield Problem((*place, number), unknown(kind, name, known))
-
-
-def _twice(place: Path, names: Sequence[str]) -> Iterator[Problem]:
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            yield Problem((*place, number), f"'{name}' is there twice")
 
 
 RULES: tuple[Callable[[ModelConfig], Iterator[Problem]], ...] = (
@@ -410,10 +281,10 @@ RULES: tuple[Callable[[ModelConfig], Iterator[Problem]], ...] = (
     _derived_features,
     _split,
     _decision,
-    _hyperparameters,
-    _tuning,
+    hyperparameters,
+    tuning,
     _slices,
-    _metrics,
+    metrics,
     _jobs,
     _serving,
     _scoring,

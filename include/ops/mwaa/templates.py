@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import yaml
 from botocore.exceptions import ClientError, WaiterError
 
+from include.models.errors import and_then
 from include.ops import Json
 from include.ops.local_stack.settings import ROOT
 from include.ops.mwaa.scores_tables import scores_tables
@@ -125,10 +126,8 @@ def changes(
         return [*again, f"create {len(read(template)['Resources'])} resources"], []
     change_set = f"dry-run-{uuid.uuid4().hex[:12]}"
     cloudformation.create_change_set(**request, ChangeSetName=change_set, ChangeSetType="UPDATE")
-    try:
+    with and_then(lambda: cloudformation.delete_change_set(StackName=name, ChangeSetName=change_set)):
         found = _change_set(cloudformation, name, change_set)
-    finally:
-        cloudformation.delete_change_set(StackName=name, ChangeSetName=change_set)
     said = []
     for change in found:
         resource = change["ResourceChange"]

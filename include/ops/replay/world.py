@@ -15,6 +15,7 @@ from typing import Any, TypedDict, cast
 import httpx
 from airflow.sdk import Context
 
+from include.models.errors import and_then
 from include.ops.local_stack.seed import aws_client
 from include.ops.local_stack.services import services
 from include.ops.local_stack.settings import Settings
@@ -89,7 +90,7 @@ class World:
         service = services(self.settings)[0]
         self.settings.home.mkdir(parents=True, exist_ok=True)
         service.start()
-        try:
+        with and_then(service.stop):
             until = time.monotonic() + READY_SECONDS
             while not _answers(f"{self.settings.sagemaker_url}/_local/health"):
                 if time.monotonic() > until:
@@ -97,8 +98,6 @@ class World:
                 time.sleep(LOOK_EVERY)
             os.environ |= {**self.settings.aws_environment(), "AIRFLOW_CONN_AWS_DEFAULT": "aws://"}
             yield
-        finally:
-            service.stop()
 
     def use_code(self, code_hash: str) -> None:
         """What the Airflow Variable says, of job code that lies in the bucket."""
