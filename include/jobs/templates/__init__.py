@@ -1,6 +1,6 @@
 """Pages for people, from the templates beside this module.
 
-Imported by ``evaluation`` and ``validation``, for their reports; it imports Jinja alone.
+Imported by ``evaluation`` and ``validation``, for their reports; it imports ``models.pages``.
 """
 
 from __future__ import annotations
