@@ -1,4 +1,5 @@
-"""Airflow's Dags that watch what is scored: one ``monitor_<model>`` for every model with a section ``scoring``."""
+"""Airflow's Dags that watch what models answer: one ``monitor_<model>`` for every model with a section ``scoring`` or
+``monitoring``."""
 
 from __future__ import annotations
 
@@ -6,5 +7,5 @@ from include.monitor.dag import monitor_dag
 from include.platform.catalogue import usable_models
 
 for model in usable_models():
-    if model.scoring is not None:
+    if model.scoring or model.monitoring:
         monitor_dag(model)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypedDict
 from botocore.exceptions import ClientError
 
 from include.models.config.results import Golden
+from include.models.config.watching import GOLDEN_REQUEST
 from include.platform.clients import error_code
 from include.platform.errors import PermanentError
 from include.platform.objects import read_json
@@ -102,7 +103,11 @@ class _Endpoint:
         """
         try:
             answer = self._runtime.invoke_endpoint(
-                EndpointName=self.name, Body=body, ContentType=content_type, Accept=JSON
+                EndpointName=self.name,
+                Body=body,
+                ContentType=content_type,
+                Accept=JSON,
+                CustomAttributes=GOLDEN_REQUEST,
             )
         except ClientError as error:
             code = error_code(error)

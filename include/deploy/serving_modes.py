@@ -12,6 +12,7 @@ from include.platform.storage import captured, data_capture
 from sagemaker_jobs.account import account, no_price
 
 HOURS_A_MONTH = 730
+REFUSED = "refused"  # of REQUEST_LOG_ONLY: see jobs/serving/request_log.py
 
 
 class ServingMode(ABC):
@@ -100,7 +101,10 @@ class Provisioned(ServingMode):
         return {**key, "DataCaptureConfig": capture}
 
     def hosted_model(self, model: ModelConfig, environment: MlEnvironment, stage: Stage, request: Request) -> Request:
-        return request
+        """What SageMaker does not capture, the refused requests, the container keeps itself, where it may."""
+        if not model.serving.data_capture_percent or environment.network_isolation:
+            return request
+        return _keeping_requests(model, environment, stage, request, only=REFUSED)
 
     def promotion(self, model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> Request:
         return {
@@ -160,13 +164,7 @@ class Serverless(ServingMode):
                 "them to S3 itself, which this environment's network_isolation forbids. Set data_capture_percent to 0 "
                 "or serve the model provisioned"
             )
-        kept = {
-            "REQUEST_LOG_S3_URI": captured(environment.bucket, endpoint_name(model, stage), VARIANT),
-            "REQUEST_LOG_PERCENT": str(model.serving.data_capture_percent),
-        }
-        container = request["PrimaryContainer"]
-        variables = {**container.get("Environment", {}), **kept}
-        return {**without_vpc, "PrimaryContainer": {**container, "Environment": variables}}
+        return _keeping_requests(model, environment, stage, without_vpc)
 
     def promotion(self, model: ModelConfig, environment: MlEnvironment, strategy: Strategy | None) -> Request:
         if strategy:
@@ -201,6 +199,20 @@ class Serverless(ServingMode):
     @property
     def warm_up(self) -> int:
         return 10
+
+
+def _keeping_requests(
+    model: ModelConfig, environment: MlEnvironment, stage: Stage, request: Request, only: str | None = None
+) -> Request:
+    """CreateModel of a container that keeps requests in S3."""
+    kept = {
+        "REQUEST_LOG_S3_URI": captured(environment.bucket, endpoint_name(model, stage), VARIANT),
+        "REQUEST_LOG_PERCENT": str(model.serving.data_capture_percent),
+        **({"REQUEST_LOG_ONLY": only} if only else {}),
+    }
+    container = request["PrimaryContainer"]
+    variables = {**container.get("Environment", {}), **kept}
+    return {**request, "PrimaryContainer": {**container, "Environment": variables}}
 
 
 MODES: dict[Mode, ServingMode] = {"provisioned": Provisioned(), "serverless": Serverless()}

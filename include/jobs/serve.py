@@ -9,7 +9,7 @@ Environment:
 - ``SM_MODEL_DIR``: the unpacked model.tar.gz, /opt/ml/model unless given
 - ``SAGEMAKER_MAX_PAYLOAD_IN_MB``: the largest request, set by transform jobs; 6 unless given, as InvokeEndpoint allows
 - ``EXPLAIN``: set by transform jobs whose answers have reasons, as model.yaml's ``explain`` wants
-- ``REQUEST_LOG_S3_URI``: keep requests and answers there, see ``jobs/request_log.py``
+- ``REQUEST_LOG_S3_URI``: keep requests and answers there, see ``jobs/serving/request_log.py``
 
 The model is loaded once, before the port is opened: /ping answers when there is something to answer with. Requests are
 answered by one thread per core, which the model's and polars' native code really keep busy at the same time; further
@@ -42,6 +42,7 @@ GRACE_SECONDS = 25  # SageMaker kills 30 s after SIGTERM
 IDLE_SECONDS = 120  # longer than what is in front keeps a connection: it is not closed just as a request comes
 EXPLAIN = "EXPLAIN"
 OK = 200
+SERVER_ERROR = 500
 log = logging.getLogger("serve")
 
 
@@ -52,22 +53,29 @@ def application(loaded: LoadedModel, largest_request: int, request_log: RequestL
     async def ping(_: Request) -> Response:
         return Response(status_code=OK)
 
+    def kept(request: Request, given: str, body: bytes, answer: Response) -> Response:
+        if request_log and answer.status_code < SERVER_ERROR:
+            kinds = (request.headers.get("content-type", given), answer.headers["content-type"])
+            said = (kinds[1], bytes(answer.body), answer.status_code)
+            request_log.keep(Exchange(datetime.now(UTC), request.headers, kinds[0], body, *said))
+        return answer
+
     async def invocations(request: Request) -> Response:
         body = await read_body(request, largest_request)
-        if body is None:
-            return _refusal(413, f"the request is larger than {largest_request} bytes; send fewer rows at once")
         given = media_type(request.headers.get("content-type", CSV))
+        if body is None:
+            too_large = f"the request is larger than {largest_request} bytes; send fewer rows at once"
+            return kept(request, given, b"", _refusal(413, too_large))
         if given not in FORMATS:
-            return _refusal(415, f"content type '{given}' is not understood; use {', '.join(FORMATS)}")
+            unknown = f"content type '{given}' is not understood; use {', '.join(FORMATS)}"
+            return kept(request, given, body, _refusal(415, unknown))
         accept = request.headers.get("accept", "")
         wanted = _answer_type(accept, given)
         if wanted is None:
-            return _refusal(406, f"cannot answer as '{accept}'; accept {', '.join(FORMATS)}")
+            unable = f"cannot answer as '{accept}'; accept {', '.join(FORMATS)}"
+            return kept(request, given, body, _refusal(406, unable))
         answer = await anyio.to_thread.run_sync(_answer, loaded, body, given, wanted, accept, limiter=cores)
-        if request_log and answer.status_code == OK:
-            kinds = (request.headers.get("content-type", given), answer.headers["content-type"])
-            request_log.keep(Exchange(datetime.now(UTC), request.headers, kinds[0], body, kinds[1], bytes(answer.body)))
-        return answer
+        return kept(request, given, body, answer)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

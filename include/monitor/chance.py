@@ -8,6 +8,7 @@ from math import erfc, exp, lgamma, log, sqrt
 from statistics import fmean, variance
 
 LARGE = 2000  # from this count on, the normal distribution is used
+FARTHEST = 10
 
 
 def probability(count: int, days: Sequence[int], number: int = 1) -> float:
@@ -43,7 +44,8 @@ def _each(count: int, mean: float, spread: float) -> float:
 
 def largest_likely(values: Sequence[float], exceeded_in: float) -> float:
     """The upper prediction limit for one more such value, exceeded in a share ``exceeded_in``: by Student's t on
-    logarithms, and never below the largest value.
+    logarithms, and never below the largest value. Few values give a poor limit: it is at most ``FARTHEST`` times the
+    largest.
 
     Args:
         values: at least 0, of independent windows.
@@ -52,7 +54,8 @@ def largest_likely(values: Sequence[float], exceeded_in: float) -> float:
     if len(logs) < 2:
         return max(values, default=0.0)
     error = sqrt(max(variance(logs), 1e-6) * (1 + 1 / len(logs)))
-    return max(exp(fmean(logs) + student(exceeded_in, len(logs) - 1) * error), *values)
+    limit = fmean(logs) + student(exceeded_in, len(logs) - 1) * error
+    return max(min(exp(limit), FARTHEST * max(values)), *values)
 
 
 def student(above: float, freedom: int) -> float:

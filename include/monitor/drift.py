@@ -143,15 +143,18 @@ def measure(
 def _allowed(settings: Monitoring, name: str, profile: DriftProfile, reference: Reference | None, rows: int) -> float:
     """The index up to which a feature has not drifted: the limit that training's own windows reach, so that differences
     between weeks or machines are no drift, plus what chance adds for this many rows. False alarms stay rare over all
-    features together."""
+    features together.
+
+    A window of training is part of the profile that it is compared with, and a new one is not: its index is smaller.
+    """
     if settings.max_psi or reference is None or len(reference["windows"]) < 2:
         return settings.max_psi or GREAT
-    reached = []
-    for window in reference["windows"]:
-        counts = window["features"][name]
-        reached.append(stability_index(bins_of_counts(profile[name], counts), sum(counts)))
-    bins = len(profile[name]["shares"])
-    by_chance = (bins + sqrt(2 * bins) * 4) / rows - bins / rows  # four deviations of chi-squared
+    trained = sum(window["rows"] for window in reference["windows"])
+    windows = [(bins_of_counts(profile[name], one["features"][name]), one["rows"]) for one in reference["windows"]]
+    bins, design = sum(one.expected > 0 for one in windows[0][0]), reference.get("design", {}).get(name, 1.0)
+    reached = [stability_index(found, count) + bins / trained for found, count in windows]
+    scatter = (bins + sqrt(2 * bins) * 4) * design  # four deviations of chi-squared
+    by_chance = scatter * (1 / rows + 1 / trained) - bins / rows
     limit = max(largest_likely(reached, FALSE_WINDOWS / len(profile)), 2 * max(reached))
     usual_rows = fmean(window["rows"] for window in reference["windows"])
     return limit * max(1.0, usual_rows / rows) + LEAST_ALLOWED + by_chance  # fewer days average out fewer differences

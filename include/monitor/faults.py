@@ -48,6 +48,7 @@ Kind = Literal[
     "clock",
     "repeated",
     "late labels",
+    "refused",
 ]
 
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TypedDict, cast
 
 from airflow.sdk import Context
 
-from include.models.config import DayProfile, ModelConfig
+from include.models.config import ModelConfig
 from include.models.config.performance import Performance
-from include.models.config.results import Evaluation
-from include.models.config.watching import Reference
-from include.monitor.drift import DRIFT_NAMESPACE, measure, monitoring_of
-from include.monitor.faults import WINDOWS, Fault, faults_of
-from include.monitor.labels import after, newest_complete, newest_expected
-from include.monitor.performance import Realised, performance_of
+from include.monitor.drift import DRIFT_NAMESPACE, monitoring_of
+from include.monitor.gathered import Of, place_of
+from include.monitor.gathered import judged as judged_window
+from include.monitor.traffic import refusals
 from include.monitor.trend import trend_of
 from include.monitor.verdict import (
     Judged,
@@ -27,43 +24,29 @@ from include.monitor.verdict import (
     days_to_look_back,
     may_train,
     page,
-    since_of,
     to_tell,
     what_of,
 )
 from include.platform.clients import cloudwatch_client, s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment, ml_environment
-from include.platform.errors import PermanentError
 from include.platform.notifications import notify
 from include.platform.objects import read_json, read_versioned, write_if_unchanged, write_text
-from include.platform.storage import (
-    drift_of,
-    drift_profile_of,
-    drift_report_of,
-    metrics_of,
-    reference_of,
-    scores_manifest,
-    told_of,
-)
+from include.platform.storage import drift_of, drift_report_of, scores_manifest, told_of
 from include.platform.storage import performance_of as performance_uri
 from include.registry.history import current, read_history
 from include.registry.model_index import index_drift
-from include.registry.versions import describe
-from include.score.plan import days_between, days_to_sweep, end_of, list_partitions
-from include.score.published import read_published
+from include.score.plan import days_to_sweep, end_of, list_partitions
 from include.score.tasks import day_of_run, planner_of
 from sagemaker_jobs.links import file_page
 from sagemaker_jobs.names import environment_name
 from sagemaker_jobs.sensors import Partition
-
-if TYPE_CHECKING:
-    from types_boto3_s3.client import S3Client
 
 log = logging.getLogger(__name__)
 
 SCORED_WITHIN = timedelta(hours=6)  # after the deadline for the day's raw data
 ON_EVENT = "asset_triggered"  # the type of a run started by published scores
 TAKEN_BY_CLOUDWATCH = timedelta(days=14)  # older values are refused
+TRAFFIC = "traffic"  # group of the tasks that watch an endpoint
 
 
 class LateRun(TypedDict):
@@ -81,9 +64,10 @@ class TrainingConf(TypedDict):
 
 
 class Found(VerdictJson):
-    """What ``judge_day`` returns: the verdict with the address of its report, and the id and the form of the run of
-    ``train_<model>`` that it may start."""
+    """What ``judge_day`` returns: the verdict, what it is of, the address of its report, and the id and the form of the
+    run of ``train_<model>`` that it may start."""
 
+    of: Of
     report: str
     training_run: str
     training: TrainingConf
@@ -123,54 +107,64 @@ def wait_for_scores(model: ModelConfig, context: Context) -> Partition:
     }
 
 
-def judge_day(model: ModelConfig, context: Context) -> Found:
+def judge_day(model: ModelConfig, context: Context, *, of: Of = "scores") -> Found:
     """Judges the window that ends with the run's day, stores the day's verdict with a report, and sends it to
     CloudWatch.
 
     Raises:
-        DriftError, PermanentError: the day's scores or the version's profile lack what is needed.
+        DriftError, PermanentError: what is published of the day, or the version's profile, lacks what is needed.
     """
     environment, day = ml_environment(), day_of_run(context)
-    client, bucket = s3_client(environment), environment.bucket
-    judged = _judged(model, environment, client, day)
+    client, bucket, place = s3_client(environment), environment.bucket, place_of(model, of)
+    judged = judged_window(model, environment, client, day, of)
     found = judged.as_json()
-    write_text(client, drift_of(bucket, model.name, day), json.dumps(found, indent=1))
-    index = index_drift(client, bucket, model, [day])
-    known = judged.performance
-    trend = trend_of(index, day, known["metric"], known["evaluated"]) if known else None
+    write_text(client, drift_of(bucket, place, day), json.dumps(found, indent=1))
+    known, trend = judged.performance, None
+    if place == model.name:  # the console shows one verdict of a day
+        index = index_drift(client, bucket, model, [day])
+        trend = trend_of(index, day, known["metric"], known["evaluated"]) if known else None
     worth: Performance | None = (
         read_json(client, performance_uri(bucket, model.name, known["until"])) if known and known["until"] else None
     )
-    page_uri = drift_report_of(bucket, model.name, day)
+    page_uri = drift_report_of(bucket, place, day)
     write_text(client, page_uri, page(judged, trend, worth), "text/html")
-    _send_metrics(environment, judged)
+    _send_metrics(environment, judged, apart=place != model.name)
     report = file_page(page_uri, sagemaker_client(environment))
     log.info("%s\n  report: %s", judged.summary, report)
-    before = (read_json(client, drift_of(bucket, model.name, each)) for each in days_to_look_back(model, day))
+    before = (read_json(client, drift_of(bucket, place, each)) for each in days_to_look_back(model, day))
     version = judged.drift.version
     training: TrainingConf = {
         "started_by": f"monitor_{model.name}, {day}: {judged.verdict} of version {version} since {judged.since}",
         "must_learn": changed_on(version, before),
     }
     training_run = f"monitor__{day}__version_{version}"
-    return cast(Found, {**found, "report": report, "training_run": training_run, "training": training})
+    more = {"of": of, "report": report, "training_run": training_run, "training": training}
+    return cast(Found, {**found, **more})
 
 
 def check_verdict(model: ModelConfig, context: Context, *, found: Found) -> list[str]:
     """The tasks that follow a verdict: people are told what is new, and a training starts if model.yaml asks for it;
-    neither in a backfill, nor for a version that is not in production."""
+    neither in a backfill, nor for a version that is not in production. An endpoint's requests start no training of a
+    model that is also scored daily."""
+    group = f"{TRAFFIC}." if found["of"] == "traffic" else ""
+    return [f"{group}{task}" for task in _following(model, context, found)]
+
+
+def _following(model: ModelConfig, context: Context, found: Found) -> list[str]:
     reason = _reason_to_keep(model, context, found)
     if reason:
         log.info("%s: %s", found["verdict"], reason)
         return ["keep_model"]
-    client, uri = s3_client(ml_environment()), told_of(ml_environment().bucket, model.name)
+    client, uri = s3_client(ml_environment()), _told_of(model, found)
     told: Told | None = read_json(client, uri)
     telling, follow, run_id = to_tell(told, found), list[str](), context["dag_run"].run_id
     if telling:
         log.info("people are told: it %s", telling)
         follow.append("report_verdict")
     changed = found["training"]["must_learn"]
-    if refused := may_train(monitoring_of(model), told, found, run_id, changed):
+    if place_of(model, found["of"]) != model.name:
+        log.info("no training is started: daily scores decide on that")
+    elif refused := may_train(monitoring_of(model), told, found, run_id, changed):
         log.info("no training is started: %s", refused)
     else:
         _remember(model, found, trained_by=run_id)
@@ -180,13 +174,14 @@ def check_verdict(model: ModelConfig, context: Context, *, found: Found) -> list
 
 def report_verdict(model: ModelConfig, context: Context, *, found: Found) -> None:
     """Notifies people of a verdict, and records that."""
-    told: Told | None = read_json(s3_client(ml_environment()), told_of(ml_environment().bucket, model.name))
+    told: Told | None = read_json(s3_client(ml_environment()), _told_of(model, found))
     telling = to_tell(told, found) or "reminder"  # the same day again: this task was cleared
+    about = f"{model.name}, endpoint" if found["of"] == "traffic" else model.name
     subjects = {
-        "begins": f"{model.name}: {found['verdict']}",
-        "changes": f"{model.name}: now {found['verdict']}",
-        "reminder": f"{model.name}: still {found['verdict']}, since {found['since']}",
-        "is over": f"{model.name}: {told['verdict'] if told else 'what was reported'} is over",
+        "begins": f"{about}: {found['verdict']}",
+        "changes": f"{about}: now {found['verdict']}",
+        "reminder": f"{about}: still {found['verdict']}, since {found['since']}",
+        "is over": f"{about}: {told['verdict'] if told else 'what was reported'} is over",
     }
     trained = told is not None and told["trained"] == found["date"]
     then = (
@@ -208,7 +203,7 @@ def keep_model(model: ModelConfig, context: Context, *, found: Found) -> str:
 
 def _remember(model: ModelConfig, found: Found, *, trained_by: str | None = None) -> None:
     """Records what people were told, or which run started a training for the day."""
-    client, uri, day = s3_client(ml_environment()), told_of(ml_environment().bucket, model.name), found["date"]
+    client, uri, day = s3_client(ml_environment()), _told_of(model, found), found["date"]
     body, etag = read_versioned(client, uri)
     nothing: Told = {
         "verdict": "fine",
@@ -236,71 +231,8 @@ def _remember(model: ModelConfig, found: Found, *, trained_by: str | None = None
         raise RuntimeError(f"{uri} was written by another run meanwhile; a retry reads it again")
 
 
-def _judged(model: ModelConfig, environment: MlEnvironment, client: S3Client, day: str) -> Judged:
-    """Judges the window that ends with the day."""
-    bucket, settings = environment.bucket, monitoring_of(model)
-    first = date.fromisoformat(day) - timedelta(days=max(settings.window_days, *WINDOWS) - 1)
-    found = {each: read_published(client, bucket, model.name, each) for each in days_between(first.isoformat(), day)}
-    last = found[day]
-    if last is None or not last.get("profile"):
-        kept = "come from code without profiles" if last else "are missing"
-        raise PermanentError(
-            f"the scores of {day} {kept}. Score the day again (score_{model.name} with day {day} and force), then "
-            "clear this task."
-        )
-    version = last["model_version"]
-    profiles: dict[str, DayProfile] = {
-        each: _require_json(client, f"s3://{bucket}/{published['profile']}")
-        for each, published in found.items()
-        if published and published["model_version"] == version and published.get("profile")
-    }
-    evaluation = describe(sagemaker_client(environment), last["model_package_arn"]).evaluation
-    training = _require_json(client, drift_profile_of(evaluation))
-    reference: Reference | None = read_json(client, reference_of(evaluation))
-    start = (date.fromisoformat(day) - timedelta(days=settings.window_days - 1)).isoformat()
-    window = {each: profile for each, profile in profiles.items() if each >= start}
-    drift = measure(model, version, training, day, window, reference)
-    faults = faults_of(reference, day, profiles) if reference else []
-    realised = _realised(model, client, bucket, day, version)
-    measured: Evaluation | None = read_json(client, metrics_of(evaluation)) if realised else None
-    performance = performance_of(model, reference, window, realised, measured)
-    judged = Judged(drift, faults, _late(model, client, bucket, day), performance)
-    day_before = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
-    before: VerdictJson | None = read_json(client, drift_of(bucket, model.name, day_before))
-    return replace(judged, since=since_of(judged.verdict, day, version, before))
-
-
-def _realised(model: ModelConfig, client: S3Client, bucket: str, day: str, version: int) -> Realised | None:
-    """The version's newest days with labels, as far as they say something about the day."""
-    if model.labels is None:
-        return None
-    newest, length = newest_complete(model, day), monitoring_of(model).window_days
-    for back in range(length):
-        until = after(newest, -back)
-        found: Performance | None = read_json(client, performance_uri(bucket, model.name, until))
-        if found and found["model_version"] == version and found["window"]["labelled"]:
-            return Realised(until, found["window"], overlaps=until > after(day, -length))
-    return None
-
-
-def _late(model: ModelConfig, client: S3Client, bucket: str, day: str) -> Fault | None:
-    """A fault if the newest day that should have labels has none. People who are asked to label may take longer."""
-    if model.labels is None or model.labels.ask:
-        return None
-    expected = newest_expected(model, day)
-    scores = read_published(client, bucket, model.name, expected)
-    if scores is None or not scores["rows"]:
-        return None
-    found: Performance | None = read_json(client, performance_uri(bucket, model.name, expected))
-    if found is not None and (found["labelled"] or model.labels.table):
-        return None
-    return Fault(model.labels.table or "labels", None, "late labels", f"no label of {expected} has arrived")
-
-
-def _require_json(client: S3Client, uri: str) -> Any:
-    if (content := read_json(client, uri)) is None:
-        raise PermanentError(f"{uri} is gone. Restore an earlier version of the object, then clear this task.")
-    return content
+def _told_of(model: ModelConfig, found: Found) -> str:
+    return told_of(ml_environment().bucket, place_of(model, found["of"]))
 
 
 def _reason_to_keep(model: ModelConfig, context: Context, found: Found) -> str | None:
@@ -316,7 +248,8 @@ def _reason_to_keep(model: ModelConfig, context: Context, found: Found) -> str |
     return None
 
 
-def _send_metrics(environment: MlEnvironment, judged: Judged) -> None:
+def _send_metrics(environment: MlEnvironment, judged: Judged, *, apart: bool) -> None:
+    """``apart``: of an endpoint, whose model's daily scores have the metrics of these names."""
     drift = judged.drift
     now = datetime.now(UTC)
     at = min(end_of(drift.day), now)  # CloudWatch also rejects times in the future
@@ -337,6 +270,11 @@ def _send_metrics(environment: MlEnvironment, judged: Judged) -> None:
     }
     if judged.performance and judged.performance["scored"]:
         values["LabelledShare"] = judged.performance["labelled"] / judged.performance["scored"]
+    if apart:
+        values = {f"Traffic{name}": value for name, value in values.items()}
+    if judged.traffic:
+        refused, asked = refusals(judged.traffic)
+        values |= {"TrafficRequests": judged.traffic["served"]["requests"], "TrafficRefused": refused / max(asked, 1)}
     dimensions = {"Environment": environment_name(), "Model": drift.model.name}
     cloudwatch_client(environment).put_metric_data(
         Namespace=DRIFT_NAMESPACE,

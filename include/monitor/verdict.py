@@ -13,7 +13,9 @@ from math import ceil
 from typing import Literal, TypedDict
 
 from include.models.config import ModelConfig, Monitoring, TimeSplit
+from include.models.config.drift_profile import TrafficDay
 from include.models.config.performance import Performance
+from include.models.config.watching import CapturedDay, ServedDay
 from include.monitor.drift import Drift, monitoring_of
 from include.monitor.faults import Fault, FaultJson
 from include.monitor.performance import PerformanceJson, in_words
@@ -43,18 +45,27 @@ class VerdictJson(TypedDict):
     drifted: list[str]
     moved: list[str]
     performance: PerformanceJson | None
+    traffic: TrafficJson | None
+
+
+class TrafficJson(TypedDict):
+    """What an endpoint was asked on the day, without the profile of it."""
+
+    captured: CapturedDay
+    served: ServedDay
 
 
 @dataclass(frozen=True)
 class Judged:
     """A judged day. ``since``: the first of the consecutive days with this verdict. ``late``: labels are late, which
-    says less than a loss that the predictions show."""
+    says less than a loss that the predictions show. ``traffic``: of an endpoint's day."""
 
     drift: Drift
     faults: Sequence[Fault] = ()
     late: Fault | None = None
     performance: PerformanceJson | None = None
     since: str = ""
+    traffic: TrafficDay | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -95,7 +106,8 @@ class Judged:
     def summary(self) -> str:
         """The verdict in one sentence."""
         lasting = f", since {self.since}" if self.since and self.since != self.drift.day else ""
-        return f"{self.drift.model.name}: {self.verdict} on {self.drift.day}{lasting}: {self.rests_on}"
+        about = f"{self.drift.model.name}, endpoint" if self.traffic else self.drift.model.name
+        return f"{about}: {self.verdict} on {self.drift.day}{lasting}: {self.rests_on}"
 
     @property
     def advice(self) -> str:
@@ -104,6 +116,8 @@ class Judged:
             case "data fault":
                 if not self.faults:
                     return "Deliver the labels; the next run of monitor_ joins them. Until then, estimates must do."
+                if self.traffic:
+                    return "Ask the endpoint's callers: what they send has changed, or they stopped sending."
                 return (
                     "Repair the feed and deliver the days again; monitor_ then rescores them. Do not retrain on them."
                 )
@@ -133,6 +147,7 @@ class Judged:
             "drifted": [feature.name for feature in self.drift.drifted],
             "moved": list(self.drift.moved),
             "performance": self.performance,
+            "traffic": self.traffic and {"captured": self.traffic["captured"], "served": self.traffic["served"]},
         }
 
 

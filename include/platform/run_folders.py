@@ -143,6 +143,21 @@ class Run:
         """Folder of the join's results, ``date=<day>/``, before publication."""
         return self.output("join_labels", "performance")
 
+    @property
+    def traffic_plan(self) -> str:
+        """Which day of an endpoint is counted, by which version."""
+        return f"{self.folder}/find_captures/plan.json"
+
+    @property
+    def traffic_inputs(self) -> str:
+        """SageMaker's manifest of the files of data capture that counting it takes."""
+        return f"{self.folder}/find_captures/inputs.manifest"
+
+    @property
+    def counted_captures(self) -> str:
+        """Folder of what came of it, before it is published."""
+        return self.output("count_captures", "counted")
+
     def of_batch(self, model: str, number: int) -> BatchRun:
         return BatchRun(self.bucket, self.dag_id, self.run_id, model, number)
 

@@ -6,6 +6,8 @@ daily/<model>/date=<day>/<table>.csv...   one day's raw data, to be scored; repl
 scores/<model>/date=<day>/...             one day's scores: Parquet, and _SUCCESS.json, which names them
 scores_athena/<model>/date=<day>/files    the same names for Athena
 monitoring/<model>/date=<day>/...         the day's verdict: drift.json, report.html
+monitoring/<model>/date=<day>/captured.json  the counted requests to its production endpoint that day
+monitoring/<model>/traffic/...            verdicts on the endpoint of a model that is also scored daily, and told.json
 monitoring/<model>/told.json              the last notification about it
 monitoring/<model>/probes.json            the newest probes of the production endpoint
 labels/<model>/date=<day>/<file>          key and label of the day's rows, where no raw table has the truth
@@ -115,6 +117,16 @@ def drift_of(bucket: str, model: str, day: str) -> str:
 def drift_report_of(bucket: str, model: str, day: str) -> str:
     """The same as an HTML report."""
     return _beside(drift_of(bucket, model, day), "report.html")
+
+
+def captured_day(bucket: str, model: str, day: str) -> str:
+    """What a model's production endpoint was asked in a day."""
+    return _beside(drift_of(bucket, model, day), files.CAPTURED)
+
+
+def of_traffic(model: str) -> str:
+    """In the place of a model's name in the keys of ``monitoring/``: of its endpoint, where its scores have those."""
+    return f"{model}/traffic"
 
 
 def inbox_object(key: str) -> tuple[str, str] | None:

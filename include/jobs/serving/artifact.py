@@ -117,19 +117,7 @@ class LoadedModel:
 
     @cached_property
     def columns(self) -> Columns:
-        return Columns(
-            self.feature_order,
-            frozenset(self.metadata["ignored_columns"]),
-            self._kinds,
-            self.metadata.get("feature_headers", {}),
-            spelled_features(self.metadata),
-        )
-
-    @property
-    def _kinds(self) -> dict[str, Kind]:
-        """Of the features that are not numbers; older artifacts have numbers and, named apart, texts."""
-        texts = dict.fromkeys(self.metadata.get("text_columns", []), STRING.name)
-        return {name: kind_of(kind) for name, kind in self.metadata.get("feature_kinds", texts).items()}
+        return columns_of(self.metadata, self.feature_order)
 
     def predict(self, frame: pl.DataFrame) -> Array:
         """Probabilities, calibrated where the model is, or values, for a frame that has the features among its columns.
@@ -191,6 +179,15 @@ class LoadedModel:
                 for row, one in zip(rows.tolist(), reasons(told, chosen, rule.reasons), strict=True):
                     why[row] = one
         return found.with_columns(pl.Series(REASONS, why, dtype=DTYPE))
+
+
+def columns_of(metadata: Metadata, feature_order: list[str]) -> Columns:
+    """What requests may hold, and how it is read."""
+    # of the features that are not numbers; older artifacts have numbers and, named apart, texts
+    texts = dict.fromkeys(metadata.get("text_columns", []), STRING.name)
+    kinds: dict[str, Kind] = {name: kind_of(kind) for name, kind in metadata.get("feature_kinds", texts).items()}
+    ignored = frozenset(metadata["ignored_columns"])
+    return Columns(feature_order, ignored, kinds, metadata.get("feature_headers", {}), spelled_features(metadata))
 
 
 def spelled_features(metadata: Metadata) -> dict[str, Column]:

@@ -1,11 +1,14 @@
-"""Requests and answers kept in S3 by the serving program itself, where SageMaker captures none: serverless endpoints.
+"""Requests and answers kept in S3 by the serving program itself, where SageMaker captures none: those of serverless
+endpoints, and refused requests of all.
 
 Environment:
 
 - ``REQUEST_LOG_S3_URI``: ``s3://bucket/prefix/<endpoint>/<variant>``; without it nothing is kept
 - ``REQUEST_LOG_PERCENT``: the share of requests that is kept, 100 unless given
+- ``REQUEST_LOG_ONLY=refused``: only those that were refused, where SageMaker captures the others
 
-Files and records are as SageMaker's data capture writes them, so one reader does for both:
+Files and records are as SageMaker's data capture writes them, so one reader does for both; the record of a refused
+request also has ``eventMetadata.responseStatus``:
 ``<uri>/yyyy/mm/dd/hh/MM-SS-mmm-<uuid>.jsonl``, one JSON record per answered request.
 
 No request waits for it. Records are collected in memory, at most ``MOST_BYTES`` of them, and written by a thread of its
@@ -28,10 +31,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from functools import cache
+from typing import TYPE_CHECKING, Self
 
 from include.jobs.serving.payload import CSV, FORMATS
 from include.models.errors import JobError
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
 
 MOST_BYTES = 32 * 1024 * 1024
 FILE_RECORDS = 100
@@ -39,6 +46,8 @@ EVERY_SECONDS = 5.0
 CLOSE_SECONDS = 4.0  # SageMaker kills 30 s after SIGTERM; requests have 25 of them
 CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 INFERENCE_ID = "x-amzn-sagemaker-inference-id"
+OK = 200
+REFUSED = "refused"
 
 Put = Callable[[str, bytes], None]
 log = logging.getLogger("request_log")
@@ -46,7 +55,7 @@ log = logging.getLogger("request_log")
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request with its answer: the headers that came, and both bodies with their content types."""
+    """One request with its answer: the headers that came, both bodies with their content types, the HTTP status."""
 
     moment: datetime
     headers: Mapping[str, str]
@@ -54,6 +63,7 @@ class Exchange:
     request: bytes
     answer_type: str
     answer: bytes
+    status: int = OK
 
     @property
     def size(self) -> int:
@@ -67,10 +77,14 @@ class RequestLog:
     Args:
         put: writes one object, given its key below the log's address.
         percent: of the exchanges, 0 to 100.
+        only_refused: keep none that was answered.
     """
 
-    def __init__(self, put: Put, percent: float = 100.0, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self, put: Put, percent: float = 100.0, most_bytes: int = MOST_BYTES, *, only_refused: bool = False
+    ) -> None:
         self.dropped = 0
+        self._only_refused = only_refused
         self._put = put
         self._percent = percent
         self._most_bytes = most_bytes
@@ -97,11 +111,14 @@ class RequestLog:
         percent = os.environ.get("REQUEST_LOG_PERCENT", "100")
         if not re.fullmatch(r"\d{1,3}(\.\d+)?", percent) or float(percent) > 100:
             raise JobError(f"REQUEST_LOG_PERCENT is '{percent}'; expected a number from 0 to 100.")
-        return cls(_to_s3(place[1], place[2]), float(percent))
+        only = os.environ.get("REQUEST_LOG_ONLY", "")
+        if only not in ("", REFUSED):
+            raise JobError(f"REQUEST_LOG_ONLY is '{only}'; expected {REFUSED}, or nothing.")
+        return cls(_to_s3(place[1], place[2]), float(percent), only_refused=only == REFUSED)
 
     def keep(self, exchange: Exchange) -> None:
         """Note an exchange, if the sample takes it and there is room; never waits."""
-        if random.random() * 100 >= self._percent:  # noqa: S311 - a sample
+        if (self._only_refused and exchange.status == OK) or random.random() * 100 >= self._percent:  # noqa: S311 - a sample
             return
         with self._lock:
             if self._closing.is_set() or self._bytes + exchange.size > self._most_bytes:
@@ -161,6 +178,8 @@ def record(exchange: Exchange) -> dict[str, object]:
         about["customAttributes"] = [exchange.headers[CUSTOM_ATTRIBUTES]]
     if INFERENCE_ID in exchange.headers:
         about["inferenceId"] = exchange.headers[INFERENCE_ID]
+    if exchange.status != OK:
+        about["responseStatus"] = exchange.status
     captured = {
         "endpointInput": _side("INPUT", exchange.request_type, exchange.request),
         "endpointOutput": _side("OUTPUT", exchange.answer_type, exchange.answer),
@@ -176,12 +195,14 @@ def _side(mode: str, content_type: str, data: bytes) -> dict[str, str]:
 
 
 def _to_s3(bucket: str, prefix: str) -> Put:
-    import boto3  # takes time that servers without a log need not spend
-    from botocore.config import Config
+    @cache
+    def client() -> S3Client:
+        import boto3  # takes time and memory that a server need not spend before it has something to write
+        from botocore.config import Config
 
-    s3 = boto3.client("s3", config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3}))
+        return boto3.client("s3", config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3}))
 
     def put(key: str, content: bytes) -> None:
-        s3.put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=content)
+        client().put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=content)
 
     return put

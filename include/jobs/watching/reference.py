@@ -18,13 +18,14 @@ from include.jobs.features.feature_table import blocks, rows_of
 from include.jobs.watching.answer_bins import count_probabilities, count_values
 from include.jobs.watching.calibration import calibrate
 from include.jobs.watching.table_counts import count_days, no_rows, time_of
-from include.models.config import DriftProfile, ModelConfig, TimeSplit
+from include.models.config import DriftProfile, ModelConfig, RandomSplit, TimeSplit
 from include.models.config.watching import Days, Reference, SegmentColumn, SegmentReference, Sums, TableCounts, Window
 from include.models.interface import Array, Examples, Tables
 
 BLOCKS = 20  # of rows that tell no time
 FEWEST_WINDOWS = 8  # there are shorter ones where the split is too short for so many
 MOST_DAYS = 366
+POOLS = 50  # of groups, to measure how alike the rows of each are
 
 
 def reference(
@@ -71,7 +72,8 @@ def reference(
         "timed": config.data.time is not None,
         "days": {day: {name: _plain(counts) for name, counts in one.items()} for day, one in days.items()},
         "segments": {name: found for name in config.data.tables if (found := _segments(days, name))},
-        "windows": count_windows(config, train, days_in_window, profile),
+        "windows": count_windows(train, windows_of(config, train, days_in_window), profile),
+        "design": _design(config, train, profile),
         "answers": [count(rows) for rows in of_test],
         "calibration": calibrate(config, truth, predictions, labels, count, of_test),
     }
@@ -95,9 +97,8 @@ def windows_of(config: ModelConfig, table: pl.LazyFrame, days: int) -> Array:
     return np.where(full[number], number, -1)
 
 
-def count_windows(config: ModelConfig, table: pl.LazyFrame, days: int, profile: DriftProfile) -> list[Window]:
-    """How the features of each window lie."""
-    number = windows_of(config, table, days)
+def count_windows(table: pl.LazyFrame, number: Array, profile: DriftProfile) -> list[Window]:
+    """How the features of each window lie, given the number of each row's (rows,)."""
     rows, counts = Counter[int](), dict[int, Counts]()
     begin = 0
     for block in blocks(table.select(*profile)):
@@ -108,6 +109,32 @@ def count_windows(config: ModelConfig, table: pl.LazyFrame, days: int, profile: 
             counts[window] = add_counts(counts.get(window, {}), count_rows(some, profile))
         begin += len(block)
     return [{"rows": rows[window], "features": counts[window]} for window in sorted(rows)]
+
+
+def _design(config: ModelConfig, train: pl.LazyFrame, profile: DriftProfile) -> dict[str, float]:
+    """By feature, how many times as far rows scatter as independent ones would, as those of a group are alike: the mean
+    of chi-squared over its degrees of freedom, of groups pooled by chance against all rows (the first-order correction
+    of Rao and Scott, Annals of Statistics 12, 1984). Only of a split that keeps groups together: a split by time has
+    the same machines in each window.
+    """
+    if not isinstance(config.split, RandomSplit) or not config.split.group_by:
+        return {}
+    groups = train.select(config.split.group_by).collect()
+    pools = min(POOLS, groups.n_unique() // 4)
+    if pools < 2:
+        return {}
+    counted = count_windows(train, (groups.hash_rows(seed=0) % pools).to_numpy(), profile)
+    return {name: _scatter(np.array([one["features"][name] for one in counted])) for name in profile}
+
+
+def _scatter(counts: Array) -> float:
+    """At least 1, of counts (pools, bins)."""
+    counts = counts[:, counts.sum(axis=0) > 0]
+    rows, expected = counts.sum(axis=1, keepdims=True), counts.sum(axis=0) / counts.sum()
+    freedom = (len(counts) - 1) * (counts.shape[1] - 1)
+    if freedom < 1:
+        return 1.0
+    return max(1.0, float(((counts - rows * expected) ** 2 / (rows * expected)).sum() / freedom))
 
 
 def _days(config: ModelConfig, tables: Tables, before: date | None) -> dict[str, dict[str, TableCounts]]:

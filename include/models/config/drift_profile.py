@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
-from .watching import ClassAnswers, TableCounts, ValueAnswers
+from .watching import CapturedDay, ClassAnswers, ServedDay, TableCounts, ValueAnswers
 
 
 class FeatureProfile(TypedDict):
@@ -37,3 +37,13 @@ class DayProfile(TypedDict):
     predictions: dict[str, float]
     answers: NotRequired[ClassAnswers | ValueAnswers]
     tables: NotRequired[dict[str, TableCounts]]
+
+
+class TrafficDay(TypedDict):
+    """``captured.json``: a day of an endpoint. ``profile`` is of the requests that the version answered."""
+
+    model_version: int
+    model_package_arn: str
+    captured: CapturedDay
+    served: ServedDay
+    profile: DayProfile

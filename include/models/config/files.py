@@ -68,6 +68,9 @@ PERFORMANCE = "performance.json"  # what is known; written last
 LABELLED_ROWS = "rows.parquet"
 TO_LABEL = "to_label.csv"  # rows that a person is asked to label
 
+# a day of an endpoint
+CAPTURED = "captured.json"  # what it was asked, counted as a scored day is
+
 # a candidate beside production, of a day
 CHALLENGER = "challenger.json"
 VERSION = "version="  # begins the name of the folder of both

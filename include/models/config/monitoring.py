@@ -36,12 +36,14 @@ def _retrain(given: object) -> object:
 class Monitoring(Section):
     """When a day's verdict is a drift or a loss of performance, and what is done about it.
 
-    The last ``window_days`` scored days, taken together, are held against the training of the version that scored
-    them. A feature has drifted where its population stability index is above what windows of the training split itself
-    reach; ``max_psi`` is one bound for all features instead (0.1 is commonly called a slight, 0.25 a great change). The
-    model has drifted where at least ``drifted_features`` have, or its predictions have. Windows of fewer than
-    ``min_rows`` rows are not judged, except for faults of the data. ``ignored`` features are expected to move.
-    ``max_loss`` is by how much performance may fall below the evaluation's (of a regression: its share).
+    Watched are the days that are scored (section ``scoring``), and the requests that the production endpoint keeps
+    (``serving.data_capture_percent``); a model has to have one of them. The last ``window_days`` days, taken together,
+    are held against the training of the version that scored them. A feature has drifted where its population stability
+    index is above what windows of the training split itself reach; ``max_psi`` is one bound for all features instead
+    (0.1 is commonly called a slight, 0.25 a great change). The model has drifted where at least ``drifted_features``
+    have, or its predictions have. Windows of fewer than ``min_rows`` rows are not judged, except for faults of the
+    data. ``ignored`` features are expected to move. ``max_loss`` is by how much performance may fall below the
+    evaluation's (of a regression: its share).
 
     ``retrain``: when ``train_<model>`` is started, never because of a data fault, and not again within
     ``cool_down_days``.

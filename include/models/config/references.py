@@ -166,11 +166,13 @@ def _refit(config: ModelConfig) -> Iterator[Problem]:
 def _scoring(config: ModelConfig) -> Iterator[Problem]:
     scoring, tables = config.scoring, config.data.tables
     if scoring is None:
-        if config.monitoring:
-            yield Problem(("monitoring",), "monitoring watches what is scored, so it needs the section scoring")
-        for name in ("score", "monitor"):
-            if getattr(config.schedule, name):
-                yield Problem(("schedule", name), "what is not scored daily has no schedule for it: add scoring")
+        if config.monitoring and not config.serving.data_capture_percent:
+            kept = "or what an endpoint keeps: add the section scoring, or serving.data_capture_percent"
+            yield Problem(("monitoring",), f"monitoring watches what is scored daily, {kept}")
+        if config.schedule.score:
+            yield Problem(("schedule", "score"), "what is not scored daily has no schedule for it: add scoring")
+        if config.schedule.monitor and not config.monitoring:
+            yield Problem(("schedule", "monitor"), "there is nothing to watch: add scoring, or monitoring")
         return
     yield from unknown_names(("scoring", "tables"), scoring.tables, "table", tables)
     yield from twice(("scoring", "tables"), scoring.tables)

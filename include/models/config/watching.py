@@ -82,14 +82,40 @@ class Window(TypedDict):
 class Reference(TypedDict):
     """``reference.json``, beside a version's evaluation: its training, as days are counted. ``days``: the raw tables by
     day, or by block of rows where they tell no time (``timed`` is false); ``windows`` of features, ``answers`` of the
-    test split by window."""
+    test split by window. ``design``: by feature how many times as far rows scatter as independent ones, where rows of a
+    group are alike and the split keeps them together."""
 
     timed: bool
     days: dict[str, dict[str, TableCounts]]
     segments: dict[str, SegmentReference]
     windows: list[Window]
+    design: NotRequired[dict[str, float]]
     answers: list[ClassAnswers] | list[ValueAnswers]
     calibration: Calibration | None
 
 
 Days = Mapping[str, dict[str, TableCounts]]
+
+GOLDEN_REQUEST = "golden-request"  # the custom attribute of requests that only ask whether an endpoint is well
+
+
+class CapturedDay(TypedDict):
+    """What was kept of the requests to an endpoint in a day. ``refused``: by reason; ``before``: answered before the
+    version was in production; ``unread``: what could not be understood; ``probes``: golden requests, which count for
+    nothing else."""
+
+    requests: int
+    refused: dict[str, int]
+    before: int
+    unread: int
+    probes: int
+
+
+class ServedDay(TypedDict):
+    """What CloudWatch says of an endpoint's day, of all requests; latencies of the model in milliseconds."""
+
+    requests: int
+    refused: int
+    failed: int
+    p50_ms: float | None
+    p99_ms: float | None

@@ -118,7 +118,8 @@ def test_a_serverless_endpoint_keeps_its_requests_where_data_capture_would(envir
         kept = {"REQUEST_LOG_S3_URI": place, "REQUEST_LOG_PERCENT": "25"}
         assert wanted["model"]["PrimaryContainer"]["Environment"] == kept
     provisioned = built(model_with(data_capture_percent=25), environment, "production")
-    assert "Environment" not in provisioned["model"]["PrimaryContainer"]
+    of_refused = {} if environment.network_isolation else kept | {"REQUEST_LOG_ONLY": "refused"}
+    assert provisioned["model"]["PrimaryContainer"].get("Environment", {}) == of_refused
     assert provisioned["config"]["DataCaptureConfig"]["InitialSamplingPercentage"] == 25
 
 
@@ -134,6 +135,10 @@ def test_an_endpoint_is_told_whether_it_may_quote_values(mode: dict[str, Any]) -
 def test_production_gets_the_configuration_that_staging_was_tested_with() -> None:
     staging, production = (built(MODEL, ENVIRONMENTS[0], stage) for stage in ("staging", "production"))
     assert staging["config"] == production["config"]
+    places = [
+        one["model"]["PrimaryContainer"]["Environment"].pop("REQUEST_LOG_S3_URI") for one in (staging, production)
+    ]
+    assert places[0] == places[1].replace("production", "staging")
     assert staging["model"] == production["model"]
     assert staging["endpoint"]["EndpointName"] != production["endpoint"]["EndpointName"]
     assert "deployment" not in staging

@@ -122,9 +122,12 @@ def test_all_problems_at_once(tmp_path: Path, content: dict[str, Any]) -> None:
     assert "(2 problems)" in message
 
 
-def test_what_is_not_scored_cannot_be_watched(tmp_path: Path, content: dict[str, Any]) -> None:
-    del content["scoring"]
-    assert "monitoring watches what is scored, so it needs the section scoring" in refusal(tmp_path, content)
+def test_what_is_neither_scored_nor_kept_cannot_be_watched(tmp_path: Path, content: dict[str, Any]) -> None:
+    del content["scoring"], content["labels"], content["schedule"]["score"]
+    content["serving"]["data_capture_percent"] = 0
+    assert "add the section scoring, or serving.data_capture_percent" in refusal(tmp_path, content)
+    del content["monitoring"]
+    assert "schedule.monitor: there is nothing to watch" in refusal(tmp_path, content)
 
 
 def test_a_gate_without_a_bound(tmp_path: Path, content: dict[str, Any]) -> None:

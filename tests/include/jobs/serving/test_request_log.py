@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -49,6 +50,18 @@ def test_a_record_has_the_shape_of_data_capture() -> None:
         "captureData": {"endpointInput": request, "endpointOutput": {**answer, "encoding": "JSON"}},
         "eventVersion": "0",
     }
+
+
+def test_where_sagemaker_captures_the_answered_ones_only_refused_requests_are_kept() -> None:
+    files: dict[str, bytes] = {}
+    kept = RequestLog(files.__setitem__, only_refused=True)
+    kept.keep(exchange())
+    kept.keep(replace(exchange(b"x"), answer=b'{"error": "no number"}', status=400))
+    kept.close()
+    (content,) = files.values()
+    found = json.loads(content)
+    assert found["eventMetadata"]["responseStatus"] == 400
+    assert found["captureData"]["endpointOutput"]["data"] == '{"error": "no number"}'
 
 
 def test_other_content_is_kept_as_base64() -> None:

@@ -1,0 +1,149 @@
+"""What is published of a day and of those before it, gathered from S3 and judged: of scores, or of an endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from include.models.config import DayProfile, ModelConfig
+from include.models.config.drift_profile import TrafficDay
+from include.models.config.performance import Performance
+from include.models.config.results import Evaluation
+from include.models.config.watching import Reference
+from include.monitor.drift import measure, monitoring_of
+from include.monitor.faults import WINDOWS, Fault, faults_of
+from include.monitor.labels import after, newest_complete, newest_expected
+from include.monitor.performance import Realised, performance_of
+from include.monitor.traffic import FEWEST_DAYS, faults_of_traffic
+from include.monitor.verdict import Judged, VerdictJson, since_of
+from include.platform.clients import sagemaker_client
+from include.platform.environment import MlEnvironment
+from include.platform.errors import PermanentError
+from include.platform.objects import read_json
+from include.platform.storage import (
+    captured_day,
+    drift_of,
+    drift_profile_of,
+    metrics_of,
+    of_traffic,
+    reference_of,
+)
+from include.platform.storage import performance_of as performance_uri
+from include.registry.versions import describe
+from include.score.plan import days_between
+from include.score.published import read_published
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+Of = Literal["scores", "traffic"]
+
+
+def place_of(model: ModelConfig, of: Of) -> str:
+    """Where verdicts lie, in the place of a model's name: those of an endpoint apart from those of daily scores."""
+    return of_traffic(model.name) if of == "traffic" and model.scoring else model.name
+
+
+@dataclass(frozen=True)
+class Window:
+    """The version that a day is of, and the profiles of its days up to that day; of an endpoint also ``traffic``, of
+    any version."""
+
+    version: int
+    arn: str
+    profiles: Mapping[str, DayProfile]
+    traffic: Mapping[str, TrafficDay]
+
+
+def judged(model: ModelConfig, environment: MlEnvironment, client: S3Client, day: str, of: Of) -> Judged:
+    """The window that ends with the day.
+
+    Raises:
+        DriftError, PermanentError: what is published of the day, or of the version, lacks what is needed.
+    """
+    bucket, settings = environment.bucket, monitoring_of(model)
+    length = max(settings.window_days, *WINDOWS, FEWEST_DAYS + 1)
+    days = days_between((date.fromisoformat(day) - timedelta(days=length - 1)).isoformat(), day)
+    found = (_of_scores if of == "scores" else _of_traffic)(model, client, bucket, days)
+    evaluation = describe(sagemaker_client(environment), found.arn).evaluation
+    training = _require_json(client, drift_profile_of(evaluation))
+    reference: Reference | None = read_json(client, reference_of(evaluation))
+    start = (date.fromisoformat(day) - timedelta(days=settings.window_days - 1)).isoformat()
+    window = {each: profile for each, profile in found.profiles.items() if each >= start}
+    drift = measure(model, found.version, training, day, window, reference)
+    faults = faults_of(reference, day, found.profiles) if reference else []
+    realised = late = None
+    if of == "scores":
+        realised, late = _realised(model, client, bucket, day, found.version), _late(model, client, bucket, day)
+    else:
+        faults = faults_of_traffic(day, found.traffic)
+    measured: Evaluation | None = read_json(client, metrics_of(evaluation)) if realised else None
+    performance = performance_of(model, reference, window, realised, measured)
+    one = Judged(drift, faults, late, performance, traffic=found.traffic.get(day))
+    day_before = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
+    before: VerdictJson | None = read_json(client, drift_of(bucket, place_of(model, of), day_before))
+    return replace(one, since=since_of(one.verdict, day, found.version, before))
+
+
+def _of_scores(model: ModelConfig, client: S3Client, bucket: str, days: list[str]) -> Window:
+    found, day = {each: read_published(client, bucket, model.name, each) for each in days}, days[-1]
+    last = found[day]
+    if last is None or not last.get("profile"):
+        kept = "come from code without profiles" if last else "are missing"
+        raise PermanentError(
+            f"the scores of {day} {kept}. Score the day again (score_{model.name} with day {day} and force), then "
+            "clear this task."
+        )
+    profiles: dict[str, DayProfile] = {
+        each: _require_json(client, f"s3://{bucket}/{published['profile']}")
+        for each, published in found.items()
+        if published and published["model_version"] == last["model_version"] and published.get("profile")
+    }
+    return Window(last["model_version"], last["model_package_arn"], profiles, {})
+
+
+def _of_traffic(model: ModelConfig, client: S3Client, bucket: str, days: list[str]) -> Window:
+    every: dict[str, TrafficDay | None] = {
+        each: read_json(client, captured_day(bucket, model.name, each)) for each in days
+    }
+    found = {each: one for each, one in every.items() if one is not None}
+    last = found.get(days[-1])
+    if last is None:
+        raise PermanentError(f"the requests of {days[-1]} are not counted. Clear publish_captures, which does that.")
+    profiles = {day: one["profile"] for day, one in found.items() if one["model_version"] == last["model_version"]}
+    return Window(last["model_version"], last["model_package_arn"], profiles, found)
+
+
+def _realised(model: ModelConfig, client: S3Client, bucket: str, day: str, version: int) -> Realised | None:
+    """The version's newest days with labels, as far as they say something about the day."""
+    if model.labels is None:
+        return None
+    newest, length = newest_complete(model, day), monitoring_of(model).window_days
+    for back in range(length):
+        until = after(newest, -back)
+        found: Performance | None = read_json(client, performance_uri(bucket, model.name, until))
+        if found and found["model_version"] == version and found["window"]["labelled"]:
+            return Realised(until, found["window"], overlaps=until > after(day, -length))
+    return None
+
+
+def _late(model: ModelConfig, client: S3Client, bucket: str, day: str) -> Fault | None:
+    """A fault if the newest day that should have labels has none. People who are asked to label may take longer."""
+    if model.labels is None or model.labels.ask:
+        return None
+    expected = newest_expected(model, day)
+    scores = read_published(client, bucket, model.name, expected)
+    if scores is None or not scores["rows"]:
+        return None
+    found: Performance | None = read_json(client, performance_uri(bucket, model.name, expected))
+    if found is not None and (found["labelled"] or model.labels.table):
+        return None
+    return Fault(model.labels.table or "labels", None, "late labels", f"no label of {expected} has arrived")
+
+
+def _require_json(client: S3Client, uri: str) -> Any:
+    if (content := read_json(client, uri)) is None:
+        raise PermanentError(f"{uri} is gone. Restore an earlier version of the object, then clear this task.")
+    return content

@@ -1,0 +1,101 @@
+"""The tasks that count what a production endpoint was asked in a day, each under its id."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, date, datetime, timedelta
+
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.deploy.traffic import VARIANT
+from include.models.config import DayProfile, ModelConfig
+from include.models.config.drift_profile import TrafficDay
+from include.models.config.files import CAPTURED
+from include.monitor.label_tasks import ON_EVENT
+from include.monitor.traffic import served_day
+from include.platform.clients import cloudwatch_client, s3_client
+from include.platform.objects import read_json, write_text
+from include.platform.raw_files import list_raw_data
+from include.platform.request_parts import Request, Source, endpoint_name, processing
+from include.platform.run_context import current_run, read_record
+from include.platform.storage import captured, captured_day, split_uri
+from include.registry.history import in_production_at, read_history
+from include.score.plan import end_of
+from include.score.tasks import day_of_run
+
+log = logging.getLogger(__name__)
+
+NOTHING: DayProfile = {"rows": 0, "features": {}, "predictions": {}}
+
+
+def find_captures(model: ModelConfig, context: Context) -> int:
+    """Write down which files of data capture have the day's requests, and which version answered; how many they are.
+
+    Raises:
+        AirflowSkipException: nothing was in production, or the run is about scores that were published.
+    """
+    environment, run = current_run(context)
+    if context["dag_run"].run_type == ON_EVENT and model.scoring:
+        raise AirflowSkipException("this run is about scores that were published; daily runs look at the endpoint")
+    day, s3 = day_of_run(context), s3_client(environment)
+    last = end_of(day) - timedelta(seconds=1)
+    version = in_production_at(read_history(s3, environment.bucket, model.name), last)
+    if version is None:
+        raise AirflowSkipException(f"no version was in production at the end of {day}")
+    place = captured(environment.bucket, endpoint_name(model, "production"), VARIANT)
+    next_day = date.fromisoformat(day) + timedelta(days=1)
+    folders = [f"{place}/{day.replace('-', '/')}/", f"{place}/{next_day:%Y/%m/%d}/00/"]  # files may be written late
+    keys = [file["key"] for folder in folders for file in list_raw_data(s3, *split_uri(folder))]
+    log.info("%s: %d files of captured requests, answered by version %d", day, len(keys), version.version)
+    write_text(s3, run.traffic_inputs, json.dumps([{"prefix": f"s3://{environment.bucket}/"}, *keys]))
+    plan = {
+        "day": day,
+        "files": len(keys),
+        "version": version.version,
+        "arn": version.model_package_arn,
+        "artifact": version.artifact,
+        "since": version.since.isoformat(),
+    }
+    write_text(s3, run.traffic_plan, json.dumps(plan))
+    return len(keys)
+
+
+def count_captures(model: ModelConfig, context: Context) -> Request:
+    """Raises AirflowSkipException: no request was kept."""
+    environment, run = current_run(context)
+    plan = read_record(environment, run.traffic_plan, by="find_captures")
+    if not plan["files"]:
+        raise AirflowSkipException(f"no request of {plan['day']} was kept")
+    return processing(
+        model,
+        environment,
+        run,
+        "count_captures",
+        inputs={"captured": Source(run.traffic_inputs, data_type="ManifestFile"), "artifact": plan["artifact"]},
+        outputs={"counted": run.counted_captures},
+        arguments=["--day", plan["day"], "--since", plan["since"]],
+        compute=model.processing.model_copy(update={"instance_count": 1}),
+    )
+
+
+def publish_captures(model: ModelConfig, context: Context) -> int:
+    """Put what was counted where verdicts are read from, with what CloudWatch counted; how many requests were kept."""
+    environment, run = current_run(context)
+    s3, plan = s3_client(environment), read_record(environment, run.traffic_plan, by="find_captures")
+    counted = read_json(s3, f"{run.counted_captures}/{CAPTURED}") if plan["files"] else None
+    start = datetime.combine(date.fromisoformat(plan["day"]), datetime.min.time(), UTC)
+    found: TrafficDay = {
+        "model_version": plan["version"],
+        "model_package_arn": plan["arn"],
+        "captured": counted["captured"]
+        if counted
+        else {"requests": 0, "refused": {}, "before": 0, "unread": 0, "probes": 0},
+        "served": served_day(
+            cloudwatch_client(environment), endpoint_name(model, "production"), start, end_of(plan["day"])
+        ),
+        "profile": counted["profile"] if counted else NOTHING,
+    }
+    write_text(s3, captured_day(environment.bucket, model.name, plan["day"]), json.dumps(found))
+    return found["captured"]["requests"]
