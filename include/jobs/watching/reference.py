@@ -73,7 +73,7 @@ def reference(
         "days": {day: {name: _plain(counts) for name, counts in one.items()} for day, one in days.items()},
         "segments": {name: found for name in config.data.tables if (found := _segments(days, name))},
         "windows": count_windows(train, windows_of(config, train, days_in_window), profile),
-        "design": _design(config, train, profile),
+        "design": design(config, train, profile),
         "answers": [count(rows) for rows in of_test],
         "calibration": calibrate(config, truth, predictions, labels, count, of_test),
     }
@@ -111,11 +111,10 @@ def count_windows(table: pl.LazyFrame, number: Array, profile: DriftProfile) -> 
     return [{"rows": rows[window], "features": counts[window]} for window in sorted(rows)]
 
 
-def _design(config: ModelConfig, train: pl.LazyFrame, profile: DriftProfile) -> dict[str, float]:
-    """By feature, how many times as far rows scatter as independent ones would, as those of a group are alike: the mean
-    of chi-squared over its degrees of freedom, of groups pooled by chance against all rows (the first-order correction
-    of Rao and Scott, Annals of Statistics 12, 1984). Only of a split that keeps groups together: a split by time has
-    the same machines in each window.
+def design(config: ModelConfig, train: pl.LazyFrame, profile: DriftProfile) -> dict[str, float]:
+    """The design effect of each feature, as rows of a group resemble each other: chi-squared over its degrees of
+    freedom, of groups pooled at random against all rows (the first-order correction of Rao and Scott, Annals of
+    Statistics 12, 1984). Only for a split that keeps groups together: one by time has the same groups in each window.
     """
     if not isinstance(config.split, RandomSplit) or not config.split.group_by:
         return {}

@@ -125,6 +125,16 @@ def test_a_feature_may_swing_as_it_did_in_training_and_no_further() -> None:
     assert verdict(measure(watched(max_psi=0.25), 3, PROFILE, "2026-01-05", further, reference())) == "fine"
 
 
+def test_few_rows_and_rows_of_groups_may_swing_further() -> None:
+    def allowed(rows: int, **more: Any) -> float:
+        counts = {"2026-01-05": day(torque=[0, *[rows // 10] * 10, 0, 0])}
+        found = measure(watched(), 3, PROFILE, "2026-01-05", counts, reference(**more))
+        return next(feature.allowed for feature in found.features if feature.name == "torque")
+
+    assert allowed(100) > 2 * allowed(1000) > allowed(1000) > allowed(100_000)
+    assert allowed(1000, design={"torque": 4.0}) > 2 * allowed(1000)
+
+
 def test_a_class_that_is_predicted_no_more_is_a_drift_that_no_index_shows() -> None:
     none_any_more = day() | {"answers": [[[1000]], [[0]]]}
     known = reference(answers=[[[[980]], [[20 + number % 3]]] for number in range(12)])

@@ -14,9 +14,9 @@ from include.jobs.features import feature_table
 from include.jobs.features.drift_profile import count_rows, drift_profile
 from include.jobs.features.feature_table import blocks, evenly_spaced, part_file, read_split, scan_split
 from include.jobs.watching.answer_bins import BINS, add_answers, bins_of, count_probabilities, count_values
-from include.jobs.watching.reference import BLOCKS, count_windows, windows_of
+from include.jobs.watching.reference import BLOCKS, count_windows, design, windows_of
 from include.jobs.watching.table_counts import add_tables, count_day, count_days
-from include.models.config import load_model
+from include.models.config import RandomSplit, load_model
 from include.models.config.estimating import estimated
 from include.models.predictive_maintenance.simulate import simulate
 
@@ -85,6 +85,18 @@ def test_windows_are_weeks_or_blocks_of_rows() -> None:
     assert np.unique(blocks, return_counts=True)[1].tolist() == [1000 // BLOCKS] * BLOCKS
 
 
+def test_rows_of_a_group_that_are_alike_scatter_further() -> None:
+    group = np.repeat(np.arange(300), 6)
+    rng = np.random.default_rng(2)
+    frame = pl.DataFrame({"id": group, "alike": rng.normal(size=300)[group], "own": rng.normal(size=1800)})
+    how = RandomSplit(kind="random", test_share=0.2, validation_share=0.1, group_by=["id"])
+    config, profile = CONFIG.model_copy(update={"split": how}), drift_profile(frame.drop("id"))
+    found = design(config, frame.lazy(), profile)
+    assert 4 < found["alike"] < 8, "six rows are as good as one"
+    assert found["own"] < 1.3
+    assert design(CONFIG, frame.lazy(), profile) == {}, "a split by time has the same groups in each window"
+
+
 def test_a_split_in_parts_and_blocks_is_counted_as_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = TABLES["telemetry"].with_columns(volt=pl.when(pl.col("volt") < 190).then(pl.col("volt")))
     profile = drift_profile(rows.select("volt", "rotate"))
@@ -94,7 +106,7 @@ def test_a_split_in_parts_and_blocks_is_counted_as_one_table(tmp_path: Path, mon
     split = scan_split(tmp_path)
     number = windows_of(CONFIG, split, 7)
     expected = [rows.filter(number == window) for window in range(number.max() + 1)]
-    assert count_windows(CONFIG, split, 7, profile) == [
+    assert count_windows(split, windows_of(CONFIG, split, 7), profile) == [
         {"rows": len(one), "features": count_rows(one, profile)} for one in expected
     ]
     assert pl.concat(blocks(split)).equals(rows)
