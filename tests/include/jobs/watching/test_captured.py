@@ -115,12 +115,12 @@ def test_probes_other_days_and_what_an_earlier_version_answered_are_not_of_the_v
 
 def test_refused_requests_are_counted_by_reason(artifact: Path) -> None:
     several = [
-        *refused("row 3, column 'volt': '1x7' is no number."),
-        *refused("row 17, column 'volt': 'b' is no number."),
+        *refused("row 3, column 'volt': '1x7' cannot be read."),
+        *refused("row 17, column 'volt': 'b' cannot be read."),
     ]
     found = counted(artifact, [*several, *refused("the header lacks the column 'kind'. Needed: volt, kind.")])
     assert found.captured["refused"] == {
-        "400: row …, column 'volt': … is no number": 2,
+        "400: row …, column 'volt': … cannot be read": 2,
         "400: the header lacks the column 'kind'": 1,
     }
     assert found.captured["requests"] == 3
