@@ -168,7 +168,7 @@ def test_refused_requests_are_a_fault_with_their_reasons_in_page_and_message(
     assert (
         "300 of 1,000 requests were refused (30.0%; on the days before at most 0.0%); 300 with 400" in found["summary"]
     )
-    assert "whoever calls the endpoint" in found["advice"]
+    assert "the endpoint's callers" in found["advice"]
     page = watched.kept(drift_report_of(BUCKET, MODEL.name, DAY))
     for said in ("Requests of the day", "400: no number", "2,000", "probes (3)"):
         assert said in page
