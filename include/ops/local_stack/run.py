@@ -35,6 +35,8 @@ from include.ops.local_stack.settings import BUCKET, REGION, Settings
 from include.platform.run_folders import Run
 
 FINISHED = ("success", "failed")
+ENDED = (*FINISHED, "skipped", "upstream_failed")  # of a step
+LONGEST_SILENCE = 10.0  # seconds, where the screen is a file
 SYMBOLS = {
     "success": "[green]✓[/]",
     "failed": "[red]✗[/]",
@@ -120,15 +122,20 @@ def _follow_lines(
     console: Console,
     pause: Callable[[list[Step]], bool],
 ) -> str:
-    """The same for a log file: one line whenever a step changes its state."""
+    """The same for a log file: one line whenever a step changes its state, and after ten seconds without one those that
+    go on."""
     shown: dict[str, str] = {}
+    said_at = time.monotonic()
     while True:
         state = api.run_state(dag_id, run_id)
         steps = steps_of(api, dag_id, run_id, order)
-        for step in steps:
-            if step.state not in ("waiting", shown.get(step.task_id)):
-                console.print(f"  {step.task_id:24}{step.state:16}{step.seconds:6.1f} s", highlight=False)
-                shown[step.task_id] = step.state
+        news = [step for step in steps if step.state not in ("waiting", shown.get(step.task_id))]
+        if not news and time.monotonic() - said_at >= LONGEST_SILENCE:
+            news = [step for step in steps if step.state not in (*ENDED, "waiting")]
+        for step in news:
+            console.print(f"  {step.task_id:24}{step.state:16}{step.seconds:6.1f} s", highlight=False)
+            shown[step.task_id] = step.state
+            said_at = time.monotonic()
         if state in FINISHED or pause(steps):
             return state
         time.sleep(0.5)

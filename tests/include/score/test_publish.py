@@ -124,6 +124,22 @@ def test_how_the_day_is_distributed_lies_beside_its_scores(s3: LocalS3) -> None:
     assert new not in s3.objects
 
 
+def test_the_rows_that_the_console_shows_lie_beside_the_scores(s3: LocalS3) -> None:
+    keys = []
+    for code in ("one", "two"):
+        stage(s3, code, code)
+        folder = split_uri(run(code).staged_scores("score_day"))[1]
+        staged = json.loads(s3.objects[f"{folder}/parts.json"])
+        s3.objects[f"{folder}/rows.json.gz"] = code.encode()
+        rows = {"name": "rows.json.gz", "sha256": f"{code}-sha-of-sixteen-and-more"}
+        s3.objects[f"{folder}/parts.json"] = json.dumps(staged | {"rows": rows}).encode()
+        keys.append(published(s3, code)["shown"])
+    assert keys[1].startswith(f"scores/{MODEL}/date={DAY}/_rows-two")
+    assert s3.objects[keys[1]] == b"two"
+    assert keys[0] not in s3.objects, "what is superseded goes"
+    assert linked(s3) == ["two"], "Athena reads no such file"
+
+
 def test_an_empty_day_is_a_partition_too(s3: LocalS3) -> None:
     stage(s3, "one", "a")
     stage(s3, "none")

@@ -74,6 +74,17 @@ def test_every_step_is_shown_as_it_changes(terminal: bool, monkeypatch: pytest.M
     assert "12.3" in text
 
 
+def test_a_log_file_is_never_silent_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(run.time, "sleep", lambda seconds: now.append(now[-1] + 4))
+    monkeypatch.setattr(run.time, "monotonic", lambda: now[-1])
+    looks = [{"plan": "success", "train_model": "running"}] * 9 + [{"plan": "success", "train_model": "success"}]
+    _, text = text_of(FakeApi(looks), terminal=False)
+    lines = [line.split()[:2] for line in text.splitlines()]
+    assert lines.count(["plan", "success"]) == 1
+    assert lines.count(["train_model", "running"]) == 3  # at 0, 12 and 24 seconds of 36
+
+
 def test_a_failed_run_is_summed_up_with_its_reason() -> None:
     api = FakeApi([{"validate_raw_data": "failed", "train_model": "upstream_failed"}])
     outcome = run.outcome_of(api, "train_good", "r", "failed", 12.34)  # type: ignore[arg-type]
