@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 LOG_DAYS = 365
+LONGEST_NAME = 64  # of a role of IAM and of a rule of EventBridge
 
 
 def stacks(target: Target, facts: Mapping[str, str] | None = None) -> Iterator[tuple[str, str, dict[str, str]]]:
@@ -29,12 +30,21 @@ def stacks(target: Target, facts: Mapping[str, str] | None = None) -> Iterator[t
 
     Args:
         facts: parameters that the account knows, as ``facts_of`` finds them.
+
+    Raises:
+        TargetError: the environment's name and a model's are longer together than AWS takes.
     """
     values = {**target.parameters, **(facts or {})}
     for template in templates.OF_ENVIRONMENT:
         yield f"{target.name}-{template}", template, values
     for model in model_names():
         group = model.replace("_", "-")
+        longest = f"{target.name}-{group}-approvals"
+        if (above := len(longest) - LONGEST_NAME) > 0:
+            raise TargetError(
+                f"the rule {longest} of the model {model} has {len(longest)} characters; AWS takes {LONGEST_NAME}. "
+                f"Shorten the environment's name or the model's by {above}."
+            )
         yield f"{target.name}-model-{group}", templates.OF_MODEL, {**values, "Model": model, "Group": group}
 
 

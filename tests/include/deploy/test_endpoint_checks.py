@@ -17,6 +17,7 @@ from include.deploy.endpoint_checks import (
     MB,
     GoldenRequestsError,
     Thresholds,
+    _same,
     check_endpoint,
     columns_of,
     load_golden_requests,
@@ -311,3 +312,34 @@ def test_golden_requests_are_read_with_their_columns_in_order() -> None:
 def test_golden_requests_that_are_no_use_say_where_they_come_from(content: bytes | None) -> None:
     with pytest.raises(GoldenRequestsError, match=r"golden_requests\.json.*evaluate_model"):
         load_golden_requests(Bucket(content), Run("b", "train_pumps", "r").golden_requests)
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "same"),
+    [
+        (1.0, 1.0 + 1e-9, True),
+        (1.0, 1.01, False),
+        (1, "1", False),
+        (1, True, False),
+        (True, True, True),
+        (0, False, False),
+        ("a", "a", True),
+        ("a", "b", False),
+        (None, None, True),
+        ([1, 2], [1, 2], True),
+        ([1, 2], [1, 3], False),
+        ([1, 2], [1], False),
+        ([1], [1, 2], False),
+        ([], {}, False),
+        ([1], 1, False),
+        ({"a": 1}, {"a": 1}, True),
+        ({"a": 1}, {"a": 2}, False),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ({"a": 1, "b": 2}, {"a": 1}, False),
+        ({}, [], False),
+        ({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}, False),
+    ],
+)
+def test_an_answer_is_that_of_the_test_or_is_not(expected: object, answer: object, same: bool) -> None:
+    """What decides whether an endpoint answers as it was trained: shape, kind and value, at every depth."""
+    assert _same(expected, answer) is same

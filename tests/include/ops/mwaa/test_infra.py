@@ -202,6 +202,14 @@ def test_a_managed_mlflow_server_needs_its_endpoint(tmp_path: Path) -> None:
     assert load_target("x", tmp_path).parameters["Mlflow"] == "yes"
 
 
+def test_names_that_are_too_long_together_are_refused_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may be as long as it is alone: 25 and 40 characters."""
+    monkeypatch.setattr(infra, "model_names", lambda: ["x" * 40])
+    assert len(list(stacks(Target(name="ml-12345678ab", region="eu-west-1")))) == len(templates.OF_ENVIRONMENT) + 1
+    with pytest.raises(TargetError, match=r"65 characters; AWS takes 64\. Shorten .* by 1\."):
+        list(stacks(Target(name="ml-12345678abc", region="eu-west-1")))
+
+
 def test_an_unknown_environment_is_said_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(TargetError, match="Known: dev, prod, staging"):
         load_target("moon")
