@@ -1,5 +1,5 @@
-"""A folder for each model, the contract of model.yaml in ``config``, the reader of raw files in ``raw``, and what model
+"""A folder per model, the contract of model.yaml in ``config``, the reader of raw files in ``raw``, and what model
 folders offer to the jobs.
 
-The jobs import all of it. The rooms that run in Airflow import ``include.models.config`` only, which is light.
+The jobs import all of it. The rooms that run in Airflow import only ``include.models.config``, which is light.
 """

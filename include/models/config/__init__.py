@@ -1,8 +1,8 @@
-"""The contract between Airflow's side and the jobs: the schema of ``model.yaml``, a module for each group of sections;
-the names of the files that they hand over (``files``); what a drift profile holds.
+"""The contract between Airflow's side and the jobs: the schema of ``model.yaml``, one module per group of sections; the
+names of the files that they exchange (``files``); the content of a drift profile.
 
-Read by Airflow when Dags are parsed, so only pydantic and yaml are imported. Every number is bounded and unknown keys
-are refused; an error names the file, the key, what was found and what is allowed.
+Airflow reads it when it parses Dags, so it imports only pydantic and yaml. Every number is bounded and unknown keys are
+refused; an error names the file, the key, what was found and what is allowed.
 """
 
 from .budget import Budget

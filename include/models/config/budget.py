@@ -1,4 +1,4 @@
-"""What may be spent on a model without asking."""
+"""How much may be spent on a model without asking."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Usd = Annotated[float, Field(ge=0)]
 
 
 class Budget(Section):
-    """USD that jobs may be estimated at. A training or tuning above ``per_run`` stops before anything is paid for; a
-    backfill above ``per_backfill`` asks a person. Both hold what a month has cost so far to ``per_month``, too. Daily
-    scoring goes on whatever it costs; an unknown price is above nothing."""
+    """Limits of estimated job costs in USD. A training or tuning above ``per_run`` stops before anything is paid for; a
+    backfill above ``per_backfill`` asks for approval. Both also count the month's costs so far against ``per_month``.
+    Daily scoring goes on whatever it costs; an unknown price counts as within the budget."""
 
     per_run: Usd = 20
     per_backfill: Usd = 20

@@ -1,6 +1,6 @@
-"""A candidate beside production: what scoring the same days with both told, and what labels said of it afterwards.
+"""A candidate beside production: the result of scoring the same days with both, and what labels showed afterwards.
 
-Written by jobs, a file for each day; read by Airflow's side for the promotion packet.
+Jobs write a file for each day; Airflow's side reads it for the promotion packet.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import NotRequired, TypedDict
 
-Z = 1.959964  # of a normal distribution, 97.5 %
-FEWEST_DAYS = 3  # with labels, from which on an interval is told
-MEASURES = {  # unit, and how many of it a difference of 1 is
+Z = 1.959964  # the 97.5 % quantile of the normal distribution
+FEWEST_DAYS = 3  # with labels, needed for an interval
+MEASURES = {  # unit, and the factor from a difference to that unit
     "accuracy": ("points", 100.0),
     "cost_per_1000": ("of cost per 1,000 rows", 1.0),
     "mse": ("of mean squared error", 1.0),
@@ -20,7 +20,7 @@ MEASURES = {  # unit, and how many of it a difference of 1 is
 
 
 class Change(TypedDict):
-    """A row that the two answer differently: its key and both answers, as text."""
+    """A row that the two predict differently: its key and both predictions, as text."""
 
     key: str
     production: str
@@ -28,9 +28,9 @@ class Change(TypedDict):
 
 
 class Beside(TypedDict):
-    """``challenger.json`` of a day. ``agreed``: the share of rows with the same label, None of a regression; ``apart``:
-    how far a row's probabilities (its values) are from each other on average, the largest of its classes; ``changes``:
-    the rows where they are furthest. ``failed``: why the challenger gave no scores, and then nothing else."""
+    """``challenger.json`` of a day. ``agreed``: the share of rows with the same label, None for a regression;
+    ``apart``: the mean distance of a row's probabilities (or values), for the class where it is largest; ``changes``:
+    the rows with the largest distances. ``failed``: why the challenger produced no scores; then nothing else is set."""
 
     rows: int
     agreed: float | None
@@ -40,7 +40,7 @@ class Beside(TypedDict):
 
 
 class Paired(TypedDict):
-    """What labels said of a challenger's day: the same measure of both on the same rows."""
+    """What labels showed about a challenger's day: the same measure of both versions on the same rows."""
 
     rows: int
     measure: str
@@ -49,10 +49,12 @@ class Paired(TypedDict):
 
 
 def told_of_challenger(days: Mapping[str, Beside], labelled: Mapping[str, Paired]) -> list[str]:
-    """Sentences for the promotion packet, from what is known by day; none without a day."""
+    """Sentences for the promotion packet; none without a day."""
     scored = {day: one for day, one in days.items() if one["rows"]}
     failed = {day: one["failed"] for day, one in days.items() if "failed" in one}
-    lost = [f"On {_days(len(failed))} it gave no scores, last {max(failed)}: {failed[max(failed)]}"] if failed else []
+    lost = (
+        [f"On {_days(len(failed))} it produced no scores, last {max(failed)}: {failed[max(failed)]}"] if failed else []
+    )
     if not scored:
         return lost
     rows = sum(one["rows"] for one in scored.values())
@@ -66,11 +68,11 @@ def told_of_challenger(days: Mapping[str, Beside], labelled: Mapping[str, Paired
     newest = scored[max(scored)]["changes"]
     most = "; ".join(f"{one['key']}: {one['production']} to {one['challenger']}" for one in newest)
     changed = [f"Changed the most: {most}"] if most else []
-    return [said, f"{alike}, answers are {apart:.3g} apart on average", *changed, *lost]
+    return [said, f"{alike}, predictions are {apart:.3g} apart on average", *changed, *lost]
 
 
 def _paired(days: Sequence[Paired]) -> str:
-    """The mean difference of all rows, and how sure it is: days are what is independent."""
+    """The mean difference over all rows, and its uncertainty, with days as the independent units."""
     unit, scale = MEASURES[days[0]["measure"]]
     better = 1 if days[0]["measure"] == "accuracy" else -1
     gains = [better * (one["challenger"] - one["production"]) for one in days]

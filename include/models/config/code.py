@@ -1,7 +1,7 @@
-"""What the modules in a model's folder take and give: the section ``code``.
+"""What the modules in a model's folder expect and provide: the section ``code``.
 
-The rest of model.yaml is held to it when it is read. Without the section a model has no modules of its own: it is built
-by the tabular library, whose half of this is ``TABULAR``. Tests hold the declarations to what the modules really do.
+The rest of model.yaml is checked against it. Without the section, a model has no modules of its own: the tabular
+library builds it, whose counterpart is ``TABULAR``. Tests check the declarations against the modules.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ TRUTH = {"true": True, "false": False}
 
 
 class Hyperparameter(Section):
-    """One that an estimator takes. ``min`` and ``max`` are allowed themselves, ``above`` is not; ``values`` are the
-    words that a text may be."""
+    """A hyperparameter of an estimator. ``min`` and ``max`` are inclusive, ``above`` is exclusive; ``values``: the
+    allowed words of a text."""
 
     type: Literal["integer", "number", "boolean", "text"]
     default: Scalar
@@ -38,7 +38,7 @@ class Hyperparameter(Section):
 
     @property
     def allowed(self) -> str:
-        """What a value may be, in words."""
+        """The allowed values, in words."""
         if self.type == "boolean":
             return "true or false"
         if self.type == "text":
@@ -50,7 +50,7 @@ class Hyperparameter(Section):
         return " ".join([words, *(f"{word} {end:.10g}" for word, end in ends.items() if end is not None)])
 
     def problem_with(self, value: object) -> str | None:
-        """Why a value from YAML or JSON cannot be used; None if it can."""
+        """Why a value from YAML or JSON is invalid; None if it is valid."""
         if self._holds(value):
             return None
         numeric = self.type in ("integer", "number")
@@ -58,16 +58,16 @@ class Hyperparameter(Section):
         return f"is {value!r}; allowed is {self.allowed}{hint}"
 
     def typed(self, value: Scalar) -> Scalar:
-        """A value that can be used, in the type that the estimator takes it in: 1 is 1.0 for a number."""
+        """A valid value in the estimator's type: 1 becomes 1.0 for a number."""
         if self.type == "number":
             return float(value)
         return int(value) if self.type == "integer" else value
 
     def read(self, text: str) -> Scalar:
-        """The value that SageMaker hands over as text.
+        """Parses a value that SageMaker passes as text.
 
         Raises:
-            ValueError: it cannot be used; the message says what is allowed.
+            ValueError: it is invalid; the message says what is allowed.
         """
         value: Scalar = text
         try:
@@ -77,14 +77,14 @@ class Hyperparameter(Section):
             elif self.type == "boolean":
                 value = TRUTH.get(text.lower(), text)
         except ValueError:
-            pass  # stays a text, which is refused as such
+            pass  # stays a text, which is then refused
         if wrong := self.problem_with(value):
             raise ValueError(wrong)
         return self.typed(value)
 
     @property
     def json_schema(self) -> dict[str, object]:
-        """The same rule as JSON Schema has it, for forms."""
+        """The same rule as JSON Schema, for forms."""
         rule: dict[str, object] = {"type": "string" if self.type == "text" else self.type}
         names = {"minimum": self.min, "maximum": self.max, "exclusiveMinimum": self.above, "enum": self.values}
         return rule | {name: value for name, value in names.items() if value is not None}
@@ -103,10 +103,10 @@ class Hyperparameter(Section):
 
 
 class EstimatorCode(Section):
-    """estimator.py. It takes ``hyperparameters``, and those of the ``library`` that it hands the others on to.
+    """estimator.py. It takes ``hyperparameters``, and those of the ``library`` to which it passes the others.
 
-    Where model.yaml gives none of its own a value it is its ``default``; the library's are left to the library.
-    ``intervals``: each value of a regression is answered with the ends of an interval.
+    Hyperparameters that model.yaml does not set have their ``default``; the library's are left to the library.
+    ``intervals``: each predicted value of a regression comes with an interval.
     """
 
     library: Literal["lightgbm"] | None = None
@@ -119,27 +119,27 @@ class EstimatorCode(Section):
 
 
 class MetricRange(Section):
-    """Between which values a metric lies."""
+    """The range of a metric."""
 
     min: float | None = None
     max: float | None = None
 
 
 class EvaluationCode(Section):
-    """evaluation.py: the metrics and the baselines that it adds, all of which it gives whatever the data."""
+    """evaluation.py: the metrics and the baselines that it adds, always all of them."""
 
     metrics: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,100}$")], MetricRange] = {}
     baselines: list[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,100}$")]] = []
 
 
 class FeaturesCode(Section):
-    """features.py: the columns that it makes of the raw tables, beside key, time and label."""
+    """features.py: the columns that it builds from the raw tables, besides key, time and label."""
 
     columns: Annotated[list[str], Field(min_length=1)]
 
 
 class Code(Section):
-    """The modules of the model's folder; one that is not named here is not there."""
+    """The modules in the model's folder; modules not named here do not exist."""
 
     features: FeaturesCode | None = None
     estimator: EstimatorCode | None = None
@@ -158,8 +158,8 @@ def _number(
     return Hyperparameter(type=kind, default=default, meaning=meaning, min=min, max=max, above=above)
 
 
-# What a person may set, with LightGBM's defaults and limits (lightgbm.readthedocs.io, Parameters). Not here is what the
-# estimators set themselves (objective, metric, threads, determinism), and other names of the same.
+# What users may set, with LightGBM's defaults and limits (lightgbm.readthedocs.io, Parameters). Left out are those that
+# the estimators set themselves (objective, metric, threads, determinism), and aliases.
 LIGHTGBM: Mapping[str, Hyperparameter] = {
     "learning_rate": _number(0.1, "how much each tree counts", above=0, max=10),
     "num_leaves": _number(31, "leaves of a tree, at most", min=2, max=131_072),

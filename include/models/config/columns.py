@@ -1,7 +1,7 @@
 """The border to Glue and Athena: columns of the published scores, in letters without accents, digits and ``_``.
 
-They are named here alone, for who writes and reads the Parquet files and for the table over them. Athena knows no
-capitals, and finds a Parquet column whatever its case; names that become the same are numbered in their order.
+They are named only here, for the writers and readers of the Parquet files and for the table over them. Athena is case
+insensitive, also for Parquet columns; names that collide are numbered in order.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 
 LONGEST = 100
-PARTITION = "date"  # of the table, which is a column too
-ANSWERS = ("prediction", "reasons")  # beside the probabilities
+PARTITION = "date"  # the table's partition, which is also a column
+ANSWERS = ("prediction", "reasons")  # besides the probabilities
 PROBABILITY = "probability_"
 
 
@@ -26,7 +26,7 @@ def probability_columns(classes: Iterable[str]) -> dict[str, str]:
 
 
 def is_of_answers(name: str) -> bool:
-    """Whether a row's answer has a part of this name, which a part of its key then cannot have."""
+    """Whether this name is reserved for part of a prediction, so that no part of a key may have it."""
     return name.lower() in ANSWERS or name.lower().startswith(PROBABILITY)
 
 

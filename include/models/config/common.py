@@ -1,4 +1,4 @@
-"""What the sections of model.yaml are made of."""
+"""The base of model.yaml's sections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from .names import NAME
 
 Name = Annotated[str, Field(pattern=NAME)]
-# the pattern, for forms too: any family, in the sizes that there are
+# also the pattern in forms: any family, in existing sizes
 INSTANCE_TYPE = r"^ml\.[a-z0-9-]+\.(medium|large|[0-9]*xlarge)$"
 InstanceType = Annotated[str, Field(pattern=INSTANCE_TYPE)]
 CRON = r"^(@(hourly|daily|weekly|monthly|quarterly|yearly)|\S+( +\S+){4})$"
@@ -24,14 +24,14 @@ type Json = Scalar | Sequence[Json] | Mapping[str, Json] | None  # what JSON and
 
 
 class Section(BaseModel):
-    # built with the whole that it is part of, not a second time on its own: whatever parses Dags pays for it
+    # built together with its parent, not a second time: every parsing of Dags pays for it
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 def all_defaults() -> Any:
-    """The default of a section that may be left out: what it is when nothing is in it."""
+    """The default of an optional section: all its keys have their defaults."""
     return Field({}, validate_default=True)
 
 
 class ConfigError(ValueError):
-    """A model.yaml that cannot be used; the message says which key, what was found and what is allowed."""
+    """An invalid model.yaml; the message says which key, what was found and what is allowed."""

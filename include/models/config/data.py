@@ -1,4 +1,4 @@
-"""What the raw data is, and how it is split: the sections ``data`` and ``split``."""
+"""The raw data, and how it is split: the sections ``data`` and ``split``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .kinds import INTEGER, KINDS, STRING, TIMESTAMP, Kind, kind_of
 from .problems import Problem, refuse, unknown
 from .spelling import Spelling
 
-LINE = "file_line"  # beside a table's own columns: a row's line in the file
+LINE = "file_line"  # besides a table's own columns: a row's line in the file
 KindByName = Annotated[
     Kind,
     PlainValidator(kind_of),
@@ -35,20 +35,20 @@ KindByName = Annotated[
 Share = Annotated[float, Field(gt=0, lt=0.9)]
 
 
-# a year, on its own or with a day; or moments that are counted
+# a year, alone or with a day; or counted units of time
 Format = Annotated[str, Field(pattern=FORMAT)]
 
 
 class Column(Section):
-    """One column of a raw table; in model.yaml just its kind, where there is no more to say.
+    """One column of a raw table; in model.yaml just its kind, if there is no more to say.
 
-    ``header`` is what the file calls the column, if that does not make a good name. ``format`` says how its timestamps
-    are written, in strptime's letters (``%d-%m-%Y``), if not as in ISO 8601; several formats are tried in turn. With
-    ``%z`` they are converted to UTC; ``epoch``, ``epoch_ms``, ``epoch_us`` and ``epoch_ns`` count seconds or parts of
-    them from 1970, ``excel_days`` counts days as Excel does. For numbers, ``decimal`` is the decimal mark,
-    ``thousands`` separates groups of digits, and ``unit`` is what is written beside them, such as a currency.
-    ``null_words``, in any case, mean that a value is not known, as the usual spellings do. A text may have line breaks
-    where it is ``multiline``; elsewhere they count as a quote that is never closed.
+    ``header`` is the column's name in the file, if that does not make a good name. ``format`` is the format of its
+    timestamps, in strptime's letters (``%d-%m-%Y``), if not ISO 8601; several formats are tried in turn. With ``%z``
+    they are converted to UTC; ``epoch``, ``epoch_ms``, ``epoch_us`` and ``epoch_ns`` count seconds or fractions of them
+    since 1970, ``excel_days`` counts days as Excel does. For numbers, ``decimal`` is the decimal mark, ``thousands``
+    separates groups of digits, and ``unit`` is text written beside them, such as a currency. ``null_words``, in any
+    case, mean that a value is missing, like the usual spellings. A text may contain line breaks if it is ``multiline``;
+    otherwise they count as an unclosed quote.
     """
 
     kind: KindByName
@@ -70,7 +70,7 @@ class Column(Section):
 
     @cached_property
     def missing(self) -> tuple[str, ...]:
-        """Spellings, in small letters, of a value that is not known."""
+        """Spellings, in lower case, of a missing value."""
         return (*self.kind.missing, *(word.strip().lower() for word in self.null_words))
 
     @model_validator(mode="after")
@@ -99,7 +99,7 @@ def _column(given: object) -> object:
 
 
 def named(header: Sequence[str]) -> list[str]:
-    """A name of its own for each column: nameless ones are called by their place, repeated ones are numbered."""
+    """A unique name for each column: unnamed ones are named by position, repeated ones are numbered."""
     names: list[str] = []
     for place, name in enumerate(header, 1):
         own, number = name or f"column_{place}", 1
@@ -116,7 +116,7 @@ def is_pattern(name: str) -> bool:
 
 
 class Clock(Section):
-    """The time of rows that do not say it: they come in order, one ``every_minutes``, the first at ``start`` (UTC)."""
+    """The time of rows without one: they are in order, one ``every_minutes``, the first at ``start`` (UTC)."""
 
     column: Name
     start: datetime
@@ -130,14 +130,14 @@ class Clock(Section):
         return start
 
     def on(self, day: date) -> Clock:
-        """The clock of a file that holds one day's rows alone: it starts at the day's first tick."""
+        """The clock of a file that holds only one day's rows: it starts at the day's first tick."""
         midnight, step = datetime.combine(day, time()), timedelta(minutes=self.every_minutes)
         return self.model_copy(update={"start": midnight + (self.start - midnight) % step})
 
 
 class Moment(Section):
-    """A timestamp that stands in several columns, such as a date and a time: how each of them is written. Joined by
-    blanks they are read as one."""
+    """A timestamp spread over several columns, such as a date and a time: the format of each. They are joined by blanks
+    and read as one."""
 
     column: Name
     of: Annotated[dict[str, Annotated[str, Field(pattern="%")]], Field(min_length=2)]
@@ -162,7 +162,7 @@ class ContentKey(Section):
 
 
 class Table(Section):
-    """One raw table: its file (``.gz`` may follow), its columns and their kinds, the columns that identify a row.
+    """One raw table: its file (``.gz`` may follow), its columns and their kinds, and the columns that identify a row.
 
     ``delimiter`` and ``encoding`` (any that Python knows) are the file's, of an Excel file (``.xlsx``) neither counts;
     before its header it may have ``skip_lines`` lines of other text. Without ``header`` the file's columns stand in
@@ -170,9 +170,9 @@ class Table(Section):
     counts rows from 1, ``clock`` one that tells their time. In a day's partition they count from the day's first row.
     ``moment`` makes one of columns that tell a time together; ``content_key`` one made of what rows hold.
 
-    ``every_hours`` says that rows come at this interval, one series for each value of the rest of the key; its gaps are
+    ``every_hours`` says that rows come at this interval, one series for each value of the rest of the key; gaps are
     then measured. ``history`` keeps rows from before a run's data window, where later rows need them. Up to
-    ``max_rejected_share`` of the rows may be unreadable, infinite or repeated and are set aside; more stop the run.
+    ``max_rejected_share`` of the rows may be unreadable, infinite or repeated, and are rejected; more stop the run.
     """
 
     file: Annotated[str, Field(pattern=TABLE_FILE)]
@@ -195,7 +195,7 @@ class Table(Section):
 
     @property
     def kinds(self) -> dict[str, Kind]:
-        """The kind of every column of the validated table, those made of the rows' places included."""
+        """The kind of every column of the validated table, including those derived from the rows' positions."""
         kinds: dict[str, Kind] = {name: column.kind for name, column in self.read_columns.items()}
         if self.row_number:
             kinds[self.row_number] = INTEGER
@@ -207,14 +207,14 @@ class Table(Section):
 
     @cached_property
     def read_columns(self) -> dict[str, Column]:
-        """All columns whose values are read from text: the file's, and one that is made of several of them."""
+        """All columns whose values are read from text: the file's, and one that combines several of them."""
         if self.moment is None:
             return self.columns
         return {**self.columns, self.moment.column: Column(kind=TIMESTAMP, format=self.moment.format)}
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the file calls each column."""
+        """The header of each column in the file."""
         return {name: column.header or name for name, column in self.columns.items()}
 
     @model_validator(mode="after")
@@ -224,7 +224,7 @@ class Table(Section):
         made: dict[str, str] = {}
         for maker, name in ({"row_number": self.row_number} | makers).items():
             if name in self.columns:
-                raise ValueError(f"the column '{name}' is made by {maker}; the file cannot have it too")
+                raise ValueError(f"the column '{name}' is made by {maker}; the file cannot also have it")
             if name in made:
                 raise ValueError(f"{made[name]} and {maker} make the same column '{name}'")
             if name:
@@ -300,10 +300,11 @@ class Data(Section):
 
 
 class Refit(Section):
-    """Once its gates hold, the model is fitted again on all rows, those held out too, with the rounds that were chosen,
-    and that is what is registered. It must answer the golden requests as the evaluated one does: within ``distance``,
-    the mean over them of half the sum of the differences between probabilities, or of a regression the mean difference
-    as a share of the standard deviation of the evaluated one's answers. ``true`` is all defaults, ``false`` none.
+    """Once its gates pass, the model is fitted again on all rows, including those held out, with the same number of
+    rounds, and the result is registered. It must answer the golden requests like the evaluated model: within
+    ``distance``, the mean over them of half the sum of the differences between probabilities or, for a regression, the
+    mean difference as a share of the standard deviation of the evaluated model's predictions. ``true`` is all defaults,
+    ``false`` none.
     """
 
     distance: Annotated[float, Field(gt=0, le=1)] = 0.1
@@ -317,12 +318,12 @@ RefitOrNot = Annotated[Refit | None, BeforeValidator(_refit, json_schema_input_t
 
 
 class TimeSplit(Section):
-    """Train, validation and test by time, counted back from the last row; gaps keep labels from looking across.
+    """Train, validation and test by time, counted back from the last row; gaps keep labels from leaking across.
 
-    ``train_days`` is the retraining window: no row older than that is learned from. With ``rolling_origins`` the
-    evaluation also refits the model at so many earlier ends of the data, ``test_days`` apart, and measures each refit
-    on the days that follow: what retraining at that pace is worth. Intervals of metrics take rows with the same values
-    of ``cluster``, and those of the same ``block_days``, to be alike. ``refit``: see ``Refit``.
+    ``train_days`` is the training window: older rows are not used. With ``rolling_origins`` the evaluation also refits
+    the model at that many earlier ends of the data, ``test_days`` apart, and evaluates each refit on the following
+    days: the performance of retraining at that pace. Intervals of metrics treat rows with the same values of
+    ``cluster``, and those of the same ``block_days``, as dependent. ``refit``: see ``Refit``.
     """
 
     kind: Literal["time"] = "time"
@@ -336,7 +337,7 @@ class TimeSplit(Section):
     refit: RefitOrNot = None
 
     def held_out(self, test_days: float, validation_days: float) -> TimeSplit:
-        """With no more days held out than these."""
+        """With at most this many days held out."""
         shorter = {
             "test_days": min(test_days, self.test_days),
             "validation_days": min(validation_days, self.validation_days),
@@ -345,11 +346,11 @@ class TimeSplit(Section):
 
 
 class RandomSplit(Section):
-    """Train, validation and test by chance, the same at every run: a row stays in its part as more rows come.
+    """Train, validation and test at random, the same at every run: a row stays in its split as more rows arrive.
 
-    Rows with the same values of ``group_by`` stay together: near-duplicates in two parts would make a model look better
-    than it is. With ``stratify`` each part has about the whole's share of every class (or its spread of values).
-    Intervals of metrics take rows with the same values of ``cluster`` to be alike: ``group_by`` unless it is given.
+    Rows with the same values of ``group_by`` stay together: near-duplicates in two splits would make a model look
+    better than it is. With ``stratify``, each split has about the overall share of every class (or distribution of
+    values). Intervals of metrics treat rows with the same values of ``cluster`` as dependent; by default ``group_by``.
     ``refit``: see ``Refit``.
     """
 

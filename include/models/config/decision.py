@@ -1,4 +1,4 @@
-"""From a classifier's probabilities to a label: the section ``decision``, and what is said of it."""
+"""From a classifier's probabilities to a label: the section ``decision``, and its summary."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Cost = Annotated[float, Field(ge=0, le=1e12)]
 
 
 class Costs(Section):
-    """Of each mistake, in any unit: an event that is missed, an alarm without one, one that names another class."""
+    """The cost of each mistake, in any unit: a missed event, a false alarm, an alarm with the wrong class."""
 
     missed: Annotated[float, Field(gt=0, le=1e12)]
     false_alarm: Annotated[float, Field(gt=0, le=1e12)]
@@ -23,8 +23,8 @@ class Costs(Section):
 class Decision(Section):
     """When a row is an alarm: its probability of any class but the first reaches a threshold. It is then labelled with
     the likeliest of the others. The threshold is chosen on the validation split: the one with the lowest ``costs``, or
-    the one with the most alarms whose ``precision``, or the fewest whose ``recall``, is reached. Without this section a
-    row is labelled with its likeliest class, which is a threshold of .5 for two classes.
+    the one with the most alarms that reaches ``precision``, or with the fewest that reaches ``recall``. Without this
+    section, a row is labelled with its likeliest class, which is a threshold of .5 for two classes.
     """
 
     costs: Costs | None = None
@@ -39,7 +39,7 @@ class Decision(Section):
 
     @property
     def words(self) -> str:
-        """What is asked for."""
+        """The aim, in words."""
         if self.costs is None:
             name = "recall" if self.precision is None else "precision"
             return f"{name} of at least {self.precision or self.recall:g}"
@@ -49,8 +49,8 @@ class Decision(Section):
 
 
 class Alarms(TypedDict):
-    """What alarms are worth on some rows; None if there are none to count. ``cost_per_1000``: rows, where there are
-    costs."""
+    """The quality of alarms on some rows; None if there are none to count. ``cost_per_1000``: per 1,000 rows, if there
+    are costs."""
 
     precision: float | None
     recall: float | None
@@ -59,11 +59,11 @@ class Alarms(TypedDict):
 
 
 class DecisionOutcome(TypedDict):
-    """A candidate's decision on the test split, beside labelling rows with their likeliest class."""
+    """A candidate's decision on the test split, compared with labelling rows with their likeliest class."""
 
     threshold: float
     asked: str
-    reached: bool  # on the validation split, what was asked for
+    reached: bool  # whether the validation split reached the aim
     ours: Alarms
     likeliest: Alarms
 

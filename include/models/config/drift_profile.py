@@ -1,4 +1,4 @@
-"""How rows are distributed, of a version's training split and of a day: written by jobs, read by Airflow's side."""
+"""The distribution of rows, for a version's training split and for a day: written by jobs, read by Airflow's side."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from .watching import CapturedDay, ClassAnswers, ServedDay, TableCounts, ValueAn
 
 
 class FeatureProfile(TypedDict):
-    """One feature of the training split: the share of rows without a value (``missing``), and how the others lie.
+    """One feature of the training split: the share of rows without a value (``missing``), and the distribution of the
+    rest.
 
-    Of a number the smallest and the largest value and the inner ``edges`` of its quantile bins, of a text its most
-    frequent ``values``; ``shares`` are those of each bin or value among the rows that have one. Versions that were
-    trained before the ends were kept have no ``min`` and ``max``.
+    For a number: the minimum, the maximum and the inner ``edges`` of its quantile bins; for a text: its most frequent
+    ``values``. ``shares`` are those of each bin or value among the rows with a value. Older versions have no ``min``
+    and ``max``.
     """
 
     missing: float
@@ -28,9 +29,9 @@ DriftProfile = Mapping[str, FeatureProfile]  # drift_profile.json: by feature, i
 
 
 class DayProfile(TypedDict):
-    """A scored day. ``features``: rows by bin, as ``count_rows`` of the job code has them; ``predictions``: rows by
-    class, or the ``sum`` of a regression's values; ``answers``: rows by the bin of what was answered; ``tables``: the
-    raw data. Days that were scored by code from before these were counted have neither."""
+    """A scored day. ``features``: rows by bin, as in the job code's ``count_rows``; ``predictions``: rows by class, or
+    the ``sum`` of a regression's values; ``answers``: rows by bin of the prediction; ``tables``: the raw data. Days
+    scored by older code lack the last two."""
 
     rows: int
     features: dict[str, list[int]]

@@ -1,4 +1,4 @@
-"""What answers are worth by a version's calibration: asked by Airflow's side for days, by jobs for test windows."""
+"""Estimates performance from predictions by a version's calibration: Airflow's side for days, jobs for test windows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .watching import Calibration, ClassAnswers, ValueAnswers
 if TYPE_CHECKING:
     from .model import ModelConfig
 
-# the first where the champion's metric cannot be estimated
+# the first is used if the champion's metric cannot be estimated
 _ESTIMATED = {
     "multiclass": ("macro_f1", "accuracy"),
     "binary": ("f1", "accuracy", "macro_f1"),
@@ -18,16 +18,17 @@ _ESTIMATED = {
 
 
 def watched_metric(config: ModelConfig) -> str:
-    """What performance is watched in: the champion's metric, if answers alone can tell what to expect of it."""
+    """The monitored metric: the champion's, if it can be estimated from predictions alone."""
     known = _ESTIMATED[config.problem]
     return config.champion.metric if config.champion.metric in known else known[0]
 
 
 def estimated(calibration: Calibration, answers: ClassAnswers | ValueAnswers) -> dict[str, float]:
-    """The metrics that can be expected of answers that were counted; none without a row.
+    """The expected metrics of counted predictions; none without a row.
 
-    Of classes the expected rows by true and predicted class, scaled so that each predicted class has as many as were
-    counted, and accuracy and F1 by class and over the classes that occur. Of values ``mse`` and ``mae``.
+    For classes: the expected rows by true and predicted class, scaled so that each predicted class has its counted
+        rows,
+    then accuracy, and F1 by class and over the classes that occur. For values: ``mse`` and ``mae``.
     """
     if "truth" in calibration:
         return _of_classes(calibration["truth"], answers)  # type: ignore[arg-type] # counts of classes

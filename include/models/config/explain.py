@@ -1,4 +1,4 @@
-"""Why a row has its answer: the section ``explain``."""
+"""Why a row has its prediction: the section ``explain``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from .common import Section
 
 
 class Explain(Section):
-    """With this section the published scores have a column ``reasons``: the ``reasons`` features that add the most to a
-    row's answer, up or down. Explained are at most ``rows`` of a day, those with the highest risk (the probability of
-    any class but the first, or a regression's value), and of them those ``above`` it. Endpoints explain when asked."""
+    """With this section the published scores have a column ``reasons``: the ``reasons`` features that contribute most
+    to a row's prediction, up or down. At most ``rows`` of a day are explained, those with the highest risk (the
+    probability of any class but the first, or a regression's value) that are ``above`` the limit. Endpoints explain on
+    request."""
 
     reasons: Annotated[int, Field(ge=1, le=20)] = 3
     rows: Annotated[int, Field(ge=1, le=1_000_000)] = 1000

@@ -1,5 +1,5 @@
-"""Problems of a model's files in words, each with its file and line. Lines are looked up only where there is a problem:
-the file is then read once more, as a tree that knows where each of its keys is written."""
+"""Problems of a model's files in words, each with its file and line. Lines are looked up only if there is a problem:
+the file is then read once more, as a tree with positions."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ SUCH_AS = {
         "minute), or epoch, epoch_ms, epoch_us, epoch_ns, excel_days"
     ),
 }
-# what pydantic says that it tried for a value, as if it were a key below it
+# the types that pydantic tried for a value, which it reports like keys below it
 TRIED = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
 
 
 def refusal(folder: Path, problems: Iterable[Problem]) -> ConfigError:
-    """The error that says every problem of a model's folder, a line for each."""
+    """The error with all problems of a model's folder, one per line."""
     trees: dict[str, yaml.Node | None] = {}
     lines: list[str] = []
     for one in problems:
@@ -48,7 +48,7 @@ def refusal(folder: Path, problems: Iterable[Problem]) -> ConfigError:
     lines = list(dict.fromkeys(lines))
     if len(lines) == 1:
         return ConfigError(lines[0])
-    return ConfigError("\n  ".join([f"{_shown(folder)} cannot be used ({len(lines)} problems):", *lines]))
+    return ConfigError("\n  ".join([f"{_shown(folder)} is invalid ({len(lines)} problems):", *lines]))
 
 
 def syntax_refusal(path: Path, text: str, error: Exception) -> ConfigError:
@@ -72,7 +72,7 @@ def encoding_refusal(path: Path, error: UnicodeDecodeError) -> ConfigError:
 
 
 def schema_problems(error: ValidationError, whole: type[Section]) -> Iterator[Problem]:
-    """What pydantic found wrong, in our words where those are clearer."""
+    """The problems that pydantic found, reworded where that is clearer."""
     tried: dict[KeyPath, list[str]] = {}
     errors = list(_as_given(error.errors()))
     for problem in errors:
@@ -102,8 +102,8 @@ def schema_problems(error: ValidationError, whole: type[Section]) -> Iterator[Pr
 
 
 def _as_given(errors: Iterable[ErrorDetails]) -> Iterator[ErrorDetails]:
-    """Without what follows from another error, and of a text or a list of them what is wrong with that which was
-    given."""
+    """Drops what follows from another error, and for a text or a list of texts keeps only the error of the given
+    form."""
     for problem in errors:
         location = problem["loc"]
         union = next((part for part in location if part == A_TEXT or str(part).startswith("list[")), None)
@@ -115,12 +115,12 @@ def _as_given(errors: Iterable[ErrorDetails]) -> Iterator[ErrorDetails]:
 
 
 def _shown(folder: Path) -> str:
-    """A model's folder, as the project's tree has it: the last three of include/models/<model>."""
+    """A model's folder relative to the project: the last three parts, include/models/<model>."""
     return "/".join(folder.parts[-3:])
 
 
 def _found(problem: ErrorDetails) -> str:
-    """What was found, cut short; nothing of a whole section."""
+    """What was found, shortened; empty for a whole section."""
     given, wanted = problem["input"], problem["type"]
     if isinstance(given, dict):
         return ""
@@ -130,7 +130,7 @@ def _found(problem: ErrorDetails) -> str:
     text = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
     hint = ""
     if wanted == "string_type" and isinstance(given, bool | int | float):
-        hint = ": in quotes it is a text"
+        hint = ": quote it to make it a text"
     elif wanted in ("int_type", "float_type") and isinstance(given, str):
         hint = number_hint(given)
     elif wanted == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME:
@@ -142,11 +142,11 @@ def _tree(path: Path) -> yaml.Node | None:
     try:
         return yaml.compose(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, ValueError, yaml.YAMLError):
-        return None  # a problem of the file as a whole
+        return None  # a problem of the whole file
 
 
 def _line(tree: yaml.Node | None, path: KeyPath) -> int:
-    """The line of the key or item that the path leads to, or of the last part of it that is there; 1 for the whole."""
+    """The line of the key or item at the path, or of its last existing part; 1 for the whole file."""
     node, line = tree, 0
     for part in path:
         if isinstance(node, yaml.MappingNode):
@@ -163,23 +163,23 @@ def _line(tree: yaml.Node | None, path: KeyPath) -> int:
 
 
 def _place(location: tuple[int | str, ...], whole: type[Section]) -> tuple[KeyPath, type[Section]]:
-    """The key's path as model.yaml has it, and the section that the key is in."""
+    """The key's path in model.yaml, and the section that contains it."""
     path: list[int | str] = []
     sections: list[type[Section]] = [whole]
     for part in location:
-        if part in (kinds := _kinds(sections)):  # pydantic puts in which kind of section was tried
+        if part in (kinds := _kinds(sections)):  # pydantic inserts the kind of section that it tried
             sections = [kinds[str(part)]]
             continue
         path.append(part)
         field = next((section.model_fields[str(part)] for section in sections if part in section.model_fields), None)
-        # a part that is not a field is a position or a name within the container that the last field holds
+        # a part that is not a field is a position or a name in the container of the last field
         if len(path) < len(location) and field:
             sections = list(_sections_of(field.annotation)) or sections
     return tuple(path), sections[0]
 
 
 def _kinds(sections: list[type[Section]]) -> dict[str, type[Section]]:
-    """The sections by the one word that each is told apart by, where several may be in one place."""
+    """The sections by their discriminator, if several are possible in one place."""
     if len(sections) == 1:
         return {}
     words = [(get_args(field.annotation), one) for one in sections for field in one.model_fields.values()]
@@ -187,7 +187,7 @@ def _kinds(sections: list[type[Section]]) -> dict[str, type[Section]]:
 
 
 def _sections_of(annotation: object) -> Iterator[type[Section]]:
-    """The sections that a field holds, alone, optional, in a container, or one of several kinds."""
+    """The sections in a field: alone, optional, in a container, or one of several kinds."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         yield annotation
     for part in get_args(annotation):

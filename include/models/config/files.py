@@ -1,6 +1,6 @@
-"""Names of the files and folders that Airflow's side and the jobs hand to each other.
+"""Names of the files and folders that Airflow's side and the jobs exchange.
 
-Storage keys are made of them in ``include.platform.storage``; jobs write and read them in the folders they are given.
+``include.platform.storage`` builds keys from them; jobs write and read them in the folders they are given.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ FEATURE_TABLE = "features.parquet"
 
 # a trained model, and what evaluate_model copies out of it beside its own files
 MODEL_ARCHIVE = "model.tar.gz"
-OUTPUT_ARCHIVE = "output.tar.gz"  # beside it, what else the training job leaves
-TRAINING_RUN = "training.json"  # in there: what is a matter of the run alone
+OUTPUT_ARCHIVE = "output.tar.gz"  # beside it, the training job's other outputs
+TRAINING_RUN = "training.json"  # in it: what concerns only the run
 GOLDEN_REQUESTS = "golden_requests.json"
 DRIFT_PROFILE = "drift_profile.json"
-REFERENCE = "reference.json"  # of the evaluation alone: its training, as days are counted that it scores
+REFERENCE = "reference.json"  # only in the evaluation: its training data, counted like the days that it scores
 
 # an evaluation's folder
-METRICS = "metrics.json"  # flat: what gates are held to
-QUALITY_STATISTICS = "evaluation.json"  # in the shape that the Model Registry reads
+METRICS = "metrics.json"  # flat: the metrics that gates check
+QUALITY_STATISTICS = "evaluation.json"  # in the Model Registry's format
 EVALUATION_PAGE = "report.html"
 # what its page links to, and the variable of its job that has the address
 LINKS = {
@@ -42,18 +42,18 @@ LINKS = {
 }
 
 # raw data
-PACKED = 8  # about how many times larger a packed file becomes
+PACKED = 8  # the approximate compression ratio of a packed file
 PACKINGS = (".gz", ".zst")
 PARQUET = ".parquet"
 
 # a day's raw partition
 REPLAY = "replay"  # folder of corrected quarantine files
 
-# a day's feature table, cut into shards: rows to score, and a description of each shard
+# a day's feature table, split into shards: rows to score, and a description of each shard
 ROWS = "rows"
 SHARDS = "shards"
 
-# many days in one job: which, and what each has in its folder
+# many days in one job: which, and the contents of each one's folder
 DAYS = "days.json"
 SCORES = "scores"
 REPORT = "report"
@@ -63,39 +63,39 @@ PARTS = "parts.json"  # beside staged scores: the parts, and how they are distri
 SHOWN_ROWS = "rows.json.gz"  # likewise: the rows that the console shows
 SCORES_MANIFEST = "_SUCCESS.json"  # beside published scores: what they are; without it there are none
 
-# a day's performance, once labels are there
-PERFORMANCE = "performance.json"  # what is known; written last
+# a day's performance, once labels arrive
+PERFORMANCE = "performance.json"  # the results; written last
 LABELLED_ROWS = "rows.parquet"
-TO_LABEL = "to_label.csv"  # rows that a person is asked to label
+TO_LABEL = "to_label.csv"  # rows that people are asked to label
 
 # a day of an endpoint
 CAPTURED = "captured.json"  # what it was asked, counted as a scored day is
 
 # a candidate beside production, of a day
 CHALLENGER = "challenger.json"
-VERSION = "version="  # begins the name of the folder of both
-CHALLENGER_ROWS = "challenger.parquet"  # key and both answers of each row
+VERSION = "version="  # prefix of the folder of both
+CHALLENGER_ROWS = "challenger.parquet"  # key and both predictions of each row
 
 _DAY_FOLDER = re.compile(r"(?:^|/)date=(\d{4}-\d{2}-\d{2})(?:/|$)")
 
 
 def stored_names(file: str) -> tuple[str, ...]:
-    """What a table's file may be called where it lies: as model.yaml says, packed, or as Parquet."""
+    """The possible names of a table's stored file: as in model.yaml, packed, or as Parquet."""
     packed = tuple(f"{file}{ending}" for ending in PACKINGS)
     return tuple(dict.fromkeys((file, *packed, f"{file.rpartition('.')[0]}{PARQUET}")))
 
 
 def text_bytes(name: str, size: int) -> int:
-    """About how much text a stored file holds, in bytes."""
+    """The approximate size of a stored file's text, in bytes."""
     return size * (PACKED if name.endswith((*PACKINGS, PARQUET)) else 1)
 
 
 def day_folder(day: str) -> str:
-    """The folder of a day, as Hive names a partition. ``day`` is an ISO date, or a template of one."""
+    """The folder of a day, named like a Hive partition. ``day`` is an ISO date, or a template of one."""
     return f"date={day}"
 
 
 def day_of_folder(path: str) -> str | None:
-    """The day whose folder a path or key lies in, or is; None if there is none."""
+    """The day of the day folder in a path or key; None if it has none."""
     match = _DAY_FOLDER.search(path)
     return match[1] if match else None

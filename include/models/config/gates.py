@@ -1,4 +1,4 @@
-"""What a candidate is held to: the sections ``gates`` and ``champion``."""
+"""The requirements on a candidate: the sections ``gates`` and ``champion``."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pydantic import Field, model_validator
 from .common import Section
 from .metrics import Direction
 
-MOST_RIVALS = 10  # versions of production that a candidate is measured beside
-MetricName = Annotated[str, Field(min_length=1, max_length=200)]  # which there are: .metrics
+MOST_RIVALS = 10  # earlier production versions that a candidate is compared with
+MetricName = Annotated[str, Field(min_length=1, max_length=200)]  # the known ones: .metrics
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What a metric must reach (``min``) or must not exceed (``max``)."""
+    """The value that a metric must reach (``min``) or must not exceed (``max``)."""
 
     metric: str
     kind: Literal["min", "max"]
     threshold: float
 
     def holds(self, value: float | None) -> bool:
-        """Whether the value is a finite number on the right side; the threshold itself is."""
+        """Whether the value is a finite number on the right side of the threshold, or equal to it."""
         if value is None or not math.isfinite(value):
             return False
         return value >= self.threshold if self.kind == "min" else value <= self.threshold
@@ -33,11 +33,12 @@ class Bound:
 class Gate(Section):
     """Bounds on a metric of the test split; at least one of min and max.
 
-    With ``over`` it is bounded by how much the metric is better than that of a baseline on the same rows, whichever
-    way is better: one of the evaluation's baselines; ``one_rule``, the best single split on a single column that the
-    training split tells; or ``production``, the best of the versions that were last in production. ``share`` counts it
-    in what is possible: 0 is as good as the baseline, 1 without any fault. With ``interval`` the worse end of the 95 %
-    interval must hold, not the value alone. With ``slice`` it is the worst of that slice's segments that must hold.
+    With ``over``, the bound applies to how much better the metric is than a baseline's on the same rows, in whichever
+    direction is better. The baseline is one of the evaluation's; ``one_rule``, the best single split on a single
+    column, learned from the training split; or ``production``, the best of the last versions in production. ``share``
+    expresses it as a share of what is possible: 0 is as good as the baseline, 1 is perfect. With ``interval``, the
+    worse end of the 95 % interval must pass, not only the value. With ``slice``, the worst of that slice's segments
+    must pass.
     """
 
     metric: MetricName
@@ -79,8 +80,8 @@ class Gate(Section):
 class Champion(Section):
     """No version in production may be better than the candidate by more than ``margin`` on the same rows.
 
-    It is held to the best of the ``last`` versions that were in production, so that margins given away one after the
-    other do not add up.
+    The candidate is compared with the best of the ``last`` versions in production, so that successive margins do not
+    add up.
     """
 
     metric: MetricName
@@ -89,7 +90,7 @@ class Champion(Section):
     last: Annotated[int, Field(ge=1, le=MOST_RIVALS)] = 3
 
     def bound(self, best: float) -> Bound:
-        """What a candidate is held to where ``best`` is the champion's value."""
+        """The bound for a candidate if ``best`` is the champion's value."""
         if self.direction == "maximize":
             return Bound(self.metric, "min", best - self.margin)
         return Bound(self.metric, "max", best + self.margin)

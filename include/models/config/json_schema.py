@@ -1,10 +1,10 @@
-"""The schema of model.yaml for editors, which then complete, explain and underline while somebody types.
+"""The schema of model.yaml for editors, which then complete, explain and check it as you type.
 
     python -m include.models.config.json_schema [--check]
 
-Writes ``include/models/model.schema.json``, which each model.yaml names in its first line; with ``--check`` only says
-whether it is what would be written. What one part of a file says of another is beyond such a schema: ``load_model``
-checks it.
+Writes ``include/models/model.schema.json``, which each model.yaml names in its first line; ``--check`` only reports
+whether the file is up to date. Such a schema cannot express relations between parts of a file: ``load_model`` checks
+those.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def schema() -> str:
 
 
 def _without_titles(content: object, names: bool = False) -> object:
-    """Titles repeat the keys. ``names``: the keys are names that model.yaml has, not words of JSON Schema."""
+    """Removes titles, which repeat the keys. ``names``: the keys are names in model.yaml, not words of JSON Schema."""
     if isinstance(content, list):
         return [_without_titles(one) for one in content]
     if not isinstance(content, dict):

@@ -1,6 +1,6 @@
 """Whether a candidate may be registered: the gates of model.yaml, and the comparison with the champion.
 
-Pure, and read by Airflow's side, which decides, as by the evaluation's report, which shows it.
+Pure, and shared by Airflow's side, which decides, and the evaluation's report, which shows the decision.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ MOST_SUSPECTS = 8  # that are named
 
 
 class Verdict(TypedDict):
-    """One gate's outcome. ``value`` is None where it is not a number; ``forced``: not passed, and let through.
+    """One gate's outcome. ``value`` is None if it is not a number; ``forced``: failed, but let through.
 
-    ``interval``: the metric's, of 95 %. ``held``: what is held to the threshold, where it is not the value.
-    ``segment``: of a slice's gate the worst one; None where none can be judged.
+    ``interval``: the metric's 95 % interval. ``held``: what is compared with the threshold, if not the value.
+    ``segment``: for a slice's gate the worst one; None if none can be judged.
     ``evidence`` is whether the test split has enough rows to judge by.
     """
 
@@ -42,14 +42,14 @@ def judge(model: ModelConfig, evaluation: Evaluation, *, forced: bool = False) -
     """Every verdict: whether there is enough to judge by, the gates, the comparison with the champion.
 
     Args:
-        forced: lets a candidate through that cannot be judged, or that is worse than the champion; gates stand.
+        forced: lets a candidate through that cannot be judged, or is worse than the champion; gates still apply.
     """
     verdicts = [*_evidence(model, evaluation)]
     metrics, intervals = evaluation["metrics"], evaluation.get("intervals", {})
     compared = evaluation["champion"] is not None or any(one["comparison"] for one in _production(evaluation))
     for gate in model.gates:
         if gate.over == PRODUCTION and not compared:
-            continue  # there is nothing that it can be better than
+            continue  # there is nothing to compare it with
         for bound in gate.bounds:
             verdict = _verdict(gate, bound, metrics, intervals)
             if gate.slice:
@@ -79,7 +79,7 @@ def may_register(verdicts: list[Verdict]) -> bool:
 
 
 def explain(verdict: Verdict) -> str:
-    """One line: which gate, what it wants, what was found, by how much it was missed."""
+    """One line: the gate, its bound, the value, and by how much it was missed."""
     told = {"evidence": _explain_evidence, "champion": _explain_champion}.get(verdict["kind"], _explain_gate)(verdict)
     return told + (" (let through: force)" if verdict.get("forced") else "")
 
@@ -88,7 +88,7 @@ def _evidence(model: ModelConfig, evaluation: Evaluation) -> list[Verdict]:
     metric = "rarest_class_rows"
     value = _number(evaluation["metrics"].get(metric))
     if value is None:
-        return []  # an evaluation from before it was counted
+        return []  # an older evaluation, without the count
     passed = value >= model.min_positives
     return [{"metric": metric, "kind": "evidence", "threshold": model.min_positives, "value": value, "passed": passed}]
 
@@ -112,12 +112,12 @@ def _verdict(
 
 
 def told_of_production(model: ModelConfig, evaluation: Evaluation) -> list[str]:
-    """A sentence for each version of production: how the candidate was compared with it, or why it was not."""
+    """A sentence for each production version: the comparison with the candidate, or why there is none."""
     if not _production(evaluation):
-        return ["Nothing is in production yet that the candidate could be compared with"] * ("production" in evaluation)
+        return ["No version is in production yet to compare the candidate with"] * ("production" in evaluation)
     told = []
     for rival in _production(evaluation):
-        seen = f"on the {rival['of'] - (rival['seen'] or 0)} of {rival['of']} test rows that it has not learned from"
+        seen = f"on the {rival['of'] - (rival['seen'] or 0)} of {rival['of']} test rows that it was not trained on"
         compared, name = rival["comparison"], _named(rival)
         told.append(
             f"Not compared with {name}: {rival['why_not']}"
@@ -130,15 +130,15 @@ def told_of_production(model: ModelConfig, evaluation: Evaluation) -> list[str]:
 
 
 def told_of_refit(model: ModelConfig, evaluation: Evaluation) -> list[str]:
-    """A sentence, where the model was fitted again on all rows."""
+    """A sentence, if the model was refitted on all rows."""
     refit, metric = evaluation.get("refit"), model.champion.metric
     if not refit:
         return []
     value = refit["metrics"].get(metric)
-    seen = f"; {metric} {value:.4g} on the test split, which it has learned from" if value is not None else ""
+    seen = f"; {metric} {value:.4g} on the test split, which it was trained on" if value is not None else ""
     return [
-        f"What is registered is the model fitted again on all {refit['rows']:,} rows, whose answers to the golden "
-        f"requests are {refit['distance']:.3g} away from the evaluated one's{seen}"
+        f"The registered model was refitted on all {refit['rows']:,} rows; its answers to the golden "
+        f"requests are {refit['distance']:.3g} away from the evaluated model's{seen}"
     ]
 
 
@@ -161,7 +161,7 @@ def told_of_slices(model: ModelConfig, evaluation: Evaluation) -> list[str]:
     for name, segments in evaluation.get("slices", {}).items():
         worst = next((one for one in segments if one["enough"] and one["metrics"].get(metric) is not None), None)
         if worst is None:
-            told.append(f"By {name}: no segment has enough rows to be judged")
+            told.append(f"By {name}: no segment has enough rows to judge")
             continue
         ends = worst["intervals"].get(metric)
         told.append(
@@ -215,7 +215,7 @@ def _named(rival: Rival) -> str:
 
 
 def _champion(model: ModelConfig, evaluation: Evaluation) -> list[Verdict]:
-    """The comparison with the version of production that is the hardest to be as good as."""
+    """The comparison with the strongest production version."""
     rivals = [(one, one["comparison"]) for one in _production(evaluation)]
     compared = [(one, found) for one, found in rivals if found]
     if compared:
@@ -235,7 +235,7 @@ def _champion(model: ModelConfig, evaluation: Evaluation) -> list[Verdict]:
 
 
 def _champion_by_value(model: ModelConfig, evaluation: Evaluation) -> list[Verdict]:
-    """Of an evaluation from before comparisons were kept."""
+    """For older evaluations without comparisons."""
     champion = evaluation["champion"]
     best = _number(champion.get(model.champion.metric)) if champion is not None else None
     if best is None:  # a champion whose metric is not a number sets no bar
@@ -255,7 +255,7 @@ def _champion_by_value(model: ModelConfig, evaluation: Evaluation) -> list[Verdi
 def _explain_gate(verdict: Verdict) -> str:
     wanted = f"{verdict['metric']} must be {_least(verdict)} {verdict['threshold']:.6g}"
     if verdict["value"] is None:
-        few = "no segment has enough rows and a value: give more data, or lower the slice's min_rows"
+        few = "no segment has enough rows and a value: provide more data, or lower the slice's min_rows"
         return f"{wanted}; {few if 'segment' in verdict else 'it is not a number'}"
     where = f" where it is {verdict['segment']}" if "segment" in verdict else ""
     found, ends = f"{wanted}; it is {verdict['value']:.6g}{where}", verdict.get("interval")
@@ -263,7 +263,7 @@ def _explain_gate(verdict: Verdict) -> str:
     if ends is not None:
         found += f", 95 % {ends[0]:.4g} to {ends[1]:.4g}"
     if held is None:
-        return f"{found}, and the test split is too small for the interval that the gate is held by: give more data"
+        return f"{found}, but the test split is too small for the interval that the gate requires: provide more data"
     if verdict["passed"]:
         return found
     missed = abs(held - verdict["threshold"])
@@ -283,18 +283,18 @@ def _explain_champion(verdict: Verdict) -> str:
         return found if verdict["passed"] else f"{found}, {abs(verdict['value'] - verdict['threshold']):.3g} off"
     return (
         f"{found}, better by {compared['difference']:.4g} (95 % {compared['low']:.4g} to {compared['high']:.4g}); "
-        f"worse by more than the margin with probability {compared['worse']:.1%}, allowed is less than "
-        f"{MOST_WORSE:.0%}. These rows tell differences from {compared['smallest']:.3g} on"
+        f"worse by more than the margin with probability {compared['worse']:.1%}, which must be less than "
+        f"{MOST_WORSE:.0%}. The smallest difference that these rows can detect is {compared['smallest']:.3g}"
     )
 
 
 def _explain_evidence(verdict: Verdict) -> str:
-    found = f"the test split has {verdict['value']:.0f} rows of the rarest class (of a regression: rows)"
+    found = f"the test split has {verdict['value']:.0f} rows of the rarest class (for a regression: rows)"
     if verdict["passed"]:
         return f"{found}, enough to judge by"
     return (
-        f"cannot be judged: {found}, and model.yaml's min_positives wants {verdict['threshold']:.0f}. Give more data, "
-        "a larger test split, or run again with force and a reason"
+        f"cannot be judged: {found}, but model.yaml's min_positives requires {verdict['threshold']:.0f}. Provide more "
+        "data, a larger test split, or run again with force and a reason"
     )
 
 

@@ -1,6 +1,6 @@
-"""Kinds of columns, and what a cell's text says: the half that Airflow's side reads too.
+"""Kinds of columns, and how a cell's text is interpreted: the half that Airflow's side also needs.
 
-How a kind's cells are read, checked, guessed and made up is its other half, ``include.models.raw.kinds``. A new kind is
+The other half, how to read, check, guess and generate a kind's cells, is ``include.models.raw.kinds``. A new kind needs
 one entry here and one class there.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .spelling import PLAIN, Spelling
 
-# Spellings, in any case and between spaces, of a value that is not known: in raw files, requests and new models' data.
+# Spellings, in any case and with spaces around, of a missing value: in raw files, requests and new models' data.
 MISSING = ("", "na", "n/a", "nan", "null", "none")
 NUMBER_TEXT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 INFINITE_TEXT = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
@@ -24,10 +24,10 @@ WHITESPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join
 class Kind:
     """A kind of column.
 
-    ``values`` is what its cells hold, in words; ``glue`` its type in Athena's tables, ``mlflow`` in model signatures.
-    ``missing`` are the spellings of no value. ``is_time``: its values are moments; ``is_number``: they are measured, so
-    that runs without one are counted. ``tells_rows_apart``: it may identify rows; ``names_classes``: its values may be
-    classes to predict; ``is_quantity``: a regression may predict it.
+    ``values``: what its cells contain, in words; ``glue``: its type in Athena's tables, ``mlflow``: in model
+    signatures. ``missing``: the spellings of a missing value. ``is_time``: its values are times; ``is_number``: they
+    are measurements, so runs of missing ones are counted. ``tells_rows_apart``: it may be part of a key;
+    ``names_classes``: its values may be classes to predict; ``is_quantity``: a regression may predict it.
     """
 
     name: str
@@ -63,26 +63,26 @@ KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (TIMESTAMP, INTEGER, NU
 
 
 def kind_of(name: object) -> Kind:
-    """The kind of this name. Raises ValueError: there is none."""
+    """The kind with this name. Raises ValueError: there is none."""
     if isinstance(name, Kind):
         return name
     if not isinstance(name, str) or name not in KINDS:
         *others, last = (f"'{known}'" for known in KINDS)
-        raise ValueError(f"a kind is {', '.join(others)} or {last}; found {name!r}")
+        raise ValueError(f"a kind must be {', '.join(others)} or {last}; found {name!r}")
     return KINDS[name]
 
 
 def is_missing(text: str, words: Collection[str] = ()) -> bool:
-    """Whether a cell of any kind but text says that its value is not known, in the usual words or a column's own."""
+    """Whether a cell of any kind but text spells a missing value, in the usual words or the column's own."""
     text = text.strip(WHITESPACE).lower()
     return text in MISSING or text in words
 
 
 def number_in(text: str, spelling: Spelling = PLAIN) -> float:
-    """The number that a cell spells; infinite where it says so or is too large.
+    """The number that a cell spells; infinite if it says so or is too large.
 
     Raises:
-        ValueError: it is not a number: Python also takes ``1_000`` and other scripts' digits, which files do not mean.
+        ValueError: it is not a number, including ``1_000`` and other scripts' digits, which Python would accept.
     """
     text = text.strip(WHITESPACE)
     if spelling.is_plain:

@@ -1,4 +1,4 @@
-"""Where the truth about scored rows comes from: the section ``labels``."""
+"""Where the true labels of scored rows come from: the section ``labels``."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from .common import Section
 
 
 class Labels(Section):
-    """Where the truth about scored rows comes from, so that performance is measured and not only estimated.
+    """Where the true labels of scored rows come from, so that performance is measured, not only estimated.
 
-    ``table`` names a raw table that the days' partitions hold: labels are made of it as in training, as soon as the
-    partitions reach ``horizon_hours`` past the day (24 where a failure within a day counts, 0 where a row holds its own
+    ``table`` names a raw table in the days' partitions: labels are built from it as in training, as soon as the
+    partitions reach ``horizon_hours`` past the day (24 if a failure within a day counts, 0 if a row contains its own
     label). Without ``table``, labels come as files ``labels/<model>/date=<day>/*.csv`` or ``*.parquet``: key and label
-    of that day's rows, all at once or in parts. Where files name a row twice, the last file by name counts.
+    of that day's rows, all at once or in parts. If files name a row twice, the last file by name counts.
 
-    Labels are late where a day has none ``horizon_hours`` and ``scoring.wait_hours`` after its end. The daily run of
-    ``monitor_<model>`` looks ``sweep_days`` back for labels that came or were corrected. With ``ask``, so many rows of
-    each scored day are drawn at random for a person to label.
+    Labels are late if a day has none ``horizon_hours`` and ``scoring.wait_hours`` after its end. The daily run of
+    ``monitor_<model>`` looks ``sweep_days`` back for labels that arrived or were corrected. ``ask``: this many rows of
+    each scored day are drawn at random for people to label.
     """
 
     table: str | None = None
@@ -30,5 +30,5 @@ class Labels(Section):
 
     @property
     def days_ahead(self) -> int:
-        """How many partitions after a day's own its labels are made of."""
+        """How many later partitions a day's labels depend on."""
         return ceil(self.horizon_hours / 24) if self.table else 0

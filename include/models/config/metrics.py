@@ -1,6 +1,6 @@
-"""The metrics that an evaluation has, known before there is one: what gates, champion and tuning may ask for.
+"""The metrics of an evaluation, known in advance: what gates, champion and tuning may use.
 
-The jobs compute them (``include.jobs.evaluation.metrics``); a test there holds the two together.
+The jobs compute them (``include.jobs.evaluation.metrics``); a test there keeps the two in step.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ Direction = Literal["minimize", "maximize"]
 
 @dataclass(frozen=True)
 class Metric:
-    """Between which values it lies, and which way it is better; None where that is not known."""
+    """A metric's range, and which direction is better; None if unknown."""
 
     low: float | None = None
     high: float | None = None
     better: Direction | None = None
 
     def refuses(self, bound: float) -> bool:
-        """Whether the bound is beyond every value that there can be."""
+        """Whether the bound lies outside the metric's range."""
         return (self.low is not None and bound < self.low) or (self.high is not None and bound > self.high)
 
     @property
     def best(self) -> float | None:
-        """The best value that there can be."""
+        """The best possible value."""
         return {"minimize": self.low, "maximize": self.high, None: None}[self.better]
 
     def gain(self, *, share: bool) -> Metric:
-        """Of how much better the metric is than another model's; of what is possible, if ``share``."""
+        """The metric for being better than another model; as a share of what is possible, if ``share``."""
         if share:
             return Metric(None, 1, "maximize")
         span = None if self.low is None or self.high is None else self.high - self.low
@@ -39,7 +39,7 @@ class Metric:
     @property
     def range(self) -> str:
         if self.low is None and self.high is None:
-            return "can be anything"
+            return "can have any value"
         if self.low is None:
             return f"is at most {self.high:g}"
         return f"is at least {self.low:g}" if self.high is None else f"lies between {self.low:g} and {self.high:g}"
@@ -49,7 +49,7 @@ SHARE = Metric(0, 1, "maximize")
 LOSS = Metric(0, None, "minimize")
 REGRESSION = {"mse": LOSS, "rmse": LOSS, "mae": LOSS, "r2": Metric(None, 1, "maximize")}
 ERROR_SHARE = Metric(0, 1, "minimize")
-# brier: the mean square of all classes' errors; ece: the mean over classes of how far probabilities are off, by tenths
+# brier: the mean squared error over all classes; ece: the mean calibration error over classes, in ten bins
 OF_CLASSES = {
     "accuracy": SHARE,
     "macro_f1": SHARE,
@@ -63,8 +63,8 @@ THIRDS = ("low", "middle", "high")  # of the true values
 INTERVALS = {"interval_coverage": Metric(0, 1), "interval_width": LOSS} | {
     f"interval_coverage_{name}": Metric(0, 1) for name in THIRDS
 }
-COST = "cost_per_1000"  # rows, of the mistakes that model.yaml's decision gives costs
-# the largest difference between two segments of a protected slice, which ends the metric's name
+COST = "cost_per_1000"  # per 1,000 rows, of the mistakes priced in model.yaml's decision
+# the largest difference between two segments of a protected slice, whose name is the suffix
 _OF_CLASSES = {"accuracy_difference": Metric(0, 1, "minimize")}
 FAIRNESS = {
     "multiclass": _OF_CLASSES,
@@ -73,20 +73,20 @@ FAIRNESS = {
     "regression": {"mae_difference": LOSS, "prediction_difference": LOSS},
 }
 ROLLING = "rolling_"
-# what an evaluation says of its own ground, so that gates can be held to it too
+# what an evaluation says about its own data, so that gates can check it too
 GROUND = {
-    "rarest_class_rows": Metric(0, None, "maximize"),  # of the test split; of a regression all of its rows
-    "learned_per_tested": Metric(0, None, "maximize"),  # rows of training for each of the test split
-    "dead_features": LOSS,  # that have one value, or none, throughout the training or the test split
+    "rarest_class_rows": Metric(0, None, "maximize"),  # of the test split; for a regression all of its rows
+    "learned_per_tested": Metric(0, None, "maximize"),  # training rows per test row
+    "dead_features": LOSS,  # with a single value, or none, throughout the training or the test split
     "one_feature_alone": Metric(None, 1),  # macro F1 (R² of a regression) of the best small tree on a single feature
 }
 ONE_RULE = "one_rule"  # a single split on a single column, learned from the training split, as a baseline
 PRODUCTION = "production"  # the best of the versions that were last in production, as a baseline
-CONSTANT = {"regression": "mean", "binary": "majority", "multiclass": "majority"}  # the best answer that knows nothing
+CONSTANT = {"regression": "mean", "binary": "majority", "multiclass": "majority"}  # the best constant prediction
 
 
 def validation_metrics(problem: str, classes: Collection[str]) -> dict[str, Metric]:
-    """What predictions alone are measured by: all that a training job knows."""
+    """The metrics of predictions alone, which is all that a training job has."""
     if problem == "regression":
         return dict(REGRESSION)
     of_each = {f"{metric}_{name}": SHARE for name in classes for metric in OF_EACH_CLASS}
@@ -104,14 +104,14 @@ def evaluation_metrics(
     protected: Collection[str] = (),
     costs: bool = False,
 ) -> dict[str, Metric]:
-    """What a candidate is measured by on the test split.
+    """The metrics of a candidate on the test split.
 
     Args:
-        intervals: whether the estimator answers with intervals.
+        intervals: whether the estimator predicts intervals.
         own: what the model's evaluation.py adds.
-        rolling: whether refits at earlier ends of the data are measured too.
-        protected: slices whose segments are to be treated alike.
-        costs: whether mistakes have some.
+        rolling: whether refits at earlier ends of the data are evaluated too.
+        protected: slices whose segments must be treated alike.
+        costs: whether mistakes have costs.
     """
     everywhere = validation_metrics(problem, classes) | dict(own) | ({COST: LOSS} if costs else {})
     refits = {f"{ROLLING}{name}": metric for name, metric in everywhere.items()} if rolling else {}
@@ -120,8 +120,8 @@ def evaluation_metrics(
 
 
 def against_baselines(problem: str, classes: Collection[str], baseline: str | None = None) -> set[str]:
-    """The metrics that a baseline has too: its answers are values, or labels without probabilities, which of the
-    built-in ones the single rule alone has."""
+    """The metrics that a baseline also has: it predicts values, or labels without probabilities; of the built-in ones
+    only the single rule has probabilities."""
     ranked = {"log_loss", "roc_auc", "pr_auc", "brier", "ece"}
     ranked |= {f"{metric}_{name}" for name in classes for metric in ("pr_auc", "ece")}
     return set(validation_metrics(problem, classes)) - (set() if baseline == ONE_RULE else ranked)

@@ -32,7 +32,7 @@ CRON_FIELDS = {"minute": (0, 59), "hour": (0, 23), "day of a month": (1, 31), "m
 
 
 def _cron(text: str) -> str:
-    """Refuse numbers that a field of a cron expression cannot have."""
+    """Refuses numbers that a field of a cron expression cannot have."""
     for field, (what, (low, high)) in zip(text.split(), CRON_FIELDS.items(), strict=False):
         if wrong := next((number for number in re.findall(r"\d+", field) if not low <= int(number) <= high), None):
             raise ValueError(f"a cron expression's {what} is {low} to {high}, not {wrong}")
@@ -61,21 +61,21 @@ Prose = Annotated[str, Field(min_length=1, max_length=2048)]
 
 
 class Card(Section):
-    """What a person should know before relying on the model; part of each version's model card."""
+    """What to know before relying on the model; part of each version's model card."""
 
     intended_uses: Prose | None = None
     caveats: Prose | None = None
 
 
 class ModelConfig(Section):
-    """One model folder's configuration, as checked from its model.yaml."""
+    """A model's configuration, checked, from its model.yaml."""
 
     name: Annotated[Name, AfterValidator(_is_free)]
     description: Annotated[str, Field(min_length=1, max_length=300)]
     owner: Annotated[str, Field(min_length=1, max_length=60)]
     card: Card = all_defaults()
     personal_data: bool = False
-    # whether failures, mails and reports may quote values of the data; left out: where it is not personal
+    # whether failures, mails and reports may quote values of the data; default: unless it is personal
     quote_values: bool | None = None
     problem: Literal["binary", "multiclass", "regression"]
     schedule: Schedule = all_defaults()
@@ -86,7 +86,7 @@ class ModelConfig(Section):
     processing: Processing
     slices: list[Annotated[Slice, BeforeValidator(from_column, json_schema_input_type=str | Slice)]] = []
     gates: Annotated[list[Gate], Field(min_length=1)]
-    # of the rarest class in the test split (of a regression: rows); with fewer nothing can be judged
+    # of the rarest class in the test split (for a regression: rows); with fewer nothing can be judged
     min_positives: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     champion: Champion
     calibration: Calibration | None = None  # of a classifier's probabilities, fitted on the validation split
@@ -98,7 +98,7 @@ class ModelConfig(Section):
     scoring: Scoring | None = None
     monitoring: Monitoring | None = None
     labels: Labels | None = None
-    challenger: bool = False  # score each day with the newest candidate too, for the promotion packet alone
+    challenger: bool = False  # also score each day with the newest candidate, only for the promotion packet
     budget: Budget = all_defaults()
     code: Code = all_defaults()
 
@@ -108,10 +108,10 @@ class ModelConfig(Section):
 
     @property
     def daily_scoring(self) -> Scoring:
-        """The section ``scoring`` of a model that is scored daily.
+        """The section ``scoring``.
 
         Raises:
-            ConfigError: it has none.
+            ConfigError: the model has none.
         """
         if self.scoring is None:
             raise ConfigError(
@@ -120,20 +120,20 @@ class ModelConfig(Section):
         return self.scoring
 
     def holds_one_day(self, table: str) -> bool:
-        """Whether a day's partition holds the day's rows of the table, rather than all of it as of the day. Windows of
-        features reach into the partitions of such tables before."""
+        """Whether a day's partition contains only the day's rows of the table, rather than all rows as of the day.
+        Windows of features reach into earlier partitions of such tables."""
         described = self.data.tables[table]
         return self.data.time in described.kinds and not described.history
 
     @property
     def windowed_tables(self) -> list[str]:
-        """Those of a day's tables of which a partition holds the day's rows alone."""
+        """The tables whose daily partitions contain only the day's rows."""
         return [name for name in self.daily_scoring.tables if self.holds_one_day(name)]
 
     @property
     def labelled(self) -> ModelConfig:
-        """As the last of the partitions is read that a day's labels are made of: with the labels' table, and windows
-        that reach back from it to before the day."""
+        """The model for reading the last of the partitions that a day's labels depend on: with the labels' table, and
+        windows that reach back from there to before the day."""
         scoring, labels = self.daily_scoring, self.labels or Labels()
         more = [labels.table] if labels.table and labels.table not in scoring.tables else []
         hours = scoring.look_back_hours + 24 * labels.days_ahead
@@ -142,17 +142,17 @@ class ModelConfig(Section):
 
     @property
     def hyperparameters(self) -> Mapping[str, Hyperparameter]:
-        """All that the estimator takes, by name."""
+        """All of the estimator's hyperparameters, by name."""
         return (self.code.estimator or TABULAR).all_hyperparameters
 
     @property
     def validation_metrics(self) -> dict[str, Metric]:
-        """What training and tuning jobs measure."""
+        """The metrics of training and tuning jobs."""
         return validation_metrics(self.problem, self.data.classes or [])
 
     @property
     def evaluation_metrics(self) -> dict[str, Metric]:
-        """What a candidate is measured by on the test split."""
+        """The metrics of a candidate on the test split."""
         own = self.code.evaluation.metrics if self.code.evaluation else {}
         return evaluation_metrics(
             self.problem,
@@ -166,12 +166,12 @@ class ModelConfig(Section):
 
     @property
     def baselines(self) -> list[str]:
-        """What gates may be over."""
+        """The baselines that gates may name in ``over``."""
         own = self.code.evaluation.baselines if self.code.evaluation else []
         return [CONSTANT[self.problem], ONE_RULE, *own, PRODUCTION]
 
     def with_defaults(self) -> ModelConfig:
-        """With a value for each of the estimator's own hyperparameters, and all of them in the types that it takes."""
+        """With a value for each of the estimator's own hyperparameters, in the estimator's types."""
         own = {name: one.default for name, one in (self.code.estimator or TABULAR).hyperparameters.items()}
         given = own | self.training.hyperparameters
         typed = {name: self.hyperparameters[name].typed(value) for name, value in given.items()}

@@ -1,4 +1,4 @@
-"""What is watched once a model scores: the section ``monitoring``."""
+"""Monitoring of a model that scores: the section ``monitoring``."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pydantic import BeforeValidator, Field
 
 from .common import Section
 
-GREAT = 0.25  # an index that is commonly called a great change
+GREAT = 0.25  # an index that is commonly called a large change
 
 
 When = Literal["never", "on_performance", "on_drift", "schedule"]
 
 
 class Retrain(Section):
-    """When monitoring starts ``train_<model>``, and on what; a word alone is ``when``.
+    """When monitoring starts ``train_<model>``, and on which data; a single word is ``when``.
 
-    ``when``: ``never``, ``on_performance`` (a loss, estimated or realised), ``on_drift`` (that or a drift), or by
-    ``schedule.train`` alone (``schedule``). Of a split by time such a training holds out ``holdout_days`` to test and
-    ``validation_days``, where ``split`` has more, and starts once what is left reaches ``learn_days`` into what it is
-    started for. It fails where the raw data does not reach so far.
+    ``when``: ``never``, ``on_performance`` (a loss, estimated or realised), ``on_drift`` (that or drift), or only by
+    ``schedule.train`` (``schedule``). If rows are split by time, such a training holds out ``holdout_days`` for test
+    and ``validation_days``, if ``split`` has more, and starts once the rest includes ``learn_days`` of the change that
+    started it. It fails if the raw data does not reach that far.
     """
 
     when: When = "on_performance"
@@ -34,7 +34,7 @@ def _retrain(given: object) -> object:
 
 
 class Monitoring(Section):
-    """When a day's verdict is a drift or a loss of performance, and what is done about it.
+    """When a day's verdict is drift or a loss of performance, and what follows.
 
     Watched are the days that are scored (section ``scoring``), and the requests that the production endpoint keeps
     (``serving.data_capture_percent``); a model has to have one of them. The last ``window_days`` days, taken together,
@@ -45,7 +45,7 @@ class Monitoring(Section):
     data. ``ignored`` features are expected to move. ``max_loss`` is by how much performance may fall below the
     evaluation's (of a regression: its share).
 
-    ``retrain``: when ``train_<model>`` is started, never because of a data fault, and not again within
+    ``retrain``: when ``train_<model>`` is started; never because of a data fault, and not again within
     ``cool_down_days``.
     """
 

@@ -1,7 +1,7 @@
-"""What is known of a scored day once labels are there: ``performance.json``, written by a job, read by Airflow's side.
+"""The performance of a scored day once labels arrive: ``performance.json``, written by a job, read by Airflow's side.
 
-Beside it lies ``rows.parquet``: key, time, label, ``prediction`` and the probabilities of each labelled row, as
-``columns`` names them. Where ``labels.ask`` is set, ``to_label.csv`` has the rows that a person is asked for.
+Beside it is ``rows.parquet``: key, time, label, ``prediction`` and the probabilities of each labelled row, named as in
+``columns``. With ``labels.ask``, ``to_label.csv`` has the rows that people are asked to label.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ Intervals = dict[str, tuple[float, float]]
 
 
 class Sampled(TypedDict):
-    """What a random sample of labelled rows says of all that were scored: ``value`` of ``metric``, prediction-powered,
-    with its 95 % interval. ``labelled`` of ``asked`` rows have a label."""
+    """What a random sample of labelled rows says about all scored rows: ``value`` of ``metric``, by prediction-powered
+    inference, with its 95 % interval. ``labelled`` of ``asked`` rows have a label."""
 
     metric: str
     value: float
@@ -26,10 +26,11 @@ class Sampled(TypedDict):
 
 
 class WindowPerformance(TypedDict):
-    """The labelled days of one version that end with a day, of the last ``monitoring.window_days``, taken together.
+    """The labelled days of one version in the ``monitoring.window_days`` that end with a day, taken together.
 
-    ``evidence``: in how many independent units (machines, days, or rows) there is a label other than the most common
-    one; of a regression, all."""
+    ``evidence``: the number of independent units (machines, days, or rows) with a label other than the most common one;
+    for a regression, with any label.
+    """
 
     days: list[str]
     rows: int
@@ -41,12 +42,12 @@ class WindowPerformance(TypedDict):
 
 
 class Performance(TypedDict):
-    """``performance.json`` of a day. All of it is of the one version that scored the day.
+    """``performance.json`` of a day. All of it is about the one version that scored the day.
 
-    ``labelled`` of ``rows`` scored rows have a label; the others count for nothing. ``metrics`` are those of the
-    evaluation, by the same function on these rows; empty without a label. ``segments`` are by slice, ``baselines`` by
-    name. ``challengers`` are the candidates that scored the day too, by version. ``made_of`` is the digest of scores
-    and labels that it follows from.
+    ``labelled`` of ``rows`` scored rows have a label; the others are ignored. ``metrics`` are the evaluation's,
+    computed by the same function on these rows; empty without labels. ``segments`` are by slice, ``baselines`` by name.
+    ``challengers`` are the candidates that also scored the day, by version. ``made_of`` is the digest of the scores and
+    labels that it was made from.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""What is wrong in a model's files, and where: checks say it as a ``Problem``, ``explaining`` finds the line."""
+"""What is wrong in a model's files, and where: checks report a ``Problem``, ``explaining`` finds its line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 
 
 class Problem(NamedTuple):
-    """``path`` leads to a key or an item of ``file``, which lies in the model's folder."""
+    """``path`` leads to a key or an item of ``file``, in the model's folder."""
 
     path: Path
     message: str
@@ -23,10 +23,10 @@ class Problem(NamedTuple):
 
 
 def refuse(problems: Iterable[Problem]) -> None:
-    """For pydantic's validators, whose own errors cannot say which of a section's keys is wrong.
+    """For pydantic's validators, whose own errors cannot name the wrong key of a section.
 
     Raises:
-        ValidationError: of all the problems, if there are any. Paths are relative to the section that is validated.
+        ValidationError: with all problems, if there are any. Paths are relative to the validated section.
     """
     details = [
         InitErrorDetails(
@@ -39,7 +39,7 @@ def refuse(problems: Iterable[Problem]) -> None:
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:
-    """That there is no such thing, the nearest one, and those that there are."""
+    """A message for an unknown name, with the nearest and all known ones."""
     return f"there is no {kind} '{name}'. {nearest(name, known)}"
 
 
@@ -58,7 +58,7 @@ def twice(place: Path, names: Sequence[str]) -> Iterator[Problem]:
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """The nearest known name, in any case of its letters, and those that there are."""
+    """The nearest known name, ignoring case, and all known ones."""
     if not known:
         return "There is none."
     by_letters = {one.lower(): one for one in known}
@@ -69,7 +69,7 @@ def nearest(name: str, known: Collection[str]) -> str:
 
 
 def number_hint(text: str) -> str:
-    """How a number is written, where the text means one: YAML takes neither 0,05 nor 1e-3 for a number."""
+    """A hint for a text that means a number: YAML reads neither 0,05 nor 1e-3 as one."""
     try:
         return f". Written as a number: {float(text.replace(',', '.')):.15g}"
     except ValueError:

@@ -1,4 +1,4 @@
-"""From a model's folder to its checked configuration, or to an error that says what to correct."""
+"""Reads a model's folder into its checked configuration, or fails with an error that says what to correct."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .suites import suite_problems
 MODELS_FOLDER = Path(__file__).parents[1]
 
 
-# read in every task and job: libyaml takes a tenth of the time where PyYAML was built with it
+# used in every task and job: libyaml takes a tenth of the time, if PyYAML was built with it
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _UniqueKeyLoader(_SafeLoader):  # type: ignore[misc, valid-type] # PyYAML ships no types
-    """YAML that refuses a key given twice; plain YAML would let the last one win."""
+    """YAML that refuses duplicate keys; plain YAML lets the last one win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[str] = set()
@@ -40,7 +40,7 @@ class _UniqueKeyLoader(_SafeLoader):  # type: ignore[misc, valid-type] # PyYAML 
 
 
 def _with_line(tag: str) -> None:
-    """A value that looks like one of the tag, and cannot be (2024-13-45), is an error that knows its line."""
+    """Turns an impossible value of the tag (2024-13-45) into an error with its line."""
     construct = _SafeLoader.yaml_constructors[tag]
 
     def constructed(loader: yaml.SafeLoader, node: yaml.Node) -> object:
@@ -66,14 +66,14 @@ def load_model(name: str, folder: Path = MODELS_FOLDER) -> ModelConfig:
     """The checked configuration of one model, its hyperparameters with their defaults.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, has an unknown key, a wrong type, a value out of range or a name
-            that nothing has, or does not agree with the folder. Each problem has file, line and key.
+            ConfigError: the file is missing, is not YAML, has an unknown key, a wrong type, a value out of range or an
+                unknown name, or does not match the folder. Each problem has file, line and key.
     """
     home = folder / name
     content = _read(home / "model.yaml", folder)
     if not isinstance(content, dict):
         found = "is empty" if content is None else f"holds a {type(content).__name__}"
-        raise refusal(home, [Problem((), f"{found}: it is a mapping of keys.")])
+        raise refusal(home, [Problem((), f"{found}: it must be a mapping of keys.")])
     of_the_folder = list(_folder_problems(content, home))
     try:
         config = ModelConfig.model_validate(content)
@@ -100,7 +100,7 @@ def _read(path: Path, folder: Path) -> object:
 
 
 def _folder_problems(content: Mapping[str, object], home: Path) -> Iterator[Problem]:
-    """The name, and modules that the file does not know of. (Airflow's machines have no modules to be seen.)"""
+    """A wrong name, and undeclared modules. (Airflow's machines do not have the modules.)"""
     if isinstance(name := content.get("name"), str) and name != home.name:
         yield Problem(("name",), f"name is '{name}', but the folder is '{home.name}'. They must be the same.")
         if why := names.refusal(home.name):
@@ -109,5 +109,6 @@ def _folder_problems(content: Mapping[str, object], home: Path) -> Iterator[Prob
     for part in Code.model_fields:
         if (home / f"{part}.py").exists() and part not in (code if isinstance(code, dict) else {}):
             yield Problem(
-                ("code",), f"{part}.py is there, but not code.{part}, which says what it takes and gives. Describe it."
+                ("code",),
+                f"{part}.py exists, but code.{part}, which says what it expects and provides, is missing. Add it.",
             )

@@ -1,7 +1,7 @@
-"""What one part of a model.yaml says of another: columns, tables, classes, metrics, hyperparameters and sections.
+"""References between parts of a model.yaml: columns, tables, classes, metrics, hyperparameters and sections.
 
-A rule is a generator of problems, each at the key that a person has to change; ``RULES`` are all of them. A column's
-own section looks after what is said within it.
+A rule is a generator of problems, each at the key that has to change; ``RULES`` lists them. A column's own section
+checks what is within it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def problems(config: ModelConfig) -> list[Problem]:
 
 
 def feature_columns(config: ModelConfig) -> list[str] | None:
-    """The feature table's columns except for key, time and label; None where the model.yaml does not tell."""
+    """The feature table's columns except for key, time and label; None if model.yaml does not tell."""
     if config.code.features:
         return [name for name in config.code.features.columns if name not in config.data.not_features]
     if len(config.data.tables) != 1:
@@ -48,12 +48,14 @@ def _columns_of_data(config: ModelConfig) -> Iterator[Problem]:
     yield from twice(("data", "key"), data.key)
     for number, name in enumerate(data.key):
         if is_of_answers(name):
-            found = f"'{name}' is what scores call an answer: give the column another name, and header: {name}"
+            found = (
+                f"'{name}' is reserved for predictions in the scores: give the column another name, and header: {name}"
+            )
             yield Problem(("data", "key", number), found)
     if data.time is not None and data.time not in kinds:
         yield Problem(("data", "time"), unknown("column", data.time, kinds))
     elif data.time is not None and not kinds[data.time].is_time:
-        yield Problem(("data", "time"), f"'{data.time}' is of kind {kinds[data.time]}; a time is a timestamp")
+        yield Problem(("data", "time"), f"'{data.time}' is of kind {kinds[data.time]}; a time must be a timestamp")
     if data.label not in made:
         yield Problem(("data", "label"), unknown("column", data.label, made))
     elif data.label in kinds and kinds[data.label].is_time:
@@ -63,9 +65,9 @@ def _columns_of_data(config: ModelConfig) -> Iterator[Problem]:
             ("data", "label"), f"'{data.label}' is of kind {kinds[data.label]}; a regression predicts a number"
         )
     if data.label in data.key:
-        yield Problem(("data", "label"), f"'{data.label}' is part of data.key too; what is predicted identifies no row")
+        yield Problem(("data", "label"), f"'{data.label}' is also part of data.key; a label cannot identify rows")
     if data.label == data.time:
-        yield Problem(("data", "label"), f"'{data.label}' is data.time too")
+        yield Problem(("data", "label"), f"'{data.label}' is also data.time")
 
 
 def _content_keys(config: ModelConfig) -> Iterator[Problem]:
@@ -96,7 +98,7 @@ def _classes(config: ModelConfig) -> Iterator[Problem]:
 
 
 def _tables_of_the_library(config: ModelConfig) -> Iterator[Problem]:
-    """Without a features.py one table is learned from as it is."""
+    """Without a features.py, the model learns from one table as it is."""
     features = config.features
     if config.code.features:
         if features.exclude or features.derived:
@@ -159,7 +161,7 @@ def _split(config: ModelConfig) -> Iterator[Problem]:
 
 def _refit(config: ModelConfig) -> Iterator[Problem]:
     if config.split.refit and config.tracking.model_versions:
-        message = "MLflow keeps the model as it was trained first, and with split.refit another one is registered"
+        message = "MLflow keeps the model before the refit, but split.refit registers the refitted one"
         yield Problem(("tracking", "model_versions"), f"{message}: leave one of the two out")
 
 
@@ -202,7 +204,7 @@ def _monitoring(config: ModelConfig) -> Iterator[Problem]:
     yield from unknown_names(("monitoring", "ignored"), config.monitoring.ignored, "feature", features)
     for name in ("holdout_days", "validation_days", "learn_days") if isinstance(config.split, RandomSplit) else ():
         if name in config.monitoring.retrain.model_fields_set:
-            yield Problem(("monitoring", "retrain", name), "is for a split by time; this one is by chance")
+            yield Problem(("monitoring", "retrain", name), "is for a split by time; this one is random")
     watched = len(set(features) - set(config.monitoring.ignored))
     if config.monitoring.drifted_features > watched:
         yield Problem(("monitoring", "drifted_features"), f"there are {watched} features that can drift")
@@ -221,11 +223,13 @@ def _labels(config: ModelConfig) -> Iterator[Problem]:
     if config.data.time is None:
         yield Problem((*place, "table"), "rows have no data.time, so their labels come as files: leave table out")
     if labels.ask:
-        yield Problem((*place, "ask"), "a person is asked where truth does not come on its own; here a table has it")
+        yield Problem(
+            (*place, "ask"), "people are asked only if labels do not arrive on their own; here a table has them"
+        )
 
 
 def table_of_slice(config: ModelConfig, one: Slice) -> str | None:
-    """The raw table where a slice's column is looked up, by the table's key; None where the feature table has it."""
+    """The raw table in which a slice's column is looked up, by the table's key; None if the feature table has it."""
     made = [*config.data.not_features, *(feature_columns(config) or [])]
     if one.of in made:
         return None

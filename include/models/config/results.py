@@ -1,4 +1,4 @@
-"""What the small JSON files hold that jobs write and tasks of Airflow read, as far as they read them."""
+"""The small JSON files that jobs write and Airflow's tasks read, as far as they read them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import NamedTuple, NotRequired, TypedDict
 from .decision import DecisionOutcome
 from .drift_profile import DayProfile
 
-Metrics = dict[str, float | None]  # by name; None where a metric could not be measured
+Metrics = dict[str, float | None]  # by name; None if a metric could not be measured
 
 
 class Comparison(TypedDict):
-    """The candidate beside a version of production on the same rows, in the champion's metric, of which both have a
-    value; above 0 is better.
+    """The candidate and a production version on the same rows, in the champion's metric, if both have a value; above 0
+    is better.
 
-    ``worse`` is the probability that it is worse by more than the margin; ``smallest`` the least difference that these
-    rows can tell from none.
+    ``worse`` is the probability that it is worse by more than the margin; ``smallest`` the smallest difference that
+    these rows can detect.
     """
 
     candidate: float
@@ -28,7 +28,7 @@ class Comparison(TypedDict):
 
 
 class Reliability(NamedTuple):
-    """Rows whose probability of a class is in one tenth: how many, the mean, and the share that are of the class."""
+    """Rows whose probability of a class is in one tenth: their number, mean, and share of the class."""
 
     rows: int
     predicted: float
@@ -36,10 +36,10 @@ class Reliability(NamedTuple):
 
 
 class Rival(TypedDict):
-    """A version that is in production, or was, beside the candidate: on those of the test split's ``of`` rows that it
-    has not learned from. ``seen`` is how many it has; None where its artifact does not say.
+    """A current or former production version beside the candidate, on those of the test split's ``of`` rows that it was
+    not trained on. ``seen``: how many it was trained on; None if its artifact does not say.
 
-    ``comparison`` is None if there is none; ``why_not`` says why.
+    ``comparison`` is None if there is none; ``why_not`` has the reason.
     """
 
     version: int | None
@@ -50,7 +50,7 @@ class Rival(TypedDict):
 
 
 class Segment(TypedDict):
-    """A slice's segment of the test split. ``enough``: it has the rows that gates judge by."""
+    """A slice's segment of the test split. ``enough``: it has enough rows for gates."""
 
     segment: str
     rows: int
@@ -60,8 +60,8 @@ class Segment(TypedDict):
 
 
 class Refitted(TypedDict):
-    """The model fitted again on all ``rows`` after its gates held, which is what is registered. ``distance``: how far
-    it answers the golden requests from the evaluated one; ``metrics``: on the test split, which it has learned from."""
+    """The model refitted on all ``rows`` after its gates passed, which is registered. ``distance``: how far its answers
+    to the golden requests are from the evaluated model's; ``metrics``: on the test split, which it was trained on."""
 
     rows: int
     distance: float
@@ -69,14 +69,13 @@ class Refitted(TypedDict):
 
 
 class Evaluation(TypedDict):
-    """``metrics.json``: metrics of the test split, of the candidate and, if there is one, of the champion, as far as
+    """``metrics.json``: metrics on the test split, of the candidate and, if there is one, of the champion, as far as
     they could be compared.
 
-    ``intervals``: where each of the candidate's lies with 95 % probability; those that are known. ``production``: the
-    last versions in production, the champion first. ``slices``: each slice's segments, the worst first; ``worst``: the
-    segment that a gate of a slice is held by. Older evaluations have none of these. ``data``: what was learned
-    from and tested on, in a sentence. ``reliability``: of each class, by tenths of its probability that have rows.
-    ``refit``: where there was one.
+    ``intervals``: the known 95 % intervals of the candidate's metrics. ``production``: the last versions in production,
+    the champion first. ``slices``: each slice's segments, the worst first; ``worst``: the segment that decides a
+    slice's gate. Older evaluations have none of these. ``data``: the training and test data, in a sentence.
+    ``reliability``: by class, the tenths of its probability that have rows. ``refit``: if there was one.
     """
 
     metrics: Metrics
@@ -95,19 +94,20 @@ class Evaluation(TypedDict):
 
 
 class TableVerdict(TypedDict):
-    """How many rows of a table were set aside."""
+    """The number of rejected rows of a table."""
 
     rejected: int
 
 
 class InputFacts(TypedDict):
-    """Into how many chunks a day was cut."""
+    """The number of chunks that a day was split into."""
 
     chunks: int
 
 
 class Verdict(TypedDict):
-    """``validation.json``: whether the data may be used, in a sentence why; ``facts`` and ``tables`` of raw data."""
+    """``validation.json``: whether the data may be used, and why, in a sentence; ``facts`` and ``tables`` of raw
+    data."""
 
     passed: bool
     summary: str
@@ -116,8 +116,8 @@ class Verdict(TypedDict):
 
 
 class DayResult(TypedDict):
-    """``day.json``: whether a day's scores may be published, in a sentence why; their rows, how many rows of each raw
-    table were set aside, and how many seconds each part took."""
+    """``day.json``: whether a day's scores may be published, and why, in a sentence; their rows, the rejected rows of
+    each raw table, and the seconds of each part."""
 
     passed: bool
     summary: str
@@ -127,9 +127,9 @@ class DayResult(TypedDict):
 
 
 class FileResult(TypedDict):
-    """``file.json``: whether a file's scores may be used, in a sentence why; how many rows of each table were set
-    aside, the sha256 of each file, and into how many shards its rows were cut. ``rows`` are those with a score, or that
-    a transform job is to score. ``answered_by``: what said so."""
+    """``file.json``: whether a file's scores may be used, and why, in a sentence; the rejected rows of each table, the
+    sha256 of each file, and the number of shards of its rows. ``rows`` are those with a score, or those for a transform
+    job to score. ``answered_by``: what predicted them."""
 
     passed: bool
     summary: str
@@ -159,7 +159,7 @@ class Parts(TypedDict):
 
 
 class Golden(TypedDict):
-    """An entry of ``golden_requests.json``: a row, and the answer that the model gave in training."""
+    """An entry of ``golden_requests.json``: a row, and the model's answer in training."""
 
     features: dict[str, int | float | str | bool | None]
     expected: object

@@ -13,7 +13,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Bounds(Section):
-    """What a day's predictions must lie within: the share of a class, or the mean of a regression's values."""
+    """The bounds of a day's predictions: the share of a class, or the mean of a regression's values."""
 
     min: float | None = None
     max: float | None = None
@@ -30,16 +30,16 @@ class Bounds(Section):
 class Scoring(Compute):
     """One day, one partition of raw data, one partition of scores.
 
-    ``tables`` are what a day's partition holds, none that only labels are made of; the first has the rows that features
-    stand for. A table with the time column (or a clock that makes it) holds the day's rows, one with ``history`` all
-    rows up to the day's end, one without a time is a snapshot. Of a model without any time the first table holds the
-    rows that are to be scored on that day: the partition alone says which day they are of.
+    ``tables`` are the tables of a day's partition, without those only for labels; the first has the rows that features
+    are about. A table with the time column (or a clock that makes it) contains the day's rows, one with ``history`` all
+    rows up to the day's end, one without a time is a snapshot. For a model without any time, the first table contains
+    the rows to score on that day: only the partition tells the day.
 
     Windows of features reach ``look_back_hours`` before the day. A partition may be ``wait_hours`` late. Up to
-    ``max_rejected_share`` of a table's rows may be set aside; more stop the day. (A suite's ``mostly`` gives way to it:
-    of ten rows one is many.) ``bounds`` are by class, or ``mean`` for a regression. ``monitor_<model>`` looks
+    ``max_rejected_share`` of a table's rows may be rejected; more stop the day. (A suite's ``mostly`` gives way to it:
+    of ten rows, one is many.) ``bounds`` are by class, or ``mean`` for a regression. ``monitor_<model>`` looks
     ``sweep_days`` back for late data. One job scores a day of at most ``one_job_mb`` of raw text; a larger one takes
-    several, and ``instance_count`` machines share what has been cut into chunks of ``chunk_mb``.
+    several, in which ``instance_count`` machines share chunks of ``chunk_mb``.
     """
 
     tables: Annotated[list[str], Field(min_length=1)]

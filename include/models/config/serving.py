@@ -1,4 +1,4 @@
-"""How a model answers, and how a new version takes over: the section ``serving``."""
+"""How a model is served, and how a new version takes over: the section ``serving``."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from .common import InstanceType, Scalar, Section, all_defaults
 
 Milliseconds = Annotated[int, Field(ge=1, le=60_000)]
 Strategy = Literal["canary", "linear", "all_at_once", "immediate"]
-Mode = Literal["provisioned", "serverless"]  # what each of them means is in include/deploy/serving_modes.py
+Mode = Literal["provisioned", "serverless"]  # defined in include/deploy/serving_modes.py
 Staging = Literal["delete", "serverless", "keep"]
 HAVE_INSTANCES: tuple[Mode, ...] = ("provisioned",)
 
 
 class Autoscaling(Section):
-    """How many instances serve: from ``instance_count`` to ``max_instances``, so that each has about this many
-    invocations a minute."""
+    """How many instances serve: from ``instance_count`` to ``max_instances``, aiming at this many invocations per
+    minute and instance."""
 
     max_instances: Annotated[int, Field(ge=1, le=100)]
     invocations_per_instance: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
 
 
 class Serverless(Section):
-    """Memory in MB, in steps of 1024, and how many requests are answered at once."""
+    """Memory in MB, in steps of 1024, and the number of concurrent requests."""
 
     memory_mb: Annotated[int, Field(ge=1024, le=6144, multiple_of=1024)] = 2048
     max_concurrency: Annotated[int, Field(ge=1, le=200)] = 5
@@ -33,9 +33,9 @@ class Serverless(Section):
 class Deployment(Section):
     """How production's traffic moves to a new version.
 
-    ``canary``: ``share_percent`` of it first; ``linear``: step by step of that size; ``all_at_once``. After each step
-    alarms are watched for ``wait_minutes``, and one that goes off takes everything back. ``immediate`` is all at once
-    without alarms, for when they are going off already.
+    ``canary``: ``share_percent`` of it first; ``linear``: in steps of that size; ``all_at_once``. After each step,
+    alarms are watched for ``wait_minutes``, and an alarm rolls everything back. ``immediate`` is all at once without
+    alarms, for when they have already fired.
     """
 
     strategy: Strategy = "canary"
@@ -46,7 +46,7 @@ class Deployment(Section):
 class MetricAlarm(Section):
     """An alarm on a CloudWatch metric of the model's own, named here by namespace and metric.
 
-    It goes off when the statistic of one minute is above (``max``) or below (``min``) the bound. The metric's only
+    It fires when the statistic of one minute is above (``max``) or below (``min``) the bound. The metric's only
     dimension is ``EndpointName``.
     """
 
@@ -65,8 +65,8 @@ class MetricAlarm(Section):
 
 
 class Alarms(Section):
-    """What takes a new version back while it gets its first traffic: p99 of the model's latency and server errors per
-    minute, both of the production endpoint, and its own metrics."""
+    """What rolls a new version back during its first traffic: p99 of the model's latency and server errors per minute,
+    both of the production endpoint, and the model's own metrics."""
 
     p99_latency_ms: Milliseconds = 500
     errors_5xx: Annotated[int, Field(ge=0, le=1_000_000)] = 0
@@ -74,15 +74,15 @@ class Alarms(Section):
 
 
 class Latency(Section):
-    """The slowest that an endpoint may be in its test, in milliseconds at the caller; left out, what is usual of its
-    mode: 200 and 1000 provisioned, 400 and 3000 serverless."""
+    """The latency limits of an endpoint in its test, in milliseconds at the caller; by default those of its mode: 200
+    and 1000 provisioned, 400 and 3000 serverless."""
 
     p50_ms: Milliseconds | None = None
     p99_ms: Milliseconds | None = None
 
 
 class Approval(Section):
-    """How long a promotion waits for its answer; without one nothing is changed."""
+    """How long a promotion waits for its answer; without one, nothing changes."""
 
     timeout_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 72
 
@@ -90,15 +90,14 @@ class Approval(Section):
 class Serving(Section):
     """Endpoints of a model, staging and production alike: provisioned (instances) or serverless.
 
-    A serverless endpoint knows no traffic shifting and no autoscaling by instances.
-    ``data_capture_percent`` of requests and answers are kept in the bucket, below each endpoint's name: by SageMaker;
-    of a serverless endpoint, where that keeps none, by the serving program itself, in the same form.
-    ``instance_type`` is also what the Model Registry recommends.
-    Production's endpoint is asked its golden requests every ``probe_minutes`` (0: never) by the Dag ``probe``.
-    ``staging``: its endpoint is deleted once it has passed its test (``delete``), or kept: as production is served
+    A serverless endpoint has no traffic shifting and no autoscaling by instances.
+    ``data_capture_percent`` of requests and responses are captured in the bucket, below each endpoint's name: by
+    SageMaker or, for a serverless endpoint, where SageMaker does not, by the serving program, in the same format.
+    ``instance_type`` is also what the Model Registry recommends. ``example``: values for the row that the online
+    service's page /docs shows, if the middles of the ranges that the expectation suites allow do not fit together.
+    Production's endpoint is sent its golden requests every ``probe_minutes`` (0: never) by the Dag ``probe``.
+    ``staging``: its endpoint is deleted once it has passed its test (``delete``), or kept: served like production
     (``keep``), or serverless whatever production is, at no cost between requests (``serverless``).
-    ``example`` are values of the row that the online service's page /docs shows, where those in the middle of what the
-    expectation suites allow do not go together.
     """
 
     mode: Mode = "provisioned"

@@ -1,7 +1,7 @@
-"""Where scores and model versions go besides S3: the sections ``sinks`` and ``tracking``, and how sinks are reached.
+"""Where scores and model versions go besides S3: the sections ``sinks`` and ``tracking``, and the sinks' connections.
 
-A sink is a section of ``Sinks`` and, under the same name, a connection of ``SinkConnections``; how it is checked and
-sent to is the module of that name in ``include.jobs.sinks``. Nothing else knows which sinks there are.
+A sink is a section of ``Sinks`` and, under the same name, a connection of ``SinkConnections``; the module of that name
+in ``include.jobs.sinks`` checks it and sends to it. Nothing else knows which sinks exist.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from .common import Section
 
 
 class Sink(Section):
-    """``backfilled_days``: whether days that the Dag ``backfill`` scores are sent, too."""
+    """``backfilled_days``: whether days scored by the Dag ``backfill`` are also sent."""
 
     backfilled_days: bool = True
 
 
 class KafkaSink(Sink):
-    """Daily scores as messages; where the brokers are is a setting of the environment."""
+    """Daily scores as messages; the brokers are a setting of the environment."""
 
     topic: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,200}$")]
 
@@ -39,14 +39,14 @@ class Sinks(Section):
 
 
 class Connection(BaseModel):
-    """How a sink is reached from an environment."""
+    """An environment's connection to a sink."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Kafka(Connection):
     """The brokers that scores are sent to. ``secret_id`` names the Secrets Manager secret with username and password,
-    which the job reads when it runs; ``topic_prefix`` precedes the topics of this environment's models, where
+    which the job reads when it runs; ``topic_prefix`` is prepended to the topics of this environment's models, if
     several environments share brokers."""
 
     bootstrap_servers: Annotated[str, Field(pattern=r"^[\w.-]+:\d+(,[\w.-]+:\d+)*$")]
@@ -75,9 +75,10 @@ class SinkConnections(BaseModel):
 
 
 class Tracking(Section):
-    """``model_versions``: each registered version is one of MLflow's too, and ``champion`` names the one in production.
+    """``model_versions``: each registered version is also registered in MLflow, where the alias ``champion`` marks the
+    one in production.
 
-    Runs are tracked whatever is said here, where the environment names a tracking store.
+    Runs are tracked regardless, if the environment names a tracking store.
     """
 
     model_versions: bool = False

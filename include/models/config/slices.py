@@ -1,4 +1,4 @@
-"""For whom and when a model must be as good as on the whole: the section ``slices``."""
+"""Segments of the data on which a model must be good too: the section ``slices``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ COLUMN = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class Slice(Section):
-    """Segments of the test split, each measured on its own; in model.yaml just the column, where that is all.
+    """Segments of the test split, each measured separately; in model.yaml just the column, if that is all.
 
-    ``column`` (the name, if it is not given) is one of the feature table, or of a raw table that has one row for each
-    value of its key. Numbers are cut into bands at ``bands``, each the first value of the next; of a time counts the
-    ``part``. Gates judge segments of ``min_rows`` or more. Of a ``protected`` slice the evaluation also says how
-    differently its segments are treated.
+    ``column`` (by default the name) is one of the feature table, or of a raw table that has one row per value of its
+    key. Numbers are cut into bands at ``bands``, each the first value of the next; for a time, the ``part`` counts.
+    Gates judge segments of ``min_rows`` or more. For a ``protected`` slice the evaluation also measures how differently
+    its segments are treated.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,38}$")]
@@ -29,7 +29,7 @@ class Slice(Section):
 
     @property
     def of(self) -> str:
-        """The column that segments are made of."""
+        """The column that defines the segments."""
         return self.column or self.name
 
     @model_validator(mode="after")
@@ -42,5 +42,5 @@ class Slice(Section):
 
 
 def from_column(given: object) -> object:
-    """A slice that is nothing but its column."""
+    """A slice given as just its column."""
     return {"name": given} if isinstance(given, str) else given

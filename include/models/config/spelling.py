@@ -1,6 +1,6 @@
-"""How a file spells its numbers where they are not plain: the decimal mark, what parts thousands, the unit beside them.
+"""How a file spells its numbers if they are not plain: decimal mark, thousands separator, unit.
 
-The patterns are read alike by Python's ``re`` and by polars, whose half is ``include.models.raw.numbers``.
+The patterns mean the same in Python's ``re`` and in polars, whose half is ``include.models.raw.numbers``.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-# what may part thousands where model.yaml names the first of them
+# accepted thousands separators where model.yaml names the first of them
 THOUSANDS = {",": ",", ".": ".", " ": " \xa0\u2007\u2009\u202f", "'": "'\u2019", "_": "_"}
 SIGN = "[+\u2212-]?"
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """``decimal``: the decimal mark; ``thousands``: what may part groups of digits (of three, in India also of two);
-    ``unit``: what may precede or follow a number. Where any of them is declared, ``(5)`` and ``5-`` are -5 too, as
-    accountants write it. The unit changes no value: ``54.1 %`` is 54.1."""
+    """``decimal``: the decimal mark; ``thousands``: the separators of groups of digits (three, in India also two);
+    ``unit``: what may precede or follow a number. If any of them is declared, ``(5)`` and ``5-`` are also -5, as in
+    accounting. The unit does not change the value: ``54.1 %`` is 54.1."""
 
     decimal: str = "."
     thousands: str | None = None
@@ -30,8 +30,8 @@ class Spelling:
 
     @cached_property
     def steps(self) -> list[tuple[str, str]]:
-        """Pattern and replacement, in order: what they make of a cell without blanks around is the number as programs
-        write it, if ``number`` matches what the first three of them make of it."""
+        """Patterns and replacements, in order: they turn a stripped cell into a number as programs write it, if
+        ``number`` matches the result of the first three."""
         steps = []
         if self.unit:
             unit = re.escape(self.unit)
@@ -49,12 +49,12 @@ class Spelling:
 
     @cached_property
     def marks(self) -> list[tuple[str, str]]:
-        """What becomes of each character that programs do not write."""
+        """Replacements for each character that programs do not write."""
         gaps = [(gap, "") for gap in THOUSANDS.get(self.thousands or "", "")]
         return [*gaps, (self.decimal, "."), ("\u2212", "-")]
 
     def plain(self, text: str) -> str | None:
-        """A cell, without blanks around, as programs write the number; None if it is none."""
+        """A stripped cell as programs write the number; None if it is not a number."""
         for pattern, replacement in self.steps:
             text = re.sub(pattern, replacement.replace("${1}", r"\g<1>"), text)
         if not re.search(self.number, text):

@@ -1,6 +1,6 @@
-"""The columns that a model's expectation suites name, held to those that there are.
+"""Checks the columns that a model's expectation suites name against the existing ones.
 
-What Great Expectations makes of a suite is checked where it is installed, by the jobs (``include.jobs.validation``).
+What Great Expectations makes of a suite is checked where it is installed: in the jobs (``include.jobs.validation``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .references import feature_columns
 
 FOLDER = "expectations"
 FEATURES = "features"
-CONTINUITY = "_continuity"  # after a table's name: how regularly its rows come
+CONTINUITY = "_continuity"  # after a table's name: the regularity of its rows
 CONTINUITY_COLUMNS = ("rows", "missing_rows", "crowded_rows", "longest_gap_hours", "silent_hours")
 COLUMNS = ("column", "column_A", "column_B", "column_list", "column_set")
 PARAMETER = "$PARAMETER"
@@ -23,13 +23,13 @@ EXTREMES = ("__min", "__max")
 
 
 def suite_problems(config: ModelConfig, home: Path) -> Iterator[Problem]:
-    """Nothing for a folder without suites: its jobs say so."""
+    """Yields nothing for a folder without suites: its jobs report that."""
     files = sorted((home / FOLDER).glob("*.json"))
     known = dataset_columns(config)
     for file in files:
         name = f"{FOLDER}/{file.name}"
         if file.stem not in known:
-            yield Problem((), f"is about no data set of the model. {nearest(file.stem, known)}", name)
+            yield Problem((), f"is not about a data set of the model. {nearest(file.stem, known)}", name)
             continue
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
@@ -47,7 +47,7 @@ def suite_problems(config: ModelConfig, home: Path) -> Iterator[Problem]:
 
 
 def dataset_columns(config: ModelConfig) -> dict[str, Collection[str] | None]:
-    """The columns of each data set that has its own suite; None where model.yaml does not tell."""
+    """The columns of each data set that has its own suite; None if model.yaml does not tell."""
     found: dict[str, Collection[str] | None] = {}
     for name, table in config.data.tables.items():
         found[name] = table.kinds
@@ -77,7 +77,7 @@ def _wrong(
 
 
 def _wrong_parameter(parameter: str, known: Mapping[str, Collection[str] | None]) -> str | None:
-    """``<dataset>__<column>`` with or without an extreme; other parameters are the jobs' business."""
+    """``<dataset>__<column>`` with or without an extreme; the jobs check other parameters."""
     dataset, found, column = parameter.partition("__")
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""What jobs run on, and what is learned and searched: the sections ``training`` and ``processing``."""
+"""The jobs' compute, and what is trained and tuned: the sections ``training`` and ``processing``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .metrics import Direction
 
 
 class Range(Section):
-    """What tuning chooses a hyperparameter from: between two ends, whole numbers when both are; or some ``values``."""
+    """The search range of a hyperparameter: between two ends, integers if both are; or some ``values``."""
 
     min: int | float | None = None
     max: int | float | None = None
@@ -47,7 +47,7 @@ class Tuning(Section):
 
 
 class Compute(Section):
-    """What a job runs on. Volume in GB, runtime in minutes."""
+    """A job's compute. Volume in GB, runtime in minutes."""
 
     instance_type: InstanceType
     instance_count: Annotated[int, Field(ge=1, le=100)] = 1
@@ -56,17 +56,17 @@ class Compute(Section):
 
 
 class Processing(Compute):
-    """What prepares a training's data and evaluates. Raw data of at most ``one_job_mb`` of text is prepared by one job
-    on one machine (0: whatever its size); more is cut by key into chunks of ``chunk_mb``, which ``instance_count``
-    machines share."""
+    """The compute that prepares a training's data and evaluates. Raw data of at most ``one_job_mb`` of text is prepared
+    by one job on one machine (0: whatever its size); more is partitioned by key into chunks of ``chunk_mb``, which
+    ``instance_count`` machines share."""
 
     one_job_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 1024
     chunk_mb: Annotated[int, Field(ge=1, le=4096)] = 128
 
 
 class Training(Compute):
-    """``keep_alive_minutes``: how long instances are kept when a job is over (a warm pool), so that the next one, of a
-    tuning or a repeated training, starts without waiting for its own. They are billed meanwhile; 0 keeps none, and spot
+    """``keep_alive_minutes``: how long instances are kept after a job (a warm pool), so that the next one, of a tuning
+    or a repeated training, starts without waiting for instances. They are billed meanwhile; 0 keeps none, and spot
     instances are never kept."""
 
     keep_alive_minutes: Annotated[int, Field(ge=0, le=60)] = 0

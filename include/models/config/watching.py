@@ -1,12 +1,12 @@
-"""What a day's raw tables and answers were, and what they were in the version's own training: written by jobs, read by
-Airflow's side. Counts and sums only, so that the chunks of a day, and days, add up."""
+"""Statistics of a day's raw tables and predictions, and of the version's own training: written by jobs, read by
+Airflow's side. Only counts and sums, so that chunks of a day, and days, add up."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
-# of a column's numbers: how many there are, their sum and sum of squares, the smallest and the largest
+# of a column's numbers: count, sum, sum of squares, minimum and maximum
 Sums = list[float]
 
 
@@ -20,9 +20,9 @@ class SegmentCounts(TypedDict):
 class TableCounts(TypedDict):
     """A raw table's rows of one day.
 
-    ``total``: with those of before, of a table that holds its whole history or has no time. ``hours``: rows by hour of
-    the day. ``digest``: of the rows without their times, in any order. ``missing``: by column. ``values``: of texts,
-    the most frequent. ``segments``: by the value of ``segment``, a column of the key.
+    ``total``: including earlier rows, for a table that contains its whole history or has no time. ``hours``: rows by
+    hour of the day. ``digest``: of the rows without their times, in any order. ``missing``: by column. ``values``: the
+    most frequent texts. ``segments``: by the value of ``segment``, a column of the key.
     """
 
     rows: int
@@ -38,7 +38,7 @@ class TableCounts(TypedDict):
 
 class SegmentColumn(TypedDict):
     """A column over the days of single segments in training: the largest share of rows without a value, the share of
-    days on which it stood still, and between what its mean and its deviation lay (low, median, high)."""
+    days on which it was stuck, and the ranges of its mean and deviation (low, median, high)."""
 
     missing: float
     still: float
@@ -53,16 +53,16 @@ class SegmentReference(TypedDict):
     numbers: dict[str, SegmentColumn]
 
 
-# rows by the bin of a probability, [predicted class][class][bin]; of a regression [bin of the predicted value]
+# rows by the bin of a probability, [predicted class][class][bin]; for a regression [bin of the predicted value]
 ClassAnswers = list[list[list[int]]]
 ValueAnswers = list[int]
 
 
 class Calibration(TypedDict):
-    """What answers were worth on the test split. Of classes ``truth``, [class][bin]: the share of rows of the class
-    among those whose probability for it lies in the bin. Of values ``errors`` and ``squares``, by bin of the predicted
-    value. ``metrics``: what the split's evaluation measured; ``windows``: what was estimated of, and measured in, each
-    of its windows, in ``metric``."""
+    """The performance of predictions on the test split. For classes ``truth``, [class][bin]: the share of rows of the
+    class among those whose probability for it lies in the bin. For values ``errors`` and ``squares``, by bin of the
+    predicted value. ``metrics``: the split's evaluation; ``windows``: the estimated and the measured ``metric`` of each
+    of its windows."""
 
     metric: str
     truth: NotRequired[list[list[float]]]

@@ -107,7 +107,7 @@ def test_without_a_champion_there_is_none(
     done = jobs.run("evaluate_model", *places(trained.packed, features, validated, tmp_path))
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "metrics.json").read_text())["champion"] is None
-    assert "Nothing is in production yet" in (tmp_path / "report.html").read_text()
+    assert "No version is in production yet" in (tmp_path / "report.html").read_text()
 
 
 def test_a_champion_with_other_features_is_not_compared_which_is_said(

@@ -59,7 +59,7 @@ def test_a_file_in_another_encoding(tmp_path: Path) -> None:
 
 def test_a_key_that_yaml_takes_for_something_else(tmp_path: Path) -> None:
     message = refusal(tmp_path, TEXT.replace("        TWF: integer", "        on: integer"))
-    assert "data.tables.rows.columns: a key is read as True: in quotes it is a text" in message
+    assert "data.tables.rows.columns: a key is read as True: quote it to make it a text" in message
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_key_that_yaml_takes_for_something_else(tmp_path: Path) -> None:
         (
             "owner: ml-platform",
             "owner: no",
-            "owner: Input should be a valid string; found False: in quotes it is a text",
+            "owner: Input should be a valid string; found False: quote it to make it a text",
         ),
         ("learning_rate: 0.03", "learning_rate: null", "learning_rate: allowed is a number or a text or true or false"),
         ("test_share: 0.2", "test_share: 0,2", "found '0,2'. Written as a number: 0.2"),

@@ -187,7 +187,7 @@ def test_with_a_comparison_its_probability_decides(model: ModelConfig, worse: fl
     verdicts = judge(model, GOOD, {"macro_f1": 0.954}, production=[rival(7, worse)])
     assert may_register(verdicts) is passes
     assert f"with probability {worse:.1%}" in explain(verdicts[-1])
-    assert "tell differences from 0.018 on" in explain(verdicts[-1])
+    assert "The smallest difference that these rows can detect is 0.018" in explain(verdicts[-1])
 
 
 def test_the_best_of_the_last_versions_sets_the_bar(model: ModelConfig) -> None:
@@ -203,9 +203,9 @@ def test_what_is_not_compared_sets_no_bar_and_is_told(model: ModelConfig) -> Non
         "Not compared with version 9: too few rows"
     ]
     told = told_of_production(model, {"metrics": GOOD, "champion": None, "production": [rival(9, 0.0, seen=70)]})  # type: ignore[typeddict-item]
-    assert "Compared with version 9 on the 30 of 100 test rows that it has not learned from" in told[0]
+    assert "Compared with version 9 on the 30 of 100 test rows that it was not trained on" in told[0]
     assert (
-        "Nothing is in production yet"
+        "No version is in production yet"
         in told_of_production(
             model,
             {"metrics": GOOD, "champion": None, "production": []},  # type: ignore[typeddict-item]

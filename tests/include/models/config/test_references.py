@@ -35,7 +35,7 @@ def refused(folder: Path, model: str, old: str, new: str) -> tuple[str, int]:
 CASES = [
     # slices
     (ABALONE, "slices: [sex]", "slices: [sexx]", "slices.0: there is no column 'sexx'. Did you mean 'sex'?"),
-    (ABALONE, "slices: [sex]", "slices: [sex, sex]", "'sex' is there twice"),
+    (ABALONE, "slices: [sex]", "slices: [sex, sex]", "'sex' is listed twice"),
     (ABALONE, "slices: [sex]", "slices: [{name: sex, bands: [1]}]", "'sex' is of kind string; bands are of numbers"),
     (PM, "column: age, bands: [5, 10, 15]}", "column: age, bands: [15, 5]}", "bands follow each other upwards"),
     (PM, "column: age, bands: [5, 10, 15]}", "column: errorID}", "slices.1.column: there is no column 'errorID'"),
@@ -56,7 +56,7 @@ CASES = [
     (PM, "macro_f1, min: 0.90}", "macro_f1, min: 0.9, max: 0.8}", "min 0.9 is above max 0.8"),
     (PM, "over: majority", "over: mojority", "Did you mean 'majority'?"),
     (PM, "over: majority", "over: same_as_last", "declared in code.evaluation.baselines"),
-    (PM, "{metric: accuracy, over", "{metric: log_loss, over", "a baseline, which gives no probabilities, has no log_loss"),
+    (PM, "{metric: accuracy, over", "{metric: log_loss, over", "a baseline, which predicts no probabilities, has no log_loss"),
     (PM, "share: true, min: 0.7", "share: true, min: 1.2", "is at most 1; the bound 1.2 is out of range"),
     (PM, "over: majority, share", "share", "name it with over"),
     (PM, "cluster: [machineID]", "cluster: [machine]", "Did you mean 'machineID'?"),
@@ -68,11 +68,11 @@ CASES = [
     (ABALONE, "{metric: mse, over: mean, share: true, min: 0.52}", "{metric: r2, min: 1.5}", "r2 is at most 1; the bound 1.5"),
     (ABALONE, "  metric: mse\n", "  metric: mes\n", "champion.metric: there is no metric 'mes'. Did you mean 'mse'?"),
     (ELEC, "  metric: accuracy\n", "  metric: rolling_accuracy\n", "champion.metric: there is no metric 'rolling_accuracy'"),
-    (ELEC, "  direction: maximize\n", "  direction: minimize\n", "champion.direction: is minimize, but accuracy is better the other way"),
+    (ELEC, "  direction: maximize\n", "  direction: minimize\n", "champion.direction: is minimize, but the better direction of accuracy is maximize"),
     (ELEC, '"validation:accuracy"', '"validation:acuracy"', "training.tuning.objective.metric: on the validation split there is no metric 'acuracy'"),
     (ELEC, '"validation:accuracy"', '"accuracy"', "training jobs print validation:<metric>"),
     (ELEC, '"validation:accuracy"', '"validation:accuracy_over_all"', "there is no metric 'accuracy_over_all'"),
-    (ABALONE, '"validation:mse", direction: minimize', '"validation:mse", direction: maximize', "better the other way: minimize"),
+    (ABALONE, '"validation:mse", direction: minimize', '"validation:mse", direction: maximize', "but the better direction of mse is minimize"),
     # hyperparameters
     (PM, "    num_leaves: 31\n", "    num_leafs: 31\n", "there is no hyperparameter 'num_leafs'. Did you mean 'num_leaves'?"),
     (PM, "    learning_rate: 0.1\n", "    learning_rate: 0,05\n", "is '0,05'; allowed is a number above 0 up to 10. Written as a number: 0.05"),
@@ -91,31 +91,31 @@ CASES = [
     (PM, "      num_leaves: {min: 15, max: 63}", "      num_leaves: {min: 15.5, max: 63}", "num_leaves.min: is 15.5"),
     (MACHINES, "{values: [random_forest, lightgbm]}", "{values: [random_forest, xgboost]}", "values.1: is 'xgboost'"),
     (MACHINES, "{values: [random_forest, lightgbm]}", "{min: 1, max: 2}", "algorithm is not a number"),
-    (PM, "    strategy: Random\n", "    strategy: Grid\n", "training.tuning.strategy: Grid tries values only; with min and max there are learning_rate"),
+    (PM, "    strategy: Random\n", "    strategy: Grid\n", "training.tuning.strategy: Grid needs values; with min and max are learning_rate"),
     (PM, "    max_parallel_jobs: 2\n", "    max_parallel_jobs: 20\n", "is 20, above max_jobs 8"),
     # columns and tables
     (PM, "  key: [machineID, datetime]\n  time", "  key: [machine, datetime]\n  time", "data.key.0: there is no column 'machine'. Did you mean 'machineID'?"),
     (PM, "  time: datetime\n", "  time: date_time\n", "data.time: there is no column 'date_time'. Did you mean 'datetime'?"),
-    (PM, "  time: datetime\n", "  time: machineID\n", "data.time: 'machineID' is of kind integer; a time is a timestamp"),
+    (PM, "  time: datetime\n", "  time: machineID\n", "data.time: 'machineID' is of kind integer; a time must be a timestamp"),
     (PM, "  label: failure\n", "  label: failures\n", "data.label: there is no column 'failures'. Did you mean 'failure'?"),
     (ABALONE, "  label: rings\n", "  label: sex\n", "data.label: 'sex' is of kind string; a regression predicts a number"),
     (TABULAR, "exclude: [Product ID, TWF,", "exclude: [Product ID, TFW,", "features.exclude.1: there is no column 'TFW'. Did you mean 'TWF'?"),
     (TABULAR, '"Torque [Nm]", "Rotational speed [rpm]"]', '"Torque", "Rotational speed [rpm]"]', "'Torque' is not a number to learn from. Did you mean 'Torque [Nm]'?"),
     (TABULAR, '"Torque [Nm]", "Rotational speed [rpm]"]', '"Type", "Rotational speed [rpm]"]', "'Type' is not a number to learn from"),
     (TABULAR, "{name: power, kind", "{name: Type, kind", "'Type' is the name of a column"),
-    (TABULAR, "{name: strain, kind", "{name: power, kind", "features.derived.2: 'power' is there twice"),
+    (TABULAR, "{name: strain, kind", "{name: power, kind", "features.derived.2: 'power' is listed twice"),
     (MACHINES, "group_by: [machine_id, date]", "group_by: [machine, date]", "split.group_by.0: split.group_by names ['machine']"),
     (PM, "table: failures", "table: failure", "labels.table: there is no table 'failure'. Did you mean 'failures'?"),
-    (PM, "table: failures", "ask: 20\n  table: failures", "labels.ask: a person is asked where truth does not come"),
+    (PM, "table: failures", "ask: 20\n  table: failures", "labels.ask: people are asked only if labels do not arrive"),
     (PM, "tables: [telemetry, errors, maint,", "tables: [telemetry, error, maint,", "scoring.tables.1: there is no table 'error'. Did you mean 'errors'?"),
     (PM, "ignored: [comp1_age_days,", "ignored: [comp_age_days,", "there is no feature 'comp_age_days'. Did you mean 'comp"),
     # classes
     (PM, "    none: {min: 0.5} ", "    nothing: {min: 0.5} ", "scoring.bounds names 'nothing'"),
     (PM, "    none: {min: 0.5} ", "    none: {min: 50} ", "scoring.bounds.none.min: a share of rows lies between 0 and 1; the bound 50"),
     (ABALONE, "    mean: {min: 3, max: 20} ", "    average: {min: 3, max: 20} ", "scoring.bounds names 'average'"),
-    (PM, "[none, comp1, comp2, comp3, comp4]\n", "[none, comp1, comp2, comp3, comp3]\n", "data.classes.4: 'comp3' is there twice"),
+    (PM, "[none, comp1, comp2, comp3, comp4]\n", "[none, comp1, comp2, comp3, comp3]\n", "data.classes.4: 'comp3' is listed twice"),
     (TABULAR, '  classes: ["0", "1"]', '  classes: ["no", "yes"]', "'no' is not a whole number, as the values of 'Machine failure'"),
-    (TABULAR, '  classes: ["0", "1"]', "  classes: [0, 1]", "found 0: in quotes it is a text"),
+    (TABULAR, '  classes: ["0", "1"]', "  classes: [0, 1]", "found 0: quote it to make it a text"),
     # schedules, jobs, serving
     (PM, "  p99_latency_ms: 500\n", "  p99_latency: 500\n", "unknown key. Did you mean 'p99_latency_ms'?"),
     (ELEC, "example: {period: 0.5106,", "example: {perod: 0.5106,", "serving.example.perod: there is no column 'perod'. Did you mean 'period'?"),
@@ -140,7 +140,7 @@ def test_what_is_not_scored_has_no_schedule_for_it(tmp_path: Path) -> None:
     begin, end = text.index("\nscoring:"), text.index("\ncode:")
     (tmp_path / PM).mkdir()
     (tmp_path / PM / "model.yaml").write_text(text[:begin] + text[end:], encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"schedule.score: what is not scored daily has no schedule for it"):
+    with pytest.raises(ConfigError, match=r"schedule.score: a model that is not scored daily has no such schedule"):
         load_model(PM, tmp_path)
 
 
@@ -149,7 +149,7 @@ def test_modules_that_model_yaml_does_not_know_of(tmp_path: Path) -> None:
     (tmp_path / TABULAR).mkdir()
     (tmp_path / TABULAR / "model.yaml").write_text((MODELS_FOLDER / TABULAR / "model.yaml").read_text(encoding="utf-8"))
     (tmp_path / TABULAR / "estimator.py").touch()
-    with pytest.raises(ConfigError, match=r"estimator.py is there, but not code.estimator"):
+    with pytest.raises(ConfigError, match=r"estimator.py exists, but code.estimator"):
         load_model(TABULAR, tmp_path)
 
 

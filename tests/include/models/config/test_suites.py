@@ -56,5 +56,5 @@ def test_a_suite_that_is_missing_or_about_nothing(home: Path) -> None:
     (home / "expectations" / "errors.json").rename(home / "expectations" / "erors.json")
     with pytest.raises(ConfigError) as error:
         load_model(MODEL, home.parent)
-    assert "erors.json:1: is about no data set of the model. Did you mean 'errors'?" in str(error.value)
+    assert "erors.json:1: is not about a data set of the model. Did you mean 'errors'?" in str(error.value)
     assert "'errors' has no suite of expectations: write expectations/errors.json" in str(error.value)
