@@ -1,4 +1,4 @@
-"""Errors of jobs, and how they are kept in sight."""
+"""Errors of jobs, and how they stay visible."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from contextlib import contextmanager
 
 
 class JobError(Exception):
-    """A failure that is understood: the message becomes the job's failure reason, without a traceback.
+    """An understood failure: its message becomes the job's failure reason, without a traceback.
 
-    It is all that the person on call gets: what failed, what was found, what is allowed, what to do.
+    The message is all that the person on call sees: what failed, what was found, what is allowed, what to do.
     """
 
 
 @contextmanager
 def and_then(clean_up: Callable[[], object]) -> Iterator[None]:
-    """Clean up at the block's end. Where that fails after an error of the block, the error is the block's still, with a
-    note; in a ``finally`` the later error would take its place."""
+    """Cleans up at the end of the block. If that also fails after an error of the block, the block's error is raised,
+    with a note; in a ``finally`` the later error would replace it."""
     try:
         yield
     except BaseException as error:

@@ -3,7 +3,7 @@
 models/<name>/features.py      build_features(tables, with_label) -> feature table
 models/<name>/estimator.py     the functions of ``Estimator``; a regression may add that of ``Intervals``, any those of
                                ``Explains`` and ``Refits``
-models/<name>/evaluation.py    optional, the functions of ``DomainEvaluation``: what its numbers mean in the field
+models/<name>/evaluation.py    optional, the functions of ``DomainEvaluation``: what its numbers mean in the domain
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Tables = Mapping[str, pl.DataFrame]
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows to learn from: features (rows x features, in order, null where unknown) and what is to be predicted.
+    """Rows to learn from: features (rows x features, in order, null where unknown) and the target.
 
     ``target`` is the index into ``classes``, or the value itself for a regression, where ``classes`` is empty.
     """
@@ -42,48 +42,48 @@ class FeatureBuilder(Protocol):
 
 
 class Estimator[Model](Protocol):
-    """How a model is fitted and kept; ``Model`` is whatever it makes of itself."""
+    """How a model is fitted and stored; ``Model`` is any type."""
 
     def fit(self, train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> Model:
-        """A fitted model. Raises ValueError for a hyperparameter's value that cannot be used."""
+        """A fitted model. Raises ValueError for an invalid hyperparameter."""
 
     def predict(self, model: Model, features: pl.DataFrame) -> Array:
-        """Probabilities (rows, classes), or values (rows,) for a regression. A row's answer depends on nothing but the
+        """Probabilities (rows, classes), or values (rows,) for a regression. A row's prediction depends only on the
         row."""
 
     def save(self, model: Model, folder: Path) -> None:
-        """Write the model into the folder, in a format that executes nothing when it is read."""
+        """Writes the model into the folder, in a format that executes nothing when it is read."""
 
     def load(self, folder: Path) -> Model:
         """The model that ``save`` wrote; it predicts the same bits."""
 
     def describe(self, model: Model) -> dict[str, Scalar]:
-        """Facts of the fit, such as the number of trees."""
+        """Properties of the fit, such as the number of trees."""
 
     def importance(self, model: Model) -> dict[str, float]:
         """How much each feature contributes, in any unit."""
 
 
-AnyEstimator = Estimator[Any]  # of a model folder that is known by name only
+AnyEstimator = Estimator[Any]  # of a model folder known only by name
 
 
 class Intervals[Model](Protocol):
     def intervals(self, model: Model, features: pl.DataFrame) -> Array:
-        """(rows, 2): the lower and upper end that each value is expected to lie between. Endpoints answer with them."""
+        """(rows, 2): the lower and the upper end of each value's interval. Endpoints return them."""
 
 
 class Refits[Model](Protocol):
     def refit(self, model: Model, rows: Examples, hyperparameters: Mapping[str, Scalar]) -> Model:
-        """The model fitted again on all rows, those of its validation split among them: what that chose, such as the
-        number of rounds, is as ``model`` has it."""
+        """The model refitted on all rows, including its validation split, with what the first fit chose, such as the
+        number of rounds, taken from ``model``."""
 
 
 @dataclass(frozen=True)
 class Contributions:
-    """What each input of a model adds to the score of a row's answer.
+    """What each input of a model adds to the score of a row's prediction.
 
-    ``inputs`` (rows, names): their values, nan where unknown. ``values`` (rows, names + 1): the last is the base, from
-    which the others lead to the score, so each row's sum is its score.
+    ``inputs`` (rows, names): their values, nan where unknown. ``values`` (rows, names + 1): the last is the base, to
+    which the others add up to the score, so each row's sum is its score.
     """
 
     names: list[str]
@@ -93,7 +93,7 @@ class Contributions:
 
 class Explains[Model](Protocol):
     def contributions(self, model: Model, features: pl.DataFrame, labels: Array | None) -> Contributions | None:
-        """To the class with the index in ``labels`` (rows,), or to the value; None where this model tells none."""
+        """For the class with the index in ``labels`` (rows,), or for the value; None if this model has none."""
 
 
 @dataclass(frozen=True)
@@ -110,4 +110,4 @@ class DomainEvaluation(Protocol):
         """``scored``: the test split's key, time and label, and ``predicted``; ``tables``: validated raw tables."""
 
     def baselines(self, test: pl.DataFrame, tables: Tables) -> dict[str, pl.Series]:
-        """Predictions of rules simple enough that a model must beat them, by name."""
+        """Predictions of simple rules that a model must beat, by name."""

@@ -21,7 +21,7 @@ def feature_builder(model: str) -> FeatureBuilder:
 def estimator(model: str) -> AnyEstimator:
     if own := _own(model, "estimator"):
         return cast(AnyEstimator, own)
-    # imported late: who wants features alone waits no second for LightGBM
+    # imported here: LightGBM takes a second, and features alone do not need it
     from include.models.tabular.estimator import TabularEstimator
 
     return TabularEstimator(load_model(model))

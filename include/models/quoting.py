@@ -1,5 +1,5 @@
-"""Whether messages may quote values of the data: what a job's failure says is mailed, and kept in logs, as is what a
-serving container refuses."""
+"""Whether messages may quote values of the data: a job's failure message is mailed and kept in logs, as is a serving
+container's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-VARIABLE = "QUOTE_VALUES"  # "no" where model.yaml says so; in the environment, which a job's own processes have too
+VARIABLE = (
+    "QUOTE_VALUES"  # "no" if model.yaml says so; an environment variable, so that a job's subprocesses inherit it
+)
 SILENT = {VARIABLE: "no"}
 NOT_SHOWN = "a value that is not shown (see quote_values in model.yaml)"
 
@@ -18,7 +20,7 @@ def quotes_values() -> bool:
 
 
 def quoted(values: str) -> str:
-    """The values as they are to be shown."""
+    """The values, or a placeholder if they must not be shown."""
     return values if quotes_values() else NOT_SHOWN
 
 
@@ -35,6 +37,6 @@ def quoting(allowed: bool) -> Iterator[None]:
 
 
 def unforeseen(error: BaseException) -> str:
-    """The error and where it came from, for a log, without its message: nobody knows what that quotes."""
+    """The error and its traceback, for a log, without its message if that might quote values."""
     steps = "".join(traceback.format_tb(error.__traceback__))
     return f"{type(error).__name__}; its message may quote values, and is not shown\n{steps}"

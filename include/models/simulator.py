@@ -20,12 +20,12 @@ def write_table(
     size: tuple[str, int],
     least: int = 1,
 ) -> None:
-    """Write the model's only table as its file, under the headers that model.yaml says.
+    """Writes the model's only table to its file, under model.yaml's headers.
 
     Args:
-        simulate: called with the seed and the size; gives the table under model.yaml's names.
+        simulate: called with the seed and the size; returns the table under model.yaml's names.
         description: the program's, for ``--help``.
-        size: the option that says how much there will be, and its default; at least ``least``.
+        size: the option for the size, and its default; at least ``least``.
     """
     option, default = size
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -34,7 +34,7 @@ def write_table(
     parser.add_argument(f"--{option}", dest="size", metavar=option.upper(), type=int, default=default)
     arguments = parser.parse_args(argv)
     if arguments.size < least:
-        parser.error(f"--{option} is at least {least}")
+        parser.error(f"--{option} must be at least {least}")
     (table,) = load_model(model).data.tables.values()
     arguments.out.mkdir(parents=True, exist_ok=True)
     written = simulate(arguments.seed, arguments.size).rename(table.headers)

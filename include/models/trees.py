@@ -1,7 +1,7 @@
-"""What each feature adds to a tree model's answer: TreeSHAP, as LightGBM computes it.
+"""What each feature adds to a tree model's prediction: TreeSHAP, computed by LightGBM.
 
-Only the class that a row is labelled with is explained: its trees are taken out of the model, which is as many times
-faster as there are classes, and gives the same numbers. Lundberg, Erion, Lee, "Consistent Individualized Feature
+Only the class that a row is labelled with is explained: its trees are extracted from the model, which is faster by the
+number of classes, and gives the same numbers. Lundberg, Erion, Lee, "Consistent Individualized Feature
 Attribution for Tree Ensembles", 2018, https://arxiv.org/abs/1802.03888.
 """
 
@@ -34,19 +34,19 @@ def in_blocks(features: pl.DataFrame, predict: Callable[[pl.DataFrame], object])
 
 
 def contributions(booster: lgb.Booster, names: Sequence[str], inputs: Array, labels: Array | None) -> Contributions:
-    """Of each input to the score of the row's class: log-odds of two classes, the class's own score of more, the value
-    itself of a regression. With the base they add up to the score.
+    """Of each input to the score of the row's class: log-odds for two classes, the class's own score for more, the
+    value itself for a regression. With the base they add up to the score.
 
     Args:
         inputs: (rows, names), nan where unknown.
-        labels: the index of each row's class (rows,); None of a regression.
+        labels: the index of each row's class (rows,); None for a regression.
     """
     threads = 1 if len(inputs) <= FEW_ROWS else 0  # 0: as many as there are cores
     found = np.zeros((len(inputs), len(names) + 1))
     if booster.num_model_per_iteration() == 1:
         found[:] = _explained(booster, inputs, threads)
         if labels is not None:
-            found[labels == 0] *= -1  # of two classes the model's score is the second's
+            found[labels == 0] *= -1  # with two classes, the model's score is the second's
     else:
         for label in np.unique(labels) if labels is not None else ():
             rows = labels == label
@@ -59,7 +59,7 @@ def _explained(booster: lgb.Booster, inputs: Array, threads: int) -> Array:
 
 
 def _alone(booster: lgb.Booster, label: int) -> lgb.Booster:
-    """The trees of one class as their own model, made once."""
+    """The trees of one class as a model, created once."""
     known = _of_class.setdefault(booster, {})
     if label not in known:
         text, every = booster.model_to_string(), booster.num_model_per_iteration()

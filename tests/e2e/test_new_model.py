@@ -63,11 +63,11 @@ def test_a_model_from_a_file_runs_without_another_edit(town: Stack, tmp_path: Pa
     write_loans(tmp_path / "town" / "loans.csv")
     made = town.make("new-model", "NAME=late_books", "KIND=binary", f"DATA={tmp_path}/town/loans.csv")
     assert made.status == 0, made.output
-    assert "predicted is returned" in made.output
+    assert "the target is returned" in made.output
     assert "`train_late_books`" in (town.checkout / "docs" / "reference" / "dags.md").read_text()
     again = town.make("new-model", "NAME=late_books", "KIND=binary", f"DATA={tmp_path}/town/loans.csv")
     assert again.status != 0
-    assert "include/models/late_books is there already" in again.output
+    assert "include/models/late_books exists already" in again.output
 
     for data in ([f"DATA={tmp_path}/town"], []):  # the file itself, then data made up from its profile
         done = town.make("run", "MODEL=late_books", *data)

@@ -108,7 +108,7 @@ class Evaluated:
         learned, split = self.model.metadata["rows"], self.config.split.kind
         return (
             f"learned from {learned['train']:,} rows of {len(self.model.feature_order)} features; tested on "
-            f"{len(self.test):,} rows, {_period(self)}; split {'by time' if split == 'time' else 'by chance'}"
+            f"{len(self.test):,} rows, {_period(self)}; split {'by time' if split == 'time' else 'at random'}"
         )
 
     @property

@@ -1,12 +1,12 @@
 """LightGBM on the squared error, stopped early, with two more models for the ends of an interval.
 
-The ends are quantiles learned as such, moved by as much as they need to hold their share of the validation split
+The ends are quantiles learned as such, moved by as much as needed to cover their share of the validation split
 (conformalized quantile regression, https://arxiv.org/abs/1905.03222). Young, middle and old animals, a third of the
-validation split each, have their own margin, or the old ones, who are estimated too young, would be missed far
-more often than promised: a number of rings is in the interval if the margin of its own third reaches it (label
+validation split each, have separate margins; otherwise the old ones, who are estimated too young, would be missed far
+more often than promised. A number of rings is in the interval if the margin of its own third reaches it (label
 conditional, or Mondrian, conformal prediction; Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005,
-chapter 4). The interval spans all of these, so the margins are fitted to what it holds as a whole. The test split says
-whether it keeps its word (``interval_coverage``, and that of each third).
+chapter 4). The interval spans all of these, so the margins are fitted to its overall coverage. The test split shows
+whether it keeps its promise (``interval_coverage``, and that of each third).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Fitted:
 
 
 def design(features: pl.DataFrame) -> pl.DataFrame:
-    """The measures, sex one-hot (an unknown one is none of the three), and how the weight is made up."""
+    """The measures, sex one-hot (all zero if unknown), and the composition of the weight."""
     whole = pl.when(pl.col("whole_weight") > 0).then(pl.col("whole_weight"))
     return features.select(
         *((pl.col("sex") == sex).fill_null(value=False).cast(pl.Float64).alias(f"sex_{sex.lower()}") for sex in SEXES),
@@ -69,7 +69,7 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
 
 
 def refit(model: Fitted, rows: Examples, hyperparameters: Mapping[str, Scalar]) -> Fitted:
-    """The margins stay: rows that were learned from do not say how far an interval must reach."""
+    """The margins stay: training rows do not tell how wide an interval must be."""
     rounds = {name: booster.current_iteration() for name, booster in model.boosters.items()}
     return replace(model, boosters=_learn(rows, None, hyperparameters, rounds))
 
@@ -77,7 +77,7 @@ def refit(model: Fitted, rows: Examples, hyperparameters: Mapping[str, Scalar]) 
 def _learn(
     train: Examples, validation: Examples | None, hyperparameters: Mapping[str, Scalar], rounds: Mapping[str, int]
 ) -> dict[str, lgb.Booster]:
-    """The three boosters; without a validation split each has as many rounds as there may be."""
+    """The three boosters; without a validation split, each has the maximum number of rounds."""
     parameters = dict(hyperparameters)
     del parameters["num_boost_round"]
     patience, outside = (
@@ -104,15 +104,15 @@ def _learn(
                 {**parameters, **objective}, data, rounds[name], valid_sets=held_out, callbacks=[*stop], feval=tell
             )
         except lgb.basic.LightGBMError as error:
-            raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
+            raise ValueError(f"LightGBM rejects the hyperparameters {dict(hyperparameters)}: {error}") from error
     return boosters
 
 
 def _margins(
     target: Array, value: Array, ends: tuple[Array, Array], edges: list[float], coverage: float
 ) -> list[float]:
-    """The margin of each part with which intervals hold their share of its values: first each separately, then step by
-    step what they hold together."""
+    """The margin of each part with which intervals cover their share of its values: first each separately, then
+    iteratively what they cover together."""
     part = np.searchsorted(edges, target)
     missed_by = np.maximum(ends[0] - target, target - ends[1])
     levels = [min(coverage * (1 + 1 / max(int((part == one).sum()), 1)), 1.0) for one in range(len(edges) + 1)]
@@ -129,7 +129,7 @@ def _margins(
 
 
 def _spanned(value: Array, ends: tuple[Array, Array], edges: list[float], margins: list[float]) -> tuple[Array, Array]:
-    """The ends of intervals; where no part is reached these are the learned ones. The value is always within."""
+    """The ends of intervals; the learned ones if no part is reached. The value is always within."""
     lowest, highest = np.full(len(value), np.inf), np.full(len(value), -np.inf)
     borders = [-np.inf, *edges, np.inf]
     for margin, start, end in zip(margins, borders, borders[1:], strict=False):

@@ -1,4 +1,4 @@
-"""What the errors mean: in years of age, and beside the goal, which asks for more than the gate."""
+"""What the errors mean: in years of age, and against the goal, which is stricter than the gate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from include.models.interface import DomainFindings, Tables
 
 MSE_GOAL = 4.5
 OLD_RINGS = 15
-WITHIN = 1.5  # years, which rings count
+WITHIN = 1.5  # years, i.e. rings
 
 
 def evaluate(scored: pl.DataFrame, tables: Tables) -> DomainFindings:
@@ -20,18 +20,18 @@ def evaluate(scored: pl.DataFrame, tables: Tables) -> DomainFindings:
     notes = [
         f"The goal, a mean squared error of {MSE_GOAL}, is {reached}; no gate depends on it. (The gate is wide: a "
         "straight line has about 4.95 on UCI's data.)",
-        f"{within:.1%} of the ages are told to within a year and a half. An animal's age is its rings and 1.5 years.",
+        f"{within:.1%} of the ages are right to within a year and a half. An animal's age is its rings plus 1.5 years.",
     ]
     old = scored["rings"] >= OLD_RINGS
     if old.any():
         short = float(np.mean((scored["rings"] - scored["predicted"]).filter(old).to_numpy()))
         notes.append(
-            f"Animals of {OLD_RINGS} rings and more ({old.sum()} of them) are taken for {short:.1f} rings younger than "
+            f"Animals of {OLD_RINGS} rings and more ({old.sum()} of them) are predicted {short:.1f} rings younger than "
             "they are: they have stopped growing, so their size says little."
         )
     return DomainFindings({"within_18_months": within}, notes)
 
 
 def baselines(test: pl.DataFrame, tables: Tables) -> dict[str, pl.Series]:
-    """None beside the mean."""
+    """None besides the mean."""
     return {}

@@ -22,8 +22,8 @@ MEASURED = (
 
 
 def build_features(tables: Mapping[str, pl.DataFrame], with_label: bool = True) -> pl.DataFrame:
-    """``specimen``, the String ``sex``, the measures as Float64, and with ``with_label`` the Int64 ``rings``; specimens
-    whose rings are not known are then left out."""
+    """``specimen``, the String ``sex``, the measures as Float64, and with ``with_label`` the Int64 ``rings``, without
+    specimens whose rings are unknown."""
     columns = ("specimen", "sex", *MEASURED, *(["rings"] if with_label else []))
     frame = tables["abalone"].select(columns)
     return frame.filter(pl.col("rings").is_not_null()) if with_label else frame

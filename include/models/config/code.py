@@ -182,7 +182,7 @@ LIGHTGBM: Mapping[str, Hyperparameter] = {
     "min_data_per_group": _number(100, "rows of a category, at least", min=1, max=1_000_000_000),
     "cat_l2": _number(10.0, "L2 regularisation of splits by category", min=0),
     "cat_smooth": _number(10.0, "how much rare categories are drawn to the mean", min=0),
-    "extra_trees": Hyperparameter(type="boolean", default=False, meaning="thresholds of splits by chance"),
+    "extra_trees": Hyperparameter(type="boolean", default=False, meaning="random thresholds of splits"),
     "seed": _number(0, "of everything that is left to chance", min=0, max=2**31 - 1),
 }
 TABULAR = EstimatorCode(

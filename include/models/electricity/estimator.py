@@ -1,7 +1,7 @@
-"""LightGBM, stopped early on the validation split, which comes right after what is learned from.
+"""LightGBM, stopped early on the validation split, which comes right after the training split.
 
-``history`` false leaves it the market of the last half-hour without its course: what such a model loses as the market
-drifts, and regains by retraining, is measured by ``make bench``.
+Without ``history`` it sees only the last half-hour of the market, not its course: ``make bench`` measures what such a
+model loses as the market drifts, and regains by retraining.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def refit(model: lgb.Booster, rows: Examples, hyperparameters: Mapping[str, Scal
 
 
 def _learn(train: Examples, validation: Examples | None, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
-    """Without a validation split, as many rounds as there may be."""
+    """Without a validation split, it runs the maximum number of rounds."""
     parameters = dict(hyperparameters)
     rounds, patience = int(parameters.pop("num_boost_round")), int(parameters.pop("early_stopping_rounds"))
     names = train.features.columns if parameters.pop("history") else [*PLACE, *STATE]
@@ -46,7 +46,7 @@ def _learn(train: Examples, validation: Examples | None, hyperparameters: Mappin
     try:
         return lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=[*stop], feval=feval())
     except lgb.basic.LightGBMError as error:
-        raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
+        raise ValueError(f"LightGBM rejects the hyperparameters {dict(hyperparameters)}: {error}") from error
 
 
 def predict(model: lgb.Booster, features: pl.DataFrame) -> Array:

@@ -1,4 +1,4 @@
-"""Beside "same as last": the price that was above its day's mean is so still. No model counts that does not hold it."""
+"""Compared with "same as last": a price above its day's mean stays above. A useful model must beat this."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def evaluate(scored: pl.DataFrame, tables: Tables) -> DomainFindings:
     rule = float(np.mean((_same_as_last(scored, tables) == truth).to_numpy()))
     verdict = "better than" if right > rule else "as good as" if right == rule else "worse than"
     notes = [
-        f'The rule "same as last", which nobody has to train, is right in {rule:.1%} of the half-hours: strong, '
+        f'The rule "same as last", which needs no training, is right in {rule:.1%} of the half-hours: strong, '
         f"because labels follow each other. The model is right in {right:.1%}: {verdict} the rule, by "
         f"{100 * abs(right - rule):.2f} points.",
         *_constant_columns(tables),
@@ -37,7 +37,7 @@ def _same_as_last(rows: pl.DataFrame, tables: Tables) -> pl.Series:
 
 
 def _constant_columns(tables: Tables) -> list[str]:
-    """Where a column of the market stood still from the beginning: an abrupt drift when it starts to move."""
+    """Notes on columns that are constant from the start: an abrupt drift when they start to move."""
     market = tables["market"].sort("half_hour")
     notes = []
     for column in [name for name, kind in market.schema.items() if kind.is_numeric()]:
@@ -46,7 +46,7 @@ def _constant_columns(tables: Tables) -> list[str]:
         rows = market.filter(pl.col("half_hour") < first).height if first else market.height
         if rows > market.height / 10:
             notes.append(
-                f"{column} stands still for the first {rows:,} half-hours"
+                f"{column} is constant for the first {rows:,} half-hours"
                 + (f", until {first}: an abrupt drift of the input." if first else ": it says nothing.")
             )
     return notes

@@ -1,8 +1,8 @@
 """The market to the feature table: one row per half-hour, from what was known before it began.
 
-Every feature of half-hour t uses t-1 or earlier, except for t's own place in the day and the week, which the clock
+Every feature of half-hour t uses t-1 or earlier, except t's own position in the day and the week, which the clock
 tells; nobody knows the price and the demand of t itself yet. Look-back: ``LOOK_BACK_DAYS`` of half-hours before the
-first one that is asked for; the label needs none. Whatever else is in the table, a row comes out bit for bit the same.
+first one that is requested; the label needs none. A row is the same to the bit whatever else is in the table.
 
 The label says whether t's price is above the mean of its last 24 hours. Labels follow each other: "same as last" is
 right in about 85 % of the half-hours, and so ``was_up_1`` is a feature like the others. ``<column>_1`` is the market at
@@ -25,10 +25,10 @@ STATE = tuple(f"{column}_1" for column in MARKET)
 
 
 def build_features(tables: Mapping[str, pl.DataFrame], with_label: bool = True) -> pl.DataFrame:
-    """``half_hour``, the features as Float64 (null where the past is not known), and with ``with_label`` the Int64
-    ``price_is_up``; half-hours without a label, and the first day, are then left out.
+    """``half_hour``, the features as Float64 (null where the past is unknown), and with ``with_label`` the Int64
+    ``price_is_up``, without unlabelled half-hours and the first day.
 
-    A half-hour that was set aside is missing in the pasts of those after it, and moves nothing.
+    A rejected half-hour is missing in the pasts of later ones, and shifts nothing.
 
     Raises:
         JobError: a half-hour is missing or doubled, so that the rows no longer tell the time of day.
@@ -60,20 +60,20 @@ def build_features(tables: Mapping[str, pl.DataFrame], with_label: bool = True) 
 
 
 def last_day(column: str) -> pl.Expr:
-    """The known values of the 24 hours before each half-hour, as a list. (A rolling mean would carry along what was
-    rounded on its way.)"""
+    """The known values of the 24 hours before each half-hour, as a list. (A rolling mean would accumulate rounding
+    errors.)"""
     return pl.concat_list(pl.col(column).shift(ago) for ago in range(1, DAY + 1)).list.drop_nulls()
 
 
 def _require_whole_days(market: pl.DataFrame) -> None:
-    """The file tells no time but the period of the day: it must go round with the clock that the rows were given."""
+    """The file's only time is the period of the day: it must match the clock that the rows were given."""
     time = pl.col("half_hour")
     expected = (time.dt.hour().cast(pl.Int64) * 2 + time.dt.minute().cast(pl.Int64) // 30) / (DAY - 1)
     wrong = market.filter((pl.col("period") - expected).abs() > 0.5 / DAY)
     if len(wrong):
         when, period = wrong["half_hour"][0], wrong["period"][0]
         raise JobError(
-            f"market: {len(wrong)} rows do not have the period of their half-hour, the first at {when} with period "
+            f"market: {len(wrong)} rows do not have their half-hour's period, the first at {when} with period "
             f"{period}. A half-hour is missing or doubled before it, or model.yaml's clock.start is not the file's "
             "first half-hour. Complete the file."
         )

@@ -3,7 +3,7 @@
     python -m include.models.electricity.simulate --out DIR [--seed N] [--days N]
 
 Demand follows the day and the week; the price follows demand, with spells of high and low prices that last for hours,
-and how it follows demand drifts over the months. Victoria's columns stand still until the markets are connected.
+and that relation drifts over the months. Victoria's columns are constant until the markets are connected.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def simulate(seed: int = 7, days: int = 730) -> pl.DataFrame:
 
 
 def _lasting(rng: np.random.Generator, rows: int, memory: float, size: float) -> np.ndarray:
-    """A course that keeps a share of where it was at every step."""
+    """An autoregressive series that keeps a share of its value at every step."""
     noise = rng.normal(0, size, rows)
     for index in range(1, rows):
         noise[index] += memory * noise[index - 1]

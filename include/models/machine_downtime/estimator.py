@@ -1,6 +1,6 @@
-"""A random forest behind an imputer, or LightGBM, which learns from empty cells as such; ``algorithm`` says which.
+"""A random forest behind an imputer, or LightGBM, which handles empty cells natively; ``algorithm`` says which.
 
-The imputer is part of what is fitted, so the medians that fill empty cells are those of the training split alone. The
+The imputer is part of the fitted pipeline, so empty cells are filled with medians of the training split only. The
 forest is stored by skops, LightGBM as its own text: neither executes anything when it is read.
 """
 
@@ -28,8 +28,8 @@ from include.models.interface import Array, Contributions, Examples
 from include.models.rounds import feval
 
 FOREST_FILE, BOOSTER_FILE = "model.skops", "model.txt"
-# Skops refuses what is neither on its own list of safe types nor on this one. It does not have Tree on its own because
-# a forged tree can point outside its arrays; _require_sound looks before the trees are used.
+# Skops rejects types that are neither on its own list of safe types nor on this one. Tree is not on skops' list because
+# a forged tree can point outside its arrays; _require_sound checks before the trees are used.
 TRUSTED = ["numpy.dtype", "sklearn.tree._tree.Tree"]
 SCHEMA = "schema.json"  # of skops
 ADDRESS = re.compile(r'("(?:__id__|file)": "?)(\d+)')  # in there, of an object and of its array's file
@@ -60,7 +60,7 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
         random_state=int(hyperparameters["seed"]),
         n_jobs=-1,
     )
-    # a feature without any value in training would be dropped, and the columns no longer be where they were
+    # a feature without any value in training would be dropped, which would shift the columns
     pipeline = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), forest)
     pipeline.fit(train.features.to_numpy(), train.target)
     forest.n_jobs = 1  # several threads add the trees' answers up in any order: another last bit each time
@@ -68,7 +68,7 @@ def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Sca
 
 
 def refit(model: Fitted, rows: Examples, hyperparameters: Mapping[str, Scalar]) -> Fitted:
-    """The validation split has chosen nothing."""
+    """The validation split chose nothing."""
     return fit(rows, rows, hyperparameters)
 
 
@@ -94,7 +94,7 @@ def _boost(train: Examples, validation: Examples, hyperparameters: Mapping[str, 
     try:
         return lgb.train(parameters, data, int(hyperparameters["trees"]), valid_sets=looked_at, feval=tell)
     except lgb.basic.LightGBMError as error:
-        raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
+        raise ValueError(f"LightGBM rejects the hyperparameters {dict(hyperparameters)}: {error}") from error
 
 
 def predict(model: Fitted, features: pl.DataFrame) -> Array:
@@ -106,14 +106,14 @@ def predict(model: Fitted, features: pl.DataFrame) -> Array:
 
 
 def contributions(model: Fitted, features: pl.DataFrame, labels: Array | None) -> Contributions | None:
-    """None of a forest: scikit-learn has no TreeSHAP."""
+    """None for a forest: scikit-learn has no TreeSHAP."""
     if isinstance(model.model, Pipeline):
         return None
     return trees.contributions(model.model, model.features, features.select(model.features).to_numpy(), labels)
 
 
 class Kept(TypedDict):
-    """What a forest's file holds."""
+    """The content of a forest's file."""
 
     pipeline: Pipeline
     features: list[str]
@@ -129,8 +129,7 @@ def save(model: Fitted, folder: Path) -> None:
 
 
 def _same_bytes(dumped: bytes) -> bytes:
-    """What skops wrote, the same for the same model: it calls objects by where they lie in memory, and its zip says
-    when it was made."""
+    """Makes skops' output reproducible: it names objects by their memory addresses, and its zip contains the time."""
     numbers: dict[str, str] = {}
     renamed = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(dumped)) as given, zipfile.ZipFile(renamed, "w") as written:

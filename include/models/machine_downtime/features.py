@@ -1,8 +1,8 @@
 """Readings of machine tools to the feature table: one row per reading, from that reading alone.
 
-No look-back: the readings of a day score without any other day's. The machine and its line are not features: what is
-learned holds for a machine that was never seen. Cells without a value stay empty, as do the readings that no sensor can
-mean (a pressure or a vibration below zero): the fitted pipeline fills them with what it learned in training.
+No look-back: the readings of a day can be scored without any other day's. The machine and its line are not features:
+what is learned applies to unseen machines. Cells without a value stay empty, as do impossible readings (a pressure or a
+vibration below zero): the fitted pipeline fills them with medians of the training split.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ SMALLEST_VIBRATION_UM = 1.0  # a ratio to less than this is noise
 def build_features(tables: Mapping[str, pl.DataFrame], with_label: bool = True) -> pl.DataFrame:
     """The feature table in the readings' order: ``reading``, ``machine_id``, ``date``, features as Float64.
 
-    Beside what is measured: ``pressure_differential_bar``, hydraulic less coolant; ``vibration_ratio``, of the spindle
+    Besides the measurements: ``pressure_differential_bar``, hydraulic less coolant; ``vibration_ratio``, of the spindle
     to the tool; ``pressure_force_bar_kn``, hydraulic pressure times cutting force. With ``with_label`` the String
-    ``downtime`` follows, and readings without a label are left out.
+    ``downtime`` follows, and readings without a label are dropped.
     """
     readings = tables["readings"].with_columns(
         pl.when(pl.col(name) >= 0).then(pl.col(name)).alias(name) for name in NEVER_NEGATIVE

@@ -1,6 +1,6 @@
 """LightGBM, one tree per class and round, stopped early on the validation split's log loss.
 
-Imbalance: about 2 % of the rows precede a failure, thousands of rows in all. Rows are weighted by
+Imbalance: about 2 % of the rows precede a failure, thousands in total. Rows are weighted by
 ``(1 / class share) ** class_balance``: 0 leaves the data as it is, 1 makes all classes weigh the same. Half way, as in
 model.yaml, the rare classes' early rounds are steadier, and macro F1 and log loss on later months are better than at
 either end; the probabilities stay close to the true rates (the report's calibration plot shows how close).
@@ -35,7 +35,7 @@ def refit(model: lgb.Booster, rows: Examples, hyperparameters: Mapping[str, Scal
 
 
 def _learn(train: Examples, validation: Examples | None, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
-    """Without a validation split, as many rounds as there may be."""
+    """Without a validation split, it runs the maximum number of rounds."""
     parameters = dict(hyperparameters)
     rounds, patience = int(parameters.pop("num_boost_round")), int(parameters.pop("early_stopping_rounds"))
     balance = float(parameters.pop("class_balance"))

@@ -2,7 +2,7 @@
 
 A failure event is a machine and hour in which one part or more fail. It is caught if at any 3-hour mark of the 24 hours
 before it the model names a part that fails in it; the first such mark gives the warning. Where several parts fail in
-one hour the model can name only one: ``failed_parts_named`` counts every part on its own.
+one hour the model can name only one: ``failed_parts_named`` counts every part separately.
 
 A false alarm is an unbroken series of marks at which the model names a part that does not fail within 24 hours of any.
 """

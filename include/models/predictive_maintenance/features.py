@@ -1,10 +1,10 @@
 """Raw tables to the feature table: one row per machine and 3-hour mark t, from data through hour t and nothing later.
 
-The same function serves training, scoring and serving. Every window is summed afresh from its own hours, in a fixed
-order, so a row comes out bit for bit the same whatever else is in the tables: one day with its look-back gives the
-same numbers as the whole year.
+The same function serves training, scoring and serving. Every window is summed from its own hours, in a fixed order, so
+a row is the same to the bit whatever else is in the tables: one day with its look-back gives the same numbers as the
+whole year.
 
-What the recipe everybody copies gets wrong, and how it is done here:
+What the widely copied recipe gets wrong, and how it is done here:
 
 - Windows are spans of time, (t-3h, t] and (t-24h, t], not numbers of rows: gaps make them thinner, never longer.
 - The label looks at (t, t+24h]: the hour t itself, in which a failed part has already been replaced, is past.
@@ -215,8 +215,8 @@ def _ages(grid: _Grid, maint: pl.DataFrame) -> list[tuple[str, Floats]]:
 def _events_of_each(
     grid: _Grid, table: pl.DataFrame, name: str, column: str, known: tuple[str, ...]
 ) -> Iterator[tuple[str, tuple[Ints, Ints, Ints]]]:
-    """``grid.events`` of the rows that have each of these values, which no others may have. The table is asked once:
-    for a request of one machine each further question would cost more than its answer is worth."""
+    """``grid.events`` of the rows that have each of these values, which no others may have. The table is scanned once:
+    for a request of one machine, each further scan would cost too much."""
     _require_known(table, name, column, known)
     codes = table[column].cast(pl.Enum(known)).to_physical().fill_null(len(known)).to_numpy()
     machine, mark, hours, here = grid.events(table)
@@ -230,7 +230,7 @@ def _labels(grid: _Grid, failures: pl.DataFrame) -> Ints:
     """Index into ("none", *COMPONENTS) of the part that fails first within (t, t+24h], per machine and mark."""
     _require_known(failures, "failures", "failure", COMPONENTS)
     labels = np.zeros(grid.shape, dtype=np.int64)
-    # the last to be written wins, so the soonest failure, and of several in one hour the first by name, comes last
+    # the last write wins, so the soonest failure, and among those in one hour the first by name, comes last
     failures = failures.sort("datetime", "failure", descending=True)
     machine, mark, hours, here = grid.events(failures)
     codes = failures["failure"].filter(pl.Series(here))
@@ -265,6 +265,6 @@ def _require_known(table: pl.DataFrame, name: str, column: str, allowed: tuple[s
     if not table[column].is_in(allowed).all():
         unknown = table.filter(~pl.col(column).is_in(allowed))[column].unique().sort().to_list()
         raise JobError(
-            f"{name}: {column} holds {quoted(', '.join(map(repr, unknown[:5])))}; known are {', '.join(allowed)}. "
+            f"{name}: {column} has {quoted(', '.join(map(repr, unknown[:5])))}; known are {', '.join(allowed)}. "
             "Correct the rows, or teach models/predictive_maintenance/features.py the new value."
         )

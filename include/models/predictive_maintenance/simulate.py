@@ -7,8 +7,8 @@ How the fleet lives:
 - Parts wear: the time to a part's failure is Weibull with an increasing hazard, shorter on older machines and on some
   machine models. Parts are also replaced as planned, at 06:00 every 15 to 90 days. A failed part is replaced in the
   hour it fails; now and then it takes another part with it, in the same hour.
-- About a day before it fails, a part sets in: its sensor moves by two to three standard deviations, and mostly its
-  error codes are logged. When that begins varies by hours, so that a model can be good but not perfect.
+- About a day before it fails, a part shows symptoms: its sensor moves by two to three standard deviations, and its
+  error codes are usually logged. The onset varies by hours, so that a model can be good but not perfect.
 - Sensors also move for some hours, and errors are logged, with no failure to follow.
 """
 
@@ -39,7 +39,7 @@ LIFE_HOURS = (98 * 24, 88 * 24, 112 * 24, 100 * 24)
 WEIBULL_SHAPE = 2.5
 
 COLLATERAL = 0.04  # chance that a failing part takes another with it
-ONSET_HOURS = (24, 26)  # how long before the failure the part sets in
+ONSET_HOURS = (24, 26)  # how long before the failure symptoms start
 SHIFT = (2.0, 2.8)  # how far its sensor then moves, in standard deviations
 ERROR_AT_ONSET = 0.92
 ERRORS_PER_HOUR = (6e-4, 6e-4, 5e-4, 5e-4, 2e-4)  # without any cause
@@ -89,7 +89,7 @@ def _undisturbed(rng: np.random.Generator, machines: int, hours: int) -> np.ndar
 def _live(rng: np.random.Generator, fleet: Fleet, machine: int) -> list[tuple[int, int, float]]:
     """Run one machine through its replacements and failures; the failures as (hour, component, shift).
 
-    They run for a few days past the last reading: a part may be setting in when the telemetry ends.
+    They run for a few days past the last reading: a part may show symptoms when the telemetry ends.
     """
     last = fleet.hours + ONSET_HOURS[1]
     first_service = int(rng.integers(0, SERVICE_HOURS // 24)) * 24
@@ -101,7 +101,7 @@ def _live(rng: np.random.Generator, fleet: Fleet, machine: int) -> list[tuple[in
         if hour < fleet.hours:
             fleet.maint.append((hour, machine, COMPONENTS[component]))
         wear = LIFE_HOURS[component] * life * rng.weibull(WEIBULL_SHAPE)
-        # a part is replaced well before it can set in, so that no part fails twice in a day
+        # a part is replaced well before it can show symptoms, so that no part fails twice in a day
         fails[component] = hour + max(int(wear), 3 * 24)
         visits = int(rng.integers(1, 7))
         planned[component] = _next_service(hour, first_service) + (visits - 1) * SERVICE_HOURS

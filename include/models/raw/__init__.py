@@ -1,5 +1,5 @@
-"""From a raw file to typed values: ``reader`` gives its rows as text, ``kinds`` read their cells.
+"""From a raw file to typed values: ``reader`` returns its rows as text, ``kinds`` parses their cells.
 
-The one place that knows how a file is written. Validation, daily scoring, replayed rows and ``make new-model`` read
-through it; it imports the contract alone.
+The only place that knows file formats. Validation, daily scoring, replayed rows and ``make new-model`` read through it;
+it imports only the contract.
 """

@@ -1,8 +1,8 @@
-"""Kinds of columns, the half that handles their values: how cells are read, what is wrong with those that cannot be,
-how a kind is recognised, what a model learns of it, and how its values are described and made up.
+"""Kinds of columns, the half that handles values: how to read cells, what is wrong with unreadable ones, how to
+recognise a kind, what a model learns from it, and how to describe and generate its values.
 
-Timestamps become naive Datetime(us), which are UTC by agreement, integers Int64, numbers Float64. Blanks around a cell
-do not count.
+Timestamps become naive Datetime(us), UTC by convention; integers Int64; numbers Float64. Blanks around a cell are
+ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from include.models.raw.numbers import Numbers, WholeNumbers
 from include.models.raw.reading import Cell, Distribution, Misread, Reading, choose
 from include.models.raw.times import Timestamps
 
-MAX_CATEGORIES = 200  # values of a text that a model tells apart, and that a profile lists
+MAX_CATEGORIES = 200  # distinct values of a text that a model uses, and that a profile lists
 
 
 class Texts(Reading):
@@ -78,5 +78,5 @@ def feature_kind(dtype: pl.DataType) -> Kind:
 
 
 def _is_unicode(text: str) -> bool:
-    """JSON can spell halves of characters, which no text holds, and a NUL, which no file may have."""
+    """JSON can contain lone surrogates, which are not text, and NUL, which files must not contain."""
     return not any("\ud800" <= character <= "\udfff" or character == "\0" for character in text)

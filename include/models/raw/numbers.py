@@ -1,4 +1,4 @@
-"""Numbers and whole numbers: how cells that spell them are read, described and made up."""
+"""Numbers and whole numbers: how to read, describe and generate them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from include.models.config.spelling import Spelling
 from include.models.raw.reading import Cell, Distribution, Misread, Reading, choose
 
 QUANTILES = np.linspace(0, 1, 21)
-DIGITS = 19  # of the largest whole number that is kept to its last digit
+DIGITS = 19  # of the largest whole number that is exact
 
 
 def plain(text: pl.Expr, spelling: Spelling) -> pl.Expr:
-    """Cells as programs write the numbers that they spell, null where they spell none; see ``Spelling.plain``."""
+    """Cells as programs write numbers, null if they are not numbers; see ``Spelling.plain``."""
     if spelling.is_plain:
         return text
     for pattern, replacement in spelling.steps:
@@ -31,7 +31,7 @@ def plain(text: pl.Expr, spelling: Spelling) -> pl.Expr:
 
 
 def names_things(known: pl.Series) -> bool:
-    """Whether digits are names rather than numbers: a zero leads, as in a postal code, or they are too many."""
+    """Whether digits are identifiers rather than numbers: with leading zeros, as in a postal code, or too many."""
     return bool(known.str.contains(rf"^0[0-9]+$|^[0-9]{{{DIGITS},}}$").any())
 
 
@@ -44,7 +44,7 @@ class Numbers(Reading):
 
     def misread(self, texts: pl.Series, values: pl.Series, column: Column) -> Iterator[Misread]:
         if values.dtype.is_float():
-            action = "Correct the source, or leave the cell empty where the value is not known."
+            action = "Correct the source, or leave the cell empty if the value is unknown."
             yield Misread("values_are_finite", values.is_infinite(), "infinite values", "finite numbers", action)
         yield from super().misread(texts, values, column)
 

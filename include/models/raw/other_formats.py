@@ -1,4 +1,4 @@
-"""Files that are called CSV and are something else: what they are by their first bytes, and what to do."""
+"""Files named CSV that are something else: recognises them by their first bytes, and says what to do."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-LOOKED_AT = 1024  # bytes, of which the last of these formats is told
+LOOKED_AT = 1024  # bytes needed to recognise these formats
 
 UNPACK = "Unpack it, or pack the CSV file as .gz."
 EXPORT = "Export it as CSV."
 SAVE = "Save it as .xlsx or CSV."
 AS_ROWS = "Write its objects as rows of a CSV file."
-FETCH = "It stands for the file in the repository: fetch the file itself"
-DOWNLOAD = "Was it downloaded without logging in, or is it an error's answer? Download the file itself."
+FETCH = "It is a pointer to the file: fetch the file itself"
+DOWNLOAD = "Was it downloaded without signing in, or is it an error page? Download the file itself."
 
 
 class OtherFormat(NamedTuple):
@@ -70,7 +70,7 @@ BY_FIRST_WORDS: Sequence[tuple[re.Pattern[bytes], OtherFormat]] = (
     (re.compile(rb"@relation\b", re.IGNORECASE), OtherFormat("an ARFF file", EXPORT)),
 )
 MARKS = re.compile(rb"\A(?:\xef\xbb\xbf)*\s*")
-WIDE_MARKS: Sequence[tuple[bytes, str]] = (  # UTF-32's begins as UTF-16's does
+WIDE_MARKS: Sequence[tuple[bytes, str]] = (  # UTF-32's starts like UTF-16's
     (b"\xff\xfe\x00\x00", "utf-32"),
     (b"\x00\x00\xfe\xff", "utf-32"),
     (b"\xff\xfe", "utf-16"),
@@ -79,7 +79,7 @@ WIDE_MARKS: Sequence[tuple[bytes, str]] = (  # UTF-32's begins as UTF-16's does
 
 
 def other_format(beginning: bytes) -> OtherFormat | None:
-    """What a file is that begins like this; None: it may be delimited text."""
+    """The format of a file with this beginning; None if it may be delimited text."""
     if beginning.startswith(ZIP):
         return WORKBOOK if b"[Content_Types].xml" in beginning or b"xl/" in beginning else ARCHIVE
     place, magic, archive = TAR
@@ -91,7 +91,7 @@ def other_format(beginning: bytes) -> OtherFormat | None:
 
 
 def wide_encoding(beginning: bytes) -> str | None:
-    """UTF-16 or UTF-32 by its mark, or by where bytes are nothing."""
+    """UTF-16 or UTF-32, recognised by its byte-order mark or by zero bytes; None otherwise."""
     if marked := next((name for mark, name in WIDE_MARKS if beginning.startswith(mark)), None):
         return marked
     some = beginning[: LOOKED_AT // 4 * 4]

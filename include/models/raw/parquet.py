@@ -1,8 +1,9 @@
-"""A Parquet file as the text that it would be exported as: what the reader of raw files gives, whatever the file is.
+"""Reads a Parquet file as the text that an export would contain, which is what the reader of raw files returns.
 
-Types are held against model.yaml's: a column of numbers or integers has numbers, a timestamp has a date or a time (with
-a zone it is taken to UTC), a string has texts or whole numbers. Any column may have texts, which are read as those of a
-CSV file. A missing value is an empty cell; a value is spelled as the raw file's columns are, and reads back as it is.
+Types are checked against model.yaml's: a column of numbers or integers needs numbers, a timestamp needs a date or a
+time (converted to UTC if it has a zone), a string needs texts or whole numbers. Any column may contain texts, which are
+read like a CSV file's. A missing value is an empty cell; a value is spelled like the raw file's columns, and reads back
+unchanged.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
 class ParquetError(Exception):
-    """A file that cannot be read: what was found, and in which column, if one is to blame; what is allowed."""
+    """An unreadable file: what was found, and in which column, if known; what is allowed."""
 
     def __init__(self, found: str, allowed: str = "a complete Parquet file", column: str | None = None) -> None:
         super().__init__(found)
@@ -34,12 +35,14 @@ class ParquetRows:
     """The rows of an open file."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ParquetError: it breaks off, is encrypted, or is no Parquet file."""
+        """Raises ParquetError: it is truncated, encrypted, or not a Parquet file."""
         try:
             self._file = pq.ParquetFile(path)
         except (pa.ArrowException, OSError) as error:
             words = str(error).splitlines()[0]
-            raise ParquetError("an encrypted Parquet file" if "ncrypt" in words else f"no Parquet ({words})") from error
+            raise ParquetError(
+                "an encrypted Parquet file" if "ncrypt" in words else f"not Parquet ({words})"
+            ) from error
         names = [str(name) for name in self._file.schema_arrow.names]
         self.header = [name for name in names if not PANDAS_INDEX.fullmatch(name)]
 
@@ -47,10 +50,10 @@ class ParquetRows:
         """Frames of texts under these names.
 
         Args:
-            columns: what model.yaml says of some of them.
+            columns: model.yaml's declarations of some of them.
 
         Raises:
-            ParquetError: a column is of another type, or the file is damaged.
+            ParquetError: a column has another type, or the file is corrupt.
         """
         try:
             for batch in self._file.iter_batches(ROWS_AT_ONCE, columns=self.header):
@@ -59,7 +62,7 @@ class ParquetRows:
                 )
                 yield frame.select(_text(frame[name], columns.get(name)) for name in names)
         except (pa.ArrowException, OSError) as error:
-            raise ParquetError(f"broken Parquet data ({str(error).splitlines()[0]})") from error
+            raise ParquetError(f"corrupt Parquet data ({str(error).splitlines()[0]})") from error
 
 
 def _text(values: pl.Series, column: Column | None) -> pl.Expr:

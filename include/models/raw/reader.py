@@ -1,12 +1,12 @@
 """The one reader of raw files: rows as text, with their line numbers, in blocks of bounded size.
 
 A file is delimited text, plain, ``.gz`` or ``.zst``, with or without a byte-order mark; its lines end in LF, CRLF or
-CR. Its ``Form`` says how it is delimited and encoded; a first line ``sep=;``, which Excel wants, says the delimiter
-itself. The one sheet of an ``.xlsx`` file, and a ``.parquet`` file, are read as the text that they would be exported
-as. A quote counts at the beginning of a cell alone; two of them within a quoted cell stand for one. A row without any
-text is a blank line: left out, but counted. A row of another width than the columns' is malformed and kept apart.
+CR. Its ``Form`` has the delimiter and the encoding; a first line ``sep=;``, as Excel writes it, sets the delimiter. The
+only sheet of an ``.xlsx`` file, and a ``.parquet`` file, are read as the text of their export. A quote counts only at
+the beginning of a cell; two of them within a quoted cell stand for one. A row without any text is a blank line:
+skipped, but counted. A row with another number of cells than columns is malformed and kept apart.
 
-Blocks end where rows end, and each is parsed on its own: what comes out does not depend on their size.
+Blocks end where rows end, and are parsed separately: the result does not depend on their size.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ from include.models.raw.sheets import SheetError, sheet_as_csv
 from include.models.raw.streams import Hashed, unpacked
 
 BLOCK = 1 << 24
-LONGEST_ROW = 1 << 24  # bytes; a quote that is never closed would make a row of all that follows
+LONGEST_ROW = 1 << 24  # bytes; an unclosed quote would turn the rest of the file into one row
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 EXPORT_AGAIN = "Export or upload the file again."
 COPY_AGAIN = "Was it copied while it was being written? Export or upload it again."
 SAVE_AS_CSV = "Save the file as comma-separated UTF-8 text with one header line."
 MALFORMED = pl.Schema({LINE: pl.UInt32, "text": pl.String, "reason": pl.String})
-SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?(?:\r\n|\r|\n)', re.IGNORECASE)  # as Excel wants it
-ENOUGH = 16  # bytes that tell a byte-order mark and a line that says the separator
+SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?(?:\r\n|\r|\n)', re.IGNORECASE)  # as Excel writes it
+ENOUGH = 16  # bytes that cover a byte-order mark and a separator line
 CONFLICT_MARKS = ("<<<<<<< ", "=======", ">>>>>>> ", "||||||| ")
 
 
 class UnreadableFileError(Exception):
-    """A file that cannot be read: what was found where, what is allowed, what to do; a column, if one is to blame."""
+    """An unreadable file: what was found where, what is allowed, what to do; and the column, if known."""
 
     def __init__(self, file: str, check: str, found: str, allowed: str, action: str, column: str | None = None) -> None:
         super().__init__(f"{file}{f', column {column}' if column else ''}: found {found}; allowed: {allowed}. {action}")
@@ -66,8 +66,8 @@ class UnreadableFileError(Exception):
 
 @dataclass(frozen=True)
 class Form:
-    """How a file is written; as other programs write it, unless said otherwise. ``columns``: what is known of its
-    columns, where the file has types that have to be theirs."""
+    """A file's format; the defaults are those of most programs. ``columns``: known columns, for files whose types must
+    match."""
 
     header: bool = True
     delimiter: str = ","
@@ -86,8 +86,8 @@ AS_USUAL = Form()
 @dataclass(frozen=True)
 class Block:
     """Some of a file's rows: ``lines`` has the columns as String and LINE, ``malformed`` has LINE, ``text`` and
-    ``reason``; ``first_line`` is the first row's in the file. Lines count from 1, the header's if there is one, one for
-    each row (a quoted line break in a cell makes later lines of the file come out higher)."""
+    ``reason``; ``first_line`` is the first row's line in the file. Lines count from 1, including the header, one per
+    row (quoted line breaks in cells make actual line numbers higher)."""
 
     lines: pl.DataFrame
     malformed: pl.DataFrame
@@ -100,10 +100,10 @@ def no_rows(columns: Sequence[str]) -> Block:
 
 
 class RawFile:
-    """An open raw file. ``header`` holds its first line's cells, None where the file has no header line; ``first_line``
-    is the number of the line that holds the first row.
+    """An open raw file. ``header``: the cells of its first line, None if the file has no header line; ``first_line``:
+    the line number of the first row.
 
-    Read ``blocks`` to their end, then ``size`` and ``sha256`` are those of the whole file as it is stored.
+    After ``blocks`` is exhausted, ``size`` and ``sha256`` are those of the whole stored file.
     """
 
     def __init__(self, path: Path, stored: Hashed, form: Form, block_bytes: int) -> None:
@@ -124,7 +124,7 @@ class RawFile:
 
     @property
     def size(self) -> int:
-        """In bytes, as it is stored."""
+        """The stored size in bytes."""
         return self._stored.size
 
     @property
@@ -132,10 +132,10 @@ class RawFile:
         return self._stored.sha256
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
-        """The rows under these names, which are as many as a row has cells; blocks without any row are left out.
+        """The rows under these names, one per cell of a row; blocks without rows are skipped.
 
         Raises:
-            UnreadableFileError: the file breaks off, is not in its encoding or not CSV.
+            UnreadableFileError: the file is truncated, not in its encoding, or not CSV.
         """
         content = next(self._rows, b"")
         line = self.first_line = self.first_line + (0 if self._form.header else self._breaks)
@@ -165,11 +165,11 @@ class RawFile:
         return text
 
     def _require_text(self, opened: io.BufferedReader[Any] | gzip.GzipFile, allowed: str) -> None:
-        """Refuse what is another format, or wider text than model.yaml says, by its first bytes."""
+        """Rejects other formats, and wider text than model.yaml says, by the first bytes."""
         try:
             beginning = opened.peek(LOOKED_AT)[:LOOKED_AT]
         except (EOFError, OSError, zlib.error, pa.ArrowException):
-            return  # broken packed data: reading says so
+            return  # corrupt packed data: reading reports it
         if other := other_format(beginning):
             raise self._unreadable(other.what, allowed, other.action)
         if self._form.encoding == "utf-8" and (wide := wide_encoding(beginning)):
@@ -194,7 +194,7 @@ class RawFile:
         return [cell.strip() for cell in cells]
 
     def _after_blank_rows(self) -> bytes:
-        """Some whole rows, the first of which has a text; none where no row has."""
+        """Some complete rows, the first of which has text; empty if no row has any."""
         for content in self._rows:
             rest = content
             while rest:
@@ -216,7 +216,7 @@ class RawFile:
                 rest = rest[end:]
             elif len(rest) > LONGEST_ROW:
                 found = f"a row of more than {LONGEST_ROW >> 20} MiB from line {self._breaks + 1} on"
-                action = "Look for a quote that is opened and never closed: it swallows the rows after it."
+                action = "Look for an unclosed quote: it swallows the rows after it."
                 raise UnreadableFileError(self.name, "file_is_readable", found, "rows that end", action)
         if rest:
             yield rest
@@ -230,7 +230,7 @@ class RawFile:
             if start is not None and len(beginning) - start >= ENOUGH:
                 break
         self.has_byte_order_mark = beginning.startswith(BYTE_ORDER_MARK)
-        while beginning.startswith(BYTE_ORDER_MARK):  # several, where a program added its own to a file that had one
+        while beginning.startswith(BYTE_ORDER_MARK):  # several, if a program added one to a file that had one already
             beginning = beginning.removeprefix(BYTE_ORDER_MARK)
         start = after_lines(beginning, self._form.skip_lines)
         start = len(beginning) if start is None else start
@@ -265,14 +265,14 @@ class RawFile:
         try:
             return self._text.read(self._block_bytes)
         except EOFError:
-            found = f"a gzip stream that breaks off after {self._path.stat().st_size:,} bytes"
+            found = f"a gzip stream that ends early, after {self._path.stat().st_size:,} bytes"
             raise self._unreadable(found, allowed, EXPORT_AGAIN) from None
         except (gzip.BadGzipFile, zlib.error) as error:
-            raise self._unreadable(f"broken gzip data ({error})", allowed, EXPORT_AGAIN) from error
+            raise self._unreadable(f"corrupt gzip data ({error})", allowed, EXPORT_AGAIN) from error
         except (pa.ArrowException, OSError) as error:
             if self._path.suffix != ".zst":
                 raise
-            found = f"a zstd stream that is broken or breaks off after {self._path.stat().st_size:,} bytes"
+            found = f"a zstd stream that is corrupt or ends early, after {self._path.stat().st_size:,} bytes"
             raise self._unreadable(found, "a complete zstd file", EXPORT_AGAIN) from error
 
     def _require_utf8(self, content: bytes, columns: Sequence[str]) -> None:
@@ -286,7 +286,7 @@ class RawFile:
         raise self._unreadable(f"a byte 0x{content[place]:02x} in line {line}", action=action, column=column)
 
     def _parse(self, content: bytes, columns: Sequence[str], first: int) -> tuple[Block, int]:
-        """The rows of some text whose first row is on line ``first``, and how many rows it has, blank ones too."""
+        """The rows of a text whose first row is on line ``first``, and the number of rows, including blank ones."""
         malformed: list[tuple[int, str, str]] = []
 
         def set_aside(row: pa_csv.InvalidRow) -> str:
@@ -297,13 +297,13 @@ class RawFile:
             malformed.append((first + row.number - 1, row.text, reason))
             return "skip"
 
-        # a mark within the text belongs to its cell; of a block's first cell Arrow would take it away
+        # a byte-order mark within the text belongs to its cell; Arrow would strip it from a block's first cell
         if content.startswith(BYTE_ORDER_MARK):
             content = BYTE_ORDER_MARK + content
         try:
             cells = pa_csv.read_csv(
                 pa.py_buffer(content),
-                # one thread: only then does an invalid row know its number
+                # one thread: only then do invalid rows have a number
                 read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(content) + 1, column_names=columns),
                 parse_options=pa_csv.ParseOptions(
                     delimiter=self.delimiter,
@@ -316,7 +316,7 @@ class RawFile:
                 ),
             )
         except pa.ArrowInvalid as error:
-            raise self._unreadable(f"what is not CSV ({error}), from line {self._breaks + 1} on", "CSV") from error
+            raise self._unreadable(f"invalid CSV ({error}), from line {self._breaks + 1} on", "CSV") from error
         lines = pl.DataFrame(pl.from_arrow(cells))
         bad = pl.DataFrame(malformed, schema=MALFORMED, orient="row")
         rows = lines.height + bad.height
@@ -335,13 +335,13 @@ class RawFile:
 
 
 class RawParquet(RawFile):
-    """The same of a Parquet file, which has a header always and whose rows are never malformed."""
+    """A Parquet file, which always has a header and never malformed rows."""
 
     def __init__(self, path: Path, stored: Hashed, form: Form, block_bytes: int) -> None:
         self.name, self.has_byte_order_mark, self.first_line = path.name, False, 2
         self._stored, self._form, self._delimiter = stored, form, b","
         while stored.read(block_bytes):
-            pass  # so that it is hashed; Parquet is read from its end
+            pass  # read to hash it; Parquet itself is read from its end
         if not stored.size:
             raise UnreadableFileError(self.name, "file_has_rows", "an empty file", "a header and a row", EXPORT_AGAIN)
         try:
@@ -370,11 +370,11 @@ class RawParquet(RawFile):
 
 @contextmanager
 def open_raw(path: Path, form: Form = AS_USUAL, block_bytes: int = BLOCK) -> Iterator[RawFile]:
-    """A raw file to read from, its header read already.
+    """Opens a raw file and reads its header.
 
     Raises:
-        UnreadableFileError: it has a header line by agreement and is empty, or the header is not in its encoding or
-            not CSV; it is not a workbook, or one of several sheets.
+            UnreadableFileError: it should have a header line but is empty, or the header is not in its encoding or not
+                CSV; it is not a workbook, or has several sheets.
     """
     with path.open("rb") as file:
         stored = Hashed(file)

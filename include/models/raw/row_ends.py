@@ -1,4 +1,4 @@
-"""Where rows end in the bytes of a delimited file, whose quoted cells may have line breaks of their own."""
+"""Where rows end in the bytes of a delimited file, whose quoted cells may contain line breaks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def _quoted(delimiter: bytes) -> re.Pattern[bytes]:
 
 
 def _mask_quoted(content: bytes, delimiter: bytes) -> bytes:
-    """The same length, without what stands in quoted cells."""
+    """The text with quoted cells blanked, at the same length."""
     return _quoted(delimiter).sub(lambda cell: b"x" * len(cell[0]), content) if b'"' in content else content
 
 
 def last_row_end(content: bytes, delimiter: bytes) -> int:
-    """Where the last row that surely ends in this text does; 0 if none. A CR at its end may be the half of a CRLF."""
+    """The end of the last row that certainly ends in this text; 0 if none. A final CR may be half of a CRLF."""
     masked = _mask_quoted(content, delimiter)
     return max(masked.rfind(b"\n"), masked.rfind(b"\r", 0, len(masked) - 1)) + 1
 
@@ -35,7 +35,7 @@ def first_row_end(content: bytes, delimiter: bytes) -> int:
 
 
 def is_blank(row: bytes, delimiter: str) -> bool:
-    """Whether no cell has any text, as of rows below the header."""
+    """Whether no cell of a row has any text."""
     if len(row) > LONGEST_BLANK_ROW:
         return False
     cells = next(csv.reader([row.decode(errors="replace").rstrip("\r\n")], delimiter=delimiter), [])
@@ -43,7 +43,7 @@ def is_blank(row: bytes, delimiter: str) -> bool:
 
 
 def after_lines(content: bytes, count: int) -> int | None:
-    """Where the text begins after so many lines; None where it has no more."""
+    """The offset after this many lines; None if there are not as many."""
     ends = [found.end() for found in islice(LINE_BREAK.finditer(content), count)]
     return None if len(ends) < count else ends[-1] if ends else 0
 
@@ -53,7 +53,7 @@ def line_breaks(content: bytes) -> int:
 
 
 def not_utf8(content: bytes) -> int:
-    """The place of the first byte that is not UTF-8; -1 if all are."""
+    """The offset of the first byte that is not UTF-8; -1 if all are."""
     if not content.isascii():
         try:
             content.decode()
@@ -63,7 +63,7 @@ def not_utf8(content: bytes) -> int:
 
 
 def column_at(content: bytes, place: int, columns: Sequence[str], delimiter: bytes) -> str | None:
-    """The column whose cell a byte lies in."""
+    """The column of the cell that contains a byte."""
     masked = _mask_quoted(content, delimiter)[:place]
     start = max(masked.rfind(b"\n"), masked.rfind(b"\r")) + 1
     number = masked.count(delimiter, start)

@@ -1,4 +1,4 @@
-"""Excel workbooks as text: what a sheet's rows would be exported as."""
+"""Excel workbooks as the text of a sheet's export."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TOO_MANY = "Save the sheet you mean as a separate file, .xlsx or CSV."
 
 
 class SheetError(Exception):
-    """A workbook that cannot be read: what was found, and what to do."""
+    """An unreadable workbook: what was found, and what to do."""
 
     def __init__(self, found: str, action: str) -> None:
         super().__init__(f"{found}. {action}")
@@ -17,9 +17,9 @@ class SheetError(Exception):
 
 
 def sheet_as_csv(content: bytes) -> bytes:
-    """The rows of the one sheet that has any, comma-separated, in UTF-8, from the sheet's first row on.
+    """The rows of the only sheet that has any, as comma-separated UTF-8, from the sheet's first row on.
 
-    A number is written as it is stored, whatever its format shows; a date as 2015-01-31 00:00:00, a truth as true or
+    A number is written as it is stored, whatever its format shows; a date as 2015-01-31 00:00:00, a boolean as true or
     false; an error such as ``#DIV/0!`` leaves its cell empty.
 
     Raises:
@@ -29,7 +29,7 @@ def sheet_as_csv(content: bytes) -> bytes:
         book = fastexcel.read_excel(content)
         sheets = {name: _rows(book, name) for name in book.sheet_names}
     except fastexcel.FastExcelError as error:
-        found = f"what is no Excel workbook ({str(error).splitlines()[0]})"
+        found = f"an invalid Excel workbook ({str(error).splitlines()[0]})"
         raise SheetError(found, "Save it again as .xlsx, without a password, or as CSV.") from None
     filled = {name: rows for name, rows in sheets.items() if rows.height}
     if len(filled) > 1:

@@ -32,7 +32,7 @@ class Hashed(io.RawIOBase):
 
 
 class _Unpacked(io.RawIOBase):
-    """What a stream of pyarrow unpacks."""
+    """An unpacking pyarrow stream as a raw IO object."""
 
     def __init__(self, stream: pa.NativeFile) -> None:
         self._stream = stream
@@ -47,9 +47,9 @@ class _Unpacked(io.RawIOBase):
 
 
 def unpacked(stored: io.BufferedReader[Any], suffix: str) -> io.BufferedReader[Any] | gzip.GzipFile:
-    """What a file holds, by what its name ends in."""
+    """A file's unpacked content, by its name's ending."""
     if suffix == ".gz":
         return gzip.GzipFile(fileobj=stored)
-    if suffix == ".zst":  # pyarrow's streams are file objects as Python's are
+    if suffix == ".zst":  # pyarrow's streams are file objects like Python's
         return io.BufferedReader(_Unpacked(pa.CompressedInputStream(stored, "zstd")), 1 << 20)
     return stored

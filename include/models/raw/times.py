@@ -1,4 +1,4 @@
-"""Timestamps: how cells that spell a moment are read, and in which formats."""
+"""Timestamps: how cells are read, and in which formats."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from include.models.config.kinds import TIMESTAMP
 from include.models.raw.reading import Cell, Distribution, Misread, Reading
 
 ISO_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
-EPOCHS = {"epoch": 1, "epoch_ms": 1_000, "epoch_us": 1_000_000, "epoch_ns": 1_000_000_000}  # counts of a second
+EPOCHS = {"epoch": 1, "epoch_ms": 1_000, "epoch_us": 1_000_000, "epoch_ns": 1_000_000_000}  # counts per second
 EXCEL_DAYS = "excel_days"
 COUNTED = (*EPOCHS, EXCEL_DAYS)
-EXCEL_1970 = 25_569  # what Excel calls 1970-01-01
-FIRST_YEAR = 1000  # 31/01/24 is not of the year 24
+EXCEL_1970 = 25_569  # Excel's number of 1970-01-01
+FIRST_YEAR = 1000  # 31/01/24 is not in the year 24
 ZONE = r"\d{2}:\d{2}(:\d{2}(\.\d+)?)? ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
 EXAMPLE = datetime(2015, 1, 31, 6, tzinfo=UTC)
 DAY_SECONDS = 24 * 3600
 
 
 def moments(text: pl.Expr, form: str) -> pl.Expr:
-    """What cells without blanks around say in one format, naive and in UTC; null where they say nothing in it.
+    """Stripped cells parsed in one format, naive and in UTC; null if they do not match.
 
-    A month without a day is its first day, a week its Monday, an hour without minutes is full.
+    A month without a day is its first day, a week its Monday, an hour without minutes is on the hour.
     """
     if form in COUNTED:
         return _counted(text, form).cast(pl.Datetime("us"))
@@ -51,15 +51,15 @@ def moments(text: pl.Expr, form: str) -> pl.Expr:
 def _counted(text: pl.Expr, form: str) -> pl.Expr:
     """Microseconds from 1970 on."""
     count = text.cast(pl.Float64, strict=False)
-    if form == EXCEL_DAYS:  # a day's fraction is good for milliseconds
+    if form == EXCEL_DAYS:  # the fraction of a day is precise to milliseconds
         return (((count - EXCEL_1970) * DAY_SECONDS * 1_000).round() * 1_000).cast(pl.Int64, strict=False)
-    if form == "epoch_ns":  # more digits than a float has
+    if form == "epoch_ns":  # more digits than a float holds
         return pl.coalesce(text.cast(pl.Int64, strict=False) // 1_000, (count / 1_000).cast(pl.Int64, strict=False))
     return (count * (1_000_000 // EPOCHS[form])).cast(pl.Int64, strict=False)
 
 
 def _count(moment: pl.Expr, form: str) -> pl.Expr:
-    """What ``_counted`` reads back."""
+    """The inverse of ``_counted``."""
     micros = moment.dt.epoch("us")
     if form == EXCEL_DAYS:
         return micros / (DAY_SECONDS * 1_000_000) + EXCEL_1970
@@ -68,7 +68,7 @@ def _count(moment: pl.Expr, form: str) -> pl.Expr:
 
 
 def example(form: str) -> str:
-    """A moment in this format."""
+    """An example in this format."""
     if form in COUNTED:
         return str(pl.select(_count(pl.lit(EXAMPLE.replace(tzinfo=None)), form)).item())
     return EXAMPLE.strftime(form.replace("%.f", "").replace("%-", "%"))

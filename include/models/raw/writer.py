@@ -1,4 +1,4 @@
-"""Rows to a raw file: what ``reader`` reads back, written as model.yaml says the table's file is."""
+"""Writes rows to a raw file in the table's format from model.yaml, so that ``reader`` reads them back."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)  # the same rows always give the sam
 
 
 def write_raw(cells: pl.DataFrame, table: Table, folder: Path, *, packed: bool = False) -> Path:
-    """The table's file with these cells, under the names that it has for its columns.
+    """Writes the table's file with these cells, under its headers.
 
     Args:
-        cells: texts, and numbers that are to be written as programs do.
-        packed: as ``.gz``, which an Excel file is not: it is packed already.
+        cells: texts, and numbers to be written plainly.
+        packed: as ``.gz``, except an Excel file, which is already packed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = cells.select(*table.columns).rename(table.headers)

@@ -1,7 +1,7 @@
-"""What a CSV file is: the kind of each column, which one identifies a row, tells its time, is to be predicted, and how
-the values lie. Enough to check data like it, and to make up more of it, without keeping a single row.
+"""Profiles a CSV file: each column's kind, which column identifies a row, tells its time, is the target, and the
+distribution of values. Enough to check similar data, and to generate more of it, without keeping a single row.
 
-Values are described apart for each group of rows: those of one class, or of one tenth of the target's range.
+Values are described separately for each group of rows: one class, or one tenth of the target's range.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MOST_CLASSES = 50
 FEWEST_ROWS = 50
 FEWEST_OF_A_CLASS = 10
 MOSTLY = 0.9
-# what people call the positive class
+# common names of the positive class
 LOOKED_FOR = frozenset(
     {"1", "true", "yes", "y", "t", "positive", "pos", "malignant", "failure", "failed", "fail", "fraud", "bad", "churn"}
     | {"churned", "default", "defaulted", "died", "dead", "sick", "disease", "spam", "late", "anomaly", "attack"}
@@ -45,7 +45,7 @@ TOTAL = re.compile(r"(grand |sub)?totals?:?|sum:?|(gesamt)?summe:?|gesamt:?|aver
 
 
 class ColumnFacts(TypedDict):
-    """A column's kind, what model.yaml says of it, and the share of missing values."""
+    """A column's kind, its declaration in model.yaml, and the share of missing values."""
 
     kind: str
     declared: dict[str, object]
@@ -53,7 +53,7 @@ class ColumnFacts(TypedDict):
 
 
 class Group(TypedDict):
-    """Rows of one class, or of one tenth of the target's range: their share, and how each column's values lie."""
+    """Rows of one class, or of one tenth of the target's range: their share, and each column's distribution."""
 
     share: float
     columns: dict[str, Distribution]
@@ -61,8 +61,8 @@ class Group(TypedDict):
 
 @dataclass(frozen=True)
 class Profile:
-    """``columns``: kind, format and share of missing values of each; ``groups``: how the values of each column lie in
-    each group of rows; ``suspects``: columns that tell the target nearly on their own."""
+    """``columns``: kind, format and share of missing values of each; ``groups``: the distribution of each column in
+    each group of rows; ``suspects``: columns that nearly determine the target alone."""
 
     rows: int
     target: str
@@ -82,8 +82,8 @@ class Profile:
 
 @dataclass(frozen=True)
 class FirstLook:
-    """A file's profile and typed rows; how it is written, the moment that several of its columns tell, what its columns
-    nearly are, and what a person should know of it, as sentences."""
+    """A file's profile and typed rows; its format, the timestamp spread over several columns, what its columns nearly
+    are, and notes for the user, as sentences."""
 
     profile: Profile
     frame: pl.DataFrame
@@ -98,8 +98,8 @@ class FirstLook:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a person says of a file: the column to predict (the last one unless given), the positive class, the file's
-    encoding; ``assume``: what is nearly sure of the file is taken so."""
+    """The user's choices: the column to predict (by default the last one), the positive class, the file's encoding;
+    ``assume``: accept what is nearly certain."""
 
     target: str | None = None
     positive: str | None = None
@@ -111,10 +111,10 @@ AS_FOUND = Wishes()
 
 
 def first_look(file: Path, problem: str, wishes: Wishes = AS_FOUND) -> FirstLook:
-    """What a delimited or Excel file is (``.gz`` too).
+    """Profiles a delimited or Excel file (also ``.gz``).
 
     Raises:
-        JobError: no such file, one that cannot be read, too few rows, or a target that is none of the problem's.
+        JobError: the file is missing or unreadable, has too few rows, or a target that does not fit the problem.
     """
     written = find_form(file, wishes.assume, wishes.encoding)
     text, lines, names, form = _read(file, written.form)
@@ -135,10 +135,10 @@ def first_look(file: Path, problem: str, wishes: Wishes = AS_FOUND) -> FirstLook
 
 
 def _total(text: pl.DataFrame, lines: pl.Series) -> list[str]:
-    """That the last row adds up the others, as sheets have it."""
+    """A note if the last row is a total of the others, as in sheets."""
     cells = [cell.strip() for cell in text.row(-1)]
     found = next((cell for cell in cells if TOTAL.fullmatch(cell.lower())), None)
-    return [f"line {lines[-1]} seems to add up the others ('{found}'): remove it from the file"] if found else []
+    return [f"line {lines[-1]} seems to be a total of the others ('{found}'): remove it from the file"] if found else []
 
 
 def _profile(frame: pl.DataFrame, look: Look, target: str, problem: str, classes: list[str]) -> Profile:
@@ -158,7 +158,7 @@ def _profile(frame: pl.DataFrame, look: Look, target: str, problem: str, classes
 
 
 def _require_finite(file: Path, text: pl.DataFrame, lines: pl.Series, look: Look) -> None:
-    """Validation sets rows aside that are not finite, so a person has to say what they mean."""
+    """Validation rejects rows with infinite values, so the user has to decide what they mean."""
     for place, (name, column) in enumerate(look.columns.items(), 1):
         if column.kind.is_number and not column.null_words:
             wrong = infinite(text[name])
@@ -167,12 +167,12 @@ def _require_finite(file: Path, text: pl.DataFrame, lines: pl.Series, look: Look
                 raise JobError(
                     f"{file.name}, line {lines.filter(wrong)[0]}, column {place}: {name} is '{cell}' in "
                     f"{counted(int(wrong.sum()), len(text))}, which cannot be learned from. Correct it, leave it "
-                    "empty, or let ASSUME=yes declare that it is not known."
+                    "empty, or use ASSUME=yes to declare it missing."
                 )
 
 
 def _read(file: Path, form: Form) -> tuple[pl.DataFrame, pl.Series, list[str], Form]:
-    """The file's rows as text, their lines, its header if it has one, and how it is written."""
+    """The file's rows as text, their lines, its header if it has one, and its format."""
     try:
         with open_raw(file, form) as raw:
             width = len(raw.header or []) or _width(file, form)
@@ -204,8 +204,7 @@ def _require_columns(file: Path, header: list[str], delimiter: str) -> None:
         )
     if len(header) < 2:
         raise JobError(
-            f"{file.name} has one column, '{header[0][:60]}': a comma, a semicolon, a tab or | has to stand between "
-            "two cells."
+            f"{file.name} has one column, '{header[0][:60]}': a comma, a semicolon, a tab or | must separate two cells."
         )
 
 
@@ -225,14 +224,14 @@ def _ragged(file: Path, malformed: pl.DataFrame, others: int, width: int) -> str
         )
     if text.startswith('"') or "\n" in text:
         return (
-            f"{file.name}, line {line}: a quote is opened and never closed: '{text.splitlines()[0][:40]}'. Close it, "
+            f"{file.name}, line {line}: a quote is never closed: '{text.splitlines()[0][:40]}'. Close it, "
             "or write two quotes for one within a cell."
         )
     more = f", and {malformed.height - 1:,} more" if malformed.height > 1 else ""
     found = int(reason.split()[0])
     return (
         f"{file.name}, line {line}, column {min(found, width) + 1}: {reason}{more}. Correct the rows of another width "
-        "than the header's: a cell that has the mark between cells in it has to be quoted."
+        "than the header's: a cell that contains the delimiter must be quoted."
     )
 
 
@@ -242,7 +241,7 @@ def _facts(series: pl.Series, column: Column) -> ColumnFacts:
 
 
 def _classes(frame: pl.DataFrame, target: str, problem: str, look: Look, positive: str | None) -> list[str]:
-    """The classes' names, the rarest last; of a binary problem, the positive class."""
+    """The classes' names, the rarest last; for a binary problem, the positive class last."""
     values, kind = frame[target], look.columns[target].kind
     offer = look.offers.get(target)
     hint = f" ({offer.said}: ASSUME=yes reads it so)" if offer and offer.is_sure else ""
@@ -258,8 +257,8 @@ def _classes(frame: pl.DataFrame, target: str, problem: str, look: Look, positiv
     classes = [str(one) for one in counts[target]]
     if not kind.names_classes or len(counts) > MOST_CLASSES:
         raise JobError(
-            f"the target {target} has {len(counts)} different values of kind {kind}: no classes. Name another with "
-            "TARGET=..., or use KIND=regression."
+            f"the target {target} has {len(counts)} different values of kind {kind}: these are not classes. Name "
+            "another with TARGET=..., or use KIND=regression."
         )
     if len(counts) < 2:
         raise JobError(f"the target {target} is always '{classes[0]}': there is nothing to learn.")
@@ -276,31 +275,31 @@ def _classes(frame: pl.DataFrame, target: str, problem: str, look: Look, positiv
     rarest, name = counts["count"][-1], classes[-1]
     if rarest < FEWEST_OF_A_CLASS:
         raise JobError(
-            f"the class '{name}' of {target} has {rarest} rows; {FEWEST_OF_A_CLASS} are the least to learn from and "
-            f"measure on{_listed(classes)}{hint}."
+            f"the class '{name}' of {target} has {rarest} rows; at least {FEWEST_OF_A_CLASS} are needed to train and "
+            f"evaluate{_listed(classes)}{hint}."
         )
     looked_for = positive or next((one for one in classes if problem == "binary" and is_looked_for(one)), classes[-1])
     return [*(one for one in classes if one != looked_for), looked_for]
 
 
 def is_looked_for(name: str) -> bool:
-    """Whether a class's name says that it is the positive one."""
+    """Whether a class's name suggests that it is the positive one."""
     return name.lower() in LOOKED_FOR
 
 
 def _listed(classes: list[str]) -> str:
-    """The classes, where they are few, and those that differ in the case of their letters alone."""
+    """The classes, if they are few, and those that differ only in case."""
     if len(classes) > 12:
         return ""
     shown = f" ({', '.join(repr(one) for one in classes)})"
     lower = [one.lower() for one in classes]
     same = [one for one in classes if lower.count(one.lower()) > 1]
-    return f"{shown[:-1]}; {' and '.join(same)} differ in the case of their letters alone)" if same else shown
+    return f"{shown[:-1]}; {' and '.join(same)} differ only in case)" if same else shown
 
 
 def _time(frame: pl.DataFrame, columns: Mapping[str, Column], target: str) -> str | None:
-    """The column that tells when a row was: one that the rows are in the order of, or whose name says so, rather than
-    another; never a person's birthday."""
+    """The column with a row's time: preferably one that the rows are ordered by, or whose name says so; never a
+    birthday."""
     times = [name for name, column in columns.items() if column.kind.is_time and name != target]
     likely = [name for name in times if not NOT_OF_ROWS.search(words(name))]
     rank = {name: (not is_ordered(frame[name]), not TIME_NAME.search(words(name))) for name in likely}
@@ -308,7 +307,7 @@ def _time(frame: pl.DataFrame, columns: Mapping[str, Column], target: str) -> st
 
 
 def _id(frame: pl.DataFrame, columns: Mapping[str, Column], others: AbstractSet[str]) -> str | None:
-    """The column that is different in each row, none of ``others``: one whose name says so, or the first column."""
+    """The column that is unique in each row, not in ``others``: one whose name says so, or the first one."""
     unique = [
         name
         for name, column in columns.items()
@@ -337,9 +336,9 @@ def _why_excluded(series: pl.Series, column: Column, parts: Mapping[str, str]) -
         if (known.diff().drop_nulls() == 1).all():
             return "counts the rows"
         if is_of_an_id(series.name):
-            return "a number of its own in each row"
+            return "a unique number in each row"
     if known.dtype == pl.Int64 and ROW_COUNTER.search(words(series.name)):
-        steps = int((known.diff() == 1).sum())  # of several files, one after another, nearly all
+        steps = int((known.diff() == 1).sum())  # nearly all, for several concatenated files
         return "counts rows" if steps > MOSTLY * len(known) else ""
     return ""
 

@@ -1,8 +1,8 @@
 """LightGBM on a table of numbers and categories, for classes or values, as its columns were at training.
 
 Missing values need no filling: trees learn where to send them. Classes may be rare: rows are weighted by
-``(1 / class share) ** class_balance``, 0 leaving the data as it is, 1 making all classes weigh the same. Training stops
-early where the validation split no longer gains, if ``early_stopping_rounds`` is above 0.
+``(1 / class share) ** class_balance``: 0 leaves the data as it is, 1 gives all classes the same weight. Training stops
+early when the validation split no longer improves, if ``early_stopping_rounds`` is above 0.
 
 Deterministic: the same data, hyperparameters and number of threads give the same model.
 """
@@ -36,7 +36,7 @@ class TabularModel:
 
 @dataclass(frozen=True)
 class TabularEstimator:
-    """The ``Estimator`` of a model folder without an estimator.py."""
+    """The ``Estimator`` for model folders without an estimator.py."""
 
     config: ModelConfig
 
@@ -73,7 +73,7 @@ class TabularEstimator:
         try:
             booster = lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=stop, feval=feval())
         except lgb.basic.LightGBMError as error:
-            raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
+            raise ValueError(f"LightGBM rejects the hyperparameters {dict(hyperparameters)}: {error}") from error
         return TabularModel(booster, schema)
 
     def predict(self, model: TabularModel, features: pl.DataFrame) -> Array:

@@ -1,6 +1,6 @@
-"""One table to the feature table: no column is computed here, so a request to an endpoint is a row of the raw table.
+"""From one table to the feature table: no column is computed here, so a request to an endpoint is a raw row.
 
-What is derived from the columns is part of the fitted model (``tabular.schema``).
+Derived columns are part of the fitted model (``tabular.schema``).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from include.models.raw.kinds import reading_of
 
 @dataclass(frozen=True)
 class TabularFeatures:
-    """The ``FeatureBuilder`` of a model folder without a features.py."""
+    """The ``FeatureBuilder`` for model folders without a features.py."""
 
     config: ModelConfig
 
     def build_features(self, tables: Mapping[str, pl.DataFrame], with_label: bool = True) -> pl.DataFrame:
         """Key, time, the features (numbers as Float64, texts as String) and, with ``with_label``, the label.
 
-        Where the label is asked for, rows that have none are left out: nothing can be learned from them.
+        With the label, rows that have none are dropped: nothing can be learned from them.
 
         Raises:
-            JobError: model.yaml has more than one table, names a column that there is not, or would learn from a
+            JobError: model.yaml has more than one table, names an unknown column, or would learn from a
                 timestamp.
         """
         data = self.config.data
@@ -45,8 +45,8 @@ class TabularFeatures:
         tables = self.config.data.tables
         if len(tables) != 1:
             raise JobError(
-                f"models/{self.config.name} has no features.py, and {len(tables)} tables: {', '.join(tables)}. Without "
-                "one a model has one table: join them in a features.py."
+                f"models/{self.config.name} has no features.py, but {len(tables)} tables: {', '.join(tables)}. Without "
+                "one, a model has one table: join them in a features.py."
             )
         return next(iter(tables.items()))
 
@@ -55,7 +55,7 @@ def feature_names(config: ModelConfig, table: Table) -> list[str]:
     """The columns to learn from, in the table's order.
 
     Raises:
-        JobError: a column that there is not, or a timestamp among the features.
+        JobError: an unknown column, or a timestamp among the features.
     """
     excluded = {*config.data.not_features, *config.features.exclude}
     shown = f"models/{config.name}/model.yaml"

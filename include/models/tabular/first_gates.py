@@ -1,8 +1,8 @@
-"""The first gates of a new model, set between what a model of its file reaches and what a ruined one does.
+"""The first gates of a new model, set between the performance of a good model of its file and that of a broken one.
 
-A few models are fitted as training will, on parts of the file, and the best single rule beside each. A gate is half of
-what they gain over knowing nothing, and half of what they gain over the rule; less, where that varies so much from part
-to part that a model as good as they are might miss it.
+A few models are fitted on parts of the file as training will fit them, with the best single rule beside each. A gate is
+half of their gain over a constant prediction, and half of their gain over the rule; less, if that varies so much from
+part to part that an equally good model might miss it.
 """
 
 from __future__ import annotations
@@ -26,43 +26,43 @@ from include.models.tabular.one_rule import one_rule
 
 METRICS = {"binary": "roc_auc", "multiclass": "macro_f1", "regression": "r2"}  # 1 is the best of each
 TRIALS, FEWEST_TRIALS = 5, 3
-MOST_ROWS, MOST_CELLS = 6000, 300_000  # of a trial; evenly spaced
+MOST_ROWS, MOST_CELLS = 6000, 300_000  # per trial; evenly spaced
 DAY_SECONDS = 24 * 3600
-EARLIER = 0.05  # of the rows, by which the end of the data lies before that of the trial before
+EARLIER = 0.05  # share of the rows by which each trial ends earlier than the previous one
 SURE = 3.0  # standard deviations of the trials
-LEAST_GAIN = 0.02  # below it a gate over the rule tells nothing
+LEAST_GAIN = 0.02  # below it, a gate over the rule is meaningless
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a model reached on rows that it had not seen, and how much of what the best single rule left."""
+    """A model's performance on unseen rows, and its gain as a share of what the best single rule left."""
 
     value: float
     over_rule: float
 
 
 def first_gates(config: ModelConfig, found: Profile, frame: pl.DataFrame) -> tuple[list[dict[str, Json]], list[str]]:
-    """Gates, and what to say of them.
+    """Gates, with notes for the user.
 
     Args:
-        config: of the model.yaml, with whatever gates.
+        config: of the model.yaml, with any gates.
         frame: the file's typed rows.
     """
     metric, nothing = METRICS[found.problem], _of_nothing(found)
     tried = list(_trials(config, frame, found.classes))
     over: list[dict[str, Json]] = []
     if len(tried) < FEWEST_TRIALS:
-        bound, said = _least(found), "the file is too small to try out what a model reaches: its gates are low"
+        bound, said = _least(found), "the file is too small to try out models: its gates are low"
     else:
         reached, gained = [one.value for one in tried], [one.over_rule for one in tried]
         half = nothing + (fmean(reached) - nothing) / 2
         bound = max(_least(found), min(half, fmean(reached) - SURE * stdev(reached)))
         gain = min(fmean(gained) / 2, fmean(gained) - SURE * stdev(gained))
-        said = f"models of this file reach a {metric} of {fmean(reached):.2f}; a gate wants {_down(bound)}"
+        said = f"models of this file reach a {metric} of {fmean(reached):.2f}; the gate is {_down(bound)}"
         if gain >= LEAST_GAIN:
             over = [{"metric": metric, "over": ONE_RULE, "share": True, "min": _down(gain)}]
         else:
-            said += "; a rule on one column is as good, or nearly, so no gate asks for more than it"
+            said += "; a rule on one column is as good, or nearly, so no gate compares with it"
     gates: list[dict[str, Json]] = [{"metric": metric, "min": _down(bound)}, *over]
     return [*gates, *_on_the_ground(found, _learned_per_tested(config, frame))], [said]
 
@@ -73,12 +73,12 @@ def champion_rule(problem: str) -> dict[str, Json]:
 
 
 def placeholder_gates(problem: str) -> list[dict[str, Json]]:
-    """So that a model.yaml can be read before anything is tried."""
+    """Placeholders, so that model.yaml is valid before anything is tried."""
     return [{"metric": METRICS[problem], "min": 0.0}]
 
 
 def _trials(config: ModelConfig, frame: pl.DataFrame, classes: list[str]) -> Iterator[Trial]:
-    """By chance, or at earlier and earlier ends of the data; those of them that can be measured."""
+    """Trials on random splits, or at successively earlier ends of the data; only those that can be measured."""
     ((name, table),) = config.data.tables.items()
     columns = len(feature_names(config, table))
     every = max(1, -(-len(frame) // MOST_ROWS), -(-len(frame) * columns // MOST_CELLS))
@@ -95,7 +95,7 @@ def _trials(config: ModelConfig, frame: pl.DataFrame, classes: list[str]) -> Ite
 
 
 def _trial(config: ModelConfig, rows: pl.DataFrame, classes: list[str]) -> Trial | None:
-    """The last fifth of the rows is measured on."""
+    """A trial that evaluates on the last fifth of the rows."""
     test, held_out = len(rows) // 5, len(rows) // 7
     learned = rows.head(len(rows) - test - held_out)
     train, validation, measured = (
@@ -127,7 +127,7 @@ def _measure(problem: str, target: Array, answers: Array) -> float:
 
 
 def _of_nothing(found: Profile) -> float:
-    """What the best constant answer reaches."""
+    """The performance of the best constant prediction."""
     if found.problem != "multiclass":
         return 0.5 if found.problem == "binary" else 0.0
     most = max(group["share"] for group in found.groups)
@@ -135,12 +135,12 @@ def _of_nothing(found: Profile) -> float:
 
 
 def _least(found: Profile) -> float:
-    """Better than knowing nothing, whatever was reached."""
+    """The minimum gate: better than a constant prediction, whatever was reached."""
     return {"binary": 0.6, "regression": 0.05}.get(found.problem, math.ceil(_of_nothing(found) * 100) / 100)
 
 
 def _learned_per_tested(config: ModelConfig, frame: pl.DataFrame) -> float:
-    """Rows of the training split for each of the test split."""
+    """Training rows per test row."""
     if not isinstance(config.split, TimeSplit):
         return (1 - config.split.test_share - config.split.validation_share) / config.split.test_share
     time = pl.col(str(config.data.time))
@@ -150,7 +150,8 @@ def _learned_per_tested(config: ModelConfig, frame: pl.DataFrame) -> float:
 
 
 def _on_the_ground(found: Profile, learned_per_tested: float) -> list[dict[str, Json]]:
-    """No truncated table, no dead column, no leak; where a column gives the target away already, a person decides."""
+    """Gates against truncated tables, dead columns and leaks; if a column already leaks the target, the user
+    decides."""
     gates: list[dict[str, Json]] = [{"metric": "learned_per_tested", "min": _down(learned_per_tested / 2)}]
     gates.append({"metric": "dead_features", "max": 0})
     if not found.suspects:
@@ -159,5 +160,5 @@ def _on_the_ground(found: Profile, learned_per_tested: float) -> list[dict[str, 
 
 
 def _down(bound: float) -> float:
-    """In two digits, never above."""
+    """Rounded down to two digits."""
     return math.floor(bound * 100 + 1e-9) / 100

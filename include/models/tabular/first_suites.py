@@ -1,4 +1,4 @@
-"""The first expectations of a new model: that data stays as it was when ``make new-model`` saw it."""
+"""The first expectations of a new model: the data stays as ``make new-model`` saw it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_LISTED = 50  # categories that an expectation names
 
 
 def raw_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Json]]:
-    """What the file held, as what is expected. Labels may be missing: rows to score have none yet."""
+    """The file's content as expectations. Labels may be missing: rows to score have none yet."""
     target = frame[found.target]
     suite = []
     if found.classes:
@@ -22,7 +22,7 @@ def raw_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Json]]:
             _in_set(found.target, values, "critical", 1.0, "Correct the label, or add the class to model.yaml.")
         )
     else:
-        suite.append(_between(found.target, target, "warning", "Look whether the target is still what it was."))
+        suite.append(_between(found.target, target, "warning", "Check whether the target still means the same."))
     for name in found.features:
         suite += _usual(found, frame[name], "raw data")
     return suite
@@ -33,11 +33,9 @@ def feature_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Json]]:
         "type": "expect_table_row_count_to_be_between",
         "kwargs": {"min_value": 5},
         "severity": "critical",
-        "meta": {"action": "Give more data, or larger shares in model.yaml's split."},
+        "meta": {"action": "Provide more data, or larger shares in model.yaml's split."},
     }
-    label = _not_null(
-        found.target, "critical", None, "Look at build_features: rows without a label are left out there."
-    )
+    label = _not_null(found.target, "critical", None, "Look at build_features: it drops rows without a label.")
     return [rows, label, *(one for name in found.features for one in _usual(found, frame[name], "features"))]
 
 
@@ -47,7 +45,7 @@ def _usual(found: Profile, series: pl.Series, where: str) -> list[dict[str, Json
     suite = []
     if mostly > 0:
         action = (
-            f"Look where the values got lost: {missing:.1%} were missing in the data that this suite was made from."
+            f"Find out where the values got lost: {missing:.1%} were missing in the data that this suite was made from."
         )
         suite.append(_not_null(series.name, "warning", mostly, action))
     known = series.drop_nulls()
@@ -56,11 +54,11 @@ def _usual(found: Profile, series: pl.Series, where: str) -> list[dict[str, Json
             action = f"New values in the {where} count as 'other' until the model is trained again."
             suite.append(_in_set(series.name, known.unique().sort().to_list(), "warning", 0.95, action))
         return suite
-    return [*suite, _between(series.name, known, "warning", "Look at the source: values far from those of before.")]
+    return [*suite, _between(series.name, known, "warning", "Look at the source: values far from earlier ones.")]
 
 
 def _between(name: str, known: pl.Series, severity: str, action: str) -> dict[str, Json]:
-    """Within the range seen, and as much again on each side."""
+    """Within the observed range, extended by its width on each side."""
     low, high = float(known.min()), float(known.max())  # type: ignore[arg-type] # numbers
     span = (high - low) or max(abs(high), 1.0)
     kwargs: dict[str, Json] = {"column": name, "min_value": low - span, "max_value": high + span, "mostly": 0.99}

@@ -4,10 +4,10 @@
         [--target COLUMN] [--positive CLASS] [--encoding NAME] [--assume yes]
 
 Writes ``models/<name>/``: model.yaml, a first suite of expectations for the raw table and for the features, and
-profile.json, from which data is made up where none is given. What is to be predicted is the last column unless
-``--target`` names another; what identifies a row, what tells its time, and what cannot be learned from is inferred, and
-said, for a person to look at. What is nearly a number or a time is said too, with what model.yaml would declare; with
-``--assume yes`` that is declared where it is sure.
+profile.json, from which data is generated if none is given. The target is the last column unless ``--target`` names
+another; the row's identifier, its time, and columns that cannot be learned from are inferred and reported for review.
+What is nearly a number or a time is reported too, with what model.yaml would declare; ``--assume yes`` declares it
+where it is certain.
 """
 
 from __future__ import annotations
@@ -46,24 +46,22 @@ ENDINGS = (".csv", ".tsv", ".txt", ".data", ".xlsx")
 MOST_SHOWN = 12  # columns, where there are many
 TEST_SHARE, VALIDATION_SHARE = 0.2, 0.15
 DAY_SECONDS = 24 * 3600
-WHOLE_DAYS = 20  # from so many days on a split is in whole ones
+WHOLE_DAYS = 20  # from this many days on, a split is in whole days
 
 
 def new_model(
     name: str, problem: str, file: Path, wishes: Wishes = AS_FOUND, folder: Path = MODELS_FOLDER
 ) -> list[str]:
-    """Write the folder; what a person should look at, as sentences.
+    """Writes the folder; returns notes for review, as sentences.
 
     Raises:
-        JobError: the folder is there already, the name cannot be one, or the file is not fit for the problem.
+        JobError: the folder exists already, the name is invalid, or the file does not fit the problem.
     """
     if why := name_refusal(name):
         raise JobError(f"NAME={name} cannot be a model's name: {why}.")
     home = folder / name
     if home.exists():
-        raise JobError(
-            f"include/models/{name} is there already; nothing was written. Choose another NAME, or remove it."
-        )
+        raise JobError(f"include/models/{name} exists already; nothing was written. Choose another NAME, or remove it.")
     table_file = _table_file(file)
     seen = first_look(file, problem, wishes)
     found = seen.profile
@@ -79,13 +77,13 @@ def new_model(
         _write(suites / f"{TABLE}.json", {"name": TABLE, "expectations": raw_suite(found, seen.frame)})
         _write(suites / "features.json", {"name": "features", "expectations": feature_suite(found, seen.frame)})
         _write(home / PROFILE_FILE, asdict(found))
-        load_model.cache_clear()  # of a folder of that name that was there before
+        load_model.cache_clear()  # in case a folder of that name existed before
         gates, said = first_gates(load_model(name, folder), found, seen.frame)
         _write_yaml(home, _model_yaml(name, table_file, seen, split, gates))
         load_model.cache_clear()
         load_model(name, folder)
     except BaseException:
-        shutil.rmtree(home, ignore_errors=True)  # half a folder would be a broken model
+        shutil.rmtree(home, ignore_errors=True)  # half a folder would be an invalid model
         raise
     return _to_look_at(seen, [why, *said])
 
@@ -100,7 +98,7 @@ def _nothing_to_learn_from(file: Path, seen: FirstLook) -> str:
 
 
 def _table_file(file: Path) -> str:
-    """What model.yaml calls the file: its name, as storage keys may be."""
+    """The file's name in model.yaml, valid in storage keys."""
     name = re.sub(r"[^\w.-]+", "_", _unpacked_name(file.name)).strip("_")
     if re.fullmatch(r"[\w.-]+", name) and name.endswith(ENDINGS):
         return name
@@ -118,13 +116,13 @@ def _table_file(file: Path) -> str:
 
 
 def _unpacked_name(name: str) -> str:
-    """A raw file's, as model.yaml has it: a .parquet file holds the rows of the .csv file of its name."""
+    """A raw file's, as model.yaml has it: a .parquet file has the rows of the .csv file with its name."""
     name = name.removesuffix(next((packing for packing in PACKINGS if name.endswith(packing)), ""))
     return f"{name.removesuffix(PARQUET)}.csv" if name.endswith(PARQUET) else name
 
 
 def _split(seen: FirstLook) -> tuple[dict[str, Json], str]:
-    """By time where there is one, and every class is met before and after; else by chance. And why so."""
+    """By time if there is one, and every class occurs in each part; otherwise random. Returns the reason too."""
     found, frame = seen.profile, seen.frame
     by_chance: dict[str, Json] = {
         "kind": "random",
@@ -132,12 +130,12 @@ def _split(seen: FirstLook) -> tuple[dict[str, Json], str]:
         "validation_share": VALIDATION_SHARE,
         "stratify": True,
     }
-    said = "the split is by chance, with the same shares of the target"
+    said = "the split is random, with the same shares of the target"
     if found.time is None:
         return by_chance, said
     times = frame[found.time]
     if unknown := times.null_count():
-        return by_chance, f"{said}: {found.time} is not known in {unknown:,} of {len(frame):,} rows"
+        return by_chance, f"{said}: {found.time} is missing in {unknown:,} of {len(frame):,} rows"
     first, last = times.min(), times.max()
     days = (last - first).total_seconds() / DAY_SECONDS  # type: ignore[operator, union-attr] # datetimes
     test, validation = (_in_days(days * share) for share in (TEST_SHARE, VALIDATION_SHARE))
@@ -163,7 +161,7 @@ def _split(seen: FirstLook) -> tuple[dict[str, Json], str]:
 
 
 def _in_days(days: float) -> float:
-    """In whole days, of short data in two digits."""
+    """In whole days, or in two digits for short data."""
     if days * (1 / TEST_SHARE) >= WHOLE_DAYS and days >= 1:
         return round(days)
     return max(float(f"{days:.2g}"), 0.0001)
@@ -202,7 +200,7 @@ def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]
             },
         ),
         (
-            "cron expressions in UTC; training only when somebody triggers it, scores and drift daily",
+            "cron expressions in UTC; training only when triggered, scores and drift daily",
             {"schedule": {"train": None, "score": "0 1 * * *", "monitor": "30 13 * * *"}},
         ),
         ("raw tables, and the columns that are not features", {"data": data}),
@@ -223,9 +221,9 @@ def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]
         ),
         ("", {"processing": {"instance_type": "ml.m5.large"}}),
         (
-            "between what a model of this file reaches and what a ruined one does; raise them to what the business\n"
-            "# needs. The metric refuses shuffled labels, over one_rule a stump, learned_per_tested a truncated file,\n"
-            "# dead_features a column that stands still, one_feature_alone a leak: see make sabotage",
+            "between the performance of a model of this file and that of a broken one; raise them to what you\n"
+            "# need. The metric refuses shuffled labels, over one_rule a stump, learned_per_tested a truncated file,\n"
+            "# dead_features a column that is constant, one_feature_alone a leak: see make sabotage",
             judged,
         ),
         ("against the last versions in production, on the same rows", {"champion": champion}),
@@ -244,7 +242,7 @@ def _model_yaml(name: str, file: str, seen: FirstLook, split: Mapping[str, Json]
 
 
 def _form(seen: FirstLook) -> dict[str, Json]:
-    """How the file is written, where not as usual."""
+    """The file's format, where unusual."""
     form, usual = seen.form, type(seen.form)()
     facts: dict[str, Json] = {
         "delimiter": form.delimiter,
@@ -293,7 +291,7 @@ def _tuning(champion: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _least_rows(found: Profile) -> int:
-    """Half of what the test split will have of the rarest class (of a regression: rows), and never more than ten."""
+    """Half of the test split's expected rows of the rarest class (for a regression: rows), at most ten."""
     rarest = min(group["share"] for group in found.groups) if found.classes else 1.0
     return max(1, min(10, int(found.rows * rarest * TEST_SHARE / 2)))
 
@@ -302,19 +300,19 @@ def _to_look_at(seen: FirstLook, why: list[str]) -> list[str]:
     found = seen.profile
     key = f"the column {found.id}" if found.id else "its place in the file: no column is different in each row"
     lines = [
-        f"predicted is {found.target}{_classes_said(found)}; another column: TARGET=...",
-        f"a row is known by {key}",
+        f"the target is {found.target}{_classes_said(found)}; another column: TARGET=...",
+        f"rows are identified by {key}",
         f"its time is {found.time}" if found.time else "rows have no time",
         *why,
         *seen.said,
     ]
     if found.time and _tells_no_zone(found.columns[found.time]["declared"].get("format")):
-        lines.append(f"{found.time} is taken to be in UTC")
+        lines.append(f"{found.time} is assumed to be in UTC")
     if found.excluded:
         lines.append(f"not learned from: {_some([f'{name} ({why})' for name, why in found.excluded.items()], '; ')}")
     if found.suspects:
         lines.append(
-            f"nearly tell the target on their own: {_some(found.suspects)}. If they are known only afterwards, "
+            f"nearly determine the target on their own: {_some(found.suspects)}. If they are known only afterwards, "
             "name them under features.exclude"
         )
     wide = [
@@ -337,8 +335,8 @@ def _classes_said(found: Profile) -> str:
     if found.problem != "binary":
         return f" ({names})"
     other, looked_for = found.classes
-    why = "its name says so" if is_looked_for(looked_for) else "the rarer, or the one that was asked for"
-    return f" ({names}, positive: {looked_for}, {why}; the other way round: POSITIVE={shlex.quote(other)})"
+    why = "its name says so" if is_looked_for(looked_for) else "the rarer one, or as requested"
+    return f" ({names}, positive: {looked_for}, {why}; to swap: POSITIVE={shlex.quote(other)})"
 
 
 def _tells_no_zone(form: object) -> bool:
@@ -361,7 +359,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--target", help="the column to predict; the last one unless given")
     parser.add_argument("--positive", help="the positive class of two; by default the one that its name suggests")
     parser.add_argument("--encoding", help="of the file, if it is not UTF-8")
-    parser.add_argument("--assume", choices=["yes", "no"], default="no", help="take what is nearly sure of the file so")
+    parser.add_argument(
+        "--assume", choices=["yes", "no"], default="no", help="accept what is nearly certain about the file"
+    )
     arguments = parser.parse_args(argv)
     wishes = Wishes(arguments.target, arguments.positive, arguments.encoding, arguments.assume == "yes")
     try:
@@ -371,7 +371,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     print(f"wrote include/models/{arguments.name}/. Look at it before you trust it:")
     print("\n".join(f"  - {line}" for line in lines))
-    print(f"\nTo make it again: rm -r include/models/{arguments.name}, then the same command")
+    print(f"\nTo create it again: rm -r include/models/{arguments.name}, then the same command")
     print(f"Next: make run MODEL={arguments.name} DATA={shlex.quote(str(arguments.data))}")
     return 0
 

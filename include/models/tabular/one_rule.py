@@ -1,4 +1,4 @@
-"""The best single rule on a table, "above 30 it fails": what a model of many columns has to be better than.
+"""The best single rule on a table, "above 30 it fails": what a model of many columns has to beat.
 
 One split on one column for each class, learned as the trees of ``tabular.estimator`` are (Holte, "Very Simple
 Classification Rules Perform Well on Most Commonly Used Datasets", 1993, says why to look).

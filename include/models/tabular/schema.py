@@ -1,9 +1,9 @@
-"""What a model learned of its columns, frozen at training: kinds, categories, ranges, derived columns.
+"""What a model learned about its columns, frozen at training: kinds, categories, ranges, derived columns.
 
-A text column becomes a category: its values are numbered by how often they occur, the most frequent ``MAX_CATEGORIES``
-of those that occur at least ``MIN_ROWS`` times. All others, also those never seen before, share one number more; a
-missing value stays missing. A text that is nearly another one in each row (an identifier, free text) and a column that
-never changes teach nothing and are dropped.
+A text column becomes a category: its values are numbered by frequency, up to ``MAX_CATEGORIES`` values that occur at
+least ``MIN_ROWS`` times. All others, including unseen ones, share one more number; a missing value stays missing. A
+text that is nearly unique in each row (an identifier, free text) and a constant column are dropped, as nothing can be
+learned from them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from include.models.raw.kinds import MAX_CATEGORIES
 
 FILE = "schema.json"
 MIN_ROWS = 5
-NEARLY_UNIQUE = 0.5  # different values per row, from which on a text says which row it is rather than of what kind
+NEARLY_UNIQUE = 0.5  # distinct values per row, from which on a text is an identifier rather than a category
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the request. ``values`` are a category's, by number; ``dropped`` says why it is not learned from."""
+    """A column of the request. ``values`` are a category's, by number; ``dropped``: why it is not used."""
 
     name: str
     kind: str
@@ -51,12 +51,12 @@ class Schema:
 
     @property
     def names(self) -> list[str]:
-        """What the model's inputs are called, in order."""
+        """The names of the model's inputs, in order."""
         return [column.name for column in self.used] + [one.name for one in self.derived]
 
     @property
     def categories(self) -> list[int]:
-        """Places of the categories among the model's inputs."""
+        """Positions of the categories among the model's inputs."""
         return [place for place, column in enumerate(self.used) if column.is_category]
 
     def matrix(self, features: pl.DataFrame) -> Array:
@@ -71,7 +71,7 @@ class Schema:
         """The model's inputs as columns, null where unknown; numbers are not copied.
 
         Raises:
-            JobError: a column is missing, or not of the kind that it had at training.
+            JobError: a column is missing, or of another kind than at training.
         """
         return pl.DataFrame(self._inputs(features))
 
@@ -83,7 +83,7 @@ class Schema:
             else features[column.name].cast(pl.Float64)
             for column in self.used
         ]
-        for one in self.derived:  # in their order: one may be made of those before
+        for one in self.derived:  # in order: one may be derived from earlier ones
             features = features.with_columns(_expression(one))
         inputs += [features[one.name] for one in self.derived]
         return inputs
@@ -92,14 +92,14 @@ class Schema:
         for column in self.columns:
             if column.name not in features.columns:
                 raise JobError(
-                    f"the model learned from the column '{column.name}', which is missing; found are "
+                    f"the model was trained with the column '{column.name}', which is missing; found are "
                     f"{', '.join(features.columns)}. Add it, or train again without it."
                 )
             found = features.schema[column.name]
             if (found == pl.String) != column.is_category and found != pl.Null:
                 learned = "texts" if column.is_category else "numbers"
                 raise JobError(
-                    f"column '{column.name}' is {found}, but the model learned it as {learned}. Correct the data, or "
+                    f"column '{column.name}' is {found}, but in training it was {learned}. Correct the data, or "
                     "change its kind in model.yaml and train again."
                 )
 
@@ -118,10 +118,10 @@ class Schema:
 
 
 def infer(features: pl.DataFrame, derived: Sequence[Derived]) -> Schema:
-    """The schema of the rows that are learned from.
+    """The schema of the training rows.
 
     Raises:
-        ValueError: nothing is left to learn from, or a derived column is of one that is absent or no number.
+        ValueError: nothing is left to learn from, or a derived column depends on a missing or non-numeric one.
     """
     schema = Schema(tuple(_column(series) for series in features), tuple(derived))
     kinds = {column.name: column.kind for column in schema.columns}

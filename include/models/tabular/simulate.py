@@ -1,9 +1,9 @@
-"""Raw data for a model folder without a simulate.py, made up from the profile that ``make new-model`` left in it.
+"""Raw data for a model folder without a simulate.py, generated from the profile that ``make new-model`` wrote there.
 
     python -m include.models.tabular.simulate --model M --out DIR [--seed N] [--rows N]
 
 Within a class (or a tenth of the target's range) each column is drawn separately: classes differ as they should, but
-correlations within a class are missing. So a model can be good on it, and its numbers say nothing about the real
+correlations within a class are missing. So a model can be good on it, but its metrics say nothing about the real
 data.
 """
 
@@ -31,7 +31,7 @@ LEAST_PER_GROUP = 30
 
 
 class StoredProfile(TypedDict):
-    """What is used of profile.json, which ``make new-model`` wrote."""
+    """The used part of profile.json, which ``make new-model`` wrote."""
 
     rows: int
     columns: dict[str, ColumnFacts]
@@ -68,7 +68,7 @@ def simulate(config: ModelConfig, profile: StoredProfile, seed: int = 7, rows: i
 
 
 def _draw(rng: np.random.Generator, kind: Kind, lie: Distribution, count: int) -> pl.Series:
-    """Values of one column in one group, as many of them missing as there."""
+    """Values of one column in one group, with the same share missing."""
     if lie.keys() == {"missing"}:
         values = pl.Series([None] * count, dtype=pl.String)
     else:
@@ -81,7 +81,7 @@ def _table(config: ModelConfig) -> Table:
 
 
 def write(config: ModelConfig, frame: pl.DataFrame, folder: Path) -> None:
-    """The table's CSV, as its file would be written: the columns' own headers and timestamp formats."""
+    """Writes the table's CSV in its file's format: the columns' own headers and timestamp formats."""
     table = _table(config)
     texts = [
         reading_of(column.kind).to_text(pl.col(name), column).alias(name) for name, column in table.columns.items()
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", required=True, choices=model_names())
     parser.add_argument("--out", type=Path, required=True, help="folder for the CSV file")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--rows", type=int, help="as many as the profile counted, within bounds, unless given")
+    parser.add_argument("--rows", type=int, help="default: as many as the profile counted, within bounds")
     arguments = parser.parse_args(argv)
     config = load_model(arguments.model)
     file = MODELS_FOLDER / arguments.model / FILE

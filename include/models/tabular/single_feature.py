@@ -1,4 +1,4 @@
-"""How much each feature tells on its own: one that tells everything is a leak."""
+"""How well each feature alone predicts the target: a perfect one is a leak."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ FOLDS = 3
 
 
 def alone(truth: Examples) -> dict[str, float]:
-    """By feature: macro F1, or R², of a small tree on it and nothing else, over folds of the rows; 0 where there are
-    too few to tell."""
+    """By feature: macro F1, or R², of a small tree on it alone, over folds of the rows; 0 if there are too few to
+    tell."""
     every = max(1, -(-len(truth.target) // MOST_ROWS))
     target = truth.target[::every]
     return {

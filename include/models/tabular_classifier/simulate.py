@@ -41,7 +41,7 @@ def simulate(seed: int = 7, rows: int = ROWS) -> pl.DataFrame:
         "OSF": wear * torque > limit,
         "RNF": rng.random(rows) < 0.001,
     }
-    failed = modes["TWF"] | modes["HDF"] | modes["PWF"] | modes["OSF"]  # failures by chance are not in the label there
+    failed = modes["TWF"] | modes["HDF"] | modes["PWF"] | modes["OSF"]  # random failures are not in the label there
     number = np.arange(rows)
     return pl.DataFrame(
         {
@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=ROWS)
     arguments = parser.parse_args(argv)
     if arguments.rows < 1:
-        parser.error("--rows is at least 1")
+        parser.error("--rows must be at least 1")
     arguments.out.mkdir(parents=True, exist_ok=True)
     simulate(arguments.seed, arguments.rows).write_csv(arguments.out / FILE)
 

@@ -1,2 +1,2 @@
-"""What ``make new-model`` sees in a file that it knows nothing of: how it is written, what its columns are or nearly
-are, what tells a time, and what would give the target away. Nothing here is needed once a model.yaml says it."""
+"""What ``make new-model`` finds out about an unknown file: its format, what its columns are or nearly are, which ones
+tell a time, and which would leak the target. None of this is needed once model.yaml declares it."""

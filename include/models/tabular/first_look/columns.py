@@ -1,5 +1,5 @@
-"""What each column of a file is, and what it nearly is: the kind that all of its cells have, and what model.yaml could
-declare for more of them to be read."""
+"""What each column of a file is, and what it nearly is: the kind that fits all of its cells, and what model.yaml could
+declare to read more of them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from include.models.raw.numbers import names_things
 from include.models.tabular.first_look import numbers, times
 from include.models.tabular.first_look.offers import NO_NAMES, Offer, counted, quoted, shown
 
-MOST_DIFFERENT = 1000  # of a text, up to which its values are looked at for words that are none
+MOST_DIFFERENT = 1000  # distinct texts, up to which they are searched for words that mean missing
 
 
 @dataclass
 class Look:
-    """``columns``: how each is read; ``moment``: one more that several of them tell; ``said``: what a person should
-    know of them; ``offers``: what was not taken, by column."""
+    """``columns``: how to read each; ``moment``: a timestamp spread over several of them; ``said``: notes for the user;
+    ``offers``: suggestions that were not accepted, by column."""
 
     columns: dict[str, Column]
     moment: Moment | None = None
@@ -36,7 +36,7 @@ class Look:
 
 
 def look_at(text: pl.DataFrame, delimiter: str, target: str, problem: str, assume: bool) -> Look:
-    """The columns of a file's cells; what is sure is taken with ``assume``."""
+    """Determines the columns of a file; ``assume`` accepts what is certain."""
     known = {series.name: _known(series) for series in text}
     look = Look({})
     for name, cells in known.items():
@@ -71,7 +71,7 @@ def look_at(text: pl.DataFrame, delimiter: str, target: str, problem: str, assum
 
 
 def typed(text: pl.DataFrame, look: Look) -> pl.DataFrame:
-    """The cells as validation reads them; what it sets aside, and an infinite number, is not known."""
+    """The cells as validation reads them; rejected cells and infinite numbers are missing."""
     if look.moment:
         parts = [pl.col(name).str.strip_chars() for name in look.moment.of]
         text = text.with_columns(pl.concat_str(parts, separator=" ").alias(look.moment.column))
@@ -84,7 +84,7 @@ def typed(text: pl.DataFrame, look: Look) -> pl.DataFrame:
 def _take(look: Look, name: str, offer: Offer, assume: bool) -> None:
     now = look.columns[name].kind
     if offer.column is None:
-        look.said.append(f"{offer.said}; it is of kind {now} unless its cells are corrected in the source")
+        look.said.append(f"{offer.said}; it is of kind {now} unless the cells are corrected at the source")
         return
     if assume and offer.is_sure:
         look.columns[name] = offer.column.model_copy(update={"multiline": look.columns[name].multiline})
@@ -115,7 +115,7 @@ def _column(known: pl.Series, rows: int, delimiter: str, cells: pl.Series) -> tu
     if found := times.find_times(known):
         if found.others.is_empty() and len(found.formats) == 1:
             column = Column(kind=TIMESTAMP, format=found.formats[0])
-            doubt = ": are day, month and year the right way round?" if found.either else ""
+            doubt = ": are day, month and year in the right order?" if found.either else ""
             return (
                 column,
                 None,
@@ -153,7 +153,7 @@ def _text_column(cells: pl.Series) -> tuple[Column, list[str]]:
 
 
 def _word_offer(cells: pl.Series, column: Column | None = None) -> Offer | None:
-    """Texts among which are words for what is not known."""
+    """Texts that include words for missing values."""
     filled = cells.str.strip_chars()
     filled = filled.filter(filled != "")
     counts = filled.value_counts(sort=True)
@@ -163,13 +163,13 @@ def _word_offer(cells: pl.Series, column: Column | None = None) -> Offer | None:
     if not words or len(words) == len(counts):
         return None
     found = filled.filter(filled.is_in(words))
-    said = f"{cells.name} is a text but for {counted(len(found), len(cells))} ({quoted(found)}) that may hold no value"
+    said = f"{cells.name} is a text but for {counted(len(found), len(cells))} ({quoted(found)}) that may mean no value"
     declared = (column or Column(kind=STRING)).model_copy(update={"null_words": words})
     return Offer(cells.name, said, declared, is_sure=all(word.lower() in NO_NAMES for word in words))
 
 
 def _second_thoughts(look: Look, known: dict[str, pl.Series], delimiter: str, rows: int) -> Iterator[Offer]:
-    """What a column is in the light of the others."""
+    """Suggestions that depend on other columns."""
     offers = [(offer, offer.column) for offer in look.offers.values() if offer.column]
     if any(column.decimal == "," and offer.is_sure for offer, column in offers):
         for offer, column in offers:

@@ -1,5 +1,5 @@
-"""How a file is written: its encoding, what parts its cells, lines before its header, whether it has one. What cannot
-be told, or needs confirmation, is refused in one sentence that says where and what to do."""
+"""A file's format: encoding, delimiter, lines before the header, whether it has one. What cannot be told, or needs
+confirmation, is refused in one sentence that says where and what to do."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ ASSUME_AGAIN = "ASSUME=yes takes it so"
 
 @dataclass(frozen=True)
 class FoundForm:
-    """``said``: what is not as usual."""
+    """``said``: notes on what is unusual."""
 
     form: Form
     said: tuple[str, ...] = ()
 
 
 def find_form(file: Path, assume: bool = False, encoding: str | None = None) -> FoundForm:
-    """How the file is written.
+    """Determines the file's format.
 
     Args:
-        assume: what is nearly sure is taken so, rather than asked.
-        encoding: the file's, if a person knows it.
+        assume: accept what is nearly certain, rather than ask.
+        encoding: the file's, if the user knows it.
 
     Raises:
         JobError: it cannot be read, or needs confirmation.
@@ -75,10 +75,10 @@ def find_form(file: Path, assume: bool = False, encoding: str | None = None) -> 
         which = "line is" if form.skip_lines == 1 else f"{form.skip_lines} lines are"
         said.append(f"the first {which} left out ('{lines[0][:40]}')")
     if form.delimiter != ",":
-        said.append(f"cells are parted by {NAMES.get(form.delimiter, repr(form.delimiter))}")
+        said.append(f"cells are separated by {NAMES.get(form.delimiter, repr(form.delimiter))}")
     form = _with_header(form, lines[form.skip_lines :], file.name, assume)
     if not form.header:
-        said.append("the file has no header: columns are called by their places, column_1, column_2, ...")
+        said.append("the file has no header: columns are named by position, column_1, column_2, ...")
     return FoundForm(form, tuple(said))
 
 
@@ -112,7 +112,7 @@ def _single_byte(file: Path, number: int, line: bytes, assume: bool) -> str:
     delimiter = max(DELIMITERS, key=lambda one: line.count(one.encode()))
     column = line[:place].count(delimiter.encode()) + 1
     cell = line.split(delimiter.encode())[column - 1].strip()[:40]
-    found = f"{file.name}, line {number}, column {column}: a byte 0x{line[place]:02x} is no UTF-8"
+    found = f"{file.name}, line {number}, column {column}: a byte 0x{line[place]:02x} is not UTF-8"
     try:
         western = cell.decode(WESTERN)
     except UnicodeDecodeError:
@@ -136,8 +136,8 @@ def _lines(file: Path) -> Iterator[bytes]:
 
 
 def _looks_western(file: Path) -> bool:
-    """Western words have a letter or two beyond ASCII; where whole words are of such letters, or signs stand within
-    words, another alphabet is meant."""
+    """Western words have a letter or two beyond ASCII; if whole words consist of such letters, or contain symbols, it
+    is another alphabet."""
     western = others = 0
     for line in _lines(file):
         if line.isascii():
@@ -155,12 +155,12 @@ def _looks_western(file: Path) -> bool:
 
 
 def _with_lines(form: Form, lines: Sequence[str], name: str, assume: bool) -> Form:
-    """What parts cells, and how many lines precede the header."""
+    """Finds the delimiter, and how many lines precede the header."""
     for number, line in enumerate(lines, 1):
         if line.startswith(CONFLICT_MARKS) and (number == 1 or not any(mark in line for mark in DELIMITERS)):
             raise JobError(
-                f"{name}, line {number}, column 1: a mark of a merge conflict ('{line[:40]}'). Take one of the two "
-                "versions, and remove the marks."
+                f"{name}, line {number}, column 1: a mark of a merge conflict ('{line[:40]}'). Keep one of the two "
+                "versions, and remove the conflict markers."
             )
     if lines and (separator := SEPARATOR_LINE.match(lines[0].encode() + b"\n")):
         return replace(form, delimiter=separator[1].decode())
@@ -191,7 +191,7 @@ def _is_header(lines: Sequence[str], delimiter: str) -> bool:
 
 
 def _delimiter(lines: Sequence[str]) -> str:
-    """The mark that parts the first lines into as many cells each, and into the most."""
+    """The delimiter that splits the first lines into equally many cells, and into the most."""
 
     def fits(delimiter: str) -> tuple[int, int]:
         rows = [len(row) for row in csv.reader(lines[:ROWS_LOOKED_AT], delimiter=delimiter) if row]
@@ -206,7 +206,7 @@ def _delimiter(lines: Sequence[str]) -> str:
 
 
 def _with_header(form: Form, lines: Sequence[str], name: str, assume: bool) -> Form:
-    """Without a header the first line is a row: as many of its cells are numbers as of the next."""
+    """Without a header, the first line is a row: it has as many numbers as the next."""
     rows = [row for row in csv.reader(lines[:10], delimiter=form.delimiter) if any(cell.strip() for cell in row)]
     if len(rows) < 3 or SEPARATOR_LINE.match(lines[0].encode() + b"\n"):
         return form

@@ -1,4 +1,4 @@
-"""The line of a file's column names: what is unusual of it."""
+"""Checks the header of a file."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ MOST_SHOWN = 5
 
 
 def last_filled(names: Sequence[str], text: pl.DataFrame) -> str:
-    """The last column; rows that end in a mark have one more, without name and values."""
+    """The last column; rows that end in a delimiter have one more, without name and values."""
     named = dict(zip(text.columns, names, strict=False))
     filled = [one.name for one in text if named.get(one.name, "") or (one.str.strip_chars() != "").any()]
     return filled[-1] if filled else text.columns[-1]
 
 
 def about_names(names: Sequence[str], text: pl.DataFrame) -> list[str]:
-    """What a person should know of the names that columns are given."""
+    """Notes for the user about column names."""
     given = list(zip(names, text.columns, strict=False))
     repeated = [name for name, count in Counter(names).items() if name and count > 1]
     said = [f"{names.count(one)} columns are called {one}: the later ones are {one}_2, ..." for one in repeated]
     nameless = [own for name, own in given if not name]
     if nameless:
         more = ", ..." if len(nameless) > MOST_SHOWN else ""
-        said.append(f"without a name, and called by their place: {', '.join(nameless[:MOST_SHOWN])}{more}")
+        said.append(f"without a name, and named by position: {', '.join(nameless[:MOST_SHOWN])}{more}")
     lower = Counter(name.lower() for name in set(names))
     alike = [name for name in names if lower[name.lower()] > 1]
     if alike:
-        said.append(f"{' and '.join(dict.fromkeys(alike))} differ in the case of their letters alone")
+        said.append(f"{' and '.join(dict.fromkeys(alike))} differ only in case")
     return said
 
 
 def require_one_header(file: str, names: Sequence[str], text: pl.DataFrame, lines: pl.Series) -> None:
-    """Refuse a header that comes again, as where files were put together, or that has a second line, as of units.
+    """Refuses a header that recurs, as in concatenated files, or that has a second line, such as units.
 
     Raises:
         JobError: with the line.
@@ -51,14 +51,14 @@ def require_one_header(file: str, names: Sequence[str], text: pl.DataFrame, line
     repeated = lines.filter(again.to_series())
     if len(repeated):
         more = f", and in {len(repeated) - 1:,} more" if len(repeated) > 1 else ""
-        raise JobError(f"{file}, line {repeated[0]}{more}: the header comes again. Remove it there.")
+        raise JobError(f"{file}, line {repeated[0]}{more}: the header is repeated. Remove it there.")
     first, rest = text.row(0), text.slice(1)
     numbers = [place for place, name in enumerate(text.columns) if _is_of_numbers(rest[name])]
     if len(numbers) >= FEWEST_NUMBERS and all(_is_word(first[place].strip()) for place in numbers):
         shown = ", ".join(cell.strip() for cell in first)[:60]
         raise JobError(
-            f"{file}, line {lines[0]}: '{shown}' seems to be a second line of the header, as of units. Remove it, or "
-            "make one line of the two."
+            f"{file}, line {lines[0]}: '{shown}' seems to be a second line of the header, such as units. Remove it, or "
+            "merge the two lines."
         )
 
 

@@ -1,9 +1,8 @@
-"""Columns that nearly tell the target on their own: perhaps they are known only when it is.
+"""Columns that nearly determine the target alone: perhaps they are known only when it is.
 
-Each column alone is let to predict the target by a small tree, on rows that the tree has not seen. A measure that is
-good is not suspected, only one that is too good: Matthews' correlation of all classes above ``TOO_GOOD``; of a column
-of a few values, whether they tell some classes from the others; for a regression the share of
-the variance of its ranks.
+A small tree predicts the target from each column alone, on rows that it has not seen. A good measurement is not
+suspected, only one that is too good: Matthews' correlation over all classes above ``TOO_GOOD``; for a column with few
+values, whether they separate some classes from the others; for a regression, the share of the variance of its ranks.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ MOST_ROWS = 20_000
 FOLDS = 3
 LEAVES = 64
 TOO_GOOD = 0.985
-TOO_GOOD_FLAG = 0.95  # of a column that has few values, for one class against the others
+TOO_GOOD_FLAG = 0.95  # for a column with few values, one class against the others
 FEW_VALUES = 10
-ONLY_RARE = 0.995  # share of the rare labels among the rows where a flag is set, to be suspected of one way to them
+ONLY_RARE = 0.995  # share of rare labels among rows with a flag set, above which the flag is suspected
 FEWEST_FLAGGED = 10
 
 
 def suspects(frame: pl.DataFrame, features: list[str], target: str, problem: str) -> list[str]:
-    """Those of the features that are suspected, in their order."""
+    """The suspected features, in order."""
     sample = frame.sample(min(len(frame), MOST_ROWS), seed=0)
     return [name for name in features if _gives_away(sample.select(name, target), name, target, problem)]
 
@@ -35,7 +34,7 @@ def suspects(frame: pl.DataFrame, features: list[str], target: str, problem: str
 def _gives_away(frame: pl.DataFrame, name: str, target: str, problem: str) -> bool:
     values, labels = _codes(frame[name]), frame[target]
     if problem == "regression":
-        ranks = labels.rank().to_numpy()  # a few large values would be all that counts
+        ranks = labels.rank().to_numpy()  # otherwise a few large values would dominate
         tree = DecisionTreeRegressor(min_samples_leaf=3, random_state=0)
         found = cross_val_predict(tree, values, ranks, cv=KFold(FOLDS, shuffle=True, random_state=0))
         return bool(r2_score(ranks, found) > TOO_GOOD)
@@ -54,7 +53,7 @@ def _gives_away(frame: pl.DataFrame, name: str, target: str, problem: str) -> bo
 
 
 def _parts_classes(series: pl.Series, classes: Array, found: Array) -> bool:
-    """Whether few values tell one class from all others, or one of two is met with rare labels alone."""
+    """Whether few values separate one class from all others, or one of two values occurs only with rare labels."""
     usual = np.bincount(classes.astype(np.int64) - int(classes.min())).argmax() + int(classes.min())
     if matthews_corrcoef(classes == usual, found == usual) > TOO_GOOD_FLAG:
         return True
@@ -66,8 +65,8 @@ def _parts_classes(series: pl.Series, classes: Array, found: Array) -> bool:
 
 
 def _codes(series: pl.Series) -> Array:
-    """A column for the tree: numbers by their rank, which no size is too much for, texts by that of their frequency,
-    what is missing apart."""
+    """A column for the tree: numbers by rank, which also handles huge ones, texts by the rank of their frequency,
+    missing values separately."""
     if series.dtype == pl.String:
         ranks = series.value_counts(sort=True).with_row_index("rank").select(series.name, "rank")
         series = series.to_frame().join(ranks, on=series.name, how="left", maintain_order="left")["rank"]

@@ -1,4 +1,4 @@
-"""What the name of a column says that it is."""
+"""What the name of a column suggests."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ ID_NAME = re.compile(r"(^|[^a-z])(id|uid|udi|uuid|guid|key|number|no|nr|num|inde
 TIME_NAME = re.compile(
     r"(^|[^a-z])(time|date|datetime|timestamp|ts|epoch|when|created|updated|day|start|end|month|period)([^a-z]|$)|_at$"
 )
-NOT_OF_ROWS = re.compile(r"birth|dob|expir|due|valid")  # a person's date, or one to come, is not the row's
+NOT_OF_ROWS = re.compile(r"birth|dob|expir|due|valid")  # a personal or a future date is not the row's time
 ROW_COUNTER = re.compile(
     r"^(column 1|unnamed.*|(row|line|record) ?(number|num|no|nr|names?|index)?|index|idx|no|nr|#)$"
 )
 
 
 def words(name: str) -> str:
-    """A column's name in small letters, its words apart: customerID is customer id."""
+    """A column's name in lower case, split into words: customerID is customer id."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower().replace("_", " ")
 
 

@@ -1,5 +1,5 @@
-"""Columns that are nearly numbers: a few cells are words for what is not known, or all are spelled in a country's way,
-with a unit, or as accountants do."""
+"""Columns that are nearly numbers: a few cells are words for missing values, or all use a country's number format,
+units, or accountants' notation."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from include.models.config.spelling import PLAIN, Spelling
 from include.models.raw.numbers import names_things, plain
 from include.models.tabular.first_look.offers import MOST_WORDS, Offer, counted, quoted, words_among
 
-LEAST_SHARE = 0.5  # of the cells must be numbers, where the others are words
-MOSTLY = 0.9  # of them, where the others are anything
-TOLERATED = 0.02  # of rows may be set aside, as model.yaml says of a new model
+LEAST_SHARE = 0.5  # of the cells must be numbers, if the others are words
+MOSTLY = 0.9  # of the cells, if the others are anything
+TOLERATED = 0.02  # of rows may be rejected, as in a new model's model.yaml
 NEARLY_ALL = 0.98  # of the cells have units
 MARKS: tuple[tuple[str, str | None], ...] = (
     (".", None),
@@ -39,7 +39,7 @@ CURRENCIES = frozenset(
         "IDR MYR PHP VND ILS AED SAR NGN KES EGP PKR ARS CLP COP Rs Rs. kr R$ US$ A$ C$ NZ$ HK$ S$",
     )
 )
-# units that stand after a number and are sure to be no part of a code, as the letter in 12B may be
+# units after a number that cannot be part of a code, as the letter in 12B may be
 UNITS = CURRENCIES | frozenset(
     re.findall(
         r"\S+",
@@ -69,12 +69,11 @@ FEWEST_SENTINELS = 3
 
 
 def nearly_a_number(known: pl.Series, rows: int, delimiter: str) -> Offer | None:
-    """What these cells (without blanks around, none of them missing) would be read as; None where they are plain
-    numbers, or no numbers.
+    """How to read these cells (stripped, none of them missing); None if they are plain numbers, or not numbers.
 
     Args:
         rows: of the file, for the words.
-        delimiter: where it is a comma, so is the mark that parts thousands; else the decimal mark may be one.
+        delimiter: if it is a comma, a comma in a cell separates thousands; otherwise it may be the decimal mark.
     """
     finite = known.filter(~infinite(known))
     if finite.is_empty() or names_things(finite):
@@ -104,7 +103,7 @@ def nearly_a_number(known: pl.Series, rows: int, delimiter: str) -> Offer | None
         said += f"{' and' if not spelling.is_plain else ''} but for {counted(len(others), rows)} ({quoted(others)})"
     if len(others) and limits:
         said += ", a limit or a range rather than a value"
-    if not nulls and len(others) > TOLERATED * rows:  # of so many rows set aside none would be left
+    if not nulls and len(others) > TOLERATED * rows:  # too many rows would be rejected
         return Offer(known.name, said)
     doubtful = spelling.unit is not None and not (_is_currency(spelling.unit) or spelling.unit in UNITS)
     doubtful |= spelling.thousands == "_" or _may_be_either(finite, spelling, delimiter)
@@ -112,7 +111,7 @@ def nearly_a_number(known: pl.Series, rows: int, delimiter: str) -> Offer | None
 
 
 def infinite(cells: pl.Series) -> pl.Series:
-    """Which cells, blanks around or not, say that a value is infinite, or a number that is larger than any."""
+    """Which cells, stripped or not, are infinite, or a number that is too large."""
     cells = cells.str.strip_chars()
     return cells.str.contains(INFINITE) | cells.cast(pl.Float64, strict=False).is_infinite().fill_null(value=False)
 
@@ -123,7 +122,7 @@ def _few(others: pl.Series) -> list[str]:
 
 
 def unread(known: pl.Series, rows: int) -> Offer | None:
-    """Numbers in another notation, which no declaration reads."""
+    """Numbers in another notation, which no declaration can read."""
     for pattern, what in UNREAD.items():
         found = known.filter(known.str.contains(pattern) & known.cast(pl.Float64, strict=False).is_null())
         if len(found) > LEAST_SHARE * len(known):
@@ -132,19 +131,19 @@ def unread(known: pl.Series, rows: int) -> Offer | None:
 
 
 def differently_united(known: pl.Series, rows: int) -> str | None:
-    """That numbers have several units, which no declaration makes one of."""
+    """A note if numbers have several units, which no declaration can convert."""
     units = _units(known).value_counts(sort=True)
     if len(units) < 2 or len(units) > 20 or units["count"].sum() < NEARLY_ALL * len(known):
         return None
     several = known.filter(_units_of(known).is_in(units["unit"].head(2).to_list())).unique(maintain_order=True)
     return (
         f"{known.name} has numbers with {len(units)} different units in {counted(len(known), rows)} "
-        f"({quoted(several)}): a column holds one unit. Convert them in the source, or it stays a text"
+        f"({quoted(several)}): a column must have one unit. Convert them at the source, or it stays a text"
     )
 
 
 def sentinels(known: pl.Series, rows: int, suspected: frozenset[str] = frozenset()) -> Offer | None:
-    """A number that stands for none: repeated, at an end, far from all others; or one that is ``suspected`` of it."""
+    """A number that means missing: repeated, at an extreme, far from all others; or one in ``suspected``."""
     numbers = known.cast(pl.Float64, strict=False)
     for value in (numbers.min(), numbers.max()):
         if not isinstance(value, float) or abs(value) == float("inf"):
@@ -164,7 +163,7 @@ def sentinels(known: pl.Series, rows: int, suspected: frozenset[str] = frozenset
 
 
 def thousands_after_all(known: pl.Series, rows: int) -> Offer | None:
-    """Where other columns have decimal commas, 1.234 is a thousand and more."""
+    """If other columns have decimal commas, 1.234 is a thousand and more."""
     dotted = known.filter(known.str.contains(r"\."))
     grouped = known.str.contains(r"^[+-]?[0-9]{1,3}(\.[0-9]{3})*$")
     if dotted.is_empty() or not grouped.all():
@@ -175,7 +174,7 @@ def thousands_after_all(known: pl.Series, rows: int) -> Offer | None:
 
 
 def _best(known: pl.Series, delimiter: str) -> tuple[Spelling, pl.Series]:
-    """The spelling that most of the cells have, the simplest of those, and which cells have it."""
+    """The simplest spelling that fits the most cells, and which cells it fits."""
     best, found = PLAIN, pl.Series([], dtype=pl.Boolean)
     most = -1
     for spelling in _spellings(known, delimiter):
@@ -195,7 +194,7 @@ def _spellings(known: pl.Series, delimiter: str) -> Iterator[Spelling]:
 
 
 def _units_of(known: pl.Series) -> pl.Series:
-    """What stands beside each number, before it a currency alone: Q1 is a name. Null for plain ones, and for none."""
+    """The unit beside each number (before it only a currency: Q1 is a name). Null for plain numbers and non-numbers."""
     cell = pl.col("cell")
     before, after = (cell.str.extract(pattern).str.strip_chars() for pattern in (BEFORE, AFTER))
     is_currency = before.str.contains(CURRENCY) | before.is_in(list(CURRENCIES))
@@ -214,7 +213,7 @@ def _units(known: pl.Series) -> pl.Series:
 
 
 def _may_be_either(known: pl.Series, spelling: Spelling, delimiter: str) -> bool:
-    """1,234 alone: a thousand and more, or one and a bit? Where commas part cells, decimal ones are not expected."""
+    """Is 1,234 a thousand and more, or one and a bit? If commas separate cells, decimal commas are not expected."""
     if delimiter in ",\t" or "," not in (spelling.decimal, spelling.thousands):
         return False
     commas = known.filter(known.str.contains(",", literal=True)).unique().to_list()

@@ -1,4 +1,4 @@
-"""A reading that a column's cells nearly have: what was found, and what model.yaml would declare."""
+"""A suggestion for a column that is nearly something: what was found, and what model.yaml would declare."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 
 from include.models.config import Column
 
-# what people and programs write for a value that is not known, beside the usual words; none of them is a number
+# what people and programs write for a missing value, besides the usual words; none of them is a number
 SIGNS = frozenset(["?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "*", "**"])
 SHEET_ERRORS = frozenset(["#n/a", "#na", "#n/a!", "#null!", "#div/0!", "#value!", "#ref!", "#name?", "#num!"])
 ABSENT = frozenset(
@@ -25,7 +25,7 @@ INFINITE = frozenset(
     ["inf", "+inf", "-inf", "infinity", "+infinity", "-infinity", "∞", "+∞", "-∞", "\u2212∞", "1.#inf", "-1.#inf"]
 )
 NULL_WORDS = SIGNS | SHEET_ERRORS | ABSENT | WORDS | INFINITE
-# of these even a text is sure not to be the name of something
+# even in a text column, these cannot be names
 NO_NAMES = SHEET_ERRORS | ABSENT | {"?", "??", "--", "---", "null", "nan", "n/a"}
 MOST_WORDS = 8
 MOST_SHOWN = 3
@@ -33,8 +33,8 @@ MOST_SHOWN = 3
 
 @dataclass(frozen=True)
 class Offer:
-    """``said``: column, count and example; ``column``: what model.yaml would declare, None where no declaration helps;
-    ``is_sure``: no person is needed to say so."""
+    """``said``: column, count and example; ``column``: what model.yaml would declare, None if no declaration helps;
+    ``is_sure``: it needs no confirmation."""
 
     name: str
     said: str
@@ -61,8 +61,8 @@ def counted(count: int, rows: int) -> str:
 
 
 def words_among(cells: pl.Series) -> tuple[list[str], bool] | None:
-    """The spellings of what is not known that all these cells are, the most frequent first, and whether each is a usual
-    one; None where they are not words, or too many."""
+    """The spellings of missing values that all these cells are, the most frequent first, and whether each is a usual
+    one; None if they are not such words, or too many."""
     counts = cells.value_counts(sort=True)
     words: Sequence[str] = counts[cells.name].to_list()
     unusual = [word for word in words if not is_usual(word)]
@@ -72,7 +72,7 @@ def words_among(cells: pl.Series) -> tuple[list[str], bool] | None:
 
 
 def is_usual(word: str) -> bool:
-    """Whether it is one of the words for what is not known, or a number that is too large for any value."""
+    """Whether it is a usual word for a missing value, or an impossibly large number."""
     try:
         return word.lower() in NULL_WORDS or math.isinf(float(word))
     except ValueError:

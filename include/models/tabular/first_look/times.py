@@ -1,4 +1,4 @@
-"""Columns that are moments, or nearly: in which formats, and which columns tell one together."""
+"""Columns that are timestamps, or nearly: their formats, and which columns form one together."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ OF_A_DAY = ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%I:%M:%S %p", "%I:%M %p", "%H.%
 ZONE_NAME = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)? ?([A-Z]{3,5}|[A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+)$"
 FIRST, LAST = 631_152_000, 4_102_444_800  # 1990 and 2100, in seconds from 1970 on
 SAMPLE = 6
-LONGEST = 40  # characters of a moment
+LONGEST = 40  # characters of a timestamp
 MOST_FORMATS = 3
 LEAST_SHARE = 0.9
 OF_A_DAY_LIKE = r"[0-9][:.][0-9]"
@@ -86,8 +86,8 @@ HOUR_NAMES = ("hour", "hr", "hh", "hours")
 
 @dataclass(frozen=True)
 class Times:
-    """A column's cells as moments: the formats that they are in, and the cells that are in none. ``either``: another
-    order of day and month would do as well."""
+    """A column's cells as timestamps: the formats that fit, and the cells that fit none. ``either``: another order of
+    day and month would fit as well."""
 
     formats: tuple[str, ...]
     others: pl.Series
@@ -95,7 +95,7 @@ class Times:
 
 
 def find_times(known: pl.Series) -> Times | None:
-    """How these texts (without blanks around, none of them missing) spell moments; None where most do not."""
+    """The formats of these texts (stripped, none of them missing) as timestamps; None if most are not."""
     few = known.head(SAMPLE)
     if not few.str.contains(r"[0-9]").any() or (few.str.len_chars() > LONGEST).any():
         return None
@@ -115,7 +115,7 @@ def find_times(known: pl.Series) -> Times | None:
 
 
 def nearly_a_time(times: Times, name: str, known: pl.Series, rows: int) -> Offer | None:
-    """Where one format is not enough."""
+    """A suggestion if one format is not enough."""
     words = words_among(times.others) if len(times.others) else ([], True)
     if words is None:
         return None
@@ -136,7 +136,7 @@ def nearly_a_time(times: Times, name: str, known: pl.Series, rows: int) -> Offer
 
 
 def number_as_time(known: pl.Series, rows: int) -> Offer | None:
-    """Numbers that are moments written without marks, or count seconds, parts of them or days."""
+    """Numbers that are timestamps without separators, or counts of seconds, fractions of them, or days."""
     numbers = known.cast(pl.Float64, strict=False)
     if numbers.null_count() or numbers.n_unique() < 2:
         return None
@@ -176,7 +176,7 @@ def _counted(known: pl.Series, numbers: pl.Series, rows: int) -> Offer | None:
 
 
 def like_a_time(known: pl.Series, rows: int) -> Offer | None:
-    """Texts that seem to be moments and are in no format that was tried."""
+    """Texts that look like timestamps but match no known format."""
     likely = known.filter(known.str.contains(LIKE_A_TIME))
     if len(likely) < LEAST_SHARE * len(known):
         return None
@@ -188,13 +188,13 @@ def like_a_time(known: pl.Series, rows: int) -> Offer | None:
 
 
 def zone_names(known: pl.Series, rows: int) -> str | None:
-    """That times have a zone's name, which does not tell their offset."""
+    """A note if times have a zone's name, which does not tell their offset."""
     named = known.filter(known.str.contains(ZONE_NAME))
     if len(named) < LEAST_SHARE * len(known):
         return None
     return (
         f"{known.name} looks like a time with a zone's name in {counted(len(named), rows)} ({quoted(named)}), which "
-        "does not tell its offset from UTC: write it in UTC, or with an offset as +01:00"
+        "does not tell its offset from UTC: write it in UTC, or with an offset such as +01:00"
     )
 
 
@@ -208,7 +208,7 @@ def like_a_duration(known: pl.Series, rows: int) -> Offer | None:
 
 
 def find_moment(columns: Mapping[str, Column], texts: pl.DataFrame) -> tuple[Moment, str] | None:
-    """Columns that tell a moment together, a date and a time of day or year, month and day; and that, in words."""
+    """Columns that form a timestamp together (a date and a time of day, or year, month and day), with a note."""
     taken, column = set(texts.columns), "moment"
     while column in taken:
         column += "_2"
@@ -216,7 +216,7 @@ def find_moment(columns: Mapping[str, Column], texts: pl.DataFrame) -> tuple[Mom
     if of is None:
         return None
     first = texts.select(pl.concat_str([pl.col(name).str.strip_chars() for name in of], separator=" ")).to_series()[0]
-    said = f"{' and '.join(of)} tell a time together in {counted(len(texts), len(texts))} ('{first}')"
+    said = f"{' and '.join(of)} form a time together in {counted(len(texts), len(texts))} ('{first}')"
     return Moment(column=column, of=of), said
 
 
@@ -238,7 +238,7 @@ def _date_and_time(columns: Mapping[str, Column], texts: pl.DataFrame) -> dict[s
 
 
 def _of_a_day(cells: pl.Series, name: str, column: Column) -> str | None:
-    """The format in which a column tells a time of day, or the hour."""
+    """The format of a column with a time of day, or the hour."""
     cells = cells.str.strip_chars()
     known = cells.filter(cells != "")
     if column.kind.is_quantity:
@@ -278,7 +278,7 @@ def _year_month_day(columns: Mapping[str, Column], texts: pl.DataFrame) -> dict[
 
 
 def _formats_of(texts: pl.Series) -> list[str]:
-    """The formats that most of these cells are in, after a look at a few."""
+    """The formats of most of these cells, preselected on a few."""
     different = texts.unique(maintain_order=True)
     sample = different.gather_every(max(1, len(different) // SAMPLE)).head(SAMPLE)
     tried = _readable(sample, FORMATS)
@@ -291,7 +291,7 @@ def _formats_of(texts: pl.Series) -> list[str]:
 
 
 def _readable(texts: pl.Series, forms: Iterable[str]) -> dict[str, int]:
-    """How many of these cells each format reads; without formats that have a sign which no cell has."""
+    """How many of these cells each format matches; skips formats with a separator that no cell has."""
     signs = frozenset("".join(texts))
     likely = [form for form in forms if _signs(form) <= signs]
     if not likely:
@@ -302,17 +302,17 @@ def _readable(texts: pl.Series, forms: Iterable[str]) -> dict[str, int]:
 
 @cache
 def _signs(form: str) -> frozenset[str]:
-    """What a format has beside its letters for parts of a moment; blanks may be none."""
+    """A format's separators; blanks are optional."""
     return frozenset(re.sub(r"%\.f|%[0-9]?[A-Za-z]| ", "", form))
 
 
 def _likelier(known: pl.Series, formats: list[str]) -> str:
-    """Of formats that do as well, the one in which the file is in order, else the first."""
+    """Among equally good formats, the one in which the file is ordered, otherwise the first."""
     return next((form for form in formats if len(formats) > 1 and is_ordered(_read(known, form))), formats[0])
 
 
 def is_ordered(moments: pl.Series) -> bool:
-    """Whether rows come in the order of time, one way or the other."""
+    """Whether rows are in order of time, ascending or descending."""
     known = moments.drop_nulls()
     return known.n_unique() > 1 and (known.is_sorted() or known.is_sorted(descending=True))
 

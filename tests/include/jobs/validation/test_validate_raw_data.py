@@ -341,7 +341,7 @@ def test_damaged_gz(validate: Validate, raw: Path, damage: str) -> None:
     (raw / f"{TELEMETRY}.gz").write_bytes(content)
     (raw / TELEMETRY).unlink()
     finding = the_critical(validate(), file=f"{TELEMETRY}.gz")
-    wording = "breaks off after" if damage == "truncated" else "broken gzip data"
+    wording = "ends early, after" if damage == "truncated" else "corrupt gzip data"
     assert wording in finding["found"]
     assert finding["allowed"] == "a complete gzip file"
     assert finding["action"] == "Export or upload the file again."

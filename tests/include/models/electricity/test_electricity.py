@@ -53,7 +53,7 @@ def test_a_day_with_its_look_back_is_the_same_as_all_of_it(market: pl.DataFrame)
 def test_a_missing_half_hour_is_seen_in_all_that_follow(market: pl.DataFrame) -> None:
     short = market.drop("half_hour").with_row_index().filter(pl.col("index") != 100).drop("index")
     times = market["half_hour"].head(len(short))
-    with pytest.raises(JobError, match=r"do not have the period of their half-hour, the first at 1996-05-09 02:00"):
+    with pytest.raises(JobError, match=r"do not have their half-hour's period, the first at 1996-05-09 02:00"):
         build_features({"market": short.with_columns(half_hour=times)})
 
 
@@ -64,4 +64,4 @@ def test_same_as_last_is_the_label_before(market: pl.DataFrame) -> None:
     found = evaluate(test.with_columns(predicted=rule), {"market": market})
     assert found.metrics == {}
     assert "as good as the rule" in found.notes[0]
-    assert "vicprice stands still for the first 528 half-hours, until 1996-05-18 00:00:00" in found.notes[1]
+    assert "vicprice is constant for the first 528 half-hours, until 1996-05-18 00:00:00" in found.notes[1]

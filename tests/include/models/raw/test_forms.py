@@ -88,7 +88,7 @@ def test_workbooks_that_are_not_one_sheet_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match=r"2 sheets with rows \(one, two\)"), open_raw(tmp_path / "t.xlsx"):
         pass
     (tmp_path / "u.xlsx").write_text("x,y\n")
-    with pytest.raises(UnreadableFileError, match="no Excel workbook"), open_raw(tmp_path / "u.xlsx"):
+    with pytest.raises(UnreadableFileError, match="an invalid Excel workbook"), open_raw(tmp_path / "u.xlsx"):
         pass
 
 

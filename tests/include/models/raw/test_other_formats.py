@@ -77,7 +77,7 @@ FORMATS: dict[str, tuple[bytes, str]] = {
         b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
         "a Git LFS pointer, not .*git lfs",
     ),
-    "a page": (b"\xef\xbb\xbf\n <!doctype HTML>\n<title>Sign in</title>", "a web page, not .* without logging in"),
+    "a page": (b"\xef\xbb\xbf\n <!doctype HTML>\n<title>Sign in</title>", "a web page, not .* without signing in"),
     "S3's answer": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "XML, not"),
     "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook"),
     "PDF": (b"%PDF-1.7\n", "a PDF"),

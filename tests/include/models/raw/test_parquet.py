@@ -105,7 +105,7 @@ def test_a_column_that_is_missing_a_broken_file_and_two_files_are_refused(tmp_pa
     folder = store(tmp_path / "b", "readings.parquet")
     content = (folder / "readings.parquet").read_bytes()
     (folder / "readings.parquet").write_bytes(content[: len(content) // 2])
-    with pytest.raises(UnusableFileError, match="no Parquet"):
+    with pytest.raises(UnusableFileError, match="not Parquet"):
         read(folder)
     store(tmp_path / "c", "readings.parquet")
     with pytest.raises(UnusableFileError, match=r"the table twice, as readings\.csv and readings\.parquet"):

@@ -91,7 +91,7 @@ def test_what_it_infers_of_a_file(folder: Path) -> None:
     assert config.monitoring is not None
     said = "\n".join(lines)
     for words in (
-        "predicted is days late",
+        "the target is days late",
         "order no",
         "time is day",
         "note (900 different",
@@ -205,7 +205,7 @@ def test_what_it_refuses(folder: Path, options: dict[str, str], change: Any, wor
 def test_a_folder_that_is_there_is_left_as_it_is(folder: Path) -> None:
     scaffold(folder, orders("binary"), "binary")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    with pytest.raises(JobError, match="include/models/bicycle_orders is there already; nothing was written"):
+    with pytest.raises(JobError, match="include/models/bicycle_orders exists already; nothing was written"):
         scaffold(folder, orders("multiclass"), "multiclass")
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 

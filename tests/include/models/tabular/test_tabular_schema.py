@@ -99,11 +99,11 @@ def test_it_is_the_same_after_saving(tmp_path: Path) -> None:
 
 def test_rows_of_another_form_are_refused() -> None:
     schema = infer(table(), [])
-    with pytest.raises(JobError, match="learned from the column 'plant', which is missing; found are pieces, hours"):
+    with pytest.raises(JobError, match="trained with the column 'plant', which is missing; found are pieces, hours"):
         schema.matrix(table().drop("plant"))
-    with pytest.raises(JobError, match="column 'pieces' is String, but the model learned it as numbers"):
+    with pytest.raises(JobError, match="column 'pieces' is String, but in training it was numbers"):
         schema.matrix(table().with_columns(pl.col("pieces").cast(pl.String)))
-    with pytest.raises(JobError, match="column 'plant' is Float64, but the model learned it as texts"):
+    with pytest.raises(JobError, match="column 'plant' is Float64, but in training it was texts"):
         schema.matrix(table(plant=1.0))
     assert np.isnan(schema.matrix(table(plant=pl.Series([None] * ROWS, dtype=pl.Null)))[:, 2]).all()
 

@@ -156,7 +156,7 @@ def test_columns_that_tell_a_moment_together(cells: dict[str, Cells], of: dict[s
 
 def test_a_year_of_two_digits_is_doubted() -> None:
     look = looked_at({"t": lambda row: f"0{row % 7 + 1}/0{row % 5 + 1}/0{row % 9 + 1}"})
-    assert "are day, month and year the right way round?" in said_of(look, "t")
+    assert "are day, month and year in the right order?" in said_of(look, "t")
 
 
 def test_numbers_in_the_order_of_ids_are_no_time() -> None:
