@@ -26,7 +26,7 @@ def test_fourteen_days_with_labels() -> None:
         "14 days beside production (2015-06-01 to 2015-06-14): 1.2 points better, 95 % 0.36 to 2 (above 0 is better), "
         "on 1,400 rows of 14 days with labels"
     )
-    assert said[1] == "98.0% of 1,400 rows have the same label, answers are 0.02 apart on average"
+    assert said[1] == "98.0% of 1,400 rows have the same label, predictions are 0.02 apart on average"
     assert said[2] == "Changed the most: machineID=3: none (0.93) to comp1 (0.71)"
 
 
@@ -47,8 +47,8 @@ def test_days_that_it_failed_on_and_values() -> None:
     failed: Beside = {"rows": 0, "agreed": None, "apart": 0.0, "changes": [], "failed": "it wants the feature volt"}
     assert told_of_challenger({}, {}) == []
     assert told_of_challenger({DAYS[0]: failed}, {}) == [
-        "On 1 day it gave no scores, last 2015-06-01: it wants the feature volt"
+        "On 1 day it produced no scores, last 2015-06-01: it wants the feature volt"
     ]
     said = told_of_challenger({DAYS[0]: failed, DAYS[1]: beside(None)}, {})
-    assert said[1].startswith("100 rows, answers are 0.02 apart")
+    assert said[1].startswith("100 rows, predictions are 0.02 apart")
     assert said[-1].endswith("it wants the feature volt")
