@@ -4,10 +4,10 @@
 
     python -m include.jobs.build_features --model M --validated DIR --features DIR --artifact DIR --day ISO
 
-The first makes what a model is trained on. Reads ``<validated>/<table>.parquet``; writes
+The first creates training data. Reads ``<validated>/<table>.parquet``; writes
 ``<features>/{train,validation,test}/features.parquet`` and ``manifest.json`` with rows, time range and class counts of
-each split; also ``<features>/whole/features.parquet`` where model.yaml's split has ``rolling_origins`` or ``refit``.
-The second makes a day's rows to be scored: ``daily.day_features``.
+each split; also ``<features>/whole/features.parquet`` if model.yaml's split has ``rolling_origins`` or ``refit``.
+The second creates a day's rows to score: ``daily.day_features``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from include.models.errors import JobError
 from include.models.loader import feature_builder
 
 NO_ROW = "build_features made no labelled row: the raw tables cover less than the label's horizon."
-# Without one example of each class there is nothing to learn it from, or to measure it on.
+# Without an example of each class, it cannot be learned or evaluated.
 NEEDS_EVERY_CLASS = ("train", "test")
 
 
@@ -46,7 +46,7 @@ def read_tables(config: ModelConfig, folder: Path) -> dict[str, pl.DataFrame]:
     for name in config.data.tables:
         path = folder / f"{name}.parquet"
         try:
-            parts = sorted((folder / name).glob("*.parquet"))  # as merge_shards leaves a table that was cut
+            parts = sorted((folder / name).glob("*.parquet"))  # as merge_shards writes a partitioned table
             tables[name] = pl.read_parquet(parts or path)
         except (FileNotFoundError, pl.exceptions.ComputeError) as error:
             raise JobError(
@@ -56,19 +56,19 @@ def read_tables(config: ModelConfig, folder: Path) -> dict[str, pl.DataFrame]:
 
 
 def needs_whole(config: ModelConfig) -> bool:
-    """Whether the evaluation needs the whole table beside the splits, to fit the model again."""
+    """Whether the evaluation needs the whole table besides the splits, to refit the model."""
     rolling = isinstance(config.split, TimeSplit) and config.split.rolling_origins > 0
     return rolling or config.split.refit is not None
 
 
 def split_features(config: ModelConfig, frame: pl.DataFrame, must_learn: date | None = None) -> dict[str, pl.DataFrame]:
-    """The three splits, each fit for its use.
+    """The three splits, checked.
 
     Args:
-        must_learn: the day that the training part of a split by time must reach past.
+        must_learn: the day that the training split must reach past, if rows are split by time.
 
     Raises:
-        JobError: a split is empty, or has too few classes to learn from or to be measured on; or the training part ends
+        JobError: a split is empty, or lacks a class; or the training split ends
             too early.
     """
     splits = split(config, frame)
@@ -81,7 +81,7 @@ def split_features(config: ModelConfig, frame: pl.DataFrame, must_learn: date | 
         last = splits["train"][str(config.data.time)].max()
         if last.date() <= must_learn:  # type: ignore[union-attr] # a datetime column
             raise JobError(
-                f"the training part reaches {last!s} only, and was to learn what changed from {must_learn} on. Bring "
+                f"the training split reaches only to {last!s}, but must include changes from {must_learn} on. Bring "
                 "the raw data up to date, or hold out fewer days (monitoring.retrain in model.yaml)."
             )
     return splits
@@ -90,15 +90,15 @@ def split_features(config: ModelConfig, frame: pl.DataFrame, must_learn: date | 
 def _shortage(config: ModelConfig, frame: pl.DataFrame) -> str:
     how = config.split
     if not isinstance(how, TimeSplit):
-        return f"there are {len(frame)} labelled rows. Give more data, or larger shares in model.yaml's split."
+        return f"there are {len(frame)} labelled rows. Provide more data, or larger shares in model.yaml's split."
     return (
-        f"the labelled rows reach {_reach(config, frame)}, and model.yaml's split takes the last {how.test_days:g} "
-        f"days as test and {how.validation_days:g} before them as validation. Give more data, or shorten the split."
+        f"the labelled rows reach {_reach(config, frame)}, but model.yaml's split takes the last {how.test_days:g} "
+        f"days as test and {how.validation_days:g} before them as validation. Provide more data, or shorten the split."
     )
 
 
 def _reach(config: ModelConfig, frame: pl.DataFrame) -> str:
-    """From when to when the rows are, or how many where they have no time."""
+    """The period of the rows, or their number if they have no time."""
     if config.data.time is None:
         return f"{len(frame)} rows"
     return f"from {frame[config.data.time].min()!s} to {frame[config.data.time].max()!s}"
@@ -110,7 +110,7 @@ def _require_classes(config: ModelConfig, name: str, part: pl.DataFrame) -> None
     if missing and (name in NEEDS_EVERY_CLASS or len(missing) > len(counts) - 2):
         raise JobError(
             f"the {name} split ({_reach(config, part)}) has no row with {config.data.label} {', '.join(missing)}; "
-            f"found {counts}. Every class must occur, or nothing is learned of it and nothing measured. Check that the "
+            f"found {counts}. Every class must occur, to be learned and evaluated. Check that the "
             "raw tables cover the whole period, or widen the data window."
         )
 
@@ -118,7 +118,7 @@ def _require_classes(config: ModelConfig, name: str, part: pl.DataFrame) -> None
 def manifest(
     config: ModelConfig, rows: Mapping[str, int], splits: dict[str, pl.DataFrame], columns: list[str]
 ) -> dict[str, Json]:
-    """Of the validated tables the rows, of the splits what they are, of the feature table the features."""
+    """The manifest: rows of the validated tables, a summary of each split, and the features."""
     described: dict[str, dict[str, Json]] = {}
     for name, part in splits.items():
         described[name] = {"rows": len(part)}
@@ -139,10 +139,10 @@ def manifest(
 def run(
     config: ModelConfig, tables: dict[str, pl.DataFrame], features: Path, must_learn: date | None = None
 ) -> dict[str, pl.DataFrame]:
-    """Make the feature table of validated tables, split it and write the splits; they are returned, too.
+    """Builds the feature table from validated tables, splits it, and writes and returns the splits.
 
     Raises:
-        JobError: the tables make no row, or no usable split.
+        JobError: the tables yield no row, or no usable split.
     """
     frame = feature_builder(config.name).build_features(tables)
     if frame.is_empty():
@@ -161,7 +161,7 @@ def run(
 
 def main(argv: list[str] | None = None) -> None:
     parser = arguments_of(__doc__, validated="folder of <table>.parquet", features="where to write")
-    parser.add_argument("--day", help="the day whose rows are to be scored, as 2015-06-01; none to train")
+    parser.add_argument("--day", help="the day whose rows to score, such as 2015-06-01; leave out to train")
     parser.add_argument("--artifact", type=Path, help="with --day: folder of the version's model.tar.gz")
     arguments = parser.parse_args(argv)
     config = load_model(arguments.model)

@@ -1,8 +1,8 @@
-"""Whether a model's scores could be sent to a sink now.
+"""Checks that a model's scores could be sent to a sink now.
 
     python -m include.jobs.check_sink --model M --sink NAME
 
-Run before scoring starts, so that somebody knows hours before the scores are due. Fails with what is wrong.
+Runs beside scoring, so that problems are known before the scores are due. Fails with what is wrong.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a job ends: done, or with a reason that SageMaker shows to the person on call."""
+"""How a job ends: successfully, or with a reason that SageMaker shows to the person on call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from include.models.config import ConfigError, model_names
 from include.models.errors import JobError
 from include.models.quoting import quotes_values, unforeseen
 
-# SageMaker always has it at /opt/ml; the local one says where, where it cannot give every job a mount of its own
+# always /opt/ml on SageMaker; the local SageMaker sets it where jobs cannot have their own mount
 OPT_ML = Path(os.environ.get("OPT_ML", "/opt/ml"))
 OUTPUT = OPT_ML / "output"
 PROCESSING_MESSAGE = OUTPUT / "message"  # becomes ExitMessage
@@ -23,11 +23,11 @@ LONGEST_REASON = 1024
 
 
 def run_program(main: Callable[[list[str]], None], reason_file: Path = PROCESSING_MESSAGE) -> NoReturn:
-    """Run ``main`` with the command line's arguments and exit; a failure's reason is written where SageMaker reads it.
+    """Runs ``main`` with the command line's arguments and exits; writes a failure's reason where SageMaker reads it.
 
     An understood failure (JobError, ConfigError) is one message; any other also leaves its traceback in the log.
     """
-    gc.freeze()  # what was imported stays
+    gc.freeze()  # imported objects stay
     gc.enable()
     try:
         main(sys.argv[1:])
@@ -47,7 +47,7 @@ def run_program(main: Callable[[list[str]], None], reason_file: Path = PROCESSIN
 
 
 def arguments_of(program_doc: str | None, **folders: str) -> argparse.ArgumentParser:
-    """A parser with ``--model`` and one required folder per keyword, with its help text."""
+    """A parser with ``--model`` and one required folder per keyword, whose value is its help text."""
     parser = argparse.ArgumentParser(description=program_doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, choices=model_names())
     for name, help_text in folders.items():
@@ -56,6 +56,6 @@ def arguments_of(program_doc: str | None, **folders: str) -> argparse.ArgumentPa
 
 
 def _leave(reason_file: Path, reason: str) -> None:
-    if OUTPUT.parent.is_dir():  # inside a SageMaker container; on a laptop the screen is enough
+    if OUTPUT.parent.is_dir():  # only in a SageMaker container; elsewhere the screen is enough
         reason_file.parent.mkdir(parents=True, exist_ok=True)
         reason_file.write_text(reason[:LONGEST_REASON], encoding="utf-8")

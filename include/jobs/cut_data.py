@@ -1,10 +1,10 @@
-"""Raw tables larger than a machine, cut by key into chunks for ``prepare_shards``.
+"""Partitions raw tables that are too large for one machine by key, into chunks for ``prepare_shards``.
 
     python -m include.jobs.cut_data --model M --raw DIR --chunks DIR
 
 Reads ``<raw>/<file>`` (plain, packed or Parquet) of every table once, in blocks; writes ``<chunks>/chunk-<n>.tar`` of
-about ``processing.chunk_mb`` of raw text, each all rows of some keys. Nothing is judged here: what makes a file
-unusable is said by the validation of each chunk.
+about ``processing.chunk_mb`` of raw text, each with all rows of some keys. Nothing is validated here: the validation of
+each chunk reports what makes a file unusable.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from include.models.errors import JobError
 
 
 def cut(config: ModelConfig, raw: Path, chunks: Path, chunk_mb: float) -> int:
-    """Cut the tables; into how many chunks.
+    """Partitions the tables; returns the number of chunks.
 
     Raises:
-        JobError: the model's rows are told apart by time alone.
+        JobError: the model's rows are identified by time alone.
     """
     tables = config.data.tables
     by = shard_column(config, list(tables))
     if by is None:
         raise JobError(
-            f"{config.name} tells rows apart by time alone, so its data cannot be cut by key. In its model.yaml set "
-            "processing.one_job_mb to 0 (no limit), and take an instance that is large enough."
+            f"{config.name} identifies rows by time alone, so its data cannot be cut by key. In its model.yaml set "
+            "processing.one_job_mb to 0 (no limit), and choose a large enough instance."
         )
     files = [file for file in raw.iterdir() if file.is_file()]
     size = sum(text_bytes(file.name, file.stat().st_size) for file in files)

@@ -1,23 +1,23 @@
-"""Measures a trained model on the test split, beside the champion and simple baselines.
+"""Evaluates a trained model on the test split, beside the champion and simple baselines.
 
     python -m include.jobs.evaluate_model --model M --artifact DIR [--training DIR]
                                   [--champion DIR [--earlier-1 DIR ...] [--versions 7,5,4]]
                                   --features DIR --validated DIR --evaluation DIR [--refit DIR [--forced]]
 
-``--artifact``, ``--champion`` and what was in production before it (``--earlier-1`` the last of them) are folders with
-a model.tar.gz; ``--versions`` says the numbers of the latter. ``--training`` has the candidate's output.tar.gz, which
-says what was a matter of its run alone. ``--features`` has ``test/features.parquet``. Writes
+``--artifact``, ``--champion`` and earlier production versions (``--earlier-1`` is the last of them) are folders with a
+model.tar.gz; ``--versions`` are the numbers of the latter. ``--training`` has the candidate's output.tar.gz, with what
+concerns only its run. ``--features`` has ``test/features.parquet``. Writes
 
-- ``metrics.json``: flat metrics of candidate, champion (null if there is none) and baselines; what gates are held
-  to. ``rolling_...`` are means over refits of the candidate at earlier ends of the data, where model.yaml asks for them
+- ``metrics.json``: flat metrics of candidate, champion (null if there is none) and baselines, which gates check.
+``rolling_...`` are means over refits of the candidate at earlier ends of the data, if model.yaml asks for them
 - ``evaluation.json``: the model quality statistics of the Model Registry
 - ``report.html``: all of it for people
-- ``reference.json``: what the version's training was like, day by day, for whoever watches the days that it scores
-- ``golden_requests.json``, ``drift_profile.json``: the candidate's own, out of its model.tar.gz, for whoever tests an
-  endpoint with them or compares training data
+- ``reference.json``: statistics of the version's training data by day, for monitoring the days that it scores
+- ``golden_requests.json``, ``drift_profile.json``: copied from the candidate's model.tar.gz, for testing an endpoint
+and comparing training data
 
-Where model.yaml says ``split.refit`` and the gates hold (``--forced``: as with force), ``--refit`` gets the
-model.tar.gz of the candidate fitted on all rows, which is what is registered; the last three files are of that one.
+If model.yaml says ``split.refit`` and the gates pass (``--forced``: as with force), ``--refit`` gets the model.tar.gz
+of the candidate refitted on all rows, which is registered; the last three files then describe that one.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def evaluate(
 
 
 def _one_rule(measures: Measures, train: pl.LazyFrame) -> dict[str, Measured]:
-    """The best single rule, where a gate is over it."""
+    """The best single rule, if a gate is over it."""
     if all(gate.over != ONE_RULE for gate in measures.config.gates):
         return {}
     some = examples(measures.config, evenly_spaced(train, MOST_ROWS))
@@ -150,7 +150,7 @@ def _round(config: ModelConfig, one: Refit, tables: Tables) -> dict[str, Measure
 
 
 def read_training_run(folder: Path | None) -> TrainingRun:
-    """What is in the folder's output.tar.gz; nothing without one."""
+    """The content of the folder's output.tar.gz; empty without one."""
     if folder is None:
         return {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -160,7 +160,7 @@ def read_training_run(folder: Path | None) -> TrainingRun:
 
 
 def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) -> None:
-    """The files for the gates, for the Model Registry and for people, and those of the artifact by name."""
+    """Writes the files for the gates, for the Model Registry and for people, and those copied from the artifact."""
     folder.mkdir(parents=True, exist_ok=True)
     config, truth = evaluated.config, evaluated.truth
     statistics = registry_statistics(
@@ -188,7 +188,7 @@ def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) 
 def _refitted(
     evaluated: Evaluated, golden: str, features: Path, into: Path, *, forced: bool, scratch: Path
 ) -> Registered | None:
-    """What is registered in the candidate's place, written into a folder; None where the candidate itself is, or
+    """Writes what is registered in the candidate's place into a folder; None if the candidate itself is registered, or
     nothing."""
     config = evaluated.config
     if not config.split.refit or not may_register(judge(config, evaluated.outcome, forced=forced)):
@@ -196,7 +196,7 @@ def _refitted(
     registered = fit_on_all(config, evaluated.model, golden, features, evaluated.truth, scratch)
     pack(registered.folder, into)
     facts = registered.facts
-    print(f"fitted again on {facts['rows']} rows; distance of golden answers {facts['distance']:.4f}", flush=True)
+    print(f"refitted on {facts['rows']} rows; distance of golden answers {facts['distance']:.4f}", flush=True)
     return registered
 
 
@@ -227,13 +227,15 @@ def main(argv: list[str] | None = None) -> None:
         evaluation="where to write",
     )
     parser.add_argument("--training", type=Path, help="folder with the candidate's output.tar.gz")
-    parser.add_argument("--refit", type=Path, help="where to write what is registered, where model.yaml refits")
+    parser.add_argument("--refit", type=Path, help="where to write the registered model, if model.yaml refits")
     parser.add_argument("--forced", action="store_true", help="the run is forced: only the gates must hold")
     in_production = ["champion", *(f"earlier_{number}" for number in range(1, MOST_RIVALS))]
     for name in in_production:
-        what = "folder with the model.tar.gz of a version that is in production, or was"
+        what = "folder with the model.tar.gz of a current or former production version"
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, help=what)
-    parser.add_argument("--versions", type=_versions, default=[], help="the numbers of those versions, with commas")
+    parser.add_argument(
+        "--versions", type=_versions, default=[], help="the numbers of those versions, separated by commas"
+    )
     arguments = parser.parse_args(argv)
     config = load_model(arguments.model)
     tracking.prepare()

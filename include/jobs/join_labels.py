@@ -1,15 +1,16 @@
-"""Labels that came, joined with the scores of their days: what the scores were worth.
+"""Joins new labels with the scores of their days: the realised performance.
 
     python -m include.jobs.join_labels --model M --given DIR --performance DIR [--days ISO ...] [--windows ISO ...]
 
 ``<given>`` mirrors the bucket: ``daily/<model>/``, ``labels/<model>/``, ``scores/<model>/`` and
-``performance/<model>/`` of the days that are needed. ``--days`` have new labels; of ``--windows`` the days before have.
-For each of them it writes ``<performance>/date=<day>/performance.json``, and for each of ``--days``
+``performance/<model>/`` of the required days. ``--days`` have new labels; ``--windows`` have new labels only on earlier
+days of their window. For each of them it writes ``<performance>/date=<day>/performance.json``, and for each of
+``--days``
 
-- ``rows.parquet``: the rows that have a label, with it and the answer
-- ``to_label.csv``: where ``labels.ask`` is set, rows for a person to label
+- ``rows.parquet``: the labelled rows, with label and prediction
+- ``to_label.csv``: if ``labels.ask`` is set, rows for people to label
 
-A day whose labels cannot be used is left out, and the log says why; the others go on. The job fails where all are.
+A day with unusable labels is skipped, and the log says why. The job fails if all days are.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from include.models.errors import JobError
 
 
 class Joiner:
-    """Joins days of a model; ``days`` and ``rows`` are those that are known, by date."""
+    """Joins days of a model; ``days`` and ``rows``: the known ones, by date."""
 
     def __init__(self, config: ModelConfig, given: Path, performance: Path) -> None:
         self._config, self._given, self._into = config, given, performance
@@ -62,10 +63,10 @@ class Joiner:
                 self.rows[day] = pl.read_parquet(folder / LABELLED_ROWS)
 
     def join(self, day: str) -> Performance:
-        """Join a day's labels and scores.
+        """Joins a day's labels and scores.
 
         Raises:
-            JobError: the labels, or the tables that they are made of, cannot be used.
+            JobError: the labels, or the tables that they are built from, are unusable.
         """
         config, folder = self._config, self._given / "scores" / self._config.name / day_folder(day)
         manifest = json.loads((folder / SCORES_MANIFEST).read_text(encoding="utf-8"))
@@ -85,13 +86,13 @@ class Joiner:
         return found
 
     def _challengers(self, day: str) -> dict[str, Paired]:
-        """Of each candidate that scored the day too, what the labels say of both."""
+        """For each candidate that also scored the day, what the labels show about both."""
         folder = self._given / "performance" / self._config.name / day_folder(day)
         files = {file.parent.name.removeprefix(VERSION): file for file in folder.glob(f"{VERSION}*/{CHALLENGER_ROWS}")}
         return {version: paired(self._config, pl.read_parquet(file), self.rows[day]) for version, file in files.items()}
 
     def write(self, day: str) -> None:
-        """Take the day and those before it together, and write its performance."""
+        """Combines the day with earlier ones, and writes its performance."""
         found = self.days[day]
         before = window_days(self._config, day)
         window = {
@@ -109,7 +110,7 @@ class Joiner:
 
 
 def window_days(config: ModelConfig, day: str) -> list[str]:
-    """The days that are judged together with a day, in order; it is the last."""
+    """The days of a day's window, in order; the day itself is last."""
     length = config.monitoring.window_days if config.monitoring else 1
     return [str(date.fromisoformat(day) - timedelta(days=back)) for back in range(length - 1, -1, -1)]
 
@@ -117,7 +118,9 @@ def window_days(config: ModelConfig, day: str) -> list[str]:
 def main(argv: list[str] | None = None) -> None:
     parser = arguments_of(__doc__, given="folder that mirrors the bucket", performance="where to write")
     parser.add_argument("--days", nargs="*", default=[], help="days with new labels")
-    parser.add_argument("--windows", nargs="*", default=[], help="days of which earlier ones have new labels")
+    parser.add_argument(
+        "--windows", nargs="*", default=[], help="days with new labels only on earlier days of their window"
+    )
     asked = parser.parse_args(argv)
     joiner = Joiner(load_model(asked.model), asked.given, asked.performance)
     refused: dict[str, str] = {}
@@ -129,7 +132,7 @@ def main(argv: list[str] | None = None) -> None:
             refused[day] = str(error)
             print(f"{day}: {error}", flush=True)
     if refused and len(refused) == len(asked.days) and not asked.windows:
-        raise JobError(f"the labels of {', '.join(refused)} cannot be used. {next(iter(refused.values()))}")
+        raise JobError(f"the labels of {', '.join(refused)} are unusable. {next(iter(refused.values()))}")
     for day in sorted({*asked.days, *asked.windows} - refused.keys()):
         if day in joiner.days:
             joiner.write(day)

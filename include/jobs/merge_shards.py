@@ -1,11 +1,11 @@
-"""Shards to what ``prepare_data`` leaves: reports, splits and validated tables of the whole.
+"""Merges shards into the outputs of ``prepare_data``: reports, splits and validated tables of the whole.
 
     python -m include.jobs.merge_shards --model M --shards DIR --validated DIR --features DIR
         --raw-report DIR --features-report DIR --preparation DIR [--data-from ISO] [--data-to ISO]
         [--held-out DAYS,DAYS] [--must-learn ISO]
 
-Reads what prepare_shards wrote. Tables and splits come in parts, one file a chunk, which readers take as one table; all
-else is as prepare_data writes it, and it stops at the first critical finding likewise.
+Reads what prepare_shards wrote. Tables and splits come in parts, one file per chunk, which readers treat as one table;
+the rest is as prepare_data writes it, and it also stops at the first critical finding.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ def merge(
     must_learn: date | None = None,
     earlier: Earlier | None = None,
 ) -> Report:
-    """Merge the shards of a folder up to the first critical finding; arguments and result as of ``prepare``."""
+    """Merges the shards of a folder, up to the first critical finding; arguments and result as ``prepare``."""
     done = Preparation(config)
     shards = sorted(folder.glob("shard-*"))
     if not shards:
-        raise JobError(f"{folder} has no shard. They are written by prepare_shards: look at that job.")
+        raise JobError(f"{folder} has no shards. They are written by prepare_shards: look at that job.")
     facts = read_facts(shards)
     with done.step("validate_raw_data"):
         report = raw_report(config, shards, facts, window, reports["validate_raw_data"])

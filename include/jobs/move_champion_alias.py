@@ -1,4 +1,4 @@
-"""Lets MLflow's alias ``champion`` name the version that is in production, after a promotion or a rollback.
+"""Moves MLflow's alias ``champion`` to the version in production, after a promotion or a rollback.
 
     python -m include.jobs.move_champion_alias --model M --model-package ARN
 

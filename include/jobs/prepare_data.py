@@ -1,16 +1,16 @@
-"""Raw tables to the splits that a model is trained on, in one process: three steps, each with a report.
+"""From raw tables to a model's splits, in one process: three steps, each with a report.
 
     python -m include.jobs.prepare_data --model M --raw DIR --validated DIR --features DIR
         --raw-report DIR --features-report DIR --preparation DIR [--data-from ISO] [--data-to ISO]
         [--held-out DAYS,DAYS] [--must-learn ISO]
 
-``validate_raw_data`` judges the raw tables and puts rejected rows aside, ``build_features`` makes the feature table and
-splits it, ``validate_features`` judges the splits; each module says what it reads and writes. The steps hand tables on
-in memory. The first critical finding ends the preparation; a feature table that cannot be made is one, and so is a
-training part that does not reach past the day it must learn.
+``validate_raw_data`` validates the raw tables and rejects bad rows, ``build_features`` builds the feature table and
+splits it, ``validate_features`` validates the splits; each module documents what it reads and writes. Tables are passed
+on in memory. The first critical finding ends the preparation; a feature table that cannot be built is one, and so is a
+training split that does not reach past the required day.
 
-``<preparation>/validation.json`` and ``validation.html`` say how long each step took, at which it stopped, and what the
-splits are. The exit status is 0 whatever the verdict.
+``<preparation>/validation.json`` and ``validation.html`` contain the time of each step, where it stopped, and a summary
+of the splits. The exit status is 0 whatever the verdict.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from include.models.errors import JobError
 
 @dataclass
 class Preparation:
-    """The steps as they go: seconds of each that has run, and the findings that ended them."""
+    """Progress of the steps: seconds of each that has run, and the findings that ended them."""
 
     config: ModelConfig
     seconds: dict[str, float] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Preparation:
         print(f"{name}: {self.seconds[name]:.1f} s", flush=True)
 
     def goes_on_after(self, name: str, report: Report) -> bool:
-        """Whether a step's report lets the next one run."""
+        """Whether the next step may run after this report."""
         print(report.summary, flush=True)
         if not report.passed:
             self.stopped_at = name
@@ -89,7 +89,7 @@ def prepare(
     must_learn: date | None = None,
     earlier: Earlier | None = None,
 ) -> Report:
-    """Run the steps up to the first critical finding.
+    """Runs the steps up to the first critical finding.
 
     Args:
         reports: the folder of each validating step's report, by its name.
@@ -97,7 +97,7 @@ def prepare(
         earlier: what the validations before found.
 
     Returns:
-        The report of the whole.
+        The overall report.
     """
     done = Preparation(config)
     with done.step("validate_raw_data"):
@@ -123,9 +123,9 @@ def cannot_be_built(error: JobError) -> Finding:
         column=None,
         expectation="features_can_be_built",
         found=str(error),
-        allowed="raw tables that features and splits can be made of",
+        allowed="raw tables that features and splits can be built from",
         rows=None,
-        action="Put the raw data or model.yaml right and clear prepare_data.",
+        action="Correct the raw data or model.yaml and clear prepare_data.",
     )
 
 
@@ -134,7 +134,7 @@ def _classes(config: ModelConfig, part: pl.DataFrame) -> str:
 
 
 def arguments_to_prepare(program_doc: str | None, **given: str) -> argparse.ArgumentParser:
-    """A parser with what this program and ``merge_shards`` write; ``given`` is what they read."""
+    """A parser with the outputs of this program and ``merge_shards``; ``given`` are their inputs."""
     parser = arguments_of(
         program_doc,
         **given,
@@ -142,7 +142,7 @@ def arguments_to_prepare(program_doc: str | None, **given: str) -> argparse.Argu
         features="where to write the splits",
         raw_report="where to write the verdict on the raw data",
         features_report="where to write the verdict on the features",
-        preparation="where to write how it went",
+        preparation="where to write the overall report",
     )
     validate_raw_data.add_window(parser)
     add_earlier(parser)
@@ -157,7 +157,7 @@ def _days_pair(text: str) -> tuple[float, float]:
 
 
 def held_out(config: ModelConfig, days: tuple[float, float] | None) -> ModelConfig:
-    """The model's configuration with a split that holds out less, where that is asked for and the split is by time."""
+    """The model's configuration with a split that holds out less, if requested and the split is by time."""
     if days is None or not isinstance(config.split, TimeSplit):
         return config
     return config.model_copy(update={"split": config.split.held_out(*days)})

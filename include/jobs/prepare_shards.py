@@ -1,9 +1,9 @@
-"""Chunks of raw tables to validated tables and features, each chunk on its own; ``merge_shards`` judges the whole.
+"""From chunks of raw tables to validated tables and features, chunk by chunk; ``merge_shards`` judges the whole.
 
     python -m include.jobs.prepare_shards --model M --chunks DIR --shards DIR [--data-from ISO] [--data-to ISO]
 
 Reads the ``chunk-<n>.tar`` that this instance was given; writes for each ``<shards>/shard-<n>/``: the clean tables,
-``features.parquet`` of its keys, rejected rows, and what was found, not judged yet.
+``features.parquet`` of its keys, rejected rows, and unjudged findings.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from include.models.loader import feature_builder
 
 
 def prepare_chunk(config: ModelConfig, chunk: RawChunk, suites: Suites, window: Window, shard: Path) -> int:
-    """Write a chunk's shard; how many labelled rows it has."""
+    """Writes a chunk's shard; returns its number of labelled rows."""
     shard.mkdir(parents=True, exist_ok=True)
     tables = config.data.tables
     parts, accepted = validate_tables(tables, config.data.time, suites, window, shard / QUARANTINE, chunk.read)
@@ -38,7 +38,7 @@ def prepare_chunk(config: ModelConfig, chunk: RawChunk, suites: Suites, window: 
     if clean.keys() == tables.keys() and any(not clean[name].is_empty() for name in chunk.facts):
         try:
             frame = feature_builder(config.name).build_features(clean)
-        except JobError as error:  # judged with the whole: the raw data may be why
+        except JobError as error:  # judged with the whole: the raw data may be the cause
             facts.cannot_be_built = str(error)
     if not frame.is_empty():
         frame.write_parquet(shard / FEATURE_TABLE)

@@ -1,14 +1,14 @@
-"""Many days of one model and version to checked scores, in one job.
+"""Scores many days of one model with one version, in one job.
 
     python -m include.jobs.score_batch --model M --partitions DIR --artifact DIR --plan DIR --days DIR
 
 Reads ``<plan>/days.json``, which names each day's files below ``--partitions``, and the version's model.tar.gz in
 ``--artifact``. Writes ``<days>/date=<day>/scores/`` and ``<days>/date=<day>/report/``, as ``score_day`` does, each day
-whole and as soon as it is scored, so that they may be taken away while the job goes on.
+complete and as soon as it is scored, so that days can be uploaded while the job runs.
 
-Each day is validated, scored and checked on its own: one that cannot be leaves a report of its own, and the others go
-on. All cores are used, each for days that follow each other, so that a day that others look back to is read once. The
-exit status is 0 whatever the verdicts.
+Each day is validated, scored and checked separately: a day that fails leaves its own report, and the others go on. All
+cores are used, each for consecutive days, so that the look-back of a day is read once. The exit status is 0 whatever
+the verdicts.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from include.models.config.results import DayResult
 
 SLICES_A_CORE = 3  # so that no core waits long for the last one; each reads the day before its first once more
 
-DayFiles = dict[str, list[str]]  # by day, below the folder of partitions
-_scorer: DayScorer  # of a worker's process
+DayFiles = dict[str, list[str]]  # by day, relative to the folder of partitions
+_scorer: DayScorer  # of a worker process
 
 
 def _open(model: str, artifact: Path) -> None:
@@ -46,7 +46,7 @@ def _score(days: DayFiles, partitions: Path, into: Path) -> list[tuple[str, DayR
 
 
 def score_one(scorer: DayScorer, day: str, files: list[str], partitions: Path, into: Path) -> DayResult:
-    """Score a day from its files alone; its folder appears whole. What goes wrong is the day's result."""
+    """Scores a day from its files; its folder appears atomically. Errors become the day's result."""
     with tempfile.TemporaryDirectory(dir=into.parent) as name:
         folder, own = Path(name, "day"), Path(name, "partitions")
         for file in files:
@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> None:
         cores = min(os.cpu_count() or 1, len(days))
     slices = [dict(some) for some in batched(days.items(), -(-len(days) // (cores * SLICES_A_CORE)))]
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload([DayScorer.__module__])  # what takes seconds to import is imported once
+    processes.set_forkserver_preload([DayScorer.__module__])  # slow imports happen once
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(cores, processes, _open, (given.model, unpack(given.artifact, Path(folder)))) as pool,

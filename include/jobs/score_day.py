@@ -1,17 +1,17 @@
-"""A day's raw partition to checked scores, in one job: what validate_input, build_features, a transform job and
-validate_scores do to a day that is too large for that.
+"""Scores a day from its raw partition, in one job: the same steps as validate_input, build_features, a transform job
+and validate_scores for a larger day.
 
     python -m include.jobs.score_day --model M --partitions DIR --artifact DIR --day ISO --scores DIR --report DIR
                                      [--challenger DIR --beside DIR]
 
 Reads what validate_input reads, and the version's model.tar.gz in ``--artifact``. Writes
 
-- ``<scores>/``: what validate_scores writes; nothing if the data or the scores must not be used
+- ``<scores>/``: what validate_scores writes; nothing if the data or the scores are rejected
 - ``<report>/validation.json``, ``validation.html`` and ``quarantine/``: what validate_input writes
-- ``<report>/scores.json``: what validate_scores says
-- ``<report>/day.json``: both verdicts in short, and how many seconds each part took
+- ``<report>/scores.json``: validate_scores' verdict
+- ``<report>/day.json``: both verdicts in short, and the seconds of each part
 - ``<beside>/challenger.json`` and ``challenger.parquet``: the day's scores by the candidate whose model.tar.gz is in
-  ``--challenger``, beside those of production; why there are none, where it fails
+  ``--challenger``, beside those of production; or why there are none
 
 The exit status is 0 whatever the verdict.
 """

@@ -1,19 +1,19 @@
-"""A file that somebody wants scored, to checked scores.
+"""Scores a file.
 
     python -m include.jobs.score_file --model M --file DIR --artifact DIR --features DIR --scores DIR --report DIR
         [--answers artifact|endpoint|later] [--endpoint NAME]
 
-``--file`` is a folder of one file, of the model's first table, whatever it is called; or of its tables as training has
-them. Reads the version's model.tar.gz, or what is packed in it, in ``--artifact``. Rows are read, set aside and judged
-as a day's are, whatever day they are of; features are built once; then the version's own code answers them, or an
-endpoint in chunks, or a transform job, which comes later. Writes
+``--file`` is a folder with one file, the model's first table, whatever its name; or with all its tables as in training.
+Reads the version's model.tar.gz, or its unpacked content, in ``--artifact``. Rows are read, rejected and judged like a
+day's, whatever day they are from; features are built once; then the version's own code predicts them, or an endpoint in
+chunks, or later a transform job. Writes
 
 - ``<features>/rows/shard-<n>.csv`` and ``<features>/shards/shard-<n>.json``: rows to score, as build_features does
 - ``<scores>/shard-<n>.parquet`` and ``parts.json``: as validate_scores does; none if the data cannot be used
-- ``<report>/file.json``: what came of it; ``<report>/quarantine/<table>.csv``: rows that could not be used, and why
+- ``<report>/file.json``: the result; ``<report>/quarantine/<table>.csv``: rejected rows, and why
 
-A file of more text than ``scoring.chunk_mb`` is cut by key, so that memory is bounded by the chunk. The exit status is
-0 whatever came of it.
+A file with more text than ``scoring.chunk_mb`` is partitioned by key, so that memory is bounded by the chunk. The exit
+status is 0 whatever the result.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Answers(Protocol):
 
 @dataclass(frozen=True)
 class Places:
-    """Where what is made of a file goes."""
+    """The output folders."""
 
     features: Path
     scores: Path
@@ -62,14 +62,14 @@ class Places:
 def score_file(
     config: ModelConfig, data: Path, version: ScoredVersion, answers: Answers | None, places: Places
 ) -> FileResult:
-    """Score a file; what came of it, which also lies in the report's folder.
+    """Scores a file; returns the result, which is also written into the report's folder.
 
     Args:
         data: a file, or a folder as ``--file``.
-        answers: None where a transform job comes later.
+        answers: None if a transform job comes later.
 
     Raises:
-        JobError: the features cannot be built or answered for another reason than the data.
+        JobError: the features cannot be built or predicted for another reason than the data.
     """
     rows = number = 0
     with folder_of(config, data) as folder:
@@ -110,7 +110,7 @@ def _answer(config: ModelConfig, answers: Answers, places: Places, result: FileR
 
 @contextmanager
 def unpacked(artifact: Path) -> Iterator[Path]:
-    """A folder of what model.tar.gz holds, given one of that or of the archive."""
+    """A folder with the content of model.tar.gz, given a folder with that or with the archive."""
     if not (artifact / MODEL_ARCHIVE).exists():
         yield artifact
         return
@@ -121,7 +121,7 @@ def unpacked(artifact: Path) -> Iterator[Path]:
 def scored_with(
     config: ModelConfig, data: Path, artifact: Path, answers: str, endpoint: Endpoint | None, places: Places
 ) -> FileResult:
-    """``score_file`` with the version in a folder, answered as ``--answers`` says.
+    """``score_file`` with the version in a folder, predicted as ``--answers`` says.
 
     Args:
         artifact: folder of the unpacked model.tar.gz.
@@ -145,7 +145,7 @@ def main(argv: list[str] | None = None) -> None:
         artifact="folder of the version's model.tar.gz",
         features="where to write rows to score",
         scores="where to write scores",
-        report="where to write what came of it",
+        report="where to write the result",
     )
     parser.add_argument("--answers", choices=ANSWERS, default="artifact", help="what answers the rows")
     parser.add_argument("--endpoint", help="its name, where it answers")

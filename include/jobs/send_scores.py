@@ -2,9 +2,9 @@
 
     python -m include.jobs.send_scores --model M --sink NAME --scores DIR
 
-``--scores`` is ``scores/date=D/`` as publish_scores left it, ``_SUCCESS.json`` and the Parquet files that it names; or
-a folder of several of them, which are sent in the order of their days. What is sent, and what who reads it has to know,
-is in the sink's own module, ``include.jobs.sinks.<name>``.
+``--scores`` is ``scores/date=D/`` as publish_scores wrote it, ``_SUCCESS.json`` and the Parquet files that it names; or
+a folder of several of them, which are sent in the order of their days. What is sent, and what readers must know, is
+documented in the sink's module, ``include.jobs.sinks.<name>``.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ Environment:
 - ``EXPLAIN``: set by transform jobs whose answers have reasons, as model.yaml's ``explain`` wants
 - ``REQUEST_LOG_S3_URI``: keep requests and answers there, see ``jobs/serving/request_log.py``
 
-The model is loaded once, before the port is opened: /ping answers when there is something to answer with. Requests are
-answered by one thread per core, which the model's and polars' native code really keep busy at the same time; further
-ones wait in line. On SIGTERM requests under way are finished. What requests and answers look like: ``jobs/payload.py``.
+The model is loaded once, before the port is opened: /ping answers once there is a model. One thread per core answers
+requests; the model's and polars' native code really use the cores in parallel; further requests queue. On SIGTERM,
+requests in progress are finished. For the formats of requests and answers see ``jobs/payload.py``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ from include.jobs.serving.request_log import Exchange, RequestLog
 from include.models.quoting import quotes_values, unforeseen
 
 GRACE_SECONDS = 25  # SageMaker kills 30 s after SIGTERM
-IDLE_SECONDS = 120  # longer than what is in front keeps a connection: it is not closed just as a request comes
+IDLE_SECONDS = (
+    120  # longer than the proxy in front keeps a connection, so that it is not closed just as a request arrives
+)
 EXPLAIN = "EXPLAIN"
 OK = 200
 SERVER_ERROR = 500
@@ -92,7 +94,7 @@ def application(loaded: LoadedModel, largest_request: int, request_log: RequestL
 async def read_body(request: Request, largest: int) -> bytes | None:
     """The request's body; None if it is too large.
 
-    It is read to its end in any case: a caller who is still sending would see a broken connection, not the refusal.
+    It is always read to its end: a caller that is still sending would see a broken connection, not the refusal.
     """
     kept, size = bytearray(), 0
     async for chunk in request.stream():
@@ -122,12 +124,12 @@ def _predictions(loaded: LoadedModel, body: bytes, given: str, wanted: str, acce
 
 
 def media_type(header: str) -> str:
-    """What a Content-Type header says, without its parameters."""
+    """The media type of a Content-Type header, without parameters."""
     return header.split(";", 1)[0].strip().lower()
 
 
 def _answer_type(accept: str, given: str) -> str | None:
-    """The first acceptable format; as the request's where any will do."""
+    """The first acceptable format; the request's own if any will do."""
     for entry in accept.split(",") if accept.strip() else ["*/*"]:
         wanted = media_type(entry)
         if wanted in FORMATS:
@@ -138,7 +140,7 @@ def _answer_type(accept: str, given: str) -> str | None:
 
 
 def _refusal(status: int, message: str) -> JSONResponse:
-    sendable = message.encode(errors="backslashreplace").decode()  # it may quote anything that JSON can spell
+    sendable = message.encode(errors="backslashreplace").decode()  # it may quote anything that JSON can contain
     return JSONResponse({"error": sendable}, status_code=status)
 
 

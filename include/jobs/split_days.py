@@ -1,15 +1,15 @@
-"""Whole raw tables to daily partitions: how a history that lies in a few files becomes days that can be scored.
+"""Splits whole raw tables into daily partitions: turns a history in a few files into days that can be scored.
 
     python -m include.jobs.split_days --model M --raw DIR --days DIR --first ISO --last ISO
     python -m include.jobs.split_days --model M --raw DIR --days DIR --newest 60 [--say]
 
 ``--say`` writes nothing: it prints the first and the last of those days.
 
-Reads ``<raw>/<file>`` (plain, packed or Parquet) of the tables that scoring and ``labels`` read; writes
-``<days>/date=<day>/<file>.gz`` (or an Excel file): of a table with the time column, or a clock or moment that makes
-it, the day's rows, of one with ``history`` all rows up to the day's end, any other whole. Where nothing has a time,
-the rows that features stand for are dealt out in their order, a thirtieth to each day, and after thirty days again.
-Cells stay as they are. The same rows always give the same bytes.
+Reads ``<raw>/<file>`` (plain, packed or Parquet) of the tables that scoring and ``labels`` need; writes
+``<days>/date=<day>/<file>.gz`` (or an Excel file): for a table with the time column, or a clock or moment that makes
+it, the day's rows; for one with ``history``, all rows up to the day's end; any other whole. If nothing has a time, the
+rows that features are about are distributed in order, a thirtieth to each day, and again after thirty days. Cells stay
+as they are. The same rows always give the same bytes.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from include.models.config.files import day_folder
 from include.models.raw.writer import write_raw
 
 BATCHES = 30
-NO_TIME_UNTIL = date(2015, 12, 31)  # the newest day of rows that can be of any day
+NO_TIME_UNTIL = date(2015, 12, 31)  # the newest day of rows without a time
 Share = Callable[[date], pl.DataFrame]
 
 
 def split_days(config: ModelConfig, raw: Path, into: Path, first: date, last: date) -> None:
-    """Write the partitions of every day from first to last that is within the data; the others have none."""
+    """Writes the partitions of every day from first to last that is within the data."""
     into.mkdir(parents=True, exist_ok=True)
     first, last = _within(config, raw, first, last)
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
@@ -51,13 +51,13 @@ def newest_days(config: ModelConfig, raw: Path, count: int) -> tuple[date, date]
 
 
 def _within(config: ModelConfig, raw: Path, first: date, last: date) -> tuple[date, date]:
-    """The range as far as the data reaches."""
+    """The part of the range that the data covers."""
     days = _days_of_data(config, raw)
     return (max(first, days[0]), min(last, days[1])) if days else (first, last)
 
 
 def _days_of_data(config: ModelConfig, raw: Path) -> tuple[date, date] | None:
-    """The first and the last day that have rows; None where rows can be of any day."""
+    """The first and the last day that have rows; None if rows have no time."""
     tables = [(name, config.data.tables[name]) for name in config.windowed_tables]
     times = [_typed(read_table(raw, name, table), table)[str(config.data.time)].drop_nulls() for name, table in tables]
     ends = [moment for column in times for moment in (column.min(), column.max()) if isinstance(moment, datetime)]
@@ -65,7 +65,7 @@ def _days_of_data(config: ModelConfig, raw: Path) -> tuple[date, date] | None:
 
 
 def _shares(config: ModelConfig, name: str, raw: Path) -> Share:
-    """What a day's partition holds of the table."""
+    """The part of the table in a day's partition."""
     table, time = config.data.tables[name], config.data.time
     read = read_table(raw, name, table)
     rows = read.lines.select(*table.columns)
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = arguments_of(__doc__, raw="folder of raw tables", days="where to write date=<day> folders")
     parser.add_argument("--first", type=date.fromisoformat)
     parser.add_argument("--last", type=date.fromisoformat)
-    parser.add_argument("--newest", type=int, help="that many days, instead of the first and the last")
+    parser.add_argument("--newest", type=int, help="this many newest days, instead of a first and a last")
     parser.add_argument("--say", action="store_true", help="print the first and the last day, and write nothing")
     asked = parser.parse_args(argv)
     if (asked.newest is None) == (asked.first is None) or (asked.first is None) != (asked.last is None):

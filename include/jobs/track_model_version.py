@@ -1,9 +1,9 @@
-"""Makes a registered model package a model version in MLflow too.
+"""Registers a model package as a model version in MLflow too.
 
     python -m include.jobs.track_model_version --model M --run-id ID --model-package ARN
 
 The version's model is what the MLflow run ``ID`` logged; its tag ``model_package_arn`` links the package. Running it
-again finds the version that is there.
+again finds the existing version.
 """
 
 from __future__ import annotations

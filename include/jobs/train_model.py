@@ -44,10 +44,10 @@ OBJECTIVE = "_tuning_objective_metric"  # what tuning adds to the hyperparameter
 
 
 def read_hyperparameters(path: Path | None) -> dict[str, str]:
-    """As SageMaker gives them, all strings; ``SM_HPS`` where no file is named.
+    """SageMaker's hyperparameters, all strings; from ``SM_HPS`` if no file is given.
 
     Raises:
-        JobError: the file is not there.
+        JobError: the file does not exist.
     """
     if path is None and "SM_HPS" in os.environ:
         content = json.loads(os.environ["SM_HPS"])
@@ -61,10 +61,10 @@ def read_hyperparameters(path: Path | None) -> dict[str, str]:
 
 
 def parse_hyperparameters(config: ModelConfig, given: Mapping[str, str]) -> dict[str, Scalar]:
-    """model.yaml's hyperparameters, overridden by the given ones, in the types that the estimator takes.
+    """model.yaml's hyperparameters, overridden by the given ones, in the estimator's types.
 
     Raises:
-        JobError: an unknown name, or a value that cannot be used.
+        JobError: an unknown name, or an invalid value.
     """
     known = config.hyperparameters
     values = dict(config.training.hyperparameters)
@@ -96,7 +96,7 @@ def objective(config: ModelConfig, validation: Examples, metric: str | None) -> 
 def train(
     config: ModelConfig, given: Mapping[str, str], channels: Mapping[str, Path], model_dir: Path, output_dir: Path
 ) -> Metrics:
-    """Fit, measure on the validation split, write the artifact and what there is to say of the run; the validation
+    """Fits, evaluates on the validation split, writes the artifact and the run's data; returns the validation
     metrics.
 
     Raises:

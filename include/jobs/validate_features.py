@@ -1,12 +1,12 @@
-"""The feature table's splits, with a verdict: may a model be trained on them?
+"""Validates the feature table's splits: may a model be trained on them?
 
     python -m include.jobs.validate_features --model M --features DIR --report DIR
 
 Reads ``<features>/{train,validation,test}/features.parquet`` and checks each with the suite
-``models/<model>/expectations/features.json`` (an expectation's ``meta.only`` names the splits it is about), and
-whatever the model: the same columns in each split, no infinite values, and splits that share nothing: those by time in
-order, so far apart that no label looks into the next (model.yaml's ``split.gap_hours``), those by chance with groups
-kept together.
+``models/<model>/expectations/features.json`` (an expectation's ``meta.only`` names the splits it is about), and for any
+model: the same columns in each split, no infinite values, and disjoint splits: those by time in order, so far apart
+    that
+no label of one depends on the next (model.yaml's ``split.gap_hours``), random ones with groups kept together.
 
 Writes ``<report>/validation.json`` and ``validation.html``. The exit status is 0 whatever the verdict.
 """
@@ -37,10 +37,10 @@ Splits = Mapping[str, pl.DataFrame]
 
 
 def validate_features(config: ModelConfig, splits: Splits, suite: list[Expected]) -> Report:
-    """Check every split, and the splits against each other.
+    """Checks every split, and the splits against each other.
 
     Raises:
-        SuiteError: the suite is about a split that there is not.
+        SuiteError: the suite names an unknown split.
     """
     require_known(suite)
     reports = []
@@ -58,14 +58,14 @@ def validate_features(config: ModelConfig, splits: Splits, suite: list[Expected]
 
 
 def require_known(suite: list[Expected]) -> None:
-    """Raises SuiteError: the suite is about a split that there is not."""
+    """Raises SuiteError: the suite names an unknown split."""
     named = references(suite) | {part for expected in suite for part in expected.meta.only}
     if unknown := named - set(SPLITS):
         raise SuiteError(f"{DATASET}.json is about {sorted(unknown)}; there are {', '.join(SPLITS)}.")
 
 
 def about(suite: list[Expected], split: str) -> list[Expected]:
-    """What a suite expects of a split."""
+    """A suite's expectations of a split."""
     return [expected for expected in suite if split in expected.meta.only or not expected.meta.only]
 
 
@@ -80,7 +80,7 @@ def _columns(report: TableReport, frame: pl.DataFrame, first: pl.DataFrame) -> l
 
 
 def infinite_counts(frame: pl.DataFrame) -> dict[str, int]:
-    """How many infinite values each column of numbers has."""
+    """The number of infinite values in each numeric column."""
     return frame.select(cs.float().is_infinite().sum()).row(0, named=True) if frame.height else {}
 
 
@@ -96,7 +96,7 @@ def infinite(report: TableReport, counts: Mapping[str, int]) -> list[Finding]:
 
 
 def apart(config: ModelConfig, splits: Splits) -> list[Finding]:
-    """What is wrong between the splits; of their columns it takes key, time and what the split groups by."""
+    """Problems between the splits; uses only the columns key, time and the split's groups."""
     if isinstance(config.split, TimeSplit):
         return _in_order(str(config.data.time), config.split, splits)
     return _grouped(config, splits)

@@ -1,18 +1,18 @@
-"""A day's raw partition to clean tables, with a verdict: may the day be scored?
+"""Validates a day's raw partition and writes clean tables: may the day be scored?
 
     python -m include.jobs.validate_input --model M --partitions DIR --day ISO --validated DIR --report DIR
 
-Reads ``<partitions>/date=<day>/`` and, of the days before, the tables that windows of features reach into; writes
+Reads ``<partitions>/date=<day>/`` and, of earlier days, the tables that features' windows need; writes
 
-- ``<validated>/chunk-<n>.tar``: the clean tables, each chunk all rows of some keys; none if a finding is critical
+- ``<validated>/chunk-<n>.tar``: the clean tables, each chunk with all rows of some keys; none if a finding is critical
 - ``<report>/validation.json`` and ``validation.html``: the verdict, what was found, what to do
-- ``<report>/quarantine/<table>.csv``: the day's rejected rows as they came, with line number and reason
+- ``<report>/quarantine/<table>.csv``: the day's rejected rows unchanged, with line number and reason
 
-A day whose raw text is larger than ``scoring.chunk_mb`` is cut by key and checked chunk by chunk, so that memory is
-bounded by the chunk. It is judged as a whole, as a small day is; ``validation.parts`` says which expectations do not
-add up over chunks and are held against each.
+A day with more raw text than ``scoring.chunk_mb`` is partitioned by key and checked chunk by chunk, so that memory is
+bounded by the chunk. It is judged as a whole, like a small day; ``validation.parts`` documents which expectations do
+not add up over chunks and are checked in each.
 
-Rows of the day's ``replay/<file>``, a corrected quarantine file, stand in the places of the lines that they name.
+Rows of the day's ``replay/<file>``, a corrected quarantine file, replace the lines that they name.
 The exit status is 0 whatever the verdict.
 """
 
@@ -45,7 +45,7 @@ Tables = dict[str, pl.DataFrame]
 
 @dataclass(frozen=True)
 class CheckedDay:
-    """What was found in a day's windowed tables, and their rows; ``known``: the other tables that suites refer to."""
+    """The findings in a day's windowed tables, and their rows; ``known``: other tables that suites refer to."""
 
     found: dict[str, Part]
     rows: Tables
@@ -58,13 +58,13 @@ CheckedDays = dict[str, CheckedDay]
 def validate_chunk(
     config: ModelConfig, chunk: Chunk, day: str, suites: Suites, quarantine: Path, checked: CheckedDays | None = None
 ) -> tuple[dict[tuple[str, str], Part], dict[str, pl.DataFrame]]:
-    """Check the day's tables and those of the days before, each by the same suites.
+    """Checks the day's tables and those of earlier days, by the same suites.
 
     Args:
-        checked: days that were checked as days of their own and need not be read again; gets this one too.
+        checked: days that were already checked and need not be read again; this one is added.
 
     Returns:
-        What was found, by day and table, not judged yet; the accepted rows, by table.
+        The unjudged findings, by day and table; the accepted rows, by table.
     """
     found: dict[tuple[str, str], Part] = {}
 
@@ -93,7 +93,7 @@ def validate_chunk(
                 rows_of[name].insert(-1, rows_before)
             continue
         its = {name: table for name, table in day_tables(config, before).items() if name in windowed}
-        with tempfile.TemporaryDirectory() as elsewhere:  # its own run has put its rows in quarantine
+        with tempfile.TemporaryDirectory() as elsewhere:  # its own run has written its quarantine
             rows = check(before, its, Path(elsewhere), others)
         for name in set(windowed) & rows.keys():
             rows_of[name].insert(-1, rows[name])
@@ -111,7 +111,7 @@ def _same(one: Tables, other: Tables) -> bool:
 
 
 def judge(config: ModelConfig, day: str, found: Sequence[Mapping[tuple[str, str], Part]]) -> list[TableReport]:
-    """Reports of the day's tables, and of those of the days before that a critical finding stops."""
+    """Reports of the day's tables, and of earlier days' tables with critical findings."""
     reports = []
     days = sorted({each for each, _ in found[0]} - {day})
     for each, tables in ((each, day_tables(config, each)) for each in [day, *days]):
@@ -127,7 +127,7 @@ def judge(config: ModelConfig, day: str, found: Sequence[Mapping[tuple[str, str]
 
 
 def _suites_of(suites: Suites, tables: Mapping[str, Table]) -> Suites:
-    """The tables' suites; as many rows of a table may fail an expectation as may be set aside of it."""
+    """The tables' suites; as many rows may fail an expectation as may be rejected."""
     return {
         name: [expected.at_most(tables[table].max_rejected_share) for expected in suite]
         for name, suite in suites.items()
@@ -152,7 +152,7 @@ def validate_day(
     checked: CheckedDays | None = None,
     earlier: Earlier | None = None,
 ) -> Report:
-    """Check a day, write its chunks (none if a finding is critical), its rejected rows and the report; the report.
+    """Checks a day; writes its chunks (none if a finding is critical), rejected rows and report; returns the report.
 
     Args:
         suites: from ``load_suites``, which takes longer than a small day.

@@ -1,4 +1,4 @@
-"""Raw tables to validated ones, with a verdict: may a model be trained on them?
+"""Validates raw tables and writes clean ones: may a model be trained on them?
 
     python -m include.jobs.validate_raw_data --model M --raw DIR --validated DIR --report DIR
         [--data-from ISO] [--data-to ISO]
@@ -7,9 +7,9 @@ Reads ``<raw>/<file>`` (plain, packed or Parquet) of every table in model.yaml a
 
 - ``<validated>/<table>.parquet``: typed, sorted by key, without the rejected rows; nothing if a finding is critical
 - ``<report>/validation.json`` and ``validation.html``: the verdict, what was found, what to do
-- ``<report>/quarantine/<table>.csv``: rejected rows as they came, with line number and reason
+- ``<report>/quarantine/<table>.csv``: rejected rows unchanged, with line number and reason
 
-The exit status is 0 whatever the verdict: it is what the job is for. ``validation`` says what leads to what.
+The exit status is 0 whatever the verdict. ``validation`` documents what leads to which verdict.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Suites = Mapping[str, list[Expected]]
 
 
 def load_suites(config: ModelConfig, folder: Path) -> dict[str, list[Expected]]:
-    """The suite of every table, and of the continuity of those that have ``every_hours``.
+    """The suite of every table, and of the continuity of those with ``every_hours``.
 
     Raises:
         SuiteError: a suite is missing or unusable, or is about a table that model.yaml does not have.
@@ -65,7 +65,7 @@ def load_suites(config: ModelConfig, folder: Path) -> dict[str, list[Expected]]:
 def validate_raw(
     config: ModelConfig, raw: Path, window: Window, suites: Suites, quarantine: Path
 ) -> tuple[Report, dict[str, pl.DataFrame]]:
-    """Check every table, each after those that its suite refers to, and write rejected rows to ``quarantine``.
+    """Checks every table, after those that its suite refers to, and writes rejected rows to ``quarantine``.
 
     Returns:
         The report, and the accepted rows of each table that could be read.
@@ -86,15 +86,15 @@ def validate_tables(
     read: Callable[[str, Table], RawTable | StoredTable],
     known: Mapping[str, pl.DataFrame] = MappingProxyType({}),
 ) -> tuple[dict[str, Part], dict[str, pl.DataFrame]]:
-    """Check tables, each after those that its suite refers to, and write rejected rows to ``quarantine``.
+    """Checks tables, each after those that its suite refers to, and writes rejected rows to ``quarantine``.
 
-    A table that ``read`` gives without a row has none to expect anything of: whether it may be so ``read`` decides.
+    Expectations do not apply to a table without rows; ``read`` decides whether it may be empty.
 
     Args:
-        known: further tables, accepted before, that suites may refer to.
+        known: further tables, already accepted, that suites may refer to.
 
     Returns:
-        What was found in each table, for ``report_of`` to judge, and the accepted rows of each that could be read.
+        The findings in each table, for ``report_of`` to judge, and the accepted rows of each readable one.
     """
     parts: dict[str, Part] = {}
     accepted: dict[str, pl.DataFrame] = dict(known)
@@ -146,7 +146,7 @@ def _expect(
     rows_are: str = "rows",
     key: Sequence[str] = (),
 ) -> tuple[list[Check], pl.DataFrame]:
-    """Run a suite; what it found, and ``file_line`` and ``reason`` of rows to set aside."""
+    """Runs a suite; returns its findings, and ``file_line`` and ``reason`` of rows to reject."""
     if frame.is_empty():
         return [], pl.DataFrame(schema=REASONS)
     outcomes = run_suite(suite, frame.drop(LINE, strict=False), others, rows_are)
@@ -162,8 +162,8 @@ def _expect(
 
 
 def set_aside(raw: RawTable | StoredTable, rejected: pl.DataFrame, file: Path) -> int:
-    """Write rejected rows with their original values; how many they are. Where the table has a column ``reason`` of its
-    own, why a row was rejected is in ``reason_2``."""
+    """Writes rejected rows with their original values; returns their number. If the table has its own column
+    ``reason``, the reason for rejection is in ``reason_2``."""
     file.unlink(missing_ok=True)
     if rejected.is_empty():
         return 0
@@ -183,12 +183,12 @@ def set_aside(raw: RawTable | StoredTable, rejected: pl.DataFrame, file: Path) -
 
 
 def _moment(text: str) -> datetime:
-    """A naive moment in UTC of an ISO date or time; one with an offset is converted."""
+    """A naive UTC datetime from an ISO date or time; one with an offset is converted."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is no ISO date or time, as 2015-01-31 or 2015-01-31T06:00"
+            f"'{text}' is not an ISO date or time, such as 2015-01-31 or 2015-01-31T06:00"
         ) from None
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
@@ -196,11 +196,11 @@ def _moment(text: str) -> datetime:
 def add_window(parser: argparse.ArgumentParser) -> None:
     """The options of a data window."""
     parser.add_argument("--data-from", type=_moment, metavar="ISO", help="first moment of the data window, in UTC")
-    parser.add_argument("--data-to", type=_moment, metavar="ISO", help="end of the data window, itself not in it")
+    parser.add_argument("--data-to", type=_moment, metavar="ISO", help="end of the data window, exclusive")
 
 
 def window_of(arguments: argparse.Namespace) -> Window:
-    """The data window that was asked for.
+    """The requested data window.
 
     Raises:
         JobError: it is empty.
@@ -219,10 +219,10 @@ def run(
     report_folder: Path,
     earlier: Earlier | None = None,
 ) -> tuple[Report, dict[str, pl.DataFrame]]:
-    """Judge the raw tables and write them as they may be used.
+    """Validates the raw tables and writes the clean ones.
 
     Returns:
-        The report, and the tables without their rejected rows; none where a finding is critical.
+        The report, and the tables without their rejected rows; none if a finding is critical.
     """
     suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
     report, accepted = validate_raw(config, raw, window, suites, report_folder / QUARANTINE)
@@ -231,7 +231,7 @@ def run(
     tables = {name: accepted[name].drop(LINE) for name in config.data.tables} if report.passed else {}
     for name in config.data.tables:
         file = validated / f"{name}.parquet"
-        file.unlink(missing_ok=True)  # a table of an earlier verdict must not pass for one of this
+        file.unlink(missing_ok=True)  # a table from an earlier verdict must not be taken for one of this
         if name in tables:
             tables[name].write_parquet(file)
     return report, tables

@@ -1,4 +1,4 @@
-"""What a transform job answered to typed, checked Parquet, with a verdict: may the day's scores be published?
+"""Checks a transform job's output and writes typed Parquet: may the day's scores be published?
 
     python -m include.jobs.validate_scores --model M --shards DIR [--predictions DIR] --scores DIR --report DIR
 
@@ -8,8 +8,8 @@ says ``explain`` the ``reasons`` of the rows that have some, as JSON; and
 ``parts.json``, which names the parts with rows, bytes and SHA-256, and holds how the day's features and predictions
 lie; ``rows.json.gz``, the rows that the console shows; and in any case ``<report>/validation.json``.
 
-One shard is in memory at a time. The checks are plain ones: to import Great Expectations would take longer than all
-else that is done for a day.
+One shard is in memory at a time. The checks are plain code: importing Great Expectations would take longer than
+everything else.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from include.models.config.watching import ClassAnswers, TableCounts, ValueAnswe
 from include.models.errors import JobError
 from include.models.interface import Array
 
-TOLERANCE = 1e-6  # how far a row's probabilities may add up from 1
+TOLERANCE = 1e-6  # tolerance for the sum of a row's probabilities
 PREDICTION = "prediction"
 TYPES: dict[str, type[pl.DataType]] = {"Int64": pl.Int64, "Float64": pl.Float64, "String": pl.String}
 
@@ -67,7 +67,7 @@ class ScoresVerdict(TypedDict):
 
 @dataclass
 class Distribution:
-    """What is known of all rows once every shard was seen."""
+    """Statistics of all rows, complete once every shard was seen."""
 
     rows: int = 0
     labels: Counter[str] = field(default_factory=Counter)
@@ -83,7 +83,7 @@ class Distribution:
             self.labels.update(dict(frame[PREDICTION].value_counts().iter_rows()))
             probabilities = frame.select(probability_columns(shard["classes"]).values()).to_numpy()
             codes = {name: code for code, name in enumerate(shard["classes"])}
-            # a label that is none of them is a finding; it is counted as the first
+            # an unknown label is a finding; it is counted as the first class
             decided = frame[PREDICTION].replace_strict(codes, default=0, return_dtype=pl.Int64).to_numpy()
             counted = count_probabilities(probabilities, decided)
             self.answers = add_answers(self.answers, counted)
@@ -97,7 +97,7 @@ class Distribution:
         return (self.total if name == "mean" else self.labels[name]) / self.rows
 
     def as_json(self) -> DayProfile:
-        """Sums, as days are added up: rows, rows by bin of each feature, rows by class or the sum of all values."""
+        """Sums, so that days add up: rows, rows by bin of each feature, rows by class or the sum of all values."""
         predictions: dict[str, float] = dict(sorted(self.labels.items())) if self.labels else {"sum": self.total}
         return {
             "rows": self.rows,
@@ -109,10 +109,10 @@ class Distribution:
 
 
 def read_predictions(file: Path, shard: Shard, *, explain: bool = False) -> pl.DataFrame:
-    """A shard's answers, typed; with ``explain`` also their reasons, null where the version gives none.
+    """A shard's predictions, typed; with ``explain`` also their reasons, null where the version gives none.
 
     Raises:
-        JobError: the file is missing or is not what the transform job writes.
+        JobError: the file is missing or was not written by the transform job.
     """
     key, classes = shard["key"], shard["classes"]
     answers = {PREDICTION: pl.String, **dict.fromkeys(probability_columns(classes).values(), pl.Float64)}
@@ -132,8 +132,8 @@ def read_predictions(file: Path, shard: Shard, *, explain: bool = False) -> pl.D
 
 
 def _columns(file: Path, expected: list[str], *, explained: bool) -> list[str]:
-    """What a shard's columns are. Those of a version that explains end with the reasons, if it was asked for them; if a
-    version that does not was asked all the same, the last feature precedes its answers."""
+    """A shard's columns. If the version explains and was asked to, the reasons come last; if a version that does not
+    explain was asked, the last feature precedes its predictions."""
     with file.open(encoding="utf-8", newline="") as lines:
         width = len(next(csv.reader(lines), []))
     if width != len(expected) + 1:
@@ -149,7 +149,7 @@ def _typed(column: str, kind: str) -> pl.Expr:
 
 
 def check_shard(frame: pl.DataFrame, shard: Shard) -> list[Finding]:
-    """What must hold of every row."""
+    """Checks every row."""
     classes, name = shard["classes"], shard["name"]
     findings = []
 
@@ -163,7 +163,7 @@ def check_shard(frame: pl.DataFrame, shard: Shard) -> list[Finding]:
         "rows_are_complete", None, abs(wanted - len(frame)), f"{len(frame):,} rows", f"{wanted:,}, one for each scored"
     )
     for column in frame.columns:
-        if column == REASONS:  # not of every row
+        if column == REASONS:  # only some rows have them
             continue
         nulls = frame[column].null_count() + (frame[column].is_nan().sum() if frame[column].dtype.is_float() else 0)
         expect("values_are_there", column, int(nulls), f"no value in {nulls:,} rows", "a value in every row")
@@ -188,7 +188,7 @@ def check_shard(frame: pl.DataFrame, shard: Shard) -> list[Finding]:
 
 
 def check_distribution(config: ModelConfig, distribution: Distribution) -> list[Finding]:
-    """The bounds of model.yaml, held against all rows together."""
+    """Checks model.yaml's bounds on all rows together."""
     findings = []
     for name, bounds in config.daily_scoring.bounds.items() if distribution.rows else ():
         value = distribution.value(name)
@@ -196,7 +196,7 @@ def check_distribution(config: ModelConfig, distribution: Distribution) -> list[
         if (low is not None and value < low) or (high is not None and value > high):
             what = "a mean" if name == "mean" else f"a share of '{name}'"
             allowed = f"{'any' if low is None else f'{low:g}'} to {'any' if high is None else f'{high:g}'}"
-            action = "Look at the day's raw data and at the version; if the world has changed, change scoring.bounds."
+            action = "Look at the day's raw data and at the version; if the world has changed, adjust scoring.bounds."
             found = f"{what} of {value:.4g}"
             where = ("scores", "all shards", PREDICTION, "distribution_within_bounds")
             findings.append(Finding("critical", *where, found, allowed, distribution.rows, action))
@@ -243,10 +243,10 @@ def _part(file: Path) -> ScorePart:
 
 
 def check_day(config: ModelConfig, shards: Path, predictions: Path | None, scores: Path) -> ScoresVerdict:
-    """Check a day's answers and write its scores, none if a finding is critical.
+    """Checks a day's predictions and writes its scores; none if a finding is critical.
 
     Raises:
-        JobError: a shard's answers are missing or unreadable.
+        JobError: a shard's predictions are missing or unreadable.
     """
     scores.mkdir(parents=True, exist_ok=True)
     distribution, findings, explained = Distribution(), list[Finding](), Explained()
@@ -258,7 +258,7 @@ def check_day(config: ModelConfig, shards: Path, predictions: Path | None, score
         if not shard["rows"]:
             continue
         if predictions is None:
-            raise JobError(f"{shard['name']} has {shard['rows']} rows, and no folder of predictions was given.")
+            raise JobError(f"{shard['name']} has {shard['rows']} rows, but no folder of predictions was given.")
         frame = read_predictions(predictions / f"{shard['name']}.csv.out", shard, explain=bool(config.explain))
         explained.add(frame, shard)
         findings += check_shard(frame, shard)

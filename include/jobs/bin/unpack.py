@@ -1,6 +1,6 @@
 """Runs a program of the archive whose ``__main__`` this is: ``python code.zip include.jobs.train_model ...``.
 
-A job downloads its code as one object. It is unpacked because programs read files that lie beside them.
+A job downloads its code as one object. It is unpacked because programs read files beside them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def main(archive: str, program: str, *arguments: str) -> None:
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(folder)
     sys.path[0] = folder
-    os.environ["PYTHONPATH"] = folder  # of processes that the program starts
+    os.environ["PYTHONPATH"] = folder  # inherited by processes that the program starts
     sys.argv = [program, *arguments]
     runpy.run_module(program, run_name="__main__", alter_sys=True)
 

@@ -1,4 +1,4 @@
-"""A day's raw data to rows to score: its tables, its chunks, rows replayed after quarantine.
+"""From a day's raw data to rows to score: its tables, its chunks, rows replayed after quarantine.
 
-Stands on ``validation``; the programs validate_input, build_features and validate_scores use it.
+Builds on ``validation``; the programs validate_input, build_features and validate_scores use it.
 """

@@ -1,4 +1,4 @@
-"""A day's scores of a candidate beside those of production, row by row: nothing of it is published."""
+"""Compares a candidate's scores of a day with production's, row by row; nothing of it is published."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from include.models.config.files import CHALLENGER, CHALLENGER_ROWS
 from include.models.interface import Array
 
 PREDICTION = "prediction"
-THEIRS = "challenger_"  # begins the columns of its answers
+THEIRS = "challenger_"  # prefix of the columns of its predictions
 SHOWN = 3  # rows that change the most
 
 
 def write_beside(config: ModelConfig, ours: Path, theirs: Path, into: Path) -> Beside:
-    """Write what two folders of checked scores of one day tell of each other; the same."""
+    """Compares two folders of checked scores of one day; writes and returns the result."""
     into.mkdir(parents=True, exist_ok=True)
     rows = joined(config, *(_scores(folder) for folder in (ours, theirs)))
     rows.write_parquet(into / CHALLENGER_ROWS)
@@ -32,14 +32,14 @@ def write_beside(config: ModelConfig, ours: Path, theirs: Path, into: Path) -> B
 
 
 def write_failed(why: str, into: Path) -> None:
-    """The challenger has no scores of the day; those of production have."""
+    """Records that the challenger has no scores of the day."""
     into.mkdir(parents=True, exist_ok=True)
     found: Beside = {"rows": 0, "agreed": None, "apart": 0.0, "changes": [], "failed": why[:500]}
     (into / CHALLENGER).write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def joined(config: ModelConfig, ours: pl.DataFrame, theirs: pl.DataFrame) -> pl.DataFrame:
-    """Key and both answers of each row that both have, under the names of published scores."""
+    """Key and both predictions of each row that both scored, under the names of published scores."""
     keys, answers = _keys(config), _answers(config)
     other = theirs.select(*keys, *(pl.col(name).alias(THEIRS + name) for name in answers))
     return ours.select(*keys, *answers).join(other, on=keys, how="inner", maintain_order="left")
@@ -64,8 +64,8 @@ def compared(config: ModelConfig, rows: pl.DataFrame) -> Beside:
 
 
 def paired(config: ModelConfig, rows: pl.DataFrame, truth: pl.DataFrame) -> Paired:
-    """What labels say of both on the same rows: costs where mistakes have some, else the share of right labels; of a
-    regression the error that model.yaml's champion is judged by.
+    """What labels show about both on the same rows: costs if mistakes have costs, otherwise the share of right labels;
+    for a regression, the error that model.yaml's champion uses.
 
     Args:
         rows: from ``joined``.
@@ -88,7 +88,7 @@ def _measure(config: ModelConfig) -> str:
 
 
 def _losses(config: ModelConfig, measure: str, label: pl.Series, predicted: pl.Series) -> Array:
-    """Of each row (rows,); of ``accuracy`` 1 where it is right."""
+    """The loss of each row (rows,); for ``accuracy``, 1 if it is right."""
     if measure in ("mse", "mae"):
         off = label.cast(pl.Float64).to_numpy() - predicted.to_numpy()
         return np.asarray(off**2 if measure == "mse" else np.abs(off))

@@ -1,7 +1,8 @@
-"""A day larger than memory, cut by key: every chunk holds all rows of some keys, of every table that has the key.
+"""Partitions a day that is larger than memory by key: every chunk has all rows of some keys, of every table with the
+key.
 
-So whatever holds of a key (that it is unique, its gaps, its windows) can be checked and computed chunk by chunk. The
-rows are read once, in blocks, by the reader that reads small days; a chunk holds them as they were read.
+So properties of a key (uniqueness, gaps, windows) can be checked and computed chunk by chunk. The rows are read once,
+in blocks, by the reader of small days; a chunk holds them as they were read.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Cut = RawTable | UnusableFileError
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some keys' rows of a day and the days before. Tables that were not cut are read whole, from the partitions."""
+    """Some keys' rows of a day and earlier days. Unpartitioned tables are read whole, from the day's partitions."""
 
     partitions: Path
     folder: Path | None = None
@@ -45,7 +46,7 @@ class Chunk:
         """The chunk's rows of a table.
 
         Raises:
-            UnusableFileError: the whole table cannot be used.
+            UnusableFileError: the table is unusable as a whole.
         """
         cut = self.cut.get((day, name))
         if isinstance(cut, UnusableFileError):
@@ -59,7 +60,7 @@ def read_cut(folder: Path, cut: RawTable) -> RawTable:
     """A chunk's rows of a table.
 
     Args:
-        cut: what ``cut_table`` said of the whole.
+        cut: the result of ``cut_table`` for the whole table.
     """
     lines = _read(folder / f"{cut.name}.lines").sort(LINE)
     malformed = _read(folder / f"{cut.name}.malformed").cast(MALFORMED)
@@ -69,7 +70,7 @@ def read_cut(folder: Path, cut: RawTable) -> RawTable:
 def split_day(
     config: ModelConfig, partitions: Path, day: str, into: Path, chunk_mb: float, block_bytes: int = BLOCK
 ) -> list[Chunk]:
-    """The day and those before it as chunks; a small day is one, and nothing is copied."""
+    """The day and earlier days as chunks; a small day is one chunk, without copying."""
     whole = Chunk(partitions)
     size = sum(
         text_bytes(file.name, file.stat().st_size)
@@ -104,8 +105,8 @@ def _told_by(table: Table) -> set[str]:
 
 
 def shard_column(config: ModelConfig, names: Sequence[str]) -> str | None:
-    """What these tables can be cut by: the first column of the key that is in the files and is not the time, or their
-    lines, where the key counts them; None where rows are told apart by time alone."""
+    """The column to partition these tables by: the first column of the key that is in the files and is not the time, or
+    the line number if the key counts lines; None if rows are identified by time alone."""
     tables = [config.data.tables[name] for name in names]
     in_files = set().union(*map(_told_by, tables)) - {config.data.time}
     if found := next((column for column in config.data.key if column in in_files), None):
@@ -123,7 +124,7 @@ def cut_table(
     *,
     may_be_empty: bool = True,
 ) -> RawTable | UnusableFileError:
-    """Scatter a table's rows over chunks. What is known of the whole file comes back, or why it cannot be used."""
+    """Scatters a table's rows over chunks. Returns what is known of the whole file, or why it is unusable."""
     for target in targets:
         target.mkdir(parents=True, exist_ok=True)
     try:
@@ -158,8 +159,8 @@ def _read(path: Path) -> pl.DataFrame:
 
 
 def _key(table: Table, by: str) -> pl.Expr:
-    """What rows of one key have in common, however it is written: "7", " 7" and "7.0" are the same whole number, and
-    "2015-01-31" and "2015-01-31 00:00" the same moment. Tables may have it as different kinds."""
+    """A key normalised: "7", " 7" and "7.0" are the same integer, and "2015-01-31" and "2015-01-31 00:00" the same
+    time. Tables may have it as different kinds."""
     if by == LINE:
         return pl.col(LINE)
     if table.content_key and by == table.content_key.column:
@@ -179,8 +180,8 @@ def _scatter(rows: pl.DataFrame, key: pl.Expr, writers: Sequence[pa.ipc.RecordBa
 
 
 def merge_quarantine(parts: Sequence[Path], into: Path, whole: Iterable[str]) -> None:
-    """One file per table of the chunks' quarantine files, in the order of lines. Of tables that were not cut, the
-    ``whole`` ones, each chunk has the same rows."""
+    """Merges the chunks' quarantine files into one per table, ordered by line. Of the unpartitioned tables, ``whole``,
+    each chunk has the same rows."""
     for name in sorted({file.name for part in parts for file in part.glob("*.csv")}):
         files = [part / name for part in parts if (part / name).exists()]
         files = files[:1] if Path(name).stem in whole else files

@@ -1,4 +1,4 @@
-"""What the jobs that score a day share: its tables, its moments, the chunks that it is cut into."""
+"""What the jobs that score a day share: its tables, its window, its chunks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from include.models.errors import JobError
 
 
 def window_of(day: str, days: int = 1) -> Window:
-    """The day, or that many days that begin with it."""
+    """The day, or this many days from it on."""
     start = datetime.fromisoformat(day)
     return Window(start, start + timedelta(days=days))
 
 
 def day_tables(config: ModelConfig, day: str) -> dict[str, Table]:
-    """Tables of a day's partition, their clocks of that day; as many rows may be set aside as ``scoring`` allows."""
+    """The tables of a day's partition, with the day's clocks and the share of rejected rows that ``scoring`` allows."""
     scoring = config.daily_scoring
     tables = {}
     for name in scoring.tables:
@@ -34,7 +34,7 @@ def day_tables(config: ModelConfig, day: str) -> dict[str, Table]:
 
 
 def write_chunk(file: Path, tables: Mapping[str, pl.DataFrame]) -> None:
-    """A chunk is one object, so that instances which share a day's objects get whole chunks."""
+    """Writes a chunk as one object, so that instances that share a day's objects get whole chunks."""
     with tempfile.TemporaryDirectory() as folder, tarfile.open(file, "w") as packed:
         for name, table in tables.items():
             path = Path(folder) / f"{name}.parquet"
@@ -43,7 +43,7 @@ def write_chunk(file: Path, tables: Mapping[str, pl.DataFrame]) -> None:
 
 
 def read_chunk(file: Path) -> dict[str, pl.DataFrame]:
-    """Raises JobError: it is damaged."""
+    """Raises JobError: the chunk is corrupt."""
     try:
         with tempfile.TemporaryDirectory() as folder, tarfile.open(file) as packed:
             packed.extractall(folder, filter="data")

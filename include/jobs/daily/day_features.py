@@ -1,9 +1,9 @@
-"""A day's clean tables to the rows that a model version scores: the other use of ``include.jobs.build_features``.
+"""From a day's clean tables to the rows that a model version scores: the other use of ``include.jobs.build_features``.
 
-Reads the chunks of ``<validated>``, those that this instance was given; writes for each chunk that has rows
-``<features>/rows/shard-<n>.csv``, no header, the key and then the features in the order that the version wants, and
-for every chunk ``<features>/shards/shard-<n>.json``: how many rows, of what, and how their features lie in the bins of
-the version's drift profile.
+Reads the chunks of ``<validated>`` that this instance was given; writes for each chunk with rows
+``<features>/rows/shard-<n>.csv``, without a header, with the key and then the features in the version's order, and for
+every chunk ``<features>/shards/shard-<n>.json``: its rows, their origin, and the distribution of their features over
+the bins of the version's drift profile.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ MOMENT = "%Y-%m-%dT%H:%M:%S"  # how a key's time is written in rows to score
 
 
 def day_features(config: ModelConfig, tables: Tables, day: str) -> pl.DataFrame | None:
-    """The feature rows of the day, from tables that also hold what its windows look back to; None without any row.
+    """The feature rows of the day, from tables that include its look-back; None if there are none.
 
     Raises:
-        JobError: the same as from the model's ``build_features``; or a row that is of no machine, thing or moment.
+        JobError: as the model's ``build_features``; or a row without a complete key.
     """
     if tables[config.daily_scoring.tables[0]].is_empty():
         return None
@@ -65,7 +65,7 @@ class Shard(TypedDict):
 
 @dataclass(frozen=True)
 class ScoredVersion:
-    """What a version wants of its rows and how it reads them, and what it was trained on."""
+    """The rows that a version expects, how it reads them, and the profile of its training data."""
 
     order: list[str]
     classes: list[str]
@@ -76,7 +76,7 @@ class ScoredVersion:
 
 
 def read_version(artifact: Path) -> ScoredVersion:
-    """The version whose model.tar.gz was unpacked into a folder.
+    """Reads the version whose model.tar.gz was unpacked into a folder.
 
     Raises:
         JobError: it is not an artifact of train_model.
@@ -90,7 +90,7 @@ def read_version(artifact: Path) -> ScoredVersion:
         edges = metadata.get("answer_edges", [])  # older versions have none
         return ScoredVersion(order, metadata["classes"], profile, spelled_features(metadata), edges, explained)
     except (OSError, KeyError, ValueError) as error:
-        raise JobError(f"the artifact cannot be used ({error}). It is written by train_model.") from error
+        raise JobError(f"the artifact is invalid ({error}). It is written by train_model.") from error
 
 
 def write_shard(
@@ -101,10 +101,10 @@ def write_shard(
     number: int,
     tables: dict[str, TableCounts] | None = None,
 ) -> int:
-    """Write a chunk's rows and facts; how many rows.
+    """Writes a chunk's rows and description; returns the number of rows.
 
     Raises:
-        JobError: the feature table lacks what the version wants.
+        JobError: the feature table lacks a feature of the version.
     """
     name = f"shard-{number:05}"
     facts: Shard = {"name": name, "rows": 0 if frame is None else len(frame), "classes": version.classes}
@@ -114,7 +114,7 @@ def write_shard(
     if frame is not None:
         if missing := [column for column in version.order if column not in frame.columns]:
             raise JobError(
-                f"the version to score with wants the feature {missing[0]}, which this code's features do not have "
+                f"the version needs the feature {missing[0]}, which this code's features do not have "
                 f"({len(missing)} are missing). Score with another version, or with the code that it was trained with."
             )
         facts["features"] = count_rows(frame, version.profile)
@@ -129,7 +129,7 @@ def write_shard(
 
 
 def build_day(config: ModelConfig, validated: Path, version: ScoredVersion, features: Path, day: str) -> int:
-    """All chunks of the folder; how many rows there are."""
+    """Processes all chunks of the folder; returns the number of rows."""
     rows = 0
     for file in sorted(validated.glob("chunk-*.tar")):
         tables, number = read_chunk(file), int(file.stem.removeprefix("chunk-"))
@@ -139,6 +139,6 @@ def build_day(config: ModelConfig, validated: Path, version: ScoredVersion, feat
 
 
 def _cut(config: ModelConfig, tables: Tables) -> Tables:
-    """Those of a chunk that are in no other chunk."""
+    """The tables of a chunk that are in no other chunk."""
     by = shard_column(config, config.daily_scoring.tables)
     return {name: rows for name, rows in tables.items() if by and is_cut_by(config.data.tables[name], by)}

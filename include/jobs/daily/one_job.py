@@ -1,6 +1,7 @@
-"""A day from its raw partition to checked scores, in one process: the steps of a large day, which has a job for each.
+"""Takes a day from its raw partition to checked scores in one process: the same steps as the separate jobs of a large
+day.
 
-What takes longer than a small day, the suites and the version's model, is loaded once for all days that are scored.
+What takes longer than a small day, the suites and the version's model, is loaded once for all days.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from include.models.errors import JobError
 
 @dataclass(frozen=True)
 class Challenger:
-    """A candidate's unpacked model.tar.gz, and where to write what its scores are beside those of production."""
+    """A candidate's unpacked model.tar.gz, and where to write the comparison with production."""
 
     artifact: Path
     into: Path
 
     def beside(self, config: ModelConfig, day: str, validated: Path, scores: Path) -> None:
-        """Score the day's validated tables with it, and compare."""
+        """Scores the day's validated tables with it, and compares."""
         with tempfile.TemporaryDirectory() as name:
             features, theirs = Path(name, "features"), Path(name, "scores")
             try:
@@ -55,7 +56,7 @@ class Challenger:
 
 
 class DayScorer:
-    """Scores days of a model with one version; a context. Days in order read each day before once.
+    """Scores days of a model with one version; a context manager. Days in order read each earlier day once.
 
     Args:
         artifact: folder of the version's unpacked model.tar.gz.
@@ -79,12 +80,12 @@ class DayScorer:
     def score(
         self, partitions: Path, day: str, scores: Path, report: Path, challenger: Challenger | None = None
     ) -> DayResult:
-        """Score a day; what came of it, which also lies in the report's folder.
+        """Scores a day; returns the result, which is also written into the report's folder.
 
         Args:
-            scores: where to write what validate_scores writes; nothing if the data or the scores must not be used.
+            scores: where to write what validate_scores writes; nothing if the data or the scores are rejected.
             report: where to write the verdicts on both, and the rejected rows.
-            challenger: a candidate that scores the day too. What goes wrong with it is said beside the scores.
+            challenger: a candidate that also scores the day. Its errors are recorded beside the scores.
 
         Raises:
             JobError: the day cannot be scored for another reason than its data.

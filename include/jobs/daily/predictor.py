@@ -1,7 +1,7 @@
-"""A version's model, answering rows in its own process, which runs the code that the version was trained with.
+"""A version's model, predicting in its own process, which runs the code that the version was trained with.
 
-So a day in one job gets its answers from the very code that answers at an endpoint and in a transform job, whatever the
-code is that builds the day's features.
+So a day in one job gets its predictions from exactly the code that an endpoint and a transform job use, whatever code
+builds the day's features.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PROGRAM = Path(__file__).with_name("answering.py")
 
 
 class Predictor:
-    """Answers files of rows; a context, at whose end the process is over. The model is loaded meanwhile.
+    """Predicts files of rows; a context manager that ends the process. The model loads in the background.
 
     Args:
         artifact: folder of the unpacked model.tar.gz.
@@ -43,11 +43,11 @@ class Predictor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()  # it has nothing to finish
+        self._process.kill()  # there is nothing to finish
         self._process.communicate()
 
     def answer(self, rows: Path) -> None:
-        """Write ``<rows>.out``: the key and the answer of each row.
+        """Writes ``<rows>.out``: the key and the prediction of each row.
 
         Raises:
             JobError: the version's code cannot load the model, or fails on these rows.
@@ -60,7 +60,7 @@ class Predictor:
             print(rows, file=to, flush=True)
         if answers.readline().strip() != "done":
             raise JobError(
-                f"the version's own code, which model.tar.gz brings along, failed to answer {rows.name} (exit status "
+                f"the version's own code in model.tar.gz failed to predict {rows.name} (exit status "
                 f"{self._process.wait()}); the reason is above in the job's log. If the code is too old for this "
                 "image, score with another version."
             )

@@ -1,4 +1,4 @@
-"""A day's table as its partition has it, with corrected rows of ``replay/`` in the places of the rejected ones."""
+"""Reads a day's table, with corrected rows of ``replay/`` in place of the rejected ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from include.models.raw.reader import UnreadableFileError, no_rows, open_raw
 
 
 def read_day(folder: Path, name: str, table: Table) -> RawTable:
-    """The table's rows, the corrected ones among them; a file with only a header is a day on which nothing happened.
+    """The table's rows, including corrected ones; a file with only a header is a day without events.
 
     Raises:
         UnusableFileError: the file cannot be read as the table, or the replay not as a quarantine file of it.
@@ -29,12 +29,12 @@ def read_day(folder: Path, name: str, table: Table) -> RawTable:
 
 
 def without(rows: pl.DataFrame, corrected: pl.DataFrame | None) -> pl.DataFrame:
-    """Rows of a raw file without those in whose places corrected ones stand."""
+    """Rows of a raw file without those that corrected ones replace."""
     return rows if corrected is None else rows.join(corrected, on=LINE, how="anti", maintain_order="left")
 
 
 def read_replay(folder: Path, name: str, table: Table) -> pl.DataFrame | None:
-    """The corrected rows, as text, with the lines that they stand for; None if there are none.
+    """The corrected rows, as text, with the lines that they replace; None if there are none.
 
     Raises:
         UnusableFileError: not UTF-8, not CSV, a column is missing, or a line is named twice or is not a number.
@@ -64,7 +64,7 @@ def read_replay(folder: Path, name: str, table: Table) -> pl.DataFrame | None:
     numbers = rows[f"{LINE}_given"].str.strip_chars().cast(pl.UInt32, strict=False)
     if numbers.null_count():
         wrong = rows.filter(numbers.is_null())[f"{LINE}_given"][0]
-        raise _unusable(name, path, f"'{wrong}', which is not a line's number")
+        raise _unusable(name, path, f"'{wrong}', which is not a line number")
     rows = rows.with_columns(numbers.alias(LINE)).select(wanted)
     if rows[LINE].is_duplicated().any():
         raise _unusable(name, path, f"line {rows.filter(pl.col(LINE).is_duplicated())[LINE][0]} twice")
@@ -72,7 +72,7 @@ def read_replay(folder: Path, name: str, table: Table) -> pl.DataFrame | None:
 
 
 def _name(column: str, place: int, table: Table) -> str:
-    """A column of the table by its name; any other, such as a spreadsheet's index without one, by its place."""
+    """A column of the table by its name; any other, such as a spreadsheet's unnamed index, by its position."""
     return column if column in table.columns else f"{LINE}_given" if column == LINE else f"{LINE}_{place}"
 
 

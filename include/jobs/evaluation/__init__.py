@@ -1,4 +1,4 @@
-"""What a model is worth: metrics, importances, refits over time, and the report.
+"""Evaluation of a model: metrics, importances, refits over time, and the report.
 
-Used by train_model and evaluate_model. It stands on ``features`` and ``serving``.
+Used by train_model and evaluate_model. It builds on ``features`` and ``serving``.
 """

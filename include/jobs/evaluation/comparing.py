@@ -1,4 +1,4 @@
-"""A candidate beside other models on the same rows, draw by draw: how much better it is, and how sure that is."""
+"""Compares a candidate with other models on the same rows, draw by draw: how much better it is, and how certainly."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ POWER = 1.645 + 0.842  # standard deviations from 5 % one-sided at a power of 80
 
 @dataclass(frozen=True)
 class InProduction:
-    """A version that is in production, or was. ``learned``: whether it has learned from each row of the test split;
-    None where that is not known."""
+    """A current or former production version. ``learned``: whether it was trained on each row of the test split; None
+    if unknown."""
 
     version: int | None
     model: LoadedModel
@@ -30,7 +30,7 @@ class InProduction:
 
 @dataclass(frozen=True)
 class Beside:
-    """The candidate and a version of production, measured on the same rows; both None where that cannot be."""
+    """The candidate and a version of production, measured on the same rows; both None if that is impossible."""
 
     rival: Rival
     ours: Measured | None = None
@@ -38,7 +38,7 @@ class Beside:
 
 
 def beside(measures: Measures, candidate: Answers, ours: Measured, other: InProduction) -> Beside:
-    """The candidate beside a version of production, on the rows of the test split that it has not learned from.
+    """The candidate beside a production version, on the rows of the test split that it was not trained on.
 
     Args:
         ours: the candidate, measured on all of the test split.
@@ -47,13 +47,13 @@ def beside(measures: Measures, candidate: Answers, ours: Measured, other: InProd
     seen = None if other.learned is None else int(other.learned.sum())
     facts: Rival = {"version": other.version, "of": rows, "seen": seen, "comparison": None, "why_not": None}
     if other.learned is None:
-        return Beside({**facts, "why_not": "its artifact does not say which of these rows it has learned from"})
+        return Beside({**facts, "why_not": "its artifact does not say which of these rows it was trained on"})
     left = ~other.learned
     if seen:
         measures, candidate = measures.on(left), candidate.on(left)
         if measures.fewest < config.min_positives:
             few = f"{measures.fewest} of the rarest class" if config.data.classes else f"{measures.fewest} rows"
-            why = f"of what it has not learned from {few} are left, and min_positives wants {config.min_positives}"
+            why = f"only {few} are left that it was not trained on, but min_positives requires {config.min_positives}"
             return Beside({**facts, "why_not": why})
     try:
         answers = Answers.of(other.model, measures.test)
@@ -69,8 +69,8 @@ def beside(measures: Measures, candidate: Answers, ours: Measured, other: InProd
 def gains(
     config: ModelConfig, ours: Measured, baselines: Mapping[str, Measured], production: Sequence[Beside]
 ) -> Measured:
-    """What the gates over baselines ask for, under the gates' names; those of baselines that there are. Of the
-    versions of production it is the one that the candidate gains the least over."""
+    """The values for gates over baselines, under the gates' names; only for existing baselines. Of the production
+    versions it is the one with the smallest gain."""
     found = NOTHING
     known = config.evaluation_metrics
     in_production = [(one.ours, one.theirs) for one in production if one.ours and one.theirs]
@@ -87,7 +87,7 @@ def gains(
 
 
 def compare(config: ModelConfig, ours: Measured, theirs: Measured) -> Comparison | None:
-    """The candidate beside a version, in the champion's metric; None where that has no value or no replicates."""
+    """The candidate beside a version, in the champion's metric; None if that has no value or no replicates."""
     rule = config.champion
     if rule.metric not in ours.replicates or rule.metric not in theirs.replicates:
         return None

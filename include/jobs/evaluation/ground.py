@@ -1,4 +1,4 @@
-"""What an evaluation stands on: enough rows, features that are alive, and none that tells the answer on its own."""
+"""The basis of an evaluation: enough rows, no dead features, and no leaking one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ground(truth: Examples, profile: DriftProfile, learned: int) -> Metrics:
     Args:
         truth: of the test split.
         profile: of the training split.
-        learned: how many rows that has.
+        learned: the number of its rows.
     """
     counts = np.bincount(truth.target, minlength=len(truth.classes)) if truth.classes else np.array([len(truth.target)])
     return {
@@ -43,7 +43,7 @@ def suspected(config: ModelConfig, truth: Examples) -> list[str]:
 
 
 def dead_features(test: pl.DataFrame, profile: DriftProfile) -> list[str]:
-    """Features that have one value, or none, throughout training, or throughout the test split and not in training."""
+    """Features that are constant or empty in training, or in the test split but not in training."""
     return [name for name, known in profile.items() if _dead_in_training(known) or _died(test[name], known)]
 
 

@@ -1,4 +1,4 @@
-"""A model's answers on some rows, measured: every metric's value and what it is in each draw of those rows."""
+"""Measures a model's predictions on some rows: every metric's value, and its value in each draw of those rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from include.models.loader import domain_evaluation
 
 @dataclass(frozen=True)
 class Measured:
-    """Metrics by name, and their replicates: of those that have some."""
+    """Metrics by name, and the replicates of those that have some."""
 
     values: Metrics
     replicates: Replicates = field(default_factory=dict)
@@ -43,8 +43,8 @@ NOTHING = Measured({})
 
 @dataclass(frozen=True)
 class Answers:
-    """A model's answers: probabilities (rows, classes) and the class indices that were decided for (rows,), the
-    likeliest unless given; or values (rows,) and the ends of their intervals (rows, 2)."""
+    """A model's predictions: probabilities (rows, classes) and the decided class indices (rows,), by default the
+    likeliest; or values (rows,) and the ends of their intervals (rows, 2)."""
 
     predictions: Array
     intervals: Array | None = None
@@ -63,7 +63,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Measures:
-    """Measures answers on the rows of a test, each model's on the same draws of them."""
+    """Measures predictions on test rows, with the same draws of them for each model."""
 
     config: ModelConfig
     test: pl.DataFrame
@@ -80,7 +80,7 @@ class Measures:
 
     @property
     def fewest(self) -> int:
-        """Rows of the rarest class, of a regression all."""
+        """Rows of the rarest class; for a regression, all."""
         target, classes = self.truth.target, self.truth.classes
         return int(np.bincount(target, minlength=len(classes)).min()) if classes else len(target)
 
@@ -104,7 +104,7 @@ class Measures:
         return found
 
     def of_baselines(self) -> dict[str, Measured]:
-        """The best constant answer, and what the model folder adds, by name."""
+        """The best constant prediction, and what the model folder adds, by name."""
         constant, truth = CONSTANT[self.config.problem], self.truth
         if not truth.classes:
             return {constant: self.of(Answers(np.full_like(truth.target, truth.target.mean())))}
@@ -113,7 +113,7 @@ class Measures:
         return {name: self._of_labels(predicted) for name, predicted in rules.items()}
 
     def findings(self, predictions: Array, labels: Array | None = None) -> DomainFindings:
-        """What the model folder says of answers."""
+        """The model folder's findings about predictions."""
         return self._findings(self._predicted(predictions, labels), np.ones(len(self.test), dtype=bool))
 
     def _of_labels(self, predicted: pl.Series) -> Measured:

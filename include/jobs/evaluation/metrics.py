@@ -1,4 +1,4 @@
-"""What a model's predictions are worth: flat metrics, and the shape that the Model Registry reads."""
+"""Metrics of a model's predictions, flat and in the Model Registry's format."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ FEWEST_FINITE = 0.95  # share of the draws in which a metric must be defined
 def measure(
     problem: str, target: Array, predictions: Array, classes: list[str], labels: Array | None = None
 ) -> Metrics:
-    """The metrics of a problem by name; nan where one is not defined, as where a class has no rows.
+    """The metrics of a problem by name; nan if one is undefined, for example if a class has no rows.
 
     Args:
         problem: ``multiclass``, ``binary`` or ``regression``.
         target: class indices (rows,), or values for a regression.
         predictions: probabilities (rows, classes), or values (rows,).
-        classes: names of the columns; of a binary problem, the second is the positive class.
-        labels: class indices that were decided for (rows,); the likeliest unless given.
+        classes: names of the columns; for a binary problem, the second is the positive class.
+        labels: decided class indices (rows,); by default the likeliest.
     """
     if problem == "regression":
         return _regression(target, predictions)
@@ -44,8 +44,8 @@ def measure(
 
 
 def labels_metrics(problem: str, target: Array, predicted: Array, classes: list[str]) -> Metrics:
-    """What needs no probabilities. Macro F1 is the mean over the classes that occur, in truth or in prediction; of each
-    class the share of nothing is 0, of the positive class nan."""
+    """Metrics that need no probabilities. Macro F1 is the mean over the classes that occur, in truth or in prediction;
+    0/0 counts as 0 for each class, and as nan for the positive class."""
     counts = confusion(target, predicted, classes)
     found = {name: float(value[0]) for name, value in measure_counts(problem, counts[None], classes).items()}
     of_each = {f"{metric}_{name}" for metric in ("precision", "recall", "f1") for name in classes}
@@ -53,7 +53,7 @@ def labels_metrics(problem: str, target: Array, predicted: Array, classes: list[
 
 
 def measure_counts(problem: str, counts: Array, classes: list[str]) -> dict[str, Array]:
-    """The same from counts (draws, true class, predicted class), each of (draws,); nan for the share of nothing."""
+    """The same from counts (draws, true class, predicted class), each of (draws,); nan for 0/0."""
     right = np.diagonal(counts, axis1=1, axis2=2).astype(float)
     true, called = counts.sum(axis=2), counts.sum(axis=1)
     found = {"accuracy": shares(right.sum(axis=1), true.sum(axis=1))}
@@ -70,8 +70,8 @@ def measure_counts(problem: str, counts: Array, classes: list[str]) -> dict[str,
 
 
 def calibration_metrics(target: Array, predictions: Array, classes: list[str]) -> Metrics:
-    """The Brier score, and the expected calibration error of each class and their mean: how far the mean probability of
-    a tenth of the scale is from the rate there, each tenth counting by its rows."""
+    """The Brier score, and the expected calibration error of each class and their mean: the distance between the mean
+    probability in a tenth of the scale and the rate there, weighted by the tenth's rows."""
     errors = {f"ece_{name}": _far_off(one) for name, one in reliability(target, predictions, classes).items()}
     brier = ((predictions - np.eye(len(classes))[target]) ** 2).sum(axis=1).mean()
     return {"brier": float(brier), "ece": float(np.mean(list(errors.values()))), **errors}
@@ -103,8 +103,8 @@ def _far_off(tenths: list[Reliability]) -> float:
 
 
 def interval_metrics(target: Array, intervals: Array) -> Metrics:
-    """How many of the values their intervals (rows, 2) hold, of all and of each third of the values, and how wide these
-    are, in the values' unit."""
+    """The share of values inside their intervals (rows, 2), overall and for each third of the values, and the
+    intervals' width, in the values' unit."""
     low, high = intervals.T
     inside = (low <= target) & (target <= high)
     found = {"interval_coverage": float(inside.mean()), "interval_width": float((high - low).mean())}
@@ -117,7 +117,7 @@ def interval_metrics(target: Array, intervals: Array) -> Metrics:
 
 
 def thirds(target: Array) -> Array:
-    """Which third of the values each is in (rows,): 0, 1 or 2; equal values are in the same."""
+    """The third that each value is in (rows,): 0, 1 or 2; equal values are in the same."""
     return np.searchsorted(np.quantile(target, (1 / 3, 2 / 3)), target)
 
 
@@ -138,8 +138,8 @@ def registry_statistics(
     """``evaluation.json``: the model quality statistics of SageMaker's ModelMetrics.
 
     Args:
-        draws: what each metric is in each draw of a bootstrap: its deviation and interval.
-        labels: as of ``measure``.
+        draws: each metric's values in bootstrap draws, for its deviation and interval.
+        labels: as in ``measure``.
     """
     if problem == "regression":
         return {"regression_metrics": _as_statistics(_regression(target, predictions), draws)}
@@ -164,7 +164,7 @@ def registry_statistics(
 
 
 def interval(values: Array) -> tuple[float, float] | None:
-    """Where 95 % of the draws lie; None where the metric is not defined in enough of them."""
+    """The range of 95 % of the draws; None if the metric is undefined in too many of them."""
     known = values[np.isfinite(values)]
     if len(known) < FEWEST_FINITE * len(values):
         return None
@@ -173,7 +173,7 @@ def interval(values: Array) -> tuple[float, float] | None:
 
 
 def plain(found: Mapping[str, float]) -> dict[str, float | None]:
-    """As JSON has it: None where a metric is not a finite number."""
+    """For JSON: None if a metric is not a finite number."""
     return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
 
@@ -197,13 +197,13 @@ def _regression(target: Array, predictions: Array) -> Metrics:
 
 
 def shares(part: Array, whole: Array) -> Array:
-    """nan where there is nothing to have a share of."""
+    """nan where the whole is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(whole > 0, part / whole, np.nan)
 
 
 def _as_statistics(found: Mapping[str, float], draws: Mapping[str, Array]) -> dict[str, dict[str, Json]]:
-    """The registry's form; beside it the ends of the interval, where there is one."""
+    """The registry's format, with the ends of the interval, if there is one."""
     stated: dict[str, dict[str, Json]] = {}
     for name, value in plain(found).items():
         stated[name] = {"value": value, "standard_deviation": "NaN"}

@@ -1,4 +1,4 @@
-"""What a model's answers rest on: how much worse they get when one feature's values are dealt out at random."""
+"""Permutation importance: how much worse predictions get when one feature's values are shuffled."""
 
 from __future__ import annotations
 
@@ -25,18 +25,17 @@ OF_PROBLEM: dict[str, tuple[str, Literal["minimize", "maximize"]]] = {
 
 @dataclass(frozen=True)
 class Importances:
-    """By feature: how much of the metric is lost, in its units; about 0 for what is not needed."""
+    """By feature: the loss of the metric, in its units; about 0 for unneeded features."""
 
     metric: str
     lost: dict[str, float]
 
 
 def importances(config: ModelConfig, model: LoadedModel, test: pl.DataFrame, truth: Examples) -> Importances:
-    """In the metric that a candidate is held to the champion by, or where that is one of the model's own, in the usual
-    one of its problem.
+    """In the champion's metric or, if that is the model's own, in the usual one of its problem.
 
-    The rows of all features' permutations are one table, which the model answers at once, on all cores: calls of a few
-    rows each would cost more than the answers. Breiman, Random Forests, 2001, section 10.
+    The rows of all features' permutations are one table, which the model predicts at once, on all cores: many small
+    calls would cost more than the predictions. Breiman, Random Forests, 2001, section 10.
     """
     every = max(1, -(-len(test) // MOST_ROWS))
     rows = test.select(model.feature_order).gather_every(every)
@@ -48,7 +47,7 @@ def importances(config: ModelConfig, model: LoadedModel, test: pl.DataFrame, tru
     sign = 1.0 if direction == "maximize" else -1.0
 
     def score(answers: Array) -> float:
-        if truth.classes:  # most metrics need no more than the labels, which are a tenth of the work
+        if truth.classes:  # most metrics need only the labels, which are a tenth of the work
             found = labels_metrics(config.problem, target, model.judgement.labels(answers), truth.classes)
             if metric in found:
                 return sign * found[metric]
@@ -62,8 +61,8 @@ def importances(config: ModelConfig, model: LoadedModel, test: pl.DataFrame, tru
 
 
 def _orders(rows: int) -> Iterator[Array]:
-    """The orders in which a feature's values are dealt out: those of scikit-learn's ``permutation_importance`` with
-    ``random_state=0``, one on top of the other, so that rankings can be held against its."""
+    """The permutations: those of scikit-learn's ``permutation_importance`` with ``random_state=0``, each applied to the
+    previous one, so that rankings can be compared with its."""
     rng = np.random.RandomState(np.random.RandomState(0).randint(2**31))
     step, order = np.arange(rows), np.arange(rows)
     for _ in range(REPEATS):

@@ -57,7 +57,7 @@ def confusion_matrix(axes: Axes, counts: Array, classes: list[str]) -> None:
 
 
 def precision_recall(axes: Axes, target: Array, probabilities: Array, classes: list[str], skip: int) -> None:
-    """One curve per class that occurs, except for the one to skip (the majority, whose curve says nothing)."""
+    """One curve per class that occurs, except for the one to skip (the majority, whose curve is uninformative)."""
     for index, name in enumerate(classes):
         if index == skip or not np.any(target == index):
             continue
@@ -72,7 +72,7 @@ def precision_recall(axes: Axes, target: Array, probabilities: Array, classes: l
 
 
 def calibration(axes: Axes, probability: Array, happened: Array, name: str) -> None:
-    """How often what was given a probability came true, in ten bins of so many rows; hollow where they are few."""
+    """Observed rate by predicted probability, in ten bins with their numbers of rows; hollow where they are few."""
     bins = np.minimum((probability * 10).astype(int), 9)
     counts = np.bincount(bins, minlength=10)
     filled = np.flatnonzero(counts)

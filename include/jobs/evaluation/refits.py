@@ -1,4 +1,5 @@
-"""The model refitted at earlier ends of the data: what retraining at that pace has been worth on several splits."""
+"""The model refitted at earlier ends of the data: what retraining at that pace would have achieved on several
+splits."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from include.models.loader import estimator
 
 @dataclass(frozen=True)
 class Refit:
-    """The test rows of one earlier end, and what the model refitted for them answers."""
+    """The test rows of one earlier end, and the refitted model's predictions for them."""
 
     test: pl.DataFrame
     predictions: Array
@@ -34,10 +35,10 @@ def refit(
     """A refit for each of model.yaml's ``rolling_origins``, with the candidate's hyperparameters, the latest first.
 
     Args:
-        prepare: what else the candidate's splits went through before it was fitted.
+        prepare: further preparation that the candidate's splits had before it was fitted.
 
     Raises:
-        JobError: there is not so much data.
+        JobError: there is not enough data.
     """
     if not isinstance(config.split, TimeSplit):
         return []
@@ -46,9 +47,9 @@ def refit(
     for number, parts in enumerate(rolling_splits(whole, str(config.data.time), config.split), 1):
         if any(part.is_empty() for part in parts.values()):
             raise JobError(
-                f"the data does not reach back to the {number}. of {config.split.rolling_origins} earlier ends that "
-                f"model.yaml's split.rolling_origins asks for, each {config.split.test_days:g} days before the other. "
-                "Give more data, or ask for fewer."
+                f"the data does not reach back to earlier end {number} of the {config.split.rolling_origins} that "
+                f"model.yaml's split.rolling_origins asks for, {config.split.test_days:g} days apart. "
+                "Provide more data, or ask for fewer."
             )
         learned = prepare(parts)
         train, validation = examples(config, learned["train"]), examples(config, learned["validation"])

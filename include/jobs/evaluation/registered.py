@@ -1,8 +1,8 @@
-"""A model whose gates hold, fitted again on all rows with what its first fit chose: ``split.refit`` of model.yaml.
+"""Refits a model that passed its gates on all rows, with the choices of its first fit: ``split.refit`` of model.yaml.
 
-The gates have judged the first fit, on rows that it had not seen; nothing is left that the second could be judged on.
-So it has the first one's hyperparameters, rounds, calibration and threshold, and must answer the golden requests nearly
-as that does.
+The gates have judged the first fit, on rows that it had not seen; no rows are left to judge the second one on. So it
+has the first one's hyperparameters, rounds, calibration and threshold, and must answer the golden requests nearly the
+same.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from include.models.interface import AnyEstimator, Examples
 
 @dataclass(frozen=True)
 class Registered:
-    """What is registered: the unpacked artifact, the model in it, the rows it has learned from, what is said of it."""
+    """What is registered: the unpacked artifact, its model, its training rows, and the record of the refit."""
 
     folder: Path
     model: LoadedModel
@@ -39,7 +39,7 @@ class Registered:
 
 
 def require_refit(config: ModelConfig, own: AnyEstimator) -> None:
-    """Raises JobError where the estimator cannot do what ``split.refit`` asks for."""
+    """Raises JobError if the estimator does not support ``split.refit``."""
     if config.split.refit and not hasattr(own, "refit"):
         raise JobError(
             f"model.yaml's split.refit asks for a fit on all rows, but models/{config.name}/estimator.py has no "
@@ -50,14 +50,14 @@ def require_refit(config: ModelConfig, own: AnyEstimator) -> None:
 def fit_on_all(
     config: ModelConfig, candidate: LoadedModel, golden: str, features: Path, test: Examples, folder: Path
 ) -> Registered:
-    """The candidate fitted again, as an unpacked artifact in ``folder``.
+    """Refits the candidate into an unpacked artifact in ``folder``.
 
     Args:
         golden: the candidate's golden requests.
         features: the splits, and the whole table.
 
     Raises:
-        JobError: a split is missing, or the estimator cannot be fitted again.
+        JobError: a split is missing, or refitting fails.
     """
     own = candidate.estimator
     require_refit(config, own)
@@ -89,7 +89,7 @@ def fit_on_all(
 
 
 def distance(evaluated: LoadedModel, refitted: LoadedModel, golden: str) -> float:
-    """How differently two models answer golden requests: as ``Refit`` in model.yaml's schema says."""
+    """The distance between two models' answers to golden requests: see ``Refit`` in model.yaml's schema."""
     instances = [one["features"] for one in json.loads(golden)]
     rows = parse(json.dumps({"instances": instances}).encode(), JSON, evaluated.columns)
     ours, theirs = evaluated.predict(rows), refitted.predict(rows)
@@ -99,7 +99,7 @@ def distance(evaluated: LoadedModel, refitted: LoadedModel, golden: str) -> floa
 
 
 def pack(folder: Path, into: Path) -> None:
-    """Pack an unpacked artifact as SageMaker does; the same files give the same bytes."""
+    """Packs an unpacked artifact as SageMaker does; the same files give the same bytes."""
     into.mkdir(parents=True, exist_ok=True)
     with (
         (into / MODEL_ARCHIVE).open("wb") as file,
@@ -118,7 +118,7 @@ def _of_nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _rows(config: ModelConfig, features: Path) -> pl.DataFrame:
-    """All rows of the table, except for those that ``train_days`` forgets."""
+    """All rows of the table, except those that ``train_days`` excludes."""
     whole, time = read_split(features / WHOLE), config.data.time
     if isinstance(config.split, RandomSplit) or time is None:
         return whole

@@ -1,4 +1,4 @@
-"""The evaluation report: one HTML page that needs nothing but itself."""
+"""The evaluation report: one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from include.models.interface import Array, DomainFindings, Examples
 from include.models.pages import words
 
 MOST_EXPLAINED = 300  # rows of the test split
-# shown of every problem that has them, whether gates depend on them or not
+# always shown if the problem has them, whether gates depend on them or not
 USUAL = (
     *("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "specificity", "npv", "brier", "ece", COST),
     *("mse", "rmse", "mae", "r2", "interval_coverage", "interval_width"),
@@ -41,7 +41,7 @@ USUAL = (
 
 @dataclass(frozen=True)
 class Evaluated:
-    """All that the report shows of one evaluation on the test split."""
+    """Everything in the report of one evaluation on the test split."""
 
     config: ModelConfig
     test: pl.DataFrame
@@ -73,7 +73,7 @@ class Evaluated:
 
     @cached_property
     def outcome(self) -> Evaluation:
-        """What is judged."""
+        """The evaluation that gates judge."""
         ends = intervals_of(self.measured.replicates)
         return {
             "metrics": plain(self.metrics),
@@ -91,7 +91,7 @@ class Evaluated:
 
     @property
     def decision(self) -> DecisionOutcome | None:
-        """None where a row has its likeliest class."""
+        """None if rows get their likeliest class."""
         rule, threshold = self.config.decision, self.model.judgement.threshold
         if rule is None or threshold is None or self.labels is None:
             return None
@@ -107,7 +107,7 @@ class Evaluated:
     def _data(self) -> str:
         learned, split = self.model.metadata["rows"], self.config.split.kind
         return (
-            f"learned from {learned['train']:,} rows of {len(self.model.feature_order)} features; tested on "
+            f"trained on {learned['train']:,} rows of {len(self.model.feature_order)} features; tested on "
             f"{len(self.test):,} rows, {_period(self)}; split {'by time' if split == 'time' else 'at random'}"
         )
 
@@ -123,7 +123,7 @@ class Evaluated:
 
 
 def _short(value: float) -> float:
-    """Six digits: more would only say how the draws fell."""
+    """Six digits: more would only be noise of the draws."""
     return float(f"{value:.6g}")
 
 
@@ -222,7 +222,7 @@ def _plots(evaluated: Evaluated) -> dict[str, str]:
         drawn["Contributions to answers, on the test split"] = partial(
             plots.importance, shares=told_most, unit="mean size, in the answer's score"
         )
-    lost = f"{words(evaluated.importances.metric)} lost when the values are dealt out at random"
+    lost = f"{words(evaluated.importances.metric)} lost when the values are shuffled"
     drawn["Permutation importance, on the test split"] = partial(
         plots.importance, shares=evaluated.importances.lost, unit=lost
     )
@@ -230,8 +230,7 @@ def _plots(evaluated: Evaluated) -> dict[str, str]:
 
 
 def _contributions(evaluated: Evaluated) -> dict[str, float]:
-    """How much each input adds to an answer, up or down, over rows that are evenly spaced; nothing of a model that does
-    not tell."""
+    """The mean absolute contribution of each input over evenly spaced rows; empty if the model does not explain."""
     every = max(1, len(evaluated.test) // MOST_EXPLAINED)
     rows = evaluated.test.gather_every(every)
     labels = None if evaluated.labels is None else evaluated.labels[::every]

@@ -1,10 +1,10 @@
-"""How sure a metric is: what it would have been, had the test split been drawn again.
+"""The uncertainty of a metric: its values if the test split were drawn again.
 
-A bootstrap of what is independent: the clusters of ``split.cluster`` (a machine's rows are alike), blocks of
-``split.block_days`` (an hour is like the one before), or rows where neither is given. With both, each is drawn by
-itself and a row counts by the product, which is on the careful side (Owen, "The pigeonhole bootstrap", 2007,
-https://arxiv.org/abs/0712.1111). The draws depend on the rows' clusters and blocks alone, so two models measured on
-the same rows are compared draw by draw: a paired bootstrap.
+A bootstrap of independent units: the clusters of ``split.cluster`` (a machine's rows are alike), blocks of
+``split.block_days`` (an hour is like the one before), or rows if neither is given. With both, each is drawn separately
+and a row counts by the product, which is conservative (Owen, "The pigeonhole bootstrap", 2007,
+https://arxiv.org/abs/0712.1111). The draws depend only on the rows' clusters and blocks, so two models measured on the
+same rows are compared draw by draw: a paired bootstrap.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from include.models.config.metrics import THIRDS
 from include.models.interface import Array
 
 DRAWS = 1000
-MOST_UNITS = 5000  # rows without cluster or block, of which there are more, are drawn in so many random bags
-MOST_SEGMENTS = 400  # a ranking is cut in; about equally many rows of either kind between two cuts
-GROUPS = 20  # that are left out in turn of what can only be measured as a whole
+MOST_UNITS = 5000  # if there are more rows without cluster or block, they are drawn in this many random bags
+MOST_SEGMENTS = 400  # of a ranking, each with about equally many rows of either kind
+GROUPS = 20  # left out in turn, for metrics that need all rows
 
 Replicates = dict[str, Array]  # a metric's value in each draw; nan where it is not defined
 
 
 @dataclass(frozen=True)
 class Resampled:
-    """``unit``: each row's unit. ``draws`` (draws, units): how often a unit counts. ``group``: each row's of at most
-    ``GROUPS`` parts of the independent clusters or blocks; ``group_draws`` (draws, groups)."""
+    """``unit``: each row's unit. ``draws`` (draws, units): how often a unit counts. ``group``: each row's group of
+    independent clusters or blocks, at most ``GROUPS``; ``group_draws`` (draws, groups)."""
 
     unit: Array
     draws: Array
@@ -72,7 +72,7 @@ def resampled(config: ModelConfig, frame: pl.DataFrame) -> Resampled:
 def replicates(
     problem: str, target: Array, predictions: Array, classes: list[str], labels: Array | None, drawn: Resampled
 ) -> Replicates:
-    """Every metric of ``measure``, in each draw. Rankings are cut into segments, and moved to where the whole is."""
+    """Every metric of ``measure``, in each draw. Rankings are computed in segments, and shifted to the exact value."""
     if problem == "regression":
         return _regression(target, predictions, drawn)
     predicted = predictions.argmax(axis=1) if labels is None else labels
@@ -102,7 +102,7 @@ def _calibration(target: Array, predictions: Array, classes: list[str], drawn: R
 
 
 def label_replicates(problem: str, target: Array, predicted: Array, classes: list[str], drawn: Resampled) -> Replicates:
-    """What needs no probabilities, in each draw."""
+    """The metrics that need no probabilities, in each draw."""
     size = len(classes)
     counts = drawn.counts(target * size + predicted, size * size).reshape(DRAWS, size, size)
     return measure_counts(problem, counts, classes)
@@ -119,15 +119,15 @@ def interval_replicates(target: Array, intervals: Array, drawn: Resampled) -> Re
 
 
 def whole_replicates(found: Metrics, without: Callable[[Array], Metrics], drawn: Resampled) -> Replicates:
-    """Of metrics that can only be measured as a whole: a bootstrap of their influence functions, each of which is
-    what the metric loses as one of the groups is left out (the delete-a-group jackknife; Efron, "The Jackknife, the
-    Bootstrap and Other Resampling Plans", 1982, chapter 6).
+    """Replicates of metrics that need all rows: a bootstrap of their influence functions, each the change of the metric
+    as one of the groups is left out (the delete-a-group jackknife; Efron, "The Jackknife, the Bootstrap and Other
+    Resampling Plans", 1982, chapter 6).
 
     Args:
-        without: the metrics of the rows of a mask.
+        without: the metrics on the rows of a mask.
     """
     groups = drawn.group_draws.shape[1]
-    if not found or groups < 2:  # nothing is left without the only one
+    if not found or groups < 2:  # nothing would be left without the only group
         return {}
     left = [without(drawn.group != number) for number in range(groups)]
     scale = np.sqrt(groups / max(groups - 1, 1))
@@ -139,12 +139,12 @@ def whole_replicates(found: Metrics, without: Callable[[Array], Metrics], drawn:
 
 
 def intervals_of(found: Mapping[str, Array]) -> dict[str, tuple[float, float]]:
-    """By metric; those that have one."""
+    """Intervals by metric, for those that have one."""
     return {name: ends for name, values in found.items() if (ends := interval(values))}
 
 
 def _factors(config: ModelConfig, frame: pl.DataFrame) -> list[Array]:
-    """What is drawn on its own: each row's cluster, its block of days, or its bag of rows."""
+    """The independent factors: each row's cluster, its block of days, or its bag of rows."""
     factors = []
     if config.split.cluster:
         clusters = frame.select(pl.struct(config.split.cluster).rank("dense").alias("cluster") - 1)

@@ -1,4 +1,4 @@
-"""A model on the segments of the test split that model.yaml's ``slices`` name: each measured on its own."""
+"""A model on the segments of the test split that model.yaml's ``slices`` name: each measured separately."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from include.models.config.results import Segment
 from include.models.interface import Array, Tables
 
 PARTS = {"weekday": "%A", "month": "%Y-%m", "hour": "%H"}
-SHOWN = ("accuracy", "precision", "recall", "mae")  # of each segment, beside what is judged
+SHOWN = ("accuracy", "precision", "recall", "mae")  # of each segment, besides the judged metrics
 
 
 @dataclass(frozen=True)
 class Sliced:
-    """The segments of a slice by name, of all that have a row: how many, and what is measured on them."""
+    """The segments of a slice that have rows, by name: their sizes and metrics."""
 
     about: Slice
     rows: dict[str, int]
@@ -37,7 +37,7 @@ class Sliced:
 
 
 def slice_of(config: ModelConfig, one: Slice, test: pl.DataFrame, tables: Tables) -> pl.Series:
-    """Each row's segment, as text; null where its value is not known."""
+    """Each row's segment, as text; null if its value is missing."""
     values = test[one.of] if one.of in test.columns else _looked_up(config, one, test, tables)
     if one.part:
         return values.dt.to_string(PARTS[one.part])
@@ -57,7 +57,7 @@ def _looked_up(config: ModelConfig, one: Slice, test: pl.DataFrame, tables: Tabl
 
 
 def sliced(measures: Measures, answers: Answers) -> list[Sliced]:
-    """What predictions alone tell, on each segment of each slice."""
+    """The metrics of predictions alone, on each segment of each slice."""
     config, found = measures.config, []
     for one in config.slices:
         segments = slice_of(config, one, measures.test, measures.tables).to_numpy()
@@ -68,8 +68,8 @@ def sliced(measures: Measures, answers: Answers) -> list[Sliced]:
 
 
 def worst_of_gates(config: ModelConfig, found: list[Sliced]) -> tuple[Measured, dict[str, str]]:
-    """What the gates of slices ask for, under the gates' names, and which segment that is: the worst. It is missing
-    where no segment can be judged."""
+    """The values for gates of slices, under the gates' names, and the worst segments that they come from. Missing if no
+    segment can be judged."""
     by_name = {one.about.name: one for one in found}
     measured, segments = NOTHING, {}
     for gate in config.gates:
@@ -83,8 +83,7 @@ def worst_of_gates(config: ModelConfig, found: list[Sliced]) -> tuple[Measured, 
 
 
 def told(config: ModelConfig, found: list[Sliced]) -> dict[str, list[Segment]]:
-    """By slice, as JSON has it: its segments, the worst by the champion's metric first, those without enough rows
-    last."""
+    """The segments by slice, for JSON: the worst by the champion's metric first, those without enough rows last."""
     rule = config.champion
     sign = 1 if rule.direction == "maximize" else -1
 
@@ -116,7 +115,7 @@ def fairness(measures: Measures, answers: Answers) -> Metrics:
 
 
 def _differences(config: ModelConfig, target: Array, predictions: Array, segments: Array) -> Metrics:
-    """Of values (rows,), of class indices (rows,), or of probabilities (rows, classes)."""
+    """For values (rows,), class indices (rows,), or probabilities (rows, classes)."""
     from fairlearn import metrics as fair  # 0.5 s, which only evaluations with a protected slice pay for
     from sklearn.metrics import accuracy_score, mean_absolute_error
 
@@ -138,7 +137,7 @@ def _differences(config: ModelConfig, target: Array, predictions: Array, segment
 
 
 def _held(gate: Gate, one: Measured) -> float:
-    """What is held to the gate's bound; the value where there is no interval."""
+    """The number that the gate checks; the value if there is no interval."""
     ends = interval(one.replicates[gate.metric]) if gate.interval and gate.metric in one.replicates else None
     return one.values[gate.metric] if ends is None else ends[0 if gate.max is None else 1]
 

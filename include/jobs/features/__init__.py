@@ -1,4 +1,4 @@
-"""The feature table: its columns and splits on disk, and how features are distributed.
+"""The feature table: its columns and splits on disk, and the distribution of features.
 
-The lowest room: it imports the models' interface and their contract.
+The lowest room: it imports only the models' interface and their contract.
 """

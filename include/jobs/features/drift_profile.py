@@ -1,8 +1,8 @@
-"""How features are distributed: of a version's training split, and of rows scored since, in the same bins.
+"""The distribution of features: of a version's training split, and of rows scored since, in the same bins.
 
-A profile has, per feature, the share of rows without a value (``missing``) and how the others lie: of a number the
-smallest and the largest value (``min``, ``max``) and the inner ``edges`` of its quantile bins, of a text its most
-frequent ``values``; ``shares`` are those of each bin or value among the rows that have one.
+A profile has, per feature, the share of rows without a value (``missing``) and the distribution of the rest: for a
+number, the minimum and maximum (``min``, ``max``) and the inner ``edges`` of its quantile bins; for a text, its most
+frequent ``values``. ``shares`` are those of each bin or value among the rows with a value.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def drift_profile(features: pl.DataFrame) -> dict[str, FeatureProfile]:
 
 
 def count_rows(features: pl.DataFrame, profile: DriftProfile) -> Counts:
-    """How many rows lie where, per feature of the profile: of a number below the smallest value of training, in each
-    bin, above the largest, and without a value; of a text at each value, at any other, and without one."""
+    """Row counts per feature of the profile. For a number: below training's minimum, in each bin, above the maximum,
+    and missing; for a text: at each value, at any other, and missing."""
     return {
         name: (_rows_at_values if "values" in known else _rows_in_bins)(features[name], known)
         for name, known in profile.items()
@@ -56,8 +56,8 @@ def _bins_of(known: pl.Series, missing: float) -> FeatureProfile:
 
 
 def _edges_of(values: Array) -> list[float]:
-    """Inner edges of equally filled bins. Where values repeat there are fewer of them, and a value that fills a bin by
-    itself gets one of its own: else more errors than none at all would lie where none lay."""
+    """Inner edges of equally filled bins. If values repeat, there are fewer bins, and a value that would fill a bin
+    alone gets its own: otherwise more zeros, for example, would go unnoticed."""
     if not len(values):
         return []
     edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
@@ -76,7 +76,7 @@ def _values_of(known: pl.Series, missing: float) -> FeatureProfile:
 
 def _rows_in_bins(series: pl.Series, known: FeatureProfile) -> list[int]:
     values = series.cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
-    # versions that were trained before the ends were kept have none: there the outer bins are open
+    # older versions have no minimum and maximum: then the outer bins are open
     low, high = known.get("min"), known.get("max")
     below = 0 if low is None else int((values < low).sum())
     above = 0 if high is None else int((values > high).sum())

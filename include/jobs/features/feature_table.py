@@ -15,18 +15,18 @@ from include.models.interface import Examples
 from include.models.quoting import quoted
 
 BLOCK = 262_144  # rows: of a table that is not read whole
-WHOLE = "whole"  # beside the splits: the whole table, where the evaluation refits the model
+WHOLE = "whole"  # beside the splits: the whole table, if the evaluation refits the model
 
 
 def feature_columns(config: ModelConfig, frame: pl.DataFrame) -> list[str]:
-    """The columns that a model learns from, in the table's order: all but key, time and label."""
+    """The feature columns, in the table's order: all but key, time and label."""
     return [column for column in frame.columns if column not in config.data.not_features]
 
 
 def identity(config: ModelConfig, frame: pl.DataFrame) -> list[str]:
-    """The columns that tell a table's rows apart, in whatever file they stand: what the split keeps together, or the
-    key. A number that counts a file's rows tells nothing, as one row more changes it: there it is what rows hold, but
-    for columns whose names begin with ``__``, which are not the table's own."""
+    """The columns that identify a row independently of its file: those that the split groups by, or the key. A line
+    number identifies nothing, as one more row changes it: then all columns are used, except those whose names begin
+    with ``__``, which are not the table's own."""
     if isinstance(config.split, RandomSplit) and config.split.group_by:
         return list(config.split.group_by)
     counted = {table.row_number for table in config.data.tables.values()}
@@ -109,7 +109,7 @@ def examples(config: ModelConfig, frame: pl.DataFrame) -> Examples:
     classes = classes_of(config)
     codes = label.cast(pl.String).replace_strict(classes, range(len(classes)), default=-1, return_dtype=pl.Int64)
     if unknown := label.filter(codes < 0).unique().sort().to_list():
-        raise JobError(f"label {config.data.label} holds {quoted(str(unknown))}; model.yaml's classes are {classes}.")
+        raise JobError(f"label {config.data.label} has {quoted(str(unknown))}; model.yaml's classes are {classes}.")
     return Examples(features, codes.to_numpy(), classes)
 
 

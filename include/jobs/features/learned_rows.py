@@ -1,4 +1,4 @@
-"""Which rows a model has learned from: kept in its artifact, so that it is never measured on them."""
+"""The rows that a model was trained on: stored in its artifact, so that it is never evaluated on them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from include.jobs.features.feature_table import BLOCK, identity
 from include.models.config import ModelConfig
 from include.models.interface import Array
 
-LEARNED_ROWS = "learned_rows.npy"  # a digest for each row, or for each group of rows that stay together
-BYTES = 8  # of a digest: among a hundred million rows two share one once in a thousand times
+LEARNED_ROWS = "learned_rows.npy"  # a digest per row, or per group of rows that stay together
+BYTES = 8  # per digest: a collision among a hundred million rows has a probability of one in a thousand
 
 
 class LearnedFrom(TypedDict):
     """In metadata.json: what the training and validation splits were.
 
-    ``by``: the columns that tell rows apart, and their types. ``first`` and ``last`` are the period's ends; None where
+    ``by``: the columns that identify rows, and their types. ``first`` and ``last`` are the ends of the period; None if
     rows have no time. ``sha256``: of all the rows' digests.
     """
 
@@ -33,7 +33,7 @@ class LearnedFrom(TypedDict):
 
 
 def write_learned_rows(folder: Path, config: ModelConfig, splits: Collection[pl.DataFrame]) -> LearnedFrom:
-    """Write the digests into a model's folder; what its metadata says of them."""
+    """Writes the digests into a model's folder; returns their description for its metadata."""
     rows = pl.concat(splits)
     by = {name: str(rows.schema[name]) for name in identity(config, rows)}
     digests = np.unique(_digests(rows, by))
@@ -49,8 +49,8 @@ def write_learned_rows(folder: Path, config: ModelConfig, splits: Collection[pl.
 
 
 def learned(folder: Path, about: LearnedFrom | None, rows: pl.DataFrame) -> Array | None:
-    """Whether the model in a folder has learned from each row; None where that cannot be known: its artifact does not
-    say, or tells rows apart by columns that these do not have."""
+    """Whether the model in a folder was trained on each row; None if unknown: its artifact does not say, or identifies
+    rows by columns that these do not have."""
     path = folder / LEARNED_ROWS
     if about is None or not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""A feature table's parts: what is learned from, what stops the learning, what is measured on."""
+"""Splits a feature table into train, validation and test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STRATA = 10  # of a regression's target
 
 
 def split(config: ModelConfig, frame: pl.DataFrame) -> Parts:
-    """``train``, ``validation`` and ``test`` as model.yaml's ``split`` says; any may come out empty."""
+    """``train``, ``validation`` and ``test`` by model.yaml's ``split``; any may be empty."""
     if isinstance(config.split, TimeSplit):
         return split_by_time(frame, str(config.data.time), config.split)
     return split_at_random(config, frame, config.split)
@@ -24,7 +24,7 @@ def split(config: ModelConfig, frame: pl.DataFrame) -> Parts:
 def split_by_time(frame: pl.DataFrame, time: str, how: TimeSplit) -> Parts:
     """The last ``test_days`` as test, before them ``validation_days``, before them the rest, or ``train_days`` of it.
 
-    Between two parts ``gap_hours`` are left out, so that no label of the earlier part looks into the later.
+    Between two parts ``gap_hours`` are left out, so that no label of the earlier part depends on the later.
     """
     if frame.is_empty():
         return dict.fromkeys(("train", "validation", "test"), frame)
@@ -41,17 +41,17 @@ def split_by_time(frame: pl.DataFrame, time: str, how: TimeSplit) -> Parts:
 
 
 def rolling_splits(frame: pl.DataFrame, time: str, how: TimeSplit) -> list[Parts]:
-    """The splits that there would have been at ``rolling_origins`` earlier ends of the data, the latest first."""
+    """The splits as of ``rolling_origins`` earlier ends of the data, the latest first."""
     end = frame[time].max()
     steps = [timedelta(days=how.test_days * number) for number in range(1, how.rolling_origins + 1)]
     return [split_by_time(frame.filter(pl.col(time) <= end - step), time, how) for step in steps]  # type: ignore[operator] # a datetime column
 
 
 def split_at_random(config: ModelConfig, frame: pl.DataFrame, how: RandomSplit) -> Parts:
-    """Groups of rows, in an order that a hash of their values gives, dealt out by shares of the rows.
+    """Groups of rows, ordered by a hash of their values, divided by shares of the rows.
 
-    A group's place depends on nothing but itself and the seed: as more rows come, it stays in its part (all but a few
-    at the parts' borders), so that an approved model is not measured on rows that it has learned from.
+    A group's position depends only on itself and the seed: as more rows arrive, it stays in its part (except a few at
+    the borders), so that an approved model is not evaluated on rows that it was trained on.
     """
     together = identity(config, frame)
     groups = (

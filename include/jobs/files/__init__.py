@@ -1,4 +1,4 @@
-"""What scoring a single file takes besides what a day's scoring does.
+"""What scoring a single file needs in addition to a day's scoring.
 
 Nothing imports this; see the modules.
 """

@@ -1,7 +1,8 @@
-"""Rows of a file answered by an endpoint: in chunks, some at a time, each tried again while nobody answers.
+"""Predicts the rows of a file through an endpoint: in chunks, several at a time, each retried while the endpoint is
+unavailable.
 
-What comes of it is what a transform job that keeps the key beside each answer would write. Answers stay with their
-rows, in the rows' order, however late each comes.
+The result is what a transform job that keeps the key beside each prediction would write. Predictions stay with their
+rows, in the rows' order, however late each arrives.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from include.models.quoting import quoted
 
 AT_ONCE = 4
 CHUNK_ROWS = 2000
-CHUNK_BYTES = 4 * 2**20  # below the 6 MB that InvokeEndpoint takes
+CHUNK_BYTES = 4 * 2**20  # below InvokeEndpoint's limit of 6 MB
 TRIES = 8
-WAIT_SECONDS, LONGEST_WAIT = 0.5, 20.0  # before the second try, and at most; each a random share of it
+WAIT_SECONDS, LONGEST_WAIT = 0.5, 20.0  # before the second try, and the maximum; with full jitter
 
 Row = list[str]
 
 
 @dataclass(frozen=True)
 class EndpointAnswers:
-    """Answers files of rows, as ``Predictor`` does.
+    """Predicts files of rows, like ``Predictor``.
 
     Args:
-        features: what the columns after the key are called.
+        features: the names of the columns after the key.
         key: how many columns precede the features in the rows.
         explain: whether to ask for reasons.
     """
@@ -46,10 +47,10 @@ class EndpointAnswers:
     explain: bool = False
 
     def answer(self, rows: Path) -> None:
-        """Write ``<rows>.out``: the key and the answer of each row.
+        """Writes ``<rows>.out``: the key and the prediction of each row.
 
         Raises:
-            JobError: a chunk was refused, not answered in several tries, or has another number of answers.
+            JobError: a chunk was rejected, remained unanswered, or got the wrong number of answers.
         """
         target = rows.with_name(f"{rows.name}.out")
         with (
@@ -67,7 +68,7 @@ class EndpointAnswers:
                 answers.writerows(last.result())
 
     def _ask(self, chunk: list[Row]) -> list[Row]:
-        """The chunk's keys, each with its answer."""
+        """The chunk's keys, each with its prediction."""
         body = io.StringIO(newline="")
         writer = csv.writer(body, lineterminator="\n")
         writer.writerow(self.features)
@@ -98,7 +99,7 @@ class EndpointAnswers:
         except BadRequestError as error:
             raise JobError(
                 f"the endpoint {self.endpoint.name} refused the features of this version: {quoted(str(error))} It may "
-                "serve another version than the champion just now."
+                "currently serve another version than the champion."
             ) from error
 
 

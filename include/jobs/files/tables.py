@@ -1,4 +1,4 @@
-"""The tables of a file that somebody wants scored: found, cleaned, cut by key where they are larger than memory."""
+"""The tables of a file to score: found, cleaned, and partitioned by key if they are larger than memory."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from include.models.raw.kinds import reading_of
 
 @contextmanager
 def folder_of(config: ModelConfig, data: Path) -> Iterator[Path]:
-    """A folder with the tables under their names. A single file, or the only one of a folder, is the first table's,
-    whatever it is called; its ending says how it is packed."""
+    """A folder with the tables under their names. A single file, or the only one in a folder, is the first table,
+    whatever its name; its ending says how it is packed."""
     first = config.daily_scoring.tables[0]
     if data.is_dir():
         files = [path for path in data.iterdir() if path.is_file()]
@@ -40,16 +40,16 @@ def folder_of(config: ModelConfig, data: Path) -> Iterator[Path]:
 
 
 def _called(file: str, given: str) -> str:
-    """What a table's file is called where it is packed, or Parquet, as the given one is."""
+    """The table's file name with the given file's packing or Parquet ending."""
     if given.endswith(PARQUET):
         return file.rpartition(".")[0] + PARQUET
     return file + next((ending for ending in PACKINGS if given.endswith(ending)), "")
 
 
 class GivenTables:
-    """The tables below a folder. What was found is known once the chunks have been read to their end.
+    """The tables below a folder. The findings are known once all chunks have been read.
 
-    Only the first table has to be there: of the others nothing is known where they are not.
+    Only the first table is required; missing ones count as empty.
     """
 
     def __init__(self, config: ModelConfig, folder: Path, quarantine: Path) -> None:
@@ -65,14 +65,14 @@ class GivenTables:
         self.digests = {path.name: _sha256(path) for path in self.files.values()}
         self._tallies = {name: Tally() for name in self._tables}
         self._unusable: list[Finding] = []
-        self.rows = 0  # of the first table that came through
+        self.rows = 0  # accepted rows of the first table
 
     def _tolerant(self, table: Table) -> Table:
         share = max(table.max_rejected_share, self._config.daily_scoring.max_rejected_share)
         return table.model_copy(update={"max_rejected_share": share})
 
     def chunks(self) -> Iterator[Tables]:
-        """Clean tables; each chunk has all rows of some keys."""
+        """Yields clean tables; each chunk has all rows of some keys."""
         names = list(self._tables)
         size = sum(text_bytes(path.name, path.stat().st_size) for path in self.files.values())
         count = math.ceil(size / (self._config.daily_scoring.chunk_mb * 2**20))
@@ -94,7 +94,7 @@ class GivenTables:
             merge_quarantine(aside, self._quarantine, set())
 
     def findings(self) -> list[Finding]:
-        """What was found in all chunks together, judged."""
+        """The findings in all chunks together."""
         found = list({(one.table, one.expectation, one.column): one for one in self._unusable}.values())
         for name, table in self._tables.items():
             tally = self._tallies[name]
@@ -105,7 +105,7 @@ class GivenTables:
         return found
 
     def rejected(self) -> dict[str, int]:
-        """How many rows of each table were set aside."""
+        """The number of rejected rows by table."""
         return {name: tally.set_aside for name, tally in self._tallies.items() if name in self.files}
 
     def _clean(self, name: str, cut: Cut | None, quarantine: Path, folder: Path | None = None) -> pl.DataFrame:

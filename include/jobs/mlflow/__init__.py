@@ -1,4 +1,4 @@
 """Runs and model versions in MLflow.
 
-Used by train_model, evaluate_model and the programs of model versions; MLflow itself is imported when it is needed.
+Used by train_model, evaluate_model and the programs of model versions; MLflow itself is imported only when needed.
 """

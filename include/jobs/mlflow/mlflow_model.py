@@ -1,6 +1,6 @@
 """An artifact as an MLflow model: what ``mlflow.pyfunc.load_model`` loads, with a signature and without a pickle.
 
-The model's folder in MLflow holds the artifact and its code; ``_load_pyfunc`` is the name by which MLflow asks for it.
+The model's folder in MLflow holds the artifact and its code; ``_load_pyfunc`` is the function that MLflow calls.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NEEDED = (*LIBRARIES, "pandas", "pyarrow", "pydantic", "pyyaml", "scikit-learn")
 
 
 class ServedModel:
-    """Answers a pandas frame of features with a frame: label and a probability for each class, or the value."""
+    """Predicts a pandas frame of features: label and a probability per class, or the value."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
@@ -42,10 +42,10 @@ def _load_pyfunc(path: str) -> ServedModel:
 
 
 def write_mlflow_model(artifact: Path, features: pl.DataFrame, folder: Path) -> None:
-    """Write an unpacked artifact as an MLflow model.
+    """Writes an unpacked artifact as an MLflow model.
 
     Args:
-        features: any rows that the model can answer; names and kinds of the signature come from them.
+        features: any rows that the model can predict; the signature's names and kinds come from them.
         folder: where to write; must not be there.
     """
     from mlflow import pyfunc  # seconds to import
@@ -54,7 +54,7 @@ def write_mlflow_model(artifact: Path, features: pl.DataFrame, folder: Path) -> 
 
     sample = features.head(5)
     answer = _load_pyfunc(str(artifact)).predict(sample.to_pandas())
-    # every value may be missing, which what is inferred from rows would not know
+    # every value may be missing, which a signature inferred from rows would not allow
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec(feature_kind(dtype).mlflow, name, False) for name, dtype in sample.schema.items()
     ]

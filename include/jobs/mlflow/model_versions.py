@@ -1,8 +1,8 @@
 """Versions of a model in MLflow: one for each model package in SageMaker's registry, the one in production by alias.
 
-The registered model has the model's name. A version is found again by the tag ``model_package_arn``, so that what is
-called twice does once. Unlike the tracking of runs this fails when MLflow does: a champion that points to a model
-which is not in production would be worse than a failed task.
+The registered model has the model's name. A version is found by the tag ``model_package_arn``, so repeated calls have
+no further effect. Unlike the tracking of runs, this fails when MLflow does: a champion alias on a model that is not in
+production would be worse than a failed task.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MODEL_FOLDER = "model"  # among a run's artifacts
 
 
 def client() -> MlflowClient:
-    """Raises JobError where no store is named."""
+    """Raises JobError if no store is configured."""
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         raise JobError("MLFLOW_TRACKING_URI is not set: the Variable ml_environment gives it as mlflow_tracking_uri.")
@@ -33,7 +33,7 @@ def client() -> MlflowClient:
 
 
 def _explained[**P, R](step: Callable[P, R]) -> Callable[P, R]:
-    """MLflow's errors as the job's: they are all that the person on call gets."""
+    """Turns MLflow's errors into JobErrors, for the person on call."""
 
     @wraps(step)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -52,15 +52,15 @@ def _explained[**P, R](step: Callable[P, R]) -> Callable[P, R]:
 
 @_explained
 def register(store: MlflowClient, model: str, run_id: str, package_arn: str) -> str:
-    """The version of a package, made from the model that the run logged where it is not there yet.
+    """The version of a package, created from the run's logged model if missing.
 
     Raises:
-        JobError: the run has logged no model, or MLflow failed.
+        JobError: the run has no logged model, or MLflow failed.
     """
     from mlflow.exceptions import MlflowException
 
     if not any(item.path == f"{MODEL_FOLDER}/MLmodel" for item in store.list_artifacts(run_id, MODEL_FOLDER)):
-        raise JobError(f"the MLflow run {run_id} holds no model: its training job's log says what went wrong there.")
+        raise JobError(f"the MLflow run {run_id} has no model: the log of its training job says why.")
     try:
         store.create_registered_model(model)
     except MlflowException as error:
@@ -74,7 +74,7 @@ def register(store: MlflowClient, model: str, run_id: str, package_arn: str) -> 
 
 @_explained
 def move_champion(store: MlflowClient, model: str, package_arn: str) -> str:
-    """Let ``champion`` name the version of the package; that version.
+    """Moves ``champion`` to the version of the package; returns that version.
 
     Raises:
         JobError: there is no such version, or MLflow failed.
@@ -83,14 +83,14 @@ def move_champion(store: MlflowClient, model: str, package_arn: str) -> str:
     if version is None:
         raise JobError(
             f"MLflow has no version of {model} for {package_arn}: its run was not tracked, or the store is another "
-            "one. The package is in production all the same; only the alias champion was left where it was."
+            "one. The package is in production regardless; only the alias champion was not moved."
         )
     store.set_registered_model_alias(model, CHAMPION, version)
     return version
 
 
 def _version_of(store: MlflowClient, model: str, package_arn: str) -> str | None:
-    """Compared here: a filter on tags is not in every store."""
+    """Compared here, as not every store can filter by tags."""
     found: list[str] = []
     token = None
     while True:

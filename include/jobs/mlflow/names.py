@@ -1,4 +1,4 @@
-"""The border to MLflow: names of metrics and parameters, which are its files' and columns' names too."""
+"""The border to MLflow: names of metrics and parameters, which become names of its files and columns."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ LONGEST_VALUE = 6000  # of a parameter
 
 
 def entries[Value](given: Mapping[str, Value]) -> dict[str, Value]:
-    """The same values under names that MLflow takes: letters, digits, ``_ - . : /`` and blanks. Names that become the
-    same are numbered."""
+    """The same values under names that MLflow accepts: letters, digits, ``_ - . : /`` and blanks. Names that collide
+    are numbered."""
     named: dict[str, Value] = {}
     for name, value in given.items():
         allowed = re.sub(r"[^\w\-. :/]+", "_", name, flags=re.ASCII)[:LONGEST].strip("./ ") or "_"

@@ -1,7 +1,7 @@
-"""MLflow, where ``MLFLOW_TRACKING_URI`` names a store; nothing where it does not.
+"""Tracking in MLflow, if ``MLFLOW_TRACKING_URI`` names a store.
 
-Tracking never fails a job and never holds it up for long: it works in a thread beside the job, its waits are bounded,
-and what goes wrong becomes a warning in the job's log.
+Tracking never fails a job and never delays it for long: it works in a background thread, its waits are bounded, and
+errors become warnings in the job's log.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from include.jobs.mlflow.names import LONGEST_VALUE, entries
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-PATIENCE_SECONDS = 60.0  # a store's first use makes its tables: seconds, or many on a busy machine
+PATIENCE_SECONDS = 60.0  # a store's first use creates its tables, which takes seconds, or longer on a busy machine
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 
 
 class IncompleteError(Exception):
-    """A run has not all that was logged; the message says what is missing and why."""
+    """A run is incomplete; the message says what is missing and why."""
 
 
 def prepare() -> None:
-    """Get ready in the background: importing and opening the store takes seconds."""
+    """Imports MLflow and opens the store in the background, which takes seconds."""
     _in_background(lambda client: client.search_experiments(max_results=1))
 
 
 def start_run(
     experiment: str, parameters: Mapping[str, object], tags: Mapping[str, str], began: float
 ) -> Future[str] | None:
-    """Make a run that began at ``began`` (seconds since 1970); its id is the result.
+    """Creates a run that started at ``began`` (seconds since 1970); returns its id.
 
-    It is FAILED until ``log`` has put into it what there is: a job that dies before leaves none that seems to run.
+    It is FAILED until ``log`` completes it, so a job that dies earlier leaves no run that seems to be running.
     MLFLOW_EXPERIMENT_NAME overrides ``experiment``.
     """
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", experiment)
@@ -57,12 +57,12 @@ def log(
     *,
     first: bool = False,
 ) -> Future[None] | None:
-    """Add metrics and files to a run, and the MLflow model that ``write_model`` writes into the folder it is given.
+    """Adds metrics and files to a run, and the MLflow model that ``write_model`` writes into the folder it is given.
 
-    The run ends with it, as FAILED where something could not be added, then or by the job before; all else is there.
+    This ends the run, as FAILED if something could not be added, now or by the earlier job; the rest is kept.
 
     Args:
-        first: nothing was put into the run before.
+        first: nothing was added to the run before.
     """
     if not run_id:
         return None
@@ -82,10 +82,10 @@ def address(run_id: str | None) -> Future[str] | None:
 def wait_for[Result](
     work: Future[Result] | None, patience: float = PATIENCE_SECONDS, problems: list[str] | None = None
 ) -> Result | None:
-    """The result of background work. None where nothing is tracked and, after a warning, where it failed or is late.
+    """The result of background work. None if nothing is tracked or, after a warning, if it failed or is late.
 
     Args:
-        problems: gets what went wrong, for who says it further.
+        problems: collects the errors for the caller.
     """
     if work is None:
         return None
@@ -145,7 +145,7 @@ def _create_experiment(client: MlflowClient, name: str) -> str:
 
     location = None
     uri = os.environ["MLFLOW_TRACKING_URI"]
-    if uri.startswith("sqlite:///"):  # else artifacts land in the job's working folder, and are gone with it
+    if uri.startswith("sqlite:///"):  # otherwise artifacts land in the job's working folder, and are lost
         location = (Path(uri.removeprefix("sqlite:///")).resolve().parent / "artifacts" / name).as_uri()
     try:
         return str(client.create_experiment(name, artifact_location=location))
@@ -181,7 +181,7 @@ def _add(
 
     try:
         client.log_batch(run_id, metrics=known)
-    except MlflowException:  # a refused batch loses all of it: one by one, each loses itself
+    except MlflowException:  # a rejected batch loses everything: one by one, only the bad ones are lost
         for metric in known:
             add(metric.key, partial(client.log_metric, run_id, metric.key, metric.value, now, 0))
     for file in files:

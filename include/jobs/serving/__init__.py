@@ -1,4 +1,4 @@
-"""A model's artifact, the requests it answers, and what is kept of them.
+"""A model's artifact, the requests it answers, and their log.
 
-Goes into every artifact as the code that serves it, so it imports ``features`` and the models, nothing of training.
+Part of every artifact, as its serving code; so it imports ``features`` and the models, but nothing of training.
 """

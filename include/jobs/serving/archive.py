@@ -1,4 +1,4 @@
-"""A version's model.tar.gz, as SageMaker packs it. Apart from ``artifact``, which needs the model's libraries."""
+"""A version's model.tar.gz, as SageMaker packs it. Separate from ``artifact``, which needs the model's libraries."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from include.models.errors import JobError
 
 
 def unpack(folder: Path, into: Path, name: str = MODEL_ARCHIVE) -> Path:
-    """Unpack the folder's model.tar.gz, or another archive.
+    """Unpacks the folder's model.tar.gz, or another archive.
 
     Raises:
-        JobError: it is missing or damaged.
+        JobError: it is missing or corrupt.
     """
     archive = folder / name
     try:

@@ -1,16 +1,16 @@
-"""What model.tar.gz holds: the model, what it expects and answers, and the code that serves it.
+"""The content of model.tar.gz: the model, its inputs and outputs, and its serving code.
 
 model's own files     written by the estimator's ``save``
-decision.json         how its probabilities are calibrated, and from which on a row is an alarm: see serving.decision
+decision.json         calibration of its probabilities, and the alarm threshold: see serving.decision
 feature_order.json    names of the features, in the order that rows without names have
-drift_profile.json    how each feature lies on the training split, to measure drift against: see features.drift_profile
+drift_profile.json    distribution of each feature in the training split: see features.drift_profile
 golden_requests.json  rows of the validation split with their answers, to test an endpoint with
-learned_rows.npy      which rows it has learned from: see features.learned_rows
-metadata.json         what was trained, on what, with what result
+learned_rows.npy      the rows it was trained on: see features.learned_rows
+metadata.json         what was trained, on which data, with which result
 code/                 jobs/ and models/ as far as serving needs them
 
-The same data, code, hyperparameters and libraries give the same bytes. What is a matter of the run alone (when, which
-job) is in ``training.json``, which SageMaker keeps beside the artifact, in output.tar.gz.
+The same data, code, hyperparameters and libraries give the same bytes. What concerns only the run (when, which job) is
+in ``training.json``, which SageMaker keeps beside the artifact, in output.tar.gz.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ from include.models.raw.kinds import feature_kind, reading_of
 from include.models.raw.reading import Cell
 
 GOLDEN_ROWS = 20
-WRITTEN = 946_684_800  # 2000-01-01: when an artifact's files are said to be written, whenever that was
+WRITTEN = 946_684_800  # 2000-01-01: the constant modification time of an artifact's files
 LIBRARIES = ("lightgbm", "scikit-learn", "polars", "numpy")
 
 
 class Facts(TypedDict, total=False):
-    """What training says of a model besides."""
+    """Further metadata that training adds."""
 
     hyperparameters: dict[str, Scalar]
     fit: dict[str, Scalar]
@@ -63,21 +63,21 @@ class Facts(TypedDict, total=False):
 
 
 class TrainingRun(TypedDict, total=False):
-    """``training.json``: what another training of the same would say otherwise."""
+    """``training.json``: what differs between two trainings of the same model."""
 
     run_id: str | None
     training_job: str | None
     trained_at: str
     fit_seconds: float
     mlflow_run_id: str | None
-    tracking: str | None  # why MLflow has no run of it, where it should
+    tracking: str | None  # why MLflow has no run of it, although it should
 
 
 class Metadata(Facts, total=False):
     """metadata.json. ``feature_kinds``: of features that are not numbers; older artifacts have ``text_columns``.
-    ``feature_headers``: features by what the raw file calls them, where that is something else. ``feature_spellings``:
-    columns of model.yaml, of features whose cells are not spelled as programs do. ``answer_edges``: of the bins in
-    which a regression's answers are counted. ``explain``: that section of model.yaml."""
+    ``feature_headers``: features by their header in the raw file, where that differs. ``feature_spellings``: columns of
+    model.yaml, for features whose cells are not spelled plainly. ``answer_edges``: of the bins for a regression's
+    predictions. ``explain``: that section of model.yaml."""
 
     model: str
     problem: str
@@ -95,7 +95,7 @@ class Metadata(Facts, total=False):
 
 
 class GoldenRequest(TypedDict):
-    """A row to send to an endpoint, and its answer."""
+    """A row to send to an endpoint, and the expected answer."""
 
     features: dict[str, Cell]
     expected: dict[str, object]
@@ -120,7 +120,7 @@ class LoadedModel:
         return columns_of(self.metadata, self.feature_order)
 
     def predict(self, frame: pl.DataFrame) -> Array:
-        """Probabilities, calibrated where the model is, or values, for a frame that has the features among its columns.
+        """Probabilities (calibrated, if the model is) or values, for a frame whose columns include the features.
 
         Raises:
             JobError: the frame lacks a feature.
@@ -135,19 +135,19 @@ class LoadedModel:
         return self.judgement.calibrated(found) if self.classes else found
 
     def labels(self, predictions: Array) -> Array | None:
-        """The class index that is decided for in each row (rows,), from what ``predict`` gave; None of values."""
+        """The decided class index of each row (rows,), from ``predict``'s result; None for values."""
         return self.judgement.labels(predictions) if self.classes else None
 
     def intervals(self, frame: pl.DataFrame) -> Array | None:
-        """The ends between which each value is expected, None if the model tells none."""
+        """The interval of each value; None if the model has none."""
         own = getattr(self.estimator, "intervals", None)
         return own(self.model, frame.select(self.feature_order)) if own else None
 
     def answers(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """A row's answer for each row, as endpoints and scoring give it: see ``payload.answers``.
+        """The answer for each row, as endpoints and scoring return it: see ``payload.answers``.
 
         Raises:
-            ValueError: the estimator answers another number of rows.
+            ValueError: the estimator returns another number of rows.
         """
         predictions = self.predict(frame)
         found = answers(predictions, self.classes, self.intervals(frame), self.labels(predictions))
@@ -156,13 +156,13 @@ class LoadedModel:
         return found
 
     def contributions(self, frame: pl.DataFrame, labels: Array | None) -> Contributions | None:
-        """What each input adds to each row's answer; None if the model tells none."""
+        """What each input adds to each row's prediction; None if the model does not explain."""
         own = getattr(self.estimator, "contributions", None)
         return own(self.model, frame.select(self.feature_order), labels) if own else None
 
     def explained(self, frame: pl.DataFrame, found: pl.DataFrame, *, asked: bool = False) -> pl.DataFrame:
-        """The answers to these rows, with their reasons where model.yaml wants them of scores, or all of them if
-        ``asked``; at most as many rows as it allows have some."""
+        """The predictions for these rows with reasons, for the rows that model.yaml wants explained, or all of them if
+        ``asked``, up to the allowed number of rows."""
         if not asked and "explain" not in self.metadata:
             return found
         rule = Explain.model_validate(self.metadata.get("explain", {}))
@@ -191,19 +191,19 @@ def columns_of(metadata: Metadata, feature_order: list[str]) -> Columns:
 
 
 def spelled_features(metadata: Metadata) -> dict[str, Column]:
-    """How texts of those features are read, in files and in requests, that are not spelled as programs do."""
+    """How to read the texts of features that are not spelled plainly, in files and in requests."""
     spellings = metadata.get("feature_spellings", {})
     return {name: Column.model_validate(column) for name, column in spellings.items()}
 
 
 def as_spelled(features: pl.DataFrame, spelled: Mapping[str, Column]) -> pl.DataFrame:
-    """Features with their cells as files and requests have them."""
+    """Features with their cells spelled as in files and requests."""
     texts = (reading_of(column.kind).to_text(pl.col(name), column).alias(name) for name, column in spelled.items())
     return features.with_columns(texts)
 
 
 def _feature_spellings(config: ModelConfig, features: Sequence[str]) -> dict[str, dict[str, object]]:
-    """Of features that are a raw table's columns as they are."""
+    """Spellings of features that are unchanged columns of a raw table."""
     if config.code.features:
         return {}
     columns = {name: column for table in config.data.tables.values() for name, column in table.columns.items()}
@@ -223,12 +223,12 @@ def save_artifact(
     facts: Facts,
     judged: Judgement | None = None,
 ) -> LoadedModel:
-    """Write the content of model.tar.gz; the model as read back from it.
+    """Writes the content of model.tar.gz; returns the model read back from it.
 
     Args:
         folder: /opt/ml/model; SageMaker packs it.
         facts: added to metadata.json.
-        judged: fitted on the validation split, unless given.
+        judged: by default fitted on the validation split.
     """
     folder.mkdir(parents=True, exist_ok=True)
     own = estimator(config.name)
@@ -261,12 +261,12 @@ def save_artifact(
     _write(folder / GOLDEN_REQUESTS, golden_requests(loaded, validation))
     _copy_code(folder / "code", config.name)
     for path in (folder, *folder.rglob("*")):
-        os.utime(path, (WRITTEN, WRITTEN))  # times go into model.tar.gz too
+        os.utime(path, (WRITTEN, WRITTEN))  # times become part of model.tar.gz
     return loaded
 
 
 def training_run() -> TrainingRun:
-    """What the job's environment says of this run."""
+    """This run's data from the job's environment."""
     return {
         "run_id": os.environ.get("RUN_ID"),
         "training_job": os.environ.get("TRAINING_JOB_NAME"),
@@ -275,7 +275,7 @@ def training_run() -> TrainingRun:
 
 
 def _raw_columns(config: ModelConfig, features: list[str]) -> Metadata:
-    """What a row of a raw table, sent as it is, holds beside the features, and what it calls them."""
+    """The columns of a raw row besides the features, and its headers for the features."""
     tables = config.data.tables.values()
     called = {(header, name) for table in tables for name, header in table.headers.items()}
     headers = [header for header, _ in called]
@@ -292,7 +292,7 @@ def _raw_columns(config: ModelConfig, features: list[str]) -> Metadata:
 
 
 def load_artifact(folder: Path) -> LoadedModel:
-    """The model in an unpacked model.tar.gz.
+    """Loads the model from an unpacked model.tar.gz.
 
     Raises:
         JobError: a part of it is missing.
@@ -308,7 +308,7 @@ def load_artifact(folder: Path) -> LoadedModel:
 
 def golden_requests(loaded: LoadedModel, validation: Examples) -> list[GoldenRequest]:
     """Rows with their answers, some of every predicted class and evenly spaced: ``{"features", "expected"}``. Cells are
-    spelled as requests have them."""
+    spelled as in requests."""
     predicted = loaded.predict(validation.features)
     labels = loaded.labels(predicted)
     groups = np.zeros(len(predicted), dtype=np.int64) if labels is None else labels
@@ -327,7 +327,7 @@ def golden_requests(loaded: LoadedModel, validation: Examples) -> list[GoldenReq
 
 
 def _copy_code(target: Path, model: str) -> None:
-    """The packages ``jobs`` and ``models``, of the models only this one."""
+    """Copies the packages ``jobs`` and ``models``, with only this model."""
     root = Path(include.__path__[0])
 
     def unwanted(folder: str, names: list[str]) -> set[str]:

@@ -1,11 +1,12 @@
-"""What turns an estimator's answers into probabilities that can be relied on, and these into labels: decision.json.
+"""Turns an estimator's output into calibrated probabilities, and these into labels: decision.json.
 
-Calibration is one curve per class, fitted on the validation split, after which probabilities are scaled to add up to 1;
-of two classes the second has the curve, and the first the rest. ``isotonic`` is a step-free monotone curve through the
-pooled rates; ``platt`` a logistic curve of the log-odds; ``beta`` one with a weight for each end of the scale (Kull,
-Silva Filho, Flach, "Beta calibration", 2017). How a threshold is chosen: see ``Decision`` in model.yaml's schema.
+Calibration is one curve per class, fitted on the validation split; the calibrated probabilities are then normalised.
+With two classes, the second has the curve, and the first gets the rest. ``isotonic`` is a step-free monotone curve
+through the pooled rates; ``platt`` a logistic curve of the log-odds; ``beta`` one with a weight for each end of the
+scale (Kull, Silva Filho, Flach, "Beta calibration", 2017). For the choice of a threshold see ``Decision`` in
+model.yaml's schema.
 
-A row's answer depends on nothing but the row, to the last bit: sums run over classes one by one.
+A row's answer depends only on the row, to the last bit: sums run over classes one by one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ NEAREST_TO_CERTAIN = 1e-12  # of which there are log-odds
 
 
 class Curve(TypedDict):
-    """``x`` and ``y``: points that are joined; or ``weights`` of log p, of -log(1 - p), and of 1, in log-odds."""
+    """``x`` and ``y``: points to interpolate; or ``weights`` of log p, of -log(1 - p), and of 1, in log-odds."""
 
     x: NotRequired[list[float]]
     y: NotRequired[list[float]]
@@ -45,15 +46,15 @@ class Kept(TypedDict):
 
 @dataclass(frozen=True)
 class Judgement:
-    """Curves by class, of two classes of the second alone; none where nothing is calibrated. The threshold of an alarm;
-    None where a row has its likeliest class."""
+    """Curves by class (with two classes only of the second); none if nothing is calibrated. The threshold of an alarm;
+    None if a row gets its likeliest class."""
 
     curves: tuple[Curve, ...] = ()
     threshold: float | None = None
     reached: bool = True
 
     def calibrated(self, probabilities: Array) -> Array:
-        """Probabilities (rows, classes) as they are to be answered."""
+        """Calibrated probabilities (rows, classes)."""
         if not self.curves:
             return probabilities
         if probabilities.shape[1] == 2:
@@ -63,7 +64,7 @@ class Judgement:
         return np.column_stack([part / _total(parts) for part in parts])
 
     def labels(self, probabilities: Array) -> Array:
-        """The index of each row's class (rows,), of calibrated probabilities."""
+        """The index of each row's class (rows,), from calibrated probabilities."""
         likeliest: Array = probabilities.argmax(axis=1)
         if self.threshold is None:
             return likeliest
@@ -75,7 +76,7 @@ class Judgement:
 
     @classmethod
     def load(cls, folder: Path) -> Judgement:
-        """What ``save`` wrote; artifacts from before have none."""
+        """Loads what ``save`` wrote; older artifacts have none."""
         if not (folder / FILE).exists():
             return cls()
         kept: Kept = json.loads((folder / FILE).read_text(encoding="utf-8"))
@@ -83,11 +84,11 @@ class Judgement:
 
 
 def judgement(config: ModelConfig, target: Array, answers: Array) -> Judgement:
-    """Fitted as model.yaml asks.
+    """Fits calibration and threshold as model.yaml says.
 
     Args:
-        target: classes of the validation split, or values of a regression, which has nothing to judge.
-        answers: what the estimator says of it.
+        target: classes of the validation split, or values of a regression, which needs neither.
+        answers: the estimator's predictions for it.
     """
     if config.problem == "regression":
         return Judgement()
@@ -100,12 +101,12 @@ def judgement(config: ModelConfig, target: Array, answers: Array) -> Judgement:
 
 
 def risk(probabilities: Array) -> Array:
-    """Of any class but the first (rows,)."""
+    """The probability of any class but the first (rows,)."""
     return _total([probabilities[:, place] for place in range(1, probabilities.shape[1])])
 
 
 def calibrate(how: Calibration, target: Array, probabilities: Array) -> tuple[Curve, ...]:
-    """A curve for each class, of two classes for the second; a class that validation has not is left as it is."""
+    """A curve per class (with two classes only for the second); classes missing from validation stay uncalibrated."""
     classes = probabilities.shape[1]
     return tuple(
         _curve(how, target == place, probabilities[:, place]) for place in ([1] if classes == 2 else range(classes))
@@ -113,18 +114,18 @@ def calibrate(how: Calibration, target: Array, probabilities: Array) -> tuple[Cu
 
 
 def choose(decision: Decision, target: Array, probabilities: Array) -> tuple[float, bool]:
-    """The threshold that a decision asks for, and whether what it asks for is reached on these rows."""
+    """The threshold for a decision, and whether its aim is reached on these rows."""
     risks = risk(probabilities)
     order = np.argsort(-risks, kind="stable")
-    ends = np.flatnonzero(np.diff(risks[order], append=-1.0))  # the last row of each that are equally risky
+    ends = np.flatnonzero(np.diff(risks[order], append=-1.0))  # the last row of each run of equal risks
     places, happened = risks[order][ends], target[order] != 0
     if decision.costs is not None:
         named = 1 + probabilities[order, 1:].argmax(axis=1)
         costs, change = decision.costs, np.zeros(len(target))
         change[~happened] = costs.false_alarm
         change[happened] = np.where(named == target[order], 0, costs.confused)[happened] - costs.missed
-        spent = np.concatenate([[0.0], np.cumsum(change)[ends]])  # beside no alarm at all
-        fair = costs.false_alarm / (costs.false_alarm + costs.missed)  # of perfect probabilities
+        spent = np.concatenate([[0.0], np.cumsum(change)[ends]])  # relative to no alarm at all
+        fair = costs.false_alarm / (costs.false_alarm + costs.missed)  # the optimal threshold for perfect probabilities
         cuts, least = _between(places), int(spent.argmin())
         squares = np.concatenate([[0.0], np.cumsum(change**2)[ends]])
         # a threshold that differs from the cheapest by no more than chance (a standard error of the paired difference)
@@ -143,7 +144,7 @@ def choose(decision: Decision, target: Array, probabilities: Array) -> tuple[flo
 
 
 def alarms_of(costs: Costs | None, target: Array, labels: Array) -> Alarms:
-    """What labels are worth as alarms."""
+    """The quality of labels as alarms."""
     alarm, happened = labels != 0, target != 0
     both = float(np.count_nonzero(alarm & happened))
     found: Alarms = {
@@ -157,7 +158,7 @@ def alarms_of(costs: Costs | None, target: Array, labels: Array) -> Alarms:
 
 
 def cost_of(costs: Costs, target: Array, labels: Array) -> Array:
-    """Of each row's mistake."""
+    """The cost of each row's mistake."""
     missed, false_alarm = (target != 0) & (labels == 0), (target == 0) & (labels != 0)
     confused = (target != 0) & (labels != 0) & (labels != target)
     each: Array = missed * costs.missed + false_alarm * costs.false_alarm + confused * costs.confused
@@ -165,7 +166,7 @@ def cost_of(costs: Costs, target: Array, labels: Array) -> Array:
 
 
 def _between(risks: Array) -> Array:
-    """Thresholds half way between risks that follow each other, from above all of them to below."""
+    """Thresholds half way between consecutive risks, from above all of them to below."""
     cuts: Array = (np.concatenate([[1 + 1e-9], risks]) + np.concatenate([risks, [0.0]])) / 2
     return cuts
 
@@ -182,7 +183,7 @@ def _curve(how: Calibration, happened: Array, probability: Array) -> Curve:
 
 
 def _weights(logs: tuple[Array, Array], happened: Array, *, apart: bool) -> list[float]:
-    """Of the two logarithms and of 1. No weight is below 0: a larger probability is never calibrated to a smaller."""
+    """The weights of the two logarithms and of 1. None is negative: calibration never reverses an order."""
     from sklearn.linear_model import LogisticRegression
 
     def fitted(inputs: Array) -> tuple[list[float], float]:
@@ -216,7 +217,7 @@ def _logs(probability: Array) -> tuple[Array, Array]:
 
 
 def _total(parts: list[Array]) -> Array:
-    """Added up from the first to the last, so that a row has the same sum among any others."""
+    """Summed from first to last, so that a row has the same sum in any batch."""
     total = parts[0]
     for part in parts[1:]:
         total = total + part

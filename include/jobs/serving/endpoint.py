@@ -1,4 +1,4 @@
-"""An endpoint as its callers see it: one request, and what may be tried again told from what may not."""
+"""An endpoint as its callers see it: one request, with retryable errors distinguished from others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REFUSED = (400, 406, 413, 415)
 
 
 class UnavailableError(Exception):
-    """Nobody answers at the moment; the caller may try again."""
+    """The endpoint is currently unavailable; the caller may retry."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Endpoint:
     target: dict[str, str] = field(default_factory=dict)
 
     def invoke(self, body: bytes, media_type: str, accept: str) -> tuple[bytes, str]:
-        """The answer, and the variant that gave it.
+        """The response, and the variant that gave it.
 
         Raises:
-            BadRequestError: the model refused the request.
-            UnavailableError: throttled, updating, failing or not to be reached.
+            BadRequestError: the model rejected the request.
+            UnavailableError: throttled, updating, failing or unreachable.
         """
         try:
             found = self.runtime.invoke_endpoint(
@@ -50,7 +50,7 @@ class Endpoint:
 
 
 def runtime_client(read_seconds: float = 10.0) -> SageMakerRuntimeClient:
-    """A client that gives up after a few tries, of which none takes longer than this."""
+    """A client that gives up after a few tries of at most this duration."""
     import boto3
     from botocore.config import Config
 

@@ -1,16 +1,16 @@
-"""Requests to rows and predictions to answers, in the three formats that endpoints and transform jobs speak.
+"""From requests to rows and from predictions to answers, in the three formats of endpoints and transform jobs.
 
 Requests: ``text/csv`` with or without a header; ``application/json``, ``{"instances": [...]}`` or a list or one object;
-``application/jsonlines``. Rows that carry names are aligned by name, in any order; they may be called as the raw file
-calls them, and may carry the raw table's other columns too, such as key and label, which are ignored. Rows without are
-taken in feature_order. An empty CSV field or null is a missing value, and for a number NaN too. Blank lines at the end
-are no rows.
+``application/jsonlines``. Rows with names are aligned by name, in any order; they may use the raw file's headers, and
+may contain the raw table's other columns, such as key and label, which are ignored. Rows without names are in
+feature_order. An empty CSV field or null is a missing value, and for a number also NaN. Blank lines at the end are
+ignored.
 
-Answers, one per row and in the rows' order: classification gives the label and each class's probability, regression the
-value, and its interval where the model has one. Who asks with ``explain=true`` in Accept (``application/json;
-explain=true``), or with ``"explain": true`` beside ``"instances"``, also gets ``reasons``: the features that add the
-most to the row's answer, with value and contribution. As CSV: ``label,probability,...`` (classes in the model's order)
-or just the value; reasons are one cell more: see ``serving.reasons``.
+Answers, one per row and in the rows' order: classification returns the label and each class's probability, regression
+the value, and its interval if the model has one. With ``explain=true`` in Accept (``application/json; explain=true``),
+or ``"explain": true`` beside ``"instances"``, they include ``reasons``: the features that contribute most to the row's
+prediction, with value and contribution. As CSV: ``label,probability,...`` (classes in the model's order) or just the
+value; reasons are one more cell: see ``serving.reasons``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from include.models.raw.reading import Cell
 CSV, JSON, JSONLINES = "text/csv", "application/json", "application/jsonlines"
 FORMATS = (CSV, JSON, JSONLINES)
 PAIR = pl.Array(pl.Float64, 2)
-SPELLINGS = sorted({*MISSING, *map(str.upper, MISSING), "NaN", "None"})  # the usual ones, for the fast way
+SPELLINGS = sorted({*MISSING, *map(str.upper, MISSING), "NaN", "None"})  # the usual ones, for the fast path
 
 
 class BadRequestError(ValueError):
@@ -45,9 +45,9 @@ class BadRequestError(ValueError):
 
 @dataclass(frozen=True)
 class Columns:
-    """The model's features in order, the columns that a named row may also carry, the kinds of those features that are
-    not numbers, the features by what the raw file calls them, where that is something else, and those that it does not
-    spell as programs do."""
+    """The model's features in order, further columns that a named row may have, the kinds of features that are not
+    numbers, the features by their header in the raw file, where that differs, and those that the raw file does not
+    spell plainly."""
 
     features: list[str]
     ignored: frozenset[str] = frozenset()
@@ -59,12 +59,12 @@ class Columns:
         return self.kinds.get(name, NUMBER)
 
     def name(self, header: str) -> str:
-        """The feature that a header stands for; any other header as it is."""
+        """The feature with this header; any other header unchanged."""
         return self.headers.get(header, header)
 
     @cached_property
     def described(self) -> Mapping[str, Column]:
-        """How each feature is read, as the raw file's columns are."""
+        """How to read each feature, like the raw file's columns."""
         return {name: self.spelled.get(name) or Column(kind=self.kind(name)) for name in self.features}
 
     @property
@@ -91,7 +91,7 @@ def parse(body: bytes, media_type: str, columns: Columns) -> pl.DataFrame:
 
 
 def asks_why(body: bytes, media_type: str, accept: str) -> bool:
-    """Whether a request that can be answered wants reasons."""
+    """Whether a valid request asks for reasons."""
     parameters = [part.strip().lower() for entry in accept.split(",") for part in entry.split(";")[1:]]
     if "explain=true" in parameters:
         return True
@@ -104,11 +104,11 @@ def asks_why(body: bytes, media_type: str, accept: str) -> bool:
 def answers(
     predictions: Array, classes: Sequence[str], intervals: Array | None = None, labels: Array | None = None
 ) -> pl.DataFrame:
-    """A row's answer per row: ``label`` and ``probabilities``, or ``value`` where there are no classes.
+    """One answer per row: ``label`` and ``probabilities``, or ``value`` where there are no classes.
 
     Args:
         intervals: (rows, 2), the lower and upper ends around each value; become ``interval``.
-        labels: the class index that was decided for in each row; the likeliest unless given.
+        labels: the decided class index of each row; by default the likeliest.
     """
     if not classes:
         values = pl.DataFrame({"value": predictions}, schema={"value": pl.Float64})
@@ -119,7 +119,7 @@ def answers(
 
 
 def render(found: pl.DataFrame, media_type: str) -> str:
-    """The answers as text; numbers are written so that they read back as they are, bit for bit."""
+    """The answers as text; numbers round-trip to the bit."""
     if media_type == JSON:
         return f'{{"predictions": {found.write_json()}}}'
     if media_type == JSONLINES:
@@ -135,7 +135,7 @@ def _csv_frame(text: str, columns: Columns) -> pl.DataFrame:
         cells = next(csv.reader(io.StringIO(text, newline=""), strict=True), [])
         first = _names(cells, columns)
         header = first if _is_header(first, columns) else None
-        if len(header or columns.features) > 1:  # a blank line of a single column may be a value that is missing
+        if len(header or columns.features) > 1:  # a blank line of a single column may be a missing value
             text = text.rstrip("\r\n")
         order = _order(header, columns) if header else list(range(len(columns.features)))
         frame = _all_rows_at_once(text, header, columns)
@@ -145,10 +145,11 @@ def _csv_frame(text: str, columns: Columns) -> pl.DataFrame:
 
 
 def _all_rows_at_once(text: str, header: list[str] | None, columns: Columns) -> pl.DataFrame | None:
-    """What ``_csv_rows`` reads, some twenty times as fast; None where it may differ: it knows what to say of each row.
+    """The same result as ``_csv_rows``, some twenty times as fast; None if it might differ: only that one can describe
+    errors.
 
-    Polars fills up short rows, and refuses long ones. So where rows and commas are as many as they have to be, and no
-    comma or line break is within a cell, each row has its width.
+    Polars pads short rows, and rejects long ones. So if the numbers of rows and commas are right, and no comma or line
+    break is inside a cell, each row has the right width.
     """
     names, schema = header or columns.features, columns.schema
     lines = text.count("\n") + (not text.endswith("\n"))
@@ -176,7 +177,7 @@ def _all_rows_at_once(text: str, header: list[str] | None, columns: Columns) -> 
     except pl.exceptions.PolarsError:
         return None
     numbers = frame.select(pl.col(pl.Float64))
-    # polars also takes other spellings of what is not finite
+    # polars also accepts other spellings of non-finite numbers
     if frame.height != lines - bool(header) or any((~series.is_finite()).any() for series in numbers):
         return None
     return frame
@@ -202,12 +203,12 @@ def _frame(rows: list[list[Cell]], columns: Columns) -> pl.DataFrame:
 
 
 def _is_header(cells: list[str], columns: Columns) -> bool:
-    """A first line is a header if it names a known column, or holds text alone and some of it where numbers have to be.
+    """A first line is a header if it names a known column, or has only text, some of it where numbers belong.
 
-    So a row whose values are all texts is a row: of a model of categories alone, or of one with its numbers missing.
+    So a row of only texts is a row: of a model with only categories, or one with its numbers missing.
     """
     named_here = [cell in columns.ignored or cell in columns.features for cell in cells]
-    if any(named_here):  # a text of a row may be what a column is called
+    if any(named_here):  # a row's text may happen to be a column's name
         return all(named_here) or not any(_is_number(cell) for cell in cells)
     numbers = [place for place, name in enumerate(columns.features) if columns.kind(name) == NUMBER]
     spelled = {place: columns.spelled[name] for place, name in enumerate(columns.features) if name in columns.spelled}
@@ -222,14 +223,14 @@ def _is_header(cells: list[str], columns: Columns) -> bool:
 
 
 def _names(cells: list[str], columns: Columns) -> list[str]:
-    """What a first line calls columns, if it is a header: as the raw file's header is read."""
+    """The column names of a first line, if it is a header: read like the raw file's header."""
     names = [columns.name(cell.strip()) for cell in cells]
     numbered = named(names)
     return numbered if {*numbered} <= {*columns.features, *columns.ignored} else names
 
 
 def _order(header: list[str], columns: Columns) -> list[int]:
-    """Where each feature stands in the named columns."""
+    """The position of each feature in the named columns."""
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise BadRequestError(f"column {quoted(repr(repeated[0]))} is named twice.")
     _check_names(set(header), columns, "the header")
@@ -277,12 +278,12 @@ def _loads(text: str, where: str) -> object:
         return json.loads(text, object_pairs_hook=without_repeats)
     except BadRequestError as error:
         raise BadRequestError(f"{where}: {error}") from None
-    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+    except (ValueError, RecursionError) as error:  # also a number with thousands of digits
         raise BadRequestError(f"{where} is not JSON: {error}") from None
 
 
 def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object; of a name given twice the first value would be lost, be it a cell or a list of rows."""
+    """An object without duplicate names: otherwise the first value would be lost, be it a cell or a list of rows."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]

@@ -1,7 +1,8 @@
-"""The reasons of an answer: its largest contributions, as endpoints answer them and as scores are published with them.
+"""The reasons for a prediction: its largest contributions, in endpoints' answers and in published scores.
 
-In CSV they are one cell without commas and quotes, so that whatever joins lines leaves them whole:
-``feature=value:contribution&...``, names and values as in a URL's query. Published they are the text of a JSON list.
+In CSV they are one cell without commas and quotes, so that joining lines leaves it intact:
+``feature=value:contribution&...``, names and values escaped as in a URL's query. Published scores have them as a JSON
+list.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ DTYPE = pl.List(pl.Struct({"feature": pl.String, "value": pl.String, "contributi
 
 
 class Reason(TypedDict):
-    """``value``: the feature's, None where it is missing. ``contribution``: to the answer's score."""
+    """``value``: the feature's, None if missing. ``contribution``: to the prediction's score."""
 
     feature: str
     value: str | None
@@ -30,8 +31,8 @@ class Reason(TypedDict):
 
 
 def most_risky(risks: Array, most: int, above: float | None = None) -> Array:
-    """Which rows are explained (rows,): at most ``most``, the highest risks. Of equal risks that do not all fit none
-    is, so that it does not matter in which order rows come, nor in how many requests."""
+    """Which rows are explained (rows,): at most ``most``, those with the highest risks. Of equal risks that do not all
+    fit, none is, so that the order of rows and the number of requests do not matter."""
     chosen: Array = np.ones(len(risks), dtype=bool) if above is None else risks >= above
     if np.count_nonzero(chosen) > most:
         chosen = chosen & (risks > limit(risks, most))
@@ -44,14 +45,14 @@ def limit(risks: Array, most: int) -> float:
 
 
 def risks_of(answered: pl.DataFrame, columns: Sequence[str]) -> Array:
-    """Of each row: the probability of any class but the first, or the value where there are no classes.
+    """The risk of each row: the probability of any class but the first, or the value if there are no classes.
 
     Args:
-        columns: of the probabilities in order, or of the value alone.
+        columns: the probabilities' columns in order, or only the value's.
     """
     parts = [answered[name].to_numpy() for name in (columns[1:] or columns)]
     total = parts[0]
-    for part in parts[1:]:  # one by one, so that the sum is the same wherever it is made
+    for part in parts[1:]:  # one by one, so that the sum is the same everywhere
         total = total + part
     return np.asarray(total)
 
@@ -87,15 +88,15 @@ def reasons(found: Contributions, texts: pl.DataFrame, most: int) -> list[list[R
 
 
 def as_cells(column: pl.Series) -> pl.Series:
-    """As CSV has them; an empty cell where a row is not explained."""
+    """As CSV cells; empty if a row is not explained."""
     return pl.Series(REASONS, ["" if one is None else "&".join(map(_as_text, one)) for one in column.to_list()])
 
 
 def from_cells(cells: Iterable[str | None]) -> pl.Series:
-    """As they are published: texts of JSON; null where a row is not explained.
+    """As published: JSON texts; null if a row is not explained.
 
     Raises:
-        ValueError: a cell is not what ``as_cells`` writes.
+        ValueError: a cell is not in ``as_cells``' format.
     """
     texts = (json.dumps([_from_text(one) for one in cell.split("&")]) if cell else None for cell in cells)
     return pl.Series(REASONS, list(texts), dtype=pl.String)

@@ -11,10 +11,10 @@ Files and records are as SageMaker's data capture writes them, so one reader doe
 request also has ``eventMetadata.responseStatus``:
 ``<uri>/yyyy/mm/dd/hh/MM-SS-mmm-<uuid>.jsonl``, one JSON record per answered request.
 
-No request waits for it. Records are collected in memory, at most ``MOST_BYTES`` of them, and written by a thread of its
-own, every ``EVERY_SECONDS`` and at the end. What finds no room, or what S3 does not take, is dropped, and the number of
-dropped records is said in the log. A serverless container gets no CPU between requests: there records may have to wait
-for the next request, and those of a container that is frozen for good are lost.
+No request waits for it. Records are collected in memory, at most ``MOST_BYTES`` of them, and written by a separate
+thread, every ``EVERY_SECONDS`` and at the end. Records that find no room, or that S3 rejects, are dropped, and the log
+reports their number. A serverless container gets no CPU between requests: there records may have to wait for the next
+request, and those of a container that is never thawed are lost.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Exchange:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes to keep."""
+        """Its approximate size in bytes."""
         return len(self.request) + len(self.answer) + 500
 
 
@@ -97,10 +97,10 @@ class RequestLog:
 
     @classmethod
     def from_environment(cls) -> Self | None:
-        """The log that the environment asks for.
+        """The log configured by the environment; None if it is off.
 
         Raises:
-            JobError: the environment asks for something that cannot be.
+            JobError: a variable is invalid.
         """
         uri = os.environ.get("REQUEST_LOG_S3_URI", "")
         if not uri:
@@ -128,7 +128,7 @@ class RequestLog:
             self._bytes += exchange.size
 
     def close(self) -> None:
-        """Write what is still waiting, for as long as there is time."""
+        """Writes the waiting records while there is time."""
         self._closing.set()
         self._writer.join(CLOSE_SECONDS)
         lost = len(self._waiting) + self.dropped
@@ -148,7 +148,7 @@ class RequestLog:
                 return
 
     def _take(self) -> list[Exchange]:
-        """The oldest ones, one file full."""
+        """The oldest records, one file's worth."""
         with self._lock:
             return [self._waiting.popleft() for _ in range(min(FILE_RECORDS, len(self._waiting)))]
 
@@ -157,7 +157,7 @@ class RequestLog:
         key = f"{first:%Y/%m/%d/%H/%M-%S}-{first.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
         try:
             self._put(key, "".join(f"{json.dumps(record(one))}\n" for one in exchanges).encode())
-        except Exception:  # whatever it is, requests are answered and the next file is tried
+        except Exception:  # whatever the error, requests are still answered and the next file is tried
             log.exception("%d records of requests are dropped: %s could not be written", len(exchanges), key)
             with self._lock:
                 self.dropped += len(exchanges)

@@ -1,4 +1,4 @@
-"""Training data larger than a machine: raw tables cut by key into chunks, each prepared on its own, and merged.
+"""Training data larger than a machine: raw tables partitioned by key into chunks, prepared separately and merged.
 
-What a chunk is, and how tables are judged in parts, is of the rooms ``daily`` and ``validation``, as for large days.
+Chunks, and judging tables in parts, are in the rooms ``daily`` and ``validation``, as for large days.
 """

@@ -1,4 +1,4 @@
-"""A chunk of raw tables as one object, so that instances which share the chunks get whole ones."""
+"""A chunk of raw tables as one object, so that instances that share chunks get whole ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from include.models.config.files import stored_names
 from include.models.errors import JobError
 
 FACTS = "cut.pickle"  # written and read by the same code in the same image
-Facts = dict[str, RawTable | list[Finding]]  # of each table that was cut, or why it cannot be used
+Facts = dict[str, RawTable | list[Finding]]  # of each partitioned table, or why it is unusable
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class RawChunk:
     facts: Facts
 
     def read(self, name: str, table: Table) -> RawTable:
-        """Raises UnusableFileError: the whole table cannot be used."""
+        """Raises UnusableFileError: the table is unusable as a whole."""
         cut = self.facts.get(name)
         if isinstance(cut, list):
             raise UnusableFileError(cut)
@@ -36,7 +36,7 @@ class RawChunk:
 
 
 def cut_tables(raw: Path, tables: Mapping[str, Table], by: str, folders: list[Path]) -> None:
-    """Scatter the rows of raw tables over the folders of so many chunks; in memory is a block of them."""
+    """Scatters the rows of raw tables over chunk folders, holding one block in memory."""
     facts: Facts = {}
     for name, table in tables.items():
         if not is_cut_by(table, by):
@@ -53,7 +53,7 @@ def cut_tables(raw: Path, tables: Mapping[str, Table], by: str, folders: list[Pa
 
 
 def pack(folder: Path, into: Path) -> None:
-    """The chunk as ``<folder's name>.tar``; the folder goes."""
+    """Packs the chunk into ``<folder's name>.tar``, and deletes the folder."""
     with tarfile.open(into / f"{folder.name}.tar", "w") as packed:
         for path in sorted(folder.iterdir()):
             packed.add(path, arcname=path.name)
@@ -61,7 +61,7 @@ def pack(folder: Path, into: Path) -> None:
 
 
 def unpack(file: Path, folder: Path) -> RawChunk:
-    """Raises JobError: it is damaged."""
+    """Raises JobError: the chunk is corrupt."""
     try:
         with tarfile.open(file) as packed:
             packed.extractall(folder, filter="data")

@@ -1,6 +1,6 @@
-"""Shards to what one machine would have made of the whole: reports, splits, validated tables.
+"""Merges shards into what one machine would have produced: reports, splits, validated tables.
 
-In memory are the columns that splits are made by (key, time, label, groups) of all rows, and one shard's features.
+Memory holds the columns that determine splits (key, time, label, groups) of all rows, and one shard's features.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from include.jobs.validation.wording import finding_of
 from include.models.config import MODELS_FOLDER, ModelConfig
 from include.models.config.files import FEATURE_TABLE, QUARANTINE, SPLITS
 
-SHARD, ROW = "__shard", "__row"  # beside the table's own columns: where a row's features are
+SHARD, ROW = "__shard", "__row"  # besides the table's own columns: the location of a row's features
 
 
 def raw_report(config: ModelConfig, shards: list[Path], facts: list[ShardFacts], window: Window, into: Path) -> Report:
-    """The report on the raw data, judged as a whole; its rejected rows go into one file a table."""
+    """The report on the raw data, judged as a whole; rejected rows go into one file per table."""
     tables = config.data.tables
     whole = {name for name in tables if facts[0].parts[name].is_whole}
     merge_quarantine([shard / QUARANTINE for shard in shards], into / QUARANTINE, whole)
@@ -42,7 +42,7 @@ def raw_report(config: ModelConfig, shards: list[Path], facts: list[ShardFacts],
 
 
 def copy_tables(config: ModelConfig, shards: list[Path], facts: list[ShardFacts], validated: Path) -> None:
-    """The clean tables: a folder of parts for each that was cut, one file for each other."""
+    """The clean tables: a folder of parts for each partitioned one, one file for each other."""
     for name in config.data.tables:
         if facts[0].parts[name].is_whole:
             validated.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def copy_tables(config: ModelConfig, shards: list[Path], facts: list[ShardFacts]
 
 
 def rows_to_split(config: ModelConfig, shards: list[Path]) -> pl.DataFrame:
-    """Of all rows what splits are made by, and where their features are, sorted by key."""
+    """The columns that determine splits, of all rows, and the locations of their features, sorted by key."""
     narrow = [
         _narrow(config, pl.scan_parquet(shard / FEATURE_TABLE))
         .with_row_index(ROW)
@@ -77,10 +77,10 @@ def _narrow(config: ModelConfig, table: pl.LazyFrame) -> pl.DataFrame:
 def write_splits(
     config: ModelConfig, shards: list[Path], splits: Parts, features: Path, *, whole: bool
 ) -> tuple[Report, list[str]]:
-    """Write each split in parts, a shard's rows each, and check them; the report, and the features' columns.
+    """Writes and checks each split in parts, one per shard; returns the report, and the features' columns.
 
     Args:
-        whole: write the whole table, too.
+        whole: also write the whole table.
     """
     suite = load_suite(MODELS_FOLDER / config.name / "expectations", DATASET)
     require_known(suite)

@@ -1,4 +1,4 @@
-"""What one chunk's preparation leaves for the merge."""
+"""What one chunk's preparation writes for the merge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from include.models.errors import JobError
 
 @dataclass
 class ShardFacts:
-    """What was found in each table, not judged yet; rows of each clean table; why features cannot be made, if so."""
+    """Unjudged findings in each table; rows of each clean table; why features cannot be built, if so."""
 
     parts: Mapping[str, Part]
     rows: Mapping[str, int]
@@ -26,7 +26,7 @@ def facts_file(shard: Path) -> Path:
 
 
 def read_facts(shards: list[Path]) -> list[ShardFacts]:
-    """Raises JobError: a shard has none, or they are damaged."""
+    """Raises JobError: a shard has none, or they are corrupt."""
     try:
         return [pickle.loads(facts_file(shard).read_bytes()) for shard in shards]  # noqa: S301 - the run's own
     except (OSError, pickle.UnpicklingError, EOFError) as error:

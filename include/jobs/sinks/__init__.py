@@ -1,6 +1,6 @@
-"""Where scores are sent to beside S3: a module for each sink, under the name of its section in model.yaml.
+"""Sinks of scores besides S3: a module per sink, named like its section in model.yaml.
 
-Used by check_sink and send_scores. ``partition`` is what all of them send, ``kafka_client`` how Kafka is reached.
+Used by check_sink and send_scores. ``partition`` is what all of them send, ``kafka_client`` connects to Kafka.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class SinkModule(Protocol):
-    """What a sink's module has. Both say in a sentence what they found or did, and raise JobError."""
+    """The interface of a sink's module. Both return a sentence about the result, and raise JobError."""
 
     def check(self, config: ModelConfig) -> str:
-        """Whether the model's scores could be sent now."""
+        """Checks that the model's scores could be sent now."""
 
     def send(self, config: ModelConfig, partition: Partition) -> str:
-        """Send a published partition, once."""
+        """Sends a published partition, once."""
 
 
 def sink_module(name: str) -> SinkModule:

@@ -1,13 +1,13 @@
 """Kafka as a sink: a published partition of scores is sent once.
 
-One message per row: its key is ``<model>/<date>/<the row's id as JSON>``, its value as ``score_message.schema.json``
-says. How Kafka is reached: ``kafka_client``.
+One message per row: its key is ``<model>/<date>/<the row's id as JSON>``, its value follows
+``score_message.schema.json``. For the connection see ``kafka_client``.
 
 All messages of a partition and one manifest record go in one transaction. The record, in ``<topic>-manifests`` under
-``<model>/<date>``, holds the partition's version (what its files hold, and which model made it), the number of
-messages, a checksum over them, and the model package. Whoever sends first makes sure that no earlier sender of this
-partition can still commit, and reads that record: if it has the version at hand, there is nothing to send. So a retry,
-a cleared task and a backfill publish nothing twice.
+``<model>/<date>``, has the partition's version (a digest of its files and model), the number of messages, a checksum
+over them, and the model package. A sender first makes sure that no earlier sender of this partition can still commit,
+and reads that record: if it has the same version, there is nothing to send. So a retry, a cleared task and a backfill
+publish nothing twice.
 
 What consumers do: read with ``isolation.level=read_committed``. A partition that was scored again is sent again under
 its new version, with the same keys: the newest message of a key counts, and a message whose ``version`` is not that of
@@ -39,7 +39,7 @@ ROWS_AT_ONCE = 50_000
 
 @dataclass(frozen=True)
 class Sent:
-    """What a call came to; ``rows`` and ``checksum`` are the record's where nothing had to be sent."""
+    """The result of a call; ``rows`` and ``checksum`` are the record's if nothing had to be sent."""
 
     rows: int
     checksum: str
@@ -47,7 +47,7 @@ class Sent:
 
 
 def check(config: ModelConfig) -> str:
-    """Brokers answer, topics are there, partitions have leaders.
+    """Checks that brokers answer, topics exist, and partitions have leaders.
 
     Raises:
         JobError: what is wrong.
@@ -55,13 +55,13 @@ def check(config: ModelConfig) -> str:
     sink, settings = _sink_of(config), client.connection()
     partitions = client.require_topic(settings, sink.topic)
     client.require_compacted(settings, client.manifests_of(sink.topic))
-    return f"{sink.topic} is there, with {partitions} partitions; so is {client.manifests_of(sink.topic)}"
+    return f"{sink.topic} exists, with {partitions} partitions; so does {client.manifests_of(sink.topic)}"
 
 
 def send(config: ModelConfig, partition: Partition) -> str:
     """Raises JobError: as ``send_once``."""
     sent = send_once(config, _sink_of(config), partition, client.connection())
-    done = "are there already, nothing was sent" if sent.was_there else "were sent"
+    done = "exist already, nothing was sent" if sent.was_there else "were sent"
     return f"{sent.rows} messages {done}; their sha256 is {sent.checksum}"
 
 
@@ -74,7 +74,7 @@ def _sink_of(config: ModelConfig) -> KafkaSink:
 
 
 def send_once(config: ModelConfig, sink: KafkaSink, partition: Partition, settings: client.Settings) -> Sent:
-    """Send the partition unless it was.
+    """Sends the partition unless it was sent before.
 
     Raises:
         JobError: Kafka cannot be reached, a message was not delivered, or the files do not hold the manifest's rows.
@@ -104,7 +104,7 @@ def send_once(config: ModelConfig, sink: KafkaSink, partition: Partition, settin
             "topic": sink.topic,
             "sent_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        # last, so that readers of the manifests wait for no transaction longer than its commit takes
+        # last, so that readers of the manifests wait only for the commit
         sender.send(client.manifests_of(sink.topic), [(name.encode(), json.dumps(content).encode())])
     if sender.delivered != count + 1:
         raise JobError(f"{sender.delivered} deliveries were reported for {count + 1} messages: look at the brokers.")

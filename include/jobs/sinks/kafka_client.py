@@ -1,14 +1,14 @@
-"""How Kafka is reached, whether it can be sent to, and one transaction per partition of scores.
+"""The connection to Kafka, its check, and one transaction per partition of scores.
 
-Where the brokers are comes from the job's environment, credentials from Secrets Manager when the job runs:
+The brokers' addresses come from the job's environment, credentials from Secrets Manager when the job runs:
 
 - ``KAFKA_BOOTSTRAP_SERVERS``: host:port, comma-separated; more of them in ``KAFKA_BOOTSTRAP_SERVERS_2`` and so on
 - ``KAFKA_SECURITY_PROTOCOL``: PLAINTEXT unless given; SSL, SASL_SSL
 - ``KAFKA_SASL_MECHANISM``: SCRAM-SHA-512 unless given; SCRAM-SHA-256, PLAIN
 - ``KAFKA_SECRET_ID``: a secret ``{"username": ..., "password": ...}``; needed by SASL_SSL
 
-Beside each topic stands ``<topic>-manifests``, compacted: one record for each partition of scores that was sent,
-written in the transaction of its messages. A producer reads it before it sends, so that nothing is published twice.
+Each topic has a compacted topic ``<topic>-manifests``: one record per sent partition of scores,
+written in the transaction of its messages. A producer reads it before sending, so that nothing is published twice.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def manifests_of(topic: str) -> str:
 
 
 def connection() -> Settings:
-    """How to reach the brokers, from the environment, and with which credentials, from Secrets Manager.
+    """The connection settings: the brokers from the environment, the credentials from Secrets Manager.
 
     Raises:
-        JobError: a variable is missing, or the secret cannot be read or is not of the form that is needed.
+        JobError: a variable is missing, or the secret cannot be read or has another format.
     """
     parts = sorted(name for name in os.environ if re.fullmatch(r"KAFKA_BOOTSTRAP_SERVERS(_\d+)?", name))
     servers = ",".join(os.environ[name] for name in parts)
@@ -82,7 +82,7 @@ def _secret(name: str | None) -> Mapping[str, str]:
 
 
 def require_topic(settings: Settings, topic: str) -> int:
-    """The number of partitions of a topic that can be sent to; its manifests' topic must be there too.
+    """The number of partitions of a topic that can be sent to; its manifests' topic must exist too.
 
     Raises:
         JobError: no broker answers, a topic is absent, or a partition has no leader.
@@ -107,7 +107,7 @@ def require_topic(settings: Settings, topic: str) -> int:
 
 
 def require_compacted(settings: Settings, topic: str) -> None:
-    """A topic that forgets its manifests would let a late retry publish twice. Not every user may ask: then a warning.
+    """Checks that the manifests are kept: otherwise a late retry would publish twice. Warns if the user may not ask.
 
     Raises:
         JobError: its old records are deleted.
@@ -122,15 +122,15 @@ def require_compacted(settings: Settings, topic: str) -> None:
     policy = described["cleanup.policy"].value
     if "compact" not in policy or "delete" in policy:
         raise JobError(
-            f"the Kafka topic {topic} has cleanup.policy={policy}; set it to compact: it must forget nothing."
+            f"the Kafka topic {topic} has cleanup.policy={policy}; set it to compact: it must keep every key."
         )
 
 
 class Sender:
-    """A transactional producer for one partition of scores; every delivery report is counted.
+    """A transactional producer for one partition of scores; counts every delivery report.
 
-    Making it ends what an earlier producer of the same ``name`` left open and shuts that producer out: from here on
-    only this one can commit.
+    Creating it aborts what an earlier producer of the same ``name`` left open and fences that producer off: from here
+    on only this one can commit.
     """
 
     def __init__(self, settings: Settings, name: str) -> None:
@@ -152,7 +152,7 @@ class Sender:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commits at the end of the block if all of it was delivered, else nothing of it is published.
+        """Commits at the end of the block if everything was delivered; otherwise nothing is published.
 
         Raises:
             JobError: what was sent was not delivered, or not committed.
@@ -168,7 +168,7 @@ class Sender:
             raise
 
     def send(self, topic: str, messages: Iterable[tuple[bytes, bytes]]) -> int:
-        """Queue keys and values; how many they were.
+        """Queues keys and values; returns their number.
 
         Raises:
             JobError: a message came back undelivered.
@@ -192,7 +192,7 @@ class Sender:
         return count
 
     def flush(self) -> None:
-        """Wait until all that was queued is delivered.
+        """Waits until everything queued is delivered.
 
         Raises:
             JobError: some of it was not.
@@ -223,14 +223,14 @@ class Sender:
             raise JobError(f"a message was not delivered: {self._failed.str()}; nothing was published.")
 
     def _abort(self) -> None:
-        """Where this fails too, the brokers abort on their own at the transaction's timeout."""
+        """If this fails too, the brokers abort at the transaction's timeout."""
         try:
             self._producer.abort_transaction(PATIENCE_SECONDS)
         except KafkaException as error:
             print(f"WARNING: the transaction could not be aborted ({_text(error)}); the brokers will.", flush=True)
 
     def _attempt(self, what: str, step: Callable[[], object]) -> None:
-        """A step that the client says may be tried again is, until patience is over."""
+        """Retries a step while the client calls its errors retriable, until a deadline."""
         deadline = time.monotonic() + 4 * PATIENCE_SECONDS
         while True:
             try:
@@ -246,10 +246,10 @@ class Sender:
 
 
 def last_record(settings: Settings, topic: str, key: bytes) -> bytes | None:
-    """The newest committed value of a key in a topic small enough to be read whole.
+    """The newest committed value of a key, in a topic small enough to read completely.
 
-    It is read up to the end that it has now, also where other senders' transactions are still open in it: what lies
-    behind them counts too, so they are waited for.
+    It reads up to the current end, even if other senders' transactions are still open there: what lies behind them
+    counts too, so it waits for them.
 
     Raises:
         JobError: the topic cannot be read, or transactions stay open for too long.

@@ -1,4 +1,4 @@
-"""A published day of scores, as whoever sends it finds it."""
+"""A published day of scores, for sending."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from include.models.errors import JobError
 
 @dataclass(frozen=True)
 class Partition:
-    """A published day of scores. ``version`` is equal for equal files from the same model package."""
+    """A published day of scores. Equal files from the same model package have the same ``version``."""
 
     folder: Path
     date: str
@@ -24,24 +24,22 @@ class Partition:
 
     @classmethod
     def read(cls, folder: Path) -> Partition:
-        """The partition that the folder's manifest describes, with every file's checksum compared.
+        """The partition that the folder's manifest describes, with every file's checksum verified.
 
         Raises:
-            JobError: no manifest, or one that the files do not match.
+            JobError: there is no manifest, or the files do not match it.
         """
         try:
             content = json.loads((folder / SCORES_MANIFEST).read_text(encoding="utf-8"))
             files = {Path(file["key"]).name: str(file["sha256"]) for file in content["files"]}
             date, rows, package = str(content["date"]), int(content["rows"]), str(content["model_package_arn"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise JobError(
-                f"{folder / SCORES_MANIFEST} cannot be used ({error!r}): publish_scores writes it."
-            ) from error
+            raise JobError(f"{folder / SCORES_MANIFEST} is invalid ({error!r}): publish_scores writes it.") from error
         for name, expected in files.items():
             found = _sha256(folder / name)
             if found != expected:
                 raise JobError(
-                    f"{name} is not what the manifest of {date} names: its sha256 is {found}, not {expected}."
+                    f"{name} is not the file in the manifest of {date}: its sha256 is {found}, not {expected}."
                 )
         whole = json.dumps([sorted(files.items()), package]).encode()
         return cls(folder, date, rows, sorted(files), package, hashlib.sha256(whole).hexdigest()[:16])

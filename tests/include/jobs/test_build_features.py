@@ -87,6 +87,6 @@ def test_a_training_that_monitoring_started_reaches_past_what_changed(features: 
     assert held_out(config, (400, 30)).split == config.split, "never more than model.yaml holds out"
     last = split_by_time(rows, "datetime", config.split)["train"]["datetime"].max().date()
     assert split_features(config, rows, last - timedelta(days=1))
-    with pytest.raises(JobError, match=f"was to learn what changed from {last} on"):
+    with pytest.raises(JobError, match=f"must include changes from {last} on"):
         split_features(config, rows, last)
     assert isinstance(last, date)

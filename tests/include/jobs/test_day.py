@@ -387,7 +387,7 @@ def test_features_that_the_version_wants_and_the_code_has_not(
     (other / "feature_order.json").write_text(json.dumps([*order, "humidity"]))
     shutil.make_archive(str(tmp_path / "model"), "gztar", other)
     arguments = ["--validated", tmp_path / "v", "--artifact", tmp_path, "--features", tmp_path / "f", "--day", DAY]
-    with pytest.raises(JobError, match="wants the feature humidity"):
+    with pytest.raises(JobError, match="needs the feature humidity"):
         build_features.main(["--model", MODEL, *map(str, arguments)])
 
 
@@ -446,4 +446,4 @@ def test_a_candidate_scores_the_day_too_and_one_that_cannot_says_why(
         found[name] = json.loads((tmp_path / name / "b" / "challenger.json").read_text())
         assert (tmp_path / name / "s" / "parts.json").exists(), "production's scores are there in any case"
     assert (found["same"]["rows"], found["same"]["agreed"], found["same"]["apart"]) == (160, 1.0, 0.0)
-    assert "wants the feature humidity" in found["other"]["failed"]
+    assert "needs the feature humidity" in found["other"]["failed"]

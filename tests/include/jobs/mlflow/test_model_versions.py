@@ -78,7 +78,7 @@ def test_versions_follow_registration_promotion_and_rollback(
 def test_a_package_that_mlflow_does_not_know(tracked: tuple[str, str]) -> None:
     store = client(tracked)
     with pytest.raises(
-        JobError, match=r"no version of predictive_maintenance for .*/77: .* in production all the same"
+        JobError, match=r"no version of predictive_maintenance for .*/77: .* in production regardless"
     ):
         model_versions.move_champion(store, MODEL, ARN.format(77))
 
@@ -86,7 +86,7 @@ def test_a_package_that_mlflow_does_not_know(tracked: tuple[str, str]) -> None:
 def test_a_run_without_a_model(tracked: tuple[str, str]) -> None:
     store = client(tracked)
     empty = store.create_run(store.create_experiment("empty")).info.run_id
-    with pytest.raises(JobError, match=rf"the MLflow run {empty} holds no model"):
+    with pytest.raises(JobError, match=rf"the MLflow run {empty} has no model"):
         model_versions.register(store, MODEL, empty, ARN.format(1))
 
 

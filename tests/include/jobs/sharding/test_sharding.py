@@ -131,5 +131,5 @@ def test_an_unusable_file_is_said_once(raw_files: Path, tmp_path: Path) -> None:
 
 
 def test_rows_that_are_told_apart_by_time_alone_cannot_be_cut(tmp_path: Path) -> None:
-    with pytest.raises(JobError, match=r"tells rows apart by time alone.*one_job_mb to 0"):
+    with pytest.raises(JobError, match=r"identifies rows by time alone.*one_job_mb to 0"):
         cut(load_model("electricity"), tmp_path, tmp_path / "chunks", 1)

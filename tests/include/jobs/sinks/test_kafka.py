@@ -163,12 +163,12 @@ def test_files_that_changed_after_publishing_are_not_sent(
 ) -> None:
     publish(tmp_path, [scores(5)])
     scores(6).write_parquet(tmp_path / "part-0.parquet")
-    with pytest.raises(JobError, match=r"part-0.parquet is not what the manifest of 2015-08-01 names"):
+    with pytest.raises(JobError, match=r"part-0.parquet is not the file in the manifest of 2015-08-01"):
         Partition.read(tmp_path)
 
 
 def test_a_partition_without_a_manifest_is_not_one(tmp_path: Path) -> None:
-    with pytest.raises(JobError, match=r"_SUCCESS.json cannot be used .* publish_scores writes it"):
+    with pytest.raises(JobError, match=r"_SUCCESS.json is invalid .* publish_scores writes it"):
         Partition.read(tmp_path)
 
 
@@ -365,7 +365,7 @@ def test_the_programs_ask_the_sinks_own_module(
     check_sink.main(["--model", config.name, "--sink", "kafka"])
     send_scores.main(["--model", config.name, "--sink", "kafka", "--scores", str(tmp_path)])
     said = capsys.readouterr().out
-    assert f"{sink.topic} is there, with 4 partitions" in said
+    assert f"{sink.topic} exists, with 4 partitions" in said
     assert "7 messages were sent" in said
     for number, rows in enumerate((5, 6)):
         publish(tmp_path / "several" / f"date={number}", [scores(rows)])

@@ -223,7 +223,7 @@ def test_a_file_of_labels_that_cannot_be_used_says_why(bucket: Bucket) -> None:
     (bucket.given / "scores" / MODEL / "date=2015-06-05").symlink_to(
         bucket.given / "scores" / MODEL / f"date={DAYS[0]}"
     )
-    with pytest.raises(JobError, match="the labels of 2015-06-05 cannot be used"):
+    with pytest.raises(JobError, match="the labels of 2015-06-05 are unusable"):
         join_labels.main([*map(str, given)])
 
 
