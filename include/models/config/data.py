@@ -164,11 +164,12 @@ class ContentKey(Section):
 class Table(Section):
     """One raw table: its file (``.gz`` may follow), its columns and their kinds, and the columns that identify a row.
 
-    ``delimiter`` and ``encoding`` (any that Python knows) are the file's, of an Excel file (``.xlsx``) neither counts;
-    before its header it may have ``skip_lines`` lines of other text. Without ``header`` the file's columns stand in
-    the order of ``columns``. Two columns can be made of where a row stands in the file: ``row_number`` names one that
-    counts rows from 1, ``clock`` one that tells their time. In a day's partition they count from the day's first row.
-    ``moment`` makes one of columns that tell a time together; ``content_key`` one made of what rows hold.
+    ``delimiter`` and ``encoding`` (any that Python knows) are the file's; both are ignored for an Excel file
+    (``.xlsx``). Before its header it may have ``skip_lines`` lines of other text. Without ``header``, the file's
+    columns are in the order of ``columns``. Two columns can be derived from a row's position in the file:
+    ``row_number`` names one that counts rows from 1, ``clock`` one that tells their time. In a day's partition they
+    count from the day's first row. ``moment`` combines several columns into one timestamp; ``content_key`` makes a key
+    from the rows' content.
 
     ``every_hours`` says that rows come at this interval, one series for each value of the rest of the key; gaps are
     then measured. ``history`` keeps rows from before a run's data window, where later rows need them. Up to
@@ -230,7 +231,7 @@ class Table(Section):
             if name:
                 made[name] = maker
         if LINE in self.kinds:
-            raise ValueError(f"a column cannot be called '{LINE}': a row's line in the file is. Give it a header")
+            raise ValueError(f"a column cannot be called '{LINE}', a row's line in the file. Give it a header")
         if patterns := [name for name in self.columns if is_pattern(name)]:
             raise ValueError(f"a column cannot be called '{patterns[0]}', a pattern for names. Give it a header")
         headers = list(self.headers.values())

@@ -85,7 +85,7 @@ def schema_problems(error: ValidationError, whole: type[Section]) -> Iterator[Pr
             yield Problem(_place(problem["loc"][:-1], whole)[0], f"allowed is {' or '.join(words)}{_found(problem)}.")
             continue
         if problem["loc"] and problem["loc"][-1] == "[key]" and problem["type"] == "string_type":
-            message = f"a key is read as {problem['input']!r}: in quotes it is a text."
+            message = f"a key is read as {problem['input']!r}: quote it to make it a text."
             yield Problem(_place(problem["loc"][:-2], whole)[0], message)
             continue
         path, section = _place(problem["loc"], whole)

@@ -89,8 +89,8 @@ class Evaluation(TypedDict):
     reliability: NotRequired[dict[str, list[Reliability]]]
     mlflow_run_id: NotRequired[str | None]
     refit: NotRequired[Refitted | None]
-    suspects: NotRequired[list[str]]  # features that nearly tell the target on their own
-    tracking: NotRequired[str | None]  # what of the run MLflow did not take, and why
+    suspects: NotRequired[list[str]]  # features that nearly determine the target on their own
+    tracking: NotRequired[str | None]  # what MLflow could not record of the run, and why
 
 
 class TableVerdict(TypedDict):

@@ -77,9 +77,7 @@ def test_versions_follow_registration_promotion_and_rollback(
 
 def test_a_package_that_mlflow_does_not_know(tracked: tuple[str, str]) -> None:
     store = client(tracked)
-    with pytest.raises(
-        JobError, match=r"no version of predictive_maintenance for .*/77: .* in production regardless"
-    ):
+    with pytest.raises(JobError, match=r"no version of predictive_maintenance for .*/77: .* in production regardless"):
         model_versions.move_champion(store, MODEL, ARN.format(77))
 
 

@@ -61,7 +61,7 @@ CASES = [
     (PM, "over: majority, share", "share", "name it with over"),
     (PM, "cluster: [machineID]", "cluster: [machine]", "Did you mean 'machineID'?"),
     (ABALONE, "viscera_weight, shell_weight]\n", "viscera_weight, rings]\n", "'rings' is data.label, which is not known yet"),
-    (ABALONE, "\n  key: [specimen]", "\n  key: [prediction]", "'prediction' is what scores call an answer"),
+    (ABALONE, "\n  key: [specimen]", "\n  key: [prediction]", "'prediction' is reserved for predictions in the scores"),
     (ELEC, "rolling_accuracy, over: same_as_last", "rolling_accuracy, over: production", "are not refitted"),
     (ELEC, "same_as_last, min: 0.0}", "same_as_last, min: 1.5}", "lies between -1 and 1"),
     (ABALONE, "{metric: mse, over: mean, share: true, min: 0.52}", "{metric: accuracy, min: 0.5}", "there is no metric 'accuracy'"),

@@ -119,7 +119,7 @@ def test_a_column_that_tells_the_target_is_named(folder: Path) -> None:
         .select("order no", "price", "refund", "days late")
     )
     _, lines = scaffold(folder, frame, "binary")
-    assert any("nearly tell the target on their own: refund" in line for line in lines)
+    assert any("nearly determine the target on their own: refund" in line for line in lines)
     text = (folder / "bicycle_orders" / "model.yaml").read_text()
     assert '# refuses the next leak:\n#   "refund"\nfeatures:' in text
 
