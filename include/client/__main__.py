@@ -15,7 +15,7 @@ TOP = 10
 
 
 def shown(scores: pl.DataFrame) -> str:
-    """How many there are, what they say, and the rows at most risk."""
+    """The number of scores, their distribution, and the rows with the highest risk."""
     prediction = scores["prediction"]
     lines = [f"{scores.height:,} {'row' if scores.height == 1 else 'rows'}"]
     if prediction.dtype == pl.String:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
 FINISHED = ("success", "failed")
-ANSWER_AFTER = 8.0  # seconds; Airflow fails a task that goes on right after it began to wait
+ANSWER_AFTER = 8.0  # seconds; Airflow fails a task that resumes right after it started to wait
 LAPTOP_BUCKET = "ml-local-ml-123456789012"
 Json = dict[str, Any]
 
 
 class ClientError(RuntimeError):
-    """What was asked cannot be done; the message says why and what to do."""
+    """The request cannot be carried out; the message says why and what to do."""
 
 
 class Airflow(Protocol):
@@ -53,10 +53,10 @@ class Run:
         return {one["task_id"]: one["state"] for one in found["task_instances"]}
 
     def wait(self, seconds: float = 3600, every: float = 5) -> Self:
-        """Until it has ended.
+        """Waits until the run has ended.
 
         Raises:
-            ClientError: it failed, or takes longer than so many seconds.
+            ClientError: it failed, or takes longer than this many seconds.
         """
         end = time.monotonic() + seconds
         while (state := self.state) not in FINISHED:
@@ -73,7 +73,7 @@ class Client:
     """An environment's models.
 
     Raises, from every method:
-        ClientError: Airflow refused, or there is no such thing. botocore's ClientError: AWS did.
+        ClientError: Airflow refused, or something does not exist. botocore's ClientError: AWS refused.
     """
 
     def __init__(self, airflow: Airflow, session: boto3.Session, bucket: str, endpoint_url: str | None = None) -> None:
@@ -89,16 +89,16 @@ class Client:
 
     @classmethod
     def mwaa(cls, environment: str, bucket: str, session: boto3.Session | None = None) -> Self:
-        """An MWAA environment, with the rights of whoever calls (airflow:InvokeRestApi)."""
+        """An MWAA environment, with the caller's rights (airflow:InvokeRestApi)."""
         session = session or boto3.Session()
         return cls(over_mwaa(session.client("mwaa"), environment), session, bucket)
 
     def train(self, model: str, **parameters: object) -> Run:
-        """Start a training; parameters are those of its trigger form."""
+        """Starts a training; parameters are those of its trigger form."""
         return self._trigger(f"train_{model}", parameters)
 
     def promote(self, model: str, version: int | None = None) -> Run:
-        """Approve a version (unless given, the newest registered) and start its deployment, which asks a person."""
+        """Approves a version (by default the newest registered) and starts its deployment, which asks for approval."""
         group = model_group(model)
         packages = self._sagemaker.list_model_packages(
             ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
@@ -113,10 +113,10 @@ class Client:
         return self._trigger(f"deploy_{model}", {"version": chosen["ModelPackageVersion"]})
 
     def answer(self, run: Run, task_id: str, option: str, seconds: float = 900) -> None:
-        """Answer the question that a task of a run asks, once it asks.
+        """Answers a task's question, once it is asked.
 
         Raises:
-            ClientError: the run has ended without it, or nothing is asked within so many seconds.
+            ClientError: the run ended without asking, or nothing is asked within this many seconds.
         """
         path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}/-1/hitlDetails"
         end = time.monotonic() + seconds
@@ -135,11 +135,11 @@ class Client:
         return True
 
     def backfill(self, model: str, first: str, last: str, **parameters: object) -> Run:
-        """Score the days from first to last that are not scored yet."""
+        """Scores the days from first to last that are not scored yet."""
         return self._trigger("backfill", {"model": model, "from": first, "to": last, **parameters})
 
     def scores(self, model: str, day: str | date) -> pl.DataFrame:
-        """A day's published scores, whole, as their manifest names them."""
+        """A day's published scores, complete, via their manifest."""
         place = scores_manifest(model, str(day))
         try:
             manifest = json.loads(self._s3.get_object(Bucket=self._bucket, Key=place)["Body"].read())
@@ -157,7 +157,7 @@ class Client:
 
 
 def over_http(url: str) -> Airflow:
-    """An API server that asks nobody to sign in, as on a laptop."""
+    """An API server without sign-in, as on a laptop."""
     import httpx
 
     http = httpx.Client(base_url=f"{url}/api/v2", timeout=60, trust_env=False)

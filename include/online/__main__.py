@@ -1,4 +1,4 @@
-"""Runs the service: ``python -m include.online``. What it is told: ``settings``."""
+"""Runs the service: ``python -m include.online``. For its configuration see ``settings``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GRACE_SECONDS = 25
 
 
 def backend_of(settings: Settings) -> Backend:
-    """Who answers, not started yet."""
+    """The configured backend, not started yet."""
     if settings.backend == "endpoint":
         endpoint = settings.endpoint or f"{model_group(settings.model)}-production"
         return EndpointBackend(runtime_client(), endpoint, settings.target_variant)
@@ -44,7 +44,7 @@ def gateway_of(settings: Settings) -> Gateway:
     """The whole service, its backend started.
 
     Raises:
-        JobError, ConfigError: the settings name what there is not.
+        JobError, ConfigError: the settings name something that does not exist.
     """
     config = load_model(settings.model)
     if not config.quotes_values:
@@ -60,7 +60,7 @@ def gateway_of(settings: Settings) -> Gateway:
 
 
 class JsonLines(logging.Formatter):
-    """A line of JSON for each record; those of requests are JSON already."""
+    """One line of JSON per record; request records are JSON already."""
 
     def format(self, record: logging.LogRecord) -> str:
         said = record.getMessage()

@@ -1,8 +1,8 @@
-"""A request to answers: the features that training would have built of the same events, and what the model says.
+"""From a request to predictions: the features that training would have built from the same events, and the model.
 
-Of a model whose rows look back, a question is answered as of its moment: events after it do not count, and what the
-request brings along goes before what the feature state remembers. The row of features is the one that a daily batch
-makes of the same events, bit for bit.
+For a model whose rows look back, a question is answered as of its time: later events are ignored, and the request's own
+rows override what the feature state remembers. The feature row is the one that a daily batch builds from the same
+events, bit for bit.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from include.online.reading import Question, RawRequest
 from include.online.shape import Shape, Thing
 from include.online.state import FeatureState, Tables
 
-MOST_MOMENTS = 1000  # of a request whose rows look back: each is a table of features on its own
+MOST_MOMENTS = 1000  # per request whose rows look back: each needs its own table of features
 DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Built:
-    """A question's row of features (None: why there is none), and what it was made of."""
+    """A question's feature row (or the reason why there is none), and its sources."""
 
     features: dict[str, object] | None
     said: dict[str, object] = field(default_factory=dict)
@@ -37,14 +37,14 @@ class Built:
 
 @dataclass(frozen=True)
 class Replies:
-    """One for each question, in order; ``error`` in place of an answer that cannot be given."""
+    """One reply per question, in order; ``error`` in place of a failed answer."""
 
     replies: list[dict[str, object]]
     version: Version | None
 
 
 class Answering:
-    """Answers raw requests of one model."""
+    """Answers raw requests for one model."""
 
     def __init__(self, shape: Shape, builder: FeatureBuilder, backend: Backend, state: FeatureState | None) -> None:
         self._shape, self._builder, self._backend, self._state = shape, builder, backend, state
@@ -71,7 +71,7 @@ class Answering:
         """The rows of features that the questions are about.
 
         Raises:
-            BadRequestError: the events cannot be what they say, as two readings of a machine in one hour.
+            BadRequestError: the events are inconsistent, such as two readings of a machine in one hour.
         """
         try:
             if not self._shape.looks_back:
@@ -81,7 +81,7 @@ class Answering:
             raise BadRequestError(str(error)) from error
 
     def _of_rows(self, request: RawRequest) -> list[Built]:
-        """Of rows that stand alone: all at once, in their order."""
+        """For independent rows: all at once, in order."""
         frame = self._build(request.tables)
         if frame.height != len(request.questions):
             raise BadRequestError(f"of {len(request.questions)} rows the features know {frame.height}.")
@@ -114,7 +114,7 @@ class Answering:
         return [built[question.row] for question in request.questions]
 
     def _merged(self, request: RawRequest, known: Mapping[Thing, Tables]) -> dict[str, pl.DataFrame]:
-        """What the request says, and what is remembered besides: of the same row what the request says counts."""
+        """The request's rows plus remembered ones; the request's version of a row wins."""
         merged = {}
         for name, frame in request.tables.items():
             parts = [tables[name] for tables in known.values() if name in tables and tables[name].height]
@@ -144,7 +144,7 @@ class Answering:
         return found
 
     def _rows(self, tables: Tables) -> dict[Thing, dict[str, object]]:
-        """Each thing's last row of the feature table."""
+        """Each thing's last row in the feature table."""
         shape = self._shape
         if tables[shape.first].is_empty():
             return {}
@@ -158,7 +158,7 @@ class Answering:
         return rows
 
     def _facts(self, tables: Tables, moment: datetime | None) -> dict[Thing, dict[str, object]]:
-        """By thing and table: how many rows are known, and how old the newest is."""
+        """By thing and table: the number of known rows, and the age of the newest."""
         shape, facts = self._shape, defaultdict[Thing, dict[str, object]](dict)
         for name, frame in tables.items():
             columns = [column for column in shape.thing if column in frame.columns]
@@ -181,12 +181,12 @@ class Answering:
         if row is None:
             named = " ".join(f"{name} {value}" for name, value in self._named(question).items()) or "it"
             why = (
-                f"row {question.row + 1}: nothing is known of {named} as of {question.moment}: {shape.first} has no "
-                "row in the time that the features look back. Send its rows as history, or to /events before."
+                f"row {question.row + 1}: nothing is known about {named} as of {question.moment}: {shape.first} has no "
+                "row in the look-back of the features. Send its rows as history, or to /events beforehand."
             )
             return Built(None, said, why)
         notes = [
-            f"nothing is known of {name}"
+            f"nothing is known about {name}"
             for name in shape.tables
             if name not in facts and not shape.tables[name].history and shape.time not in shape.tables[name].kinds
         ]
@@ -208,7 +208,7 @@ class Answering:
         return frame
 
     def _frame(self, rows: list[dict[str, object]]) -> pl.DataFrame:
-        """As requests of features are read: texts as they are, all others as numbers."""
+        """As in requests with features: texts unchanged, everything else as numbers."""
         schema = {name: pl.String() if name in self._texts else pl.Float64() for name in rows[0]}
         return pl.DataFrame(rows, schema=schema)
 

@@ -90,7 +90,7 @@ class Routes:
         return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def failed(self, request: Request, error: Exception) -> JSONResponse:
-        message = f"the service failed on this request: {type(error).__name__}. Its log says more."
+        message = f"the service failed on this request: {type(error).__name__}. See its log."
         return _refusal(request, 500, message)
 
     async def _work(self, request: Request, do: Callable[[bytes, str], Content]) -> JSONResponse:
@@ -150,7 +150,7 @@ def application(settings: Settings, service: Service, on_close: Callable[[], Non
 
 
 def _asks_why(request: Request) -> bool:
-    """By ``?explain=true``, or as endpoints are asked."""
+    """Whether reasons are requested: by ``?explain=true``, or as for endpoints."""
     accept = request.headers.get("accept", "")
     return request.query_params.get("explain") == "true" or asks_why(b"", JSON, accept)
 

@@ -1,4 +1,4 @@
-"""Who answers rows of features: the artifact in this process, or SageMaker's endpoint."""
+"""Backends that predict feature rows: the artifact in this process, or SageMaker's endpoint."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
     from types_boto3_sagemaker_runtime.client import SageMakerRuntimeClient
 
-LOOK_SECONDS = 5.0  # between two looks for another champion
+LOOK_SECONDS = 5.0  # between two checks for another champion
 JSON = "application/json"
 log = logging.getLogger("online")
 
 
 @dataclass(frozen=True)
 class Version:
-    """Whose answers they are: its number (or the endpoint's variant), and where it comes from."""
+    """The version that answers: its number (or the endpoint's variant), and its source."""
 
     name: str
     source: str
@@ -43,7 +43,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Answers:
-    """An answer for each row, as endpoints give it, and the values of the features where they are known."""
+    """One answer per row, as endpoints return it, and the features' values if known."""
 
     answers: list[dict[str, object]]
     version: Version
@@ -51,7 +51,7 @@ class Answers:
 
 class Backend(Protocol):
     def version(self) -> Version | None:
-        """What answers now; None while nothing does."""
+        """The current version; None if there is none."""
 
     def answer(self, features: pl.DataFrame, *, why: bool = False) -> Answers:
         """Of rows by name, with their ``reasons`` if asked. Labels are decided as the version decides them. Raises
@@ -69,7 +69,7 @@ Champion = Callable[[], Version | None]  # its artifact's address as the source
 
 
 def champion_in(s3: S3Client, bucket: str, model: str, otherwise: Version | None = None) -> Champion:
-    """Who is in production by the history that deployments write, or ``otherwise`` where nobody is."""
+    """The version in production by the deployments' history, or ``otherwise`` if there is none."""
     place, key = split_uri(production_history(bucket, model))
 
     def find() -> Version | None:
@@ -98,8 +98,8 @@ class _Serving:
 
 
 class LocalBackend:
-    """The champion's artifact in this process. A new champion is loaded beside the old one, has to answer its golden
-    requests as it did at its training, and then takes over between two requests."""
+    """The champion's artifact in this process. A new champion is loaded beside the old one, must answer its golden
+    requests as in training, and then takes over between two requests."""
 
     def __init__(self, config: ModelConfig, champion: Champion, s3: S3Client) -> None:
         self._config, self._champion, self._s3 = config, champion, s3
@@ -121,10 +121,10 @@ class LocalBackend:
         return self._serving.version if self._serving else None
 
     def look(self) -> None:
-        """Take the champion of now, if it is another one.
+        """Loads the current champion, if it has changed.
 
         Raises:
-            JobError: its artifact cannot be used, or answers otherwise than at its training; the old one goes on.
+            JobError: its artifact is invalid, or answers differently than in training; the old one stays.
             botocore.exceptions.ClientError: S3 cannot be asked.
         """
         version = self._champion()
@@ -159,23 +159,23 @@ class LocalBackend:
         while True:
             try:
                 self.look()
-            except Exception:  # whatever it is, requests are answered and the next look is tried
+            except Exception:  # whatever the error, requests are still answered and the next check is tried
                 log.exception("the champion of %s could not be taken over", self._config.name)
             if self._closing.wait(LOOK_SECONDS):
                 return
 
 
 def fetch(s3: S3Client, artifact: str, model: str) -> LoadedModel:
-    """The model of an artifact's S3 URI, which answers here what it answered at its training.
+    """The model of an artifact's S3 URI, checked to answer as in training.
 
     Raises:
-        JobError: it is damaged, of another model, or answers otherwise.
+        JobError: it is corrupt, of another model, or answers differently.
     """
     folder = Path(tempfile.mkdtemp(prefix="online-"))
     try:
         loaded = load_artifact(download_artifact(s3, artifact, folder))
         if loaded.metadata["model"] != model:
-            raise JobError(f"{artifact} is of {loaded.metadata['model']}, not of {model}.")
+            raise JobError(f"{artifact} belongs to {loaded.metadata['model']}, not to {model}.")
         _check(loaded, folder / "model", artifact)
         return loaded
     finally:
@@ -183,10 +183,10 @@ def fetch(s3: S3Client, artifact: str, model: str) -> LoadedModel:
 
 
 def download_artifact(s3: S3Client, artifact: str, folder: Path) -> Path:
-    """The folder of what an artifact's S3 URI has packed.
+    """Downloads and unpacks an artifact; returns its folder.
 
     Raises:
-        JobError: it cannot be read, or is damaged.
+        JobError: it is unreadable or corrupt.
     """
     bucket, key = split_uri(artifact)
     try:
@@ -203,12 +203,12 @@ def _check(loaded: LoadedModel, folder: Path, artifact: str) -> None:
     if wrong := sum(one != expected["expected"] for one, expected in zip(given, golden, strict=True)):
         raise JobError(
             f"{artifact} answers {wrong} of its {len(golden)} golden requests differently than in training: this "
-            "service runs other code or libraries than it was trained with. Serve it with its own, or by the endpoint."
+            "service runs other code or libraries than it was trained with. Serve it with its own, or via the endpoint."
         )
 
 
 class EndpointBackend:
-    """SageMaker's endpoint, with time-outs and retries of what may be tried again."""
+    """SageMaker's endpoint, with time-outs and retries of retryable errors."""
 
     def __init__(self, runtime: SageMakerRuntimeClient, endpoint: str, variant: str | None = None) -> None:
         self._endpoint = Endpoint(runtime, endpoint, {"TargetVariant": variant} if variant else {})
@@ -222,7 +222,7 @@ class EndpointBackend:
     def version(self) -> Version | None:
         try:
             self._endpoint.invoke(b"", JSON, JSON)
-        except BadRequestError:  # it is there, and has read the request
+        except BadRequestError:  # it exists, and has read the request
             return Version(self._endpoint.name, "endpoint")
         except UnavailableError:
             return None

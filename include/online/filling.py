@@ -1,4 +1,4 @@
-"""Keeps the feature state current from what is scored daily: the raw files that the newest scored day was made of."""
+"""Keeps the feature state current from daily scoring: the raw files of the newest scored day."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def newest_scored_day(s3: S3Client, bucket: str, model: str) -> str | None:
 
 
 def fill(s3: S3Client, bucket: str, shape: Shape, state: FeatureState, day: str) -> int:
-    """Remember the rows that a scored day was made of, its look-back among them; how many were new.
+    """Remembers the rows that a scored day used, including its look-back; returns the number of new ones.
 
     Raises:
         botocore.exceptions.ClientError: S3 cannot be asked.
@@ -55,7 +55,7 @@ def fill(s3: S3Client, bucket: str, shape: Shape, state: FeatureState, day: str)
             for name, table in day_tables(shape.config, each).items():
                 try:
                     rows = clean_table(StoredTable(Path(folder), name, table), table, None, Window()).frame
-                except UnusableFileError:  # a day before the scored one has the windowed tables alone
+                except UnusableFileError:  # a day before the scored one has only the windowed tables
                     continue
                 events[name] = rows.drop(LINE).select(list(shape.tables[name].kinds))
             new += sum(count["kept"] for count in state.remember(events).values())
@@ -63,7 +63,7 @@ def fill(s3: S3Client, bucket: str, shape: Shape, state: FeatureState, day: str)
 
 
 class Filler:
-    """Looks now and then for a newly scored day, and remembers what it was made of."""
+    """Checks periodically for a newly scored day, and remembers its rows."""
 
     def __init__(self, s3: S3Client, bucket: str, shape: Shape, state: FeatureState) -> None:
         self._s3, self._bucket, self._shape, self._state = s3, bucket, shape, state
@@ -74,7 +74,7 @@ class Filler:
         self._thread.start()
 
     def look(self) -> None:
-        """Fill in the newest scored day, if it was not yet."""
+        """Fills in the newest scored day, unless done."""
         day = newest_scored_day(self._s3, self._bucket, self._shape.config.name)
         if day and day != self._filled:
             new = fill(self._s3, self._bucket, self._shape, self._state, day)

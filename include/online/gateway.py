@@ -1,5 +1,5 @@
-"""What every request passes, whatever it asks: a request id, who calls and from where, how many wait, what is measured,
-a line in the log."""
+"""What applies to every request: a request id, authentication, the origin check, a limit of waiting requests, metrics,
+and a line in the log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from include.online.guard import refusal
 from include.online.settings import Settings
 
 REQUEST_ID = re.compile(r"[\w.:-]{1,100}")
-OPEN = ("/health", "/ready")  # for what looks after the service; they tell nothing of anybody's
+OPEN = ("/health", "/ready")  # for health checks; they reveal no data
 # of the page /docs: a browser loads nothing from elsewhere for it, and shows it in nobody's frame
 OWN_ALONE = b"default-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -34,7 +34,7 @@ AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class Metrics:
-    """What /metrics tells."""
+    """The metrics of /metrics."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -46,9 +46,9 @@ class Metrics:
         )
         self.rows = Counter("online_rows", "Rows answered, by version", ["version"], registry=self.registry)
         self.events = Counter(
-            "online_events", "Events by table and what became of them", ["table", "became"], registry=self.registry
+            "online_events", "Events by table and outcome", ["table", "became"], registry=self.registry
         )
-        self.waiting = Gauge("online_requests_in_progress", "Requests that are being answered", registry=self.registry)
+        self.waiting = Gauge("online_requests_in_progress", "Requests in progress", registry=self.registry)
 
 
 class Gateway:
@@ -102,11 +102,11 @@ class Gateway:
                 "caller": caller,
                 **{name: state[name] for name in ("rows", "version", "error") if name in state},
             }
-            if scope["path"] not in OPEN:  # what looks after the service asks every second
+            if scope["path"] not in OPEN:  # health checks come every second
                 log.info("%s", json.dumps(line))
 
     def _caller(self, scope: Message, headers: Mapping[str, str]) -> tuple[str | None, tuple[int, str] | None]:
-        """Who calls, where keys are asked for; and the status and words with which they are refused."""
+        """The caller, if keys are required; and the status and message if the request is refused."""
         settings = self._settings
         if reason := refusal(scope["method"], scope["scheme"], headers, settings.allowed_hosts):
             return None, (403, reason)
@@ -118,14 +118,14 @@ class Gateway:
             if caller is None:
                 return None, (401, "give your key in the header X-Api-Key; a browser asks for it as a password.")
         if self._waiting > settings.max_waiting:
-            return caller, (503, f"{settings.max_waiting} requests are being answered already; try again in a second.")
+            return caller, (503, f"{settings.max_waiting} requests are already in progress; try again in a second.")
         return caller, None
 
     def _name(self, headers: Mapping[str, str]) -> str | None:
         given = headers.get("x-api-key") or _key_in(headers.get("authorization", ""))
         digest = hashlib.sha256(given.encode()).hexdigest()
         found = None
-        for key, name in (self._settings.api_keys or {}).items():  # all of them: how long it takes tells nothing
+        for key, name in (self._settings.api_keys or {}).items():  # all of them, so that the time taken reveals nothing
             if hmac.compare_digest(key, digest):
                 found = name
         return found

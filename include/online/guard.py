@@ -1,7 +1,7 @@
-"""Keeps other people's web pages out of a service on this machine: a browser lets any page send requests to 127.0.0.1.
+"""Protects a service on this machine from other sites' pages: a browser lets any page send requests to 127.0.0.1.
 
-A request has to name a host that the service is called by, which a DNS name that was rebound to 127.0.0.1 does not, and
-its browser must not say that another page caused it (Origin, Sec-Fetch-Site). Programs send neither of the two.
+A request must name a host of the service, which a DNS name rebound to 127.0.0.1 does not, and its browser must not
+report that another page caused it (Origin, Sec-Fetch-Site). Programs send neither of these headers.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ ANY_HOST = "*"
 
 
 def refusal(method: str, scheme: str, headers: Mapping[str, str], allowed_hosts: Collection[str]) -> str | None:
-    """Why a request may come from a page of another origin; None where it does not."""
+    """Why the request is refused: it may come from a page of another origin. None if it is allowed."""
     host = headers.get("host", "")
     if not is_allowed(host, allowed_hosts):
-        return f"The Host {host[:100]!r} is not one that this service is called by."
+        return f"The Host {host[:100]!r} is not a host name of this service."
     origin = headers.get("origin")
     if origin is not None and origin not in {f"{scheme}://{host}", f"https://{host}"}:
         return f"Requests from pages of other sites are refused (Origin {origin[:100]!r})."
@@ -31,7 +31,7 @@ def refusal(method: str, scheme: str, headers: Mapping[str, str], allowed_hosts:
 
 
 def is_allowed(host: str, allowed_hosts: Collection[str]) -> bool:
-    """Whether a Host header is among the names, or names this machine where none are listed."""
+    """Whether a Host header is among the names, or names this machine if none are listed."""
     name = (host.rpartition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]).lower().removesuffix(".")
     if ANY_HOST in allowed_hosts or name in allowed_hosts:
         return True

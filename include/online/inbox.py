@@ -1,7 +1,7 @@
-"""Files that just arrive, where no Airflow takes them: an object below ``inbox/<model>/`` becomes scores below
-``outbox/<model>/<file>/``, once for each version of it, as ``platform.outbox`` says.
+"""Scores arriving files without Airflow: an object below ``inbox/<model>/`` becomes scores below
+``outbox/<model>/<file>/``, once for each version of it, see ``platform.outbox``.
 
-A file that cannot be used has a manifest that says why, and no scores.
+An invalid file gets a manifest with the reason, and no scores.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
     from types_boto3_s3.type_defs import GetObjectOutputTypeDef
 
-LARGEST = 256 * 2**20  # bytes of a file, packed or not; larger ones are for the Dag score_file
+LARGEST = 256 * 2**20  # bytes per file, packed or not; larger ones are for the Dag score_file
 Became = Literal["scored", "refused", "done before", "overtaken", "gone", "ignored"]
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """An object as its event names it."""
+    """An object as named by its event."""
 
     bucket: str
     key: str
@@ -41,10 +41,10 @@ Answerer = Callable[[str], Champion]  # of a model's name
 
 
 def take(s3: S3Client, arrived: Arrived, answerer: Answerer) -> Became:
-    """Score what has arrived, unless it is done.
+    """Scores an arrived file, unless it is done.
 
     Raises:
-        JobError: nobody answered; the event should be delivered again.
+        JobError: the backend did not answer; the event should be delivered again.
         botocore.exceptions.ClientError: S3 cannot be asked.
     """
     place = inbox_object(arrived.key)
@@ -55,7 +55,7 @@ def take(s3: S3Client, arrived: Arrived, answerer: Answerer) -> Became:
     try:
         found = s3.get_object(Bucket=arrived.bucket, Key=arrived.key, IfMatch=arrived.etag)
     except ClientError as error:
-        if error.response["Error"]["Code"] in GONE:  # removed or replaced; what replaced it has its own event
+        if error.response["Error"]["Code"] in GONE:  # removed or replaced; its replacement has its own event
             return "gone"
         why = unreadable(error)
         if why is None:
@@ -72,12 +72,12 @@ def take(s3: S3Client, arrived: Arrived, answerer: Answerer) -> Became:
     else:
         outcome = _score(s3, outbox, found, source, answerer(outbox.model))
     if not outbox.publish(s3, outcome, tag):
-        return "done before"  # by another one, at the same time
+        return "done before"  # by another instance, at the same time
     return "scored" if outcome["passed"] else "refused"
 
 
 def _score(s3: S3Client, outbox: Outbox, found: GetObjectOutputTypeDef, source: Source, champion: Champion) -> Outcome:
-    """Score the object's content and put what comes of it into the version's folder."""
+    """Scores the object's content into the version's folder."""
     with tempfile.TemporaryDirectory() as folder:
         file, out = Path(folder, outbox.file), Path(folder, "out")
         out.mkdir()

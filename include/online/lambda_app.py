@@ -1,6 +1,6 @@
-"""AWS Lambda's way into the inbox, for those who want no Airflow in it: ``handler`` takes S3's "Object Created" events,
-from EventBridge or from an SQS queue behind it. Its environment tells it what ``settings`` lists, except for the model,
-which is in the key. Of an SQS batch only the messages that failed are delivered again.
+"""The inbox on AWS Lambda, without Airflow: ``handler`` takes S3's "Object Created" events, from EventBridge or from an
+SQS queue behind it. Its environment variables are those of ``settings``, except the model, which is in the key. Of an
+SQS batch, only the failed messages are delivered again.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ log = logging.getLogger("online")
 
 
 def handler(event: Mapping[str, Any], _: object = None) -> dict[str, Any]:
-    """What Lambda calls."""
+    """Lambda's entry point."""
     if "Records" not in event:
         return {"outcome": _take(event)}
     failed = []
     for record in event["Records"]:
         try:
             _take(json.loads(record["body"]))
-        except Exception:  # whatever it is, the other messages go on, and this one comes again
+        except Exception:  # whatever the error, other messages go on, and this one is delivered again
             log.exception("%s is left in the queue", record["messageId"])
             failed.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": failed}
@@ -60,7 +60,7 @@ def _take(event: Mapping[str, Any]) -> str:
 
 
 def answerer(model: str) -> Champion:
-    """The champion of now. One event at a time is looked at, and what was fetched for the one before goes."""
+    """The current champion. Events are handled one at a time, and the previous one's files are deleted."""
     folder = Path(tempfile.gettempdir(), "champion")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

@@ -1,16 +1,16 @@
-"""A request's raw events to typed tables and questions, by the reader and the rules that a day's files are read with.
+"""From a request's raw events to typed tables and questions, with the reader and the rules of a day's files.
 
-What may come (JSON, JSON Lines or CSV with a header):
+Input (JSON, JSON Lines or CSV with a header):
 
-- rows: one object, a list of them, ``{"instances": [...]}`` or ``{"records": [...]}``. A row may carry columns of
-  several tables (a reading with its machine's model and age); a column's name with an ``s`` holds a list, a row for
-  each (``errorIDs``). Each row is a question, answered as of its own time;
-- ``{"history": ...}`` beside them, rows or tables, of what is known besides; ``{"explain": true}``: reasons too;
+- rows: one object, a list of them, ``{"instances": [...]}`` or ``{"records": [...]}``. A row may have columns of
+several tables (a reading with its machine's model and age); a column's name with an ``s`` contains a list, one row each
+(``errorIDs``). Each row is a question, answered as of its own time;
+- ``{"history": ...}`` beside them, rows or tables, adds further known data; ``{"explain": true}`` asks for reasons;
 - tables: ``{"telemetry": [...], "errors": [...]}``, also below ``raw``. Each thing (a machine) is one question, as of
-  ``at``, or else as of its last event of the first table.
+``at`` or, by default, as of its last event in the first table.
 
-Numbers are kept as the texts that came, so they are read to the same bits as a file's. A row without a time is of now,
-one without the rest of its key of something that nothing is known of.
+Numbers are kept as their original texts, so they are read to the same bits as a file's. A row without a time is about
+now; one without the rest of its key is about an unknown thing.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from include.online.shape import Shape, Thing
 
 ROW_LISTS = ("instances", "records")
 BESIDE_ROWS = ("history", "at", "mode", "explain")
-NO_THING = "(not named)"  # stands for the machine of rows that name none; texts only, numbers get one below zero
+NO_THING = "(not named)"  # placeholder for rows that name no machine; numeric keys get a negative number
 
 Row = Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: of which thing, as of when (None where time does not matter), and the row that asks (from 0).
-    ``is_named``: the request says which thing it is."""
+    """A question: about which thing, as of when (None if time does not matter), and the row that asks it (from 0).
+    ``is_named``: the request names the thing."""
 
     thing: Thing
     moment: datetime | None
@@ -55,7 +55,7 @@ class Question:
 
 @dataclass(frozen=True)
 class RawRequest:
-    """Clean tables, the questions in the request's order, and what should be said of how they were read."""
+    """Clean tables, the questions in the request's order, and notes on how they were read."""
 
     tables: dict[str, pl.DataFrame]
     questions: list[Question]
@@ -63,10 +63,10 @@ class RawRequest:
 
 
 def loads(body: bytes, media_type: str) -> object:
-    """JSON with numbers as the texts that they are, CSV and JSON Lines as a list of rows.
+    """Parses JSON with numbers as texts, CSV and JSON Lines as a list of rows.
 
     Raises:
-        BadRequestError: it is none.
+        BadRequestError: it is none of these.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -90,13 +90,12 @@ def loads(body: bytes, media_type: str) -> object:
 
 
 def has_no_header(body: bytes) -> bool:
-    """Whether CSV begins with a row: a number cannot be a column's name."""
+    """Whether CSV starts with a row: a number cannot be a column's name."""
     return any(_is_number(cell.strip(b' "\r')) for cell in body.split(b"\n", 1)[0].split(b","))
 
 
 def is_of_features(shape: Shape, content: object) -> bool:
-    """Whether rows are of features that were built before, as an endpoint takes them: by place, or by names that raw
-    rows do not have."""
+    """Whether rows contain features, as for an endpoint: by position, or by names that raw rows do not have."""
     rows = content
     if isinstance(content, dict):
         rows = next((content[word] for word in ROW_LISTS if word in content), None)
@@ -120,7 +119,7 @@ def _texts_of(text: str) -> object:
 
 
 def rows_of(shape: Shape, content: object) -> list[Row] | None:
-    """The rows of a request that is made of rows; None of one that is made of tables.
+    """The rows of a request with rows; None for one with tables.
 
     Raises:
         BadRequestError: it is neither.
@@ -141,10 +140,10 @@ def rows_of(shape: Shape, content: object) -> list[Row] | None:
 def read_request(
     shape: Shape, content: object, now: datetime | None = None, *, may_ask_nothing: bool = False
 ) -> RawRequest:
-    """The tables and questions of what ``loads`` gave.
+    """The tables and questions in the result of ``loads``.
 
     Raises:
-        BadRequestError: a name is unknown, a cell cannot be read, rows contradict each other, nothing is asked.
+        BadRequestError: a name is unknown, a cell cannot be read, rows contradict each other, or there is no question.
     """
     now = (now or datetime.now(UTC)).replace(tzinfo=None, microsecond=0)
     reader = _Reader(shape, now)
@@ -190,7 +189,7 @@ class _Reader:
         self._asked.append({name: cells.get(name) for name in (*self._shape.thing, self._shape.time or "")})
 
     def add(self, row: Row, where: str, *, only: str | None = None, number: int | None = None) -> dict[str, str | None]:
-        """Sort a row's cells into tables; the cells by column."""
+        """Distributes a row's cells over tables; returns the cells by column."""
         cells, lists = self._cells(row, where)
         shape = self._shape
         if only is None:
@@ -215,7 +214,7 @@ class _Reader:
         return cells
 
     def _fill(self, cells: dict[str, str | None], number: int | None) -> None:
-        """What a row does not say of its key: its time is now, its thing an unknown one."""
+        """Fills in missing parts of a row's key: its time is now, its thing unknown."""
         shape = self._shape
         for name in shape.thing:
             if cells.get(name) is None:
@@ -223,12 +222,12 @@ class _Reader:
                 place = 0 if number is None or shape.looks_back else number
                 cells[name] = _stand_in(shape.tables[shape.first], name, place)
                 if shape.looks_back:
-                    self._notes[f"no {name} was given: nothing is known of it but the request"] = None
+                    self._notes[f"no {name} was given: nothing is known beyond the request"] = None
         if shape.time and shape.time in shape.names and cells.get(shape.time) is None:
             column = shape.tables[shape.first].columns.get(shape.time)
             form = column.formats[0] if column and column.formats and "%" in column.formats[0] else "%Y-%m-%d %H:%M:%S"
             cells[shape.time] = self._now.strftime(form)
-            self._notes[f"no {shape.time} was given: taken as of now"] = None
+            self._notes[f"no {shape.time} was given: now is assumed"] = None
 
     def _cells(self, row: Row, where: str) -> tuple[dict[str, str | None], dict[str, list[str | None]]]:
         cells: dict[str, str | None] = {}
@@ -251,7 +250,7 @@ class _Reader:
 
     @cached_property
     def _ignored(self) -> set[str]:
-        """Columns of tables that only labels are made of, and the label: a row may carry them."""
+        """Columns of tables used only for labels, and the label: a row may have them."""
         data = self._shape.config.data
         every = {name for table in data.tables.values() for name in (*table.kinds, *table.headers.values())}
         return {*every, *data.not_features}
@@ -320,7 +319,7 @@ class _Reader:
 
 
 def _last_events(shape: Shape, tables: Mapping[str, pl.DataFrame], at: datetime | None) -> list[Question]:
-    """A question for each thing, as of ``at`` or its last event of the first table."""
+    """A question for each thing, as of ``at`` or its last event in the first table."""
     first = tables[shape.first]
     if first.is_empty():
         raise BadRequestError(

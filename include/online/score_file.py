@@ -1,13 +1,13 @@
-"""A file of raw rows to scores beside it: what ``make score`` and whatever takes files in do with one.
+"""Scores a file of raw rows: used by ``make score`` and by whatever receives files.
 
     python -m include.online.score_file <data> <out>      # the rest as ``settings`` says
 
 ``data`` is a file of the model's first table, or a folder of its tables as training has them: see ``jobs.score_file``,
 which does the work with the champion's artifact. Below ``out``:
 
-- ``scores.parquet`` (several of a large file): as published scores are
-- ``quarantine/<table>.csv``: rows that could not be used, by line, with the reason
-- ``file.json``, written last: what came of it; ``passed`` is false where there are no scores
+- ``scores.parquet`` (several for a large file): like published scores
+- ``quarantine/<table>.csv``: rejected rows, by line, with the reason
+- ``file.json``, written last: the result; ``passed`` is false if there are no scores
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class Champion:
 
 
 def champion_of(settings: Settings, s3: S3Client, folder: Path) -> Champion:
-    """Who answers for the settings' model, fetched into the folder.
+    """The champion of the settings' model, downloaded into the folder.
 
     Raises:
-        JobError: nobody is in production, or the artifact cannot be read.
+        JobError: no version is in production, or the artifact is unreadable.
     """
     otherwise = Version(settings.version, settings.artifact) if settings.artifact else None
     version = champion_in(s3, settings.bucket, settings.model, otherwise)()
     if version is None:
-        raise JobError(f"no version of {settings.model} is in production. Promote one, and have the file scored again.")
+        raise JobError(f"no version of {settings.model} is in production. Promote one, then score the file again.")
     endpoint = None
     if settings.backend == "endpoint":
         name = settings.endpoint or f"{model_group(settings.model)}-production"
@@ -68,10 +68,10 @@ def champion_of(settings: Settings, s3: S3Client, folder: Path) -> Champion:
 
 
 def score_file(champion: Champion, data: Path, out: Path) -> FileResult:
-    """Score a file or a folder of tables; what ``file.json`` says.
+    """Scores a file or a folder of tables; returns the content of ``file.json``.
 
     Raises:
-        JobError: the features cannot be built, or nobody answered.
+        JobError: the features cannot be built, or the backend did not answer.
     """
     with tempfile.TemporaryDirectory() as work, quoting(champion.config.quotes_values):
         features, scores = Path(work, "features"), Path(work, "scores")
@@ -89,7 +89,7 @@ def score_file(champion: Champion, data: Path, out: Path) -> FileResult:
 
 def main(argv: list[str]) -> int:
     data, out = map(Path, argv)
-    shutil.rmtree(out, ignore_errors=True)  # of an earlier file of this name
+    shutil.rmtree(out, ignore_errors=True)  # from an earlier file of this name
     out.mkdir(parents=True)
     try:
         with tempfile.TemporaryDirectory() as folder:

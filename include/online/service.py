@@ -1,4 +1,4 @@
-"""What the service does, without HTTP: bodies in, content out."""
+"""The service without HTTP: request bodies in, content out."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from include.online.shape import Shape
 from include.online.state import FeatureState
 
 Content = dict[str, Any]
-FEW_ROWS = 1000  # of /predict; more go to /predict/batch
+FEW_ROWS = 1000  # for /predict; larger requests go to /predict/batch
 
 
 class Service:
-    """Predictions of one model, and what is remembered for them."""
+    """Predictions of one model, and its feature state."""
 
     def __init__(
         self, shape: Shape, answering: Answering, backend: Backend, state: FeatureState | None, max_rows: int
@@ -30,8 +30,8 @@ class Service:
         or where the request says ``explain``, their reasons too.
 
         Raises:
-            BadRequestError: a row cannot be answered; with ``each``, the request as a whole.
-            UnavailableError: nobody answers at the moment.
+            BadRequestError: a row is invalid; with ``each``, the request as a whole.
+            UnavailableError: the backend is unavailable.
         """
         if given == CSV and has_no_header(body):
             return self._of_features(body, given, why)
@@ -64,7 +64,7 @@ class Service:
         return {"predictions": found.answers, "version": found.version.name}
 
     def _each(self, rows: list[object], beside: Content, why: bool) -> Content:
-        """All rows at once, or, where one of them cannot be read, each on its own."""
+        """All rows at once or, if one of them is invalid, each separately."""
         try:
             return self._answer({"instances": rows, **beside}, why)
         except BadRequestError as error:
@@ -76,10 +76,10 @@ class Service:
         return {"predictions": [*parts[0]["predictions"], *parts[1]["predictions"]], "version": version}
 
     def remember(self, body: bytes, given: str) -> Content:
-        """Take in events; what became of them by table.
+        """Stores events; returns the outcome by table.
 
         Raises:
-            BadRequestError: they cannot be read, or nothing is remembered here.
+            BadRequestError: they are invalid, or the service has no feature state.
         """
         if self.state is None:
             raise BadRequestError("this service has no feature state (STATE is not set): send history with requests.")

@@ -1,15 +1,16 @@
-"""What the service is told by its environment.
+"""The service's environment variables.
 
 - ``MODEL``: a model's name
-- ``BUCKET``: where production's history is, which says who the champion is
-- ``ARTIFACT``, ``VERSION``: s3:// of a model.tar.gz to serve while nothing is in production, and what to call it
-- ``BACKEND``: ``local`` (unless given: the artifact in this process) or ``endpoint``
-- ``ENDPOINT``, ``TARGET_VARIANT``: of that backend; the model's production endpoint unless given
-- ``STATE``: the feature state, ``sqlite:///<path>`` or ``dynamodb://<table>``; without it requests bring their history
-- ``API_KEYS``: ``name:<sha256 of the key>`` with commas between; ``AUTH=iam`` where who calls was checked in front
-- ``ALLOWED_HOSTS``: names that it is called by, with commas between; this machine's unless given, ``*``: any
-- ``HOST``, ``PORT``: where to listen, 127.0.0.1:8765 unless given
-- ``MAX_MB``, ``MAX_ROWS``, ``MAX_WAITING``: of a request 6 MB and 10,000 rows, and how many may wait at once, 256
+- ``BUCKET``: with the production history, which names the champion
+- ``ARTIFACT``, ``VERSION``: s3:// of a model.tar.gz to serve while nothing is in production, and its name
+- ``BACKEND``: ``local`` (default: the artifact in this process) or ``endpoint``
+- ``ENDPOINT``, ``TARGET_VARIANT``: for that backend; default: the model's production endpoint
+- ``STATE``: the feature state, ``sqlite:///<path>`` or ``dynamodb://<table>``; without it requests must include their
+history
+- ``API_KEYS``: ``name:<sha256 of the key>`` separated by commas; ``AUTH=iam`` if a proxy in front authenticates callers
+- ``ALLOWED_HOSTS``: its host names, separated by commas; default: this machine's; ``*``: any
+- ``HOST``, ``PORT``: where to listen, default 127.0.0.1:8765
+- ``MAX_MB``, ``MAX_ROWS``, ``MAX_WAITING``: limits of a request, 6 MB and 10,000 rows, and of waiting requests, 256
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ KEY = re.compile(r"([\w.-]{1,60}):([0-9a-f]{64})")
 
 @dataclass(frozen=True)
 class Settings:
-    """See above."""
+    """The settings above, parsed."""
 
     model: str
     bucket: str
@@ -49,7 +50,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, given: Mapping[str, str] | None = None) -> Self:
-        """Raises JobError: something is missing or cannot be used, or everybody could call the service."""
+        """Raises JobError: something is missing or invalid, or the service would be open to everybody."""
         given = os.environ if given is None else given
         for name in ("MODEL", "BUCKET"):
             if not given.get(name):
@@ -79,8 +80,8 @@ class Settings:
         )
         if not is_this_machine(found.host) and not found.api_keys and found.auth != "iam":
             raise JobError(
-                f"the service would listen on {found.host} and answer everybody. Set API_KEYS, or AUTH=iam where what "
-                "is in front of it (an IAM-authorised URL, a load balancer) checks who calls."
+                f"the service would listen on {found.host} and answer everybody. Set API_KEYS, or AUTH=iam if a proxy "
+                "in front of it (an IAM-authorised URL, a load balancer) authenticates callers."
             )
         return found
 

@@ -1,4 +1,4 @@
-"""What a model's raw rows are made of, by its model.yaml: tables, what they are about, what features look back to."""
+"""The structure of a model's raw rows, by its model.yaml: tables, their subjects, the look-back of features."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from include.models.config import ModelConfig, Table
 from include.models.config.kinds import TIMESTAMP
 from include.models.raw.kinds import reading_of
 
-Thing = tuple[object, ...]  # the key without its time: what a machine, or whatever rows are about, is told apart by
+Thing = tuple[object, ...]  # the key without its time, which identifies a machine, or whatever rows are about
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a model's raw rows are made of, told by its model.yaml."""
+    """The structure of a model's raw rows."""
 
     config: ModelConfig
 
     @cached_property
     def tables(self) -> dict[str, Table]:
-        """What predictions need, as requests have it; the first has the rows that features stand for."""
+        """The tables for predictions, as in requests; the first has the rows that features are about."""
         scoring, data = self.config.scoring, self.config.data.tables
         return {name: self._as_requested(data[name]) for name in (scoring.tables if scoring else data)}
 
     def _as_requested(self, table: Table) -> Table:
-        """Requests say the time that a file's rows tell by their place; rows that stand alone need no key."""
+        """Requests state the time that a file's rows have by position; independent rows need no key."""
         if not self.looks_back:
             table = table.model_copy(update={"key": []})
         if table.clock is None:
@@ -46,20 +46,20 @@ class Shape:
 
     @cached_property
     def thing(self) -> list[str]:
-        """The columns of ``Thing``: those of the key that rows bring along, without the time."""
+        """The columns of ``Thing``: those of the key that rows contain, without the time."""
         table = self.tables[self.first]
         return [name for name in self.config.data.key if name in table.columns and name != self.time]
 
     @property
     def looks_back(self) -> bool:
-        """Whether a row's features need more than the row."""
+        """Whether a row's features depend on other rows."""
         scoring = self.config.scoring
         tables = scoring.tables if scoring else self.config.data.tables
         return len(tables) > 1 or bool(scoring and scoring.look_back_hours)
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Columns by what requests may call them: their names, and the headers of files."""
+        """Columns by the names that requests may use: their own, and the headers of files."""
         found: dict[str, str] = {}
         for table in self.tables.values():
             for name, header in table.headers.items():
@@ -67,7 +67,7 @@ class Shape:
         return found
 
     def own(self, name: str) -> list[str]:
-        """A table's columns that are neither of its key's things nor its time: what a row must have to be one of it."""
+        """A table's columns besides the thing and the time: a row must have them to belong to it."""
         shared = {*self.thing, self.time}
         others = [column for column in self.tables[name].columns if column not in shared]
         return others or list(self.tables[name].columns)

@@ -1,9 +1,9 @@
-"""The feature state: what is remembered of each machine (or whatever rows are about), so that a request need not bring
-the past along.
+"""The feature state: what is remembered of each machine (or whatever rows are about), so that a request need not
+include the past along.
 
 One document for each thing, whole tables of typed rows in it, replaced only if nobody replaced it since it was read. It
-is bounded: of tables with a time the rows of the look-back and ``LATE_HOURS`` before the newest are kept, of those with
-``history`` the newest ``MOST_ROWS``, of others the last told row for each key.
+is bounded: tables with a time keep the rows of the look-back and ``LATE_HOURS`` before the newest, those with
+``history`` the newest ``MOST_ROWS``, others the last row per key.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
     from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-LATE_HOURS = 24  # events may come this much later than the newest one of their thing, and more are no longer of use
+LATE_HOURS = 24  # how much later than their thing's newest event others may arrive and still be useful
 AHEAD = timedelta(
     hours=1
 )  # of the clock: what lies further ahead has a wrong time, and would push out all that is known
@@ -37,7 +37,7 @@ MOST_ROWS = 2000  # of a thing and table
 ATTEMPTS = 20
 
 Tables = Mapping[str, pl.DataFrame]
-Document = tuple[bytes | None, int]  # and how often it was written
+Document = tuple[bytes | None, int]  # and the number of writes
 
 
 class Store(Protocol):
@@ -46,11 +46,11 @@ class Store(Protocol):
     def get(self, model: str, thing: str) -> Document: ...
 
     def put(self, model: str, thing: str, content: bytes, seen: int) -> bool:
-        """Whether it was written: not, if it was written since it was ``seen`` times."""
+        """Whether it was written; false if it has changed since ``seen`` writes."""
 
 
 class SqliteStore:
-    """In a file, for one machine's processes."""
+    """A file, for the processes of one machine."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,14 +143,14 @@ def open_store(address: str) -> Store:
 
 
 class FeatureState:
-    """What is known of each thing of a model."""
+    """The known tables of each thing of a model."""
 
     def __init__(self, shape: Shape, store: Store) -> None:
         self._shape, self._store = shape, store
         self._model = shape.config.name
 
     def known(self, thing: Thing) -> Tables:
-        """A thing's tables; without rows where nothing is known."""
+        """A thing's tables; empty if nothing is known."""
         with _reached():
             return self._read(self._store.get(self._model, _name(thing))[0])
 

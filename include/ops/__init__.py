@@ -1,4 +1,4 @@
-"""What never runs inside Airflow: the stack on one machine, the way to MWAA, CloudFormation templates.
+"""What never runs inside Airflow: the stack on one machine, deployment to MWAA, CloudFormation templates.
 
 Nothing may import it; it imports every room but the jobs and the local SageMaker, which it starts as programs.
 """

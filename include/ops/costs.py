@@ -2,8 +2,8 @@
 
     python -m include.ops.costs [--month 2026-11] [-- ENV]
 
-Without an environment of include/ops/mwaa/environments it is the laptop's stack that is asked. The console's page
-*Costs* says the same.
+Without an environment of include/ops/mwaa/environments it asks the laptop's stack. The console's page
+*Costs* shows the same.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def show_bill(lines: Sequence[Line], bill: Bill, console: Console) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--month", default=months(today())[0], help="as 2026-11; this month unless given")
+    parser.add_argument("--month", default=months(today())[0], help="such as 2026-11; default: this month")
     parser.add_argument("environment", nargs="?", default="")
     asked = parser.parse_args(argv)
     if not re.fullmatch(r"\d{4}-\d{2}", asked.month):

@@ -2,7 +2,7 @@
 
     python -m include.ops.health [--json] [-- ENV]
 
-Without an environment of include/ops/mwaa/environments it is the laptop's stack that is asked. Exit status: 0 where all
+Without an environment of include/ops/mwaa/environments it asks the laptop's stack. Exit status: 0 if all
 is well, 1 where something needs attention or could not be asked.
 """
 
@@ -45,7 +45,7 @@ STYLES = {"act": "bold red", "note": "yellow", "fine": "green"}
 
 @dataclass(frozen=True)
 class Airflow:
-    """Airflow's API from outside, as ``ask_health`` asks it."""
+    """Airflow's API from outside, for ``ask_health``."""
 
     call: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 

@@ -1,9 +1,9 @@
-"""Makes the console's index objects again from what they are made of: registry, production history, scores, drift.
+"""Rebuilds the console's index objects from their sources: registry, production history, scores, drift.
 
     PYTHONPATH=.:plugins .venv/airflow/bin/python -m include.ops.rebuild_index \\
       --bucket my-ml-bucket --region eu-west-1 [--model churn]
 
-Needed where an index was lost or is doubted, and once after an upgrade from a version that had no console. It only
+Needed if an index is lost or in doubt, and once after an upgrade from a version without a console. It only
 reads, except for ``index/<model>.json``.
 """
 
@@ -37,10 +37,10 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def rebuild(s3: S3Client, sagemaker: SageMakerClient, bucket: str, name: str) -> int:
-    """Write a model's index from nothing.
+    """Writes a model's index from scratch.
 
     Returns:
-        How many scored days there are.
+        The number of scored days.
     """
     model = load_model(name)
     s3.delete_object(Bucket=bucket, Key=model_index(name))

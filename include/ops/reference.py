@@ -2,7 +2,7 @@
 
     python -m include.ops.reference [--check] [PAGE...]
 
-Without a page all are written; ``--check`` writes none and exits with 1 where one is stale.
+Without a page it writes all; ``--check`` writes none and exits with 1 if one is stale.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ type Schema = Mapping[str, Any]
 
 
 class PageError(RuntimeError):
-    """A page cannot be made; the message says why."""
+    """A page cannot be generated; the message says why."""
 
 
 def dags() -> str:
@@ -86,7 +86,7 @@ def environment() -> str:
 
 
 def model_yaml() -> str:
-    """The keys of a model.yaml, section by section, with defaults and what they mean."""
+    """The keys of a model.yaml by section, with defaults and meanings."""
     from include.models.config.json_schema import schema as text
 
     schema = json.loads(text())

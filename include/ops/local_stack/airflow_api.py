@@ -1,4 +1,4 @@
-"""Airflow's public REST API, as far as triggering a run and following it needs."""
+"""The part of Airflow's public REST API that triggers and follows runs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import httpx
 
 from include.ops import Json
 
-ANSWER_AFTER = 8.0  # seconds that a question is old before a program answers it: see sagemaker_jobs.waiting
+ANSWER_AFTER = 8.0  # the age of a question in seconds before a program answers it: see sagemaker_jobs.waiting
 
 
 class AirflowApi:
     """A client of one API server.
 
     Raises, from every method:
-        httpx.HTTPStatusError: the server refused; httpx.TransportError: it is not there.
+        httpx.HTTPStatusError: the server refused; httpx.TransportError: it is unreachable.
     """
 
     def __init__(self, url: str, login: tuple[str, str] | None = None, patience: float = 120.0) -> None:
-        """``login``: user and password, where the server asks for them; ``patience``: seconds for an answer."""
+        """``login``: user and password, if the server requires them; ``patience``: the time-out in seconds."""
         self._login = login
-        # no proxy of the person's environment stands between two processes of one machine. Patient: on a machine with
+        # no proxy between two processes of one machine. A long time-out: on a machine with
         # much else to do, the first requests after a start take the server half a minute
         self._http = httpx.Client(base_url=url, timeout=patience, trust_env=False)
         self._signed_in = False
@@ -62,7 +62,7 @@ class AirflowApi:
         return run_id
 
     def clear(self, dag_id: str, run_id: str, task_ids: list[str]) -> None:
-        """Have tasks, and all that come after them, run again."""
+        """Runs tasks, and all downstream ones, again."""
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": task_ids, "only_failed": False}
         body |= {"include_downstream": True, "reset_dag_runs": True}
         self.call("POST", f"/dags/{dag_id}/clearTaskInstances", json=body)
@@ -77,7 +77,7 @@ class AirflowApi:
         return list(self._get("/dags/~/dagRuns", order_by="-run_after", limit=100)["dag_runs"])
 
     def open_questions(self) -> list[Json]:
-        """What tasks of all Dags ask a person and nobody has answered."""
+        """The unanswered questions of all Dags' tasks."""
         path = "/dags/~/dagRuns/~/hitlDetails"
         return list(self._get(path, response_received=False, limit=100)["hitl_details"])
 
@@ -142,7 +142,7 @@ class AirflowApi:
         return ordered
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
-        """The value, or none if the task left none."""
+        """The value; None if the task pushed none."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         try:
             return self._get(path, deserialize=False, stringify=False)["value"]
@@ -152,11 +152,11 @@ class AirflowApi:
             raise
 
     def question(self, dag_id: str, run_id: str, task_id: str) -> Json:
-        """What a task asks a person: ``subject``, ``body`` (Markdown), ``options``."""
+        """A task's question: ``subject``, ``body`` (Markdown), ``options``."""
         return self._get(self._question_path(dag_id, run_id, task_id))
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str, params: Json) -> None:
-        """Answer it, though not in its first seconds: a task that goes on so soon after it began to wait is failed as
+        """Answers it, though not in its first seconds: a task that resumes so soon after it started to wait fails as
         "finished with state success, but ... queued", and asks again (https://github.com/apache/airflow/issues/71580).
         """
         asked = datetime.fromisoformat(self.question(dag_id, run_id, task_id)["created_at"])

@@ -1,4 +1,4 @@
-"""What a person gives to make is looked at before anything is set up or started: ``arguments.py <target>``.
+"""Checks make's arguments before anything is set up or started: ``arguments.py <target>``.
 
 The values are in the environment, as make exports them. The exit status is 1, after one sentence, where one cannot be
 used. This runs in the first seconds of a fresh checkout, when no environment has been made yet: it imports nothing but
@@ -24,20 +24,20 @@ ENDINGS = ("csv", "tsv", "txt", "data", "xlsx")  # of a table's file
 PACKINGS, PARQUET = (".gz", ".zst"), ".parquet"
 STORED = "plain, .gz, .zst or .parquet"
 KINDS = ("binary", "multiclass", "regression")
-LONGEST_RANGE = 3660  # days; more is a year that is mistyped
+LONGEST_RANGE = 3660  # days; more is probably a mistyped year
 Given = Mapping[str, str]
 name_refusal: Callable[[str], str | None] = runpy.run_path(str(MODELS / "config" / "names.py"))["refusal"]
 
 
 class ArgumentsError(Exception):
-    """What was given cannot be used: the message says what, and what is allowed."""
+    """An invalid argument: the message says which, and what is allowed."""
 
 
 def check_model(name: str, models: Path = MODELS) -> str:
-    """The name of a model that there is.
+    """Checks the name of a model.
 
     Raises:
-        ArgumentsError: there is none of this name.
+        ArgumentsError: there is no such model.
     """
     known = sorted(path.parent.name for path in models.glob("*/model.yaml"))
     if name in known:
@@ -48,14 +48,16 @@ def check_model(name: str, models: Path = MODELS) -> str:
 
 
 def check_day(name: str, text: str, today: date | None = None) -> date:
-    """The day that a text is.
+    """Parses a day.
 
     Raises:
-        ArgumentsError: it is none, or one that has not ended.
+        ArgumentsError: it is not a day, or has not ended.
     """
     today = today or datetime.now(UTC).date()
     if not text:
-        raise ArgumentsError(f"{name} is missing: give the first and the last day, as FROM=2015-06-01 TO=2015-06-30")
+        raise ArgumentsError(
+            f"{name} is missing: give the first and the last day, such as FROM=2015-06-01 TO=2015-06-30"
+        )
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         raise ArgumentsError(f"{name}={text} is not a day; write it as 2015-06-01")
     try:
@@ -71,13 +73,13 @@ def check_days(first: str, last: str, today: date | None = None) -> tuple[date, 
     """The first and the last day of a range.
 
     Raises:
-        ArgumentsError: one is not a day, they are the wrong way round, or years apart.
+        ArgumentsError: one is not a day, they are in the wrong order, or years apart.
     """
     start, end = check_day("FROM", first, today), check_day("TO", last, today)
     if start > end:
         raise ArgumentsError(f"FROM={first} is after TO={last}")
     if (days := (end - start).days + 1) > LONGEST_RANGE:
-        most = f"at most {LONGEST_RANGE:,} are taken at once"
+        most = f"at most {LONGEST_RANGE:,} are allowed at once"
         raise ArgumentsError(f"FROM={first} to TO={last} are {days:,} days; {most}. Is the year right?")
     return start, end
 
@@ -94,31 +96,31 @@ def check_version(text: str) -> str:
 
 
 def check_port(text: str) -> int:
-    """Raises ArgumentsError: it is not a port that a person may listen on."""
+    """Raises ArgumentsError: it is not a port that users may listen on."""
     if not text.isdecimal() or not 1024 <= int(text) < 65536:
         raise ArgumentsError(f"PORT={text} is not a port; allowed is a number from 1024 to 65535, such as 8765")
     return int(text)
 
 
 def table_files(model_yaml: str) -> list[str]:
-    """The raw files that a model.yaml names, told by its text alone."""
+    """The raw files that a model.yaml names, found in its text."""
     return re.findall(rf"\bfile:\s*[\"']?([\w.-]+\.(?:{'|'.join(ENDINGS)}))\b", model_yaml)
 
 
 def stored_names(file: str) -> tuple[str, ...]:
-    """What a table's file may be called where it lies."""
+    """The possible names of a table's stored file."""
     return (file, *(file + ending for ending in PACKINGS), file.rpartition(".")[0] + PARQUET)
 
 
 def check_data(path: Path, wanted: Iterable[str]) -> dict[str, Path]:
-    """The files to read, by the name that the model has for each: those of a folder, or a single file for a model of a
-    single table, whatever it is called.
+    """The files to read, by their names in the model: those in a folder, or a single file for a model with a single
+    table, whatever its name.
 
     Args:
         wanted: the model's raw files; each may be packed, or Parquet.
 
     Raises:
-        ArgumentsError: there is no such file or folder, or it holds nothing of the model's.
+        ArgumentsError: there is no such file or folder, or it has none of the model's files.
     """
     wanted = list(wanted)
     named = ", ".join(wanted)
@@ -126,9 +128,7 @@ def check_data(path: Path, wanted: Iterable[str]) -> dict[str, Path]:
         if any(path.name in stored_names(each) for each in wanted):
             return {path.name: path}
         if len(wanted) > 1:
-            raise ArgumentsError(
-                f"DATA={path} is one file, and the model reads {named}: name the folder that holds them"
-            )
+            raise ArgumentsError(f"DATA={path} is one file, but the model reads {named}: name the folder that has them")
         if path.suffix == PARQUET:
             return {stored_names(wanted[0])[-1]: path}
         packing = path.suffix if path.suffix in PACKINGS else ""
@@ -138,12 +138,12 @@ def check_data(path: Path, wanted: Iterable[str]) -> dict[str, Path]:
             raise ArgumentsError(f"DATA={path} is not a file that the model reads: {named}, {STORED}")
         return {wanted[0] + packing: path}
     if not path.exists():
-        raise ArgumentsError(f"DATA={path} is not there: it names a folder that holds {named}, or such a file")
+        raise ArgumentsError(f"DATA={path} does not exist: name a folder that has {named}, or such a file")
     found = {name: path / name for each in wanted for name in stored_names(each) if (path / name).is_file()}
     if not found:
         there = sorted(file.name for file in path.iterdir()) if path.is_dir() else []
         shown = f"it has {', '.join(there[:5])}{' ...' if len(there) > 5 else ''}" if there else "it is empty"
-        raise ArgumentsError(f"DATA={path} holds none of {named} ({STORED}): {shown}")
+        raise ArgumentsError(f"DATA={path} has none of {named} ({STORED}): {shown}")
     return found
 
 
@@ -162,15 +162,15 @@ def check_new_model(given: Given) -> None:
     if why := name_refusal(given["NAME"]):
         raise ArgumentsError(f"NAME={given['NAME']} cannot be a model's name: {why}")
     if (MODELS / given["NAME"]).exists():
-        raise ArgumentsError(f"NAME={given['NAME']} is taken: include/models/{given['NAME']} is there already")
+        raise ArgumentsError(f"NAME={given['NAME']} is taken: include/models/{given['NAME']} exists already")
     if given["KIND"] not in KINDS:
-        raise ArgumentsError(f"KIND={given['KIND']} is none of {', '.join(KINDS)}")
+        raise ArgumentsError(f"KIND={given['KIND']} is not one of {', '.join(KINDS)}")
     if given.get("ASSUME", "no") not in ("yes", "no"):
         raise ArgumentsError(f"ASSUME={given['ASSUME']} is neither yes nor no")
     if not Path(given["DATA"]).exists():
-        raise ArgumentsError(f"DATA={given['DATA']} is not there: it names a file of raw data")
+        raise ArgumentsError(f"DATA={given['DATA']} does not exist: name a file of raw data")
     if not Path(given["DATA"]).is_file():
-        raise ArgumentsError(f"DATA={given['DATA']} is not a file: a model is made from one file of raw data")
+        raise ArgumentsError(f"DATA={given['DATA']} is not a file: a model is created from one file of raw data")
 
 
 def check_promote(given: Given) -> None:

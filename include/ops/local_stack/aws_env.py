@@ -1,7 +1,7 @@
-"""``.local/aws.env``: what a shell sources to talk to the local AWS, written by ``make up``.
+"""``.local/aws.env``: a file for shells to source, to use the local AWS; written by ``make up``.
 
 One file for boto3, the AWS CLI and SageMaker's SDKs 2 and 3. Its credentials are a session of the jobs' role, because
-the SDKs read the execution role from the identity that they find (``get_execution_role``).
+the SDKs derive the execution role from their identity (``get_execution_role``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TRUST = {
 
 
 def write_aws_env(settings: Settings) -> Path:
-    """Write the file for a stack whose local AWS runs; it holds until the stack's state is cleared."""
+    """Writes the file for a stack whose local AWS runs; it is valid until the stack's state is cleared."""
     values = {**settings.aws_environment(), **_session(settings)}
     lines = [
         "# written by make up; to be sourced by a shell",

@@ -1,5 +1,5 @@
-"""``make backfill``: says what scoring a range of days would come to, starts the Dag ``backfill`` as a person would,
-follows it day by day and ends with a summary, on the screen and in ``backfill-summary.json``.
+"""``make backfill``: shows what scoring a range of days would do and cost, starts the Dag ``backfill``, follows it day
+by day and ends with a summary, on the screen and in ``backfill-summary.json``.
 
 Exit status: 0 if every day of the range has its scores, 1 if not.
 """
@@ -51,12 +51,12 @@ DAG, QUESTION = "backfill", "approve_cost"
 
 
 class BackfillError(RuntimeError):
-    """The run came to no summary; the message says why."""
+    """The run has no summary; the message says why."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person asked for."""
+    """The arguments."""
 
     model: str
     first: str
@@ -91,7 +91,7 @@ def preview_lines(model: ModelConfig, preview: Preview) -> list[str]:
 
 
 def follow(api: AirflowApi, settings: Settings, run_id: str, total: int, console: Console) -> None:
-    """A bar that grows with each day that is scored, until the run ends; lines where there is no terminal."""
+    """A progress bar of scored days, until the run ends; lines without a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     began = said = time.monotonic()
     line = ""
@@ -117,7 +117,7 @@ def _doing(api: AirflowApi, settings: Settings, run_id: str, done: int, total: i
 
 
 def staged_days(api: AirflowApi, settings: Settings, run_id: str) -> int:
-    """How many days the run's jobs have brought to an end, as their folders say."""
+    """The number of days that the run's jobs have finished, by their folders."""
     plan = api.xcom(DAG, run_id, "plan_days", key="plan")
     s3, run = s3_client(settings), Run(BUCKET, DAG, run_id)
     found = 0
@@ -129,10 +129,10 @@ def staged_days(api: AirflowApi, settings: Settings, run_id: str) -> int:
 
 
 def summary_of(settings: Settings, asked: Asked, preview: Preview, reported: Json, seconds: float) -> Json:
-    """What goes into backfill-summary.json.
+    """The content of backfill-summary.json.
 
     Args:
-        reported: the summary of the Dag's run; empty where there was nothing to do.
+        reported: the summary of the Dag's run; empty if there was nothing to do.
     """
     s3 = s3_client(settings)
     partitions = []
@@ -157,11 +157,11 @@ def summary_of(settings: Settings, asked: Asked, preview: Preview, reported: Jso
 
 
 def backfill(settings: Settings, asked: Asked, console: Console) -> Json | None:
-    """All of ``make backfill`` up to its summary; None after a dry run that found nothing in the way.
+    """All of ``make backfill`` up to its summary; None after a dry run without problems.
 
     Raises:
         ArgumentsError, ProcessError, SeedError, ConfigError, PermanentError: with a message for the person at the
-            keyboard; also where no day can be scored, or a dry run finds one that cannot.
+            keyboard; also if no day can be scored, or a dry run finds one that cannot.
     """
     check_days(asked.first, asked.last)
     check_version(asked.version)
@@ -193,7 +193,7 @@ def backfill(settings: Settings, asked: Asked, console: Console) -> Json | None:
 
 
 def _run(settings: Settings, asked: Asked, preview: Preview, console: Console) -> Json:
-    """Have the Dag score the days; the summary."""
+    """Lets the Dag score the days; returns the summary."""
     api = AirflowApi(settings.airflow_url, settings.login)
     require_dag(api, DAG)
     conf = {"model": asked.model, "from": asked.first, "to": asked.last, "force": asked.force}
@@ -241,12 +241,14 @@ def _usd(cost: float | None) -> str:
 def _asked(argv: list[str] | None) -> Asked:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help=f"one of: {', '.join(model_names())}")
-    parser.add_argument("--from", dest="first", required=True, help="the first day, as 2015-06-01")
-    parser.add_argument("--to", dest="last", required=True, help="the last day, itself among them")
+    parser.add_argument("--from", dest="first", required=True, help="the first day, such as 2015-06-01")
+    parser.add_argument("--to", dest="last", required=True, help="the last day, inclusive")
     parser.add_argument("--version", default=CHAMPION_AT, help="champion_at (as it is), current, or a version number")
     parser.add_argument("--force", action="store_true", help="score unchanged days too")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument("--budget", type=float, help="USD that may be spent without asking; else model.yaml's budget")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
+    parser.add_argument(
+        "--budget", type=float, help="USD that may be spent without asking; default: model.yaml's budget"
+    )
     found = parser.parse_args(argv)
     return Asked(found.model, found.first, found.last, found.version, found.force, found.dry_run, found.budget)
 

@@ -1,4 +1,4 @@
-"""How the commands behind make's targets end: with a message for the person at the keyboard, never with a traceback."""
+"""How the commands behind make's targets end: with a message for the user, never with a traceback."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ EXPECTED: tuple[type[Exception], ...] = (
 
 
 def carry_out(work: Callable[[Settings], int], console: Console, *expected: type[Exception]) -> int:
-    """The exit status: what ``work`` says, or 1 after an error whose message says what to do.
+    """The exit status: ``work``'s result, or 1 after an error whose message says what to do.
 
     Args:
-        expected: such errors of this command, beside those of the stack and its data.
+        expected: such errors of this command, besides those of the stack and its data.
     """
     try:
         settings = Settings.from_environment()

@@ -1,5 +1,5 @@
-"""What docker-compose.yaml's ``seed`` does once Airflow and the local SageMaker answer: publish and seed, as on a
-laptop, for every model. What is already there is left alone. Jobs are told of MLflow and Kafka where those run too."""
+"""docker-compose.yaml's ``seed``, once Airflow and the local SageMaker answer: publishes and seeds, as on a laptop, for
+every model. What already exists is left alone. Jobs get the addresses of MLflow and Kafka if those run too."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class ContainerSettings(Settings):
-    """The stack as its containers see it: addresses are names of services."""
+    """The stack as its containers see it: host names are names of services."""
 
     @property
     def airflow_url(self) -> str:
@@ -43,14 +43,14 @@ class ContainerSettings(Settings):
     def ml_environment(self, code_hash: str) -> Json:
         facts = super().ml_environment(code_hash)
         print(f"MLflow: {facts['mlflow_tracking_uri'] or 'none'}; Kafka: {facts['kafka'] or 'none'}", flush=True)
-        return {**facts, "publish_from": None}  # an image is published whole
+        return {**facts, "publish_from": None}  # an image is published as a whole
 
 
 def answers(service: str, port: int, patience: float = PATIENCE_SECONDS) -> bool:
-    """Whether the service runs: only then Docker knows its name. One that is starting is waited for.
+    """Whether the service runs: only then does Docker know its name. Waits for one that is starting.
 
     Raises:
-        SeedError: it runs and does not answer.
+        SeedError: it runs but does not answer.
     """
     try:
         socket.getaddrinfo(service, port)

@@ -1,6 +1,6 @@
-"""Airflow's database on a laptop: PostgreSQL, as on MWAA and in the containers, from binaries that come in a wheel.
+"""Airflow's database on a laptop: PostgreSQL, as on MWAA and in the containers, from binaries in a wheel.
 
-It listens on no port, only on a Unix socket in a folder that nobody but its owner enters: no password is needed.
+It listens on no port, only on a Unix socket in a folder that only its owner may enter: no password is needed.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class Postgres:
         command = [*self._as_ordinary_user, str(self.binaries / "postgres"), "-D", str(self.folder / "data")]
         options = {**OPTIONS, "unix_socket_directories": str(self.socket_folder)}
         arguments = [f"--{key}={value}" for key, value in options.items()]
-        # SIGINT: end the sessions that are open and stop; SIGTERM would wait for each to end on its own
+        # SIGINT: ends open sessions and stops; SIGTERM would wait for each session to end
         return Service("postgres", [*command, *arguments], {}, home, stop_signal=signal.SIGINT)
 
     def initialise(self) -> None:
-        """Make the folders and an empty database, unless they are there.
+        """Creates the folders and an empty database, unless they exist.
 
         Raises:
-            ProcessError: the socket's folder cannot be given a plain name, or ``initdb`` failed.
+            ProcessError: the socket's folder cannot get a plain name, or ``initdb`` failed.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         make_folder(self.folder / "socket")
@@ -67,8 +67,8 @@ class Postgres:
 
     @property
     def _as_ordinary_user(self) -> list[str]:
-        """What makes PostgreSQL run for root, as in many containers: it refuses to. In a user namespace it has another
-        user's number, and no rights but to root's own files."""
+        """The command prefix that lets PostgreSQL run for root, as in many containers, which it refuses: in a user
+        namespace it has another user's number, and no rights except to root's own files."""
         if os.geteuid() != 0 or sys.platform != "linux":
             return []
         return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]

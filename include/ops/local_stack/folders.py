@@ -19,16 +19,16 @@ LONGEST = 85  # bytes; a socket's path, file name and all, has at most 103 on ma
 
 
 def plain_name(folder: Path) -> Path:
-    """The folder, if its path is plain and short; else the link to it that ``make_folder`` makes."""
+    """The folder, if its path is plain and short; otherwise the link to it that ``make_folder`` creates."""
     if PLAIN.fullmatch(str(folder)) and len(str(folder)) <= LONGEST:
         return folder
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    # not in TMPDIR: that may be such a folder too, and may be another one at the next start
-    return Path("/tmp") / f"local-stack-{digest}"  # noqa: S108 - whose it is, is checked
+    # not in TMPDIR: that may have the same problem, and may differ at the next start
+    return Path("/tmp") / f"local-stack-{digest}"  # noqa: S108 - its owner is checked
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder and its plain name, unless they are there. Nobody but its owner may enter it.
+    """Creates the folder and its plain name, unless they exist. Only its owner may enter it.
 
     Raises:
         ProcessError: the name is taken, by another user for example.
@@ -41,6 +41,6 @@ def make_folder(folder: Path) -> None:
         name.symlink_to(folder)
     if name.lstat().st_uid != os.geteuid() or name.resolve() != folder.resolve():
         raise ProcessError(
-            f"{name} has to be a link of yours to {folder}, and is something else: remove it, or set LAPTOP_HOME to a "
+            f"{name} must be your link to {folder}, but is something else: remove it, or set LAPTOP_HOME to a "
             "short path of letters and digits"
         )

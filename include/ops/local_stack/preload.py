@@ -1,4 +1,4 @@
-"""What every task would do first, done once: Airflow imports this in the process that a laptop's tasks are forked from.
+"""Does once what every task would do first: Airflow imports this in the process that a laptop's tasks are forked from.
 
 The first AWS client of a process costs a third of a second: imports, and Airflow's list of all providers.
 """

@@ -18,7 +18,7 @@ import psutil
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports of this machine that nobody listens on, all different."""
+    """Distinct free ports of this machine."""
     with contextlib.ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(number)]
         for probe in probes:
@@ -27,7 +27,7 @@ def free_ports(number: int) -> list[int]:
 
 
 class ProcessError(RuntimeError):
-    """A process of the stack is not doing what it should; the message says where its log is."""
+    """A process of the stack fails; the message says where its log is."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Service:
         return self.home / "pids" / self.name
 
     def process(self) -> psutil.Process | None:
-        """The running process, or none. A pid taken over by another program does not count."""
+        """The running process, or none. A pid reused by another program does not count."""
         try:
             pid, created = self._pid_file.read_text(encoding="ascii").split()
             process = psutil.Process(int(pid))
@@ -60,11 +60,11 @@ class Service:
         return process if same else None
 
     def has_died(self) -> bool:
-        """Whether it was started, has ended, and nobody stopped it."""
+        """Whether it was started and has ended without being stopped."""
         return self._pid_file.exists() and self.process() is None
 
     def start(self) -> bool:
-        """Start it unless it runs; true if it was started. Of two programs that try at a time one does."""
+        """Starts it unless it runs; true if it was started. Of two concurrent callers, one starts it."""
         self._pid_file.parent.mkdir(parents=True, exist_ok=True)
         with self._pid_file.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -91,7 +91,7 @@ class Service:
         return True
 
     def end_orphans(self) -> None:
-        """Kill what is left of the session of a process that died: it may hold the port."""
+        """Kills the rest of a dead process's session, which may hold the port."""
         try:
             leader, created = self._pid_file.read_text(encoding="ascii").split()
         except (FileNotFoundError, ValueError):
@@ -107,7 +107,7 @@ class Service:
 
     @staticmethod
     def _is_taken_over(pid: int, created: float) -> bool:
-        """Whether another program has the number by now: the session of that number is not ours."""
+        """Whether another program has the pid by now: then the session with that number is not ours."""
         try:
             return bool(abs(psutil.Process(pid).create_time() - created) >= 1)
         except psutil.NoSuchProcess:
@@ -125,13 +125,13 @@ class Service:
             return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-lines:])
 
     def stop(self, patience_seconds: float = 20) -> bool:
-        """Ask it and all its descendants to end, then end them; true if it ran."""
+        """Asks it and all its descendants to end, then kills them; true if it ran."""
         process = self.process()
         if process is None:
             self.end_orphans()
             self._pid_file.unlink(missing_ok=True)
             return False
-        # children first noted: they can outlive a parent that ends at once
+        # list the children first: they can outlive a parent that ends at once
         family = [process, *process.children(recursive=True)]
         process.send_signal(self.stop_signal)
         psutil.wait_procs([process], timeout=patience_seconds)
@@ -154,7 +154,7 @@ def _signal(process: psutil.Process, *, terminate: bool) -> None:
 
 
 def wait_until(condition, what: str, seconds: float, watching: Sequence[Service] = ()) -> None:  # type: ignore[no-untyped-def]
-    """Poll until ``condition()`` is true.
+    """Polls until ``condition()`` is true.
 
     Raises:
         ProcessError: a watched process ended, or the time is up; the message ends with the log's last lines.

@@ -1,9 +1,9 @@
-"""``make promote``: brings a model into production as a person would. Approves the newest registered version, follows
-the deployment run that this starts, shows the promotion packet and asks; ends with a summary, on the screen and in
+"""``make promote``: brings a model into production. Approves the newest registered version, follows the deployment run
+that this starts, shows the promotion packet and asks; ends with a summary, on the screen and in
 ``promote-summary.json``, and a first prediction of the production endpoint.
 
-Meanwhile a client asks the production endpoint 20 times a second, if there is one already; its failed requests are
-counted. Exit status: 0 if the run succeeded (promoted, or not as the person decided), 1 if it failed.
+Meanwhile a client calls the production endpoint, if one exists, 20 times a second; its failed requests are
+counted. Exit status: 0 if the run succeeded (promoted or not, as decided), 1 if it failed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 QUESTION = "approve_production"
-NEXT_DAYS = 7  # that are named, of those that can be scored next
+NEXT_DAYS = 7  # days to suggest for scoring next
 REQUEST_SECONDS = 0.05
 
 
@@ -58,7 +58,7 @@ class PromotionError(RuntimeError):
 
 @dataclass
 class Client:
-    """What a client of the production endpoint has seen."""
+    """Statistics of a client of the production endpoint."""
 
     requests: int = 0
     failures: list[str] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Client:
 
 @contextmanager
 def asking(runtime: SageMakerRuntimeClient, endpoint: str, body: str | None) -> Iterator[Client]:
-    """A client that asks 20 times a second meanwhile; none where there is nothing to ask with."""
+    """A client that calls the endpoint 20 times a second meanwhile; idle without a request body."""
     seen, stop = Client(), threading.Event()
 
     def ask() -> None:
@@ -99,7 +99,7 @@ def promote(settings: Settings, model: str, yes: bool, console: Console) -> Json
     """All of ``make promote`` up to its summary.
 
     Raises:
-        ProcessError, SeedError, RawDataError, ConfigError, PromotionError: with a message for whoever called it.
+        ProcessError, SeedError, RawDataError, ConfigError, PromotionError: with a message for the user.
     """
     config = load_model(check_model(model))
     group, endpoint, dag_id = group_name(config), endpoint_name(config, "production"), f"deploy_{model}"
@@ -138,7 +138,7 @@ def promote(settings: Settings, model: str, yes: bool, console: Console) -> Json
 
 
 def last_training(api: AirflowApi, dag_id: str) -> str:
-    """What a person must know of the newest training before they promote an older one; empty where there is nothing."""
+    """A warning about the newest training, before an older version is promoted; empty if there is none."""
     run_id = next(iter(api.run_ids(dag_id)), None)
     if run_id is None:
         return ""
@@ -151,20 +151,20 @@ def last_training(api: AirflowApi, dag_id: str) -> str:
 
 
 def next_step(settings: Settings, model: str) -> str:
-    """What a person does next, with the days that there are; empty for a model whose days are not scored."""
+    """The suggested next command, with existing days; empty for a model that is not scored daily."""
     if not load_model(model).scoring:
         return ""
     try:
         days = newest_days(settings, model, NEXT_DAYS)
     except RawDataError:
-        return ""  # a hint is no reason to fail
+        return ""  # a failed hint must not fail the command
     return f"make backfill MODEL={model} FROM={days[0]} TO={days[1]}" if days else ""
 
 
 def summary_of(
     api: AirflowApi, dag_id: str, run_id: str, state: str, *, package: Json, client: Client, seconds: float
 ) -> Json:
-    """What promote-summary.json says; ``state`` is promoted, not_promoted or failed."""
+    """The content of promote-summary.json; ``state`` is promoted, not_promoted or failed."""
     steps = training.steps_of(api, dag_id, run_id, api.task_ids(dag_id))
     recorded = api.xcom(dag_id, run_id, "record_promotion") or {}
     champion = (api.xcom(dag_id, run_id, "resolve_package") or {}).get("champion") or {}
@@ -228,7 +228,7 @@ def _is_in_service(sagemaker: SageMakerClient, endpoint: str) -> bool:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ValidationException":
             raise
-        return False  # somebody deleted it: promoting makes it again
+        return False  # someone deleted it: promoting creates it again
 
 
 def _newest_package(sagemaker: SageMakerClient, group: str) -> Json | None:
@@ -239,15 +239,15 @@ def _newest_package(sagemaker: SageMakerClient, group: str) -> Json | None:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ValidationException":
             raise
-        return None  # the group is made by the first registration
+        return None  # the first registration creates the group
     return dict(sagemaker.describe_model_package(ModelPackageName=found[0]["ModelPackageArn"])) if found else None
 
 
 def require_package(settings: Settings, model: str, group: str, console: Console) -> Json:
-    """The newest registered version; if there is none, one is trained.
+    """The newest registered version; trains one if there is none.
 
     Raises:
-        PromotionError: the training registered none.
+        PromotionError: the training registered no version.
     """
     sagemaker = aws_client(settings, "sagemaker")
     if package := _newest_package(sagemaker, group):
@@ -262,11 +262,11 @@ def require_package(settings: Settings, model: str, group: str, console: Console
 
 
 def _start(api: AirflowApi, dag_id: str, sagemaker: SageMakerClient, package: Json, say: Callable[[str], None]) -> str:
-    """Approve the version and wait for the run that this starts; one that is approved already is deployed by number."""
+    """Approves the version and waits for the run that this starts; deploys an already approved one by number."""
     arn, version = package["ModelPackageArn"], package["ModelPackageVersion"]
     known = set(api.run_ids(dag_id))
     if package["ModelApprovalStatus"] == "Approved":
-        say(f"version {version} is approved already: triggering its deployment")
+        say(f"version {version} is already approved: triggering its deployment")
         return api.trigger(dag_id, {"version": version})
     sagemaker.update_model_package(
         ModelPackageArn=arn, ModelApprovalStatus="Approved", ApprovalDescription="approved by make promote"
@@ -292,7 +292,7 @@ def _answer(api: AirflowApi, dag_id: str, run_id: str, settings: Settings, yes: 
         reason = console.input("Why? (may stay empty) ").strip()
         api.answer(dag_id, run_id, QUESTION, APPROVE if approved else REJECT, {"reason": reason})
     else:
-        console.print(f"nobody to ask here; answer in Airflow: {page}", highlight=False, soft_wrap=True)
+        console.print(f"no terminal to ask on; answer in Airflow: {page}", highlight=False, soft_wrap=True)
 
 
 def _golden_request(s3: S3Client, package: Json) -> str:
@@ -301,7 +301,7 @@ def _golden_request(s3: S3Client, package: Json) -> str:
 
 
 def _first_prediction(runtime: SageMakerRuntimeClient, endpoint: str, s3: S3Client, package: Json) -> Any:
-    """Of the production endpoint, whatever it serves by now; None if there is none."""
+    """A prediction of the production endpoint, whatever it serves; None if there is none."""
     try:
         return invoke(runtime, endpoint, _golden_request(s3, package))["predictions"][0]
     except ClientError:

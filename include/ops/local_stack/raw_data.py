@@ -1,8 +1,8 @@
-"""Raw data of each model, from its simulator or from its profile, and cut into the daily partitions that are scored:
+"""Raw data of each model, from its simulator or from its profile, split into daily partitions for scoring:
 ``python -m include.ops.local_stack.raw_data --home FOLDER``.
 
-A simulator makes the same data every time, so it runs once for each version of it. In containers this runs beside the
-simulators' libraries, on a laptop beside Airflow's: it imports nothing that only one of them has.
+A simulator generates the same data every time, so it runs once per version. In containers this runs with the
+simulators' libraries, on a laptop with Airflow's: it imports nothing that only one of them has.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ NEWEST_DAYS = 60  # of what simulators make, for daily scoring
 
 
 class RawDataError(RuntimeError):
-    """A program that makes data failed; the message ends with what it said."""
+    """A program that generates data failed; the message ends with its output."""
 
 
 def raw_data(python: str, home: Path, model: str, say: Callable[[str], None]) -> Path:
-    """The folder below ``home`` with the model's raw tables, made now if it is not there.
+    """The folder below ``home`` with the model's raw tables, generated if missing.
 
     Args:
         python: a Python with the libraries of the job image.
@@ -53,7 +53,7 @@ def daily_raw_data(python: str, home: Path, model: str, say: Callable[[str], Non
     """The folder below ``home`` with ``date=<day>/`` for each of the newest days of the model's raw tables.
 
     Raises:
-        RawDataError: the simulator failed, or the tables cannot be cut.
+        RawDataError: the simulator failed, or the tables cannot be split.
     """
     raw = raw_data(python, home, model, say)
     days = raw.with_name(f"{raw.name}-newest-{NEWEST_DAYS}")
@@ -63,10 +63,10 @@ def daily_raw_data(python: str, home: Path, model: str, say: Callable[[str], Non
 
 def split_days(python: str, model: str, raw: Path, days: Path, *which: str) -> None:
     """Args:
-        which: arguments of include.jobs.split_days that say which days.
+        which: arguments of include.jobs.split_days that select the days.
 
     Raises:
-        RawDataError: the tables in ``raw`` cannot be cut.
+        RawDataError: the tables in ``raw`` cannot be split.
     """
     run_job(python, "include.jobs.split_days", "--model", model, "--raw", str(raw), "--days", str(days), *which)
 
@@ -89,7 +89,7 @@ def run_job(python: str, module: str, *arguments: str) -> str:
 
 
 def _made(folder: Path, make: Callable[[Path], object]) -> Path:
-    """The folder, whole: what a broken off start left behind is made again."""
+    """The complete folder: the remains of an interrupted start are replaced."""
     unfinished = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     make(unfinished)

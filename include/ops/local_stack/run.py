@@ -1,5 +1,5 @@
-"""``make run``: brings the stack up, puts data in place, triggers ``train_<model>`` as a person would, follows it step
-by step and ends with a summary, on the screen and in ``run-summary.json``.
+"""``make run``: brings the stack up, puts data in place, triggers ``train_<model>``, follows it step by step and ends
+with a summary, on the screen and in ``run-summary.json``.
 
 Exit status: 0 if the run succeeded (registered, rejected by a gate, or skipped because nothing changed since the last
 training, which the summary says), 1 if it failed.
@@ -51,7 +51,7 @@ SYMBOLS = {
 
 @dataclass(frozen=True)
 class Step:
-    """One task of the run as it stands: its state as Airflow names it, and seconds from its start to its end or now."""
+    """One task of the run: its state in Airflow, and the seconds from its start to its end or now."""
 
     task_id: str
     state: str
@@ -61,14 +61,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished run came to; ``summary`` is what goes into run-summary.json."""
+    """The outcome of a finished run; ``summary`` is the content of run-summary.json."""
 
     summary: Json
     reasons: dict[str, str]
 
     @property
     def next_step(self) -> str:
-        """What a person does next; empty after a failure, whose reason says it."""
+        """The suggested next command; empty after a failure, whose message has it."""
         if self.summary["state"] != "success":
             return ""
         model = self.summary["dag_id"].removeprefix("train_")
@@ -100,7 +100,7 @@ def follow(
     console: Console,
     pause: Callable[[list[Step]], bool] = lambda steps: False,
 ) -> str:
-    """Show the run's steps while it goes on; the state it ends in, or has when ``pause`` of its steps is true."""
+    """Shows the run's steps live; returns its final state, or its state when ``pause`` of its steps is true."""
     order = api.task_ids(dag_id)
     if not console.is_terminal:
         return _follow_lines(api, dag_id, run_id, order, console, pause)
@@ -172,7 +172,7 @@ def outcome_of(api: AirflowApi, dag_id: str, run_id: str, state: str, total_seco
 
 
 def reasons_of(api: AirflowApi, dag_id: str, run_id: str, steps: list[Step]) -> dict[str, str]:
-    """Why each step failed that did, from its log."""
+    """The reasons of failed steps, from their logs."""
     return {
         step.task_id: api.failure_reason(dag_id, run_id, step.task_id, step.try_number)
         for step in steps
@@ -198,7 +198,7 @@ def show(outcome: Outcome, settings: Settings, console: Console) -> None:
     for sentence in summary["suspicion"]:
         console.print(f"[yellow]{escape(sentence)}.[/]\n", highlight=False, soft_wrap=True)
     if summary["tracking"]:
-        console.print("[yellow]MLflow has not all of it:[/] " + escape(summary["tracking"]) + "\n", soft_wrap=True)
+        console.print("[yellow]MLflow lacks part of it:[/] " + escape(summary["tracking"]) + "\n", soft_wrap=True)
     for task_id, reason in outcome.reasons.items():
         console.print(f"[red]{task_id} failed:[/] {escape(reason)}\n", highlight=False, soft_wrap=True)
     for title, link in _links(summary, settings):
@@ -215,7 +215,7 @@ def _verdict(summary: Json) -> str:
     if summary["state"] != "success":
         return "[red]failed[/]"
     if any(step["task_id"] == "prepare_data" and step["state"] == "skipped" for step in summary["steps"]):
-        return "[yellow]skipped, nothing changed since the last training[/] (FORCE=1 trains all the same)"
+        return "[yellow]skipped, nothing changed since the last training[/] (FORCE=1 trains anyway)"
     return "[green]registered[/]" if summary["model_package_arn"] else "[yellow]rejected, nothing registered[/]"
 
 
@@ -227,7 +227,7 @@ def _links(summary: Json, settings: Settings) -> list[tuple[str, str]]:
         "evaluation report": run.evaluation_report,
     }
     addresses = {title: uri.replace("s3://", f"{settings.sagemaker_url}/_local/s3/") for title, uri in pages.items()}
-    # a run that stopped has left only some; a validation that stopped it has, and that page says why
+    # a stopped run has written only some; the validation that stopped it has, and its page says why
     links = [(title, url) for title, url in addresses.items() if httpx.get(url, trust_env=False).is_success]
     if summary["model_package_arn"]:
         links.insert(0, ("model package", summary["model_package_arn"]))
@@ -241,14 +241,14 @@ def _links(summary: Json, settings: Settings) -> list[tuple[str, str]]:
 
 
 def require_dag(api: AirflowApi, dag_id: str) -> None:
-    """Wait for the Dag to be parsed; where it is not there, import errors are shown rather than waited for."""
+    """Waits for the Dag to be parsed; shows import errors instead of waiting if there are any."""
 
     def parsed() -> bool:
         if dag_id in api.dag_ids():
             return True
         if errors := api.import_errors():
             shown = "\n".join(f"{name}:\n{trace}" for name, trace in errors.items())
-            raise ProcessError(f"{dag_id} is not there, and the Dag folder has errors:\n{shown}")
+            raise ProcessError(f"{dag_id} is missing, and the Dag folder has errors:\n{shown}")
         return False
 
     wait_until(parsed, f"{dag_id} being parsed", 120)
@@ -258,7 +258,7 @@ def run(settings: Settings, model: str, data: Path | None, console: Console, *, 
     """All of ``make run`` up to its outcome.
 
     Raises:
-        ArgumentsError, ProcessError, RawDataError, ConfigError: with a message for the person at the keyboard.
+        ArgumentsError, ProcessError, RawDataError, ConfigError: with a message for the user.
     """
     config = load_model(check_model(model))
     if data:
@@ -280,8 +280,10 @@ def run(settings: Settings, model: str, data: Path | None, console: Console, *, 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help=f"one of: {', '.join(model_names())}")
-    parser.add_argument("--data", type=Path, help="raw tables: a folder, or a model's only file; else generated")
-    parser.add_argument("--force", action="store_true", help="train though nothing changed, register past the champion")
+    parser.add_argument("--data", type=Path, help="raw tables: a folder, or a model's only file; default: generated")
+    parser.add_argument(
+        "--force", action="store_true", help="train even if nothing changed, register even if worse than the champion"
+    )
     arguments = parser.parse_args(argv)
     console = Console()
 

@@ -1,6 +1,6 @@
 """``make score``: a file's or folder's rows, scored with the champion; ``make scores``: a day's published scores.
 
-Both end in the terminal, and in files where they say so.
+Both print to the terminal, and write files.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ from include.ops.local_stack.seed import raw_files, s3_client
 from include.ops.local_stack.serve import service_environment
 from include.ops.local_stack.settings import BUCKET, ROOT, Settings
 
-MODES = {"job": "local", "endpoint": "endpoint"}  # who answers: the artifact in a process here, or SageMaker's endpoint
+MODES = {
+    "job": "local",
+    "endpoint": "endpoint",
+}  # the backend: the artifact in a local process, or SageMaker's endpoint
 
 
 def score(settings: Settings, model: str, data: Path, mode: str, console: Console) -> int:
-    """Raises ArgumentsError, ProcessError, PromotionError: with a message for whoever called it."""
+    """Raises ArgumentsError, ProcessError, PromotionError: with a message for the user."""
     config = load_model(check_model(model))
     check_data(data, raw_files(config)) if data.is_dir() else check_data(data, raw_files(config)[:1])
     _require_stack(settings, console)

@@ -1,4 +1,4 @@
-"""Puts in place what a run reads: the job code, the environment's settings, and one model's raw data."""
+"""Provides what a run reads: the job code, the environment's settings, and one model's raw data."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from include.score.plan import days_between, list_partitions
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-CUT_FROM = "cut-from"  # metadata of a partition's files: the digest of the raw tables that they were cut from
+CUT_FROM = "cut-from"  # metadata of a partition's files: the digest of the raw tables that they were split from
 
 
 class SeedError(RuntimeError):
-    """There is no data to run on; the message says what was looked for."""
+    """There is no data to run on; the message says what is missing."""
 
 
 def publish(settings: Settings) -> None:
-    """What a deploy does on AWS: the job code under its hash, the Airflow Variable that names it, and what brings
-    approvals and files of the inbox to Airflow."""
+    """What a deploy does on AWS: uploads the job code under its hash, sets the Airflow Variable that names it, and
+    routes approvals and inbox files to Airflow."""
     s3 = s3_client(settings)
     s3.create_bucket(Bucket=BUCKET)
     facts = settings.ml_environment(code_hash=upload_code(s3, BUCKET, settings.code_root))
@@ -47,16 +47,16 @@ def publish(settings: Settings) -> None:
     for model in usable_models():
         group = group_name(model)
         _route(settings, approval_events.queue_name(settings.environment_name, group), event_pattern(group))
-    # objects are told of everywhere, and the rule picks the inbox's
+    # all objects send events, and the rule selects the inbox's
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={"EventBridgeConfiguration": {}})
     _route(settings, inbox_events.queue_name(settings.environment_name), inbox_events.event_pattern(BUCKET))
 
 
 def seed(settings: Settings, model: str, data: Path | None, say: Callable[[str], None]) -> None:
-    """Upload the raw tables of ``data``, a folder or a model's only file, or of the model's own generator.
+    """Uploads the raw tables from ``data``, a folder or a model's only file, or from the model's generator.
 
     Raises:
-        ArgumentsError: there are none of the model's tables.
+        ArgumentsError: ``data`` has none of the model's tables.
         RawDataError: the generator failed.
     """
     s3 = s3_client(settings)
@@ -72,7 +72,7 @@ def raw_files(model: ModelConfig) -> list[str]:
 
 
 def _route(settings: Settings, name: str, pattern: Mapping[str, Any]) -> None:
-    """A queue and the rule that fills it, which is called as the queue is."""
+    """Creates a queue and the rule that fills it, under the same name."""
     sqs, events = (aws_client(settings, service) for service in ("sqs", "events"))
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -81,16 +81,16 @@ def _route(settings: Settings, name: str, pattern: Mapping[str, Any]) -> None:
 
 
 def seed_days(settings: Settings, model: str, first: str, last: str, say: Callable[[str], None]) -> None:
-    """Cut the raw tables that lie in the bucket into daily partitions, for those of the days that need one.
+    """Splits the raw tables in the bucket into daily partitions, for the days that need one.
 
     Raises:
         SeedError: there are no raw tables.
-        RawDataError: they cannot be cut.
+        RawDataError: they cannot be split.
     """
     s3 = s3_client(settings)
     files = list_raw_data(s3, BUCKET, raw_prefix(model))
     if not files:
-        raise SeedError(f"s3://{BUCKET}/{raw_prefix(model)} is empty: there are no days to cut from it. make run first")
+        raise SeedError(f"s3://{BUCKET}/{raw_prefix(model)} is empty: there are no days to score. Run make run first")
     needed = _needed(s3, model, days_between(first, last), manifest_digest(files))
     if not needed:
         return
@@ -127,7 +127,7 @@ def _download(s3: S3Client, files: list[RawFile], folder: Path) -> None:
 
 
 def upload_days(settings: Settings, model: str, days: Path, say: Callable[[str], None]) -> None:
-    """Upload the partitions that are needed of a folder of ``date=<day>/``, cut from the raw tables in the bucket."""
+    """Uploads the needed partitions from a folder of ``date=<day>/``, split from the raw tables in the bucket."""
     s3 = s3_client(settings)
     digest = manifest_digest(list_raw_data(s3, BUCKET, raw_prefix(model)))
     folders = {folder.name.removeprefix("date="): folder for folder in sorted(days.iterdir())}
@@ -140,8 +140,8 @@ def upload_days(settings: Settings, model: str, days: Path, say: Callable[[str],
 
 
 def _needed(s3: S3Client, model: str, days: list[str], digest: str) -> list[str]:
-    """Those of the days that have no partition, or one that was cut from other raw tables. What somebody else put there
-    is left alone."""
+    """The days that have no partition, or one that was split from other raw tables. Partitions from elsewhere are left
+    alone."""
 
     def is_stale(files: list[RawFile]) -> bool:
         metadata: dict[str, str] = s3.head_object(Bucket=BUCKET, Key=files[0]["key"])["Metadata"]
@@ -168,7 +168,7 @@ def aws_client(settings: Settings, service: str) -> Any:
 
 
 def _synchronise(s3: S3Client, prefix: str, files: Mapping[str, Path]) -> int:
-    """Make the prefix hold exactly these files; how many had to be uploaded. Unchanged ones keep their ETag."""
+    """Makes the prefix contain exactly these files; returns the number of uploads. Unchanged ones keep their ETag."""
     listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
     there = {item["Key"]: item["Size"] for item in listed}
     wanted = {prefix + name: file for name, file in files.items()}

@@ -1,7 +1,7 @@
 """``make serve``: the online service of a model on 127.0.0.1, over the local SageMaker, until it is interrupted.
 
-Serves the champion, and a new one as soon as it is in production; where nothing is, the newest registered version.
-Prints a curl that works once it can predict. Exit status: 0 after an interruption, 1 if it could not be served.
+Serves the champion, and a new one as soon as it is in production; otherwise the newest registered version.
+Prints a working curl command once it can predict. Exit status: 0 after an interruption, 1 if it could not be served.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 READY_SECONDS = 120
-ENOUGH = 65536  # bytes of a raw file that hold its first row
+ENOUGH = 65536  # bytes of a raw file that contain its first row
 
 
 def serve(settings: Settings, model: str, port: int, console: Console) -> int:
     """All of ``make serve``; returns when it is interrupted.
 
     Raises:
-        ProcessError, PromotionError, ArgumentsError: with a message for whoever called it.
+        ProcessError, PromotionError, ArgumentsError: with a message for the user.
     """
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     config = load_model(check_model(model))
@@ -71,10 +71,10 @@ def serve(settings: Settings, model: str, port: int, console: Console) -> int:
 
 
 def service_environment(settings: Settings, config: ModelConfig, s3: S3Client, console: Console) -> dict[str, str]:
-    """What the service is told of model, version and state; a version is trained if there is none.
+    """The service's settings for model, version and state; trains a version if there is none.
 
     Raises:
-        PromotionError: the training registered none.
+        PromotionError: the training registered no version.
     """
     told = {
         "MODEL": config.name,
@@ -88,8 +88,8 @@ def service_environment(settings: Settings, config: ModelConfig, s3: S3Client, c
         return told
     package = promote.require_package(settings, config.name, group_name(config), console)
     console.print(
-        f"nothing of {config.name} is in production: serving version {package['ModelPackageVersion']}, the newest that "
-        "is registered. next: make promote",
+        f"no version of {config.name} is in production: serving version {package['ModelPackageVersion']}, the newest "
+        "registered one. next: make promote",
         highlight=False,
         soft_wrap=True,
     )
@@ -107,7 +107,7 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
 
 
 def example(s3: S3Client, config: ModelConfig) -> dict[str, str]:
-    """A row that can be asked about: the first of the raw data, with what snapshots say of the same thing."""
+    """An example row: the first of the raw data, with the snapshots' columns for the same thing."""
     scoring = config.scoring.tables if config.scoring else list(config.data.tables)
     row: dict[str, str] = {}
     for name in scoring:
@@ -135,7 +135,7 @@ def _first_row(s3: S3Client, model: str, table: Table) -> dict[str, str]:
 
 
 def curl(url: str, row: Mapping[str, str]) -> str:
-    """What a person pastes into a shell."""
+    """A command to paste into a shell."""
     return f"curl {url}/predict -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(row))}"
 
 

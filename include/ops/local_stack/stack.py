@@ -1,7 +1,7 @@
 """Starts and stops the stack: ``python -m include.ops.local_stack.stack up|down``.
 
 Six processes: the local SageMaker, PostgreSQL, and Airflow's api-server, scheduler, dag-processor and triggerer; and a
-supervisor that starts again what dies.
+supervisor that restarts dead ones.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from include.ops.local_stack.settings import Settings, SettingsError
 
 
 def up(settings: Settings, say: Callable[[str], None]) -> None:
-    """Start what does not run yet, wait until all of it is healthy, and publish the job code as it is now.
+    """Starts what does not run yet, waits until everything is healthy, and publishes the current job code.
 
     Raises:
         ProcessError: a port is taken, or a process ended or did not become healthy.
@@ -63,10 +63,10 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 def down(settings: Settings, say: Callable[[str], None]) -> None:
-    """Stop everything, Airflow first, so that no task loses the SageMaker or the database under its feet."""
+    """Stops everything, Airflow first, so that no task loses SageMaker or the database while it runs."""
     sagemaker, postgres, *airflow = services(settings)
     supervisor.service(settings).stop()
-    with ThreadPoolExecutor(len(airflow)) as pool:  # each takes seconds to end on its own
+    with ThreadPoolExecutor(len(airflow)) as pool:  # each takes seconds to end
         ended = [*pool.map(Service.stop, airflow), postgres.stop(), sagemaker.stop()]
     names = (service.name for service in (*airflow, postgres, sagemaker))
     stopped = [name for name, had_run in zip(names, ended, strict=True) if had_run]
@@ -74,7 +74,7 @@ def down(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 def clear(settings: Settings) -> None:
-    """An empty home, for a test that begins from nothing; generated data and what has been built are kept."""
+    """Empties the home, for a test from scratch; generated data and builds are kept."""
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in settings.home.iterdir():
         if path.is_dir() and path.name not in ("data", "dist"):

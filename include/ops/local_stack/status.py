@@ -1,6 +1,6 @@
-"""``make status``: where everything is, which versions there are, the last runs, and what waits for a person.
+"""``make status``: addresses, versions, the last runs, and pending decisions.
 
-It asks what runs, changes nothing, and gives nobody more than a second to answer.
+It only reads, and waits at most a second for each service.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ VERBS = ("train", "score", "deploy", "monitor")
 
 @dataclass
 class Found:
-    """What the stack's services said; empty where one of them did not answer, which ``silent`` names."""
+    """The services' answers; empty for services that did not answer, which ``silent`` names."""
 
     runs: list[Json] = field(default_factory=list)  # the newest first
     questions: list[Json] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Found:
 
 
 def ask(settings: Settings, models: list[str]) -> Found:
-    """All services at once."""
+    """Asks all services concurrently."""
     api = AirflowApi(settings.airflow_url, settings.login, patience=PATIENCE)
     with httpx.Client(base_url=settings.sagemaker_url, timeout=PATIENCE, trust_env=False) as local:
         found = Found()
@@ -61,7 +61,7 @@ def ask(settings: Settings, models: list[str]) -> Found:
 
 
 def _versions(local: httpx.Client, model: str) -> list[Json]:
-    """Of the registry; it is asked as its API is, without the seconds that a client of AWS takes to be imported."""
+    """The registry's versions, via its raw API: importing an AWS client would take seconds."""
     request = {"ModelPackageGroupName": model_group(model), "MaxResults": 1}
     headers = {"X-Amz-Target": "SageMaker.ListModelPackages"}
     answer = local.post("/", json=request, headers=headers)
@@ -139,14 +139,14 @@ def age(since: timedelta) -> str:
 
 
 def waiting(settings: Settings, found: Found) -> list[str]:
-    """A line for each question to a person, with the address of its form."""
+    """A line for each pending question, with the address of its form."""
     lines = []
     for question in found.questions:
         task = question["task_instance"]
         dag_id, run_id, task_id = task["dag_id"], task["dag_run_id"], task["task_id"]
         address = f"{settings.airflow_url}/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/required_actions"
         lines.append(f"waits for you: {question['subject']} {address}")
-    return lines or ([] if found.silent else ["nothing waits for a person"])
+    return lines or ([] if found.silent else ["nothing waits for a decision"])
 
 
 def main() -> None:

@@ -1,8 +1,7 @@
-"""Watches the stack's processes: one that died without being stopped is noted and started again within seconds.
+"""Watches the stack's processes: one that died without being stopped is recorded and restarted within seconds.
 
 It is a process of the stack itself, ``python -m include.ops.local_stack.supervisor``, with the same environment as
-``make up``. What it did is in ``deaths.jsonl`` of the stack's folder, and `announce` tells it to the person at the
-keyboard.
+``make up``. What it did is in ``deaths.jsonl`` in the stack's folder, and ``announce`` tells the user.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from include.ops.local_stack.settings import ROOT, Settings
 
 LOOK_SECONDS = 1.0
 LONGEST_PAUSE = 60.0
-STEADY_SECONDS = 60.0  # what ran so long starts at once again when it dies
+STEADY_SECONDS = 60.0  # a process that ran this long is restarted at once when it dies
 
 
 def service(settings: Settings) -> Service:
@@ -40,7 +39,7 @@ def deaths_file(home: Path) -> Path:
 
 
 class Supervisor:
-    """Starts again what died; later and later what keeps dying."""
+    """Restarts dead processes, with growing delays if they keep dying."""
 
     def __init__(self, services: Sequence[Service], deaths: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._services = services
@@ -51,7 +50,7 @@ class Supervisor:
         self._started: dict[str, float] = {}
 
     def look(self) -> None:
-        """Once at each process."""
+        """Checks each process once."""
         for each in self._services:
             if not each.has_died():
                 self._due.pop(each.name, None)
@@ -76,7 +75,7 @@ class Supervisor:
 
 
 def announce(settings: Settings, say: Callable[[str], None]) -> threading.Thread:
-    """Tells every death from now on, and looks after the supervisor itself, until this program ends."""
+    """Reports every death from now on, and watches the supervisor itself, until this program ends."""
     thread = threading.Thread(target=_announce, args=(settings, say), name="deaths", daemon=True)
     thread.start()
     return thread
@@ -91,14 +90,14 @@ def _announce(settings: Settings, say: Callable[[str], None]) -> None:
             for line in file:
                 say(sentence(json.loads(line)))
             if watcher.has_died() and watcher.start():
-                say("the supervisor of the stack has died; it was started again")
+                say("the supervisor of the stack has died; it was restarted")
             time.sleep(LOOK_SECONDS)
 
 
 def sentence(death: dict[str, object]) -> str:
-    """What a person is told of a death."""
+    """The message about a death."""
     pause = f"in {death['again_in_seconds']:.0f} s" if death["again_in_seconds"] else "at once"
-    said = f"{death['service']} has died and is started again {pause}. The end of {death['log']}:"
+    said = f"{death['service']} has died and is restarted {pause}. The end of {death['log']}:"
     return f"{said}\n{death['last_lines']}".rstrip()
 
 

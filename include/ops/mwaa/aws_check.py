@@ -1,8 +1,8 @@
-"""``make aws-check ENV=...``: what only the account can show, on the first day and whenever in doubt.
+"""``make aws-check ENV=...``: checks what only the account can tell, on the first day and whenever in doubt.
 
-Each step says what it proves and what it costs; all of them together take about ten minutes and cost some cents. What
-a step makes is called ``<environment>-aws-check`` and removed again; nothing that Dags use is touched. Ends with a
-table of promises. Exit status: 0 only if every one holds.
+Each step says what it proves and what it costs; together they take about ten minutes and cost some cents. Resources
+that a step creates are named ``<environment>-aws-check`` and removed again; nothing that Dags use is changed. Ends with
+a table of promises. Exit status: 0 only if all of them hold.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from sagemaker_jobs.account import account
 
 PATIENCE_SECONDS = 900  # a processing job's start-up alone may take eight minutes
 EVENT_SECONDS = 120
-FAILED = "FailedInvocations"  # EventBridge's own count of what it could not deliver
-# what one job of each kind is called in Service Quotas
+FAILED = "FailedInvocations"  # EventBridge's metric of undelivered events
+# the quota of each kind of job in Service Quotas
 QUOTAS = {
     "processing": "{} for processing job usage",
     "training": "{} for training job usage",
@@ -68,7 +68,7 @@ class AwsCheck:
         self.name = f"{self.target.name}-aws-check"
 
     def steps(self) -> dict[str, Callable[[], str]]:
-        """By what each promises, and its price."""
+        """The steps by promise and price."""
         return {
             "the job image is of the kind that SageMaker takes (free)": self.image,
             f"MWAA runs Airflow {AIRFLOW_VERSION} and is available (free)": self.version,
@@ -123,14 +123,14 @@ class AwsCheck:
         return f"{len(wanted)} quotas"
 
     def _instances(self) -> Iterator[tuple[str, str, int]]:
-        """Kind, instance type and how many at once may be asked for."""
+        """Kind, instance type and the number that may be needed at once."""
         pools = account().pools
         for model in map(load_model, model_names()):
             yield "processing", model.processing.instance_type, pools["processing"]
             yield "training", model.training.instance_type, pools["training"]
             if model.scoring:
                 yield "transform", model.scoring.instance_type, pools["transform"]
-            if model.serving.mode == "provisioned":  # a new version comes beside the one that serves
+            if model.serving.mode == "provisioned":  # a new version starts beside the current one
                 yield "endpoint", model.serving.instance_type, 2 * model.serving.instance_count
 
     def permissions(self) -> str:
@@ -234,7 +234,7 @@ class AwsCheck:
         )
 
     def undelivered(self) -> str:
-        """An event that EventBridge may not put into its queue comes into no queue at all, a dead letter's neither."""
+        """An event that EventBridge may not deliver reaches no queue at all, not even the dead-letter queue."""
         groups = [model.replace("_", "-") for model in model_names()]
         names = {f"{self.target.name}-{group}-approval-not-delivered": group for group in groups}
         found = self.client("cloudwatch").describe_alarms(AlarmNames=list(names))["MetricAlarms"]
@@ -243,11 +243,11 @@ class AwsCheck:
         for name, group in names.items():
             alarm, rule = alarms.get(name), f"{self.target.name}-{group}-approvals"
             if alarm is None:
-                wrong.append(f"{name} is not there: 'make infra' makes it")
+                wrong.append(f"{name} does not exist: 'make infra' creates it")
             elif (alarm["MetricName"], alarm["Dimensions"]) != (FAILED, [{"Name": "RuleName", "Value": rule}]):
                 wrong.append(f"{name} does not watch {FAILED} of {rule}")
             elif self.outputs["Alerts"] not in alarm["AlarmActions"] or not alarm["ActionsEnabled"]:
-                wrong.append(f"{name} tells nobody")
+                wrong.append(f"{name} notifies nobody")
             elif alarm["StateValue"] == "ALARM":
                 wrong.append(f"{name} is in alarm: look at the policies of the rule's queue and of the key")
         if wrong:

@@ -1,15 +1,15 @@
-"""``make bundle``: what is uploaded to MWAA, in ``dist/``, each artifact named by its content.
+"""``make bundle``: builds the artifacts for MWAA in ``dist/``, each named by its content.
 
     dags-<hash>/            the Dag folder, with include/ inside
     plugins-<hash>.zip      its root is MWAA's plugins folder
-    requirements-<hash>.txt its hash is of the constraints too: with others, other packages are installed. For an
+    requirements-<hash>.txt its hash includes the constraints, as they determine the packages. For an
                             environment without the internet the packages are wheels among the plugins
     startup-<hash>.sh
     code-<hash>/            code that runs inside SageMaker jobs; it goes to the ML bucket
-    manifest.json           all of these, and the digest of every file
+    manifest.json           lists all of these, with the digest of every file
 
-The same sources give the same bytes, whenever and by whomever they are built: nothing here knows the time, the umask or
-the machine. So equal names mean equal content, and a deploy needs to upload only names that are not there yet.
+The same sources give the same bytes, whenever and by whomever they are built: nothing here depends on the time, the
+umask or the machine. So equal names mean equal content, and a deploy uploads only names that do not exist yet.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from include.platform.code_bundle import code_files, code_hash
 
 ROOT = Path(__file__).resolve().parents[3]
 DIST = ROOT / "dist"
-# of include/, what no Dag imports: what runs inside jobs, on a laptop, or at a deploy
+# parts of include/ that no Dag imports: they run inside jobs, on a laptop, or in a deploy
 NOT_FOR_DAGS = ("client", "jobs", "local_sagemaker", "online", "ops")
 MODELS_FOR_DAGS = (
     "__init__.py",
@@ -59,7 +59,7 @@ class Bundle:
 
     @classmethod
     def read(cls, folder: Path = DIST) -> Bundle:
-        """Raises FileNotFoundError where nothing has been built."""
+        """Raises FileNotFoundError if nothing has been built."""
         return cls(folder, json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
 
     def path(self, artifact: str) -> Path:
@@ -80,13 +80,13 @@ class Bundle:
 
 
 def build(root: Path = ROOT, folder: Path | None = None, wheels: Iterable[Path] = ()) -> Bundle:
-    """Write all artifacts of the sources under ``root``; what was in the folder before is removed.
+    """Writes all artifacts of the sources under ``root``, replacing the folder's content.
 
     Args:
-        wheels: of the packages that ``requirements.txt`` names, for an environment that cannot reach PyPI.
+        wheels: of the packages in ``requirements.txt``, for an environment that cannot reach PyPI.
 
     Raises:
-        subprocess.CalledProcessError: ``root`` is not a git checkout, so what belongs to it is unknown.
+        subprocess.CalledProcessError: ``root`` is not a git checkout, so its files are unknown.
     """
     folder = folder or root / "dist"
     if folder.exists():
@@ -114,11 +114,11 @@ def build(root: Path = ROOT, folder: Path | None = None, wheels: Iterable[Path] 
 
 
 def download_wheels(folder: Path, root: Path = ROOT) -> list[Path]:
-    """Wheels of the packages that ``requirements.txt`` names, at the versions of the constraints, without what they
-    need themselves: MWAA's image holds it (``make bundle-test`` shows that).
+    """Wheels of the packages in ``requirements.txt``, at the versions of the constraints, without their dependencies:
+    MWAA's image has those (``make bundle-test`` verifies that).
 
     Raises:
-        subprocess.CalledProcessError: pip does not find them; ``stderr`` says why.
+        subprocess.CalledProcessError: pip cannot find them; ``stderr`` says why.
     """
     folder.mkdir(parents=True)
     wanted = folder.with_suffix(".txt")
@@ -177,11 +177,11 @@ def _file_artifact(folder: Path, name: str, content: bytes, mode: int = FILE_MOD
 
 def _zip(folder: Path, files: Mapping[str, Path]) -> bytes:
     partial = folder / "plugins.partial"
-    # stored, not deflated: what deflating gives differs between versions of zlib, and the files are small
+    # stored, not deflated: deflated bytes differ between versions of zlib, and the files are small
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(files):
             entry = zipfile.ZipInfo(path, ZIP_TIME)
-            entry.create_system = 3  # Unix, whatever this is built on
+            entry.create_system = 3  # Unix, whatever the build machine
             entry.external_attr = FILE_MODE << 16
             archive.writestr(entry, files[path].read_bytes())
     content = partial.read_bytes()
@@ -204,7 +204,7 @@ def _sha256(content: bytes) -> str:
 
 
 def contents(bundle: Bundle) -> Iterator[str]:
-    """Lines that say what was built."""
+    """A summary of the bundle, as lines."""
     for kind, artifact in bundle.manifest["artifacts"].items():
         path = bundle.folder / artifact["name"]
         files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]

@@ -3,7 +3,7 @@
     quick   requirements resolve, the startup script runs, Dags parse, plugins load without the Dag folder
     whole   then the Dags run from the unpacked bundle against the local SageMaker, up to a day's scores
 
-Ends with a table of what was promised and what was found, also in ``bundle-test-summary.json``. Exit status: 0 only if
+Ends with a table of promises and findings, also in ``bundle-test-summary.json``. Exit status: 0 only if
 every promise holds.
 """
 
@@ -39,7 +39,7 @@ HEAVY = ("pandas", "numpy", "polars", "sklearn", "lightgbm", "great_expectations
 
 
 def resolve_requirements(home: MwaaHome) -> str:
-    """pip, with the image's packages in place, takes requirements.txt under its constraints and replaces nothing."""
+    """pip, with the image's packages in place, accepts requirements.txt under its constraints and replaces nothing."""
     source = home.airflow_home / "requirements" / "requirements.txt"
     local = home.home / "requirements-to-resolve.txt"
     on_mwaa, here = "/usr/local/airflow/", f"{home.airflow_home.relative_to(home.home)}/"
@@ -70,7 +70,7 @@ def resolve_requirements(home: MwaaHome) -> str:
 
 
 def resolve_wheels(home: MwaaHome) -> str:
-    """The same without the internet: the wheels that a deploy ships are all that the image lacks."""
+    """The same without the internet: the shipped wheels are all that the image lacks."""
     folder = home.home / "wheels"
     try:
         wheels = download_wheels(folder)
@@ -90,7 +90,7 @@ def _installs(report: Path) -> list[Json]:
 
 
 def start_up(home: MwaaHome) -> str:
-    """The startup script ends well within MWAA's time."""
+    """The startup script succeeds within MWAA's time limit."""
     try:
         return f"exports {', '.join(sorted(home.startup_exports)) or 'nothing'}"
     except StartupError as error:
@@ -98,7 +98,7 @@ def start_up(home: MwaaHome) -> str:
 
 
 def check_configuration(options: Mapping[str, str]) -> str:
-    """Configuration options are such as MWAA takes."""
+    """MWAA accepts the configuration options."""
     if wrong := [key for key in options if len(key) > LONGEST_KEY or key.count(".") != 1]:
         raise BrokenPromiseError(f"not 'section.key' of at most {LONGEST_KEY} characters: {', '.join(wrong)}")
     return f"{len(options)} options"
@@ -131,8 +131,8 @@ def load_plugins(home: MwaaHome) -> str:
 
 
 def scan_imports(home: MwaaHome) -> str:
-    """Nothing that tasks import asks for the database's ORM or a heavy library, not even within a function. (The
-    plugins' own modules, at the root of their folder, run in the scheduler, which has the database.)"""
+    """Nothing that tasks import uses the database's ORM or a heavy library, not even inside a function. (The plugins'
+    own modules, at the root of their folder, run in the scheduler, which has the database.)"""
     files = [*(home.airflow_home / "dags").rglob("*.py"), *(home.airflow_home / "plugins").rglob("*/*.py")]
     found = [
         f"{file.relative_to(home.airflow_home)}:{line} imports {name}"
@@ -166,8 +166,8 @@ def _probe(home: MwaaHome, script: str) -> Json:
 
 
 def quick_findings(home: MwaaHome) -> Iterator[Finding]:
-    """What needs no running Airflow. The home has to be unpacked."""
-    yield held("configuration options are such as MWAA takes", lambda: check_configuration(configuration_options()))
+    """Checks without a running Airflow. The home must be unpacked."""
+    yield held("MWAA accepts the configuration options", lambda: check_configuration(configuration_options()))
     yield held("the startup script runs", lambda: start_up(home))
     yield held("requirements resolve under the constraints", lambda: resolve_requirements(home))
     yield held("without the internet, the wheels that are shipped suffice", lambda: resolve_wheels(home))
@@ -201,7 +201,7 @@ def _prove(folder: Path, model: str, quick: bool, console: Console) -> int:
     airflow_port, sagemaker_port = free_ports(2)
     home = MwaaHome(folder, airflow_port, sagemaker_port, build(folder=folder / "dist"))
     console.print("\n".join(contents(home.bundle)), highlight=False)
-    stack.down(home, lambda _: None)  # a former test that was broken off
+    stack.down(home, lambda _: None)  # from an interrupted earlier test
     stack.clear(home)
     home.unpack()
     findings = list(quick_findings(home))

@@ -1,15 +1,15 @@
 """``make deploy ENV=...``: brings an MWAA environment to the state of this checkout. Running it again changes nothing.
 
-What differs is found first and shown as a plan (all that ``DRY_RUN=1`` does). Then, in this order:
+It first shows the differences as a plan (``DRY_RUN=1`` stops there). Then, in this order:
 
-1. job code goes to ``code/<hash>/``, where no running job is touched by it;
-2. changed plugins, requirements (constraints.txt is first in place) or startup script: the environment is updated,
-   which restarts it (10 to 30 minutes);
-3. changed files of the Dag folder are uploaded, include/ before the Dag files, and what is gone is removed;
-4. the gate: no import error, every Dag of this checkout parsed again and none of them stale;
-5. pools and the Variable ``ml_environment`` are set, which lets new runs use the new code and image.
+1. job code is uploaded to ``code/<hash>/``, without affecting running jobs;
+2. if plugins, requirements (after constraints.txt) or the startup script changed, the environment is updated, which
+restarts it (10 to 30 minutes);
+3. changed files of the Dag folder are uploaded, include/ before the Dag files, and deleted ones are removed;
+4. the gate: no import errors, every Dag of this checkout parsed again and none of them stale;
+5. pools and the Variable ``ml_environment`` are set, so that new runs use the new code and image.
 
-A failed gate leaves the former Variable: runs go on with the former job code. The way back is to deploy the former
+If the gate fails, the Variable keeps its value: runs go on with the previous job code. To go back, deploy the previous
 commit.
 """
 
@@ -49,7 +49,9 @@ if TYPE_CHECKING:
     from types_boto3_mwaa import MWAAClient
     from types_boto3_s3 import S3Client
 
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"  # the one kind of image SageMaker surely takes
+DOCKER_MANIFEST = (
+    "application/vnd.docker.distribution.manifest.v2+json"  # the kind of image that SageMaker certainly accepts
+)
 DEPLOYED = "deployed.json"  # in the Dags bucket: digest and ETag of every file that a deploy uploaded
 GATE_SECONDS = 900  # MWAA finds new files within 300 s
 UPDATE_SECONDS = 3600
@@ -124,10 +126,10 @@ class Deploy:
         self._airflow = AirflowOnMwaa(clients.mwaa, target.name)
 
     def plan(self) -> Plan:
-        """What there is to do; nothing is changed.
+        """Determines what to do; changes nothing.
 
         Raises:
-            DeployError: the environment is of another version, or the job image has not been published.
+            DeployError: the environment has another version, or the job image has not been published.
         """
         environment = self._environment()
         if environment["AirflowVersion"] != AIRFLOW_VERSION:
@@ -148,10 +150,10 @@ class Deploy:
         )
 
     def apply(self, plan: Plan) -> None:
-        """Do it.
+        """Carries out the plan.
 
         Raises:
-            DeployError: the environment could not be updated, or the gate did not open.
+            DeployError: the environment could not be updated, or the gate failed.
         """
         if plan.code:
             upload_code(self._clients.s3, self._outputs["MlBucket"], self._bundle.path("code"))
@@ -182,7 +184,7 @@ class Deploy:
         return "Contents" in self._clients.s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
 
     def _variable(self) -> str:
-        """The Variable's text, checked as Dags check it."""
+        """The Variable's text, validated as in Dags."""
         outputs = self._outputs
         facts = {
             "bucket": outputs["MlBucket"],
@@ -206,7 +208,7 @@ class Deploy:
         return text
 
     def _image_uri(self) -> str:
-        """The job image of these sources, by its digest: a tag could be made to mean another image."""
+        """The job image of these sources, by its digest: a tag could be moved to another image."""
         repository, tag = self._outputs["JobImages"], image_tag()
         name = repository.partition("/")[2]
         try:
@@ -226,7 +228,7 @@ class Deploy:
         return f"{repository}@{details['imageDigest']}"
 
     def _changed_dag_files(self) -> tuple[list[str], list[str]]:
-        """Files to upload and to remove. One that somebody changed by hand is corrected, as its ETag gives it away."""
+        """Files to upload and to remove. A file changed by hand is replaced, as its ETag differs."""
         there, deployed = self._dag_objects(), self._deployed()
         wanted = self._bundle.dag_files
         upload = [
@@ -254,7 +256,7 @@ class Deploy:
     def _put_dag_files(self, upload: Iterable[str], remove: Collection[str]) -> None:
         s3, bucket = self._clients.s3, self._outputs["DagsBucket"]
         deployed = {name: facts for name, facts in self._deployed().items() if name not in remove}
-        # what Dag files import comes before them, or a sync in between would find it missing
+        # imported modules go before Dag files, or a sync in between would find them missing
         for name in sorted(upload, key=lambda name: (not name.startswith("include/"), name)):
             body = (self._bundle.path("dags") / name).read_bytes()
             etag = s3.put_object(Bucket=bucket, Key=f"dags/{name}", Body=body)["ETag"]
@@ -264,7 +266,7 @@ class Deploy:
         s3.put_object(Bucket=bucket, Key=DEPLOYED, Body=json.dumps(deployed, indent=1, sort_keys=True).encode())
 
     def _update_environment(self, kinds: tuple[str, ...]) -> None:
-        request: Json = {"WorkerReplacementStrategy": "GRACEFUL"}  # by default running tasks would be stopped
+        request: Json = {"WorkerReplacementStrategy": "GRACEFUL"}  # the default would stop running tasks
         for kind in kinds:
             path, version = ENVIRONMENT_ARTIFACTS[kind]
             request[path] = self._key(kind)
@@ -277,15 +279,15 @@ class Deploy:
                 reason = environment.get("LastUpdate", {}).get("Error", {}).get("ErrorMessage", "no reason given")
                 raise DeployError(
                     f"{self._target.name} is {environment['Status']}: {reason}. The environment's log groups in "
-                    "CloudWatch say more; MWAA goes back to the former plugins and requirements on its own."
+                    "CloudWatch have details; MWAA returns to the previous plugins and requirements on its own."
                 )
             time.sleep(30)
         wrong = [kind for kind in kinds if environment.get(ENVIRONMENT_ARTIFACTS[kind][0]) != self._key(kind)]
         if wrong:
-            raise DeployError(f"{self._target.name} is available again, but with the former {', '.join(wrong)}.")
+            raise DeployError(f"{self._target.name} is available again, but with the previous {', '.join(wrong)}.")
 
     def _put_once(self, key: str, file: Path) -> str:
-        """The version of the object; one that is there already is not written again."""
+        """The version of the object; an existing object is not written again."""
         s3, bucket = self._clients.s3, self._outputs["DagsBucket"]
         if self._is_there(bucket, key):
             return str(s3.head_object(Bucket=bucket, Key=key)["VersionId"])
@@ -297,9 +299,9 @@ class Deploy:
         while problems := self._problems(began if changed else None):
             if time.monotonic() > deadline:
                 raise DeployError(
-                    f"The Dags are uploaded, but {self._target.name} is not as it should be after "
-                    f"{GATE_SECONDS // 60} minutes: {'; '.join(problems)}. The Variable was left as it was. Deploy the "
-                    "former commit, or fix this one and deploy again."
+                    f"The Dags are uploaded, but {self._target.name} is not in the expected state after "
+                    f"{GATE_SECONDS // 60} minutes: {'; '.join(problems)}. The Variable was not changed. Deploy the "
+                    "previous commit, or fix this one and deploy again."
                 )
             self._say(f"waiting: {problems[0]}")
             time.sleep(15)
@@ -333,10 +335,10 @@ def checked_dag_ids(bundle: Bundle, folder: Path) -> list[str]:
 
 
 def wheels_for(target: Target, folder: Path) -> list[Path]:
-    """Packages that are shipped with the plugins, where the environment cannot reach PyPI; else none.
+    """Wheels to ship with the plugins, if the environment cannot reach PyPI; otherwise none.
 
     Raises:
-        DeployError: they cannot be had from here either.
+        DeployError: they are not available from here either.
     """
     if target.infrastructure.get("Internet") != "none":
         return []
@@ -365,7 +367,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         target = load_target(arguments.environment)
-        # not dist/, which another target may be making again
+        # not dist/, which another target may be rebuilding
         with tempfile.TemporaryDirectory(prefix="deploy-") as folder:
             _deploy(target, Path(folder), dry_run=arguments.dry_run)
     except (TargetError, DeployError, RestError, ClientError, BotoCoreError) as error:

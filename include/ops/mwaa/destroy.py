@@ -1,7 +1,6 @@
-"""``make destroy ENV=...``: removes an environment from AWS: what its Dags made, its stacks, and what those keep when
-they go (buckets, images, Airflow, the key). It says all of it first, and goes on when the environment's name is typed.
-
-Run again it goes on where it stopped: what is gone is gone.
+"""``make destroy ENV=...``: removes an environment from AWS: what its Dags created, its stacks, and what stacks retain
+(buckets, images, Airflow, the key). It first lists everything, and continues once the environment's name is typed. If
+run again, it continues where it stopped.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from types_boto3_mwaa import MWAAClient
     from types_boto3_sagemaker import SageMakerClient
 
-KEY_DAYS = 30  # until a key is gone for good: as long may somebody find that data is still needed
-# of what is gone, or, for a key, on its way
+KEY_DAYS = 30  # until a key is deleted: time to find out that data is still needed
+# error codes of what is gone or, for a key, being deleted
 ABSENT = (
     "KMSInvalidStateException",
     "ResourceNotFoundException",
@@ -52,14 +51,14 @@ ALARMS_AT_ONCE = 100
 
 @dataclass(frozen=True)
 class Step:
-    """Something that is there, and how it is removed."""
+    """An existing resource, and how to remove it."""
 
     says: str
     remove: Callable[[], object]
 
 
 def plan(target: Target) -> list[Step]:
-    """What there is to remove, in the order in which it can be.
+    """The resources to remove, in a possible order.
 
     Raises:
         botocore.exceptions.ClientError: AWS cannot be asked.
@@ -73,7 +72,7 @@ def plan(target: Target) -> list[Step]:
     for name in there:
         for kind, physical in _resources(cloudformation, name):
             kept.setdefault(kind, []).append(physical)
-    # a stack does not delete these, and is where their names are known from: so they go before it
+    # a stack does not delete these, but knows their names: so they go before it
     ends: dict[str, Callable[[str], Step]] = {
         "AWS::S3::Bucket": lambda name: Step(f"bucket {name}, with all that is in it", partial(_bucket, name)),
         "AWS::ECR::Repository": lambda name: Step(
@@ -108,8 +107,8 @@ def _resources(cloudformation: CloudFormationClient, stack: str) -> Iterator[tup
 
 
 def _made_by_dags(target: Target, session: boto3.Session) -> Iterator[Step]:
-    """Running jobs, scaling and alarms of endpoints, these with their configurations and Models, packages: by the tag
-    ``project``, or, where AWS keeps none, by their names."""
+    """Running jobs, scaling and alarms of endpoints, endpoints with their configurations and Models, packages: by the
+    tag ``project`` or, where AWS keeps no tags, by name."""
     sagemaker = session.client("sagemaker")
     groups = [values["Group"] for _, template, values in stacks(target) if template == templates.OF_MODEL]
     yield from _jobs(sagemaker, target)
@@ -162,7 +161,7 @@ def _alarms(cloudwatch: CloudWatchClient, own: tuple[str, ...]) -> Iterator[Step
 
 
 def _is_of(sagemaker: SageMakerClient, target: Target, arn: str) -> bool:
-    """Not where it carries another environment's tag."""
+    """False if it has another environment's tag."""
     tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
     return bool(tags.get("project", target.name) == target.name)
 
@@ -188,7 +187,7 @@ def _package_group(sagemaker: SageMakerClient, group: str, packages: list[str]) 
 
 
 def _airflow(mwaa: MWAAClient, name: str) -> None:
-    """It uses the network and the roles of stacks, which cannot go before it."""
+    """Deletes Airflow first, as it uses the network and the roles of stacks."""
     mwaa.delete_environment(Name=name)
     while True:
         try:
@@ -212,14 +211,14 @@ def _unprotect(cloudformation: CloudFormationClient, name: str) -> None:
 
 
 def _bucket(name: str) -> None:
-    """With every version of every object."""
+    """Deletes a bucket with every version of every object."""
     bucket = boto3.resource("s3").Bucket(name)
     bucket.object_versions.delete()
     bucket.delete()
 
 
 def carry_out(steps: list[Step]) -> list[str]:
-    """Do them all; what could not be removed, with why. Each is tried, whatever became of those before it."""
+    """Carries out all steps, whatever fails; returns what could not be removed, with reasons."""
     failed = []
     for step in steps:
         try:
@@ -245,7 +244,7 @@ def _is_absent(error: Exception) -> bool:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("environment", help=f"one of: {', '.join(target_names())}")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.add_argument("--dry-run", action="store_true", help="only list what would be removed")
     arguments = parser.parse_args(argv)
     try:
         target = load_target(arguments.environment)
@@ -258,18 +257,18 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.dry_run:
             return 0
         if not sys.stdin.isatty():
-            print("nobody is here to type the environment's name: run it in a terminal", file=sys.stderr)
+            print("nobody can type the environment's name here: run it in a terminal", file=sys.stderr)
             return 1
         if input(f"Type {target.name} to remove all of it: ").strip() != target.name:
             print("that is not its name: nothing was removed")
             return 1
         if failed := carry_out(steps):
-            print(f"{len(failed)} of {len(steps)} are left. Look why, then run this again.", file=sys.stderr)
+            print(f"{len(failed)} of {len(steps)} are left. Fix the causes, then run this again.", file=sys.stderr)
             return 1
     except (TargetError, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{target.name} is gone. Its log groups stay for as long as they are kept.")
+    print(f"{target.name} is gone. Its log groups stay until their retention ends.")
     return 0
 
 

@@ -1,8 +1,8 @@
-"""A bundle unpacked as MWAA unpacks it, and Airflow's processes over it: as near to MWAA as one machine gets.
+"""A bundle unpacked as MWAA unpacks it, and Airflow's processes over it: as close to MWAA as one machine gets.
 
 Like MWAA's: the layout of AIRFLOW_HOME, the packages and their versions, Python's path, the fixed configuration with
 FabAuthManager, CeleryExecutor and new interpreters for tasks, the environment of the components, the startup script.
-Standing in: files for Celery's queue (MWAA: SQS), one machine for all components, key and secret for the role of the
+Substitutes: files for Celery's queue (MWAA: SQS), one machine for all components, key and secret for the role of the
 environment, the local SageMaker for AWS.
 """
 
@@ -74,7 +74,7 @@ class MwaaHome(Settings):
         return [*super().database_commands(), self.airflow_command(*create)]
 
     def airflow_environment(self) -> dict[str, str]:
-        """Of every Airflow process. Nothing of the person's own environment or of this checkout is on Python's path."""
+        """Of every Airflow process. Neither the user's own environment nor this checkout is on Python's path."""
         configured = {
             f"AIRFLOW__{key.replace('.', '__').upper()}": value for key, value in self._configuration().items()
         }
@@ -99,7 +99,7 @@ class MwaaHome(Settings):
 
     @cached_property
     def startup_exports(self) -> dict[str, str]:
-        """What startup.sh exports: it reaches every process.
+        """The variables that startup.sh exports to every process.
 
         Raises:
             StartupError: it failed, or took longer than MWAA waits.

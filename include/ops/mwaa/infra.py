@@ -1,6 +1,6 @@
-"""``make infra ENV=...``: puts an environment's CloudFormation stacks in place, in the order in which they stand on
-each other, and one for each model. Running it again changes what has changed; the MWAA environment itself takes 20 to
-30 minutes the first time."""
+"""``make infra ENV=...``: deploys an environment's CloudFormation stacks in the order of their dependencies, and one
+for each model. Running it again applies what has changed; the MWAA environment itself takes 20 to 30 minutes the first
+time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LONGEST_NAME = 64  # of a role of IAM and of a rule of EventBridge
 
 
 def stacks(target: Target, facts: Mapping[str, str] | None = None) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Stack name, template and parameters of all that belongs to an environment.
+    """Stack name, template and parameters of all stacks of an environment.
 
     Args:
         facts: parameters that the account knows, as ``facts_of`` finds them.
@@ -49,10 +49,10 @@ def stacks(target: Target, facts: Mapping[str, str] | None = None) -> Iterator[t
 
 
 def facts_of(target: Target) -> dict[str, str]:
-    """What templates are told of the account and its region.
+    """Template parameters that depend on the account and its region.
 
     Raises:
-        TargetError: the region has no such list, so it is not known where S3 is.
+        TargetError: the region has no such prefix list.
     """
     wanted = f"com.amazonaws.{target.region}.s3"
     ec2 = boto3.client("ec2", region_name=target.region)
@@ -67,7 +67,7 @@ def require_place(cloudformation: CloudFormationClient, target: Target) -> None:
     two would take each other's.
 
     Raises:
-        TargetError: another one is there.
+        TargetError: there is another one.
     """
     pages = cloudformation.get_paginator("list_exports").paginate()
     names = [str(export["Name"]) for page in pages for export in page["Exports"]]
@@ -99,7 +99,7 @@ def keep_logs(logs: Any, target: Target) -> list[str]:
 
 
 def say_changes(cloudformation: CloudFormationClient, wanted: Iterable[tuple[str, str, dict[str, str]]]) -> list[str]:
-    """Say of each stack what would change, and what has drifted; those that would."""
+    """Shows for each stack what would change, and what has drifted; returns the changing stacks."""
     changing = []
     for stack, template, values in wanted:
         given = ", ".join(
@@ -112,7 +112,7 @@ def say_changes(cloudformation: CloudFormationClient, wanted: Iterable[tuple[str
             if "No export named" not in str(error):
                 raise
             # it imports what a stack before it does not export yet
-            changes, drifted = [f"what changes is known when those before it have changed ({error})"], []
+            changes, drifted = [f"the changes are known once earlier stacks have changed ({error})"], []
         for line in [*changes, *drifted] or ["nothing to change"]:
             print(f"  {line}", flush=True)
         changing += [stack] if changes else []
@@ -120,10 +120,10 @@ def say_changes(cloudformation: CloudFormationClient, wanted: Iterable[tuple[str
 
 
 def agreed(question: str) -> bool:
-    """What a person says at the terminal.
+    """Asks at the terminal.
 
     Raises:
-        TargetError: there is none.
+        TargetError: there is no terminal.
     """
     if not sys.stdin.isatty():
         raise TargetError("nobody can confirm these changes here: give YES=1, or run it in a terminal")
@@ -133,7 +133,7 @@ def agreed(question: str) -> bool:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("environment", help=f"one of: {', '.join(target_names())}")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would change, and what has drifted")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would change, and what has drifted")
     parser.add_argument("--yes", action="store_true", help="change it without asking, for workflows")
     arguments = parser.parse_args(argv)
     try:

@@ -1,10 +1,9 @@
 """``make iam-test``: the Dags run under enforced IAM, with the roles of include/ops/infra/access.yaml and nothing else.
 
 The template is deployed into the local AWS, which then decides over every call: Airflow calls with a session of the
-MWAA role, jobs and endpoints with one of the role that their request names. What SageMaker does as that role is asked
-of it too: inputs and model data, images, logs, the keys of buckets and outputs, the alarms of a deployment. Any denied
-call fails the test, even one that the program took lightly; and the test proves first that it can fail, by taking an
-action away.
+MWAA role, jobs and endpoints with one of the role in their request. It also checks what SageMaker itself does as that
+role: inputs and model data, images, logs, the keys of buckets and outputs, the alarms of a deployment. Any denied call
+fails the test, even one that the program tolerates; and the test first proves that it can fail, by removing an action.
 
 Ends with a table, also in ``iam-test-summary.json``. Exit status: 0 only if every promise holds.
 """
@@ -97,7 +96,7 @@ def airflow_session(settings: EnforcedSettings) -> dict[str, str]:
 
 
 def prove_that_it_can_fail(settings: EnforcedSettings, session: dict[str, str]) -> str:
-    """With one action taken from a role's policy what needs it is denied and noted; with the action it is not."""
+    """Without one action of a role's policy, the call that needs it is denied and recorded; with it, it is not."""
     if _describe_a_job(settings, session) == "AccessDeniedException":
         raise BrokenPromiseError(f"{TAKEN_AWAY} is denied although the policy allows it")
     with _taken_away(settings, "pipelines", TAKEN_AWAY):
@@ -115,7 +114,7 @@ def prove_that_it_can_fail(settings: EnforcedSettings, session: dict[str, str]) 
 
 @contextlib.contextmanager
 def _taken_away(settings: EnforcedSettings, policy: str, action: str) -> Iterator[None]:
-    """One action less in a policy of the template meanwhile; what was denied is forgotten afterwards."""
+    """Removes one action from a policy of the template meanwhile; clears the recorded denials afterwards."""
     iam, arn = settings.client("iam"), f"arn:aws:iam::{ACCOUNT}:policy/{NAME}-{policy}"
     version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
@@ -133,7 +132,7 @@ def _taken_away(settings: EnforcedSettings, policy: str, action: str) -> Iterato
 
 
 def _run_a_job(settings: EnforcedSettings) -> str:
-    """Why a job under the jobs' role failed; empty where it did not."""
+    """Why a job under the jobs' role failed; empty if it did not."""
     sagemaker, name = settings.client("sagemaker"), f"proof-{uuid.uuid4().hex[:8]}"
     sagemaker.create_processing_job(
         ProcessingJobName=name,
@@ -152,7 +151,7 @@ def _status(sagemaker: Any, name: str) -> str:
 
 
 def metrics_go_to_their_namespace(settings: EnforcedSettings, session: dict[str, str]) -> str:
-    """Metrics of drift may be put into their own namespace alone. (No day of the generated year is so young that
+    """Drift metrics may only go into their own namespace. (No day of the generated year is so young that
     ``monitor_<model>`` itself would send any.)"""
     cloudwatch, measured = settings.client("cloudwatch", session), [{"MetricName": "Rows", "Value": 1.0}]
     cloudwatch.put_metric_data(Namespace=DRIFT_NAMESPACE, MetricData=measured)

@@ -1,5 +1,5 @@
-"""What the proofs of the way to MWAA share: promises and what was found of them, and a model's whole way, from raw data
-over a registered version and production to a day's scores and their drift."""
+"""What the MWAA proofs share: promises and findings, and a model's whole life cycle, from raw data via a registered
+version and production to a day's scores and their drift."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Finding:
 
 
 class BrokenPromiseError(Exception):
-    """What a check raises: the message is what was found."""
+    """Raised by a check; the message is the finding."""
 
 
 # beside broken promises, what the commands of a laptop end with, each with a message for the person at the keyboard
@@ -53,7 +53,7 @@ FAILURES = (BrokenPromiseError, *EXPECTED, PromotionError, PermanentError, httpx
 
 @contextlib.contextmanager
 def alone(name: str) -> Iterator[Path]:
-    """The folder that a proof of this name has to itself, meanwhile: two at a time would clear it under each other.
+    """A folder for the exclusive use of a proof of this name: two at a time would clear each other's files.
 
     Raises:
         SettingsError: the home cannot be used, or the same proof runs already.
@@ -71,7 +71,7 @@ def alone(name: str) -> Iterator[Path]:
 
 
 def held(promise: str, check: Callable[[], str]) -> Finding:
-    """What comes of a check: its answer, or how the promise is broken."""
+    """The result of a check: its answer, or how the promise is broken."""
     began = time.monotonic()
     try:
         return Finding(promise, kept=True, found=check(), seconds=time.monotonic() - began)
@@ -80,7 +80,7 @@ def held(promise: str, check: Callable[[], str]) -> Finding:
 
 
 def whole_way(settings: Settings, model: str, console: Console, where: str) -> Iterator[Finding]:
-    """The model's Dags, one after the other, as far as each leaves what the next needs."""
+    """Runs the model's Dags in sequence, as far as each provides what the next needs."""
     steps = [
         (f"train_{model} registers a version {where}", lambda: trained(settings, model, console)),
         (f"deploy_{model} brings it into production {where}", lambda: deployed(settings, model, console)),
@@ -88,7 +88,7 @@ def whole_way(settings: Settings, model: str, console: Console, where: str) -> I
     if load_model(model).scoring:
         steps.append((f"score_{model} scores a day {where}", lambda: scored(settings, model, console)))
     if load_model(model).monitoring:
-        steps.append((f"monitor_{model} watches the day {where}", lambda: watched(settings, model, console)))
+        steps.append((f"monitor_{model} monitors the day {where}", lambda: watched(settings, model, console)))
     for promise, check in steps:
         finding = held(promise, check)
         yield finding
@@ -138,7 +138,7 @@ def scored(settings: Settings, model: str, console: Console) -> str:
 
 
 def watched(settings: Settings, model: str, console: Console) -> str:
-    """``monitor_<model>``: the scored day is held against what its version was trained on.
+    """``monitor_<model>``: the scored day is compared with its version's training.
 
     Raises:
         BrokenPromiseError: it is not; or one of FAILURES.
@@ -153,7 +153,7 @@ def watched(settings: Settings, model: str, console: Console) -> str:
 
 
 def small_data(settings: Settings, model: str) -> Path | None:
-    """A small year of data where the model's simulator can make one; else none, which means the usual amount."""
+    """A small year of data, if the model's simulator can make one; otherwise None, for the usual amount."""
     if model != "predictive_maintenance":
         return None
     folder = settings.home / "data" / f"{model}-{MACHINES}-machines"
@@ -173,7 +173,7 @@ def day_with_data(settings: Settings, model: str) -> str:
 
 
 def conclude(findings: list[Finding], title: str, summary: Path, console: Console) -> int:
-    """Show the findings and write them down; the exit status: 1 where a promise is broken."""
+    """Shows and writes the findings; returns the exit status, 1 if a promise is broken."""
     console.rule(title)
     table = Table("", "promise", "found", "seconds", box=None, pad_edge=False)
     for finding in findings:

@@ -19,7 +19,7 @@ PAGE = 100
 
 
 class RestError(RuntimeError):
-    """Airflow refused; the message says what was asked and what it answered. ``status`` is HTTP's."""
+    """Airflow refused; the message has the request and the answer. ``status`` is HTTP's."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class AirflowOnMwaa:
     """The API of one environment.
 
     Raises, from every method:
-        RestError: Airflow refused. botocore's ClientError: MWAA itself did.
+        RestError: Airflow refused. botocore's ClientError: MWAA refused.
     """
 
     def __init__(self, mwaa: MWAAClient, environment: str) -> None:

@@ -1,5 +1,5 @@
-"""The template of the tables under which Athena finds scores, one for each model that scores: made of
-``include/score/athena_table.py`` when it is put in place, so the tables are of the columns that are published.
+"""The template of the Athena tables of scores, one for each scored model: generated from
+``include/score/athena_table.py`` when deployed, so that the tables match the published columns.
 
     python -m include.ops.mwaa.scores_tables     prints it, for linters
 """
@@ -22,7 +22,7 @@ def scores_tables(models: list[ModelConfig] | None = None) -> Json:
         models = [load_model(name) for name in model_names()]
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
-        "Description": "The tables under which Athena finds each model's daily scores.",
+        "Description": "Athena's tables of each model's daily scores.",
         "Parameters": {
             "Name": {
                 "Type": "String",

@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent / "environments"
 
 
 class TargetError(ValueError):
-    """There is no such environment, or its file or its stacks cannot be used; the message says what to do."""
+    """There is no such environment, or its file or stacks are invalid; the message says what to do."""
 
 
 class Target(BaseModel):
@@ -51,7 +51,7 @@ class Target(BaseModel):
         return {"Name": self.name, **self.infrastructure}
 
     def require_filled_in(self) -> None:
-        """Raises TargetError for what this repository ships to be replaced: alarms would be mailed to nobody."""
+        """Raises TargetError if shipped placeholders were not replaced: alarms would be mailed to nobody."""
         mail = self.infrastructure.get("AlertEmail", "")
         if not mail or re.search(r"@(.+\.)?example\.(com|org|net)$", mail):
             raise TargetError(
@@ -78,14 +78,14 @@ def load_target(name: str, folder: Path = FOLDER) -> Target:
         )
         raise TargetError(f"{file}: {problems}") from error
     except yaml.YAMLError as error:
-        raise TargetError(f"{file} is no YAML: {error}") from error
+        raise TargetError(f"{file} is not valid YAML: {error}") from error
 
 
 def outputs_of(cloudformation: CloudFormationClient, target: Target) -> dict[str, str]:
     """Outputs of the environment's stacks, by their names in the templates.
 
     Raises:
-        TargetError: a stack is not there.
+        TargetError: a stack does not exist.
     """
     outputs: dict[str, str] = {}
     for template in ("storage", "network", "access"):
@@ -95,6 +95,6 @@ def outputs_of(cloudformation: CloudFormationClient, target: Target) -> dict[str
         except ClientError as error:
             if "does not exist" not in str(error):
                 raise
-            raise TargetError(f"The stack {stack} is not there: 'make infra ENV=...' makes it.") from error
+            raise TargetError(f"The stack {stack} does not exist: 'make infra ENV=...' creates it.") from error
         outputs |= {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
     return outputs

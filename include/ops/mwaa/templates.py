@@ -1,5 +1,5 @@
-"""The CloudFormation templates of include/ops/infra, and the one that is made of the models: which there are, in which
-order they stand on each other, and how one is put in place."""
+"""The CloudFormation templates of include/ops/infra, and those generated from the models: their order of dependencies,
+and how to deploy one."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ OF_ENVIRONMENT = (
     "environment",
 )  # each imports what those before it export
 OF_MODEL = "model"
-KEPT = ("storage", "environment")  # protected from being deleted by a slip
+KEPT = ("storage", "environment")  # protected from accidental deletion
 NEVER_MADE = "ROLLBACK_COMPLETE"  # of a first creation that failed: such a stack cannot be updated, only deleted
 PATIENCE_SECONDS = 300
 
 
 class StackError(RuntimeError):
-    """A stack is not as it should be; the message says why and what to do."""
+    """A stack is in a bad state; the message says why and what to do."""
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc] # PyYAML ships no types
@@ -65,7 +65,7 @@ def read(template: str) -> Json:
 
 
 def parameters(template: str, values: Mapping[str, str]) -> list[dict[str, str]]:
-    """Those of the values that the template takes."""
+    """The values that the template accepts."""
     known = read(template).get("Parameters", {})
     return [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items() if key in known]
 
@@ -79,7 +79,7 @@ def configuration_options() -> dict[str, str]:
 def put(
     cloudformation: CloudFormationClient, template: str, values: Mapping[str, str], stack: str | None = None
 ) -> str:
-    """Create or update a template's stack and wait for it; "created", "updated" or "unchanged".
+    """Creates or updates a template's stack and waits for it; "created", "updated" or "unchanged".
 
     Raises:
         StackError: an earlier creation failed, or this one did; the message says what to do.
@@ -113,8 +113,8 @@ def put(
 def changes(
     cloudformation: CloudFormationClient, template: str, values: Mapping[str, str], stack: str | None = None
 ) -> tuple[list[str], list[str]]:
-    """What ``put`` would change, as CloudFormation says it, and what has drifted from the template since; nothing is
-    changed. Replacing a resource loses what is in it: it is said in capitals.
+    """What ``put`` would change, according to CloudFormation, and what has drifted from the template; changes nothing.
+    Replacing a resource loses its content, so it is shown in capitals.
 
     Raises:
         botocore.exceptions.ClientError: CloudFormation refuses the template or the parameters.
@@ -153,7 +153,7 @@ def _change_set(cloudformation: CloudFormationClient, stack: str, name: str) -> 
 
 
 def _drift(cloudformation: CloudFormationClient, stack: str) -> list[str]:
-    """Resources that somebody changed by hand; that it cannot be told is said too."""
+    """Resources changed by hand; or a line saying that this is unknown."""
     try:
         asked = cloudformation.detect_stack_drift(StackName=stack)["StackDriftDetectionId"]
         deadline = time.monotonic() + PATIENCE_SECONDS

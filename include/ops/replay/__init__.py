@@ -1,5 +1,5 @@
-"""Which policy of retraining pays: past days lived through once more, for each policy, on a local SageMaker.
+"""Which retraining policy pays off: replays past days under each policy, on a local SageMaker.
 
-``world`` is what such a life goes on in, ``policy`` lives it, ``page`` shows what came of each. What is decided, asked
-for and run are the Dags' own tasks and jobs; only Airflow is absent, and the clock is the replay's.
+``world`` is a replay's environment, ``policy`` runs it, ``page`` shows the results. Decisions, requests and jobs are
+the Dags' own; only Airflow is absent, and the clock is the replay's.
 """

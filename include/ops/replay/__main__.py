@@ -1,7 +1,7 @@
-"""``make replay``: a model's past days under several policies of retraining, and which of them would have paid.
+"""``make replay``: replays a model's past days under several retraining policies, to see which would have paid off.
 
-The first version is trained on what there was before the first day. From there on each policy has a local SageMaker of
-its own, two side by side; ``replay-<model>.html`` and ``.json`` in the stack's folder say what came of them.
+The first version is trained on the data before the first day. Then each policy gets its own local SageMaker,
+two at a time; ``replay-<model>.html`` and ``.json`` in the stack's folder have the results.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def start(model: ModelConfig, settings: Settings, first: str, last: str, data: P
 
 
 def lived(home: Path, policy: str, port: int, arguments: list[str]) -> Replayed:
-    """A policy's life in a copy of the first world.
+    """Replays a policy in a copy of the first world.
 
     Raises:
         PermanentError: it ended early.
@@ -72,7 +72,7 @@ def lived(home: Path, policy: str, port: int, arguments: list[str]) -> Replayed:
     command = [sys.executable, "-m", "include.ops.replay.policy", "--policy", policy, "--result", str(result)]
     done = subprocess.run([*command, *arguments], env={**os.environ, **variables}, cwd=ROOT, check=False)
     if done.returncode:
-        raise PermanentError(f"the policy {policy} ended early (exit code {done.returncode}): what it said is above")
+        raise PermanentError(f"the policy {policy} ended early (exit code {done.returncode}): see its output above")
     found: Replayed = json.loads(result.read_text(encoding="utf-8"))
     return found
 

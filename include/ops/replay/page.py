@@ -1,4 +1,4 @@
-"""What came of each policy: a table for the screen, and a page with a curve of each."""
+"""The results of each policy: a table for the screen, and a page with curves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from include.ops.replay.policy import Day, Replayed
 from include.platform.pages import render
 
 WIDTH, HEIGHT, MARGIN = 900, 320, 50
-COLOURS = ("#1f5fbf", "#b3261e", "#1e7d4b", "#8a5a00", "#6b3fa0")  # told apart by eyes of every kind, and by dashes
+COLOURS = (
+    "#1f5fbf",
+    "#b3261e",
+    "#1e7d4b",
+    "#8a5a00",
+    "#6b3fa0",
+)  # distinguishable by colour-blind readers, and by dashes
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 4")
 
 

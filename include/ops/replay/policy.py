@@ -1,11 +1,11 @@
-"""A policy of retraining, lived through day by day.
+"""Replays a retraining policy day by day.
 
     python -m include.ops.replay.policy --model M --policy P --from ISO --to ISO --days N --result FILE
 
-In a world whose raw tables, partitions and first version are there (``start``). Days are scored, and their labels
-joined, ``--days`` at a time; then each is judged as on its evening, from what was known then. Where a policy trains, a
-candidate that passes its gates is approved at once, and scores from the next day on: days that the version before had
-scored already are scored again. So each day ends as it would if all of it had happened day by day.
+In a world that has raw tables, partitions and a first version (``start``), days are scored, and their labels joined,
+``--days`` at a time; then each is judged as on its evening, from what was known then. If the policy trains, a candidate
+that passes its gates is approved at once, and scores from the next day on: days already scored by the previous version
+are rescored. So each day ends as if everything had happened day by day.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ log = logging.getLogger(__name__)
 EVERY = {"daily": 1, "weekly": 7, "monthly": 28}  # days between trainings, whatever monitoring says
 BY_VERDICT = ("on_drift", "on_performance")
 POLICIES = ("never", *EVERY, *BY_VERDICT)
-FROM_THE_BEGINNING = "1900-01-01"  # what has to be learned where nothing has changed
+FROM_THE_BEGINNING = "1900-01-01"  # what must be learned if nothing has changed
 PROMOTED_AFTER = timedelta(hours=1)  # a day's end: the next day is the first that the new version scores
 
 
 class Trained(TypedDict):
-    """A training: on which evening, why, and what came of it; ``version`` of one that passed its gates."""
+    """A training: on which evening, why, and its outcome; ``version`` if it passed its gates."""
 
     day: str
     why: str
@@ -80,7 +80,7 @@ class Day(TypedDict):
 
 
 class Replayed(TypedDict):
-    """What came of a policy."""
+    """The result of a policy."""
 
     model: str
     policy: str
@@ -92,7 +92,7 @@ class Replayed(TypedDict):
 
 @dataclass
 class Life:
-    """One policy's life in its world."""
+    """One policy's replay in its world."""
 
     model: ModelConfig
     policy: str
@@ -125,10 +125,10 @@ class Life:
         return [self._ended(each, found) for each, found in verdicts.items()]
 
     def train(self, day: str, *, started_by: str, must_learn: str | None, whatever: bool = False) -> None:
-        """A training on the evening of a day: what ``train_`` does, in its order; what it registers is promoted.
+        """A training on the evening of a day: the steps of ``train_`` in order; promotes what it registers.
 
         Args:
-            whatever: it is registered whether its gates hold or not.
+            whatever: register it whether or not it passes its gates.
         """
         params = {name: param.value for name, param in form.form_of(self.model).items()}
         params |= {"data_to": day, "started_by": started_by, "must_learn": must_learn}
@@ -152,7 +152,7 @@ class Life:
         for step in ("validate_raw_data", "validate_features"):
             verdict: Verdict | None = read_json(self._s3, run.validation_verdict(step))
             if verdict is None or not verdict["passed"]:
-                raise PermanentError(verdict["summary"] if verdict else f"{step} left no verdict")
+                raise PermanentError(verdict["summary"] if verdict else f"{step} wrote no verdict")
         trained = world.run(TRAINING, "train_model", training.train_model(model, context), context, day)
         request = training.evaluate_model(model, context, trained=trained, tuned=None)
         evaluated = world.run(PROCESSING, "evaluate_model", request, context, day)

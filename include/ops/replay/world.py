@@ -1,4 +1,4 @@
-"""A local SageMaker of one policy's own, and the Dags' tasks and jobs run in it, one after the other."""
+"""One policy's local SageMaker, and the Dags' tasks and jobs run in it sequentially."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ def values_of(context: Context) -> dict[str, Any]:
 
 @dataclass
 class World:
-    """``jobs``: what has run in it."""
+    """``jobs``: the jobs that ran in it."""
 
     settings: Settings
     jobs: list[JobCost] = field(default_factory=list)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """The local SageMaker, and what tasks find it by.
+        """Starts the local SageMaker and sets the variables by which tasks find it.
 
         Raises:
             PermanentError: it does not start.
@@ -100,7 +100,7 @@ class World:
             yield
 
     def use_code(self, code_hash: str) -> None:
-        """What the Airflow Variable says, of job code that lies in the bucket."""
+        """Sets the Airflow Variable to job code in the bucket."""
         facts = {**self.settings.ml_environment(code_hash), "mlflow_tracking_uri": None, "kafka": None}
         os.environ[f"AIRFLOW_VAR_{VARIABLE.upper()}"] = json.dumps(facts)
 
@@ -108,7 +108,7 @@ class World:
         return aws_client(self.settings, service)
 
     def run(self, kind: JobKind, task_id: str, request: Request, context: Context, day: str) -> JobResult:
-        """A job, waited for.
+        """Runs a job and waits for it.
 
         Raises:
             PermanentError: it failed.

@@ -109,8 +109,8 @@ def test_an_alarm_that_would_tell_nobody_is_found(check: Make, local_aws: LocalS
     cloudwatch = client_of(local_aws, TARGET.region)("cloudwatch")
     for spoil, said in (
         (lambda: cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="x"), "is in alarm"),
-        (lambda: cloudwatch.disable_alarm_actions(AlarmNames=[name]), "tells nobody"),
-        (lambda: cloudwatch.delete_alarms(AlarmNames=[name]), "is not there"),
+        (lambda: cloudwatch.disable_alarm_actions(AlarmNames=[name]), "notifies nobody"),
+        (lambda: cloudwatch.delete_alarms(AlarmNames=[name]), "does not exist"),
     ):
         spoil()
         with pytest.raises(BrokenPromiseError, match=f"{name} {said}"):

@@ -191,7 +191,7 @@ def test_constraints_are_there_when_requirements_are_installed(
         lambda *_, **__: seen.append(s3.get_object(Bucket=bucket, Key=key)["Body"].read()),
     )
     one = deployer(RecordedMwaa(), bundle)
-    with pytest.raises(DeployError, match="with the former plugins, requirements, startup"):
+    with pytest.raises(DeployError, match="with the previous plugins, requirements, startup"):
         one.apply(one.plan())
     assert seen == [(ROOT / CONSTRAINTS).read_bytes()]
 
