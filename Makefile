@@ -16,7 +16,7 @@ program := PYTHONPATH="$$PWD:$$PWD/plugins" PYTHONDONTWRITEBYTECODE=1 .venv/airf
 local_stack := $(program).ops.local_stack
 
 .PHONY: help
-help: ## this list
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: run
@@ -25,7 +25,7 @@ run: ## train, evaluate and register a model on this machine: [MODEL=name] [DATA
 	@$(local_stack).run --model="$$MODEL" $${DATA:+--data="$$DATA"} $${FORCE:+--force}
 
 .PHONY: new-model
-new-model: ## a model folder from a file: NAME=... KIND=binary|multiclass|regression DATA=file.csv [TARGET=column] [ASSUME=yes]
+new-model: ## create a model folder from a file: NAME=... KIND=binary|multiclass|regression DATA=file.csv [TARGET=column] [ASSUME=yes]
 	@$(setup) --for new-model airflow jobs
 	@PYTHONPATH=. .venv/jobs/bin/python -m include.models.tabular.new_model --name="$${NAME-}" --kind="$${KIND-}" \
 	  --data="$${DATA-}" $${TARGET:+--target="$$TARGET"} $${POSITIVE:+--positive="$$POSITIVE"} \
@@ -44,49 +44,49 @@ backfill: ## score past days: FROM=2015-06-01 TO=2015-06-30 [MODEL=name] [VERSIO
 	  $${FORCE:+--force} $${DRY_RUN:+--dry-run} $${BUDGET:+--budget="$$BUDGET"}
 
 .PHONY: replay
-replay: ## which policy of retraining pays: FROM=1997-05-01 TO=1998-04-30 [MODEL=name] [POLICIES="never weekly"] [DATA=folder]
+replay: ## compare retraining policies on past days: FROM=1997-05-01 TO=1998-04-30 [MODEL=name] [POLICIES="never weekly"] [DATA=folder]
 	@$(setup) airflow jobs local_sagemaker
 	@AIRFLOW_HOME="$${LAPTOP_HOME:-$$PWD/.local}/airflow" AIRFLOW__LOGGING__LOGGING_LEVEL=ERROR \
 	  $(program).ops.replay --model="$$MODEL" --from="$${FROM-}" --to="$${TO-}" $${POLICIES:+--policies="$$POLICIES"} \
 	  $${DATA:+--data="$$DATA"}
 
 .PHONY: serve
-serve: ## a model's online service on 127.0.0.1: raw events in, predictions out: [MODEL=name] [PORT=8765]
+serve: ## run a model's online service on 127.0.0.1: raw events in, predictions out: [MODEL=name] [PORT=8765]
 	@$(setup) --for serve airflow jobs local_sagemaker
 	@$(local_stack).serve --model="$$MODEL" $${PORT:+--port="$$PORT"}
 
 .PHONY: score
-score: ## scores of a file or folder, with the champion: DATA=file.csv or folder [MODEL=name] [MODE=job|endpoint]
+score: ## score a file or folder with the champion: DATA=file.csv or folder [MODEL=name] [MODE=job|endpoint]
 	@$(setup) --for score airflow jobs local_sagemaker
 	@$(local_stack).score --model="$$MODEL" --data="$${DATA-}" $${MODE:+--mode="$$MODE"}
 
 .PHONY: scores
-scores: ## a day's scores: rows, shares, the top ones: DAY=2015-06-01 [MODEL=name] [OUT=file.csv or .parquet]
+scores: ## show a day's scores: rows, shares, the top ones: DAY=2015-06-01 [MODEL=name] [OUT=file.csv or .parquet]
 	@$(setup) --for scores airflow jobs local_sagemaker
 	@$(local_stack).score --model="$$MODEL" --day="$${DAY-}" $${OUT:+--out="$$OUT"}
 
 .PHONY: notebooks
-notebooks: ## run the notebooks of docs/notebooks on the stack of 'make up', one that trains and deploys among them: [MODEL=name] [DAY=...]
+notebooks: ## run the notebooks of docs/notebooks on the stack of 'make up'; one of them trains and deploys: [MODEL=name] [DAY=...]
 	@$(setup) jobs
 	@PYTHONPATH=. .venv/jobs/bin/python tests/notebooks.py docs/notebooks/*.ipynb
 
 .PHONY: up
-up: ## start Airflow and the local SageMaker, and leave them running
+up: ## start Airflow and the local SageMaker
 	@$(setup) airflow jobs local_sagemaker
 	@$(local_stack).stack up
 
 .PHONY: down
-down: ## stop all of it
+down: ## stop everything
 	@$(setup) airflow
 	@$(local_stack).stack down
 
 .PHONY: status
-status: ## addresses, models with versions and last runs, and what waits for a person; installs nothing
+status: ## show addresses, models with versions and last runs, and pending decisions; installs nothing
 	@[ -x .venv/airflow/bin/python ] || { echo "nothing is installed yet. next: make run"; exit 0; }; \
 	$(local_stack).status
 
 .PHONY: health
-health: ## what needs attention: of this machine's stack, or ENV=dev|staging|prod; JSON=1 for monitors; exit status 1 if anything
+health: ## show what needs attention, for this machine's stack or ENV=dev|staging|prod; JSON=1 for monitors; fails if anything does
 	@$(setup) --for health airflow
 	@$(program).ops.health $${JSON:+--json} -- "$${ENV-}"
 
@@ -96,12 +96,12 @@ costs: ## what a month's jobs and endpoints have cost, by model, Dag and kind: o
 	@$(program).ops.costs $${MONTH:+--month "$$MONTH"} -- "$${ENV-}"
 
 .PHONY: bundle
-bundle: ## dist/: what is uploaded to MWAA, byte for byte reproducible
+bundle: ## build the artifacts for MWAA in dist/, byte for byte reproducible
 	@$(setup) airflow
 	@$(program).ops.mwaa.bundle
 
 .PHONY: compose-up
-compose-up: ## the same in containers, with PostgreSQL: [PROFILES="mlflow kafka online"]
+compose-up: ## start the stack in containers: [PROFILES="mlflow kafka online"]
 	@include/ops/local_stack/compose.sh up
 
 .PHONY: compose-down
@@ -109,53 +109,53 @@ compose-down: ## stop the containers; VOLUMES=1 removes their data too
 	@include/ops/local_stack/compose.sh down
 
 .PHONY: compose-test
-compose-test: ## build the images and prove the containers: a model's whole way, every service restarted [MODEL=name]
+compose-test: ## build the images and test the containers: a model from training to scores, every service restarted [MODEL=name]
 	@$(setup) --for compose-test airflow jobs
 	@PYTHONPATH="$$PWD:$$PWD/plugins" .venv/airflow/bin/python tests/compose/prove.py --model="$$MODEL"
 
 .PHONY: bundle-test
-bundle-test: ## the unpacked bundle under MWAA's configuration: checks, then a model's whole way
+bundle-test: ## run the unpacked bundle under MWAA's configuration: checks, then a model from training to scores
 	@$(setup) airflow jobs local_sagemaker mwaa_image mwaa
 	@$(program).ops.mwaa.check
 
 .PHONY: infra
-infra: ## an environment's CloudFormation stacks, after asking: ENV=dev|staging|prod [DRY_RUN=1] [YES=1]
+infra: ## create or update an environment's CloudFormation stacks, after asking: ENV=dev|staging|prod [DRY_RUN=1] [YES=1]
 	@$(setup) --for infra airflow
 	@$(program).ops.mwaa.infra $${DRY_RUN:+--dry-run} $${YES:+--yes} -- "$${ENV-}"
 
 .PHONY: destroy
-destroy: ## remove an environment from AWS, buckets and all, after its name is typed: ENV=dev|staging|prod [DRY_RUN=1]
+destroy: ## remove an environment from AWS, including buckets, once you type its name: ENV=dev|staging|prod [DRY_RUN=1]
 	@$(setup) --for destroy airflow
 	@$(program).ops.mwaa.destroy $${DRY_RUN:+--dry-run} -- "$${ENV-}"
 
 .PHONY: deploy
-deploy: ## bring an MWAA environment to this checkout: ENV=dev|staging|prod [DRY_RUN=1]
+deploy: ## update an MWAA environment to this checkout: ENV=dev|staging|prod [DRY_RUN=1]
 	@$(setup) --for deploy airflow mwaa
 	@$(program).ops.mwaa.deploy $${DRY_RUN:+--dry-run} -- "$${ENV-}"
 
 .PHONY: aws-check
-aws-check: ## the first day: what only the account can show, for some cents: ENV=dev|staging|prod
+aws-check: ## check what only the AWS account can tell, for some cents: ENV=dev|staging|prod
 	@$(setup) airflow
 	@$(program).ops.mwaa.aws_check -- "$${ENV-}"
 
 .PHONY: iam-test
-iam-test: ## the Dags under enforced IAM, with the roles of include/ops/infra and nothing else
+iam-test: ## run the Dags under enforced IAM, with only the roles of include/ops/infra
 	@$(setup) --for iam-test airflow jobs local_sagemaker
 	@$(program).ops.mwaa.least_privilege --model="$$MODEL"
 
 .PHONY: test
-test: ## all tests, fast ones first; ONLY=<group> runs one group
+test: ## run all tests, fast ones first; ONLY=<group> runs one group
 	@$(setup) airflow jobs local_sagemaker dev mwaa_image mwaa
 	@set -f; .venv/dev/bin/python tests/run.py $${ONLY-}
 
 .PHONY: backfill-faults
-backfill-faults: ## a year of days backfilled while schedulers are killed and jobs fail at random; DAYS=30 for fewer, DATA=folder
+backfill-faults: ## backfill a year while schedulers are killed and jobs fail at random; DAYS=30 for fewer days, DATA=folder
 	@$(setup) airflow jobs local_sagemaker
 	@PYTHONPATH=.:plugins .venv/airflow/bin/python -m tests.faults.year --days="$${DAYS:-365}" $${DATA:+--data="$$DATA"}
 
 .PHONY: faults
 faults: export STRIKE_WITH := $(value GROUPS) # bash keeps the name GROUPS to itself
-faults: ## kills, timeouts, throttling: what each costs and leaves behind; GROUPS="worker aws" strikes with some only
+faults: ## inject kills, timeouts and throttling, and count what is lost or paid twice; GROUPS="worker aws" injects only some
 	@$(setup) airflow jobs local_sagemaker dev
 	@set -f; PYTHONPATH=.:plugins .venv/airflow/bin/python -m tests.faults $$STRIKE_WITH
 
@@ -165,39 +165,39 @@ screenshots: ## the pictures of docs/images, from a running stack with a scored 
 	@PYTHONPATH=.:plugins .venv/airflow/bin/python -m tests.screenshots --model="$$MODEL" $${OUT:+--out="$$OUT"}
 
 .PHONY: lint
-lint: ## ruff, mypy, import borders, generated files
+lint: ## check style, types, import borders, generated files
 	@$(setup) airflow jobs local_sagemaker dev checkov docs
 	@tests/lint.sh
 
 .PHONY: check
-check: ## everyday work, within 90 s: style, types and tests of what differs from main; SINCE=commit for another start
+check: ## check style, types and tests of what differs from main, within 90 s; SINCE=commit for another base
 	@$(setup) airflow jobs local_sagemaker dev
 	@.venv/dev/bin/python tests/check.py $${SINCE:+--since="$$SINCE"}
 
 .PHONY: docs
-docs: ## the generated reference, and the site of docs/ in .local/site
+docs: ## generate the reference, and the site of docs/ in .local/site
 	@$(setup) airflow jobs docs
 	@PYTHONWARNINGS=ignore $(program).ops.reference
 	@NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs build --quiet --strict --site-dir .local/site && echo ".local/site/index.html"
 
 .PHONY: audit
-audit: ## known vulnerabilities of everything that is installed, by OSV or PyPI
+audit: ## list known vulnerabilities of everything that is installed, by OSV or PyPI
 	@$(setup) dev mwaa airflow jobs
 	@.venv/dev/bin/python tests/audit.py
 
 .PHONY: bench
-bench: ## speed and memory, as ratios measured side by side
+bench: ## measure speed and memory, as ratios side by side
 	@$(setup) airflow jobs local_sagemaker dev
 	@.venv/airflow/bin/python tests/benchmarks/bench.py
 
 .PHONY: sabotage
-sabotage: ## what the gates refuse: ruined models must not be registered, honest ones must [MODEL=name] [DATA=folder] [SEEDS=20]
+sabotage: ## test the gates: broken models must be rejected, honest ones registered [MODEL=name] [DATA=folder] [SEEDS=20]
 	@$(setup) jobs
 	@PYTHONPATH=. .venv/jobs/bin/python tests/benchmarks/sabotage.py $(if $(filter-out file,$(origin MODEL)),--model="$$MODEL") \
 	  $${DATA:+--data="$$DATA"} $${SEEDS:+--seeds="$$SEEDS"}
 
 .PHONY: pins
-pins: ## compile the pinned requirements again
+pins: ## recompile the pinned requirements
 	@$(setup)
 	@for folder in include/jobs include/online include/local_sagemaker include/ops/local_stack tests tests/checkov tests/docs; do \
 	  .venv/tools/bin/uv pip compile --quiet --upgrade --universal --python-version 3.12 --no-header \

@@ -1,4 +1,4 @@
-"""Airflow's Dag that scores a model's days gone by: ``backfill``."""
+"""Airflow's Dag that scores a model's past days: ``backfill``."""
 
 from __future__ import annotations
 

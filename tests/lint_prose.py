@@ -32,6 +32,16 @@ PHRASES = {
     r"\bin vain\b": "without success",
     r"\bare called after\b": "are named after",
     r"\bheader alone\b": "only a header",
+    r"\bneeds a person\b": "needs attention",
+    r"\bperson at the keyboard\b": "the user",
+    r"\b(is|are) there already\b": "exists already",
+    r"\bstands? still\b": "is stuck, is constant",
+    r"\bdays gone by\b": "past days",
+    r"\bwith commas between\b": "separated by commas",
+    r"\bcannot be had\b": "is not available",
+    r"\bis no (JSON|YAML|UTF-8|CSV|Parquet|PDF)\b": "is not ...",
+    r"\bgoes on where it was\b": "continues where it stopped",
+    r"\bsay(s|ing)? so (as|and|of) it\b": "report it",
 }
 ENDINGS = {".py", ".md", ".yaml", ".html", ".sh", ".toml"}
 

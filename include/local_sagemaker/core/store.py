@@ -1,6 +1,6 @@
 """What exists: resources and their tags, and the events of their changes that are still to be delivered.
 
-A resource is a JSON document in the very fields that its Describe operation answers with; fields that start with an
+A resource is a JSON document with the fields of its Describe operation's answer; fields that start with an
 underscore are private to this program. Times are epoch seconds.
 """
 

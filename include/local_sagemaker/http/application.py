@@ -94,7 +94,7 @@ def denial(environ: WSGIEnvironment, service: str, error: ServiceError) -> Respo
 def _read_json(body: bytes) -> Json:
     try:
         document = json.loads(body or b"{}", parse_constant=_refuse)
-        json.dumps(document, ensure_ascii=False).encode()  # half a character, escaped, is JSON and no UTF-8
+        json.dumps(document, ensure_ascii=False).encode()  # an escaped lone surrogate is valid JSON but not UTF-8
     except ValueError as error:  # bad JSON and bad UTF-8 both
         raise SerializationException(f"The request body is not JSON: {error}") from error
     except RecursionError as error:

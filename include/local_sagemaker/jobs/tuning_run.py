@@ -128,7 +128,7 @@ class Tunings:
         except Exception as error:
             log.exception("tuning job %s failed inside the local SageMaker", name)
             if is_passing(error) and not self._stopping.wait(RETRY_SECONDS):
-                self._run(region, name)  # it goes on where it was, as after a restart
+                self._run(region, name)  # it continues where it stopped, as after a restart
                 return
             reason = "InternalServerError: the local SageMaker itself failed; its log says where."
             changes = {"HyperParameterTuningJobStatus": "Failed", "FailureReason": reason}

@@ -46,7 +46,7 @@ class BrokenPromiseError(Exception):
     """Raised by a check; the message is the finding."""
 
 
-# beside broken promises, what the commands of a laptop end with, each with a message for the person at the keyboard
+# besides broken promises, the errors of the laptop's commands, each with a message for the user
 FAILURES: tuple[type[Exception], ...]
 FAILURES = (BrokenPromiseError, *EXPECTED, PromotionError, PermanentError, httpx.HTTPError)
 
