@@ -1,4 +1,4 @@
-"""python -m include.local_sagemaker: starts the local SageMaker alone."""
+"""python -m include.local_sagemaker: starts the local SageMaker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts the parts together and serves them, on 127.0.0.1 unless told otherwise."""
+"""Assembles the parts and serves them, by default on 127.0.0.1."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def load_suite(folder: Path, dataset: str) -> list[Expected]:
     """The entries of ``<dataset>.json``, each checked to be an expectation that GX knows, with kwargs that it takes.
 
     Raises:
-        SuiteError: no such file, invalid JSON, an empty suite, an unknown type, a wrong kwarg, no severity or no action.
+        SuiteError: no file, invalid JSON, an empty suite, an unknown type, a wrong kwarg, no severity or no action.
     """
     path = folder / f"{dataset}.json"
     shown = "/".join(path.parts[-4:])

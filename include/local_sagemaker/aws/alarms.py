@@ -1,6 +1,6 @@
-"""Evaluate moto's CloudWatch alarms against its metrics, and notify SNS: moto stores alarms but never looks at them.
+"""Evaluate moto's CloudWatch alarms against its metrics, and notify SNS: moto stores alarms but never evaluates them.
 
-One thread looks at every alarm each second. A periodic look instead of a hook in moto also notices SetAlarmState and
+One thread checks every alarm each second. A periodic check, unlike a hook in moto, also notices SetAlarmState and
 a PutMetricAlarm that replaces an alarm: both show as a state this watcher did not set.
 """
 

@@ -1,4 +1,4 @@
-"""boto3 clients of this very server that call it in process."""
+"""boto3 clients that call this server in process."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """SageMaker's state-change events, delivered through the rules of moto's EventBridge to SQS, SNS and log groups.
 
-An event is stored in the transaction of the change that it tells of, and delivered by a thread of its own: a rule, a
-queue or a subscriber that fails is logged and holds nobody up. As on AWS an event is delivered at least once: again
-where the server dies between its delivery and the note of it.
+An event is stored in the transaction of its change, and delivered by a separate thread: a failing rule, queue or
+subscriber is logged and delays nothing else. As on AWS, an event is delivered at least once: twice if the server dies
+between its delivery and the record of it.
 """
 
 import copy

@@ -1,6 +1,6 @@
 """moto's S3 on files and rows: it parses requests and writes answers as before, and keeps nothing in memory.
 
-Its models are replaced by subclasses that know where their data lies; moto is pinned exactly.
+Its models are replaced by subclasses that know where their data is; moto is pinned exactly.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The bytes of S3's objects: one file each, written whole before anything refers to it, and never changed."""
+"""The bytes of S3's objects: one file each, written completely before anything refers to it, and never changed."""
 
 from __future__ import annotations
 

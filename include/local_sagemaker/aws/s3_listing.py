@@ -1,4 +1,4 @@
-"""What a bucket lists behind a name: its keys, those below a delimiter as one folder, read from the rows' index."""
+"""What a bucket lists after a name: its keys, those below a delimiter as one folder, read from the rows' index."""
 
 from __future__ import annotations
 

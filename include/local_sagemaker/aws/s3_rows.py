@@ -1,5 +1,5 @@
-"""What S3 knows about its objects, in rows of SQLite: moto asks for a key's versions, changes them, and at the end of
-the request the rows that differ are written. So no object is in memory longer than a request that is about it.
+"""S3's metadata of objects, in rows of SQLite: moto reads a key's versions and changes them, and at the end of the request
+the rows that differ are written. So no object is in memory longer than its request.
 """
 
 from __future__ import annotations

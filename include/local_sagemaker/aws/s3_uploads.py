@@ -1,6 +1,6 @@
 """The body of a PutObject or UploadPart goes into a blob before moto sees the request, which then has none.
 
-So no body is ever in memory as a whole, and its digests are held against what the client says they are.
+So no body is ever in memory as a whole, and its digests are checked against the client's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Starts one container's program with a private /opt/ml and sees to it that nothing of it outlives the server.
+"""Starts one container's program with a private /opt/ml and makes sure that nothing of it outlives the server.
 
 Run by `sandbox` as `python -I -S launch.py SPEC LIFELINE`: SPEC is a JSON file with `namespaces` ("pid", "mount" or
 "none"), `root` (the directory that becomes /opt/ml), `hostname` and `hosts` (a file that becomes /etc/hosts; both empty

@@ -1,4 +1,4 @@
-"""Model data in S3: is it there, which is it, and its unpacking for a container that serves it."""
+"""Model data in S3: checks that it exists, identifies it, and unpacks it for a serving container."""
 
 import tarfile
 import tempfile

@@ -1,6 +1,6 @@
-"""What SageMaker does as the execution role beside S3 and logs: pull the image, use keys, enter a network.
+"""What SageMaker does as the execution role besides S3 and logs: pull the image, use keys, enter a network.
 
-Nothing of it happens on this machine, so nothing but the role's permissions can be missing; they are asked for here.
+None of it happens on this machine, so only the role's permissions can be missing; they are checked here.
 """
 
 from __future__ import annotations

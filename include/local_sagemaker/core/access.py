@@ -1,4 +1,4 @@
-"""Who may do what: everybody everything, unless `iam.enforcement` takes the place of `Open`."""
+"""Who may do what: everybody everything, unless `iam.enforcement` replaces `Open`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps that are taken at the end of some work whatever happens, and that hide nothing of what happened."""
+"""Cleanup steps that always run, and never hide an earlier error."""
 
 from __future__ import annotations
 

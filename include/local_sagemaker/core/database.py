@@ -1,4 +1,4 @@
-"""A SQLite file that a kill -9 at any moment cannot damage, and that loses nothing which was committed."""
+"""A SQLite file that a kill -9 at any moment cannot damage, and that loses nothing that was committed."""
 
 from __future__ import annotations
 

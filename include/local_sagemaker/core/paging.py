@@ -1,4 +1,4 @@
-"""Pages over documents that are filtered or ordered by what the store does not index."""
+"""Pages of documents that are filtered or ordered by fields that the store does not index."""
 
 import base64
 import binascii

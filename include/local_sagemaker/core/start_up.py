@@ -1,4 +1,4 @@
-"""How long AWS takes before anything of one's own runs: instances are found, images pulled, disks attached.
+"""How long AWS takes before user code runs: instances are found, images pulled, disks attached.
 
 Off by default. The set ``aws`` is what public reports and AWS's documentation say is usual: processing 2 to 4 minutes,
 training 1 to 3, batch transform 3 to 5, an endpoint 4 to 10, a serverless one 1 to 10.

@@ -1,4 +1,4 @@
-"""What exists: resources and their tags, and the events of their changes that are still to be delivered.
+"""The store: resources and their tags, and undelivered events of their changes.
 
 A resource is a JSON document with the fields of its Describe operation's answer; fields that start with an
 underscore are private to this program. Times are epoch seconds.

@@ -1,4 +1,4 @@
-"""What an endpoint that serves may not become by an update, and the scalable targets that are in the way."""
+"""Updates that a serving endpoint must not have, and the scalable targets that prevent some."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models and endpoint configurations: what is to be served, and how; nothing runs here."""
+"""Models and endpoint configurations: what to serve, and how; nothing runs here."""
 
 from include.local_sagemaker.containers.model_data import check_model_data
 from include.local_sagemaker.core.errors import ResourceInUse, ValidationException

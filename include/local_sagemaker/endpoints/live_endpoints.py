@@ -1,4 +1,4 @@
-"""The endpoints that run: their fleets, the traffic between them, and the work of creating, updating and deleting.
+"""Running endpoints: their fleets, the traffic between them, and the work of creating, updating and deleting.
 
 What an endpoint is to serve is kept in its document (`_Live`, and `_Pending` while it is updated), copied from
 configuration, models and packages, so that a restart of the server brings it back whatever was deleted since.

@@ -1,4 +1,4 @@
-"""The operations on endpoints: they check and note what is wanted; `live_endpoints` does it."""
+"""The operations on endpoints: they validate and record the desired state; `live_endpoints` realises it."""
 
 from include.local_sagemaker.core import quotas
 from include.local_sagemaker.core.errors import ResourceInUse, ValidationException

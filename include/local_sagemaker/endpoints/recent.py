@@ -1,4 +1,4 @@
-"""What an endpoint did lately, for the people who look at its page; forgotten when the server ends."""
+"""An endpoint's recent activity, for its page; forgotten when the server ends."""
 
 from __future__ import annotations
 

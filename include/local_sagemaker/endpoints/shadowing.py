@@ -1,4 +1,4 @@
-"""Shadow variants: copies of an endpoint's requests, whose answers nobody gets but the metrics and the capture.
+"""Shadow variants: copies of an endpoint's requests, whose answers go only to metrics and data capture.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-shadow-deployment.html
 """

@@ -1,4 +1,4 @@
-"""The WSGI application: what answers which request, and messages held against botocore's model of the API.
+"""The WSGI application: routing of requests, and validation against botocore's model of the API.
 
-It imports core alone. Imported by every room but core, iam and containers.
+It imports only core. Imported by every room but core, iam and containers.
 """

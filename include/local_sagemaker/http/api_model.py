@@ -1,4 +1,4 @@
-"""Requests and responses held against botocore's own model of the SageMaker API."""
+"""Validates requests and responses against botocore's model of the SageMaker API."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Keeps other people's web pages out: a browser lets any page send requests to 127.0.0.1, and a request runs programs.
+"""Protects the server from web pages: a browser lets any page send requests to 127.0.0.1, and requests run programs.
 
-What the browser says decides, since a page cannot change it: the Host that it believes to talk to (which betrays a DNS
-name that was rebound to 127.0.0.1), the Origin of the page, and Sec-Fetch-Site, which requests without an Origin have
+It relies on headers that a page cannot change: the Host that the browser believes it talks to (which reveals a DNS name
+rebound to 127.0.0.1), the Origin of the page, and Sec-Fetch-Site, which requests without an Origin have
 too (images, frames, links). AWS clients send neither of the last two.
 
 https://www.w3.org/TR/fetch-metadata/ and https://web.dev/articles/fetch-metadata

@@ -1,8 +1,7 @@
-"""What this server does with each member of a request: it is executed, refused, or taken without effect.
+"""What this server does with each member of a request: execute it, refuse it, or accept it without effect.
 
-Nothing is ignored in silence: a member that no line here names is refused by its name, so one that a newer botocore
-brings is refused until somebody decides. The server holds requests against this table, and README's lists and the page
-are made from it.
+Nothing is ignored silently: a member not listed here is refused by name, so members of a newer botocore are refused
+until they are added. The server checks requests against this table; README's lists and the page are generated from it.
 
 A line names members as in ``S3Input{S3Uri LocalPath}``; ``{*}`` stands for all below. A refused value is
 ``path=value``. An operation without a line executes every member, which holds for Describe, Delete and Stop.

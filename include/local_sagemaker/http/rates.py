@@ -1,4 +1,4 @@
-"""How often an operation may be called: AWS answers what is beyond with ThrottlingException."""
+"""How often an operation may be called: AWS answers further calls with ThrottlingException."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers which request: a module registers with `@operation("CreateTrainingJob")` (JSON operations) or
+"""Routes requests: a module registers with `@operation("CreateTrainingJob")` (JSON operations) or
 `@route("GET", pattern)` (plain HTTP, such as InvokeEndpoint). `server` imports the modules, which is all that
 registration needs; `application` looks up here what to call.
 """

@@ -1,4 +1,4 @@
-"""Roles that are held to their policies (`--enforce-iam`): what a request asks for, how IAM decides, the denials.
+"""Enforces roles' policies (`--enforce-iam`): what a request asks for, how IAM decides, the denials.
 
-It imports core alone. Imported by aws and the server.
+It imports only core. Imported by aws and the server.
 """

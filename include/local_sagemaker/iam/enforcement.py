@@ -1,9 +1,9 @@
-"""IAM, enforced: with ``--enforce-iam`` every request of a role's session is held against the role's policies in moto.
+"""IAM, enforced: with ``--enforce-iam`` every request of a role's session is checked against the role's policies in moto.
 
-Sessions come from ``sts:AssumeRole``; jobs and endpoints get one of the role that their request names, as in AWS. All
-other keys ("local", say) are the account's administrator, who makes roles and policies. Signatures are not verified:
-nothing on this machine is protected by them. Every denial is a line of ``denied.jsonl`` in the state directory, so a
-denied call is found even where the program that made it went on.
+Sessions come from ``sts:AssumeRole``; jobs and endpoints get one of the role in their request, as in AWS. All other
+keys (such as "local") are the account's administrator, who creates roles and policies. Signatures are not verified:
+they protect nothing on this machine. Every denial is a line of ``denied.jsonl`` in the state directory, so a denied
+call is found even if the program ignored it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What moto's IAM lacks and the SageMaker SDK 3.x asks for before it starts a job."""
+"""IAM calls that moto lacks and the SageMaker SDK 3.x makes before it starts a job."""
 
 from __future__ import annotations
 

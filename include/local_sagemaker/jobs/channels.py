@@ -1,4 +1,4 @@
-"""A job's inputs: which objects each host gets, and where they lie."""
+"""A job's inputs: which objects each host gets, and where they are stored."""
 
 from __future__ import annotations
 

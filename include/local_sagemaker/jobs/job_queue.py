@@ -1,4 +1,4 @@
-"""The job queue: first started up, first served, at most N at a time; jobs of a former life of the server start over.
+"""The job queue: first started up, first served, at most N at a time; jobs that ran when the server died start over.
 
 A kind of job registers `@runner(TRAINING_JOB)`: a function that takes a Job through all its states, in a thread of the
 queue. It must end in a terminal status whatever happens; what it raises ends the job as failed.

@@ -1,4 +1,4 @@
-"""What a request for a training job must hold beyond the constraints of the API's model."""
+"""Constraints of a training job's request beyond those of the API's model."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The points of the hyperparameter space that a tuning job tries: random and grid search; pure and reproducible.
 
-A point depends on the seed and its number alone, so a tuning job that goes on after a restart tries the same points.
+A point depends only on the seed and its number, so a tuning job that continues after a restart tries the same points.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""Pages for people under /_local/: what there is, logs, and objects of S3, with their templates.
+"""HTML pages under /_local/: resources, logs, and objects of S3, with their templates.
 
 It imports http and core. Imported by the server.
 """

@@ -1,4 +1,4 @@
-"""The page of one resource: where it comes from, what it read and wrote, its metrics, its log, its description."""
+"""The page of one resource: its origin, what it read and wrote, its metrics, its log, its description."""
 
 from __future__ import annotations
 

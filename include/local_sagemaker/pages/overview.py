@@ -1,4 +1,4 @@
-"""Pages for people: what there is and in which state. Addresses start with /_local/."""
+"""HTML pages: the resources and their states. Addresses start with /_local/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One environment for all pages: HTML without scripts, everything that is put in escaped."""
+"""One environment for all pages: HTML without scripts, all values escaped."""
 
 from __future__ import annotations
 

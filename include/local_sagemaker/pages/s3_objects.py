@@ -1,6 +1,6 @@
-"""The local S3 for a person's browser: buckets, folders, objects as they are, and previews of tables and JSON.
+"""The local S3 in a browser: buckets, folders, objects as they are, and previews of tables and JSON.
 
-Unsigned requests for an object itself are refused, as AWS refuses them; so these pages have their own address.
+Unsigned requests for an object itself are refused, as AWS refuses them; so these pages have their own addresses.
 """
 
 from __future__ import annotations

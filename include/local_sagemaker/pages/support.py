@@ -1,4 +1,4 @@
-"""What this server executes, takes without effect and refuses by name: the page, and the same for the README."""
+"""What this server executes, accepts without effect and refuses by name: as a page, and for the README."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The model registry: model package groups, and model packages with versions, approval and metadata.
 
-A package is stored under `<group>/<version>`, or under its own name when it has no group. The group keeps the last
-version that it gave out and the client tokens it has seen, so that no version is ever given twice and a repeated
-request makes no second package.
+A package is stored under `<group>/<version>`, or under its own name when it has no group. The group stores the last
+version that it assigned and the client tokens it has seen, so that no version is assigned twice and a repeated request
+creates no second package.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Search: jobs, model packages and their groups by what their descriptions say.
+"""Search: jobs, model packages and their groups by their descriptions' fields.
 
 Form and rules: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Search.html
 """

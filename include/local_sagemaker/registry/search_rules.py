@@ -1,4 +1,4 @@
-"""What a search may ask for: the properties that a resource has, and the operators that their types allow.
+"""What a search may use: a resource's properties, and the operators that their types allow.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Filter.html
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_SearchExpression.html
