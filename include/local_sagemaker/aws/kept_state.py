@@ -1,6 +1,7 @@
 """The state of moto's small services in SQLite: queues, topics, rules, alarms, roles, parameters, secrets and the like.
 
-A service is one pickle, written when a request has changed it. Data that grows with use is kept in separate rows: S3 (`s3_rows`), log events and metric data (`kept_lists`).
+A service is one pickle, written when a request has changed it. Data that grows with use is kept in separate rows: S3
+(`s3_rows`), log events and metric data (`kept_lists`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The other AWS services (S3, CloudWatch, Logs, SNS, SQS, EventBridge, ...): moto, made durable.
 
 moto answers requests from memory. Here a request that changes something is one transaction in SQLite, committed before
-its answer is sent, so that a kill -9 at any moment loses nothing that was acknowledged. Such requests run one at a time:
-they take a millisecond or so of Python, which has one thread for them anyway. The bytes of objects are transferred
-outside of that.
+its answer is sent, so that a kill -9 at any moment loses nothing that was acknowledged. Such requests run one at a
+time: they take a millisecond or so of Python, which has one thread for them anyway. The bytes of objects are
+transferred outside of that.
 """
 
 from __future__ import annotations

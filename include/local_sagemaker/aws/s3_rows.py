@@ -1,5 +1,5 @@
-"""S3's metadata of objects, in rows of SQLite: moto reads a key's versions and changes them, and at the end of the request
-the rows that differ are written. So no object is in memory longer than its request.
+"""S3's metadata of objects, in rows of SQLite: moto reads a key's versions and changes them, and at the end of the
+request the rows that differ are written. So no object is in memory longer than its request.
 """
 
 from __future__ import annotations

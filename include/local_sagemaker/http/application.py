@@ -1,4 +1,5 @@
-"""The WSGI application: SageMaker's JSON protocol and this server's own pages; everything else is another AWS service."""
+"""The WSGI application: SageMaker's JSON protocol and this server's own pages; everything else is another AWS
+service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""IAM, enforced: with ``--enforce-iam`` every request of a role's session is checked against the role's policies in moto.
+"""IAM, enforced: with ``--enforce-iam`` every request of a role's session is checked against the role's policies in
+moto.
 
 Sessions come from ``sts:AssumeRole``; jobs and endpoints get one of the role in their request, as in AWS. All other
 keys (such as "local") are the account's administrator, who creates roles and policies. Signatures are not verified:

@@ -1,8 +1,8 @@
 """IAM's evaluation of policy documents: pure, without requests or AWS.
 
-moto's evaluation lacks conditions and knows only S3's resources: it could not prove least privilege. This one lacks what
-the roles of this repository do not use: NotAction, NotResource, boundaries, and policies of organisations. A statement
-that uses one of them, or an unknown condition operator, is an error and never a silent yes.
+moto's evaluation lacks conditions and knows only S3's resources: it could not prove least privilege. This one lacks
+what the roles of this repository do not use: NotAction, NotResource, boundaries, and policies of organisations. A
+statement that uses one of them, or an unknown condition operator, is an error and never a silent yes.
 """
 
 from __future__ import annotations
