@@ -47,7 +47,7 @@ NEARLY: dict[str, tuple[Cells, str, str]] = {
     "many limits": (
         lambda row: f"<{row / 10}" if row % 10 == 3 else row / 4,
         "a number but for 30 of 300 rows ('<0.3', '<1.3', '<2.3', ...), a limit or a range rather than a value; it is "
-        "of kind string unless its cells are corrected in the source",
+        "of kind string unless the cells are corrected at the source",
         "{kind: string}",
     ),
     "codes": (
