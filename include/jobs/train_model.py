@@ -34,7 +34,7 @@ from include.jobs.serving.artifact import Facts, TrainingRun, save_artifact, tra
 from include.jobs.serving.decision import judgement
 from include.models.config import ModelConfig, Scalar, load_model, nearest
 from include.models.config.files import TRAINING_RUN
-from include.models.config.references import VALIDATION
+from include.models.config.metric_references import VALIDATION
 from include.models.errors import JobError
 from include.models.interface import Array, Examples
 from include.models.loader import estimator
