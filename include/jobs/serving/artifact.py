@@ -77,7 +77,8 @@ class Metadata(Facts, total=False):
     """metadata.json. ``feature_kinds``: of features that are not numbers; older artifacts have ``text_columns``.
     ``feature_headers``: features by their header in the raw file, where that differs. ``feature_spellings``: columns of
     model.yaml, for features whose cells are not spelled plainly. ``answer_edges``: of the bins for a regression's
-    predictions. ``explain``: that section of model.yaml."""
+    predictions. ``explain``: that section of model.yaml. ``multiline``: whether texts of the raw tables
+    may have line breaks."""
 
     model: str
     problem: str
@@ -87,6 +88,7 @@ class Metadata(Facts, total=False):
     feature_kinds: dict[str, str]
     feature_spellings: dict[str, dict[str, object]]
     explain: dict[str, object]
+    multiline: bool
     text_columns: list[str]
     answer_edges: list[float]
     code_hash: str | None
@@ -186,8 +188,9 @@ def columns_of(metadata: Metadata, feature_order: list[str]) -> Columns:
     # of the features that are not numbers; older artifacts have numbers and, named apart, texts
     texts = dict.fromkeys(metadata.get("text_columns", []), STRING.name)
     kinds: dict[str, Kind] = {name: kind_of(kind) for name, kind in metadata.get("feature_kinds", texts).items()}
-    ignored = frozenset(metadata["ignored_columns"])
-    return Columns(feature_order, ignored, kinds, metadata.get("feature_headers", {}), spelled_features(metadata))
+    ignored, headers = frozenset(metadata["ignored_columns"]), metadata.get("feature_headers", {})
+    multiline = metadata.get("multiline", True)  # older artifacts do not say
+    return Columns(feature_order, ignored, kinds, headers, spelled_features(metadata), multiline)
 
 
 def spelled_features(metadata: Metadata) -> dict[str, Column]:
@@ -283,6 +286,7 @@ def _raw_columns(config: ModelConfig, features: list[str]) -> Metadata:
     others |= {header for header, name in called if name not in features}
     return {
         "ignored_columns": sorted(others - set(features)),
+        "multiline": any(column.multiline for table in tables for column in table.columns.values()),
         "feature_headers": {
             header: name
             for header, name in sorted(called)

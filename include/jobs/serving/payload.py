@@ -47,13 +47,16 @@ class BadRequestError(ValueError):
 class Columns:
     """The model's features in order, further columns that a named row may have, the kinds of features that are not
     numbers, the features by their header in the raw file, where that differs, and those that the raw file does not
-    spell plainly."""
+    spell plainly. ``multiline``: texts of the raw table may have line breaks; otherwise one in a cell is refused, as
+    the sign of a quote that was never closed.
+    """
 
     features: list[str]
     ignored: frozenset[str] = frozenset()
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     spelled: Mapping[str, Column] = field(default_factory=dict)
+    multiline: bool = False
 
     def kind(self, name: str) -> Kind:
         return self.kinds.get(name, NUMBER)
@@ -137,6 +140,8 @@ def _csv_frame(text: str, columns: Columns) -> pl.DataFrame:
         header = first if _is_header(first, columns) else None
         if len(header or columns.features) > 1:  # a blank line of a single column may be a missing value
             text = text.rstrip("\r\n")
+        if header and len({*header}) == len(header) and not {*header} & {*columns.features, *columns.ignored}:
+            raise BadRequestError(f"{_without(columns, 'the header')} If line 1 is a row: {_refused(cells, columns)}")
         order = _order(header, columns) if header else list(range(len(columns.features)))
         frame = _all_rows_at_once(text, header, columns)
         return _frame(_csv_rows(text, header, order, columns), columns) if frame is None else frame
@@ -192,6 +197,10 @@ def _csv_rows(text: str, header: list[str] | None, order: list[int], columns: Co
     for number, line in lines:
         if len(line) != len(names):
             raise BadRequestError(_wrong_width(f"line {number}", line, names))
+        if not columns.multiline and any("\n" in cell or "\r" in cell for cell in line):
+            name = next(name for name, cell in zip(names, line, strict=True) if "\n" in cell or "\r" in cell)
+            advice = "Look for a quote that is opened and never closed."
+            raise BadRequestError(f"row {number}, column '{name}': a line break within a cell. {advice}")
         rows.append(
             [_cell(line[index], number, name, columns) for index, name in zip(order, columns.features, strict=True)]
         )
@@ -240,10 +249,26 @@ def _order(header: list[str], columns: Columns) -> list[int]:
 def _check_names(names: set[str], columns: Columns, where: str) -> None:
     for name in columns.features:
         if name not in names:
-            raise BadRequestError(f"{where} lacks the column '{name}'. Needed: {', '.join(columns.features)}.")
+            raise BadRequestError(_without(columns, where, name))
     if extra := sorted(names - set(columns.features) - columns.ignored):
         unknown, known = quoted(repr(extra[0])), ", ".join(columns.features)
         raise BadRequestError(f"{where} has the unknown column {unknown}. Known: {known}.")
+
+
+def _without(columns: Columns, where: str, name: str | None = None) -> str:
+    return f"{where} lacks the column '{name or columns.features[0]}'. Needed: {', '.join(columns.features)}."
+
+
+def _refused(cells: list[str], columns: Columns) -> str:
+    """Why a first line without any known name is no row either."""
+    if len(cells) != len(columns.features):
+        return _wrong_width("it", cells, columns.features)
+    try:
+        for cell, name in zip(cells, columns.features, strict=True):
+            _cell(cell, 1, name, columns)
+    except BadRequestError as error:
+        return str(error)
+    return "its values are texts where numbers belong."
 
 
 def _json_rows(text: str, media_type: str, columns: Columns) -> list[list[Cell]]:

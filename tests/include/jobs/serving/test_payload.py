@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -108,6 +109,19 @@ def test_text_where_numbers_belong_is_a_header_that_is_wrong() -> None:
         parse(b"color,waight\nred,1\n", CSV, MIXED)
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"red,1_000\n", r"If line 1 is a row: row 1, column 'weight': '1_000' is not a number"),
+        (b"a;b,c,d\n", r"If line 1 is a row: it has 3 values instead of 2"),
+        (b"red,?\nblue,2\n", r"If line 1 is a row: row 1, column 'weight': '\?' is not a number"),
+    ],
+)
+def test_what_may_be_a_row_is_refused_as_one_too(body: bytes, message: str) -> None:
+    with pytest.raises(BadRequestError, match=message):
+        parse(body, CSV, MIXED)
+
+
 def test_a_quote_that_never_ends_is_refused() -> None:
     with pytest.raises(BadRequestError, match="the request is not CSV: unexpected end of data"):
         parse(b'1,a\n2,"b\n3,c\n', CSV, TEXTS)
@@ -119,7 +133,11 @@ def test_lines_of_json_end_in_a_line_feed_alone() -> None:
 
 
 def test_texts_may_hold_commas_and_line_breaks() -> None:
-    assert parse(b'1,"a,b"\n2,"c\nd"\n', CSV, TEXTS)["site"].to_list() == ["a,b", "c\nd"]
+    multiline = replace(TEXTS, multiline=True)
+    assert parse(b'1,"a,b"\n2,"c\nd"\n', CSV, multiline)["site"].to_list() == ["a,b", "c\nd"]
+    assert parse(b'[[2, "c\\nd"]]', JSON, TEXTS)["site"].to_list() == ["c\nd"]
+    with pytest.raises(BadRequestError, match=r"row 1, column 'site': a line break within a cell. Look for a quote"):
+        parse(b'1,"a\n2,b"\n3,c\n', CSV, TEXTS)  # two rows, one of them within the quotes
     with pytest.raises(BadRequestError, match="row 1, column 'site': 7 is not text"):
         parse(b"[[1, 7]]", JSON, TEXTS)
 
