@@ -13,12 +13,13 @@ from airflow.sdk import Asset, Context
 from airflow.sdk.exceptions import AirflowSkipException
 from botocore.exceptions import ClientError
 
-from include.deploy import requests
+from include.deploy import form, requests
 from include.deploy.endpoint_checks import Report, Thresholds, check_endpoint, columns_of, load_golden_requests
 from include.deploy.form import chosen_strategy
 from include.deploy.serving_modes import at_stage, mode_of
 from include.models.config import ModelConfig
 from include.platform.clients import error_code, runtime_client, s3_client, sagemaker_client
+from include.platform.dag_settings import require_fields
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify
@@ -85,6 +86,7 @@ def resolve_package(model: ModelConfig, approvals: Asset, context: Context) -> R
         VersionError: the chosen version is unknown or not approved, or its artifact is missing.
         AirflowSkipException: approvals started the run, but nothing is left to do.
     """
+    require_fields(context["params"], form.params(model))
     environment, group = ml_environment(), group_name(model)
     sagemaker, s3 = sagemaker_client(environment), s3_client(environment)
     champion = current(read_history(s3, environment.bucket, model.name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
 from airflow.sdk.definitions.param import ParamsDict
 
+from include.models.config import nearest
 from include.platform.costs import record_job
 from include.platform.environment import ml_environment
+from include.platform.errors import PermanentError
 from include.platform.notifications import notify_failure
 from sagemaker_jobs.retries import SageMakerRetryPolicy
 from sagemaker_jobs.timetables import DailyAndOnEventTimetable, DailyTimetable
@@ -161,6 +163,14 @@ def with_form(dag: DAG, params: dict[str, Param]) -> DAG:
     """
     object.__setattr__(dag, "params", ParamsDict(params))
     return dag
+
+
+def require_fields(given: Iterable[str], form: Iterable[str]) -> None:
+    """Raises PermanentError for a field that the form does not have: Airflow lets a program send one."""
+    fields = list(form)
+    for name in given:
+        if name not in fields:
+            raise PermanentError(f"the form has no field '{name}'. {nearest(name, fields)}")
 
 
 def switch_param(title: str, description: str) -> Param:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, TypedDict
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
+from pendulum import instance
 from pydantic import ValidationError
 
 from include.models.config import ModelConfig
 from include.models.config.results import Verdict
 from include.platform.clients import s3_client, sagemaker_client
-from include.platform.dag_settings import scores_asset
+from include.platform.dag_settings import require_fields, scores_asset
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.objects import write_text
@@ -26,7 +27,7 @@ from include.platform.run_folders import DayRun
 from include.platform.storage import daily_partition, daily_prefix, scores_partition, split_uri
 from include.registry import requests as registry
 from include.registry.model_index import index_scores
-from include.score import requests, sinks
+from include.score import form, requests, sinks
 from include.score.challenger import choose_challenger, keep_challenger
 from include.score.plan import (
     CHAMPION_AT,
@@ -41,6 +42,7 @@ from include.score.publish import PublishError, publish
 from include.score.published import JobCost, is_of_run
 from sagemaker_jobs.kinds import JobResult
 from sagemaker_jobs.sensors import Partition
+from sagemaker_jobs.timetables import midnight_meant
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -81,13 +83,14 @@ def day_of_run(context: Context) -> str:
     if dag_run.run_type == MANUAL and given is not None and given.astimezone(UTC).time() != time():
         raise PermanentError(
             f"the logical date of this run is {given.astimezone(UTC):%Y-%m-%d %H:%M} UTC, a time rather than a day. "
-            f"Trigger the Dag again and enter {start.astimezone(UTC):%Y-%m-%d}, or the day that you mean, in the field "
-            "Day; the logical date may stay empty."
+            f"Trigger the Dag again and enter {midnight_meant(instance(given)):%Y-%m-%d}, or the day that you mean, in "
+            "the field Day; the logical date may stay empty."
         )
     return start.astimezone(UTC).date().isoformat()
 
 
 def wait_for_partition(model: ModelConfig, context: Context) -> Partition:
+    require_fields(context["params"], form.params())
     day, scoring = day_of_run(context), model.daily_scoring
     prefix = daily_partition(model.name, day)
     return {

@@ -7,10 +7,9 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from include.models.config import INSTANCE_TYPE, ModelConfig, Scalar, nearest
+from include.models.config import INSTANCE_TYPE, ModelConfig, Scalar
 from include.models.config.code import TRUTH, Hyperparameter
-from include.platform.dag_settings import budget_param, day_param, switch_param
-from include.platform.request_parts import RequestError
+from include.platform.dag_settings import budget_param, day_param, require_fields, switch_param
 
 INSTANCE_TYPES = ["ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.2xlarge", "ml.c5.4xlarge"]
 
@@ -70,12 +69,10 @@ def given_hyperparameters(model: ModelConfig, params: Mapping[str, Any]) -> dict
     """The hyperparameters that a run's form sets.
 
     Raises:
-        RequestError: the run has a field that the form does not have, as one started by a program may.
+        PermanentError: the run has a field that the form does not have, as one started by a program may.
     """
     known, fields = {f"{PREFIX}{name}": name for name in model.hyperparameters}, form_of(model)
-    for name in params:
-        if name not in fields:
-            raise RequestError(f"the form has no field '{name}'. {nearest(name, list(fields))}")
+    require_fields(params, fields)
     given = {known[name]: value for name, value in params.items() if name in known and value is not None}
     switches = {name for name, one in model.hyperparameters.items() if one.type == "boolean"}
     return {name: TRUTH.get(value, value) if name in switches else value for name, value in given.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
@@ -138,10 +138,11 @@ def midnight_meant(moment: DateTime) -> DateTime:
     22:00 is midnight two hours east of UTC: the next day's. Midnights lie on quarters of an hour, so 23:59:59 stays the
     end of its own day. At 11:00, where zones overlap, New Zealand's summer is meant rather than Samoa.
     """
-    start = moment.in_timezone("UTC").start_of("day")
-    return start.add(days=1) if is_midnight_east(moment) else start
+    moment = moment.in_timezone("UTC")
+    start = moment.start_of("day")
+    return start.add(days=1) if _is_midnight_east(moment) else start
 
 
-def is_midnight_east(moment: datetime) -> bool:
+def _is_midnight_east(moment: DateTime) -> bool:
     on_a_quarter = moment.minute % 15 == 0 and moment.second == 0 and moment.microsecond == 0
     return on_a_quarter and moment.hour >= 24 - EASTERNMOST

@@ -10,7 +10,7 @@ from airflow.sdk import Asset
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from pendulum import DateTime
 
-from sagemaker_jobs.timetables import DailyAndOnEventTimetable, DailyTimetable
+from sagemaker_jobs.timetables import DailyAndOnEventTimetable, DailyTimetable, midnight_meant
 
 AT_TWO = DailyTimetable(timedelta(hours=2))
 
@@ -41,6 +41,8 @@ def test_a_backfill_from_midnight_to_midnight_has_its_last_day(delay: timedelta)
 def test_midnight_in_any_browsers_zone_is_that_day(zone: float) -> None:
     first, last = (DateTime(2022, 3, day, tzinfo=pendulum.UTC).subtract(minutes=int(zone * 60)) for day in (1, 3))
     assert days_of_backfill(first.isoformat(), last.isoformat()) == ["2022-03-01", "2022-03-02", "2022-03-03"]
+    own = [midnight_meant(moment.in_timezone(pendulum.FixedTimezone(int(zone * 3600)))) for moment in (first, last)]
+    assert [moment.isoformat() for moment in own] == ["2022-03-01T00:00:00+00:00", "2022-03-03T00:00:00+00:00"]
 
 
 def test_the_end_of_a_day_is_no_other_days_midnight() -> None:
