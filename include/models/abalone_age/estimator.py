@@ -93,7 +93,7 @@ def _learn(
     }
     rows, boosters = design(train.features), {}
     for name, objective in objectives.items():
-        data = lgb.Dataset(rows, train.target, feature_name=rows.columns)
+        data = lgb.Dataset(rows.to_numpy(), train.target, feature_name=rows.columns)
         held_out, stop = [], []
         if validation:
             held_out = [lgb.Dataset(design(validation.features), validation.target, reference=data)]

@@ -38,7 +38,7 @@ def _learn(train: Examples, validation: Examples | None, hyperparameters: Mappin
     # one thread: on so few rows more of them only wait for each other
     parameters |= {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbose": -1, "num_threads": 1}
     parameters |= {"objective": "binary", "metric": "binary_logloss"}
-    data = lgb.Dataset(train.features.select(names), train.target, feature_name=names)
+    data = lgb.Dataset(train.features.select(names).to_numpy(), train.target, feature_name=names)
     held_out, stop = [], []
     if validation:
         held_out = [lgb.Dataset(validation.features.select(names), validation.target, reference=data)]

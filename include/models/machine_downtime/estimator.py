@@ -88,7 +88,7 @@ def _boost(train: Examples, validation: Examples, hyperparameters: Mapping[str, 
         "num_threads": 1,  # on so few rows more of them only wait for each other
         "verbose": -1,
     }
-    data = lgb.Dataset(train.features, train.target, feature_name=train.features.columns)
+    data = lgb.Dataset(train.features.to_numpy(), train.target, feature_name=train.features.columns)
     tell = feval()
     looked_at = [lgb.Dataset(validation.features, validation.target, reference=data)] if tell else []
     try:

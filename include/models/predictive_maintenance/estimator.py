@@ -21,6 +21,7 @@ from include.models import trees
 from include.models.config import Scalar
 from include.models.interface import Array, Contributions, Examples
 from include.models.rounds import feval
+from include.models.tabular.large_table import learned_from
 
 FILE = "model.txt"
 FEW_ROWS = 64  # up to here, starting threads costs more than they save
@@ -42,9 +43,12 @@ def _learn(train: Examples, validation: Examples | None, hyperparameters: Mappin
     parameters |= {"objective": "multiclass", "num_class": len(train.classes), "metric": "multi_logloss"}
     parameters |= {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbose": -1}
     shares = np.bincount(train.target, minlength=len(train.classes)) / len(train.target)
-    # as columns: a matrix would be a second copy of the table
-    weights, names = (1 / shares[train.target]) ** balance, train.features.columns
-    data = lgb.Dataset(train.features, train.target, weight=weights, feature_name=names)
+    data = lgb.Dataset(
+        learned_from(train.features),
+        train.target,
+        weight=(1 / shares[train.target]) ** balance,
+        feature_name=train.features.columns,
+    )
     held_out, stop = [], []
     if validation:
         held_out = [lgb.Dataset(validation.features, validation.target, reference=data)]

@@ -22,6 +22,7 @@ from include.models import trees
 from include.models.config import ModelConfig, Scalar
 from include.models.interface import Array, Contributions, Examples
 from include.models.rounds import feval
+from include.models.tabular.large_table import learned_from
 from include.models.tabular.schema import Schema, infer
 
 FILE = "model.txt"
@@ -58,7 +59,7 @@ class TabularEstimator:
         parameters |= {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbose": -1}
         names = [f"Column_{place}" for place in range(len(schema.names))]  # LightGBM refuses some that columns have
         data = lgb.Dataset(
-            schema.table(train.features),  # as columns: a matrix would be a second copy
+            learned_from(train.features, schema.matrix),
             train.target,
             weight=_weights(train, balance) if train.classes else None,
             feature_name=names,
