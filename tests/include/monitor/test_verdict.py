@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from include.monitor.verdict import Judged, since_of
+from include.monitor.verdict import Judged, since_of, to_tell
 
 ENOUGH = 100
 FAULT: Any = SimpleNamespace()
@@ -63,3 +63,38 @@ def test_a_day_without_performance_is_judged_by_its_drift() -> None:
 )
 def test_a_verdict_lasts_while_verdict_and_version_stay(before: Any, since: str) -> None:
     assert since_of("fine", "2026-01-03", 2, before) == since
+
+
+def found(verdict: str, date: str = "2026-01-10", *columns: str) -> Any:
+    faults = [{"table": "t", "column": column, "kind": "gone"} for column in columns]
+    return {"verdict": verdict, "date": date, "faults": faults, "performance": {"loss": "realised"}}
+
+
+def told(verdict: str, on: str = "2026-01-09", *what: str) -> Any:
+    return {"verdict": verdict, "on": on, "what": list(what)}
+
+
+@pytest.mark.parametrize(
+    ("known", "today", "telling"),
+    [
+        (None, found("fine"), None),
+        (None, found("too little to say"), None),
+        (None, found("performance loss"), "begins"),
+        (told("fine"), found("drift without harm"), "begins"),
+        (told("too little to say"), found("fine"), None),
+        (told("performance loss", "2026-01-09", "realised"), found("fine"), "is over"),
+        (told("performance loss", "2026-01-09", "realised"), found("too little to say"), None),
+        (told("performance loss", "2026-01-09", "realised"), found("performance loss"), None),
+        (told("performance loss", "2026-01-09", "estimated"), found("performance loss"), "changes"),
+        (told("performance loss", "2026-01-09", "realised"), found("drift without harm"), "changes"),
+        (told("data fault", "2026-01-09", "t.a gone", "t.b gone"), found("data fault", "2026-01-10", "a"), None),
+        (told("data fault", "2026-01-09", "t.a gone"), found("data fault", "2026-01-10", "a", "b"), "changes"),
+        # a reminder after a week, and nothing about days before the one that was told
+        (told("drift without harm", "2026-01-04"), found("drift without harm"), None),
+        (told("drift without harm", "2026-01-03"), found("drift without harm"), "reminder"),
+        (told("fine", "2026-01-11"), found("performance loss"), None),
+        (told("fine", "2026-01-10"), found("performance loss"), "begins"),
+    ],
+)
+def test_people_are_told_what_they_do_not_know(known: Any, today: Any, telling: str | None) -> None:
+    assert to_tell(known, today) == telling
