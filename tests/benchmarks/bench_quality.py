@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_quality.py [--json] [--only MODEL]
 
 - **predictive_maintenance**, as shipped: learned before, tested after each of three cut dates, 24 hours apart.
-- **machine_downtime**: 20 seeds of 80/20, a machine's day never in both; LightGBM, which tuning may choose, with its
-  own defaults and 300 trees, beside the forest of model.yaml. Neither looks at a validation split.
+- **machine_downtime**, as shipped: 20 seeds of 80/20, a machine's day never in both; calibrated on a part of the 80,
+  then fitted again on all of them, as ``split.refit`` asks for. Beside it the forest of the original system.
 - **abalone_age**, as shipped: 20 seeds of 80/20, the rows that stop the learning early taken from the 80.
 - **electricity**: the later half of the data, day by day. A model of the first half against one that is retrained
   every day from the last 28, both from the market of the half-hour before and nothing else, which is where drift hurts;
@@ -14,6 +14,7 @@
   from its ranges and chosen within the rows learned from, so no fold that is tested has had a say in it; the values
   that stand in model.yaml, beside it, were found by looking at such folds.
 
+The 95 % interval of a mean over seeds, dates or folds is Student's; that of a gain over days is a bootstrap's by day.
 Two processes; some minutes. A model whose data is not there is said to be unmeasured: SHARED_DATA names the folder.
 Needs ``include`` on PYTHONPATH.
 """
@@ -23,7 +24,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,6 +36,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before LightGBM is imported: a process ea
 
 import numpy as np
 import polars as pl
+from scipy import stats
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import f1_score
@@ -45,6 +47,7 @@ from sklearn.preprocessing import StandardScaler
 from include.jobs.evaluation.metrics import interval_metrics, measure
 from include.jobs.features.feature_table import examples
 from include.jobs.features.splitting import split, split_by_time
+from include.jobs.serving.artifact import LoadedModel
 from include.jobs.serving.decision import judgement
 from include.jobs.validation.cleaning import Window, clean_table
 from include.jobs.validation.reading import read_table
@@ -109,6 +112,23 @@ def seeded(config: ModelConfig, frame: pl.DataFrame, seed: int, validation_share
     return [examples(config, parts[part]) for part in ("train", "validation", "test")]
 
 
+def spread(values: Sequence[float]) -> str:
+    """The mean, and its 95 % interval."""
+    mean, most = np.mean(values), stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return f"{mean:.4f} (95 % {mean - most:.4f} to {mean + most:.4f})"
+
+
+def shipped(config: ModelConfig, train: Examples, validation: Examples, seed: int, **chosen: Any) -> LoadedModel:
+    """The model as the jobs would register it, with these rows as all that there are."""
+    own = estimator(config.name)
+    hyperparameters = {**config.training.hyperparameters, **chosen, "seed": seed}
+    model = own.fit(train, validation, hyperparameters)
+    judged = judgement(config, validation.target, own.predict(model, validation.features))
+    if config.split.refit:
+        model = own.refit(model, together(train, validation), hyperparameters)  # type: ignore[attr-defined]
+    return LoadedModel({"classes": train.classes}, train.features.columns, model, own, judged)
+
+
 def together(first: Examples, second: Examples) -> Examples:
     target = np.concatenate([first.target, second.target])
     return Examples(pl.concat([first.features, second.features]), target, first.classes)
@@ -153,7 +173,8 @@ def predictive_maintenance(found: dict[str, Found]) -> list[Row]:
     return [
         row(
             "predictive_maintenance: macro F1 and failures caught, from four cut dates on",
-            f"{mean:.4f} ({each}), {caught:.0f} of {events:.0f}; persistence {rule:.3f}",
+            f"{spread([one['macro F1'] for one in found.values()])}: {each}; {caught:.0f} of {events:.0f} caught; "
+            f"persistence {rule:.3f}",
             "≥ 0.993, all",
             mean >= 0.993 and all(one["caught"] == 1 for one in found.values()),
         ),
@@ -171,20 +192,18 @@ def predictive_maintenance(found: dict[str, Found]) -> list[Row]:
 
 def downtime(**chosen: Any) -> Found:
     name = "machine_downtime"
-    config, own = load_model(name), estimator(name)
+    config = load_model(name)
     ours, linear, constant = [], [], []
     for seed in range(SEEDS):
         train, validation, test = seeded(config, features(name), seed, config.split.validation_share)
-        model = own.fit(train, validation, {**config.training.hyperparameters, **chosen, "seed": seed})
-        judged = judgement(config, validation.target, own.predict(model, validation.features))
-        answers = judged.calibrated(own.predict(model, test.features))
-        ours.append(np.mean(judged.labels(answers) == test.target))
+        model = shipped(config, train, validation, seed, **chosen)
+        ours.append(np.mean(model.labels(model.predict(test.features)) == test.target))
         learned = together(train, validation)
         straight = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())
         straight.fit(learned.features.to_numpy(), learned.target)
         linear.append(straight.score(test.features.to_numpy(), test.target))
         constant.append(max(np.mean(test.target), 1 - np.mean(test.target)))
-    return {"accuracy": np.mean(ours), "deviation": np.std(ours), "linear": np.mean(linear), "one": np.mean(constant)}
+    return {"accuracy": ours, "linear": np.mean(linear), "one": np.mean(constant)}
 
 
 def machine_downtime(found: dict[str, Found]) -> list[Row]:
@@ -192,10 +211,10 @@ def machine_downtime(found: dict[str, Found]) -> list[Row]:
     return [
         row(
             f"machine_downtime: accuracy, {SEEDS} seeds",
-            f"{best['accuracy']:.4f} ± {best['deviation']:.4f}; the forest {forest['accuracy']:.4f}, logistic "
+            f"{spread(best['accuracy'])}; the forest {spread(forest['accuracy'])}, logistic "
             f"regression {best['linear']:.3f}, one class for all {best['one']:.3f}",
             "≥ 0.992",
-            best["accuracy"] >= 0.992,
+            np.mean(best["accuracy"]) >= 0.992,
         )
     ]
 
@@ -205,37 +224,33 @@ def machine_downtime(found: dict[str, Found]) -> list[Row]:
 
 def rings() -> Found:
     name = "abalone_age"
-    config, own = load_model(name), estimator(name)
+    config = load_model(name)
     ours, linear, constant, held = [], [], [], []
     for seed in range(SEEDS):
         train, validation, test = seeded(config, features(name), seed, config.split.validation_share)
-        model = own.fit(train, validation, {**config.training.hyperparameters, "seed": seed})
-        ours.append(np.mean((own.predict(model, test.features) - test.target) ** 2))
-        found = interval_metrics(test.target, own.intervals(model, test.features))
+        model = shipped(config, train, validation, seed)
+        ours.append(np.mean((model.predict(test.features) - test.target) ** 2))
+        found = interval_metrics(test.target, model.intervals(test.features))
         held.append([found[f"interval_coverage_{name}"] for name in THIRDS])
         learned = together(train, validation)
         table = [part.features.to_dummies("sex").to_numpy() for part in (learned, test)]
         straight = LinearRegression().fit(table[0], learned.target)
         linear.append(np.mean((straight.predict(table[1]) - test.target) ** 2))
         constant.append(np.mean((learned.target.mean() - test.target) ** 2))
-    return {"mse": np.mean(ours), "deviation": np.std(ours), "linear": np.mean(linear), "mean": np.mean(constant)} | {
-        "held": np.mean(held, axis=0)
-    }
+    return {"mse": ours, "linear": np.mean(linear), "mean": np.mean(constant), "held": np.transpose(held)}
 
 
 def abalone_age(found: dict[str, Found]) -> list[Row]:
     one = found["rings"]
-    value = (
-        f"{one['mse']:.3f} ± {one['deviation']:.3f}; a straight line {one['linear']:.2f}, the mean {one['mean']:.2f}"
-    )
-    held = ", ".join(f"{name} {share:.3f}" for name, share in zip(THIRDS, one["held"], strict=True))
+    value = f"{spread(one['mse'])}; a straight line {one['linear']:.2f}, the mean {one['mean']:.2f}"
+    held = ", ".join(f"{name} {spread(shares)}" for name, shares in zip(THIRDS, one["held"], strict=True))
     return [
-        row(f"abalone_age: mean squared error, {SEEDS} seeds", value, "≤ 4.40", one["mse"] <= 4.40),
+        row(f"abalone_age: mean squared error, {SEEDS} seeds", value, "≤ 4.40", np.mean(one["mse"]) <= 4.40),
         row(
             f"abalone_age: coverage of intervals in each third of the rings, {SEEDS} seeds",
             held,
             "0.90 ± 0.03",
-            all(abs(share - 0.9) <= 0.03 for share in one["held"]),
+            all(abs(np.mean(shares) - 0.9) <= 0.03 for shares in one["held"]),
         ),
     ]
 
@@ -272,7 +287,21 @@ def moving(every_days: int, window: timedelta, held_out: timedelta, **chosen: An
     starts = [half + timedelta(days=day) for day in range(0, (end - half).days, every_days)]
     step = timedelta(days=every_days)
     moved = [right(max(first, now - window), now, min(now + step, end)) for now in starts]
-    return {"static": np.mean(right(first, half, end)), "moving": np.mean(np.concatenate(moved))}
+    right_now = np.concatenate(moved)
+    tested = frame.filter(pl.col("half_hour").is_between(half, end, closed="left"))
+    gained = tested.select(
+        day=pl.col("half_hour").dt.date(),
+        gain=pl.Series(right_now).cast(pl.Int8) - (pl.col("was_up_1") == pl.col("price_is_up")).cast(pl.Int8),
+    )
+    by_day = gained.group_by("day").agg(pl.col("gain").sum(), pl.len()).sort("day")
+    drawn = np.random.default_rng(0).integers(0, len(by_day), (1000, len(by_day)))
+    gains = by_day["gain"].to_numpy()[drawn].sum(axis=1) / by_day["len"].to_numpy()[drawn].sum(axis=1)
+    return {
+        "static": np.mean(right(first, half, end)),
+        "moving": np.mean(right_now),
+        "gain": gained["gain"].mean(),
+        "interval": np.quantile(gains, (0.025, 0.975)),
+    }
 
 
 def same_as_last() -> Found:
@@ -282,7 +311,7 @@ def same_as_last() -> Found:
 
 
 def electricity(found: dict[str, Found]) -> list[Row]:
-    state, shipped, rule = found["state"], found["shipped"], found["rule"]
+    state, weekly, rule = found["state"], found["shipped"], found["rule"]
     gain = state["moving"] - state["static"]
     beside = f"same as last {rule['half']:.3f} (over all of the data {rule['whole']:.3f})"
     return [
@@ -294,9 +323,11 @@ def electricity(found: dict[str, Found]) -> list[Row]:
         ),
         row(
             "electricity: accuracy as shipped, retrained every week",
-            f"{shipped['moving']:.3f}; the same never retrained {shipped['static']:.3f}; {beside}",
-            "≥ 1 point above same as last",
-            shipped["moving"] >= rule["half"] + 0.01,
+            f"{weekly['moving']:.3f}, {100 * weekly['gain']:.1f} points above same as last "
+            f"(95 % {100 * weekly['interval'][0]:.1f} to {100 * weekly['interval'][1]:.1f}); "
+            f"the same never retrained {weekly['static']:.3f}; {beside}",
+            "≥ 1 point above same as last, the interval above 0",
+            weekly["gain"] >= 0.01 and weekly["interval"][0] > 0,
         ),
     ]
 
@@ -355,7 +386,7 @@ def tabular_classifier(found: dict[str, Found]) -> list[Row]:
     return [
         row(
             f"tabular_classifier: F1, {REPEATS} x {FOLDS} folds of AI4I 2020, no failure modes",
-            f"{chosen.mean():.3f} ± {chosen.std():.3f} chosen within each fold; model.yaml's {yaml.mean():.3f}, "
+            f"model.yaml's {spread(yaml)}; chosen within each fold {spread(chosen)}, "
             f"without derived columns {raw.mean():.3f}, every row a failure {constant:.3f}",
             "≥ 0.88, model.yaml's",
             yaml.mean() >= 0.88,

@@ -23,6 +23,7 @@ from include.models.tabular.column_profile import Profile
 from include.models.tabular.estimator import TabularEstimator
 from include.models.tabular.features import TabularFeatures, feature_names
 from include.models.tabular.one_rule import one_rule
+from include.models.tabular.single_feature import alone
 
 METRICS = {"binary": "roc_auc", "multiclass": "macro_f1", "regression": "r2"}  # 1 is the best of each
 TRIALS, FEWEST_TRIALS = 5, 3
@@ -30,6 +31,7 @@ MOST_ROWS, MOST_CELLS = 6000, 300_000  # per trial; evenly spaced
 DAY_SECONDS = 24 * 3600
 EARLIER = 0.05  # share of the rows by which each trial ends earlier than the previous one
 SURE = 3.0  # standard deviations of the trials
+LEAK = 0.995  # of one_feature_alone
 LEAST_GAIN = 0.02  # below it, a gate over the rule is meaningless
 
 
@@ -49,7 +51,8 @@ def first_gates(config: ModelConfig, found: Profile, frame: pl.DataFrame) -> tup
         frame: the file's typed rows.
     """
     metric, nothing = METRICS[found.problem], _of_nothing(found)
-    tried = list(_trials(config, frame, found.classes))
+    rows = _rows(config, frame)
+    tried = list(_trials(config, rows, found.classes))
     over: list[dict[str, Json]] = []
     if len(tried) < FEWEST_TRIALS:
         bound, said = _least(found), "the file is too small to try out models: its gates are low"
@@ -64,7 +67,10 @@ def first_gates(config: ModelConfig, found: Profile, frame: pl.DataFrame) -> tup
         else:
             said += "; a rule on one column is as good, or nearly, so no gate compares with it"
     gates: list[dict[str, Json]] = [{"metric": metric, "min": _down(bound)}, *over]
-    return [*gates, *_on_the_ground(found, _learned_per_tested(config, frame))], [said]
+    gates += _on_the_ground(_learned_per_tested(config, frame))
+    if not found.suspects:  # where a column gives the target away already, a person decides
+        gates.append({"metric": "one_feature_alone", "max": _no_leak(config, rows)})
+    return gates, [said]
 
 
 def champion_rule(problem: str) -> dict[str, Json]:
@@ -77,14 +83,18 @@ def placeholder_gates(problem: str) -> list[dict[str, Json]]:
     return [{"metric": METRICS[problem], "min": 0.0}]
 
 
-def _trials(config: ModelConfig, frame: pl.DataFrame, classes: list[str]) -> Iterator[Trial]:
-    """Trials on random splits, or at successively earlier ends of the data; only those that can be measured."""
+def _rows(config: ModelConfig, frame: pl.DataFrame) -> pl.DataFrame:
+    """The feature table's rows that trials use."""
     ((name, table),) = config.data.tables.items()
     columns = len(feature_names(config, table))
     every = max(1, -(-len(frame) // MOST_ROWS), -(-len(frame) * columns // MOST_CELLS))
     numbered = frame.with_row_index(table.row_number) if table.row_number else frame
     rows = TabularFeatures(config).build_features({name: numbered})
-    rows = (rows.sort(config.data.time) if isinstance(config.split, TimeSplit) else rows).gather_every(every)
+    return (rows.sort(config.data.time) if isinstance(config.split, TimeSplit) else rows).gather_every(every)
+
+
+def _trials(config: ModelConfig, rows: pl.DataFrame, classes: list[str]) -> Iterator[Trial]:
+    """Trials on random splits, or at successively earlier ends of the data; only those that can be measured."""
     for number in range(TRIALS):
         if isinstance(config.split, TimeSplit):
             some = rows.head(round(len(rows) * (1 - EARLIER * number)))
@@ -149,14 +159,20 @@ def _learned_per_tested(config: ModelConfig, frame: pl.DataFrame) -> float:
     return int((ages >= config.split.test_days + config.split.validation_days).sum()) / max(tested, 1)
 
 
-def _on_the_ground(found: Profile, learned_per_tested: float) -> list[dict[str, Json]]:
-    """Gates against truncated tables, dead columns and leaks; if a column already leaks the target, the user
-    decides."""
-    gates: list[dict[str, Json]] = [{"metric": "learned_per_tested", "min": _down(learned_per_tested / 2)}]
-    gates.append({"metric": "dead_features", "max": 0})
-    if not found.suspects:
-        gates.append({"metric": "one_feature_alone", "max": 0.995})
-    return gates
+def _on_the_ground(learned_per_tested: float) -> list[dict[str, Json]]:
+    """Gates against truncated tables and dead columns."""
+    return [
+        {"metric": "learned_per_tested", "min": _down(learned_per_tested / 2)},
+        {"metric": "dead_features", "max": 0},
+    ]
+
+
+def _no_leak(config: ModelConfig, rows: pl.DataFrame) -> float:
+    """The most that a column may predict alone. A small tree has one step per leaf, so it does not reach an R² of 1
+    even on a copy of the target: for a regression the bound is halfway from the strongest column to 1."""
+    if config.problem != "regression":
+        return LEAK
+    return min(LEAK, _down((1 + max(alone(_examples(config, rows, [])).values(), default=0.0)) / 2))
 
 
 def _down(bound: float) -> float:

@@ -66,12 +66,13 @@ def test_a_ruined_model_is_refused_and_the_honest_one_is_not(made: Made, number:
     assert line["refused"] == (number < len(RUINED)), line["by"]
 
 
-def test_the_gates_of_a_new_model_refuse_them_too(jobs: Jobs, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_the_gates_of_a_new_model_refuse_them_too(jobs: Jobs, tmp_path: Path, kind: str) -> None:
     code = Path(shutil.copytree(jobs.code, tmp_path / "code"))
     raw = tmp_path / "raw"
     raw.mkdir()
-    orders("binary").write_csv(raw / "orders.csv")
-    new_model("bicycle_orders", "binary", raw / "orders.csv", folder=code / "include" / "models")
+    orders(kind).write_csv(raw / "orders.csv")
+    new_model("bicycle_orders", kind, raw / "orders.csv", folder=code / "include" / "models")
     program = Path(sabotage.__file__).read_text(encoding="utf-8")
     done = Jobs(code).run_code(program, "--model", "bicycle_orders", "--data", raw, "--seeds", 1)
     assert done.returncode == 0, done.stdout + done.stderr
