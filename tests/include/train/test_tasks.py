@@ -20,7 +20,8 @@ from include.models.config.judging import judge
 from include.models.config.results import Evaluation, Refitted
 from include.platform import code_bundle, run_context
 from include.platform.environment import EXAMPLE, MlEnvironment
-from include.platform.request_parts import Request, RequestError, processing
+from include.platform.errors import PermanentError
+from include.platform.request_parts import Request, processing
 from include.platform.run_folders import Run
 from include.registry.history import Entry, History, promote
 from include.registry.versions import VersionError
@@ -111,7 +112,7 @@ def test_no_raw_data_says_what_to_put_where(s3: LocalS3) -> None:
     ],
 )
 def test_params_are_checked_before_anything_is_paid_for(s3: LocalS3, params: dict[str, Any], said: str) -> None:
-    with pytest.raises(RequestError, match=said):
+    with pytest.raises(PermanentError, match=said):
         tasks.plan_training(MODEL, context(**params))
     assert s3.log == []
 

@@ -3,8 +3,8 @@
 By the packages that ship them: vega-datasets (birdstrikes.csv, stocks.csv, zipcodes.csv, github.csv), lifelines
 (canadian_senators.csv, lymph_node.csv, ACTG175.csv), statsmodels (anes96.csv, modechoice.csv, co2.csv), mlxtend
 (wine.csv). Whole, they went through ``make new-model``, the jobs and an endpoint's answers. seattle-weather.csv of
-vega-datasets was taken the whole way on a local stack: new-model, run (registered, six gates), promote, backfill of five
-days, their scores, and a score of the file, without an edit.
+vega-datasets was taken the whole way on a local stack: new-model, run (registered, six gates), promote, backfill of
+five days, their scores, and a score of the file, without an edit.
 """
 
 from __future__ import annotations
