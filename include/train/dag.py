@@ -37,6 +37,7 @@ With `tracking.model_versions` in model.yaml, `track_model_version` also registe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from airflow.sdk import DAG, Asset, XComArg, chain, dag, task
@@ -62,8 +63,12 @@ def train_dag(model: ModelConfig) -> DAG:
     )
     def train() -> None:
         plan_training = python_task(partial(tasks.plan_training, model), task.branch)()
-        prepared = _prepare(model, after=plan_training)
-        evaluate_model = _train_and_evaluate(model, after=prepared)
+        # the choice is made beside the validation: the next job waits for one turn of the scheduler less
+        choose_training = python_task(
+            partial(tasks.choose_training, model), task.branch, trigger_rule="none_failed_min_one_success"
+        )()
+        prepared = _prepare(model, after=plan_training, before=choose_training)
+        evaluate_model = _train_and_evaluate(model, after=[prepared, choose_training])
         check_metrics = python_task(partial(tasks.check_metrics, model), task.branch)(evaluated=evaluate_model.output)
         register_model = _register(model, evaluate_model, gates=check_metrics["gates"])
         reject_model = python_task(partial(tasks.reject_model, model))(gates=check_metrics["gates"])
@@ -75,9 +80,9 @@ def train_dag(model: ModelConfig) -> DAG:
     return with_form(train(), form.form_of(model))
 
 
-def _prepare(model: ModelConfig, after: XComArg) -> VerdictOperator:
+def _prepare(model: ModelConfig, after: XComArg, before: XComArg) -> VerdictOperator:
     """From raw data to checked splits: one job, or three if several machines share the data, and the decisions on its
-    verdicts. Returns the last of them."""
+    verdicts. Returns the last of them; ``before`` comes when the data is prepared, beside the decisions."""
     reports = [(f"{step}-report", name) for step in ("raw", "features") for name in (files.VERDICT, files.VERDICT_PAGE)]
     prepare_data = ProcessingJobOperator(
         task_id="prepare_data",
@@ -104,6 +109,7 @@ def _prepare(model: ModelConfig, after: XComArg) -> VerdictOperator:
     validate_features = decide("validate_features", "features-report")
     chain(after, prepare_data, validate_raw_data, validate_features)
     chain(after, cut_data, prepare_shards, merge_shards, validate_raw_data)
+    chain([prepare_data, merge_shards], before)
     return validate_features
 
 
@@ -118,9 +124,8 @@ def _decide(jobs: list[ProcessingJobOperator], task_id: str, output: str) -> Ver
     )
 
 
-def _train_and_evaluate(model: ModelConfig, after: VerdictOperator) -> ProcessingJobOperator:
+def _train_and_evaluate(model: ModelConfig, after: Sequence[VerdictOperator | XComArg]) -> ProcessingJobOperator:
     """From checked splits to the evaluation of a candidate."""
-    choose_training = python_task(partial(tasks.choose_training, model), task.branch)()
     train_model = TrainingJobOperator(
         task_id="train_model",
         request=partial(tasks.train_model, model),
@@ -140,7 +145,8 @@ def _train_and_evaluate(model: ModelConfig, after: VerdictOperator) -> Processin
             ("evaluation", name) for name in (files.QUALITY_STATISTICS, files.GOLDEN_REQUESTS, files.DRIFT_PROFILE)
         ],
     )
-    chain(after, choose_training, [train_model, tune_model], evaluate_model)
+    for training in (train_model, tune_model):
+        chain(after, training, evaluate_model)
     return evaluate_model
 
 

@@ -24,9 +24,9 @@ DAG = "train_predictive_maintenance"
 REGISTERED_STEPS = [
     "plan_training",
     "prepare_data",
+    "choose_training",
     "validate_raw_data",
     "validate_features",
-    "choose_training",
     "train_model",
     "evaluate_model",
     "check_metrics",
