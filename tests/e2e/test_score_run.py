@@ -6,6 +6,8 @@ import gzip
 import json
 import subprocess
 import time
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,6 +68,20 @@ def ended(running: Stack, dag_id: str, run_id: str) -> str:
         assert time.monotonic() < deadline, running.airflow.task_instances(dag_id, run_id)
         time.sleep(1)
     return state
+
+
+def started_by_scores(running: Stack) -> Counter[str]:
+    """How many runs of monitor_ the publication of each day's scores has started."""
+    runs = running.airflow.call("GET", f"/dags/{WATCH}/dagRuns", params={"limit": 100})["dag_runs"]
+    return Counter(run["partition_key"] for run in runs if run["run_type"] == "asset_triggered")
+
+
+def require_watched(running: Stack, before: Counter[str], days: Iterable[str]) -> None:
+    """Monitoring has started once for each of these days, and for no other."""
+    deadline, expected = time.monotonic() + 60, before + Counter(days)
+    while (found := started_by_scores(running)) != expected:
+        assert time.monotonic() < deadline, (found, expected)
+        time.sleep(0.5)
 
 
 def test_a_backfill_scores_every_day_once(backfilled: RunResult, running: Stack, in_production: int) -> None:
@@ -170,6 +186,7 @@ def test_late_data_is_swept_up(backfilled: RunResult, running: Stack) -> None:
     text = f"datetime,machineID,errorID\n{DAYS[1]} 05:00:00,1,error1\n{DAYS[1]} 06:00:00,2,error2\n"
     s3.put_object(Bucket=BUCKET, Key=key.removesuffix(".gz"), Body=text.encode())
     running.airflow.unpause(WATCH)
+    known = started_by_scores(running)
     run_id = running.airflow.trigger(WATCH, conf={"day": LAST})
     assert ended(running, WATCH, run_id) == "success"
     late = [run for run in running.airflow.run_ids(DAG) if run.startswith("late__")]
@@ -183,6 +200,7 @@ def test_late_data_is_swept_up(backfilled: RunResult, running: Stack) -> None:
         assert len(after[day]["files"]) == 1
         listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"scores/{MODEL}/date={day}/")["Contents"]
         assert len(listed) == 3, "the manifest and the two files that it names: no other version is left"
+    require_watched(running, known, found)
 
 
 def test_a_day_that_is_not_there_fails_and_says_so(backfilled: RunResult, running: Stack) -> None:
@@ -241,8 +259,11 @@ def test_a_drift_is_told_and_starts_one_training(in_production: int, running: St
     assert cut.status == 0, cut.output
     for day in ("2015-07-01", "2015-07-02", "2015-07-03"):
         shift_voltage(running, day)
+    running.airflow.unpause(WATCH)
+    known = started_by_scores(running)
     scored = running.make("backfill", *days)
     assert scored.status == 0, scored.output
+    require_watched(running, known, ("2015-07-01", "2015-07-02", "2015-07-03"))
     before = running.airflow.run_ids(TRAIN)
 
     def watched() -> tuple[str, dict[str, str]]:
