@@ -28,6 +28,7 @@ import polars.selectors as cs
 import pyarrow.parquet as pq
 
 from include.jobs.sinks import kafka_client as client
+from include.jobs.sinks import kafka_metrics
 from include.jobs.sinks.partition import Partition
 from include.models.config import KafkaSink, ModelConfig
 from include.models.config.columns import key_columns
@@ -108,6 +109,13 @@ def send_once(config: ModelConfig, sink: KafkaSink, partition: Partition, settin
         sender.send(client.manifests_of(sink.topic), [(name.encode(), json.dumps(content).encode())])
     if sender.delivered != count + 1:
         raise JobError(f"{sender.delivered} deliveries were reported for {count + 1} messages: look at the brokers.")
+    metrics = kafka_metrics.measured(
+        sender.measure(),
+        messages=sender.delivered,
+        seconds=sender.seconds,
+        published=partition.published_at,
+    )
+    kafka_metrics.put(metrics, model=config.name, topic=sink.topic)
     return Sent(count, digest.hexdigest(), was_there=False)
 
 

@@ -18,13 +18,14 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined] # its stubs
 
+from include.jobs.sinks.kafka_metrics import Statistics
 from include.models.errors import JobError, and_then
 
 PATIENCE_SECONDS = 30.0
@@ -32,6 +33,7 @@ PATIENCE_SECONDS = 30.0
 # unless set otherwise); at 50,000 messages a second it is room for 45 million.
 TRANSACTION_SECONDS = 900
 DELIVERY_SECONDS = 120
+STATISTICS_SECONDS = 0.2  # between two reports of the client about itself
 Settings = dict[str, str | int | float | bool]
 
 
@@ -135,6 +137,8 @@ class Sender:
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.delivered = 0
+        self.seconds = 0.0  # that the last transaction took, the commit included
+        self._statistics = Statistics()
         self._failed: KafkaError | None = None
         self._producer = Producer(
             {
@@ -146,6 +150,8 @@ class Sender:
                 "linger.ms": 20,
                 "queue.buffering.max.messages": 200_000,
                 "queue.buffering.max.kbytes": 256 * 1024,
+                "statistics.interval.ms": int(STATISTICS_SECONDS * 1000),
+                "stats_cb": self._statistics.take,
             }
         )
         self._attempt("taking over from earlier senders", lambda: self._producer.init_transactions(PATIENCE_SECONDS))
@@ -157,6 +163,7 @@ class Sender:
         Raises:
             JobError: what was sent was not delivered, or not committed.
         """
+        began = time.monotonic()
         self._producer.begin_transaction()
         self.delivered, self._failed = 0, None
         try:
@@ -166,6 +173,13 @@ class Sender:
         except BaseException:
             self._abort()
             raise
+        self.seconds = time.monotonic() - began
+
+    def measure(self) -> Statistics:
+        """The client's totals, of all that was sent."""
+        with suppress(KafkaException, SystemError):  # a newer sender's taking over undoes nothing that is published
+            self._producer.poll(2 * STATISTICS_SECONDS)
+        return self._statistics
 
     def send(self, topic: str, messages: Iterable[tuple[bytes, bytes]]) -> int:
         """Queues keys and values; returns their number.

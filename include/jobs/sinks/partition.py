@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from include.models.config.files import SCORES_MANIFEST
@@ -13,7 +14,8 @@ from include.models.errors import JobError
 
 @dataclass(frozen=True)
 class Partition:
-    """A published day of scores. Equal files from the same model package have the same ``version``."""
+    """A published day of scores. Equal files from the same model package have the same ``version``. ``published_at`` is
+    None where the manifest does not say."""
 
     folder: Path
     date: str
@@ -21,6 +23,7 @@ class Partition:
     files: list[str]
     model_package_arn: str
     version: str
+    published_at: datetime | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Partition:
@@ -33,6 +36,7 @@ class Partition:
             content = json.loads((folder / SCORES_MANIFEST).read_text(encoding="utf-8"))
             files = {Path(file["key"]).name: str(file["sha256"]) for file in content["files"]}
             date, rows, package = str(content["date"]), int(content["rows"]), str(content["model_package_arn"])
+            published = datetime.fromisoformat(content["published_at"]) if "published_at" in content else None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise JobError(f"{folder / SCORES_MANIFEST} is invalid ({error!r}): publish_scores writes it.") from error
         for name, expected in files.items():
@@ -42,7 +46,8 @@ class Partition:
                     f"{name} is not the file in the manifest of {date}: its sha256 is {found}, not {expected}."
                 )
         whole = json.dumps([sorted(files.items()), package]).encode()
-        return cls(folder, date, rows, sorted(files), package, hashlib.sha256(whole).hexdigest()[:16])
+        version = hashlib.sha256(whole).hexdigest()[:16]
+        return cls(folder, date, rows, sorted(files), package, version, published)
 
 
 def _sha256(file: Path) -> str:

@@ -11,7 +11,8 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,12 +21,14 @@ import boto3
 import jsonschema
 import polars as pl
 import pytest
+from botocore.exceptions import ClientError
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from include.jobs import check_sink, send_scores
 from include.jobs.sinks import kafka_client as client
 from include.jobs.sinks.kafka import Sent, messages, send_once
+from include.jobs.sinks.kafka_metrics import Statistics
 from include.jobs.sinks.partition import Partition
 from include.models.config import KafkaSink, ModelConfig, Sinks, load_model
 from include.models.config.files import SCORES_MANIFEST
@@ -55,6 +58,17 @@ def sink(settings: client.Settings, request: pytest.FixtureRequest) -> KafkaSink
     for name in (topic, client.manifests_of(topic)):
         admin.list_topics(name, timeout=10)
     return KafkaSink(topic=topic)
+
+
+@pytest.fixture(autouse=True)
+def metrics(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What CloudWatch was told."""
+    told: list[dict[str, Any]] = []
+    cloudwatch = SimpleNamespace(put_metric_data=lambda **request: told.append(request))
+    monkeypatch.setattr(
+        "include.jobs.sinks.kafka_metrics.boto3.client", lambda name, **_: {"cloudwatch": cloudwatch}[name]
+    )
+    return told
 
 
 @pytest.fixture
@@ -131,6 +145,54 @@ def test_every_row_is_sent_with_one_manifest_record(
     assert record["model_package_arn"] == PACKAGE
     digest = hashlib.sha256(b"".join(value for _, value in messages(config, partition))).hexdigest()
     assert record["checksum"] == sent.checksum == digest
+
+
+def test_cloudwatch_is_told_of_throughput_errors_and_lag(
+    config: ModelConfig, sink: KafkaSink, settings: client.Settings, tmp_path: Path, metrics: list[dict[str, Any]]
+) -> None:
+    partition = replace(publish(tmp_path, [scores(500)]), published_at=datetime.now(UTC) - timedelta(minutes=2))
+    send_once(config, sink, partition, settings)
+    (told,) = metrics
+    assert told["Namespace"] == "ModelMonitoring"
+    values = {one["MetricName"]: one["Value"] for one in told["MetricData"]}
+    assert {json.dumps(one["Dimensions"]) for one in told["MetricData"]} == {
+        json.dumps([{"Name": "Model", "Value": config.name}, {"Name": "Topic", "Value": sink.topic}])
+    }
+    assert values["KafkaMessages"] == 501  # the record too
+    sent = sum(len(key) + len(value) for key, value in messages(config, partition))
+    seconds = values["KafkaMessages"] / values["KafkaMessagesPerSecond"]
+    assert values["KafkaBytesPerSecond"] * seconds >= sent
+    assert values["KafkaErrors"] == 0
+    assert 120 <= values["KafkaManifestLagSeconds"] < 180
+    send_once(config, sink, partition, settings)
+    assert len(metrics) == 1, "nothing was sent the second time"
+
+
+def test_scores_that_were_sent_do_not_fail_for_their_metrics(
+    config: ModelConfig,
+    sink: KafkaSink,
+    settings: client.Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutMetricData")
+
+    cloudwatch = SimpleNamespace(put_metric_data=refuse)
+    monkeypatch.setattr("include.jobs.sinks.kafka_metrics.boto3.client", lambda *_, **__: cloudwatch)
+    assert send_once(config, sink, publish(tmp_path, [scores(5)]), settings).rows == 5
+    assert "the scores were sent, but CloudWatch did not take their metrics" in capsys.readouterr().out
+
+
+def test_requests_that_failed_or_were_repeated_are_errors() -> None:
+    statistics = Statistics()
+    brokers = {
+        "1": {"txerrs": 2, "txretries": 3, "req_timeouts": 0},
+        "2": {"txerrs": 0, "txretries": 0, "req_timeouts": 1},
+    }
+    statistics.take(json.dumps({"txmsg_bytes": 10, "brokers": brokers}))
+    assert (statistics.bytes, statistics.errors) == (10, 6)
 
 
 def test_the_same_partition_is_sent_once(
