@@ -1,4 +1,4 @@
-"""What gates, the champion's rule and tuning say of metrics and hyperparameters: three of the ``RULES`` of
+"""References to metrics and hyperparameters in gates, the champion's rule and tuning: three of the ``RULES`` of
 ``references``."""
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _over(config: ModelConfig, place: Path, gate: Gate, measured: Metric) -> Ite
     has = against_baselines(config.problem, config.data.classes or [], gate.over)
     if gate.over != PRODUCTION and gate.metric.removeprefix(ROLLING) not in has:
         listed = nearest(gate.metric, sorted(has))
-        yield Problem((*place, "metric"), f"a baseline, which gives no probabilities, has no {gate.metric}. {listed}")
+        yield Problem((*place, "metric"), f"a baseline, which predicts no probabilities, has no {gate.metric}. {listed}")
     if gate.over in (PRODUCTION, ONE_RULE) and gate.metric.startswith(ROLLING):
         what = "versions in production are" if gate.over == PRODUCTION else "the single rule is"
         yield Problem((*place, "metric"), f"{what} not refitted at earlier ends of the data: no {gate.metric}")
@@ -63,7 +63,7 @@ def _judged_by(place: Path, name: str, direction: Direction, known: dict[str, Me
     if name not in known:
         yield Problem((*place, "metric"), _no_metric(name, known))
     elif (better := known[name].better) and better != direction:
-        yield Problem((*place, "direction"), f"is {direction}, but {name} is better the other way: {better}")
+        yield Problem((*place, "direction"), f"is {direction}, but the better direction of {name} is {better}")
 
 
 def _no_metric(name: str, known: Collection[str]) -> str:
@@ -88,7 +88,7 @@ def tuning(config: ModelConfig) -> Iterator[Problem]:
         yield Problem((*place, "max_parallel_jobs"), f"is {wanted.max_parallel_jobs}, above max_jobs {wanted.max_jobs}")
     ends = [name for name, given in wanted.ranges.items() if given.values is None]
     if wanted.strategy == "Grid" and ends:
-        yield Problem((*place, "strategy"), f"Grid tries values only; with min and max there are {', '.join(ends)}")
+        yield Problem((*place, "strategy"), f"Grid needs values; with min and max are {', '.join(ends)}")
     for name, given in wanted.ranges.items():
         where = (*place, "ranges", name)
         if name not in config.hyperparameters:

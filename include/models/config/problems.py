@@ -54,7 +54,7 @@ def twice(place: Path, names: Sequence[str]) -> Iterator[Problem]:
     """A problem for each name that is repeated, at its position."""
     for number, name in enumerate(names):
         if name in names[:number]:
-            yield Problem((*place, number), f"'{name}' is there twice")
+            yield Problem((*place, number), f"'{name}' is listed twice")
 
 
 def nearest(name: str, known: Collection[str]) -> str:

@@ -172,9 +172,9 @@ def _scoring(config: ModelConfig) -> Iterator[Problem]:
             kept = "or what an endpoint keeps: add the section scoring, or serving.data_capture_percent"
             yield Problem(("monitoring",), f"monitoring watches what is scored daily, {kept}")
         if config.schedule.score:
-            yield Problem(("schedule", "score"), "what is not scored daily has no schedule for it: add scoring")
+            yield Problem(("schedule", "score"), "a model that is not scored daily has no such schedule: add scoring")
         if config.schedule.monitor and not config.monitoring:
-            yield Problem(("schedule", "monitor"), "there is nothing to watch: add scoring, or monitoring")
+            yield Problem(("schedule", "monitor"), "there is nothing to monitor: add scoring or monitoring")
         return
     yield from unknown_names(("scoring", "tables"), scoring.tables, "table", tables)
     yield from twice(("scoring", "tables"), scoring.tables)

@@ -56,7 +56,7 @@ def _learn(train: Examples, validation: Examples | None, hyperparameters: Mappin
     try:
         return lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=[*stop], feval=feval())
     except lgb.basic.LightGBMError as error:
-        raise ValueError(f"LightGBM refuses the hyperparameters {dict(hyperparameters)}: {error}") from error
+        raise ValueError(f"LightGBM rejects the hyperparameters {dict(hyperparameters)}: {error}") from error
 
 
 def predict(model: lgb.Booster, features: pl.DataFrame) -> Array:

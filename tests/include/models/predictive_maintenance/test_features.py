@@ -199,7 +199,7 @@ def test_machines_unknown_to_the_machines_table_keep_their_rows() -> None:
 def test_values_that_features_do_not_know_are_refused(table: str, column: str, value: str) -> None:
     tables = world(5)
     tables[table] = tables[table].with_columns(pl.lit(value).alias(column))
-    with pytest.raises(JobError, match=f"{table}: {column} holds '{value}'; known are"):
+    with pytest.raises(JobError, match=f"{table}: {column} has '{value}'; known are"):
         build_features(tables)
 
 

@@ -102,7 +102,7 @@ def test_derived_columns_of_model_yaml_are_learned_from() -> None:
 
 def test_hyperparameters_that_lightgbm_refuses() -> None:
     own = TabularEstimator(config("binary"))
-    with pytest.raises(ValueError, match="LightGBM refuses the hyperparameters"):
+    with pytest.raises(ValueError, match="LightGBM rejects the hyperparameters"):
         own.fit(rows("binary", 100, 0), rows("binary", 100, 1), {**HYPERPARAMETERS, "num_leaves": 1})
 
 
