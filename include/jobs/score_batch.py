@@ -1,6 +1,6 @@
 """Scores many days of one model with one version, in one job.
 
-    python -m include.jobs.score_batch --model M --partitions DIR --artifact DIR --plan DIR --days DIR
+    python -m include.jobs.score_batch --model M --partitions DIR --artifact DIR --plan DIR --days DIR [--reference DIR]
 
 Reads ``<plan>/days.json``, which names each day's files below ``--partitions``, and the version's model.tar.gz in
 ``--artifact``. Writes ``<days>/date=<day>/scores/`` and ``<days>/date=<day>/report/``, as ``score_day`` does, each day
@@ -26,6 +26,7 @@ from pathlib import Path
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.daily.one_job import DayScorer
 from include.jobs.serving.archive import unpack
+from include.jobs.watching.feeds import add_reference
 from include.models.config import load_model
 from include.models.config.files import DAY_RESULT, DAYS, REPORT, SCORES, day_folder
 from include.models.config.results import DayResult
@@ -36,9 +37,9 @@ DayFiles = dict[str, list[str]]  # by day, relative to the folder of partitions
 _scorer: DayScorer  # of a worker process
 
 
-def _open(model: str, artifact: Path) -> None:
+def _open(model: str, artifact: Path, reference: Path | None) -> None:
     global _scorer
-    _scorer = DayScorer(load_model(model), artifact)
+    _scorer = DayScorer(load_model(model), artifact, reference=reference)
 
 
 def _score(days: DayFiles, partitions: Path, into: Path) -> list[tuple[str, DayResult]]:
@@ -72,6 +73,7 @@ def main(argv: list[str] | None = None) -> None:
         plan="folder of days.json",
         days="where to write the days",
     )
+    add_reference(parser)
     given = parser.parse_args(argv)
     days: DayFiles = json.loads((given.plan / DAYS).read_text(encoding="utf-8"))
     if not days:
@@ -86,7 +88,9 @@ def main(argv: list[str] | None = None) -> None:
     processes.set_forkserver_preload([DayScorer.__module__])  # slow imports happen once
     with (
         tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(cores, processes, _open, (given.model, unpack(given.artifact, Path(folder)))) as pool,
+        ProcessPoolExecutor(
+            cores, processes, _open, (given.model, unpack(given.artifact, Path(folder)), given.reference)
+        ) as pool,
     ):
         left = len(days)
         for some in pool.map(_score, slices, [given.partitions] * len(slices), [given.days] * len(slices)):

@@ -2,7 +2,7 @@
 and validate_scores for a larger day.
 
     python -m include.jobs.score_day --model M --partitions DIR --artifact DIR --day ISO --scores DIR --report DIR
-                                     [--challenger DIR --beside DIR]
+                                     [--reference DIR] [--challenger DIR --beside DIR]
 
 Reads what validate_input reads, and the version's model.tar.gz in ``--artifact``. Writes
 
@@ -25,6 +25,7 @@ from include.jobs.cli import arguments_of, run_program
 from include.jobs.daily.one_job import Challenger, DayScorer
 from include.jobs.serving.archive import unpack
 from include.jobs.validation.earlier import Earlier, add_earlier
+from include.jobs.watching.feeds import add_reference
 from include.models.config import load_model
 
 
@@ -40,11 +41,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--challenger", type=Path, help="folder of a candidate's model.tar.gz")
     parser.add_argument("--beside", type=Path, help="where to write its scores beside production's")
     add_earlier(parser)
+    add_reference(parser)
     given = parser.parse_args(argv)
     earlier = Earlier(given.earlier, given.checks)
     with (
         tempfile.TemporaryDirectory() as folder,
-        DayScorer(load_model(given.model), unpack(given.artifact, Path(folder, "version")), earlier) as scorer,
+        DayScorer(
+            load_model(given.model), unpack(given.artifact, Path(folder, "version")), earlier, given.reference
+        ) as scorer,
     ):
         candidate = given.challenger and Challenger(unpack(given.challenger, Path(folder, "challenger")), given.beside)
         print(scorer.score(given.partitions, given.day, given.scores, given.report, candidate)["summary"])

@@ -12,6 +12,9 @@ A day with more raw text than ``scoring.chunk_mb`` is partitioned by key and che
 bounded by the chunk. It is judged as a whole, like a small day; ``validation.parts`` documents which expectations do
 not add up over chunks and are checked in each.
 
+With the version's ``reference.json`` in ``--reference``, each table of the day is also held against those that the
+version was trained on (``monitoring.faults_before_scoring``).
+
 Rows of the day's ``replay/<file>``, a corrected quarantine file, replace the lines that they name.
 The exit status is 0 whatever the verdict.
 """
@@ -36,8 +39,11 @@ from include.jobs.validation.findings import passed
 from include.jobs.validation.parts import Part, report_of
 from include.jobs.validation.report import Report, TableReport
 from include.jobs.validation.suites import references
+from include.jobs.watching.feeds import Feeds, add_reference
+from include.jobs.watching.table_counts import add_tables, count_day
 from include.models.config import LINE, MODELS_FOLDER, ModelConfig, Table, load_model
 from include.models.config.files import QUARANTINE, day_folder
+from include.models.config.watching import TableCounts
 from include.models.errors import JobError
 
 Tables = dict[str, pl.DataFrame]
@@ -151,6 +157,7 @@ def validate_day(
     report: Path,
     checked: CheckedDays | None = None,
     earlier: Earlier | None = None,
+    feeds: Feeds | None = None,
 ) -> Report:
     """Checks a day; writes its chunks (none if a finding is critical), rejected rows and report; returns the report.
 
@@ -158,6 +165,7 @@ def validate_day(
         suites: from ``load_suites``, which takes longer than a small day.
         checked: see ``validate_chunk``.
         earlier: what the validations before found.
+        feeds: what the tables of the version's training were like.
 
     Raises:
         JobError: the day has no folder.
@@ -167,6 +175,7 @@ def validate_day(
     validated.mkdir(parents=True, exist_ok=True)
     quarantine = report / QUARANTINE
     found = []
+    counts: dict[str, TableCounts] = {}
     with tempfile.TemporaryDirectory() as folder:
         chunks = split_day(config, partitions, day, Path(folder), config.daily_scoring.chunk_mb)
         parts = [Path(folder) / QUARANTINE / str(number) for number in range(len(chunks))]
@@ -175,11 +184,17 @@ def validate_day(
                 config, chunk, day, suites, quarantine if len(chunks) == 1 else parts[number], checked
             )
             found.append(counted)
+            if feeds:
+                counts = add_tables(counts, count_day(config, tables, day))
             write_chunk(validated / f"chunk-{number:05}.tar", tables)
         if len(chunks) > 1:
             merge_quarantine(parts, quarantine, {name for (_, name), part in found[0].items() if part.is_whole})
     facts = {"day": day, "chunks": str(len(chunks))}
-    verdict = Report(config.name, f"raw data of {day}", judge(config, day, found), facts)
+    tables_of_day = judge(config, day, found)
+    faults = feeds.findings(day, counts) if feeds else {}
+    for table in tables_of_day:
+        table.findings += faults.get(table.name, [])
+    verdict = Report(config.name, f"raw data of {day}", tables_of_day, facts)
     if not verdict.passed:
         for file in validated.glob("chunk-*.tar"):
             file.unlink()
@@ -196,12 +211,14 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--day", required=True, help="the day to score, as 2015-06-01")
     add_earlier(parser)
+    add_reference(parser)
     given = parser.parse_args(argv)
     config = load_model(given.model)
     earlier = Earlier(given.earlier, given.checks)
     suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
     folders = given.validated, given.report
-    print(validate_day(config, given.partitions, given.day, suites, *folders, earlier=earlier).summary)
+    feeds = Feeds.of(config, given.reference)
+    print(validate_day(config, given.partitions, given.day, suites, *folders, earlier=earlier, feeds=feeds).summary)
 
 
 if __name__ == "__main__":

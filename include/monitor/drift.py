@@ -10,9 +10,9 @@ from statistics import fmean
 from typing import Literal
 
 from include.models.config import DayProfile, DriftProfile, ModelConfig, Monitoring
+from include.models.config.chance import largest_likely, probability
 from include.models.config.monitoring import GREAT
 from include.models.config.watching import ClassAnswers, Reference, ValueAnswers
-from include.monitor.chance import largest_likely, probability
 from include.platform.errors import PermanentError
 from include.platform.stability import Bin, bins_of_counts, stability_index
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from include.models.config import DayProfile, ModelConfig
 from include.models.config.drift_profile import TrafficDay
+from include.models.config.faults import WINDOWS, Fault, faults_of
 from include.models.config.performance import Performance
 from include.models.config.results import Evaluation
 from include.models.config.watching import Reference
 from include.monitor.drift import measure, monitoring_of
-from include.monitor.faults import WINDOWS, Fault, faults_of
 from include.monitor.labels import after, newest_complete, newest_expected
 from include.monitor.performance import Realised, performance_of
 from include.monitor.traffic import FEWEST_DAYS, faults_of_traffic

@@ -1,4 +1,4 @@
-"""The job that joins labels with the scores they are about."""
+"""The jobs of monitoring: one joins labels with the scores they are about, one counts an endpoint's requests."""
 
 from __future__ import annotations
 
@@ -24,4 +24,20 @@ def join_labels(
         outputs={"performance": run.joined_labels},
         arguments=["--days", *days, *(reaching if len(reaching) > 1 else [])],
         compute=model.daily_scoring.model_copy(update={"instance_count": 1}),
+    )
+
+
+def count_captures(
+    model: ModelConfig, environment: MlEnvironment, run: Run, *, day: str, since: str, artifact: str
+) -> Request:
+    """``artifact``: of the version in production, ``since`` when (ISO 8601)."""
+    return processing(
+        model,
+        environment,
+        run,
+        "count_captures",
+        inputs={"captured": Source(run.traffic_inputs, data_type="ManifestFile"), "artifact": artifact},
+        outputs={"counted": run.counted_captures},
+        arguments=["--day", day, "--since", since],
+        compute=model.processing.model_copy(update={"instance_count": 1}),
     )

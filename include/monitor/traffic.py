@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from include.deploy.traffic import VARIANT
 from include.models.config.drift_profile import TrafficDay
+from include.models.config.faults import Fault
 from include.models.config.watching import CapturedDay, ServedDay
-from include.monitor.faults import Fault
 
 if TYPE_CHECKING:
     from types_boto3_cloudwatch.client import CloudWatchClient

@@ -13,12 +13,13 @@ from include.deploy.traffic import VARIANT
 from include.models.config import DayProfile, ModelConfig
 from include.models.config.drift_profile import TrafficDay
 from include.models.config.files import CAPTURED
+from include.monitor import requests
 from include.monitor.label_tasks import ON_EVENT
 from include.monitor.traffic import served_day
 from include.platform.clients import cloudwatch_client, s3_client
 from include.platform.objects import read_json, write_text
 from include.platform.raw_files import list_raw_data
-from include.platform.request_parts import Request, Source, endpoint_name, processing
+from include.platform.request_parts import Request, endpoint_name
 from include.platform.run_context import current_run, read_record
 from include.platform.storage import captured, captured_day, split_uri
 from include.registry.history import in_production_at, read_history
@@ -68,16 +69,8 @@ def count_captures(model: ModelConfig, context: Context) -> Request:
     plan = read_record(environment, run.traffic_plan, by="find_captures")
     if not plan["files"]:
         raise AirflowSkipException(f"no request of {plan['day']} was kept")
-    return processing(
-        model,
-        environment,
-        run,
-        "count_captures",
-        inputs={"captured": Source(run.traffic_inputs, data_type="ManifestFile"), "artifact": plan["artifact"]},
-        outputs={"counted": run.counted_captures},
-        arguments=["--day", plan["day"], "--since", plan["since"]],
-        compute=model.processing.model_copy(update={"instance_count": 1}),
-    )
+    day, since, artifact = plan["day"], plan["since"], plan["artifact"]
+    return requests.count_captures(model, environment, run, day=day, since=since, artifact=artifact)
 
 
 def publish_captures(model: ModelConfig, context: Context) -> int:

@@ -14,10 +14,10 @@ from typing import Literal, TypedDict
 
 from include.models.config import ModelConfig, Monitoring, TimeSplit
 from include.models.config.drift_profile import TrafficDay
+from include.models.config.faults import Fault, FaultJson
 from include.models.config.performance import Performance
 from include.models.config.watching import CapturedDay, ServedDay
 from include.monitor.drift import Drift, monitoring_of
-from include.monitor.faults import Fault, FaultJson
 from include.monitor.performance import PerformanceJson, in_words
 from include.monitor.trend import Trend
 from include.platform.pages import render

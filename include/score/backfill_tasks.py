@@ -43,7 +43,7 @@ from include.score.impossible import in_one_sentence
 from include.score.plan import CHAMPION_AT, DayPlan, PlanError, Preview, days_between, list_partitions
 from include.score.publish import PublishError, publish
 from include.score.published import JobCost, PublishedError, ScoresManifest, is_of_run, read_published
-from include.score.tasks import planner_of, require_unchanged, tell_published
+from include.score.tasks import planner_of, reference_for, require_unchanged, tell_published
 from sagemaker_jobs.account import total_usd
 from sagemaker_jobs.kinds import JobResult
 from sagemaker_jobs.links import file_page
@@ -169,7 +169,9 @@ def score_batch(context: Context, *, batch: BatchRef) -> Request:
     names = sorted({name for some in files.values() for name in some})
     write_text(s3, run.batch_inputs, json.dumps([{"prefix": f"s3://{environment.bucket}/{prefix}"}, *names]))
     write_text(s3, f"{run.batch_files}/{DAYS}", json.dumps(files))
-    return requests.score_batch(model_of(context), environment, run, artifact=plans[0].version.artifact)
+    model, version = model_of(context), plans[0].version
+    reference = reference_for(model, environment, version)
+    return requests.score_batch(model, environment, run, artifact=version.artifact, reference=reference)
 
 
 def planned_batch(context: Context, batch: BatchRef) -> tuple[MlEnvironment, BatchRun, list[DayPlan]]:

@@ -28,9 +28,11 @@ def score_day(
     *,
     day: str,
     artifact: str,
+    reference: str | None = None,
     challenger: str | None = None,
 ) -> Request:
-    """All steps in one job. ``artifact`` as for ``build_features``; ``challenger``: the artifact of a candidate."""
+    """All steps in one job. ``artifact`` as for ``build_features``; ``reference``: the S3 URI of the version's
+    ``reference.json``; ``challenger``: the artifact of a candidate."""
     beside = {"beside": run.challenger} if challenger else {}
     return processing(
         model,
@@ -41,7 +43,8 @@ def score_day(
             "partitions": Source(run.day_inputs, data_type="ManifestFile"),
             "artifact": artifact,
             "earlier": run.checks,
-            **({"challenger": challenger} if challenger else {}),
+            **_if_given("reference", reference),
+            **_if_given("challenger", challenger),
         },
         outputs={
             "scores": run.staged_scores("score_day"),
@@ -54,7 +57,9 @@ def score_day(
     )
 
 
-def score_batch(model: ModelConfig, environment: MlEnvironment, run: BatchRun, *, artifact: str) -> Request:
+def score_batch(
+    model: ModelConfig, environment: MlEnvironment, run: BatchRun, *, artifact: str, reference: str | None = None
+) -> Request:
     """Many days of one version, in one job; each day is uploaded as soon as it is scored."""
     return processing(
         model,
@@ -65,6 +70,7 @@ def score_batch(model: ModelConfig, environment: MlEnvironment, run: BatchRun, *
             "partitions": Source(run.batch_inputs, data_type="ManifestFile"),
             "artifact": artifact,
             "plan": run.batch_files,
+            **_if_given("reference", reference),
         },
         outputs={"days": run.days},
         compute=_one(model),
@@ -101,13 +107,19 @@ def score_file(
     )
 
 
-def validate_input(model: ModelConfig, environment: MlEnvironment, run: DayRun, *, day: str) -> Request:
+def validate_input(
+    model: ModelConfig, environment: MlEnvironment, run: DayRun, *, day: str, reference: str | None = None
+) -> Request:
     return processing(
         model,
         environment,
         run,
         "validate_input",
-        inputs={"partitions": Source(run.day_inputs, data_type="ManifestFile"), "earlier": run.checks},
+        inputs={
+            "partitions": Source(run.day_inputs, data_type="ManifestFile"),
+            "earlier": run.checks,
+            **_if_given("reference", reference),
+        },
         outputs={"validated": run.day_chunks, "report": run.report("validate_input"), "checks": run.checks},
         arguments=["--day", day],
         compute=_one(model),
@@ -183,6 +195,10 @@ def validate_scores(model: ModelConfig, environment: MlEnvironment, run: DayRun,
 
 def _classes(model: ModelConfig) -> list[str]:
     return [] if model.problem == "regression" else list(model.data.classes or [])
+
+
+def _if_given(name: str, uri: str | None) -> dict[str, str]:
+    return {name: uri} if uri else {}
 
 
 def _one(model: ModelConfig) -> Compute:

@@ -24,9 +24,10 @@ from include.platform.raw_files import RawFile, list_raw_data, raw_megabytes
 from include.platform.request_parts import Request, group_name
 from include.platform.run_context import begin_checks, begin_run, current_run, pin, read_record
 from include.platform.run_folders import DayRun
-from include.platform.storage import daily_partition, daily_prefix, scores_partition, split_uri
+from include.platform.storage import daily_partition, daily_prefix, reference_of, scores_partition, split_uri
 from include.registry import requests as registry
 from include.registry.model_index import index_scores
+from include.registry.versions import RegisteredVersion
 from include.score import form, requests, sinks
 from include.score.challenger import choose_challenger, keep_challenger
 from include.score.plan import (
@@ -160,14 +161,29 @@ def score_day(model: ModelConfig, context: Context) -> Request:
     begin_checks(environment, run)
     candidate = plan.challenger.artifact if plan.challenger else None
     return requests.score_day(
-        model, environment, run, day=plan.day, artifact=plan.version.artifact, challenger=candidate
+        model,
+        environment,
+        run,
+        day=plan.day,
+        artifact=plan.version.artifact,
+        reference=reference_for(model, environment, plan.version),
+        challenger=candidate,
     )
 
 
 def validate_input(model: ModelConfig, context: Context) -> Request:
     environment, run, plan = planned_day(context)
     begin_checks(environment, run)
-    return requests.validate_input(model, environment, run, day=plan.day)
+    reference = reference_for(model, environment, plan.version)
+    return requests.validate_input(model, environment, run, day=plan.day, reference=reference)
+
+
+def reference_for(model: ModelConfig, environment: MlEnvironment, version: RegisteredVersion) -> str | None:
+    """The S3 URI of the version's training, counted by day, if its days are to be compared with it and it has one."""
+    if model.monitoring is None or model.monitoring.faults_before_scoring == "ignore" or version.statistics is None:
+        return None
+    uri = reference_of(version.statistics)
+    return uri if list_raw_data(s3_client(environment), *split_uri(uri)) else None
 
 
 def build_features(model: ModelConfig, context: Context, *, validated: JobResult) -> Request:

@@ -50,11 +50,11 @@ from include.jobs.watching.reference import reference
 from include.jobs.watching.table_counts import count_day
 from include.models.config import ModelConfig, Monitoring, TimeSplit, load_model
 from include.models.config.estimating import estimated, watched_metric
+from include.models.config.faults import faults_of
 from include.models.config.watching import Reference, TableCounts
 from include.models.interface import Array, Tables
 from include.models.loader import estimator, feature_builder
 from include.monitor.drift import measure
-from include.monitor.faults import faults_of
 from include.monitor.performance import FEWEST_UNITS, Realised, is_loss, performance_of
 from include.monitor.verdict import BAD, Judged
 from rows import Row, end, parser, row

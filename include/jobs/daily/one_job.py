@@ -22,6 +22,7 @@ from include.jobs.validate_input import CheckedDays, validate_day
 from include.jobs.validate_raw_data import load_suites
 from include.jobs.validate_scores import check_day
 from include.jobs.validation.earlier import Earlier
+from include.jobs.watching.feeds import Feeds
 from include.models.config import MODELS_FOLDER, ModelConfig
 from include.models.config.files import DAY_RESULT, ROWS, SCORES_VERDICT, SHARDS
 from include.models.config.results import DayResult
@@ -61,15 +62,19 @@ class DayScorer:
     Args:
         artifact: folder of the version's unpacked model.tar.gz.
         earlier: what the validations before found, for the reports.
+        reference: folder of the version's ``reference.json``.
     """
 
-    def __init__(self, config: ModelConfig, artifact: Path, earlier: Earlier | None = None) -> None:
+    def __init__(
+        self, config: ModelConfig, artifact: Path, earlier: Earlier | None = None, reference: Path | None = None
+    ) -> None:
         self._config = config
         self._version = read_version(artifact)
         self._predictor = Predictor(artifact, len(config.data.key))
         self._suites = load_suites(config, MODELS_FOLDER / config.name / "expectations")
         self._checked: CheckedDays = {}
         self._earlier = earlier
+        self._feeds = Feeds.of(config, reference)
 
     def __enter__(self) -> Self:
         return self
@@ -103,7 +108,7 @@ class DayScorer:
             validated, features = Path(name, "validated"), Path(name, "features")
             with part("validate_input"):
                 inputs = self._config, partitions, day, self._suites
-                verdict = validate_day(*inputs, validated, report, self._checked, self._earlier)
+                verdict = validate_day(*inputs, validated, report, self._checked, self._earlier, self._feeds)
             result: DayResult = {
                 "passed": verdict.passed,
                 "summary": verdict.summary,

@@ -1,4 +1,4 @@
-"""Raw tables, clean and read, counted by day: what ``include.monitor.faults`` judges a feed by."""
+"""Raw tables, clean and read, counted by day: what ``include.models.config.faults`` judges a feed by."""
 
 from __future__ import annotations
 

@@ -51,7 +51,9 @@ def _over(config: ModelConfig, place: Path, gate: Gate, measured: Metric) -> Ite
     has = against_baselines(config.problem, config.data.classes or [], gate.over)
     if gate.over != PRODUCTION and gate.metric.removeprefix(ROLLING) not in has:
         listed = nearest(gate.metric, sorted(has))
-        yield Problem((*place, "metric"), f"a baseline, which predicts no probabilities, has no {gate.metric}. {listed}")
+        yield Problem(
+            (*place, "metric"), f"a baseline, which predicts no probabilities, has no {gate.metric}. {listed}"
+        )
     if gate.over in (PRODUCTION, ONE_RULE) and gate.metric.startswith(ROLLING):
         what = "versions in production are" if gate.over == PRODUCTION else "the single rule is"
         yield Problem((*place, "metric"), f"{what} not refitted at earlier ends of the data: no {gate.metric}")

@@ -45,6 +45,10 @@ class Monitoring(Section):
     data. ``ignored`` features are expected to move. ``max_loss`` is by how much performance may fall below the
     evaluation's (of a regression: its share).
 
+    ``faults_before_scoring``: what it means for a day if one of its raw tables is faulty in itself, beside the days of
+    training: a ``warning`` in its validation, or ``critical``, which stops its scoring; ``ignore`` leaves it to the
+    day's verdict.
+
     ``retrain``: when ``train_<model>`` is started; never because of a data fault, and not again within
     ``cool_down_days``.
     """
@@ -55,5 +59,6 @@ class Monitoring(Section):
     drifted_features: Annotated[int, Field(ge=1, le=10_000)] = 1
     ignored: list[str] = []
     max_loss: Annotated[float, Field(gt=0, lt=1)] = 0.03
+    faults_before_scoring: Literal["ignore", "warning", "critical"] = "warning"
     retrain: Annotated[Retrain, BeforeValidator(_retrain, json_schema_input_type=When | Retrain)] = Retrain()
     cool_down_days: Annotated[int, Field(ge=0, le=365)] = 14

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from include.models.config import Monitoring
 from include.models.config.files import PARTS
 from include.platform.dag_settings import scores_asset
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.run_folders import DayRun
 from include.platform.storage import scores_manifest, split_uri
+from include.registry.versions import RegisteredVersion
 from include.score import tasks
 from tests.include.local_aws import LocalS3
 from tests.include.score.conftest import DAYS_THERE, MODEL, raw_key
@@ -100,6 +102,24 @@ def test_the_jobs_read_and_write_what_the_plan_says(s3: LocalS3) -> None:
     model = tasks.hosted_model(MODEL, context())
     assert model["PrimaryContainer"]["ModelDataUrl"] == artifact
     assert model["PrimaryContainer"]["Image"] == "image:1", "what the version was registered with"
+
+
+def test_a_day_is_compared_with_the_training_of_a_version_that_has_kept_it(s3: LocalS3) -> None:
+    model = MODEL.model_copy(update={"monitoring": Monitoring()})
+    evaluation = f"s3://{ENVIRONMENT.bucket}/evaluation"
+    version = RegisteredVersion(
+        version=1,
+        model_package_arn="arn",
+        artifact="s3://b/a",
+        image="i",
+        statistics=f"{evaluation}/statistics.json",
+    )
+    assert tasks.reference_for(model, ENVIRONMENT, version) is None, "of a version from before there were any"
+    s3.objects["evaluation/reference.json"] = b"{}"
+    assert tasks.reference_for(model, ENVIRONMENT, version) == f"{evaluation}/reference.json"
+    ignored = model.model_copy(update={"monitoring": Monitoring(faults_before_scoring="ignore")})
+    assert tasks.reference_for(ignored, ENVIRONMENT, version) is None
+    assert tasks.reference_for(MODEL.model_copy(update={"monitoring": None}), ENVIRONMENT, version) is None
 
 
 def test_a_day_without_a_row_is_not_scored_and_still_checked(s3: LocalS3) -> None:

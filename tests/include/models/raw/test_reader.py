@@ -124,7 +124,7 @@ def test_a_quote_that_swallows_a_large_file_is_refused_before_memory_runs_out(
     found = read(path, 1 << 16, header=True)
     assert isinstance(found, str)
     assert "a row of more than 1 MiB from line 3 on" in found
-    assert "a quote that is opened and never closed" in found
+    assert "an unclosed quote" in found
 
 
 def test_size_and_hash_are_the_files_own(tmp_path: Path) -> None:

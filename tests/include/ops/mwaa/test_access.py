@@ -24,7 +24,7 @@ from include.ops.mwaa import templates
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.request_parts import Request
 from include.platform.run_folders import Run
-from include.platform.storage import captured, probes_of, registered_artifact, split_uri
+from include.platform.storage import captured, probes_of, reference_of, registered_artifact, split_uri
 from include.registry.versions import RegisteredVersion, Version, keep_artifact
 from include.score import requests as score
 from include.score import sinks
@@ -303,19 +303,23 @@ def requests_of(model: ModelConfig, environment: MlEnvironment) -> Iterator[Requ
     trained = f"{run.training_output('train_model')}/job/output/model.tar.gz"
     yield train.evaluate_model(model, environment, run, artifact=trained, production=[champion])
     day = Run(BUCKET, f"score_{model.name}", "r").of_day("digest", "2015-01-01")
-    yield score.score_day(model, environment, day, day="2015-01-01", artifact=artifact)
-    yield score.validate_input(model, environment, day, day="2015-01-01")
+    reference = reference_of(f"{run.evaluation}/statistics.json")
+    yield score.score_day(model, environment, day, day="2015-01-01", artifact=artifact, reference=reference)
+    yield score.validate_input(model, environment, day, day="2015-01-01", reference=reference)
     yield score.build_features(model, environment, day, day="2015-01-01", artifact=artifact, chunks=1)
     yield score.score(model, environment, day, shards=1)
     yield score.validate_scores(model, environment, day, rows=True)
     backfill = Run(BUCKET, "backfill", "r").of_batch(model.name, 0)
-    yield score.score_batch(model, environment, backfill, artifact=artifact)
+    yield score.score_batch(model, environment, backfill, artifact=artifact, reference=reference)
     yield sinks.check_sink(model, environment, run, "kafka")
     yield sinks.send_scores(model, environment, day, "kafka", scores=f"s3://{BUCKET}/scores/{model.name}/date=d/")
     moved = Run(BUCKET, f"deploy_{model.name}", "r")
     yield deploy.move_champion_alias(model, environment, moved, model_package_arn="arn")
     labels = Run(BUCKET, f"monitor_{model.name}", "r")
     yield monitor.join_labels(model, environment, labels, days=["2015-01-01"], windows=["2015-01-02"])
+    yield monitor.count_captures(
+        model, environment, labels, day="2015-01-01", since="2014-12-01T00:00:00+00:00", artifact=artifact
+    )
     ref: FileRef = {"number": 0, "model": model.name, "file": "a.csv", "mode": "artifact", "version": "etag"}
     of_file = file_run(BUCKET, "score_file", "r", ref)
     ways: tuple[Literal["artifact", "endpoint", "later"], ...] = ("artifact", "endpoint", "later")
@@ -348,13 +352,14 @@ def test_the_role_of_a_model_may_read_and_write_what_its_requests_name(enforcing
                 calls[f"write {key}"] = lambda bucket=bucket, file=file: s3.put_object(Bucket=bucket, Key=file)
             else:
                 calls[f"read {key}"] = lambda bucket=bucket, key=key: s3.get_object(Bucket=bucket, Key=key)
-    # what the manifests of days, of labels and of files name, which no request does
+    # what the manifests of days, of labels, of requests and of files name, which no request does
     for key in (
         "daily/m/date=2015-01-01/a.csv",
         "labels/m/date=2015-01-01/a.csv",
         "scores/m/date=2015-01-01/_SUCCESS.json",
         "performance/m/date=2015-01-01/rows.parquet",
         "inbox/m/a.csv",
+        "capture/m-production/AllTraffic/2015/01/01/00/a.jsonl",
     ):
         calls[f"read {key}"] = lambda key=key: s3.get_object(Bucket=BUCKET, Key=key)
     assert programs == PROGRAMS, "each job of one model is asked for above"

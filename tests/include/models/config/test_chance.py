@@ -6,7 +6,7 @@ from math import comb, exp
 
 import pytest
 
-from include.monitor.chance import largest_likely, probability, student, tail
+from include.models.config.chance import largest_likely, probability, student, tail
 
 
 def test_without_more_scatter_it_is_poissons_law() -> None:

@@ -17,9 +17,9 @@ from math import log, sqrt
 from statistics import fmean, median, pstdev
 from typing import Literal, TypedDict
 
-from include.models.config import DayProfile
-from include.models.config.watching import Reference, SegmentColumn, SegmentCounts, Sums, TableCounts
-from include.monitor.chance import probability
+from .chance import probability
+from .drift_profile import DayProfile
+from .watching import Reference, SegmentColumn, SegmentCounts, Sums, TableCounts
 
 WINDOWS = (1, 3, 7)
 FALSE_DAYS = 1e-3  # share of sound days that chance may call faulty, over all counts together
@@ -72,11 +72,14 @@ class Fault:
     segments: Sequence[str] = ()
     days: int = 1
 
+    @property
+    def where(self) -> str:
+        return f"{self.table}.{self.column}" if self.column else self.table
+
     def __str__(self) -> str:
-        where = f"{self.table}.{self.column}" if self.column else self.table
         some = ", ".join(self.segments[:SHOWN])
         more = f" and {len(self.segments) - SHOWN} more" if len(self.segments) > SHOWN else ""
-        return f"{where}: {self.found}" + (f" ({some}{more})" if some else "")
+        return f"{self.where}: {self.found}" + (f" ({some}{more})" if some else "")
 
     def as_json(self) -> FaultJson:
         return {

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from include.monitor.faults import faults_of
+from include.models.config.faults import faults_of
 
 FIRST = date(2026, 1, 1)
 DAY = (FIRST + timedelta(days=67)).isoformat()
