@@ -149,10 +149,13 @@ def test_a_disabled_rule_is_silent(hosting: Hosting, queue: Queue) -> None:
     pattern = {"detail-type": ["SageMaker Model Package State Change"]}
     rule = _rule(hosting, pattern, {"Arn": queue.arn})
     hosting.client("events").disable_rule(Name=rule)
+    other = Queue(hosting)
+    _rule(hosting, pattern, {"Arn": other.arn})  # made later, so asked later
     _package(hosting)
+    other.messages(1)
     hosting.client("events").enable_rule(Name=rule)
     _, arn = _package(hosting)
-    assert [one["resources"] for one in queue.messages(1)] == [[arn]]  # in order: an earlier one would be first
+    assert [one["resources"] for one in queue.messages(1)] == [[arn]]
 
 
 def _alarm(hosting: Hosting, name: str, **more: Any) -> None:
