@@ -35,6 +35,7 @@ BENCHMARKS = {
     "bench_parsing.py": "airflow",
     "bench_run.py": "airflow",
     "bench_startup.py": "airflow",
+    "bench_replay.py": "airflow",
 }
 COLOURS = {True: "green", False: "red", None: "yellow"}
 

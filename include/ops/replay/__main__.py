@@ -23,14 +23,14 @@ from include.models.config import ModelConfig, load_model
 from include.ops.local_stack.arguments import ArgumentsError, check_days, check_model
 from include.ops.local_stack.command import carry_out
 from include.ops.local_stack.processes import free_ports
-from include.ops.local_stack.seed import seed, seed_days
+from include.ops.local_stack.seed import newest_days, seed, seed_days
 from include.ops.local_stack.settings import BUCKET, ROOT, Settings
 from include.ops.replay.page import page, summary_of, table_of
 from include.ops.replay.policy import FROM_THE_BEGINNING, POLICIES, Life, Replayed, after, with_policy
 from include.ops.replay.world import World
 from include.platform.code_bundle import upload_code
 from include.platform.errors import PermanentError
-from include.score.plan import look_back
+from include.score.plan import days_between, list_partitions, look_back
 
 AT_ONCE = 2
 
@@ -40,7 +40,7 @@ def start(model: ModelConfig, settings: Settings, first: str, last: str, data: P
     hold or not: each policy begins with it. The hash of the job code.
 
     Raises:
-        PermanentError: no version can be trained.
+        PermanentError: a day has no data, or no version can be trained.
     """
     world = World(settings)
     with world.running():
@@ -50,6 +50,13 @@ def start(model: ModelConfig, settings: Settings, first: str, last: str, data: P
         seed(settings, model.name, data, console.print)
         ahead = model.labels.days_ahead if model.labels else 0
         seed_days(settings, model.name, [*look_back(model, first), first][0], after(last, ahead), console.print)
+        there = list_partitions(world.client("s3"), BUCKET, model.name)
+        if lacking := [day for day in days_between(first, last) if day not in there]:
+            newest = newest_days(settings, model.name, 1)
+            ends = f"; the data ends on {newest[1]}" if newest else ""
+            raise PermanentError(
+                f"a replay needs data of each day, and {len(lacking)} lack it, from {lacking[0]} on{ends}"
+            )
         life = Life(with_policy(model, "never"), "start", world)
         before = after(first, -1)
         life.train(before, started_by="replay, the first version", must_learn=FROM_THE_BEGINNING, whatever=True)
