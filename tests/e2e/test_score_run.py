@@ -16,7 +16,7 @@ import pytest
 
 from include.ops.local_stack.settings import BUCKET
 from include.platform.run_folders import Run
-from include.platform.storage import daily_partition, drift_of, scores_symlink, split_uri
+from include.platform.storage import daily_partition, drift_of, scores_manifest, scores_symlink, split_uri
 from include.registry.history import read_history
 from include.score.published import read_published
 from tests.promoted import enter_into_production
@@ -199,7 +199,9 @@ def test_late_data_is_swept_up(backfilled: RunResult, running: Stack) -> None:
         assert after[day]["run_id"].startswith(f"late__{day}")
         assert len(after[day]["files"]) == 1
         listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"scores/{MODEL}/date={day}/")["Contents"]
-        assert len(listed) == 3, "the manifest and the two files that it names: no other version is left"
+        named = {after[day]["files"][0]["key"], after[day]["profile"], after[day]["shown"]}
+        manifest = scores_manifest(MODEL, day)
+        assert {one["Key"] for one in listed} == {*named, manifest}, "no other version is left"
     require_watched(running, known, found)
 
 

@@ -127,7 +127,7 @@ def test_what_is_neither_scored_nor_kept_cannot_be_watched(tmp_path: Path, conte
     content["serving"]["data_capture_percent"] = 0
     assert "add the section scoring, or serving.data_capture_percent" in refusal(tmp_path, content)
     del content["monitoring"]
-    assert "schedule.monitor: there is nothing to watch" in refusal(tmp_path, content)
+    assert "schedule.monitor: there is nothing to monitor" in refusal(tmp_path, content)
 
 
 def test_a_gate_without_a_bound(tmp_path: Path, content: dict[str, Any]) -> None:
