@@ -40,6 +40,9 @@ for name in sys.argv[1:]:
 """
 UNNAMED = """[...document.querySelectorAll('a, button, input, select')].filter(one => one.checkVisibility() &&
 !(one.textContent.trim() || one.ariaLabel || one.labels?.length)).length"""
+COLOURLESS = """[...document.querySelectorAll('.calendar .scored, .legend .scored')].some(one =>
+getComputedStyle(one).backgroundColor ===
+getComputedStyle(document.querySelector(".legend .missing")).backgroundColor)"""
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -106,6 +109,8 @@ def look(settings: Settings, model: str, folder: Path, *, all_of_them: bool) -> 
                             wrong.append(f"{name} scrolls sideways at {width}")
                         if page.evaluate(UNNAMED):
                             wrong.append(f"{name} has controls without a name")
+                        if page.evaluate(COLOURLESS):
+                            wrong.append(f"{name}: scored days look like missing ones")
                         page.screenshot(path=folder / f"{name}{ending}.png", full_page=all_of_them)
                     trigger_form(page, settings, model, folder / f"trigger-form{ending}.png")
         browser.close()
