@@ -1,4 +1,4 @@
-"""Whether a replay that scores days together ends as one that takes each day by itself, as the daily Dags do: the
+"""Whether a replay that scores days together ends as one that takes one day at a time, as the daily Dags do: the
 same scores, metrics of labels, verdicts, trainings and versions, bit for bit. On generated data, with a training."""
 
 from __future__ import annotations
