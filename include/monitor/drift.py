@@ -16,8 +16,6 @@ from include.models.config.watching import ClassAnswers, Reference, ValueAnswers
 from include.platform.errors import PermanentError
 from include.platform.stability import Bin, bins_of_counts, stability_index
 
-DRIFT_NAMESPACE = "ModelMonitoring"  # of CloudWatch's metrics; include/ops/infra names it too
-
 FALSE_WINDOWS = 0.01  # share of training-like windows in which chance may call any feature drifted
 LEAST_ALLOWED = 0.01  # a negligible index, however steady a feature was
 RARE_LESS, RARE_MORE = 0.5, 2.0  # times a class's usual rows; an index does not show changes of rare classes

@@ -73,9 +73,9 @@ def judged(model: ModelConfig, environment: MlEnvironment, client: S3Client, day
     start = (date.fromisoformat(day) - timedelta(days=settings.window_days - 1)).isoformat()
     window = {each: profile for each, profile in found.profiles.items() if each >= start}
     drift = measure(model, found.version, training, day, window, reference)
-    faults = faults_of(reference, day, found.profiles) if reference else []
     realised = late = None
     if of == "scores":
+        faults = faults_of(reference, day, found.profiles) if reference else []
         realised, late = _realised(model, client, bucket, day, found.version), _late(model, client, bucket, day)
     else:
         faults = faults_of_traffic(day, found.traffic)

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from include.deploy.endpoint_checks import Report, Thresholds, columns_of, load_golden_requests, probe_endpoint
 from include.deploy.serving_modes import mode_of
 from include.models.config import ModelConfig
-from include.monitor.drift import DRIFT_NAMESPACE
+from include.models.config.watching import METRICS_NAMESPACE
 from include.platform.clients import cloudwatch_client, runtime_client, s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.notifications import notify
@@ -149,4 +149,4 @@ def _send(environment: MlEnvironment, model: ModelConfig, probe: Probe, now: dat
         {"MetricName": name, "Dimensions": dimensions, "Timestamp": now, "Value": value}  # type: ignore[typeddict-item] # plain dictionaries
         for name, value in values.items()
     ]
-    cloudwatch_client(environment).put_metric_data(Namespace=DRIFT_NAMESPACE, MetricData=data)
+    cloudwatch_client(environment).put_metric_data(Namespace=METRICS_NAMESPACE, MetricData=data)

@@ -11,7 +11,8 @@ from airflow.sdk import Context
 
 from include.models.config import ModelConfig
 from include.models.config.performance import Performance
-from include.monitor.drift import DRIFT_NAMESPACE, monitoring_of
+from include.models.config.watching import METRICS_NAMESPACE
+from include.monitor.drift import monitoring_of
 from include.monitor.gathered import Of, place_of
 from include.monitor.gathered import judged as judged_window
 from include.monitor.traffic import refusals
@@ -277,7 +278,7 @@ def _send_metrics(environment: MlEnvironment, judged: Judged, *, apart: bool) ->
         values |= {"TrafficRequests": judged.traffic["served"]["requests"], "TrafficRefused": refused / max(asked, 1)}
     dimensions = {"Environment": environment_name(), "Model": drift.model.name}
     cloudwatch_client(environment).put_metric_data(
-        Namespace=DRIFT_NAMESPACE,
+        Namespace=METRICS_NAMESPACE,
         MetricData=[
             {
                 "MetricName": name,

@@ -72,23 +72,20 @@ def faults_of_traffic(day: str, days: Mapping[str, TrafficDay]) -> list[Fault]:
     Args:
         days: those that are known, the day's own among them, of any version.
     """
-    now, before = days[day]["captured"], [one["captured"] for each, one in days.items() if each < day]
+    now, before = days[day]["captured"], [one for each, one in days.items() if each < day]
     found = []
-    usual = fmean(one["requests"] for one in before) if len(before) >= FEWEST_DAYS else 0.0
-    if not now["requests"] and usual >= FEWEST and all(one["requests"] for one in before):
+    kept = [one["captured"]["requests"] for one in before]
+    usual = fmean(kept) if len(kept) >= FEWEST_DAYS else 0.0
+    if not now["requests"] and usual >= FEWEST and all(kept):
         found.append(Fault("endpoint", None, "volume", f"no request was kept, where {usual:,.0f} a day are usual"))
     refused, asked = refusals(days[day])
     share = refused / asked if asked else 0.0
-    most = max((many / of for many, of in map(refusals, before_of(day, days)) if of >= FEWEST), default=0.0)
+    most = max((many / of for many, of in map(refusals, before) if of >= FEWEST), default=0.0)
     if refused >= FEWEST and share > max(REFUSED, 2 * most):
         before_that = f"; on the days before at most {most:.1%}" if before else ""
         told = f"{refused:,} of {asked:,} requests were refused ({share:.1%}{before_that}){_reasons(now)}"
         found.append(Fault("endpoint", None, "refused", told))
     return found
-
-
-def before_of(day: str, days: Mapping[str, TrafficDay]) -> list[TrafficDay]:
-    return [one for each, one in days.items() if each < day]
 
 
 def refusals(day: TrafficDay) -> tuple[int, int]:

@@ -21,7 +21,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-NAMESPACE = "ModelMonitoring"  # jobs may write to it: see include/ops/infra
+from include.models.config.watching import METRICS_NAMESPACE
+
 UNITS = {
     "KafkaMessages": "Count",
     "KafkaMessagesPerSecond": "Count/Second",
@@ -69,6 +70,6 @@ def put(values: Mapping[str, float], *, model: str, topic: str) -> None:
     ]
     try:
         patience = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
-        boto3.client("cloudwatch", config=patience).put_metric_data(Namespace=NAMESPACE, MetricData=data)
+        boto3.client("cloudwatch", config=patience).put_metric_data(Namespace=METRICS_NAMESPACE, MetricData=data)
     except (BotoCoreError, ClientError) as error:
         print(f"WARNING: the scores were sent, but CloudWatch did not take their metrics: {error}", flush=True)

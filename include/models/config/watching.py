@@ -94,6 +94,8 @@ class Reference(TypedDict):
     calibration: Calibration | None
 
 
+METRICS_NAMESPACE = "ModelMonitoring"  # of CloudWatch's metrics; include/ops/infra names it too
+
 Days = Mapping[str, dict[str, TableCounts]]
 
 GOLDEN_REQUEST = "golden-request"  # the custom attribute of requests that only ask whether an endpoint is well

@@ -25,8 +25,8 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.markup import escape
 
+from include.models.config.watching import METRICS_NAMESPACE
 from include.models.errors import and_then
-from include.monitor.drift import DRIFT_NAMESPACE
 from include.ops import Json
 from include.ops.local_stack import stack
 from include.ops.local_stack.processes import ProcessError, free_ports, wait_until
@@ -154,12 +154,12 @@ def metrics_go_to_their_namespace(settings: EnforcedSettings, session: dict[str,
     """Drift metrics may only go into their own namespace. (No day of the generated year is so young that
     ``monitor_<model>`` itself would send any.)"""
     cloudwatch, measured = settings.client("cloudwatch", session), [{"MetricName": "Rows", "Value": 1.0}]
-    cloudwatch.put_metric_data(Namespace=DRIFT_NAMESPACE, MetricData=measured)
+    cloudwatch.put_metric_data(Namespace=METRICS_NAMESPACE, MetricData=measured)
     try:
         cloudwatch.put_metric_data(Namespace="Another", MetricData=measured)
     except ClientError as error:
         (settings.home / "sagemaker" / "denied.jsonl").unlink(missing_ok=True)
-        return f"{DRIFT_NAMESPACE} is allowed, another ends with {error.response['Error']['Code']}"
+        return f"{METRICS_NAMESPACE} is allowed, another ends with {error.response['Error']['Code']}"
     raise BrokenPromiseError("metrics may be put into any namespace")
 
 

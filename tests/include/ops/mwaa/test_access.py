@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError
 
 from include.deploy import requests as deploy
 from include.models.config import ModelConfig, load_model
+from include.models.config.watching import METRICS_NAMESPACE
 from include.monitor import requests as monitor
-from include.monitor.drift import DRIFT_NAMESPACE
 from include.ops.local_stack.settings import ACCOUNT, NAME, REGION, ROOT
 from include.ops.mwaa import templates
 from include.platform.environment import EXAMPLE, MlEnvironment
@@ -392,7 +392,7 @@ def test_probes_of_production_are_allowed(enforcing: LocalSageMaker) -> None:
         "golden requests": lambda: s3.get_object(Bucket=BUCKET, Key=golden),
         "mode": lambda: client("sagemaker").describe_endpoint(EndpointName="m-production"),
         "ask": lambda: client("sagemaker-runtime").invoke_endpoint(EndpointName="probed-staging", Body=b"1"),
-        "measure": lambda: cloudwatch.put_metric_data(Namespace=DRIFT_NAMESPACE, MetricData=measured),
+        "measure": lambda: cloudwatch.put_metric_data(Namespace=METRICS_NAMESPACE, MetricData=measured),
         "keep": lambda: s3.put_object(Bucket=BUCKET, Key=split_uri(probes_of(BUCKET, "m"))[1], Body=b"{}"),
     }
     assert denied(calls) == set()
