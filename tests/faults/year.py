@@ -140,10 +140,10 @@ def measure(lab: Lab, days: list[str], data: Path | None, console: Console) -> d
     asked = Asked(MODEL, days[0], days[-1], CHAMPION_AT, force=False, dry_run=False)
     try:
         summary = backfill(lab.settings, asked, console)
+        lab.proxy.lacking_share = 0.0
+        again = backfill(lab.settings, asked, console)  # what the person on call does
     finally:
         night.over.set()
-        lab.proxy.lacking_share = 0.0
-    again = backfill(lab.settings, asked, console)  # what the person on call does
     seconds = time.monotonic() - began
     busy = processor_seconds() - busy
     assert summary is not None
