@@ -25,6 +25,8 @@ types "Airflow's side" airflow dags plugins include/platform include/registry in
 types "jobs and models" jobs include/jobs include/models include/online include/client
 types "the local SageMaker" local_sagemaker include/local_sagemaker
 check "import borders" env PYTHONPATH=.:plugins .venv/dev/bin/lint-imports
+check "secrets" .venv/dev/bin/pre-commit run --all-files secrets
+check "notebooks without output" .venv/dev/bin/pre-commit run --all-files notebooks
 check "model names in code" .venv/dev/bin/python tests/lint_model_names.py
 check "prose" .venv/dev/bin/python tests/lint_prose.py
 check "generated reference" env PYTHONPATH=.:plugins PYTHONWARNINGS=ignore .venv/airflow/bin/python -m include.ops.reference --check

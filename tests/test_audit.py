@@ -132,9 +132,35 @@ def test_every_environment_is_audited() -> None:
     assert pinned == set(PINNED)
 
 
+def test_every_package_that_is_pinned_has_hashes_and_images_insist_on_them() -> None:
+    for file in PINNED:
+        lines = (ROOT / file).read_text().splitlines()
+        pins = [number for number, line in enumerate(lines) if "==" in line and not line.lstrip().startswith("#")]
+        assert pins, file
+        assert [lines[n] for n in pins if "--hash=" not in "".join(lines[n : n + 2])] == [], file
+    for dockerfile in (f"include/{room}/Dockerfile" for room in ("jobs", "online", "local_sagemaker")):
+        installs = [line for line in (ROOT / dockerfile).read_text().splitlines() if "pip install" in line]
+        assert installs
+        assert all("--require-hashes" in line for line in installs), dockerfile
+    assert "hashes" not in re.findall(r"uv pip install.*", (ROOT / "include/ops/local_stack/setup.sh").read_text())[0]
+
+
 def test_an_accepted_finding_has_a_reason() -> None:
     assert accepted_answers("# id  # why\nPYSEC-1  # not reached; look again in March\n\n") == {
         "PYSEC-1": "not reached; look again in March"
     }
     with pytest.raises(AuditError, match="PYSEC-2 has no reason"):
         accepted_answers("PYSEC-2\n")
+
+
+def test_renovate_moves_every_pin() -> None:
+    """Hashed requirements, and images of scripts and workflows; it finds Dockerfiles and actions on its own."""
+    settings = json.loads((ROOT / ".github" / "renovate.json").read_text())
+    patterns = [one.strip("/") for one in settings["pip-compile"]["managerFilePatterns"]]
+    assert [file for file in PINNED if not any(re.search(pattern, file) for pattern in patterns)] == []
+    (images,) = settings["customManagers"]
+    for file in ("include/ops/mwaa/build_image.sh", ".github/workflows/ci.yaml"):
+        assert any(re.search(pattern.strip("/"), file) for pattern in images["managerFilePatterns"])
+        text = (ROOT / file).read_text()
+        found = re.findall(images["matchStrings"][0].replace("(?<", "(?P<"), text)
+        assert len(found) == text.count("@sha256:") > 0

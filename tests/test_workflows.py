@@ -27,6 +27,7 @@ from tests.compose.prove import copy_checkout
 
 FOLDER = ROOT / ".github" / "workflows"
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
+MAKEFILE = (ROOT / "Makefile").read_text()
 SHELL = ("bash", "-e")  # where a step names none
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -257,7 +258,7 @@ def with_environments(runner: Runner) -> Runner:
 
 def test_the_stacks_are_looked_at_as_far_as_the_account(with_environments: Runner) -> None:
     context = {"inputs.environment": "dev", "inputs.dry_run && '1' || ''": "1"}
-    [step] = steps("deploy-infra", "infra")
+    *_, step = steps("deploy-infra", "infra")
     environment = {name: evaluated(value, context) for name, value in step["env"].items()}
     done = with_environments.run(step["run"], **environment, **nowhere())
     assert "error: Could not connect to the endpoint" in done.stderr, done.stderr
@@ -282,7 +283,7 @@ def nowhere() -> dict[str, str]:
 
 def test_every_step_is_run_here_or_is_a_target_of_the_gate() -> None:
     ran = {("image", "build"), ("deploy-environment", "deploy"), ("deploy-infra", "infra"), ("image", "attest")}
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
     for name, workflow in WORKFLOWS.items():
         for job, described in workflow["jobs"].items():
             if "steps" not in described or (name, job) in ran:
@@ -300,6 +301,11 @@ def test_what_reaches_an_environment_is_of_main_alone() -> None:
         assert [job["if"] for job in first] == ["github.ref == 'refs/heads/main'"], name
 
 
+def test_a_deploy_may_run_where_a_private_web_server_is_reached() -> None:
+    """GitHub's runners are outside the VPC: docs/mwaa.md says how to name another."""
+    assert WORKFLOWS["deploy-environment"]["jobs"]["deploy"]["runs-on"] == "${{ vars.DEPLOY_RUNNER || 'ubuntu-24.04' }}"
+
+
 def test_every_action_and_image_is_named_by_its_digest() -> None:
     used = re.findall(r"uses: (\S+)", "\n".join(path.read_text() for path in FOLDER.glob("*.yaml")))
     assert len(used) > 10
@@ -315,9 +321,17 @@ def test_every_action_and_image_is_named_by_its_digest() -> None:
 
 
 def test_credentials_come_after_all_that_is_installed() -> None:
+    """What a make target would install with credentials at hand is there before."""
+    targets = dict(re.findall(r"^([a-z-]+):.*\n\t@\$\(setup\)(?: --for [a-z-]+)?(.*)$", MAKEFILE, re.MULTILINE))
+    signing = 0
     for name, workflow in WORKFLOWS.items():
         for job in workflow["jobs"].values():
             lines = [json.dumps(step) for step in job.get("steps", [])]
             signed_in = next((n for n, line in enumerate(lines) if "configure-aws-credentials" in line), len(lines))
             installs = [n for n, line in enumerate(lines) if "setup.sh" in line or "build_image.sh" in line]
             assert all(n < signed_in for n in installs), name
+            installed = {word for n in installs for word in re.findall(r"\w+", lines[n].partition("setup.sh")[2])}
+            for target in re.findall(r"make ([a-z-]+)", " ".join(lines[signed_in:])):
+                signing += 1
+                assert set(targets[target].split()) <= installed, (name, target)
+    assert signing >= 2

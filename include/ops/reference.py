@@ -42,11 +42,27 @@ def dags() -> str:
         bag = DagBag(ROOT / "dags")
     if bag.import_errors or not bag.dags:
         raise PageError(f"the Dag folder has no Dags or has errors: {bag.import_errors}")
-    lines = ["# Dags", "", "The runbook of each Dag is in Airflow's UI, under *Docs* on its page.", ""]
+    lines = ["# Dags", "", "The runbooks below are also in Airflow's UI, under *Docs* on each Dag's page.", ""]
     lines += ["| Dag | schedule (UTC) | what it does | owner |", "|---|---|---|---|"]
     for dag in sorted(bag.dags.values(), key=lambda dag: str(dag.dag_id)):
         lines.append(f"| `{dag.dag_id}` | {_when(dag.schedule)} | {dag.description} | {dag.owner} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_runbooks(bag.dags)])
+
+
+def _runbooks(found: Mapping[str, Any]) -> Iterator[str]:
+    """Of the four Dags that each model has, then of the others."""
+    from include.deploy import dag as deploy
+    from include.models.config import model_names
+    from include.monitor import dag as monitor
+    from include.score import dag as score
+    from include.train import dag as train
+
+    verbs = {"train": train, "deploy": deploy, "score": score, "monitor": monitor}
+    texts = {f"{verb}_<model>": str(module.__doc__) for verb, module in verbs.items()}
+    of_models = {f"{verb}_{model}" for verb in verbs for model in model_names()}
+    texts |= {name: str(found[name].doc_md).partition("\n\n")[2] for name in sorted(found.keys() - of_models)}
+    for name, text in texts.items():
+        yield f"\n## Runbook of `{name}`\n\n{text.strip()}"
 
 
 def _when(schedule: Any) -> str:
@@ -83,6 +99,52 @@ def environment() -> str:
     head = f"# Settings of an environment\n\nThe Airflow Variable `{VARIABLE}`, a JSON object:\n\n```json\n"
     example = json.dumps(json.loads(EXAMPLE), indent=2)
     return "\n".join([f"{head}{example}\n```\n\n{_prose(schema)}\n", *_table(schema), *_sections(schema)])
+
+
+def metrics() -> str:
+    """The metrics that this repository sends to CloudWatch, and every alarm, of templates and of deployments."""
+    from include.deploy.traffic import alarms
+    from include.models.config import load_model, model_names
+    from include.models.config.watching import METRICS, METRICS_NAMESPACE
+    from include.ops.mwaa import templates
+    from include.platform.environment import EXAMPLE, parse_ml_environment
+
+    lines = [
+        "# Metrics and alarms",
+        "",
+        f"CloudWatch's namespace `{METRICS_NAMESPACE}`, with the dimensions `Environment`",
+    ]
+    lines[-1] += " and `Model` (Kafka's: `Model` and `Topic`)."
+    lines += ["", "| metric | what it measures |", "|---|---|"]
+    lines += [f"| `{name}` | {meaning} |" for name, meaning in METRICS.items()]
+    lines += ["", "The metrics of a model's live traffic have the names of the daily ones after `Traffic`.", ""]
+    lines += ["## Alarms of the stacks", "", "They notify the topic `<environment>-alerts`.", "", *_alarm_head()]
+    for template in (*templates.OF_ENVIRONMENT, templates.OF_MODEL, "online"):
+        lines += _alarm_rows(templates.resources_with_names(template))
+    lines += ["", "## Alarms that roll back a deployment", ""]
+    lines += ["`deploy_<model>` creates them; `serving.alarms` in model.yaml has the limits and more alarms.", ""]
+    serving = next(model for model in map(load_model, model_names()) if model.serving.mode == "provisioned")
+    group = serving.name.replace("_", "-")
+    built = alarms(serving, parse_ml_environment(EXAMPLE))[:2]
+    lines += ["| alarm | metric |", "|---|---|"]
+    lines += [f"| `{one['AlarmName'].replace(group, '<model>')}` | {one['MetricName']} |" for one in built]
+    return "\n".join(lines)
+
+
+def _alarm_head() -> list[str]:
+    return ["| alarm | condition | what it means |", "|---|---|---|"]
+
+
+def _alarm_rows(resources: Mapping[str, Any]) -> Iterator[str]:
+    signs = {"GreaterThanThreshold": "above", "LessThanThreshold": "below"}
+    for resource in resources.values():
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            one = resource["Properties"]
+            measure = f"`{one['MetricName']}`" if "MetricName" in one else one["Metrics"][0]["Label"]
+            condition = f"{measure} {signs[one['ComparisonOperator']]} {one['Threshold']}"
+            times = one.get("DatapointsToAlarm", one["EvaluationPeriods"])
+            periods = f"{times} of {one['EvaluationPeriods']} periods"
+            yield f"| `{one['AlarmName']}` | {condition}, {periods} | {_cell(one['AlarmDescription'])} |"
 
 
 def model_yaml() -> str:
@@ -159,6 +221,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "dags": dags,
     "make": make_targets,
     "storage": storage,
+    "metrics": metrics,
     "environment": environment,
     "model-yaml": model_yaml,
 }

@@ -35,7 +35,8 @@ _NAMED_BY = {
     "sns": {"TopicArn": "arn", "TargetArn": "arn"},
     "cloudwatch": {"AlarmName": "alarm:{}", "AlarmNames": "alarm:{}"},
     "logs": {"logGroupName": "log-group:{}:log-stream:"},
-    "secretsmanager": {"SecretId": "secret:{}-000000"},  # AWS puts six characters behind a secret's name
+    # AWS appends six characters to a secret's name
+    "secretsmanager": {"SecretId": "secret:{}-000000"},  # pragma: allowlist secret
     "ssm": {"Name": "parameter{slash}{}", "Names": "parameter{slash}{}"},
     "kms": {"KeyId": "key/{}"},
     "ecr": {"repositoryName": "repository/{}"},
@@ -45,7 +46,7 @@ _NAMED_BY = {
 
 
 def actions_of(environ: WSGIEnvironment, region: str, service: str, body: bytes) -> list[Action]:
-    """Every action that has to be allowed for this request to be answered."""
+    """Every action that must be allowed for this request."""
     target = environ.get("HTTP_X_AMZ_TARGET", "")
     path = unquote(environ.get("PATH_INFO", ""))
     if target.startswith("SageMaker."):
@@ -187,7 +188,7 @@ def _json(body: bytes) -> Json:
     try:
         document = json.loads(body or b"{}")
     except ValueError:
-        return {}  # whoever answers the request says what is wrong with it
+        return {}  # the operation reports what is wrong with it
     return document if isinstance(document, dict) else {}
 
 

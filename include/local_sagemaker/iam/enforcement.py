@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from wsgiref.types import WSGIEnvironment
 
+from moto.backends import get_backend
 from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 
@@ -53,7 +54,7 @@ class Enforced:
         role = self._role_of(environ)
         if role is None:
             return
-        # S3's objects may be large, and nothing in them matters here
+        # S3 objects may be large, and their content does not matter here
         reads_body = service != "s3" or "delete" in environ.get("QUERY_STRING", "")
         for action in actions_of(environ, region, service, _body(environ) if reads_body else b""):
             self._require(role, action)
@@ -82,7 +83,7 @@ class Enforced:
         self._require(role_arn.rpartition("/")[2], Action(action, resource))
 
     def _require_key(self, role: str, region: str, action: Action) -> None:
-        """Objects of a bucket that encrypts with a key: S3 asks KMS in the caller's name."""
+        """Objects of a bucket that encrypts with a key: S3 calls KMS as the caller."""
         key = self._key_of(action.resource.removeprefix("arn:aws:s3:::").partition("/")[0])
         if key:
             via = {"kms:viaservice": [f"s3.{region}.amazonaws.com"]}
@@ -91,7 +92,7 @@ class Enforced:
     def _require(self, role: str, action: Action) -> None:
         action = Action(action.name, action.resource, {**self._resource_tags(action.resource), **action.context})
         try:
-            if action.name == "sts:GetCallerIdentity" or is_allowed(_policies(role), action):
+            if action.name == "sts:GetCallerIdentity" or is_allowed(policies_of(role), action):
                 return
         except PolicyError as error:
             raise ValidationException(f"The policies of {role} cannot be enforced here: {error}.") from error
@@ -117,9 +118,13 @@ class Enforced:
             )
 
     def _resource_tags(self, arn: str) -> dict[str, list[str]]:
-        if not arn.startswith("arn:aws:sagemaker:"):
+        if arn.startswith("arn:aws:sagemaker:"):
+            tags = {tag["Key"]: tag["Value"] for tag in self._store.tags(arn)}
+        elif arn.startswith("arn:aws:cloudwatch:"):
+            tags = get_backend("cloudwatch")[ACCOUNT][arn.split(":")[3]].list_tags_for_resource(arn)
+        else:
             return {}
-        return {f"aws:resourcetag/{tag['Key'].lower()}": [tag["Value"]] for tag in self._store.tags(arn)}
+        return {f"aws:resourcetag/{key.lower()}": [value] for key, value in tags.items()}
 
     @staticmethod
     def _role_of(environ: WSGIEnvironment) -> str | None:
@@ -141,8 +146,11 @@ def _iam() -> Any:
     return iam_backends[ACCOUNT]["aws"]
 
 
-def _policies(role: str) -> list[Policy]:
+def policies_of(role: str) -> list[Policy]:
+    """Inline and attached ones. Empty for a role that does not exist."""
     backend = _iam()
+    if not any(one.name == role for one in backend.roles.values()):
+        return []
     inline = [backend.get_role_policy(role, name)[1] for name in backend.list_role_policies(role)]
     attached, _ = backend.list_attached_role_policies(role)
     managed = [next(version.document for version in policy.versions if version.is_default) for policy in attached]
@@ -150,7 +158,7 @@ def _policies(role: str) -> list[Policy]:
 
 
 def _body(environ: WSGIEnvironment) -> bytes:
-    """The request's body, which stays to be read again."""
+    """The request's body, which can still be read afterwards."""
     stream = environ["wsgi.input"]
     body: bytes = stream.read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)

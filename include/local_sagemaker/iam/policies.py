@@ -11,14 +11,15 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 Context = Mapping[str, Sequence[str]]  # condition key in lower case -> its values in this request
 OneOrMore = str | list[str]
+Decision = Literal["allowed", "explicitDeny", "implicitDeny"]
 
 
 class Statement(TypedDict, total=False):
-    """As far as it is understood here."""
+    """The parts that are supported here."""
 
     Effect: str
     Action: OneOrMore
@@ -42,11 +43,20 @@ class Action:
 
 
 class PolicyError(ValueError):
-    """A policy uses what is not understood here."""
+    """A policy uses something that is not supported here."""
 
 
 def is_allowed(policies: Iterable[Policy], action: Action) -> bool:
     """Whether some statement allows it and none denies it.
+
+    Raises:
+        PolicyError: a statement about this action cannot be decided.
+    """
+    return decision(policies, action) == "allowed"
+
+
+def decision(policies: Iterable[Policy], action: Action) -> Decision:
+    """As IAM's simulation puts it.
 
     Raises:
         PolicyError: a statement about this action cannot be decided.
@@ -57,7 +67,9 @@ def is_allowed(policies: Iterable[Policy], action: Action) -> bool:
         for statement in _listed(policy.get("Statement", []))
         if _concerns(statement, action)
     }
-    return effects == {"Allow"}
+    if "Deny" in effects:
+        return "explicitDeny"
+    return "allowed" if effects else "implicitDeny"
 
 
 def _concerns(statement: Statement, action: Action) -> bool:

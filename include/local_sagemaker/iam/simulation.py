@@ -1,22 +1,30 @@
-"""IAM calls that moto lacks and the SageMaker SDK 3.x makes before it starts a job."""
+"""A call that moto lacks: the SageMaker SDK 3.x makes it before it starts a job, and ``make aws-check`` asks it."""
 
 from __future__ import annotations
 
 from moto.core.responses import ActionResult
 from moto.iam.responses import IamResponse
 
+from include.local_sagemaker.iam.enforcement import policies_of
+from include.local_sagemaker.iam.policies import Action, decision
+
 
 def _simulate_principal_policy(self: IamResponse) -> ActionResult:
-    """SimulatePrincipalPolicy. Everything is allowed, as no policy is enforced on this machine."""
-    names = self._get_params().get("ActionNames", [])
-    return ActionResult(
+    """SimulatePrincipalPolicy. Without resources, and for a role without policies, everything is allowed: this machine
+    answers those calls too."""
+    asked = self._get_params()
+    policies = policies_of(asked["PolicySourceArn"].rpartition("/")[2]) if asked.get("ResourceArns") else []
+    context = {one["ContextKeyName"].lower(): one["ContextKeyValues"] for one in asked.get("ContextEntries", [])}
+    results = [
         {
-            "EvaluationResults": [
-                {"EvalActionName": name, "EvalResourceName": "*", "EvalDecision": "allowed"} for name in names
-            ],
-            "IsTruncated": False,
+            "EvalActionName": name,
+            "EvalResourceName": resource,
+            "EvalDecision": decision(policies, Action(name, resource, context)) if policies else "allowed",
         }
-    )
+        for name in asked.get("ActionNames", [])
+        for resource in asked.get("ResourceArns") or ["*"]
+    ]
+    return ActionResult({"EvaluationResults": results, "IsTruncated": False})
 
 
 def complete() -> None:

@@ -95,6 +95,26 @@ class Reference(TypedDict):
 
 
 METRICS_NAMESPACE = "ModelMonitoring"  # of CloudWatch's metrics; include/ops/infra names it too
+# every metric in it, by name; docs/reference/metrics.md is made of this. Those of the traffic of a model that is also
+# scored daily begin with Traffic.
+METRICS = {
+    "Rows": "rows of the day",
+    "DriftedFeatures": "features that have drifted",
+    "DataFaults": "faults of the day's data",
+    "LargestIndex": "the largest stability index (PSI) of a feature",
+    "EstimatedPerformance": "the performance estimated from the scores alone",
+    "RealisedPerformance": "the performance on the rows that have a label",
+    "LabelledShare": "share of the scored rows that have a label, 0 to 1",
+    "TrafficRequests": "requests that the production endpoint answered",
+    "TrafficRefused": "share of its requests that were refused, 0 to 1",
+    "ProbeFailed": "1 if a probe of the production endpoint failed, else 0",
+    "ProbeLatency": "median latency of a probe, in milliseconds",
+    "KafkaMessages": "messages that brokers confirmed, the manifest's record among them",
+    "KafkaMessagesPerSecond": "messages per second of the transaction, the commit included",
+    "KafkaBytesPerSecond": "bytes per second of it",
+    "KafkaErrors": "requests that failed, timed out or were sent again",
+    "KafkaManifestLagSeconds": "seconds from the day's publication to its manifest record, which consumers wait for",
+}
 
 Days = Mapping[str, dict[str, TableCounts]]
 

@@ -13,6 +13,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,16 +43,27 @@ QUOTAS = {
     "transform": "{} for transform job usage",
     "endpoint": "{} for endpoint usage",
 }
-AIRFLOW_ACTIONS = (
-    "sagemaker:CreateProcessingJob",
-    "sagemaker:CreateTrainingJob",
-    "sagemaker:CreateModelPackage",
-    "sagemaker:UpdateEndpoint",
-    "cloudwatch:PutMetricAlarm",
-    "s3:PutObject",
-    "iam:PassRole",
-)
-JOB_ACTIONS = ("s3:GetObject", "s3:PutObject", "ecr:BatchGetImage", "logs:PutLogEvents", "kms:GenerateDataKey")
+SAGEMAKER = "arn:{partition}:sagemaker:{region}:{account}"
+# what each role does, and to what: calls of each kind that Dags and jobs make
+ALLOWED = {
+    "AirflowRole": {
+        "sagemaker:CreateProcessingJob": f"{SAGEMAKER}:processing-job/x",
+        "sagemaker:CreateTrainingJob": f"{SAGEMAKER}:training-job/x",
+        "sagemaker:CreateModelPackage": f"{SAGEMAKER}:model-package/x/1",
+        "sagemaker:UpdateEndpoint": f"{SAGEMAKER}:endpoint/x-production",
+        "cloudwatch:PutMetricAlarm": "arn:{partition}:cloudwatch:{region}:{account}:alarm:x-production-errors",
+        "s3:PutObject": "arn:{partition}:s3:::{bucket}/runs/x",
+        "iam:PassRole": "{jobs}",
+    },
+    "JobsRole": {
+        "s3:GetObject": "arn:{partition}:s3:::{bucket}/raw/x",
+        "s3:PutObject": "arn:{partition}:s3:::{bucket}/runs/x",
+        "ecr:BatchGetImage": "arn:{partition}:ecr:{region}:{account}:repository/{name}-jobs",
+        "logs:PutLogEvents": "arn:{partition}:logs:{region}:{account}:log-group:/aws/sagemaker/x:log-stream:x",
+        "kms:GenerateDataKey": "{key}",
+    },
+}
+APPROVAL = "sagemaker:UpdateModelPackage"
 
 
 @dataclass
@@ -134,14 +146,48 @@ class AwsCheck:
                 yield "endpoint", model.serving.instance_type, 2 * model.serving.instance_count
 
     def permissions(self) -> str:
-        iam = self.client("iam")
-        for role, actions in (("AirflowRole", AIRFLOW_ACTIONS), ("JobsRole", JOB_ACTIONS)):
-            answer = iam.simulate_principal_policy(PolicySourceArn=self.outputs[role], ActionNames=list(actions))
-            results = answer["EvaluationResults"]
-            # by name alone: what the conditions ask about is not known here, and 'make iam-test' has it
-            if never := [one["EvalActionName"] for one in results if one["EvalDecision"] == "explicitDeny"]:
-                raise BrokenPromiseError(f"{self.outputs[role]} is denied {', '.join(never)}, by a policy above it")
-        return f"no boundary or policy of the organisation denies {len(AIRFLOW_ACTIONS) + len(JOB_ACTIONS)} actions"
+        """Each action as Dags and jobs ask for it, on resources of this environment; and that Airflow approves
+        nothing."""
+        for role, actions in ALLOWED.items():
+            for action, template in actions.items():
+                resource = self._arn(template)
+                decided = self._simulated(role, action, resource)
+                if decided == "explicitDeny":
+                    raise BrokenPromiseError(f"{self.outputs[role]} is denied {action}, by a policy above it")
+                if decided != "allowed":
+                    raise BrokenPromiseError(
+                        f"{self.outputs[role]} may not {action} on {resource}. 'make infra' shows whether the stack "
+                        f"{self.target.name}-access has drifted; otherwise a permissions boundary or a policy of the "
+                        "organisation does not allow it"
+                    )
+        version = self._arn(f"{SAGEMAKER}:model-package/x/1")
+        if self._simulated("AirflowRole", APPROVAL, version, approves=True) == "allowed":
+            raise BrokenPromiseError(f"{self.outputs['AirflowRole']} may approve versions, which only people may")
+        return f"{sum(map(len, ALLOWED.values()))} actions are allowed, and Airflow may not approve a version"
+
+    def _arn(self, template: str) -> str:
+        _, partition, _, _, account, _ = self.outputs["JobsRole"].split(":", 5)
+        known = {"partition": partition, "account": account, "region": self.target.region, "name": self.target.name}
+        known |= {"bucket": self.outputs["MlBucket"], "jobs": self.outputs["JobsRole"], "key": self.outputs["Key"]}
+        return template.format(**known)
+
+    def _simulated(self, role: str, action: str, resource: str, *, approves: bool = False) -> str:
+        asked = {
+            "aws:RequestTag/project": self.target.name,
+            "aws:ResourceTag/project": self.target.name,
+            "iam:PassedToService": "sagemaker.amazonaws.com",
+            "sagemaker:ModelApprovalStatus": "Approved" if approves else "PendingManualApproval",
+        }
+        answer = self.client("iam").simulate_principal_policy(
+            PolicySourceArn=self.outputs[role],
+            ActionNames=[action],
+            ResourceArns=[resource],
+            ContextEntries=[
+                {"ContextKeyName": name, "ContextKeyValues": [value], "ContextKeyType": "string"}
+                for name, value in asked.items()
+            ],
+        )
+        return str(answer["EvaluationResults"][0]["EvalDecision"])
 
     def alarm(self) -> str:
         topic, cloudwatch = self.outputs["Alerts"], self.client("cloudwatch")
@@ -186,32 +232,26 @@ class AwsCheck:
         """A group, a rule and a queue of its own: no Dag hears of it."""
         sqs, events, sagemaker = self.client("sqs"), self.client("events"), self.client("sagemaker")
         pattern = {"source": ["aws.sagemaker"], "detail": {"ModelPackageGroupName": [self.name]}}
-        rule = events.put_rule(Name=self.name, EventPattern=json.dumps(pattern))["RuleArn"]
-        key = {"KmsMasterKeyId": self.outputs["Key"]}
-        url = sqs.create_queue(QueueName=self.name, Attributes=key)["QueueUrl"]
-        made: list[str] = []
-
-        def remove() -> None:
-            for arn in made:
-                sagemaker.delete_model_package(ModelPackageName=arn)
-            sagemaker.delete_model_package_group(ModelPackageGroupName=self.name)
-            events.remove_targets(Rule=self.name, Ids=["queue"])
-            events.delete_rule(Name=self.name)
-            sqs.delete_queue(QueueUrl=url)
-
-        queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        statement = {
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": queue,
-            "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
-        }
-        policy = {"Version": "2012-10-17", "Statement": [statement]}
-        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
-        events.put_targets(Rule=self.name, Targets=[{"Id": "queue", "Arn": queue}])
-        sagemaker.create_model_package_group(ModelPackageGroupName=self.name)
-        with and_then(remove):
+        with ExitStack() as undo:  # whatever was created before a failure goes again too
+            rule = events.put_rule(Name=self.name, EventPattern=json.dumps(pattern))["RuleArn"]
+            undo.callback(events.delete_rule, Name=self.name)
+            key = {"KmsMasterKeyId": self.outputs["Key"]}
+            url = sqs.create_queue(QueueName=self.name, Attributes=key)["QueueUrl"]
+            undo.callback(sqs.delete_queue, QueueUrl=url)
+            queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+            statement = {
+                "Effect": "Allow",
+                "Principal": {"Service": "events.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": queue,
+                "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+            }
+            policy = {"Version": "2012-10-17", "Statement": [statement]}
+            sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+            events.put_targets(Rule=self.name, Targets=[{"Id": "queue", "Arn": queue}])
+            undo.callback(events.remove_targets, Rule=self.name, Ids=["queue"])
+            sagemaker.create_model_package_group(ModelPackageGroupName=self.name)
+            undo.callback(sagemaker.delete_model_package_group, ModelPackageGroupName=self.name)
             specification = {
                 "Containers": [{"Image": f"{self.outputs['JobImages']}:{image_tag()}"}],
                 "SupportedContentTypes": ["text/csv"],
@@ -222,7 +262,7 @@ class AwsCheck:
                 InferenceSpecification=specification,
                 ModelApprovalStatus="PendingManualApproval",
             )["ModelPackageArn"]
-            made.append(arn)
+            undo.callback(sagemaker.delete_model_package, ModelPackageName=arn)
             began = time.monotonic()
             sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
             while time.monotonic() < began + min(EVENT_SECONDS, self.patience):

@@ -46,6 +46,8 @@ ABSENT_WORDS = (
     "No scalable target",
 )  # of services whose code is the one of any wrong request
 ABSENT_STATUS = "DELETE_COMPLETE"
+BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+UNPROTECTED = [{"Key": "deletion_protection.enabled", "Value": "false"}]
 ALARMS_AT_ONCE = 100
 
 
@@ -65,8 +67,9 @@ def plan(target: Target) -> list[Step]:
     """
     session = boto3.Session(region_name=target.region)
     client = session.client
-    names = [stack for stack, *_ in stacks(target)]
     cloudformation = client("cloudformation")
+    names = [stack for stack, *_ in stacks(target)]
+    names += _other_stacks(cloudformation, target, names)
     there = [name for name in names if templates.status_of(cloudformation, name) not in (None, ABSENT_STATUS)]
     kept: dict[str, list[str]] = {}
     for name in there:
@@ -82,6 +85,10 @@ def plan(target: Target) -> list[Step]:
             f"key {key}, in {KEY_DAYS} days: until then it can be brought back",
             partial(client("kms").schedule_key_deletion, KeyId=key, PendingWindowInDays=KEY_DAYS),
         ),
+        "AWS::DynamoDB::Table": lambda name: Step(
+            f"table {name}, the feature state of an online service",
+            partial(client("dynamodb").delete_table, TableName=name),
+        ),
     }
     removals = {name: Step(f"stack {name}", partial(_stack, cloudformation, name)) for name in reversed(there)}
     storage = removals.pop(f"{target.name}-storage", None)
@@ -91,10 +98,27 @@ def plan(target: Target) -> list[Step]:
             Step(f"Airflow {name}, with the history of its runs", partial(_airflow, client("mwaa"), name))
             for name in kept.get("AWS::MWAA::Environment", ())
         ),
+        *(
+            Step(
+                f"deletion protection of the load balancer {arn.rpartition('/')[0].rpartition('/')[2]}",
+                partial(client("elbv2").modify_load_balancer_attributes, LoadBalancerArn=arn, Attributes=UNPROTECTED),
+            )
+            for arn in kept.get(BALANCER, ())
+        ),
         *removals.values(),
         *(end(name) for kind, end in ends.items() for name in kept.get(kind, ())),
         *([storage] if storage else []),
     ]
+
+
+def _other_stacks(cloudformation: CloudFormationClient, target: Target, known: list[str]) -> list[str]:
+    """Those of models that are no longer here, of online services (docs/how-to/online.md) and of GitHub's role: they
+    import from the environment's stacks, which cannot go before them."""
+    pages = cloudformation.get_paginator("describe_stacks").paginate()
+    found = [stack["StackName"] for page in pages for stack in page["Stacks"]]
+    own = (f"{target.name}-{templates.OF_MODEL}-", f"{target.name}-online-")
+    github = f"{target.name}-github"
+    return [name for name in found if (name.startswith(own) or name == github) and name not in known]
 
 
 def _resources(cloudformation: CloudFormationClient, stack: str) -> Iterator[tuple[str, str]]:
@@ -203,7 +227,10 @@ def _stack(cloudformation: CloudFormationClient, name: str) -> None:
     if templates.status_of(cloudformation, name) != "DELETE_IN_PROGRESS":  # as a run before has left it
         _unprotect(cloudformation, name)
         cloudformation.delete_stack(StackName=name)
-    cloudformation.get_waiter("stack_delete_complete").wait(StackName=name)
+    try:
+        cloudformation.get_waiter("stack_delete_complete").wait(StackName=name)
+    except WaiterError as error:
+        raise templates.StackError(templates.failures(cloudformation, name) or str(error)) from error
 
 
 def _unprotect(cloudformation: CloudFormationClient, name: str) -> None:
@@ -223,7 +250,7 @@ def carry_out(steps: list[Step]) -> list[str]:
     for step in steps:
         try:
             step.remove()
-        except (ClientError, BotoCoreError, WaiterError) as error:
+        except (ClientError, BotoCoreError, templates.StackError) as error:
             if _is_absent(error):
                 continue
             failed.append(f"{step.says}: {error}")

@@ -99,7 +99,7 @@ def prove_that_it_can_fail(settings: EnforcedSettings, session: dict[str, str]) 
     """Without one action of a role's policy, the call that needs it is denied and recorded; with it, it is not."""
     if _describe_a_job(settings, session) == "AccessDeniedException":
         raise BrokenPromiseError(f"{TAKEN_AWAY} is denied although the policy allows it")
-    with _taken_away(settings, "pipelines", TAKEN_AWAY):
+    with _taken_away(settings, "sagemaker", TAKEN_AWAY):
         code = _describe_a_job(settings, session)
         if code != "AccessDeniedException" or [one["action"] for one in settings.denials] != [TAKEN_AWAY]:
             raise BrokenPromiseError(f"without {TAKEN_AWAY} the call ended with {code}, noted: {settings.denials}")

@@ -64,6 +64,26 @@ def read(template: str) -> Json:
     return content
 
 
+class _NamingLoader(yaml.SafeLoader):  # type: ignore[misc] # PyYAML ships no types
+    """!Sub with placeholders for a reader in place of parameters, other short forms as their text."""
+
+
+def _named(_: yaml.SafeLoader, form: str, node: yaml.Node) -> str:
+    text = str(getattr(node, "value", ""))
+    for name, shown in {"Name": "<environment>", "Model": "<model>", "Group": "<model>"}.items():
+        text = text.replace(f"${{{name}}}", shown)
+    return text
+
+
+_NamingLoader.add_multi_constructor("!", _named)
+
+
+def resources_with_names(template: str) -> Json:
+    """Its resources, with their names as a reader knows them: ``<environment>-import-errors``."""
+    content: Json = yaml.load(text_of(template), _NamingLoader)  # noqa: S506 - a SafeLoader
+    return dict(content["Resources"])
+
+
 def parameters(template: str, values: Mapping[str, str]) -> list[dict[str, str]]:
     """The values that the template accepts."""
     known = read(template).get("Parameters", {})
@@ -187,13 +207,18 @@ def _wait(cloudformation: CloudFormationClient, stack: str, until: str) -> None:
     try:
         cloudformation.get_waiter(until).wait(StackName=stack)  # type: ignore[call-overload] # by its name
     except WaiterError as error:
-        events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
-        failed = [event for event in events if str(event.get("ResourceStatus")).endswith("_FAILED")]
-        reasons = [f"{event.get('LogicalResourceId')}: {event.get('ResourceStatusReason')}" for event in failed[-3:]]
+        reasons = failures(cloudformation, stack) or error
         raise StackError(
-            f"the stack {stack} was rolled back. {' '.join(reasons) or error} Fix it and run this again: the "
-            "leftovers of a failed creation are removed first; buckets, keys and images that existed before are kept."
+            f"the stack {stack} was rolled back. {reasons} Fix it and run this again: the leftovers of a failed "
+            "creation are removed first; buckets, keys and images that existed before are kept."
         ) from error
+
+
+def failures(cloudformation: CloudFormationClient, stack: str) -> str:
+    """The reasons of the stack's first failures; empty if its events have none."""
+    events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+    failed = [event for event in events if str(event.get("ResourceStatus")).endswith("_FAILED")]
+    return " ".join(f"{event.get('LogicalResourceId')}: {event.get('ResourceStatusReason')}" for event in failed[-3:])
 
 
 def status_of(cloudformation: CloudFormationClient, name: str) -> str | None:

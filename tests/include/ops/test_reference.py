@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from include.jobs.sinks import kafka_metrics
+from include.models.config.watching import METRICS
 from include.ops import reference
+from include.ops.mwaa import templates
 
 
 @pytest.fixture
@@ -34,6 +38,18 @@ def test_every_section_of_model_yaml_has_its_keys_types_and_defaults(folder: Pat
     assert "| `min_positives` | integer | `10` | at least 1, at most 1000000 |" in text
     assert "| `gates` | list of [Gate](#gate) | **required** |" in text
     assert "## Gate\n" in text
+
+
+def test_every_metric_that_is_sent_and_every_alarm_has_its_row() -> None:
+    text = reference.metrics()
+    sources = "".join((reference.ROOT / "include/monitor" / name).read_text() for name in ("tasks.py", "probes.py"))
+    sent = set(re.findall(r'"((?:Rows|[A-Z][a-z]+[A-Z]\w*))"', sources)) - {"MetricName"}
+    assert len(sent) > 8
+    assert sent | kafka_metrics.UNITS.keys() == METRICS.keys()
+    assert all(f"| `{name}` |" in text for name in METRICS)
+    alarms = [path.read_text().count("AWS::CloudWatch::Alarm\n") for path in templates.FOLDER.glob("*.yaml")]
+    assert text.count("\n| `<environment>-") == sum(alarms) > 10
+    assert "| `<model>-production-latency` | ModelLatency |" in text
 
 
 def test_dag_files_with_errors_make_no_page(

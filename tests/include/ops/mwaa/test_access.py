@@ -44,6 +44,15 @@ PROGRAMS = {
     for path in (ROOT / "include" / "jobs").glob("*.py")
     if "run_program(main" in path.read_text() and path.stem not in NO_TASKS
 }
+ALARM: Any = {
+    "MetricName": "m",
+    "Namespace": "n",
+    "Period": 60,
+    "EvaluationPeriods": 1,
+    "Statistic": "Sum",
+    "Threshold": 1.0,
+    "ComparisonOperator": "GreaterThanThreshold",
+}
 Calls = dict[str, Callable[[], Any]]
 
 
@@ -120,8 +129,6 @@ def test_a_version_is_served_scaled_watched_and_removed(enforcing: LocalSageMake
         "ResourceId": "endpoint/m-staging/variant/AllTraffic",
         "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
     }
-    alarm = {"MetricName": "m", "Namespace": "n", "Period": 60, "EvaluationPeriods": 1, "Statistic": "Sum"}
-    alarm |= {"Threshold": 1.0, "ComparisonOperator": "GreaterThanThreshold"}
     arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/m-staging"
     calls: Calls = {
         "look for what is not there": lambda: sagemaker.describe_endpoint(EndpointName="m-production"),
@@ -131,8 +138,10 @@ def test_a_version_is_served_scaled_watched_and_removed(enforcing: LocalSageMake
         "tag": lambda: sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "version", "Value": "2"}]),
         "update": lambda: sagemaker.update_endpoint(EndpointName="m-staging", EndpointConfigName="m-1"),
         "ask": lambda: client("sagemaker-runtime").invoke_endpoint(EndpointName="m-staging", Body=b"1"),
-        "alarm": lambda: client("cloudwatch").put_metric_alarm(AlarmName="m-production-latency", Tags=OWN, **alarm),
+        "alarm": lambda: client("cloudwatch").put_metric_alarm(AlarmName="m-production-latency", Tags=OWN, **ALARM),
+        "change the alarm": lambda: client("cloudwatch").put_metric_alarm(AlarmName="m-production-latency", **ALARM),
         "alarms": lambda: client("cloudwatch").describe_alarms(AlarmNames=["m-production-latency"]),
+        "remove the alarm": lambda: client("cloudwatch").delete_alarms(AlarmNames=["m-production-latency"]),
         "scale": lambda: scaling.register_scalable_target(**variant, MinCapacity=1, MaxCapacity=2),
         "policies": lambda: scaling.describe_scaling_policies(ServiceNamespace="sagemaker"),
         "do not scale": lambda: scaling.deregister_scalable_target(**variant),
@@ -177,8 +186,11 @@ def test_what_no_dag_does_is_denied(enforcing: LocalSageMaker) -> None:
     client = session_of(enforcing, "airflow")
     admin, sagemaker, s3 = client_of(enforcing)("sagemaker"), client("sagemaker"), client("s3")
     elsewhere: Calls = hosting(sagemaker, OWN, role=f"arn:aws:iam::{ACCOUNT}:role/{NAME}-airflow", name="wrong")
-    for call in hosting(admin, [{"Key": "project", "Value": "another"}], name="other").values():
+    another = [{"Key": "project", "Value": "another"}]
+    for call in hosting(admin, another, name="other").values():
         call()
+    client_of(enforcing)("cloudwatch").put_metric_alarm(AlarmName="x-production-errors", Tags=another, **ALARM)
+    client_of(enforcing)("cloudwatch").put_metric_alarm(AlarmName="y-production-errors", **ALARM)
     calls: Calls = {
         "a model with another role": elsewhere["model"],
         **{f"{name} without the tag": call for name, call in hosting(sagemaker, [], name="bare").items()},
@@ -197,6 +209,11 @@ def test_what_no_dag_does_is_denied(enforcing: LocalSageMaker) -> None:
             ResourceArn=f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model/other-1", Tags=OWN
         ),
         "another's alarm": lambda: client("cloudwatch").delete_alarms(AlarmNames=["of-others"]),
+        "another's alarm of such a name": lambda: client("cloudwatch").delete_alarms(
+            AlarmNames=["x-production-errors"]
+        ),
+        "a change of it": lambda: client("cloudwatch").put_metric_alarm(AlarmName="x-production-errors", **ALARM),
+        "an alarm without a tag": lambda: client("cloudwatch").delete_alarms(AlarmNames=["y-production-errors"]),
         "a role": lambda: client("iam").create_role(RoleName="x", AssumeRolePolicyDocument="{}"),
         "another queue": lambda: client("sqs").receive_message(QueueUrl=f"{enforcing.url}/{ACCOUNT}/others"),
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from include.models.config import model_names
 from include.ops.mwaa import templates
@@ -101,6 +102,57 @@ def test_what_is_wrong_is_found(check: Make, monkeypatch: pytest.MonkeyPatch) ->
     assert "import errors in a.py" in said
     assert "for processing job usage: 1, needed 8" in said
     assert "ImageNotFound" in said
+
+
+def test_what_a_role_lacks_is_found(check: Make, local_aws: LocalSageMaker) -> None:
+    iam, arn = client_of(local_aws, TARGET.region)("iam"), "arn:aws:iam::123456789012:policy/ml-check-sagemaker"
+    real = iam.get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]["Document"]
+    kept = [one for one in real["Statement"] if one["Sid"] not in ("ApprovesNothing", "HandJobsTheirRole")]
+    deny = {"Effect": "Deny", "Action": "sagemaker:Create*", "Resource": "*"}
+    for statements, said in (
+        (
+            kept,
+            r"ml-check-airflow may not iam:PassRole on arn:aws:iam::123456789012:role/ml-check-jobs\.",
+        ),
+        ([*real["Statement"], deny], "is denied sagemaker:CreateProcessingJob, by a policy above it"),
+        ([one for one in real["Statement"] if one["Sid"] != "ApprovesNothing"], "may approve versions"),
+    ):
+        changed = iam.create_policy_version(
+            PolicyArn=arn, PolicyDocument=json.dumps({**real, "Statement": statements}), SetAsDefault=True
+        )["PolicyVersion"]["VersionId"]
+        with pytest.raises(BrokenPromiseError, match=said):
+            check().permissions()
+        iam.set_default_policy_version(PolicyArn=arn, VersionId="v1")
+        iam.delete_policy_version(PolicyArn=arn, VersionId=changed)
+    assert "12 actions are allowed" in check().permissions()
+
+
+def test_an_alert_without_readers_a_lost_event_and_a_failed_job_are_found(
+    check: Make, local_aws: LocalSageMaker
+) -> None:
+    client = client_of(local_aws, TARGET.region)
+    silent = client("sns").create_topic(Name="silent")["TopicArn"]
+    with pytest.raises(BrokenPromiseError, match="nobody has confirmed"):
+        check(Alerts=silent).alarm()
+    made = check()
+    made.patience = 0  # no time for an event to arrive
+    with pytest.raises(BrokenPromiseError, match="no event came into the queue"):
+        made.event()
+    with pytest.raises(BrokenPromiseError, match="Failed: "):
+        check(JobImages="123456789012.dkr.ecr.us-west-2.amazonaws.com/unknown").job()
+    assert not [rule for rule in client("events").list_rules()["Rules"] if "aws-check" in rule["Name"]]
+    assert not client("sqs").list_queues(QueueNamePrefix="ml-check-aws-check").get("QueueUrls")
+
+
+def test_what_an_event_needs_is_removed_where_a_step_fails(check: Make, local_aws: LocalSageMaker) -> None:
+    client = client_of(local_aws, TARGET.region)
+    group = {"ModelPackageGroupName": "ml-check-aws-check"}
+    client("sagemaker").create_model_package_group(**group)  # somebody else's, or of a check that was killed
+    with pytest.raises(ClientError):
+        check().event()
+    client("sagemaker").delete_model_package_group(**group)
+    assert not [rule for rule in client("events").list_rules()["Rules"] if "aws-check" in rule["Name"]]
+    assert not client("sqs").list_queues(QueueNamePrefix="ml-check-aws-check").get("QueueUrls")
 
 
 def test_an_alarm_that_would_tell_nobody_is_found(check: Make, local_aws: LocalSageMaker) -> None:

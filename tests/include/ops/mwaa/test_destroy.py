@@ -29,6 +29,9 @@ def made(local_aws: LocalSageMaker, aws_environment: None, monkeypatch: pytest.M
     for stack, template, values in stacks(TARGET, FACTS):
         if template == "storage":
             templates.put(aws("cloudformation"), template, values, stack)
+    for stack in ("ml-last-model-gone", "ml-lasting-model-gone"):  # of a model that was removed; of somebody else
+        values = {"Name": "ml-last", "Model": "gone", "Group": stack}
+        templates.put(aws("cloudformation"), "model", values, stack)
     s3 = aws("s3")
     s3.create_bucket(Bucket="others", CreateBucketConfiguration={"LocationConstraint": TARGET.region})
     for bucket in buckets(aws):
@@ -55,6 +58,7 @@ def test_all_of_it_goes_and_nothing_else(
     said = capsys.readouterr().out
     for what in ("bucket ml-last-ml-", "1 alarms", "images ml-last", "in 30 days", "stack ml-last-storage"):
         assert what in said
+    assert said.index("stack ml-last-model-gone") < said.index("stack ml-last-storage")
     assert destroy.main(["dev"]) == 1, "nobody is there"
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("builtins.input", lambda _: "y")
@@ -67,6 +71,8 @@ def test_all_of_it_goes_and_nothing_else(
     assert buckets(made) == ["others"]
     assert [alarm["AlarmName"] for alarm in made("cloudwatch").describe_alarms()["MetricAlarms"]] == ["others"]
     assert templates.status_of(made("cloudformation"), "ml-last-storage") in (None, "DELETE_COMPLETE")
+    assert templates.status_of(made("cloudformation"), "ml-last-model-gone") in (None, "DELETE_COMPLETE")
+    assert templates.status_of(made("cloudformation"), "ml-lasting-model-gone") == "CREATE_COMPLETE"
     assert destroy.main(["dev"]) == 0
     assert "nothing of ml-last" in capsys.readouterr().out
 

@@ -44,7 +44,7 @@ def test_every_stack_is_made_and_roles_hold_their_policies(deployed: Client) -> 
         for role in ("ml-dev-airflow", "ml-dev-jobs", "ml-dev-approver")
     }
     assert attached == {
-        "ml-dev-airflow": ["ml-dev-environment", "ml-dev-pipelines"],
+        "ml-dev-airflow": ["ml-dev-environment", "ml-dev-pipelines", "ml-dev-sagemaker"],
         "ml-dev-jobs": ["ml-dev-jobs", "ml-dev-jobs-files"],
         "ml-dev-approver": ["ml-dev-approver"],
     }
@@ -175,6 +175,11 @@ def test_endpoints_may_write_where_their_requests_are_captured() -> None:
 def test_templates_and_repository_are_of_one_airflow_version() -> None:
     parameter = templates.read("environment")["Parameters"]["AirflowVersion"]
     assert parameter["Default"] == AIRFLOW_VERSION
+
+
+def test_an_update_by_cloudformation_waits_for_running_tasks_too() -> None:
+    environment = templates.read("environment")["Resources"]["Environment"]["Properties"]
+    assert environment["WorkerReplacementStrategy"] == "GRACEFUL"
 
 
 @pytest.mark.parametrize("name", target_names())
