@@ -24,7 +24,7 @@ def _image(value: str) -> tuple[str, Path]:
 
 
 def _checked[T](parse: Callable[[str], T]) -> Callable[[str], T]:
-    """argparse shows the message of an ArgumentTypeError alone."""
+    """argparse shows only the message of an ArgumentTypeError."""
 
     def read(text: str) -> T:
         try:

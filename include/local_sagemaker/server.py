@@ -78,7 +78,7 @@ def serve(settings: Settings) -> None:
             connection_limit=1000,
             channel_timeout=300,
             ident=None,
-            asyncore_use_poll=True,  # select() knows no file descriptor over 1023, and there are many files and pipes
+            asyncore_use_poll=True,  # select() takes no file descriptor over 1023, and there are many files and pipes
         )
         listener.channel_class = _Channel
         for component in service.components.values():
@@ -91,8 +91,8 @@ def serve(settings: Settings) -> None:
 
 
 class _Task(WSGITask):  # type: ignore[misc]
-    """Waitress capitalizes the names of headers, and botocore takes the keys of an object's metadata from them: they
-    would come back as other keys than were put."""
+    """Waitress capitalizes header names. botocore reads the keys of an object's metadata from them, so they would come
+    back changed."""
 
     def build_response_header(self) -> bytes:
         head: bytes = super().build_response_header()
@@ -100,8 +100,8 @@ class _Task(WSGITask):  # type: ignore[misc]
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
-    """Waitress 3.0 answers "100 Continue" and then waits for a body even where none is announced, so that S3's put of
-    an empty object would hang."""
+    """Waitress 3.0 answers "100 Continue" and then waits for a body even if none is announced, so putting an empty
+    object into S3 would hang."""
 
     task_class = _Task
 
@@ -114,11 +114,11 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 def _run_until_signalled(listener: Any) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        listener.run()  # ends on KeyboardInterrupt, after the requests that are being answered
-    except KeyboardInterrupt:  # it came before or after the loop that expects it
+        listener.run()  # ends on KeyboardInterrupt, after the requests in flight
+    except KeyboardInterrupt:  # it arrived outside the loop that expects it
         log.debug("interrupted")
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # what follows keeps the state; it must not be cut short
+        signal.signal(number, signal.SIG_IGN)  # what follows saves the state and must not be interrupted
     listener.close()
 
 
@@ -131,11 +131,11 @@ def _welcome(settings: Settings) -> str:
 
 
 def _raise_file_limit() -> None:
-    # each object that is being read is an open file, and so are a container's pipes
+    # each object being read is an open file, and so are a container's pipes
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 65536 if hard == resource.RLIM_INFINITY else hard
     if soft < wanted:
-        with contextlib.suppress(ValueError, OSError):  # macOS refuses more than its own maximum; what we have will do
+        with contextlib.suppress(ValueError, OSError):  # macOS refuses more than its maximum; the current limit will do
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 

@@ -1,4 +1,5 @@
-"""Decide the state of a CloudWatch alarm from its datapoints; pure functions, after CloudWatch's documented rules.
+"""Decides the state of a CloudWatch alarm from its datapoints: pure functions that follow CloudWatch's documented
+rules.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
 """
@@ -34,7 +35,7 @@ class Datum:
 
 @dataclass(frozen=True)
 class Verdict:
-    """An alarm's state and why; state is None when TreatMissingData=ignore says to keep the present one."""
+    """An alarm's state and the reason. State is None when TreatMissingData=ignore says to keep the current one."""
 
     state: str | None
     reason: str

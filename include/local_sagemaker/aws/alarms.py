@@ -44,7 +44,7 @@ Changed = Callable[[str, Alarm, str], None]  # region, alarm in its new state, o
 
 
 class HistogramDatum(MetricAggregatedDatum):
-    """An aggregate that also counts its values, so that percentiles can be had from it."""
+    """An aggregate that also counts its values, so that percentiles can be computed."""
 
     def __init__(self, namespace: str, name: str, dimensions: list[dict[str, str]], start: datetime, unit: str) -> None:
         super().__init__(namespace, name, float("inf"), float("-inf"), 0, 0, dimensions, start, unit)
@@ -62,7 +62,7 @@ class HistogramDatum(MetricAggregatedDatum):
 
 
 class AlarmWatcher:
-    """Keeps alarm states true while the server runs.
+    """Keeps alarm states up to date while the server runs.
 
     ``on_change`` is told of every change of state (EventBridge listens there).
     """
@@ -78,14 +78,14 @@ class AlarmWatcher:
         self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
 
     def start(self) -> None:
-        """Start looking at the alarms; those of before a restart keep their state."""
+        """Start evaluating the alarms; they keep their states across restarts."""
         for region, backend in list(cloudwatch_backends[self._account].items()):
             for alarm in backend.alarms.values():
                 self._remember(region, alarm)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking; returns when the thread has ended."""
+        """Stop evaluating; returns when the thread has ended."""
         self._stop.set()
         self._thread.join(timeout=5)
 
@@ -95,7 +95,7 @@ class AlarmWatcher:
                 try:
                     with self._moto.change():
                         self.evaluate(region, backend)
-                except Exception:  # one region's fault must not end the watch over the others
+                except Exception:  # an error in one region must not stop the others
                     log.exception("alarms of %s could not be evaluated; trying again", region)
 
     def evaluate(self, region: str, backend: CloudWatchBackend) -> None:
@@ -106,7 +106,7 @@ class AlarmWatcher:
             self._notice_changes(region, alarm)
             if self._next.get((region, alarm.name), 0) > time.monotonic():
                 continue
-            # often enough to see each period soon after its end, seldom enough that long periods cost little
+            # often enough to see each period soon after it ends, rarely enough that long periods cost little
             self._next[region, alarm.name] = time.monotonic() + min(max(_period(alarm) / 12, self._interval), 5.0)
             try:
                 verdict = _verdict(alarm, backend)

@@ -15,9 +15,9 @@ from include.local_sagemaker.http.routing import WsgiApp
 
 
 def client_factory(app: WsgiApp, endpoint_url: str) -> Callable[[str, str, Mapping[str, str]], Any]:
-    """Makes boto3 clients that call `app` in process: no socket, no thread of the server is taken."""
+    """Makes boto3 clients that call `app` in process: this takes neither a socket nor a server thread."""
     config = Config(
-        # a fault that passes, such as a full disk, must not fail a job or an endpoint for good
+        # a temporary fault, such as a full disk, must not fail a job or an endpoint permanently
         retries={"mode": "standard", "total_max_attempts": 4},
         s3={"addressing_style": "path"},
         request_checksum_calculation="when_required",
@@ -34,7 +34,7 @@ def client_factory(app: WsgiApp, endpoint_url: str) -> Callable[[str, str, Mappi
             path=path, query_string=query, method=request.method, headers=headers, base_url=endpoint_url
         )
         body = request.body
-        # an object's body may be a large file: it is read as it is written, never whole
+        # an object's body may be a large file: it is streamed, never read whole
         builder.input_stream = body if hasattr(body, "read") else io.BytesIO(_encoded(body or b""))
         chunks, status, response_headers = run_wsgi_app(app, builder.get_environ())
         answered = dict(response_headers)

@@ -64,12 +64,12 @@ class Events:
         service.listeners.append(self.resource_changed)
 
     def start(self) -> None:
-        """Start delivering; first what a former server left."""
+        """Start delivering, beginning with what an earlier server left."""
         self._added.set()
         self._thread.start()
 
     def stop(self) -> None:
-        """Deliver what is there, then end; what cannot be delivered in time is left to the next server."""
+        """Deliver what is pending, then end. What cannot be delivered in time is left to the next server."""
         self._stopping = True
         self._added.set()
         self._thread.join(timeout=10)
@@ -121,7 +121,7 @@ class Events:
             self._added.clear()
             try:
                 self._deliver_stored()
-            except Exception:  # the disk is full, say: no event is lost by that
+            except Exception:  # a full disk, for example, loses no event
                 log.exception("events could not be delivered; trying again in %g s", RETRY_SECONDS)
                 time.sleep(RETRY_SECONDS)
                 self._added.set()
@@ -190,7 +190,7 @@ def _input(target: Json, event: Json) -> Any:
 def _is_state_change(kind: Kind, before: Json, after: Json) -> bool:
     if kind is MODEL:
         return not before or not after
-    if kind is MODEL_PACKAGE:  # every update is told, approvals above all
+    if kind is MODEL_PACKAGE:  # every update is an event, approvals above all
         return bool(after and _updated_fields(before, after))
     if not after:
         return kind is ENDPOINT

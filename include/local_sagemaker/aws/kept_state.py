@@ -30,7 +30,7 @@ _ATTEMPTS = 20
 
 
 class KeptState:
-    """What is written and restored; whoever uses it keeps other changes away meanwhile."""
+    """What is written and restored. Callers prevent other changes meanwhile."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -51,14 +51,14 @@ class KeptState:
                 self._stored[service] = state
 
     def forget_stored(self) -> None:
-        """After a transaction that failed: what is on disk is no longer known, so all is written next time."""
+        """After a failed transaction the state on disk is unknown, so everything is written next time."""
         self._stored.clear()
 
     def _restore(self) -> None:
         for service, state in self._db.rows("SELECT name, state FROM service"):
             try:
                 accounts = pickle.loads(state)  # noqa: S301 - our own row
-            except Exception as error:  # unpickling raises what it likes
+            except Exception as error:  # unpickling may raise anything
                 raise OSError(
                     f"the state of {service} cannot be read ({error!r}); another version of moto may have written it. "
                     "Remove the state directory to start over."
@@ -74,12 +74,12 @@ def get_backends(service: str) -> Any:
 
 
 def _new_model(cls: type[BaseModel], *_: object, **__: Any) -> BaseModel:
-    """moto keeps a list of all that it ever made, for a reset that is not used here: memory would grow forever."""
+    """moto keeps a list of everything it ever created, for a reset that is not used here: memory would grow forever."""
     return object.__new__(cls)
 
 
 def _forget_notifications() -> None:
-    """moto remembers all that it published, for tests that ask it."""
+    """moto remembers everything it published, for tests that ask for it."""
     for regions in sns_backends.values():
         for backend in regions.values():
             for topic in backend.topics.values():
@@ -87,7 +87,7 @@ def _forget_notifications() -> None:
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # moto's backends hold lambdas, which pickle alone refuses
-    """Writes locks as new, free ones: nobody changes moto while it is written."""
+    """Writes locks as new, free locks: nothing changes moto while it is written."""
 
     def reducer_override(self, item: Any) -> Any:
         if isinstance(item, threading.Condition):  # a request may be waiting for messages

@@ -2,8 +2,8 @@
 
 moto answers requests from memory. Here a request that changes something is one transaction in SQLite, committed before
 its answer is sent, so that a kill -9 at any moment loses nothing that was acknowledged. Such requests run one at a
-time: they take a millisecond or so of Python, which has one thread for them anyway. The bytes of objects are
-transferred outside of that.
+time: they take about a millisecond of Python, which runs one thread at a time anyway. Objects' bytes are transferred
+outside the transaction.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ALIASES = {
     "application-autoscaling": "applicationautoscaling",
 }  # the name that requests are signed for, where it is not moto's
 _READS = ("Get", "List", "Describe", "Filter", "Simulate")
-# services that a request to another one may change: notifications, targets of rules, subscriptions
+# services that a request to another service may change: notifications, rule targets, subscriptions
 _PASSED_ON = {"s3": ("events", "sns", "sqs", "logs"), "events": ("sns", "sqs", "logs"), "sns": ("sqs",)}
 _ROWS_ONLY = {"PutLogEvents", "CreateLogStream", "DeleteLogStream", "PutMetricData"}  # they change no service's pickle
 _POLL = "ReceiveMessage"
@@ -50,7 +50,8 @@ Answer = tuple[str, list[tuple[str, str]], Iterable[bytes]]
 
 
 class _Dispatcher(DomainDispatcherApplication):
-    """Remembers which service a host is: moto lists its own folder for each request, a fifth of what that costs."""
+    """Caches which service a host belongs to: moto lists its own folder for each request, a fifth of the request's
+    cost."""
 
     @cache  # noqa: B019 - there is one dispatcher, forever
     def get_backend_for_host(self, host: str | None) -> Any:
@@ -95,9 +96,9 @@ class Moto:
 
     @contextlib.contextmanager
     def change(self) -> Iterator[None]:
-        """For code that changes moto's backends: alone meanwhile, and durable when the block is left."""
+        """For code that changes moto's backends: exclusive while it runs, durable when the block ends."""
         with self._lock:
-            if self._depth:  # part of a change that is going on in this thread
+            if self._depth:  # part of a change already in progress in this thread
                 yield
                 return
             self._depth += 1
@@ -129,7 +130,7 @@ class Moto:
         if operation == _POLL:
             return self._answer_poll(environ)
         if _reads(operation, environ):
-            with self._lock:  # moto walks over dicts that must not change meanwhile
+            with self._lock:  # moto iterates over dicts that must not change meanwhile
                 return self._ask(environ)
         with self.change():
             answer = self._ask(environ)
@@ -179,9 +180,9 @@ class Moto:
         service = scope(environ)[1]
         try:
             body = self._app(environ, start_response)
-        except NotImplementedError as error:  # moto says it with a 500, which clients take for a reason to try again
+        except NotImplementedError as error:  # moto answers 500, which makes clients retry
             return _failure(environ, "400 Bad Request", "NotImplemented", f"{service}: {error}")
-        except Exception:  # the border: moto's own faults must not end as an HTML page
+        except Exception:  # the boundary: an error in moto must not become an HTML page
             log.exception("moto failed on %s %s %s", service, environ["REQUEST_METHOD"], environ["PATH_INFO"])
             message = f"moto failed on {service}; the local SageMaker's log says why."
             return _failure(environ, "500 Internal Server Error", "InternalFailure", message)

@@ -1,4 +1,4 @@
-"""moto's S3 on files and rows: it parses requests and writes answers as before, and keeps nothing in memory.
+"""moto's S3 on files and rows: moto still parses requests and writes answers, but keeps nothing in memory.
 
 Its models are replaced by subclasses that know where their data is; moto is pinned exactly.
 """
@@ -85,7 +85,7 @@ class StoredKey(moto_s3.FakeKey):
 
 
 class StoredUpload(moto_s3.FakeMultipart):
-    """A multipart upload that goes on; its parts are rows."""
+    """A multipart upload in progress; its parts are rows."""
 
     rows: ClassVar[S3Rows]
 
@@ -165,7 +165,7 @@ class StoredUpload(moto_s3.FakeMultipart):
 
 
 class CompletedUpload:
-    """What an object remembers of its upload: its parts' sizes, for who asks for a part's number."""
+    """What an object remembers of its upload: the sizes of its parts, for requests by part number."""
 
     def __init__(self, number: str, sizes: Mapping[int, int]) -> None:
         self.id = number
@@ -333,7 +333,7 @@ _enrich = S3Response._enrich_response
 
 
 def _enrich_response(headers: dict[str, str], body: str | bytes | FileBytes) -> tuple[dict[str, str], object]:
-    """moto's own, which looks for a request id in every body, but not in an object's."""
+    """moto's method looks for a request id in every body; this one skips objects."""
     return (_enrich(headers, "")[0], body) if isinstance(body, FileBytes) else _enrich(headers, body)
 
 

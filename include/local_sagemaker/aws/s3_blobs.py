@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 CHUNK = 2**20
-# CRC32C and CRC64NVME need libraries that are not here: what a client says is kept, and not verified
+# CRC32C and CRC64NVME need libraries that are not installed: the client's value is stored unverified
 VERIFIED = ("CRC32", "SHA1", "SHA256")
 
 
@@ -50,7 +50,7 @@ def encode(digest: bytes) -> str:
 class FileBytes:
     """A part of a file in place of `bytes`: it has a length, is sliced, and is iterated in chunks without being read.
 
-    The file is opened at once, so it can be read to its end though its object is deleted meanwhile.
+    The file is opened at once, so it can be read to the end even if its object is deleted meanwhile.
     """
 
     def __init__(self, file: BinaryIO, path: Path, start: int, end: int) -> None:
@@ -107,7 +107,7 @@ class Blob:
 
 
 class Blobs:
-    """A directory of blobs; which of them are referred to is for its user to keep."""
+    """A directory of blobs. Its user tracks which are referred to."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -144,7 +144,7 @@ class Blobs:
         return Blob(name, size, {algorithm: digest.digest() for algorithm, digest in digests.items()})
 
     def copy(self, value: FileBytes) -> Blob:
-        """Another name of the same bytes where the disk can do that; blobs are never changed. It has no digests."""
+        """A hard link to the same bytes if the disk supports it; blobs never change. It has no digests."""
         if not value.is_whole:
             return self.write(value)
         blob = Blob(uuid.uuid4().hex, len(value))

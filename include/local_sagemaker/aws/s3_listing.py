@@ -14,7 +14,7 @@ from include.local_sagemaker.aws.s3_rows import LAST, Keys
 if TYPE_CHECKING:
     from include.local_sagemaker.aws.s3_backend import StoredKey
 
-_BATCH, _BATCH_OF_FOLDERS = 1000, 50  # rows that are read at once; where there are folders, most are passed over
+_BATCH, _BATCH_OF_FOLDERS = 1000, 50  # rows read at a time; with folders, most are skipped
 
 
 def walk(keys: Keys, prefix: str, delimiter: str, after: str) -> Iterator[StoredKey | str]:

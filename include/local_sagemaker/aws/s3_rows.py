@@ -1,5 +1,5 @@
 """S3's metadata of objects, in rows of SQLite: moto reads a key's versions and changes them, and at the end of the
-request the rows that differ are written. So no object is in memory longer than its request.
+request the rows that differ are written. So no object stays in memory longer than its request.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class S3Rows:
         self._created -= new
 
     def end(self, *, committed: bool) -> None:
-        """Forgets the request; the files that nothing refers to any more are deleted."""
+        """Forgets the request and deletes files that nothing refers to any more."""
         self.blobs.delete(self._doomed if committed else self._created)
         if self.incoming is not None:  # moto refused the request
             self.blobs.delete([self.incoming.name])
@@ -148,7 +148,7 @@ class S3Rows:
 
 
 def _is_listed(versions: list[Version]) -> int:
-    """Whether the key is there for those who ask for no version: its newest one is not a delete marker."""
+    """Whether the key exists for requests without a version: its newest version is not a delete marker."""
     return int(hasattr(versions[-1], "contentsize"))
 
 
@@ -252,7 +252,7 @@ class Keys:
 
 
 class Uploads(MutableMapping[str, "StoredUpload"]):
-    """The multipart uploads of a bucket that go on, by id."""
+    """The multipart uploads of a bucket in progress, by id."""
 
     def __init__(self, rows: S3Rows, bucket: str) -> None:
         self._rows = rows

@@ -76,8 +76,8 @@ def receive(environ: WSGIEnvironment, blobs: Blobs) -> tuple[Blob, WSGIEnvironme
 
 
 def join_parts(environ: WSGIEnvironment, rows: S3Rows) -> Blob | None:
-    """The blob of a CompleteMultipartUpload, put together before moto's turn, as that may take seconds; None where the
-    request is another one, or moto is going to refuse it."""
+    """The blob of a CompleteMultipartUpload, assembled before moto handles the request, as that may take seconds. None
+    for any other request, or if moto will refuse it."""
     upload = parse_qs(environ.get("QUERY_STRING", "")).get("uploadId")
     if environ["REQUEST_METHOD"] != "POST" or not upload:
         return None
@@ -95,7 +95,8 @@ def join_parts(environ: WSGIEnvironment, rows: S3Rows) -> Blob | None:
 
 
 def source_digests(environ: WSGIEnvironment, rows: S3Rows) -> Mapping[str, Mapping[str, bytes]]:
-    """The digests of the blob that a CopyObject copies, which may take seconds: before moto's turn.
+    """The digests of the blob that a CopyObject copies, computed before moto handles the request, as that may take
+    seconds.
 
     Its MD5, and where it has a checksum of its parts that of the whole.
     """

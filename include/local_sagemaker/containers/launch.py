@@ -57,7 +57,7 @@ def _unshare(spec: Spec) -> None:
     flags |= os.CLONE_NEWNET if spec["control"] is not None else 0
     try:
         os.unshare(flags)
-    except PermissionError:  # an ordinary user, or a root without rights: a user namespace gives them
+    except PermissionError:  # an ordinary user, or a root without capabilities: a user namespace grants them
         uid, gid = os.getuid(), os.getgid()
         os.unshare(flags | os.CLONE_NEWUSER)
         for name, line in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
@@ -115,7 +115,7 @@ class _Network:
             pass
 
     def answer(self) -> bool:
-        """Does what the server asks for; false at the word to go on, or when the server has gone."""
+        """Does what the server asks for; false when told to continue, or when the server has gone."""
         import socket
 
         if self.control.recv(1) != b"s":
@@ -140,7 +140,7 @@ def _supervise(spec: Spec, lifeline: int) -> NoReturn:
     program = os.fork()
     if program == 0:
         _execute(spec)
-    poller = select.poll()  # select() knows no descriptor over 1023
+    poller = select.poll()  # select() takes no descriptor over 1023
     for descriptor in (lifeline, wake_reading, *([network.control.fileno()] if network else [])):
         poller.register(descriptor, select.POLLIN)
     while True:
@@ -190,7 +190,7 @@ def _reap(spec: Spec, program: int) -> None:
 
 
 def _finish(spec: Spec, program: int, code: int) -> NoReturn:
-    if spec["namespaces"] != "pid":  # else the kernel kills all the rest with us
+    if spec["namespaces"] != "pid":  # otherwise the kernel kills all the others with us
         _kill_group(program)
         while children := _children():
             for child in children:

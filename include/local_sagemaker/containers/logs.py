@@ -27,9 +27,8 @@ def log_file(state: Path, region: str, group: str, stream: str) -> Path:
 
 
 class LogStream:
-    """One stream. `follow` blocks the program that writes (its pipe fills) rather than lose or pile up lines.
-
-    A role that may not write logs has none in CloudWatch, and its program runs all the same, as on AWS.
+    """One stream. `follow` blocks the writing program (its pipe fills) rather than lose or pile up lines. If the role
+    may not write logs, CloudWatch gets none, and the program runs all the same, as on AWS.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class LogStream:
         ):
             try:
                 create(**names)
-            except ClientError as error:  # by its code: `client.exceptions` is made lazily, and not safely with threads
+            except ClientError as error:  # by its code: `client.exceptions` is created lazily, which is not thread-safe
                 code = error.response["Error"]["Code"]
                 if code == "AccessDeniedException":
                     self._note_denial(error)
@@ -66,7 +65,7 @@ class LogStream:
         rest = b""
         batch: list[tuple[float, str]] = []
         since = time.monotonic()
-        poller = select.poll()  # select() knows no descriptor over 1023
+        poller = select.poll()  # select() takes no descriptor over 1023
         poller.register(descriptor)
         while True:
             if poller.poll(_BATCH_SECONDS * 1000 if batch else None):
@@ -106,7 +105,7 @@ class LogStream:
         try:
             with self._file.open("a", encoding="utf-8", errors="replace") as file:
                 file.writelines(f"{line}\n" for _, line in batch)
-        except OSError:  # a full disk must not end the program that writes
+        except OSError:  # a full disk must not end the writing program
             log.exception("%s lacks %d lines", self._file, len(batch))
 
     def _put(self, events: list[dict[str, object]]) -> None:

@@ -15,7 +15,7 @@ _DENIED = ("403", "AccessDenied")
 
 
 class ArtifactError(Exception):
-    """Model data that cannot be brought to a container; the message is the one SageMaker gives as the reason."""
+    """Model data that cannot be delivered to a container; the message is SageMaker's reason."""
 
 
 def model_data_etag(region: Region, url: str) -> str:
@@ -36,7 +36,7 @@ def model_data_etag(region: Region, url: str) -> str:
 
 
 def check_model_data(region: Region, container: Json) -> None:
-    """Refuse a container whose model data is not there for the model's role, as CreateModel does.
+    """Refuse a container whose model data the model's role cannot find, as CreateModel does.
 
     Raises:
         ValidationException: no object is at ModelDataUrl, or below the S3Uri of ModelDataSource.
@@ -67,7 +67,7 @@ def _no_access(region: Region, url: str) -> ValidationException:
 
 
 def unpack_model_data(region: Region, container: Json, folder: Path) -> None:
-    """Bring a container's model data into the folder that becomes its /opt/ml/model.
+    """Unpack a container's model data into the folder that becomes its /opt/ml/model.
 
     Raises:
         ArtifactError: it is gone, or is not an archive.

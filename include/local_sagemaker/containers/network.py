@@ -1,6 +1,6 @@
 """A container's own network, from the server's side: sockets in it, and the ports of this machine that it reaches.
 
-A socket belongs to the network that it was made in, whoever uses it. The launcher in the container makes them and hands
+A socket belongs to the network it was created in, whoever uses it. The launcher in the container makes them and hands
 them over, so that neither root nor a bridge, an address or a rule of the machine's own network is needed.
 """
 
@@ -28,7 +28,7 @@ class Network:
 
     @classmethod
     def pair(cls) -> tuple[Network, socket.socket]:
-        """A network that is still to be made, and the launcher's end of what controls it."""
+        """A network still to be created, and the launcher's end of its control socket."""
         ours, theirs = socket.socketpair()
         ours.settimeout(_PATIENCE_SECONDS)
         return cls(ours), theirs
@@ -44,7 +44,7 @@ class Network:
                 self._listeners.append(listener)
                 threading.Thread(target=_forward, args=(listener, port), name=f"forward-{port}", daemon=True).start()
             self._control.sendall(b"g")
-        except OSError as error:  # the launcher ended, and its output says why
+        except OSError as error:  # the launcher ended; its output says why
             log.warning("a container's network could not be opened: %s", error)
 
     def socket(self) -> socket.socket:
@@ -85,7 +85,7 @@ def _forward(listener: socket.socket, port: int) -> None:
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:
-    """One direction of a connection; each closes what it alone writes to, the last one frees both."""
+    """One direction of a connection. Each closes the socket that only it writes to; the last one frees both."""
     with contextlib.suppress(OSError):  # the other end has gone
         while chunk := source.recv(_COPY_BYTES):
             target.sendall(chunk)

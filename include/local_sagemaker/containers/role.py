@@ -1,4 +1,4 @@
-"""What SageMaker does as the execution role besides S3 and logs: pull the image, use keys, enter a network.
+"""What SageMaker does as the execution role besides S3 and logs: it pulls the image, uses keys and joins a network.
 
 None of it happens on this machine, so only the role's permissions can be missing; they are checked here.
 """
@@ -36,7 +36,7 @@ def check_pull(region: Region, image: str) -> None:
 
 
 def check_keys_and_network(region: Region, *, key: str | None, vpc: Json | None) -> None:
-    """Raises TransferError where the role may not write with the output's KMS key, or enter the network."""
+    """Raises TransferError where the role may not write with the output's KMS key, or join the network."""
     wanted = []
     if key:
         arn = key if key.startswith("arn:") else f"arn:aws:kms:{region.name}:{ACCOUNT}:key/{key}"

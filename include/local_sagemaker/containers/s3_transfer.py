@@ -1,4 +1,5 @@
-"""Between S3 and a job's directories: what SageMaker downloads before and uploads after (or while) a program runs."""
+"""Transfers between S3 and a job's directories: what SageMaker downloads before a program runs and uploads during or
+after it."""
 
 from __future__ import annotations
 
@@ -205,7 +206,7 @@ def upload_archive(s3: S3Client, directories: Iterable[Path], uri: str) -> None:
     """One tar.gz of what the directories hold (several hosts' files lie together, as SageMaker merges them)."""
     with tempfile.TemporaryFile() as packed:
         # level 1: models compress little, and time to a result counts
-        # the same files give the same bytes, so the header says no time
+        # the header has no time, so that the same files give the same bytes
         with (
             gzip.GzipFile(fileobj=packed, mode="wb", filename="", compresslevel=1, mtime=0) as stream,
             tarfile.open(fileobj=stream, mode="w") as archive,
@@ -254,7 +255,7 @@ class ContinuousUpload:
         while not self._ending.wait(self._interval):
             try:
                 self._upload_changed()
-            except Exception:  # finish() meets the same error and raises it, unless it passes
+            except Exception:  # finish() meets the same error and raises it, unless it was temporary
                 log.exception("copying %s to %s failed; trying again", self._directory, self._uri)
 
     def _upload_changed(self) -> None:

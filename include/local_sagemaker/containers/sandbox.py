@@ -1,4 +1,4 @@
-"""Runs programs as SageMaker runs containers: an image's environment, a private /opt/ml, and no survivors."""
+"""Runs programs as SageMaker runs containers: an image's environment, a private /opt/ml, and no surviving processes."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _LAUNCHER = Path(__file__).with_name("launch.py")
 
 
 class UnknownImageError(Exception):
-    """No Python environment stands for the image URI; `args[0]` is for the person who runs the server."""
+    """No Python environment is configured for the image URI; `args[0]` is for the person who runs the server."""
 
 
 @dataclass(frozen=True)
 class Container:
     """What to run: `command` holds entry point and arguments, `root` is the directory that becomes /opt/ml.
 
-    It has `hostname`, and finds `hosts` (name -> address), where the machine has namespaces. With `own_network` it gets
-    a network of its own where that is possible (`Sandbox.own_networks`); else it shares the machine's.
+    It has `hostname`, and resolves `hosts` (name -> address), if the machine has namespaces. With `own_network` it gets
+    its own network if possible (`Sandbox.own_networks`); otherwise it shares the machine's.
     """
 
     image: str
@@ -128,7 +128,7 @@ class Process:
 
 
 class Sandbox:
-    """Starts containers in the best way that this machine allows, found out once.
+    """Starts containers in the best way this machine allows, determined once.
 
     "pid": a mount and a process namespace; "mount": a mount namespace alone; "none": no namespaces, as on macOS; then
     /opt/ml is rewritten to the job's own directory in arguments and environment, and `rewrites` is true.
@@ -170,7 +170,7 @@ class Sandbox:
         command = list(container.command)
         if self.rewrites:
             command = [word.replace(OPT_ML, str(container.root)) for word in command]
-            environment.setdefault("OPT_ML", OPT_ML)  # for programs that would spell it out
+            environment.setdefault("OPT_ML", OPT_ML)  # for programs that hard-code it
             environment = {key: value.replace(OPT_ML, str(container.root)) for key, value in environment.items()}
         placed = replace(container, command=command, environment=environment)
         return self._launch(self.namespaces, placed, sink, lambda: short.unlink(missing_ok=True))

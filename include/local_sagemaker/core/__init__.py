@@ -1,4 +1,4 @@
-"""What every other room works with: settings, the store of resources, a region's view of them, errors, pages of lists.
+"""What every other room uses: settings, the store of resources, a region's view of them, errors, pages of lists.
 
 It imports no other room. Imported by every room.
 """

@@ -1,4 +1,4 @@
-"""Who may do what: everybody everything, unless `iam.enforcement` replaces `Open`."""
+"""Who may do what: everybody may do everything, unless `iam.enforcement` replaces `Open`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Database:
-    """Safe with threads: one connection, one transaction at a time.
+    """Thread-safe: one connection, one transaction at a time.
 
     A commit hands its pages to the kernel, so it survives the death of this process. It does not wait for the disk
     (`synchronous=NORMAL`): a power cut may cost the last seconds, though it leaves the file whole.
@@ -41,7 +41,7 @@ class Database:
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
-                self._db.rollback()  # nothing to do where SQLite did it, for a full disk
+                self._db.rollback()  # nothing to do if SQLite already did it, on a full disk
                 raise
 
     def execute(self, sql: str, values: Iterable[object] = ()) -> sqlite3.Cursor:

@@ -1,4 +1,4 @@
-"""The errors that SageMaker answers with, raised anywhere below an operation; `http.application` answers them."""
+"""SageMaker's errors, raised anywhere below an operation; `http.application` answers them."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ class UnknownOperationException(ServiceError):  # noqa: N818
 
 
 class InternalFailure(ServiceError):  # noqa: N818
-    """A fault of this program, never of the request; the traceback is in the server's log."""
+    """A bug of this program, never a fault of the request; the traceback is in the server's log."""
 
     status = 500
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether a fault of this machine may be over when it is tried again (no disk, memory or descriptors left, an AWS
-    service that answers 5xx), so that nothing may be called failed for it at once."""
+    """Whether a fault of this machine may be temporary (no disk, memory or descriptors left, an AWS service that
+    answers 5xx), so that nothing should fail at once because of it."""
     if isinstance(error, ClientError):
         return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] >= InternalFailure.status)
     if isinstance(error, Boto3Error):  # of a transfer; it was raised while the real one was handled

@@ -20,7 +20,7 @@ _USAGES: dict[str, tuple[Kind, str, str]] = {
     "endpoint": (ENDPOINT, "endpoint", "Number of instances across active endpoints"),
 }
 _OVER = ("Completed", "Failed", "Stopped", "Deleting")
-# counting and creating are one step, so that of two requests for the last instance one is refused
+# counting and creating are one step: of two requests for the last instance, one is refused
 _LOCK = threading.Lock()
 
 

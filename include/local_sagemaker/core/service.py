@@ -51,7 +51,7 @@ class Service:
         return Region(self, name)
 
     def client(self, name: str, region: str, role: str = "") -> Any:
-        """A boto3 client of this very server that calls it in process, without a socket, as the role if one is given.
+        """A boto3 client that calls this server in process, without a socket, as the role if one is given.
 
         Raises ValidationException: SageMaker cannot assume the role.
         """
@@ -75,7 +75,7 @@ class Region:
 
     service: Service
     name: str
-    role: str = ""  # ARN of the role in whose name other services are called; the administrator where it is empty
+    role: str = ""  # ARN of the role that calls other services; empty means the administrator
 
     def acting_as(self, role: str) -> Region:
         return replace(self, role=role)
@@ -165,5 +165,5 @@ class Region:
         for listener in self.service.listeners:
             try:
                 listener(self, kind, before, after)
-            except Exception:  # what listens (events) must never fail the job that it is told about
+            except Exception:  # a listener (events) must never fail the job that it hears about
                 log.exception("telling %s about a change of %s failed", listener, (after or before).get(kind.arn))

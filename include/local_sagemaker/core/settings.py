@@ -18,7 +18,7 @@ class Settings:
     host: str = "127.0.0.1"  # the address that it listens on
     port: int = 4566
     allowed_hosts: tuple[str, ...] = ()  # names that clients may call it by, beside those of this machine
-    images: tuple[tuple[str, Path], ...] = ()  # pattern of an image URI -> Python environment that stands for it
+    images: tuple[tuple[str, Path], ...] = ()  # pattern of an image URI -> Python environment that replaces it
     path: tuple[Path, ...] = ()  # directories that an image would have on its PATH, such as one with `serve`
     start_up: StartUp = field(default_factory=StartUp)  # AWS's time before a job or an endpoint starts
     max_jobs: int = 8
@@ -36,5 +36,5 @@ class Settings:
         return f"http://127.0.0.1:{self.port}"
 
     def environment_of(self, image: str) -> Path | None:
-        """The Python environment that stands for an image URI, or None when no pattern matches."""
+        """The Python environment that replaces an image URI, or None if no pattern matches."""
         return next((environment for pattern, environment in self.images if fnmatchcase(image, pattern)), None)

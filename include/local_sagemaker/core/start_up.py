@@ -18,10 +18,10 @@ _JOBS = {PROCESSING_JOB: "processing", TRAINING_JOB: "training", TRANSFORM_JOB: 
 
 @dataclass(frozen=True)
 class StartUp:
-    """Seconds from a request until its program starts, by the words of ``AWS``; a word that is absent takes none."""
+    """Seconds from a request until its program starts, by the words of ``AWS``; an absent word means no delay."""
 
     seconds: Mapping[str, float] = field(default_factory=dict)
-    factor: float = 1.0  # of every figure, for a day at AWS's proportions in less time
+    factor: float = 1.0  # scales every figure, to run a day in AWS's proportions in less time
 
     @classmethod
     def parse(cls, text: str, factor: float = 1.0) -> StartUp:

@@ -93,8 +93,8 @@ class AlreadyExistsError(Exception):
 class Query:
     """Filters, order and page of a List operation; times in epoch seconds, None means "any".
 
-    The status is looked at after a page was taken, which botocore's text on ListTrainingJobs says: such a page may have
-    fewer than ``limit`` documents, or none, and still a next one.
+    The status filters after the page is taken, as botocore's text on ListTrainingJobs says: such a page may have fewer
+    than ``limit`` documents, or none, and still a next page.
     """
 
     name_contains: str | None = None
@@ -140,7 +140,7 @@ class Query:
 
 
 class Store:
-    """Safe with threads; what a method changed is durable when it returns (`Database`)."""
+    """Thread-safe; changes are durable when a method returns (`Database`)."""
 
     def __init__(self, file: Path, now: Callable[[], float] = time.time) -> None:
         self._now = now
@@ -150,7 +150,7 @@ class Store:
         self._db.close()
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Makes one change, all or nothing, of the changes in it."""
+        """Combines the changes within it into one, all or nothing."""
         return self._db.transaction()
 
     def create(
@@ -197,7 +197,7 @@ class Store:
         *,
         when: Collection[str] | None = None,
     ) -> tuple[Json, Json] | None:
-        """Merges `changes` (or what it returns for the present document; None removes a field) and sets
+        """Merges `changes` (or what it returns for the current document; None removes a field) and sets
         LastModifiedTime, in one transaction. Returns (before, after), or None when the resource does not exist or
         its status is not among `when`."""
         with self._db.transaction():
@@ -223,8 +223,8 @@ class Store:
         return body
 
     def page(self, region: str, kind: Kind, query: Query) -> tuple[list[Json], str | None]:
-        """One page and the token of the next. A page continues behind the last row seen, so that resources created
-        or deleted between two pages neither repeat nor hide others."""
+        """One page and the token of the next. A page continues behind the last row seen, so resources created or
+        deleted between two pages neither repeat nor hide others."""
         clauses, values = query.where()
         sign, order = ("<", "DESC") if query.descending else (">", "ASC")
         if query.token is not None:
@@ -262,7 +262,7 @@ class Store:
             self._db.executemany("DELETE FROM tag WHERE arn = ? AND key = ?", [(arn, key) for key in keys])
 
     def add_event(self, region: str, event: Json) -> None:
-        """An event to deliver: kept until `delete_event`, in the transaction of the change that it tells of."""
+        """An event to deliver: kept until `delete_event`, in the transaction of the change that it reports."""
         self._db.execute("INSERT INTO event (region, body) VALUES (?,?)", (region, json.dumps(event)))
 
     def oldest_event(self) -> tuple[int, str, Json] | None:

@@ -1,4 +1,4 @@
-"""Updates that a serving endpoint must not have, and the scalable targets that prevent some."""
+"""Updates that a serving endpoint must not get, and the scalable targets that prevent some."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def scaled_variants(region: Region, endpoint: str) -> list[str]:
 
 
 def deregister_targets(region: Region, endpoint: str) -> None:
-    """DeleteEndpoint takes the scalable targets of its variants away."""
+    """DeleteEndpoint removes the scalable targets of its variants."""
     for variant in scaled_variants(region, endpoint):
         region.client(_SCALING).deregister_scalable_target(
             ServiceNamespace="sagemaker",

@@ -60,7 +60,7 @@ class DataCapture:
         }
 
     def record(self, variant: str, headers: Mapping[str, str], body: bytes, answer: Answer) -> None:
-        """Note one invocation, if the sampling takes it; ``headers`` as the client sent them."""
+        """Record one invocation, if it is sampled; ``headers`` as the client sent them."""
         if random.random() * 100 >= self._config["InitialSamplingPercentage"]:  # noqa: S311
             return
         captured: Json = {}

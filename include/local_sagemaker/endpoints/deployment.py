@@ -1,4 +1,4 @@
-"""How an endpoint goes from one configuration to the next: steps of traffic, baking times, alarms; no processes here.
+"""How an endpoint moves from one configuration to the next: traffic steps, baking times, alarms; no processes here.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
 """
@@ -43,15 +43,15 @@ class Plan:
     steps: Sequence[Step]
     alarms: Sequence[str]
     maximum_seconds: float
-    watched_by: Region  # the region as the role that must be allowed to see the alarms
+    watched_by: Region  # the region, acting as the role that must be allowed to see the alarms
 
     @classmethod
     def from_config(cls, region: Region, config: Json | None, new: Json, old: Json | None = None) -> "Plan":
-        """Read a DeploymentConfig for going from one deployment to another; without one all traffic moves at once.
+        """Read a DeploymentConfig for moving from one deployment to another; without one, all traffic moves at once.
 
         Raises:
-            ValidationException: a policy that lacks its size or has one that the fleet does not allow, an alarm that is
-                not there, or one that the endpoint's role may not see.
+            ValidationException: a policy without a size or with one that the fleet does not allow, an alarm that does
+            not exist, or one that the endpoint's role may not see.
         """
         config = config or {}
         if "BlueGreenUpdatePolicy" in config and "RollingUpdatePolicy" in config:
@@ -114,7 +114,7 @@ def _check_variants(new: Json, old: Json | None, *, rolling: bool) -> None:
 
 
 def _alarm_states(region: Region, names: Sequence[str]) -> dict[str, str]:
-    """The present state of each of these CloudWatch alarms that exists."""
+    """The current state of each of these CloudWatch alarms that exists."""
     if not names:
         return {}
     try:
@@ -153,9 +153,8 @@ def _shares(size: float) -> list[float]:
 
 
 def _share(size: Json, instances: int, name: str, smallest: float) -> float:
-    """Raises ValidationException for a size beyond half of the fleet: of one instance no number of instances is less.
-
-    A percentage of one instance stays what it is here, a share of the traffic; AWS does not say what it makes of it.
+    """Raises ValidationException for a size beyond half of the fleet: for a single instance no number is small enough.
+    A percentage of a single instance remains a share of the traffic here; AWS does not say what it does with it.
     """
     share: float = size["Value"] / 100 if size["Type"] == "CAPACITY_PERCENT" else size["Value"] / max(instances, 1)
     if not smallest <= share <= _LARGEST_SHARE:

@@ -1,7 +1,7 @@
 """Running endpoints: their fleets, the traffic between them, and the work of creating, updating and deleting.
 
 What an endpoint is to serve is kept in its document (`_Live`, and `_Pending` while it is updated), copied from
-configuration, models and packages, so that a restart of the server brings it back whatever was deleted since.
+configuration, models and packages, so a restart of the server brings it back, whatever was deleted since.
 """
 
 import logging
@@ -46,7 +46,7 @@ def _is_leaving(endpoint: "LiveEndpoint") -> bool:
 
 
 class RollBackError(Exception):
-    """A deployment must go back; the message becomes the endpoint's FailureReason."""
+    """A deployment must be rolled back; the message becomes the endpoint's FailureReason."""
 
 
 class LiveEndpoint:
@@ -68,7 +68,7 @@ class LiveEndpoint:
         return [fleet for fleet, _ in self._routes]
 
     def route(self, *routes: tuple[Fleet, float]) -> None:
-        """Send traffic by these shares from now on."""
+        """Split traffic by these shares from now on."""
         self._routes = list(routes)
         self.recent.note_shift((fleet.config_name, share) for fleet, share in routes)
         self._ready.set()
@@ -100,13 +100,13 @@ class LiveEndpoint:
             name = wanted or pick_variant(fleet.weights)
             with fleet.server_for(fleet.variants[name]) as server:
                 if server is None and self._routes is not routes:
-                    continue  # the fleet was taken out of service in this very moment
+                    continue  # the fleet was taken out of service at this moment
                 yield fleet, name, server
                 return
 
 
 class Endpoints:
-    """All endpoints of one server; start brings back those that ran before a restart."""
+    """All endpoints of one server; start restores those that ran before a restart."""
 
     def __init__(self, service: Service, moto: Moto) -> None:
         self.metrics = EndpointMetrics(moto)
@@ -123,7 +123,7 @@ class Endpoints:
         return cast("Endpoints", service.components["endpoints"])
 
     def start(self) -> None:
-        """Bring back, in the background, what ran or was being made when the server stopped."""
+        """Restore, in the background, what ran or was being created when the server stopped."""
         shutil.rmtree(self._folder, ignore_errors=True)  # of a server that was killed
         for region_name, document in self._service.store.all(ENDPOINT):
             region, name = self._service.region(region_name), document["EndpointName"]
@@ -134,7 +134,7 @@ class Endpoints:
                 self._work(step, endpoint)
 
     def stop(self) -> None:
-        """End all serving processes; what was being done is taken up again after the next start."""
+        """End all serving processes; work in progress resumes after the next start."""
         self.shadowing.stop()
         for endpoint in self._live.values():
             endpoint.cancelled.set()
@@ -181,7 +181,7 @@ class Endpoints:
         thread.start()
 
     def _persist(self, step: Callable[[LiveEndpoint], None], endpoint: LiveEndpoint) -> None:
-        """A fault may pass: a step is tried again. Only what is asked for for the first time may end as failed; an
+        """A fault may be temporary, so a step is retried. Only a first creation may end as failed; an
         endpoint that was in service before a restart of this server is brought back however long it takes, as AWS
         replaces instances."""
         for pause in retry_pauses(endless=step == self._bring_back):
@@ -190,7 +190,7 @@ class Endpoints:
                     if not endpoint.cancelled.is_set() and (step == self._delete or not _is_leaving(endpoint)):
                         step(endpoint)
             except Exception as error:
-                if endpoint.cancelled.is_set():  # the next server takes it up
+                if endpoint.cancelled.is_set():  # the next server resumes it
                     return
                 log.exception("endpoint %s: %s failed", endpoint.name, step.__name__)
                 if pause is None:
@@ -233,7 +233,7 @@ class Endpoints:
             self._go_live(endpoint, endpoint.fleets[0], document["_Live"])
 
     def _start_fleet(self, endpoint: LiveEndpoint, deployment: Json) -> Fleet | None:
-        """A new endpoint's fleet whose processes answer; None when they do not, and the endpoint has failed."""
+        """A new endpoint's fleet whose processes answer; None if they do not, in which case the endpoint has failed."""
         fleet = self._fleet(endpoint, deployment)
         try:
             fleet.start()
@@ -272,7 +272,7 @@ class Endpoints:
         """Blue/green: the new fleet first, then the traffic step by step, the old fleet last."""
         document = endpoint.region.get(ENDPOINT, endpoint.name, "gone")
         if "_Pending" not in document or not endpoint.fleets:
-            return  # it was done, or is going to be, where the endpoint was brought back
+            return  # already done, or about to be, if the endpoint was restored
         pending = document["_Pending"]
         old, new = endpoint.fleets[0], self._fleet(endpoint, pending)
         self._show_pending(endpoint, new, "Creating", f"Launching {new.instances} instance(s).")

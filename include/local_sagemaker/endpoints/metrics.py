@@ -1,8 +1,8 @@
 """The metrics that an endpoint publishes to CloudWatch, in namespace AWS/SageMaker per endpoint and variant.
 
-They go straight into moto's store, summed up in slots of a few seconds, so that an alarm sees them at once and a
-busy endpoint does not fill the memory. A slot is written when it begins and when the next one does: the death of the
-server costs the counts of a few seconds, as AWS's own metrics come late and may miss some.
+They go straight into moto's store, summed up in slots of a few seconds, so alarms see them at once and a busy endpoint
+does not fill the memory. A slot is written when it begins and when the next one does: if the server dies, the counts of
+a few seconds are lost. AWS's metrics are late and may be incomplete too.
 """
 
 import threading
@@ -53,7 +53,7 @@ class EndpointMetrics:
         if present and present[0] == slot:
             return present[1]
         dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
-        start = datetime.fromtimestamp(slot, UTC).replace(tzinfo=None)  # moto's times have no zone
+        start = datetime.fromtimestamp(slot, UTC).replace(tzinfo=None)  # moto's times have no time zone
         datum = HistogramDatum("AWS/SageMaker", name, dimensions, start, unit)
         with self._moto.change():
             stored = cast("MetricRows", cloudwatch_backends[ACCOUNT][region].metric_data)
@@ -67,6 +67,6 @@ class EndpointMetrics:
 
 
 def _forget_old(stored: MetricRows, before: int) -> None:
-    """Drop the endpoint metrics that are too old, from the front, where the oldest are."""
+    """Drop endpoint metrics that are too old, from the front, where the oldest are."""
     while stored and isinstance(stored[0], HistogramDatum) and period_start(stored[0].timestamp, 1) < before:
         stored.drop_first()

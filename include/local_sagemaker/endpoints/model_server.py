@@ -34,7 +34,7 @@ class ServingError(Exception):
 
 
 class NotStartableError(ServingError):
-    """The image or the model data could not be had: the fault of what was asked for, not of the program."""
+    """The image or the model data is not available: the request is at fault, not the program."""
 
 
 class NoAnswerError(Exception):
@@ -50,12 +50,12 @@ class Answer:
     body: bytes
 
 
-_PORTS: set[int] = set()  # given to a container that may not listen yet
+_PORTS: set[int] = set()  # assigned to a container that may not listen yet
 _PORTS_LOCK = threading.Lock()
 
 
 def _take_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on, and that no other container was given."""
+    """A free TCP port of 127.0.0.1 that no other container was assigned."""
     with _PORTS_LOCK:
         while True:
             with socket.socket() as probe:
@@ -97,15 +97,15 @@ class ModelServer:
 
     @property
     def running(self) -> bool:
-        """Whether the process is there (it may not be healthy)."""
+        """Whether the process is running (it may not be healthy)."""
         return self._process is not None and not self._process.ended.is_set()
 
     def start(self) -> None:
         """Unpack the model and start the program; does not wait for it.
 
         Raises:
-            ServingError: the model data is gone or broken, no environment stands for the image, or the role lacks a
-                permission for it.
+            ServingError: the model data is gone or broken, no environment is configured for the image, or the role
+            lacks a permission for it.
         """
         self._starts = 0
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -122,7 +122,7 @@ class ModelServer:
         """Restart the program with the model that was unpacked before; does not wait for it.
 
         Raises:
-            ServingError: no environment stands for the image any more.
+            ServingError: no environment is configured for the image any more.
         """
         self._end()
         self._starts = 0
@@ -138,7 +138,7 @@ class ModelServer:
             self._port = _take_port()
             environment |= {
                 "SAGEMAKER_BIND_TO_PORT": str(self._port),
-                "SERVE_HOST": "127.0.0.1",  # there is no container around it to keep the port in
+                "SERVE_HOST": "127.0.0.1",  # no container around it isolates the port
                 "SAGEMAKER_SAFE_PORT_RANGE": f"{self._port}-{self._port}",
             }
         container = Container(
@@ -190,7 +190,7 @@ class ModelServer:
             return False
 
     def call(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, timeout: float) -> Answer:
-        """One HTTP request over a connection that is kept for the next one; safe to call from many threads.
+        """One HTTP request over a connection that is kept alive; thread-safe.
 
         Raises:
             TimeoutError: no answer within ``timeout`` seconds.
@@ -210,7 +210,7 @@ class ModelServer:
                 connection.close()
                 if isinstance(error, ConnectionRefusedError):  # the process is down; others may be up
                     self.healthy = False
-                if fresh:  # else a kept connection that the server had closed meanwhile: try the next one
+                if fresh:  # otherwise a kept connection that the server closed meanwhile: try the next one
                     raise NoAnswerError(f"{type(error).__name__}: {error}") from error
 
     def _exchange(
@@ -248,7 +248,7 @@ class ModelServer:
         return made
 
     def drain(self, seconds: float) -> None:
-        """Wait until no request is in flight, at most so long."""
+        """Wait until no request is in flight, up to a limit."""
         end = time.monotonic() + seconds
         while self.in_flight > 0 and time.monotonic() < end:
             time.sleep(0.01)
@@ -268,7 +268,7 @@ class ModelServer:
 
 
 def ask(server: ModelServer | None, headers: Mapping[str, str], body: bytes) -> Answer:
-    """One invocation as an endpoint sends it, with its time limit; what goes wrong is an answer too."""
+    """One invocation as an endpoint sends it, with its time limit; failures are answers too."""
     if server is None:
         return Answer(503, {}, b"No serving process of the container is healthy; it is being restarted.")
     try:

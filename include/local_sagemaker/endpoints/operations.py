@@ -1,4 +1,4 @@
-"""The operations on endpoints: they validate and record the desired state; `live_endpoints` realises it."""
+"""The operations on endpoints: they validate and record the desired state, which `live_endpoints` implements."""
 
 from include.local_sagemaker.core import quotas
 from include.local_sagemaker.core.errors import ResourceInUse, ValidationException
@@ -23,7 +23,7 @@ def _config(region: Region, name: str) -> Json:
 
 
 def _deployment(region: Region, config: Json) -> Json:
-    """Everything that serving a configuration needs, copied."""
+    """A copy of everything that serving a configuration needs."""
     containers = {}
     variants = [*config["ProductionVariants"], *config.get("ShadowProductionVariants", [])]
     for variant in variants:
@@ -99,7 +99,7 @@ def _set_status(region: Region, endpoint: Json, changes: Json, allowed: tuple[st
 @operation("UpdateEndpoint")
 def update_endpoint(region: Region, request: Json) -> Json:
     endpoint = _endpoint(region, request["EndpointName"])
-    _config(region, endpoint["EndpointConfigName"])  # SageMaker refuses when the old one was deleted already
+    _config(region, endpoint["EndpointConfigName"])  # SageMaker refuses if the old one was already deleted
     deployment = _deployment(region, _config(region, request["EndpointConfigName"]))
     if request.get("RetainAllVariantProperties"):
         left_out = {one["VariantPropertyType"] for one in request.get("ExcludeRetainedVariantProperties", [])}

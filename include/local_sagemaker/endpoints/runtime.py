@@ -43,7 +43,7 @@ def invoke_endpoint(service: Service, request: Request, name: str) -> Response:
 
 
 def _read_headers(request: Request, name: str) -> Json:
-    """The members of InvokeEndpoint but its body. Raises ServiceError for what is invalid or not supported."""
+    """The members of InvokeEndpoint except its body. Raises ServiceError for what is invalid or not supported."""
     shape = api_model.operation_model("InvokeEndpoint").input_shape
     headers = {
         member: request.headers[header.serialization["name"]]
@@ -57,7 +57,7 @@ def _read_headers(request: Request, name: str) -> Json:
 
 
 def _too_large(most: int) -> Response:
-    """Without an error type, as the gateway in front of SageMaker says it: clients read the status 413 as the code."""
+    """Without an error type, like the gateway in front of SageMaker: clients read the status 413 as the code."""
     return Response(
         json.dumps({"message": f"HTTP content length exceeded {most} bytes."}), 413, content_type="application/json"
     )
@@ -126,11 +126,11 @@ def _unsupported(operation: str) -> Response:
 
 @route("POST", r"/endpoints/(?P<name>[^/]+)/async-invocations", signed_for="sagemaker")
 def invoke_endpoint_async(service: Service, request: Request, name: str) -> Response:
-    """InvokeEndpointAsync is not here."""
+    """InvokeEndpointAsync is not supported."""
     return _unsupported("InvokeEndpointAsync")
 
 
 @route("POST", r"/endpoints/(?P<name>[^/]+)/invocations-response-stream", signed_for="sagemaker")
 def invoke_endpoint_with_response_stream(service: Service, request: Request, name: str) -> Response:
-    """InvokeEndpointWithResponseStream is not here."""
+    """InvokeEndpointWithResponseStream is not supported."""
     return _unsupported("InvokeEndpointWithResponseStream")

@@ -27,7 +27,7 @@ _MOST_WAITING = 200  # copies; more are dropped, so that a slow shadow costs nei
 
 
 class Shadowing:
-    """Sends copies in its own threads: the production answer waits for none of them."""
+    """Sends copies in its own threads, so the production answer never waits for them."""
 
     def __init__(self, metrics: EndpointMetrics) -> None:
         self._metrics = metrics
@@ -45,7 +45,7 @@ class Shadowing:
             self._pool.submit(self._send, endpoint, fleet, variant, headers, body)
 
     def stop(self) -> None:
-        """Forget the copies that wait."""
+        """Drop the waiting copies."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _send(
@@ -66,7 +66,7 @@ class Shadowing:
             )
             if endpoint.capture and 200 <= answer.status < 300:
                 endpoint.capture.record(variant, headers, body, answer)
-        except Exception:  # a thread of a pool: nobody else would say so
+        except Exception:  # in a pool's thread, nobody else would report it
             log.exception("endpoint %s: the copy of a request for shadow %s failed", endpoint.name, variant)
         finally:
             self._places.release()

@@ -25,7 +25,7 @@ DRAIN_SECONDS = 60.0
 
 
 class ThrottledError(Exception):
-    """A serverless variant has as many requests in flight as it may have."""
+    """A serverless variant has reached its limit of concurrent requests."""
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Variant:
 
     @property
     def is_full(self) -> bool:
-        """Whether a serverless variant answers as many requests as it may; one with instances takes any number."""
+        """Whether a serverless variant has reached its concurrency; one with instances takes any number."""
         in_flight = sum(server.in_flight for server in self.servers)
         return self.serverless is not None and in_flight >= self.serverless["MaxConcurrency"]
 
@@ -54,7 +54,7 @@ class Fleet:
     """All serving processes of one deployment of an endpoint, from start to stop.
 
     ``deployment`` holds the endpoint configuration, the containers per variant, and per variant its capacity: weight
-    and number of instances. ``cancelled`` ends a start that still goes on.
+    and number of instances. ``cancelled`` ends a start in progress.
     """
 
     def __init__(
@@ -94,11 +94,11 @@ class Fleet:
 
     @property
     def instances(self) -> int:
-        """How many serving processes are to take the traffic."""
+        """How many serving processes should take the traffic."""
         return sum(one["instances"] for name, one in self._capacities.items() if name not in self._shadows)
 
     def start(self) -> None:
-        """Start all servers and wait until they answer /ping; on failure none is left.
+        """Start all servers and wait until they answer /ping; after a failure none is left running.
 
         Raises:
             ServingError: one of them did not start; the message is SageMaker's FailureReason.
@@ -120,7 +120,7 @@ class Fleet:
             self._scale(self.variants[name], capacity["instances"])
         weights = {name: capacity["weight"] for name, capacity in capacities.items()}
         self.weights = {name: weight for name, weight in weights.items() if name not in self._shadows}
-        production = sum(self.weights.values())  # there is one such variant beside a shadow
+        production = sum(self.weights.values())  # beside a shadow there is exactly one such variant
         self.sampling = {name: weights[name] / production if production else 0.0 for name in self._shadows}
         self._capacities = capacities
 
@@ -151,7 +151,7 @@ class Fleet:
         return summaries
 
     def _scale(self, variant: Variant, count: int) -> None:
-        """So many healthy servers; the ones too many finish their requests first."""
+        """Keep this many healthy servers; surplus ones finish their requests first."""
         missing = count - len(variant.servers)
         if missing > 0:
             new = [self._make(variant) for _ in range(missing)]
@@ -212,7 +212,7 @@ class Fleet:
                     server.in_flight -= 1
 
     def stop(self, drain_seconds: float = 0.0) -> None:
-        """Let requests in flight end within the given seconds, then end all processes."""
+        """Let requests in flight finish within the given seconds, then end all processes."""
         self._stopping.set()
         if self._watcher.is_alive():
             self._watcher.join(timeout=PING_SECONDS + 2)
@@ -251,12 +251,12 @@ class Fleet:
             server.wait_until_healthy(variant.startup_seconds, self._stopping.is_set)
         except ServingError as error:
             log.error("endpoint %s: %s; trying again", self._endpoint, error)  # noqa: TRY400  the reason says it all
-        except Exception:  # no process could be started, say: the watch over the fleet must go on
+        except Exception:  # for example, no process could be started: the fleet must stay monitored
             log.exception("endpoint %s: a serving process could not be restarted; trying again", self._endpoint)
 
 
 def pick_variant(weights: dict[str, float]) -> str:
-    """A variant's name by weight; when all weights are zero any one."""
+    """A variant's name, chosen by weight; any one if all weights are zero."""
     names = list(weights)
     if len(names) == 1:
         return names[0]

@@ -36,18 +36,18 @@ def _service(name: str) -> ServiceModel:
 
 @functools.cache
 def operation_model(name: str) -> OperationModel:
-    """Of SageMaker's own API, or of its runtime's (InvokeEndpoint)."""
+    """Of SageMaker's API, or of its runtime's (InvokeEndpoint)."""
     runtime = _service("sagemaker-runtime")
     return (runtime if name in runtime.operation_names else _service("sagemaker")).operation_model(name)
 
 
 def shape(name: str) -> Shape:
-    """What a name stands for in the model, such as a resource as Search shows it."""
+    """The shape that a name has in the model, such as a resource as Search shows it."""
     return _service("sagemaker").shape_for(name)
 
 
 def operation_names() -> list[str]:
-    """Every operation of SageMaker's own API, whether it is here or not."""
+    """Every operation of SageMaker's API, supported here or not."""
     return list(_service("sagemaker").operation_names)
 
 
@@ -55,7 +55,7 @@ def parse_request(operation: str, request: Json) -> Json:
     """The request without members that the API does not know.
 
     Raises SerializationException for a wrong JSON type and ValidationException, with every violation in it, for a
-    value outside the model's constraints; both worded as AWS words them.
+    value outside the model's constraints; both in AWS's words.
     """
     shape = operation_model(operation).input_shape
     if shape is None:
@@ -69,7 +69,7 @@ def parse_request(operation: str, request: Json) -> Json:
 
 
 def render_response(operation: str, response: Json) -> Json:
-    """The members of `response` that the operation's output has; private and internal fields fall away."""
+    """The members of `response` that the operation's output has; private and internal fields are dropped."""
     shape = operation_model(operation).output_shape
     return {} if shape is None else _render_members(shape, response)
 
@@ -132,8 +132,8 @@ def _violations(shape: Shape, value: JsonValue, path: str) -> Iterator[str]:
 
 
 def _member_violations(what: str, shape: Shape, members: Iterable[JsonValue], shown: str, path: str) -> Iterator[str]:
-    """Of the members of a list or map. Those of simple members are said of the collection as a whole, with all the
-    constraints that a member has."""
+    """Violations of the members of a list or map. For simple members AWS reports the collection as a whole, with all
+    constraints of a member."""
     if shape.type_name in {"structure", "list", "map"}:
         for index, member in enumerate(members, 1):
             yield from _violations(shape, member, f"{path}.{index}.member")

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Application:
-    """Answers what `routing` knows, and hands every other request on."""
+    """Answers what `routing` knows, and passes every other request on."""
 
     def __init__(self, service: Service, others: WsgiApp) -> None:
         self._service = service
@@ -61,7 +61,7 @@ class Application:
             return _json_response(200, api_model.render_response(name, answer))
         except ServiceError as error:
             return error_response(error)
-        except Exception:  # the border: whatever went wrong, the client gets JSON and we get the traceback
+        except Exception:  # the boundary: whatever went wrong, the client gets JSON and the log the traceback
             log.exception("%s failed", name)
             return error_response(InternalFailure(f"{name} failed inside the local SageMaker; its log says why."))
 
@@ -70,7 +70,7 @@ class Application:
             return handler(self._service, request, **match.groupdict())
         except ServiceError as error:
             return error_response(error)
-        except Exception:  # the border, as above
+        except Exception:  # the boundary, as above
             log.exception("%s %s failed", request.method, request.path)
             return error_response(InternalFailure(f"{request.path} failed inside the local SageMaker; see its log."))
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 _FRAMES = "frame-ancestors 'none'"
-# whatever is not one of our pages is data: opened in a browser it may neither run a script nor reach anything
+# anything but our pages is data: opened in a browser, it may neither run a script nor reach anything
 _DATA = f"default-src 'none'; sandbox; {_FRAMES}"
 
 
@@ -39,7 +39,7 @@ class CrossOriginRequestError(ServiceError):
 
 class BrowserGuard:
     """WSGI middleware: refuses what a foreign page sends, answers OPTIONS with no permission, and removes from answers
-    what would let other origins read them (moto lets everybody)."""
+    what would let other origins read them (moto allows everybody)."""
 
     def __init__(self, application: WsgiApp, allowed_hosts: Collection[str] = ()) -> None:
         self._application = application
@@ -108,13 +108,13 @@ def is_page(environ: WSGIEnvironment) -> bool:
 
 
 def _refuse(environ: WSGIEnvironment, error: CrossOriginRequestError) -> Response:
-    if "text/html" in environ.get("HTTP_ACCEPT", ""):  # a person's browser, which would offer JSON as a download
+    if "text/html" in environ.get("HTTP_ACCEPT", ""):  # a browser, which would offer JSON as a download
         return Response(f"{error.code}: {error.message}", error.status, content_type="text/plain; charset=utf-8")
     return denial(environ, scope(environ)[1], error)
 
 
 def _is_navigation(environ: WSGIEnvironment) -> bool:
-    """Whether a tab of the browser goes to this address, which shows it to a person and to no other page."""
+    """Whether a browser tab navigates to this address, which shows it to the user and to no other page."""
     return (
         environ["REQUEST_METHOD"] in {"GET", "HEAD"}
         and environ.get("HTTP_SEC_FETCH_MODE") == "navigate"

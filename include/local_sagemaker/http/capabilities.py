@@ -173,7 +173,7 @@ _TABLE: dict[str, _Members] = {
 def check(operation: str, request: Json) -> None:
     """Raises ValidationException that names every member of the request which is not supported here.
 
-    What asks for nothing (an empty list or structure, false) does not justify refusing a request.
+    Members that ask for nothing (an empty list or structure, false) are no reason to refuse a request.
     """
     root = api_model.operation_model(operation).input_shape
     if operation not in _TABLE or root is None:

@@ -30,7 +30,7 @@ class Rates:
     def __init__(self, rates: Mapping[str, float], now: Callable[[], float] = time.monotonic) -> None:
         self._rates, self._now = rates, now
         self._lock = threading.Lock()
-        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}  # calls that are left, and when that was so
+        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}  # calls left, and when that was counted
 
     def take(self, region: str, operation: str) -> None:
         """Raises ThrottlingException."""

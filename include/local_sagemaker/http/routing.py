@@ -21,7 +21,7 @@ Operation = Callable[[Region, Json], Json | None]
 Handler = Callable[..., Response]
 WsgiApp = WSGIApplication
 
-PAGES = "/_local/"  # pages for people stand below: a GET of one changes nothing
+PAGES = "/_local/"  # pages for people are below this path: a GET of one changes nothing
 
 _SCOPE = re.compile(r"Credential=[^/,]+/\d+/(?P<region>[^/,]+)/(?P<service>[^/,]+)/aws4_request")
 
@@ -44,7 +44,7 @@ def operation(name: str) -> Callable[[Operation], Operation]:
     The request has been validated; the response may hold more than the operation's output has (a stored document,
     say): what the API does not know is left out.
     """
-    api_model.operation_model(name)  # a misspelt name fails on import
+    api_model.operation_model(name)  # a misspelt name fails at import
 
     def register(function: Operation) -> Operation:
         _OPERATIONS[name] = function

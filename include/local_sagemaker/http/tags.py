@@ -19,7 +19,7 @@ def check_tags(tags: list[Json]) -> None:
     """The rules for the tags of any request.
 
     Raises:
-        ValidationException: a key that AWS keeps for itself, or one that is there twice.
+        ValidationException: a key that AWS reserves, or a duplicate key.
         ResourceLimitExceeded: more than a resource may have.
     """
     keys = [tag["Key"] for tag in tags]

@@ -25,7 +25,7 @@ class Channel:
 
 
 def fetch(job: Job, channels: Sequence[Channel], roots: Sequence[Path], role: str) -> None:
-    """Downloads every channel for every host (`roots` are the hosts' /opt/ml); returns early when the job is to stop.
+    """Downloads every channel for every host (`roots` are the hosts' /opt/ml); returns early if the job should stop.
     Raises TransferError."""
     s3 = job.region.client("s3")
     for channel in channels:

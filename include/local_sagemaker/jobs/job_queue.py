@@ -1,4 +1,5 @@
-"""The job queue: first started up, first served, at most N at a time; jobs that ran when the server died start over.
+"""The job queue: jobs run in the order in which their instances are up, at most N at a time; jobs that ran when the
+server died start over.
 
 A kind of job registers `@runner(TRAINING_JOB)`: a function that takes a Job through all its states, in a thread of the
 queue. It must end in a terminal status whatever happens; what it raises ends the job as failed.
@@ -35,11 +36,11 @@ log = logging.getLogger(__name__)
 ACTIVE = ("InProgress", "Stopping")
 TERMINAL = ("Completed", "Failed", "Stopped")
 LONGEST_REASON = 1024
-_PAUSES = (1.0, 5.0)  # seconds before a job starts over that failed by a fault which may pass
+_PAUSES = (1.0, 5.0)  # seconds before a job that failed through a temporary fault starts over
 
 
 class ServerStoppingError(Exception):
-    """The server stops: the job stays as it is and starts over with the next server."""
+    """The server is stopping: the job keeps its state and starts over with the next server."""
 
 
 @dataclass(eq=False)
@@ -69,7 +70,7 @@ class Job:
         self.region.update(self.kind, self.name, changes)
 
     def ready_at(self) -> float:
-        """When its instances have started up. One that ran before starts over at once."""
+        """When its instances are up. A job that ran before starts over at once."""
         document = self.document()
         seconds = document.get("_StartUp", self.region.settings.start_up.of_job(self.kind))
         return 0.0 if self.restarted or self.stop_requested.is_set() else document["CreationTime"] + float(seconds)
@@ -119,7 +120,7 @@ class Job:
                 return "server stops"
             codes = [process.exit_code for process in processes if process.ended.is_set()]
             if len(codes) == len(processes) or any(codes):
-                # the job's own end counts, even if a stop came in the same moment
+                # the job's own end counts, even if a stop came at the same moment
                 return "ended"
             if self.stop_requested.is_set():
                 return "stopped"
@@ -129,17 +130,17 @@ class Job:
             self.changed.wait(min(left, 3600))
 
     def _remember(self, pids: Sequence[int]) -> None:
-        """For a next server, which must not start the job over while these run."""
+        """For the next server, which must not start the job over while these run."""
         started = []
         for pid in pids:
             with contextlib.suppress(psutil.NoSuchProcess):  # already over
                 started.append([pid, psutil.Process(pid).create_time()])
         partial = self.folder / "processes.partial"
         partial.write_text(json.dumps(started))
-        partial.replace(self.folder / "processes.json")  # whole or not at all
+        partial.replace(self.folder / "processes.json")  # completely or not at all
 
     def clear_folder(self) -> None:
-        """An empty folder; ends what a former server may have left running in the old one."""
+        """An empty folder; ends what an earlier server may have left running in the old one."""
         with contextlib.suppress(FileNotFoundError):
             for pid, created in json.loads((self.folder / "processes.json").read_text()):
                 _wait_until_gone(pid, created)
@@ -148,7 +149,7 @@ class Job:
 
 
 def hosts_of(count: int) -> list[str]:
-    """The names of a job's hosts, by which they find each other."""
+    """The names by which a job's hosts find each other."""
     return [f"algo-{number}" for number in range(1, count + 1)]
 
 
@@ -176,7 +177,7 @@ def _stop_all(processes: Sequence[Process], grace_seconds: float) -> None:
 def _wait_until_gone(pid: int, created: float, patience: float = 10.0) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        if abs(process.create_time() - created) < 1.0:  # else the number is another process's by now
+        if abs(process.create_time() - created) < 1.0:  # otherwise the number belongs to another process by now
             try:
                 process.wait(patience)
             except psutil.TimeoutExpired:
@@ -201,7 +202,7 @@ class JobQueue:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._condition = threading.Condition()
-        self._queued: list[tuple[float, int, Job]] = []  # a heap: by when they are ready, then as they came
+        self._queued: list[tuple[float, int, Job]] = []  # a heap: by the time they are ready, then in order of arrival
         self._serial = itertools.count()
         self._known: dict[tuple[str, str, str], Job] = {}
         self._stopping = False
@@ -244,7 +245,7 @@ class JobQueue:
         self._add(Job(region, kind, name))
 
     def request_stop(self, region: Region, kind: Kind, name: str) -> None:
-        """Stops a job that runs, and ends at once one that still starts up or waits."""
+        """Stops a running job; one that is still starting up or waiting ends at once."""
         with self._condition:
             job = self._known.get((region.name, kind.label, name))
             if job is None:
@@ -321,7 +322,7 @@ class JobQueue:
 
 
 def client_error(error: Exception) -> str:
-    """The FailureReason of a job whose image or data could not be had."""
+    """The FailureReason of a job whose image or data is not available."""
     if isinstance(error, UnknownImageError):
         return (
             "ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions are"

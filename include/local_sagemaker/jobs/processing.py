@@ -132,7 +132,7 @@ def run_processing_job(job: Job) -> None:
 
 
 def _execute(job: Job, document: Json, hosts: list[str], roots: list[Path]) -> Outcome | None:
-    """None when the job was stopped before anything ran."""
+    """None if the job was stopped before anything ran."""
     for root in roots:
         for directory in ("config", "output", "processing"):
             (root / directory).mkdir(parents=True)

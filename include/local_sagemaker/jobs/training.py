@@ -107,7 +107,7 @@ def list_training_jobs(region: Region, request: Json) -> Json:
 
 
 def _enter(transitions: list[Json], status: str, message: str | None = None, **more: object) -> Json:
-    """The changes that take a training job to a secondary status. A terminal one begins and ends at once."""
+    """The changes that move a training job to a secondary status. A terminal one begins and ends at once."""
     now = time.time()
     past = [{**entry, "EndTime": entry.get("EndTime", now)} for entry in transitions]
     entry = {"Status": status, "StartTime": now, "StatusMessage": message or _MESSAGES[status]}
@@ -150,7 +150,7 @@ def _instance_count(resources: Json) -> int:
 
 
 def _execute(job: Job, document: Json, hosts: list[str], roots: list[Path]) -> tuple[Outcome | None, Metrics]:
-    """Downloads and trains; no outcome when the job was stopped before anything ran."""
+    """Downloads and trains; no outcome if the job was stopped before anything ran."""
     told = document["HyperParameters"].get("_tuning_objective_metric") if "TuningJobArn" in document else None
     metrics = Metrics(job, document["AlgorithmSpecification"].get("MetricDefinitions", ()), told)
     _move(job, "Downloading", TrainingStartTime=time.time())

@@ -12,12 +12,12 @@ from include.local_sagemaker.jobs import warm_pools
 
 DEFAULT_MAX_RUNTIME = 86400
 LONGEST_MAX_RUNTIME = 28 * 86400
-# families with their own disks, which get no other volume: p4d, g5, trn1, m5d, c6gd, ...
+# families with local disks, which get no other volume: p4d, g5, trn1, m5d, c6gd, ...
 _HAS_DISKS = regex.compile(r"ml\.(p4de?|p[5-9][\w-]*|g4dn|g[5-9]\w*|gr\d|trn\d\w*|[a-z]+\d+[a-z]*d[a-z]*)\.")
 
 
 def check_training(request: Json) -> None:
-    """Raises ValidationException: what SageMaker refuses beyond the constraints of its API's model."""
+    """Raises ValidationException: what SageMaker refuses beyond the constraints of its API model."""
     algorithm = request.get("AlgorithmSpecification", {})
     if ("TrainingImage" in algorithm) == ("AlgorithmName" in algorithm):
         raise ValidationException("AlgorithmSpecification must have exactly one of TrainingImage and AlgorithmName.")

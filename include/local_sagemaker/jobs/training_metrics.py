@@ -14,8 +14,8 @@ from include.local_sagemaker.jobs.job_queue import Job
 log = logging.getLogger(__name__)
 
 _NAMESPACE = "/aws/sagemaker/TrainingJobs"
-_MOST_POINTS = 10_000  # to CloudWatch, per job; bounds memory for programs that print without end
-_PATIENCE = 1.0  # seconds per line, against expressions that backtrack without end
+_MOST_POINTS = 10_000  # to CloudWatch, per job; bounds memory for programs that print endlessly
+_PATIENCE = 1.0  # seconds per line, against expressions that backtrack endlessly
 _PER_REQUEST = 500
 
 
@@ -38,7 +38,7 @@ class Metrics:
             except TimeoutError:
                 log.warning("%s: metric %s: its expression took too long on a line", self._job.name, name)
                 continue
-            except ValueError:  # the expression caught something that is not a number, which SageMaker ignores too
+            except ValueError:  # the expression matched something that is not a number, which SageMaker ignores too
                 continue
             if value is not None:
                 self._last[name] = (moment, value)
@@ -65,7 +65,7 @@ class Metrics:
                 "Value": value,
             }
             for name, moment, value in self._points
-            if value == value and abs(value) != float("inf")  # CloudWatch takes neither NaN nor infinity
+            if value == value and abs(value) != float("inf")  # CloudWatch accepts neither NaN nor infinity
         ]
         client = self._job.region.client("cloudwatch")
         for start in range(0, len(data), _PER_REQUEST):

@@ -19,7 +19,7 @@ Step = tuple[str | int, ...] | slice  # names or indexes; a slice, which is ever
 
 
 class BadRecordError(ValueError):
-    """A record or a filter that transform cannot work with; the message goes to the job's data log."""
+    """A record or a filter that transform cannot process; the message goes to the job's data log."""
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -163,7 +163,7 @@ def parse(record: bytes, content_type: str | None) -> JsonValue:
         text = record.decode()
         if not is_csv(content_type):
             return cast("JsonValue", json.loads(text))
-        # without quotes a line of CSV is its cells; the reader takes several times as long to find that out
+        # without quotes, a CSV line is just its cells; the reader takes several times as long to find them
         cells = text.split(",") if '"' not in text else next(csv.reader([text]), [])
         return cast("JsonValue", cells)
     except (UnicodeDecodeError, ValueError, csv.Error) as error:
@@ -231,7 +231,7 @@ class Processing:
         """The output records for a mini-batch, from its original records and the model's answer to it.
 
         Raises:
-            BadRecordError: the answer has another number of records than the mini-batch, or cannot be parsed.
+            BadRecordError: the answer does not have the mini-batch's number of records, or cannot be parsed.
         """
         if not self.per_record:
             return [answer]

@@ -50,7 +50,7 @@ PARAMETERS_SECONDS = 2.0
 
 
 class TransformError(Exception):
-    """The data did not go through the model; ``lines`` are for the data log."""
+    """The model could not process the data; ``lines`` are for the data log."""
 
     def __init__(self, kind: str, *log_lines: str) -> None:
         super().__init__(f"{kind}: See job logs for more information")
@@ -58,12 +58,12 @@ class TransformError(Exception):
 
 
 class InterruptedTransformError(Exception):
-    """The job was stopped, or the server stops."""
+    """The job was stopped, or the server is stopping."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How requests are cut and how many may be on their way, per serving process."""
+    """How requests are cut and how many may be in flight, per serving process."""
 
     concurrent: int
     payload_bytes: int | None
@@ -88,7 +88,7 @@ class Work:
 
 @runner(TRANSFORM_JOB)
 def run_transform_job(job: Job) -> None:
-    """Take a transform job through all its states."""
+    """Run a transform job through all its states."""
     if job.stop_requested.is_set():
         _end(job, "Stopped")
         return
@@ -142,14 +142,14 @@ def _transform(job: Job, servers: list[ModelServer], stream: LogStream, data_log
             for number, server in enumerate(servers)
         ]
         _wait(job, servers, running)
-    # of several troubles the cause, not the interruption that it was for the other instances
+    # of several errors, the cause, not the interruption that it was for the other instances
     troubles = [trouble for one in running if (trouble := one.exception())]
     for trouble in sorted(troubles, key=lambda trouble: isinstance(trouble, InterruptedTransformError)):
         raise trouble
 
 
 def _wait(job: Job, servers: list[ModelServer], running: list[Future[None]]) -> None:
-    """Until all instances are through; a job that is to stop does not wait for the requests on their way."""
+    """Wait for all instances; a job that should stop does not wait for requests in flight."""
     for one in running:
         one.add_done_callback(lambda _: job.changed.set())
     while not all(one.done() for one in running):
@@ -206,7 +206,7 @@ def _server(job: Job, document: Json, number: int, stream: LogStream) -> ModelSe
 
 
 def _limits(document: Json, server: ModelServer) -> Limits:
-    """The request's limits; where it has none the container's (GET /execution-parameters), else the defaults."""
+    """The request's limits, or the container's (GET /execution-parameters), or the defaults."""
     own: Json = {}
     answer = _parameters(server)
     if answer is not None and answer.status == http.HTTPStatus.OK:
@@ -258,15 +258,15 @@ class Instance:
         }
 
     def run(self, objects: list[S3Object]) -> None:
-        """Transform objects, with the allowed number of requests on their way, and write outputs in order.
+        """Transform objects, with the allowed number of requests in flight, and write outputs in order.
 
         Raises:
             TransformError: the model or a record failed; outputs of objects before it are written.
-            InterruptedTransformError: the job is to stop.
+            InterruptedTransformError: the job should stop.
         """
         self._folder.mkdir(parents=True)
         waiting: deque[tuple[Work, Future[bytes]]] = deque()
-        # more than are on their way, so that a slow answer does not leave the others idle
+        # more than are in flight, so that a slow answer does not leave the others idle
         ahead = self._limits.concurrent * 2
         with ThreadPoolExecutor(self._limits.concurrent) as pool:
             try:

@@ -1,4 +1,5 @@
-"""Runs tuning jobs: starts training jobs for points of the search space, as many at once as allowed, and judges them.
+"""Runs tuning jobs: starts training jobs for points of the search space, as many at once as allowed, and evaluates
+them.
 
 Each tuning job has its own thread, since its training jobs wait in the same queue as all others.
 """
@@ -102,7 +103,7 @@ class Tunings:
         return cast("Tunings", service.components["tunings"])
 
     def start(self) -> None:
-        """Go on with the tuning jobs that ran when the server stopped."""
+        """Resume the tuning jobs that ran when the server stopped."""
         for region, document in self._service.store.all(TUNING_JOB, statuses=ACTIVE):
             self.submit(self._service.region(region), document["HyperParameterTuningJobName"])
 
@@ -122,7 +123,7 @@ class Tunings:
     def _run(self, region: Region, name: str) -> None:
         try:
             TuningRun(region, name, self._stopping).run()
-        except ServiceError as error:  # a definition that makes no valid training job
+        except ServiceError as error:  # a definition that yields no valid training job
             changes = {"HyperParameterTuningJobStatus": "Failed", "FailureReason": f"ClientError: {error.message}"}
             region.update(TUNING_JOB, name, changes, when=ACTIVE)
         except Exception as error:
@@ -152,7 +153,7 @@ class TuningRun:
         return self._region.get(TUNING_JOB, self._name, f"tuning job {self._name} has gone")
 
     def run(self) -> None:
-        """Start and watch training jobs until the search is over, or the tuning job or the server is to stop."""
+        """Start and watch training jobs until the search is over, or the tuning job or the server should stop."""
         while not self._server_stopping.is_set():
             tuning = self._document()
             summaries = training_job_summaries(self._region, tuning)
@@ -175,7 +176,7 @@ class TuningRun:
             self._server_stopping.wait(LOOK_SECONDS)
 
     def _launch(self, tuning: Json, summaries: list[Json], active: int) -> None:
-        """As many as may run; what the account's quota has no room for waits for the next look."""
+        """As many as may run; what exceeds the account's quota waits for the next check."""
         created = {one["TrainingJobName"] for one in summaries}
         # the server ended just before they were created, or there was no room
         missing = [child for child in tuning["_Children"] if child["name"] not in created]
@@ -195,7 +196,7 @@ class TuningRun:
         digest = hashlib.sha256(f"{tuning['HyperParameterTuningJobArn']}{tuning['CreationTime']}{number}".encode())
         name = f"{self._name}-{number + 1:03d}-{digest.hexdigest()[:8]}"
         child = {"name": name, "definition": which, "point": point}
-        # noted first, so that a crash in between loses no point and starts none twice
+        # recorded first, so that a crash in between loses no point and starts none twice
         self._region.update(TUNING_JOB, self._name, lambda now: {"_Children": [*now["_Children"], child]})
         self._create(tuning, child)
 
@@ -213,7 +214,7 @@ class TuningRun:
                     log.info("training job %s ended before it could be stopped", one["TrainingJobName"])
 
     def _hopeless(self, tuning: Json, summaries: list[Json]) -> list[Json]:
-        """Those that run and are worse than the ones before were at the same time; each definition is a search."""
+        """Running jobs that are worse than earlier ones were at the same time; each definition is a separate search."""
         found = []
         jobs = {one["TrainingJobName"]: self._region.find(TRAINING_JOB, one["TrainingJobName"]) for one in summaries}
         which = {child["name"]: child["definition"] for child in tuning["_Children"]}
@@ -310,7 +311,7 @@ def _trials(tuning: Json) -> list[tuple[int, Point]]:
     definitions = definitions_of(tuning)
     if config["Strategy"] == "Grid":
         return [(i, point) for i, one in enumerate(definitions) for point in grid(ranges_of(tuning, one))]
-    # without a seed of the user's own the job's creation is one: another job, another search
+    # without a seed from the user, the job's creation time is the seed: another job, another search
     seed = config.get("RandomSeed", int(tuning["CreationTime"] * 1000))
     count = config["ResourceLimits"]["MaxNumberOfTrainingJobs"]
     points = [random_points(ranges_of(tuning, one), seed, math.ceil(count / len(definitions))) for one in definitions]
@@ -352,7 +353,7 @@ def _training_job_request(tuning: Json, child: Json) -> Json:
 
 
 def _best(summaries: list[Json]) -> Json | None:
-    """The training job with the best objective, the earliest of equals."""
+    """The training job with the best objective; of equals, the earliest."""
     best: Json | None = None
     for one in summaries:
         if "FinalHyperParameterTuningJobObjectiveMetric" in one:

@@ -31,7 +31,7 @@ class BadRangesError(ValueError):
 
 
 def check_ranges(ranges: Ranges, strategy: str) -> None:
-    """Hold the ranges against the rules that the API's model does not state.
+    """Check the ranges against rules that the API model does not state.
 
     Raises:
         BadRangesError: empty, repeated or reversed ranges, bounds that are not numbers, a scale that the bounds do not

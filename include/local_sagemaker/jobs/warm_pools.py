@@ -1,4 +1,4 @@
-"""Warm pools: instances that a training job keeps for the next one like it, which then starts without start-up time.
+"""Warm pools: instances that a training job keeps for the next similar one, which then starts without delay.
 
 Form and rules: https://docs.aws.amazon.com/sagemaker/latest/dg/train-warm-pools.html
 """
@@ -29,7 +29,7 @@ def check(request: Json) -> None:
 
 
 def claim(region: Region, name: str, request: Json) -> bool:
-    """Give the job the instances of an earlier one that are still warm; whether there were any."""
+    """Give the job an earlier one's instances that are still warm. Returns whether there were any."""
     if not keep_alive_seconds(request):
         return False
     with _CLAIMING:
@@ -43,7 +43,7 @@ def claim(region: Region, name: str, request: Json) -> bool:
 
 
 def retained(document: Json, ended: float) -> Json:
-    """What a job that is over gets into its document: its instances stay warm from now on."""
+    """The part of a finished job's document that says its instances stay warm from now on."""
     if not (seconds := keep_alive_seconds(document)):
         return {}
     return {"WarmPoolStatus": {"Status": "Available"}, "_WarmFrom": ended, "_WarmUntil": ended + seconds}

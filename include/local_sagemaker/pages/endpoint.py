@@ -23,7 +23,7 @@ _LARGEST_FORM = 7 * 2**20
 
 @dataclass(frozen=True)
 class Sent:
-    """What the form sent, and what came of it."""
+    """What the form sent, and the result."""
 
     body: str = ""
     format: str = _FORMATS[0]
@@ -39,7 +39,7 @@ def show_endpoint(service: Service, request: Request, name: str) -> Response:
 
 @route("POST", "/_local/show/endpoints/(?P<name>[^/]+)")
 def send(service: Service, request: Request, name: str) -> Response:
-    """Invoke the endpoint with what the form holds, as a client would."""
+    """Invoke the endpoint with the form's content, as a client would."""
     request.max_content_length = _LARGEST_FORM
     body, kind = request.form.get("body", ""), request.form.get("format", _FORMATS[0])
     region = service.region(request.args.get("region", "us-east-1"))
@@ -91,7 +91,7 @@ def _variants(document: Json) -> list[Json]:
 
 
 def _alarms(region: Region, document: Json) -> list[Json]:
-    """The alarms whose names begin with the endpoint's, and those that would take its last deployment back."""
+    """The alarms whose names begin with the endpoint's, and those that would roll its last deployment back."""
     rollback = (document.get("LastDeploymentConfig") or {}).get("AutoRollbackConfiguration", {}).get("Alarms", [])
     cloudwatch = region.client("cloudwatch")
     found = cloudwatch.describe_alarms(AlarmNamePrefix=f"{document['EndpointName']}-")["MetricAlarms"]

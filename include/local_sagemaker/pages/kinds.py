@@ -21,7 +21,7 @@ from include.local_sagemaker.core.store import (
 
 @dataclass(frozen=True)
 class PageKind:
-    """A kind, its title, the group of its logs (None where it has none), and the field that tells its state."""
+    """A kind, its title, its log group (None if it has none), and the field that holds its state."""
 
     word: str
     kind: Kind

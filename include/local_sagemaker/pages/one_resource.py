@@ -80,7 +80,7 @@ def places(value: object, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def metrics_of(document: Json) -> dict[str, object]:
-    """Of a training job; of a version what was noted of it at its registration."""
+    """A training job's metrics, or a version's as recorded at its registration."""
     final = {one["MetricName"]: one["Value"] for one in document.get("FinalMetricDataList", ())}
     noted = document.get("CustomerMetadataProperties", {})
     return final | {key.removeprefix("metric_"): noted[key] for key in noted if key.startswith("metric_")}

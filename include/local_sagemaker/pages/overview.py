@@ -12,7 +12,7 @@ from include.local_sagemaker.http.routing import route
 from include.local_sagemaker.pages.kinds import KINDS, PageKind
 from include.local_sagemaker.pages.rendering import not_found, page
 
-# what a resource is asked for by: the tags that say so, and what a person calls them
+# who requested a resource: the tags that say so, and their names for people
 ORIGIN = {"dag_id": "Dag", "run": "Run", "task_id": "Task", "day": "Day"}
 _NEWEST = 5  # rows of each kind in the overview
 _ROWS = 50  # of a list's page
@@ -69,7 +69,7 @@ def _is_wanted(each: Json, wanted: dict[str, str]) -> bool:
 
 
 def _add_origins(service: Service, rows: list[Json]) -> None:
-    """Which task of which run asked for each, and for which day, by its tags; they are read once."""
+    """Which task of which run requested each, and for which day, by its tags; they are read once."""
     for each in rows:
         if "origin" not in each:
             tags = tags_of(service, each["arn"])

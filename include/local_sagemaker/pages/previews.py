@@ -41,7 +41,7 @@ def can_preview(key: str) -> bool:
 
 
 def preview(key: str, body: Body, size: int) -> Preview:
-    """Raises PreviewError: the file is damaged, too large, or of no kind that is known here."""
+    """Raises PreviewError: the file is damaged, too large, or of an unknown type."""
     name = key.removesuffix(".gz")
     if name.endswith(".parquet"):
         return _parquet(body, size)
@@ -55,7 +55,7 @@ def preview(key: str, body: Body, size: int) -> Preview:
         try:
             text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
         except ValueError:
-            return Preview(whole, text=text)  # shown as it is: a person wants to see what is wrong with it
+            return Preview(whole, text=text)  # shown as it is: the reader wants to see what is wrong with it
     return Preview(whole, text=text)
 
 

@@ -37,7 +37,7 @@ def _size(size: float) -> str:
 
 
 def s3_page(uri: str) -> str:
-    """The address below which a person looks at ``s3://bucket/key``; a key that ends in ``/`` is a folder."""
+    """The address of the page that shows ``s3://bucket/key``; a key that ends in ``/`` is a folder."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return f"/_local/s3/{bucket}/{quote(key)}"
 

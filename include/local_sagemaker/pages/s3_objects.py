@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 2**20
 _KEYS = 200  # of a folder's page
-# what a job wrote is shown, but may run no scripts and reach nothing
+# what a job wrote is shown, but may not run scripts or reach anything
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; sandbox"
 
 

@@ -1,4 +1,4 @@
-"""What this server executes, accepts without effect and refuses by name: as a page, and for the README."""
+"""What this server executes, accepts without effect or refuses by name, as a page and for the README."""
 
 from __future__ import annotations
 

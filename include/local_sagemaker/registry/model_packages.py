@@ -137,7 +137,7 @@ def _digest(request: Json) -> str:
 
 
 def _take_version(region: Region, group: str, token: str | None, digest: str) -> int:
-    """The next version of a group, or the one that the same request with the same client token was given."""
+    """The next version of a group, or the one that an earlier request with the same client token got."""
     taken: list[int] = []
 
     def take(document: Json) -> Json:
@@ -174,7 +174,7 @@ def _package_body(region: Region, request: Json) -> Json:
 
 
 def _add_etags(region: Region, specification: Json) -> None:
-    """Note which artifact was registered; an artifact that is not there is refused, as by SageMaker."""
+    """Record which artifact was registered; a missing artifact is refused, as by SageMaker."""
     for container in specification["Containers"]:
         if "ModelDataUrl" in container:
             container["ModelDataETag"] = model_data_etag(region, container["ModelDataUrl"])

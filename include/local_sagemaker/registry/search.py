@@ -32,7 +32,7 @@ _COMPARISONS: dict[str, Callable[..., bool]] = {
 
 @operation("Search")
 def search(region: Region, request: Json) -> Json:
-    """Raises ValidationException: a resource that is not searched here, or a filter that cannot be one."""
+    """Raises ValidationException: a resource that cannot be searched here, or an invalid filter."""
     kind = _kind(request["Resource"])
     expression = request.get("SearchExpression", {})
     if "SearchExpression" in request:
@@ -83,7 +83,7 @@ def _matches(document: Json, expression: Json) -> bool:
 
 
 def _nested(document: Json, nested: Json) -> bool:
-    """Whether one object of a list meets all filters. Their names repeat the list's, as AWS writes them, or do not."""
+    """Whether one object of a list meets all filters. Their names may repeat the list's, as AWS writes them."""
     name = nested["NestedPropertyName"]
     filters = [{**one, "Name": one["Name"].removeprefix(f"{name}.")} for one in nested["Filters"]]
     return any(all(_holds(item, one) for one in filters) for item in _objects(document, name.split(".")))
@@ -116,7 +116,7 @@ def _holds(document: Json, one: Json) -> bool:
 
 
 def _compared(word: str, value: Value, wanted: str) -> bool:
-    """As numbers where both are, which hyperparameters and metadata keep as texts; else as texts."""
+    """As numbers if both are (hyperparameters and metadata store numbers as texts), otherwise as texts."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     if word == "Contains":
         return wanted.lower() in text.lower()

@@ -23,7 +23,7 @@ _OF_NUMBERS = ("integer", "long", "float", "double", "timestamp", "boolean")
 
 
 def check_expression(kind: Kind, expression: Json) -> None:
-    """Raises ValidationException: it is empty, too large, or asks for what cannot be compared so."""
+    """Raises ValidationException: it is empty, too large, or compares what cannot be compared that way."""
     conditions = list(_conditions(expression, 1))
     if len(conditions) > MOST_CONDITIONS:
         raise ValidationException(f"SearchExpression has {len(conditions)} conditions; {MOST_CONDITIONS} are allowed.")
@@ -67,7 +67,7 @@ def _check_filter(kind: Kind, name: str, one: Json) -> None:
 
 
 def check_property(kind: Kind, name: str) -> str:
-    """The type of a property by the API's model, "any" for what a person names: hyperparameters, tags, metrics.
+    """The type of a property by the API's model, "any" for names that people choose: hyperparameters, tags, metrics.
 
     Raises:
         ValidationException: the resource has no such property.
