@@ -1,6 +1,6 @@
-# Every target does its own set-up; 'make help' lists them. AIRFLOW_PORT, SAGEMAKER_PORT, LAPTOP_HOME, KAFKA (brokers, as
-# host:port) and START_UP (aws: jobs and endpoints start as slowly as on AWS), given on the command line or in the
-# environment, reach the programs as they are.
+# Every target does its own set-up; 'make help' lists them. AIRFLOW_PORT, SAGEMAKER_PORT, MLFLOW_PORT, LAPTOP_HOME, KAFKA
+# (brokers, as host:port) and START_UP (aws: jobs and endpoints start as slowly as on AWS), given on the command line or
+# in the environment, reach the programs as they are.
 #
 # A value that a person gives is text, never code: recipes read it from the environment, as "$$MODEL". $(MODEL) would have
 # make expand what is in it, and the shell read its quotes.
@@ -74,6 +74,11 @@ notebooks: ## run the notebooks of docs/notebooks on the stack of 'make up'; one
 up: ## start Airflow and the local SageMaker
 	@$(setup) airflow jobs local_sagemaker
 	@$(local_stack).stack up
+
+.PHONY: mlflow
+mlflow: ## serve MLflow's pages of this machine's trainings, until 'make down': [MLFLOW_PORT=5001]
+	@$(setup) --for mlflow airflow jobs
+	@$(local_stack).stack mlflow
 
 .PHONY: down
 down: ## stop everything

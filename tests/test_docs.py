@@ -45,6 +45,7 @@ PROOFS: dict[str, str] = {
     "make backfill": "tests/e2e/test_score_run.py::test_a_backfill_scores_every_day_once",
     "make new-model": "tests/e2e/test_new_model.py::test_a_model_from_a_file_runs_without_another_edit",
     "make up": "make run starts the same stack in tests/e2e; tests/test_makefile.py calls it with stubs",
+    "make mlflow": "starts a server of another project: tests/include/ops/local_stack/test_status.py has its command",
     "make down": "tests/e2e/conftest.py::running",
     "make status": "tests/include/ops/local_stack/test_status.py",
     "make health": "tests/include/ops/test_health.py",

@@ -31,6 +31,7 @@ from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.settings import BUCKET, REGION, Settings, SettingsError
 from include.ops.mwaa.rest import AirflowOnMwaa, RestError
 from include.ops.mwaa.target import TargetError, load_target, outputs_of
+from include.ops.screen import screen
 from model_console.airflow_api import RefusedError
 from model_console.airflow_state import ask_health, models_watched
 from model_console.cloud import aws_of
@@ -131,7 +132,7 @@ def main(argv: list[str] | None = None) -> None:
     if asked.json:
         print(as_json(found))
     else:
-        show(found, place[2], Console())
+        show(found, place[2], screen())
     sys.exit(found.needs_attention)
 
 

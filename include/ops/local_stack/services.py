@@ -21,3 +21,24 @@ def services(settings: Settings) -> list[Service]:
         settings.postgres.service(settings.home),
         *(Service(name, command, environment, settings.home) for name, command in settings.airflow_processes().items()),
     ]
+
+
+def mlflow(settings: Settings) -> Service:
+    """MLflow's pages, which only people need: ``make mlflow`` starts them, ``make down`` stops them."""
+    command = [
+        *(settings.python("jobs"), "-m", "mlflow", "server", "--workers", "1"),
+        *("--host", "127.0.0.1", "--port", str(settings.mlflow_port), "--backend-store-uri", str(settings.mlflow_uri)),
+    ]
+    return Service("mlflow", command, {}, settings.home)
+
+
+def addresses(settings: Settings) -> list[tuple[str, str]]:
+    """Where a person finds what, in the order in which it is shown."""
+    off = "" if mlflow(settings).process() else "   (once started with: make mlflow)"
+    return [
+        ("Airflow", f"{settings.airflow_url}   (no sign-in needed)"),
+        ("console", f"{settings.airflow_url}/models/"),
+        ("local SageMaker", f"{settings.sagemaker_url}/_local/"),
+        ("MLflow", f"{settings.mlflow_url}{off}"),
+        ("a shell's AWS", f"source {settings.home}/aws.env"),
+    ]

@@ -93,7 +93,18 @@ class Settings:
         return f"http://127.0.0.1:{self.sagemaker_port}"
 
     @property
+    def mlflow_port(self) -> int:
+        """Raises SettingsError: it is invalid."""
+        return _port("MLFLOW_PORT", 5001)
+
+    @property
+    def mlflow_url(self) -> str:
+        """Where MLflow's pages are, once ``make mlflow`` serves them."""
+        return f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
     def mlflow_uri(self) -> str | None:
+        """Where jobs track their runs; they need no server for it."""
         return f"sqlite:///{plain_name(self.home / 'mlflow')}/mlflow.db"
 
     @property

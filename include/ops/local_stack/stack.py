@@ -1,7 +1,7 @@
-"""Starts and stops the stack: ``python -m include.ops.local_stack.stack up|down``.
+"""Starts and stops the stack: ``python -m include.ops.local_stack.stack up|mlflow|down``.
 
 Six processes: the local SageMaker, PostgreSQL, and Airflow's api-server, scheduler, dag-processor and triggerer; and a
-supervisor that restarts dead ones.
+supervisor that restarts dead ones. MLflow's pages are a process of their own, started on demand.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from include.ops.local_stack.aws_env import write_aws_env
 from include.ops.local_stack.folders import make_folder
 from include.ops.local_stack.processes import ProcessError, Service, wait_until
 from include.ops.local_stack.seed import publish
-from include.ops.local_stack.services import services
+from include.ops.local_stack.services import addresses, mlflow, services
 from include.ops.local_stack.settings import Settings, SettingsError
 
 
@@ -62,13 +62,28 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
     write_aws_env(settings)
 
 
+def show_mlflow(settings: Settings) -> None:
+    """Serves the pages of the runs that jobs have tracked.
+
+    Raises:
+        ProcessError: the port is taken, or MLflow did not start.
+    """
+    pages = mlflow(settings)
+    if not pages.process():
+        require_port(settings.mlflow_port, "make mlflow MLFLOW_PORT=<port>")
+    make_folder(settings.home / "mlflow")
+    pages.start()
+    wait_until(lambda: answers(f"{settings.mlflow_url}/health"), "MLflow answering", 120, [pages])
+
+
 def down(settings: Settings, say: Callable[[str], None]) -> None:
     """Stops everything, Airflow first, so that no task loses SageMaker or the database while it runs."""
     sagemaker, postgres, *airflow = services(settings)
     supervisor.service(settings).stop()
     with ThreadPoolExecutor(len(airflow)) as pool:  # each takes seconds to end
-        ended = [*pool.map(Service.stop, airflow), postgres.stop(), sagemaker.stop()]
-    names = (service.name for service in (*airflow, postgres, sagemaker))
+        last = [postgres, sagemaker, mlflow(settings)]
+        ended = [*pool.map(Service.stop, airflow), *map(Service.stop, last)]
+    names = (service.name for service in (*airflow, *last))
     stopped = [name for name, had_run in zip(names, ended, strict=True) if had_run]
     say(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
 
@@ -126,17 +141,19 @@ def answers(url: str) -> bool:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["up", "down"])
+    parser.add_argument("action", choices=["up", "down", "mlflow"])
     action = parser.parse_args(argv).action
     try:
         settings = Settings.from_environment()
         if action == "up":
             began = time.monotonic()
             up(settings, print)
-            print(f"Airflow          {settings.airflow_url}   (no sign-in needed)")
-            print(f"local SageMaker  {settings.sagemaker_url}/_local/")
-            print(f"a shell's AWS    source {settings.home}/aws.env")
+            for name, address in addresses(settings):
+                print(f"{name:17}{address}")
             print(f"ready after {time.monotonic() - began:.0f} s; stop with: make down")
+        elif action == "mlflow":
+            show_mlflow(settings)
+            print(f"MLflow           {settings.mlflow_url}   (stopped with everything else by: make down)")
         else:
             down(settings, print)
     except (SettingsError, ProcessError) as error:

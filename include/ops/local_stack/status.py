@@ -12,15 +12,16 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from include.models.config import model_names
 from include.ops import Json
 from include.ops.local_stack import supervisor
 from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.processes import Service
-from include.ops.local_stack.services import services
+from include.ops.local_stack.services import addresses, services
 from include.ops.local_stack.settings import BUCKET, Settings, SettingsError
+from include.ops.screen import screen
 from include.platform.borders import model_group
 from include.platform.storage import production_history, split_uri
 
@@ -95,20 +96,15 @@ def show(settings: Settings, processes: list[Service], console: Console) -> None
 
 
 def _show_addresses(settings: Settings, stopped: list[str], console: Console) -> None:
-    for name, address in (
-        ("Airflow", settings.airflow_url),
-        ("console", f"{settings.airflow_url}/models/"),
-        ("local SageMaker", f"{settings.sagemaker_url}/_local/"),
-        ("MLflow", settings.mlflow_uri or "none"),
-        ("a shell's AWS", f"source {settings.home}/aws.env"),
-    ):
+    for name, address in addresses(settings):
         console.print(f"{name:17}{address}", soft_wrap=True, highlight=False)
     if stopped:
         console.print(f"stopped: {', '.join(stopped)}", style="yellow", soft_wrap=True)
 
 
 def _table(models: list[str], found: Found, now: datetime) -> Table:
-    table = Table("model", "in production", "newest version", *(f"{verb}_" for verb in VERBS))
+    names = ("model", "in production", "newest version", *(f"{verb}_" for verb in VERBS))
+    table = Table(*(Column(name, overflow="fold") for name in names))
     newest: dict[str, Json] = {}
     for run in reversed(found.runs):
         newest[run["dag_id"]] = run
@@ -154,7 +150,7 @@ def main() -> None:
         settings = Settings.from_environment()
     except SettingsError as error:
         sys.exit(f"error: {error}")
-    show(settings, [*services(settings), supervisor.service(settings)], Console())
+    show(settings, [*services(settings), supervisor.service(settings)], screen())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from include.ops.local_stack import status
+from include.ops.local_stack import services, status
 from include.ops.local_stack.processes import Service
 from include.ops.local_stack.settings import BUCKET, ROOT, Settings
 
@@ -90,7 +90,10 @@ def running(tmp_path: Path) -> Iterator[Service]:
     service.stop()
 
 
-def test_models_last_runs_and_what_waits(port: int, running: Service, tmp_path: Path) -> None:
+def test_models_last_runs_and_what_waits(
+    port: int, running: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_PORT", raising=False)
     said = shown(Settings(tmp_path, port, port), running, Service("supervisor", ["true"], {}, tmp_path))
     (row,) = [line for line in said.splitlines() if f" {MODEL} " in line]
     assert "2 since 2026-02-01" in row
@@ -100,6 +103,19 @@ def test_models_last_runs_and_what_waits(port: int, running: Service, tmp_path: 
     form = f"http://127.0.0.1:{port}/dags/deploy_{MODEL}/runs/manual__1/tasks/approve_production/required_actions"
     assert f"waits for you: Version 3 into production? {form}" in said
     assert f"http://127.0.0.1:{port}/_local/" in said
+    assert "MLflow           http://127.0.0.1:5001   (once started with: make mlflow)" in said
+
+
+def test_mlflows_pages_are_where_they_are_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_PORT", "5999")
+    pages = services.mlflow(Settings(tmp_path, 1, 1))
+    assert [*pages.command[-4:]] == ["--port", "5999", "--backend-store-uri", f"sqlite:///{tmp_path}/mlflow/mlflow.db"]
+    stub = Service(pages.name, [sys.executable, "-c", "import time; time.sleep(60)"], {}, tmp_path)
+    stub.start()
+    try:
+        assert dict(services.addresses(Settings(tmp_path, 1, 1)))["MLflow"] == "http://127.0.0.1:5999"
+    finally:
+        stub.stop()
 
 
 def test_what_does_not_answer_is_named(running: Service, tmp_path: Path) -> None:
