@@ -14,7 +14,6 @@ from include.deploy.rollback_claim import claim_rollback
 from include.deploy.tasks import Deployed, Json, Recorded
 from include.models.config import ConfigError, ModelConfig, load_model
 from include.platform.clients import s3_client
-from include.platform.dag_settings import require_fields
 from include.platform.environment import ml_environment
 from include.platform.errors import PermanentError
 from include.platform.request_parts import Request
@@ -46,7 +45,6 @@ def resolve_previous(context: Context) -> Json:
         RollbackUnderwayError: another run is already rolling this model back.
         VersionError: there is no such version.
     """
-    require_fields(context["params"], ("model", "version"))
     model, environment, asked = model_of_run(context), ml_environment(), context["params"]["version"]
     client = s3_client(environment)
     claim_rollback(client, environment.bucket, model.name, context["ti"])

@@ -29,6 +29,7 @@ from include.monitor.verdict import (
     what_of,
 )
 from include.platform.clients import cloudwatch_client, s3_client, sagemaker_client
+from include.platform.dag_settings import require_fields
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.notifications import notify
 from include.platform.objects import read_json, read_versioned, write_if_unchanged, write_text
@@ -98,6 +99,7 @@ def find_late_days(model: ModelConfig, context: Context) -> list[LateRun]:
 
 
 def wait_for_scores(model: ModelConfig, context: Context) -> Partition:
+    require_fields(context)
     day = day_of_run(context)
     return {
         "what": f"the scores of {day}",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, Context, CronTriggerTimetable, Param
 from airflow.sdk.definitions.param import ParamsDict
 
 from include.models.config import nearest
@@ -165,10 +165,10 @@ def with_form(dag: DAG, params: dict[str, Param]) -> DAG:
     return dag
 
 
-def require_fields(given: Iterable[str], form: Iterable[str]) -> None:
-    """Raises PermanentError for a field that the form does not have: Airflow lets a program send one."""
-    fields = list(form)
-    for name in given:
+def require_fields(context: Context) -> None:
+    """Raises PermanentError for a field that the Dag's form does not have: Airflow lets a program send one."""
+    fields = list(context["dag"].params)
+    for name in context["params"]:
         if name not in fields:
             raise PermanentError(f"the form has no field '{name}'. {nearest(name, fields)}")
 

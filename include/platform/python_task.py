@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 from airflow.sdk import get_current_context, task
 
+from include.platform.dag_settings import require_fields
+
 if TYPE_CHECKING:
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
@@ -19,7 +21,7 @@ def python_task(
     """Like ``@task``, for a function that is called the way operators call their builders.
 
     The task's id is the function's name. When it runs, the function gets the context first, then the arguments of the
-    task's call in the Dag, by name.
+    task's call in the Dag, by name. A first task refuses fields that the run's form does not have.
 
     Args:
         function: called as ``function(context, **arguments)``; or a ``partial`` that binds the model before the
@@ -33,7 +35,10 @@ def python_task(
 
     @wraps(named)
     def run(**given: object) -> object:
-        return function(get_current_context(), **given)
+        context = get_current_context()
+        if not context["task"].upstream_task_ids:
+            require_fields(context)
+        return function(context, **given)
 
     # from these Airflow reads the function's parameters and whether it returns several outputs
     run.__signature__ = inspect.Signature(handed_on)  # type: ignore[attr-defined]

@@ -26,7 +26,6 @@ from include.models.config.files import (
 from include.models.config.results import DayResult, Parts
 from include.platform.clients import s3_client, sagemaker_client
 from include.platform.costs import above_budget, spent
-from include.platform.dag_settings import require_fields
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
 from include.platform.objects import read_json, write_text
@@ -36,7 +35,7 @@ from include.platform.run_context import begin_run, current_run, pin, read_recor
 from include.platform.run_folders import BatchRun, Run
 from include.platform.storage import daily_prefix, scores_prefix, split_uri
 from include.registry.model_index import index_scores
-from include.score import form, requests, sinks
+from include.score import requests, sinks
 from include.score.backfill_records import Answer, BackfillPlan, BatchRef, PublishedBatch, Summary
 from include.score.batches import Estimate, batches_of, cost_in_words, estimate
 from include.score.impossible import in_one_sentence
@@ -71,7 +70,6 @@ def plan_days(context: Context) -> str:
         PlanError: no day of the range can be scored.
     """
     model, params = model_of(context), context["params"]
-    require_fields(params, form.backfill_params([]))
     environment, run = begin_run(context)
     s3 = s3_client(environment)
     partitions = list_partitions(s3, environment.bucket, model.name)

@@ -15,7 +15,6 @@ from include.models.config.files import PARTS, QUARANTINE
 from include.models.config.results import FileResult, Parts
 from include.platform.clients import s3_client, sagemaker_client
 from include.platform.costs import record_job
-from include.platform.dag_settings import require_fields
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify, notify_failure
@@ -27,7 +26,7 @@ from include.platform.run_context import current_run, pin, read_record
 from include.platform.storage import inbox_object, inbox_prefix, split_uri
 from include.registry import requests as registry
 from include.registry.versions import RegisteredVersion
-from include.score import form, requests
+from include.score import requests
 from include.score.file_plan import ENDPOINT, TRANSFORM, FilePlan, FilePlanner, FileRef, FileRun, Mode, file_run
 from include.score.form import BY_SIZE
 from sagemaker_jobs.kinds import JobResult
@@ -51,7 +50,6 @@ def find_files(arrivals: Asset, context: Context) -> list[FileRef]:
     """
     environment, run = current_run(context)
     s3, params = s3_client(environment), context["params"]
-    require_fields(params, form.file_params([]))
     planner = FilePlanner(environment, s3, sagemaker_client(environment))
     asked, by_hand = _asked_for(environment, s3, arrivals, context)
     mode = None if params["mode"] == BY_SIZE else cast(Mode, params["mode"])

@@ -28,7 +28,7 @@ from include.platform.storage import daily_partition, daily_prefix, reference_of
 from include.registry import requests as registry
 from include.registry.model_index import index_scores
 from include.registry.versions import RegisteredVersion
-from include.score import form, requests, sinks
+from include.score import requests, sinks
 from include.score.challenger import choose_challenger, keep_challenger
 from include.score.plan import (
     CHAMPION_AT,
@@ -91,7 +91,7 @@ def day_of_run(context: Context) -> str:
 
 
 def wait_for_partition(model: ModelConfig, context: Context) -> Partition:
-    require_fields(context["params"], form.params())
+    require_fields(context)
     day, scoring = day_of_run(context), model.daily_scoring
     prefix = daily_partition(model.name, day)
     return {

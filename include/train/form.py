@@ -9,7 +9,7 @@ from airflow.sdk import Param
 
 from include.models.config import INSTANCE_TYPE, ModelConfig, Scalar
 from include.models.config.code import TRUTH, Hyperparameter
-from include.platform.dag_settings import budget_param, day_param, require_fields, switch_param
+from include.platform.dag_settings import budget_param, day_param, switch_param
 
 INSTANCE_TYPES = ["ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.2xlarge", "ml.c5.4xlarge"]
 
@@ -66,13 +66,8 @@ def form_of(model: ModelConfig) -> dict[str, Param]:
 
 
 def given_hyperparameters(model: ModelConfig, params: Mapping[str, Any]) -> dict[str, Scalar]:
-    """The hyperparameters that a run's form sets.
-
-    Raises:
-        PermanentError: the run has a field that the form does not have, as one started by a program may.
-    """
-    known, fields = {f"{PREFIX}{name}": name for name in model.hyperparameters}, form_of(model)
-    require_fields(params, fields)
+    """The hyperparameters that a run's form sets."""
+    known = {f"{PREFIX}{name}": name for name in model.hyperparameters}
     given = {known[name]: value for name, value in params.items() if name in known and value is not None}
     switches = {name for name, one in model.hyperparameters.items() if one.type == "boolean"}
     return {name: TRUTH.get(value, value) if name in switches else value for name, value in given.items()}

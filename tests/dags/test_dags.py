@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import DAG
-from airflow.sdk.exceptions import ParamValidationError
+from airflow.sdk import DAG, Context
+from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
+from airflow.sdk.execution_time.context import set_current_context
 from airflow.serialization.serialized_objects import DagSerialization
 
 from include.deploy.dag import deploy_dag
@@ -155,6 +156,16 @@ def test_an_empty_form_can_be_sent(dag: DAG) -> None:
         assert "type" not in param.schema or "null" in param.schema["type"], f"{name} has a star in Airflow's form"
     for task in dag.tasks:
         assert set(task.params) <= {"reason"}, "tasks keep no copies of the form"
+
+
+def test_a_field_that_the_form_does_not_have_is_refused_by_every_first_task(dag: DAG) -> None:
+    """Airflow lets a program send one, and leaves every field as it is."""
+    known = next(iter(dag.params), None)
+    sent = f"{known}s" if known else "model"
+    for first in (task for task in dag.tasks if not task.upstream_task_ids):
+        context = Context(dag=dag, task=first, params={**dict.fromkeys(dag.params), sent: 1})  # type: ignore[typeddict-item,arg-type]
+        with pytest.raises(AirflowFailException, match=f"no field '{sent}'"), set_current_context(context):
+            first.python_callable() if hasattr(first, "python_callable") else first.partition(context)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def day(torque: list[int] = EVEN, kind: list[int] = USUAL, predictions: dict[str
     return {"rows": sum(torque), "features": features, "predictions": predictions or {"0": 970, "1": 30}}
 
 
-def test_the_same_shares_are_not_drift() -> None:
+def test_the_same_shares_are_no_drift() -> None:
     drift = measure(watched(), 3, PROFILE, "2026-01-05", {"2026-01-04": day(), "2026-01-05": day()})
     assert [feature.psi for feature in drift.features] == [0, 0]
     assert (verdict(drift), drift.rows, drift.drifted) == ("fine", 2000, [])
@@ -81,7 +81,7 @@ def test_days_without_a_row_are_shown_and_not_judged() -> None:
     empty = {"rows": 0, "features": {}, "predictions": {"sum": 0.0}}
     drift = measure(watched(), 3, PROFILE, "2026-01-05", {"2026-01-05": empty})
     assert (verdict(drift), list(drift.features)) == ("too little to say", [])
-    assert "No rows were scored" in page(Judged(drift))
+    assert "No row was scored" in page(Judged(drift))
     assert measure(watched(), 3, PROFILE, "2026-01-05", {"2026-01-04": day(), "2026-01-05": empty}).rows == 1000
 
 

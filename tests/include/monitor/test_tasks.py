@@ -96,7 +96,8 @@ def watched(ml_bucket: LocalS3, registry: Any, monkeypatch: pytest.MonkeyPatch) 
 
 
 def context(day: str = DAY, run_type: str = "scheduled", run_id: str = "scheduled__1") -> Any:
-    return {"params": {"day": day}, "dag_run": SimpleNamespace(run_type=run_type, run_id=run_id)}
+    dag = SimpleNamespace(params={"day"})
+    return {"dag": dag, "params": {"day": day}, "dag_run": SimpleNamespace(run_type=run_type, run_id=run_id)}
 
 
 def test_a_day_whose_data_came_late_is_scored_once_for_each_state_of_its_data(watched: Watched) -> None:

@@ -27,7 +27,7 @@ def operator_of(dag: DAG, task_id: str) -> Any:
 
 def call(operator: Any) -> object:
     """As Airflow does when the task runs: with as much of the context as the function has parameters for."""
-    context: Any = {"run_id": "one", "ti": None}
+    context: Any = {"run_id": "one", "ti": None, "task": operator, "dag": operator.dag, "params": {}}
     with set_current_context(context):
         return operator.python_callable(**operator.determine_kwargs({**context, **operator.op_kwargs}))
 

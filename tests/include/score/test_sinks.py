@@ -59,7 +59,7 @@ def context() -> Any:
 
 
 def test_a_day_that_does_not_come_says_what_to_do() -> None:
-    waited = score.wait_for_partition(MODEL, {"params": {"day": "2026-01-05"}})
+    waited = score.wait_for_partition(MODEL, {"dag": SimpleNamespace(params={"day"}), "params": {"day": "2026-01-05"}})
     assert f"the next run of monitor_{MODEL.name} has the day scored" in waited["advice"]
     assert "files with only a header" in waited["advice"]
 

@@ -178,13 +178,6 @@ def test_a_plan_that_is_gone_or_of_other_code_says_what_to_clear(s3: LocalS3) ->
         tasks.validate_input(MODEL, context())
 
 
-def test_a_field_that_the_form_does_not_have_is_refused() -> None:
-    with pytest.raises(
-        AirflowFailException, match=r"the form has no field 'model_verison'. Did you mean 'model_version'"
-    ):
-        tasks.wait_for_partition(MODEL, context(model_verison="3"))
-
-
 def started(run_type: str, logical_date: datetime | None, key: str | None = None, begin: Any = MIDNIGHT) -> Any:
     """The context of a run that is asked for no day; ``key`` is the partition whose event started it."""
     run = SimpleNamespace(data_interval_start=begin, run_type=run_type, logical_date=logical_date, partition_key=key)
@@ -201,11 +194,11 @@ def started(run_type: str, logical_date: datetime | None, key: str | None = None
         started("asset_triggered", None, key=DAY, begin=None),
     ],
 )
-def test_a_run_that_is_asked_for_no_day_is_separate(given: Any) -> None:
+def test_a_run_that_is_asked_for_no_day_is_of_its_own(given: Any) -> None:
     assert tasks.day_of_run(given) == DAY
 
 
-def test_a_moment_is_not_a_day_and_no_day_is_asked_for() -> None:
+def test_a_moment_is_no_day_and_no_day_is_asked_for() -> None:
     moment = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
     with pytest.raises(AirflowFailException, match=r"2026-01-05 09:30 UTC, a time .* enter 2026-01-05"):
         tasks.day_of_run(started("manual", moment))
