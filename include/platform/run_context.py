@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from airflow.sdk import Context, Variable
 
@@ -22,12 +22,23 @@ from include.platform.run_folders import Run
 log = logging.getLogger(__name__)
 
 
-class DataManifest(TypedDict):
-    """What a run of several jobs is pinned to: code, image, and the raw data that it reads."""
+class Code(TypedDict):
+    """What a run's jobs execute: the published code, which has the model.yaml that the run goes by, and the image."""
 
     code_hash: str
     image_uri: str
+    git_commit: NotRequired[str | None]
+
+
+class DataManifest(Code):
+    """What a run of several jobs is pinned to: its code, and the raw data that it reads."""
+
     files: list[RawFile]
+
+
+def code_of(environment: MlEnvironment) -> Code:
+    """The code and image that are published now."""
+    return Code(code_hash=environment.code_hash, image_uri=environment.image_uri, git_commit=environment.git_commit)
 
 
 def current_run(context: Context) -> tuple[MlEnvironment, Run]:
@@ -92,12 +103,14 @@ def pinned_run(context: Context) -> tuple[MlEnvironment, Run, list[RawFile]]:
     """
     environment, run = current_run(context)
     manifest: DataManifest = read_record(environment, run.data_manifest, by="prepare_data")
-    return pin(environment, manifest["code_hash"], manifest["image_uri"]), run, manifest["files"]
+    commit = manifest.get("git_commit")
+    return pin(environment, manifest["code_hash"], manifest["image_uri"], commit), run, manifest["files"]
 
 
-def pin(environment: MlEnvironment, code_hash: str, image_uri: str) -> MlEnvironment:
+def pin(environment: MlEnvironment, code_hash: str, image_uri: str, commit: str | None = None) -> MlEnvironment:
     """The environment with the code and image of the run's start, whatever was deployed since."""
-    commit = environment.git_commit if environment.code_hash == code_hash else None
+    if environment.code_hash == code_hash:
+        commit = environment.git_commit
     return environment.model_copy(update={"code_hash": code_hash, "image_uri": image_uri, "git_commit": commit})
 
 

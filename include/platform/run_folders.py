@@ -29,6 +29,11 @@ class Run:
         return f"s3://{self.bucket}/runs/{self.dag_id}/{self.slug}"
 
     @property
+    def code(self) -> str:
+        """The job code and image that this training is pinned to from its beginning, whatever is deployed later."""
+        return f"{self.folder}/plan_training/code.json"
+
+    @property
     def data_manifest(self) -> str:
         """What this run is pinned to: raw data (keys, sizes, ETags), job code and image."""
         return f"{self.folder}/prepare_data/data_manifest.json"
@@ -95,6 +100,11 @@ class Run:
     def evaluation_statistics(self) -> str:
         """Model quality in the shape that the Model Registry reads."""
         return f"{self.evaluation}/{files.QUALITY_STATISTICS}"
+
+    @property
+    def gates(self) -> str:
+        """The gates that the candidate was held to, with their verdicts."""
+        return self.output("check_metrics", "gates.json")
 
     @property
     def golden_requests(self) -> str:

@@ -26,12 +26,16 @@ from include.platform.objects import write_text
 from include.platform.raw_files import RawFile, lineage_entries, list_raw_data, manifest_digest, raw_megabytes
 from include.platform.request_parts import Request, RequestError, group_name
 from include.platform.run_context import (
+    Code,
     DataManifest,
     begin_checks,
     begin_run,
+    code_of,
     current_run,
+    pin,
     pinned_run,
     published,
+    read_record,
     triggered_by,
 )
 from include.platform.run_folders import Run
@@ -65,18 +69,19 @@ class RegisteredPackage(TypedDict):
 
 
 def plan_training(model: ModelConfig, context: Context) -> str:
-    """Returns the first task that prepares the data, by its size. Checks parameters before anything is paid for, and
-    skips a training that would repeat the last one.
+    """Returns the first task that prepares the data, by its size. Pins the code, with its model.yaml, and the image of
+    the run. Checks parameters before anything is paid for, and skips a training that would repeat the last one.
 
     Raises:
         RequestError: params that contradict each other or the model.
         PermanentError: there is no raw data.
         AirflowSkipException: the last complete training used exactly the same.
     """
-    environment, _ = begin_run(context)
+    environment, run = begin_run(context)
     model, params = published(environment, model), context["params"]
     _check_params(model, params)
     s3 = s3_client(environment)
+    write_text(s3, run.code, json.dumps(code_of(environment)))
     files = _raw_data(model, environment, s3)
     last = read_last(s3, environment, model)
     now = ingredients(model, params, s3, environment, files)
@@ -131,7 +136,7 @@ def _hold_to_budget(
 
 
 def prepare_data(model: ModelConfig, context: Context) -> Request:
-    """The first job's request. Pins what the run uses: raw data, code, image.
+    """The first job's request. Pins the raw data that the run uses.
 
     Raises:
         PermanentError: there is no raw data.
@@ -219,11 +224,12 @@ def evaluate_model(
 
 def check_metrics(model: ModelConfig, context: Context, *, evaluated: JobResult) -> str:
     """Returns the task that follows from the gates; pushes their verdicts as ``gates``."""
-    model, environment, *_ = _pinned(model, context)
+    model, environment, run, _ = _pinned(model, context)
     result: Evaluation = evaluated["result"]
     log.info("applied the gates of model.yaml in code %s; the evaluation report shows them", environment.code_hash)
     verdicts = judge(model, result, forced=_forced(context))
     context["ti"].xcom_push(key="gates", value=verdicts)
+    write_text(s3_client(environment), run.gates, json.dumps(verdicts))
     if tracking := result.get("tracking"):
         log.warning("MLflow lacks part of this run, which continues: %s", tracking)
     for sentence in told_of_suspects(result):
@@ -352,11 +358,14 @@ def _sum_up(model: ModelConfig, context: Context, environment: MlEnvironment, s3
 
 
 def _begin(model: ModelConfig, context: Context) -> tuple[ModelConfig, MlEnvironment, Run]:
-    """The published model, the environment, and the run's folder, where what the run uses is pinned."""
+    """The model and the environment of the code that the run is pinned to, and the run's folder, where its raw data is
+    pinned too."""
     environment, run = current_run(context)
-    model, s3 = published(environment, model), s3_client(environment)
-    files = _raw_data(model, environment, s3)
-    manifest = DataManifest(code_hash=environment.code_hash, image_uri=environment.image_uri, files=files)
+    s3 = s3_client(environment)
+    pinned: Code = read_record(environment, run.code, by="plan_training")
+    environment = pin(environment, pinned["code_hash"], pinned["image_uri"], pinned.get("git_commit"))
+    model = published(environment, model)
+    manifest = DataManifest(**pinned, files=_raw_data(model, environment, s3))
     write_text(s3, run.data_manifest, json.dumps(manifest, indent=2))
     return model, environment, run
 

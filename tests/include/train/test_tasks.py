@@ -66,9 +66,15 @@ def s3(ml_bucket: LocalS3, monkeypatch: pytest.MonkeyPatch) -> LocalS3:
 
 @pytest.fixture
 def begun(s3: LocalS3) -> LocalS3:
-    """The first task has run."""
-    tasks.prepare_data(MODEL, context())
+    """The first tasks have run."""
+    begin()
     return s3
+
+
+def begin(**params: Any) -> Request:
+    """The run's beginning, to the request of its first job."""
+    tasks.plan_training(MODEL, context(**params))
+    return tasks.prepare_data(MODEL, context(**params))
 
 
 def etag(body: bytes) -> str:
@@ -89,7 +95,7 @@ def context(**params: Any) -> Any:
 
 
 def test_the_data_that_is_there_is_recorded_before_the_first_job(s3: LocalS3) -> None:
-    request = tasks.prepare_data(MODEL, context(data_from="2015-02-01"))
+    request = begin(data_from="2015-02-01")
     key = RUN.data_manifest.removeprefix("s3://my-ml-bucket/")
     manifest = json.loads(s3.objects[key])
     assert manifest["files"] == [{"key": key, "bytes": len(body), "etag": etag(body)} for key, body in RAW.items()]
@@ -101,13 +107,13 @@ def test_no_raw_data_says_what_to_put_where(s3: LocalS3) -> None:
     with pytest.raises(
         AirflowFailException, match=r"s3://my-ml-bucket/raw/predictive_maintenance/ is empty.*PdM_maint"
     ):
-        tasks.prepare_data(MODEL, context())
+        begin()
 
 
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"hyperparameter_num_leafs": 3}, "Did you mean 'hyperparameter_num_leaves'"),
+        ({"hyperparameter_num_leaves": 1}, "num_leaves"),
         ({"data_from": "2015-03-01", "data_to": "2015-02-01"}, "2015-03-01 is after data_to 2015-02-01"),
     ],
 )
@@ -119,7 +125,7 @@ def test_params_are_checked_before_anything_is_paid_for(s3: LocalS3, params: dic
 
 def recorded(s3: LocalS3, **params: Any) -> None:
     """A training with these params has come to its end."""
-    tasks.prepare_data(MODEL, context(**params))
+    begin(**params)
     ended = context(**params)
     results = {"register_model": {"version": 3}, "train_model": JOB}
     ended["ti"].xcom_pull = lambda task_ids, key="return_value": results.get(task_ids)
@@ -205,7 +211,7 @@ def measured_beside(s3: LocalS3) -> dict[str, str]:
     return inputs | {"versions": arguments[arguments.index("--versions") + 1] if "--versions" in arguments else ""}
 
 
-def test_what_is_not_in_production_is_not_a_champion(begun: LocalS3) -> None:
+def test_what_is_not_in_production_is_no_champion(begun: LocalS3) -> None:
     assert "champion" not in measured_beside(begun), "whatever was approved"
 
 
@@ -242,7 +248,7 @@ def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: LocalS3) ->
 
 
 def test_a_registered_version_knows_where_it_comes_from(s3: LocalS3) -> None:
-    tasks.prepare_data(MODEL, context())
+    begin()
     s3.objects[TRAINED.removeprefix("s3://my-ml-bucket/")] = b"trained"
     result: Evaluation = {
         "metrics": {"macro_f1": 0.95, "accuracy_share_over_majority": 0.9, "failure_events_caught": 0.97},
@@ -293,16 +299,72 @@ def test_a_registered_version_is_linked_to_its_run_in_mlflow(begun: LocalS3, mon
         tasks.track_model_version(MODEL, context(), evaluated={"result": {}}, registered=registered)
 
 
-def test_a_deploy_does_not_change_a_run_that_has_begun(begun: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
-    deployed = {**json.loads(EXAMPLE), "code_hash": "ffffffffffff", "image_uri": "other"}
+def test_a_deploy_does_not_change_a_run_that_has_begun(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has begun with its first task, before there is a job."""
+    tasks.plan_training(MODEL, context())
+    deployed = {**json.loads(EXAMPLE), "code_hash": "ffffffffffff", "image_uri": "other", "git_commit": "fffffff"}
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps(deployed))
-    request = tasks.train_model(MODEL, context())
-    assert request["AlgorithmSpecification"]["TrainingImage"] == json.loads(EXAMPLE)["image_uri"]
-    assert request["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"].startswith(
+    first, later = tasks.prepare_data(MODEL, context()), tasks.train_model(MODEL, context())
+    assert first["AppSpecification"]["ImageUri"] == json.loads(EXAMPLE)["image_uri"]
+    assert later["AlgorithmSpecification"]["TrainingImage"] == json.loads(EXAMPLE)["image_uri"]
+    assert later["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"].startswith(
         "s3://my-ml-bucket/code/0123456789ab/"
     )
-    again = tasks.prepare_data(MODEL, context())
+    assert tasks._pinned(MODEL, context())[1].git_commit == json.loads(EXAMPLE).get("git_commit")
+    again = begin()
     assert again["AppSpecification"]["ImageUri"] == "other", "starting over takes what is deployed now"
+
+
+def publish(s3: LocalS3, code_hash: str, gate: str) -> None:
+    """The model's code with its first gate changed."""
+    folder, packed = MODELS_FOLDER / MODEL.name, io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for file in (*folder.glob("*.py"), *folder.glob("*.yaml"), *folder.rglob("*.json")):
+            text = file.read_text()
+            if file.name == "model.yaml":
+                assert "macro_f1, min: 0.90}" in text
+                text = text.replace("macro_f1, min: 0.90}", f"macro_f1, min: {gate}}}")
+            archive.writestr(f"include/models/{MODEL.name}/{file.relative_to(folder).as_posix()}", text)
+    s3.objects[f"code/{code_hash}/code.zip"] = packed.getvalue()
+
+
+@pytest.mark.parametrize("edited_after", ["plan_training", "prepare_data"])
+def test_a_gate_edited_while_a_run_is_under_way_judges_only_the_next_run(
+    s3: LocalS3, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, edited_after: str
+) -> None:
+    """The jobs, whose report prints the gates, and the Dag that decides read the same model.yaml: that of the code that
+    the run began with, and both say which it is."""
+    began, later = json.loads(EXAMPLE)["code_hash"], "ffffffffffff"
+    publish(s3, began, "0.5")
+    publish(s3, later, "0.99")
+
+    def edit() -> None:
+        monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps({**json.loads(EXAMPLE), "code_hash": later}))
+
+    tasks.plan_training(MODEL, context())
+    if edited_after == "plan_training":
+        edit()
+    tasks.prepare_data(MODEL, context())
+    edit()
+    trained = {"name": "job", "artifact": TRAINED}
+    request: Any = tasks.evaluate_model(MODEL, context(), trained=trained, tuned=None)  # type: ignore[arg-type]
+    assert request["Environment"]["CODE_HASH"] == began, "the report prints this"
+    sources = [one["S3Input"]["S3Uri"] for one in request["ProcessingInputs"]]
+    assert f"s3://my-ml-bucket/code/{began}/code.zip" in sources
+
+    def threshold() -> float:
+        evaluated: Any = {"result": {"metrics": {"macro_f1": 0.7}, "champion": None}}
+        asked = context()
+        with caplog.at_level("INFO"):
+            tasks.check_metrics(MODEL, asked, evaluated=evaluated)
+        gates = {gate["metric"]: gate for gate in asked["ti"].pushed["gates"]}
+        assert json.loads(s3.objects[RUN.gates.removeprefix("s3://my-ml-bucket/")]) == asked["ti"].pushed["gates"]
+        return float(gates["macro_f1"]["threshold"])
+
+    assert threshold() == 0.5, "neither the working tree's nor that of the edit"
+    assert f"applied the gates of model.yaml in code {began}" in caplog.text
+    begin()
+    assert threshold() == 0.99
 
 
 def test_another_step_needs_its_request_alone(begun: LocalS3) -> None:
@@ -327,7 +389,7 @@ def test_a_run_whose_first_task_was_skipped_says_what_to_clear(s3: LocalS3) -> N
 
 def test_lineage_fits_the_registry(s3: LocalS3) -> None:
     s3.objects.update({f"raw/predictive_maintenance/{i:03d}.csv": b"x" for i in range(200)})
-    tasks.prepare_data(MODEL, context())
+    begin()
     s3.objects[TRAINED.removeprefix("s3://my-ml-bucket/")] = b"trained"
     evaluated = {
         "name": "evaluate-1",
@@ -344,7 +406,7 @@ def test_other_data_is_another_digest(s3: LocalS3) -> None:
     s3.objects[TRAINED.removeprefix("s3://my-ml-bucket/")] = b"trained"
     for telemetry in (b"telemetry", b"other", b"telemetry"):
         s3.objects["raw/predictive_maintenance/PdM_telemetry.csv"] = telemetry
-        tasks.prepare_data(MODEL, context())
+        begin()
         result = {"metrics": {}, "champion": None}
         evaluated = {"name": "e", "inputs": {"artifact": TRAINED}, "result": result}
         request = tasks.register_model(MODEL, context(), evaluated=evaluated, gates=[])
@@ -353,7 +415,7 @@ def test_other_data_is_another_digest(s3: LocalS3) -> None:
 
 
 def test_a_training_that_monitoring_started_holds_out_less_and_must_learn_what_changed(s3: LocalS3) -> None:
-    request = tasks.prepare_data(MODEL, context(must_learn="2015-10-01"))
+    request = begin(must_learn="2015-10-01")
     assert request["AppSpecification"]["ContainerArguments"][-4:] == [
         *("--held-out", "7,3"),
         *("--must-learn", "2015-10-01"),
@@ -381,23 +443,6 @@ def test_what_a_refit_left_is_registered_with_both_metrics_and_what_started_it(b
     verdicts = {one["metric"]: one["passed"] for each in (result, far) for one in judge(model, each)}
     assert verdicts["refit_distance"] is False
     assert {one["metric"]: one["passed"] for one in gates}["refit_distance"] is True
-
-
-def test_a_run_is_judged_by_the_model_yaml_that_its_jobs_read(begun: LocalS3) -> None:
-    """A gate that is edited while the run goes on, or not published, neither holds it nor lets it pass."""
-    folder = MODELS_FOLDER / MODEL.name
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for file in (*folder.glob("*.py"), *folder.glob("*.yaml"), *folder.rglob("*.json")):
-            text = file.read_text()
-            if file.name == "model.yaml":
-                text = text.replace("min_positives: 40", "min_positives: 77")
-            archive.writestr(f"include/models/{MODEL.name}/{file.relative_to(folder).as_posix()}", text)
-    code_hash = json.loads(EXAMPLE)["code_hash"]
-    begun.objects[f"code/{code_hash}/code.zip"] = packed.getvalue()
-    assert MODEL.min_positives != 77
-    model, environment, *_ = tasks._pinned(MODEL, context())
-    assert (model.min_positives, environment.code_hash) == (77, code_hash)
 
 
 def test_on_a_laptop_an_edit_is_published_before_the_run_begins(
