@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from include.deploy.serving_modes import MonthlyCost
 from include.models.config import ModelConfig
 from include.models.config.decision import DecisionOutcome, told
 from include.models.config.judging import Verdict, explain
@@ -26,8 +27,7 @@ class Packet:
 
     ``latency``: ``p50_ms`` and ``p99_ms`` in staging. ``drift``: by feature, the population stability index of the
     training data against that of the version in production; None if there is nothing to compare with.
-    ``monthly_usd``: the minimum cost of serving it; None if unknown, for the reason in ``unknown_cost``;
-    ``staging_cost``: what staging costs in addition.
+    ``cost``: what serving it costs, production and staging.
     ``validation``: one sentence for each check of the data. ``card``: the version's model card; empty if it has none.
     ``links``: addresses by title. ``findings``: the comparison with the versions of production, and the worst
     segments.
@@ -43,9 +43,7 @@ class Packet:
     validation: Mapping[str, str]
     drift: Mapping[str, float] | None
     latency: Mapping[str, float | None]
-    monthly_usd: float | None
-    unknown_cost: str
-    staging_cost: str
+    cost: MonthlyCost
     traffic: str
     lineage: Mapping[str, str]
     card: Card = field(default_factory=dict)

@@ -15,7 +15,7 @@ from include.deploy import approval_page as packet
 from include.deploy.approval_events import APPROVE
 from include.deploy.endpoint_checks import Report
 from include.deploy.form import STAGING_ONLY, chosen_strategy
-from include.deploy.serving_modes import mode_of, staging_cost
+from include.deploy.serving_modes import mode_of, monthly_cost
 from include.deploy.tasks import Json, Resolved, clear_staging
 from include.models.config import ModelConfig
 from include.models.config.challenger import Beside, Paired, told_of_challenger
@@ -214,9 +214,7 @@ def _gather(
         validation=_validation(environment, version),
         drift=_drift(environment, before, version),
         latency={"p50_ms": report["p50_ms"], "p99_ms": report["p99_ms"]},
-        monthly_usd=mode.monthly_usd(model.serving, environment.region),
-        unknown_cost=mode.unknown_cost(model.serving, environment.region),
-        staging_cost=staging_cost(model, environment.region),
+        cost=monthly_cost(model, environment.region),
         traffic=mode.traffic(model, environment, strategy)
         if champion
         else "the endpoint is new; it has no traffic yet",

@@ -19,8 +19,9 @@ from include.platform.clients import cloudwatch_client, s3_client, sagemaker_cli
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify
-from include.platform.request_parts import endpoint_name
-from include.registry.history import current, read_history, record_retirement
+from include.platform.request_parts import Stage, endpoint_name
+from include.registry import served
+from include.registry.history import current, now, read_history, record_retirement
 from include.registry.model_index import index_versions
 from sagemaker_jobs.failures import is_absent
 from sagemaker_jobs.hosting import delete_endpoint
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETIRE, KEEP = "Retire", "Keep"
+STAGES: tuple[Stage, ...] = ("production", "staging")
 
 
 class RetirementOperator(HITLOperator):
@@ -64,7 +66,7 @@ def find_serving(context: Context) -> Serving:
     model, environment = model_of_run(context), ml_environment()
     sagemaker, cloudwatch = sagemaker_client(environment), cloudwatch_client(environment)
     endpoints = []
-    for stage in ("production", "staging"):
+    for stage in STAGES:
         try:
             sagemaker.describe_endpoint(EndpointName=(name := endpoint_name(model, stage)))
         except ClientError as error:
@@ -118,6 +120,8 @@ def end_production(context: Context, *, removed: Serving) -> str:
     model, environment = model_of_run(context), ml_environment()
     s3 = s3_client(environment)
     record_retirement(s3, environment.bucket, model.name)
+    for stage in STAGES:
+        served.end(s3, environment.bucket, model.name, stage, now())
     index_versions(s3, sagemaker_client(environment), environment.bucket, model)
     gone = ", ".join(removed["endpoints"]) or "no endpoint existed"
     notify(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 from include.deploy.traffic import VARIANT, alarms, deployment, scaling, strategy_of
 from include.models.config import Mode, ModelConfig, Serving, Strategy
@@ -52,6 +53,10 @@ class ServingMode(ABC):
     @abstractmethod
     def monthly_usd(self, serving: Serving, region: str) -> float | None:
         """The minimum monthly cost in USD; None if it cannot be known."""
+
+    def most_usd(self, serving: Serving, region: str) -> float | None:
+        """The monthly cost with all instances that autoscaling may add."""
+        return self.monthly_usd(serving, region)
 
     @abstractmethod
     def unknown_cost(self, serving: Serving, region: str) -> str:
@@ -136,6 +141,10 @@ class Provisioned(ServingMode):
         cost = account().cost(region, serving.instance_type, HOURS_A_MONTH * 3600 * serving.instance_count)
         return None if cost == "unknown" else cost
 
+    def most_usd(self, serving: Serving, region: str) -> float | None:
+        most = serving.autoscaling.max_instances if serving.autoscaling else serving.instance_count
+        return self.monthly_usd(serving.model_copy(update={"instance_count": most}), region)
+
     def unknown_cost(self, serving: Serving, region: str) -> str:
         return f"unknown: {no_price(serving.instance_type, region)}"
 
@@ -183,7 +192,8 @@ class Serverless(ServingMode):
         return None
 
     def unknown_cost(self, serving: Serving, region: str) -> str:
-        return "by use (serverless)"
+        usd = account().serverless_cost(region, serving.serverless.memory_mb, 1000)
+        return "by use (serverless)" + ("" if usd is None else f", {usd:g} USD for 1,000 seconds of answering")
 
     def most_clients(self, serving: Serving) -> int | None:
         return serving.serverless.max_concurrency
@@ -231,10 +241,42 @@ def at_stage(model: ModelConfig, stage: Stage) -> ModelConfig:
     )
 
 
-def staging_cost(model: ModelConfig, region: str) -> str:
-    """What staging costs after its test, for people."""
+@dataclass(frozen=True)
+class MonthlyCost:
+    """What both endpoints of a model cost a month, in USD: ``least``, and ``most`` with autoscaling, of what is known;
+    ``production`` and ``staging`` in words."""
+
+    least: float
+    most: float
+    production: str
+    staging: str
+
+    @property
+    def total(self) -> str:
+        if not self.most:
+            return "no known price" if self.production.startswith("unknown") else "no fixed price"
+        return f"{_usd(self.least, self.most)} a month"
+
+
+def monthly_cost(model: ModelConfig, region: str) -> MonthlyCost:
+    """Of production and staging; a staging endpoint that is deleted after its test costs nothing."""
+    least, most, production = _cost(model, region)
     if model.serving.staging == "delete":
-        return "nothing: it is deleted after its test"
+        return MonthlyCost(least, most, production, "nothing: it is deleted after its test")
     staged = at_stage(model, "staging")
-    usd = mode_of(staged).monthly_usd(staged.serving, region)
-    return mode_of(staged).unknown_cost(staged.serving, region) if usd is None else f"{usd:.0f} USD a month: it is kept"
+    not_scaled = staged.model_copy(update={"serving": staged.serving.model_copy(update={"autoscaling": None})})
+    own, _, staging = _cost(not_scaled, region)
+    return MonthlyCost(least + own, most + own, production, f"{staging}: it is kept" if own else staging)
+
+
+def _cost(model: ModelConfig, region: str) -> tuple[float, float, str]:
+    """The least and the most, 0 where it is not known, and the same in words."""
+    mode, serving = mode_of(model), model.serving
+    least, most = mode.monthly_usd(serving, region), mode.most_usd(serving, region)
+    if least is None or most is None:
+        return 0.0, 0.0, mode.unknown_cost(serving, region)
+    return least, most, _usd(least, most)
+
+
+def _usd(least: float, most: float) -> str:
+    return f"{least:.0f} USD" if most == least else f"{least:.0f} to {most:.0f} USD"

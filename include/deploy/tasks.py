@@ -6,29 +6,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from airflow.sdk import Asset, Context
 from airflow.sdk.exceptions import AirflowSkipException
 from botocore.exceptions import ClientError
 
-from include.deploy import form, requests
+from include.deploy import requests
 from include.deploy.endpoint_checks import Report, Thresholds, check_endpoint, columns_of, load_golden_requests
 from include.deploy.form import chosen_strategy
 from include.deploy.serving_modes import at_stage, mode_of
 from include.models.config import ModelConfig
 from include.platform.clients import error_code, runtime_client, s3_client, sagemaker_client
-from include.platform.dag_settings import require_fields
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify
 from include.platform.request_parts import Request, Stage, endpoint_name, group_name
 from include.platform.run_context import current_run
 from include.platform.storage import golden_requests_of
-from include.registry import history
+from include.registry import history, served
 from include.registry.history import Entry, History, current, now, previous, read_history
-from include.registry.model_index import index_versions
+from include.registry.model_index import index_served, index_versions
 from include.registry.versions import (
     NO_SUCH_VERSION,
     REPLACED,
@@ -86,7 +84,6 @@ def resolve_package(model: ModelConfig, approvals: Asset, context: Context) -> R
         VersionError: the chosen version is unknown or not approved, or its artifact is missing.
         AirflowSkipException: approvals started the run, but nothing is left to do.
     """
-    require_fields(context["params"], form.params(model))
     environment, group = ml_environment(), group_name(model)
     sagemaker, s3 = sagemaker_client(environment), s3_client(environment)
     champion = current(read_history(s3, environment.bucket, model.name))
@@ -111,12 +108,15 @@ def test_staging(model: ModelConfig, context: Context, *, version: Json, deploye
 
 
 def clear_staging(model: ModelConfig, environment: MlEnvironment) -> None:
-    """Deletes staging's endpoint unless model.yaml keeps it, and waits until it is gone."""
+    """Deletes staging's endpoint unless model.yaml keeps it, waits until it is gone, and records that."""
     if model.serving.staging != "delete":
         return
     name = endpoint_name(model, "staging")
     was_there = delete_endpoint(sagemaker_client(environment), name)
     log.info("endpoint %s %s (serving.staging of model.yaml)", name, "is deleted" if was_there else "is gone already")
+    s3 = s3_client(environment)
+    served.end(s3, environment.bucket, model.name, "staging", now())
+    index_served(s3, environment.bucket, model)
 
 
 def keep_production(model: ModelConfig, context: Context, *, version: Json) -> None:
@@ -260,7 +260,10 @@ def _record(model: ModelConfig, context: Context, version: Version, deployed: De
         dag_id=task_instance.dag_id,
         run_id=task_instance.run_id,
     )
-    confirm = partial(_require_still_there, environment, deployed)
+
+    def confirm() -> None:
+        _require_still_there(environment, deployed)
+
     s3, sagemaker = s3_client(environment), sagemaker_client(environment)
     past = history.record_promotion(s3, environment.bucket, model.name, entry, confirm)
     who = f"by {entry.dag_id}, run {entry.run_id}, at {entry.since.isoformat()}"
@@ -323,7 +326,8 @@ def _test_endpoint(model: ModelConfig, stage: Stage, version: Json, deployed: De
     """
     environment, staged = ml_environment(), at_stage(model, stage)
     serving, mode = staged.serving, mode_of(staged)
-    _require_still_there(environment, deployed)
+    since = _require_still_there(environment, deployed)
+    _record_serving(model, environment, stage, deployed["config"], since)
     sagemaker = sagemaker_client(environment)
     registered = describe(sagemaker, version["model_package_arn"])
     golden = load_golden_requests(s3_client(environment), golden_requests_of(registered.evaluation))
@@ -350,7 +354,18 @@ def _test_endpoint(model: ModelConfig, stage: Stage, version: Json, deployed: De
     return report
 
 
-def _require_still_there(environment: MlEnvironment, deployed: Deployed) -> None:
+def _record_serving(model: ModelConfig, environment: MlEnvironment, stage: Stage, config: str, since: datetime) -> None:
+    """Records on what the stage's endpoint runs, for its costs."""
+    s3 = s3_client(environment)
+    described = sagemaker_client(environment).describe_endpoint_config(EndpointConfigName=config)
+    variant = cast("dict[str, Any]", described["ProductionVariants"][0])
+    served.begin(s3, environment.bucket, model.name, served.span_of(model, stage, config, variant, since))
+    index_served(s3, environment.bucket, model)
+
+
+def _require_still_there(environment: MlEnvironment, deployed: Deployed) -> datetime:
+    """When the endpoint was created or last changed. Raises PermanentError: it is gone, or serves with something
+    else."""
     try:
         endpoint = sagemaker_client(environment).describe_endpoint(EndpointName=deployed["endpoint"])
     except ClientError as error:
@@ -366,3 +381,4 @@ def _require_still_there(environment: MlEnvironment, deployed: Deployed) -> None
             f"endpoint {deployed['endpoint']} serves with {live}, not with {deployed['config']} as this run deployed "
             "it: another run changed it since. Clear the task that deployed it, to deploy it again."
         )
+    return endpoint["LastModifiedTime"]

@@ -24,11 +24,18 @@ from rich.table import Column, Table
 from include.models.config import model_names
 from include.ops.local_stack.settings import BUCKET, REGION, Settings, SettingsError
 from include.ops.mwaa.target import TargetError, load_target, outputs_of
+from include.ops.screen import screen
 from model_console.bills import Bill, of_month
+from model_console.cloud import aws_of
 from model_console.costs import Line, by_model, endpoints_of, months, roll_up, sum_of
 from model_console.overview import today
 from model_console.settings import Settings as Place
 from model_console.store import Store
+
+NOT_MEASURED = (
+    "CloudWatch could not be asked how endpoints were used: instances that autoscaling added are missing, and what "
+    "is paid by use has no price"
+)
 
 
 def place_of(environment: str) -> Place:
@@ -47,7 +54,8 @@ def show(lines: Sequence[Line], month: str, console: Console) -> None:
         console.print(f"nothing of {month} is recorded")
         return
     table = Table(
-        "model", "Dag", "kind", *(Column(name, justify="right") for name in ("jobs", "instance-hours", "USD"))
+        *(Column(name, overflow="fold") for name in ("model", "Dag", "kind")),
+        *(Column(name, justify="right") for name in ("jobs", "instance-hours", "USD")),
     )
     for line in lines:
         usd = "no price" if line.usd is None else f"{line.usd:.4f}"
@@ -55,7 +63,7 @@ def show(lines: Sequence[Line], month: str, console: Console) -> None:
     console.print(table)
     total = sum_of(lines)
     price = "at a price that is not known for all of them (account.yaml)" if total is None else f"{total:.2f} USD"
-    console.print(f"{month}: {price}; endpoints by their hours in production, not those paid by use", soft_wrap=True)
+    console.print(f"{month}: {price}", soft_wrap=True)
 
 
 def show_bill(lines: Sequence[Line], bill: Bill, console: Console) -> None:
@@ -80,9 +88,13 @@ def main(argv: list[str] | None = None) -> None:
         place = place_of(asked.environment)
         store = Store(boto3.client("s3", region_name=place.region), place.bucket)
         models = sorted(model_names())
-        endpoints = endpoints_of(store.indexes(models), asked.month, place.region, datetime.now(UTC))
-        lines, console = roll_up(store.costs(models, asked.month), endpoints), Console()
+        indexes = store.indexes(models)
+        usage = aws_of(place, store).usage(indexes, asked.month)
+        served = endpoints_of(indexes, asked.month, place.region, datetime.now(UTC), usage)
+        lines, console = roll_up(store.costs(models, asked.month), served), screen()
         show(lines, asked.month, console)
+        if usage is None:
+            console.print(NOT_MEASURED, style="yellow", soft_wrap=True)
         if asked.environment:
             show_bill(lines, of_month(asked.month), console)
     except (SettingsError, TargetError, ClientError, BotoCoreError) as error:

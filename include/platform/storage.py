@@ -188,6 +188,11 @@ def month_costs(bucket: str, model: str, month: str) -> str:
     return f"s3://{bucket}/production/{model}/costs/{month}.json"
 
 
+def endpoints_served(bucket: str, model: str) -> str:
+    """On what a model's endpoints have run, and when."""
+    return f"s3://{bucket}/production/{model}/endpoints.json"
+
+
 def model_index(model: str) -> str:
     """Key of what the console shows of a model."""
     return f"index/{model}.json"

@@ -12,19 +12,20 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from botocore.exceptions import ClientError
 
 from include.models.config import ModelConfig
 from include.models.config.estimating import watched_metric
+from include.models.config.judging import Verdict
 from include.models.config.performance import Performance
-from include.models.config.serving import HAVE_INSTANCES
 from include.platform.clients import error_code
 from include.platform.objects import read_json, read_versioned, write_if_unchanged
 from include.platform.request_parts import endpoint_name, group_name
 from include.platform.storage import drift_of, model_index, performance_of, scores_manifest
 from include.registry.history import read_history
+from include.registry.served import Span, read_served
 from include.registry.versions import NO_SUCH_GROUP
 
 if TYPE_CHECKING:
@@ -32,24 +33,28 @@ if TYPE_CHECKING:
     from types_boto3_sagemaker.client import SageMakerClient
     from types_boto3_sagemaker.type_defs import ModelPackageSummaryTypeDef
 
+NAMED = ("data_manifest", "data_sha256")  # of the metadata data_...; the rest are raw files, which the manifest has
 NEWEST = 20  # versions, and times in production, kept
 DAYS = 400  # newest days kept
 WRITES = 12  # attempts, as many tasks may write at once
 
 
 class IndexedVersion(TypedDict):
-    """A version of the registry. ``metrics`` are those that gates check; ``facts`` is the rest of its metadata."""
+    """A version of the registry. ``metrics`` are those that gates check, ``gates`` what they were held to, in words;
+    ``facts`` is the rest of its metadata."""
 
     version: int
     arn: str
     registered_at: str
     approval: str
     metrics: dict[str, float]
+    gates: NotRequired[dict[str, list[str]]]
     facts: dict[str, str]
 
 
 class IndexedDay(TypedDict):
-    """A scored day. ``instance_seconds`` counts every instance of its jobs, by type."""
+    """A scored day. ``instance_seconds`` counts every instance of its jobs, by type; ``again``: other scores of the day
+    were replaced."""
 
     rows: int
     rejected: int
@@ -57,6 +62,7 @@ class IndexedDay(TypedDict):
     published_at: str
     run_id: str
     instance_seconds: dict[str, float]
+    again: NotRequired[bool]
 
 
 class IndexedDrift(TypedDict):
@@ -90,16 +96,9 @@ class IndexedProbe(TypedDict):
     says: str
 
 
-class IndexedServing(TypedDict):
-    """What the endpoint in production runs on; ``instances`` at the least, 0 where it is paid by use."""
-
-    instance_type: str
-    instances: int
-
-
 class ModelIndex(TypedDict):
     """``index/<model>.json``. ``production`` and ``versions`` have the newest entries, in ascending order; ``days``,
-    ``drift`` and ``performance`` are by ISO date."""
+    ``drift`` and ``performance`` are by ISO date; ``served`` is when endpoints ran on what."""
 
     model: str
     description: str
@@ -113,7 +112,7 @@ class ModelIndex(TypedDict):
     drift: dict[str, IndexedDrift]
     performance: NotRequired[dict[str, IndexedPerformance]]
     probe: NotRequired[IndexedProbe]
-    serving: NotRequired[IndexedServing]
+    served: NotRequired[list[Span]]
 
 
 class IndexConflictError(RuntimeError):
@@ -151,13 +150,20 @@ def index_probe(s3: S3Client, bucket: str, model: ModelConfig, probe: IndexedPro
 
 
 def index_versions(s3: S3Client, sagemaker: SageMakerClient, bucket: str, model: ModelConfig) -> ModelIndex:
-    """Writes the registry's versions and the production history into a model's index.
+    """Writes the registry's versions, the production history and its endpoints' times into a model's index.
 
     Raises: as ``index_scores``; also where SageMaker cannot be asked.
     """
     production = [entry.as_json() for entry in read_history(s3, bucket, model.name).entries[-NEWEST:]]
-    versions = _versions(sagemaker, group_name(model))
-    return _write(s3, bucket, model, lambda found: {**found, "production": production, "versions": versions})
+    versions, served = _versions(s3, sagemaker, group_name(model)), read_served(s3, bucket, model.name)
+    changed = {"production": production, "versions": versions, "served": served}
+    return _write(s3, bucket, model, lambda found: cast("ModelIndex", {**found, **changed}))
+
+
+def index_served(s3: S3Client, bucket: str, model: ModelConfig) -> ModelIndex:
+    """Writes the times of its endpoints into a model's index. Raises: as ``index_scores``."""
+    served = read_served(s3, bucket, model.name)
+    return _write(s3, bucket, model, lambda found: {**found, "served": served})
 
 
 def _empty(model: ModelConfig) -> ModelIndex:
@@ -189,7 +195,7 @@ def _scored(s3: S3Client, bucket: str, model: str, day: str) -> IndexedDay | Non
     for job in manifest["jobs"]:
         name = str(job["instance_type"])
         seconds[name] = seconds.get(name, 0.0) + (job["billable_seconds"] or 0) * (job["instance_count"] or 1)
-    return {
+    scored: IndexedDay = {
         "rows": manifest["rows"],
         "rejected": sum(manifest["quarantined"].values()),
         "version": manifest["model_version"],
@@ -197,6 +203,9 @@ def _scored(s3: S3Client, bucket: str, model: str, day: str) -> IndexedDay | Non
         "run_id": manifest["run_id"],
         "instance_seconds": seconds,
     }
+    if manifest.get("supersedes"):
+        scored["again"] = True
+    return scored
 
 
 def _watched(s3: S3Client, bucket: str, model: str, day: str) -> IndexedDrift | None:
@@ -232,7 +241,7 @@ def _worth(s3: S3Client, bucket: str, model: ModelConfig, day: str) -> IndexedPe
     }
 
 
-def _versions(sagemaker: SageMakerClient, group: str) -> list[IndexedVersion]:
+def _versions(s3: S3Client, sagemaker: SageMakerClient, group: str) -> list[IndexedVersion]:
     try:
         newest = sagemaker.list_model_packages(
             ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=NEWEST
@@ -241,10 +250,10 @@ def _versions(sagemaker: SageMakerClient, group: str) -> list[IndexedVersion]:
         if error_code(error) in NO_SUCH_GROUP:
             return []  # the first registration creates the group
         raise
-    return [_version(sagemaker, summary) for summary in reversed(newest)]
+    return [_version(s3, sagemaker, summary) for summary in reversed(newest)]
 
 
-def _version(sagemaker: SageMakerClient, summary: ModelPackageSummaryTypeDef) -> IndexedVersion:
+def _version(s3: S3Client, sagemaker: SageMakerClient, summary: ModelPackageSummaryTypeDef) -> IndexedVersion:
     arn = summary["ModelPackageArn"]
     metadata = sagemaker.describe_model_package(ModelPackageName=arn).get("CustomerMetadataProperties", {})
     metrics = {name.removeprefix("metric_"): text for name, text in metadata.items() if name.startswith("metric_")}
@@ -254,8 +263,23 @@ def _version(sagemaker: SageMakerClient, summary: ModelPackageSummaryTypeDef) ->
         "registered_at": summary["CreationTime"].isoformat(timespec="seconds"),
         "approval": summary["ModelApprovalStatus"],
         "metrics": {name: float(text) for name, text in metrics.items()},
-        "facts": {name: text for name, text in metadata.items() if not name.startswith(("metric_", "data_"))},
+        "gates": _gates(s3, metadata.get("evaluation_report", "")),
+        "facts": {
+            name: text for name, text in metadata.items() if name in NAMED or not name.startswith(("metric_", "data_"))
+        },
     }
+
+
+def _gates(s3: S3Client, report: str) -> dict[str, list[str]]:
+    """What each metric was held to, of the run of an evaluation report; nothing of runs that did not keep it."""
+    folder, evaluated, _ = report.rpartition("/evaluate_model/")
+    verdicts: list[Verdict] = (read_json(s3, f"{folder}/check_metrics/gates.json") if evaluated else None) or []
+    found: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        held_to = {"max": "≤ ", "champion": "the champion's "}.get(verdict["kind"], "≥ ")
+        missed = "" if verdict["passed"] else ", missed"
+        found.setdefault(verdict["metric"], []).append(f"{held_to}{verdict['threshold']:.4g}{missed}")
+    return found
 
 
 def _write(s3: S3Client, bucket: str, model: ModelConfig, change: Callable[[ModelIndex], ModelIndex]) -> ModelIndex:
@@ -265,9 +289,6 @@ def _write(s3: S3Client, bucket: str, model: ModelConfig, change: Callable[[Mode
         found, etag = read_versioned(s3, uri)
         changed = change(json.loads(found) if found is not None else _empty(model))
         changed["description"], changed["owner"] = model.description, model.owner
-        serving = model.serving
-        instances = serving.instance_count if serving.mode in HAVE_INSTANCES else 0
-        changed["serving"] = {"instance_type": serving.instance_type, "instances": instances}
         changed["written_at"] = datetime.now(UTC).isoformat(timespec="seconds")
         if _put_if_unchanged(s3, uri, json.dumps(changed, separators=(",", ":")).encode(), etag):
             return changed

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -12,20 +13,25 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from fastapi import HTTPException, Request
 
 from model_console.airflow_api import AirflowApi
+from model_console.costs import usd_per_month
+from model_console.store import Index
+from sagemaker_jobs.account import total_usd
 from sagemaker_jobs.kinds import Json
 
 LONGEST_BACKFILL = 3660  # days
+TRAININGS = 5  # the newest, whose cost is averaged
 SCHEDULED = ("train", "score", "monitor")  # people start deployments, which must not stop half-way
 
 
 @dataclass(frozen=True)
 class Button:
-    """A button, the Dag that it starts, and the text of its form."""
+    """A button, the Dag that it starts, and the text of its form: what it does, and what that costs."""
 
     action: str
     label: str
     dag_id: str
     says: str
+    costs: str = ""
 
 
 def buttons(model: str) -> list[Button]:
@@ -43,6 +49,37 @@ def buttons(model: str) -> list[Button]:
         Button("pause", "Pause", f"score_{model}", "Pauses the model's scheduled Dags."),
         Button("resume", "Resume", f"score_{model}", "Unpauses the model's scheduled Dags."),
     ]  # fmt: skip
+
+
+def priced(found: Sequence[Button], model: str, index: Index | None, jobs: Iterable[Json], region: str) -> list[Button]:
+    """Buttons that say what they cost.
+
+    Args:
+        jobs: of the model's last months, as the Dags recorded them.
+    """
+    month = usd_per_month(index, region)
+    endpoint = "what its packet says" if month is None else f"about {month:.0f} USD a month as it runs now"
+    says = {
+        "train": _of_trainings([job for job in jobs if job["dag_id"] == f"train_{model}"]),
+        "promote": f"The endpoint costs {endpoint}, and staging's some minutes more.",
+        "rollback": "Costs nothing: the endpoint stays as large as it is.",
+        "retire": "" if month is None else f"Saves about {month:.0f} USD a month.",
+        "pause": "Costs nothing.",
+        "resume": "Costs what the scheduled runs cost.",
+    }
+    return [replace(button, costs=says.get(button.action, "")) for button in found]
+
+
+def _of_trainings(jobs: Sequence[Json]) -> str:
+    runs: dict[str, list[float | None]] = {}
+    for job in jobs:
+        runs.setdefault(job["run_id"], []).append(job["usd"])
+    newest = [total_usd(costs) for costs in runs.values()][-TRAININGS:]
+    known = [usd for usd in newest if usd is not None]
+    if not known:
+        return "Its cost is not known yet: no training of these months is recorded with a price."
+    average = sum(known) / len(known)
+    return f"Costs about {average:.4f} USD, the average of the last {len(known)}; its log has an estimate."
 
 
 def allowed(user: BaseUser, model: str) -> list[Button]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from model_console.overview import VERBS, Dags, Question
 from sagemaker_jobs.kinds import Json
@@ -16,6 +17,7 @@ from sagemaker_jobs.kinds import Json
 type Query = str | int | bool | list[str]  # a value of a query parameter
 
 PAGE = 100  # the most that Airflow returns at once
+PACKET = re.compile(r"runs/deploy_[\w./-]+/prepare_promotion/packet\.html")  # in the links of a question
 FAILED_WITHIN = timedelta(days=7)
 
 
@@ -42,6 +44,7 @@ async def ask(api: Api, model: str | None = None) -> Dags:
     return Dags(
         by_id={dag["dag_id"]: dag for dag in dags},
         failed=Counter(run["dag_id"] for run in failed),
+        failed_days=_days(failed),
         questions=[_question(found) for found in asked],
     )
 
@@ -74,6 +77,16 @@ def models_watched(dags: Dags) -> list[str]:
     return sorted({model for verb, _, model in parts if verb in VERBS and model and (verb, model) != ("score", "file")})
 
 
+def _days(runs: list[Json]) -> dict[str, list[str]]:
+    """By Dag, the days that its runs were about: the form's, the partition's, or the schedule's."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        asked = (run.get("conf") or {}).get("day") or run.get("partition_key") or run.get("data_interval_start")
+        if asked:
+            found.setdefault(run["dag_id"], []).append(str(asked)[:10])
+    return found
+
+
 async def _all(api: Api, path: str, key: str, query: Mapping[str, Query], most: int = 10_000) -> list[Json]:
     first = await api.get(path, limit=PAGE, **query)
     offsets = range(PAGE, min(first["total_entries"], most), PAGE)
@@ -92,5 +105,6 @@ def _question(found: Json) -> Question:
         body=found.get("body") or "",
         asked_at=found["created_at"],
         path=f"/dags/{dag_id}/runs/{run}/tasks/{task_id}/required_actions",
+        packet=packet[0] if (packet := PACKET.search(unquote(found.get("body") or ""))) else "",
         for_whom=", ".join(user["name"] or user["id"] for user in found.get("assigned_users", [])) or "anyone",
     )

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import jinja2
 from airflow.api_fastapi.core_api.security import GetUserDep
@@ -59,6 +59,7 @@ def app() -> FastAPI:
     made.add_api_route("/runbook/{dag_id}", runbook_page, response_class=HTMLResponse)
     made.add_api_route("/assets/{name}", asset)
     made.add_api_route("/model/{model}", model_page, response_class=HTMLResponse)
+    made.add_api_route("/model/{model}/version/{number}", version_page, response_class=HTMLResponse)
     made.add_api_route("/model/{model}/files/{key:path}", report)
     made.add_api_route("/model/{model}/day/{day}", day_page, response_class=HTMLResponse)
     made.add_api_route("/model/{model}/day/{day}/scores/{number}", scores)
@@ -79,6 +80,7 @@ async def models(request: Request, api: Api, data: Data, amazon: Amazon) -> HTML
     month, region, now = f"{today:%Y-%m}", settings().region, datetime.now(UTC)
     jobs = await run_in_threadpool(data.costs, names, month)
     endpoints, unknown = await run_in_threadpool(amazon.today, names)
+    usage = await run_in_threadpool(amazon.usage, indexes, month)
     found: list[Row] = [
         overview.row(
             name,
@@ -86,7 +88,7 @@ async def models(request: Request, api: Api, data: Data, amazon: Amazon) -> HTML
             dags,
             today,
             jobs.get(name, {}),
-            costs.endpoint(name, index, month, region, now),
+            costs.endpoints(name, index, month, region, now, usage),
         )
         for name in names
     ]
@@ -108,7 +110,9 @@ async def messages(request: Request, api: Api, data: Data) -> HTMLResponse:
     return _page(request, "messages.html.jinja", groups=shown)
 
 
-async def costs_page(request: Request, api: Api, data: Data, month: str = "", *, billed: bool = False) -> HTMLResponse:
+async def costs_page(
+    request: Request, api: Api, data: Data, amazon: Amazon, month: str = "", *, billed: bool = False
+) -> HTMLResponse:
     """What jobs and endpoints of a month have cost, of the models that the user may see; with ``billed`` what AWS bills
     beside it."""
     months = costs.months(overview.today())
@@ -116,8 +120,9 @@ async def costs_page(request: Request, api: Api, data: Data, month: str = "", *,
     names = sorted(models_of(await ask(api)))
     indexes = await run_in_threadpool(data.indexes, names)
     on_aws = local_endpoint(data.s3) is None
-    endpoints = costs.endpoints_of(indexes, chosen, settings().region, datetime.now(UTC))
-    lines = costs.roll_up(await run_in_threadpool(data.costs, names, chosen), endpoints)
+    usage = await run_in_threadpool(amazon.usage, indexes, chosen)
+    served = costs.endpoints_of(indexes, chosen, settings().region, datetime.now(UTC), usage)
+    lines = costs.roll_up(await run_in_threadpool(data.costs, names, chosen), served)
     bill = await run_in_threadpool(bills.of_month, chosen) if billed and on_aws else None
     return _page(
         request,
@@ -129,6 +134,7 @@ async def costs_page(request: Request, api: Api, data: Data, month: str = "", *,
         months=months,
         bill=bill,
         on_aws=on_aws,
+        measured=usage is not None,
     )
 
 
@@ -145,7 +151,14 @@ async def health_page(request: Request, api: Api, data: Data, amazon: Amazon) ->
 
 
 async def model_page(
-    request: Request, model: str, user: GetUserDep, api: Api, data: Data, done: str = "", started: str = ""
+    request: Request,
+    model: str,
+    user: GetUserDep,
+    api: Api,
+    data: Data,
+    amazon: Amazon,
+    done: str = "",
+    started: str = "",
 ) -> HTMLResponse:
     """One model's page."""
     await _require_readable(api, model)
@@ -154,15 +167,35 @@ async def model_page(
     today = overview.today()
     month = f"{today:%Y-%m}"
     jobs = await run_in_threadpool(data.costs, [model], month)
-    endpoint = costs.endpoint(model, index, month, settings().region, datetime.now(UTC))
+    months = [await run_in_threadpool(data.costs, [model], each) for each in costs.months(today)[2::-1]]
+    past = [job for found in months for job in found.get(model, {}).values()]
+    endpoints, unknown = await run_in_threadpool(amazon.serving, model, index)
+    buttons = await run_in_threadpool(actions.allowed, user, model)
+    usage = await run_in_threadpool(amazon.usage, {model: index} if index else {}, month)
+    served = costs.endpoints(model, index, month, settings().region, datetime.now(UTC), usage)
     return _page(
         request,
         "model.html.jinja",
-        row=overview.row(model, index, dags, today, jobs.get(model, {}), endpoint),
+        row=overview.row(model, index, dags, today, jobs.get(model, {}), served),
         page=view.of_model(index, dags, model, settings().region),
-        buttons=await run_in_threadpool(actions.allowed, user, model),
+        buttons=actions.priced(buttons, model, index, past, settings().region),
+        endpoints=endpoints,
+        unknown=unknown,
         said=actions.confirmation(model, done, started),
     )
+
+
+async def version_page(request: Request, model: str, number: int, api: Api, data: Data) -> HTMLResponse:
+    """A version with its metrics, gates, report, and where it came from, down to the raw files."""
+    await _require_readable(api, model)
+    version = view.version_of(await run_in_threadpool(data.index, model), number)
+    if version is None:
+        raise RefusedError(404, f"{model} has no version {number}, or not among its newest.")
+    uri = version.facts.get("data_manifest", "")
+    found = await run_in_threadpool(data.read, uri.partition("//")[2].partition("/")[2]) if uri else None
+    files = json.loads(found)["files"] if found else []
+    run = f"/dags/{version.facts.get('dag_id')}/runs/{quote(version.facts.get('run_id', ''), safe='')}"
+    return _page(request, "version.html.jinja", model=model, version=version, files=files, run=run)
 
 
 async def day_page(request: Request, model: str, day: date, api: Api, data: Data) -> HTMLResponse:

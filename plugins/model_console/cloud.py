@@ -21,8 +21,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from model_console.costs import Usage, by_use
+from model_console.serving import Variant, serving_of
 from model_console.settings import Settings
 from model_console.store import Index, Store
+from model_console.usage import of_month
 from sagemaker_jobs.kinds import Json
 from sagemaker_jobs.names import environment_name
 from sagemaker_jobs.paging import listed
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
 KEPT_FOR = 20.0  # seconds
+USAGE_KEPT_FOR = 600.0
 AT_ONCE = 16
 VARIANT = "AllTraffic"
 ENDPOINTS_AT_ONCE = 150  # three metrics each; GetMetricData takes 500
@@ -116,6 +120,7 @@ class Aws:
     store: Store
     _kept: tuple[float, tuple[str, ...], Cloud] | None = None
     _today: tuple[float, dict[str, Today], str] | None = None
+    _usage: dict[tuple[str, ...], tuple[float, Usage]] = field(default_factory=dict)
     _asking: Lock = field(default_factory=Lock)
 
     def today(self, models: Sequence[str]) -> tuple[Mapping[str, Today], str]:
@@ -131,6 +136,28 @@ class Aws:
             _, known, why = self._today
         named = {model: f"{group(model)}-production" for model in models}
         return {model: known[name] for model, name in named.items() if name in known}, why
+
+    def serving(self, model: str, index: Index | None) -> tuple[Sequence[Variant], str]:
+        """The variants of a model's endpoints, and why they are not known."""
+        try:
+            return serving_of(self.clients.sagemaker, group(model), index), ""
+        except (ClientError, BotoCoreError) as error:
+            return (), str(error)[:200]
+
+    def usage(self, indexes: Mapping[str, Index], month: str) -> Usage | None:
+        """How much the endpoints that scale or are paid by use were used in a month; None if CloudWatch cannot be
+        asked. It is asked about no others, and not again for some minutes: each question costs money."""
+        names = by_use(indexes.values(), month, datetime.now(UTC))
+        asked = (month, *names)
+        with self._asking:
+            kept = self._usage.get(asked)
+            if kept is None or time.monotonic() - kept[0] > USAGE_KEPT_FOR:
+                try:
+                    kept = (time.monotonic(), of_month(self.clients.cloudwatch, names, month))
+                except (ClientError, BotoCoreError):
+                    return None
+                self._usage[asked] = kept
+        return kept[1]
 
     def _endpoints_today(self) -> dict[str, Today]:
         there = {

@@ -14,7 +14,8 @@ from sagemaker_jobs.kinds import Json
 
 VERBS = ("train", "score", "deploy", "monitor")
 TREND_DAYS = 30
-SOUND = ("fine", "too little to say", "stable", "too few rows")  # the last two were written by earlier versions
+UNDECIDED = ("too little to say", "too few rows")
+SOUND = ("fine", "stable", *UNDECIDED)  # "stable" and "too few rows" were written by earlier versions
 HARMLESS = "drift without harm"
 Tone = Literal["good", "warn", "bad", "quiet"]
 
@@ -30,7 +31,8 @@ class State:
 
 @dataclass(frozen=True)
 class Question:
-    """A pending decision. ``path`` is its form in Airflow."""
+    """A pending decision. ``path`` is its form in Airflow, ``packet`` the key of its page in the bucket, empty if it
+    has none."""
 
     model: str
     dag_id: str
@@ -39,15 +41,17 @@ class Question:
     asked_at: str
     path: str
     for_whom: str
+    packet: str = ""
 
 
 @dataclass(frozen=True)
 class Dags:
-    """Airflow's state: Dags by id, failed runs of the last week by Dag, open questions; for Health also import errors
-    by file and pools by name."""
+    """Airflow's state: Dags by id, failed runs of the last week by Dag and the days that they were about, open
+    questions; for Health also import errors by file and pools by name."""
 
     by_id: Mapping[str, Json] = field(default_factory=dict)
     failed: Mapping[str, int] = field(default_factory=dict)
+    failed_days: Mapping[str, Sequence[str]] = field(default_factory=dict)
     questions: Sequence[Question] = ()
     broken: Mapping[str, str] = field(default_factory=dict)
     pools: Mapping[str, Json] = field(default_factory=dict)
@@ -56,7 +60,7 @@ class Dags:
 @dataclass(frozen=True)
 class Row:
     """A model, as the list shows it. ``realised`` and ``estimated`` are its performance day by day, the newest last,
-    None where a day has none; ``rows`` those of the last scored day; ``usd`` what its jobs and its endpoint cost this
+    None where a day has none; ``rows`` those of the last scored day; ``usd`` what its jobs and its endpoints cost this
     month, None where a price is unknown; ``worth`` what the newest labels show, and ``worth_until`` up to which day."""
 
     model: str
@@ -79,12 +83,12 @@ class Row:
     worth_until: str | None = None
 
 
-def row(model: str, index: Index | None, dags: Dags, today: date, jobs: Jobs, endpoint: Line | None = None) -> Row:
+def row(model: str, index: Index | None, dags: Dags, today: date, jobs: Jobs, served: Sequence[Line] = ()) -> Row:
     """A model's row.
 
     Args:
         jobs: of this month, with what they have cost.
-        endpoint: likewise, in production.
+        served: likewise, its endpoints.
         index: None for a model that nothing was recorded of yet.
         today: in UTC.
     """
@@ -114,7 +118,7 @@ def row(model: str, index: Index | None, dags: Dags, today: date, jobs: Jobs, en
         realised=[found.get("performance", {}).get(day, {}).get("value") for day in days],
         estimated=[found["drift"].get(day, {}).get("estimated") for day in days],
         rows=found["days"][last_day]["rows"] if last_day else None,
-        usd=total_usd([*(job["usd"] for job in jobs.values()), *([endpoint.usd] if endpoint else [])]),
+        usd=total_usd([*(job["usd"] for job in jobs.values()), *(line.usd for line in served)]),
         worth=worth(found, labelled) if labelled else None,
         worth_until=labelled,
     )
@@ -154,6 +158,8 @@ def _state(index: Index, champion: Json | None, late: int | None, failed: int) -
         return State("late", "warn", f"the last scored day is {late} day{'s' if late > 1 else ''} behind")
     if watched is None and index["days"]:
         return State("not monitored", "quiet", "no day has been judged yet")
+    if watched is not None and index["drift"][watched]["verdict"] in UNDECIDED:
+        return State("no decision", "quiet", index["drift"][watched]["summary"])
     return State("fine", "good", index["drift"][watched]["summary"] if watched else "no day is scored yet")
 
 

@@ -14,12 +14,14 @@ Kind = Literal["processing", "training", "tuning", "transform"]
 
 
 class Account(BaseModel):
-    """``account.yaml``, checked. Prices are USD per instance-hour, by region and instance type."""
+    """``account.yaml``, checked. Prices are USD per instance-hour, by region and instance type, and of serverless
+    endpoints per second and GB of memory, by region."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     pools: dict[Kind, Annotated[int, Field(ge=1, le=1000)]]
     usd_per_hour: dict[str, dict[str, Annotated[float, Field(gt=0, le=1000)]]]
+    usd_per_serverless_gb_second: dict[str, Annotated[float, Field(gt=0, le=1)]] = {}
 
     def cost(
         self, region: str, instance_type: str | None, instance_seconds: float | None
@@ -30,6 +32,11 @@ class Account(BaseModel):
         if price is None or instance_seconds is None:
             return "unknown"
         return round(price * instance_seconds / 3600, 4)
+
+    def serverless_cost(self, region: str, memory_mb: int, seconds: float) -> float | None:
+        """The cost in USD of so many seconds of answering in a container; None where the table has no price."""
+        price = self.usd_per_serverless_gb_second.get(region)
+        return None if price is None else round(price * memory_mb / 1024 * seconds, 4)
 
 
 def total_usd(costs: Iterable[float | str | None]) -> float | None:

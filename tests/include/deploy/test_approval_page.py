@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from include.deploy.approval_page import Packet, markdown, page
+from include.deploy.serving_modes import MonthlyCost
 from include.models.config import Monitoring, load_model
 from include.models.config.judging import judge
 from include.models.config.results import Evaluation
@@ -53,9 +54,7 @@ def packet(**changes: Any) -> Packet:
         "validation": {"Raw data": "all checks passed", "Features": "1 <b>warning</b>"},
         "drift": {"volt_mean_3h": 0.312, "age": 0.01},
         "latency": {"p50_ms": 4.0, "p99_ms": 9.5},
-        "monthly_usd": 84.0,
-        "unknown_cost": "by use (serverless)",
-        "staging_cost": "nothing: it is deleted after its test",
+        "cost": MonthlyCost(168, 168, "84 USD", "84 USD: it is kept"),
         "traffic": "10 % for 10 minutes",
         "lineage": {"run_id": "manual__1"},
         "card": model_card.content(
@@ -81,7 +80,7 @@ def test_the_form_shows_what_decides() -> None:
     assert "age (0.01)" not in text
     for fact in (
         "p50 4 ms, p99 9.5 ms",
-        "from 84 USD a month",
+        "- **Cost**: 168 USD a month; production: 84 USD; staging: 84 USD: it is kept",
         "10 % for 10 minutes",
         "(https://example.com/report.html)",
     ):
@@ -109,25 +108,21 @@ def test_the_first_version_has_nothing_beside_it() -> None:
 
 def test_different_test_data_is_said_and_nothing_is_called_better() -> None:
     text = markdown(packet(same_split=False))
-    assert "use different rows" in text
+    assert "not of the same rows" in text
     assert "better" not in text
 
 
 def test_the_page_stands_alone_and_shows_the_rest() -> None:
-    text = page(packet(monthly_usd=None))
+    text = page(packet())
     assert not re.search(r"""<(script|link|img)|src=|url\(""", text)
     assert "recall_comp1" in text
     assert "1 &lt;b&gt;warning&lt;/b&gt;" in text
-    assert "unknown" in text
+    assert "<b>168 USD a month</b>" in text
     card = text.split('id="model-card"')[1].split("<h2")[0]
     assert MODEL.card.intended_uses is not None
     assert MODEL.card.intended_uses in card
     assert "Trained by train_m, run manual__1." in card
     assert "model-card" not in page(packet(card={})), "a version that was registered without one"
-
-
-def test_an_unknown_cost_is_said_with_its_reason() -> None:
-    assert "- **Cost**: by use (serverless)" in markdown(packet(monthly_usd=None))
 
 
 def test_a_feature_has_drifted_for_the_packet_as_for_monitoring() -> None:

@@ -10,7 +10,7 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from include.deploy import requests as endpoints
-from include.deploy.serving_modes import MODES, mode_of, staging_cost
+from include.deploy.serving_modes import MODES, mode_of, monthly_cost
 from include.deploy.traffic import deployment
 from include.models.config import Mode, ModelConfig, Serving, Strategy, load_model
 from include.models.quoting import VARIABLE
@@ -151,11 +151,24 @@ def test_staging_may_be_serverless_beside_a_production_on_instances() -> None:
     assert "InstanceType" in production["config"]["ProductionVariants"][0]
 
 
-def test_what_staging_costs_is_said() -> None:
-    said = {one: staging_cost(model_with(staging=one), "us-east-1") for one in ("delete", "serverless", "keep")}
-    assert said["delete"] == "nothing: it is deleted after its test"
-    assert said["serverless"] == "by use (serverless)"
-    assert said["keep"].endswith(" USD a month: it is kept")
+@pytest.mark.parametrize(
+    ("serving", "total", "staging"),
+    [
+        ({"staging": "delete"}, "84 USD a month", "nothing: it is deleted after its test"),
+        ({"staging": "keep"}, "168 USD a month", "84 USD: it is kept"),
+        ({"staging": "serverless"}, "84 USD a month", "by use (serverless), 0.04 USD for 1,000 seconds of answering"),
+        (
+            {"staging": "keep", "instance_count": 2, "autoscaling": {"max_instances": 4}},
+            "336 to 504 USD a month",
+            "168 USD: it is kept",
+        ),
+        ({"mode": "serverless"}, "no fixed price", "nothing: it is deleted after its test"),
+        ({"instance_type": "ml.m7i.large"}, "no known price", "nothing: it is deleted after its test"),
+    ],
+)
+def test_a_promotions_price_counts_production_and_staging(serving: dict[str, Any], total: str, staging: str) -> None:
+    cost = monthly_cost(model_with(**serving), "us-east-1")
+    assert (cost.total, cost.staging) == (total, staging)
 
 
 def test_every_alarm_takes_a_deployment_back_but_an_immediate_one() -> None:

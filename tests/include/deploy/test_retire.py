@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from include.deploy import retire_tasks
 from include.models.config import load_model
 from include.platform.environment import EXAMPLE
-from include.registry import history
+from include.registry import history, served
 from include.registry.history import Entry, History, current, record_promotion, record_retirement
 from tests.include.local_aws import LocalS3
 
@@ -119,6 +119,26 @@ def test_the_history_is_closed_once_and_a_promotion_opens_it_again(
     again = ENTRY.model_copy(update={"since": datetime(2026, 11, 3, tzinfo=UTC)})
     opened = record_promotion(s3, "my-ml-bucket", MODEL.name, again)
     assert [entry.until is None for entry in opened.entries] == [False, True]
+
+
+def test_endpoints_cost_until_they_are_gone(ml_bucket: LocalS3) -> None:
+    """A second span ends the first; what is recorded twice, or ended again, is unchanged."""
+    s3: Any = ml_bucket
+    days = [datetime(2026, 11, day, tzinfo=UTC) for day in (1, 2, 3)]
+    variant = {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    for config, since in (("a", days[0]), ("b", days[1]), ("b", days[2])):
+        served.begin(s3, "my-ml-bucket", "pumps", served.span_of(MODEL, "production", config, variant, since))
+    serverless = {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5}}
+    served.begin(s3, "my-ml-bucket", "pumps", served.span_of(MODEL, "staging", "c", serverless, days[0]))
+    for _ in range(2):
+        served.end(s3, "my-ml-bucket", "pumps", "production", days[2])
+    found = served.read_served(s3, "my-ml-bucket", "pumps")
+    assert [(span["config"], span["began"][:10], (span["ended"] or "")[:10]) for span in found] == [
+        ("a", "2026-11-01", "2026-11-02"),
+        ("b", "2026-11-02", "2026-11-03"),
+        ("c", "2026-11-01", ""),
+    ]
+    assert (found[2]["instances"], found[2]["memory_mb"]) == (0, 2048)
 
 
 @pytest.mark.parametrize("approvers", [{}, {"7": "ada"}])

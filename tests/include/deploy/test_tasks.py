@@ -22,6 +22,7 @@ from include.models.config import load_model
 from include.platform.environment import EXAMPLE, ml_environment
 from include.platform.storage import production_history, split_uri
 from include.registry.history import Entry, History, current, promote, read_history
+from include.registry.served import read_served
 from include.registry.versions import VersionError
 from tests.include.fake_clients import answer_from
 from tests.include.local_aws import LocalS3, registered_versions
@@ -60,7 +61,10 @@ class Registry:
         return getattr(self._sagemaker, name)
 
     def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:  # noqa: N803 - as boto3 spells it
-        return {"EndpointConfigName": self.live}
+        return {"EndpointConfigName": self.live, "LastModifiedTime": datetime(2026, 11, 20, tzinfo=UTC)}
+
+    def describe_endpoint_config(self, EndpointConfigName: str) -> dict[str, Any]:  # noqa: N803
+        return {"ProductionVariants": [{"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}]}
 
     def metadata(self, version: int) -> dict[str, str]:
         found: dict[str, str] = self.describe_model_package(ModelPackageName=arn(version)).get(
@@ -361,11 +365,11 @@ def test_what_is_not_promoted_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_endpoint_is_held_to_model_yaml_and_its_failures_are_told(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, ml_bucket: LocalS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
     report = {"passed": True, "summary": "fine", "failures": []}
-    answer_from(monkeypatch, s3=None, sagemaker=registry, sagemaker_runtime=None)
+    answer_from(monkeypatch, s3=ml_bucket, sagemaker=registry, sagemaker_runtime=None)
     monkeypatch.setattr(deploy, "load_golden_requests", lambda client, uri: [uri])
     monkeypatch.setattr(deploy, "columns_of", lambda golden: ["volt"])
     monkeypatch.setattr(
@@ -386,6 +390,11 @@ def test_an_endpoint_is_held_to_model_yaml_and_its_failures_are_told(
     limits = Thresholds(p50_ms=200, p99_ms=1000, requests=200, clients=2)
     assert asked == [
         (f"{GROUP}-{stage}", ["s3://bucket/1/golden_requests.json"], limits) for stage in ("staging", "production")
+    ]
+    spans = read_served(ml_bucket, "my-ml-bucket", MODEL.name)  # type: ignore[arg-type]
+    assert [(span["stage"], span["instances"], span["ended"]) for span in spans] == [
+        ("staging", 1, None),
+        ("production", 1, None),
     ]
 
 
@@ -421,10 +430,10 @@ class Deleted:
 def test_staging_goes_where_model_yaml_does_not_keep_it(
     staging: str, state: str, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sagemaker = Deleted(state)
+    sagemaker, environment = Deleted(state), ml_environment()
     monkeypatch.setattr(deploy, "sagemaker_client", lambda _: sagemaker)
     serving = MODEL.serving.model_copy(update={"staging": staging})
-    deploy.clear_staging(MODEL.model_copy(update={"serving": serving}), SimpleNamespace())  # type: ignore[arg-type]
+    deploy.clear_staging(MODEL.model_copy(update={"serving": serving}), environment)
     assert sagemaker.asked == asked
 
 

@@ -95,7 +95,18 @@ def test_nothing_is_lost_where_many_write_at_once(s3: Any) -> None:
 
 
 def test_versions_and_production(s3: Any, local_aws: LocalSageMaker) -> None:
-    metadata = {"metric_f1": "0.97", "run_id": "monday", "data_readings.csv": "etag"}
+    metadata = {
+        "metric_f1": "0.97",
+        "run_id": "monday",
+        "data_readings.csv": "etag",
+        "data_manifest": "s3://bucket/manifest.json",
+        "evaluation_report": f"s3://{BUCKET}/runs/train/1/evaluate_model/evaluation/report.html",
+    }
+    verdicts = [
+        {"metric": "f1", "kind": "min", "threshold": 0.9, "value": 0.97, "passed": True},
+        {"metric": "f1", "kind": "champion", "threshold": 0.98, "value": 0.97, "passed": False},
+    ]
+    s3.objects["runs/train/1/check_metrics/gates.json"] = json.dumps(verdicts).encode()
     more = {"CustomerMetadataProperties": metadata}
 
     with registered_versions(local_aws, group_name(MODEL), 2, lambda _: more) as sagemaker:
@@ -119,7 +130,9 @@ def test_versions_and_production(s3: Any, local_aws: LocalSageMaker) -> None:
         (2, "Approved"),
     ]
     assert found["versions"][0]["metrics"] == {"f1": 0.97}
-    assert found["versions"][0]["facts"] == {"run_id": "monday"}
+    facts = found["versions"][0]["facts"]
+    assert {"run_id", "data_manifest", "evaluation_report"} == facts.keys(), "raw files are in the manifest"
+    assert found["versions"][0]["gates"] == {"f1": ["≥ 0.9", "the champion's 0.98, missed"]}
     assert [served["version"] for served in found["production"]] == [1]
     assert list(found["days"]) == ["2026-01-05"]
 

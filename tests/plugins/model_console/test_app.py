@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -20,7 +21,9 @@ from model_console import actions
 from model_console import app as console
 from model_console import settings as configured
 from model_console.airflow_api import AirflowApi, RefusedError, api_of
+from model_console.airflow_state import _days
 from model_console.cloud import Cloud, Endpoint, Today
+from model_console.serving import Variant
 from model_console.settings import NotConfiguredError, Settings
 from model_console.store import Store, store
 from tests.plugins.model_console.test_overview import dag, index
@@ -111,6 +114,13 @@ QUESTION = {
 }
 
 
+VARIANTS = [
+    Variant("pumps-production", "Updating", "AllTraffic", "", 2, 0.9, 2),
+    Variant("pumps-production", "Updating", "AllTraffic", "coming", None, 0.1, 2),
+    Variant("pumps-staging", "InService", "AllTraffic", "", None, 1.0, None),
+]
+
+
 @pytest.fixture
 def airflow() -> FakeAirflow:
     return FakeAirflow([*dags_of("pumps"), dag("train_mills")], [QUESTION])
@@ -141,7 +151,16 @@ def client(airflow: FakeAirflow, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) ->
     made = console.app()
     cloud = Cloud(endpoints=[Endpoint(HOSTILE, "InService")])
     served = {"pumps": Today("InService", 1200, 3, 42.4)}
-    asked = type("Asked", (), {"ask": lambda *_: cloud, "today": lambda *_: (served, "")})
+    asked = type(
+        "Asked",
+        (),
+        {
+            "ask": lambda *_: cloud,
+            "today": lambda *_: (served, ""),
+            "usage": lambda *_: None,
+            "serving": lambda *_: (VARIANTS, ""),
+        },
+    )
     made.dependency_overrides |= {console.aws: asked}
     made.dependency_overrides |= {api_of: lambda: airflow, store: lambda: Store(s3, "bucket"), get_user: lambda: "ada"}  # type: ignore[dict-item]
     yield TestClient(made, follow_redirects=False)
@@ -366,6 +385,76 @@ def test_a_day_says_what_was_answered_and_can_be_saved(client: TestClient, score
     assert client.get("/model/pumps/day/2026-11-27").status_code == 404
     assert client.get("/model/pumps/day/yesterday").status_code == 422
     assert client.get("/model/absent/day/2026-11-28").status_code == 404
+
+
+def test_a_models_endpoints_have_their_shares_of_the_traffic(client: TestClient) -> None:
+    rows = re.findall(r'<th scope="row">(pumps-[a-z]+)</th>(.*?)</tr>', client.get("/model/pumps").text)
+    shown = [(name, re.sub(r"<[^>]+>", " ", cells).split()) for name, cells in rows]
+    assert shown == [
+        ("pumps-production", ["Updating", "AllTraffic", "2", "90", "%", "2"]),
+        ("pumps-production", ["Updating", "AllTraffic", "(coming)", "–", "10", "%", "2"]),
+        ("pumps-staging", ["In", "service", "AllTraffic", "–", "100", "%", "serverless"]),
+    ]
+
+
+def test_each_button_says_what_it_costs(client: TestClient, s3: FakeS3) -> None:
+    job = {"dag_id": "train_pumps", "kind": "training", "seconds": 60}
+    jobs = {
+        "a": {**job, "run_id": "1", "usd": 0.5},
+        "b": {**job, "run_id": "1", "usd": 0.25},
+        "c": {**job, "run_id": "2", "usd": 0.25},
+        "d": {**job, "run_id": "2", "usd": 9, "dag_id": "score_pumps"},
+    }
+    s3.objects[f"production/pumps/costs/{date.today():%Y-%m}.json"] = json.dumps(jobs).encode()  # noqa: DTZ011
+    served = {"stage": "production", "endpoint": "pumps-production", "instance_type": "ml.m5.large", "instances": 2}
+    times = {"most": 2, "memory_mb": 0, "began": "2026-11-01T00:00:00+00:00", "ended": None}
+    s3.objects["index/pumps.json"] = json.dumps(index(served=[served | times])).encode()
+    page = client.get("/model/pumps").text
+    assert "Costs about 0.5000 USD, the average of the last 2" in page
+    assert "The endpoint costs about 168 USD a month as it runs now" in page
+    assert "Saves about 168 USD a month" in page
+
+
+def test_a_version_leads_down_to_its_raw_files_and_commit(client: TestClient, s3: FakeS3) -> None:
+    facts = {
+        "evaluation_report": "s3://bucket/runs/train_pumps/1/evaluate_model/evaluation/report.html",
+        "data_manifest": "s3://bucket/runs/train_pumps/1/prepare_data/data_manifest.json",
+        "git_commit": HOSTILE,
+        "dag_id": "train_pumps",
+        "run_id": "manual__1",
+    }
+    made = {**index()["versions"][1], "facts": facts, "metrics": {"auc": 0.83}, "gates": {"auc": ["≥ 0.85, missed"]}}
+    s3.objects["index/pumps.json"] = json.dumps(index(versions=[made])).encode()
+    file = {"key": f"raw/pumps/{HOSTILE}.csv", "bytes": 12345, "etag": "abc"}
+    s3.objects["runs/train_pumps/1/prepare_data/data_manifest.json"] = json.dumps({"files": [file]}).encode()
+    page = client.get("/model/pumps/version/2").text
+    assert HOSTILE not in page
+    assert "raw/pumps/&lt;script&gt;" in page
+    assert "12,345" in page
+    assert '<span class="bad">≥ 0.85, missed</span>' in page
+    assert 'src="/model/pumps/files/runs/train_pumps/1/evaluate_model/evaluation/report.html"' in page
+    assert 'href="/dags/train_pumps/runs/manual__1"' in page
+    assert client.get("/model/pumps/version/9").status_code == 404
+
+
+def test_the_packet_is_beside_the_decision(client: TestClient, airflow: FakeAirflow) -> None:
+    key = "runs/deploy_pumps/manual__1-abc/prepare_promotion/packet.html"
+    asked = {
+        **QUESTION,
+        "body": f"[The whole packet as a page](http://127.0.0.1/_local/s3/b/{key.replace('_1', '%5F1')})",
+    }
+    object.__setattr__(airflow, "questions", [asked])
+    assert f'src="/model/pumps/files/{key}"' in client.get("/decisions").text
+
+
+def test_days_of_failed_runs_are_those_that_they_were_about() -> None:
+    runs = [
+        {"dag_id": "score_pumps", "conf": {"day": "2026-11-01"}, "partition_key": "2026-11-09"},
+        {"dag_id": "score_pumps", "conf": {}, "partition_key": "2026-11-02"},
+        {"dag_id": "score_pumps", "conf": None, "data_interval_start": "2026-11-03T00:00:00Z"},
+        {"dag_id": "train_pumps", "conf": None, "data_interval_start": None},
+    ]
+    assert _days(runs) == {"score_pumps": ["2026-11-01", "2026-11-02", "2026-11-03"]}
 
 
 def test_costs_are_summed_by_model_dag_and_kind(

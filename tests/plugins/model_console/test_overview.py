@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 
 from model_console.overview import Dags, Question, row
-from model_console.view import is_of_model, of_model, spark
+from model_console.view import is_of_model, of_model, spark, version_of
 
 TODAY = date(2026, 11, 29)
 
@@ -86,6 +87,10 @@ def test_a_model_that_is_well() -> None:
             "data fault",
             {"drift": {"2026-11-28": {"verdict": "data fault", "summary": "", "version": 2, "drifted": []}}},
         ),
+        (
+            "no decision",
+            {"drift": {"2026-11-28": {"verdict": "too little to say", "summary": "", "version": 2, "drifted": []}}},
+        ),
         ("late", {"days": {"2026-11-26": day(1)}}),
         ("not monitored", {"drift": {}}),
     ],
@@ -139,6 +144,60 @@ class TestPage:
             "version 2 registered (Approved)",
             "version 1 registered (Rejected)",
         ]
+
+    def test_a_rollback_a_retirement_and_what_started_a_training_are_told(self) -> None:
+        served = [
+            {"version": 2, "from": "2026-11-02T10:00:00Z", "to": "2026-11-03T10:00:00Z", "dag_id": "deploy_pumps"},
+            {"version": 1, "from": "2026-11-03T10:00:00Z", "to": "2026-11-04T10:00:00Z", "dag_id": "rollback"},
+        ]
+        versions = [version(1, "Approved", {"started_by": "monitor_pumps, 2026-10-30: performance loss"})]
+        page = of_model(index(production=served, versions=versions), DAGS, "pumps", "us-east-1")
+        assert [what for _, what in page.timeline] == [
+            "retired: nothing is in production",
+            "rolled back to version 1",
+            "version 2 in production, by deploy_pumps",
+            "version 1 registered (Approved), trained because of monitor_pumps, 2026-10-30: performance loss",
+        ]
+
+    def test_the_calendar_knows_what_failed_and_what_was_scored_again(self) -> None:
+        days = {"2026-11-24": day(5), "2026-11-25": {**day(6), "again": True}}
+        failed = replace(DAGS, failed_days={"score_pumps": ["2026-11-24", "2026-11-26", "2026-12-01"]})
+        page = of_model(index(days=days, drift={}), failed, "pumps", "us-east-1")
+        cells = {cell.day.isoformat(): cell for week in page.weeks for cell in week}
+        kinds = [cells[one].kind for one in ("2026-11-24", "2026-11-25", "2026-11-26", "2026-11-27", "2026-12-01")]
+        assert kinds == ["scored", "changed", "failed", "missing", "failed"], "a day that has scores has not failed"
+        assert cells["2026-11-25"].title == "2026-11-25: 6 rows, version 2, scored again"
+
+    def test_performance_and_drift_are_lines_over_the_days_that_have_either(self) -> None:
+        drift = {
+            f"2026-11-{n}": {
+                "verdict": "fine",
+                "summary": "",
+                "version": 2,
+                "drifted": ["a"] * (n - 26),
+                "estimated": 0.8,
+            }
+            for n in (26, 28)
+        }
+        performance, drifted = of_model(index(drift=drift), DAGS, "pumps", "us-east-1").plots
+        assert (performance.title, performance.first, performance.last) == (
+            "accuracy of the window up to each day",
+            "2026-11-26",
+            "2026-11-28",
+        )
+        assert (performance.low, performance.high) == (0.8, 0.9123)
+        assert [name for name, _ in performance.lines] == ["realised", "estimated"]
+        assert (drifted.low, drifted.high) == (0, 2)
+        assert of_model(index(drift={}), DAGS, "pumps", "us-east-1").plots == [], "one day is no line"
+
+    def test_a_version_has_its_intervals_and_gates_beside_its_metrics(self) -> None:
+        facts = {"interval_auc": "0.81 to 0.85", "git_commit": "abc"}
+        made = {**version(3, "Approved", facts), "metrics": {"auc": 0.83}, "gates": {"auc": ["≥ 0.8"]}}
+        found = version_of(index(versions=[made]), 3)
+        assert found is not None
+        assert (found.intervals, found.gates) == ({"auc": "0.81 to 0.85"}, {"auc": ["≥ 0.8"]})
+        assert version_of(index(), 9) is None
+        assert version_of(None, 1) is None
 
     def test_the_calendar_knows_what_is_missing(self) -> None:
         days = {"2026-11-24": day(5), "2026-11-26": day(6)}

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ from tests.browser import launch, needs_chromium
 from tests.plugins.model_console.test_app import FakeAirflow, FakeS3, dags_of
 from tests.plugins.model_console.test_overview import index
 
+NO_AWS = SimpleNamespace(today=lambda _: ({}, ""), usage=lambda *_: None, serving=lambda *_: ((), ""))
+
 pytestmark = [needs_chromium, pytest.mark.timeout(120)]
 
 
@@ -39,8 +42,8 @@ def page() -> Iterator[Page]:
 class AirflowFor(FakeAirflow):
     """Airflow's API as the user of a role has it: its own rules say what may be sent."""
 
-    def __init__(self, user: SimpleAuthManagerUser) -> None:
-        super().__init__(dags_of("pumps"))
+    def __init__(self, user: SimpleAuthManagerUser, *models: str) -> None:
+        super().__init__(dags_of(*models))
         object.__setattr__(self, "user", user)
 
     async def send(self, method: str, path: str, body: Any) -> dict[str, Any]:
@@ -51,18 +54,20 @@ class AirflowFor(FakeAirflow):
 
 
 @contextmanager
-def served(role: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of the console as a user with this role sees it."""
+def served(role: str, monkeypatch: pytest.MonkeyPatch, *models: str) -> Iterator[str]:
+    """The address of the console as a user with this role sees it, with pumps or these models."""
     user = SimpleAuthManagerUser(username="eve", role=role)
     monkeypatch.setattr(actions, "get_auth_manager", SimpleAuthManager)
     monkeypatch.setattr(console, "settings", lambda: Settings("bucket", "us-east-1"))
-    objects = FakeS3({"index/pumps.json": json.dumps(index()).encode()})
+    names = models or ("pumps",)
+    objects = FakeS3({f"index/{name}.json": json.dumps(index(owner=f"team {name}")).encode() for name in names})
     console.app.cache_clear()
     made = console.app()
     made.dependency_overrides |= {
-        api_of: lambda: AirflowFor(user),
+        api_of: lambda: AirflowFor(user, *names),
         store: lambda: Store(objects, "bucket"),  # type: ignore[arg-type]
         get_user: lambda: user,
+        console.aws: lambda: NO_AWS,
     }
     server = uvicorn.Server(uvicorn.Config(made, port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
