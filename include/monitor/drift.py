@@ -171,6 +171,8 @@ def _moved(model: ModelConfig, reference: Reference | None, days: Mapping[str, D
         [sum(n) for n in zip(*(_rows_of(one, classes) for one in now), strict=True)],
     )
     rows = sum(found)
+    if not rows:  # days without a row are counted too
+        return []
     if not classes:
         total = [sum(n) for n in zip(*before, strict=True)]
         psi, *reached = (

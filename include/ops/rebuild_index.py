@@ -16,7 +16,7 @@ import boto3
 
 from include.models.config import load_model, model_names
 from include.models.config.files import PERFORMANCE, SCORES_MANIFEST, day_of_folder
-from include.platform.storage import model_index, scores_prefix
+from include.platform.storage import DRIFT, model_index, monitoring_prefix, performance_prefix, scores_prefix
 from include.registry.model_index import index_drift, index_performance, index_scores, index_versions
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def rebuild(s3: S3Client, sagemaker: SageMakerClient, bucket: str, name: str) ->
     index_versions(s3, sagemaker, bucket, model)
     scored = _days(s3, bucket, scores_prefix(name), SCORES_MANIFEST)
     index_scores(s3, bucket, model, scored)
-    index_drift(s3, bucket, model, _days(s3, bucket, f"monitoring/{name}/", "drift.json"))
-    index_performance(s3, bucket, model, _days(s3, bucket, f"performance/{name}/", PERFORMANCE))
+    index_drift(s3, bucket, model, _days(s3, bucket, monitoring_prefix(name), DRIFT))
+    index_performance(s3, bucket, model, _days(s3, bucket, performance_prefix(name), PERFORMANCE))
     return len(scored)
 
 

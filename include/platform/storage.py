@@ -40,6 +40,7 @@ import re
 from include.models.config import files
 
 CODE_ARCHIVE = "code.zip"
+DRIFT = "drift.json"  # the verdict on a day
 
 
 def raw_prefix(model: str) -> str:
@@ -110,8 +111,13 @@ def performance_prefix(model: str) -> str:
     return f"performance/{model}/"
 
 
+def monitoring_prefix(model: str) -> str:
+    """Key prefix of the verdicts on all of a model's days, with a trailing slash."""
+    return f"monitoring/{model}/"
+
+
 def drift_of(bucket: str, model: str, day: str) -> str:
-    return f"s3://{bucket}/monitoring/{model}/{files.day_folder(day)}/drift.json"
+    return f"s3://{bucket}/{monitoring_prefix(model)}{files.day_folder(day)}/{DRIFT}"
 
 
 def drift_report_of(bucket: str, model: str, day: str) -> str:
@@ -151,12 +157,12 @@ def outbox_prefix(model: str, file: str) -> str:
 
 def told_of(bucket: str, model: str) -> str:
     """The last notification about a model's verdicts."""
-    return f"s3://{bucket}/monitoring/{model}/told.json"
+    return f"s3://{bucket}/{monitoring_prefix(model)}told.json"
 
 
 def probes_of(bucket: str, model: str) -> str:
     """The newest probes of a model's production endpoint."""
-    return f"s3://{bucket}/monitoring/{model}/probes.json"
+    return f"s3://{bucket}/{monitoring_prefix(model)}probes.json"
 
 
 def code_archive(code_hash: str) -> str:

@@ -16,14 +16,13 @@ from include.models.config import Budget, ModelConfig
 from include.models.config.files import MODEL_ARCHIVE
 from include.models.config.judging import Verdict, explain, judge, may_register, told_of_production, told_of_suspects
 from include.models.config.results import Evaluation
-from include.platform.borders import MOST_METADATA, metadata_id
 from include.platform.clients import s3_client, sagemaker_client
 from include.platform.costs import above_budget, spent, spent_of
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify
 from include.platform.objects import write_text
-from include.platform.raw_files import RawFile, lineage_entries, list_raw_data, manifest_digest, raw_megabytes
+from include.platform.raw_files import RawFile, list_raw_data, raw_megabytes
 from include.platform.request_parts import Request, RequestError, group_name
 from include.platform.run_context import (
     Code,
@@ -39,13 +38,14 @@ from include.platform.run_context import (
     triggered_by,
 )
 from include.platform.run_folders import Run
-from include.platform.storage import raw_prefix, training_job_of
+from include.platform.storage import raw_prefix
 from include.registry import requests as registry
 from include.registry.history import Entry, last_in_production, read_history
 from include.registry.model_index import index_versions
 from include.registry.versions import VersionError, keep_artifact, require_artifact
 from include.train import costs, requests
 from include.train.form import given_hyperparameters
+from include.train.lineage import lineage_of
 from include.train.links import links
 from include.train.repeats import digest_of, ingredients, read_last, shared_by_machines, what_changed, write_last
 from sagemaker_jobs.account import total_usd
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 JOBS = ("prepare_data", "cut_data", "prepare_shards", "merge_shards", "train_model", "tune_model", "evaluate_model")
-METADATA_LIMIT = MOST_METADATA - 8  # entries for its promotion come later
 
 
 class RegisteredPackage(TypedDict):
@@ -251,37 +250,18 @@ def register_model(model: ModelConfig, context: Context, *, evaluated: JobResult
     model, environment, run, files = _pinned(model, context)
     artifact = evaluated["inputs"]["artifact"]
     result: Evaluation = evaluated["result"]
-    refit = result.get("refit")
-    made = f"{run.refit}/{MODEL_ARCHIVE}" if refit else artifact
+    made = f"{run.refit}/{MODEL_ARCHIVE}" if result.get("refit") else artifact
     kept = keep_artifact(s3_client(environment), environment.bucket, model.name, made)
-    lineage = {
-        "dag_id": run.dag_id,
-        "run_id": metadata_id(run.run_id),
-        "code_hash": environment.code_hash,
-        "git_commit": environment.git_commit,
-        "training_job": training_job_of(artifact),
-        "evaluation_job": evaluated["name"],
-        "evaluation_report": run.evaluation_report,
-        "mlflow_run_id": result.get("mlflow_run_id"),
-        "tracking": result.get("tracking"),
-        "triggered_by": triggered_by(context),
-        "started_by": context["params"]["started_by"],
-        "champion": evaluated["inputs"].get("champion"),
-        "forced": context["params"]["reason"] if any(verdict.get("forced") for verdict in gates) else None,
-        "data_manifest": run.data_manifest,
-        "data_sha256": manifest_digest(files),
-    }
-    known: dict[str, object] = {name: value for name, value in lineage.items() if value}
-    for verdict in gates:
-        if verdict["value"] is not None:
-            known[f"metric_{verdict['metric']}"] = f"{verdict['value']:.6g}"
-        if ends := verdict.get("interval"):
-            known[f"interval_{verdict['metric']}"] = f"{ends[0]:.6g} to {ends[1]:.6g}"
-    if refit:
-        measured = refit["metrics"].get(model.champion.metric)
-        known |= {"refit_rows": refit["rows"], "refit_distance": f"{refit['distance']:.4g}"}
-        known |= {} if measured is None else {f"refit_{model.champion.metric}": f"{measured:.6g}"}
-    known |= lineage_entries(files, METADATA_LIMIT - len(known))
+    known = lineage_of(
+        model,
+        environment,
+        run,
+        evaluated=evaluated,
+        gates=gates,
+        files=files,
+        triggered_by=triggered_by(context),
+        params=context["params"],
+    )
     return registry.model_package(model, environment, run, artifact=kept, lineage=known, evaluation=result)
 
 

@@ -23,7 +23,7 @@ from include.jobs.serving.artifact import as_spelled, spelled_features
 from include.jobs.watching.table_counts import count_day
 from include.models.config import Column, DriftProfile, ModelConfig
 from include.models.config.explain import Explain
-from include.models.config.files import DRIFT_PROFILE, ROWS, SHARDS
+from include.models.config.files import DRIFT_PROFILE, FEATURE_ORDER, METADATA, ROWS, SHARDS
 from include.models.config.watching import TableCounts
 from include.models.errors import JobError
 from include.models.interface import Tables
@@ -84,7 +84,7 @@ def read_version(artifact: Path) -> ScoredVersion:
     try:
         order, metadata, profile = (
             json.loads((artifact / name).read_text(encoding="utf-8"))
-            for name in ("feature_order.json", "metadata.json", DRIFT_PROFILE)
+            for name in (FEATURE_ORDER, METADATA, DRIFT_PROFILE)
         )
         explained = Explain.model_validate(metadata["explain"]) if "explain" in metadata else None
         edges = metadata.get("answer_edges", [])  # older versions have none

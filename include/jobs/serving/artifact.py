@@ -39,7 +39,7 @@ from include.jobs.serving.reasons import DTYPE, REASONS, Reason, most_risky, rea
 from include.jobs.watching.answer_bins import value_edges
 from include.models.config import Column, Kind, ModelConfig, Scalar
 from include.models.config.explain import Explain
-from include.models.config.files import DRIFT_PROFILE, GOLDEN_REQUESTS
+from include.models.config.files import DRIFT_PROFILE, FEATURE_ORDER, GOLDEN_REQUESTS, METADATA
 from include.models.config.kinds import NUMBER, STRING, kind_of
 from include.models.errors import JobError
 from include.models.interface import AnyEstimator, Array, Contributions, Examples
@@ -239,7 +239,7 @@ def save_artifact(
     if judged is None:
         judged = judgement(config, validation.target, own.predict(model, validation.features))
     judged.save(folder)
-    _write(folder / "feature_order.json", train.features.columns)
+    _write(folder / FEATURE_ORDER, train.features.columns)
     _write(folder / DRIFT_PROFILE, drift_profile(train.features))
     metadata: Metadata = {
         "model": config.name,
@@ -259,7 +259,7 @@ def save_artifact(
     if config.explain:
         metadata["explain"] = config.explain.model_dump(exclude_none=True)
     metadata.update(facts)  # type: ignore[typeddict-item] # Metadata has all of Facts
-    _write(folder / "metadata.json", metadata)
+    _write(folder / METADATA, metadata)
     loaded = load_artifact(folder)
     _write(folder / GOLDEN_REQUESTS, golden_requests(loaded, validation))
     _copy_code(folder / "code", config.name)
@@ -302,8 +302,8 @@ def load_artifact(folder: Path) -> LoadedModel:
         JobError: a part of it is missing.
     """
     try:
-        metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
-        feature_order = json.loads((folder / "feature_order.json").read_text(encoding="utf-8"))
+        metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
+        feature_order = json.loads((folder / FEATURE_ORDER).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise JobError(f"{error.filename} is missing: this is not an artifact of train_model.") from error
     own = estimator(metadata["model"])

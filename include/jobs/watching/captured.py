@@ -23,6 +23,7 @@ from include.jobs.serving.payload import CSV, JSON, BadRequestError, Columns, pa
 from include.jobs.validate_scores import PREDICTION, Distribution
 from include.models.config import DayProfile
 from include.models.config.columns import probability_columns
+from include.models.config.files import METADATA
 from include.models.config.watching import GOLDEN_REQUEST, CapturedDay
 
 AT_ONCE = 500  # requests
@@ -58,7 +59,7 @@ class TrafficCounter:
             JobError: it is not an artifact of train_model.
         """
         version = read_version(artifact)
-        metadata = json.loads((artifact / "metadata.json").read_text(encoding="utf-8"))
+        metadata = json.loads((artifact / METADATA).read_text(encoding="utf-8"))
         return cls(version, columns_of(metadata, version.order), datetime.fromisoformat(day).replace(tzinfo=UTC), since)
 
     def count(self, records: Iterable[Record | None]) -> None:

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from include.models.config import load_model, model_names
+from include.models.config.serving import HAVE_INSTANCES
 from include.models.errors import and_then
 from include.ops.local_stack.settings import Settings
 from include.ops.mwaa import AIRFLOW_VERSION
@@ -142,7 +143,7 @@ class AwsCheck:
             yield "training", model.training.instance_type, pools["training"]
             if model.scoring:
                 yield "transform", model.scoring.instance_type, pools["transform"]
-            if model.serving.mode == "provisioned":  # a new version starts beside the current one
+            if model.serving.mode in HAVE_INSTANCES:  # a new version starts beside the current one
                 yield "endpoint", model.serving.instance_type, 2 * model.serving.instance_count
 
     def permissions(self) -> str:

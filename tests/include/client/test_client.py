@@ -16,6 +16,8 @@ from include.client import Client, ClientError
 from include.client.__main__ import shown
 from include.client.client import Json, over_mwaa
 from include.platform.storage import scores_manifest
+from tests.include.local_aws import LocalS3
+from tests.include.local_sagemaker.local_server import LocalSageMaker
 
 SCORES = pl.DataFrame({"machineID": [1, 2], "prediction": ["none", "comp1"], "probability_none": [0.9, 0.2]})
 
@@ -36,23 +38,8 @@ class Airflow:
         return {"state": next(self._states)} if method == "GET" else {}
 
 
-class Bucket:
-    class exceptions:  # noqa: N801 - boto3's name
-        NoSuchKey = KeyError
-
-    def __init__(self) -> None:
-        content = io.BytesIO()
-        SCORES.write_parquet(content)
-        self.objects = {"a.parquet": content.getvalue()}
-
-    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
-        return {"Body": io.BytesIO(self.objects[Key])}
-
-
-def client_of(airflow: Airflow) -> Client:
-    made = Client(airflow, boto3.Session("a", "b", region_name="us-east-1"), "bucket")
-    made._s3 = Bucket()  # type: ignore[assignment] # as much of it as is read
-    return made
+def client_of(airflow: Airflow, url: str | None = None) -> Client:
+    return Client(airflow, boto3.Session("a", "b", region_name="us-east-1"), "bucket", url)
 
 
 def test_a_training_is_started_and_awaited() -> None:
@@ -83,12 +70,16 @@ def test_a_failed_run_names_what_failed() -> None:
         client_of(Airflow("failed")).backfill("abalone_age", "2015-06-01", "2015-06-02").wait(every=0)
 
 
-def test_a_days_scores_are_those_of_its_manifest_or_one_sentence_says_there_are_none() -> None:
-    client = client_of(Airflow())
+def test_a_days_scores_are_those_of_its_manifest_or_one_sentence_says_there_are_none(
+    local_aws: LocalSageMaker, s3: LocalS3
+) -> None:
+    client = client_of(Airflow(), local_aws.url)
     with pytest.raises(ClientError, match="make backfill MODEL=m FROM=2015-06-01 TO=2015-06-01"):
         client.scores("m", date(2015, 6, 1))
-    manifest = {"files": [{"key": "a.parquet"}]}
-    client._s3.objects[scores_manifest("m", "2015-06-01")] = json.dumps(manifest).encode()  # type: ignore[attr-defined]
+    content = io.BytesIO()
+    SCORES.write_parquet(content)
+    s3.objects["a.parquet"] = content.getvalue()
+    s3.objects[scores_manifest("m", "2015-06-01")] = json.dumps({"files": [{"key": "a.parquet"}]}).encode()
     assert client.scores("m", "2015-06-01").equals(SCORES)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -86,6 +87,14 @@ def wait_for_ping(client: httpx.Client, process: subprocess.Popen[str]) -> None:
         else:
             return
     raise AssertionError("no answer to /ping within a minute")
+
+
+def until_it_listens_no_more(url: str) -> None:
+    deadline = time.monotonic() + 30
+    with contextlib.suppress(httpx.TransportError):
+        while httpx.get(url, trust_env=False).status_code:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -175,13 +184,13 @@ def test_an_error_of_the_model_is_logged_with_values_only_where_they_may_be_quot
 def test_sigterm_lets_requests_under_way_finish(trained: Trained, golden: list[dict[str, dict[str, object]]]) -> None:
     port = free_port()
     process = start(trained.model, port)
-    lines = as_csv(golden).encode()
+    lines, ping = as_csv(golden).encode(), f"http://127.0.0.1:{port}/ping"
 
     def body() -> Iterator[bytes]:
         yield lines
-        time.sleep(0.5)  # the server has the beginning
+        httpx.get(ping, trust_env=False)  # answered after the server has the beginning
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        until_it_listens_no_more(ping)
         yield lines
 
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:
@@ -192,7 +201,7 @@ def test_sigterm_lets_requests_under_way_finish(trained: Trained, golden: list[d
     process.communicate(timeout=30)
     assert process.returncode in (0, -signal.SIGTERM)
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://127.0.0.1:{port}/ping", trust_env=False)
+        httpx.get(ping, trust_env=False)
 
 
 def test_a_damaged_model_ends_the_server_with_the_reason(trained: Trained, tmp_path: Path) -> None:

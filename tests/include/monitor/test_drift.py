@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import pytest
 
 from include.models.config import ModelConfig, Monitoring, load_model
-from include.monitor.drift import Drift, DriftError, measure
+from include.models.config.monitoring import GREAT
+from include.monitor.drift import Drift, DriftError, Feature, measure
 from include.monitor.verdict import Judged, page
 
 MODEL = load_model("tabular_classifier")
+DAY = "2026-01-05"
 TEN = {"edges": list(range(1, 10)), "shares": [0.1] * 10, "min": 0, "max": 10, "missing": 0.0}
 KIND = {"values": ["L", "M"], "shares": [0.6, 0.3], "missing": 0.1}
 PROFILE = {"torque": TEN, "kind": KIND}
@@ -141,3 +144,98 @@ def test_a_class_that_is_predicted_no_more_is_a_drift_that_no_index_shows() -> N
     drift = measure(watched(), 3, PROFILE, "2026-01-05", {"2026-01-05": none_any_more}, known)
     assert verdict(drift) == "drift without harm"
     assert drift.moved == ["'1' is predicted 0 times, where 21 are usual"]
+
+
+def test_a_model_without_the_section_is_not_measured() -> None:
+    with pytest.raises(DriftError, match="has no section 'monitoring'"):
+        measure(MODEL.model_copy(update={"monitoring": None}), 3, PROFILE, DAY, {DAY: day()})
+
+
+def test_as_many_rows_as_are_needed_are_enough_and_an_index_at_its_bound_is_no_drift() -> None:
+    moved = {DAY: day(torque=[0, *[0] * 5, *[200] * 5, 0, 0])}
+    assert measure(watched(min_rows=1000), 3, PROFILE, DAY, moved).has_drifted
+    assert not measure(watched(min_rows=1001), 3, PROFILE, DAY, moved).has_drifted
+    slight = {DAY: day(torque=[0, *[110] * 5, *[90] * 5, 0, 0])}
+    psi = measure(watched(), 3, PROFILE, DAY, slight).features[0].psi
+    assert [one.state for one in measure(watched(max_psi=psi), 3, PROFILE, DAY, slight).features] == ["stable"] * 2
+
+
+def test_two_windows_of_training_make_a_bound_and_one_does_not() -> None:
+    def allowed(windows: int, **settings: Any) -> float:
+        known = reference()
+        known["windows"] = known["windows"][:windows]
+        return measure(watched(**settings), 3, PROFILE, DAY, {DAY: day()}, known).features[0].allowed
+
+    assert (allowed(1), allowed(0)) == (GREAT, GREAT)
+    assert allowed(2) != GREAT
+    assert allowed(2, max_psi=0.1) == allowed(1, max_psi=0.1) == 0.1
+
+
+def test_a_bound_is_what_training_reached_and_what_chance_adds() -> None:
+    """Of windows that are as the profile is: of ten bins, as no row of training lay outside or was missing."""
+    known = reference(windows=[{"rows": 1000, "features": {"torque": EVEN, "kind": USUAL}}] * 4)
+    torque = measure(watched(), 3, PROFILE, DAY, {DAY: day(torque=[0, *[50] * 10, 0, 0])}, known)
+    bins, trained, rows, usual = 10, 4000, 500, 1000
+    by_chance = (bins + 4 * sqrt(2 * bins)) * (1 / rows + 1 / trained) - bins / rows
+    found = next(feature.allowed for feature in torque.features if feature.name == "torque")
+    assert found == pytest.approx(2 * bins / trained * usual / rows + 0.01 + by_chance)
+
+
+def test_only_the_first_five_features_that_drifted_are_named() -> None:
+    moved = [Feature(f"f{number}", 0.5, 0.25, "drifted", []) for number in range(7)]
+    drift = Drift(watched(), 3, DAY, {DAY: day()}, moved[:5])
+    assert drift.told.endswith("f4 (0.50, 0.25 is allowed)")
+    assert drift.window == "1,000 rows of 2026-01-05, scored by version 3"
+    assert Drift(watched(), 3, DAY, {}, moved, ["'1' is gone"]).told.endswith("allowed), 2 more features, '1' is gone")
+
+
+def of_classes(first: int, second: int) -> Any:
+    """Rows by predicted class."""
+    return [[[first]], [[second]]]
+
+
+def predicted(found: Any, windows: list[Any], model: ModelConfig | None = None) -> list[str]:
+    profile = day() | ({"answers": found} if found else {})
+    return list(measure(model or watched(), 3, PROFILE, DAY, {DAY: profile}, reference(answers=windows)).moved)
+
+
+@pytest.mark.parametrize(
+    ("second", "moved"),
+    [
+        (500, False),  # half as many as usual, or twice as many, is the bound
+        (499, True),
+        (2000, False),
+        (2001, True),
+    ],
+)
+def test_a_class_has_moved_with_less_than_half_or_more_than_twice_its_rows(second: int, moved: bool) -> None:
+    usual = [of_classes(99_000 + swing, 1000 - swing) for swing in (-1, 0, 1)]
+    said = [f"'1' is predicted {second:,} times, where 1,000 are usual"] if moved else []
+    assert predicted(of_classes(100_000 - second, second), usual) == said
+
+
+def test_a_class_that_chance_or_the_weeks_of_training_explain_has_not_moved() -> None:
+    rare = [of_classes(999, number) for number in (1, 0, 1, 2, 1)]
+    assert predicted(of_classes(997, 3), rare) == [], "three times as many, of one row"
+    swings = [of_classes(100_000 - rows, rows) for rows in (200, 1000, 3000, 1000)]
+    assert predicted(of_classes(97_000, 3000), swings) == [], "a week of training had as many"
+
+
+def test_one_window_of_training_or_a_day_without_predictions_shows_no_move() -> None:
+    gone = of_classes(1000, 0)
+    assert predicted(gone, [of_classes(900, 100)]) == []
+    assert predicted(gone, [of_classes(900, 100), None]) == []
+    assert predicted(gone, [of_classes(900, 100)] * 2) == ["'1' is predicted 0 times, where 100 are usual"]
+    assert predicted(None, [of_classes(900, 100)] * 2) == []
+    assert predicted(of_classes(900, 100), [of_classes(900, 100), of_classes(0, 0)] * 2) == []
+
+
+def test_predicted_values_move_as_a_whole() -> None:
+    values = load_model("abalone_age").model_copy(update={"monitoring": Monitoring()})
+    usual = [[100 + swing, 100 - swing, 100, 100] for swing in (-4, 0, 4, 2)]
+    assert predicted([104, 96, 100, 100], usual, values) == []
+    (said,) = predicted([200, 50, 50, 100], usual, values)
+    assert said.startswith("the predicted values (0.")
+    assert said.endswith(" is allowed)")
+    assert predicted([200, 50, 50, 100], usual[:1], values) == [], "one window of training shows no usual swing"
+    assert predicted([0, 0, 0, 0], usual, values) == [], "a day without rows"

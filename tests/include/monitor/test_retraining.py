@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from include.models.config import Monitoring, load_model
-from include.monitor.verdict import VerdictJson, changed_on, days_to_look_back, may_train
+from include.monitor.verdict import Told, VerdictJson, changed_on, days_to_look_back, may_train
 
 PDM = load_model("predictive_maintenance")  # gaps of a day between the parts
 DAY = "2015-10-14"
@@ -45,4 +45,23 @@ def test_rows_split_by_chance_are_learned_at_once() -> None:
 )
 def test_what_starts_a_training(retrain: Any, said: str, changed: str | None, why_not: str | None) -> None:
     found = may_train(Monitoring(retrain=retrain), None, verdict(DAY, said), "run", changed)
+    assert found is None if why_not is None else why_not in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("last", "by", "why_not"),
+    [
+        ("2015-10-07", "another", None),  # the seventh day is past the rest
+        ("2015-10-08", "another", "the last training was on 2015-10-08; monitoring.cool_down_days is 7"),
+        ("2015-10-14", "another", "the last training was on 2015-10-14"),
+        ("2015-10-14", "run", None),  # the run itself, cleared
+        (None, None, None),
+    ],
+)
+def test_a_training_is_not_started_again_while_the_last_one_is_new(
+    last: str | None, by: str | None, why_not: str | None
+) -> None:
+    settings = Monitoring(retrain={"when": "on_drift"}, cool_down_days=7)  # type: ignore[arg-type] # as YAML has it
+    told = cast(Told, {"verdict": "fine", "on": DAY, "trained": last, "trained_by": by})
+    found = may_train(settings, told, verdict(DAY, "drift without harm"), "run", DAY)
     assert found is None if why_not is None else why_not in (found or "")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from include.monitor.verdict import Judged, since_of, to_tell
+from include.monitor.verdict import Judged, since_of, to_tell, what_of
 
 ENOUGH = 100
 FAULT: Any = SimpleNamespace()
@@ -49,6 +49,92 @@ def test_which_evidence_comes_first(
 def test_a_day_without_performance_is_judged_by_its_drift() -> None:
     drift: Any = SimpleNamespace(rows=ENOUGH, settings=SimpleNamespace(min_rows=ENOUGH), has_drifted=True)
     assert Judged(drift).verdict == "drift without harm"
+
+
+DAY = "2026-01-10"
+SAID: Any = {"captured": {"requests": 3}, "served": {"requests": 3}, "profile": {}}  # an endpoint's day
+
+
+def explained(told: str = "", **judged: Any) -> Judged:
+    """A judged day of enough rows, with drift ``told``."""
+    drift: Any = SimpleNamespace(
+        model=SimpleNamespace(name="pumps"),
+        version=3,
+        day=DAY,
+        days={DAY: {}},
+        rows=ENOUGH,
+        window="100 rows",
+        settings=SimpleNamespace(min_rows=ENOUGH),
+        has_drifted=bool(told),
+        told=told,
+        features=[],
+        drifted=[],
+        moved=[],
+    )
+    return Judged(drift, **judged)
+
+
+LOSS: Any = {
+    "metric": "accuracy",
+    "evaluated": 0.9,
+    "realised": None,
+    "estimated": 0.7,
+    "error": None,
+    "loss": "estimated",
+}
+UNKNOWN = "performance is unknown: no labels, and the version has no calibration"
+
+
+@pytest.mark.parametrize(
+    ("day", "summary"),
+    [
+        (explained(), f"pumps: fine on {DAY}: no feature has drifted in 100 rows; {UNKNOWN}"),
+        (explained(since=DAY), f"pumps: fine on {DAY}: no feature has drifted in 100 rows; {UNKNOWN}"),
+        (
+            explained("torque", since="2026-01-08"),
+            f"pumps: drift without harm on {DAY}, since 2026-01-08: torque; {UNKNOWN}",
+        ),
+        (explained(faults=["a", "b", "c"]), f"pumps: data fault on {DAY}: a; b; c"),
+        (explained(faults=["a", "b", "c"], late="d"), f"pumps: data fault on {DAY}: a; b; c; and 1 more"),
+        (explained(faults=["a"], traffic=SAID), f"pumps, endpoint: data fault on {DAY}: a"),
+        (
+            explained("torque", performance=LOSS),
+            f"pumps: performance loss on {DAY}: accuracy is estimated at 0.700, evaluated 0.900; drifted: torque",
+        ),
+        (
+            explained(performance=LOSS),
+            f"pumps: performance loss on {DAY}: accuracy is estimated at 0.700, evaluated 0.900",
+        ),
+    ],
+)
+def test_a_summary_says_what_the_verdict_rests_on(day: Judged, summary: str) -> None:
+    assert day.summary == summary
+
+
+@pytest.mark.parametrize(
+    ("day", "advice"),
+    [
+        (explained(faults=["a"]), "Repair the feed"),
+        (explained(faults=["a"], late="b"), "Repair the feed"),
+        (explained(late="b"), "Deliver the labels"),
+        (explained(faults=["a"], traffic=SAID), "Ask the endpoint's callers"),
+    ],
+)
+def test_advice_goes_to_whoever_can_repair_the_data(day: Judged, advice: str) -> None:
+    assert day.advice.startswith(advice)
+
+
+def test_a_verdict_is_kept_with_its_first_day_and_without_the_profile_of_an_endpoints_day() -> None:
+    kept = explained(traffic=SAID, since="2026-01-08").as_json()
+    assert (kept["since"], kept["traffic"]) == ("2026-01-08", {key: SAID[key] for key in ("captured", "served")})
+    plain = explained().as_json()
+    assert (plain["since"], plain["traffic"]) == (DAY, None)
+
+
+def test_a_fault_of_a_whole_table_has_a_stable_name() -> None:
+    today = found("data fault", DAY, "a")
+    today["faults"] += [{"table": "t", "column": None, "kind": "missing"}, today["faults"][0]]
+    assert what_of(today) == ["t. missing", "t.a gone"]
 
 
 @pytest.mark.parametrize(

@@ -21,41 +21,28 @@ from include.models.config import load_model
 from include.models.errors import JobError
 from include.online.backends import EndpointBackend, LocalBackend, champion_in
 from include.platform.storage import production_history, split_uri
+from tests.include.local_aws import LocalS3
 from tests.include.online.conftest import MODEL
 
 HISTORY = split_uri(production_history("bucket", MODEL))[1]
 
 
-class Bucket:
-    """As much of S3 as the service reads."""
+def promote(bucket: LocalS3, version: int) -> None:
+    entries = [{"version": version, "artifact": f"s3://bucket/{version}/model.tar.gz", "to": None}]
+    bucket.objects[HISTORY] = json.dumps({"entries": entries}).encode()
 
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
 
-    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
-        if Key not in self.objects:
-            from botocore.exceptions import ClientError
-
-            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
-        return {"Body": io.BytesIO(self.objects[Key])}
-
-    def download_file(self, bucket: str, key: str, path: str) -> None:
-        Path(path).write_bytes(self.objects[key])
-
-    def promote(self, version: int, key: str) -> None:
-        entries = [{"version": version, "artifact": f"s3://bucket/{key}", "to": None}]
-        self.objects[HISTORY] = json.dumps({"entries": entries}).encode()
+def archive(folder: Path, place: Path) -> bytes:
+    return Path(shutil.make_archive(str(place), "gztar", folder)).read_bytes()
 
 
 @pytest.fixture
-def bucket(artifact: Path, tmp_path: Path) -> Bucket:
-    made = Bucket()
-    made.objects["1/model.tar.gz"] = Path(shutil.make_archive(str(tmp_path / "model"), "gztar", artifact)).read_bytes()
-    made.objects["2/model.tar.gz"] = made.objects["1/model.tar.gz"]
-    return made
+def bucket(s3: LocalS3, artifact: Path, tmp_path: Path) -> LocalS3:
+    s3.objects["1/model.tar.gz"] = s3.objects["2/model.tar.gz"] = archive(artifact, tmp_path / "model")
+    return s3
 
 
-def backend_over(bucket: Bucket) -> LocalBackend:
+def backend_over(bucket: LocalS3) -> LocalBackend:
     return LocalBackend(load_model(MODEL), champion_in(bucket, "bucket", MODEL), bucket)  # type: ignore[arg-type]
 
 
@@ -64,10 +51,10 @@ def rows(training_table: pl.DataFrame) -> pl.DataFrame:
     return training_table.drop("machineID", "datetime", "failure").head(4)
 
 
-def test_no_request_fails_while_the_champion_is_swapped(bucket: Bucket, rows: pl.DataFrame) -> None:
+def test_no_request_fails_while_the_champion_is_swapped(bucket: LocalS3, rows: pl.DataFrame) -> None:
     backend, stop, seen, failures = backend_over(bucket), threading.Event(), set[str](), list[Exception]()
     assert backend.version() is None
-    bucket.promote(1, "1/model.tar.gz")
+    promote(bucket, 1)
     backend.look()
 
     def ask() -> None:
@@ -81,7 +68,7 @@ def test_no_request_fails_while_the_champion_is_swapped(bucket: Bucket, rows: pl
     asking.start()
     while not seen:
         pass
-    bucket.promote(2, "2/model.tar.gz")
+    promote(bucket, 2)
     backend.look()
     while "2" not in seen and not failures:
         pass
@@ -91,9 +78,9 @@ def test_no_request_fails_while_the_champion_is_swapped(bucket: Bucket, rows: pl
 
 
 def test_an_artifact_that_answers_otherwise_than_at_its_training_does_not_take_over(
-    bucket: Bucket, artifact: Path, tmp_path: Path
+    bucket: LocalS3, artifact: Path, tmp_path: Path
 ) -> None:
-    bucket.promote(1, "1/model.tar.gz")
+    promote(bucket, 1)
     backend = backend_over(bucket)
     backend.look()
     changed = tmp_path / "changed"
@@ -101,8 +88,8 @@ def test_an_artifact_that_answers_otherwise_than_at_its_training_does_not_take_o
     golden = json.loads((changed / "golden_requests.json").read_text())
     golden[0]["expected"]["label"] = "comp9"
     (changed / "golden_requests.json").write_text(json.dumps(golden))
-    bucket.objects["3/model.tar.gz"] = Path(shutil.make_archive(str(tmp_path / "three"), "gztar", changed)).read_bytes()
-    bucket.promote(3, "3/model.tar.gz")
+    bucket.objects["3/model.tar.gz"] = archive(changed, tmp_path / "three")
+    promote(bucket, 3)
     with pytest.raises(JobError, match="1 of its 20 golden requests differently"):
         backend.look()
     now = backend.version()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import json
 import traceback
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from botocore.exceptions import ClientError
-from botocore.response import StreamingBody
 
 from include.models.config import load_model
 from include.models.quoting import quotes_values
@@ -23,43 +21,32 @@ from include.online.backends import Version
 from include.online.inbox import Arrived, take
 from include.online.score_file import Champion
 from include.platform.storage import inbox_object
+from tests.include.local_aws import LocalS3
+from tests.include.local_sagemaker.local_server import LocalSageMaker
 from tests.include.online.conftest import MODEL, Tables
 
 KEY, OUT = f"inbox/{MODEL}/readings.csv", f"outbox/{MODEL}/readings.csv/"
 
 
-class Bucket:
-    """As much of S3 as the inbox uses, with its conditions."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, tuple[bytes, datetime]] = {}
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+class Inbox(LocalS3):
+    """A bucket that files arrive in."""
 
     def etag(self, key: str) -> str:
-        return f'"{hashlib.sha256(self.objects[key][0]).hexdigest()}"'
-
-    def get_object(self, Bucket: str, Key: str, IfMatch: str | None = None) -> dict[str, Any]:  # noqa: N803
-        if Key not in self.objects:
-            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
-        if IfMatch and IfMatch != self.etag(Key):
-            raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "GetObject")
-        body, modified = self.objects[Key]
-        stream = StreamingBody(io.BytesIO(body), len(body))
-        return {"Body": stream, "ETag": self.etag(Key), "LastModified": modified, "ContentLength": len(body)}
-
-    def put_object(self, Bucket: str, Key: str, Body: Any, **unless: str) -> None:  # noqa: N803
-        there = self.etag(Key) if Key in self.objects else None
-        if unless.get("IfMatch", there) != there or ("IfNoneMatch" in unless and there):
-            raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
-        self.now += timedelta(seconds=1)
-        self.objects[Key] = (Body if isinstance(Body, bytes) else Body.read(), self.now)
+        return str(self.head_object(Bucket="bucket", Key=key)["ETag"])
 
     def arrive(self, body: bytes) -> Arrived:
-        self.put_object("bucket", KEY, body)
+        self.objects[KEY] = body
         return Arrived("bucket", KEY, self.etag(KEY))
 
     def manifest(self) -> dict[str, Any]:
-        return dict(json.loads(self.objects[f"{OUT}manifest.json"][0]))
+        return dict(json.loads(self.objects[f"{OUT}manifest.json"]))
+
+
+@pytest.fixture
+def bucket(local_aws: LocalSageMaker) -> Iterator[Any]:
+    made = Inbox(local_aws, "bucket")
+    yield made
+    made.objects.clear()
 
 
 @pytest.fixture
@@ -76,12 +63,11 @@ def readings(fleet: Tables) -> bytes:
     return fleet["telemetry"].head(200).write_csv(datetime_format="%Y-%m-%d %H:%M:%S").encode()
 
 
-def test_each_version_of_a_file_is_scored_once(readings: bytes, answer: inbox.Answerer) -> None:
-    bucket: Any = Bucket()
+def test_each_version_of_a_file_is_scored_once(bucket: Any, readings: bytes, answer: inbox.Answerer) -> None:
     first = bucket.arrive(readings)
     assert take(bucket, first, answer) == "scored"
     (key,) = bucket.manifest()["scores"]
-    scores = pl.read_parquet(io.BytesIO(bucket.objects[key][0]))
+    scores = pl.read_parquet(io.BytesIO(bucket.objects[key]))
     assert (bucket.manifest()["rows"], bucket.manifest()["source"]["etag"]) == (scores.height, first.etag)
     assert take(bucket, first, answer) == "done before"
     second = bucket.arrive(readings + readings.splitlines(keepends=True)[1])
@@ -89,21 +75,21 @@ def test_each_version_of_a_file_is_scored_once(readings: bytes, answer: inbox.An
     assert take(bucket, second, answer) == "scored"
     assert bucket.manifest()["rejected"]["telemetry"] == 1
     (aside,) = bucket.manifest()["quarantine"]
-    assert b"repeats line 2" in bucket.objects[aside][0]
+    assert b"repeats line 2" in bucket.objects[aside]
 
 
-def test_an_older_version_never_replaces_a_newer_ones_scores(readings: bytes, answer: inbox.Answerer) -> None:
-    bucket: Any = Bucket()
+def test_an_older_version_never_replaces_a_newer_ones_scores(
+    bucket: Any, readings: bytes, answer: inbox.Answerer
+) -> None:
     arrived = bucket.arrive(readings)
     take(bucket, arrived, answer)
     manifest = bucket.manifest()
     manifest["source"] = {"key": KEY, "etag": "another", "modified": "2030-01-01T00:00:00+00:00"}
-    bucket.objects[f"{OUT}manifest.json"] = (json.dumps(manifest).encode(), bucket.now)
+    bucket.objects[f"{OUT}manifest.json"] = json.dumps(manifest).encode()
     assert take(bucket, arrived, answer) == "overtaken"
 
 
-def test_of_two_at_the_same_time_one_tells_of_it(readings: bytes, artifact: Path) -> None:
-    bucket: Any = Bucket()
+def test_of_two_at_the_same_time_one_tells_of_it(bucket: Any, readings: bytes, artifact: Path) -> None:
     arrived = bucket.arrive(readings)
     made = champion(artifact)
     others: list[str] = []
@@ -128,20 +114,18 @@ def test_of_two_at_the_same_time_one_tells_of_it(readings: bytes, artifact: Path
     ],
 )
 def test_a_file_that_cannot_be_used_has_a_manifest_that_says_why(
-    body: bytes, words: str, answer: inbox.Answerer
+    bucket: Any, body: bytes, words: str, answer: inbox.Answerer
 ) -> None:
-    bucket: Any = Bucket()
     assert take(bucket, bucket.arrive(body), answer) == "refused"
     assert words in bucket.manifest()["summary"]
     assert not any(key.endswith(".parquet") for key in bucket.objects)
 
 
 def test_one_that_broke_off_or_is_too_large_is_refused(
-    readings: bytes, answer: inbox.Answerer, monkeypatch: pytest.MonkeyPatch
+    bucket: Any, readings: bytes, answer: inbox.Answerer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bucket: Any = Bucket()
     half = gzip.compress(readings)[:-50]
-    bucket.put_object("bucket", f"{KEY}.gz", half)
+    bucket.objects[f"{KEY}.gz"] = half
     assert take(bucket, Arrived("bucket", f"{KEY}.gz", bucket.etag(f"{KEY}.gz")), answer) == "refused"
     monkeypatch.setattr(inbox, "LARGEST", 10)
     assert take(bucket, bucket.arrive(readings), answer) == "refused"
@@ -150,15 +134,14 @@ def test_one_that_broke_off_or_is_too_large_is_refused(
 
 @pytest.mark.parametrize("code", ["AccessDenied", "400"])
 def test_one_that_is_encrypted_with_anothers_key_is_refused(
-    readings: bytes, answer: inbox.Answerer, code: str, monkeypatch: pytest.MonkeyPatch
+    bucket: Any, readings: bytes, answer: inbox.Answerer, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bucket: Any = Bucket()
     arrived, get = bucket.arrive(readings), bucket.get_object
 
     def denied(Bucket: str, Key: str, **more: str) -> dict[str, Any]:  # noqa: N803
         if Key == KEY:
             raise ClientError({"Error": {"Code": code}}, "GetObject")
-        return dict(get(Bucket, Key, **more))
+        return dict(get(Bucket=Bucket, Key=Key, **more))
 
     monkeypatch.setattr(bucket, "get_object", denied)
     assert take(bucket, arrived, answer) == "refused"
@@ -166,8 +149,7 @@ def test_one_that_is_encrypted_with_anothers_key_is_refused(
     assert take(bucket, arrived, answer) == "done before"
 
 
-def test_keys_elsewhere_are_left_alone(answer: inbox.Answerer) -> None:
-    bucket: Any = Bucket()
+def test_keys_elsewhere_are_left_alone(bucket: Any, answer: inbox.Answerer) -> None:
     for key in ("inbox/no_such_model/a.csv", f"inbox/{MODEL}/", f"inbox/{MODEL}/deep/a.csv", f"raw/{MODEL}/a.csv"):
         assert take(bucket, Arrived("bucket", key, "x"), answer) == "ignored"
     assert inbox_object(KEY) == (MODEL, "readings.csv")
@@ -216,11 +198,10 @@ def test_lambdas_log_quotes_no_value_of_what_failed_unforeseen(
 
 @pytest.mark.parametrize(("quote_values", "shown"), [(True, True), (False, False)])
 def test_a_refused_files_summary_quotes_values_where_the_model_may(
-    artifact: Path, readings: bytes, quote_values: bool, shown: bool
+    bucket: Any, artifact: Path, readings: bytes, quote_values: bool, shown: bool
 ) -> None:
     """One process takes in files of several models: each as its model.yaml says, whatever the one before said."""
     config = load_model(MODEL).model_copy(update={"quote_values": quote_values})
-    bucket: Any = Bucket()
     header, *rows = readings.splitlines(keepends=True)
     broken = header + b"".join(row.replace(b",", b",SMITH", 1) for row in rows)
     answerer = Champion(config, Version("7", "s3://bucket/model.tar.gz"), artifact)

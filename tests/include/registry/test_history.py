@@ -13,10 +13,12 @@ from include.registry.history import (
     HistoryError,
     current,
     in_production_at,
+    last_in_production,
     previous,
     promote,
     read_history,
     record_promotion,
+    record_retirement,
 )
 
 BUCKET, MODEL = "bucket", "pumps"
@@ -66,6 +68,58 @@ def test_a_rollback_never_goes_back_to_what_was_rolled_back_from(
 ) -> None:
     found = previous(history(*versions))
     assert (found.version if found else None) == back_to
+
+
+@pytest.mark.parametrize(
+    ("versions", "count", "last"),
+    [
+        ((), 3, []),
+        ((1, 2, 3), 2, [3, 2]),
+        ((1, 2, 3), 9, [3, 2, 1]),
+        ((1, 2, 3, 2), 3, [2, 1]),
+        ((1, 2, 1, 3), 3, [3, 1]),
+    ],
+)
+def test_a_candidate_is_compared_with_what_was_in_production_last(
+    versions: tuple[int, ...], count: int, last: list[int]
+) -> None:
+    assert [one.version for one in last_in_production(history(*versions), count)] == last
+
+
+def retired(made: History, until: datetime) -> History:
+    *earlier, last = made.entries
+    return History(entries=(*earlier, last.model_copy(update={"until": until})))
+
+
+def test_nothing_is_in_production_between_a_retirement_and_the_next_promotion() -> None:
+    gap = retired(history(1), MONDAY + DAY)
+    assert (current(gap), in_production_at(gap, MONDAY + DAY)) == (None, None)
+    back = promote(gap, entry(1, MONDAY + 3 * DAY))
+    assert [(one.since, one.until) for one in back.entries] == [(MONDAY, MONDAY + DAY), (MONDAY + 3 * DAY, None)]
+    assert in_production_at(back, MONDAY + 2 * DAY) is None
+    assert in_production_at(back, MONDAY + 3 * DAY) == current(back) == back.entries[-1]
+
+
+def test_a_version_that_is_deployed_with_another_configuration_is_another_entry() -> None:
+    larger = entry(1, MONDAY + DAY).model_copy(update={"endpoint_config": "pumps-config-1-larger"})
+    assert [one.until for one in promote(history(1), larger).entries] == [MONDAY + DAY, None]
+
+
+@pytest.mark.parametrize("until", [MONDAY - DAY, MONDAY + 2 * DAY, None])
+def test_entries_that_overlap_or_end_before_they_begin_are_refused(until: datetime | None) -> None:
+    first, second = (each.model_copy(update={"until": None}) for each in history(1, 2).entries)
+    with pytest.raises(ValueError, match="version 1 does not end before version 2 begins"):
+        History(entries=(first.model_copy(update={"until": until}), second))
+
+
+def test_a_retirement_ends_what_is_in_production_once(s3: Any) -> None:
+    record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
+    ended = record_retirement(s3, BUCKET, MODEL)
+    assert ended == record_retirement(s3, BUCKET, MODEL) == read_history(s3, BUCKET, MODEL)
+    (only,) = ended.entries
+    assert only.until is not None
+    assert only.until >= only.since == MONDAY
+    assert record_retirement(s3, BUCKET, "others") == History()
 
 
 def test_a_run_that_records_twice_changes_nothing(s3: Any) -> None:

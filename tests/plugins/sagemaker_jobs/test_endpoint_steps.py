@@ -103,13 +103,21 @@ def expect_last_asked_by(sagemaker: Stubber, asked_by: str) -> None:
     sagemaker.add_response("list_tags", second, {"ResourceArn": ARN, "NextToken": "more"})
 
 
+INSTANCES = {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+SERVERLESS = {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5}}
+
+
+def expect_variant(sagemaker: Stubber, config: str, runs_on: dict[str, Any]) -> None:
+    variant = {"VariantName": "AllTraffic", "ModelName": "pumps", **runs_on}
+    described = {"EndpointConfigName": config, "EndpointConfigArn": ARN, "CreationTime": MODIFIED}
+    answer = {**described, "ProductionVariants": [variant]}
+    sagemaker.add_response("describe_endpoint_config", answer, {"EndpointConfigName": config})
+
+
 def expect_variants(sagemaker: Stubber, *configs: str) -> None:
     """The operator compares what the endpoint runs on with what it is to run on."""
-    variant = {"VariantName": "AllTraffic", "ModelName": "pumps", "InstanceType": "ml.m5.large"}
     for name in configs:
-        config = {"EndpointConfigName": name, "EndpointConfigArn": ARN, "CreationTime": MODIFIED}
-        answer = {**config, "ProductionVariants": [{**variant, "InitialInstanceCount": 1}]}
-        sagemaker.add_response("describe_endpoint_config", answer, {"EndpointConfigName": name})
+        expect_variant(sagemaker, name, INSTANCES)
 
 
 def expect_creation(sagemaker: Stubber, token: str) -> None:
@@ -282,6 +290,24 @@ def test_a_change_of_seconds_is_awaited_without_a_deferral(
     assert slept == [0.5, 0.5]
 
 
+def test_a_short_change_is_looked_at_until_it_is_over(
+    deploy: Any, ti: FakeTaskInstance, sagemaker: Stubber, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(endpoints, "SHORT_WAIT", 5.0)
+    monkeypatch.setattr(endpoints, "SHORT_WAIT_STEP", 0.5)
+    monkeypatch.setattr(endpoints.time, "sleep", slept.append)
+    expect_found(sagemaker, "Creating", "new")
+    expect_tags(sagemaker, token)
+    expect_found(sagemaker, "Creating", "new")
+    expect_found(sagemaker, "Creating", "new")
+    expect_found(sagemaker, "InService", "new")
+    expect_served(sagemaker, token)
+    expect_result(sagemaker)
+    assert deploy.execute({"ti": ti}) == result(changed=True)
+    assert slept == [0.5, 0.5, 0.5]
+
+
 def test_a_change_longer_than_sagemaker_allows_is_not_waited_for(
     deploy: Any, ti: FakeTaskInstance, sagemaker: Stubber
 ) -> None:
@@ -356,8 +382,10 @@ def test_one_that_failed_for_an_earlier_run_is_removed_and_created_anew(
     "said", ["Cannot create already existing endpoint pumps", "Cannot update in-progress endpoint pumps"]
 )
 def test_where_another_change_was_quicker_it_is_looked_at_again(
-    deploy: Any, ti: FakeTaskInstance, sagemaker: Stubber, token: str, said: str
+    deploy: Any, ti: FakeTaskInstance, sagemaker: Stubber, token: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(endpoints.time, "sleep", slept.append)
     expect_absent(sagemaker)
     sagemaker.add_client_error("create_endpoint", "ValidationException", said, 400)
     expect_found(sagemaker, "InService", "theirs")
@@ -367,6 +395,65 @@ def test_where_another_change_was_quicker_it_is_looked_at_again(
     expect_served(sagemaker, token)
     expect_result(sagemaker)
     assert deploy.execute({"ti": ti}) == result(changed=False)
+    assert len(slept) == 2, "a pause before each look"
+
+
+@pytest.mark.parametrize(("before", "after"), [(INSTANCES, SERVERLESS), (SERVERLESS, INSTANCES)])
+def test_a_switch_that_sagemaker_cannot_make_is_refused_before_anything_is_asked(
+    deploy: Any, ti: FakeTaskInstance, sagemaker: Stubber, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    expect_found(sagemaker, "InService")
+    expect_last_asked_by(sagemaker, "another task")
+    expect_variant(sagemaker, "old", before)
+    expect_variant(sagemaker, "new", after)
+    with pytest.raises(DeploymentFailed, match=r"cannot switch endpoint pumps between instances and serverless\."):
+        deploy.execute({"ti": ti})
+
+
+def test_an_update_that_cannot_be_prepared_is_not_asked_for(
+    deploy: Any, ti: FakeTaskInstance, sagemaker: Stubber
+) -> None:
+    expect_found(sagemaker, "InService")
+    expect_last_asked_by(sagemaker, "another task")
+    sagemaker.add_client_error("describe_endpoint_config", "AccessDeniedException", "not today", 400)
+    with pytest.raises(RequestRefused, match=r"refused to prepare the update of endpoint pumps: .*not today"):
+        deploy.execute({"ti": ti})
+
+
+def expect_scaling(scaling: Stubber) -> None:
+    scaling.add_response("register_scalable_target", {}, TARGET)
+    scaling.add_response("put_scaling_policy", {"PolicyARN": "arn"}, POLICY)
+
+
+def test_scaling_makes_way_for_other_instances_and_comes_back_if_the_update_is_refused(
+    deploy: Any, ti: FakeTaskInstance, sagemaker: Stubber, scaling: Stubber
+) -> None:
+    deploy.request = lambda context: {**WANTED, "scaling": {"target": TARGET, "policy": POLICY}}
+    expect_found(sagemaker, "InService")
+    expect_last_asked_by(sagemaker, "another task")
+    expect_variant(sagemaker, "old", INSTANCES)
+    expect_variant(sagemaker, "new", {**INSTANCES, "InstanceType": "ml.m5.xlarge"})
+    registered = {**TARGET, "MinCapacity": 1, "MaxCapacity": 2, "RoleARN": ARN, "CreationTime": MODIFIED}
+    looked_for = {"ServiceNamespace": "sagemaker", "ResourceIds": [TARGET["ResourceId"]]}
+    scaling.add_response("describe_scalable_targets", {"ScalableTargets": [registered]}, looked_for)
+    scaling.add_response("deregister_scalable_target", {}, TARGET)
+    sagemaker.add_client_error("update_endpoint", "ValidationException", "no such instance", 400)
+    expect_scaling(scaling)
+    with pytest.raises(RequestRefused, match="no such instance"):
+        deploy.execute({"ti": ti})
+
+
+@pytest.mark.parametrize("serves", [True, False])
+def test_scaling_comes_back_where_an_update_was_rolled_back_and_still_serves(
+    deploy: Any, ti: FakeTaskInstance, sagemaker: Stubber, logs: Stubber, scaling: Stubber, serves: bool
+) -> None:
+    expect_found(sagemaker, "InService" if serves else "Failed")
+    if serves:
+        expect_scaling(scaling)
+    expect_log(logs)
+    wanted = {**WANTED, "scaling": {"target": TARGET, "policy": POLICY}}
+    with pytest.raises(DeploymentFailed, match="rolled back" if serves else "is Failed"):
+        deploy.execute_complete({"ti": ti}, None, wanted=wanted, changed=True)
 
 
 @pytest.mark.parametrize(

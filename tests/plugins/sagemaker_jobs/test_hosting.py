@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from sagemaker_jobs.failures import RequestRefused, Throttled
-from sagemaker_jobs.hosting import content_name, ensure_endpoint_config, ensure_model, prune
+from sagemaker_jobs.hosting import content_name, delete_endpoint, ensure_endpoint_config, ensure_model, prune
 
 from .conftest import Answers
 
@@ -110,6 +111,30 @@ def test_a_configuration_that_cannot_be_made_is_said(sagemaker: Stubber) -> None
         RequestRefused, match=r"refused to create the endpoint config pumps-[0-9a-f]{12}: .*not this one"
     ):
         ensure_endpoint_config(sagemaker.client, request, "model")
+
+
+def endpoint(status: str) -> dict[str, Any]:
+    times = {"CreationTime": OLD, "LastModifiedTime": OLD}
+    return {"EndpointName": "pumps", "EndpointArn": f"{ARN}:endpoint/pumps", "EndpointStatus": status, **times}
+
+
+@pytest.mark.parametrize("status", ["InService", "Failed", "Deleting"])
+def test_an_endpoint_is_deleted_once_and_its_end_awaited(sagemaker: Stubber, status: str) -> None:
+    sagemaker.add_response("describe_endpoint", endpoint(status), {"EndpointName": "pumps"})
+    if status != "Deleting":
+        sagemaker.add_response("delete_endpoint", {}, {"EndpointName": "pumps"})
+    sagemaker.add_client_error("describe_endpoint", "ValidationException", "Could not find endpoint", 400)
+    assert delete_endpoint(sagemaker.client, "pumps")
+
+
+def test_an_endpoint_that_is_gone_is_not_deleted_and_one_that_may_not_be_looked_at_is_not_taken_as_gone(
+    sagemaker: Stubber,
+) -> None:
+    sagemaker.add_client_error("describe_endpoint", "ValidationException", "Could not find endpoint", 400)
+    assert not delete_endpoint(sagemaker.client, "pumps")
+    sagemaker.add_client_error("describe_endpoint", "AccessDeniedException", "not today", 400)
+    with pytest.raises(ClientError, match="not today"):
+        delete_endpoint(sagemaker.client, "pumps")
 
 
 def test_names_of_content_stay_what_they_are() -> None:

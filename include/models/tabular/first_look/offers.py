@@ -10,6 +10,7 @@ import polars as pl
 import yaml
 
 from include.models.config import Column
+from include.models.config.kinds import MISSING
 
 # what people and programs write for a missing value, besides the usual words; none of them is a number
 SIGNS = frozenset(["?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "*", "**"])
@@ -26,7 +27,7 @@ INFINITE = frozenset(
 )
 NULL_WORDS = SIGNS | SHEET_ERRORS | ABSENT | WORDS | INFINITE
 # even in a text column, these cannot be names
-NO_NAMES = SHEET_ERRORS | ABSENT | {"?", "??", "--", "---", "null", "nan", "n/a"}
+NO_NAMES = SHEET_ERRORS | ABSENT | {"?", "??", "--", "---"} | set(MISSING) - {"", "na", "none"}
 MOST_WORDS = 8
 MOST_SHOWN = 3
 

@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -286,11 +285,13 @@ def test_who_waits_for_messages_holds_nobody_up(own_server: LocalSageMaker) -> N
     sqs, s3 = client_of(own_server)("sqs"), client_of(own_server)("s3")
     url = sqs.create_queue(QueueName="patience")["QueueUrl"]
     got: list[Any] = []
+    asked = threading.Event()
+    sqs.meta.events.register("before-send.sqs.ReceiveMessage", lambda **_: asked.set())
     waiting = threading.Thread(
         target=lambda: got.extend(sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20).get("Messages", ()))
     )
     waiting.start()
-    time.sleep(0.5)  # it has to be inside the call
+    assert asked.wait(30)
     s3.create_bucket(Bucket=BUCKET)
     assert waiting.is_alive()
     client_of(own_server)("sqs").send_message(QueueUrl=url, MessageBody="at last")

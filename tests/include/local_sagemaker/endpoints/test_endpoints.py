@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from tests.include.local_sagemaker.conftest import BUCKET
 from tests.include.local_sagemaker.hosting import ARTIFACT, Hosting, archive, hosting_server
-from tests.include.local_sagemaker.local_server import IMAGE, ROLE
+from tests.include.local_sagemaker.local_server import IMAGE, ROLE, until
 
 
 @pytest.fixture(scope="module")
@@ -230,14 +230,15 @@ def test_an_update_drops_no_request(hosting: Hosting) -> None:
     endpoint = hosting.endpoint(_named(hosting, "blue"))
     green = _named(hosting, "green")
     with _load(hosting, endpoint) as ended:
-        time.sleep(0.3)
+        until(lambda: ended)
         hosting.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=green)
         with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
             hosting.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=green)
         with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
             hosting.sagemaker.delete_endpoint(EndpointName=endpoint)
         described = hosting.settled(endpoint)
-        time.sleep(0.3)
+        answered = len(ended)
+        until(lambda: len(ended) >= answered + 10)
     assert described["EndpointConfigName"] == green
     assert "FailureReason" not in described
     assert ended[0] == "blue"
@@ -356,7 +357,7 @@ def test_with_two_instances_a_death_is_not_noticed_twice(hosting: Hosting) -> No
     endpoint = hosting.endpoint(hosting.config(hosting.model(), instances=2))
     with pytest.raises(hosting.runtime.exceptions.ModelError):
         hosting.invoke(endpoint, b"die")
-    time.sleep(0.6)  # until it is noticed that the process is down
+    _until_back(hosting, endpoint)
     assert all(hosting.invoke(endpoint, b"on") == b"on" for _ in range(20))
 
 
