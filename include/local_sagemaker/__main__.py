@@ -46,8 +46,8 @@ def _parse(arguments: list[str]) -> Settings:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="the address to listen on (127.0.0.1): nobody is asked who they are, so another one is for a container"
-        " whose port is published on 127.0.0.1 alone",
+        help="the address to listen on (127.0.0.1). There is no authentication: use another one only in a container"
+        " whose port is published on 127.0.0.1",
     )
     parser.add_argument(
         "--allowed-host",
@@ -55,65 +55,70 @@ def _parse(arguments: list[str]) -> Settings:
         action="append",
         default=[],
         metavar="NAME",
-        help="a name that clients call it by, beside localhost, *.localhost and 127.0.0.1, such as that of a container;"
-        " requests to any other are refused, as a web page may have sent them",
+        help="another name that clients use, besides localhost, *.localhost and 127.0.0.1, such as a container's;"
+        " requests to any other name are refused, as a web page may have sent them",
     )
     parser.add_argument("--port", type=int, default=4566, help="(4566)")
-    parser.add_argument("--state", type=Path, required=True, help="directory that everything is kept in")
+    parser.add_argument("--state", type=Path, required=True, help="directory for all state")
     parser.add_argument(
         "--image",
         type=_image,
         action="append",
         default=[],
         metavar="PATTERN=DIRECTORY",
-        help="the Python environment that stands for image URIs of this shell pattern; the first match counts",
+        help="the Python environment that replaces image URIs of this shell pattern; the first match counts",
     )
     parser.add_argument(
-        "--path", type=Path, action="append", default=[], metavar="DIRECTORY", help="what the images add to their PATH"
+        "--path",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIRECTORY",
+        help="a directory that images add to their PATH",
     )
     parser.add_argument(
         "--start-up",
         default="",
         metavar="aws|KIND=SECONDS,...",
-        help="how long a job or an endpoint takes to start, as on AWS, while no processor is used; the set aws is"
+        help="how long a job or an endpoint takes to start, as on AWS, without using the CPU; the set aws is"
         f" {', '.join(f'{kind}={seconds:g}' for kind, seconds in AWS.items())} (none)",
     )
-    parser.add_argument("--start-up-factor", type=float, default=1.0, help="of every start-up time (1)")
-    parser.add_argument("--max-jobs", type=int, default=8, help="jobs that run at the same time (8)")
+    parser.add_argument("--start-up-factor", type=float, default=1.0, help="factor of every start-up time (1)")
+    parser.add_argument("--max-jobs", type=int, default=8, help="maximum number of concurrent jobs (8)")
     parser.add_argument(
-        "--stop-grace-seconds", type=float, default=10.0, help="between SIGTERM and SIGKILL (10; SageMaker: 120)"
+        "--stop-grace-seconds", type=float, default=10.0, help="from SIGTERM to SIGKILL (10; SageMaker: 120)"
     )
     parser.add_argument(
         "--endpoint-start-seconds",
         type=float,
         default=600.0,
-        help="a serving container that does not answer /ping by then has failed (600)",
+        help="a serving container that does not answer /ping within this time has failed (600)",
     )
     parser.add_argument(
         "--sandbox",
         choices=("auto", "namespace", "rewrite"),
         default="auto",
-        help="how a job gets /opt/ml: a private mount, or its paths rewritten where there are no namespaces (auto)",
+        help="how a job gets /opt/ml: a private mount, or rewritten paths if there are no namespaces (auto)",
     )
     parser.add_argument(
         "--network",
         choices=("auto", "own", "shared"),
         default="auto",
-        help="of a model's container. own: it listens on 8080, and reaches this server and the ports of this machine"
-        " that its environment names, nothing else; shared: it shares the machine's network and listens on"
-        " SAGEMAKER_BIND_TO_PORT; auto: own where the machine has namespaces (auto)",
+        help="of a model's container. own: it listens on 8080 and reaches only this server and the ports of this"
+        " machine that its environment names; shared: it shares the machine's network and listens on"
+        " SAGEMAKER_BIND_TO_PORT; auto: own if the machine has namespaces (auto)",
     )
     parser.add_argument(
         "--enforce-iam",
         action="store_true",
-        help="sessions of roles may do what the roles' policies allow; other keys are the administrator's",
+        help="enforce the policies of roles on their sessions; all other keys are the administrator's",
     )
     parser.add_argument(
         "--quota",
         type=_checked(quotas.parse),
         default={},
         metavar="KIND[/INSTANCE_TYPE]=NUMBER,...",
-        help="instances that may be in use at once, as in processing=4,endpoint/ml.m5.large=0; more is refused with"
+        help="instances in use at once, as in processing=4,endpoint/ml.m5.large=0; more are refused with"
         " ResourceLimitExceeded. Kinds: processing, training, spot, transform, endpoint (no limits)",
     )
     parser.add_argument(
@@ -121,9 +126,9 @@ def _parse(arguments: list[str]) -> Settings:
         type=_checked(rates.parse),
         default={},
         metavar="OPERATION=NUMBER,...",
-        help="calls per second that are answered, as in Describe*=5; more get ThrottlingException (no limits)",
+        help="calls answered per second, as in Describe*=5; more get ThrottlingException (no limits)",
     )
-    parser.add_argument("--threads", type=int, default=32, help="requests answered at the same time (32)")
+    parser.add_argument("--threads", type=int, default=32, help="requests answered concurrently (32)")
     given = parser.parse_args(arguments)
     try:
         start_up = StartUp.parse(given.start_up, given.start_up_factor) if given.start_up else StartUp()

@@ -66,7 +66,7 @@ class Moto:
 
     def __init__(self, state: Path) -> None:
         if (old := state / "moto").exists():
-            raise OSError(f"{old} was written by an earlier version, which kept S3 there. Remove {state} to go on.")
+            raise OSError(f"{old} was written by an earlier version, which kept S3 there. Remove {state} to continue.")
         simulation.complete()
         self._app = _Dispatcher(create_backend_app)
         self._lock = threading.RLock()

@@ -180,7 +180,7 @@ class Sandbox:
         if found is None:
             known = ", ".join(pattern for pattern, _ in self._settings.images) or "none"
             raise UnknownImageError(
-                f"No Python environment stands for the image {image} (patterns: {known}); "
+                f"No Python environment is configured for the image {image} (patterns: {known}); "
                 "start the local SageMaker with --image PATTERN=DIRECTORY for it."
             )
         return found
@@ -260,7 +260,7 @@ class Sandbox:
         problem = self._probe(self.namespaces, own_network=True)
         if problem is None:
             return True
-        message = f"this machine gives a container no network of its own ({problem})"
+        message = f"this machine cannot give a container its own network ({problem})"
         if self._settings.network == "own":
             raise OSError(f"{message}; start with --network shared to run without.")
         log.warning(
@@ -276,12 +276,12 @@ class Sandbox:
                 if problem is None:
                     return namespaces
                 problems.append(f"{namespaces}: {problem}")
-            message = f"this machine gives no private /opt/ml by namespaces ({'; '.join(problems)})"
+            message = f"this machine has no private /opt/ml by namespaces ({'; '.join(problems)})"
             if wanted == "namespace":
                 raise OSError(f"{message}; start with --sandbox rewrite to run without.")
             log.warning(
                 "%s: /opt/ml is rewritten in arguments and environment instead. Jobs that take their paths from there "
-                "work, and so do those that ask the variable OPT_ML; a program that spells /opt/ml out does not. Host "
+                "work, and so do those that use the variable OPT_ML; a program with /opt/ml in its code does not. Host "
                 "names such as algo-1 are unknown in a job, and a model's container must listen on the port in "
                 "SAGEMAKER_BIND_TO_PORT.",
                 message,

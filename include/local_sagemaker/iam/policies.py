@@ -74,7 +74,7 @@ def decision(policies: Iterable[Policy], action: Action) -> Decision:
 
 def _concerns(statement: Statement, action: Action) -> bool:
     if unknown := {"NotAction", "NotResource", "NotPrincipal"} & statement.keys():
-        raise PolicyError(f"{', '.join(unknown)} in a policy is not understood here")
+        raise PolicyError(f"{', '.join(unknown)} in a policy is not supported here")
     if not any(_matches(pattern, action.name, ignore_case=True) for pattern in _listed(statement["Action"])):
         return False
     # trust policies name no resource
@@ -93,7 +93,7 @@ def _holds(operator: str, key: str, wanted: Sequence[str], context: Context) -> 
         return (given is None) == (str(wanted[0]).lower() == "true")
     base = operator.removesuffix("IfExists")
     if base not in _OPERATORS:
-        raise PolicyError(f"the condition operator {operator} is not understood here")
+        raise PolicyError(f"the condition operator {operator} is not supported here")
     compare, positive = _OPERATORS[base]
     if given is None:
         return operator != base or not positive

@@ -55,7 +55,7 @@ def check_resources(resources: Json) -> None:
         volume = group.get("VolumeSizeInGB", resources.get("VolumeSizeInGB", 0))
         if not volume and not _HAS_DISKS.match(group["InstanceType"]):
             raise ValidationException(
-                f"VolumeSizeInGB must be at least 1 for {group['InstanceType']}, which has no disks of its own."
+                f"VolumeSizeInGB must be at least 1 for {group['InstanceType']}, which has no local disks."
             )
 
 
