@@ -1,4 +1,4 @@
-"""What every Dag must be, whoever writes the next one."""
+"""Rules that every Dag must follow, including the next one."""
 
 from __future__ import annotations
 
@@ -329,7 +329,7 @@ def test_a_model_without_schedules_can_be_backfilled_and_starts_nothing(make: Ca
 
 
 def test_the_first_run_is_the_next_one_to_come(dag_bag: DagBag) -> None:
-    """A Dag that is switched on must not train at once for the week that is over."""
+    """A Dag that is switched on must not train immediately for the past week."""
     from airflow.timetables.base import TimeRestriction
     from airflow.timetables.trigger import CronTriggerTimetable
     from pendulum import now

@@ -1,4 +1,4 @@
-"""A local AWS that answers as AWS does, one for all tests of a session that work with S3 or the registry."""
+"""A local AWS that answers like AWS, shared by all tests of a session that use S3 or the registry."""
 
 from __future__ import annotations
 

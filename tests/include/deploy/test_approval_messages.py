@@ -1,4 +1,4 @@
-"""How people hear of a promotion that waits."""
+"""How people are told of a pending promotion."""
 
 from __future__ import annotations
 

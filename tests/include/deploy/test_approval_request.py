@@ -1,4 +1,4 @@
-"""What the promotion packet is gathered from: both versions' evaluations, training profiles and registry entries."""
+"""The sources of the promotion packet: both versions' evaluations, training profiles and registry entries."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def s3(ml_bucket: LocalS3, registry: Any, monkeypatch: pytest.MonkeyPatch) -> Lo
 def evaluate(
     s3: LocalS3, number: int, metrics: dict[str, float], champion: dict[str, float] | None, edge: float
 ) -> None:
-    """Leave what the version's training run left."""
+    """Write the files of the version's training run."""
     folder = split_uri(version(number).evaluation.rsplit("/", 1)[0])[1]
     profile = {"volt": {"edges": [edge], "shares": [0.5, 0.5], "min": edge - 1, "max": edge + 1, "missing": 0.0}}
     s3.objects[f"{folder}/metrics.json"] = json.dumps({"metrics": metrics, "champion": champion}).encode()

@@ -1,4 +1,4 @@
-"""An endpoint's test against endpoints that are right, wrong, lenient, failing, slow or not there."""
+"""The test of an endpoint, against endpoints that are right, wrong, lenient, failing, slow or missing."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ class Endpoint:
 
     @staticmethod
     def row(line: str) -> dict[str, Any]:
-        """Only the first column is looked at: what is wrong with a line is for ``refuse`` to see."""
+        """Reads only the first column; finding faults in a line is left to ``refuse``."""
         volt, site, *_ = next(csv.reader([line]))
         assert site == "a,b"
         return {"volt": 1.5 if volt == "not-a-number" else float(volt)}
 
 
 def strict(body: str) -> None:
-    """Refuses what has to be refused."""
+    """Refuses every invalid request."""
     if len(body) > 6 * 1024 * 1024:
         raise api_error("ValidationError")
     if not body.startswith("{") and (not body or body.count(",") != 3 * body.count("\n") or "not-a-number" in body):
@@ -341,5 +341,5 @@ def test_golden_requests_that_are_no_use_say_where_they_come_from(content: bytes
     ],
 )
 def test_an_answer_is_that_of_the_test_or_is_not(expected: object, answer: object, same: bool) -> None:
-    """What decides whether an endpoint answers as it was trained: shape, kind and value, at every depth."""
+    """Whether an endpoint answers as trained is decided by shape, kind and value, at every depth."""
     assert _same(expected, answer) is same

@@ -1,4 +1,4 @@
-"""What is asked for endpoints, held against botocore's own models of the APIs."""
+"""Requests for endpoints, validated against botocore's models of the APIs."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_production_is_what_the_apis_take(environment: MlEnvironment, strategy: 
 
 @pytest.mark.parametrize("strategy", ["canary", "linear"])
 def test_one_instance_takes_over_all_at_once_and_the_form_says_why(strategy: Strategy) -> None:
-    """Half of one instance is none: SageMaker takes at most half of them for the first step."""
+    """Half of one instance is no instance: SageMaker takes at most half of the fleet for the first step."""
     environment = ENVIRONMENTS[0]
     one, two = (
         model_with(instance_count=count, deployment={"strategy": strategy, "share_percent": 50}) for count in (1, 2)

@@ -1,4 +1,4 @@
-"""Taking a model out of service: what is found, what is removed and what is kept."""
+"""Retiring a model: what is found, removed and kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rollbacks of all models are runs of one Dag: which of them may go on, and what they go back to."""
+"""Rollbacks of all models are runs of one Dag: which of them may continue, and which version they restore."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ BUCKET, PUMPS, PRICES = "my-ml-bucket", "predictive_maintenance", "electricity"
 
 
 class Airflow:
-    """The states of runs, as far as a task instance may ask for them."""
+    """The states of runs that a task instance may ask for."""
 
     def __init__(self) -> None:
         self.states: dict[str, str] = {}
 
     def run(self, run_id: str) -> Any:
-        """A task instance of a run that is active from now on."""
+        """A task instance of a run that becomes active now."""
         self.states[run_id] = "running"
         return SimpleNamespace(dag_id="rollback", run_id=run_id, get_dr_count=self._count)
 
@@ -107,7 +107,7 @@ def test_of_two_runs_that_claim_in_the_same_moment_one_goes_on(
     first, second = airflow.run("first"), airflow.run("second")
 
     class Overtaken(LocalS3):
-        """In which the other run claims between the reading and the writing."""
+        """An S3 in which the other run claims between reading and writing."""
 
         def put_object(self, **request: Any) -> Any:
             claim_rollback(s3, BUCKET, PUMPS, second)

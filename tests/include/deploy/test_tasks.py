@@ -51,7 +51,7 @@ def entry(version: int) -> Entry:
 
 class Registry:
     """A boto3 client of a registry with versions 1 to 4, of which 4 waits for its approval; ``live`` is what the
-    endpoint serves with. What a test changes is taken back."""
+    endpoint serves with. A test's changes are undone."""
 
     def __init__(self, sagemaker: Any) -> None:
         self._sagemaker = sagemaker
@@ -123,7 +123,7 @@ def promoted(s3: LocalS3, *entries: Entry) -> None:
 def context(
     version: int | None = None, approved: list[int] | None = None, day: str = "2020-11-21", **params: Any
 ) -> Any:
-    """Of a run by hand, or one that approvals of these versions started, in this order, a second apart on a day."""
+    """The context of a manual run, or of one started by approvals of these versions, in this order, a second apart."""
     events = [
         SimpleNamespace(extra={"payload": {"version": one, "approved_at": f"{day}T10:00:{number:02d}Z"}})
         for number, one in enumerate(approved or [])
@@ -265,7 +265,7 @@ def of_this_run(version: int) -> Entry:
 
 
 def again(version: int, day: int) -> Entry:
-    """A version that a rollback of a day brought back."""
+    """A version restored by a rollback on a given day."""
     back = {"since": datetime(2026, 11, day, tzinfo=UTC), "dag_id": "rollback", "run_id": f"rollback-{day}"}
     return entry(version).model_copy(update=back)
 

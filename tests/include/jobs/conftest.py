@@ -1,4 +1,4 @@
-"""A small fleet taken through the jobs once."""
+"""A small fleet, processed once by all jobs."""
 
 from __future__ import annotations
 

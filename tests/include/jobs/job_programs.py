@@ -1,4 +1,4 @@
-"""Jobs as the programs that they are, with the code laid out as in a job."""
+"""Jobs run as programs, with the code laid out as in a job."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Jobs:
         return self._python(["-m", f"include.jobs.{name}", *map(str, arguments)], variables)
 
     def run_code(self, program: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-        """A program that stands beside the jobs."""
+        """A program next to the jobs."""
         return self._python(["-c", program, *map(str, arguments)], variables)
 
     def _python(self, arguments: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -41,7 +41,7 @@ class Jobs:
 
 @dataclass(frozen=True)
 class Trained:
-    """What train_model left: the unpacked artifact, the folder with model.tar.gz, what it printed."""
+    """The results of train_model: the unpacked artifact, the folder with model.tar.gz, and its output."""
 
     model: Path
     packed: Path
@@ -50,5 +50,5 @@ class Trained:
 
     @property
     def mlflow_run_id(self) -> str:
-        """What training.json says."""
+        """The content of training.json."""
         return str(json.loads((self.model.parent / "output" / "training.json").read_text())["mlflow_run_id"])

@@ -1,4 +1,4 @@
-"""A day through the jobs that score it, as programs on a laptop: what comes out, and what bad days come to."""
+"""A day in the jobs that score it, run as programs: the results, and what happens to bad days."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SCORED = ("telemetry", "errors", "maint", "machines")
 
 @dataclass(frozen=True)
 class Partitions:
-    """What a scoring run of DAY is given: the day, and the windowed tables of the day before."""
+    """The input of a scoring run of DAY: the day, and the windowed tables of the day before."""
 
     folder: Path
 
@@ -139,7 +139,7 @@ def scored(partitions: Partitions, trained: Trained, folder: Path) -> pl.DataFra
 
 
 def scored_in_one_job(partitions: Partitions, trained: Trained, folder: Path) -> dict[str, Any]:
-    """What came of the day, its scores in ``one``, its report in ``one-report``."""
+    """The day's result; its scores in ``one``, its report in ``one-report``."""
     arguments = ["--partitions", partitions.folder, "--artifact", trained.packed, "--day", DAY]
     arguments += ["--scores", folder / "one", "--report", folder / "one-report"]
     score_day.main(["--model", MODEL, *map(str, arguments)])
@@ -229,7 +229,7 @@ def test_how_the_days_features_lie_is_kept_beside_its_scores(
 def test_nothing_after_the_day_is_read(
     partitions: Partitions, trained: Trained, expected: pl.DataFrame, tmp_path: Path
 ) -> None:
-    """Rows of later days that stand in the partition, as in a table exported again later, change nothing."""
+    """Rows of later days in the partition, as in a table exported again later, change nothing."""
     partitions.write("maint", partitions.text("maint") + "2015-06-03 06:00:00,1,comp1\n2015-06-03 00:00:00,2,comp2\n")
     partitions.write("telemetry", partitions.text("telemetry") + "2015-06-03 00:00:00,1,1,2,3,4\n")
     assert scored(partitions, trained, tmp_path).drop("prediction", "reasons").equals(expected)

@@ -1,4 +1,4 @@
-"""Days of models whose rows tell no time, or no moment: the partition says the day, rows count from its beginning."""
+"""Days of models whose rows have no time: the partition names the day, and rows are numbered from its start."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def raws(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def whole_features(config: ModelConfig, raw: Path) -> pl.DataFrame:
-    """Of the whole history at once."""
+    """The features of the whole history at once."""
     tables = {
         name: clean_table(read_table(raw, name, table), table, config.data.time, Window()).frame.drop(LINE)
         for name, table in config.data.tables.items()
@@ -65,13 +65,13 @@ def partition(name: str, folder: Path, day: date) -> Path:
 
 
 def numbered(config: ModelConfig) -> ModelConfig:
-    """Its key counts the file's rows instead of telling them apart by what they hold."""
+    """A model whose key counts the file's rows instead of identifying them by content."""
     table = config.data.tables["abalone"].model_copy(update={"content_key": None, "row_number": "specimen"})
     return config.model_copy(update={"data": config.data.model_copy(update={"tables": {"abalone": table}})})
 
 
 def edit(file: Path, change: dict[int, str | None]) -> None:
-    """Other text for lines, which count from 0; None takes one out."""
+    """Replaces lines, numbered from 0; None removes one."""
     lines = dict(enumerate(gzip.decompress(file.read_bytes()).decode().splitlines())) | change
     file.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines.values() if line is not None).encode()))
 

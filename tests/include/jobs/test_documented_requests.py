@@ -1,4 +1,4 @@
-"""Requests as people find them: the reference's examples, and rows of the raw file as they stand there."""
+"""Requests as documented: the reference's examples, and rows copied from the raw file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FEW = {"num_boost_round": 5, "n_estimators": 5}
 
 
 def served(model: str, folder: Path) -> TestClient:
-    """The endpoint of a model that was trained a little."""
+    """The endpoint of a briefly trained model."""
     config = load_model(model)
     tables = {
         name: clean_table(read_table(folder, name, table), table, config.data.time, Window()).frame.drop(LINE)

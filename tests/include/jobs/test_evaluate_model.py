@@ -1,4 +1,4 @@
-"""Evaluation as the job runs it: metrics for gates, statistics for the registry, a report for people, and MLflow."""
+"""The evaluation job: metrics for gates, statistics for the registry, a report for people, and MLflow."""
 
 from __future__ import annotations
 

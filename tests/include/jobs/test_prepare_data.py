@@ -1,4 +1,4 @@
-"""Raw tables to checked splits in one process: what it leaves, and at which step it stops."""
+"""From raw tables to checked splits in one process: its output, and the step at which it stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Many days in one job: each on its own, days before read once, and what stays of a day that cannot be scored."""
+"""Many days in one job: each scored separately, earlier days read once, and the results of a day that cannot be
+scored."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ def partitions(cut: Path, tmp_path: Path) -> Path:
 
 
 def files_of(partitions: Path) -> dict[str, list[str]]:
-    """What a plan of each day names."""
+    """The files that each day's plan names."""
     found = {}
     for before, day in zip([BEFORE, *DAYS], DAYS, strict=False):
         looked_back = [f"date={before}/{FILES[name]}.gz" for name in ("telemetry", "errors")]

@@ -1,4 +1,4 @@
-"""The server as SageMaker starts it: from the code in model.tar.gz, on a port, until SIGTERM."""
+"""The server, started as SageMaker does: from the code in model.tar.gz, on a port, until SIGTERM."""
 
 from __future__ import annotations
 

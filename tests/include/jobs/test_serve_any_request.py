@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is 200 with an answer for each row, or a 4xx with a reason: never a 5xx."""
+"""Any request gets 200 with an answer for each row, or a 4xx with a reason; never a 5xx."""
 
 from __future__ import annotations
 

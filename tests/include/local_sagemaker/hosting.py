@@ -1,4 +1,4 @@
-"""Models and endpoints for tests: a local SageMaker whose containers `serve` what lies in their model.tar.gz."""
+"""Models and endpoints for tests: a local SageMaker whose containers `serve` the content of their model.tar.gz."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def archive(**files: bytes) -> bytes:
 
 
 class Hosting:
-    """What tests do with models and endpoints, through boto3."""
+    """The operations of tests on models and endpoints, through boto3."""
 
     def __init__(self, server: LocalSageMaker) -> None:
         self.server = server
@@ -63,7 +63,7 @@ class Hosting:
         s3.put_object(Bucket=BUCKET, Key="serving/model.tar.gz", Body=archive(serving_program_py=program))
 
     def name(self, prefix: str) -> str:
-        """A name that was not used before."""
+        """An unused name."""
         self._number += 1
         return f"{prefix}-{self._number}"
 
@@ -101,7 +101,7 @@ class Hosting:
         return name
 
     def endpoint(self, config: str, **more: Any) -> str:
-        """A new endpoint, in service."""
+        """A new endpoint that is in service."""
         name = self.name("endpoint")
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config, **more)
         described = self.settled(name)

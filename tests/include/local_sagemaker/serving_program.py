@@ -1,4 +1,4 @@
-"""A model that does what a test asks of it: what `serve` runs in the tests' serving containers.
+"""A model whose behaviour tests control: `serve` runs it in the tests' serving containers.
 
 Its behaviour comes from the environment (MODE, NAME) and from the request itself. TURNS=error|slow|refuse is the mode
 that it changes to with its tenth request.

@@ -1,4 +1,4 @@
-"""A kill -9 loses nothing that was answered. A short version of what ``make faults`` does 200 times."""
+"""A kill -9 loses no answered call. A short version of what ``make faults`` does 200 times."""
 
 from __future__ import annotations
 

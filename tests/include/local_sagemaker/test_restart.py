@@ -1,4 +1,4 @@
-"""What survives the server's end, orderly or not, and what must not."""
+"""What survives the end of the server, orderly or not, and what must not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.include.local_sagemaker.job_requests import finished_training, log_li
 from tests.include.local_sagemaker.local_server import LocalSageMaker, until
 
 GROUP = "/aws/sagemaker/TrainingJobs"
-MARK = f"98765.{os.getpid()}"  # seconds of sleep by which the processes of this run are told from all others
+MARK = f"98765.{os.getpid()}"  # a number of seconds that identifies this run's sleeping processes
 
 
 @pytest.fixture

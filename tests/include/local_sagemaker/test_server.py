@@ -1,4 +1,4 @@
-"""What the HTTP server below everything must not do to requests and answers."""
+"""What the underlying HTTP server must not do to requests and answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every shipped estimator tells how it goes, where somebody listens, and learns the same."""
+"""Every shipped estimator reports its progress to a listener, and learns the same model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drift from counts: what chance gives is no drift, what moved is, and people see which feature and where to."""
+"""Drift from counts: chance is not drift, real shifts are, and the page shows which feature moved and how."""
 
 from __future__ import annotations
 

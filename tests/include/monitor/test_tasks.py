@@ -1,4 +1,4 @@
-"""What follows from a drift, and from what it is measured: published days of one version, its own training profile."""
+"""The consequences of drift, and its basis: published days of one version and that version's training profile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An endpoint's day: one small job counts what it was asked, the verdict is that of a scored day, and lies apart."""
+"""An endpoint's day: one small job counts its requests; the verdict is like a scored day's, stored separately."""
 
 from __future__ import annotations
 

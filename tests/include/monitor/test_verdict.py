@@ -1,4 +1,4 @@
-"""The verdict on a day: which evidence comes before which."""
+"""The verdict on a day: the priority of evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose answers they are: the champion's, while it changes; an endpoint's, while it fails."""
+"""The source of answers: the champion, while it changes; an endpoint, while it fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of every model's raw tables as requests: the features are those that the tables come to."""
+"""Rows of every model's raw tables as requests give the features computed from the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may call, and what is told of each request."""
+"""Who may call, and what is logged of each request."""
 
 from __future__ import annotations
 

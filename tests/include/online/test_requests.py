@@ -1,4 +1,4 @@
-"""What may be asked, and what is said of what cannot be answered."""
+"""Valid requests, and the messages for requests that cannot be answered."""
 
 from __future__ import annotations
 

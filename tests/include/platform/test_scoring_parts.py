@@ -1,4 +1,4 @@
-"""What a day's scores are made of: which edit makes scored days due, of which model, and what is said of it."""
+"""What a day's scores depend on: which edit makes which model's scored days due, and the message about it."""
 
 from __future__ import annotations
 

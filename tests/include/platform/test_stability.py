@@ -1,4 +1,4 @@
-"""The population stability index: what chance gives is nothing, what moved is; of counted days and of trainings."""
+"""The population stability index: zero for chance, positive for shifts; of counted days and of trainings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training is made of: which edit makes one due again, of which model, and what is said of it."""
+"""What a training depends on: which edit makes which model's training due again, and the message about it."""
 
 from __future__ import annotations
 

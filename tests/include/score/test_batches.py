@@ -1,4 +1,4 @@
-"""Days as jobs: how many, which days in each, what it takes."""
+"""Days grouped into jobs: how many jobs, which days in each, what they need."""
 
 from __future__ import annotations
 

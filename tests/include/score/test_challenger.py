@@ -1,4 +1,4 @@
-"""A candidate that scores a day beside production: which one, and where what it said is kept."""
+"""A candidate that scores a day next to production: which one, and where its scores are stored."""
 
 from __future__ import annotations
 

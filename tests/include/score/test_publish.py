@@ -1,4 +1,4 @@
-"""Publication: readers see the scores of before or those of after, whatever happens in between."""
+"""Publication: readers see either the old or the new scores, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_a_part_that_is_not_as_it_was_checked_is_not_published(s3: LocalS3) -> N
 
 
 def before_write_of(monkeypatch: pytest.MonkeyPatch, key: str, happens: Callable[[], object]) -> None:
-    """Have something happen between the reading and the first writing of an object."""
+    """Run something between the reading and the first writing of an object."""
     write, once = publishing.write_if_unchanged, [happens]
 
     def overtaken(s3: Any, uri: str, *arguments: Any) -> bool:

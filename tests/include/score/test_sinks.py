@@ -1,4 +1,4 @@
-"""What is asked for to send a day to Kafka and to move the alias in MLflow; nothing where there is neither."""
+"""Requests to send a day to Kafka and to move the alias in MLflow; none if neither is configured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every request held against botocore's own model of the API: types and required fields, lengths, patterns, enums."""
+"""Every request validated against botocore's model of the API: types and required fields, lengths, patterns, enums."""
 
 from __future__ import annotations
 

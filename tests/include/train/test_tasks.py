@@ -1,4 +1,4 @@
-"""What tasks ask for when they run: S3 is of a local AWS, the registry is answered from memory."""
+"""The requests of tasks: S3 is a local AWS's, the registry answers from memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What AWS is asked, and that one kind that cannot be asked leaves the others."""
+"""Requests to AWS; a kind that cannot be read does not affect the others."""
 
 from __future__ import annotations
 

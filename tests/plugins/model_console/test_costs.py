@@ -1,4 +1,4 @@
-"""Endpoints by their hours, and what AWS bills beside it."""
+"""Endpoint costs by the hour, and AWS's bill for comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Job operators against stubbed clients: which calls are made, in which order, and what comes of the answers."""
+"""Job operators against stubbed clients: which calls are made, in which order, and what follows from the answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a job when its task is ended, times out, or was waited for long enough."""
+"""What happens to a job when its task is ended, times out, or has waited long enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The endpoint operator against a local SageMaker with real serving processes: from every state to the one wanted."""
+"""The endpoint operator against a local SageMaker with real serving processes: from every state to the desired one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SHIFT = {
 
 
 class Killed(BaseException):
-    """Ends a task where a SIGKILL would: nothing after it runs."""
+    """Ends a task like a SIGKILL: nothing after it runs."""
 
 
 @pytest.fixture(autouse=True)

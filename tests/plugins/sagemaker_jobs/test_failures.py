@@ -1,4 +1,4 @@
-"""What failures say, and which of them are worth another try."""
+"""The messages of failures, and which of them are retried."""
 
 from __future__ import annotations
 

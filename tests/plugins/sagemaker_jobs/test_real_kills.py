@@ -1,4 +1,4 @@
-"""The operator in processes that are really killed, against a local SageMaker behind a proxy that really goes wrong."""
+"""The operator in processes that are really killed, against a local SageMaker behind a faulty proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sensor of a partition: deferred while there is time, and clear when there is none."""
+"""The partition sensor: deferred while there is time, with a clear message when there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a task still goes on, and stopping the job of one that does not."""
+"""Whether a task is still active, and stopping its job if not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tuning jobs: what becomes of their best training job."""
+"""Tuning jobs: what is done with their best training job."""
 
 from __future__ import annotations
 

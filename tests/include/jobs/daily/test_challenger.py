@@ -1,4 +1,4 @@
-"""A day's scores by a candidate beside those of production."""
+"""A candidate's scores of a day, next to those of production."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A day is the same whether it is read whole or cut into chunks: its rows, keys, quarantine and verdict."""
+"""A day gives the same rows, keys, quarantine and verdict, whether read whole or in chunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the report says is otherwise than in production."""
+"""The report's list of differences from production."""
 
 from __future__ import annotations
 

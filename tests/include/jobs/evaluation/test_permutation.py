@@ -1,4 +1,4 @@
-"""Permutation importances: what a model rests on is told from what it never looks at."""
+"""Permutation importances distinguish features a model depends on from those it ignores."""
 
 from __future__ import annotations
 

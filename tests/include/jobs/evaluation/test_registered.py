@@ -1,4 +1,4 @@
-"""A model fitted again on all rows: with what its first fit chose, near to it, as an artifact like any other."""
+"""A model refitted on all rows: with the choices of its first fit, close to it, and as a normal artifact."""
 
 from __future__ import annotations
 

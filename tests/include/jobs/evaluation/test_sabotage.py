@@ -1,5 +1,5 @@
-"""The shipped gates refuse a model that was ruined, and let the honest one through: at a small scale and for one model
-here, for all of them and with twenty seeds in ``make sabotage``."""
+"""The shipped gates reject a sabotaged model and pass the honest one. Here at small scale and for one model; ``make
+sabotage`` does it for all models, with twenty seeds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RUINED = (
 
 @dataclass(frozen=True)
 class Made:
-    """A model's made up data, and the trials on it."""
+    """A model's synthetic data, and the trials on it."""
 
     tables: Tables
     frame: pl.DataFrame

@@ -30,7 +30,7 @@ def abalone(*gates: Gate, **about: object) -> ModelConfig:
 
 
 def measured(config: ModelConfig, test: pl.DataFrame, wrong: dict[str, float]) -> tuple[Measures, Answers]:
-    """Answers that are off by so much for each sex."""
+    """Predictions with a given error for each sex."""
     off = test["sex"].replace_strict(list(wrong), [float(one) for one in wrong.values()])
     return Measures(config, test, examples(config, test), {}), Answers((test["rings"] + off).to_numpy())
 

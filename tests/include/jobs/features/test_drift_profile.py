@@ -1,4 +1,4 @@
-"""How features lie: of training in a profile, of rows scored since in the same bins."""
+"""Feature distributions: a profile from training, and counts of scored rows in the same bins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROFILE = drift_profile(TRAIN)
 
 
 def shares(name: str) -> list[float]:
-    """What count_rows would give, had the rows the profile's shares."""
+    """The result of count_rows for rows with the profile's shares."""
     known = PROFILE[name]
     there = 1 - known["missing"]
     inner = [share * there for share in known["shares"]]

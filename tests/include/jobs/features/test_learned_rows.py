@@ -1,4 +1,4 @@
-"""What a model has learned from is known again, in whatever file the rows stand."""
+"""Rows that a model was trained on are recognised in any file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from include.models.config import ModelConfig, load_model
 
 @pytest.fixture
 def config() -> ModelConfig:
-    """Its key only counts the rows of a file."""
+    """A model whose key only counts the rows of a file."""
     config = load_model("abalone_age")
     table = config.data.tables["abalone"].model_copy(update={"content_key": None, "row_number": "specimen"})
     return config.model_copy(update={"data": config.data.model_copy(update={"tables": {"abalone": table}})})

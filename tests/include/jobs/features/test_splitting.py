@@ -1,4 +1,4 @@
-"""How rows are dealt out: by time with windows and earlier ends, by chance with groups kept together."""
+"""How rows are split: by time with windows and earlier ends, or at random with groups kept together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Calibrated probabilities mean what they say; a threshold is what model.yaml asks for; a row's answer is its own."""
+"""Calibrated probabilities are accurate, thresholds meet model.yaml, and a row's answer does not depend on other
+rows."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ COSTS = Costs(missed=10, false_alarm=1)
 
 
 def overconfident(rows: int, classes: int, seed: int = 0) -> tuple[Array, Array]:
-    """Classes, and probabilities of which the logarithms are twice as far apart as they should be."""
+    """Classes, and probabilities whose log odds are twice as far apart as they should be."""
     rng = np.random.default_rng(seed)
     scores = rng.normal(size=(rows, classes)) * 2 - 2.0 * (np.arange(classes) > 0)
     true = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Requests in three formats to rows, answers back, and what is refused with which words."""
+"""Requests in three formats are parsed into rows, answers are rendered, and refusals say why."""
 
 from __future__ import annotations
 

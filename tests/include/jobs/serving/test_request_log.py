@@ -1,4 +1,5 @@
-"""Requests and answers kept in S3: what a file holds, and that requests neither wait for it nor fail with it."""
+"""Requests and answers stored in S3: the content of a file, and that requests neither wait for it nor fail because of
+it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raw tables prepared in chunks by two machines and merged: what one machine makes of the whole."""
+"""Raw tables prepared in chunks by two machines and merged give the result of one machine."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def whole(raw: Path, out: Path) -> Path:
 
 
 def in_shards(raw: Path, out: Path) -> Path:
-    """As three jobs do it, the second on two machines, each with every other chunk."""
+    """Runs the three jobs, the second on two machines, each with every other chunk."""
     chunks = cut(CONFIG, raw, out / "chunks", CHUNK_MB)
     assert chunks > 2
     files = sorted((out / "chunks").iterdir())

@@ -1,4 +1,4 @@
-"""What SageMaker refuses of a change to an endpoint, and of what is asked of one."""
+"""Changes to an endpoint, and requests to one, that SageMaker refuses."""
 
 from __future__ import annotations
 

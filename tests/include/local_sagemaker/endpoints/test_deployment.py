@@ -1,4 +1,4 @@
-"""Deployments with guardrails: traffic moves step by step, alarms on the endpoint's real metrics take it back."""
+"""Deployments with guardrails: traffic moves step by step, and alarms on the endpoint's real metrics roll it back."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _alarm(hosting: Hosting, endpoint: str, metric: str, statistic: str, thresho
 
 @contextmanager
 def _traffic(hosting: Hosting, endpoint: str) -> Iterator[list[tuple[float, str]]]:
-    """At most 100 requests a second meanwhile: when each began, and its answer."""
+    """Sends at most 100 requests a second meanwhile: when each began, and its answer."""
     answers: list[tuple[float, str]] = []
     stop = threading.Event()
 
@@ -182,7 +182,7 @@ def test_an_alarm_takes_the_canary_back(
 def test_a_model_that_turns_bad_between_the_steps_is_taken_back(
     hosting: Hosting, turns: str, metric: str, statistic: str, threshold: float
 ) -> None:
-    """It is well in the beginning, as a model is that leaks memory or meets other requests than it was tested with."""
+    """It is healthy at first, like a model that leaks memory, or gets requests unlike those it was tested with."""
     before = _config(hosting)
     endpoint = hosting.endpoint(before)
     alarm = _alarm(hosting, endpoint, metric, statistic, threshold)

@@ -1,4 +1,4 @@
-"""Endpoints: what serves, what happens when it does not, and what AWS's clients see of it."""
+"""Endpoints: serving, failures, and what AWS's clients see."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.include.local_sagemaker.local_server import IMAGE, ROLE, until
 
 @pytest.fixture(scope="module")
 def echo(hosting: Hosting) -> str:
-    """A configuration whose model answers what it is sent."""
+    """A configuration whose model echoes its input."""
     return hosting.config(hosting.model())
 
 
@@ -31,7 +31,7 @@ def _named(hosting: Hosting, name: str) -> str:
 
 @contextmanager
 def _load(hosting: Hosting, endpoint: str) -> Iterator[list[str]]:
-    """Two clients that invoke without pause meanwhile; the list gets what each call ended with."""
+    """Two clients that invoke continuously meanwhile; the list gets the result of each call."""
     ended: list[str] = []
     stop = threading.Event()
 

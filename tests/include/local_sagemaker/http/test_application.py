@@ -1,4 +1,4 @@
-"""The protocol itself: bad requests get SageMaker's errors, and nothing ends as a page of HTML."""
+"""The protocol: bad requests get SageMaker's errors, and nothing is answered with an HTML page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.include.local_sagemaker.local_server import LocalSageMaker, call
 
 @pytest.fixture(scope="session")
 def lenient(server: LocalSageMaker) -> Any:
-    """boto3 that lets the server find what is wrong."""
+    """boto3 without its own validation, so the server has to find errors."""
     session = boto3.session.Session("local", "local", region_name="us-east-1")
     config = Config(parameter_validation=False, retries={"total_max_attempts": 1})
     return session.client("sagemaker", endpoint_url=server.url, config=config)

@@ -1,4 +1,4 @@
-"""Requests that are almost right: whatever is wrong, the answer is an error of AWS, never a fault of the server."""
+"""Requests that are almost right: any fault gets an AWS error, never an internal error."""
 
 from __future__ import annotations
 

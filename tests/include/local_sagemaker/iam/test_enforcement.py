@@ -57,7 +57,8 @@ def admin(enforcing: LocalSageMaker) -> Client:
 
 @pytest.fixture
 def grant(admin: Client) -> Grant:
-    """`grant(role, statement...)` replaces what the role may do; a job's may pull its image unless it is said."""
+    """`grant(role, statement...)` replaces what the role may do; a job's role may pull its image unless stated
+    otherwise."""
 
     def set_policy(role: str, *statements: dict[str, Any], pull: bool = True) -> None:
         more = PULL if pull and role == ROLE else []

@@ -1,4 +1,4 @@
-"""Processing jobs through boto3: they really run, and fail as SageMaker's do."""
+"""Processing jobs through boto3: they really run, and fail like SageMaker's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs and endpoints that take their time to start, as on AWS."""
+"""Jobs and endpoints that start slowly, as on AWS."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def began(job: dict[str, Any], started: str) -> float:
 
 
 def test_jobs_start_up_beside_each_other(slow: Hosting) -> None:
-    """Start-up takes none of the places of jobs that run: three of them are ready together."""
+    """Starting jobs do not use the slots of running jobs: three are ready together."""
     names = [slow.name("beside") for _ in range(3)]
     for name in names:
         slow.sagemaker.create_processing_job(**processing(name, ["true"]))

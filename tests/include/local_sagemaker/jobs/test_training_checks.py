@@ -1,4 +1,4 @@
-"""What a request for a training job must hold beyond the API's model."""
+"""What a request for a training job must satisfy beyond the API model."""
 
 from __future__ import annotations
 

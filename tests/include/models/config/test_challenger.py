@@ -1,4 +1,4 @@
-"""What a candidate did beside production, as the promotion packet tells it."""
+"""A candidate's results next to production's, as the promotion packet shows them."""
 
 from __future__ import annotations
 

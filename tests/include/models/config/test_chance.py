@@ -1,4 +1,4 @@
-"""Probabilities of counts, against exact figures."""
+"""Probabilities of counts, checked against exact values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a day's data, and what is not: counts, as scoring leaves them, against those of training."""
+"""Faults of a day's data, and days without: the counts of scoring, compared with those of training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one part of a model.yaml says of another is held to it when the file is read: line, key and nearest name."""
+"""References between parts of a model.yaml are checked when the file is read: line, key and nearest name."""
 
 # ruff: noqa: E501 - a case is a line
 

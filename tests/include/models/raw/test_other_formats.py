@@ -1,4 +1,4 @@
-"""Files that are called CSV and are none: each is named, by whoever reads it, with what to do."""
+"""Files named .csv that are not CSV: every reader names the real format, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What make backfill does before it starts one, and while it goes on."""
+"""What make backfill does before and during a backfill."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_DATA = {day: f"{day} cannot be scored: daily/x/date={day}/ lacks a.csv." for 
 
 
 class Api:
-    """A run that is under way for some looks, and may ask."""
+    """A run that is in progress for some polls, and may ask a question."""
 
     def __init__(self, looks: int, asks: bool = False) -> None:
         self.looks, self.asks = looks, asks
@@ -37,7 +37,7 @@ class Api:
 
 
 def followed(monkeypatch: pytest.MonkeyPatch, api: Any, done: list[int], seconds: float) -> list[str]:
-    """What is on the screen, of a machine on which each look takes so long."""
+    """The screen's content, on a machine where each poll takes the given time."""
     now = [0.0]
     monkeypatch.setattr(backfill.time, "sleep", lambda _: now.__setitem__(0, now[0] + seconds))
     monkeypatch.setattr(backfill.time, "monotonic", lambda: now[0])

@@ -1,4 +1,4 @@
-"""Daily partitions follow the raw tables that they are cut from."""
+"""Daily partitions match the raw tables they are cut from."""
 
 from collections.abc import Iterator
 from pathlib import Path
