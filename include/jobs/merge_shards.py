@@ -2,7 +2,7 @@
 
     python -m include.jobs.merge_shards --model M --shards DIR --validated DIR --features DIR
         --raw-report DIR --features-report DIR --preparation DIR [--data-from ISO] [--data-to ISO]
-        [--held-out DAYS,DAYS] [--must-learn ISO]
+        [--held-out DAYS,DAYS[,SHARE]] [--must-learn ISO]
 
 Reads what prepare_shards wrote. Tables and splits come in parts, one file per chunk, which readers treat as one table;
 the rest is as prepare_data writes it, and it also stops at the first critical finding.

@@ -2,7 +2,7 @@
 
     python -m include.jobs.prepare_data --model M --raw DIR --validated DIR --features DIR
         --raw-report DIR --features-report DIR --preparation DIR [--data-from ISO] [--data-to ISO]
-        [--held-out DAYS,DAYS] [--must-learn ISO]
+        [--held-out DAYS,DAYS[,SHARE]] [--must-learn ISO]
 
 ``validate_raw_data`` validates the raw tables and rejects bad rows, ``build_features`` builds the feature table and
 splits it, ``validate_features`` validates the splits; each module documents what it reads and writes. Tables are passed
@@ -16,7 +16,7 @@ of the splits. The exit status is 0 whatever the verdict.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -146,21 +146,20 @@ def arguments_to_prepare(program_doc: str | None, **given: str) -> argparse.Argu
     )
     validate_raw_data.add_window(parser)
     add_earlier(parser)
-    parser.add_argument("--held-out", type=_days_pair, help="at most so many days to test and to validate, as 7,3")
+    parser.add_argument(
+        "--held-out",
+        type=lambda text: [float(one) for one in text.split(",")],
+        help="at most so many days to test and to validate, as 7,3; or only of a share of the clusters, as 7,3,0.2",
+    )
     parser.add_argument("--must-learn", type=date.fromisoformat, help="the training part must reach past this day")
     return parser
 
 
-def _days_pair(text: str) -> tuple[float, float]:
-    test, validation = map(float, text.split(","))
-    return test, validation
-
-
-def held_out(config: ModelConfig, days: tuple[float, float] | None) -> ModelConfig:
+def held_out(config: ModelConfig, less: Sequence[float] | None) -> ModelConfig:
     """The model's configuration with a split that holds out less, if requested and the split is by time."""
-    if days is None or not isinstance(config.split, TimeSplit):
+    if less is None or not isinstance(config.split, TimeSplit):
         return config
-    return config.model_copy(update={"split": config.split.held_out(*days)})
+    return config.model_copy(update={"split": config.split.held_out(*less)})
 
 
 def main(argv: list[str] | None = None) -> None:

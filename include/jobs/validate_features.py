@@ -28,7 +28,7 @@ from include.jobs.validation.findings import Finding
 from include.jobs.validation.report import Report, TableReport
 from include.jobs.validation.suites import Expected, SuiteError, load_suite, references, run_suite
 from include.jobs.validation.wording import finding_of
-from include.models.config import MODELS_FOLDER, ModelConfig, TimeSplit, load_model
+from include.models.config import MODELS_FOLDER, ClusterSplit, ModelConfig, TimeSplit, load_model
 from include.models.config.files import FEATURE_TABLE, SPLITS
 
 DATASET = "features"
@@ -97,6 +97,8 @@ def infinite(report: TableReport, counts: Mapping[str, int]) -> list[Finding]:
 
 def apart(config: ModelConfig, splits: Splits) -> list[Finding]:
     """Problems between the splits; uses only the columns key, time and the split's groups."""
+    if isinstance(config.split, ClusterSplit):
+        return _clusters_in_order(str(config.data.time), config.split, splits)
     if isinstance(config.split, TimeSplit):
         return _in_order(str(config.data.time), config.split, splits)
     return _grouped(config, splits)
@@ -116,6 +118,24 @@ def _in_order(time: str, how: TimeSplit, splits: Splits) -> list[Finding]:
             findings.append(
                 _critical(later, f"{later}/{FEATURE_TABLE}", time, "splits_are_apart", found, allowed, None, TOO_GOOD)
             )
+    return findings
+
+
+def _clusters_in_order(time: str, how: ClusterSplit, splits: Splits) -> list[Finding]:
+    """Of each cluster, the rows held out must follow the learned ones at that distance, and be in one split."""
+    gap, findings = timedelta(hours=how.gap_hours), []
+    ends = {name: splits[name].group_by(how.cluster).agg(pl.col(time).max().alias("_end")) for name in SPLITS}
+    starts = {name: splits[name].group_by(how.cluster).agg(pl.col(time).min()) for name in SPLITS}
+    for earlier, later in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        both = starts[later].join(ends[earlier], on=how.cluster, nulls_equal=True)
+        close = pl.col(time) - pl.col("_end") < gap
+        wrong = both if earlier == "validation" else both.filter(close | (pl.col(time) <= pl.col("_end")))
+        if len(wrong):
+            names = ", ".join(how.cluster)
+            found = f"rows of {len(wrong)} clusters that follow too closely upon those in {earlier}"
+            allowed = f"rows at least {how.gap_hours} hours later; of each {names} in validation or in test"
+            file = f"{later}/{FEATURE_TABLE}"
+            findings.append(_critical(later, file, names, "splits_are_apart", found, allowed, None, TOO_GOOD))
     return findings
 
 

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from math import ceil
 from typing import Literal, TypedDict
 
-from include.models.config import ModelConfig, Monitoring, TimeSplit
+from include.models.config import ClusterSplit, ModelConfig, Monitoring, TimeSplit
 from include.models.config.drift_profile import TrafficDay
 from include.models.config.faults import Fault, FaultJson
 from include.models.config.performance import Performance
@@ -213,15 +213,14 @@ def days_to_look_back(model: ModelConfig, day: str) -> list[str]:
     learned.
 
     Otherwise the training waits, as the change is too new. Only the day itself if rows are split at random: the newest
-    newest are in every part then.
+    are in every part then.
     """
     split, settings, last = model.split, monitoring_of(model), date.fromisoformat(day)
     if not isinstance(split, TimeSplit):
         return [day]
-    how = settings.retrain
-    shorter = split.held_out(how.holdout_days, how.validation_days)
-    held_out = shorter.test_days + shorter.validation_days + 2 * shorter.gap_hours / 24
-    needed = ceil(held_out) + how.learn_days
+    shorter, horizon = split.held_out(*settings.retrain.held_out), split.gap_hours / 24  # the newest have no label yet
+    in_between = 0.0 if isinstance(shorter, ClusterSplit) else shorter.test_days + shorter.validation_days + 2 * horizon
+    needed = ceil(in_between + horizon) + settings.retrain.learn_days
     return [
         (last - timedelta(days=back)).isoformat() for back in range(needed + settings.window_days - 1, needed - 1, -1)
     ]

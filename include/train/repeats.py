@@ -59,10 +59,10 @@ def ingredients(
 
 
 def _held_out(model: ModelConfig, params: Mapping[str, Any]) -> list[float]:
-    """Days for test and validation, if they differ from model.yaml's ``split``."""
+    """What is held out, if it differs from model.yaml's ``split``."""
     if not params["must_learn"] or model.monitoring is None:
         return []
-    return [model.monitoring.retrain.holdout_days, model.monitoring.retrain.validation_days]
+    return model.monitoring.retrain.held_out
 
 
 def _tuning(model: ModelConfig, given: Mapping[str, Any]) -> list[str]:

@@ -139,8 +139,8 @@ def _split(model: ModelConfig, must_learn: str | None) -> list[str]:
     """The split arguments of a training that monitoring started."""
     if not must_learn or not model.monitoring:
         return []
-    how = model.monitoring.retrain
-    return ["--held-out", f"{how.holdout_days:g},{how.validation_days:g}", "--must-learn", must_learn]
+    held_out = ",".join(f"{one:g}" for one in model.monitoring.retrain.held_out)
+    return ["--held-out", held_out, "--must-learn", must_learn]
 
 
 def _one(model: ModelConfig) -> Compute:

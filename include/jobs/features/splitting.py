@@ -8,7 +8,7 @@ from datetime import timedelta
 import polars as pl
 
 from include.jobs.features.feature_table import identity
-from include.models.config import ModelConfig, RandomSplit, TimeSplit
+from include.models.config import ClusterSplit, ModelConfig, RandomSplit, TimeSplit
 
 Parts = dict[str, pl.DataFrame]
 STRATA = 10  # of a regression's target
@@ -16,6 +16,8 @@ STRATA = 10  # of a regression's target
 
 def split(config: ModelConfig, frame: pl.DataFrame) -> Parts:
     """``train``, ``validation`` and ``test`` by model.yaml's ``split``; any may be empty."""
+    if isinstance(config.split, ClusterSplit):
+        return split_by_clusters(frame, str(config.data.time), config.split)
     if isinstance(config.split, TimeSplit):
         return split_by_time(frame, str(config.data.time), config.split)
     return split_at_random(config, frame, config.split)
@@ -38,6 +40,34 @@ def split_by_time(frame: pl.DataFrame, time: str, how: TimeSplit) -> Parts:
         "validation": frame.filter(column > validation_start, column <= test_start - gap),
         "test": frame.filter(column > test_start),
     }
+
+
+def split_by_clusters(frame: pl.DataFrame, time: str, how: ClusterSplit) -> Parts:
+    """The last ``test_days`` of a share of the clusters as test, the last ``validation_days`` of as many others as
+    validation, and the rest as train.
+
+    Clusters are ordered by a hash of their values, so that the same ones are held out as rows arrive. Between a
+    cluster's rows in train and its rows held out, ``gap_hours`` are left out.
+    """
+    if frame.is_empty():
+        return dict.fromkeys(("train", "validation", "test"), frame)
+    clusters = frame.select(how.cluster).unique()
+    words = clusters.select(pl.concat_str([pl.col(name).cast(pl.String) for name in how.cluster], separator="|"))
+    digests = [hashlib.sha256(str(word).encode()).hexdigest() for word in words.to_series()]
+    order, held = pl.Series(digests).rank("ordinal") - 1, max(1, round(how.share * len(clusters)))
+    placed = clusters.with_columns((order // held).alias("_place"))
+    dealt = frame.join(placed, on=how.cluster, how="left", maintain_order="left", nulls_equal=True)
+    end, column, place = frame[time].max(), pl.col(time), pl.col("_place")
+    days = pl.when(place == 0).then(how.test_days).when(place == 1).then(how.validation_days)
+    held_from = pl.lit(end) - pl.duration(seconds=days * 24 * 3600)
+    before = place.ge(2) | (column <= held_from - timedelta(hours=how.gap_hours))
+    recent = column > end - timedelta(days=how.train_days) if how.train_days else pl.lit(value=True)  # type: ignore[operator] # a datetime column
+    parts = {
+        "train": dealt.filter(before, recent),
+        "validation": dealt.filter(place == 1, column > held_from),
+        "test": dealt.filter(place == 0, column > held_from),
+    }
+    return {name: part.drop("_place") for name, part in parts.items()}
 
 
 def rolling_splits(frame: pl.DataFrame, time: str, how: TimeSplit) -> list[Parts]:

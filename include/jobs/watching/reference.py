@@ -80,21 +80,21 @@ def reference(
 
 
 def windows_of(config: ModelConfig, table: pl.LazyFrame, days: int) -> Array:
-    """The number of each row's window (rows,), -1 of those in a window that is half empty. Windows are of so many days
-    each, or of fewer where there would be fewer than ``FEWEST_WINDOWS``; blocks of rows in their order, where they tell
-    no time."""
+    """The number of each row's window (rows,), -1 of those in a window that is half empty, or before the first whole
+    one: the newest rows are always in a window. Windows are of so many days each, or of fewer where there would be
+    fewer than ``FEWEST_WINDOWS``; blocks of rows in their order, where they tell no time."""
     time = config.data.time
     if time is None:
         rows = rows_of(table)
         return np.arange(rows) // max(1, -(-rows // BLOCKS))
     dates = table.select(pl.col(time).dt.date()).collect().to_series()
-    passed = (dates - dates.min()).dt.total_days().to_numpy()
-    span = int(passed.max()) + 1
+    ago = (dates - dates.max()).dt.total_days().abs().to_numpy()
+    span = int(ago.max()) + 1
     length = max(1, min(days, span // FEWEST_WINDOWS))
-    number = passed // length
-    full = np.bincount(number) > len(dates) / (span / length) / 2
-    full[span // length :] = False
-    return np.where(full[number], number, -1)
+    count = span // length
+    number = count - 1 - ago // length
+    full = np.bincount(number[number >= 0], minlength=count) > len(dates) / (span / length) / 2
+    return np.where((number >= 0) & full[number], number, -1)
 
 
 def count_windows(table: pl.LazyFrame, number: Array, profile: DriftProfile) -> list[Window]:

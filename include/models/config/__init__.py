@@ -8,7 +8,7 @@ refused; an error names the file, the key, what was found and what is allowed.
 from .budget import Budget
 from .code import Code, Hyperparameter
 from .common import INSTANCE_TYPE, ConfigError, InstanceType, Json, Scalar, Section
-from .data import LINE, Clock, Column, Data, Moment, RandomSplit, Table, TimeSplit, is_pattern, named
+from .data import LINE, Clock, ClusterSplit, Column, Data, Moment, RandomSplit, Table, TimeSplit, is_pattern, named
 from .drift_profile import DayProfile, DriftProfile, FeatureProfile
 from .explaining import refusal
 from .features import Derived, Features
@@ -34,6 +34,7 @@ __all__ = [
     "Budget",
     "Champion",
     "Clock",
+    "ClusterSplit",
     "Code",
     "Column",
     "Compute",

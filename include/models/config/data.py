@@ -337,13 +337,22 @@ class TimeSplit(Section):
     rolling_origins: Annotated[int, Field(ge=0, le=100)] = 0
     refit: RefitOrNot = None
 
-    def held_out(self, test_days: float, validation_days: float) -> TimeSplit:
-        """With at most this many days held out."""
+    def held_out(self, test_days: float, validation_days: float, share: float | None = None) -> TimeSplit:
+        """With at most this many days held out; with ``share``, only of some clusters."""
         shorter = {
+            **self.model_dump(),
             "test_days": min(test_days, self.test_days),
             "validation_days": min(validation_days, self.validation_days),
         }
-        return self.model_copy(update=shorter)
+        return ClusterSplit(**shorter, share=share) if share else TimeSplit(**shorter)
+
+
+class ClusterSplit(TimeSplit):
+    """By time, but only a ``share`` of the clusters is held out for test, and as many others for validation; the rest
+    is learned up to the newest row. For trainings that monitoring starts: model.yaml cannot choose it.
+    """
+
+    share: float
 
 
 class RandomSplit(Section):

@@ -21,12 +21,23 @@ class Retrain(Section):
     ``schedule.train`` (``schedule``). If rows are split by time, such a training holds out ``holdout_days`` for test
     and ``validation_days``, if ``split`` has more, and starts once the rest includes ``learn_days`` of the change that
     started it. It fails if the raw data does not reach that far.
+
+    With ``holdout_share``, it holds out these days only of this share of the clusters (``split.cluster``), such as
+    machines, and the ``validation_days`` of as many others: it learns up to the newest day from the rest, and the test
+    can be long enough to judge rare classes. Such a test shows what a model makes of clusters whose last days it has
+    not seen; only a test on later days shows how well it lasts.
     """
 
     when: When = "on_performance"
     holdout_days: Annotated[float, Field(gt=0, le=3650)] = 7
     validation_days: Annotated[float, Field(gt=0, le=3650)] = 3
     learn_days: Annotated[int, Field(ge=1, le=365)] = 1
+    holdout_share: Annotated[float, Field(gt=0, le=0.25)] | None = None
+
+    @property
+    def held_out(self) -> list[float]:
+        """What ``TimeSplit.held_out`` takes."""
+        return [self.holdout_days, self.validation_days, *([self.holdout_share] if self.holdout_share else [])]
 
 
 def _retrain(given: object) -> object:

@@ -202,9 +202,13 @@ def _monitoring(config: ModelConfig) -> Iterator[Problem]:
     if config.monitoring is None or features is None:
         return
     yield from unknown_names(("monitoring", "ignored"), config.monitoring.ignored, "feature", features)
-    for name in ("holdout_days", "validation_days", "learn_days") if isinstance(config.split, RandomSplit) else ():
-        if name in config.monitoring.retrain.model_fields_set:
+    retrain = config.monitoring.retrain
+    if isinstance(config.split, RandomSplit):
+        for name in sorted(retrain.model_fields_set - {"when"}):
             yield Problem(("monitoring", "retrain", name), "is for a split by time; this one is random")
+    elif retrain.holdout_share and not config.split.cluster:
+        message = "is a share of the clusters: name their columns in split.cluster"
+        yield Problem(("monitoring", "retrain", "holdout_share"), message)
     watched = len(set(features) - set(config.monitoring.ignored))
     if config.monitoring.drifted_features > watched:
         yield Problem(("monitoring", "drifted_features"), f"there are {watched} features that can drift")

@@ -155,6 +155,10 @@ def test_a_split_that_cannot_be(tmp_path: Path, content: dict[str, Any], split: 
     assert words in refusal(tmp_path, put(content, "split", split))
 
 
+def test_a_share_of_clusters_needs_clusters(tmp_path: Path, content: dict[str, Any]) -> None:
+    assert "name their columns in split.cluster" in refusal(tmp_path, put(content, "split.cluster", []))
+
+
 @pytest.mark.parametrize(
     ("problem", "classes", "words"),
     [

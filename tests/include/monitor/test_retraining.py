@@ -19,11 +19,17 @@ def verdict(day: str, said: str, version: int = 1) -> VerdictJson:
 
 def test_a_training_waits_until_what_it_learns_from_has_changed() -> None:
     days = days_to_look_back(PDM.model_copy(update={"monitoring": Monitoring(window_days=3)}), DAY)
-    assert days == ["2015-09-29", "2015-09-30", "2015-10-01"], "7 to test, 3 to validate, 2 between, 1 to learn"
+    assert days == ["2015-09-28", "2015-09-29", "2015-09-30"], "7 to test, 3 to validate, 2 between, 1 without labels"
     drift, loss = "drift without harm", "performance loss"
     assert changed_on(1, [verdict(days[0], "fine"), None, verdict(days[2], drift)]) == days[2]
     assert changed_on(1, [verdict(days[0], loss), None, verdict(days[2], drift)]) == days[0]
     assert changed_on(1, [verdict(days[0], drift, version=2), verdict(days[1], "data fault")]) is None
+
+
+def test_a_training_that_holds_out_machines_learns_up_to_the_newest_label() -> None:
+    watched = Monitoring.model_validate({"window_days": 3, "retrain": {"holdout_share": 0.2, "learn_days": 7}})
+    days = days_to_look_back(PDM.model_copy(update={"monitoring": watched}), DAY)
+    assert days == ["2015-10-04", "2015-10-05", "2015-10-06"], "7 days to learn, and one without labels"
 
 
 def test_rows_split_by_chance_are_learned_at_once() -> None:

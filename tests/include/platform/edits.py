@@ -27,7 +27,7 @@ EDITS = {
     "champion": ("margin: 0.005", "margin: 0.006"),
     "serving": ("p99_latency_ms: 500", "p99_latency_ms: 400"),
     "scoring": ("look_back_hours: 24", "look_back_hours: 48"),
-    "monitoring": ("retrain: on_drift", "retrain: never"),
+    "monitoring": ("when: on_drift", "when: never"),
     "code": ('meaning: "trees, at most"', 'meaning: "the most trees"'),
     "features": ("split:   ", "features:\n  exclude: []\nsplit:   "),
     "sinks": ("split:   ", "sinks:\n  kafka: {topic: scores}\nsplit:   "),

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from include.jobs.features.splitting import rolling_splits, split, split_at_random, split_by_time
-from include.jobs.validate_features import validate_features
+from include.jobs.validate_features import apart, validate_features
 from include.models.config import ModelConfig, RandomSplit, TimeSplit, load_model
 
 HOURS = pl.DataFrame({"t": [datetime.fromisoformat("2020-01-01") + timedelta(hours=hour) for hour in range(24 * 100)]})
@@ -40,6 +40,31 @@ def test_only_the_window_is_learned_from() -> None:
     parts = split_by_time(HOURS, "t", TimeSplit(test_days=10, validation_days=5, gap_hours=6, train_days=20))
     assert [len(part) for part in parts.values()] == [24 * 20, 24 * 5, 24 * 10]
     assert parts["validation"]["t"].min() - parts["train"]["t"].max() == timedelta(hours=7)
+
+
+def machines(days: int = 40, number: int = 20) -> pl.DataFrame:
+    hours = HOURS.head(24 * days).rename({"t": "datetime"})
+    return hours.join(pl.DataFrame({"machineID": range(number)}), how="cross").with_columns(failure=pl.lit("none"))
+
+
+def test_a_share_of_the_machines_is_held_out_and_the_newest_hour_of_the_others_learned() -> None:
+    base, frame = load_model("predictive_maintenance"), machines()
+    config = base.model_copy(update={"split": base.split.held_out(20, 10, 0.2)})
+    parts, end = split(config, frame), frame["datetime"].max()
+    assert parts["train"]["datetime"].max() == parts["validation"]["datetime"].max() == parts["test"]["datetime"].max()
+    held = {name: set(parts[name]["machineID"]) for name in ("validation", "test")}
+    assert [len(some) for some in held.values()] == [4, 4]
+    assert not held["validation"] & held["test"]
+    for name, days in (("test", 20), ("validation", 10)):
+        assert len(parts[name]) == 4 * 24 * days
+        before = parts["train"].filter(pl.col("machineID").is_in(held[name]))["datetime"].max()
+        assert before == end - timedelta(days=days, hours=24), "the label's horizon lies between"
+    assert split(config, machines(number=21))["test"]["machineID"].unique().len() == 4
+    assert not apart(config, parts)
+    late = {**parts, "train": pl.concat([parts["train"], parts["test"].tail(1)])}
+    assert [one.expectation for one in apart(config, late)] == ["splits_are_apart"]
+    mixed = {**parts, "validation": pl.concat([parts["validation"], parts["test"].tail(1)])}
+    assert [one.table for one in apart(config, mixed)] == ["test"]
 
 
 def test_earlier_ends_of_the_data_are_a_test_split_apart_and_never_look_ahead() -> None:

@@ -80,7 +80,12 @@ def test_answers_are_counted_and_estimated() -> None:
 
 def test_windows_are_weeks_or_blocks_of_rows() -> None:
     weeks = windows_of(CONFIG, TABLES["telemetry"].lazy(), 7)
-    assert set(np.unique(weeks[weeks >= 0], return_counts=True)[1]) <= {6 * 24 * 7, 6 * 24 * 7 - 36}
+    *before, newest = np.unique(weeks[weeks >= 0], return_counts=True)[1]
+    assert set(before) <= {6 * 24 * 7, 6 * 24 * 7 - 36}
+    assert 6 * 24 * 6 < newest <= 6 * 24 * 7, "its last day may be cut off"
+    times = TABLES["telemetry"]["datetime"].to_numpy()
+    assert weeks[times.argmax()] == weeks.max(), "the newest rows are in a window"
+    assert weeks[times.argmin()] == -1
     blocks = windows_of(load_model("tabular_classifier"), pl.DataFrame({"x": range(1000)}).lazy(), 7)
     assert np.unique(blocks, return_counts=True)[1].tolist() == [1000 // BLOCKS] * BLOCKS
 
