@@ -100,8 +100,9 @@ class World:
             yield
 
     def use_code(self, code_hash: str) -> None:
-        """Sets the Airflow Variable to job code in the bucket."""
-        facts = {**self.settings.ml_environment(code_hash), "mlflow_tracking_uri": None, "kafka": None}
+        """Sets the Airflow Variable to job code in the bucket, whatever is edited meanwhile."""
+        fixed = {"mlflow_tracking_uri": None, "kafka": None, "publish_from": None}
+        facts = {**self.settings.ml_environment(code_hash), **fixed}
         os.environ[f"AIRFLOW_VAR_{VARIABLE.upper()}"] = json.dumps(facts)
 
     def client(self, service: str) -> Any:
