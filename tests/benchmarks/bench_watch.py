@@ -314,6 +314,7 @@ def broken_feeds() -> dict[str, tuple[str, Break]]:
         **{f"volt stuck on {number} machines": on(number, pl.lit(170.0)) for number in (1, 3, 10)},
         "pressure in kPa": telemetry(lambda rows: rows.with_columns(pl.col("pressure") * 6.895)),
         "a clock shifted by five hours": telemetry(later),
+        "a clock of errors alone shifted by five hours": errors(later),
         "a day delivered twice": ("telemetry", again),
         "volt and rotate swapped": telemetry(lambda rows: rows.rename(swapped).select(rows.columns)),
         "a truncated file": telemetry(lambda rows: rows.head(len(rows) * 6 // 10)),

@@ -18,6 +18,7 @@ from statistics import fmean, median, pstdev
 from typing import Literal, TypedDict
 
 from .chance import probability
+from .clock import SHIFTS, gains_of_shifts
 from .drift_profile import DayProfile
 from .watching import Reference, SegmentColumn, SegmentCounts, Sums, TableCounts
 
@@ -119,12 +120,12 @@ def _of_table(reference: Reference, name: str, counted: list[TableCounts], usual
     level = FALSE_DAYS / len(WINDOWS) / sum(1 + sum(map(len, one["values"].values())) for one in tables)
     window = reduce(_together, counted)
     yield from _texts(reference, name, counted, usual, level)
-    if len(counted) > 3:  # longer windows are only for rare values
+    yield from _clock(name, counted, window, usual, level)
+    if len(counted) > 3:  # longer windows are only for what is rare
         return
     if reference["timed"]:
         yield from _volume(name, counted, usual, level)
         yield from _history(name, counted)
-        yield from _clock(name, counted, window, usual)
         yield from _repeated(name, counted, usual)
     alone, known = len(counted) == 1, reference["segments"].get(name)
     told = set()
@@ -166,7 +167,9 @@ def _history(name: str, counted: list[TableCounts]) -> Iterator[Fault]:
         yield Fault(name, None, "history", f"{own:,} rows in all, where there were {before:,} before")
 
 
-def _clock(name: str, counted: list[TableCounts], window: TableCounts, usual: list[TableCounts]) -> Iterator[Fault]:
+def _clock(
+    name: str, counted: list[TableCounts], window: TableCounts, usual: list[TableCounts], level: float
+) -> Iterator[Fault]:
     hours, before = window["hours"], [sum(of) for of in zip(*(one["hours"] for one in usual), strict=True)]
     if not hours or not sum(before) or window["rows"] < FEWEST_STILL:
         return
@@ -175,12 +178,34 @@ def _clock(name: str, counted: list[TableCounts], window: TableCounts, usual: li
     if wrong > window["rows"] / 2:
         found = f"{wrong:,} of {window['rows']:,} rows lie at hours of the day that have hardly any in training"
         yield Fault(name, None, "clock", f"{found}: the clock or the time zone differs", days=len(counted))
+    elif told := _shifted(counted, window["hours"], usual, before, level):
+        yield Fault(name, None, "clock", told, days=len(counted))
     always = [hour for hour in range(len(hours)) if sum(one["hours"][hour] > 0 for one in usual) > 0.99 * len(usual)]
     empty = [hour for hour in always if not hours[hour]]
     full = [hour for hour in always if hours[hour]]
     if empty and full and (max(empty) < min(full) or min(empty) > max(full)):
         found = f"no row from {min(empty):02}:00 to {max(empty):02}:59, at one end of the day: the clock may be shifted"
         yield Fault(name, None, "clock", f"{found}, or the file is cut off", days=len(counted))
+
+
+def _shifted(
+    counted: list[TableCounts], hours: list[int], usual: list[TableCounts], before: list[int], level: float
+) -> str | None:
+    """The shift of the clock, in words, that makes the hours of the rows far likelier, also those of the last day; and
+    more than it does in any window of training, as rows of an hour may come together."""
+    gains = gains_of_shifts(hours, before)
+    likeliest = max(gains, key=gains.__getitem__)
+    if gains[likeliest] < log(SHIFTS / level) or gains_of_shifts(counted[-1]["hours"], before)[likeliest] < 0:
+        return None
+    every, length = [one["hours"] for one in usual], len(counted)
+    starts = range(0, len(every) - length + 1, length)
+    windows = ([sum(of) for of in zip(*every[start : start + length], strict=True)] for start in starts)
+    if any(max(gains_of_shifts(one, before).values()) >= gains[likeliest] for one in windows):
+        return None
+    off, loses = likeliest
+    off = off if loses else min(off, off - len(hours), key=abs)
+    told = f"{abs(off)} hour{'s' if abs(off) > 1 else ''} {'ahead' if off > 0 else 'behind'}"
+    return f"the hours of its {sum(hours):,} rows fit a clock that is {told}"
 
 
 def _repeated(name: str, counted: list[TableCounts], usual: list[TableCounts]) -> Iterator[Fault]:
