@@ -19,7 +19,7 @@ from include.deploy.serving_modes import mode_of, monthly_cost
 from include.deploy.tasks import Json, Resolved, clear_staging
 from include.models.config import ModelConfig
 from include.models.config.challenger import Beside, Paired, told_of_challenger
-from include.models.config.files import CHALLENGER, VERSION, day_of_folder
+from include.models.config.files import CHALLENGER, SHADOW, VERSION, day_of_folder
 from include.models.config.judging import judge, told_of_production, told_of_slices, told_of_suspects
 from include.models.config.performance import Performance
 from include.models.config.results import Evaluation, Metrics
@@ -39,6 +39,7 @@ from sagemaker_jobs.links import file_page
 log = logging.getLogger(__name__)
 
 MOST_DAYS = 60  # newest days beside production that are reported
+WHERE = {CHALLENGER: "beside production", SHADOW: "as the endpoint's shadow"}  # by the name of a day's result
 
 
 class Answer(TypedDict):
@@ -90,11 +91,13 @@ def prepare_promotion(model: ModelConfig, context: Context, *, resolved: Resolve
     context["ti"].xcom_push(
         key="packet", value={"subject": shown.question, "body": body, "page": page, "approvers": approvers}
     )
-    return next_task(environment, context)
+    return next_task(environment, context, shadow=resolved.get("shadow", False))
 
 
-def next_task(environment: MlEnvironment, context: Context) -> str:
+def next_task(environment: MlEnvironment, context: Context, *, shadow: bool) -> str:
     """The id of the task that follows the test in staging."""
+    if shadow:
+        return "deploy_shadow"
     if context["params"]["stages"] == STAGING_ONLY:
         return "keep_production"
     return "record_decision" if environment.approve_promotions else "approve_production"
@@ -195,7 +198,8 @@ def _gather(
     measured_both = beside_it and theirs is not None
     told = [*told_of_production(model, evaluation), *told_of_slices(model, evaluation)] if evaluation else []
     told += told_of_suspects(evaluation) if evaluation else []
-    told += _beside_production(model, environment, version)
+    told += _beside_production(model, environment, version, CHALLENGER)
+    told += _beside_production(model, environment, version, SHADOW)
     if before and not measured_both:
         own = _evaluation(environment, before)
         theirs = own["metrics"] if own else None
@@ -236,19 +240,23 @@ def _evaluation(environment: MlEnvironment, version: RegisteredVersion) -> Evalu
     return found
 
 
-def _beside_production(model: ModelConfig, environment: MlEnvironment, version: RegisteredVersion) -> list[str]:
-    """The results of the newest days that it scored beside production."""
+def _beside_production(
+    model: ModelConfig, environment: MlEnvironment, version: RegisteredVersion, result: str
+) -> list[str]:
+    """The results of the newest days that it scored beside production, or was the endpoint's shadow: ``result`` is the
+    name of their files."""
     s3, bucket = s3_client(environment), environment.bucket
-    mine = f"/{VERSION}{version.version}/{CHALLENGER}"
+    mine = f"/{VERSION}{version.version}/{result}"
     there = [file["key"] for file in list_raw_data(s3, bucket, performance_prefix(model.name))]
     keys = {day: key for key in there if key.endswith(mine) and (day := day_of_folder(key))}
     days: dict[str, Beside] = {day: read_json(s3, f"s3://{bucket}/{keys[day]}") for day in sorted(keys)[-MOST_DAYS:]}
     labelled: dict[str, Paired] = {}
     for day in days:
         known: Performance | None = read_json(s3, performance_of(bucket, model.name, day))
-        if known and (paired := known.get("challengers", {}).get(str(version.version))):
+        of_day = (known.get("shadows", {}) if result == SHADOW else known.get("challengers", {})) if known else {}
+        if paired := of_day.get(str(version.version)):
             labelled[day] = paired
-    return told_of_challenger(days, labelled)
+    return told_of_challenger(days, labelled, where=WHERE[result])
 
 
 def _card(environment: MlEnvironment, version: RegisteredVersion) -> packet.Card:

@@ -17,7 +17,13 @@ are sequential: of two approvals the last one ends up in production, and approva
 `prepare_promotion` gathers what the approver needs to decide, and deletes staging unless `serving.staging` keeps it;
 `approve_production` notifies people and waits for the answer (*Required actions* in the UI); the Dag `remind` reminds
 them. `record_decision` records who decided, when and why; without an approval in time, `keep_production` ends the run
-and production stays unchanged.
+and production stays unchanged; `remove_shadow` takes a declined version away from production's endpoint, if it was its
+shadow.
+If the form says *staging and shadow*, or an approval started the run and model.yaml says `challenger`, nobody is asked:
+`deploy_shadow` makes the version a shadow variant of production's endpoint, and `report_shadow` notifies people. It
+gets a copy of each request, and callers never see its answers. `monitor_<model>` compares both each day. To decide,
+trigger a run for the version: its packet has the results. Only an endpoint on instances that captures requests
+(`serving.data_capture_percent`) can have a shadow, which costs as much as production while it lasts.
 `deploy_production` moves the traffic as model.yaml says (canary, linear), under alarms that roll it back.
 `test_production` tests as in staging; if that fails, `restore_production` brings the previous version back and
 `test_restored` verifies it. `record_promotion` and `prune_stale` end the run. With `tracking.model_versions` in
@@ -32,6 +38,7 @@ model.yaml, `move_champion_alias` moves MLflow's alias.
 | `test_staging` | wrong answers, too slow | production is unchanged; look at the endpoint's log |
 | `deploy_production` | rolled back by an alarm | the previous version serves; fix what the alarm found, approve again |
 | `test_production` | as in staging | `restore_production` has restored the previous version; see its log |
+| `deploy_shadow` | the version does not start beside production | production answers as before; see its log |
 | `restore_production`, `test_restored` | nothing to go back to | **production serves a bad version**: run `rollback` |
 | `move_champion_alias` | MLflow does not answer | production is right, the alias is not; clear it when MLflow is back |
 | anything else | killed, throttled | clear it: it continues where it stopped |
@@ -43,7 +50,7 @@ from functools import partial
 
 from airflow.sdk import DAG, Asset, AssetWatcher, XComArg, chain, dag, task
 
-from include.deploy import approval_request, form, tasks
+from include.deploy import approval_request, form, shadow, tasks
 from include.deploy.approval_events import APPROVE, REJECT, queue_name
 from include.deploy.approval_messages import ApproverNotifier
 from include.models.config import ModelConfig
@@ -75,6 +82,7 @@ def deploy_dag(model: ModelConfig) -> DAG:
         resolved = python_task(partial(tasks.resolve_package, model, approvals), multiple_outputs=True)()
         version = resolved["version"]
         prepare_promotion = _stage(model, resolved, version)
+        _shadow(model, prepare_promotion, resolved, version)
         record_decision = _decide(model, prepare_promotion, version)
         deploy_production, test_production = _promote(model, resolved, version)
         chain(record_decision, deploy_production)
@@ -101,6 +109,15 @@ def _stage(model: ModelConfig, resolved: XComArg, version: XComArg) -> XComArg:
     )
 
 
+def _shadow(model: ModelConfig, prepare_promotion: XComArg, resolved: XComArg, version: XComArg) -> None:
+    """Beside production instead of into it; the run ends."""
+    deploy_shadow = EndpointOperator(
+        task_id="deploy_shadow", request=partial(shadow.deploy_shadow, model), request_kwargs={"resolved": resolved}
+    )
+    report_shadow = python_task(partial(shadow.report_shadow, model))(version=version, deployed=deploy_shadow.output)
+    chain(prepare_promotion, deploy_shadow, report_shadow)
+
+
 def _decide(model: ModelConfig, prepare_promotion: XComArg, version: XComArg) -> XComArg:
     """The approval and its record; without one, the run ends."""
     approve_production = approval_request.ApprovalOperator(
@@ -119,7 +136,10 @@ def _decide(model: ModelConfig, prepare_promotion: XComArg, version: XComArg) ->
     keep_production = python_task(partial(tasks.keep_production, model), trigger_rule="none_failed_min_one_success")(
         version=version
     )
-    chain(prepare_promotion, approve_production, record_decision, keep_production)
+    remove_shadow = EndpointOperator(
+        task_id="remove_shadow", request=partial(shadow.remove_shadow, model), request_kwargs={"version": version}
+    )
+    chain(prepare_promotion, approve_production, record_decision, keep_production, remove_shadow)
     chain(prepare_promotion, [record_decision, keep_production])
     return record_decision
 

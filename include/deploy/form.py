@@ -9,9 +9,14 @@ from airflow.sdk import Context, Param
 
 from include.models.config import ModelConfig, Strategy
 from include.platform.dag_settings import version_param
+from include.platform.errors import PermanentError
+from include.registry.history import Entry
+from include.registry.versions import Version
 
 AS_CONFIGURED = "as in model.yaml"
+BOTH = "staging and production"
 STAGING_ONLY = "staging"
+SHADOW = "staging and shadow"
 
 
 def params(model: ModelConfig) -> dict[str, Param]:
@@ -19,11 +24,13 @@ def params(model: ModelConfig) -> dict[str, Param]:
     return {
         "version": version_param("An approved version of the model. Empty: the newest approved one."),
         "stages": Param(
-            "staging and production",
-            enum=["staging and production", STAGING_ONLY],
+            BOTH,
+            enum=[BOTH, STAGING_ONLY, SHADOW],
             title="Stages",
-            description="Staging only: deployed and tested there, production stays as it is. serving.staging of "
-            "model.yaml decides whether staging is kept after its test.",
+            description="Staging: deployed and tested there, production stays as it is. serving.staging of model.yaml "
+            "decides whether staging is kept after its test. Shadow: then the production endpoint sends the version a "
+            "copy of each request and captures its answers, which callers never see; a later run promotes or declines "
+            "it.",
         ),
         "strategy": Param(
             AS_CONFIGURED,
@@ -39,6 +46,39 @@ def chosen_strategy(context: Context) -> Strategy | None:
     """The traffic strategy chosen in the form; None if model.yaml decides."""
     chosen = context["params"]["strategy"]
     return None if chosen == AS_CONFIGURED else cast(Strategy, chosen)
+
+
+def becomes_shadow(
+    model: ModelConfig, context: Context, version: Version, champion: Entry | None, *, by_approval: bool
+) -> bool:
+    """Whether the run ends with the version as production's shadow: the form says so or, of a run that an approval
+    started, model.yaml's ``challenger``, wherever that is possible.
+
+    Raises:
+        PermanentError: the form says so, but it is not possible.
+    """
+    asked, impossible = context["params"]["stages"] == SHADOW, shadow_obstacle(model, version, champion)
+    if asked and impossible:
+        raise PermanentError(f"{impossible} Nothing was changed.")
+    return asked or (by_approval and model.challenger and not impossible)
+
+
+def shadow_obstacle(model: ModelConfig, version: Version, champion: Entry | None) -> str:
+    """Why the version cannot be a shadow; empty if it can."""
+    if model.serving.mode != "provisioned":
+        return f"{model.name} is served {model.serving.mode}, where SageMaker has no shadow variants."
+    if not model.serving.data_capture_percent:
+        return (
+            f"{model.name} captures no requests, so a shadow's answers could not be compared. Set "
+            "serving.data_capture_percent in model.yaml, and promote a version with it."
+        )
+    if not model.monitoring:
+        return f"{model.name} has no section monitoring in model.yaml, with which a shadow's answers are compared."
+    if champion is None:
+        return f"{model.name} has nothing in production that version {version.version} could be a shadow of."
+    if champion.version == version.version:
+        return f"version {version.version} of {model.name} is in production: it cannot be its own shadow."
+    return ""
 
 
 def approval_params() -> dict[str, Param]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from include.deploy.serving_modes import at_stage, mode_of
 from include.deploy.traffic import VARIANT
 from include.models.config import ModelConfig, Strategy
+from include.models.config.files import SHADOW_VARIANT
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, Stage, endpoint_name, group_name, owner_tags, processing
 from include.platform.run_folders import Run
@@ -50,6 +51,34 @@ def restored_endpoint(model: ModelConfig, environment: MlEnvironment, *, version
         "endpoint": _name_and_tags(model, environment, "production", version),
         "config_name": config_name,
         **mode_of(model).restoration(model, environment),
+    }
+
+
+def shadowed_endpoint(
+    model: ModelConfig, environment: MlEnvironment, candidate: RegisteredVersion, *, champion: int, live: Request
+) -> Request:
+    """Production with its own variant as it is, and a candidate as its shadow variant.
+
+    All requests are captured meanwhile: two samples, one of each variant's, would have few requests in common.
+
+    Args:
+        champion: the version in production.
+        live: the configuration that production serves with, as SageMaker describes it.
+    """
+    mode = mode_of(model)
+    variant = {"VariantName": f"{SHADOW_VARIANT}{candidate.version}", "InitialVariantWeight": 1.0}
+    kept = ("ProductionVariants", "KmsKeyId")
+    return {
+        "endpoint": _name_and_tags(model, environment, "production", champion),
+        "model": hosted_model(model, environment, image=candidate.image, artifact=candidate.artifact),
+        "config": {
+            "EndpointConfigName": group_name(model),
+            **{name: live[name] for name in kept if name in live},
+            "ShadowProductionVariants": [{**variant, **mode.variant(model.serving)}],
+            "DataCaptureConfig": {**live["DataCaptureConfig"], "InitialSamplingPercentage": 100},
+            "Tags": owner_tags(model, environment),
+        },
+        **mode.promotion(model, environment, "all_at_once"),
     }
 
 

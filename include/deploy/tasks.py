@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from include.deploy import requests
 from include.deploy.endpoint_checks import Report, Thresholds, check_endpoint, columns_of, load_golden_requests
-from include.deploy.form import chosen_strategy
+from include.deploy.form import becomes_shadow, chosen_strategy
 from include.deploy.serving_modes import at_stage, mode_of
 from include.models.config import ModelConfig
 from include.platform.clients import error_code, runtime_client, s3_client, sagemaker_client
@@ -54,10 +54,12 @@ Json = Mapping[str, Any]  # a version, or an entry of the production history, pa
 
 
 class Resolved(TypedDict):
-    """What a run deploys, and the history entry that it would replace; None if nothing is in production."""
+    """What a run deploys, and the history entry that it would replace; None if nothing is in production. ``shadow``:
+    the run ends with the version as production's shadow variant."""
 
     version: Json
     champion: Json | None
+    shadow: bool
 
 
 class Deployed(TypedDict):
@@ -82,6 +84,7 @@ def resolve_package(model: ModelConfig, approvals: Asset, context: Context) -> R
 
     Raises:
         VersionError: the chosen version is unknown or not approved, or its artifact is missing.
+        PermanentError: it is to be a shadow, and cannot be.
         AirflowSkipException: approvals started the run, but nothing is left to do.
     """
     environment, group = ml_environment(), group_name(model)
@@ -96,7 +99,11 @@ def resolve_package(model: ModelConfig, approvals: Asset, context: Context) -> R
         if champion and champion.version == version.version:
             raise AirflowSkipException(f"{group} version {version.version} is already in production")
     log.info("to deploy: %s version %d, %s", group, version.version, version.artifact)
-    return {"version": version.model_dump(), "champion": champion.as_json() if champion else None}
+    return {
+        "version": version.model_dump(),
+        "champion": champion.as_json() if champion else None,
+        "shadow": becomes_shadow(model, context, version, champion, by_approval=bool(approved)),
+    }
 
 
 def deploy_staging(model: ModelConfig, context: Context, *, resolved: Resolved) -> Request:

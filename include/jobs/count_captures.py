@@ -5,7 +5,8 @@
 Reads the files of data capture in ``--captured`` and, from the version's model.tar.gz in ``--artifact``, what its
 features and answers are; the model is not loaded. Writes ``<counted>/captured.json``: how features and answers lie
 (``profile``), how many requests there were, and how many were refused, by reason (``captured``). Requests before
-``--since`` were answered by an earlier version, and are not in the profile.
+``--since`` were answered by an earlier version, and are not in the profile. For each version that was the endpoint's
+shadow that day, ``version=<n>/shadow.json`` compares its answers with production's, and ``shadow.parquet`` has both.
 
 Some thousand requests a minute and core; a line is in memory at a time, and the rows of a few hundred requests.
 """
@@ -20,6 +21,8 @@ from pathlib import Path
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.serving.archive import unpack
 from include.jobs.watching.captured import TrafficCounter, records_in
+from include.jobs.watching.shadowed import by_variant, write_shadow
+from include.models.config import load_model
 from include.models.config.files import CAPTURED
 
 
@@ -33,15 +36,20 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--day", required=True, help="the day to count, as 2015-06-01")
     parser.add_argument("--since", required=True, help="when the version came into production, with its time zone")
     given = parser.parse_args(argv)
+    own, shadows = by_variant(sorted(given.captured.rglob("*.jsonl")))
+    since = datetime.fromisoformat(given.since)
     with tempfile.TemporaryDirectory() as folder:
-        counter = TrafficCounter.of(
-            unpack(given.artifact, Path(folder)), given.day, datetime.fromisoformat(given.since)
-        )
-    counter.count(records_in(sorted(given.captured.rglob("*.jsonl"))))
+        artifact = unpack(given.artifact, Path(folder))
+        counter = TrafficCounter.of(artifact, given.day, since)
+        readers = {version: TrafficCounter.of(artifact, given.day, since) for version in shadows}
+    counter.count(records_in(own))
     captured = counter.captured
     given.counted.mkdir(parents=True, exist_ok=True)
     content = {"profile": counter.profile, "captured": captured}
     (given.counted / CAPTURED).write_text(json.dumps(content), encoding="utf-8")
+    for version, theirs in shadows.items():
+        rows = write_shadow(load_model(given.model), readers[version], own, theirs, version, given.counted)
+        print(f"{given.day}: {rows:,} rows answered by both production and its shadow, version {version}")
     print(
         f"{given.day}: {captured['requests']:,} requests, {counter.distribution.rows:,} rows answered, "
         f"{sum(captured['refused'].values()):,} requests refused, {captured['unread']:,} not understood"

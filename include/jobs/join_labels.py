@@ -16,13 +16,14 @@ A day with unusable labels is skipped, and the log says why. The job fails if al
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 
 from include.jobs.cli import arguments_of, run_program
-from include.jobs.daily.challenger import paired
+from include.jobs.daily.challenger import paired, paired_requests
 from include.jobs.watching.realised import (
     as_scored,
     drawn,
@@ -33,12 +34,12 @@ from include.jobs.watching.realised import (
 )
 from include.jobs.watching.truth import TruthReader
 from include.models.config import ModelConfig, load_model
-from include.models.config.challenger import Paired
 from include.models.config.files import (
     CHALLENGER_ROWS,
     LABELLED_ROWS,
     PERFORMANCE,
     SCORES_MANIFEST,
+    SHADOW_ROWS,
     TO_LABEL,
     VERSION,
     day_folder,
@@ -76,7 +77,12 @@ class Joiner:
         rows = labelled_rows(config, scored, truth)
         found = self.days[day] = performance_of_day(config, day, scored, truth, rows)
         self.rows[day] = kept_rows(config, rows)
-        found["challengers"] = self._challengers(day)
+        found["challengers"] = {
+            version: paired(config, beside, self.rows[day]) for version, beside in self._beside(day, CHALLENGER_ROWS)
+        }
+        found["shadows"] = {
+            version: paired_requests(config, beside, rows) for version, beside in self._beside(day, SHADOW_ROWS)
+        }
         own = self._into / day_folder(day)
         own.mkdir(parents=True, exist_ok=True)
         self.rows[day].write_parquet(own / LABELLED_ROWS)
@@ -85,11 +91,11 @@ class Joiner:
             asked.with_columns(pl.lit(None, pl.String).alias(config.data.label)).write_csv(own / TO_LABEL)
         return found
 
-    def _challengers(self, day: str) -> dict[str, Paired]:
-        """For each candidate that also scored the day, what the labels show about both."""
+    def _beside(self, day: str, name: str) -> Iterator[tuple[str, pl.DataFrame]]:
+        """Each candidate that answered beside production, and the rows with both predictions."""
         folder = self._given / "performance" / self._config.name / day_folder(day)
-        files = {file.parent.name.removeprefix(VERSION): file for file in folder.glob(f"{VERSION}*/{CHALLENGER_ROWS}")}
-        return {version: paired(self._config, pl.read_parquet(file), self.rows[day]) for version, file in files.items()}
+        for file in sorted(folder.glob(f"{VERSION}*/{name}")):
+            yield file.parent.name.removeprefix(VERSION), pl.read_parquet(file)
 
     def write(self, day: str) -> None:
         """Combines the day with earlier ones, and writes its performance."""

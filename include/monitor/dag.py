@@ -50,8 +50,9 @@ With `serving.data_capture_percent` and `monitoring`, the group `traffic` monito
 and in backfills: `find_captures` lists the files of the day's requests, `count_captures` is one small job that counts
 them in the bins of the training split (skipped if there are none), and `publish_captures` adds requests, errors and
 latency from CloudWatch. The other tasks are as above. A day is judged for the version in production at its end, by the
-requests since its promotion. Many refused requests, or none on an endpoint that always had some, are a `data fault`.
-Only a model without daily scores is retrained because of them.
+requests since its promotion. If the endpoint had a shadow variant (see `deploy_<model>`), the same job compares the
+answers of both, for the promotion packet. Many refused requests, or none on an endpoint that always had some, are a
+`data fault`. Only a model without daily scores is retrained because of them.
 
 **When it fails** the task's log ends with the reason, where to look and what to do:
 

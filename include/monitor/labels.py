@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from include.models.config import ModelConfig
-from include.models.config.files import CHALLENGER_ROWS, LABELLED_ROWS, PERFORMANCE
+from include.models.config.files import CHALLENGER_ROWS, LABELLED_ROWS, PERFORMANCE, SHADOW_ROWS
 from include.models.config.labels import Labels
 from include.models.config.performance import Performance
 from include.platform.errors import PermanentError
@@ -85,12 +85,13 @@ class Labelled:
             if found is None or len(days) == MOST_DAYS:
                 continue
             files, manifest = found
-            digest = _digest(files, manifest)
+            beside = self._beside(day)
+            digest = _digest([*files, *beside], manifest)
             before = self.performance(day)
             if before is None or before["made_of"] != digest:
                 days[day] = digest
                 own = [scores_manifest(self._model.name, day), *(file["key"] for file in manifest["files"])]
-                keys |= dict.fromkeys([*(file["key"] for file in files), *own, *self._challengers(day)])
+                keys |= dict.fromkeys([*(file["key"] for file in [*files, *beside]), *own])
         windows = self._windows(days, first, last)
         needed = {each for day in [*days, *windows] for each in self._window(day)} - days.keys()
         for day in sorted(needed):
@@ -126,10 +127,10 @@ class Labelled:
             log.info("%s: its labels are not complete yet (%s)", day, missing)
             return None
 
-    def _challengers(self, day: str) -> list[str]:
-        """The predictions of candidates that also scored the day."""
+    def _beside(self, day: str) -> list[RawFile]:
+        """The predictions of candidates that also scored the day, or were the endpoint's shadow."""
         there = list_raw_data(self._s3, self._bucket, performance_partition(self._model.name, day))
-        return [file["key"] for file in there if file["key"].endswith(f"/{CHALLENGER_ROWS}")]
+        return [file for file in there if file["key"].endswith((f"/{CHALLENGER_ROWS}", f"/{SHADOW_ROWS}"))]
 
     def _windows(self, days: Mapping[str, str], first: str, last: str) -> list[str]:
         """Days whose window is out of date; those of days with new labels are rebuilt anyway."""

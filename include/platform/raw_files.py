@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 from include.models.config.files import text_bytes
+from include.platform.storage import split_uri
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -31,6 +32,14 @@ def list_raw_data(s3: S3Client, bucket: str, prefix: str) -> list[RawFile]:
         for page in pages
         for item in page.get("Contents", [])
     ]
+
+
+def copy_files(s3: S3Client, source: str, into: str) -> None:
+    """Copies the objects below an S3 URI to a key prefix of the same bucket, under the last parts of their names."""
+    bucket, prefix = split_uri(source)
+    for file in list_raw_data(s3, bucket, prefix):
+        key = into + file["key"].rpartition("/")[2]
+        s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": file["key"]})
 
 
 def raw_megabytes(files: Iterable[RawFile]) -> float:

@@ -12,7 +12,8 @@ monitoring/<model>/told.json              the last notification about it
 monitoring/<model>/probes.json            the newest probes of the production endpoint
 labels/<model>/date=<day>/<file>          key and label of the day's rows, where no raw table has the truth
 performance/<model>/date=<day>/...        performance.json, once labels arrive; rows.parquet, to_label.csv;
-                                          version=<n>/ for a candidate that scored the day beside production
+                                          version=<n>/ for a candidate that scored the day beside production, or was
+                                          the endpoint's shadow
 code/<hash>/code.zip                      code that runs inside jobs
 code/<hash>/scoring.json                  the parts of that code, and of model.yaml, that each model's scores depend on
 code/<hash>/training.json                 likewise, that each model's training depends on

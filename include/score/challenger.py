@@ -7,10 +7,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from include.models.config import ModelConfig
-from include.platform.raw_files import list_raw_data
+from include.platform.raw_files import copy_files
 from include.platform.request_parts import group_name
 from include.platform.run_folders import DayRun
-from include.platform.storage import challenger_folder, split_uri
+from include.platform.storage import challenger_folder
 from include.registry.versions import (
     RegisteredVersion,
     VersionError,
@@ -54,7 +54,4 @@ def choose_challenger(
 
 def keep_challenger(s3: S3Client, model: ModelConfig, run: DayRun, version: int) -> None:
     """Copies the candidate's results from the run's folder to the day's partition."""
-    bucket, folder = split_uri(run.challenger)
-    for file in list_raw_data(s3, bucket, f"{folder}/"):
-        key = challenger_folder(model.name, run.day, version) + file["key"].rpartition("/")[2]
-        s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": file["key"]})
+    copy_files(s3, f"{run.challenger}/", challenger_folder(model.name, run.day, version))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LONGEST_NAME = 63
+VARIANTS = ("ProductionVariants", "ShadowProductionVariants")
 YOUNG = timedelta(hours=1)  # another task may be about to use it
 
 
@@ -48,14 +49,17 @@ def ensure_model(client: SageMakerClient, request: Request) -> str:
 
 
 def ensure_endpoint_config(client: SageMakerClient, request: Request, model: str) -> str:
-    """Creates the endpoint configuration, with this Model in every variant, unless it exists; returns its name.
+    """Creates the endpoint configuration, with this Model in every variant that names none, unless it exists; returns
+    its name.
 
     Args:
         client, raises: as ``ensure_model``.
-        request: of CreateEndpointConfig, without Models; its ``EndpointConfigName`` becomes the prefix of the name.
+        request: of CreateEndpointConfig; its ``EndpointConfigName`` becomes the prefix of the name.
     """
-    variants = [{**variant, "ModelName": model} for variant in request["ProductionVariants"]]
-    return _ensure(client, "endpoint_config", "EndpointConfigName", {**request, "ProductionVariants": variants})
+    variants = {
+        kind: [{"ModelName": model, **variant} for variant in request[kind]] for kind in VARIANTS if kind in request
+    }
+    return _ensure(client, "endpoint_config", "EndpointConfigName", {**request, **variants})
 
 
 def delete_endpoint(client: SageMakerClient, name: str) -> bool:
@@ -103,7 +107,8 @@ def _prune(client: SageMakerClient, prefix: str, keep_configs: set[str]) -> dict
     stale = sorted(name for name, old in configs.items() if old and name not in keep_configs)
     keep_models = set(_models_of_transforms(client))
     for name in configs.keys() - set(stale):
-        variants = client.describe_endpoint_config(EndpointConfigName=name)["ProductionVariants"]
+        described = client.describe_endpoint_config(EndpointConfigName=name)
+        variants = [*described["ProductionVariants"], *described.get("ShadowProductionVariants", [])]
         keep_models |= {variant["ModelName"] for variant in variants}
     for name in stale:
         client.delete_endpoint_config(EndpointConfigName=name)

@@ -294,7 +294,8 @@ def test_production_is_changed_only_after_staging_was_tested_and_somebody_decide
     assert {"resolve_package", "deploy_staging", "test_staging", "approve_production", "record_decision"} <= before
     for task_id in ("deploy_production", "test_production", "record_promotion"):
         assert dag.get_task(task_id).trigger_rule == "all_success"
-    assert {task.task_id for task in dag.leaves} == {"keep_production", "test_restored", "prune_stale"}
+    ends = {"remove_shadow", "report_shadow", "test_restored", "prune_stale"}
+    assert {task.task_id for task in dag.leaves} == ends
 
 
 def test_survives_the_way_through_the_database(dag: DAG) -> None:

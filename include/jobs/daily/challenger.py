@@ -1,4 +1,5 @@
-"""Compares a candidate's scores of a day with production's, row by row; nothing of it is published."""
+"""Compares a candidate's scores of a day with production's, row by row; nothing of it is published. The rows are those
+that both scored or, of an endpoint's shadow variant, those of the requests that both answered."""
 
 from __future__ import annotations
 
@@ -18,24 +19,32 @@ from include.models.interface import Array
 
 PREDICTION = "prediction"
 THEIRS = "challenger_"  # prefix of the columns of its predictions
+FEATURE = "feature_"  # prefix of the features of rows that were asked for
+REQUEST = "request"  # column that names their request
+DIGITS = 6  # significant ones, in which features of the same row are equal however they were written
 SHOWN = 3  # rows that change the most
 
 
 def write_beside(config: ModelConfig, ours: Path, theirs: Path, into: Path) -> Beside:
     """Compares two folders of checked scores of one day; writes and returns the result."""
-    into.mkdir(parents=True, exist_ok=True)
     rows = joined(config, *(_scores(folder) for folder in (ours, theirs)))
-    rows.write_parquet(into / CHALLENGER_ROWS)
+    return write_compared(config, rows, into / CHALLENGER, into / CHALLENGER_ROWS)
+
+
+def write_compared(config: ModelConfig, rows: pl.DataFrame, result: Path, of_rows: Path) -> Beside:
+    """Writes rows with both predictions, and what they say."""
+    result.parent.mkdir(parents=True, exist_ok=True)
+    rows.write_parquet(of_rows)
     found = compared(config, rows)
-    (into / CHALLENGER).write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
+    result.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
     return found
 
 
-def write_failed(why: str, into: Path) -> None:
+def write_failed(why: str, result: Path) -> None:
     """Records that the challenger has no scores of the day."""
-    into.mkdir(parents=True, exist_ok=True)
+    result.parent.mkdir(parents=True, exist_ok=True)
     found: Beside = {"rows": 0, "agreed": None, "apart": 0.0, "changes": [], "failed": why[:500]}
-    (into / CHALLENGER).write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
+    result.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def joined(config: ModelConfig, ours: pl.DataFrame, theirs: pl.DataFrame) -> pl.DataFrame:
@@ -46,7 +55,11 @@ def joined(config: ModelConfig, ours: pl.DataFrame, theirs: pl.DataFrame) -> pl.
 
 
 def compared(config: ModelConfig, rows: pl.DataFrame) -> Beside:
-    """See ``Beside``."""
+    """See ``Beside``.
+
+    Args:
+        rows: from ``joined``, or with the column ``REQUEST`` in the place of keys.
+    """
     if rows.is_empty():
         return {"rows": 0, "agreed": None, "apart": 0.0, "changes": []}
     numbers = [name for name in _answers(config) if name != PREDICTION] or [PREDICTION]
@@ -71,9 +84,34 @@ def paired(config: ModelConfig, rows: pl.DataFrame, truth: pl.DataFrame) -> Pair
         rows: from ``joined``.
         truth: key and label of the rows that have one, under the names of the feature table.
     """
-    label, names = config.data.label, key_columns(config.data.key)
-    known = truth.select(*config.data.key, label).rename(names).join(rows, on=list(names.values()), how="inner")
-    measure = _measure(config)
+    names = key_columns(config.data.key)
+    of_rows = truth.select(*config.data.key, config.data.label).rename(names)
+    return _measured(config, of_rows.join(rows, on=list(names.values()), how="inner"))
+
+
+def paired_requests(config: ModelConfig, rows: pl.DataFrame, truth: pl.DataFrame) -> Paired:
+    """The same for rows that were asked for: a request has no key, so its features tell which labelled row it is about.
+    Rows that share all their features, and a row that was asked for again, say nothing more.
+
+    Args:
+        rows: with features under ``FEATURE``, and both predictions.
+        truth: a feature table.
+    """
+    features = [name for name in rows.columns if name.startswith(FEATURE)]
+    numeric = [name for name in features if rows.schema[name].is_numeric() or rows.schema[name] == pl.Boolean]
+    alike = [
+        pl.col(name).cast(pl.Float64).round_sig_figs(DIGITS) if name in numeric else pl.col(name).cast(pl.String)
+        for name in features
+    ]
+    known = truth.rename({name.removeprefix(FEATURE): name for name in features}).select(*alike, config.data.label)
+    asked = rows.with_columns(alike).unique(features, keep="any")
+    return _measured(
+        config, known.unique(features, keep="none").join(asked, on=features, how="inner", nulls_equal=True)
+    )
+
+
+def _measured(config: ModelConfig, known: pl.DataFrame) -> Paired:
+    label, measure = config.data.label, _measure(config)
     found: Paired = {"rows": len(known), "measure": measure, "production": 0.0, "challenger": 0.0}
     if not known.is_empty():
         found["production"] = float(_losses(config, measure, known[label], known[PREDICTION]).mean())
@@ -103,7 +141,8 @@ def _losses(config: ModelConfig, measure: str, label: pl.Series, predicted: pl.S
 
 
 def _change(config: ModelConfig, row: dict[str, object]) -> Change:
-    key = ", ".join(f"{name}={row[column]}" for name, column in key_columns(config.data.key).items())
+    names = {REQUEST: REQUEST} if REQUEST in row else key_columns(config.data.key)
+    key = ", ".join(f"{name}={row[column]}" for name, column in names.items())
     return {"key": key, "production": _said(config, row, ""), "challenger": _said(config, row, THEIRS)}
 
 

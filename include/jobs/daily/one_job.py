@@ -24,7 +24,7 @@ from include.jobs.validate_scores import check_day
 from include.jobs.validation.earlier import Earlier
 from include.jobs.watching.feeds import Feeds
 from include.models.config import MODELS_FOLDER, ModelConfig
-from include.models.config.files import DAY_RESULT, ROWS, SCORES_VERDICT, SHARDS
+from include.models.config.files import CHALLENGER, DAY_RESULT, ROWS, SCORES_VERDICT, SHARDS
 from include.models.config.results import DayResult
 from include.models.errors import JobError
 
@@ -47,10 +47,10 @@ class Challenger:
                         predictor.answer(rows)
                 checked = check_day(config, features / SHARDS, features / ROWS, theirs)
             except JobError as error:
-                write_failed(str(error), self.into)
+                write_failed(str(error), self.into / CHALLENGER)
                 return
             if not checked["passed"]:
-                write_failed(checked["summary"], self.into)
+                write_failed(checked["summary"], self.into / CHALLENGER)
                 return
             found = write_beside(config, scores, theirs, self.into)
         print(f"{day}: the challenger scored {found['rows']:,} rows too", flush=True)

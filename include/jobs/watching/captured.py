@@ -27,6 +27,7 @@ from include.models.config.files import METADATA
 from include.models.config.watching import GOLDEN_REQUEST, CapturedDay
 
 AT_ONCE = 500  # requests
+UNREADABLE = (BadRequestError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError)
 MOST_REASONS = 20
 LONGEST_REASON = 120
 OTHER_REASONS = "other reasons"
@@ -67,8 +68,8 @@ class TrafficCounter:
         waiting: list[tuple[pl.DataFrame, pl.DataFrame]] = []
         for record in records:
             try:
-                pair = self._rows(record)
-            except (BadRequestError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError):
+                pair = self.rows_of(record)
+            except UNREADABLE:
                 self.unread += 1
                 continue
             if pair is not None:
@@ -79,8 +80,12 @@ class TrafficCounter:
         if waiting:
             self._add(waiting)
 
-    def _rows(self, record: Record | None) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-        """A request's features and its answers; None where it had none, or counts for nothing."""
+    def rows_of(self, record: Record | None) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+        """A request's features and its answers; None where it had none, or counts for nothing.
+
+        Raises:
+            BadRequestError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError: it cannot be read.
+        """
         if record is None:
             raise ValueError("no record")
         about, sides = record["eventMetadata"], record["captureData"]

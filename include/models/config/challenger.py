@@ -48,7 +48,9 @@ class Paired(TypedDict):
     challenger: float
 
 
-def told_of_challenger(days: Mapping[str, Beside], labelled: Mapping[str, Paired]) -> list[str]:
+def told_of_challenger(
+    days: Mapping[str, Beside], labelled: Mapping[str, Paired], where: str = "beside production"
+) -> list[str]:
     """Sentences for the promotion packet; none without a day."""
     scored = {day: one for day, one in days.items() if one["rows"]}
     failed = {day: one["failed"] for day, one in days.items() if "failed" in one}
@@ -58,7 +60,7 @@ def told_of_challenger(days: Mapping[str, Beside], labelled: Mapping[str, Paired
     if not scored:
         return lost
     rows = sum(one["rows"] for one in scored.values())
-    said = f"{_days(len(scored))} beside production ({min(scored)} to {max(scored)}): "
+    said = f"{_days(len(scored))} {where} ({min(scored)} to {max(scored)}): "
     known = [one for day, one in sorted(labelled.items()) if day in scored and one["rows"]]
     said += _paired(known) if known else "no labels yet"
     of_labels = [(one["rows"], one["agreed"]) for one in scored.values() if one["agreed"] is not None]

@@ -77,6 +77,9 @@ CAPTURED = "captured.json"  # what it was asked, counted as a scored day is
 CHALLENGER = "challenger.json"
 VERSION = "version="  # prefix of the folder of both
 CHALLENGER_ROWS = "challenger.parquet"  # key and both predictions of each row
+SHADOW = "shadow.json"  # likewise, of one that the production endpoint had as its shadow variant
+SHADOW_ROWS = "shadow.parquet"  # features and both predictions of each row that was asked for
+SHADOW_VARIANT = "Shadow-"  # prefix of that variant's name, and so of the folder of its captures; the version follows
 
 _DAY_FOLDER = re.compile(r"(?:^|/)date=(\d{4}-\d{2}-\d{2})(?:/|$)")
 

@@ -98,7 +98,8 @@ class ModelConfig(Section):
     scoring: Scoring | None = None
     monitoring: Monitoring | None = None
     labels: Labels | None = None
-    challenger: bool = False  # also score each day with the newest candidate, only for the promotion packet
+    # for the promotion packet: also score each day with the newest candidate; an approved version is a shadow first
+    challenger: bool = False
     budget: Budget = all_defaults()
     code: Code = all_defaults()
 

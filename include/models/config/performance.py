@@ -46,7 +46,8 @@ class Performance(TypedDict):
 
     ``labelled`` of ``rows`` scored rows have a label; the others are ignored. ``metrics`` are the evaluation's,
     computed by the same function on these rows; empty without labels. ``segments`` are by slice, ``baselines`` by name.
-    ``challengers`` are the candidates that also scored the day, by version. ``made_of`` is the digest of the scores and
+    ``challengers`` are the candidates that also scored the day, by version, ``shadows`` those that were the endpoint's
+    shadow. ``made_of`` is the digest of the scores and
     labels that it was made from.
     """
 
@@ -63,3 +64,4 @@ class Performance(TypedDict):
     window: WindowPerformance
     made_of: str
     challengers: NotRequired[dict[str, Paired]]
+    shadows: NotRequired[dict[str, Paired]]

@@ -13,7 +13,7 @@ import pytest
 from include.deploy import approval_request
 from include.deploy.form import AS_CONFIGURED
 from include.models.config import load_model
-from include.models.config.files import CHALLENGER
+from include.models.config.files import CHALLENGER, SHADOW
 from include.platform.environment import EXAMPLE, parse_ml_environment
 from include.platform.errors import PermanentError
 from include.platform.run_folders import Run
@@ -239,3 +239,9 @@ def test_the_days_that_it_scored_beside_production_are_told(s3: LocalS3) -> None
     assert "2 days beside production (2015-06-01 to 2015-06-02): 2 points better on 50 rows of 1 day" in body
     assert "98.0% of 200 rows have the same label" in body
     assert "beside production" not in prepare(s3, version(1))[1]
+    for day in ("2015-06-01", "2015-06-02"):
+        s3.objects[f"{challenger_folder(MODEL.name, day, 2)}{SHADOW}"] = json.dumps(beside).encode()
+    s3.objects[known] = json.dumps({"challengers": {"2": paired}, "shadows": {"2": paired | {"rows": 30}}}).encode()
+    body = prepare(s3, version(2))[1]
+    assert "2 days beside production (2015-06-01 to 2015-06-02): 2 points better on 50 rows of 1 day" in body
+    assert "2 days as the endpoint's shadow (2015-06-01 to 2015-06-02): 2 points better on 30 rows of 1 day" in body

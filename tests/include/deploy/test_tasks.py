@@ -199,12 +199,14 @@ def test_nothing_approved_says_how_to_get_there(registry: Registry) -> None:
 
 
 def test_what_comes_after_the_test_in_staging(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert promotion.next_task(ml_environment(), context()) == "approve_production"
-    assert promotion.next_task(ml_environment(), context(stages="staging")) == "keep_production"
+    following = functools.partial(promotion.next_task, shadow=False)
+    assert following(ml_environment(), context()) == "approve_production"
+    assert following(ml_environment(), context(stages="staging")) == "keep_production"
+    assert promotion.next_task(ml_environment(), context(), shadow=True) == "deploy_shadow"
     generous = json.dumps({**json.loads(EXAMPLE), "approve_promotions": True})
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", generous)
-    assert promotion.next_task(ml_environment(), context()) == "record_decision"
-    assert promotion.next_task(ml_environment(), context(stages="staging")) == "keep_production"
+    assert following(ml_environment(), context()) == "record_decision"
+    assert following(ml_environment(), context(stages="staging")) == "keep_production"
 
 
 @pytest.mark.parametrize(

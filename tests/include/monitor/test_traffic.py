@@ -17,7 +17,15 @@ from include.monitor.dag import monitor_dag
 from include.monitor.traffic import faults_of_traffic, served_day
 from include.platform import clients
 from include.platform.run_folders import Run
-from include.platform.storage import captured_day, drift_of, drift_report_of, model_index, split_uri, told_of
+from include.platform.storage import (
+    captured_day,
+    challenger_folder,
+    drift_of,
+    drift_report_of,
+    model_index,
+    split_uri,
+    told_of,
+)
 from tests.include.monitor.test_tasks import ARN, BUCKET, DAY, MODEL, TODAY, Watched, registry, watched
 from tests.include.monitor.test_tasks import context as run_about
 
@@ -84,8 +92,8 @@ def cloudwatch(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> CloudWatch:
     return made
 
 
-def capture(watched: Watched, model: ModelConfig, folder: str) -> str:
-    key = f"capture/{model.name.replace('_', '-')}-production/AllTraffic/{folder}/00-00-000-x.jsonl"
+def capture(watched: Watched, model: ModelConfig, folder: str, variant: str = "AllTraffic") -> str:
+    key = f"capture/{model.name.replace('_', '-')}-production/{variant}/{folder}/00-00-000-x.jsonl"
     watched.s3.objects[key] = b"{}"
     return key
 
@@ -111,6 +119,21 @@ def test_the_days_requests_are_counted_by_one_job_of_the_version_in_production(
     found = json.loads(watched.kept(captured_day(BUCKET, MODEL.name, DAY)))
     assert (found["model_version"], found["profile"]) == (4, traffic()["profile"])
     assert found["served"] == {"requests": 100, "refused": 3, "failed": 0, "p50_ms": 5.0, "p99_ms": None}
+
+
+def test_what_a_shadow_answered_is_compared_by_the_same_job_and_kept_for_its_packet(
+    watched: Watched, cloudwatch: CloudWatch
+) -> None:
+    own = capture(watched, CAPTURING, f"{DAY.replace('-', '/')}/10")
+    theirs = capture(watched, CAPTURING, f"{DAY.replace('-', '/')}/10", variant="Shadow-12")
+    capture(watched, CAPTURING, "2025/01/01/10", variant="Shadow-3")
+    assert traffic_tasks.find_captures(CAPTURING, context()) == 1
+    assert json.loads(watched.kept(RUN.traffic_inputs)) == [{"prefix": f"s3://{BUCKET}/"}, own, theirs]
+    watched.put(f"{RUN.counted_captures}/captured.json", {key: traffic()[key] for key in ("captured", "profile")})  # type: ignore[literal-required]
+    watched.put(f"{RUN.counted_captures}/version=12/shadow.json", {"rows": 7})
+    traffic_tasks.publish_captures(CAPTURING, context())
+    kept = f"s3://{BUCKET}/{challenger_folder(MODEL.name, DAY, 12)}shadow.json"
+    assert json.loads(watched.kept(kept)) == {"rows": 7}
 
 
 def test_a_day_without_requests_takes_no_job_and_has_a_verdict(watched: Watched, cloudwatch: CloudWatch) -> None:

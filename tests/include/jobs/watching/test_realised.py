@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from include.jobs import join_labels, split_days
+from include.jobs.daily.challenger import FEATURE, THEIRS, joined
 from include.jobs.evaluation.measuring import Answers, Measured, Measures
 from include.jobs.evaluation.metrics import plain
 from include.jobs.evaluation.resampling import intervals_of
@@ -24,7 +25,9 @@ from include.jobs.serving.artifact import load_artifact
 from include.jobs.watching.realised import as_scored, drawn, sampled, together
 from include.jobs.watching.truth import read_labels
 from include.models.config import Labels, load_model
+from include.models.config.challenger import told_of_challenger
 from include.models.config.columns import probability_columns
+from include.models.config.files import CHALLENGER_ROWS, SHADOW_ROWS
 from include.models.errors import JobError
 from include.models.predictive_maintenance.features import build_features
 from tests.include.jobs.job_programs import MODEL, Trained
@@ -86,7 +89,7 @@ def parts(tables: dict[str, pl.DataFrame], tmp_path_factory: pytest.TempPathFact
     raw.mkdir()
     for name, table in tables.items():
         table.write_csv(raw / CONFIG.data.tables[name].file, datetime_format="%Y-%m-%d %H:%M:%S")
-    given = ["--raw", raw, "--days", days, "--first", "2015-06-01", "--last", "2015-06-04"]
+    given = ["--raw", raw, "--days", days, "--first", "2015-06-01", "--last", "2015-06-05"]
     split_days.main(["--model", MODEL, *map(str, given)])
     return days
 
@@ -264,3 +267,51 @@ def test_intervals_of_samples_hold_the_truth() -> None:
     week = together([(2000, found), (2000, found)])
     assert week is not None
     assert week["interval"][1] - week["value"] < found["interval"][1] - found["value"], "two days say more than one"
+
+
+@pytest.mark.parametrize(("name", "found_as"), [(CHALLENGER_ROWS, "challengers"), (SHADOW_ROWS, "shadows")])
+def test_days_beside_production_are_told_with_an_interval_once_labels_come(
+    tables: dict[str, pl.DataFrame], parts: Path, tmp_path: Path, name: str, found_as: str
+) -> None:
+    """A batch challenger by its key, an endpoint's shadow by what it was asked: false alarms, of which each costs 1."""
+    days, alarms = [*DAYS, "2015-06-04"], [2, 3, 7]
+    probabilities = list(probability_columns(CONFIG.data.classes or []).values())
+    given, features = tmp_path / "given", build_features(tables)
+    (given / "daily").mkdir(parents=True)
+    (given / "daily" / MODEL).symlink_to(parts)
+    for day, some in zip(days, alarms, strict=True):
+        rows = features.filter(pl.col("datetime").dt.date().cast(pl.String) == day)
+        none = rows["failure"] == "none"
+        alarmed = none & (none.cum_sum() <= some)
+        scores = [
+            rows.select(KEY).with_columns(labels, *(pl.lit(0.2).alias(one) for one in probabilities))
+            for labels in (
+                pl.lit("none").alias("prediction"),
+                pl.Series("prediction", np.where(alarmed, "comp1", "none")),
+            )
+        ]
+        folder, beside = (given / where / MODEL / f"date={day}" for where in ("scores", "performance"))
+        folder.mkdir(parents=True)
+        scores[0].write_parquet(folder / "part-0.parquet")
+        files = [{"key": f"scores/{MODEL}/date={day}/part-0.parquet", "rows": len(rows)}]
+        (folder / "_SUCCESS.json").write_text(json.dumps({"model_version": 7, "files": files}))
+        both = joined(CONFIG, *scores)
+        if name == SHADOW_ROWS:  # asked for in another order, some twice, and as text
+            asked = rows.drop(CONFIG.data.not_features).rename(lambda one: FEATURE + one)
+            asked = pl.read_csv(asked.write_csv().encode(), infer_schema_length=None)
+            both = pl.concat([asked, both.select("prediction", f"{THEIRS}prediction")], how="horizontal")
+            both = pl.concat([both, both.head(5)]).sample(fraction=1, shuffle=True, seed=1)
+        (beside / "version=9").mkdir(parents=True)
+        both.write_parquet(beside / "version=9" / name)
+    into = tmp_path / "performance"
+    join_labels.main(["--model", MODEL, "--given", str(given), "--performance", str(into), "--days", *days])
+    labelled = {}
+    for day, some in zip(days, alarms, strict=True):
+        found = json.loads((into / f"date={day}" / "performance.json").read_text())[found_as]["9"]
+        assert (found["rows"], found["measure"]) == (160, "cost_per_1000")
+        assert found["challenger"] - found["production"] == pytest.approx(1000 * some / 160)
+        labelled[day] = found
+    of_day: Any = {"rows": 160, "agreed": 0.97, "apart": 0.0, "changes": []}
+    said = told_of_challenger(dict.fromkeys(days, of_day), labelled)[0]
+    # the mean of 2, 3 and 7 of 160 rows, and 4.30 times its standard error of 9.5, to 1 %
+    assert "25 of cost per 1,000 rows worse, 95 % -65 to 15 (above 0 is better), on 480 rows of 3 days" in said
