@@ -54,7 +54,7 @@ class AuditError(RuntimeError):
 
 @dataclass
 class Audit:
-    """What became of the versions of one set."""
+    """The result for the versions of one set."""
 
     versions: int = 0
     open: list[str] = field(default_factory=list)
@@ -104,7 +104,7 @@ def database(ask: Callable[..., Json | None] = read) -> str | None:
 
 
 def dependencies_of(arguments: Sequence[str], service: str) -> list[Json]:
-    """What pip-audit says of each dependency.
+    """pip-audit's report on each dependency.
 
     Raises:
         AuditError: it could not be run to its end, or there is nothing to look up.
@@ -148,7 +148,7 @@ def audited(
 
 
 def verdict(audits: Sequence[Audit], service: str | None) -> str:
-    """The last line: how much was looked up, and what came of it."""
+    """The last line: how much was looked up, with the result."""
     every, unknown = sum(one.versions for one in audits), sum(len(one.unknown) for one in audits)
     counts = f"{sum(len(one.open) for one in audits)} vulnerabilities without an answer"
     counts += f", {sum(len(one.answered) for one in audits)} accepted"
@@ -160,7 +160,7 @@ def verdict(audits: Sequence[Audit], service: str | None) -> str:
 
 
 def warn(message: str) -> None:
-    """On the page of GitHub's run, not in its log alone."""
+    """On the page of GitHub's run, not only in its log."""
     if os.environ.get("GITHUB_ACTIONS"):
         print(f"::warning title=Vulnerabilities::{message}")
 

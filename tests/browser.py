@@ -1,4 +1,4 @@
-"""A real browser, and a web page of somebody else in it."""
+"""A real browser, with a foreign web page in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-# a name of a stranger that leads to this machine, which is what DNS rebinding comes to
+# a foreign name that resolves to this machine, as in DNS rebinding
 REBOUND = "rebound.example"
 ARGUMENTS = [
     "--no-sandbox",  # which root needs
@@ -46,7 +46,7 @@ class _Page(BaseHTTPRequestHandler):
 
 @contextmanager
 def foreign_site() -> Iterator[int]:
-    """The port of a web server on this machine whose every page is empty: another origin than all else here."""
+    """The port of a web server on this machine that serves only empty pages: a separate origin."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Page)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

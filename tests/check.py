@@ -18,7 +18,7 @@ from pathlib import Path
 
 from run import FAST, PYTHONPATHS, ROOT, SLOW, Group
 
-SIDES = {  # what mypy looks at together, and the environment whose libraries it sees
+SIDES = {  # what mypy checks together, and the environment whose libraries it sees
     "airflow": (
         "dags",
         "plugins",

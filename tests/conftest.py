@@ -1,4 +1,4 @@
-"""The tests' surroundings: an empty Airflow home, never the person's own, and no AWS endpoint of theirs."""
+"""The tests' surroundings: an empty Airflow home, never the user's, and no AWS endpoint of the user's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 with contextlib.suppress(ImportError):  # not in every environment
     import hypothesis
 
-    hypothesis.settings.register_profile("busy", deadline=None)  # a machine that does much else is no failure
+    hypothesis.settings.register_profile("busy", deadline=None)  # a busy machine is not a failure
     hypothesis.settings.load_profile("busy")
 
 # A repository that was made from the template may keep some of the example models only. Tests that name one it does not

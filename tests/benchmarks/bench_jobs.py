@@ -1,8 +1,7 @@
-"""What jobs cost: the operators' seconds beside the provider's own on the same no-op job, their API calls, and many
-jobs at once with and without the time that instances take to start.
+"""The overhead of jobs: the operators' seconds compared with the provider's on the same no-op job, their API calls, and
+many jobs at once, with and without start-up times.
 
-Both operators run in this process, in turn, against a local SageMaker of this benchmark's own, and look at their jobs
-equally often.
+Both operators run in this process, in turn, against this benchmark's own local SageMaker, and poll equally often.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ MOST_OVERHEAD = 1.1
 MOST_CALLS_PER_MINUTE = 2.0
 JOBS = 200
 START_UP = 30.0  # seconds
-MOST_BUSY = 0.2  # of a processor, while nothing but start-up goes on
+MOST_BUSY = 0.2  # of a core, while jobs are only starting up
 
 
 def seconds_beside_the_providers() -> float:
-    """Our seconds for a no-op job over the provider's: the ratio of medians."""
+    """Our seconds for a no-op job, divided by the provider's: the ratio of medians."""
     # imported here: Airflow reads its environment when it is imported
     from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator
 
@@ -68,8 +67,8 @@ def seconds_beside_the_providers() -> float:
 
 
 def many_jobs(start_up: float) -> tuple[float, float]:
-    """Seconds from the first request to the last end of so many no-op jobs, eight of which may run at a time; and how
-    much of a processor the server took while they all started up."""
+    """Seconds from the first request to the last end of the given number of no-op jobs, eight at a time; and the share
+    of a core that the server used while they all started up."""
     with tempfile.TemporaryDirectory() as folder:
         options = ("--start-up", f"processing={start_up:g}") if start_up else ()
         server = LocalSageMaker(Path(folder) / "state", options)
@@ -110,7 +109,7 @@ def many_jobs_rows() -> list[Row]:
 
 
 def calls_per_minute(minutes: float, waiting: int) -> float:
-    """Describe calls for a job of so many minutes, where so many are waited for together."""
+    """Describe calls for a job of the given minutes, when the given number of jobs are awaited together."""
     from sagemaker_jobs.waiting import JOB_WAIT, SHORT_WAIT_STEP, first_look, poll_interval
 
     calls = 2 + JOB_WAIT / SHORT_WAIT_STEP

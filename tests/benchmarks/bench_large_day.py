@@ -1,4 +1,4 @@
-"""Days larger than memory: the four jobs of a scoring run over 20 million rows on two instances, and what they hold.
+"""Days larger than memory: the four jobs of a scoring run over 20 million rows on two instances, and their memory.
 One model has a single table without a time, the other five, whose files look as Azure published them.
 
     python tests/benchmarks/bench_large_day.py [--json] [--rows N] [--model name]
@@ -59,7 +59,7 @@ class Watch(threading.Thread):
 
     @kind.setter
     def kind(self, kind: str) -> None:
-        """What begins now; what ended is said, since a whole day takes long."""
+        """Announces the next step, as a whole day takes long."""
         if self._kind:
             gib, seconds = self.largest[self._kind] / 2**30, time.monotonic() - self._began
             print(f"{self._kind}: {gib:.2f} GiB, {seconds:.0f} s", file=sys.stderr, flush=True)
@@ -91,7 +91,7 @@ def watched(server: int) -> Iterator[Watch]:
 
 
 def score_day(hosting: Hosting, model: str, folder: Path, watch: Watch) -> int:
-    """All four jobs over the files of ``folder``; the number of rows that came through."""
+    """Runs all four jobs over the files of ``folder``; returns the number of scored rows."""
     config, day = load_model(model), DAYS[model]
     section = config.daily_scoring.model_copy(update={"instance_count": INSTANCES})
     config = config.model_copy(update={"scoring": section})

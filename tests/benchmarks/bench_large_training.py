@@ -1,5 +1,5 @@
 """Training data larger than a machine: ``cut_data``, ``prepare_shards`` on two instances and ``merge_shards`` over the
-simulated fleet, beside ``prepare_data`` over the hundred machines that were published.
+simulated fleet, compared with ``prepare_data`` over the hundred published machines.
 
     python tests/benchmarks/bench_large_training.py [--json] [--machines 1000] [--folder DIR]
 
@@ -34,14 +34,14 @@ OUTPUTS = ("validated", "features", "raw-report", "features-report", "preparatio
 
 
 class Took(NamedTuple):
-    """Processor seconds of a program, and the most memory that it held."""
+    """CPU seconds and peak memory of a program."""
 
     seconds: float
     gib: float
 
 
 def write_fleet(machines: int, folder: Path) -> None:
-    """The raw tables of so many machines, written a published fleet at a time."""
+    """The raw tables of the given number of machines, written one published fleet at a time."""
     folder.mkdir(parents=True)
     for first in range(0, machines, PUBLISHED):
         tables = simulate(7 + first // PUBLISHED, min(PUBLISHED, machines - first), 365)
@@ -74,7 +74,7 @@ def outputs(folder: Path) -> dict[str, Path]:
 
 
 def in_shards(raw: Path, work: Path) -> list[tuple[str, Took]]:
-    """What each program took, in the order in which they run; what the next does not read goes."""
+    """The cost of each program, in running order; what the next does not read is deleted."""
     took = [("cut_data", run("cut_data", raw=raw, chunks=work / "chunks"))]
     files = sorted((work / "chunks").iterdir())
     for instance in range(INSTANCES):

@@ -1,4 +1,4 @@
-"""The online service beside the endpoint's own server with the same model.
+"""The online service compared with the endpoint's own server with the same model.
 
     python tests/benchmarks/bench_online.py [--json] [--data FOLDER] [--rounds 6] [--soak MINUTES]
 
@@ -127,7 +127,7 @@ class Soaking:
 
 
 def soak(fleet: Tables, artifact: Path, folder: Path, minutes: float) -> list[Row]:
-    """Memory and failures of so many minutes, without the first, in which the process warms up."""
+    """Memory and failures over the given minutes, without the first, in which the process warms up."""
     features, events, questions = bodies_of(fleet, artifact)
     shutil.make_archive(str(folder / "model"), "gztar", artifact)
     (folder / "champion").write_text("1")

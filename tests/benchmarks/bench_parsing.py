@@ -1,4 +1,4 @@
-"""What parsing the Dag folder costs beside importing Airflow and its SageMaker operators, in plain processes.
+"""The cost of parsing the Dag folder, compared with importing Airflow and its SageMaker operators, in plain processes.
 
 Every process does both, one after the other, and the two checkouts take turns, so what else the machine does falls on
 all alike. Time is the processor's. The ratio is that of each process; of all of them the median is held to the bound.
@@ -70,7 +70,7 @@ def parse(root: Path, home: str) -> dict[str, Any]:
 
 
 def full_checkout(folder: Path, models: int) -> Path:
-    """A copy of dags/, plugins/ and include/ in which the model folder stands many times over."""
+    """A copy of dags/, plugins/ and include/ with many copies of the model folder."""
     for name in ("dags", "plugins", "include"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.parquet", "*.csv"))
     original = folder / "include" / "models" / MODEL / "model.yaml"

@@ -1,4 +1,5 @@
-"""What the five models reach on the real data, beside baselines on the same rows: means over cut dates or seeds.
+"""The quality of the five models on the real data, compared with baselines on the same rows: means over cut dates or
+seeds.
 
     python tests/benchmarks/bench_quality.py [--json] [--only MODEL]
 
@@ -82,7 +83,7 @@ Found = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bench:
-    """Measurements, each in its own process if there is one free, and the rows that they come to."""
+    """Measurements, each in its own process if one is free, and their result rows."""
 
     measurements: dict[str, Callable[[], Found]]
     rows: Callable[[dict[str, Found]], list[Row]]
@@ -119,7 +120,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def shipped(config: ModelConfig, train: Examples, validation: Examples, seed: int, **chosen: Any) -> LoadedModel:
-    """The model as the jobs would register it, with these rows as all that there are."""
+    """The model as the jobs would register it, with only these rows."""
     own = estimator(config.name)
     hyperparameters = {**config.training.hyperparameters, **chosen, "seed": seed}
     model = own.fit(train, validation, hyperparameters)
@@ -273,7 +274,8 @@ def between(frame: pl.DataFrame, start: datetime, end: datetime) -> Examples:
 
 
 def moving(every_days: int, window: timedelta, held_out: timedelta, **chosen: Any) -> Found:
-    """Accuracy on the later half: of a model of all that was before it, and of one retrained as time goes on."""
+    """Accuracy on the later half: of a model trained on everything before it, and of one that is retrained
+    regularly."""
     config, own = load_model("electricity"), estimator("electricity")
     frame, first, half, end = later_half()
 

@@ -1,5 +1,5 @@
-"""Whether sampled rows, answered in one pass, rank the five models' features as the whole test split does, feature by
-feature.
+"""Whether importances from sampled rows in one pass rank the five models' features like the whole test split, feature
+by feature.
 
     python tests/benchmarks/bench_rankings.py [--json] [--only MODEL]
 
@@ -40,7 +40,7 @@ LEAST_ALIKE = 0.9  # rank correlation of all that count
 
 @dataclass(frozen=True)
 class Fitted:
-    """As much of an artifact as importances ask for."""
+    """The parts of an artifact that importances need."""
 
     config: ModelConfig
     model: Any

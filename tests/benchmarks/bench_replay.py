@@ -1,5 +1,6 @@
-"""Whether a replay that scores days together ends as one that takes one day at a time, as the daily Dags do: the
-same scores, metrics of labels, verdicts, trainings and versions, bit for bit. On generated data, with a training."""
+"""Whether a replay that scores days together gives the same result as one that takes one day at a time, like the daily
+Dags: the same scores, metrics of labels, verdicts, trainings and versions, bit for bit. On generated data, with a
+training."""
 
 from __future__ import annotations
 
@@ -46,7 +47,7 @@ def plain(content: Any) -> Any:
 
 
 def objects(settings: Settings) -> dict[str, Any]:
-    """What the days left: of JSON the content, of all else the bytes, by key without a run's own names."""
+    """The days' output: the content of JSON, the bytes of other files, by key without names of runs."""
     world, found = World(settings), dict[str, Any]()
     with world.running():
         s3 = world.client("s3")

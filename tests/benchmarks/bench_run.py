@@ -1,4 +1,5 @@
-"""From a clone to a registered model, timed whole: ``make run`` in a fresh clone, then again after ``make down``."""
+"""From a clone to a registered model, timed as a whole: ``make run`` in a fresh clone, then again after ``make
+down``."""
 
 from __future__ import annotations
 

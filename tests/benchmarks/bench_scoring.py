@@ -1,4 +1,4 @@
-"""Rows a second of the scoring path beside the model's own predict on the same rows in one process.
+"""Rows per second of the scoring path, compared with the model's predict on the same rows in one process.
 
     python tests/benchmarks/bench_scoring.py [--json] [--rows N]
 

@@ -1,4 +1,4 @@
-"""Latency of an endpoint beside ``mlflow models serve`` with the same model, and requests that an update drops.
+"""Latency of an endpoint compared with ``mlflow models serve`` with the same model, and requests that an update drops.
 
     python tests/benchmarks/bench_serving.py [--json]
 
@@ -47,7 +47,7 @@ write_mlflow_model(artifact, pl.DataFrame(rows, infer_schema_length=None).cast(p
 
 @dataclass(frozen=True)
 class Target:
-    """Where one row is asked for, and how."""
+    """A target of requests, and how to send one row."""
 
     port: int
     path: str
@@ -135,7 +135,7 @@ def answers_ping(port: int, path: str = "/ping") -> bool:
 
 
 def dropped_by_an_update(hosting: Hosting, endpoint: str, target: Target) -> tuple[int, int]:
-    """Requests that failed, of how many, while an endpoint went to a new configuration by a canary."""
+    """Failed and total requests while an endpoint moved to a new configuration by a canary."""
     failures: list[str] = []
     sent = 0
     stop = threading.Event()

@@ -1,6 +1,6 @@
-"""What start-up times cost: a training whose jobs take a minute to start, beside what the jobs themselves take; the
-same without start-up, as ``make run`` does it; and a day, a month and a year scored, with start-up times and without.
-Measure with nothing else at work."""
+"""The cost of start-up times: a training whose jobs take a minute to start, compared with the jobs' own time; the same
+without start-up, as in ``make run``; and a day, a month and a year scored, with and without start-up times. Measure on
+an idle machine."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ SOME = 1 / 3  # of the labels, where they come in parts
 
 @dataclass(frozen=True)
 class Trained:
-    """A model of some rows, as model.yaml splits and fits them, and later rows that it has not learned from."""
+    """A model trained on some rows, split and fitted by model.yaml, and later rows that it was not trained on."""
 
     config: ModelConfig
     parts: Mapping[str, pl.DataFrame]
@@ -86,7 +86,7 @@ class Trained:
 
     @classmethod
     def of_some(cls, name: str) -> Trained:
-        """As shipped; what it has not learned from are the validation and the test split."""
+        """As shipped; the validation and the test split are the rows that it was not trained on."""
         config = load_model(name)
         config = config.model_copy(update={"monitoring": config.monitoring or Monitoring(min_rows=300)})
         parts = split(config, feature_builder(name).build_features(raw_tables(name)))
@@ -203,7 +203,7 @@ def _ends(measured: Measured, metric: str) -> tuple[float, float] | None:
 
 
 def losses(trained: Trained, share: float = 1.0) -> tuple[Array, Array]:
-    """Of each window whether it is truly worse, and whether it is called a loss."""
+    """For each window, whether it is truly worse, and whether it is called a loss."""
     config, metric = trained.config, watched_metric(trained.config)
     evaluated = trained.evaluated.values[metric], _ends(trained.evaluated, metric)
     worse, called, rng = [], [], np.random.default_rng(3)

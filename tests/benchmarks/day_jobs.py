@@ -1,4 +1,4 @@
-"""What the benchmarks of scoring share: a day's jobs on the local SageMaker, of as many rows as asked for."""
+"""Shared by the scoring benchmarks: a day's jobs on the local SageMaker, with the given number of rows."""
 
 from __future__ import annotations
 

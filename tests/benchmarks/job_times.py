@@ -14,7 +14,7 @@ JOB_LISTS = (
 
 
 def seconds_of_jobs(url: str, run_folder: str) -> list[float]:
-    """Of each of the run's jobs the seconds from its start to its end."""
+    """Seconds from start to end of each of the run's jobs."""
     sagemaker: Any = boto3.client(
         "sagemaker", endpoint_url=url, region_name="us-east-1", aws_access_key_id="local", aws_secret_access_key="local"
     )

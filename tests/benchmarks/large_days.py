@@ -1,4 +1,4 @@
-"""Days of as many rows as asked for, and a small model for each: what ``bench_large_day.py`` scores.
+"""Days with the given number of rows, and a small model for each, for ``bench_large_day.py``.
 
     python -m tests.benchmarks.large_days MODEL FOLDER ROWS
 
@@ -30,7 +30,7 @@ Parts = Iterator[Tables]
 
 
 def milled_pieces(rows: int) -> Parts:
-    """The simulated pieces over and over, numbered on."""
+    """The simulated pieces, repeated with new numbers."""
     one = milling.simulate(seed=5)
     for start in range(0, rows, AT_ONCE):
         part = one.sample(min(AT_ONCE, rows - start), with_replacement=True, seed=start)
@@ -85,7 +85,7 @@ def write_day(model: str, parts: Parts, folder: Path) -> None:
 
 
 def write_model(model: str, tables: Tables, folder: Path) -> None:
-    """A version that has learned a little."""
+    """A briefly trained version."""
     config = load_model(model)
     table = feature_builder(model).build_features(tables)
     train, validation = examples(config, table), examples(config, table.gather_every(5))

@@ -1,4 +1,4 @@
-"""What a benchmark measured, held against bounds: its rows, and how its program takes options and ends."""
+"""A benchmark's measurements, checked against bounds: its rows, options and exit status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MARKS = {True: "ok", False: "broken", None: "not measured"}
 
 
 class Row(TypedDict):
-    """``ok`` is None for what could not be measured here. Without a bound a row is for the reader alone."""
+    """``ok`` is None for what could not be measured here. A row without a bound is only for the reader."""
 
     name: str
     value: str

@@ -1,5 +1,5 @@
-"""What the shipped gates refuse: each model is ruined in ways that happen, and must not be registered; the honest model
-must, with every seed.
+"""Tests the shipped gates: each model is sabotaged in realistic ways and must not be registered; the honest model must
+be, with every seed.
 
     make sabotage [MODEL=name] [DATA=folder of CSVs] [SEEDS=20]
 
@@ -113,7 +113,7 @@ class Trial:
 
 
 def trials(config: ModelConfig, frame: pl.DataFrame, seeds: int) -> Iterator[Trial]:
-    """The ruined models, then the honest ones."""
+    """The sabotaged models, then the honest ones."""
     label = config.data.label
     yield Trial("5 % of the rows", config, {}, lambda rows: _some(rows, label))
     yield Trial("shuffled labels", config, {}, lambda rows: rows.with_columns(pl.col(label).shuffle(seed=0)))
@@ -174,7 +174,7 @@ def _codes(config: ModelConfig, frame: pl.DataFrame) -> pl.Series:
 
 
 def _strongest(config: ModelConfig, frame: pl.DataFrame) -> str:
-    """The feature that tells the most on its own."""
+    """The most predictive single feature."""
     found = alone(examples(config, split(config, frame)["test"]))
     return max(found, key=lambda name: found[name])
 
@@ -188,7 +188,7 @@ def tables_of(config: ModelConfig, folder: Path) -> Tables:
 
 
 def made_up(model: str, folder: Path) -> Path:
-    """The folder, with the model's own made up data."""
+    """The folder, with the model's synthetic data."""
     own = (MODELS_FOLDER / model / "simulate.py").exists()
     program = [f"include.models.{model}.simulate"] if own else ["include.models.tabular.simulate", "--model", model]
     subprocess.run([sys.executable, "-m", *program, "--out", folder], check=True, stdout=subprocess.DEVNULL)

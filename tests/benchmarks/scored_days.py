@@ -1,5 +1,5 @@
-"""What start-up times cost where days are scored: on a stack whose jobs take as long to start as SageMaker's do, and on
-one whose jobs start at once. How many jobs there are is what counts, so they are counted too.
+"""The cost of start-up times when scoring days: on a stack whose jobs start as slowly as SageMaker's, and on one whose
+jobs start at once. The number of jobs decides, so jobs are counted too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FIRST = date(2015, 1, 2)
 
 @dataclass(frozen=True)
 class SlowSettings(Settings):
-    """A stack whose jobs start after so many seconds."""
+    """A stack whose jobs start after the given seconds."""
 
     start_up: int = 0
 
@@ -60,7 +60,7 @@ def trigger(settings: Settings, dag_id: str, conf: Json) -> float:
 
 
 def days(settings: Settings, first: date, count: int, console: Console) -> Json:
-    """The summary of a backfill of so many days, all of them scored again."""
+    """The summary of a backfill of the given number of days, all scored again."""
     last = first + timedelta(days=count - 1)
     asked = Asked(MODEL, first.isoformat(), last.isoformat(), CHAMPION_AT, force=True, dry_run=False, budget=1000.0)
     summary = backfill(settings, asked, console)
@@ -74,7 +74,7 @@ def bounded(name: str, seconds: float, bound: float, words: str) -> Row:
 
 
 def slow_rows(settings: SlowSettings, console: Console) -> list[Row]:
-    """Of a minute of start-up: one day, and a month."""
+    """With a minute of start-up: one day, and a month."""
     stack.up(settings, console.print)
     start_up = settings.start_up
     one = trigger(settings, f"score_{MODEL}", {"day": FIRST.isoformat(), "force": True})
@@ -105,7 +105,7 @@ def year_rows(
 
 
 def measure(count: int, console: Console) -> list[Row]:
-    """A day, a month, and so many days of a year, on stacks of their own."""
+    """A day, a month, and the given number of days of a year, each on a separate stack."""
     with tempfile.TemporaryDirectory() as folder:
         quick = Settings(Path(folder), free_port(), free_port())
         ports = (quick.home, quick.airflow_port, quick.sagemaker_port)

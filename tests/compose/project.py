@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class PromiseBrokenError(AssertionError):
-    """What was seen instead of what was promised."""
+    """What was observed instead of what was promised."""
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Project:
         return done.stdout
 
     def _make(self, *arguments: str) -> None:
-        """As a person types it; its output goes to the log, and the end of it into the error."""
+        """As a user types it; its output goes to the log, and its end into the error."""
         environment = {
             **os.environ,
             "COMPOSE_PROJECT_NAME": self.name,
@@ -129,7 +129,7 @@ class Project:
 
 
 def patiently[T](ask: Callable[[], T], seconds: float = 120) -> T:
-    """The answer to a question to a service that may be starting again."""
+    """The answer of a service that may be restarting."""
     deadline = time.monotonic() + seconds
     while True:
         try:

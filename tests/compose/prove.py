@@ -36,7 +36,7 @@ Promise = Callable[[Project], str]
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one promise: kept, broken or not tried; ``detail`` says what was seen, or what went wrong."""
+    """The result of one promise: kept, broken or not tried; ``detail`` says what was observed, or what went wrong."""
 
     promise: str
     state: str
@@ -46,7 +46,7 @@ class Result:
 
 @dataclass
 class Proof:
-    """Runs promises in order and remembers what came of them."""
+    """Runs promises in order and records the results."""
 
     project: Project
     console: Console

@@ -1,4 +1,4 @@
-"""What can be said of docker-compose.yaml and the Dockerfiles without an engine; ``make compose-test`` runs them."""
+"""Checks of docker-compose.yaml and the Dockerfiles that need no engine; ``make compose-test`` runs them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_servers_answer_to_their_own_names_alone() -> None:
 
 
 def test_a_service_waits_for_what_it_needs() -> None:
-    """By a condition that means ready: healthy, or done."""
+    """With a condition that means ready: healthy, or completed."""
     waits = [wait for service in SERVICES.values() for wait in service.get("depends_on", {}).items()]
     assert waits
     for needed, wait in waits:
@@ -166,7 +166,7 @@ def _config(command: list[str], environment: dict[str, str]) -> subprocess.Compl
 
 
 def test_the_seed_finds_what_it_imports() -> None:
-    """With no more of the checkout than the service mounts."""
+    """With only the part of the checkout that the service mounts."""
     service = SERVICES["seed"]
     mounts = [volume.split(":") for volume in service["volumes"]]
     places = {target: str(ROOT / source) for source, target, *_ in mounts if source.startswith("./")}

@@ -1,4 +1,4 @@
-"""compose.sh without an engine: what it would have Docker do, in folders with names of any kind."""
+"""compose.sh without an engine: its Docker commands, in folders with any name."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""One stack for all end-to-end tests: real scheduler, triggerer, API server and local SageMaker, on free ports and in a
-home of its own, so that a stack that a person keeps running is left alone."""
+"""One stack for all end-to-end tests: real scheduler, triggerer, API server and local SageMaker, on free ports and in
+its own home, so a stack that the user keeps running is left alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.browser import launch
 from tests.include.local_sagemaker.local_server import free_port
 
 SIMULATE = "include.models.predictive_maintenance.simulate"
-os.environ[JOB_WAIT_VARIABLE] = "2"  # less than any job takes: as on AWS, what waits for one is deferred
+os.environ[JOB_WAIT_VARIABLE] = "2"  # less than any job takes: as on AWS, waiting tasks are deferred
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Stack:
         return {task["task_id"]: task["state"] for task in self.airflow.task_instances(dag_id, run_id)}
 
     def make(self, target: str, *variables: str) -> RunResult:
-        """A target as a person types it; it may leave ``<target>-summary.json``."""
+        """A target as a user types it; it may leave ``<target>-summary.json``."""
         summary = self.settings.home / f"{target}-summary.json"
         summary.unlink(missing_ok=True)
         done = subprocess.run(

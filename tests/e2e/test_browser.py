@@ -1,4 +1,4 @@
-"""What a person sees: the trigger form, the graph of a finished run, the reports. In a real browser."""
+"""What a user sees in a real browser: the trigger form, the graph of a finished run, the reports."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_the_console_shows_the_trained_model_inside_airflow(page: Page, running:
 
 
 def test_a_button_of_the_console_does_what_it_says(page: Page, running: Stack, trained: RunResult) -> None:
-    """To pause what is paused: to resume would start a run for yesterday."""
+    """Pauses what is already paused: resuming would start a run for yesterday."""
     page.goto(f"{running.settings.airflow_url}/models/model/tabular_classifier")
     page.get_by_text("Pause", exact=True).first.click()
     page.get_by_role("button", name="Pause tabular_classifier").click()

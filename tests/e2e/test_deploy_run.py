@@ -46,7 +46,7 @@ FIRST_STEPS = [
 
 
 class Deployments:
-    """What tests do with versions and runs."""
+    """The operations of tests on versions and runs."""
 
     def __init__(self, running: Stack, first: dict[str, Any]) -> None:
         self.running = running
@@ -116,7 +116,7 @@ class Deployments:
         return [run_id for run_id in reversed(self.api.run_ids(DAG)) if run_id not in known]
 
     def asked(self, run_id: str) -> None:
-        """Wait until a person is asked."""
+        """Wait until a user is asked."""
 
         def asks() -> bool:
             if self.api.run_state(DAG, run_id) in FINISHED:
@@ -146,7 +146,7 @@ class Deployments:
         return str(found["EndpointConfigName"])
 
     def traffic_steps(self) -> str | None:
-        """How production's traffic is being moved at this moment."""
+        """How production's traffic is currently being moved."""
         found = self.sagemaker.describe_endpoint(EndpointName=ENDPOINT)
         if found["EndpointStatus"] != "Updating":
             return None
@@ -154,11 +154,11 @@ class Deployments:
         return str(policy["TrafficRoutingConfiguration"]["Type"])
 
     def kill(self, run_id: str) -> None:
-        """What a person's *Mark as failed* does: Airflow kills the tasks that run and starts no more."""
+        """What a user's *Mark as failed* does: Airflow kills the tasks that run and starts no more."""
         self.api.call("PATCH", f"/dags/{DAG}/dagRuns/{run_id}", json={"state": "failed"})
 
     def versions(self) -> list[int]:
-        """What was in production, the oldest first."""
+        """What was in production, oldest first."""
         return [entry.version for entry in read_history(self.s3, BUCKET, "predictive_maintenance").entries]
 
     def endpoints(self) -> list[str]:
@@ -261,7 +261,7 @@ def test_two_approvals_at_once_the_last_wins_even_past_a_killed_scheduler(
 
 
 def kill_the_scheduler(running: Stack) -> None:
-    """With everything that it started, and start it again."""
+    """Kills it with everything that it started, and starts it again."""
     (scheduler,) = [one for one in services(running.settings) if one.name == "airflow-scheduler"]
     process = scheduler.process()
     assert process is not None
@@ -329,7 +329,7 @@ def test_a_version_that_fails_in_production_is_replaced_by_the_one_before(
 
 @pytest.fixture(scope="module")
 def question(deployments: Deployments) -> tuple[dict[str, Any], str]:
-    """A version about which a person is asked, and the run that asks."""
+    """A version that a user is asked about, and the run that asks."""
     package = deployments.register()
     (run_id,) = deployments.started_by(package)
     deployments.asked(run_id)

@@ -84,7 +84,7 @@ def test_a_model_from_a_file_runs_without_another_edit(town: Stack, tmp_path: Pa
 
 
 class Deployments:
-    """Runs of ``deploy_late_books``, and what became of them."""
+    """Runs of ``deploy_late_books``, and their results."""
 
     def __init__(self, town: Stack) -> None:
         self.stack, self.api, self.sagemaker = town, town.airflow, town.client("sagemaker")
@@ -185,7 +185,7 @@ def test_an_alarm_on_the_models_own_metric_takes_the_traffic_back(deployments: D
     cloudwatch = deployments.stack.client("cloudwatch")
 
     def complained() -> bool:
-        """Somebody complains for as long as the traffic moves."""
+        """The alarm is in ALARM for as long as the traffic moves."""
         endpoint = deployments.serves("production")
         if endpoint and endpoint["EndpointStatus"] == "Updating":
             dimensions = [{"Name": "EndpointName", "Value": "late-books-production"}]

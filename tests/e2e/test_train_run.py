@@ -1,4 +1,4 @@
-"""``make run`` under the real scheduler and triggerer, looked at from every side that people and programs use."""
+"""``make run`` under the real scheduler and triggerer, checked through every interface that people and programs use."""
 
 from __future__ import annotations
 

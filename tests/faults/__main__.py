@@ -43,7 +43,7 @@ STRUCK: Groups = {
     "throttling": lambda lab: [matrix.throttled(lab), matrix.broken(lab)],
     "training": lambda lab: [crowd.training(lab)],
 }
-CROWDS: Groups = {  # on a stack with a laptop's own patience: hundreds of tasks hold it up
+CROWDS: Groups = {  # on a stack with a laptop's time-outs: hundreds of tasks delay it
     "waiting": lambda lab: [crowd.waiting(lab)],
     "crowd": lambda lab: [crowd.many_short_jobs(lab)],
 }

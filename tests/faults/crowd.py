@@ -77,7 +77,7 @@ def _count(lab: Lab, row: Row) -> None:
 
 
 def waiting(lab: Lab, seconds: float = 120) -> Row:
-    """What 500 deferred jobs cost one triggerer: API calls and memory."""
+    """The cost of 500 deferred jobs to one triggerer: API calls and memory."""
     row = Row(f"{TRIGGERS} deferred jobs, one triggerer", injected=TRIGGERS)
     lab.airflow.call("POST", "/pools", json={"name": "crowd", "slots": 1000, "include_deferred": True})
     lab.sagemaker.create_processing_job(ProcessingJobName=WAITED_FOR, **sleeping(1800))
@@ -115,7 +115,7 @@ def _asked(lab: Lab) -> int:
 
 
 def _memory(lab: Lab) -> float:
-    """MiB of the triggerer's processes; what they share counts once."""
+    """MiB of the triggerer's processes; shared memory counts once."""
     process = lab.services["airflow-triggerer"].process()
     assert process is not None
     return sum(each.memory_full_info().pss for each in (process, *process.children(recursive=True))) / 2**20

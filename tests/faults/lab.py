@@ -1,5 +1,5 @@
-"""A stack of the laptop's own kind to strike faults into: the proxy is in front of its SageMaker, test Dags beside the
-real ones, and Airflow's timeouts for the dead are cut from minutes to seconds."""
+"""A laptop stack to inject faults into: with the proxy in front of its SageMaker, test Dags next to the real ones, and
+Airflow's timeouts for dead processes cut from minutes to seconds."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ROOMY = {
     "core": {"parallelism": "16", "max_active_tasks_per_dag": "64", "max_active_runs_per_dag": "64"},
     "sagemaker_jobs": {"job_wait": "5"},  # as on AWS: what waits is struck while it is deferred
 }
-IMPATIENT = {  # the dead are soon noticed; so may be the living on a machine that is busier than with these faults
+IMPATIENT = {  # dead processes are noticed soon; on a busier machine, live ones might be too
     "scheduler": {
         "task_instance_heartbeat_timeout": "30",
         "task_instance_heartbeat_timeout_detection_interval": "3",
@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 class FaultsError(AssertionError):
-    """Something that had to come did not come in time; the message says what."""
+    """An expected event did not happen in time; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Run:
 
 @dataclass
 class Lab:
-    """The stack, its clients, and the ways to hurt it. An impatient one notices soon what died."""
+    """The stack, its clients, and the ways to damage it. An impatient stack soon notices what died."""
 
     home: Path
     say: Callable[[str], None] = print
@@ -161,7 +161,7 @@ class Lab:
 
     @property
     def sagemaker(self) -> Any:
-        """Past the proxy: what is really there."""
+        """Past the proxy: the real state."""
         if not hasattr(self._local, "sagemaker"):
             with self._lock:
                 self._local.sagemaker = aws_client(self.settings, "sagemaker")

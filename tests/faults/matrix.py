@@ -1,4 +1,4 @@
-"""The faults, and what is promised after each: the run comes to its end, no job is paid twice, none is left running."""
+"""The faults, and the promises after each: the run ends, no job is paid for twice, none is left running."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def _lost_create_answer(lab: Lab) -> list[Struck]:
 
 
 def _lost_create_answers(lab: Lab) -> list[Struck]:
-    """So many that the client gives up, and the task's next try finds the job."""
+    """So many that the client gives up; the task's next try finds the job."""
     run = lab.start_run(seconds=BRIEF + 30, hold_request=3)
     lab.proxy.add(Rule("CreateProcessingJob", run.job(), times=1))
     lab.proxy.add(Rule("CreateProcessingJob", run.job(), times=10, code="InternalFailure", status=500))
@@ -234,7 +234,7 @@ def _refused_request(lab: Lab) -> list[Struck]:
 
 
 def _sagemaker_restarts(lab: Lab) -> list[Struck]:
-    """While a job runs: the local SageMaker takes it up again, Airflow waits it out."""
+    """While a job runs: the local SageMaker resumes it, and Airflow waits."""
     run = lab.start_run(seconds=BRIEF + 10)
     lab.wait_task(run, "deferred")
     lab.kill_service("local-sagemaker", signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What reads what others wrote, held against examples for minutes: raw files, replay files, payloads, model.yaml, the
+"""Readers of input from others, fuzzed for minutes: raw files, replay files, payloads, model.yaml, the
 Dags' forms, manifests of scores."""
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TARGETS = (
 
 
 def fuzz(folder: Path, say: Callable[[str], None]) -> Row:
-    """Nothing that is read ends in another way than a value or a refusal."""
+    """Everything read gives either a value or a refusal."""
     seconds = float(os.environ.get("FUZZ_SECONDS", SECONDS))
     row = Row(f"examples for what reads, {seconds:.0f} s for each of {len(TARGETS)} readers", injected=len(TARGETS))
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -46,7 +46,7 @@ def fuzz(folder: Path, say: Callable[[str], None]) -> Row:
 
 
 def _run(environment: str, target: str, folder: Path, seconds: float) -> str | None:
-    """What is wrong; None if nothing is."""
+    """What is wrong; None if nothing is wrong."""
     python, longest = ROOT / ".venv" / environment / "bin" / "python", 2 * seconds + 300
     options = ["-q", "-x", "-p", "no:cacheprovider", f"--timeout={longest}"]  # that of the tests is shorter
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What is promised after a fault, and the counting of what became of it."""
+"""The promises after a fault, and the count of the results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AT_A_TIME = 6  # a task's start takes seconds of a core
 
 @dataclass(frozen=True)
 class Struck:
-    """A run that was struck, and what is promised of it."""
+    """A run that was hit by a fault, and what is promised about it."""
 
     run: Run
     state: str = "success"
@@ -47,14 +47,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Fault:
-    """A name, and what strikes: a function that returns the runs it struck."""
+    """A name, and a function that injects the fault and returns the runs that it hit."""
 
     name: str
     strike: Callable[[Lab], Iterable[Struck]]
 
 
 def measure(lab: Lab, fault: Fault) -> Row:
-    """Strike once, wait for the runs and count."""
+    """Inject the fault once, wait for the runs and count."""
     row = Row(fault.name)
     try:
         struck = list(fault.strike(lab))

@@ -16,7 +16,7 @@ Say = Callable[[str], None]
 
 
 def crashes(folder: Path, say: Say) -> Row:
-    """Nothing that was answered is lost by kill -9, whenever it comes."""
+    """A kill -9 at any time loses no answered call."""
     row = Row(f"kill -9 of the local SageMaker under load, {KILLS} times", injected=KILLS)
     return _counted(row, lambda: Crashes(folder, seed=15).run(KILLS, say))
 

@@ -79,7 +79,7 @@ class Night(threading.Thread):
         return 0
 
     def _done(self) -> int:
-        """Days that the jobs have brought to an end; those of a batch are published together."""
+        """Days that the jobs have finished; those of a batch are published together."""
         pages = s3_client(self._lab.settings).get_paginator("list_objects_v2")
         keys = (
             item["Key"]
@@ -100,7 +100,7 @@ def expected_rows(s3: Any, day: str) -> int:
 
 
 def findings(lab: Lab, days: list[str]) -> list[str]:
-    """What is wrong with the published days."""
+    """Faults of the published days."""
     s3 = s3_client(lab.settings)
     wrong = []
     told = Counter(day for (day,) in lab.select("SELECT partition_key FROM asset_event"))
