@@ -1,7 +1,7 @@
-"""From text to a typed, sorted table: what cannot be read or identifies no row is set aside with its reason.
+"""From text to a typed, sorted table. Rows that cannot be read or identified are set aside with the reason.
 
-Works on any table of model.yaml by the kinds of its columns (``include.models.raw.kinds``). What is wrong is counted
-first and judged later (``findings_of``), so that a day that is cleaned in parts is judged as a whole.
+Works on any table of model.yaml, by the kinds of its columns (``include.models.raw.kinds``). Problems are counted first
+and judged later (``findings_of``), so a day that is cleaned in parts is judged as a whole.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from include.models.raw.reader import Block
 
 REASONS = pl.Schema({LINE: pl.UInt32, "reason": pl.String})
 EXAMPLES = 3
-CONTENT_BYTES = 8  # of a digest: among a hundred million rows two different ones share one once in a thousand times
+CONTENT_BYTES = 8  # of a digest: two of a hundred million different rows share one with a chance below 1 in 1,000
 SHOWN = 5  # on the page
-LOOKED_AT = 200  # rows of a problem, among which different examples are looked for
+LOOKED_AT = 200  # rows of a problem that are searched for different examples
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Window:
 class Problem:
     """One way in which rows cannot be used: how many, and the first of them as ``(line, example)``.
 
-    ``found`` puts it in words, given the number of rows and a few examples. ``place`` is that of its check among all.
+    ``found`` puts it in words, given the number of rows and a few examples. ``place`` is the position of its check
+    among all checks.
     """
 
     check: str
@@ -62,8 +63,8 @@ class Problem:
 
 @dataclass(frozen=True)
 class Tally:
-    """What cleaning counted: rows in the data window, rows set aside of them, why, and what was corrected without loss
-    (check, column, found, allowed)."""
+    """What cleaning counted: rows in the data window, how many were set aside and why, and what was corrected without
+    loss (check, column, found, allowed)."""
 
     rows: int = 0
     outside_window: int = 0
@@ -104,12 +105,11 @@ class CleanTable:
 
 
 def clean_table(raw: RawTable | StoredTable, table: Table, time: str | None, window: Window) -> CleanTable:
-    """Type the cells, take the data window, set unusable and repeated rows aside, sort by key.
-
-    Text is needed block by block alone: of a whole file there are never more than its values.
+    """Type the cells, apply the data window, set unusable and repeated rows aside, sort by key. Text is held only block
+    by block; of a whole file only the values are in memory.
 
     Args:
-        time: the column that the window is about; tables without it are used wholly.
+        time: the column that the window applies to; tables without it are used completely.
 
     Raises:
         UnusableFileError: as the reading of a ``StoredTable``.
@@ -158,7 +158,7 @@ def _clean_block(block: Block, table: Table, time: str | None, window: Window) -
 
 
 def findings_of(tally: Tally, name: str, file: str, table: Table) -> list[Finding]:
-    """What was counted, judged: up to ``max_rejected_share`` of all rows may be set aside."""
+    """Judges what was counted: up to ``max_rejected_share`` of all rows may be set aside."""
     share = tally.set_aside / max(tally.rows, 1)
     findings = [_finding(problem, name, file, table, share) for problem in tally.problems]
     notes = list(tally.notes)
@@ -178,10 +178,10 @@ class _Found:
     def __init__(self, subjects: int = 0) -> None:
         self.problems: list[Problem] = []
         self._rows: list[pl.DataFrame] = []
-        self._place = (subjects, 0)  # of the last one before
+        self._place = (subjects, 0)  # of the previous block
 
     def next_subject(self) -> None:
-        """Another column, or another thing to check; some have more checks than others, depending on the rows."""
+        """The next column or check; depending on the rows, some have more checks than others."""
         self._place = (self._place[0] + 1, 0)
 
     def add(
@@ -195,7 +195,7 @@ class _Found:
         *,
         tolerable: bool = True,
     ) -> None:
-        """Note a problem, if there are rows: LINE, ``reason`` and ``example``, in the order of lines."""
+        """Record a problem, if there are rows: LINE, ``reason`` and ``example``, in the order of lines."""
         self._place = (self._place[0], self._place[1] + 1)
         if rows.height:
             first = rows.select(LINE, "example").head(LOOKED_AT).rows()
@@ -222,7 +222,7 @@ def typed_rows(lines: pl.DataFrame, table: Table, first_line: int) -> pl.DataFra
 
 
 def _with_moment(lines: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """With the text of the moment that several columns tell."""
+    """Adds the text of the time that several columns make up."""
     if table.moment is None:
         return lines
     parts = [pl.col(name).str.strip_chars() for name in table.moment.of]
@@ -230,7 +230,7 @@ def _with_moment(lines: pl.DataFrame, table: Table) -> pl.DataFrame:
 
 
 def _made(table: Table, first_line: int) -> list[pl.Expr]:
-    """The columns that are made of where a row stands in the file: rows set aside keep their place."""
+    """The columns computed from a row's position in the file: rows set aside keep their position."""
     made = []
     row = pl.col(LINE).cast(pl.Int64) - first_line
     if table.row_number:
@@ -242,7 +242,7 @@ def _made(table: Table, first_line: int) -> list[pl.Expr]:
 
 
 def _content(key: ContentKey) -> pl.Expr:
-    """A digest of each row's values, however their cells are written."""
+    """A digest of each row's values, independent of how their cells are written."""
     texts = [pl.col(name).cast(pl.String).fill_null("\0") for name in key.of]
     words = pl.concat_str(texts, separator="\x1f")
     return words.map_elements(_digest, return_dtype=pl.String()).alias(key.column)
@@ -253,7 +253,7 @@ def _digest(words: str) -> str:
 
 
 def _inside(typed: pl.DataFrame, table: Table, time: str | None, window: Window) -> pl.DataFrame:
-    """Rows within the window, and those whose time cannot be read: they are a problem wherever they belong."""
+    """Rows within the window, and those whose time cannot be read, which are a problem in any window."""
     if time is None or time not in table.kinds or not table.kinds[time].is_time:
         return typed
     keep = pl.lit(value=True)
@@ -281,7 +281,7 @@ def _note_misread(texts: pl.DataFrame, values: pl.Series, column: Column, found:
         )
 
 
-# at the module's level, so that what was counted can go from process to process
+# at module level, so that counts can be sent between processes
 def _first_example(number: int, examples: Sequence[str]) -> str:
     return examples[0]
 
@@ -298,7 +298,7 @@ def _note_missing_keys(texts: pl.DataFrame, table: Table, found: _Found) -> None
     action = "Fill the cells: without them nobody knows what the row is about."
     for name in table.key:
         found.next_subject()
-        if column := table.read_columns.get(name):  # others are made, and never empty
+        if column := table.read_columns.get(name):  # other columns are computed, and never empty
             empty = texts.select(LINE, name).filter(reading_of(column.kind).missing(pl.col(name), column))
             _note_cells(found, "keys_are_filled", empty, "no value", "a value in every row", action)
 
@@ -306,7 +306,7 @@ def _note_missing_keys(texts: pl.DataFrame, table: Table, found: _Found) -> None
 def _note_cells(
     found: _Found, check: str, cells: pl.DataFrame, what: str, allowed: str, action: str, *, tolerable: bool = True
 ) -> None:
-    """Note the problem of these cells: LINE and one column's text."""
+    """Record the problem of these cells: LINE and one column's text."""
     column = cells.columns[1]
     quoted = pl.col(column).str.slice(0, 80)
     reason = pl.concat_str(pl.lit(f"{column}: '"), quoted, pl.lit(f"'; allowed: {allowed}"))

@@ -10,7 +10,7 @@ from include.models.config import Table
 
 
 def dataset_name(table_name: str) -> str:
-    """The name under which a table's continuity has its suite."""
+    """The name of the suite for a table's continuity."""
     return f"{table_name}_continuity"
 
 
@@ -35,7 +35,7 @@ def continuity(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     every = table.every_hours or 1
     step_us = int(timedelta(hours=every) / timedelta(microseconds=1))
     numbers = [column for column, kind in table.kinds.items() if kind.is_number]
-    # the interval that a moment belongs to, rounded up
+    # the interval that a time belongs to, rounded up
     slots = frame.with_columns(slot=-(-pl.col(time).to_physical() // step_us)).sort(*series, time, maintain_order=True)
     last = slots["slot"].max()
     return slots.group_by(series or [pl.lit("all").alias("series")], maintain_order=True).agg(

@@ -1,5 +1,5 @@
-"""What the last validations of the same data found, for the page of the next one: ``checks.json``, which each job reads
-as the one before it left it, and leaves with its own."""
+"""What the last validations of the same data found, for the next one's page: ``checks.json``, which each job reads and
+rewrites with its own findings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_CHECKS = 200  # of one validation
 
 class Time(TypedDict):
     """A validation. ``about`` is the day of its data, empty for a training's; ``found`` has the severity and the rows
-    of each check that was not met."""
+    of each failed check."""
 
     run: str
     at: str
@@ -31,19 +31,18 @@ class Time(TypedDict):
 
 @dataclass(frozen=True)
 class Earlier:
-    """Where the job finds what was found before, and where it leaves that with its own; neither where it is run by
-    hand."""
+    """Where the job reads earlier findings, and where it writes them with its own; neither if it is run by hand."""
 
     read: Path | None = None
     into: Path | None = None
 
     def times(self, dataset: str) -> list[Time]:
-        """The last validations of a dataset but this run's, the oldest first."""
+        """The last validations of a dataset except this run's, oldest first."""
         run = os.environ.get("RUN_ID")
         return [time for time in self._content().get(dataset, []) if run is None or time["run"] != run][-KEPT:]
 
     def add(self, dataset: str, about: str, findings: Iterable[Finding]) -> None:
-        """Leave what was found, after what was found before."""
+        """Append what was found to the earlier findings."""
         if self.into is None:
             return
         found = {one.check: (one.severity, one.rows) for one in findings if one.severity != "info"}
@@ -58,7 +57,7 @@ class Earlier:
         (self.into / CHECKS).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
     def _content(self) -> dict[str, list[Time]]:
-        for folder in (self.into, self.read):  # another dataset of this job may have left its own already
+        for folder in (self.into, self.read):  # another dataset of this job may have written its own already
             if folder and (folder / CHECKS).is_file():
                 content: dict[str, list[Time]] = json.loads((folder / CHECKS).read_text(encoding="utf-8"))
                 return content
@@ -66,13 +65,13 @@ class Earlier:
 
 
 def add_earlier(parser: argparse.ArgumentParser) -> None:
-    """The options of a job that compares with the validations before."""
+    """The options of a job that compares with earlier validations."""
     parser.add_argument("--earlier", type=Path, help=f"folder of the {CHECKS} that the validation before left")
     parser.add_argument("--checks", type=Path, help="where to leave it with what is found now")
 
 
 def in_words(check: str, times: Sequence[Time]) -> str:
-    """How often a check was not met before, and when."""
+    """How often a check failed before, and when."""
     if not times:
         return "No earlier validation is kept to compare with."
     missed = [time for time in reversed(times) if check in time["found"]]

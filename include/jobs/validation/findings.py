@@ -13,7 +13,7 @@ SUMMARY_LIMIT = 900
 
 @dataclass(frozen=True)
 class Example:
-    """A row that a finding concerns: its line in the file, where it came from one, its key and the value, in words."""
+    """A row that a finding concerns: its line, if it came from a file, its key and the value, in words."""
 
     line: int | None
     key: str
@@ -24,9 +24,9 @@ class Example:
 class Finding:
     """One departure from what is allowed.
 
-    ``rows`` is how many rows it concerns, None where rows are not the matter (a file, a mean). ``expectation`` is the
+    ``rows`` is how many rows it concerns, None if it is not about rows (a file, a mean). ``expectation`` is the
     name of the check: a Great Expectations type, or one of this package's own. ``examples`` are the first of the rows,
-    none where values may not be quoted.
+    empty if values may not be quoted.
     """
 
     severity: Severity
@@ -42,7 +42,7 @@ class Finding:
 
     @property
     def check(self) -> str:
-        """What tells it from other checks of the data, from one validation to the next."""
+        """Identifies the check from one validation to the next."""
         return " ".join([self.table, self.expectation, self.column or ""]).strip()
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ def passed(findings: Iterable[Finding]) -> bool:
 
 
 def no_rows_left(name: str, file: str, rows: int, outside: int) -> Finding:
-    """The finding of a table of whose rows none is left."""
+    """The finding of a table without any rows left."""
     return Finding(
         severity="critical",
         table=name,
@@ -83,7 +83,7 @@ def no_rows_left(name: str, file: str, rows: int, outside: int) -> Finding:
 
 
 def summarize(subject: str, facts: str, findings: Sequence[Finding]) -> str:
-    """The verdict in plain text of at most 900 characters, the worst findings spelled out as far as they fit.
+    """The verdict in plain text of at most 900 characters, the worst findings in full as far as they fit.
 
     Args:
         subject: what was validated, as "raw data of <model>".
@@ -104,7 +104,7 @@ def summarize(subject: str, facts: str, findings: Sequence[Finding]) -> str:
         rest = f"And {len(worth_saying) - number} more: see validation.html."
         room = SUMMARY_LIMIT - len("\n".join([*lines, rest])) - 1
         if len(line) > room:
-            if number == 0:  # one long finding is worth more than none: cut it, keep its beginning and what to do
+            if number == 0:  # a shortened finding is better than none: keep its beginning and what to do
                 lines.append(_cut(finding, room))
                 rest = f"And {len(worth_saying) - 1} more: see validation.html."
             if number or len(worth_saying) > 1:

@@ -1,7 +1,8 @@
-"""A table that is checked in parts, each as small as memory asks for, and judged as a whole.
+"""A table that is checked in parts, each small enough for memory, and judged as a whole.
 
 What expectations say of rows adds up over parts, and so do means, extremes, row counts and distinct values. What does
-not (medians, other quantiles, deviations, the share of unique values) is held against each part, and the worst counts.
+not (medians, other quantiles, deviations, the share of unique values) is checked for each part, and the worst part
+counts.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from include.jobs.validation.suites import NO_ROWS, Expected, Kwargs, Outcome, R
 from include.jobs.validation.wording import columns_of, finding_of, positions_of
 from include.models.config import LINE, Table
 
-SHOWN_ROWS = 20  # as many failing rows as GX names
+SHOWN_ROWS = 20  # the number of failing rows that GX names
 DISTINCT = "expect_column_distinct_values_"
 EXTREMES = ("expect_column_max_to_be_between", "expect_column_min_to_be_between")
 MEAN = "expect_column_mean_to_be_between"
@@ -28,7 +29,7 @@ ROW_COUNT = "expect_table_row_count_to_be_between"
 
 @dataclass(frozen=True)
 class Check:
-    """An outcome, and what of the part's rows is needed to judge the whole: ``shown`` are the failing rows that it
+    """An outcome, and what is needed of the part's rows to judge the whole: ``shown`` are the failing rows that it
     names, LINE or their first column first, with key and values; ``values`` are those of its column that decide,
     ``weight`` how many it has."""
 
@@ -40,8 +41,8 @@ class Check:
 
 @dataclass(frozen=True)
 class Part:
-    """A table's part, counted and not yet judged. ``left`` rows came through cleaning, ``rejected`` were set aside by
-    cleaning or by expectations. Where ``is_whole``, other parts of the table are the same rows."""
+    """A part of a table, counted but not yet judged. ``left`` rows came through cleaning, ``rejected`` were set aside
+    by cleaning or by expectations. Where ``is_whole``, other parts of the table are the same rows."""
 
     name: str
     file: str
@@ -58,7 +59,7 @@ class Part:
 
 
 def check_of(outcome: Outcome, frame: pl.DataFrame, key: Sequence[str] = ()) -> Check:
-    """The outcome of an expectation on this frame, without what only the frame's own rows are needed for."""
+    """The outcome of an expectation on this frame, without what needs only this frame's rows."""
     named = frame.columns[0] if LINE not in frame.columns else LINE
     places = positions_of(outcome)
     wanted = dict.fromkeys([named, *key, *columns_of(outcome.kwargs)])
@@ -167,7 +168,7 @@ def _of_rows(checks: list[Check], kwargs: Kwargs) -> Check:
 
 
 def _kwargs(outcomes: Sequence[Outcome]) -> Kwargs:
-    """Where parts took values from other tables' parts, those of all of them."""
+    """If parts took values from other tables' parts, the values of all parts."""
     kwargs = dict(outcomes[0].kwargs)
     for name in outcomes[0].expected.parameters:
         given = [outcome.kwargs[name] for outcome in outcomes]

@@ -1,4 +1,4 @@
-"""A raw table as it stands: its file found, its columns checked, each cell as text, nothing changed, nothing lost."""
+"""A raw table as it is: its file found, its columns checked, each cell as text; nothing is changed or lost."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class RawTable:
 
 
 class StoredTable:
-    """A table's rows as text, which stay in the file: ``blocks`` reads them again each time. The facts of the file are
-    known once they have been read to their end."""
+    """A table's rows as text, left in the file: ``blocks`` reads them each time. The file's properties are known once
+    it has been read to the end."""
 
     is_whole = True
 
@@ -76,7 +76,7 @@ class StoredTable:
 
 @dataclass(frozen=True)
 class OpenTable:
-    """A table's file while it is read, block by block."""
+    """A table's file, read block by block."""
 
     name: str
     raw: RawFile
@@ -95,7 +95,7 @@ class OpenTable:
             raise _unusable(self.name, self.raw.name, "file_has_rows", found, "at least one row", EXPORT_AGAIN)
 
     def table_of(self, lines: pl.DataFrame, malformed: pl.DataFrame) -> RawTable:
-        """These rows as the table's. Call it once the blocks are read."""
+        """Makes these rows the table's. Call it once the blocks are read."""
         raw = self.raw
         return RawTable(
             self.name, raw.name, lines, malformed, raw.size, raw.sha256, raw.has_byte_order_mark, raw.first_line
@@ -119,7 +119,7 @@ def open_table(
     """A table's file, plain, packed or Parquet, from a folder, to be read in blocks of about as many bytes of text.
 
     Args:
-        may_be_empty: a header without rows, or an empty file if there is none, is a table on which nothing happened.
+        may_be_empty: a header without rows, or an empty file if there is none, is a table without any events.
 
     Raises:
         UnusableFileError: the file is missing, there twice, truncated, empty, not UTF-8, not CSV, has no rows, or its
@@ -152,10 +152,11 @@ def _find(folder: Path, name: str, table: Table) -> Path:
 
 
 def _columns(header: list[str], name: str, file: str, table: Table) -> list[str]:
-    """The names of the file's columns in its order, which may be any; as model.yaml has them, not the header."""
+    """The names of the file's columns, in the file's order, which may be any; spelled as in model.yaml, not as in the
+    header."""
     names = {header.strip(): column for column, header in table.headers.items()}
     declared, names_in_file = list(names), named(header)
-    if not set(names_in_file) - set(declared):  # nameless and repeated ones that model.yaml knows
+    if not set(names_in_file) - set(declared):  # nameless and repeated columns that model.yaml declares
         header = names_in_file
     problems = []
     for column in declared:

@@ -43,7 +43,7 @@ class TableReport:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole verdict; ``facts`` are further lines for the page's head, as the data window."""
+    """The whole verdict; ``facts`` are more lines for the page's head, such as the data window."""
 
     model: str
     dataset: str
@@ -86,7 +86,8 @@ class Report:
         }
 
     def write(self, folder: Path, earlier: Earlier | None = None) -> None:
-        """Write validation.json and validation.html into the folder, the latter with what ``earlier`` ones found."""
+        """Write validation.json and validation.html into the folder, the latter with the findings of ``earlier``
+        validations."""
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False)
         (folder / VERDICT).write_text(text, encoding="utf-8")
@@ -125,7 +126,7 @@ def _brief(finding: Finding) -> dict[str, str | int | None]:
 
 
 def _checks(table: TableReport) -> list[dict[str, str]]:
-    """A table's expectations as lines of the page, those not met first."""
+    """A table's expectations as lines of the page, failed ones first."""
     return sorted((_check(outcome) for outcome in table.outcomes), key=lambda line: STATES.index(line["state"]))
 
 

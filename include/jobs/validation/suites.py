@@ -5,9 +5,9 @@ where ``severity`` and ``meta.action`` (what to do, for the person on call) must
 
 - ``meta.reject_rows``: rows that fail are set aside.
 - ``{"$PARAMETER": "<dataset>__<column>"}`` in kwargs stands for the distinct values of another dataset's column,
-  ``...__min`` and ``...__max`` for its extremes, ``now`` for the present moment in UTC.
+  ``...__min`` and ``...__max`` for its extremes, ``now`` for the current time in UTC.
 - ``mostly`` is a cap: fewer failing rows are a warning, more are what ``severity`` says. With ``meta.tolerated`` fewer
-  are not even a warning: they are in the nature of the data.
+are not even a warning: they are normal for the data.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from pydantic.v1 import ValidationError as GxValidationError
 from include.jobs.validation.findings import Severity
 from include.models.errors import JobError
 
-MAX_REJECTED_ROWS = 200_000  # beyond it the rows themselves are not fetched: their number says enough
+MAX_REJECTED_ROWS = 200_000  # above this, the rows themselves are not fetched: their number is enough
 PARAMETER = "$PARAMETER"
 NOW = "now"
-Format = Literal["SUMMARY", "COMPLETE"]  # how much GX says
-Kwargs = dict[str, Any]  # of an expectation: each type has its own
+Format = Literal["SUMMARY", "COMPLETE"]  # how much GX reports
+Kwargs = dict[str, Any]  # of an expectation; they depend on the type
 Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
@@ -53,11 +53,11 @@ class Meta(BaseModel):
     action: str = Field(min_length=1, max_length=300)
     reject_rows: bool = False
     tolerated: bool = False
-    only: list[str] = []  # names of the parts (train, validation, test) that it is about; all if none
+    only: list[str] = []  # names of the splits (train, validation, test) that it applies to; all if empty
 
 
 class Expected(BaseModel):
-    """One entry of a suite, as its file has it."""
+    """One entry of a suite, as in its file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -67,20 +67,20 @@ class Expected(BaseModel):
     meta: Meta
 
     def at_most(self, share: float) -> Expected:
-        """The same with a cap of at least this share of rows that may fail, where it has one."""
+        """The same, with its cap (if any) raised to at least this share of rows that may fail."""
         if "mostly" not in self.kwargs:
             return self
         return self.model_copy(update={"kwargs": self.kwargs | {"mostly": min(self.kwargs["mostly"], 1 - share)}})
 
     @property
     def parameters(self) -> dict[str, str]:
-        """Which kwarg stands for which parameter."""
+        """Which kwarg takes which parameter."""
         given = {name: value[PARAMETER] for name, value in self.kwargs.items() if _is_parameter(value)}
         return {name: str(parameter) for name, parameter in given.items()}
 
 
 class Result(TypedDict, total=False):
-    """What GX says of a check at SUMMARY, as far as it is used. ``element_count`` is there if it is about rows."""
+    """What GX reports of a check at SUMMARY, as far as it is used. ``element_count`` is present if it is about rows."""
 
     element_count: int
     missing_count: int
@@ -94,7 +94,7 @@ class Result(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one expectation.
+    """The outcome of one expectation.
 
     ``kwargs`` have parameters resolved. ``result`` is GX's, at SUMMARY; ``rejected`` are positions of rows to set
     aside. ``error`` says why it could not be checked, ``skipped`` why it was not. ``rows_are`` names what
@@ -112,7 +112,7 @@ class Outcome:
 
     @property
     def is_about_rows(self) -> bool:
-        """Whether it says of each row whether it fails."""
+        """Whether it decides row by row."""
         return "element_count" in self.result
 
     @property
@@ -122,7 +122,7 @@ class Outcome:
 
     @property
     def severity(self) -> Severity | None:
-        """How bad it is; None if nothing is wrong."""
+        """The severity; None if nothing is wrong."""
         if self.skipped:
             return None
         if self.error:
@@ -180,7 +180,7 @@ def run_suite(
     """Check a frame; one outcome per expectation, in the suite's order.
 
     Args:
-        datasets: where parameters come from. An expectation whose dataset is not there or empty is skipped.
+        datasets: where parameters come from. An expectation whose dataset is missing or empty is skipped.
 
     Raises:
         SuiteError: a parameter that names no column of its dataset, or a kwarg of a wrong type once it is resolved.
@@ -225,7 +225,7 @@ def _validator(frame: pd.DataFrame) -> Callable[[dict[int, ExpectationConfigurat
             for one in checked.results
             if one.expectation_config
         }
-        # GX leaves out what it cannot use and says so in its log only
+        # GX drops what it cannot use and reports it only in its log
         if missing := configurations.keys() - results.keys():
             raise SuiteError(f"Great Expectations gave no result for {[configurations[n].type for n in missing]}.")
         return results
@@ -235,7 +235,7 @@ def _validator(frame: pd.DataFrame) -> Callable[[dict[int, ExpectationConfigurat
 
 @cache
 def _whole_frames() -> BatchDefinition[None]:
-    """GX's way to a frame in memory; one for the process, because each context leaves a temporary folder."""
+    """GX's data source for a frame in memory; one per process, because each context leaves a temporary folder."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("tables").add_dataframe_asset("table")
@@ -245,7 +245,7 @@ def _whole_frames() -> BatchDefinition[None]:
 def _configure(
     expected: Expected, kwargs: Kwargs, number: int, where: str = "an expectation"
 ) -> ExpectationConfiguration:
-    """GX's form of the expectation, tried out, because a suite drops silently what it cannot build."""
+    """GX's form of the expectation, built here to check it, because a suite silently drops what it cannot build."""
     try:
         configuration = ExpectationConfiguration(
             type=expected.type,
@@ -263,7 +263,7 @@ def _configure(
 
 
 def _resolve(suite: list[Expected], datasets: Mapping[str, pl.DataFrame]) -> tuple[dict[int, Kwargs], dict[int, str]]:
-    """The kwargs of each expectation with parameters filled in; of the others, why they are skipped."""
+    """The kwargs of each expectation with parameters filled in; for the others, why they are skipped."""
     resolved: dict[int, Kwargs] = {}
     skipped: dict[int, str] = {}
     for number, expected in enumerate(suite):

@@ -14,15 +14,15 @@ from include.models.config import LINE
 from include.models.quoting import quoted, quotes_values
 
 SHOWN = 5
-OF_CELLS = re.compile("column_(min|max|median|quantile|distinct|most_common)")  # what is observed of them is cells
+OF_CELLS = re.compile("column_(min|max|median|quantile|distinct|most_common)")  # their observed value is cells
 
 
 def finding_of(outcome: Outcome, table: str, file: str, rows: pl.DataFrame, key: Sequence[str] = ()) -> Finding | None:
     """The finding of an outcome, None if nothing is wrong.
 
     Args:
-        rows: the frame that was checked; rows are named by its LINE if it has that, else by its first column.
-        key: columns that tell its rows apart.
+        rows: the frame that was checked; rows are identified by its LINE if it has one, otherwise by its first column.
+        key: columns that identify its rows.
     """
     severity = outcome.severity
     if severity is None:
@@ -83,7 +83,7 @@ def allowed(outcome: Outcome) -> str:
 
 
 def observed(outcome: Outcome) -> str:
-    """What was seen, in a few words."""
+    """What was observed, in a few words."""
     result = outcome.result
     if outcome.skipped or outcome.error:
         return outcome.skipped or "could not be checked"
@@ -108,7 +108,7 @@ def observed(outcome: Outcome) -> str:
 
 
 def positions_of(outcome: Outcome) -> list[int]:
-    """Where the first rows that fail are in the frame that was checked."""
+    """The positions of the first failing rows in the checked frame."""
     return [int(position) for position in outcome.result.get("partial_unexpected_index_list") or []]
 
 
@@ -129,7 +129,7 @@ def _examples(outcome: Outcome, rows: pl.DataFrame, key: Sequence[str]) -> tuple
 
 
 def _where(outcome: Outcome, rows: pl.DataFrame) -> str:
-    """The first rows that fail: their lines in the file, or what they are about."""
+    """The first failing rows: their lines in the file, or what they concern."""
     positions = positions_of(outcome)
     if not positions:
         return ""
@@ -143,7 +143,7 @@ def _where(outcome: Outcome, rows: pl.DataFrame) -> str:
 
 
 def _subject(kind: str) -> str:
-    """``mean `` of expect_column_mean_to_be_between; nothing where it is about values."""
+    """``mean `` of expect_column_mean_to_be_between; empty if it is about values."""
     subject = kind.removeprefix("expect_").removeprefix("column_").split("_to_")[0]
     return "" if subject == "values" else f"{subject.removeprefix('table_').replace('_', ' ')} "
 

@@ -1,5 +1,5 @@
-"""A day's answers in bins, so that what they are worth can be estimated without reading them: of classes by how
-probable each was called, of values by how large they are."""
+"""A day's answers in bins, so their quality can be estimated without reading them: classes by predicted probability,
+values by size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from include.models.config.watching import ClassAnswers, ValueAnswers
 from include.models.interface import Array
 
-MOST_CLASSES = 20  # with more, the counts would be larger than the scores
+MOST_CLASSES = 20  # with more bins, the counts would be larger than the scores
 # of a probability: evenly spaced in log odds, as calibration curves bend at both ends
 LOG_ODDS = np.linspace(-8, 8, 33)
 EDGES = 1 / (1 + np.exp(-LOG_ODDS))
@@ -22,7 +22,7 @@ def bins_of(probability: Array) -> Array:
 
 def count_probabilities(probabilities: Array, predicted: Array) -> ClassAnswers:
     """[predicted class][class][bin], of probabilities (rows, classes) and the class indices that were decided for
-    (rows,); nothing where there are too many classes."""
+    (rows,); None if there are too many classes."""
     classes = probabilities.shape[1]
     if classes > MOST_CLASSES:
         return []
@@ -35,7 +35,7 @@ def count_probabilities(probabilities: Array, predicted: Array) -> ClassAnswers:
 
 
 def value_edges(values: Array) -> list[float]:
-    """Inner edges of about equally filled bins of what a regression predicts."""
+    """Inner edges of about equally filled bins of a regression's predictions."""
     return [float(edge) for edge in np.unique(np.quantile(values, np.linspace(0, 1, VALUE_BINS + 1)[1:-1]))]
 
 
@@ -45,6 +45,6 @@ def count_values(values: Array, edges: list[float]) -> ValueAnswers:
 
 
 def add_answers(one: list, other: list) -> list:  # type: ignore[type-arg] # nested lists of counts, of one shape
-    """The rows of both; either may have none."""
+    """The sum of both; either may be empty."""
     added: list = np.add(one, other).tolist() if one and other else one or other  # type: ignore[type-arg]
     return added

@@ -1,9 +1,9 @@
-"""What answers are worth where labels have not come, from what they were worth on the test split.
-
-Of classes: how often rows are of a class whose probability for it lies in a bin, made monotone (isotonic regression,
-one class against the rest). Expected counts of true and predicted classes follow from the bins of a day alone:
+"""Estimates the quality of answers before labels arrive, from their quality on the test split. For classes: how often
+rows belong to a class, given the bin of its predicted probability, made monotone (isotonic regression, one class
+against the rest). Expected counts of true and predicted classes follow from the bins of a day alone:
 confidence-based performance estimation (Humblot-Renaux et al.; NannyML's CBPE is the same idea by row). Of values: the
-mean error by bin of the predicted value. Neither knows of a change in what features mean: an early sign, no verdict.
+mean error by bin of the predicted value. Neither detects a change in what features mean: this is an early sign, not a
+verdict.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def calibrate(
     count: Callable[[Array], list],  # type: ignore[type-arg] # ClassAnswers, or ValueAnswers
     windows: Sequence[Array],
 ) -> Calibration | None:
-    """The calibration by the test split; None where answers cannot be counted.
+    """The calibration on the test split; None if answers cannot be counted.
 
     Args:
         labels: class indices that were decided for (rows,); None for a regression.
@@ -73,7 +73,7 @@ def _monotone(bins: Array, happened: Array) -> list[float]:
 
 
 def _bins_of_values(counted: list[int], predictions: Array) -> Array:
-    """Each row's bin: bins are by size, so rows in their order fill them."""
+    """Each row's bin: bins are ordered by size, so sorted rows fill them in turn."""
     bins = np.empty(len(predictions), dtype=np.int64)
     bins[np.argsort(predictions, kind="stable")] = np.repeat(np.arange(len(counted)), counted)
     return bins

@@ -1,4 +1,5 @@
-"""Requests and answers that an endpoint kept, counted as a scored day is: see ``include.jobs.serving.request_log``."""
+"""Requests and answers that an endpoint captured, counted like a scored day: see
+``include.jobs.serving.request_log``."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ UNREADABLE = (BadRequestError, LookupError, TypeError, ValueError, pl.exceptions
 MOST_REASONS = 20
 LONGEST_REASON = 120
 OTHER_REASONS = "other reasons"
-# what a message says of one request alone; which column it is about is not among it
+# the parts of a message that concern a single request; the column's name is not one of them
 _OF_ONE_REQUEST = re.compile(r"(?P<kept>columns? '[^']*')|'[^']*'|\"[^\"]*\"|-?\d+(?:[.,]\d+)*")
 
 Record = dict[str, Any]  # one line of data capture
@@ -39,7 +40,7 @@ Record = dict[str, Any]  # one line of data capture
 
 @dataclass
 class TrafficCounter:
-    """Counts records of a day; ``since`` is when the version came into production."""
+    """Counts records of a day; ``since`` is when the version went into production."""
 
     version: ScoredVersion
     columns: Columns
@@ -54,7 +55,7 @@ class TrafficCounter:
 
     @classmethod
     def of(cls, artifact: Path, day: str, since: datetime) -> TrafficCounter:
-        """Of a version's unpacked model.tar.gz, whose model is not loaded.
+        """From a version's unpacked model.tar.gz, whose model is not loaded.
 
         Raises:
             JobError: it is not an artifact of train_model.
@@ -64,7 +65,7 @@ class TrafficCounter:
         return cls(version, columns_of(metadata, version.order), datetime.fromisoformat(day).replace(tzinfo=UTC), since)
 
     def count(self, records: Iterable[Record | None]) -> None:
-        """Add records, None for lines that hold none; those of other days are left out."""
+        """Add records (None for lines without one); records of other days are left out."""
         waiting: list[tuple[pl.DataFrame, pl.DataFrame]] = []
         for record in records:
             try:
@@ -81,7 +82,7 @@ class TrafficCounter:
             self._add(waiting)
 
     def rows_of(self, record: Record | None) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-        """A request's features and its answers; None where it had none, or counts for nothing.
+        """A request's features and its answers; None if it had none, or does not count.
 
         Raises:
             BadRequestError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError: it cannot be read.
@@ -123,7 +124,7 @@ class TrafficCounter:
 
     @property
     def profile(self) -> DayProfile:
-        """As of a scored day. Of one without any row, no feature is counted."""
+        """In the form of a scored day. Without any rows, no feature is counted."""
         return self.distribution.as_json()
 
     @property
@@ -141,7 +142,7 @@ class TrafficCounter:
 
 
 def records_in(files: Iterable[Path]) -> Iterator[Record | None]:
-    """The records of files of data capture, a line at a time; None for a line that holds none."""
+    """The records of data capture files, line by line; None for a line without one."""
     for file in files:
         with file.open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
@@ -158,7 +159,7 @@ def read_answers(body: bytes, media_type: str, classes: list[str]) -> pl.DataFra
     """Answers as ``payload.render`` writes them, under the names that scores have.
 
     Raises:
-        LookupError, TypeError, ValueError: they are others.
+        LookupError, TypeError, ValueError: they have another form.
     """
     text, names = body.decode(), list(probability_columns(classes).values())
     if media_type == CSV:
@@ -176,7 +177,7 @@ def read_answers(body: bytes, media_type: str, classes: list[str]) -> pl.DataFra
 
 
 def reason_of(status: int, body: bytes) -> str:
-    """Why a request was refused, in words that requests of the same fault share."""
+    """Why a request was refused, in words that requests with the same fault share."""
     try:
         said = str(json.loads(body)["error"])
     except (LookupError, TypeError, ValueError):

@@ -1,6 +1,6 @@
-"""Faults of a day's feeds that show before it is scored: its raw tables beside those that the version was trained on.
-
-Only the day itself is looked at. What shows over several days is for the day's verdict (``monitor_<model>``)."""
+"""Faults of a day's feeds that are visible before it is scored: its raw tables are compared with those that the version
+was trained on. Only the day itself is examined. Faults that show over several days are left to the day's verdict
+(``monitor_<model>``)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Feeds:
 
     @classmethod
     def of(cls, config: ModelConfig, folder: Path | None) -> Self | None:
-        """None where there is nothing to compare with, or model.yaml does not ask for it.
+        """None if there is nothing to compare with, or model.yaml does not ask for it.
 
         Args:
             folder: with the version's ``reference.json``.

@@ -1,4 +1,4 @@
-"""What a scored day was worth, once labels are there: by the functions of the evaluation, on the rows that have one."""
+"""The performance of a scored day, once labels arrive: by the evaluation's functions, on the rows that have a label."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NORMAL_95 = 1.959964
 
 @dataclass(frozen=True)
 class Scored:
-    """A day's published scores, under the names of the feature table, and the version that they are of."""
+    """A day's published scores, under the names of the feature table, and their version."""
 
     version: int
     rows: pl.DataFrame
@@ -44,12 +44,12 @@ def labelled_rows(config: ModelConfig, scored: Scored, truth: Truth) -> pl.DataF
 
 
 def kept_rows(config: ModelConfig, rows: pl.DataFrame) -> pl.DataFrame:
-    """What is kept of labelled rows, so that days can be taken together."""
+    """What is kept of labelled rows, so that days can be combined."""
     return rows.select(*config.data.not_features, PREDICTION, *_probabilities(config))
 
 
 def performance_of_day(config: ModelConfig, day: str, scored: Scored, truth: Truth, rows: pl.DataFrame) -> Performance:
-    """The day on its own; its window is still to be made.
+    """The day on its own, without its window.
 
     Args:
         rows: from ``labelled_rows``.
@@ -82,7 +82,7 @@ def performance_of_day(config: ModelConfig, day: str, scored: Scored, truth: Tru
     measures, answers = Measures(config, features, examples(config, features), truth.tables), _answers(config, rows)
     if truth.tables.keys() >= config.data.tables.keys():
         measured, baselines = measures.of(answers), measures.of_baselines()
-    else:  # what the model folder adds reads tables that days do not have
+    else:  # metrics of the model folder read tables that days do not have
         measured, baselines = measures.of_predictions(answers), {}
     found["metrics"], found["intervals"] = plain(measured.values), _intervals(measures, measured)
     found["baselines"] = {name: plain(one.values) for name, one in baselines.items()}
@@ -96,7 +96,7 @@ def performance_of_day(config: ModelConfig, day: str, scored: Scored, truth: Tru
 def performance_of_window(
     config: ModelConfig, days: Mapping[str, Performance], rows: Mapping[str, pl.DataFrame]
 ) -> WindowPerformance:
-    """Days of one version, taken together.
+    """Days of one version, combined.
 
     Args:
         days: by date, in order.
@@ -121,13 +121,13 @@ def performance_of_window(
 
 
 def evidence(truth: Examples, drawn: Resampled) -> int:
-    """In how many independent units there is a label other than the most common one."""
+    """The number of independent units with a label other than the most common one."""
     rare = truth.target != np.bincount(truth.target).argmax() if truth.classes else np.ones(len(truth.target), bool)
     return len(np.unique(drawn.unit[rare]))
 
 
 def drawn(config: ModelConfig, day: str, scored: pl.DataFrame) -> pl.DataFrame:
-    """The rows that a person is asked to label: of each day the same, however often they are drawn."""
+    """The rows that people are asked to label: always the same for a day, however often they are drawn."""
     asked = min(config.labels.ask or 0 if config.labels else 0, len(scored))
     seed = int(hashlib.sha256(f"{config.name} {day}".encode()).hexdigest()[:15], 16)
     chosen = np.sort(np.random.default_rng(seed).choice(len(scored), asked, replace=False))
@@ -138,8 +138,8 @@ def sampled(config: ModelConfig, day: str, scored: pl.DataFrame, rows: pl.DataFr
     """Accuracy (of a regression the mean absolute error) of all scored rows, from the labels of those drawn.
 
     Prediction-powered inference: how sure the model was of all rows, corrected by how wrong that was on the labelled
-    ones (Angelopoulos et al., Science 382, 2023, https://arxiv.org/abs/2301.09633). A regression says nothing of how
-    sure it is, so there it is the sample alone.
+    ones (Angelopoulos et al., Science 382, 2023, https://arxiv.org/abs/2301.09633). A regression does not say how sure
+    it is, so there the sample alone counts.
     """
     asked = drawn(config, day, scored)
     known = rows.join(asked.select(config.data.key), on=config.data.key, how="semi")
@@ -165,7 +165,7 @@ def sampled(config: ModelConfig, day: str, scored: pl.DataFrame, rows: pl.DataFr
 
 
 def together(days: Sequence[tuple[int, Sampled]]) -> Sampled | None:
-    """Samples of several days, each counting by the day's rows."""
+    """Samples of several days, each weighted by the day's rows."""
     if not days:
         return None
     rows = sum(count for count, _ in days)
@@ -181,7 +181,7 @@ def together(days: Sequence[tuple[int, Sampled]]) -> Sampled | None:
 
 
 def _answers(config: ModelConfig, rows: pl.DataFrame) -> Answers:
-    """As they were published: also which label was decided for."""
+    """As they were published, including the predicted label."""
     if config.problem == "regression":
         return Answers(rows[PREDICTION].to_numpy())
     classes = classes_of(config)
@@ -190,13 +190,13 @@ def _answers(config: ModelConfig, rows: pl.DataFrame) -> Answers:
 
 
 def _sureness(answers: Answers) -> Array:
-    """The probability of the label that was decided for (rows,)."""
+    """The probability of the predicted label (rows,)."""
     labels = np.asarray(answers.labels)
     return np.asarray(np.take_along_axis(answers.predictions, labels[:, None], axis=1)[:, 0])
 
 
 def _intervals(measures: Measures, measured: Measured) -> Intervals:
-    """None where all rows are alike, such as those of one block of days: nothing says how sure the metrics are."""
+    """None if all rows are alike, such as those of a single block of days: then the metrics' uncertainty is unknown."""
     return intervals_of(measured.replicates) if measures.drawn.draws.shape[1] > 1 else {}
 
 

@@ -1,8 +1,8 @@
-"""``reference.json``: a version's training, counted as the days are that it scores. Written beside its evaluation.
+"""``reference.json``: a version's training, counted like the days that it scores, and written beside its evaluation.
 
 Raw tables are counted day by day up to the test split (to the end, where that was learned from too), features over
-windows of the training split's days, answers over windows of the test split. Where rows tell no time, blocks of rows in
-their order stand for days and windows: rows that follow each other are alike there, too.
+windows of the training split's days, answers over windows of the test split. If rows have no time, blocks of
+consecutive rows replace days and windows, as consecutive rows are alike there too.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from include.models.config import DriftProfile, ModelConfig, RandomSplit, TimeSp
 from include.models.config.watching import Days, Reference, SegmentColumn, SegmentReference, Sums, TableCounts, Window
 from include.models.interface import Array, Examples, Tables
 
-BLOCKS = 20  # of rows that tell no time
-FEWEST_WINDOWS = 8  # there are shorter ones where the split is too short for so many
+BLOCKS = 20  # of rows without a time
+FEWEST_WINDOWS = 8  # windows are shorter if the split is too short for this many
 MOST_DAYS = 366
-POOLS = 50  # of groups, to measure how alike the rows of each are
+POOLS = 50  # of groups, to measure how similar the rows of each are
 
 
 def reference(
@@ -81,8 +81,8 @@ def reference(
 
 def windows_of(config: ModelConfig, table: pl.LazyFrame, days: int) -> Array:
     """The number of each row's window (rows,), -1 of those in a window that is half empty, or before the first whole
-    one: the newest rows are always in a window. Windows are of so many days each, or of fewer where there would be
-    fewer than ``FEWEST_WINDOWS``; blocks of rows in their order, where they tell no time."""
+    one: the newest rows are always in a window. Windows have this many days, or fewer if there would be fewer than
+    ``FEWEST_WINDOWS`` windows; without times, they are blocks of consecutive rows."""
     time = config.data.time
     if time is None:
         rows = rows_of(table)
@@ -98,7 +98,7 @@ def windows_of(config: ModelConfig, table: pl.LazyFrame, days: int) -> Array:
 
 
 def count_windows(table: pl.LazyFrame, number: Array, profile: DriftProfile) -> list[Window]:
-    """How the features of each window lie, given the number of each row's (rows,)."""
+    """The distribution of each window's features, given each row's window number (rows,)."""
     rows, counts = Counter[int](), dict[int, Counts]()
     begin = 0
     for block in blocks(table.select(*profile)):
@@ -171,7 +171,7 @@ def _plain(counts: TableCounts) -> TableCounts:
 
 
 def _segments(days: Days, name: str) -> SegmentReference | None:
-    """What single segments' days were like."""
+    """The days of single segments."""
     found = [one for day in days.values() if (one := day.get(name)) is not None and one["rows"] and one.get("segments")]
     if not found:
         return None

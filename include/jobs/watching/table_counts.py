@@ -1,4 +1,4 @@
-"""Raw tables, clean and read, counted by day: what ``include.models.config.faults`` judges a feed by."""
+"""Clean raw tables, counted by day: the basis on which ``include.models.config.faults`` judges a feed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from include.models.config import ModelConfig, Table
 from include.models.config.watching import Sums, TableCounts
 from include.models.interface import Tables
 
-MOST_VALUES = 50  # of a text; one with more is a name or a comment, and no category
-MOST_SEGMENTS = 2000  # keys that are watched one by one
+MOST_VALUES = 50  # of a text column; one with more is a name or a comment, not a category
+MOST_SEGMENTS = 2000  # keys that are watched individually
 HOURS = 24
 DAY, ROWS = "_day", "_rows"
 
 
 def count_day(config: ModelConfig, tables: Tables, day: str) -> dict[str, TableCounts]:
-    """The day's rows of each of its tables that are given.
+    """The day's rows in each given table.
 
     Args:
         tables: clean, perhaps with rows of other days.
@@ -45,12 +45,12 @@ def count_days(config: ModelConfig, table: Table, frame: pl.DataFrame, days: pl.
     """A table's rows by day.
 
     Args:
-        days: each row's; or its block, where rows tell no time.
+        days: each row's day, or its block if rows have no time.
     """
     numbers, texts, time = _numbers(config, table), _texts(config, table), time_of(config, table)
     times = [name for name, kind in table.kinds.items() if kind.is_time]
     untimed = frame.drop(times, strict=False)
-    # a sum that no day's rows can make too large for 64 bits
+    # a day's sum always fits into 64 bits
     digest = untimed.hash_rows(seed=0) // 2**24 if untimed.width else pl.repeat(0, len(frame), eager=True)
     rows = frame.with_columns(days.cast(pl.String).alias(DAY), digest.alias("_digest"))
     missing = [pl.col(name).null_count().alias(f"_missing {name}") for name in (*numbers, *texts)]
@@ -99,7 +99,7 @@ def _count_values(rows: pl.DataFrame, name: str, counted: dict[str, TableCounts]
 
 
 def _count_segments(rows: pl.DataFrame, segment: str, numbers: list[str], counted: dict[str, TableCounts]) -> None:
-    if rows[segment].n_unique() > min(MOST_SEGMENTS, len(rows) / 2):  # it tells rows apart, not machines
+    if rows[segment].n_unique() > min(MOST_SEGMENTS, len(rows) / 2):  # it identifies rows, not machines
         return
     found = rows.group_by(DAY, segment).agg(pl.len().alias(ROWS), *_as_sums(numbers))
     for row in found.sort(segment).iter_rows(named=True):
@@ -108,7 +108,7 @@ def _count_segments(rows: pl.DataFrame, segment: str, numbers: list[str], counte
 
 
 def add_tables(total: dict[str, TableCounts], more: Mapping[str, TableCounts]) -> dict[str, TableCounts]:
-    """The rows of both; no segment is in two chunks of a day."""
+    """The sum of both; no segment is in two chunks of a day."""
     return total | {name: _add(total[name], one) if name in total else one for name, one in more.items()}
 
 
@@ -118,7 +118,7 @@ def time_of(config: ModelConfig, table: Table) -> str | None:
 
 
 def segment_of(config: ModelConfig, table: Table) -> str | None:
-    """The column whose values are watched one by one: what rows of the model are clustered by, or the key's first."""
+    """The column whose values are watched individually: the one that rows are clustered by, or the key's first."""
     candidates = [*config.split.cluster, *config.data.key]
     return next((name for name in candidates if name in table.columns and not table.kinds[name].is_time), None)
 
@@ -132,7 +132,7 @@ def _texts(config: ModelConfig, table: Table) -> list[str]:
 
 
 def _watched(config: ModelConfig, table: Table) -> list[str]:
-    """What is measured: neither times, nor the keys of things, nor what the model predicts."""
+    """Measurements: neither times, nor keys, nor what the model predicts."""
     others = {config.data.label, *config.data.key, *config.features.exclude}
     return [name for name, kind in table.kinds.items() if name not in others and not kind.is_time]
 
@@ -145,7 +145,7 @@ def _as_sums(columns: list[str]) -> Iterator[pl.Expr]:
 
 
 def _known(sums: list[float | None]) -> Sums:
-    # in so many digits a sum does not depend on the order of its rows, which no two runs share
+    # with this many digits a sum does not depend on the order of rows, which differs from run to run
     return [float(f"{value or 0.0:.12g}") for value in sums]
 
 
@@ -170,7 +170,7 @@ def _add(one: TableCounts, other: TableCounts) -> TableCounts:
 
 
 def add_sums(one: Sums, other: Sums) -> Sums:
-    """The numbers of both."""
+    """The sums of both."""
     if not one[0] or not other[0]:
         return one if one[0] else other
     return [one[0] + other[0], one[1] + other[1], one[2] + other[2], min(one[3], other[3]), max(one[4], other[4])]

@@ -1,4 +1,4 @@
-"""The labels of a scored day: made of raw tables as in training, or read from files of keys and labels."""
+"""The labels of a scored day: computed from raw tables as in training, or read from files of keys and labels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from include.models.interface import Tables
 from include.models.loader import feature_builder
 from include.models.quoting import quoted
 
-LABELS = "labels"  # what a file of them is called as a table
+LABELS = "labels"  # the table name of such a file
 TABLE_FILE = f"{LABELS}.csv"
 ENOUGH_TO_LEARN = ("expect_table_row_count_to_be_between", "expect_column_distinct_values_to_contain_set")
 
@@ -43,7 +43,7 @@ class TruthReader:
     """Reads days of a model; days in order read each partition once.
 
     Args:
-        given: folder of ``daily/<model>/`` and ``labels/<model>/``, as they lie in the bucket.
+        given: folder of ``daily/<model>/`` and ``labels/<model>/``, as in the bucket.
     """
 
     def __init__(self, config: ModelConfig, given: Path) -> None:
@@ -95,7 +95,7 @@ class TruthReader:
 
 
 def _of_days(config: ModelConfig, suites: Suites) -> Suites:
-    """The suites, without what the labels' table must have to be learned from: a day may have one failure, or none."""
+    """The suites, without what training requires of the labels' table: a day may have one failure, or none."""
     table = config.labels.table if config.labels else None
     if table is None or table in config.daily_scoring.tables:
         return suites
@@ -103,7 +103,7 @@ def _of_days(config: ModelConfig, suites: Suites) -> Suites:
 
 
 def read_labels(config: ModelConfig, folder: Path, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """Key and label of all files of a folder; of a key that is there twice, the last file's. Nothing without a folder.
+    """Key and label of all files of a folder; for a duplicate key, the last file's. Empty without a folder.
 
     Args:
         schema: of the feature table, whose types the key gets.
@@ -124,7 +124,7 @@ def _label_type(config: ModelConfig) -> pl.DataType:
 
 
 def _read(config: ModelConfig, file: Path, columns: dict[str, Column]) -> pl.DataFrame:
-    """A file of labels, by the reader of raw tables, whatever it is stored as."""
+    """A file of labels, read like a raw table, in any of its formats."""
     packing = next((ending for ending in PACKINGS if file.name.endswith(ending)), "")
     ending = Path(file.name.removesuffix(packing)).suffix
     table = Table(file=TABLE_FILE, columns=columns)
@@ -132,7 +132,7 @@ def _read(config: ModelConfig, file: Path, columns: dict[str, Column]) -> pl.Dat
         table = table.model_copy(update={"file": Path(TABLE_FILE).with_suffix(ending).name})
     stored = Path(TABLE_FILE).with_suffix(ending).name + packing
     try:
-        with tempfile.TemporaryDirectory() as folder:  # on its own: others of its name, stored otherwise, are no copies
+        with tempfile.TemporaryDirectory() as folder:  # alone: the same name in another format is not a copy
             Path(folder, stored).symlink_to(file.resolve())
             clean = clean_table(read_table(Path(folder), LABELS, table), table, None, Window())
     except UnusableFileError as unusable:

@@ -108,7 +108,7 @@ def test_the_first_version_has_nothing_beside_it() -> None:
 
 def test_different_test_data_is_said_and_nothing_is_called_better() -> None:
     text = markdown(packet(same_split=False))
-    assert "not of the same rows" in text
+    assert "use different rows" in text
     assert "better" not in text
 
 

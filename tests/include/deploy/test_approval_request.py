@@ -102,7 +102,7 @@ def test_a_candidate_that_was_measured_beside_the_champion_is_compared_on_the_sa
     following, body = prepare(s3, version(2, champion=version(1).artifact))
     assert following == "approve_production"
     assert "0.96 | 0.95 ▲ better" in body
-    assert "not of the same rows" not in body
+    assert "use different rows" not in body
     assert "no feature moved since version 1" in body
     assert "the report is missing" in body, "of the data's validation"
 
@@ -110,7 +110,7 @@ def test_a_candidate_that_was_measured_beside_the_champion_is_compared_on_the_sa
 def test_one_that_was_measured_beside_another_is_not_called_better(s3: LocalS3) -> None:
     body = prepare(s3, version(2, champion="s3://other/model.tar.gz"))[1]
     assert "0.96 | 0.95 |" in body
-    assert "not of the same rows" in body
+    assert "use different rows" in body
 
 
 def test_training_data_that_moved_is_named(s3: LocalS3) -> None:

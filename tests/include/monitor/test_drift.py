@@ -84,7 +84,7 @@ def test_days_without_a_row_are_shown_and_not_judged() -> None:
     empty = {"rows": 0, "features": {}, "predictions": {"sum": 0.0}}
     drift = measure(watched(), 3, PROFILE, "2026-01-05", {"2026-01-05": empty})
     assert (verdict(drift), list(drift.features)) == ("too little to say", [])
-    assert "No row was scored" in page(Judged(drift))
+    assert "No rows were scored" in page(Judged(drift))
     assert measure(watched(), 3, PROFILE, "2026-01-05", {"2026-01-04": day(), "2026-01-05": empty}).rows == 1000
 
 
