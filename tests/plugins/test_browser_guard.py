@@ -86,7 +86,7 @@ def test_a_link_opens_a_page_but_fills_no_frame(site: str) -> None:
     assert answer(scope("GET", **{**link, "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}))[0]["status"] == 403
 
 
-def test_what_is_no_request_passes() -> None:
+def test_what_is_not_a_request_passes() -> None:
     assert answer({"type": "lifespan"}) == [{"type": "answered"}]
 
 

@@ -228,7 +228,7 @@ def test_bad_requests_that_are_answered_fail_the_test() -> None:
     assert sum(map(len, report["failures"])) < 5000
 
 
-def test_a_bad_request_that_breaks_the_model_is_no_refusal() -> None:
+def test_a_bad_request_that_breaks_the_model_is_not_a_refusal() -> None:
     def refuse(body: str) -> None:
         if "not-a-number" in body:
             raise model_error(500, "could not convert string to float")
@@ -280,7 +280,7 @@ def test_an_endpoint_that_is_not_in_service_is_not_asked(status: str) -> None:
     assert ("does not exist" if status == "absent" else f"is {status}, not InService") in report["failures"][0]
 
 
-def test_what_is_no_fault_of_the_endpoint_is_raised() -> None:
+def test_what_is_not_a_fault_of_the_endpoint_is_raised() -> None:
     def refuse(_: str) -> None:
         raise api_error("AccessDeniedException", 403)
 
@@ -309,7 +309,7 @@ def test_golden_requests_are_read_with_their_columns_in_order() -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b'[{"features": {}}]'])
-def test_golden_requests_that_are_no_use_say_where_they_come_from(content: bytes | None) -> None:
+def test_golden_requests_that_are_of_no_use_say_where_they_come_from(content: bytes | None) -> None:
     with pytest.raises(GoldenRequestsError, match=r"golden_requests\.json.*evaluate_model"):
         load_golden_requests(Bucket(content), Run("b", "train_pumps", "r").golden_requests)
 

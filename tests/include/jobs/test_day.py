@@ -273,7 +273,7 @@ def test_a_day_cut_into_chunks_gives_the_same_rows(
     )
 
 
-def test_rejected_rows_are_mended_and_replayed_alone(
+def test_rejected_rows_are_corrected_and_replayed_alone(
     partitions: Partitions, trained: Trained, expected: pl.DataFrame, tmp_path: Path
 ) -> None:
     right = partitions.text("telemetry").splitlines()[9]

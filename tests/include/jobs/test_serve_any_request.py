@@ -111,7 +111,7 @@ def test_json_has_as_many_answers_as_rows(client: TestClient, table: list[Any], 
 
 @pytest.mark.parametrize("end", ["", "\n", "\n\n", "\r\n\r\n", "\n\r\n\n"])
 @pytest.mark.parametrize("header", ["", "age,volt,site,id\n"])
-def test_blank_last_lines_are_no_rows(client: TestClient, header: str, end: str) -> None:
+def test_blank_last_lines_are_not_rows(client: TestClient, header: str, end: str) -> None:
     row = "1,2,x,7" if header else "2,x,1"
     assert answered(client, f"{header}{row}\n{row}{end}".encode(), "text/csv") == 2
     assert answered(client, f'{{"volt": 1, "site": "a", "age": 2}}{end}'.encode(), "application/jsonlines") == 1

@@ -106,7 +106,7 @@ def test_value_out_of_range(tmp_path: Path, content: dict[str, Any], path: str, 
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_bound_that_is_no_number_would_let_everything_through(
+def test_a_bound_that_is_not_a_number_would_let_everything_through(
     tmp_path: Path, content: dict[str, Any], bad: float
 ) -> None:
     assert "finite number" in refusal(tmp_path, put(content, "gates.2.max", bad))
@@ -178,7 +178,7 @@ def test_a_split_by_time_without_a_time(tmp_path: Path, content: dict[str, Any])
     assert "data.time must name a column" in refusal(tmp_path, put(content, "data.time", None))
 
 
-def test_a_key_that_is_no_column(tmp_path: Path, content: dict[str, Any]) -> None:
+def test_a_key_that_is_not_a_column(tmp_path: Path, content: dict[str, Any]) -> None:
     message = refusal(tmp_path, put(content, "data.tables.errors.key", ["machine"]))
     assert (
         "data.tables.errors.key.0: there is no column 'machine'. Did you mean 'machineID'? Known: datetime" in message

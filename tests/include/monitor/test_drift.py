@@ -34,7 +34,7 @@ def day(torque: list[int] = EVEN, kind: list[int] = USUAL, predictions: dict[str
     return {"rows": sum(torque), "features": features, "predictions": predictions or {"0": 970, "1": 30}}
 
 
-def test_the_same_shares_are_no_drift() -> None:
+def test_the_same_shares_are_not_drift() -> None:
     drift = measure(watched(), 3, PROFILE, "2026-01-05", {"2026-01-04": day(), "2026-01-05": day()})
     assert [feature.psi for feature in drift.features] == [0, 0]
     assert (verdict(drift), drift.rows, drift.drifted) == ("fine", 2000, [])

@@ -79,7 +79,7 @@ def test_airflow_shows_the_problem_and_keeps_the_other_dags(
     assert "Did you mean 'schedule'?" in error
 
 
-def test_a_moment_that_never_comes_is_no_schedule(folder: Path) -> None:
+def test_a_moment_that_never_comes_is_not_a_schedule(folder: Path) -> None:
     path = folder / "good" / "model.yaml"
     path.write_text(path.read_text().replace('"0 3 * * 1"', '"0 3 30 2 *"'))
     reasons = {model.name: model.reason for model in broken_models(folder)}

@@ -38,7 +38,7 @@ def test_every_section_is_edited() -> None:
         ("scoring:\n", "scoring:\n  # what it is for\n"),
     ],
 )
-def test_how_and_when_it_is_done_is_no_part_of_the_scores(root: Path, old: str, new: str) -> None:
+def test_how_and_when_it_is_done_is_not_part_of_the_scores(root: Path, old: str, new: str) -> None:
     file = root / "include" / "models" / MODEL / "model.yaml"
     text = file.read_text()
     assert old in text

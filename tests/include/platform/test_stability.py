@@ -26,7 +26,7 @@ def test_the_index_is_the_textbooks_on_many_rows() -> None:
 
 
 @pytest.mark.parametrize("rows", [100, 500, 5000])
-def test_chance_alone_is_no_drift(rows: int) -> None:
+def test_chance_alone_is_not_drift(rows: int) -> None:
     dice = random.Random(rows)  # noqa: S311 - not for secrets
     found = []
     for _ in range(200):
@@ -59,7 +59,7 @@ def test_values_within_a_bin_are_evenly_spread() -> None:
     assert index(QUARTERS, halves) == pytest.approx(0, abs=1e-9)
 
 
-def test_far_ends_alone_are_no_drift() -> None:
+def test_far_ends_alone_are_not_drift() -> None:
     assert index(QUARTERS, {**QUARTERS, "min": -1000.0, "max": 1000.0}) == pytest.approx(0, abs=1e-9)
     without_ends: FeatureProfile = {"edges": [1.0, 2.0, 3.0], "shares": [0.25] * 4, "missing": 0.0}
     assert index(QUARTERS, without_ends) == pytest.approx(0, abs=1e-9), "of a version trained before they were kept"

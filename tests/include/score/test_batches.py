@@ -59,7 +59,7 @@ def test_large_days_have_a_job_to_themselves() -> None:
     assert len(large) <= 12
 
 
-def test_nothing_to_score_is_no_job() -> None:
+def test_nothing_to_score_is_not_a_job() -> None:
     assert batches_of(MODEL, preview([])) == []
 
 

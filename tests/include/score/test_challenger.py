@@ -56,7 +56,7 @@ def test_one_that_a_person_declined_is_none(s3: LocalS3, registry: Any) -> None:
     assert chosen(s3, registry) == 2
 
 
-def test_it_takes_no_job_of_its_own_and_changes_nothing_that_is_published(s3: LocalS3) -> None:
+def test_it_takes_no_extra_job_and_changes_nothing_that_is_published(s3: LocalS3) -> None:
     tasks.plan_day(MODEL, context())
     alone = tasks.planned_day(context())[2].digest
     tasks.plan_day(MODEL, context(challenger=2))

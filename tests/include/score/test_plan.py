@@ -156,7 +156,7 @@ def test_what_is_missing_is_named(planner: Plans, s3: LocalS3) -> None:
         planner(s3).plan("2015-06-30")
 
 
-def test_packed_files_and_mended_rows_are_inputs(planner: Plans, s3: LocalS3) -> None:
+def test_packed_files_and_corrected_rows_are_inputs(planner: Plans, s3: LocalS3) -> None:
     put_day(s3, "2015-06-11", ending=".gz")
     key = "daily/predictive_maintenance/date=2015-06-11/replay/PdM_telemetry.csv"
     before = planner(s3).plan("2015-06-11")

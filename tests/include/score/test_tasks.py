@@ -194,11 +194,11 @@ def started(run_type: str, logical_date: datetime | None, key: str | None = None
         started("asset_triggered", None, key=DAY, begin=None),
     ],
 )
-def test_a_run_that_is_asked_for_no_day_is_of_its_own(given: Any) -> None:
+def test_a_run_that_is_asked_for_no_day_is_separate(given: Any) -> None:
     assert tasks.day_of_run(given) == DAY
 
 
-def test_a_moment_is_no_day_and_no_day_is_asked_for() -> None:
+def test_a_moment_is_not_a_day_and_no_day_is_asked_for() -> None:
     moment = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
     with pytest.raises(AirflowFailException, match=r"2026-01-05 09:30 UTC, a time .* enter 2026-01-05"):
         tasks.day_of_run(started("manual", moment))

@@ -203,7 +203,7 @@ def test_a_data_window_reaches_the_program() -> None:
     ]
 
 
-def test_overrides_stand_before_the_model_and_the_environment() -> None:
+def test_overrides_take_precedence_over_the_model_and_the_environment() -> None:
     request = requests.train_model(
         MODEL, ENVIRONMENTS[1], RUN, hyperparameters={"num_leaves": 15}, instance_type="ml.m5.4xlarge"
     )

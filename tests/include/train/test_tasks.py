@@ -211,7 +211,7 @@ def measured_beside(s3: LocalS3) -> dict[str, str]:
     return inputs | {"versions": arguments[arguments.index("--versions") + 1] if "--versions" in arguments else ""}
 
 
-def test_what_is_not_in_production_is_no_champion(begun: LocalS3) -> None:
+def test_what_is_not_in_production_is_not_a_champion(begun: LocalS3) -> None:
     assert "champion" not in measured_beside(begun), "whatever was approved"
 
 

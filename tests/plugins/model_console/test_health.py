@@ -91,7 +91,7 @@ def test_days_that_come_late_and_are_not_watched() -> None:
     assert acts(never) == [("monitoring", "pumps")]
 
 
-def test_an_approval_behind_a_paused_dag_waits_for_ever() -> None:
+def test_an_approval_behind_a_paused_dag_waits_forever() -> None:
     waits = Cloud(endpoints=[SERVES], queues={"pumps": 1})
     paused = replace(DAGS, by_id={**DAGS.by_id, "deploy_pumps": {"is_paused": True}})
     assert acts(found(waits, paused)) == [("queues", "approvals of pumps")]
@@ -104,7 +104,7 @@ def test_a_full_pool_is_noted() -> None:
     assert (pool.level, pool.says) == ("note", "4 of 4 slots used, 3 tasks waiting")
 
 
-def test_what_cannot_be_asked_needs_attention_and_is_no_missing_endpoint() -> None:
+def test_what_cannot_be_asked_needs_attention_and_is_not_a_missing_endpoint() -> None:
     health = found(Cloud(unknown=["endpoints: AccessDenied"]))
     assert health.needs_attention
     assert acts(health) == []

@@ -131,7 +131,7 @@ def test_a_queue_that_is_not_there_yet_is_waited_for(
 
 
 @pytest.mark.parametrize("body", ["", "{}", "[1]", '{"detail": {"ModelPackageArn": "x"}, "time": "t"}'])
-def test_what_is_no_approval_is_refused(body: str) -> None:
+def test_what_is_not_an_approval_is_refused(body: str) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
         PackageApprovalTrigger.event_of(body)
 

@@ -75,7 +75,7 @@ def test_after_a_failure_the_next_attempt_starts(
     assert train.execute({"ti": ti})["name"] == second
 
 
-def test_clearing_a_finished_task_runs_anew(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
+def test_clearing_a_finished_task_runs_again(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
     ti.max_tries = 3  # Airflow: try number 1 + retries 2
     expect_job(sagemaker, name_of(ti), "Completed")
     expect_absent(sagemaker, name_of(ti, 1, 2))
@@ -120,7 +120,7 @@ def test_a_refused_request_is_retried_only_where_that_helps(
     assert isinstance(failure.value, AirflowFailException) == (expected is RequestRefused)
 
 
-def test_a_throttled_describe_is_no_absent_job(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
+def test_a_throttled_describe_is_not_an_absent_job(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
     sagemaker.add_client_error("describe_training_job", "ThrottlingException", "Rate exceeded", 400)
     with pytest.raises(ClientError, match="Rate exceeded"):
         train.execute({"ti": ti})
@@ -172,7 +172,7 @@ def test_a_stopped_job_is_a_failure(train: Any, ti: FakeTaskInstance, sagemaker:
         train.execute_complete({"ti": ti}, {"event": "over", "job": name, "message": "Stopped"})
 
 
-def test_each_kind_of_job_has_a_pool_of_its_own(train: Any) -> None:
+def test_each_kind_of_job_has_its_own_pool(train: Any) -> None:
     assert train.pool == "sagemaker_training"
     other = TrainingJobOperator(task_id="t", request=lambda context: REQUEST, pool="gpu")
     assert other.pool == "gpu"

@@ -365,7 +365,7 @@ def test_an_endpoint_that_does_not_start_says_that_it_does_not_serve(
         deploy.execute_complete({"ti": ti}, None, wanted=WANTED, changed=True)
 
 
-def test_one_that_failed_for_an_earlier_run_is_removed_and_created_anew(
+def test_one_that_failed_for_an_earlier_run_is_removed_and_created_again(
     deploy: Any, ti: FakeTaskInstance, sagemaker: Stubber, token: str
 ) -> None:
     expect_found(sagemaker, "Failed", "new")
@@ -472,7 +472,7 @@ def test_a_refusal_says_what_was_asked(
         deploy.execute({"ti": ti})
 
 
-def test_a_throttled_look_is_no_absent_endpoint(deploy: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
+def test_a_throttled_look_is_not_an_absent_endpoint(deploy: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
     sagemaker.add_client_error("describe_endpoint", "ThrottlingException", "Rate exceeded", 400)
     with pytest.raises(ClientError, match="Rate exceeded"):
         deploy.execute({"ti": ti})

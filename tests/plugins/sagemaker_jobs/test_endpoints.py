@@ -246,7 +246,7 @@ def test_what_an_alarm_takes_back_fails_with_its_reason_and_is_not_tried_again(h
     assert hosting.sagemaker.describe_endpoint(EndpointName=name)["LastModifiedTime"] == updated
 
 
-def test_one_that_does_not_start_says_why_and_is_replaced_when_asked_anew(hosting: Hosting) -> None:
+def test_one_that_does_not_start_says_why_and_is_replaced_when_asked_again(hosting: Hosting) -> None:
     name, ti = hosting.name("dead"), FakeTaskInstance()
     with pytest.raises(DeploymentFailed, match="is Failed") as failure:
         run(wanted(name, "exit"), ti)

@@ -15,7 +15,7 @@ def client(region: str, endpoint: str | None = None) -> Any:
     )
 
 
-def test_the_local_sagemaker_has_pages_of_its_own() -> None:
+def test_the_local_sagemaker_has_its_own_pages() -> None:
     local = client("us-east-1", "http://127.0.0.1:4566")
     page = "http://127.0.0.1:4566/_local/logs/training/job-1"
     assert job_pages(TRAINING, "job-1", local) == {"console": page, "logs": page}
@@ -38,6 +38,6 @@ def test_every_partition_has_its_console(region: str, console: str) -> None:
     assert pages["logs"].endswith("$252Faws$252Fsagemaker$252FProcessingJobs$3FlogStreamNameFilter$3Djob-1$252F")
 
 
-def test_buttons_have_names_of_their_own() -> None:
+def test_buttons_have_their_own_names() -> None:
     links = [ConsoleLink(), LogsLink(), ReportLink()]
     assert len({link.name for link in links}) == len({link.xcom_key for link in links}) == 3

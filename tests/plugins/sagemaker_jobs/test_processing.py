@@ -111,7 +111,7 @@ def decide(s3: Stubber, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch) -> 
     return operator
 
 
-def test_a_verdict_of_an_earlier_job_is_a_decision_of_its_own(
+def test_a_verdict_of_an_earlier_job_is_a_separate_decision(
     decide: VerdictOperator, ti: FakeTaskInstance, s3: Stubber
 ) -> None:
     expect_verdict(s3, '{"passed": true, "summary": "5 tables"}', files=0)

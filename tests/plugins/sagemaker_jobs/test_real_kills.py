@@ -116,7 +116,7 @@ def test_a_job_that_ended_while_nobody_watched_is_not_repeated(task: Task) -> No
     assert list(task.jobs()) == [task.job()]
 
 
-def test_a_cleared_task_runs_anew(task: Task) -> None:
+def test_a_cleared_task_runs_again(task: Task) -> None:
     task.end(task.start(seconds=0))
     assert task.end(task.start(seconds=0, max_tries=1))["result"]["name"] == task.job(generation=2)
     assert set(task.jobs()) == {task.job(1), task.job(2)}
@@ -162,7 +162,7 @@ def test_lack_of_capacity_is_followed_by_the_next_attempt(task: Task) -> None:
     assert list(task.jobs()) == [task.job(attempt=2)]
 
 
-def test_a_quota_is_no_lack_of_capacity_and_a_bad_request_is_refused(task: Task) -> None:
+def test_a_quota_is_not_a_lack_of_capacity_and_a_bad_request_is_refused(task: Task) -> None:
     task.proxy.add(Rule("CreateProcessingJob", task.job(), times=1, code="ResourceLimitExceeded"))
     assert task.end(task.start(seconds=0))["error"] == "QuotaReached"
     task.proxy.add(Rule("CreateProcessingJob", task.job(), times=1, code="ValidationException"))

@@ -53,12 +53,12 @@ def test_a_quota_is_not_waited_for_for_an_hour() -> None:
     assert "Service Quotas" in str(error)
 
 
-def test_the_delay_has_an_end_and_begins_anew_after_a_clear() -> None:
+def test_the_delay_has_an_end_and_restarts_after_a_clear() -> None:
     assert decide(NoCapacity("x"), 12, 12 + 4).retry_delay <= timedelta(minutes=5) * 1.25
     assert decide(NoCapacity("x"), 12, 4).retry_delay <= LONGEST_DELAY * 1.25
 
 
-def test_what_no_retry_can_mend_fails_at_once() -> None:
+def test_what_no_retry_can_fix_fails_at_once() -> None:
     decision = decide(client_error("AccessDeniedException"))
     assert decision.action is RetryAction.FAIL
     assert "AccessDeniedException" in decision.reason

@@ -45,7 +45,7 @@ def test_midnight_in_any_browsers_zone_is_that_day(zone: float) -> None:
     assert [moment.isoformat() for moment in own] == ["2022-03-01T00:00:00+00:00", "2022-03-03T00:00:00+00:00"]
 
 
-def test_the_end_of_a_day_is_no_other_days_midnight() -> None:
+def test_the_end_of_a_day_is_not_another_days_midnight() -> None:
     assert days_of_backfill("2022-03-01T00:00:00Z", "2022-03-01T23:59:59Z") == ["2022-03-01"]
 
 
@@ -81,7 +81,7 @@ SAID = DailyAndOnEventTimetable(assets=Asset("scores"), delay=timedelta(hours=2)
 ON_EVENT = DailyAndOnEventTimetable.deserialize(SAID.serialize())  # as the scheduler has it
 
 
-def test_days_that_an_asset_names_have_runs_of_their_own_beside_the_daily_ones() -> None:
+def test_days_that_an_asset_names_have_their_own_runs_beside_the_daily_ones() -> None:
     assert ON_EVENT.partitioned
     assert ON_EVENT.periodic, "Airflow backfills no other schedule"
     assert ON_EVENT.get_partition_mapper(name="scores").to_downstream("2022-03-01") == "2022-03-01"

@@ -27,7 +27,7 @@ def test_multiclass() -> None:
     assert confusion(TARGET, PREDICTED, CLASSES).tolist() == [[3, 1, 0], [1, 1, 0], [0, 0, 2]]
 
 
-def test_a_class_that_never_occurs_is_no_part_of_macro_f1() -> None:
+def test_a_class_that_never_occurs_is_not_part_of_macro_f1() -> None:
     found = measure("multiclass", np.array([0, 0, 1]), np.eye(3)[[0, 0, 1]], CLASSES)
     assert found["macro_f1"] == 1
     assert math.isnan(found["pr_auc_comp2"])

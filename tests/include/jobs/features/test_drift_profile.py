@@ -42,7 +42,7 @@ def test_a_number_has_ten_bins_of_as_many_rows() -> None:
     assert (PROFILE["volt"]["min"], PROFILE["volt"]["max"]) == (TRAIN["volt"].min(), TRAIN["volt"].max())
 
 
-def test_a_value_that_most_rows_have_is_a_bin_of_its_own() -> None:
+def test_a_value_that_most_rows_have_has_its_own_bin() -> None:
     assert PROFILE["errors"]["edges"] == [0.0, 1.0]
     none = (TRAIN["errors"] == 0).mean()
     assert PROFILE["errors"]["shares"] == pytest.approx([0, none, 1 - none])

@@ -205,7 +205,7 @@ def test_the_same_partition_is_sent_once(
     assert len(read_all(settings, client.manifests_of(sink.topic))) == 1
 
 
-def test_a_partition_scored_anew_is_sent_under_a_new_version_with_the_same_keys(
+def test_a_partition_scored_again_is_sent_under_a_new_version_with_the_same_keys(
     config: ModelConfig, sink: KafkaSink, settings: client.Settings, tmp_path: Path
 ) -> None:
     send_once(config, sink, publish(tmp_path, [scores(20)]), settings)

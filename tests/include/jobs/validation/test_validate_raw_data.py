@@ -158,7 +158,7 @@ def test_text_where_numbers_belong(validate: Validate, raw: Path) -> None:
     assert kept["reason"][0] == "volt: 'high'; allowed: numbers"
 
 
-def test_a_machine_that_is_no_number(validate: Validate, raw: Path) -> None:
+def test_a_machine_that_is_not_a_number(validate: Validate, raw: Path) -> None:
     set_cells(raw / "PdM_failures.csv", "machineID", {3: "M-3", 4: "2.5"})
     finding = the_critical(validate(), file="PdM_failures.csv", column="machineID")
     assert "'M-3', '2.5'" in finding["found"]
@@ -394,7 +394,7 @@ def test_data_window(validate: Validate) -> None:
     assert verdict.report["facts"] == {"data window": "2015-02-01 00:00:00 to 2015-04-15 12:00:00"}
 
 
-def test_rubbish_outside_the_window_is_no_matter(validate: Validate, raw: Path) -> None:
+def test_rubbish_outside_the_window_does_not_matter(validate: Validate, raw: Path) -> None:
     set_cells(raw / TELEMETRY, "volt", {5: "rubbish"})
     assert not validate().report["passed"]
     assert validate("--data-from", "2015-02-01").report["passed"]

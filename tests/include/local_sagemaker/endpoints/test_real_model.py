@@ -89,7 +89,7 @@ def messages(hosting: Hosting, endpoint: str) -> list[str]:
     return [event["message"] for event in events]
 
 
-def test_it_passes_the_test_that_stands_before_production(
+def test_it_passes_the_test_that_precedes_production(
     real: Hosting, endpoint: str, golden: list[dict[str, Any]]
 ) -> None:
     report = check(real, endpoint, golden)
@@ -97,7 +97,7 @@ def test_it_passes_the_test_that_stands_before_production(
     assert report["golden_ok"]
 
 
-def test_it_serves_without_a_mount_of_its_own(artifact: Path, golden: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_it_serves_without_its_own_mount(artifact: Path, golden: list[dict[str, Any]], tmp_path: Path) -> None:
     """As in a container without rights, or on macOS: /opt/ml is somewhere else."""
     with hosting_of(artifact, tmp_path, "--sandbox", "rewrite") as hosting:
         report = check(hosting, hosting.endpoint(hosting.config(hosting.model(ARTIFACT))), golden)

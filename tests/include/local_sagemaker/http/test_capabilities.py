@@ -152,7 +152,7 @@ def test_headers_have_the_constraints_of_the_model(hosting: Hosting, header: dic
         hosting.invoke("any", **header)
 
 
-def test_what_asks_for_nothing_is_no_reason(sagemaker: Any, names: Callable[[str], str]) -> None:
+def test_what_asks_for_nothing_is_not_a_reason(sagemaker: Any, names: Callable[[str], str]) -> None:
     sagemaker.create_training_job(**training(names("empty"), ["true"], DebugRuleConfigurations=[]))
 
 

@@ -193,7 +193,7 @@ def test_links_from_elsewhere_open_pages_that_cannot_be_scripted(hosting: Hostin
         )
 
 
-def test_a_page_of_its_own_could_do_all_this(hosting: Hosting, page: Page, attempt: Callable[[Page, str], str]) -> None:
+def test_its_own_page_could_do_all_this(hosting: Hosting, page: Page, attempt: Callable[[Page, str], str]) -> None:
     """So the tests above would fail if it were let through. (moto is not reset: other tests need it.)"""
     before = effects(hosting)
     page.goto(f"{hosting.url}/_local/")

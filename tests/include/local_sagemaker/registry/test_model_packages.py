@@ -136,7 +136,7 @@ def test_what_a_package_without_a_group_must_name(sagemaker: Any, names: Callabl
             sagemaker.create_model_package(ModelPackageName=names("alone"), InferenceSpecification=specification)
 
 
-def test_additional_specifications_are_fifteen_of_names_of_their_own(sagemaker: Any, group: str) -> None:
+def test_additional_specifications_are_fifteen_with_their_own_names(sagemaker: Any, group: str) -> None:
     def additional(*numbers: int) -> list[dict[str, Any]]:
         return [{"Name": f"one{number}", "Containers": [{"Image": IMAGE}]} for number in numbers]
 

@@ -63,7 +63,7 @@ def test_bounds_belong_to_the_gate(model: ModelConfig) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
-def test_what_is_no_number_never_passes(model: ModelConfig, value: float | None) -> None:
+def test_what_is_not_a_number_never_passes(model: ModelConfig, value: float | None) -> None:
     verdicts = judge(model, GOOD | {"log_loss": value}, None)
     assert not may_register(verdicts)
     assert verdicts[1]["value"] is None

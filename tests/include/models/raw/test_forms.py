@@ -56,7 +56,7 @@ def test_blanks_around_a_header_do_not_count(tmp_path: Path) -> None:
         assert raw.header == ["x", "y"]
 
 
-def test_columns_without_a_name_of_their_own_get_one() -> None:
+def test_columns_without_their_own_name_get_one() -> None:
     assert named(["", "x", "x", "x_2", ""]) == ["column_1", "x", "x_3", "x_2", "column_5"]
 
 

@@ -121,7 +121,7 @@ def test_a_dry_run_finds_the_day_that_the_run_would_end_with(previewed: Callable
     assert previewed(Preview({}, ["2015-06-03"], {}), asked) is None
 
 
-def test_days_past_the_end_of_the_data_are_no_days(previewed: Callable[[Preview, Asked], Any]) -> None:
+def test_days_past_the_end_of_the_data_are_not_days(previewed: Callable[[Preview, Asked], Any]) -> None:
     asked = Asked("electricity", "2016-06-01", "2016-06-03", "champion_at", force=False, dry_run=False)
     words = r"^no day from 2016-06-01 to 2016-06-03 has data \(there is data from 2015-01-01 to 2015-12-31\)$"
     with pytest.raises(PlanError, match=words):

@@ -30,7 +30,7 @@ def test_a_proof_has_its_folder_to_itself(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("proof", [check, least_privilege])
-def test_a_proof_takes_ports_of_its_own(
+def test_a_proof_takes_its_own_ports(
     proof: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The ports of ``make up`` are held, as by a stack that a person keeps running."""

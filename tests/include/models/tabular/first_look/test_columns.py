@@ -159,7 +159,7 @@ def test_a_year_of_two_digits_is_doubted() -> None:
     assert "are day, month and year in the right order?" in said_of(look, "t")
 
 
-def test_numbers_in_the_order_of_ids_are_no_time() -> None:
+def test_numbers_in_the_order_of_ids_are_not_a_time() -> None:
     look = looked_at({"customer_id": lambda row: 1_300_000_000 + row, "price": lambda row: 45_000 + row})
     assert "it may mean something else" in said_of(look, "customer_id")
     assert not said_of(look, "price")

@@ -216,7 +216,7 @@ def test_counters_and_nameless_columns_are_ids(
     assert (config.data.key, config.features.exclude) == ([key], excluded)
 
 
-def test_a_counter_that_begins_anew_is_no_feature(models: Path, tmp_path: Path) -> None:
+def test_a_counter_that_starts_again_is_not_a_feature(models: Path, tmp_path: Path) -> None:
     config, lines = look(models, file_of(tmp_path, lambda row: row % 150, header="row_number,n,y"), ASKED)
     assert (config.data.key, config.features.exclude) == (["row_number_2"], ["row_number"])
     assert "row_number (counts rows)" in lines
@@ -364,7 +364,7 @@ def test_another_alphabet_is_not_assumed(models: Path, tmp_path: Path) -> None:
         ((" red", "blue"), ["red", "blue"], "positive: blue, the rarer"),
     ],
 )
-def test_the_class_looked_for_is_said(
+def test_the_positive_class_is_said(
     models: Path, tmp_path: Path, words: tuple[str, str], classes: list[str], said: str
 ) -> None:
     file = file_of(tmp_path, lambda row: row)
