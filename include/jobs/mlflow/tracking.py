@@ -133,11 +133,18 @@ def _create(
 
     experiment = client.get_experiment_by_name(name)
     experiment_id = experiment.experiment_id if experiment else _create_experiment(client, name)
+    _end_abandoned(client, experiment_id, tags.get("model"))
     run = client.create_run(experiment_id, int(began * 1000), dict(tags), run_name=tags.get("run"))
     client.set_terminated(run.info.run_id, "FAILED")
     described = {name: str(value)[:LONGEST_VALUE] for name, value in entries(parameters).items()}
     client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in described.items()])
     return str(run.info.run_id)
+
+
+def _end_abandoned(client: MlflowClient, experiment_id: str, model: str | None) -> None:
+    """Ends the model's runs whose job or server died before ``_create`` could; they would seem to run forever."""
+    for run in client.search_runs([experiment_id], f"attributes.status = 'RUNNING' and tags.model = '{model}'"):
+        client.set_terminated(run.info.run_id, "FAILED")
 
 
 def _create_experiment(client: MlflowClient, name: str) -> str:

@@ -165,11 +165,11 @@ class Table(Section):
     """One raw table: its file (``.gz`` may follow), its columns and their kinds, and the columns that identify a row.
 
     ``delimiter`` and ``encoding`` (any that Python knows) are the file's; both are ignored for an Excel file
-    (``.xlsx``). Before its header it may have ``skip_lines`` lines of other text. Without ``header``, the file's
-    columns are in the order of ``columns``. Two columns can be derived from a row's position in the file:
-    ``row_number`` names one that counts rows from 1, ``clock`` one that tells their time. In a day's partition they
-    count from the day's first row. ``moment`` combines several columns into one timestamp; ``content_key`` makes a key
-    from the rows' content.
+    (``.xlsx``), which has one sheet with rows, no merged cells, and formulas with the results that Excel saved. Before
+    its header a file may have ``skip_lines`` lines of other text. Without ``header``, its columns are in the order of
+    ``columns``. Two columns can be derived from a row's position in the file: ``row_number`` names one that counts rows
+    from 1, ``clock`` one that tells their time. In a day's partition they count from the day's first row. ``moment``
+    combines several columns into one timestamp; ``content_key`` makes a key from the rows' content.
 
     ``every_hours`` says that rows come at this interval, one series for each value of the rest of the key; gaps are
     then measured. ``history`` keeps rows from before a run's data window, where later rows need them. Up to

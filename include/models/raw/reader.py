@@ -155,7 +155,7 @@ class RawFile:
             if not buffered.peek(LOOKED_AT).startswith(ZIP):
                 self._require_text(buffered, "an Excel workbook with one sheet")
             try:
-                return io.BytesIO(sheet_as_csv(buffered.read()))
+                return io.BytesIO(sheet_as_csv(buffered.read(), self._form.skip_lines))
             except SheetError as error:
                 raise UnreadableFileError(
                     self.name, "file_is_readable", error.found, "an Excel workbook with one sheet", error.action

@@ -25,6 +25,7 @@ from include.models.raw.reader import (
     Form,
 )
 from include.models.raw.row_ends import not_utf8
+from include.models.raw.sheets import SheetError, sheet_as_csv
 from include.models.raw.streams import unpacked
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -59,8 +60,10 @@ def find_form(file: Path, assume: bool = False, encoding: str | None = None) -> 
         content = _beginning(file)
     except (OSError, EOFError) as error:
         raise JobError(f"{file} cannot be read: {error}.") from None
-    if file.suffix in (".xlsx", PARQUET):
+    if file.suffix == PARQUET:
         return FoundForm(Form())
+    if file.suffix == ".xlsx":
+        return _of_a_sheet(file, assume)
     if other := other_format(content[:BEGINNING]):
         raise JobError(f"{file.name} is {other.what}, not delimited text. {other.action}")
     form = Form(encoding=encoding or _encoding(file, content, assume))
@@ -71,12 +74,27 @@ def find_form(file: Path, assume: bool = False, encoding: str | None = None) -> 
         raise JobError(f"ENCODING={encoding} is not an encoding; utf-8, windows-1252 and utf-16 are some.") from None
     lines = text.removeprefix("\ufeff").splitlines()[: ROWS_LOOKED_AT + MOST_BEFORE]
     form = _with_lines(form, lines, file.name, assume)
+    return _described(form, lines, said, file.name, assume)
+
+
+def _of_a_sheet(file: Path, assume: bool) -> FoundForm:
+    """Like that of a delimited file, but for the delimiter."""
+    try:
+        text = sheet_as_csv(file.read_bytes(), skip_lines=MOST_BEFORE)  # a title's cells may be merged
+    except SheetError as error:
+        raise JobError(f"{file.name} has {error}") from None
+    lines = text.decode().splitlines()[: ROWS_LOOKED_AT + MOST_BEFORE]
+    form = _with_lines(Form(), [line.rstrip(",") for line in lines], file.name, assume)
+    return _described(replace(form, delimiter=","), lines, [], file.name, assume)
+
+
+def _described(form: Form, lines: Sequence[str], said: list[str], name: str, assume: bool) -> FoundForm:
     if form.skip_lines:
         which = "line is" if form.skip_lines == 1 else f"{form.skip_lines} lines are"
-        said.append(f"the first {which} left out ('{lines[0][:40]}')")
+        said.append(f"the first {which} left out ('{lines[0].rstrip(',')[:40]}')")
     if form.delimiter != ",":
         said.append(f"cells are separated by {NAMES.get(form.delimiter, repr(form.delimiter))}")
-    form = _with_header(form, lines[form.skip_lines :], file.name, assume)
+    form = _with_header(form, lines[form.skip_lines :], name, assume)
     if not form.header:
         said.append("the file has no header: columns are named by position, column_1, column_2, ...")
     return FoundForm(form, tuple(said))

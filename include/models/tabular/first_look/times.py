@@ -23,6 +23,7 @@ DAYS = (
     *("%d %B %Y", "%B %d, %Y", "%B %d %Y", "%d-%B-%Y", "%d. %B %Y"),
     *("%a, %d %b %Y", "%a %d %b %Y", "%A, %B %d, %Y", "%A, %d %B %Y"),
 )
+ISO_DAYS = ("%Y-%m-%d", "%Y-%m-%d 00:00:00")  # the latter as pandas and Excel export a day
 HOURS = (
     *("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", "T%H:%M", "T%H:%M:%S", "T%H:%M:%S%.f", " %H.%M", " %H.%M.%S", " %H"),
     *(" %I:%M %p", " %I:%M:%S %p", " %I:%M%p", " %I %p", ", %H:%M", ", %H:%M:%S", ", %I:%M %p", ", %I:%M:%S %p"),
@@ -223,11 +224,11 @@ def find_moment(columns: Mapping[str, Column], texts: pl.DataFrame) -> tuple[Mom
 def _date_and_time(columns: Mapping[str, Column], texts: pl.DataFrame) -> dict[str, str] | None:
     days: dict[str, str] = {}
     for name, column in columns.items():
-        forms = column.formats or (("%Y-%m-%d",) if column.kind.is_time else ())
-        if len(forms) == 1 and forms[0] in (*DAYS, "%Y%m%d") and not NOT_OF_ROWS.search(name.lower()):
-            text = texts[name].str.strip_chars()
-            if not _read(text.filter(text != ""), forms[0]).null_count():
-                days[name] = forms[0]
+        forms = column.formats or (ISO_DAYS if column.kind.is_time else ())
+        text = texts[name].str.strip_chars()
+        for form in forms if not NOT_OF_ROWS.search(name.lower()) else ():
+            if form in (*DAYS, "%Y%m%d", *ISO_DAYS) and not _read(text.filter(text != ""), form).null_count():
+                days[name] = form
     order = list(columns)
     for place, (name, column) in enumerate(columns.items()):
         form = _of_a_day(texts[name], name, column)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import polars as pl
@@ -70,15 +72,51 @@ def test_a_merge_conflict_is_called_so(tmp_path: Path) -> None:
 def test_an_excel_sheet_is_read_as_it_would_be_exported(tmp_path: Path) -> None:
     with xlsxwriter.Workbook(tmp_path / "t.xlsx") as book:
         sheet, day = book.add_worksheet("data"), book.add_format({"num_format": "yyyy-mm-dd"})
-        sheet.write_row(0, 0, ["when", "x", "ok"])
+        hour = book.add_format({"num_format": "hh:mm"})
+        sheet.write_row(0, 0, ["when", "x", "ok", "at", "twice", "none"])
         sheet.write_number(1, 0, 45322, day)
         sheet.write_number(1, 1, 1.5)
         sheet.write_boolean(1, 2, True)
+        sheet.write_number(1, 3, 0.25, hour)
+        sheet.write_formula(1, 4, "=B2*2", None, 3)
+        sheet.write_formula(1, 5, "=1/0", None, "#DIV/0!")
         book.add_worksheet("nothing")
     with open_raw(tmp_path / "t.xlsx") as raw:
-        assert raw.header == ["when", "x", "ok"]
+        assert raw.header == ["when", "x", "ok", "at", "twice", "none"]
         (block,) = raw.blocks(raw.header)
-    assert block.lines.rows() == [("2024-01-31 00:00:00", "1.5", "true", 2)]
+    assert block.lines.rows() == [("2024-01-31 00:00:00", "1.5", "true", "06:00:00", "3", "", 2)]
+
+
+def test_cells_that_have_no_value_for_what_they_show_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet("data")
+        sheet.merge_range("A1:B1", "a title")
+        sheet.write_row("A2", ["x", "y"])
+        sheet.write_row("A3", [1, "a"])
+        sheet.merge_range("B4:B5", "b")
+    with pytest.raises(UnreadableFileError, match=r"merged cells \(A1:B1\).*Unmerge"), open_raw(path):
+        pass
+    with pytest.raises(UnreadableFileError, match=r"merged cells \(B4:B5\)"), open_raw(path, Form(skip_lines=1)):
+        pass
+    for empty in (b"<v></v>", b"<v/>", b""):  # as openpyxl and others write a formula that nobody calculated
+        write_formula(path, b"<v>7</v>", empty)
+        with pytest.raises(UnreadableFileError, match=r"a formula without a result \(B2\).*save it"), open_raw(path):
+            pass
+    write_formula(path, b'<c r="B2"><f>A2*2</f><v>7</v>', b'<c r="B2" t="str"><f>A2*2</f><v></v>')  # an empty text
+    assert rows_of(path, Form()) == []
+
+
+def write_formula(path: Path, stored: bytes, changed: bytes) -> None:
+    content = io.BytesIO()
+    with xlsxwriter.Workbook(content) as book:
+        sheet = book.add_worksheet("data")
+        sheet.write_row("A1", ["x", "y"])
+        sheet.write_formula("B2", "=A2*2", None, 7)
+    with zipfile.ZipFile(content) as old, zipfile.ZipFile(path, "w") as new:
+        assert any(stored in old.read(name) for name in old.namelist())
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(stored, changed))
 
 
 def test_workbooks_that_are_not_one_sheet_are_refused(tmp_path: Path) -> None:

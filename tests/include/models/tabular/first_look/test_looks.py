@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 import pytest
+import xlsxwriter
 
 from include.models.config import ModelConfig, load_model
 from include.models.errors import JobError
@@ -160,6 +161,28 @@ def test_a_date_and_a_time_apart_tell_a_moment(models: Path, tmp_path: Path) -> 
     assert moment is not None
     assert moment.of == {"Date": "%d/%m/%Y", "Time": "%H.%M.%S"}
     assert (config.data.time, config.features.exclude) == ("moment", ["Date", "Time"])
+
+
+def test_a_workbook_may_have_a_title_and_its_days_and_hours_apart(models: Path, tmp_path: Path) -> None:
+    file = tmp_path / "seen.xlsx"
+    with xlsxwriter.Workbook(file) as book:
+        sheet = book.add_worksheet("data")
+        day, hour = (book.add_format({"num_format": form}) for form in ("dd.mm.yyyy", "hh:mm"))
+        sheet.merge_range("A1:D1", "Readings of June")
+        sheet.write_row("A3", ["Date", "Time", "n", "y"])
+        for row in range(ROWS):
+            moment = START + timedelta(hours=7 * row)
+            sheet.write_datetime(row + 3, 0, moment.replace(hour=0), day)
+            sheet.write_datetime(row + 3, 1, moment.time(), hour)
+            sheet.write_row(row + 3, 2, [row % 10, "yes" if row % 10 > 7 else "no"])
+    with pytest.raises(JobError, match=r"seen.xlsx, line 1: 'Readings of June' is not a header; line 3 seems to be"):
+        look(models, file, ASKED)
+    config, lines = look(models, file, TAKEN)
+    table = config.data.tables["rows"]
+    assert table.moment is not None
+    assert table.moment.of == {"Date": "%Y-%m-%d 00:00:00", "Time": "%H:%M:%S"}
+    assert (table.file, table.skip_lines, config.data.time) == ("seen.xlsx", 2, "moment")
+    assert "the split is by time" in lines
 
 
 def test_decimal_commas_tell_what_dots_mean(models: Path, tmp_path: Path) -> None:
