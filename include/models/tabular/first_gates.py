@@ -61,7 +61,7 @@ def first_gates(config: ModelConfig, found: Profile, frame: pl.DataFrame) -> tup
         half = nothing + (fmean(reached) - nothing) / 2
         bound = max(_least(found), min(half, fmean(reached) - SURE * stdev(reached)))
         gain = min(fmean(gained) / 2, fmean(gained) - SURE * stdev(gained))
-        said = f"models of this file reach a {metric} of {fmean(reached):.2f}; the gate is {_down(bound)}"
+        said = f"models of this file reach a mean {metric} of {fmean(reached):.2f}; the gate is {_down(bound)}"
         if gain >= LEAST_GAIN:
             over = [{"metric": metric, "over": ONE_RULE, "share": True, "min": _down(gain)}]
         else:

@@ -38,8 +38,9 @@ from include.ops.local_stack.raw_data import RawDataError
 from include.ops.local_stack.run import FINISHED, Step
 from include.ops.local_stack.seed import aws_client, newest_days
 from include.ops.local_stack.settings import BUCKET, Settings
+from include.platform.raw_files import list_raw_data
 from include.platform.request_parts import endpoint_name, group_name
-from include.platform.storage import golden_requests_of
+from include.platform.storage import golden_requests_of, raw_prefix
 from include.registry.history import current, read_history
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ def _newest_package(sagemaker: SageMakerClient, group: str) -> Json | None:
 
 
 def require_package(settings: Settings, model: str, group: str, console: Console) -> Json:
-    """The newest registered version; trains one if there is none.
+    """The newest registered version; trains one, on generated data, if the model has neither a version nor raw data.
 
     Raises:
         PromotionError: the training registered no version.
@@ -252,6 +253,11 @@ def require_package(settings: Settings, model: str, group: str, console: Console
     sagemaker = aws_client(settings, "sagemaker")
     if package := _newest_package(sagemaker, group):
         return package
+    if list_raw_data(aws_client(settings, "s3"), BUCKET, raw_prefix(model)):  # generated data must not replace it
+        raise PromotionError(
+            f"no version of {model} is registered: the training on its raw data failed, or a gate rejected it. The "
+            f"evaluation report says which; then run 'make run MODEL={model}' again, with the same DATA"
+        )
     console.print(f"{group} has no registered version yet: training one first, as make run does")
     outcome = training.run(settings, model, None, console)
     training.show(outcome, settings, console)

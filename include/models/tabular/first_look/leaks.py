@@ -18,7 +18,7 @@ from include.models.interface import Array
 MOST_ROWS = 20_000
 FOLDS = 3
 LEAVES = 64
-TOO_GOOD = 0.985
+TOO_GOOD = 0.97
 TOO_GOOD_FLAG = 0.95  # for a column with few values, one class against the others
 FEW_VALUES = 10
 ONLY_RARE = 0.995  # share of rare labels among rows with a flag set, above which the flag is suspected

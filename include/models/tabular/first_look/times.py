@@ -226,9 +226,9 @@ def _date_and_time(columns: Mapping[str, Column], texts: pl.DataFrame) -> dict[s
     for name, column in columns.items():
         forms = column.formats or (ISO_DAYS if column.kind.is_time else ())
         text = texts[name].str.strip_chars()
-        for form in forms if not NOT_OF_ROWS.search(name.lower()) else ():
-            if form in (*DAYS, "%Y%m%d", *ISO_DAYS) and not _read(text.filter(text != ""), form).null_count():
-                days[name] = form
+        for of_days in forms if not NOT_OF_ROWS.search(name.lower()) else ():
+            if of_days in (*DAYS, "%Y%m%d", *ISO_DAYS) and not _read(text.filter(text != ""), of_days).null_count():
+                days[name] = of_days
     order = list(columns)
     for place, (name, column) in enumerate(columns.items()):
         form = _of_a_day(texts[name], name, column)

@@ -39,3 +39,14 @@ def test_what_is_in_production_and_was_deleted_by_hand_is_not_in_service() -> No
     there: Any = SimpleNamespace(describe_endpoint=lambda EndpointName: {"EndpointStatus": "InService"})  # noqa: N803
     assert not promote._is_in_service(gone, "pumps-production")
     assert promote._is_in_service(there, "pumps-production")
+
+
+def test_raw_data_whose_training_registered_nothing_is_not_replaced_by_generated_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(promote, "aws_client", lambda *_: None)
+    monkeypatch.setattr(promote, "_newest_package", lambda *_: None)
+    monkeypatch.setattr(promote, "list_raw_data", lambda *_: [{"key": "raw/pumps/rows.csv"}])
+    nothing: Any = SimpleNamespace()
+    with pytest.raises(promote.PromotionError, match=r"no version of pumps is registered.*make run MODEL=pumps"):
+        promote.require_package(nothing, "pumps", "pumps", nothing)

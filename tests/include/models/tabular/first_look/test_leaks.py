@@ -44,6 +44,15 @@ def test_a_flag_of_one_way_to_the_rare_class_is() -> None:
     assert suspects(frame, ["one_way"], "failed", "binary") == ["one_way"]
 
 
+def test_how_long_something_was_watched_until_it_happened_is() -> None:
+    """As in data of survivals: who was watched to the end was not arrested, but for a few in the last week."""
+    arrested = RNG.random(432) < 0.26
+    week = np.where(arrested, RNG.integers(1, 52, 432), 52)
+    week[np.flatnonzero(arrested)[:3]] = 52
+    frame = pl.DataFrame({"week": week, "arrested": arrested.astype(int)})
+    assert suspects(frame, ["week"], "arrested", "binary") == ["week"]
+
+
 def test_another_unit_of_a_regression_s_target_is() -> None:
     value = RNG.lognormal(3, 1, 2_000)
     frame = pl.DataFrame({"in_pounds": value * 2.2, "size": value + RNG.normal(0, 5, 2_000), "value": value})
