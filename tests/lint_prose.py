@@ -42,6 +42,13 @@ PHRASES = {
     r"\bis no (JSON|YAML|UTF-8|CSV|Parquet|PDF)\b": "is not ...",
     r"\bgoes on where it was\b": "continues where it stopped",
     r"\bsay(s|ing)? so (as|and|of) it\b": "report it",
+    r"\bheld against\b": "compared with, or validated against",
+    r"\bcounts? for nothing\b": "does not count, is ignored",
+    r"\bin this (very )?moment\b": "at this moment, just",
+    r"\bwhat (came|comes|became|becomes) of (it|them)\b": "the result, what happens to it",
+    r"\bcould not be had\b": "is not available",
+    r"\bthe (newest|worst|latest) first\b": "newest first, worst first",
+    r"\bas a person types it\b": "as a user types it",
 }
 ENDINGS = {".py", ".md", ".yaml", ".html", ".sh", ".toml"}
 

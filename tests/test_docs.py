@@ -28,7 +28,7 @@ from tests.test_makefile import FOR_EVERY_TARGET, MAKEFILE, TARGETS
 PROGRAMS = ("make", "aws", "gh", "copier", "docker", "python", "curl", "source", "git")
 FENCE = re.compile(r"\s*```(\w*)")
 SPAN = re.compile(r"`([^`]+)`")
-AWS = "needs an account; its operation and its parameters are held against AWS's own model of the API"
+AWS = "needs an account; its operation and its parameters are validated against AWS's model of the API"
 ACCOUNT, ENGINE, HOURS = (
     "needs an AWS account",
     "needs Docker: CI runs it",

@@ -12,7 +12,7 @@ A day with more raw text than ``scoring.chunk_mb`` is partitioned by key and che
 bounded by the chunk. It is judged as a whole, like a small day; ``validation.parts`` documents which expectations do
 not add up over chunks and are checked in each.
 
-With the version's ``reference.json`` in ``--reference``, each table of the day is also held against those that the
+With the version's ``reference.json`` in ``--reference``, each table of the day is also compared with those that the
 version was trained on (``monitoring.faults_before_scoring``).
 
 Rows of the day's ``replay/<file>``, a corrected quarantine file, replace the lines that they name.

@@ -155,8 +155,8 @@ class FeatureState:
             return self._read(self._store.get(self._model, _name(thing))[0])
 
     def remember(self, events: Tables, now: datetime | None = None) -> dict[str, Counter[str]]:
-        """Take in events, in any order, and say by table what became of them: ``kept``, ``repeated`` (known already),
-        ``contradicting`` (known otherwise: what was told first stays), ``late`` or ``ahead`` (not kept).
+        """Take in events, in any order, and report for each table what happened to them: ``kept``, ``repeated`` (known
+        already), ``contradicting`` (known otherwise: what was told first stays), ``late`` or ``ahead`` (not kept).
 
         Raises:
             UnavailableError: the store cannot be asked, or too many write the same thing.

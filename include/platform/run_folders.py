@@ -165,7 +165,7 @@ class Run:
 
     @property
     def counted_captures(self) -> str:
-        """Folder of what came of it, before it is published."""
+        """Folder of its results, before they are published."""
         return self.output("count_captures", "counted")
 
     def of_batch(self, model: str, number: int) -> BatchRun:

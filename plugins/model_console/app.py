@@ -218,7 +218,7 @@ async def rows_page(request: Request, model: str, api: Api, data: Data) -> HTMLR
 
 
 def _shown(data: Store, model: str) -> list[tuple[str, int, Json]]:
-    """The rows that may be shown of the last scored days, the newest first."""
+    """The rows that may be shown of the last scored days, newest first."""
     newest = sorted((data.index(model) or {"days": {}})["days"], reverse=True)[: overview.TREND_DAYS]
     manifests = [json.loads(one) for one in data.read_all(days.manifest_key(model, day) for day in newest) if one]
     told = [one for one in manifests if one.get("shown")]

@@ -29,7 +29,7 @@ class Row:
 
 @dataclass(frozen=True)
 class History:
-    """``rows``, the newest first. ``partial``: days of which only the highest risks are kept, so that the row may be
+    """``rows``, newest first. ``partial``: days of which only the highest risks are kept, so that the row may be
     missing though it was scored."""
 
     columns: Sequence[str]
@@ -53,8 +53,8 @@ def history(days: Sequence[tuple[str, int, Json]], asked: Mapping[str, str]) -> 
     """A row's answers.
 
     Args:
-        days: day, version and shown rows, the newest first.
-        asked: what its key must be; columns that no key has count for nothing.
+        days: day, version and shown rows, newest first.
+        asked: what its key must be; columns that no key has are ignored.
     """
     columns = list(dict.fromkeys(name for _, _, shown in days for name in shown["entity"]))
     wanted = {name: asked[name].strip() for name in columns if asked.get(name, "").strip()}

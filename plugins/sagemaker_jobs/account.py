@@ -34,7 +34,7 @@ class Account(BaseModel):
         return round(price * instance_seconds / 3600, 4)
 
     def serverless_cost(self, region: str, memory_mb: int, seconds: float) -> float | None:
-        """The cost in USD of so many seconds of answering in a container; None where the table has no price."""
+        """The cost in USD of the given seconds of answering in a container; None where the table has no price."""
         price = self.usd_per_serverless_gb_second.get(region)
         return None if price is None else round(price * memory_mb / 1024 * seconds, 4)
 

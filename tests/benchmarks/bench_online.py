@@ -47,7 +47,7 @@ from tests.include.online.conftest import MODEL, service_of
 service = service_of(MODEL, Path(sys.argv[1]), Path(sys.argv[2]))
 uvicorn.run(application(Settings(model=MODEL, bucket="-"), service), port=int(sys.argv[3]), log_level="warning")
 """
-# the same over a champion that a file names, whose archive lies beside it
+# the same over a champion that a file names, whose archive is next to it
 SWAPPED = """
 import shutil, sys
 from pathlib import Path

@@ -4,8 +4,8 @@ answers, and the online service from its feature state.
     python tests/benchmarks/bench_skew.py [--json] [--samples 1000] [--days 40] [--seed 5]
 
 The hours are drawn from so many random days of predictive maintenance's real data below SHARED_DATA; the daily batch is
-the job's own, from those days' raw partitions to checked scores. Features and scores are held against each other. Needs
-the repository on PYTHONPATH, in the environment of the jobs; some minutes.
+the job's own, from those days' raw partitions to checked scores. Features and scores are compared with each other.
+Needs the repository on PYTHONPATH, in the environment of the jobs; some minutes.
 """
 
 from __future__ import annotations

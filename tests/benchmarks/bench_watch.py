@@ -278,7 +278,7 @@ Break = Callable[[dict[str, pl.DataFrame], dict[str, pl.DataFrame]], dict[str, p
 
 
 def broken_feeds() -> dict[str, tuple[str, Break]]:
-    """By name the table, and what becomes of a day's tables; the day before is there too."""
+    """By name the table, and what is done to a day's tables; the day before is there too."""
 
     def telemetry(change: Callable[[pl.DataFrame], pl.DataFrame]) -> tuple[str, Break]:
         return "telemetry", lambda day, _: {**day, "telemetry": change(day["telemetry"])}

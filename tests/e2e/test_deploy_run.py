@@ -177,7 +177,7 @@ class Deployments:
 
 @pytest.fixture(scope="module")
 def promoted(running: Stack, trained: RunResult) -> tuple[RunResult, dict[str, Any]]:
-    """``make promote YES=1`` after the first training, as a person types it."""
+    """``make promote YES=1`` after the first training, as a user types it."""
     assert trained.status == 0
     return running.make("promote", "YES=1"), trained.summary
 

@@ -46,7 +46,7 @@ def in_production(running: Stack, trained: RunResult) -> int:
 
 
 def backfill(running: Stack, *more: str) -> RunResult:
-    """``make backfill`` over the days, as a person types it."""
+    """``make backfill`` over the days, as a user types it."""
     return running.make("backfill", f"FROM={FIRST}", f"TO={LAST}", *more)
 
 

@@ -45,7 +45,7 @@ def fuzz[Example](target: str, examples: st.SearchStrategy[Example], check: Call
 def attempt[Result, Refusal: Exception](
     work: Callable[[], Result], refusal: type[Refusal]
 ) -> tuple[Result | None, Refusal | None]:
-    """What comes of it, or why not; any other exception is a find."""
+    """The result, or why not; any other exception is a find."""
     try:
         return work(), None
     except refusal as error:

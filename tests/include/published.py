@@ -1,4 +1,4 @@
-"""What lies beside a day's published scores."""
+"""The files next to a day's published scores."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def refit(
     whole: pl.DataFrame,
     prepare: Callable[[Parts], Parts] = lambda parts: parts,
 ) -> list[Refit]:
-    """A refit for each of model.yaml's ``rolling_origins``, with the candidate's hyperparameters, the latest first.
+    """A refit for each of model.yaml's ``rolling_origins``, with the candidate's hyperparameters, latest first.
 
     Args:
         prepare: further preparation that the candidate's splits had before it was fitted.

@@ -71,7 +71,7 @@ def split_by_clusters(frame: pl.DataFrame, time: str, how: ClusterSplit) -> Part
 
 
 def rolling_splits(frame: pl.DataFrame, time: str, how: TimeSplit) -> list[Parts]:
-    """The splits as of ``rolling_origins`` earlier ends of the data, the latest first."""
+    """The splits as of ``rolling_origins`` earlier ends of the data, latest first."""
     end = frame[time].max()
     steps = [timedelta(days=how.test_days * number) for number in range(1, how.rolling_origins + 1)]
     return [split_by_time(frame.filter(pl.col(time) <= end - step), time, how) for step in steps]  # type: ignore[operator] # a datetime column

@@ -114,7 +114,7 @@ def _dumps(state: object) -> bytes:
         file = io.BytesIO()
         try:
             _Pickler(file).dump(state)
-        except RuntimeError:  # a ReceiveMessage, which holds nobody up, changed a set or a dict in this moment
+        except RuntimeError:  # a ReceiveMessage, which holds nobody up, changed a set or a dict at this moment
             if attempt == _ATTEMPTS:
                 raise
         else:

@@ -32,7 +32,7 @@ class Exchange:
 
 @dataclass
 class Recent:
-    """The newest first."""
+    """Newest first."""
 
     shifts: deque[Shift] = field(default_factory=lambda: deque(maxlen=_SHIFTS))
     exchanges: deque[Exchange] = field(default_factory=lambda: deque(maxlen=_EXCHANGES))

@@ -215,7 +215,7 @@ def support(operation: str, path: str) -> Support:
 
 def members(operation: str) -> Iterator[tuple[str, Support]]:
     """Every member of the operation's request with what is done with it; what lies below a refused or ineffective
-    member, or below ``{*}``, is not told apart. A refused value comes as ``path=value``."""
+    member, or below ``{*}``, is not listed separately. A refused value comes as ``path=value``."""
     root = api_model.operation_model(operation).input_shape
     if root is not None:
         yield from _members(operation, root, "")

@@ -87,7 +87,7 @@ def metrics_of(document: Json) -> dict[str, object]:
 
 
 def versions_of(region: Region, document: Json) -> list[dict[str, object]]:
-    """A group's versions, the newest first, each with its approval and metrics."""
+    """A group's versions, newest first, each with its approval and metrics."""
     if "ModelPackageGroupStatus" not in document:
         return []
     found = region.iterate(MODEL_PACKAGE, parent=document["ModelPackageGroupName"])

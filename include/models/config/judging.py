@@ -173,7 +173,7 @@ def told_of_slices(model: ModelConfig, evaluation: Evaluation) -> list[str]:
 
 
 def told_of_segments(model: ModelConfig, evaluation: Evaluation) -> dict[str, str]:
-    """By slice: all of its segments with what they are judged by, the worst first, those of few rows last."""
+    """By slice: all of its segments with what they are judged by, worst first, those with few rows last."""
     asked: dict[str, list[str]] = {one.name: [model.champion.metric] for one in model.slices}
     for gate in model.gates:
         if gate.slice in asked and gate.metric not in asked[gate.slice]:

@@ -49,7 +49,7 @@ class Monitoring(Section):
 
     Watched are the days that are scored (section ``scoring``), and the requests that the production endpoint keeps
     (``serving.data_capture_percent``); a model has to have one of them. The last ``window_days`` days, taken together,
-    are held against the training of the version that scored them. A feature has drifted where its population stability
+    are compared with the training of the version that scored them. A feature has drifted where its population stability
     index is above what windows of the training split itself reach; ``max_psi`` is one bound for all features instead
     (0.1 is commonly called a slight, 0.25 a great change). The model has drifted where at least ``drifted_features``
     have, or its predictions have. Windows of fewer than ``min_rows`` rows are not judged, except for faults of the

@@ -73,7 +73,7 @@ class Evaluation(TypedDict):
     they could be compared.
 
     ``intervals``: the known 95 % intervals of the candidate's metrics. ``production``: the last versions in production,
-    the champion first. ``slices``: each slice's segments, the worst first; ``worst``: the segment that decides a
+    the champion first. ``slices``: each slice's segments, worst first; ``worst``: the segment that decides a
     slice's gate. Older evaluations have none of these. ``data``: the training and test data, in a sentence.
     ``reliability``: by class, the tenths of its probability that have rows. ``refit``: if there was one.
     """

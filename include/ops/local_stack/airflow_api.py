@@ -68,12 +68,12 @@ class AirflowApi:
         self.call("POST", f"/dags/{dag_id}/clearTaskInstances", json=body)
 
     def run_ids(self, dag_id: str) -> list[str]:
-        """The newest first."""
+        """Newest first."""
         runs = self._get(f"/dags/{dag_id}/dagRuns", order_by="-run_after", limit=100)["dag_runs"]
         return [run["dag_run_id"] for run in runs]
 
     def newest_runs(self) -> list[Json]:
-        """The last hundred of all Dags, the newest first."""
+        """The last hundred of all Dags, newest first."""
         return list(self._get("/dags/~/dagRuns", order_by="-run_after", limit=100)["dag_runs"])
 
     def open_questions(self) -> list[Json]:

@@ -33,9 +33,9 @@ VERBS = ("train", "score", "deploy", "monitor")
 class Found:
     """The services' answers; empty for services that did not answer, which ``silent`` names."""
 
-    runs: list[Json] = field(default_factory=list)  # the newest first
+    runs: list[Json] = field(default_factory=list)  # newest first
     questions: list[Json] = field(default_factory=list)
-    versions: dict[str, list[Json]] = field(default_factory=dict)  # by model, the newest first
+    versions: dict[str, list[Json]] = field(default_factory=dict)  # by model, newest first
     production: dict[str, Json] = field(default_factory=dict)  # the open entry of a model's history
     silent: list[str] = field(default_factory=list)
 

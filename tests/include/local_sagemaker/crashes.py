@@ -347,7 +347,7 @@ class Jobs:
             if chance.random() < 0.1:
                 name = chance.choice(list(self._allowed))
                 self._allowed[name] = {"Completed", "Stopped"}
-                with cut_off(), contextlib.suppress(ClientError):  # it has ended in this moment
+                with cut_off(), contextlib.suppress(ClientError):  # it has just ended
                     self._sagemaker.stop_processing_job(ProcessingJobName=name)
             time.sleep(0.1)
             return

@@ -173,7 +173,7 @@ def test_people_are_told_until_a_report_has_gone_out_then_weekly_then_that_it_is
         watched.publish(day, low, high)
         found = monitor.judge_day(MODEL, run)
         follow = [task for task in monitor.check_verdict(MODEL, run, found=found) if task != "keep_model"]
-        if "report_verdict" in follow and back != 30:  # that day's report fails for good
+        if "report_verdict" in follow and back != 30:  # that day's report fails permanently
             monitor.report_verdict(MODEL, run, found=found)
         return follow
 

@@ -1,4 +1,4 @@
-"""Texts of any kind across every border to AWS, held against the local AWS, which checks AWS's own patterns."""
+"""Any text across every border to AWS, against the local AWS, which checks AWS's patterns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Glue's definition of the table of scores, held against botocore's model and against where scores are published."""
+"""Glue's definition of the table of scores, checked against botocore's model and the folder where scores are
+published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs that score a day, held against botocore's own model of the API, and what they read and write."""
+"""The jobs that score a day, validated against botocore's model of the API, with what they read and write."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Clock:
 
 
 class Client:
-    """Describes a job that is over after so many seconds, or raises the errors it was given first."""
+    """Describes a job that is over after the given seconds, or raises the errors it was given first."""
 
     def __init__(self, clock: Clock, lasts: float, errors: list[Exception], status: str, start_up: float = 0) -> None:
         self.clock, self.lasts, self.errors, self.status, self.start_up = clock, lasts, errors, status, start_up

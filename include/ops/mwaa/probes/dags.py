@@ -1,5 +1,5 @@
 """Run by MWAA's Python as a script, with an unpacked Airflow home: parses the Dag folder as the Dag processor does and
-prints what came of it as one line of JSON."""
+prints the result as one line of JSON."""
 
 from __future__ import annotations
 

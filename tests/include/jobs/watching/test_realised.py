@@ -165,7 +165,7 @@ def test_labels_come_in_parts_and_are_corrected(bucket: Bucket, tables: dict[str
     rows = bucket.of(DAYS[:1]).select(*KEY, "failure")
     bucket.label(DAYS[0], "a.csv", rows[:40])
     found = bucket.joined(DAYS[0], Labels())
-    assert (found["rows"], found["labelled"]) == (160, 40), "what has no label counts for nothing"
+    assert (found["rows"], found["labelled"]) == (160, 40), "rows without a label do not count"
     wrong = rows.with_columns(
         pl.when(pl.int_range(pl.len()) == 5).then(pl.lit("comp4")).otherwise("failure").alias("failure")
     )

@@ -1,4 +1,4 @@
-"""List operations: the newest first, status filters after paging, and pages that neither repeat nor lose anything."""
+"""List operations: newest first, status filters after paging, and pages that neither repeat nor lose anything."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """include/ops/infra/access.yaml, enforced by the local AWS: what the Dags call is allowed, its neighbours are not.
 
-The runs themselves are held against it by ``make iam-test``; here no Airflow is needed.
+``make iam-test`` checks the runs themselves against it; no Airflow is needed here.
 """
 
 from __future__ import annotations
