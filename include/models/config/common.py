@@ -16,7 +16,7 @@ InstanceType = Annotated[str, Field(pattern=INSTANCE_TYPE)]
 CRON = r"^(@(hourly|daily|weekly|monthly|quarterly|yearly)|\S+( +\S+){4})$"
 DAILY = r"^([0-5]?\d) ([01]?\d|2[0-3]) \* \* \*$"
 TABLE_FILE = r"^[\w.-]+\.(csv|tsv|txt|data|xlsx)$"
-FORMAT = r"%d.*%|%m.*%|%Y.*%|%G.*%|%j|^epoch(_ms|_us|_ns)?$|^excel_days$"
+FORMAT = r"%d.*%|%b.*%|%B.*%|%y.*%|%m.*%|%Y.*%|%G.*%|%j|^epoch(_ms|_us|_ns)?$|^excel_days$"
 Minutes = Annotated[int, Field(ge=1, le=28 * 24 * 60)]
 VolumeGb = Annotated[int, Field(ge=1, le=16384)]
 Scalar = int | float | str | bool

@@ -39,6 +39,7 @@ from include.models.raw.row_ends import (
     last_row_end,
     line_breaks,
     not_utf8,
+    open_quote,
 )
 from include.models.raw.sheets import SheetError, sheet_as_csv
 from include.models.raw.streams import Hashed, unpacked
@@ -218,6 +219,12 @@ class RawFile:
                 found = f"a row of more than {LONGEST_ROW >> 20} MiB from line {self._breaks + 1} on"
                 action = "Look for an unclosed quote: it swallows the rows after it."
                 raise UnreadableFileError(self.name, "file_is_readable", found, "rows that end", action)
+        if (place := open_quote(rest, self._delimiter)) >= 0:
+            line = self._breaks + line_breaks(rest[:place]) + 1
+            column = column_at(rest, place, self.header or (), self._delimiter)
+            found, allowed = f"a quote that is opened in line {line} and never closed", "quotes that are closed"
+            action = "Close it, or write two quotes for one within a cell."
+            raise self._unreadable(found, allowed, action, column)
         if rest:
             yield rest
 

@@ -34,6 +34,14 @@ def first_row_end(content: bytes, delimiter: bytes) -> int:
     return found.end() if found else len(content)
 
 
+def open_quote(content: bytes, delimiter: bytes) -> int:
+    """The offset of the quote that opens the last cell and is never closed; -1 if there is none."""
+    last = None
+    for last in _quoted(delimiter).finditer(content):  # noqa: B007 - it is used below
+        pass
+    return last.start() if last and last[0].count(b'"') % 2 else -1
+
+
 def is_blank(row: bytes, delimiter: str) -> bool:
     """Whether no cell of a row has any text."""
     if len(row) > LONGEST_BLANK_ROW:

@@ -230,7 +230,8 @@ def _with_header(form: Form, lines: Sequence[str], name: str, assume: bool) -> F
         return form
     numbers = [_is_number(cell) for cell in rows[0]]
     below = [_is_number(cell) for cell in rows[1]]
-    if sum(numbers) < 2 or sum(numbers) < sum(below) or len(rows[0]) != len(rows[1]):
+    is_name = sum(numbers) < 2 and not any(re.search(r"\d[.,]\d", cell) for cell in rows[0])  # none, or a year
+    if is_name or not any(numbers) or sum(numbers) < sum(below) or len(rows[0]) != len(rows[1]):
         return form
     if len(set(rows[0])) == len(rows[0]) and all(re.fullmatch(r"(1[89]|20)\d\d|\d{1,3}", cell) for cell in rows[0][1:]):
         return form  # years, or pixels, as names

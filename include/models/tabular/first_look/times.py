@@ -34,7 +34,14 @@ AFTER_A_COMPACT_DAY = (" %H:%M", " %H:%M:%S", "T%H:%M:%S", "_%H%M%S", "-%H%M%S",
 MONTHS = ("%Y-%m", "%Y/%m", "%b %Y", "%b-%Y", "%B %Y", "%b-%y", "%m/%Y", "%G-W%V", "%GW%V", "%G-W%V-%u")
 SPECIAL = (
     *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S UTC %Y", "%Y%m%dT%H%M%S"),
-    *("%Y%m%dT%H%M%S%z", "%Y-%j", "%Y年%m月%d日", "%d-%b-%y %I.%M.%S%.f %p", "[%d/%b/%Y:%H:%M:%S %z]"),
+    *(
+        "%Y%m%dT%H%M%S%z",
+        "%Y-%m-%dT%H%M%S%z",
+        "%Y-%j",
+        "%Y年%m月%d日",
+        "%d-%b-%y %I.%M.%S%.f %p",
+        "[%d/%b/%Y:%H:%M:%S %z]",
+    ),
 )
 ZONED = tuple(f"{day}{hour}{zone}" for day, hour, zone in product(DAYS, HOURS, ("%z", " %z")) if "%H:%M" in hour)
 FORMATS = tuple(

@@ -100,9 +100,19 @@ def test_blank_lines_before_the_header_are_left_out_but_counted(
         ("x,y,z\n1,2,3\n".encode("utf-16-le"), "found UTF-16 text, a byte 0x00 in line 1; allowed: UTF-8 text."),
         (b"", "found an empty file; allowed: a header and at least one row."),
         (b" \n\r\n", "found an empty file; allowed: a header and at least one row."),
-        (b'x,"y,z\n1,2,3\n', "found a header that is not CSV"),
+        (b'x,"y,z\n1,2,3\n', "t.csv: found a quote that is opened in line 1 and never closed"),
+        (b'x,y,z\n1,2,3\n4,"5\n",6\n7,8,"9\n1,2,3\n', "column z: found a quote that is opened in line 5 and never"),
     ],
-    ids=["latin-1 cell", "latin-1 header", "UTF-16", "UTF-16 without mark", "empty", "blank", "open quote"],
+    ids=[
+        "latin-1 cell",
+        "latin-1 header",
+        "UTF-16",
+        "UTF-16 without mark",
+        "empty",
+        "blank",
+        "open quote",
+        "open quote of a cell",
+    ],
 )
 @pytest.mark.parametrize("block_bytes", [1, 7, reader.BLOCK])
 def test_what_cannot_be_read_is_said_in_the_same_words(

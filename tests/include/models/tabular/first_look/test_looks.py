@@ -11,10 +11,12 @@ import pyarrow as pa
 import pytest
 import xlsxwriter
 
-from include.models.config import ModelConfig, load_model
+from include.models.config import Column, ModelConfig, load_model
+from include.models.config.kinds import TIMESTAMP
 from include.models.errors import JobError
 from include.models.tabular.column_profile import Wishes
 from include.models.tabular.first_look.offers import shown
+from include.models.tabular.first_look.times import FORMATS
 from include.models.tabular.new_model import new_model
 
 ROWS = 300
@@ -142,6 +144,11 @@ def test_a_time_is_found_and_splits_the_file(models: Path, tmp_path: Path, kind:
     config, lines = look(models, file, ASKED)
     assert ("ASSUME=yes does" in lines) == (kind in NEARLY_TIMES)
     assert config.data.tables["rows"].kinds["ts"].is_time == (kind in TIMES)
+
+
+def test_every_format_that_may_be_found_may_be_declared() -> None:
+    for form in FORMATS:
+        assert Column(kind=TIMESTAMP, format=form).formats == (form,)
 
 
 def test_a_zone_s_name_and_a_birthday_are_not_taken_for_the_row_s_time(models: Path, tmp_path: Path) -> None:
@@ -320,7 +327,7 @@ def test_a_file_without_a_header_is_given_names(models: Path, tmp_path: Path) ->
         (lambda text: text.replace(",", " "), r"has one column, 'x n y': a comma, a semicolon, a tab or |"),
         (lambda text: text + text, r"line 302: the header is repeated. Remove it there."),
         (lambda text: text.replace("\n", "\ncm,kg,class\n", 1), r"line 2: 'cm, kg, class' seems to be a second line"),
-        (lambda text: text.replace("\n9,", '\n"9,', 1), r"line 11: a quote is never closed"),
+        (lambda text: text.replace("\n9,", '\n"9,', 1), r"column x: found a quote that is opened in line 11"),
         (lambda text: text + "\0" * 50, r"column x: found a byte 0x00 in line 302; allowed: UTF-8 text. Was it copied"),
         (lambda text: text.replace("\n9,", "\n\0,", 1), r"column x: found a byte 0x00 in line 11"),
     ],
