@@ -9,6 +9,7 @@ import pytest
 
 from include.jobs.validation.cleaning import CleanTable, Window, clean_table
 from include.jobs.validation.continuity import continuity
+from include.jobs.validation.findings import UnusableFileError
 from include.jobs.validation.reading import read_table
 from include.models.config import Table
 from include.models.quoting import NOT_SHOWN, VARIABLE
@@ -110,7 +111,9 @@ def test_lines_are_counted_past_blank_and_malformed_ones(tmp_path: Path) -> None
 
 
 def test_a_quote_that_never_ends(tmp_path: Path) -> None:
-    result = clean(tmp_path, rows(GOOD[0], '2,2015-01-01,1,"a', GOOD[1]))
+    with pytest.raises(UnusableFileError, match="column name: found a quote that is opened in line 3 and never closed"):
+        clean(tmp_path, rows(GOOD[0], '2,2015-01-01,1,"a', GOOD[1]))
+    result = clean(tmp_path, rows(GOOD[0], '2,2015-01-01,1,"a', '4,2015-01-01,1,b"'))  # the next quote ends it
     assert result.frame.height == 1
     assert [(one.severity, one.expectation) for one in result.findings] == [("critical", "values_are_on_one_line")]
 
