@@ -55,7 +55,12 @@ def vpc_endpoints() -> Json:
             },
         },
         "Conditions": {"WithMlflow": {"Fn::Equals": [{"Ref": "Mlflow"}, "yes"]}},
-        "Resources": {"S3Endpoint": _s3(), **endpoints, "MlflowEndpoint": {"Condition": "WithMlflow", **mlflow}},
+        "Resources": {
+            "S3Endpoint": _s3(),
+            "DynamodbEndpoint": _gateway("dynamodb", [_allow("*", "*", OWN)]),  # the online service's feature state
+            **endpoints,
+            "MlflowEndpoint": {"Condition": "WithMlflow", **mlflow},
+        },
     }
 
 
@@ -88,17 +93,19 @@ def _interface(service: str, name: str = "") -> Json:
 def _s3() -> Json:
     own_buckets: Json = {"StringEquals": {"aws:ResourceAccount": {"Ref": "AWS::AccountId"}}}
     layers = {"Fn::Sub": "arn:${AWS::Partition}:s3:::prod-${AWS::Region}-starport-layer-bucket/*"}  # of ECR's images
+    return _gateway("s3", [_allow("s3:*", "*", own_buckets), _allow("s3:GetObject", layers)])
+
+
+def _gateway(service: str, statements: list[Json]) -> Json:
+    """These cost nothing."""
     return {
         "Type": "AWS::EC2::VPCEndpoint",
         "Properties": {
             "VpcId": _import("vpc"),
             "VpcEndpointType": "Gateway",
-            "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"},
+            "ServiceName": {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"},
             "RouteTableIds": [_import("private-routes")],
-            "PolicyDocument": {
-                "Version": "2012-10-17",
-                "Statement": [_allow("s3:*", "*", own_buckets), _allow("s3:GetObject", layers)],
-            },
+            "PolicyDocument": {"Version": "2012-10-17", "Statement": statements},
         },
     }
 

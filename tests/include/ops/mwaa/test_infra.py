@@ -354,7 +354,7 @@ def test_vpc_endpoints_are_for_the_accounts_own_principals_and_buckets() -> None
             continue
         wide = [one for one in policy["Statement"] if one["Resource"] == "*" and "Condition" not in one]
         assert all(action.startswith("ecr:") for one in wide for action in one["Action"]), name
-    assert "ApplicationAutoscalingEndpoint" in resources
+    assert {"ApplicationAutoscalingEndpoint", "DynamodbEndpoint"} <= resources.keys()
 
 
 def test_logs_are_kept_for_a_year_those_that_are_there_before_too(local_aws: LocalSageMaker) -> None:
