@@ -15,14 +15,21 @@ from botocore.exceptions import ClientError
 
 from include.deploy.endpoint_checks import (
     MB,
+    MOST_FAILURES,
     GoldenRequestsError,
     Thresholds,
+    _bad_requests,
+    _quantile,
     _same,
+    _too_slow,
     check_endpoint,
     columns_of,
     load_golden_requests,
+    probe_endpoint,
 )
 from include.platform.run_folders import Run
+from include.platform.storage import split_uri
+from tests.include.local_aws import LocalS3
 
 COLUMNS = ["volt", "site", "age"]
 GOLDEN = [
@@ -289,29 +296,90 @@ def test_what_is_not_a_fault_of_the_endpoint_is_raised() -> None:
     with pytest.raises(GoldenRequestsError, match="no golden requests"):
         check(Endpoint(classify), golden=[])
 
-
-class Bucket:
-    def __init__(self, content: bytes | None) -> None:
-        self.content = content
-
-    def get_object(self, **request: str) -> dict[str, Any]:
-        if self.content is None:
-            raise api_error("NoSuchKey", 404)
-        assert request["Bucket"] == "b"
-        assert request["Key"].endswith("/evaluate_model/evaluation/golden_requests.json")
-        return {"Body": io.BytesIO(self.content)}
+    endpoint = Endpoint(classify)
+    endpoint.describe_endpoint = lambda **_: refuse("")  # type: ignore[method-assign]
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        check(endpoint)
 
 
-def test_golden_requests_are_read_with_their_columns_in_order() -> None:
-    found = load_golden_requests(Bucket(json.dumps(GOLDEN).encode()), Run("b", "train_pumps", "r").golden_requests)
+@pytest.mark.parametrize("code", ["InternalFailure", "ServiceUnavailable", "ThrottlingException"])
+def test_an_endpoint_that_is_too_busy_for_the_load_fails_the_test(code: str) -> None:
+    def refuse(body: str) -> None:
+        strict(body)
+        if body.startswith("{"):
+            raise api_error(code)
+
+    report = check(Endpoint(classify, refuse))
+    assert (report["passed"], report["golden_ok"], len(report["failures"])) == (False, False, 12)
+    assert f"got HTTP 503: An error occurred ({code})" in report["failures"][-1]
+
+
+def test_a_probe_asks_golden_requests_and_a_little_load_and_nothing_that_is_wrong() -> None:
+    def probe(endpoint: Endpoint, thresholds: Thresholds = FAST) -> Any:
+        return probe_endpoint(endpoint, endpoint, "pumps", golden=GOLDEN, columns=COLUMNS, thresholds=thresholds)  # type: ignore[arg-type]
+
+    endpoint = Endpoint(classify)
+    assert probe(endpoint)["passed"]
+    assert len(endpoint.asked) == 2 + 1 + 10
+    wrong, absent = (
+        probe(Endpoint(lambda rows: [{"label": "other"} for _ in rows])),
+        probe(Endpoint(classify, status="absent")),
+    )
+    assert (wrong["passed"], wrong["golden_ok"]) == (absent["passed"], absent["golden_ok"]) == (False, False)
+    slow = probe(endpoint, replace(FAST, p50_ms=1e-6))
+    assert (slow["passed"], slow["golden_ok"]) == (False, True)
+
+
+def test_many_failures_are_counted_and_the_first_shown() -> None:
+    report = check(Endpoint(lambda rows: [], strict), thresholds=replace(FAST, requests=1), golden=GOLDEN * 20)
+    assert len(report["failures"]) == MOST_FAILURES
+    assert "and 40 more. Its log" in report["summary"]  # 40 one at a time, and one of all
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'"predictions"'])
+def test_an_answer_without_predictions_is_shown(content: bytes) -> None:
+    endpoint = Endpoint(classify)
+    endpoint.invoke_endpoint = lambda **_: {"Body": io.BytesIO(content)}  # type: ignore[method-assign]
+    assert f"got HTTP 200: no predictions in {content!r}" in check(endpoint)["failures"][0]
+
+
+def test_bad_requests_of_a_model_with_one_column_or_no_number() -> None:
+    bad = _bad_requests({"site": "x"}, ["site"], 1)
+    assert list(bad) == ["nothing", "a column too few", "a column too many", "more than 1 MB"]
+    assert (bad["a column too few"], bad["a column too many"]) == ("x,1,1\n", "x,1\n")
+    assert MB < len(bad["more than 1 MB"]) <= MB + 2
+    named = _bad_requests({"site": "x", "volt": 1, "age": 2}, ["site", "age", "volt"], 1)
+    assert (named["a column too few"], named["text in the number age"]) == ("x,2\n", "x,not-a-number,1\n")
+
+
+def test_a_quantile_is_a_measured_value_and_a_limit_may_be_reached() -> None:
+    values = [float(number) for number in range(100, 0, -1)]
+    assert [_quantile(values, share) for share in (0.5, 0.99, 1.0)] == [50, 99, 100]
+    assert _quantile([7.0], 0.5) == _quantile([7.0], 0.99) == 7.0
+    assert list(_too_slow(values, Thresholds(p50_ms=50, p99_ms=99))) == []
+    assert [one.partition(" ms")[0] for one in _too_slow(values, Thresholds(p50_ms=49, p99_ms=98))] == [
+        "p50 is 50.0",
+        "p99 is 99.0",
+    ]
+    assert list(_too_slow([], Thresholds(p50_ms=0, p99_ms=0))) == []
+
+
+GOLDEN_URI = Run("bucket", "train_pumps", "r").golden_requests
+
+
+def test_golden_requests_are_read_with_their_columns_in_order(s3: LocalS3) -> None:
+    s3.objects[split_uri(GOLDEN_URI)[1]] = json.dumps(GOLDEN).encode()
+    found = load_golden_requests(s3, GOLDEN_URI)  # type: ignore[arg-type]
     assert found == GOLDEN
     assert columns_of(found) == COLUMNS
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b'[{"features": {}}]'])
-def test_golden_requests_that_are_of_no_use_say_where_they_come_from(content: bytes | None) -> None:
+def test_golden_requests_that_are_of_no_use_say_where_they_come_from(s3: LocalS3, content: bytes | None) -> None:
+    if content is not None:
+        s3.objects[split_uri(GOLDEN_URI)[1]] = content
     with pytest.raises(GoldenRequestsError, match=r"golden_requests\.json.*evaluate_model"):
-        load_golden_requests(Bucket(content), Run("b", "train_pumps", "r").golden_requests)
+        load_golden_requests(s3, GOLDEN_URI)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,86 @@ def test_a_sample_that_a_person_labelled_decides_where_there_are_enough() -> Non
     assert said(FEWEST_SAMPLED - 1)["loss"] is None
 
 
+def test_a_sample_is_not_needed_where_there_are_enough_labels_and_may_be_in_another_metric() -> None:
+    sample = {"metric": "macro_f1", "value": 0.5, "interval": (0.4, 0.6), "asked": 140, "labelled": 140}
+    all_there = found(Realised("2026-01-05", window(0.87, sampled=sample)))
+    assert (all_there["metric"], all_there["sampled"], all_there["loss"]) == ("accuracy", False, None)
+    sampled = found(Realised("2026-01-05", window(0.87, labelled=140, sampled=sample)))
+    assert (sampled["metric"], sampled["realised"], sampled["evaluated"]) == ("macro_f1", 0.5, None)
+    assert (sampled["sampled"], sampled["loss"]) == (True, None), "there is nothing to compare it with"
+
+
+def test_a_window_without_the_metric_leaves_it_to_the_estimate() -> None:
+    nothing = {**window(0.5), "metrics": {"accuracy": None}}
+    said = found(Realised("2026-01-05", nothing))
+    assert (said["realised"], said["until"], said["loss"]) == (None, None, None)
+    assert in_words(said) == in_words(None) == "performance is unknown: no labels, and the version has no calibration"
+
+
+def test_a_model_that_is_not_monitored_or_of_which_nothing_is_known_has_no_performance() -> None:
+    assert performance_of(MODEL, None, {}, None, EVALUATION) is None
+    unwatched = MODEL.model_copy(update={"monitoring": None})
+    assert performance_of(unwatched, None, {}, Realised("2026-01-05", window(0.5)), EVALUATION) is None
+
+
+VALUES = load_model("abalone_age")
+MEAN_ERROR: Any = {"metrics": {"mse": 4.0}, "intervals": {"mse": [3.9, 4.1]}, "champion": None}
+
+
+def of_values(reached: float | None, windows: list[tuple[float, float]], squares: float = 4.0) -> Any:
+    """A regression's performance: ``reached`` by labels, and estimated at ``squares``."""
+    labelled = {**window(0), "metrics": {"mse": reached}, "intervals": {"mse": [0, 0]}}
+    realised = None if reached is None else Realised("2026-01-05", labelled)
+    known = {"metric": "mse", "errors": [1.0], "squares": [squares], "metrics": {"mse": 4.0}, "windows": windows}
+    day = {"2026-01-05": {**MARKET_DAY, "answers": [336]}}
+    return performance_of(VALUES, {"calibration": known}, day, realised, MEAN_ERROR)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("reached", "windows", "loss"),
+    [
+        (3.0, [], None),  # a smaller error is better
+        (4.1, [], None),  # 2.5 % worse, 3 % are allowed
+        (4.2, [], "realised"),
+        (4.2, [(4.0, 4.3)], None),  # a window of the test split was as bad
+        (4.4, [(4.0, 4.3), (4.0, 3.5)], "realised"),
+    ],
+)
+def test_a_regressions_loss_is_a_share_of_its_error_and_more_than_windows_of_the_test_split_had(
+    reached: float, windows: list[tuple[float, float]], loss: str | None
+) -> None:
+    assert of_values(reached, windows)["loss"] == loss
+
+
+@pytest.mark.parametrize(
+    ("squares", "windows", "loss"),
+    [
+        (4.2, [(4.0, 4.0)], "estimated"),
+        (4.1, [(4.0, 4.0)], None),  # 2.5 % worse
+        (3.0, [(4.0, 4.0)], None),
+        (4.2, [(4.3, 4.3), (4.0, 4.0)], None),  # as windows of the test split were estimated
+        (4.2, [(4.0, 4.059)], "estimated"),  # estimates off by less than half of what is allowed
+        (4.2, [(4.0, 4.061)], None),
+        (4.2, [], None),  # nobody knows how far off they are
+    ],
+)
+def test_an_estimated_loss_counts_where_estimates_were_right(
+    squares: float, windows: list[tuple[float, float]], loss: str | None
+) -> None:
+    said = of_values(None, windows, squares)
+    assert (said["estimated"], said["loss"]) == (squares, loss)
+    off = f" (such estimates were {said['error']:.3f} off)" if windows else ""
+    assert in_words(said) == f"mse is estimated at {squares:.3f}{off}, evaluated 4.000"
+
+
+def test_counts_of_the_windows_days_are_added_up_and_days_without_any_left_out() -> None:
+    known = {"metric": "mse", "errors": [1.0, 2.0], "squares": [4.0, 8.0], "metrics": {"mse": 4.0}, "windows": []}
+    days = {"a": {**MARKET_DAY, "answers": [3, 0]}, "b": MARKET_DAY, "c": {**MARKET_DAY, "answers": [0, 1]}}
+    said = performance_of(VALUES, {"calibration": known}, days, None, None)  # type: ignore[arg-type]
+    assert said is not None
+    assert said["estimated"] == 5.0
+
+
 def test_without_an_evaluation_labels_are_shown_alone() -> None:
     said = performance_of(MODEL, None, {}, Realised("2026-01-05", window(0.5)), None)
     assert said is not None

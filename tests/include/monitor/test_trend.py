@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from include.models.config import load_model
 from include.monitor.drift import Drift
-from include.monitor.trend import DAYS, trend_of
+from include.monitor.trend import DAYS, Day, trend_of
 from include.monitor.verdict import Judged, page
 
 LAST = "2026-03-31"
@@ -48,6 +48,29 @@ def test_of_days_in_another_metric_or_before_there_is_nothing() -> None:
     assert trend_of(index(90), LAST, "macro_f1", None) is None
     assert trend_of({"drift": {}}, LAST, "accuracy", None) is None  # type: ignore[typeddict-item] # all that is read
     assert trend_of(index(3), back(10), "accuracy", None) is None
+
+
+def test_a_day_that_labels_alone_tell_of_is_drawn_and_one_without_a_value_is_not() -> None:
+    labelled = {"version": 3, "metric": "accuracy", "value": 0.8, "interval": None}
+    unknown = {"version": 3, "metric": "accuracy", "value": None, "interval": None}
+    found: Any = {"drift": {back(3): {"version": 3}}, "performance": {back(1): labelled, back(0): unknown}}
+    trend = trend_of(found, LAST, "accuracy", None)
+    assert trend is not None
+    assert list(trend.days) == [Day(back(1), 3, None, 0.8, None)]
+    assert (trend.bands, trend.estimated_lines) == ([], [])
+    low, high = trend.span
+    assert low < 0.8 < high, "one value has a margin too"
+    assert trend.realised_lines == [f"{trend.x(back(1))},{trend.y(0.8)}"]
+    evaluated = trend_of(found, LAST, "accuracy", 0.95)
+    assert evaluated is not None
+    assert evaluated.span[1] > 0.95, "what it is compared with is in the drawing"
+
+
+def test_a_band_goes_along_its_upper_ends_and_back_along_its_lower_ones() -> None:
+    trend = trend_of(index(4, missing=9), LAST, "accuracy", None)
+    assert trend is not None
+    x, above, below = [trend.x(back(3)), trend.x(back(2))], trend.y(0.95), trend.y(0.8)
+    assert trend.bands == [f"{x[0]},{above} {x[1]},{above} {x[1]},{below} {x[0]},{below}"]
 
 
 def test_a_page_draws_them_without_a_script() -> None:

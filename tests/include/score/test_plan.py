@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -188,10 +189,14 @@ def test_a_day_in_a_gap_has_the_last_version_before_it() -> None:
     assert choose_version(gone, "2015-07-01", "champion_at")[0] == 1
     with pytest.raises(PlanError, match="no version is in production now"):
         choose_version(gone, "2015-07-01", "current")
+    back = promote(gone, entry(2, PROMOTED + timedelta(days=30)))
+    number, reason = choose_version(back, "2015-06-20", "champion_at")
+    assert (number, reason) == (1, "the last in production before 2015-06-20, on which there was none")
+    assert choose_version(back, "2015-07-03", "champion_at")[0] == 2
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"), [("champion_at", "make promote"), ("current", "make promote"), ("x", "'x'")]
+    ("asked", "said"), [("champion_at", "make promote"), ("current", "make promote"), ("x", "'x'"), ("0", "'0'")]
 )
 def test_no_version_is_said_so(asked: str, said: str) -> None:
     with pytest.raises(PlanError, match=said):
@@ -274,6 +279,15 @@ def test_the_preview_counts(planner: Plans, s3: LocalS3) -> None:
     assert preview.plans.keys() == preview.changed.keys()
     assert len(planner(s3).preview(days, force=True).changed) == 7
     assert seconds_a_day([]) is None
+
+
+def test_a_batch_whose_time_is_unknown_says_nothing_of_a_days_seconds() -> None:
+    def scored(task: str, seconds: int | None) -> Any:
+        return {"jobs": [{"task": task, "billable_seconds": seconds}]}
+
+    known = [scored("score_batch", 4), scored("score_batch", None), scored("score_day", 90), scored("score_batch", 0)]
+    assert seconds_a_day(known) == 2
+    assert seconds_a_day(known[1:3]) is None
 
 
 def test_the_sweep_looks_at_days_that_no_run_waits_for() -> None:
