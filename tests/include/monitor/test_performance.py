@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from include.models.config import load_model
-from include.monitor.performance import FEWEST_SAMPLED, Realised, in_words, performance_of
+from include.monitor.performance import FEWEST_SAMPLED, FEWEST_UNITS, Realised, in_words, performance_of
 
 MODEL = load_model("electricity")
 MARKET_DAY: Any = {"rows": 336, "features": {}, "predictions": {}, "answers": []}
@@ -99,6 +99,21 @@ def test_a_window_without_the_metric_leaves_it_to_the_estimate() -> None:
     assert in_words(said) == in_words(None) == "performance is unknown: no labels, and the version has no calibration"
 
 
+def test_of_labels_from_another_time_nothing_is_said_of_these_days() -> None:
+    assert found(Realised("2025-12-20", window(0.5), overlaps=False))["loss"] is None
+
+
+def test_five_days_with_labels_are_enough_and_a_wide_interval_of_the_evaluation_leaves_it_to_chance() -> None:
+    assert found(Realised("2026-01-05", window(0.5, evidence=FEWEST_UNITS)))["loss"] == "realised"
+    unsure: Any = {**EVALUATION, "intervals": {"accuracy": [0.8, 0.94]}}
+    assert performance_of(MODEL, None, {}, Realised("2026-01-05", window(0.83)), unsure)["loss"] is None  # type: ignore[index]
+
+
+def test_classes_may_not_be_as_bad_as_the_worst_window_of_the_test_split() -> None:
+    known = {"metric": "accuracy", "truth": [], "metrics": {"accuracy": 0.87}, "windows": [(0.87, 0.8)]}
+    assert found(Realised("2026-01-05", window(0.83)), {"calibration": known})["loss"] == "realised"
+
+
 def test_a_model_that_is_not_monitored_or_of_which_nothing_is_known_has_no_performance() -> None:
     assert performance_of(MODEL, None, {}, None, EVALUATION) is None
     unwatched = MODEL.model_copy(update={"monitoring": None})
@@ -153,6 +168,25 @@ def test_an_estimated_loss_counts_where_estimates_were_right(
     assert (said["estimated"], said["loss"]) == (squares, loss)
     off = f" (such estimates were {said['error']:.3f} off)" if windows else ""
     assert in_words(said) == f"mse is estimated at {squares:.3f}{off}, evaluated 4.000"
+
+
+def test_labels_without_the_metric_leave_it_to_the_estimate() -> None:
+    assert of_values(None, [(4.0, 4.0)], 4.4)["loss"] == "estimated"
+    known = {"metric": "mse", "errors": [1.0], "squares": [4.4], "metrics": {"mse": 4.0}, "windows": [(4.0, 4.0)]}
+    nothing = Realised("2026-01-05", {**window(0), "metrics": {"mse": None}})
+    day = {"2026-01-05": {**MARKET_DAY, "answers": [336]}}
+    said = performance_of(VALUES, {"calibration": known}, day, nothing, MEAN_ERROR)  # type: ignore[arg-type]
+    assert said is not None
+    assert (said["realised"], said["loss"]) == (None, "estimated")
+
+
+@pytest.mark.parametrize("evaluated", [0.0, None])
+def test_where_there_is_no_error_to_take_a_share_of_the_difference_itself_counts(evaluated: float | None) -> None:
+    known = {"metric": "mae", "errors": [0.02], "squares": [0], "metrics": {"mae": evaluated}, "windows": [(0.0, 0.0)]}
+    day = {"2026-01-05": {**MARKET_DAY, "answers": [336]}}
+    said = performance_of(VALUES, {"calibration": known}, day, None, None)  # type: ignore[arg-type]
+    assert said is not None
+    assert (said["metric"], said["estimated"], said["loss"]) == ("mae", 0.02, None), "the calibration's metric"
 
 
 def test_counts_of_the_windows_days_are_added_up_and_days_without_any_left_out() -> None:
