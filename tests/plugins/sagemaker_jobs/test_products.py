@@ -179,3 +179,6 @@ def test_what_this_role_may_not_see_is_not_called_lost(s3: Stubber) -> None:
     s3.add_client_error("list_objects_v2", "SlowDown", "later", 503)
     with pytest.raises(ClientError):
         absent(s3.client, ["s3://bucket/a"])
+    s3.add_client_error("list_objects_v2", "SlowDown", "later", 503)
+    with pytest.raises(ClientError):
+        unanswered(s3.client, "s3://bucket/in/", "s3://bucket/out")

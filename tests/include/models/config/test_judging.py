@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from include.models.config import Gate, ModelConfig, load_model
-from include.models.config.judging import Verdict, explain, may_register, told_of_production, told_of_suspects
+from include.models.config.data import Refit
+from include.models.config.judging import (
+    Verdict,
+    explain,
+    may_register,
+    told_of_production,
+    told_of_refit,
+    told_of_segments,
+    told_of_slices,
+    told_of_suspects,
+)
 from include.models.config.judging import judge as judge_evaluation
 from include.models.config.results import Comparison, Rival
 
@@ -232,3 +242,113 @@ def test_a_gate_of_a_slice_names_the_segment(model: ModelConfig) -> None:
     (verdict,) = judge_evaluation(sliced, {"metrics": {}, "champion": None})
     assert not verdict["passed"]
     assert "no segment has enough rows" in explain(verdict)
+
+
+def test_a_gate_over_production_that_does_not_apply_hides_no_gate_after_it(model: ModelConfig) -> None:
+    gates = [Gate(metric="macro_f1", over="production", min=0.01), Gate(metric="macro_f1", min=0.9)]
+    both = model.model_copy(update={"gates": gates})
+    assert may_register(judge(both, GOOD, None))
+    assert not may_register(judge(both, {"macro_f1": 0.5}, None))
+    assert may_register(judge(both, GOOD, None, production=[rival(9, None)])), "not compared"
+    assert not may_register(judge(both, GOOD | {"macro_f1_over_production": 0}, None, production=[rival(9, 0.0)]))
+
+
+def test_versions_that_could_not_be_compared_are_not_compared_by_value_either(model: ModelConfig) -> None:
+    assert may_register(judge(model, GOOD, {"macro_f1": 0.99}, production=[rival(9, None)]))
+
+
+@pytest.mark.parametrize("value", [0.85, None, math.nan])
+def test_an_interval_above_the_bound_does_not_make_up_for_the_value(model: ModelConfig, value: float | None) -> None:
+    gate = with_gate(model, metric="macro_f1", interval=True, min=0.9)
+    assert not may_register(judge(gate, {"macro_f1": value}, None, {"macro_f1": (0.91, 0.97)}))
+
+
+def test_what_passes_needs_no_force(model: ModelConfig) -> None:
+    verdicts = judge(model, GOOD | {"rarest_class_rows": model.min_positives}, {"macro_f1": 0.95}, forced=True)
+    assert len(verdicts) == 4
+    assert not [verdict for verdict in verdicts if "forced" in verdict]
+    missed = judge(model, {"macro_f1": 0.5}, None, forced=True)
+    assert not [verdict for verdict in missed if "forced" in verdict], "a gate is never forced"
+
+
+@pytest.mark.parametrize(("distance", "passes"), [(0.02, True), (0.021, False), (math.nan, False)])
+def test_a_refitted_model_answers_almost_as_the_evaluated_one(
+    model: ModelConfig, distance: float, passes: bool
+) -> None:
+    evaluation: Any = {"metrics": GOOD, "champion": None, "refit": {"distance": distance, "rows": 1000, "metrics": {}}}
+    refitted = model.model_copy(update={"split": model.split.model_copy(update={"refit": Refit(distance=0.02)})})
+    verdicts = judge_evaluation(refitted, evaluation)
+    assert may_register(verdicts) is passes
+    assert (verdicts[-1]["metric"], verdicts[-1]["threshold"]) == ("refit_distance", 0.02)
+    plain = model.model_copy(update={"split": model.split.model_copy(update={"refit": None})})
+    assert len(judge_evaluation(plain, evaluation)) == 2
+
+
+def test_a_refit_is_told_with_what_it_reaches_on_rows_that_it_has_seen(model: ModelConfig) -> None:
+    assert told_of_refit(model, {"metrics": GOOD, "champion": None}) == []
+    refit: Any = {"distance": 0.0123, "rows": 12345, "metrics": {"macro_f1": 0.98}}
+    (said,) = told_of_refit(model, {"metrics": GOOD, "champion": None, "refit": refit})
+    assert "refitted on all 12,345 rows; its answers to the golden requests are 0.0123 away" in said
+    assert said.endswith("; macro_f1 0.98 on the test split, which it was trained on")
+    (said,) = told_of_refit(model, {"metrics": GOOD, "champion": None, "refit": {**refit, "metrics": {}}})
+    assert said.endswith("away from the evaluated model's")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        (
+            {"metric": "f1", "kind": "min", "threshold": 0.9, "value": 0.95, "passed": True, "interval": (0.91, 0.97)},
+            "f1 must be at least 0.9; it is 0.95, 95 % 0.91 to 0.97",
+        ),
+        (
+            {
+                "metric": "loss",
+                "kind": "max",
+                "threshold": 0.1,
+                "value": 0.05,
+                "passed": False,
+                "interval": (0.04, 0.11),
+                "held": 0.11,
+            },
+            "loss must be at most 0.1; it is 0.05, 95 % 0.04 to 0.11, 0.01 off at the upper end",
+        ),
+        (
+            {"metric": "f1", "kind": "champion", "threshold": 0.94, "value": None, "passed": False},
+            "f1 must be no worse than that of the champion, less the margin: 0.94; it is not a number",
+        ),
+        (
+            {"metric": "f1", "kind": "champion", "threshold": 0.94, "value": 0.95, "passed": True},
+            "f1 must be no worse than that of the champion, less the margin: 0.94; it is 0.95",
+        ),
+        (
+            {"metric": "rarest_class_rows", "kind": "evidence", "threshold": 50, "value": 60.0, "passed": True},
+            "the test split has 60 rows of the rarest class (for a regression: rows), enough to judge by",
+        ),
+    ],
+)
+def test_a_verdict_with_an_interval_or_without_a_value_is_told(verdict: Any, said: str) -> None:
+    assert explain(verdict) == said
+
+
+def segment(name: str, value: float | None, rows: int, *, enough: bool = True, ends: Any = None) -> Any:
+    intervals = {"macro_f1": ends} if ends else {}
+    metrics = {"macro_f1": value, "log_loss": 0.05}
+    return {"segment": name, "rows": rows, "enough": enough, "metrics": metrics, "intervals": intervals}
+
+
+def test_segments_are_told_with_what_they_are_judged_by_and_the_worst_first(model: ModelConfig) -> None:
+    few, unknown = segment("model9", 0.1, 3, enough=False), segment("model8", None, 200)
+    worst = segment("model3", 0.8, 100, ends=(0.7, 0.9))
+    evaluation: Any = {"metrics": {}, "champion": None, "slices": {"model": [few, unknown, worst], "age": [few]}}
+    assert told_of_slices(model, evaluation) == [
+        "By model, macro_f1 is the worst for model3: 0.8 (95 % 0.7 to 0.9) on 100 rows",
+        "By age: no segment has enough rows to judge",
+    ]
+    gates = [Gate(metric="log_loss", slice="model", max=1), Gate(metric="macro_f1", slice="model", min=0)]
+    sliced = model.model_copy(update={"gates": [*gates, Gate(metric="log_loss", max=1)]})
+    told = told_of_segments(sliced, evaluation)
+    named = {one.name for one in model.slices}
+    by = ", log_loss 0.05" if "model" in named else ""
+    assert told["model"].endswith(f"model3: macro_f1 0.8 (0.7 to 0.9){by}, 100 rows")
+    assert told["age"] == "model9: macro_f1 0.1, 3 rows, too few to be judged"
