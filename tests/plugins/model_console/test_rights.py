@@ -106,3 +106,50 @@ def test_who_may_act_picks_days_in_the_calendar_with_their_price(page: Page, mon
         expect(page.locator("#price")).to_contain_text("4 days: about 0.46 USD")
         form.get_by_role("button").click()
         expect(page.get_by_role("status")).to_contain_text("of backfill has started")
+
+FOCUSED = """(() => { const one = document.activeElement;
+return one.getAttribute("aria-label") || one.labels?.[0]?.textContent.trim() || one.textContent.trim(); })()"""
+
+
+def test_a_hundred_models_are_found_sorted_and_opened_by_keyboard_alone(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"pump_{number:03}" for number in range(100)]
+
+    def focused() -> str:
+        return str(page.evaluate(FOCUSED))
+
+    def tab_to(name: str, most: int) -> None:
+        for _ in range(most):
+            page.keyboard.press("Tab")
+            if focused() == name:
+                return
+        raise AssertionError(f"{most} times Tab do not lead to {name}, but to {focused()}")
+
+    def shown() -> list[str]:
+        return page.locator("#models tbody tr:visible th a").all_inner_texts()
+
+    with served("ADMIN", monkeypatch, *names) as address:
+        page.goto(f"{address}/")
+        assert shown() == names
+        tab_to("Filter models", 10)
+        page.keyboard.type("team pump_09")
+        assert shown() == names[90:]
+        tab_to("All models", 1)  # the table itself, which arrows scroll
+        tab_to("Model", 1)
+        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
+        assert page.get_by_role("columnheader", name="Model", exact=True).get_attribute("aria-sort") == "descending"
+        assert shown() == names[:89:-1]
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid", "one sees where one is"
+        tab_to("pump_099", 12)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/model/pump_099")
+        tab_to("Backfill", 20)
+        page.keyboard.press("Enter")
+        expect(page.locator("#backfill form")).to_be_visible()
+        for name in ("First day", "Last day", "Backfill pump_099"):
+            tab_to(name, 4)  # a date has three parts
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("of backfill has started")
