@@ -59,8 +59,12 @@ def addresses(settings: Settings, model: str) -> dict[str, str]:
         "runbook": f"{console}/runbook/score_{model}",
     }
     index: ModelIndex | None = read_json(s3_client(settings), f"s3://{BUCKET}/{model_index(model)}")
-    runs = AirflowApi(settings.airflow_url, settings.login).run_ids(f"train_{model}")
-    if runs:
+    airflow = AirflowApi(settings.airflow_url, settings.login)
+    for run_id in airflow.run_ids(f"deploy_{model}")[:1]:
+        found["packet"] = _file(local, Run(BUCKET, f"deploy_{model}", run_id).promotion_packet)
+    if index and index["versions"]:
+        found["version"] = f"{console}/model/{model}/version/{index['versions'][-1]['version']}"
+    if runs := airflow.run_ids(f"train_{model}"):
         run = Run(BUCKET, f"train_{model}", runs[0])
         found["validation-report"] = _file(local, run.validation_page("validate_raw_data"))
         found["evaluation-report"] = _file(local, run.evaluation_report)
