@@ -27,6 +27,7 @@ from include.deploy import retire_tasks as tasks
 from include.models.config import ModelConfig
 from include.platform.dag_settings import for_any_model, with_form
 from include.platform.python_task import python_task
+from include.platform.questions import QuestionNotifier
 
 TIME_TO_ANSWER = timedelta(days=3)
 
@@ -52,6 +53,7 @@ def retire_dag(models: Sequence[ModelConfig]) -> DAG:
             options=[tasks.RETIRE, tasks.KEEP],
             defaults=tasks.KEEP,
             response_timeout=TIME_TO_ANSWER,
+            notifiers=[QuestionNotifier(f"Without an answer in {TIME_TO_ANSWER.days} days everything stays.")],
             execution_timeout=None,
         )
         chain(serving, approve_retirement)

@@ -49,6 +49,7 @@ from airflow.sdk import DAG, Asset, BaseOperator, TaskGroup, XComArg, chain, dag
 from include.models.config import ModelConfig, Sinks
 from include.platform.dag_settings import for_any_model, scores_asset, with_form
 from include.platform.python_task import python_task
+from include.platform.questions import QuestionNotifier
 from include.score import backfill_tasks as tasks
 from include.score import form
 from sagemaker_jobs.processing import ProcessingJobOperator
@@ -78,6 +79,7 @@ def backfill_dag(models: Sequence[ModelConfig]) -> DAG:
             options=[tasks.YES, tasks.NO],
             defaults=tasks.NO,
             response_timeout=ANSWER_WITHIN,
+            notifiers=[QuestionNotifier(f"Without an answer in {ANSWER_WITHIN.days} days nothing is scored.")],
             execution_timeout=None,  # it would limit the time to answer
         )
         choose_batches = python_task(tasks.choose_batches, trigger_rule="none_failed_min_one_success")(

@@ -16,7 +16,7 @@ from model_console.store import Index
 
 WATCHED_WITHIN = timedelta(days=2)  # of the last scored day
 ASKED_SOON = timedelta(hours=1)  # an older question has probably gone unnoticed
-OTHER_DAGS = ("rollback", "backfill", "retire", "score_file")  # one each for all models
+OTHER_DAGS = ("rollback", "backfill", "retire", "score_file", "remind", "probe")  # one each for all models
 AREAS = (
     "endpoints",
     "scored days",
@@ -128,7 +128,13 @@ def _days(model: str, index: Index | None, dags: Dags, today: date) -> Iterator[
         return
     late = days_late(dags.by_id.get(f"score_{model}", {}), last, today)
     if late:
-        yield Finding("scored days", "act", model, f"the last scored day, {last}, is {late} days behind", path)
+        yield Finding(
+            "scored days",
+            "act",
+            model,
+            f"the last scored day, {last}, is {late} day{'s' if late > 1 else ''} behind",
+            path,
+        )
     else:
         yield Finding("scored days", "fine", model, f"the last scored day is {last}", path)
     monitor = dags.by_id.get(f"monitor_{model}", {})

@@ -158,6 +158,11 @@ def test_an_empty_form_can_be_sent(dag: DAG) -> None:
         assert set(task.params) <= {"reason"}, "tasks keep no copies of the form"
 
 
+def test_every_question_is_told_to_people(dag: DAG) -> None:
+    for asking in (task for task in dag.tasks if hasattr(task, "response_timeout")):
+        assert asking.notifiers, f"nobody would know that {asking.task_id} waits"
+
+
 def test_a_field_that_the_form_does_not_have_is_refused_by_every_first_task(dag: DAG) -> None:
     """Airflow lets a program send one, and leaves every field as it is."""
     known = next(iter(dag.params), None)

@@ -107,6 +107,7 @@ def test_who_may_act_picks_days_in_the_calendar_with_their_price(page: Page, mon
         form.get_by_role("button").click()
         expect(page.get_by_role("status")).to_contain_text("of backfill has started")
 
+
 FOCUSED = """(() => { const one = document.activeElement;
 return one.getAttribute("aria-label") || one.labels?.[0]?.textContent.trim() || one.textContent.trim(); })()"""
 
