@@ -1,7 +1,7 @@
 """Takes a model out of service: its endpoints, alarms and scaling are removed; versions, scores and history are kept.
 
-**For whom:** those responsible for the model and its costs. Trigger it, choose the model, answer its question. The
-console's button *Retire* also turns the schedules of the model's Dags off.
+**For whom:** those responsible for the model and its costs. Trigger it, choose the model, answer its question. From
+then on scheduled runs of the model's Dags are skipped.
 
 **Reads** what serves the model and its production history. **Writes** the end of production into
 `production/<model>/history.json`.

@@ -128,9 +128,8 @@ def end_production(context: Context, *, removed: Serving) -> str:
         f"{model.name} is retired",
         f"Run {context['ti'].run_id} of retire has removed: {gone}, {len(removed['alarms'])} alarms, "
         f"{len(removed['targets'])} scaling targets. Versions, scores and history are kept.\n\n"
-        f"Pause train_{model.name}, score_{model.name} and monitor_{model.name}, if the console has not done so. "
-        "To undo it, promote a version: "
-        f"trigger deploy_{model.name} with its number.",
+        f"Scheduled runs of train_{model.name}, score_{model.name} and monitor_{model.name} do nothing from now on. To "
+        f"undo it, promote a version: trigger deploy_{model.name} with its number.",
     )
     return model.name
 

@@ -37,6 +37,7 @@ from include.platform.storage import drift_of, drift_report_of, scores_manifest,
 from include.platform.storage import performance_of as performance_uri
 from include.registry.history import current, read_history
 from include.registry.model_index import index_drift
+from include.registry.retired import skip_if_retired
 from include.score.plan import days_to_sweep, end_of, list_partitions
 from include.score.tasks import day_of_run, planner_of
 from sagemaker_jobs.links import file_page
@@ -81,6 +82,7 @@ def find_late_days(model: ModelConfig, context: Context) -> list[LateRun]:
 
     The run id holds the data's digest, so each state of a day's data is tried once.
     """
+    skip_if_retired(model, context)
     if context["dag_run"].run_type == "backfill":
         log.info("a backfill does not look for late data")
         return []
@@ -100,6 +102,7 @@ def find_late_days(model: ModelConfig, context: Context) -> list[LateRun]:
 
 def wait_for_scores(model: ModelConfig, context: Context) -> Partition:
     require_fields(context)
+    skip_if_retired(model, context)
     day = day_of_run(context)
     return {
         "what": f"the scores of {day}",

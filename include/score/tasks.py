@@ -27,6 +27,7 @@ from include.platform.run_folders import DayRun
 from include.platform.storage import daily_partition, daily_prefix, reference_of, scores_partition, split_uri
 from include.registry import requests as registry
 from include.registry.model_index import index_scores
+from include.registry.retired import skip_if_retired
 from include.registry.versions import RegisteredVersion
 from include.score import requests, sinks
 from include.score.challenger import choose_challenger, keep_challenger
@@ -92,6 +93,7 @@ def day_of_run(context: Context) -> str:
 
 def wait_for_partition(model: ModelConfig, context: Context) -> Partition:
     require_fields(context)
+    skip_if_retired(model, context)
     day, scoring = day_of_run(context), model.daily_scoring
     prefix = daily_partition(model.name, day)
     return {

@@ -42,6 +42,7 @@ from include.platform.storage import raw_prefix
 from include.registry import requests as registry
 from include.registry.history import Entry, last_in_production, read_history
 from include.registry.model_index import index_versions
+from include.registry.retired import skip_if_retired
 from include.registry.versions import VersionError, keep_artifact, require_artifact
 from include.train import costs, requests
 from include.train.form import given_hyperparameters
@@ -74,8 +75,9 @@ def plan_training(model: ModelConfig, context: Context) -> str:
     Raises:
         RequestError: params that contradict each other or the model.
         PermanentError: there is no raw data.
-        AirflowSkipException: the last complete training used exactly the same.
+        AirflowSkipException: the last complete training used exactly the same, or the model is retired.
     """
+    skip_if_retired(model, context)
     environment, run = begin_run(context)
     model, params = published(environment, model), context["params"]
     _check_params(model, params)

@@ -42,8 +42,8 @@ def buttons(model: str) -> list[Button]:
         Button("promote", "Promote", f"deploy_{model}", "Deploys a version to staging, tests it, then asks for "
                "approval. Without a number: the newest approved version."),
         Button("rollback", "Roll back", "rollback", "Puts the previous version back into production at once."),
-        Button("retire", "Retire", "retire", "Takes the model out of service. Schedules are turned off now; endpoints, "
-               "alarms and scaling are removed once someone confirms. History is kept; a promotion undoes it."),
+        Button("retire", "Retire", "retire", "Takes the model out of service once someone confirms: endpoints, alarms "
+               "and scaling are removed, scheduled runs do nothing. History is kept; a promotion undoes it all."),
         Button("backfill", "Backfill", "backfill", "Scores the days from first to last, inclusive, many in "
                "one job. Days already scored and unchanged cost nothing; above the model's budget it asks first."),
         Button("pause", "Pause", f"score_{model}", "Pauses the model's scheduled Dags."),
@@ -124,8 +124,6 @@ async def start(api: AirflowApi, model: str, action: str, *, version: str, first
     conf = _range(model, first, last) if action == "backfill" else _conf(action, model, version)
     asked = {"logical_date": None, "conf": conf}
     run = await api.send("POST", f"/dags/{button.dag_id}/dagRuns", asked)
-    if action == "retire":
-        await _pause(api, model, paused=True)
     return str(run["dag_run_id"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,9 +15,13 @@ from botocore.exceptions import ClientError
 
 from include.deploy import retire_tasks
 from include.models.config import load_model
+from include.monitor import tasks as monitor
 from include.platform.environment import EXAMPLE
 from include.registry import history, served
 from include.registry.history import Entry, History, current, record_promotion, record_retirement
+from include.score import tasks as score
+from include.train import tasks as train
+from tests.include.fake_clients import answer_from
 from tests.include.local_aws import LocalS3
 
 MODEL = load_model("predictive_maintenance")
@@ -119,6 +124,34 @@ def test_the_history_is_closed_once_and_a_promotion_opens_it_again(
     again = ENTRY.model_copy(update={"since": datetime(2026, 11, 3, tzinfo=UTC)})
     opened = record_promotion(s3, "my-ml-bucket", MODEL.name, again)
     assert [entry.until is None for entry in opened.entries] == [False, True]
+
+
+def test_scheduled_runs_of_a_retired_model_do_nothing_until_a_promotion(
+    ml_bucket: LocalS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3: Any = ml_bucket
+    monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
+    answer_from(monkeypatch, s3=s3)
+
+    def context(run_type: str) -> Any:
+        params = {"day": "2026-11-05", "challenger": None}
+        return {"dag_run": SimpleNamespace(run_type=run_type), "params": params, "dag": SimpleNamespace(params=params)}
+
+    firsts = (partial(score.wait_for_partition, MODEL), partial(monitor.wait_for_scores, MODEL))
+    skipped = (*firsts, partial(train.plan_training, MODEL), partial(monitor.find_late_days, MODEL))
+    for first in firsts:
+        assert first(context("scheduled")), "nothing was ever in production: the run says so itself"
+    record_promotion(s3, "my-ml-bucket", MODEL.name, ENTRY)
+    monkeypatch.setattr(history, "now", lambda: datetime(2026, 11, 2, tzinfo=UTC))
+    record_retirement(s3, "my-ml-bucket", MODEL.name)
+    for task in skipped:
+        with pytest.raises(AirflowSkipException, match="is retired since 2026-11-02"):
+            task(context("scheduled"))
+    assert firsts[0](context("manual")), "somebody asked for it"
+    again = ENTRY.model_copy(update={"since": datetime(2026, 11, 3, tzinfo=UTC)})
+    record_promotion(s3, "my-ml-bucket", MODEL.name, again)
+    for first in firsts:
+        assert first(context("scheduled"))
 
 
 def test_endpoints_cost_until_they_are_gone(ml_bucket: LocalS3) -> None:
