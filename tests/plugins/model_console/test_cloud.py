@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from model_console.cloud import Aws, Clients, Cloud
+from model_console.costs import Usage
 from model_console.store import Store
 from tests.plugins.model_console.test_app import FakeS3
+from tests.plugins.model_console.test_costs import span
 from tests.plugins.model_console.test_overview import index, version
 
 REPORT = "s3://bucket/runs/train_pumps/1/evaluate/report.html"
@@ -105,6 +108,15 @@ def test_all_that_is_asked(fake: FakeAws) -> None:
 def test_an_endpoint_that_does_not_answer(fake: FakeAws) -> None:
     fake.serves = False
     assert "ModelError" in ask(fake).endpoints[0].probe
+
+
+def test_only_what_its_costs_depend_on_is_measured_and_a_refusal_is_no_zero(fake: FakeAws) -> None:
+    fake.refused = {"get_metric_data"}
+    aws = Aws(Clients(fake, fake, fake, fake), Store(FakeS3({}), "bucket"))  # type: ignore[arg-type]
+    month = f"{datetime.now(UTC):%Y-%m}"
+    began = f"{month}-01T00:00:00+00:00"
+    assert aws.usage({"pumps": index(served=[span(began)])}, month) == Usage({}, {})
+    assert aws.usage({"pumps": index(served=[span(began, most=4)])}, month) is None
 
 
 def test_what_may_not_be_asked_is_named(fake: FakeAws) -> None:
