@@ -77,7 +77,7 @@ up: ## start Airflow and the local SageMaker
 
 .PHONY: mlflow
 mlflow: ## serve MLflow's pages of this machine's trainings, until 'make down': [MLFLOW_PORT=5001]
-	@$(setup) --for mlflow airflow jobs
+	@$(setup) airflow jobs
 	@$(local_stack).stack mlflow
 
 .PHONY: down

@@ -105,7 +105,7 @@ def row(model: str, index: Index | None, dags: Dags, today: date, jobs: Jobs, se
     return Row(
         model=model,
         description=found["description"] or _description(own),
-        owner=found["owner"],
+        owner=found["owner"] or ", ".join(own[f"train_{model}"].get("owners", [])),
         state=_state(found, champion, late, failed),
         version=champion["version"] if champion else None,
         since=champion["from"][:10] if champion else None,

@@ -128,6 +128,11 @@ def spark(values: Sequence[float | None], beside: Sequence[float | None] = ()) -
     return [" ".join(line if len(line) > 1 else line * 2) for line in lines if line]
 
 
+def _shortened(interval: str) -> str:
+    """Both ends with four digits that count: "0.766335 to 0.861046" as "0.7663 to 0.861"."""
+    return re.sub(r"-?\d+\.\d+(e-?\d+)?", lambda found: f"{float(found[0]):.4g}", interval)
+
+
 def version_of(index: Index | None, number: int) -> Version | None:
     """A version of the index; None if it does not have it."""
     found = next((each for each in (index or {}).get("versions", []) if each["version"] == number), None)
@@ -174,7 +179,7 @@ def _version(found: Json, index: Index) -> Version:
         stage="in production" if serves else "was in production" if entries else "registered",
         metrics=found["metrics"],
         intervals={
-            name.removeprefix("interval_"): text
+            name.removeprefix("interval_"): _shortened(text)
             for name, text in found["facts"].items()
             if name.startswith("interval_")
         },

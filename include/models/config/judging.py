@@ -12,7 +12,7 @@ from typing import Literal, NotRequired, TypedDict
 from .gates import Bound, Gate
 from .metrics import FAIRNESS, PRODUCTION
 from .model import ModelConfig
-from .results import Evaluation, Rival, Segment
+from .results import Comparison, Evaluation, Rival, Segment
 
 MOST_WORSE = 0.05  # probability that a candidate is worse than the champion by more than the margin
 MOST_SUSPECTS = 8  # that are named
@@ -123,8 +123,7 @@ def told_of_production(model: ModelConfig, evaluation: Evaluation) -> list[str]:
             f"Not compared with {name}: {rival['why_not']}"
             if compared is None
             else f"Compared with {name} {seen}: {model.champion.metric} {compared['candidate']:.4g} against "
-            f"{compared['production']:.4g}, better by {compared['difference']:.4g} "
-            f"(95 % {compared['low']:.4g} to {compared['high']:.4g})"
+            f"{compared['production']:.4g}, {_apart(compared)}"
         )
     return told
 
@@ -282,10 +281,18 @@ def _explain_champion(verdict: Verdict) -> str:
     if compared is None:
         return found if verdict["passed"] else f"{found}, {abs(verdict['value'] - verdict['threshold']):.3g} off"
     return (
-        f"{found}, better by {compared['difference']:.4g} (95 % {compared['low']:.4g} to {compared['high']:.4g}); "
+        f"{found}, {_apart(compared)}; "
         f"worse by more than the margin with probability {compared['worse']:.1%}, which must be less than "
         f"{MOST_WORSE:.0%}. The smallest difference that these rows can detect is {compared['smallest']:.3g}"
     )
+
+
+def _apart(compared: Comparison) -> str:
+    """By how much the candidate is better or worse, whichever it is, with the interval's ends in that order."""
+    word, by, low, high = "better", compared["difference"], compared["low"], compared["high"]
+    if by < 0:
+        word, by, low, high = "worse", -by, -high, -low
+    return f"{word} by {by:.4g} (95 % {low:.4g} to {high:.4g})"
 
 
 def _explain_evidence(verdict: Verdict) -> str:

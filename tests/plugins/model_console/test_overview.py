@@ -191,11 +191,11 @@ class TestPage:
         assert of_model(index(drift={}), DAGS, "pumps", "us-east-1").plots == [], "one day is no line"
 
     def test_a_version_has_its_intervals_and_gates_beside_its_metrics(self) -> None:
-        facts = {"interval_auc": "0.81 to 0.85", "git_commit": "abc"}
+        facts = {"interval_auc": "0.812345 to 0.85", "git_commit": "abc"}
         made = {**version(3, "Approved", facts), "metrics": {"auc": 0.83}, "gates": {"auc": ["≥ 0.8"]}}
         found = version_of(index(versions=[made]), 3)
         assert found is not None
-        assert (found.intervals, found.gates) == ({"auc": "0.81 to 0.85"}, {"auc": ["≥ 0.8"]})
+        assert (found.intervals, found.gates) == ({"auc": "0.8123 to 0.85"}, {"auc": ["≥ 0.8"]})
         assert version_of(index(), 9) is None
         assert version_of(None, 1) is None
 

@@ -200,6 +200,23 @@ def test_with_a_comparison_its_probability_decides(model: ModelConfig, worse: fl
     assert "The smallest difference that these rows can detect is 0.018" in explain(verdicts[-1])
 
 
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "said"),
+    [
+        (0.012, 0.003, 0.02, "better by 0.012 (95 % 0.003 to 0.02)"),
+        (-0.0096, -0.0163, 0.0046, "worse by 0.0096 (95 % -0.0046 to 0.0163)"),
+    ],
+)
+def test_what_is_worse_is_not_said_to_be_better(
+    model: ModelConfig, difference: float, low: float, high: float, said: str
+) -> None:
+    beside = rival(7, 0.01)
+    assert beside["comparison"]
+    beside["comparison"] |= {"difference": difference, "low": low, "high": high}
+    verdicts = judge(model, GOOD, {"macro_f1": 0.954}, production=[beside])
+    assert f", {said};" in explain(verdicts[-1])
+
+
 def test_the_best_of_the_last_versions_sets_the_bar(model: ModelConfig) -> None:
     verdicts = judge(model, GOOD, {"macro_f1": 0.94}, production=[rival(9, 0.01), rival(8, 0.2), rival(7, None)])
     assert not may_register(verdicts)
