@@ -125,6 +125,11 @@ def test_the_page_stands_alone_and_shows_the_rest() -> None:
     assert "model-card" not in page(packet(card={})), "a version that was registered without one"
 
 
+def test_what_mlflow_lacks_of_the_training_is_on_the_page() -> None:
+    lacking = page(packet(lineage={"run_id": "manual__1", "tracking": "the metric f1<a was refused"}))
+    assert "the metric f1&lt;a was refused" in lacking
+
+
 def test_a_feature_has_drifted_for_the_packet_as_for_monitoring() -> None:
     assert packet(drift={"a": 0.25, "b": 0.2501}).drifted == [("b", 0.2501)]
     strict = MODEL.model_copy(update={"monitoring": Monitoring(max_psi=0.1)})

@@ -247,6 +247,14 @@ def test_an_evaluation_without_a_candidate_says_what_to_clear(begun: LocalS3) ->
         tasks.evaluate_model(MODEL, context(), trained=None, tuned=None)
 
 
+def test_what_mlflow_lacks_of_a_run_is_in_the_log(begun: LocalS3, caplog: pytest.LogCaptureFixture) -> None:
+    result = {"metrics": {"macro_f1": 0.7}, "champion": None, "tracking": "the metric f1<a was refused"}
+    evaluated: Any = {"result": result}
+    with caplog.at_level("WARNING"):
+        tasks.check_metrics(MODEL, context(), evaluated=evaluated)
+    assert "MLflow lacks part of this run, which continues: the metric f1<a was refused" in caplog.text
+
+
 def test_a_registered_version_knows_where_it_comes_from(s3: LocalS3) -> None:
     begin()
     s3.objects[TRAINED.removeprefix("s3://my-ml-bucket/")] = b"trained"
@@ -255,6 +263,7 @@ def test_a_registered_version_knows_where_it_comes_from(s3: LocalS3) -> None:
         "champion": {"macro_f1": 0.99},
         "intervals": {"macro_f1": (0.93, 0.97)},
         "mlflow_run_id": "abc",
+        "tracking": "the metric f1<a was refused",
     }
     evaluated = {
         "name": "evaluate-1",
@@ -275,6 +284,7 @@ def test_a_registered_version_knows_where_it_comes_from(s3: LocalS3) -> None:
     assert lineage["code_hash"] == "0123456789ab"
     assert lineage["training_job"] == "job-1"
     assert lineage["mlflow_run_id"] == "abc"
+    assert lineage["tracking"] == "the metric f1 a was refused"
     assert lineage["champion"] == "s3://b/c/model.tar.gz"
     assert lineage["forced"] == "the old one cannot be served any more"
     assert lineage["interval_macro_f1"] == "0.93 to 0.97"

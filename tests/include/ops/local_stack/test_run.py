@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from typing import Any
 
@@ -105,6 +106,15 @@ def test_a_failed_run_is_summed_up_with_its_reason() -> None:
         "costs": None,
     }
     assert outcome.reasons == {"validate_raw_data": "PdM_telemetry.csv lacks the column pressure"}
+
+
+def test_what_mlflow_lacks_of_a_run_is_in_its_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_links", lambda *_: [])
+    outcome = run.outcome_of(FakeApi([{"train_model": "success"}]), "train_good", "r", "success", 1)  # type: ignore[arg-type]
+    told = dataclasses.replace(outcome, summary={**outcome.summary, "tracking": "the metric f1[a] was refused"})
+    text = io.StringIO()
+    run.show(told, Any, Console(file=text, width=200))  # type: ignore[arg-type]
+    assert "MLflow lacks part of it: the metric f1[a] was refused" in text.getvalue()
 
 
 def test_another_models_import_error_does_not_stop_a_dag_that_is_there() -> None:
