@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import Context
 from botocore.exceptions import ClientError
 
-from include.deploy.serving_modes import mode_of
+from include.deploy.serving_modes import at_stage, mode_of
 from include.models.config import ModelConfig
 from include.platform.clients import cloudwatch_client, error_code, s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment, ml_environment
@@ -43,9 +43,10 @@ def name_idle_endpoints(models: Sequence[ModelConfig], context: Context) -> list
         return []
     sagemaker, cloudwatch = sagemaker_client(environment), cloudwatch_client(environment)
     idle = {
-        name: _price(model, environment)
+        name: _price(at_stage(model, stage), environment)
         for model in models
-        for name in (endpoint_name(model, stage) for stage in STAGES)
+        for stage in STAGES
+        for name in [endpoint_name(model, stage)]
         if _is_paid_for(sagemaker, name) and _is_idle(cloudwatch, name)
     }
     if idle:

@@ -13,7 +13,7 @@ from airflow.sdk.execution_time.hitl import HITLUser
 from botocore.exceptions import ClientError
 
 from include.deploy.rollback_tasks import model_of_run
-from include.deploy.serving_modes import mode_of
+from include.deploy.serving_modes import at_stage, mode_of
 from include.models.config import ModelConfig
 from include.platform.clients import cloudwatch_client, s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment, ml_environment
@@ -135,8 +135,9 @@ def end_production(context: Context, *, removed: Serving) -> str:
 
 
 def _text(model: ModelConfig, environment: MlEnvironment, endpoints: list[str]) -> str:
-    usd = mode_of(model).monthly_usd(model.serving, environment.region)
-    saved = "" if usd is None else f" That saves about {usd:.0f} USD a month."
+    there = [at_stage(model, stage) for stage in STAGES if endpoint_name(model, stage) in endpoints]
+    usd = sum(mode_of(one).monthly_usd(one.serving, environment.region) or 0.0 for one in there)
+    saved = f" That saves about {usd:.0f} USD a month." if usd else ""
     names = ", ".join(f"`{name}`" for name in endpoints) or "no endpoint (none is there)"
     return (
         f"Removed: {names}, with alarms and scaling. **Callers of the endpoint get errors from then on.**{saved} "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from include.models.config import ModelConfig
@@ -51,7 +51,7 @@ def span_of(model: ModelConfig, stage: Stage, config: str, variant: Mapping[str,
         "instances": count,
         "most": max(scaled.max_instances, count) if scaled and count else count,
         "memory_mb": variant.get("ServerlessConfig", {}).get("MemorySizeInMB", 0),
-        "began": since.isoformat(timespec="seconds"),
+        "began": since.astimezone(UTC).isoformat(timespec="seconds"),
         "ended": None,
     }
 

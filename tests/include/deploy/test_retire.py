@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from botocore.exceptions import ClientError
 
 from include.deploy import retire_tasks
+from include.deploy.serving_modes import monthly_cost
 from include.models.config import load_model
 from include.monitor import tasks as monitor
 from include.platform.environment import EXAMPLE
@@ -26,6 +27,7 @@ from tests.include.local_aws import LocalS3
 
 MODEL = load_model("predictive_maintenance")
 PRODUCTION = "predictive-maintenance-production"
+COST = monthly_cost(MODEL, "us-east-1")
 TARGET = f"endpoint/{PRODUCTION}/variant/AllTraffic"
 ENTRY = Entry(
     version=1,
@@ -96,7 +98,7 @@ def test_only_the_models_own_goes_and_only_after_a_yes(cloud: Cloud) -> None:
     serving = retire_tasks.find_serving(CONTEXT)
     assert serving["endpoints"] == [PRODUCTION]
     assert serving["targets"] == [TARGET], "nobody else's"
-    assert " USD a month" in serving["text"]
+    assert f"saves about {COST.least:.0f} USD a month" in serving["text"]
     with pytest.raises(AirflowSkipException):
         retire_tasks.remove_serving(CONTEXT, answer=answer("Keep"), serving=serving)
     assert cloud.removed == []
