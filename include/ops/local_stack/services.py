@@ -29,7 +29,8 @@ def mlflow(settings: Settings) -> Service:
         *(settings.python("jobs"), "-m", "mlflow", "server", "--workers", "1"),
         *("--host", "127.0.0.1", "--port", str(settings.mlflow_port), "--backend-store-uri", str(settings.mlflow_uri)),
     ]
-    return Service("mlflow", command, {}, settings.home)
+    only_pages = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # no workers for jobs of its own, a dozen processes
+    return Service("mlflow", command, only_pages, settings.home)
 
 
 def addresses(settings: Settings) -> list[tuple[str, str]]:
