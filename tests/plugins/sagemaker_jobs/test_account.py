@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from include.models.config import INSTANCE_TYPE, load_model, model_names
 from include.ops.mwaa.target import load_target, target_names
-from sagemaker_jobs.account import Account, account, no_price
+from sagemaker_jobs.account import Account, account, no_price, total_usd
 from sagemaker_jobs.kinds import ENDPOINT, KINDS, TRAINING, compact
 
 from .conftest import training_job
@@ -79,3 +79,19 @@ def test_costs_are_rounded_to_the_hundredth_of_a_cent() -> None:
     assert prices.cost("here", "ml.m5.large", 7200) == 0.23
     assert prices.cost("here", "ml.m5.large", 100) == 0.0032
     assert prices.cost("here", "ml.m5.large", 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("costs", "total"),
+    [([], 0.0), ([1, 2.5], 3.5), ([0.00004, 0.00004], 0.0001), ([1, "unknown"], None), ([None], None)],
+)
+def test_a_total_is_known_where_every_cost_is(costs: list[float | str | None], total: float | None) -> None:
+    assert total_usd(costs) == total
+
+
+def test_a_serverless_endpoint_costs_its_seconds_times_its_memory() -> None:
+    prices = Account.model_validate(
+        {"pools": {}, "usd_per_hour": {}, "usd_per_serverless_gb_second": {"here": 0.00002}}
+    )
+    assert prices.serverless_cost("here", 3072, 1000) == 0.06
+    assert prices.serverless_cost("elsewhere", 3072, 1000) is None
