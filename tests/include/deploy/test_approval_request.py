@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from include.deploy import approval_request
-from include.deploy.form import AS_CONFIGURED
+from include.deploy.form import AS_CONFIGURED, STAGING_ONLY
 from include.models.config import load_model
 from include.models.config.files import CHALLENGER, SHADOW
 from include.platform.environment import EXAMPLE, parse_ml_environment
@@ -160,6 +160,78 @@ def test_who_may_approve_is_for_the_environment_to_say(
         assert approval_request.record_decision(MODEL, context, answer=answer, version=candidate) == "keep_production"
     else:
         assert approval_request.record_decision(MODEL, context, answer=answer, version=candidate) == "deploy_production"
+
+
+ENVIRONMENT = parse_ml_environment(EXAMPLE)
+BOTH = "staging and production"
+
+
+@pytest.mark.parametrize(
+    ("shadow", "stages", "asks_nobody", "task"),
+    [
+        (False, BOTH, False, "approve_production"),
+        (False, BOTH, True, "record_decision"),
+        (False, STAGING_ONLY, False, "keep_production"),
+        (False, STAGING_ONLY, True, "keep_production"),
+        (True, BOTH, True, "deploy_shadow"),
+    ],
+)
+def test_what_passed_its_test_in_staging_goes_no_further_than_was_asked(
+    shadow: bool, stages: str, asks_nobody: bool, task: str
+) -> None:
+    environment = ENVIRONMENT.model_copy(update={"approve_promotions": asks_nobody})
+    context: Any = {"params": {"stages": stages}}
+    assert approval_request.next_task(environment, context, shadow=shadow) == task
+
+
+CONAN, ANSWERED = {"id": "7", "name": "conan"}, datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("answer", "decision", "by", "reason"),
+    [
+        (None, "promoted", "nobody", "this environment promotes what passed its test"),
+        ({"chosen_options": ["Reject"], "responded_by_user": None}, "not promoted", "nobody", "no answer in time"),
+        ({"chosen_options": ["Approve"], "responded_by_user": CONAN}, "promoted", "conan", ""),
+        ({"chosen_options": ["Approve"], "responded_by_user": {"id": "7", "name": ""}}, "promoted", "7", ""),
+        (
+            {"chosen_options": ["Reject"], "responded_by_user": CONAN, "params_input": {"reason": "too slow"}},
+            "not promoted",
+            "conan",
+            "too slow",
+        ),
+    ],
+)
+def test_an_answer_is_an_approval_only_if_somebody_chose_it(answer: Any, decision: str, by: str, reason: str) -> None:
+    found = approval_request._decision(answer and {"params_input": None, "responded_at": ANSWERED, **answer})
+    assert (found["decision"], found["by"], found["reason"]) == (decision, by, reason)
+    assert (found["at"] == str(ANSWERED)) is (by in ("conan", "7"))
+
+
+@pytest.mark.parametrize("settings", [{"four_eyes": True}, {"approvers": {"7": "conan"}}])
+def test_an_approval_of_nobody_is_refused_where_somebody_has_to_answer(settings: dict[str, Any]) -> None:
+    environment = parse_ml_environment(json.dumps({**json.loads(EXAMPLE), **settings}))
+    answer: Any = {"chosen_options": ["Approve"], "responded_by_user": None}
+    context: Any = {"dag_run": SimpleNamespace(triggering_user_name=None)}
+    with pytest.raises(PermanentError, match=r"^nobody approved"):
+        approval_request._require_another(environment, context, answer, version(2).model_dump())
+    approval_request._require_another(environment, context, None, version(2).model_dump())
+
+
+def test_where_the_environment_answers_itself_approvers_need_not_be_others() -> None:
+    settings = {"approvers": {"7": "conan"}, "four_eyes": True}
+    environment = parse_ml_environment(json.dumps({**json.loads(EXAMPLE), **settings}))
+    alone = environment.model_copy(update={"approve_promotions": True})
+    context: Any = {"dag_run": SimpleNamespace(triggering_user_name="conan")}
+    assert [one["name"] for one in approval_request._approvers(alone, context, version(2).model_dump())] == ["conan"]
+
+
+@pytest.mark.parametrize(
+    ("production", "whole"), [(None, True), ([], True), ([{"seen": 0}], True), ([{"seen": 5}, {"seen": 0}], False)]
+)
+def test_a_champion_that_learned_rows_of_the_test_split_is_not_compared_on_all(production: Any, whole: bool) -> None:
+    evaluation: Any = None if production is None else {"metrics": {}, "champion": {}, "production": production}
+    assert approval_request._all_rows(evaluation) is whole
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,7 @@ def test_a_run_that_records_twice_changes_nothing(s3: Any) -> None:
     again = record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY).model_copy(update={"since": MONDAY + DAY}))
     assert first == again == read_history(s3, BUCKET, MODEL)
     assert len(again.entries) == 1
+    assert len(s3.log) == 1, "nothing is written a second time, which might overwrite another run's"
 
 
 def test_what_lies_in_s3_is_what_others_read(s3: Any) -> None:
