@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from include.registry.versions import (
     PROMOTED,
     REPLACED,
+    Version,
     VersionError,
     approved_version,
     find_version,
@@ -75,6 +78,15 @@ def test_an_artifact_that_was_written_again_is_not_run(sagemaker: Any, bucket: L
         require_artifact(bucket, GROUP, unknown)  # type: ignore[arg-type] # a client
 
 
+def test_an_artifact_that_this_role_may_not_see_is_not_called_gone() -> None:
+    def denied(**_: str) -> None:
+        raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
+
+    version = Version(version=1, model_package_arn="arn", artifact="s3://bucket/1/model.tar.gz")
+    with pytest.raises(ClientError, match="Forbidden"):
+        require_artifact(SimpleNamespace(head_object=denied), GROUP, version)  # type: ignore[arg-type]
+
+
 def test_what_may_be_deployed_is_approved_and_there(sagemaker: Any, bucket: Any) -> None:
     assert approved_version(sagemaker, bucket, GROUP, None).version == 4
     set_status(sagemaker, "PendingManualApproval", 4)
@@ -136,6 +148,7 @@ def test_a_version_says_what_registered_it_and_where_its_evaluation_is(sagemaker
     assert (full.ran, full.evaluation) == (("train_pumps", "run-2"), "s3://bucket/2/evaluation.json")
     assert bare.ran is None
     assert full.model_copy(update={"metadata": {"dag_id": "train_pumps"}}).ran is None
+    assert full.model_copy(update={"metadata": {"run_id": "run-2"}}).ran is None
     with pytest.raises(VersionError, match="names no quality statistics"):
         _ = bare.evaluation
 
