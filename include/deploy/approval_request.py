@@ -20,7 +20,7 @@ from include.deploy.tasks import Json, Resolved, clear_staging
 from include.models.config import ModelConfig
 from include.models.config.challenger import Beside, Paired, told_of_challenger
 from include.models.config.files import CHALLENGER, SHADOW, VERSION, day_of_folder
-from include.models.config.judging import judge, told_of_production, told_of_slices, told_of_suspects
+from include.models.config.judging import judge, told_of_chosen, told_of_production, told_of_slices, told_of_suspects
 from include.models.config.performance import Performance
 from include.models.config.results import Evaluation, Metrics
 from include.platform.clients import s3_client, sagemaker_client
@@ -197,7 +197,7 @@ def _gather(
     beside_it = champion is not None and version.metadata.get("champion") == champion.artifact
     measured_both = beside_it and theirs is not None
     told = [*told_of_production(model, evaluation), *told_of_slices(model, evaluation)] if evaluation else []
-    told += told_of_suspects(evaluation) if evaluation else []
+    told += [*told_of_chosen(model, evaluation), *told_of_suspects(evaluation)] if evaluation else []
     told += _beside_production(model, environment, version, CHALLENGER)
     told += _beside_production(model, environment, version, SHADOW)
     if before and not measured_both:

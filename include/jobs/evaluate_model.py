@@ -2,7 +2,7 @@
 
     python -m include.jobs.evaluate_model --model M --artifact DIR [--training DIR]
                                   [--champion DIR [--earlier-1 DIR ...] [--versions 7,5,4]]
-                                  --features DIR --validated DIR --evaluation DIR [--refit DIR [--forced]]
+                                  --features DIR --validated DIR --evaluation DIR [--refit DIR [--forced]] [--usual]
 
 ``--artifact``, ``--champion`` and earlier production versions (``--earlier-1`` is the last of them) are folders with a
 model.tar.gz; ``--versions`` are the numbers of the latter. ``--training`` has the candidate's output.tar.gz, with what
@@ -18,6 +18,9 @@ and comparing training data
 
 If model.yaml says ``split.refit`` and the gates pass (``--forced``: as with force), ``--refit`` gets the model.tar.gz
 of the candidate refitted on all rows, which is registered; the last three files then describe that one.
+
+With ``--usual``, a candidate with other hyperparameters than model.yaml's, such as a tuned one, is also compared with
+one that has those: one more fit.
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ from include.jobs.evaluation.refits import Refit, refit
 from include.jobs.evaluation.registered import Registered, fit_on_all, pack
 from include.jobs.evaluation.report import Evaluated, page
 from include.jobs.evaluation.slicing import fairness, sliced, told, worst_of_gates
+from include.jobs.evaluation.usual import beside_usual
 from include.jobs.features.feature_table import WHOLE, evenly_spaced, examples, read_split, scan_split
 from include.jobs.features.learned_rows import learned
 from include.jobs.mlflow import tracking
@@ -229,6 +233,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--training", type=Path, help="folder with the candidate's output.tar.gz")
     parser.add_argument("--refit", type=Path, help="where to write the registered model, if model.yaml refits")
     parser.add_argument("--forced", action="store_true", help="the run is forced: only the gates must hold")
+    parser.add_argument("--usual", action="store_true", help="also compare with model.yaml's own hyperparameters")
     in_production = ["champion", *(f"earlier_{number}" for number in range(1, MOST_RIVALS))]
     for name in in_production:
         what = "folder with the model.tar.gz of a current or former production version"
@@ -260,6 +265,7 @@ def main(argv: list[str] | None = None) -> None:
     evaluated = evaluate(config, candidate, production, test, tables, profile, train, refits, training)
     evaluated = replace(
         evaluated,
+        chosen=beside_usual(config, candidate, arguments.features, tables) if arguments.usual else None,
         changed=changes(config, candidate, production[0].model, gates) if production else None,
         mlflow=tracking.wait_for(tracking.address(training.get("mlflow_run_id"))),
     )

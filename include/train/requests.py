@@ -156,16 +156,18 @@ def evaluate_model(
     artifact: str,
     production: Sequence[Version] = (),
     forced: bool = False,
+    usual: bool = False,
     links: Mapping[str, str] | None = None,
 ) -> Request:
     """``artifact``: the S3 URI of the candidate's model.tar.gz. ``production``: the version in production, and earlier
-    ones. ``forced``: it is registered if it passes the gates alone. ``links``: addresses for the report, by the keys of
-    ``LINKS``."""
+    ones. ``forced``: it is registered if it passes the gates alone. ``usual``: it is also compared with model.yaml's
+    own hyperparameters. ``links``: addresses for the report, by the keys of ``LINKS``."""
     training = artifact.removesuffix(MODEL_ARCHIVE) + OUTPUT_ARCHIVE
     inputs = {"artifact": artifact, "training": training, "features": run.features, "validated": run.validated}
     names = ["champion", *(f"earlier-{number}" for number in range(1, len(production)))]
     inputs |= {name: version.artifact for name, version in zip(names, production, strict=False)}
     versions = ",".join(str(version.version) for version in production)
+    flags = [name for name, wanted in (("--forced", forced), ("--usual", usual)) if wanted]
     request = processing(
         model,
         environment,
@@ -173,7 +175,7 @@ def evaluate_model(
         "evaluate_model",
         inputs=inputs,
         outputs={"evaluation": run.evaluation, **({"refit": run.refit} if model.split.refit else {})},
-        arguments=[*(["--versions", versions] if versions else []), *(["--forced"] if forced else [])],
+        arguments=[*(["--versions", versions] if versions else []), *flags],
         compute=_one(model),
     )
     fitting = {LINKS[what]: address for what, address in (links or {}).items() if len(address) <= LONGEST_VARIABLE}

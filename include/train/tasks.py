@@ -14,7 +14,15 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.models.config import Budget, ModelConfig
 from include.models.config.files import MODEL_ARCHIVE
-from include.models.config.judging import Verdict, explain, judge, may_register, told_of_production, told_of_suspects
+from include.models.config.judging import (
+    Verdict,
+    explain,
+    judge,
+    may_register,
+    told_of_chosen,
+    told_of_production,
+    told_of_suspects,
+)
 from include.models.config.results import Evaluation
 from include.platform.clients import s3_client, sagemaker_client
 from include.platform.costs import above_budget, spent, spent_of
@@ -219,6 +227,7 @@ def evaluate_model(
         artifact=candidate["artifact"],
         production=production,
         forced=_forced(context) and model.split.refit is not None,
+        usual=tuned is not None or bool(given_hyperparameters(model, context["params"])),
         links=links(environment, run, context, artifact=candidate["artifact"]),
     )
 
@@ -235,7 +244,7 @@ def check_metrics(model: ModelConfig, context: Context, *, evaluated: JobResult)
         log.warning("MLflow lacks part of this run, which continues: %s", tracking)
     for sentence in told_of_suspects(result):
         log.warning("%s", sentence)
-    for sentence in told_of_production(model, result):
+    for sentence in [*told_of_production(model, result), *told_of_chosen(model, result)]:
         log.info("%s", sentence)
     for verdict in verdicts:
         log.log(logging.INFO if verdict["passed"] else logging.WARNING, explain(verdict))
@@ -283,7 +292,12 @@ def notify_registration(model: ModelConfig, context: Context) -> None:
 def reject_model(model: ModelConfig, context: Context, *, gates: list[Verdict]) -> list[str]:
     """Notifies people which gates were missed, and by how much."""
     missed = [explain(verdict) for verdict in gates if not verdict["passed"]]
-    lines = "\n".join([f"Run {context['run_id']}.", *missed])
+    advice = (
+        "What to do: the evaluation report shows each metric by slice and beside production. Provide more or repaired "
+        f"data, or other hyperparameters; change a gate in models/{model.name}/model.yaml only if its bound is wrong "
+        f"(make sabotage MODEL={model.name} shows what it refuses)."
+    )
+    lines = "\n".join([f"Run {context['run_id']}.", *missed, advice])
     subject = f"{context['dag'].dag_id}: rejected, nothing registered"
     notify(subject, lines, group=subject)
     return missed

@@ -25,9 +25,16 @@ from include.jobs.templates import render
 from include.models.config import ModelConfig
 from include.models.config.decision import DecisionOutcome, told
 from include.models.config.files import LINKS
-from include.models.config.judging import explain, judge, told_of_production, told_of_refit, told_of_suspects
+from include.models.config.judging import (
+    explain,
+    judge,
+    told_of_chosen,
+    told_of_production,
+    told_of_refit,
+    told_of_suspects,
+)
 from include.models.config.metrics import COST
-from include.models.config.results import Evaluation, Refitted, Reliability, Rival, Segment
+from include.models.config.results import Chosen, Evaluation, Refitted, Reliability, Rival, Segment
 from include.models.interface import Array, DomainFindings, Examples
 from include.models.pages import words
 
@@ -60,6 +67,7 @@ class Evaluated:
     baselines: dict[str, Metrics]
     rounds: list[tuple[Refit, dict[str, Metrics]]]
     refit: Refitted | None = None
+    chosen: Chosen | None = None
     changed: list[Change] | None = None  # since the version in production; None if there is none
     mlflow: str | None = None  # its run's address there
 
@@ -87,6 +95,7 @@ class Evaluated:
             "data": self._data,
             "suspects": self.suspects,
             "refit": self.refit,
+            "chosen": self.chosen,
         }
 
     @property
@@ -155,6 +164,7 @@ def page(evaluated: Evaluated) -> str:
         comparison=comparison | evaluated.baselines,
         compared=headline,
         notes=[
+            *told_of_chosen(config, evaluated.outcome),
             *told_of_refit(config, evaluated.outcome),
             *([told(evaluated.decision)] if evaluated.decision else []),
             *evaluated.domain.notes,

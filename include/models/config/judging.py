@@ -128,6 +128,28 @@ def told_of_production(model: ModelConfig, evaluation: Evaluation) -> list[str]:
     return told
 
 
+def told_of_chosen(model: ModelConfig, evaluation: Evaluation) -> list[str]:
+    """A sentence, if tuning or a person chose other hyperparameters than model.yaml's: whether these are better."""
+    chosen = evaluation.get("chosen")
+    if not chosen:
+        return []
+    both = {"validation": chosen["validation"], "test": chosen["test"]}
+    measured = [
+        f"{one['difference']:.4g} on {split} (95 % {one['low']:.4g} to {one['high']:.4g})"
+        for split, one in both.items()
+        if one
+    ]
+    beyond = all(one is not None and one["low"] > 0 for one in both.values())
+    verdict = "beyond noise on both" if beyond else "not beyond noise on both: model.yaml's own are as good a choice"
+    named = ", ".join(f"{name} {text}" for name, text in chosen["hyperparameters"].items())
+    if not measured:
+        return [f"Chosen hyperparameters ({named}): {model.champion.metric} has no value to compare model.yaml's by"]
+    return [
+        f"Chosen hyperparameters ({named}) against model.yaml's: {model.champion.metric} better by "
+        f"{' and '.join(measured)}, {verdict}"
+    ]
+
+
 def told_of_refit(model: ModelConfig, evaluation: Evaluation) -> list[str]:
     """A sentence, if the model was refitted on all rows."""
     refit, metric = evaluation.get("refit"), model.champion.metric

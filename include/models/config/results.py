@@ -49,6 +49,15 @@ class Rival(TypedDict):
     why_not: str | None
 
 
+class Chosen(TypedDict):
+    """Other ``hyperparameters`` than model.yaml's (each as "this for that"), compared with those on both splits; None
+    if the champion's metric has no value there."""
+
+    hyperparameters: dict[str, str]
+    validation: Comparison | None
+    test: Comparison | None
+
+
 class Segment(TypedDict):
     """A slice's segment of the test split. ``enough``: it has enough rows for gates."""
 
@@ -75,7 +84,8 @@ class Evaluation(TypedDict):
     ``intervals``: the known 95 % intervals of the candidate's metrics. ``production``: the last versions in production,
     the champion first. ``slices``: each slice's segments, worst first; ``worst``: the segment that decides a
     slice's gate. Older evaluations have none of these. ``data``: the training and test data, in a sentence.
-    ``reliability``: by class, the tenths of its probability that have rows. ``refit``: if there was one.
+    ``reliability``: by class, the tenths of its probability that have rows. ``refit``: if there was one. ``chosen``:
+    None with model.yaml's own hyperparameters.
     """
 
     metrics: Metrics
@@ -89,6 +99,7 @@ class Evaluation(TypedDict):
     reliability: NotRequired[dict[str, list[Reliability]]]
     mlflow_run_id: NotRequired[str | None]
     refit: NotRequired[Refitted | None]
+    chosen: NotRequired[Chosen | None]
     suspects: NotRequired[list[str]]  # features that nearly determine the target on their own
     tracking: NotRequired[str | None]  # what MLflow could not record of the run, and why
 

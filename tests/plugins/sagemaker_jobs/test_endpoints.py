@@ -258,6 +258,28 @@ def test_one_that_does_not_start_says_why_and_is_replaced_when_asked_again(hosti
     assert hosting.invoke(name) == b"one"
 
 
+def test_a_shadow_is_added_beside_what_serves_and_taken_away_again(hosting: Hosting) -> None:
+    name = hosting.name("shadowed")
+    first = run(wanted(name, "champion"))
+    live = hosting.sagemaker.describe_endpoint_config(EndpointConfigName=first["config"])
+    beside = wanted(name, "candidate")
+    shadow = {"VariantName": "Shadow-2", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    beside["config"] |= {"ProductionVariants": live["ProductionVariants"], "ShadowProductionVariants": [shadow]}
+    at_once = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+    beside["deployment"] = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": at_once}}
+    with client_at_20_a_second(hosting, name) as failed:
+        second = run(beside, FakeTaskInstance(run_id="shadow"))
+        assert {hosting.invoke(name) for _ in range(10)} == {b"champion"}
+        found = hosting.sagemaker.describe_endpoint(EndpointName=name)
+        assert [one["VariantName"] for one in found["ShadowProductionVariants"]] == ["Shadow-2"]
+        assert second["model"] == first["model"], "production's own"
+        back = {"endpoint": beside["endpoint"], "config_name": first["config"]}
+        run(back, FakeTaskInstance(run_id="declined"))
+        assert hosting.invoke(name) == b"champion"
+    assert failed == []
+    assert "ShadowProductionVariants" not in hosting.sagemaker.describe_endpoint(EndpointName=name)
+
+
 def test_a_configuration_by_name_and_scaling(hosting: Hosting) -> None:
     name = hosting.name("scaled")
     resource = {

@@ -22,7 +22,7 @@ from tests.benchmarks.sabotage import Trial, made_up, tables_of, trials
 from tests.include.jobs.job_programs import Jobs
 from tests.include.models.tabular.test_new_model import orders
 
-MODELS = ("tabular_classifier",)  # others: make sabotage
+MODELS = ("tabular_classifier", "abalone_age", "machine_downtime")  # others, and real data: make sabotage
 RUINED = (
     "5 % of the rows",
     "shuffled labels",

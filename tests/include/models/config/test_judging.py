@@ -12,6 +12,7 @@ from include.models.config.judging import (
     Verdict,
     explain,
     may_register,
+    told_of_chosen,
     told_of_production,
     told_of_refit,
     told_of_segments,
@@ -19,7 +20,7 @@ from include.models.config.judging import (
     told_of_suspects,
 )
 from include.models.config.judging import judge as judge_evaluation
-from include.models.config.results import Comparison, Rival
+from include.models.config.results import Chosen, Comparison, Rival
 
 GOOD = {"macro_f1": 0.95, "log_loss": 0.05}
 
@@ -248,6 +249,34 @@ def test_a_suspected_leak_is_told() -> None:
     ]
     [many] = told_of_suspects({"metrics": {}, "champion": None, "suspects": [f"f{number}" for number in range(10)]})
     assert "f7 and 2 more nearly tell the target" in many
+
+
+@pytest.mark.parametrize(
+    ("low", "said"),
+    [(0.001, "beyond noise on both"), (-0.001, "not beyond noise on both: model.yaml's own are as good a choice")],
+)
+def test_tuning_is_better_than_model_yaml_on_both_splits_or_says_that_it_is_not(
+    model: ModelConfig, low: float, said: str
+) -> None:
+    compared: Comparison = {
+        "candidate": 0.95,
+        "production": 0.94,
+        "difference": 0.01,
+        "low": 0.002,
+        "high": 0.02,
+        "worse": 0.0,
+        "smallest": 0.01,
+    }
+    chosen: Chosen = {
+        "hyperparameters": {"num_leaves": "15 for 31"},
+        "validation": compared,
+        "test": {**compared, "low": low},
+    }
+    assert told_of_chosen(model, {"metrics": {}, "champion": None, "chosen": chosen}) == [
+        f"Chosen hyperparameters (num_leaves 15 for 31) against model.yaml's: {model.champion.metric} better by 0.01 "
+        f"on validation (95 % 0.002 to 0.02) and 0.01 on test (95 % {low} to 0.02), {said}"
+    ]
+    assert told_of_chosen(model, {"metrics": {}, "champion": None, "chosen": None}) == []
 
 
 def test_a_gate_of_a_slice_names_the_segment(model: ModelConfig) -> None:
