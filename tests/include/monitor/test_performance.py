@@ -35,6 +35,7 @@ def found(realised: Realised | None, reference: Any = None) -> Any:
     [
         (0.87, 0.02, 336, None),
         (0.845, 0.02, 336, None),  # less than max_loss
+        (0.8435, 0.02, 336, None),  # though as a share of what was evaluated it is more
         (0.83, 0.02, 336, "realised"),
         (0.83, 0.06, 336, "realised"),  # all labels are there: a fact
         (0.83, 0.06, 1000, None),  # the rows without a label may make up for it
@@ -56,6 +57,10 @@ def test_few_labels_are_shown_and_decide_nothing() -> None:
     assert (said["realised"], said["labelled"], said["scored"], said["loss"]) == (0.5, 40, 336, None)
     assert "40 of 336 rows have a label" in in_words(said)
     assert found(Realised("2026-01-05", window(0.5, evidence=2)))["loss"] is None, "two days are the metric"
+    assert MODEL.monitoring is not None
+    enough = MODEL.monitoring.min_rows
+    assert found(Realised("2026-01-05", window(0.5, labelled=enough)))["loss"] == "realised"
+    assert found(Realised("2026-01-05", window(0.5, labelled=enough - 1)))["loss"] is None
 
 
 def test_labels_override_what_is_estimated_while_they_are_about_these_days() -> None:
@@ -80,6 +85,7 @@ def test_a_sample_that_a_person_labelled_decides_where_there_are_enough() -> Non
         return found(Realised("2026-01-05", window(0.7, labelled=labelled, sampled=sample)))
 
     assert (said(140)["loss"], said(140)["sampled"], said(140)["interval"]) == ("realised", True, (0.6, 0.8))
+    assert said(FEWEST_SAMPLED)["loss"] == "realised"
     assert said(FEWEST_SAMPLED - 1)["loss"] is None
 
 
@@ -201,3 +207,12 @@ def test_without_an_evaluation_labels_are_shown_alone() -> None:
     said = performance_of(MODEL, None, {}, Realised("2026-01-05", window(0.5)), None)
     assert said is not None
     assert (said["evaluated"], said["realised"], said["loss"]) == (None, 0.5, None)
+    bare = performance_of(MODEL, None, {}, Realised("2026-01-05", {**window(0.5), "intervals": {}}), None)
+    assert in_words(bare) == "accuracy is 0.500 (336 of 336 rows have a label, up to 2026-01-05)"
+
+
+def test_days_without_counted_answers_have_no_estimate() -> None:
+    known = {"metric": "mse", "errors": [1.0], "squares": [9.0], "metrics": {"mse": 4.0}, "windows": [(4.0, 4.0)]}
+    said = performance_of(VALUES, {"calibration": known}, {"2026-01-05": MARKET_DAY}, None, None)  # type: ignore[arg-type]
+    assert said is not None
+    assert (said["estimated"], said["loss"]) == (None, None)
