@@ -151,7 +151,7 @@ def test_a_day_may_have_few_failures(bucket: Bucket, parts: Path, tmp_path: Path
     (bucket.given / "daily" / MODEL).unlink()
     (bucket.given / "daily" / MODEL).symlink_to(quiet)
     files = list(quiet.glob(f"date=*/{CONFIG.data.tables['failures'].file}.gz"))
-    assert len(files) == 4
+    assert len(files) == 5
     for file in files:
         header = gzip.decompress(file.read_bytes()).splitlines(keepends=True)[0]
         row = f"{file.parent.name.removeprefix('date=')} 06:00:00,{bucket.frame['machineID'][0]},comp1\n".encode()
