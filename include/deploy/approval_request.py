@@ -224,7 +224,7 @@ def _gather(
         else "the endpoint is new; it has no traffic yet",
         lineage={"model package": version.model_package_arn, "artifact": version.artifact, **version.metadata},
         card=_card(environment, version),
-        links=_links(environment, version),
+        links=_links(environment, version, evaluation),
         decision=evaluation.get("decision") if evaluation else None,
     )
 
@@ -290,11 +290,13 @@ def _drift(
     return index_between(first, second) if first and second else None
 
 
-def _links(environment: MlEnvironment, version: RegisteredVersion) -> dict[str, str]:
+def _links(environment: MlEnvironment, version: RegisteredVersion, evaluation: Evaluation | None) -> dict[str, str]:
     client, run = sagemaker_client(environment), _run_of(environment, version)
+    page = evaluation.get("mlflow_page") if evaluation else None
+    tracked = {"MLflow run": page} if page else {}
     if run is None:
-        return {}
-    return {
+        return tracked
+    return tracked | {
         "Evaluation report": file_page(run.evaluation_report, client),
         "Raw data validation": file_page(run.validation_page("validate_raw_data"), client),
         "Feature validation": file_page(run.validation_page("validate_features"), client),

@@ -180,6 +180,7 @@ def write(evaluated: Evaluated, from_artifact: Mapping[str, str], folder: Path) 
         **evaluated.outcome,
         "baselines": {name: plain(found) for name, found in evaluated.baselines.items()},
         "mlflow_run_id": evaluated.training.get("mlflow_run_id"),
+        "mlflow_page": evaluated.mlflow,
         "rows": len(evaluated.test),
     }
     for name, content in ((QUALITY_STATISTICS, statistics), (METRICS, summary)):

@@ -46,6 +46,13 @@ class ReportLink(_Link):
     page = "report"
 
 
+class MlflowLink(_Link):
+    """Button to the run in MLflow that the job's result names."""
+
+    name = "MLflow run"
+    page = "mlflow"
+
+
 def job_pages(kind: JobKind, job: str, client: SageMakerClient) -> dict[str, str]:
     """Addresses of a job's page and log.
 

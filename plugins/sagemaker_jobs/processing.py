@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
@@ -29,14 +29,14 @@ class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
 
     Args:
         result_file: ``(output name, file name)`` of a small JSON file that the job writes; its content becomes the
-            result's ``result``.
+            result's ``result``, and the address in its ``mlflow_page``, if it has one, a button.
         report_file: likewise, of an HTML report; it becomes a button and the result's ``report``.
         products: likewise, of further files that later tasks need. If the result is a verdict, they exist only if it
             passed.
     """
 
     kind = PROCESSING
-    operator_extra_links = (links.ConsoleLink(), links.LogsLink(), links.ReportLink())
+    operator_extra_links = (links.ConsoleLink(), links.LogsLink(), links.ReportLink(), links.MlflowLink())
 
     def __init__(
         self,
@@ -70,10 +70,14 @@ class ProcessingJobOperator(JobOperator, SageMakerProcessingOperator):
             found["report"] = links.file_page(_output_uri(found, self.report_file), self.client)
         if self.result_file:
             found["result"] = _read_json(self._client("s3"), _output_uri(found, self.result_file))
+            if isinstance(found["result"], dict) and (page := found["result"].get("mlflow_page")):
+                self._publish_links(context, found["name"], description, {"mlflow": page})
         return found
 
-    def _publish_links(self, context: Context, name: str, description: Description) -> None:
-        pages = self._pages(name)
+    def _publish_links(
+        self, context: Context, name: str, description: Description, more: Mapping[str, str] | None = None
+    ) -> None:
+        pages = {**self._pages(name), **(more or {})}
         if self.report_file:
             pages["report"] = links.file_page(self._uri(description, self.report_file), self.client)
         context["ti"].xcom_push(key=links.XCOM_KEY, value=pages)

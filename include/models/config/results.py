@@ -98,6 +98,7 @@ class Evaluation(TypedDict):
     data: NotRequired[str]
     reliability: NotRequired[dict[str, list[Reliability]]]
     mlflow_run_id: NotRequired[str | None]
+    mlflow_page: NotRequired[str | None]  # the run's address on an MLflow server
     refit: NotRequired[Refitted | None]
     chosen: NotRequired[Chosen | None]
     suspects: NotRequired[list[str]]  # features that nearly determine the target on their own

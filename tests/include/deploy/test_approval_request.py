@@ -113,6 +113,14 @@ def test_one_that_was_measured_beside_another_is_not_called_better(s3: LocalS3) 
     assert "use different rows" in body
 
 
+def test_its_run_in_mlflow_is_linked(s3: LocalS3) -> None:
+    candidate, page = version(2, champion=version(1).artifact), "https://mlflow.example.com/#/experiments/1/runs/2"
+    key = split_uri(candidate.evaluation.rsplit("/", 1)[0])[1] + "/metrics.json"
+    assert "MLflow" not in prepare(s3, candidate)[1]
+    s3.objects[key] = json.dumps({**json.loads(s3.objects[key]), "mlflow_page": page}).encode()
+    assert f"[MLflow run]({page})" in prepare(s3, candidate)[1]
+
+
 def test_training_data_that_moved_is_named(s3: LocalS3) -> None:
     evaluate(s3, 2, BETTER, GOOD, edge=9.0)
     assert "moved since version 1 in volt" in prepare(s3, version(2, champion=version(1).artifact))[1]

