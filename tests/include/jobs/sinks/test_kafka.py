@@ -1,7 +1,8 @@
 """Scores go to Kafka once each, against librdkafka's mock cluster.
 
 The mock has no control records: it shows a reader what an aborted transaction wrote, and lets a fenced producer commit.
-That readers see neither is Kafka's own business; what is tested here is that an abort or a takeover was asked for.
+That readers see neither is for ``test_kafka_brokers`` to show; what is tested here is that an abort or a takeover was
+asked for.
 """
 
 from __future__ import annotations

