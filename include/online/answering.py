@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import numpy as np
 import polars as pl
 
 from include.jobs.serving.payload import BadRequestError
@@ -44,7 +45,10 @@ class Replies:
 
 
 class Answering:
-    """Answers raw requests for one model."""
+    """Answers raw requests for one model.
+
+    Of a few rows, a polars query costs far more than what it does: what every request needs is asked of its columns.
+    """
 
     def __init__(self, shape: Shape, builder: FeatureBuilder, backend: Backend, state: FeatureState | None) -> None:
         self._shape, self._builder, self._backend, self._state = shape, builder, backend, state
@@ -127,20 +131,20 @@ class Answering:
         return merged
 
     def _as_of(self, tables: Tables, things: set[Thing], moment: datetime | None) -> dict[str, pl.DataFrame]:
-        """Of these things, without what is after the moment, and of windowed tables without what no window reaches.
-        One query a table: for a single row queries cost more than what they do."""
+        """Of these things, without what is after the moment, and of windowed tables without what no window reaches."""
         shape, found = self._shape, {}
         reach = timedelta(hours=shape.config.daily_scoring.look_back_hours) + DAY
         for name, frame in tables.items():
-            wanted = []
+            wanted = np.ones(frame.height, dtype=bool)
             columns = [column for column in shape.thing if column in frame.columns]
             if len(columns) == 1:
-                wanted.append(pl.col(columns[0]).is_in([thing[0] for thing in things]))
+                wanted &= np.isin(frame[columns[0]].to_numpy(), np.array([thing[0] for thing in things], dtype=object))
             if moment is not None and shape.time in frame.columns:
-                wanted.append(pl.col(shape.time) <= moment)
+                moments = frame[shape.time].to_numpy()
+                wanted &= moments <= np.datetime64(moment)
                 if not shape.tables[name].history:
-                    wanted.append(pl.col(shape.time) > moment - reach)
-            found[name] = frame.filter(*wanted) if wanted and frame.height else frame
+                    wanted &= moments > np.datetime64(moment - reach)
+            found[name] = frame if wanted.all() else frame[np.flatnonzero(wanted)]
         return found
 
     def _rows(self, tables: Tables) -> dict[Thing, dict[str, object]]:
@@ -149,29 +153,29 @@ class Answering:
         if tables[shape.first].is_empty():
             return {}
         frame = self._build(tables)
-        rows: dict[Thing, dict[str, object]] = {}
-        if shape.time:
+        if shape.time and not frame[shape.time].is_sorted():
             frame = frame.sort(shape.time, maintain_order=True)
-        frame = frame.unique(shape.thing, keep="last", maintain_order=True) if shape.thing else frame.tail(1)
-        for row in frame.to_dicts():
-            rows[tuple(row[name] for name in shape.thing)] = row
-        return rows
+        things = frame[shape.thing].rows() if shape.thing else [()] * frame.height
+        last = {thing: row for row, thing in enumerate(things)}
+        return {thing: frame.row(row, named=True) for thing, row in last.items()}
 
     def _facts(self, tables: Tables, moment: datetime | None) -> dict[Thing, dict[str, object]]:
         """By thing and table: the number of known rows, and the age of the newest."""
         shape, facts = self._shape, defaultdict[Thing, dict[str, object]](dict)
         for name, frame in tables.items():
             columns = [column for column in shape.thing if column in frame.columns]
-            timed = shape.time is not None and shape.time in frame.columns
-            counted = [pl.len().alias("rows"), *([pl.col(str(shape.time)).max().alias("newest")] if timed else [])]
-            grouped = frame.group_by(columns).agg(counted) if columns else frame.select(counted)
-            for row in grouped.to_dicts():
-                fact: dict[str, object] = {"rows": row["rows"]}
-                if timed and row["newest"] is not None:
-                    fact["newest"] = row["newest"].isoformat()
+            is_of_one = all(frame[column].n_unique() == 1 for column in columns)
+            parts = {frame[columns].row(0): frame} if is_of_one and columns else {(): frame}
+            if not is_of_one:
+                parts = frame.partition_by(columns, as_dict=True)
+            for thing, rows in parts.items():
+                fact: dict[str, object] = {"rows": rows.height}
+                newest = rows[shape.time].max() if shape.time in rows.columns else None
+                if isinstance(newest, datetime):
+                    fact["newest"] = newest.isoformat()
                     if moment:
-                        fact["age_hours"] = round((moment - row["newest"]).total_seconds() / 3600, 3)
-                facts[tuple(row[column] for column in columns)][name] = fact
+                        fact["age_hours"] = round((moment - newest).total_seconds() / 3600, 3)
+                facts[thing][name] = fact
         return facts
 
     def _built(self, question: Question, row: dict[str, object] | None, facts: dict[str, object]) -> Built:

@@ -22,6 +22,7 @@ from include.jobs.serving.payload import BadRequestError, parse
 from include.models.config import ModelConfig
 from include.models.config.files import GOLDEN_REQUESTS, MODEL_ARCHIVE
 from include.models.errors import JobError
+from include.online.attempts import Attempts
 from include.platform.storage import production_history, split_uri
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ class Answers:
 
     answers: list[dict[str, object]]
     version: Version
+
+
+class UnreadableError(JobError):
+    """An artifact cannot be downloaded."""
 
 
 class Backend(Protocol):
@@ -104,7 +109,7 @@ class LocalBackend:
     def __init__(self, config: ModelConfig, champion: Champion, s3: S3Client) -> None:
         self._config, self._champion, self._s3 = config, champion, s3
         self._serving: _Serving | None = None
-        self._refused: Version | None = None
+        self._refused: tuple[Version, JobError] | None = None
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="champion", daemon=True)
         self.swaps = 0
@@ -128,12 +133,16 @@ class LocalBackend:
             botocore.exceptions.ClientError: S3 cannot be asked.
         """
         version = self._champion()
-        if version is None or version == self.version() or version == self._refused:
+        if version is None or version == self.version():
             return
+        if self._refused and self._refused[0] == version:
+            raise self._refused[1]
         try:
             loaded = fetch(self._s3, version.source, self._config.name)
-        except JobError:
-            self._refused = version
+        except UnreadableError:  # perhaps only now
+            raise
+        except JobError as error:
+            self._refused = (version, error)
             raise
         self._serving = _Serving(version, loaded)
         self.swaps += 1
@@ -156,11 +165,10 @@ class LocalBackend:
         return self._serving
 
     def _watch(self) -> None:
+        attempts = Attempts(f"taking over the champion of {self._config.name}", LOOK_SECONDS)
         while True:
-            try:
+            with attempts:
                 self.look()
-            except Exception:  # whatever the error, requests are still answered and the next check is tried
-                log.exception("the champion of %s could not be taken over", self._config.name)
             if self._closing.wait(LOOK_SECONDS):
                 return
 
@@ -186,13 +194,14 @@ def download_artifact(s3: S3Client, artifact: str, folder: Path) -> Path:
     """Downloads and unpacks an artifact; returns its folder.
 
     Raises:
-        JobError: it is unreadable or corrupt.
+        UnreadableError: it cannot be downloaded.
+        JobError: it is corrupt.
     """
     bucket, key = split_uri(artifact)
     try:
         s3.download_file(bucket, key, str(folder / MODEL_ARCHIVE))
     except ClientError as error:
-        raise JobError(f"{artifact} cannot be read: {error}") from error
+        raise UnreadableError(f"{artifact} cannot be read: {error}") from error
     return unpack(folder, folder / "model")
 
 

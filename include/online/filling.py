@@ -16,6 +16,7 @@ from include.jobs.validation.cleaning import Window, clean_table
 from include.jobs.validation.findings import UnusableFileError
 from include.jobs.validation.reading import StoredTable
 from include.models.config import LINE
+from include.online.attempts import Attempts
 from include.online.shape import Shape
 from include.online.state import FeatureState
 from include.platform.storage import day_of, scores_manifest, scores_prefix
@@ -82,9 +83,8 @@ class Filler:
             self._filled = day
 
     def _watch(self) -> None:
+        attempts = Attempts("filling the feature state from scored days", LOOK_SECONDS)
         while True:
-            try:
+            with attempts:
                 self.look()
-            except Exception:  # whatever it is, requests are answered and the next look is tried
-                log.exception("the feature state could not be filled from scored days")
             time.sleep(LOOK_SECONDS)

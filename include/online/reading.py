@@ -29,7 +29,7 @@ import polars as pl
 from include.jobs.serving.payload import CSV, JSON, BadRequestError, without_repeats
 from include.jobs.validation.cleaning import CleanTable, Window, clean_table
 from include.jobs.validation.reading import RawTable
-from include.models.config import LINE, Table
+from include.models.config import LINE, Column, Table
 from include.models.quoting import quoted
 from include.models.raw.kinds import reading_of
 from include.models.raw.reader import MALFORMED
@@ -272,19 +272,21 @@ class _Reader:
         shape = self._shape
         table = shape.tables[shape.first]
         asked = pl.DataFrame(self._asked, schema=dict.fromkeys(self._asked[0], pl.String))
-        columns = {name: table.read_columns[name] for name in shape.thing}
+        timed = [shape.time] if shape.time and shape.time in shape.names else []
+        columns = {name: table.read_columns[name] for name in (*shape.thing, *timed)}
         values = asked.select(
             reading_of(column.kind).parse(pl.col(name), column).alias(name) for name, column in columns.items()
         )
-        for name, column in columns.items():
-            if (place := (values[name].is_null() & asked[name].is_not_null()).arg_true()).len():
-                found, allowed = asked[name][place[0]], reading_of(column.kind).allowed(column)
+        for name in shape.thing:
+            if values[name].null_count() > asked[name].null_count():
+                place = (values[name].is_null() & asked[name].is_not_null()).arg_true()
+                found, allowed = asked[name][place[0]], reading_of(columns[name].kind).allowed(columns[name])
                 found = quoted(repr(found))
                 raise BadRequestError(f"row {place[0] + 1}, column '{name}': {found}; allowed: {allowed}.")
-        things = values.rows() if columns else [()] * len(asked)
+        things = values[shape.thing].rows() if shape.thing else [()] * len(asked)
         moments: Sequence[datetime | None] = [None] * len(asked)
-        if shape.time and shape.time in shape.names:
-            moments = _read_moments(shape, asked[shape.time])
+        if timed:
+            moments = _checked_moments(asked[timed[0]], values[timed[0]], columns[timed[0]])
         return [
             Question(thing, moment, row, row not in self._unnamed)
             for row, (thing, moment) in enumerate(zip(things, moments, strict=True))
@@ -300,12 +302,12 @@ class _Reader:
         if not rows:
             return shape.empty(name)
         table = shape.tables[name]
-        lines = pl.DataFrame(rows, schema=dict.fromkeys(table.columns, pl.String)).fill_null("")
-        lines = lines.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.UInt32).alias(LINE))
+        cells = [pl.Series(column, [row[column] or "" for row in rows], pl.String) for column in table.columns]
+        lines = pl.DataFrame([*cells, pl.Series(LINE, range(1, len(rows) + 1), pl.UInt32)])
         raw = RawTable(name, name, lines, pl.DataFrame(schema=MALFORMED), 0, "", False, first_line=1)
         clean = clean_table(raw, table, None, Window())
         self._judge(clean)
-        return clean.frame.select(list(table.kinds))
+        return clean.frame[list(table.kinds)]
 
     def _judge(self, clean: CleanTable) -> None:
         for problem in clean.tally.problems:
@@ -350,15 +352,12 @@ def _moment(at: object) -> datetime | None:
     return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
-def _read_moments(shape: Shape, texts: pl.Series) -> list[datetime | None]:
-    column = shape.tables[shape.first].read_columns[str(shape.time)]
-    reading = reading_of(column.kind)
-    values = pl.select(reading.parse(pl.lit(texts), column)).to_series()
-    for misread in reading.misread(texts, values, column):
+def _checked_moments(texts: pl.Series, values: pl.Series, column: Column) -> list[datetime | None]:
+    for misread in reading_of(column.kind).misread(texts, values, column):
         if misread.wrong.any():
             place = misread.wrong.arg_true()[0]
             raise BadRequestError(
-                f"row {place + 1}, column '{shape.time}': {quoted(repr(texts[place]))}: {misread.found}; "
+                f"row {place + 1}, column '{texts.name}': {quoted(repr(texts[place]))}: {misread.found}; "
                 f"allowed: {misread.allowed}."
             )
     return values.to_list()

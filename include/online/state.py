@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -35,6 +36,7 @@ AHEAD = timedelta(
 )  # of the clock: what lies further ahead has a wrong time, and would push out all that is known
 MOST_ROWS = 2000  # of a thing and table
 ATTEMPTS = 20
+PARSED = 500  # documents in memory
 
 Tables = Mapping[str, pl.DataFrame]
 Document = tuple[bytes | None, int]  # and the number of writes
@@ -148,6 +150,7 @@ class FeatureState:
     def __init__(self, shape: Shape, store: Store) -> None:
         self._shape, self._store = shape, store
         self._model = shape.config.name
+        self._read = lru_cache(PARSED)(self._parsed)  # by the document itself: what has changed is read again
 
     def known(self, thing: Thing) -> Tables:
         """A thing's tables; empty if nothing is known."""
@@ -247,7 +250,7 @@ class FeatureState:
         }
         return json.dumps(columns, separators=(",", ":")).encode()
 
-    def _read(self, content: bytes | None) -> Tables:
+    def _parsed(self, content: bytes | None) -> Tables:
         found = json.loads(content) if content else {}
         return {
             name: pl.DataFrame(found[name], schema=self._shape.schema(name), strict=False)

@@ -1,6 +1,6 @@
 """The online service compared with the endpoint's own server with the same model.
 
-    python tests/benchmarks/bench_online.py [--json] [--data FOLDER] [--rounds 6] [--soak MINUTES]
+    python tests/benchmarks/bench_online.py [--json] [--data FOLDER] [--rounds 6] [--soak MINUTES [--clients 4]]
 
 With ``--soak`` it measures instead whether the service's memory stays flat and no request fails for as long, while the
 champion is swapped every half minute. ``--data`` is a folder of predictive maintenance's tables, such as the real ones;
@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+
+import polars as pl
 
 import bench_serving
 from bench_serving import CLIENTS, Target, answers_ping, p99, under_load
@@ -70,8 +72,9 @@ backend.start()
 uvicorn.run(application(Settings(model=MODEL, bucket="-"), service_of(MODEL, artifact, state, backend)), port=port,
             log_level="warning")
 """
+START_SECONDS = 600  # of a server on a busy machine
 SWAP_SECONDS = 30
-SOAKING, PAUSE_SECONDS = 4, 0.1  # clients, and how long each waits between two requests
+PAUSE_SECONDS = 0.1  # of each client of a soak between two requests
 SAMPLES_A_MINUTE = 6
 MOST_GROWTH = 1.05
 
@@ -81,7 +84,7 @@ def server(command: list[str], port: int, path: str, **told: str) -> Iterator[in
     """Its process id."""
     process = subprocess.Popen([sys.executable, *command], env={**os.environ, **told})
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + START_SECONDS
         while not answers_ping(port, path):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command} did not start")
@@ -100,11 +103,11 @@ def resident_mb(process: int) -> float:
 class Soaking:
     """Clients that ask until they are stopped: features, events with the store's history, and new events."""
 
-    def __init__(self, targets: list[Target]) -> None:
+    def __init__(self, targets: list[Target], clients: int) -> None:
         self._targets, self._stop = targets, threading.Event()
         self.failures: list[str] = []
         self.sent = 0
-        self._clients = [threading.Thread(target=self._ask, args=(number,)) for number in range(SOAKING)]
+        self._clients = [threading.Thread(target=self._ask, args=(number,)) for number in range(clients)]
 
     def _ask(self, number: int) -> None:
         while not self._stop.wait(PAUSE_SECONDS):
@@ -126,9 +129,9 @@ class Soaking:
             client.join()
 
 
-def soak(fleet: Tables, artifact: Path, folder: Path, minutes: float) -> list[Row]:
+def soak(fleet: Tables, artifact: Path, folder: Path, minutes: float, clients: int) -> list[Row]:
     """Memory and failures over the given minutes, without the first, in which the process warms up."""
-    features, events, questions = bodies_of(fleet, artifact)
+    features, events, questions, readings = bodies_of(fleet, artifact)
     shutil.make_archive(str(folder / "model"), "gztar", artifact)
     (folder / "champion").write_text("1")
     port, resident = free_port(), list[float]()
@@ -137,10 +140,11 @@ def soak(fleet: Tables, artifact: Path, folder: Path, minutes: float) -> list[Ro
         targets = [
             Target(port, "/predict", JSON, features),
             Target(port, "/predict", JSON, questions),
+            Target(port, "/predict", JSON, readings),
             Target(port, "/events", JSON, events),
         ]
-        targets[2].seconds_of_each(len(events))
-        with Soaking(targets) as soaking:
+        targets[-1].seconds_of_each(len(events))
+        with Soaking(targets, clients) as soaking:
             began = time.monotonic()
             while (passed := time.monotonic() - began) < minutes * 60:
                 (folder / "champion").write_text(str(1 + int(passed / SWAP_SECONDS)))
@@ -148,13 +152,15 @@ def soak(fleet: Tables, artifact: Path, folder: Path, minutes: float) -> list[Ro
                 resident.append(resident_mb(process))
                 versions.add(json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/ready"))["version"])
     warm = resident[SAMPLES_A_MINUTE:] or resident
-    start, middle, last = (sum(part) / len(part) for part in (warm[:3], warm[len(warm) // 2 :][:3], warm[-3:]))
+    third = len(warm) // 3
+    parts = (warm[:3], warm[third:][:3], warm[2 * third :][:3], warm[-3:])
+    resident_at = [sum(part) / len(part) for part in parts]
     return [
         row(
-            f"online, {minutes:g} minutes, {len(versions)} champions: MB of memory at start, middle and end",
-            f"{start:.0f}, {middle:.0f}, {last:.0f}",
+            f"online, {minutes:g} minutes, {len(versions)} champions: MB of memory at the start and after each third",
+            ", ".join(f"{mb:.0f}" for mb in resident_at),
             f"≤ {MOST_GROWTH} × the start",
-            last <= MOST_GROWTH * start,
+            resident_at[-1] <= MOST_GROWTH * resident_at[0],
         ),
         row(
             f"online: failed requests of {soaking.sent:,} while the champion is swapped",
@@ -165,23 +171,26 @@ def soak(fleet: Tables, artifact: Path, folder: Path, minutes: float) -> list[Ro
     ]
 
 
-def bodies_of(fleet: Tables, artifact: Path) -> tuple[list[str], list[str], list[str]]:
-    """Requests with features, the events of some machines until an hour, and questions about them as of then."""
+def bodies_of(fleet: Tables, artifact: Path) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Requests with features, the events of some machines until an hour, questions about them as of then, and the same
+    with a new reading each."""
     golden = json.loads((artifact / "golden_requests.json").read_text())
     last = fleet["telemetry"]["datetime"].max()
     assert isinstance(last, datetime)
     hour = last.replace(hour=6) - timedelta(days=1)
     machines = fleet["machines"]["machineID"].head(8).to_list()
+    readings = fleet["telemetry"].filter(pl.col("datetime") == hour + timedelta(hours=1)).to_dicts()
     return (
         [json.dumps({"instances": [one["features"]]}) for one in golden],
         [json.dumps(until(fleet, machine, hour)) for machine in machines],
         [json.dumps({"machineID": machine, "datetime": str(hour)}) for machine in machines],
+        [json.dumps(reading, default=str) for reading in readings if reading["machineID"] in machines],
     )
 
 
 def speeds(fleet: Tables, artifact: Path, folder: Path) -> list[Row]:
     config = load_model(MODEL)
-    features, events, questions = bodies_of(fleet, artifact)
+    features, events, questions, readings = bodies_of(fleet, artifact)
     endpoint, online = free_port(), free_port()
     with (
         server(
@@ -199,10 +208,15 @@ def speeds(fleet: Tables, artifact: Path, folder: Path) -> list[Row]:
             Target(endpoint, "/invocations", JSON, features),
             Target(online, "/predict", JSON, features),
             Target(online, "/predict", JSON, questions),
+            Target(online, "/predict", JSON, readings),
         ]
-        own, built, raw = under_load(targets)
+        own, built, raw, new = under_load(targets)
     took = sum(built) / CLIENTS
-    times = {"features in the request": (built, 1.5), "24 h of history from the store": (raw, 2.5)}
+    times = {
+        "features in the request": (built, 1.5),
+        "24 h of history from the store": (raw, 2.5),
+        "a reading in the request, and 24 h of history from the store": (new, 2.5),
+    }
     found = [
         row(
             f"{config.name} online: p99 with {name}, to the endpoint's own",
@@ -228,6 +242,7 @@ def main() -> int:
     options.add_argument("--data", type=Path)
     options.add_argument("--rounds", type=int, default=bench_serving.ROUNDS)
     options.add_argument("--soak", type=float, metavar="MINUTES")
+    options.add_argument("--clients", type=int, default=4, help="that ask during a soak")
     given = options.parse_args()
     bench_serving.ROUNDS = given.rounds
     fleet = tables_of(given.data) if given.data else simulate(seed=11, machines=20)
@@ -238,7 +253,9 @@ def main() -> int:
         fitted = estimator(MODEL).fit(rows_of, rows_of, {**FEW_TREES, "num_boost_round": 40})
         save_artifact(folder / "artifact", load_model(MODEL), fitted, rows_of, rows_of, {})
         artifact = folder / "artifact"
-        rows = soak(fleet, artifact, folder, given.soak) if given.soak else speeds(fleet, artifact, folder)
+        rows = (
+            soak(fleet, artifact, folder, given.soak, given.clients) if given.soak else speeds(fleet, artifact, folder)
+        )
     return end(rows, given)
 
 

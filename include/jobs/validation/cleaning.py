@@ -125,7 +125,7 @@ def clean_table(raw: RawTable | StoredTable, table: Table, time: str | None, win
     for block in read:
         counted = counted.plus(Tally(outside_window=block.outside_window, problems=block.problems))
     tally = replace(counted, notes=_notes(raw, accepted, table))
-    ordered = accepted.sort(table.key) if table.key else accepted
+    ordered = accepted.sort(table.key) if table.key and accepted.height > 1 else accepted
     return CleanTable(raw.name, raw.file, table, ordered, rejected, tally)
 
 
@@ -152,7 +152,7 @@ def _clean_block(block: Block, table: Table, time: str | None, window: Window) -
     texts = _with_moment(texts, table)
     for name, column in table.read_columns.items():
         _note_misread(texts, inside[name], column, found)
-    _note_missing_keys(texts, table, found)
+    _note_missing_keys(texts, inside, table, found)
     rows = inside.height + block.malformed.height
     return _CleanBlock(found.without(inside), found.rejected(), found.problems, rows, outside)
 
@@ -184,6 +184,10 @@ class _Found:
         """The next column or check; depending on the rows, some have more checks than others."""
         self._place = (self._place[0] + 1, 0)
 
+    def skip(self) -> None:
+        """A check that finds nothing."""
+        self._place = (self._place[0], self._place[1] + 1)
+
     def add(
         self,
         check: str,
@@ -196,7 +200,7 @@ class _Found:
         tolerable: bool = True,
     ) -> None:
         """Record a problem, if there are rows: LINE, ``reason`` and ``example``, in the order of lines."""
-        self._place = (self._place[0], self._place[1] + 1)
+        self.skip()
         if rows.height:
             first = rows.select(LINE, "example").head(LOOKED_AT).rows()
             problem = Problem(check, column, found, allowed, action, rows.height, first, self._place, tolerable)
@@ -265,6 +269,8 @@ def _inside(typed: pl.DataFrame, table: Table, time: str | None, window: Window)
 
 
 def _note_malformed(malformed: pl.DataFrame, found: _Found) -> None:
+    if malformed.is_empty():
+        return
     allowed = "as many fields in each row as there are columns"
     action = "Correct these rows; one at the file's end means that it was cut off: export it again."
     rows = malformed.select(LINE, "reason", example="reason")
@@ -275,6 +281,9 @@ def _note_misread(texts: pl.DataFrame, values: pl.Series, column: Column, found:
     name = values.name
     found.next_subject()
     for misread in reading_of(column.kind).misread(texts[name], values, column):
+        if not misread.wrong.any():
+            found.skip()
+            continue
         cells = texts.select(LINE, name).filter(misread.wrong)
         _note_cells(
             found, misread.check, cells, misread.found, misread.allowed, misread.action, tolerable=misread.tolerable
@@ -294,11 +303,12 @@ def _repeats_in_words(what: str, key: str, number: int, examples: Sequence[str])
     return f"{_rows(number, what)} for the same {key}: {quoted(examples[0])}"
 
 
-def _note_missing_keys(texts: pl.DataFrame, table: Table, found: _Found) -> None:
+def _note_missing_keys(texts: pl.DataFrame, values: pl.DataFrame, table: Table, found: _Found) -> None:
     action = "Fill the cells: without them nobody knows what the row is about."
     for name in table.key:
         found.next_subject()
-        if column := table.read_columns.get(name):  # other columns are computed, and never empty
+        column = table.read_columns.get(name)  # other columns are computed, and never empty
+        if column and values[name].null_count():
             empty = texts.select(LINE, name).filter(reading_of(column.kind).missing(pl.col(name), column))
             _note_cells(found, "keys_are_filled", empty, "no value", "a value in every row", action)
 
@@ -315,7 +325,7 @@ def _note_cells(
 
 
 def _note_repeated(typed: pl.DataFrame, table: Table, found: _Found) -> None:
-    if not table.key:
+    if not table.key or typed.height < 2:
         return
     again = typed.filter(typed.select(table.key).is_duplicated())
     if again.is_empty():
@@ -354,7 +364,7 @@ def _note_repeated(typed: pl.DataFrame, table: Table, found: _Found) -> None:
 def _notes(raw: RawTable | StoredTable, accepted: pl.DataFrame, table: Table) -> list[tuple[str, str | None, str, str]]:
     """What was corrected without loss."""
     notes: list[tuple[str, str | None, str, str]] = []
-    if table.key and not accepted.select(pl.struct(table.key).is_sorted()).item():
+    if table.key and accepted.height > 1 and not accepted.select(pl.struct(table.key).is_sorted()).item():
         order = ", ".join(table.key)
         notes.append(("rows_are_sorted", order, "rows in another order", f"any; sorted by {order}"))
     if raw.has_byte_order_mark:

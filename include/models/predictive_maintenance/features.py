@@ -142,14 +142,19 @@ def _features(
     for sensor in SENSORS:
         readings = tables["telemetry"][sensor].cast(pl.Float64).to_numpy()[mine]
         columns += [
-            pl.Series(f"{sensor}_{name}", cells[keep]) for name, cells in _statistics(grid.values(readings)).items()
+            _column(f"{sensor}_{name}", cells[keep]) for name, cells in _statistics(grid.values(readings)).items()
         ]
-    columns += [pl.Series(f"{error}_count_24h", cells[keep]) for error, cells in _error_counts(grid, tables["errors"])]
-    columns += [pl.Series(f"{comp}_age_days", cells[keep]) for comp, cells in _ages(grid, tables["maint"])]
+    columns += [_column(f"{error}_count_24h", cells[keep]) for error, cells in _error_counts(grid, tables["errors"])]
+    columns += [_column(f"{comp}_age_days", cells[keep]) for comp, cells in _ages(grid, tables["maint"])]
     if labelled_until is not None:
         names = np.array([NO_FAILURE, *COMPONENTS])
         columns.append(pl.Series("failure", names[_labels(grid, tables["failures"])[keep]], dtype=pl.String))
-    return pl.DataFrame(columns).with_columns(pl.col(pl.Float64).fill_nan(None))
+    return pl.DataFrame(columns)
+
+
+def _column(name: str, cells: Floats) -> pl.Series:
+    """Null where there is nothing to compute from."""
+    return pl.Series(name, cells, nan_to_null=True)
 
 
 def _statistics(cells: Floats) -> dict[str, Floats]:
@@ -217,8 +222,7 @@ def _events_of_each(
 ) -> Iterator[tuple[str, tuple[Ints, Ints, Ints]]]:
     """``grid.events`` of the rows that have each of these values, which no others may have. The table is scanned once:
     for a request of one machine, each further scan would cost too much."""
-    _require_known(table, name, column, known)
-    codes = table[column].cast(pl.Enum(known)).to_physical().fill_null(len(known)).to_numpy()
+    codes = _known(table, name, column, known).to_physical().to_numpy()  # nan if there is none
     machine, mark, hours, here = grid.events(table)
     codes = codes[here]
     for code, value in enumerate(known):
@@ -228,7 +232,7 @@ def _events_of_each(
 
 def _labels(grid: _Grid, failures: pl.DataFrame) -> Ints:
     """Index into ("none", *COMPONENTS) of the part that fails first within (t, t+24h], per machine and mark."""
-    _require_known(failures, "failures", "failure", COMPONENTS)
+    _known(failures, "failures", "failure", COMPONENTS)
     labels = np.zeros(grid.shape, dtype=np.int64)
     # the last write wins, so the soonest failure, and among those in one hour the first by name, comes last
     failures = failures.sort("datetime", "failure", descending=True)
@@ -241,7 +245,7 @@ def _labels(grid: _Grid, failures: pl.DataFrame) -> Ints:
 
 
 def _add_machine(frame: pl.DataFrame, machines: pl.DataFrame, last: str | None) -> pl.DataFrame:
-    _require_known(machines, "machines", "model", MACHINE_MODELS)
+    _known(machines, "machines", "model", MACHINE_MODELS)
     facts = machines.select(
         "machineID",
         *((pl.col("model") == model).cast(pl.Float64).alias(model) for model in MACHINE_MODELS),
@@ -253,7 +257,7 @@ def _add_machine(frame: pl.DataFrame, machines: pl.DataFrame, last: str | None) 
 
 def _hours(table: pl.DataFrame) -> Ints:
     """Each row's hour since 1970, rounded up: what was seen at 06:17 is known at 07:00."""
-    moments = table["datetime"].cast(pl.Datetime("us")).to_physical().to_numpy()
+    moments = table["datetime"].cast(pl.Datetime("us")).cast(pl.Int64).to_numpy()
     return _ceil_div(moments, 3_600_000_000)
 
 
@@ -261,10 +265,13 @@ def _ceil_div(values: Ints, by: int) -> Ints:
     return -(-values // by)
 
 
-def _require_known(table: pl.DataFrame, name: str, column: str, allowed: tuple[str, ...]) -> None:
-    if not table[column].is_in(allowed).all():
+def _known(table: pl.DataFrame, name: str, column: str, allowed: tuple[str, ...]) -> pl.Series:
+    """The column as an Enum. Raises JobError: it has other values."""
+    found = table[column].cast(pl.Enum(allowed), strict=False)
+    if found.null_count() > table[column].null_count():
         unknown = table.filter(~pl.col(column).is_in(allowed))[column].unique().sort().to_list()
         raise JobError(
             f"{name}: {column} has {quoted(', '.join(map(repr, unknown[:5])))}; known are {', '.join(allowed)}. "
             "Correct the rows, or teach models/predictive_maintenance/features.py the new value."
         )
+    return found

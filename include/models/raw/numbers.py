@@ -45,7 +45,8 @@ class Numbers(Reading):
     def misread(self, texts: pl.Series, values: pl.Series, column: Column) -> Iterator[Misread]:
         if values.dtype.is_float():
             action = "Correct the source, or leave the cell empty if the value is unknown."
-            yield Misread("values_are_finite", values.is_infinite(), "infinite values", "finite numbers", action)
+            infinite = (values == math.inf) | (values == -math.inf)
+            yield Misread("values_are_finite", infinite, "infinite values", "finite numbers", action)
         yield from super().misread(texts, values, column)
 
     def recognise(self, known: pl.Series) -> Column | None:

@@ -90,11 +90,24 @@ def test_an_artifact_that_answers_otherwise_than_at_its_training_does_not_take_o
     (changed / "golden_requests.json").write_text(json.dumps(golden))
     bucket.objects["3/model.tar.gz"] = archive(changed, tmp_path / "three")
     promote(bucket, 3)
-    with pytest.raises(JobError, match="1 of its 20 golden requests differently"):
-        backend.look()
+    for _ in range(2):
+        with pytest.raises(JobError, match="1 of its 20 golden requests differently"):
+            backend.look()
+        bucket.objects.pop("3/model.tar.gz", None)  # it is not read again
     now = backend.version()
     assert now is not None
     assert now.name == "1"
+
+
+def test_a_champion_that_cannot_be_downloaded_is_tried_again(bucket: LocalS3) -> None:
+    content = bucket.objects.pop("1/model.tar.gz")
+    promote(bucket, 1)
+    backend = backend_over(bucket)
+    with pytest.raises(JobError, match=r"model\.tar\.gz cannot be read"):
+        backend.look()
+    bucket.objects["1/model.tar.gz"] = content
+    backend.look()
+    assert backend.swaps == 1
 
 
 @pytest.fixture
