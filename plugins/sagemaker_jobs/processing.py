@@ -147,7 +147,10 @@ def _read_json(s3: S3Client, uri: str) -> Any:
     try:
         text: str = s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
     except ClientError as error:
-        raise AirflowFailException(f"the job completed, but its result {uri} cannot be read: {error}") from error
+        raise AirflowFailException(
+            f"the job completed, but its result {uri} cannot be read: {error}. If someone deleted it, clear the job's "
+            "task: it is started again"
+        ) from error
     if len(text.encode()) > LARGEST_RESULT:
         raise AirflowFailException(
             f"{uri} has {len(text)} characters; a result may have {LARGEST_RESULT} bytes at most"

@@ -20,11 +20,18 @@ from tests.include.local_sagemaker import job_requests
 
 
 def main(arguments: dict[str, Any]) -> dict[str, Any]:
-    run = SimpleNamespace(**{"dag_id": "dag", "task_id": "job", "map_index": -1, "max_tries": 0, **arguments})
+    run = SimpleNamespace(
+        **{"dag_id": "dag", "task_id": "job", "map_index": -1, "max_tries": 0, "bucket": "", **arguments}
+    )
     run.xcom_push = lambda key, value: None
-    request = job_requests.processing("", ["python", "-c", f"import time; time.sleep({run.seconds})"])
+    folder = "/opt/ml/processing/output/report"
+    pause = f"import time; time.sleep({run.seconds})"
+    program = f"{pause}; import pathlib; pathlib.Path('{folder}/a.json').write_text('{{}}')"
+    outputs = {"report": f"s3://{run.bucket}/{run.run_id}"} if run.bucket else {}
+    request = job_requests.processing("", ["python", "-c", program if outputs else pause], outputs=outputs)
     del request["ProcessingJobName"]
-    operator = ProcessingJobOperator(task_id="job", request=lambda context: request, retries=0)
+    result_file = ("report", "a.json") if outputs else None
+    operator = ProcessingJobOperator(task_id="job", request=lambda context: request, result_file=result_file, retries=0)
     base.state_of = lambda task_instance: run.state  # there is no API server to ask
     signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
     context: Any = {"ti": run}

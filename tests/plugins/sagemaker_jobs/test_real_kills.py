@@ -48,8 +48,8 @@ class Task:
         listed = self.sagemaker.list_processing_jobs(NameContains=self.job()[:-2], MaxResults=100)
         return {job["ProcessingJobName"]: job["ProcessingJobStatus"] for job in listed["ProcessingJobSummaries"]}
 
-    def start(self, seconds: float, state: str | None = "running", max_tries: int = 0) -> subprocess.Popen[str]:
-        arguments = {"run_id": self.run_id, "seconds": seconds, "state": state, "max_tries": max_tries}
+    def start(self, seconds: float, state: str | None = "running", **more: Any) -> subprocess.Popen[str]:
+        arguments = {"run_id": self.run_id, "seconds": seconds, "state": state, **more}
         command = [sys.executable, str(PROGRAM), json.dumps(arguments)]
         return subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, text=True)
 
@@ -114,6 +114,29 @@ def test_a_job_that_ended_while_nobody_watched_is_not_repeated(task: Task) -> No
     task.wait_for("Completed")
     assert task.end(task.start(seconds=0.5))["result"]["name"] == task.job()
     assert list(task.jobs()) == [task.job()]
+
+
+def test_a_completed_job_whose_output_was_deleted_is_started_again(task: Task) -> None:
+    """Its worker died, someone cleaned up the bucket, and the next try finds a job that is Completed."""
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=task.proxy.url,
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    s3.create_bucket(Bucket="products")
+    first = task.start(seconds=1, bucket="products")
+    task.wait_for("InProgress", "Completed")
+    first.kill()
+    first.wait()
+    task.wait_for("Completed")
+    s3.delete_object(Bucket="products", Key=f"{task.run_id}/a.json")
+    found = task.end(task.start(seconds=1, bucket="products"))
+    assert found["result"]["name"] == task.job(attempt=2)
+    assert found["result"]["result"] == {}
+    assert f"{task.job()} completed, but s3://products/{task.run_id}/a.json is missing; starting it again" in task.log
+    assert set(task.jobs()) == {task.job(), task.job(attempt=2)}
 
 
 def test_a_cleared_task_runs_again(task: Task) -> None:

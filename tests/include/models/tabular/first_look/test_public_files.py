@@ -2,9 +2,15 @@
 
 By the packages that ship them: vega-datasets (birdstrikes.csv, stocks.csv, zipcodes.csv, github.csv), lifelines
 (canadian_senators.csv, lymph_node.csv, ACTG175.csv), statsmodels (anes96.csv, modechoice.csv, co2.csv), mlxtend
-(wine.csv). Whole, they went through ``make new-model``, the jobs and an endpoint's answers. seattle-weather.csv of
-vega-datasets was taken the whole way on a local stack: new-model, run (registered, six gates), promote, backfill of
-five days, their scores, and a score of the file, without an edit.
+(wine.csv).
+
+Whole, on a local stack, files went through new-model (ASSUME=yes), run, promote, a backfill of two to five days and
+serve, whose example request was answered, without an edit of model.yaml: penguins.csv and penguins-raw.csv
+(palmerpenguins; the species), seattle-weather.csv (vega-datasets; the weather), gbsg2.csv (cens), lung.csv (status),
+dd.csv (duration) and stanford_heart.csv (event) of lifelines, boston_housing.csv (mlxtend; without a header) and
+macrodata.csv (statsmodels; unemp). A gate rejected the other two: rossi.csv (lifelines; arrest), whose weeks tell the
+arrest, until week was excluded as the message advises, and us-employment.csv (vega-datasets; nonfarm_change), of which
+no model is better than the mean.
 """
 
 from __future__ import annotations
