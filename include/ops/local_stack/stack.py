@@ -20,6 +20,7 @@ import httpx
 from include.ops.local_stack import supervisor
 from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.aws_env import write_aws_env
+from include.ops.local_stack.command import under_way
 from include.ops.local_stack.folders import make_folder
 from include.ops.local_stack.processes import ProcessError, Service, wait_until
 from include.ops.local_stack.seed import publish
@@ -152,7 +153,8 @@ def main(argv: list[str] | None = None) -> int:
                 print(f"{name:17}{address}")
             print(f"ready after {time.monotonic() - began:.0f} s; stop with: make down")
         elif action == "mlflow":
-            show_mlflow(settings)
+            with under_way("MLflow is starting", print):
+                show_mlflow(settings)
             print(f"MLflow           {settings.mlflow_url}   (stopped with everything else by: make down)")
         else:
             down(settings, print)
