@@ -8,9 +8,8 @@ Whole, on a local stack, files went through new-model (ASSUME=yes), run, promote
 serve, whose example request was answered, without an edit of model.yaml: penguins.csv and penguins-raw.csv
 (palmerpenguins; the species), seattle-weather.csv (vega-datasets; the weather), gbsg2.csv (cens), lung.csv (status),
 dd.csv (duration) and stanford_heart.csv (event) of lifelines, boston_housing.csv (mlxtend; without a header) and
-macrodata.csv (statsmodels; unemp). A gate rejected the other two: rossi.csv (lifelines; arrest), whose weeks tell the
-arrest, until week was excluded as the message advises, and us-employment.csv (vega-datasets; nonfarm_change), of which
-no model is better than the mean.
+macrodata.csv (statsmodels; unemp). A gate rejected two more, as it should: rossi.csv (lifelines; arrest), whose weeks
+nearly tell the arrest, and us-employment.csv (vega-datasets; nonfarm_change), where no model is better than the mean.
 """
 
 from __future__ import annotations
