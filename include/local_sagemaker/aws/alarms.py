@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import SupportsFloat
 
 import botocore.session
+import moto.cloudwatch.models as moto_cloudwatch
 from moto.cloudwatch.models import (
     Alarm,
     CloudWatchBackend,
@@ -20,6 +22,7 @@ from moto.cloudwatch.models import (
     MetricDatum,
     MetricDatumBase,
     MetricStat,
+    Statistics,
     cloudwatch_backends,
 )
 from moto.sns.models import sns_backends
@@ -59,6 +62,17 @@ class HistogramDatum(MetricAggregatedDatum):
         self.sample_count += 1
         key = float(f"{value:.3g}")
         self.counts[key] = self.counts.get(key, 0) + 1
+
+
+class WithPercentiles(Statistics):
+    """What ``GetMetricData`` asks of a period; moto's knows no percentile."""
+
+    def get_statistics_for_type(self, stat: str) -> SupportsFloat | None:
+        found = super().get_statistics_for_type(stat)
+        return statistic_of(stat, [_read(datum) for datum in self.metric_data]) if found is None else found
+
+
+moto_cloudwatch.Statistics = WithPercentiles  # type: ignore[misc]
 
 
 class AlarmWatcher:

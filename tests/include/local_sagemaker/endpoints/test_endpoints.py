@@ -471,6 +471,19 @@ def test_metrics_reach_cloudwatch(hosting: Hosting, echo: str) -> None:
         sums[metric] = point["Sum"]
     assert (sums["Invocations"], sums["Invocation4XXErrors"], sums["Invocation5XXErrors"]) == (4, 1, 1)
     assert 4 * 100 < sums["ModelLatency"] < 4 * 1e6  # microseconds
+    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": "AllTraffic"}]
+    latency = {"Namespace": "AWS/SageMaker", "MetricName": "ModelLatency", "Dimensions": dimensions}
+    p50, p99 = (
+        result["Values"][0]
+        for result in hosting.client("cloudwatch").get_metric_data(
+            MetricDataQueries=[
+                {"Id": name, "MetricStat": {"Metric": latency, "Period": 3600, "Stat": name}} for name in ("p50", "p99")
+            ],
+            StartTime=now - 600,
+            EndTime=now + 60,
+        )["MetricDataResults"]
+    )
+    assert 100 < p50 <= p99 < 1e6
 
 
 def test_data_capture(hosting: Hosting) -> None:
