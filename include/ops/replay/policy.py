@@ -30,6 +30,7 @@ from include.models.config.performance import Performance
 from include.models.config.results import Verdict
 from include.monitor import label_tasks
 from include.monitor import tasks as monitoring
+from include.monitor.drift import monitoring_of
 from include.ops.local_stack.settings import BUCKET, Settings
 from include.ops.replay.world import JobCost, World, context_of, values_of
 from include.platform.clients import s3_client, sagemaker_client
@@ -107,11 +108,13 @@ class Life:
             PermanentError: a job failed, or a day cannot be scored or judged.
         """
         verdicts: dict[str, monitoring.Found] = {}
-        day, trained = first, date.fromisoformat(first)
+        day, trained, pauses_until = first, date.fromisoformat(first), ""
         while day <= last:
             until = min(last, after(day, days - 1))
             if self.policy in EVERY:
                 until = min(until, after(str(trained), EVERY[self.policy] - 1))
+            elif day <= pauses_until:  # no day is scored in vain: the next training may be on that evening
+                until = min(until, pauses_until)
             self._score(day, until)
             for each in days_between(day, until):
                 verdicts[each], started = self._judge(each)
@@ -120,6 +123,7 @@ class Life:
                     started = started or {"started_by": f"replay, {self.policy}", "must_learn": FROM_THE_BEGINNING}
                     self.train(each, **started)
                     trained, until = date.fromisoformat(after(each, 1)), each
+                    pauses_until = after(each, monitoring_of(self.model).cool_down_days)
                     break
             day = after(until, 1)
         return [self._ended(each, found) for each, found in verdicts.items()]

@@ -55,6 +55,17 @@ def test_days_that_the_version_before_has_scored_already_are_scored_again(tmp_pa
     ]
 
 
+def test_after_a_training_days_are_scored_up_to_the_next_possible_one(tmp_path: Path) -> None:
+    lived = life("on_drift", tmp_path, drifted=("1998-01-02", "1998-01-16"))
+    lived.live("1998-01-01", "1998-01-31", 28)
+    scored = [each for each in lived.done if not each.startswith("judge")]
+    assert MODEL.monitoring.cool_down_days == 14
+    assert scored == [
+        *("score 01-28", "train 02 monitor", "score 03-16", "train 16 monitor", "score 17-30"),
+        "score 31-31",
+    ]
+
+
 def test_a_schedule_trains_on_its_days(tmp_path: Path) -> None:
     lived = life("weekly", tmp_path)
     lived.live("1998-01-01", "1998-01-16", 28)
