@@ -338,13 +338,15 @@ class TimeSplit(Section):
     refit: RefitOrNot = None
 
     def held_out(self, test_days: float, validation_days: float, share: float | None = None) -> TimeSplit:
-        """With at most this many days held out; with ``share``, only of some clusters."""
+        """With at most this many days held out; with ``share``, with this many of some clusters."""
+        if share:
+            days = {"test_days": test_days, "validation_days": validation_days, "share": share}
+            return ClusterSplit(**{**self.model_dump(), **days})
         shorter = {
-            **self.model_dump(),
             "test_days": min(test_days, self.test_days),
             "validation_days": min(validation_days, self.validation_days),
         }
-        return ClusterSplit(**shorter, share=share) if share else TimeSplit(**shorter)
+        return self.model_copy(update=shorter)
 
 
 class ClusterSplit(TimeSplit):

@@ -427,7 +427,7 @@ def test_other_data_is_another_digest(s3: LocalS3) -> None:
 def test_a_training_that_monitoring_started_holds_out_less_and_must_learn_what_changed(s3: LocalS3) -> None:
     request = begin(must_learn="2015-10-01")
     assert request["AppSpecification"]["ContainerArguments"][-4:] == [
-        *("--held-out", "152,45,0.25"),
+        *("--held-out", "152,152,0.25"),
         *("--must-learn", "2015-10-01"),
     ]
 
