@@ -4,20 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import date
 from math import sqrt
 from statistics import fmean
 from typing import Literal
 
 from include.models.config import DayProfile, DriftProfile, ModelConfig, Monitoring
 from include.models.config.chance import largest_likely, probability
+from include.models.config.faults import FEWEST_ROWS, MISSING_MORE, Fault
 from include.models.config.monitoring import GREAT
-from include.models.config.watching import ClassAnswers, Reference, ValueAnswers
+from include.models.config.watching import ClassAnswers, Reference, ValueAnswers, Window
 from include.platform.errors import PermanentError
 from include.platform.stability import Bin, bins_of_counts, stability_index
 
 FALSE_WINDOWS = 0.01  # share of training-like windows in which chance may call any feature drifted
 LEAST_ALLOWED = 0.01  # a negligible index, however steady a feature was
+YEAR, A_YEAR = 365.25, 350  # days, and from how many between its first and last window training covers all seasons
+SEASON = 21  # days before and after the same day of the year
+FEWEST_OF_SEASON = 3  # windows
 RARE_LESS, RARE_MORE = 0.5, 2.0  # times a class's usual rows; an index does not show changes of rare classes
 
 
@@ -27,13 +32,15 @@ class DriftError(PermanentError):
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature's drift; it counts as drifted above the index ``allowed``."""
+    """One feature's drift; it counts as drifted above the index ``allowed``. ``in_season``: the index and the bins
+    compare with the same season of training, from which it is farther than from the whole year."""
 
     name: str
     psi: float
     allowed: float
     state: Literal["drifted", "stable", "ignored"]
     bins: Sequence[Bin]
+    in_season: bool = False
 
     @property
     def most_moved(self) -> Bin:
@@ -44,7 +51,8 @@ class Feature:
 class Drift:
     """A window of scored days, compared with the training of the version that scored them.
 
-    ``days``: the window's profiles by day, in order; ``moved``: the predictions that drifted, in words.
+    ``days``: the window's profiles by day, in order; ``moved``: the predictions that drifted, in words; ``usual``: the
+    share of each predicted class on the test split.
     """
 
     model: ModelConfig
@@ -53,6 +61,7 @@ class Drift:
     days: Mapping[str, DayProfile]
     features: Sequence[Feature]
     moved: Sequence[str] = ()
+    usual: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def settings(self) -> Monitoring:
@@ -81,7 +90,10 @@ class Drift:
     @property
     def told(self) -> str:
         """What has drifted, and how far, in words."""
-        named = [f"{one.name} ({one.psi:.2f}, {one.allowed:.2f} is allowed)" for one in self.drifted[:5]]
+        named = [
+            f"{one.name} ({one.psi:.2f}{' against its season' * one.in_season}, {one.allowed:.2f} is allowed)"
+            for one in self.drifted[:5]
+        ]
         more = [f"{len(self.drifted) - 5} more features"] if len(self.drifted) > 5 else []
         return ", ".join([*named, *more, *self.moved])
 
@@ -91,7 +103,7 @@ class Drift:
 
     @property
     def predicted_names(self) -> list[str]:
-        return sorted({name for _, _, shares in self.predictions() for name in shares})
+        return sorted({name for _, _, shares in self.predictions() for name in shares} | self.usual.keys())
 
 
 def monitoring_of(model: ModelConfig) -> Monitoring:
@@ -126,22 +138,75 @@ def measure(
             f"{version} are {', '.join(profile)}."
         )
     scored = [one["features"] for one in days.values() if one["rows"]]
+    season = _season(reference, day)
     features = []
     for name, known in profile.items() if scored else ():
         counts = [sum(rows) for rows in zip(*(one[name] for one in scored), strict=True)]
         bins = bins_of_counts(known, counts)
         psi = stability_index(bins, sum(counts))
-        allowed = _allowed(settings, name, profile, reference, sum(counts))
+        seasonal = _beside(bins, [one["features"][name] for one in season])
+        in_season = bool(seasonal) and stability_index(seasonal, sum(counts)) > psi
+        if in_season:
+            psi, bins = stability_index(seasonal, sum(counts)), seasonal
+        beside = sum(one["rows"] for one in season) if in_season else None
+        allowed = _allowed(settings, name, profile, reference, sum(counts), beside)
         state: Literal["drifted", "stable", "ignored"] = "drifted" if psi > allowed else "stable"
-        features.append(Feature(name, psi, allowed, "ignored" if name in settings.ignored else state, bins))
+        state = "ignored" if name in settings.ignored else state
+        features.append(Feature(name, psi, allowed, state, bins, in_season))
     most_moved = sorted(features, key=lambda one: (one.state == "ignored", one.state == "stable", -one.psi))
-    return Drift(model, version, day, days, most_moved, _moved(model, reference, days))
+    return Drift(model, version, day, days, most_moved, _moved(model, reference, days), _usual(model, reference))
 
 
-def _allowed(settings: Monitoring, name: str, profile: DriftProfile, reference: Reference | None, rows: int) -> float:
+def missing_features(profile: DriftProfile, reference: Reference, day: DayProfile) -> list[Fault]:
+    """The features, ignored ones too, that lack a value in far more of a day's rows than in any window of training."""
+    found = []
+    for name, known in profile.items() if day["rows"] >= FEWEST_ROWS else ():
+        missing = day["features"][name][-1] / day["rows"]
+        usual = max([known["missing"], *(one["features"][name][-1] / one["rows"] for one in reference["windows"])])
+        if missing > 1.5 * usual + MISSING_MORE:
+            share = f"no value in {missing:.1%} of {day['rows']:,} rows"
+            told = f"{share}; in no window of training in more than {usual:.1%}"
+            found.append(Fault("features", name, "missing", told))
+    return found
+
+
+def _season(reference: Reference | None, day: str) -> list[Window]:
+    """The windows of training from about the same time of the year as a day; none without a year of training, or with
+    one limit for all features.
+
+    They have the limit of the whole year: a single year does not tell how far the same season of two years differs. So
+    what drifts is farther from its season than windows of training are from the year.
+    """
+    dated = [one for one in reference["windows"] if "until" in one] if reference else []
+    dates = [date.fromisoformat(one["until"]) for one in dated]
+    if not dates or (max(dates) - min(dates)).days < A_YEAR:
+        return []
+    passed = [abs((date.fromisoformat(day) - one).days) % YEAR for one in dates]
+    found = [one for one, days in zip(dated, passed, strict=True) if min(days, YEAR - days) <= SEASON]
+    return found if len(found) >= FEWEST_OF_SEASON else []
+
+
+def _beside(bins: Sequence[Bin], windows: Sequence[Sequence[int]]) -> list[Bin]:
+    """The bins with the shares of some windows as the expected ones; none without windows. A bin that only the rest of
+    training has rows in has half a row."""
+    added = [sum(rows) for rows in zip(*windows, strict=True)]
+    return [
+        replace(one, expected=max(rows, 0.5 if one.expected else 0.0) / sum(added))
+        for one, rows in zip(bins if windows else (), added, strict=True)
+    ]
+
+
+def _allowed(
+    settings: Monitoring,
+    name: str,
+    profile: DriftProfile,
+    reference: Reference | None,
+    rows: int,
+    beside: int | None = None,
+) -> float:
     """The index up to which a feature has not drifted: the limit that training's own windows reach, so that differences
-    between weeks or machines are no drift, plus what chance adds for this many rows. False alarms stay rare over all
-    features together.
+    between weeks or machines are no drift, plus what chance adds for this many rows, compared with ``beside`` ones (all
+    of training). False alarms stay rare over all features together.
 
     A window of training is part of the profile that it is compared with, and a new one is not: its index is smaller.
     """
@@ -152,7 +217,7 @@ def _allowed(settings: Monitoring, name: str, profile: DriftProfile, reference: 
     bins, design = sum(one.expected > 0 for one in windows[0][0]), reference.get("design", {}).get(name, 1.0)
     reached = [stability_index(found, count) + bins / trained for found, count in windows]
     scatter = (bins + sqrt(2 * bins) * 4) * design  # four deviations of chi-squared
-    by_chance = scatter * (1 / rows + 1 / trained) - bins / rows
+    by_chance = scatter * (1 / rows + 1 / (beside or trained)) - bins / rows
     limit = max(largest_likely(reached, FALSE_WINDOWS / len(profile)), 2 * max(reached))
     usual_rows = fmean(window["rows"] for window in reference["windows"])
     return limit * max(1.0, usual_rows / rows) + LEAST_ALLOWED + by_chance  # fewer days average out fewer differences
@@ -190,6 +255,16 @@ def _moved(model: ModelConfig, reference: Reference | None, days: Mapping[str, D
         if outside and probability(found[code], usual) < FALSE_WINDOWS / len(classes):
             moved.append(f"'{name}' is predicted {found[code]:,} times, where {expected:,.0f} are usual")
     return moved
+
+
+def _usual(model: ModelConfig, reference: Reference | None) -> dict[str, float]:
+    """Nothing for a regression, whose answers are counted in bins."""
+    windows = [one for one in (reference["answers"] if reference else []) if one]
+    classes = [] if model.problem == "regression" else list(model.data.classes or [])
+    if not windows or not classes:
+        return {}
+    rows = [sum(of) for of in zip(*(_rows_of(one, classes) for one in windows), strict=True)]
+    return {name: many / max(sum(rows), 1) for name, many in zip(classes, rows, strict=True)}
 
 
 def _rows_of(answers: ClassAnswers | ValueAnswers, classes: Sequence[str]) -> list[int]:

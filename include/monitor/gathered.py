@@ -13,11 +13,11 @@ from include.models.config.faults import WINDOWS, Fault, faults_of
 from include.models.config.performance import Performance
 from include.models.config.results import Evaluation
 from include.models.config.watching import Reference
-from include.monitor.drift import measure, monitoring_of
+from include.monitor.drift import measure, missing_features, monitoring_of
 from include.monitor.labels import after, newest_complete, newest_expected
 from include.monitor.performance import Realised, performance_of
 from include.monitor.traffic import FEWEST_DAYS, faults_of_traffic
-from include.monitor.verdict import Judged, VerdictJson, since_of
+from include.monitor.verdict import Judged, VerdictJson, since_of, volumes_of
 from include.platform.clients import sagemaker_client
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
@@ -76,12 +76,15 @@ def judged(model: ModelConfig, environment: MlEnvironment, client: S3Client, day
     realised = late = None
     if of == "scores":
         faults = faults_of(reference, day, found.profiles) if reference else []
+        if reference and not faults:  # a raw table's fault says more
+            faults = missing_features(training, reference, found.profiles[day])
         realised, late = _realised(model, client, bucket, day, found.version), _late(model, client, bucket, day)
     else:
         faults = faults_of_traffic(day, found.traffic)
     measured: Evaluation | None = read_json(client, metrics_of(evaluation)) if realised else None
     performance = performance_of(model, reference, window, realised, measured)
-    one = Judged(drift, faults, late, performance, traffic=found.traffic.get(day))
+    traffic, volumes = found.traffic.get(day), volumes_of(reference, window)
+    one = Judged(drift, faults, late, performance, traffic=traffic, volumes=volumes)
     day_before = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
     before: VerdictJson | None = read_json(client, drift_of(bucket, place_of(model, of), day_before))
     return replace(one, since=since_of(one.verdict, day, found.version, before))

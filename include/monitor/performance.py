@@ -98,12 +98,19 @@ def performance_of(
         return found  # labels take precedence
     value, evaluated, allowed = found["estimated"], found["evaluated"], model.monitoring.max_loss
     scale = _scale(model, evaluated)
-    if value is not None and found["error"] is not None and found["error"] / scale <= allowed / 2:
+    if value is not None and may_decide(model, found):
         better = model.evaluation_metrics[metric].better
         lowest = max((_lost(better, evaluated, expected) for expected, _ in usual), default=0.0)
         if _lost(better, evaluated, value) / scale > max(allowed, lowest / scale):
             found["loss"] = "estimated"
     return found
+
+
+def may_decide(model: ModelConfig, found: PerformanceJson) -> bool:
+    """Whether estimates were close enough on the test split's windows to call a loss: off by no more than half of what
+    is allowed."""
+    error, allowed = found["error"], model.monitoring.max_loss if model.monitoring else 0.0
+    return error is not None and error / _scale(model, found["evaluated"]) <= allowed / 2
 
 
 def _add_realised(

@@ -15,6 +15,7 @@ from include.models.config.watching import METRICS_NAMESPACE
 from include.monitor.drift import monitoring_of
 from include.monitor.gathered import Of, place_of
 from include.monitor.gathered import judged as judged_window
+from include.monitor.links import links_of
 from include.monitor.traffic import refusals
 from include.monitor.trend import trend_of
 from include.monitor.verdict import (
@@ -39,6 +40,7 @@ from include.registry.history import current, read_history
 from include.registry.model_index import index_drift
 from include.registry.retired import skip_if_retired
 from include.score.plan import days_to_sweep, end_of, list_partitions
+from include.score.published import read_published
 from include.score.tasks import day_of_run, planner_of
 from sagemaker_jobs.links import file_page
 from sagemaker_jobs.names import environment_name
@@ -132,13 +134,14 @@ def judge_day(model: ModelConfig, context: Context, *, of: Of = "scores") -> Fou
     worth: Performance | None = (
         read_json(client, performance_uri(bucket, model.name, known["until"])) if known and known["until"] else None
     )
-    page_uri = drift_report_of(bucket, place, day)
-    write_text(client, page_uri, page(judged, trend, worth), "text/html")
+    page_uri, version = drift_report_of(bucket, place, day), judged.drift.version
+    manifest = read_published(client, bucket, model.name, day) if of == "scores" else None
+    links = links_of(model, environment, context, day=day, version=version, manifest=manifest)
+    write_text(client, page_uri, page(judged, trend, worth, links), "text/html")
     _send_metrics(environment, judged, apart=place != model.name)
     report = file_page(page_uri, sagemaker_client(environment))
     log.info("%s\n  report: %s", judged.summary, report)
     before = (read_json(client, drift_of(bucket, place, each)) for each in days_to_look_back(model, day))
-    version = judged.drift.version
     training: TrainingConf = {
         "started_by": f"monitor_{model.name}, {day}: {judged.verdict} of version {version} since {judged.since}",
         "must_learn": changed_on(version, before),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ class Trend:
     def versions(self) -> list[tuple[str, int]]:
         """Each version with the first day that it scored."""
         return [(next(same).day, version) for version, same in groupby(self.days, lambda one: one.version)]
+
+    @property
+    def estimates_off(self) -> tuple[int, float] | None:
+        """The days that have both, and by how much their estimates differed from what labels showed; None without."""
+        off = [abs(d.estimated - d.realised) for d in self.days if d.estimated is not None and d.realised is not None]
+        return (len(off), fmean(off)) if off else None
 
     @property
     def span(self) -> tuple[float, float]:

@@ -6,19 +6,20 @@ precedes an estimated one; an estimate counts only where it was right on the tes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from math import ceil
+from statistics import fmean
 from typing import Literal, TypedDict
 
-from include.models.config import ClusterSplit, ModelConfig, Monitoring, TimeSplit
+from include.models.config import ClusterSplit, DayProfile, ModelConfig, Monitoring, TimeSplit
 from include.models.config.drift_profile import TrafficDay
 from include.models.config.faults import Fault, FaultJson
 from include.models.config.performance import Performance
-from include.models.config.watching import CapturedDay, ServedDay
+from include.models.config.watching import CapturedDay, Reference, ServedDay
 from include.monitor.drift import Drift, monitoring_of
-from include.monitor.performance import PerformanceJson, in_words
+from include.monitor.performance import PerformanceJson, in_words, may_decide
 from include.monitor.trend import Trend
 from include.platform.pages import render
 
@@ -56,9 +57,32 @@ class TrafficJson(TypedDict):
 
 
 @dataclass(frozen=True)
+class Volume:
+    """The rows of a raw table, by day; ``usual``: the mean of training's days, and the fewest and the most."""
+
+    table: str
+    usual: float
+    span: tuple[int, int]
+    rows: Mapping[str, int]
+
+
+def volumes_of(reference: Reference | None, days: Mapping[str, DayProfile]) -> list[Volume]:
+    """Of each table that is counted by day in training too; none where rows tell no time."""
+    if reference is None or not reference["timed"]:
+        return []
+    counted = {day: one["tables"] for day, one in days.items() if one.get("tables")}
+    found = []
+    for name in dict.fromkeys(table for tables in counted.values() for table in tables):
+        if usual := [tables[name]["rows"] for tables in reference["days"].values() if name in tables]:
+            rows = {day: tables[name]["rows"] for day, tables in counted.items() if name in tables}
+            found.append(Volume(name, fmean(usual), (min(usual), max(usual)), rows))
+    return found
+
+
+@dataclass(frozen=True)
 class Judged:
     """A judged day. ``since``: the first of the consecutive days with this verdict. ``late``: labels are late, which
-    says less than a loss that the predictions show. ``traffic``: of an endpoint's day."""
+    says less than a loss that the predictions show. ``traffic``: of an endpoint's day. ``volumes``: of raw tables."""
 
     drift: Drift
     faults: Sequence[Fault] = ()
@@ -66,6 +90,7 @@ class Judged:
     performance: PerformanceJson | None = None
     since: str = ""
     traffic: TrafficDay | None = None
+    volumes: Sequence[Volume] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -81,6 +106,10 @@ class Judged:
         if self.late:
             return "data fault"
         return "drift without harm" if self.drift.has_drifted else "fine"
+
+    @property
+    def trusts_estimate(self) -> bool:
+        return self.performance is not None and may_decide(self.drift.model, self.performance)
 
     @property
     def every_fault(self) -> list[Fault]:
@@ -258,10 +287,16 @@ def may_train(
     return None
 
 
-def page(judged: Judged, trend: Trend | None = None, worth: Performance | None = None) -> str:
+def page(
+    judged: Judged,
+    trend: Trend | None = None,
+    worth: Performance | None = None,
+    links: Mapping[str, str] | None = None,
+) -> str:
     """The day's report as HTML.
 
     Args:
         worth: performance of the newest day with labels, by segment and against baselines.
+        links: addresses by what is there.
     """
-    return render("drift.html.jinja", judged=judged, drift=judged.drift, trend=trend, worth=worth)
+    return render("drift.html.jinja", judged=judged, drift=judged.drift, trend=trend, worth=worth, links=links or {})

@@ -72,7 +72,7 @@ def reference(
         "timed": config.data.time is not None,
         "days": {day: {name: _plain(counts) for name, counts in one.items()} for day, one in days.items()},
         "segments": {name: found for name in config.data.tables if (found := _segments(days, name))},
-        "windows": count_windows(train, windows_of(config, train, days_in_window), profile),
+        "windows": _windows(config, train, windows_of(config, train, days_in_window), profile),
         "design": design(config, train, profile),
         "answers": [count(rows) for rows in of_test],
         "calibration": calibrate(config, truth, predictions, labels, count, of_test),
@@ -95,6 +95,17 @@ def windows_of(config: ModelConfig, table: pl.LazyFrame, days: int) -> Array:
     number = count - 1 - ago // length
     full = np.bincount(number[number >= 0], minlength=count) > len(dates) / (span / length) / 2
     return np.where((number >= 0) & full[number], number, -1)
+
+
+def _windows(config: ModelConfig, table: pl.LazyFrame, number: Array, profile: DriftProfile) -> list[Window]:
+    windows = count_windows(table, number, profile)
+    if config.data.time:
+        day = pl.col(config.data.time).dt.date().max()
+        numbered = table.select(config.data.time).collect().with_columns(_window=number).filter(pl.col("_window") >= 0)
+        newest = numbered.group_by("_window").agg(day).sort("_window")[config.data.time]
+        for window, until in zip(windows, newest, strict=True):
+            window["until"] = str(until)
+    return windows
 
 
 def count_windows(table: pl.LazyFrame, number: Array, profile: DriftProfile) -> list[Window]:

@@ -73,10 +73,12 @@ class Calibration(TypedDict):
 
 
 class Window(TypedDict):
-    """Some days of training together, or a block of its rows where they tell no time; as ``DayProfile`` has them."""
+    """Some days of training together, or a block of its rows where they tell no time; as ``DayProfile`` has them.
+    ``until``: the newest day, where rows tell one."""
 
     rows: int
     features: dict[str, list[int]]
+    until: NotRequired[str]
 
 
 class Reference(TypedDict):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from datetime import date, timedelta
+from math import cos, pi, sqrt
 from typing import Any
 
 import pytest
 
 from include.models.config import ModelConfig, Monitoring, load_model
 from include.models.config.monitoring import GREAT
-from include.monitor.drift import Drift, DriftError, Feature, measure
-from include.monitor.verdict import Judged, page
+from include.monitor.drift import Drift, DriftError, Feature, measure, missing_features
+from include.monitor.verdict import Judged, page, volumes_of
 
 MODEL = load_model("tabular_classifier")
 DAY = "2026-01-05"
@@ -73,6 +74,38 @@ def test_a_window_adds_its_days_up() -> None:
     assert verdict(drift) == "fine"
 
 
+def of_year(until: str, days: int = 364) -> Any:
+    """Windows of a version whose torque moves from the lowest bins in January to the highest in July, and back."""
+    first = date.fromisoformat(until) - timedelta(days=days)
+    windows = []
+    for number in range(days // 7):
+        newest = first + timedelta(days=7 * number + 6)
+        windows.append({"rows": 1000, "features": {"torque": in_season(newest), "kind": USUAL}, "until": str(newest)})
+    return {"windows": windows, "answers": []}
+
+
+def in_season(day: date) -> list[int]:
+    """Three neighbouring bins of ten."""
+    middle = 4.5 - 3 * cos(2 * pi * day.timetuple().tm_yday / 365)
+    shares = [max(0.0, 1 - abs(number - middle) / 2) + 0.05 for number in range(10)]
+    return [0, *[round(1000 * share / sum(shares)) for share in shares], 0, 0]
+
+
+def test_a_window_is_compared_with_the_same_season_of_training() -> None:
+    def judged(torque: list[int], reference: Any) -> Feature:
+        found = measure(watched(), 3, PROFILE, DAY, {DAY: day(torque=torque)}, reference).features
+        return next(one for one in found if one.name == "torque")
+
+    january, july = in_season(date(2026, 1, 5)), in_season(date(2026, 7, 5))
+    known = of_year("2026-01-01")
+    assert judged(january, known).state == "stable"
+    summer = judged(july, known)
+    assert (summer.state, summer.in_season) == ("drifted", True)
+    assert judged(july, of_year("2026-01-01", days=280)).state == "stable", "less than a year has no seasons"
+    undated = {**known, "windows": [{key: one[key] for key in ("rows", "features")} for one in known["windows"]]}
+    assert judged(july, undated).state == "stable", "an older version's windows have no date"
+
+
 def test_few_rows_are_not_judged() -> None:
     moved = {"2026-01-05": day(torque=[0, *[0] * 5, *[20] * 5, 0, 0])}
     drift = measure(watched(min_rows=500), 3, PROFILE, "2026-01-05", moved)
@@ -104,6 +137,28 @@ def test_the_page_shows_features_and_predictions() -> None:
     assert "torque" in html
     assert "&lt;b&gt;" in html, "what is data is escaped"
     assert "0.9" in html
+
+
+def test_the_page_shows_what_is_usual_of_answers_and_raw_tables() -> None:
+    table = {"rows": 0, "total": 0, "digest": 0, "hours": [], "missing": {}, "numbers": {}, "values": {}}
+    known = {"timed": True, "days": {str(n): {"machines": {**table, "rows": 1000 + n}} for n in range(3)}}
+    answers = [[[960] + [0] * 9, [960] + [0] * 9], [[40] + [0] * 9, [40] + [0] * 9]]
+    whole: Any = {**known, "windows": [], "answers": [answers]}
+    days = {DAY: {**day(), "tables": {"machines": {**table, "rows": 17}}}}
+    drift = measure(watched(), 3, PROFILE, DAY, days, whole)
+    assert drift.usual == {"0": 0.96, "1": 0.04}
+    html = page(Judged(drift, volumes=volumes_of(whole, days)))
+    assert "1,001 (1,000 to 1,002)" in html
+    assert "<td>17</td>" in html
+    assert "<td>test split</td><td></td><td>0.96</td><td>0.04</td>" in html
+
+
+def test_a_feature_without_values_is_a_fault_even_if_it_may_drift() -> None:
+    known: Any = reference()
+    assert missing_features(PROFILE, known, day()) == []
+    (fault,) = missing_features(PROFILE, known, day(kind=[0, 0, 0, 1000]))
+    assert str(fault) == "features.kind: no value in 100.0% of 1,000 rows; in no window of training in more than 10.0%"
+    assert missing_features(PROFILE, known, day(torque=[0, *[2] * 10, 0, 0], kind=[0, 0, 0, 20])) == [], "too few rows"
 
 
 def test_a_regressions_mean_is_shown() -> None:

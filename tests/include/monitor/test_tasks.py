@@ -71,7 +71,9 @@ class Watched:
 
     def publish(self, day: str, low: int, high: int, version: int = 4, *, profile: bool = True) -> None:
         key = f"{scores_partition(MODEL.name, day)}_profile-0.json" if profile else None
+        raw: Any = {"key": f"{daily_partition(MODEL.name, day)}readings.csv", "etag": "1", "bytes": 1}
         fields = {"model_version": version, "model_package_arn": ARN, "rows": low + high, "profile": key}
+        fields["inputs"] = [raw]
         found = manifest(MODEL.name, day, sha256=f"{day} {low} {high}", **fields)
         self.put(f"s3://{BUCKET}/{scores_manifest(MODEL.name, day)}", found)
         if key:
@@ -96,8 +98,10 @@ def watched(ml_bucket: LocalS3, registry: Any, monkeypatch: pytest.MonkeyPatch) 
 
 
 def context(day: str = DAY, run_type: str = "scheduled", run_id: str = "scheduled__1") -> Any:
-    dag = SimpleNamespace(params={"day"})
-    return {"dag": dag, "params": {"day": day}, "dag_run": SimpleNamespace(run_type=run_type, run_id=run_id)}
+    dag, run = SimpleNamespace(params={"day"}), SimpleNamespace(run_type=run_type, run_id=run_id)
+    dag_id = f"monitor_{MODEL.name}"
+    instance = SimpleNamespace(dag_id=dag_id, run_id=run_id, log_url=f"http://airflow:8080/dags/{dag_id}/runs/1")
+    return {"dag": dag, "params": {"day": day}, "dag_run": run, "ti": instance}
 
 
 def test_a_day_whose_data_came_late_is_scored_once_for_each_state_of_its_data(watched: Watched) -> None:
@@ -122,7 +126,11 @@ def test_a_stable_day_is_kept_with_its_page_and_measured(watched: Watched) -> No
     found = monitor.judge_day(MODEL, context())
     assert (found["verdict"], found["days"], found["rows"], found["model_version"]) == ("fine", [BEFORE, DAY], 400, 4)
     assert json.loads(watched.kept(drift_of(BUCKET, MODEL.name, DAY)))["verdict"] == "fine"
-    assert "<html" in watched.kept(drift_report_of(BUCKET, MODEL.name, DAY))
+    html = watched.kept(drift_report_of(BUCKET, MODEL.name, DAY))
+    for page in (f"model/{MODEL.name}/day/{DAY}", f"model/{MODEL.name}/version/4"):
+        assert f'href="http://airflow:8080/models/{page}"' in html
+    assert f"/dags/monitor_{MODEL.name}/runs/scheduled__1" in html
+    assert f"daily/{MODEL.name}/date%3D{DAY}/readings.csv" in html, "the raw file"
     assert found["report"].endswith("report.html")
     (sent,) = watched.metrics
     assert sent["Namespace"] == "ModelMonitoring"

@@ -10,6 +10,7 @@ from include.models.config import load_model
 from include.monitor.drift import Drift
 from include.monitor.trend import DAYS, Day, trend_of
 from include.monitor.verdict import Judged, page
+from include.platform.pages import short
 
 LAST = "2026-03-31"
 
@@ -106,5 +107,10 @@ def test_a_page_draws_them_without_a_script() -> None:
     drawing = ElementTree.fromstring(made[made.index("<svg") : made.index("</svg>") + 6])  # noqa: S314 - our own
     classes = [each.get("class") for each in drawing.iter()]
     assert (classes.count("estimated"), classes.count("realised"), classes.count("version")) == (2, 3, 2)
-    for words in ("300 of 336", "same_as_last (baseline)", "weekday Monday", "realised up to"):
+    count, off = trend.estimates_off or (0, 0.0)
+    told = f"0.01 off on the test split, and {short(off)} on the {count} days here that have labels"
+    for words in ("300 of 336", "same_as_last (baseline)", "weekday Monday", "realised up to", told):
         assert words in made
+    assert "too far off" not in made
+    worse = performance | {"error": 0.02}
+    assert "too far off to be trusted" in page(Judged(Drift(model, 2, LAST, {}, []), performance=worse), trend, worth)
