@@ -113,7 +113,7 @@ class Life:
             until = min(last, after(day, days - 1))
             if self.policy in EVERY:
                 until = min(until, after(str(trained), EVERY[self.policy] - 1))
-            elif day <= pauses_until:  # no day is scored in vain: the next training may be on that evening
+            elif day <= pauses_until:  # the next training may be on that evening: later days would be scored again
                 until = min(until, pauses_until)
             self._score(day, until)
             for each in days_between(day, until):
