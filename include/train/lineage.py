@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from include.models.config import ModelConfig
 from include.models.config.judging import Verdict
@@ -27,7 +26,7 @@ def lineage_of(
     gates: list[Verdict],
     files: list[RawFile],
     triggered_by: str | None,
-    params: Mapping[str, Any],
+    params: Mapping[str, object],
 ) -> dict[str, object]:
     """Entries for the version's metadata, without those that have no value; as many raw files as there is room for.
 

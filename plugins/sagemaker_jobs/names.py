@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from typing import Any, Protocol
+from typing import Protocol
 
 from sagemaker_jobs.kinds import JobKind
 
@@ -58,7 +58,12 @@ def job_name(kind: JobKind, task_instance: TaskInstance, generation: int, attemp
 
 def client_token(task_instance: TaskInstance, generation: int) -> str:
     """An idempotency token that retries share, for operations on resources without a name to look up."""
-    identity: list[Any] = [task_instance.dag_id, task_instance.run_id, task_instance.task_id, task_instance.map_index]
+    identity: list[object] = [
+        task_instance.dag_id,
+        task_instance.run_id,
+        task_instance.task_id,
+        task_instance.map_index,
+    ]
     return hashlib.sha256("\0".join(map(str, [*identity, generation])).encode()).hexdigest()[:36]
 
 

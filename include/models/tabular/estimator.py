@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -70,7 +69,7 @@ class TabularEstimator:
         if validation:
             columns = schema.table(validation.features)
             held_out = [lgb.Dataset(columns, validation.target, reference=data, feature_name=names)]
-        stop: list[Callable[..., Any]] = [lgb.early_stopping(patience, verbose=False)] if patience else []
+        stop: list[Callable[..., object]] = [lgb.early_stopping(patience, verbose=False)] if patience else []
         try:
             booster = lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=stop, feval=feval())
         except lgb.basic.LightGBMError as error:
