@@ -10,7 +10,7 @@ from airflow.sdk import Asset
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from pendulum import DateTime
 
-from sagemaker_jobs.timetables import DailyAndOnEventTimetable, DailyTimetable, midnight_meant
+from sagemaker_jobs.timetables import WHEN_TRIGGERED, DailyAndOnEventTimetable, DailyTimetable, midnight_meant
 
 AT_TWO = DailyTimetable(timedelta(hours=2))
 
@@ -116,3 +116,31 @@ def test_a_backfill_of_partitions_has_the_days_that_are_over() -> None:
     ]
     assert days
     assert days[-1] == now.subtract(days=1).to_date_string()
+
+
+def test_what_is_only_triggered_is_backfilled_and_never_started_by_the_scheduler() -> None:
+    triggered = DailyTimetable(None)
+    asked = TimeRestriction(pendulum.datetime(2022, 3, 1), None, catchup=False)
+    assert triggered.next_dagrun_info(last_automated_data_interval=None, restriction=asked) is None
+    assert AT_TWO.next_dagrun_info(last_automated_data_interval=None, restriction=asked) is not None
+    assert days_of_backfill("2022-03-01T00:00:00Z", "2022-03-02T00:00:00Z", triggered) == ["2022-03-01", "2022-03-02"]
+    assert (triggered.can_be_scheduled, AT_TWO.can_be_scheduled) == (False, True)
+    assert (triggered.description, AT_TWO.description) == (
+        "When triggered",
+        "Daily at 02:00 UTC, for the day that ended",
+    )
+    assert (triggered.summary, AT_TWO.summary) == (WHEN_TRIGGERED, "0 2 * * *")
+
+
+@pytest.mark.parametrize("delay", [None, timedelta(), timedelta(hours=2, minutes=30)])
+def test_a_timetable_survives_the_way_through_the_database(delay: timedelta | None) -> None:
+    made = DailyTimetable(delay)
+    assert DailyTimetable.deserialize(made.serialize()) == made
+    assert made != DailyTimetable(timedelta(hours=3))
+    assert made != "another kind"
+
+
+@pytest.mark.parametrize("moment", ["22:07:00", "22:00:01", "22:00:00.5"])
+def test_only_a_quarter_of_an_hour_is_another_zones_midnight(moment: str) -> None:
+    assert midnight_meant(_moment(f"2022-03-01T{moment}Z")) == pendulum.datetime(2022, 3, 1)
+    assert midnight_meant(_moment("2022-03-01T22:00:00Z")) == pendulum.datetime(2022, 3, 2)
