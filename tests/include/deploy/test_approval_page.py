@@ -134,3 +134,28 @@ def test_a_feature_has_drifted_for_the_packet_as_for_monitoring() -> None:
     assert packet(drift={"a": 0.25, "b": 0.2501}).drifted == [("b", 0.2501)]
     strict = MODEL.model_copy(update={"monitoring": Monitoring(max_psi=0.1)})
     assert [name for name, _ in packet(model=strict, drift={"a": 0.25, "b": 0.2501}).drifted] == ["b", "a"]
+
+
+def test_an_approver_is_told_what_was_forced_what_was_missed_and_how_the_champion_was_compared() -> None:
+    passed: Any = {"metric": "log_loss", "kind": "max", "threshold": 0.1, "value": 0.05, "passed": True}
+    missed: Any = {"metric": "macro_f1", "kind": "min", "threshold": 0.9, "value": 0.8, "passed": False}
+    champion: Any = {"metric": "macro_f1", "kind": "champion", "threshold": 0.9, "value": 0.95, "passed": True}
+    told = packet(gates=[passed, missed, champion], lineage={"forced": "urgent"}, findings=["a finding"]).told
+    assert [line.partition(" ")[0] for line in told] == ["Registration", "macro_f1", "macro_f1", "a"]
+    assert told[0] == "Registration was forced although it did not pass. Reason: urgent"
+    assert "it is 0.8, 0.1 off" in told[1]
+    assert packet(gates=[passed]).told == []
+
+
+def test_better_is_said_only_where_it_is_known_what_better_is() -> None:
+    shown = packet()
+    said = {name: shown.better(name) for name in OURS}
+    assert said["macro_f1"] is True
+    assert said["accuracy_share_over_majority"] is False
+    assert said["one_feature_alone"] is True
+    for unknown in ("failure_events_caught", "recall_comp1", "dead_features"):
+        assert said[unknown] is None, "equal, or one of the two is unknown"
+    assert packet(champion_metrics={**THEIRS, "spare": 1.0}, metrics={**OURS, "spare": 2.0}).better("spare") is None
+    assert packet(same_split=False).better("macro_f1") is None
+    assert packet(metrics={**OURS, "spare": 2.0}).others[-1] == "spare"
+    assert not set(shown.others) & set(shown.decisive)
