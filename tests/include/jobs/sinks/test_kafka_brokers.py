@@ -1,6 +1,6 @@
 """What librdkafka's mock cluster cannot show, on brokers: those that ``KAFKA=host:port`` names, such as those of
-``make compose-up PROFILES=kafka``, or else noida-db, a small server of Kafka's protocol that the tests
-install.
+``make compose-up PROFILES=kafka``, or else noida-db, a small server of Kafka's protocol. It is a prebuilt binary of a
+single author, so nothing installs it for you: ``uv pip install --python .venv/jobs/bin/python noida-db==0.2.3``.
 
 Debian, npm and PyPI do not package Apache Kafka or Redpanda: Debian has clients alone, and what is called so at npm and
 PyPI is a client, or fetches a broker or a container from elsewhere (pytest-kafka-broker 1.0.0, testcontainers).
@@ -31,7 +31,8 @@ SERVER = Path(sysconfig.get_path("purelib"), "noida_db", "noida-db")  # its scri
 START_SECONDS = 60
 
 pytestmark = pytest.mark.skipif(
-    not BROKERS and not SERVER.exists(), reason="needs brokers: KAFKA=host:port names them, or noida-db"
+    not BROKERS and not SERVER.exists(),
+    reason="needs brokers: KAFKA=host:port names them; or install noida-db, see above",
 )
 
 
