@@ -201,10 +201,15 @@ sabotage: ## test the gates: broken models must be rejected, honest ones registe
 	@PYTHONPATH=. .venv/jobs/bin/python tests/benchmarks/sabotage.py $(if $(filter-out file,$(origin MODEL)),--model="$$MODEL") \
 	  $${DATA:+--data="$$DATA"} $${SEEDS:+--seeds="$$SEEDS"}
 
+.PHONY: oracle
+oracle: ## compare the estimates of performance with NannyML's, in an environment of its own
+	@$(setup) jobs oracle
+	@PYTHONPATH=. .venv/jobs/bin/python -m pytest -q tests/include/jobs/watching/test_oracle.py
+
 .PHONY: pins
 pins: ## recompile the pinned requirements
 	@$(setup)
-	@for folder in include/jobs include/online include/local_sagemaker include/ops/local_stack tests tests/checkov tests/docs; do \
+	@for folder in include/jobs include/online include/local_sagemaker include/ops/local_stack tests tests/checkov tests/docs tests/oracle; do \
 	  .venv/tools/bin/uv pip compile --quiet --upgrade --universal --python-version 3.12 --no-header \
 	    --no-emit-index-url --generate-hashes \
 	    --output-file $$folder/requirements.txt $$folder/requirements.in; done

@@ -35,6 +35,7 @@ PINNED = (
     "tests/requirements.txt",
     "tests/checkov/requirements.txt",
     "tests/docs/requirements.txt",
+    "tests/oracle/requirements.txt",
 )
 INSTALLED = ("mwaa", "airflow", "jobs")  # MWAA's image with what is added to it; what tests install beside the pins
 SETS: dict[str, tuple[str, ...]] = {

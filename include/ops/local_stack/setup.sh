@@ -64,6 +64,7 @@ requirements_of() { # the files that decide what is in an environment
     dev) echo tests/requirements.txt ;;
     checkov) echo tests/checkov/requirements.txt ;;
     docs) echo tests/docs/requirements.txt ;;
+    oracle) echo tests/oracle/requirements.txt ;;
     # MWAA's image as it is, and after it has installed what this repository asks for
     mwaa_image) echo include/ops/mwaa/image.txt constraints.txt ;;
     mwaa) echo requirements.txt include/ops/mwaa/image.txt constraints.txt ;;

@@ -15,6 +15,7 @@ from include.deploy.endpoint_checks import Thresholds, probe_endpoint
 from include.models.config import load_model
 from include.monitor import probes
 from include.monitor.probes import Probe, State, state_of, to_tell
+from include.ops.mwaa import templates
 from include.platform.environment import EXAMPLE
 from include.platform.storage import golden_requests_of, probes_of, production_history, split_uri
 from include.registry.history import Entry, History, promote
@@ -92,7 +93,12 @@ def test_a_probe_is_kept_measured_and_told(ml_bucket: LocalS3, monkeypatch: pyte
     assert probes.probe_endpoints([MODEL], {}) == {}, "its minutes have not passed"  # type: ignore[typeddict-item]
     kept = json.loads(ml_bucket.objects[split_uri(probes_of(bucket, MODEL.name))[1]])
     assert [probe["state"] for probe in kept["probes"]] == ["wrong answers"]
-    assert {one["MetricName"]: one["Value"] for one in sent[0]["MetricData"]}["ProbeFailed"] == 1
+    measured = {one["MetricName"]: one for one in sent[0]["MetricData"]}
+    assert measured["ProbeFailed"]["Value"] == 1
+    alarm = templates.read(templates.OF_MODEL)["Resources"]["ProbesFail"]["Properties"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == (sent[0]["Namespace"], "ProbeFailed")
+    watched = [one["Name"] for one in alarm["Dimensions"]]
+    assert watched == [one["Name"] for one in measured["ProbeFailed"]["Dimensions"]]
     assert told == [f"{MODEL.name}: production endpoint wrong answers"]
     index = json.loads(ml_bucket.objects[f"index/{MODEL.name}.json"])
     assert index["probe"]["state"] == "wrong answers"

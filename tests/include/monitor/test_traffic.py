@@ -37,7 +37,9 @@ RUN = Run(BUCKET, "monitor_x", "scheduled__1")
 
 
 def context(day: str = DAY, run_type: str = "scheduled", run_id: str = "scheduled__1") -> Any:
-    ti = SimpleNamespace(dag_id=RUN.dag_id, run_id=RUN.run_id, task_id="find_captures")
+    ti = SimpleNamespace(
+        dag_id=RUN.dag_id, run_id=RUN.run_id, task_id="find_captures", log_url="http://airflow:8080/dags/x"
+    )
     return {**run_about(day, run_type, run_id), "ti": ti}
 
 
