@@ -73,7 +73,7 @@ PROOFS: dict[str, str] = {
     "make sabotage": HOURS,
     "make replay": HOURS,
     "make iam-test": "CI runs it: a whole stack under enforced IAM",
-    "make oracle": "CI runs it: another environment, of half a gigabyte",
+    "make oracle": "CI runs it: an environment of two gigabytes",
     "make bundle-test": "CI runs it: a whole stack under MWAA's configuration",
     "make compose-up": ENGINE,
     "make compose-down": ENGINE,
