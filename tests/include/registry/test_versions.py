@@ -10,11 +10,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from include.registry.versions import (
+    DECISION,
+    NO_SUCH_VERSION,
     PROMOTED,
     REPLACED,
     Version,
     VersionError,
     approved_version,
+    find_package,
     find_version,
     keep_artifact,
     keep_decision,
@@ -108,6 +111,39 @@ def test_before_the_first_registration_there_is_nothing(sagemaker: Any) -> None:
     assert newest_approved(sagemaker, "mills") is None
     with pytest.raises(VersionError, match=r"has no version 1 of mills. It has: none\."):
         find_version(sagemaker, "mills", 1)
+
+
+def test_a_registry_that_may_not_be_read_is_not_called_empty() -> None:
+    def refused(code: str) -> Any:
+        def ask(**_: object) -> None:
+            raise ClientError({"Error": {"Code": code, "Message": "Could not find it"}}, "Ask")
+
+        return ask
+
+    denied = refused("AccessDeniedException")
+    sagemaker: Any = SimpleNamespace(list_model_packages=denied, describe_model_package_group=denied)
+    for ask in (lambda: newest_approved(sagemaker, GROUP), lambda: find_package(sagemaker, GROUP, 1)):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            ask()
+    sagemaker.describe_model_package_group = refused(NO_SUCH_VERSION[0])
+    sagemaker.get_paginator = lambda _: SimpleNamespace(paginate=denied)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        find_version(sagemaker, GROUP, 1)
+
+
+def test_a_decision_removes_only_what_it_does_not_write() -> None:
+    changes: list[dict[str, Any]] = []
+
+    def decide(known: dict[str, str]) -> Any:
+        sagemaker: Any = SimpleNamespace(
+            describe_model_package=lambda **_: {"CustomerMetadataProperties": known},
+            update_model_package=lambda **change: changes.append(change),
+        )
+        keep_decision(sagemaker, "arn", {"by": "Ann", "at": "noon"}, promoted=True)
+        return changes[-1].get("CustomerMetadataPropertiesToRemove")
+
+    assert decide({f"{DECISION}by": "Bob", f"{DECISION}reason": "slow", "run_id": "1"}) == [f"{DECISION}reason"]
+    assert decide({f"{DECISION}by": "Bob"}) is None
 
 
 def test_the_candidate_is_the_newest_that_may_still_go_into_production(sagemaker: Any) -> None:

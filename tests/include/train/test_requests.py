@@ -13,6 +13,7 @@ from botocore.validate import ParamValidator
 
 from include.deploy import requests as deploy_requests
 from include.models.config import INSTANCE_TYPE, Kafka, KafkaSink, ModelConfig, Sinks, load_model
+from include.models.config.files import LINKS
 from include.models.quoting import VARIABLE
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, RequestError
@@ -22,6 +23,7 @@ from include.registry.requests import hosted_model
 from include.registry.versions import Version
 from include.score import sinks
 from include.train import requests
+from include.train.requests import LONGEST_VARIABLE
 
 MODEL = load_model("predictive_maintenance")
 SENDER: ModelConfig = MODEL.model_copy(update={"sinks": Sinks(kafka=KafkaSink(topic="scores"))})
@@ -268,6 +270,73 @@ def test_a_job_is_told_whether_it_may_quote_values(said: dict[str, bool], quotes
         requests.train_model(model, ENVIRONMENTS[0], RUN),
     ):
         assert request["Environment"].get(VARIABLE) == (None if quotes else "no")
+
+
+def test_what_an_environment_names_is_used_and_nothing_else() -> None:
+    bare, full = (requests.train_model(MODEL, one, RUN) for one in ENVIRONMENTS)
+    assert full["OutputDataConfig"]["KmsKeyId"] == FULL["kms_key_id"]
+    assert full["VpcConfig"] == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+    assert full["EnableManagedSpotTraining"] is True
+    assert full["CheckpointConfig"]
+    for name in ("VpcConfig", "EnableManagedSpotTraining", "CheckpointConfig"):
+        assert name not in bare
+    assert "KmsKeyId" not in bare["OutputDataConfig"]
+    assert "MaxWaitTimeInSeconds" not in bare["StoppingCondition"]
+
+
+def test_what_a_training_of_monitoring_has_to_learn_reaches_the_program() -> None:
+    def arguments(model: ModelConfig, must_learn: str | None) -> list[str]:
+        request = requests.prepare_data(model, ENVIRONMENTS[0], RUN, must_learn=must_learn)
+        found: list[str] = request["AppSpecification"]["ContainerArguments"]
+        return found
+
+    assert arguments(MODEL, "2015-10-01")[-2:] == ["--must-learn", "2015-10-01"]
+    assert "--held-out" in arguments(MODEL, "2015-10-01")
+    assert "--held-out" not in arguments(MODEL, None)
+    assert "--must-learn" not in arguments(MODEL.model_copy(update={"monitoring": None}), "2015-10-01")
+
+
+def test_an_evaluation_gets_what_there_is_and_addresses_that_fit() -> None:
+    links = dict.fromkeys(LINKS, "https://a")
+    long = next(iter(links))
+    links[long] = "https://" + "a" * LONGEST_VARIABLE
+
+    def evaluated(model: ModelConfig, **more: Any) -> Request:
+        return requests.evaluate_model(model, ENVIRONMENTS[0], RUN, artifact=ARTIFACT, **more)
+
+    request = evaluated(MODEL, production=[VERSION], links=links)
+    assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--versions", "3"]
+    assert {LINKS[name] for name in links if name != long} <= request["Environment"].keys()
+    assert LINKS[long] not in request["Environment"], "SageMaker would refuse the job"
+    links[long] = links[long][:LONGEST_VARIABLE]
+    assert LINKS[long] in evaluated(MODEL, links=links)["Environment"]
+    assert "--versions" not in evaluated(MODEL)["AppSpecification"]["ContainerArguments"]
+
+    def outputs(model: ModelConfig) -> set[str]:
+        return {one["OutputName"] for one in evaluated(model)["ProcessingOutputConfig"]["Outputs"]}
+
+    refit = load_model("machine_downtime")  # split.refit
+    assert (outputs(refit), outputs(MODEL)) == ({"evaluation", "refit"}, {"evaluation"})
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind"),
+    [(1, 9, "Integer"), (0.1, 0.9, "Continuous"), (0, 0.5, "Continuous"), (0.5, 3, "Continuous")],
+)
+def test_a_range_is_of_whole_numbers_if_both_ends_are(low: float, high: float, kind: str) -> None:
+    tuning = requests.require_tuning(MODEL)
+    bounds = tuning.ranges["num_leaves"].model_copy(update={"min": low, "max": high})
+    model = MODEL.model_copy(
+        update={
+            "training": MODEL.training.model_copy(
+                update={"tuning": tuning.model_copy(update={"ranges": {"num_leaves": bounds}})}
+            )
+        }
+    )
+    ranges = requests.tune_model(model, ENVIRONMENTS[0], RUN)["HyperParameterTuningJobConfig"]["ParameterRanges"]
+    assert {name: [one["Name"] for one in found] for name, found in ranges.items()} == {
+        f"{kind}ParameterRanges": ["num_leaves"]
+    }
 
 
 def test_spot_waits_longer_than_it_runs() -> None:
