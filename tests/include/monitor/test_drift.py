@@ -102,6 +102,10 @@ def test_a_window_is_compared_with_the_same_season_of_training() -> None:
     summer = judged(july, known)
     assert (summer.state, summer.in_season) == ("drifted", True)
     assert judged(july, of_year("2026-01-01", days=280)).state == "stable", "less than a year has no seasons"
+    windows = known["windows"]
+    others = [one for one in windows if one["until"][5:7] not in ("12", "01")]
+    few = {**known, "windows": [windows[0], *others, windows[-1]]}
+    assert judged(july, few).state == "stable", "two windows do not tell what a season is like"
     undated = {**known, "windows": [{key: one[key] for key in ("rows", "features")} for one in known["windows"]]}
     assert judged(july, undated).state == "stable", "an older version's windows have no date"
 
