@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from include.platform.run_folders import DayRun, Run
-from include.platform.storage import scores_manifest, scores_symlink, split_uri
+from include.platform.storage import scores_manifest, scores_partition, scores_symlink, split_uri
 from include.registry.versions import RegisteredVersion
 from include.score import publish as publishing
 from include.score.plan import DayPlan
@@ -95,6 +96,21 @@ def test_scored_again_the_old_files_go_last(s3: LocalS3) -> None:
     assert s3.log == [("copy", new), ("put", MANIFEST), ("put", LINKS), ("delete", old[0]), ("delete", old[1])]
     assert read(s3) == linked(s3) == ["c"]
     assert sorted(key for key in s3.objects if key.startswith("scores/")) == sorted([MANIFEST, new])
+
+
+def test_what_another_writer_may_come_to_name_stays_until_it_is_old(
+    s3: LocalS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = f"{scores_partition(MODEL, DAY)}part-00009-foreign.parquet"
+    s3.objects[foreign] = b"x"
+    stage(s3, "one", "a")
+    stage(s3, "two", "c")
+    published(s3, "one")
+    assert foreign in s3.objects
+    monkeypatch.setattr(publishing, "ABANDONED_AFTER", timedelta(minutes=-5))
+    published(s3, "two")
+    assert foreign not in s3.objects
+    assert read(s3) == linked(s3) == ["c"]
 
 
 @pytest.mark.parametrize("fail_at", ["part-00001-c", MANIFEST, LINKS, "part-00000-a"])

@@ -115,6 +115,23 @@ def test_a_day_without_rows_has_no_predictions_to_read() -> None:
     assert read.keys() == {"shards"}
 
 
+def test_a_candidate_and_a_reference_are_read_if_there_are_some() -> None:
+    alone = requests.score_day(MODEL, BARE, RUN, day=DAY, artifact=ARTIFACT)
+    more = requests.score_day(
+        MODEL, BARE, RUN, day=DAY, artifact=ARTIFACT, reference="s3://my-ml-bucket/r.json", challenger=ARTIFACT
+    )
+    (read, written), (also_read, also_written) = files_of(alone), files_of(more)
+    assert also_read.keys() - read.keys() == {"reference", "challenger"}
+    assert also_written.keys() - written.keys() == {"beside"}
+
+
+def test_a_transform_gives_reasons_where_the_model_does() -> None:
+    assert MODEL.explain
+    silent = MODEL.model_copy(update={"explain": None})
+    assert requests.score(MODEL, BARE, RUN, shards=1)["Environment"]["EXPLAIN"] == "true"
+    assert "EXPLAIN" not in requests.score(silent, BARE, RUN, shards=1)["Environment"]
+
+
 def test_no_more_instances_than_there_are_parts() -> None:
     def count(request: Request) -> int:
         resources = request.get("TransformResources") or request["ProcessingResources"]["ClusterConfig"]
