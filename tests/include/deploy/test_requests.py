@@ -11,7 +11,7 @@ from botocore.validate import ParamValidator
 
 from include.deploy import requests as endpoints
 from include.deploy.serving_modes import MODES, mode_of, monthly_cost
-from include.deploy.traffic import deployment
+from include.deploy.traffic import alarms, deployment
 from include.models.config import Mode, ModelConfig, Serving, Strategy, load_model
 from include.models.quoting import VARIABLE
 from include.platform.environment import MlEnvironment
@@ -186,6 +186,42 @@ def test_every_alarm_takes_a_deployment_back_but_an_immediate_one() -> None:
         "AutoRollbackConfiguration"
         not in built(model, ENVIRONMENTS[1], "production", strategy="immediate")["deployment"]
     )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "size"), [("canary", "CanarySize"), ("linear", "LinearStepSize"), ("all_at_once", None)]
+)
+def test_traffic_shifts_as_the_strategy_says(strategy: Strategy, size: str | None) -> None:
+    rule = MODEL.serving.deployment
+    routing = deployment(MODEL, ENVIRONMENTS[0], strategy)["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    share = {"Type": "CAPACITY_PERCENT", "Value": rule.share_percent}
+    wanted = {"Type": strategy.upper(), "WaitIntervalInSeconds": 60 * rule.wait_minutes}
+    assert routing == (wanted | {size: share} if size else wanted)
+
+
+@pytest.mark.parametrize(
+    ("bound", "comparison"), [({"max": 3.0}, "GreaterThanThreshold"), ({"min": 0.0}, "LessThanThreshold")]
+)
+def test_the_alarm_of_a_metric_of_ones_own_is_raised_beyond_its_bound(bound: dict[str, float], comparison: str) -> None:
+    custom = {"name": "orders", "namespace": "Shop", "metric": "Orders", "statistic": "Sum", **bound}
+    topic = "arn:aws:sns:eu-west-1:123456789012:alerts"
+    environment = MlEnvironment.model_validate({**BARE, "sns_topic_arn": topic})
+    alarm = alarms(model_with(alarms={"custom": [custom]}), environment)[-1]
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (next(iter(bound.values())), comparison)
+    assert alarm["AlarmActions"] == [topic]
+    assert alarms(MODEL, ENVIRONMENTS[0])[0]["AlarmActions"] == []
+
+
+def test_an_endpoint_encrypts_with_the_environments_key_and_captures_where_model_yaml_says_so() -> None:
+    for percent in (0, 20):
+        bare, full = (
+            mode_of(model_with(data_capture_percent=percent)).config_settings(
+                model_with(data_capture_percent=percent), one
+            )
+            for one in ENVIRONMENTS
+        )
+        assert (bare.get("KmsKeyId"), full["KmsKeyId"]) == (None, FULL["kms_key_id"])
+        assert ("DataCaptureConfig" in bare, "DataCaptureConfig" in full) == (bool(percent), bool(percent))
 
 
 def test_an_environment_may_hurry_and_its_alarms_keep_up() -> None:
