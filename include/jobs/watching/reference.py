@@ -80,9 +80,9 @@ def reference(
 
 
 def windows_of(config: ModelConfig, table: pl.LazyFrame, days: int) -> Array:
-    """The number of each row's window (rows,), -1 of those in a window that is half empty, or before the first whole
-    one: the newest rows are always in a window. Windows have this many days, or fewer if there would be fewer than
-    ``FEWEST_WINDOWS`` windows; without times, they are blocks of consecutive rows."""
+    """The number of each row's window (rows,), -1 of those in a window that is half empty. Windows have this many days,
+    or fewer if there would be fewer than ``FEWEST_WINDOWS`` windows, and end with the newest day: what is left of the
+    oldest days is one, too. Without times, they are blocks of consecutive rows."""
     time = config.data.time
     if time is None:
         rows = rows_of(table)
@@ -91,10 +91,10 @@ def windows_of(config: ModelConfig, table: pl.LazyFrame, days: int) -> Array:
     ago = (dates - dates.max()).dt.total_days().abs().to_numpy()
     span = int(ago.max()) + 1
     length = max(1, min(days, span // FEWEST_WINDOWS))
-    count = span // length
+    count = -(-span // length)
     number = count - 1 - ago // length
-    full = np.bincount(number[number >= 0], minlength=count) > len(dates) / (span / length) / 2
-    return np.where((number >= 0) & full[number], number, -1)
+    full = np.bincount(number, minlength=count) > len(dates) / (span / length) / 2
+    return np.where(full[number], number, -1)
 
 
 def _windows(config: ModelConfig, table: pl.LazyFrame, number: Array, profile: DriftProfile) -> list[Window]:

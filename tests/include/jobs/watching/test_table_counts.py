@@ -110,7 +110,7 @@ def test_a_split_in_parts_and_blocks_is_counted_as_one_table(tmp_path: Path, mon
     monkeypatch.setattr(feature_table, "BLOCK", 7_001)
     split = scan_split(tmp_path)
     number = windows_of(CONFIG, split, 7)
-    expected = [rows.filter(number == window) for window in range(number.max() + 1)]
+    expected = [rows.filter(number == window) for window in np.unique(number[number >= 0])]
     assert count_windows(split, windows_of(CONFIG, split, 7), profile) == [
         {"rows": len(one), "features": count_rows(one, profile)} for one in expected
     ]
