@@ -202,7 +202,7 @@ sabotage: ## test the gates: broken models must be rejected, honest ones registe
 	  $${DATA:+--data="$$DATA"} $${SEEDS:+--seeds="$$SEEDS"}
 
 .PHONY: oracle
-oracle: ## compare the estimates of performance with NannyML's, in an environment of its own
+oracle: ## compare the estimates of performance with NannyML's, in its own environment
 	@$(setup) jobs oracle
 	@PYTHONPATH=. .venv/jobs/bin/python -m pytest -q tests/include/jobs/watching/test_oracle.py
 

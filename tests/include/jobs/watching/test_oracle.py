@@ -25,7 +25,7 @@ CLOSE = 0.01  # of both estimates to each other: NannyML's goes by rows, ours by
 TRUE = 0.03  # of each to what was measured
 
 pytestmark = pytest.mark.skipif(
-    not (ENVIRONMENT / ".stamp").exists(), reason="NannyML is in an environment of its own: make oracle"
+    not (ENVIRONMENT / ".stamp").exists(), reason="NannyML is in its own environment: make oracle"
 )
 
 
