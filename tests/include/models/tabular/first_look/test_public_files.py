@@ -7,9 +7,10 @@ By the packages that ship them: vega-datasets (birdstrikes.csv, stocks.csv, zipc
 Whole, on a local stack, files went through new-model (ASSUME=yes), run, promote, a backfill of two to five days and
 serve, whose example request was answered, without an edit of model.yaml: penguins.csv and penguins-raw.csv
 (palmerpenguins; the species), seattle-weather.csv (vega-datasets; the weather), gbsg2.csv (cens), lung.csv (status),
-dd.csv (duration) and stanford_heart.csv (event) of lifelines, boston_housing.csv (mlxtend; without a header) and
-macrodata.csv (statsmodels; unemp). A gate rejected two more, as it should: rossi.csv (lifelines; arrest), whose weeks
-nearly tell the arrest, and us-employment.csv (vega-datasets; nonfarm_change), where no model is better than the mean.
+dd.csv (duration) and stanford_heart.csv (event) of lifelines, boston_housing.csv (mlxtend; without a header),
+macrodata.csv (unemp) and engel.csv (foodexp) of statsmodels. A gate rejected two more, as it should: rossi.csv
+(lifelines; arrest), whose weeks nearly tell the arrest, and us-employment.csv (vega-datasets; nonfarm_change), where no
+model is better than the mean.
 """
 
 from __future__ import annotations
