@@ -145,9 +145,10 @@ def measure(
         bins = bins_of_counts(known, counts)
         psi = stability_index(bins, sum(counts))
         seasonal = _beside(bins, [one["features"][name] for one in season])
-        in_season = bool(seasonal) and stability_index(seasonal, sum(counts)) > psi
+        seasonal_psi = stability_index(seasonal, sum(counts)) if seasonal else psi
+        in_season = seasonal_psi > psi
         if in_season:
-            psi, bins = stability_index(seasonal, sum(counts)), seasonal
+            psi, bins = seasonal_psi, seasonal
         beside = sum(one["rows"] for one in season) if in_season else None
         allowed = _allowed(settings, name, profile, reference, sum(counts), beside)
         state: Literal["drifted", "stable", "ignored"] = "drifted" if psi > allowed else "stable"
