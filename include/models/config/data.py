@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
@@ -33,6 +34,7 @@ KindByName = Annotated[
     WithJsonSchema({"enum": list(KINDS)}),
 ]
 Share = Annotated[float, Field(gt=0, lt=0.9)]
+DIRECTIVES = frozenset("YyGmbBhdejVuaAHkIlMSfpPzTFDR%")  # of polars' strptime
 
 
 # a year, alone or with a day; or counted units of time
@@ -79,6 +81,8 @@ class Column(Section):
             raise ValueError(f"format is for timestamps; the column is of kind {self.kind}")
         if any("%Z" in one for one in self.formats):
             raise ValueError("format cannot have a time zone's name, which does not tell its offset: %z reads +02:00")
+        for form in self.formats:
+            _check_directives(form)
         return self
 
     @model_validator(mode="after")
@@ -92,6 +96,15 @@ class Column(Section):
         if self.multiline and (self.kind.is_time or self.kind.is_quantity):
             raise ValueError(f"multiline is for texts; the column is of kind {self.kind}")
         return self
+
+
+def _check_directives(form: str) -> None:
+    """Refuses a format with letters that no timestamp is read by, or without a year: it would reject every cell."""
+    letters = re.findall(r"%[-_0]?(?:\.?[369]?f|#z|.?)", form)
+    if wrong := next((one for one in letters if one[1:][-1:] not in DIRECTIVES), None):
+        raise ValueError(f"format has {wrong!r}, which is not among strptime's letters: {form}")
+    if letters and not any(one[-1] in "YyGFD" for one in letters):
+        raise ValueError(f"format has no year (%Y is 2024, %y is 24): {form}")
 
 
 def _column(given: object) -> object:

@@ -81,6 +81,8 @@ def schema_problems(error: ValidationError, whole: type[Section]) -> Iterator[Pr
     for problem in errors:
         if problem["loc"][:-1] in tried and problem["loc"][-1] in TRIED:
             members = tried[problem["loc"][:-1]]
+            if problem["loc"][-1] != members[0]:
+                continue  # said with the first type
             words = [TRIED[one] for one in members if one != "int" or "float" not in members]
             yield Problem(_place(problem["loc"][:-1], whole)[0], f"allowed is {' or '.join(words)}{_found(problem)}.")
             continue
