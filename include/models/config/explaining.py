@@ -81,10 +81,9 @@ def schema_problems(error: ValidationError, whole: type[Section]) -> Iterator[Pr
     for problem in errors:
         if problem["loc"][:-1] in tried and problem["loc"][-1] in TRIED:
             members = tried[problem["loc"][:-1]]
-            if problem["loc"][-1] != members[0]:
-                continue  # said with the first type
             words = [TRIED[one] for one in members if one != "int" or "float" not in members]
-            yield Problem(_place(problem["loc"][:-1], whole)[0], f"allowed is {' or '.join(words)}{_found(problem)}.")
+            found = _found({**problem, "type": "union"})  # the same for each type, so that it is said once
+            yield Problem(_place(problem["loc"][:-1], whole)[0], f"allowed is {' or '.join(words)}{found}.")
             continue
         if problem["loc"] and problem["loc"][-1] == "[key]" and problem["type"] == "string_type":
             message = f"a key is read as {problem['input']!r}: quote it to make it a text."
