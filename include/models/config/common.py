@@ -17,6 +17,9 @@ CRON = r"^(@(hourly|daily|weekly|monthly|quarterly|yearly)|\S+( +\S+){4})$"
 DAILY = r"^([0-5]?\d) ([01]?\d|2[0-3]) \* \* \*$"
 TABLE_FILE = r"^[\w.-]+\.(csv|tsv|txt|data|xlsx)$"
 FORMAT = r"%d.*%|%b.*%|%B.*%|%y.*%|%m.*%|%Y.*%|%G.*%|%j|^epoch(_ms|_us|_ns)?$|^excel_days$"
+UNIT = r"^[^\d\s.,()'+_-](.*\S)?$"
+SLICE = r"^[A-Za-z][A-Za-z0-9_]{0,38}$"
+TOPIC = r"^[a-zA-Z0-9._-]{1,200}$"
 Minutes = Annotated[int, Field(ge=1, le=28 * 24 * 60)]
 VolumeGb = Annotated[int, Field(ge=1, le=16384)]
 Scalar = int | float | str | bool

@@ -21,9 +21,9 @@ from pydantic import (
     model_validator,
 )
 
-from .common import FORMAT, TABLE_FILE, Name, Section
+from .common import FORMAT, TABLE_FILE, UNIT, Name, Section
 from .kinds import INTEGER, KINDS, STRING, TIMESTAMP, Kind, kind_of
-from .problems import Problem, refuse, unknown
+from .problems import Problem, refuse, twice, unknown
 from .spelling import Spelling
 
 LINE = "file_line"  # besides a table's own columns: a row's line in the file
@@ -54,11 +54,11 @@ class Column(Section):
     """
 
     kind: KindByName
-    header: str | None = None
+    header: Annotated[str, Field(min_length=1)] | None = None
     format: Format | Annotated[list[Format], Field(min_length=1)] | None = None
     decimal: Literal[".", ","] = "."
     thousands: Literal[",", ".", " ", "'", "_"] | None = None
-    unit: Annotated[str, Field(pattern=r"^[^\d\s.,()'+_-](.*\S)?$", max_length=20)] | None = None
+    unit: Annotated[str, Field(pattern=UNIT, max_length=20)] | None = None
     null_words: list[Annotated[str, Field(min_length=1)]] = []
     multiline: bool = False
 
@@ -248,8 +248,8 @@ class Table(Section):
         if patterns := [name for name in self.columns if is_pattern(name)]:
             raise ValueError(f"a column cannot be called '{patterns[0]}', a pattern for names. Give it a header")
         headers = list(self.headers.values())
-        if twice := sorted({header for header in headers if headers.count(header) > 1}):
-            raise ValueError(f"two columns have the header '{twice[0]}'")
+        if repeated := sorted({header for header in headers if headers.count(header) > 1}):
+            raise ValueError(f"two columns have the header '{repeated[0]}'")
         if not self.header and (named := [name for name, column in self.columns.items() if column.header]):
             raise ValueError(f"the file has no header line, but the column '{named[0]}' has a header")
         return self
@@ -295,6 +295,11 @@ class Table(Section):
         if self.every_hours and len(times) != 1:
             message = f"every_hours needs one timestamp column in the key, which has {len(times)}"
             refuse([Problem(("every_hours",), message)])
+        return self
+
+    @model_validator(mode="after")
+    def key_is_named_once(self) -> Self:
+        refuse(twice(("key",), self.key))
         return self
 
 

@@ -4,6 +4,7 @@ the file is then read once more, as a tree with positions."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import get_args
 
@@ -11,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from .common import CRON, DAILY, FORMAT, INSTANCE_TYPE, TABLE_FILE, ConfigError, Section
+from .common import CRON, DAILY, FORMAT, INSTANCE_TYPE, SLICE, TABLE_FILE, TOPIC, UNIT, ConfigError, Section
 from .names import ALLOWED, NAME
 from .names import nearest as nearest_name
 from .problems import Path as KeyPath
@@ -26,6 +27,9 @@ SUCH_AS = {
     NAME: ALLOWED,
     INSTANCE_TYPE: "an instance type of SageMaker, such as ml.m5.large",
     TABLE_FILE: "a file name without folders that ends in .csv, .tsv, .txt, .data or .xlsx (.gz is never named)",
+    UNIT: "the text beside the number, such as € or kWh, without digits or marks of a number at its start",
+    SLICE: "a name of letters, digits and _, a letter first, 39 at most: give it one, and name the column in column",
+    TOPIC: "a name of letters, digits, dots, _ and -, 200 at most",
     FORMAT: (
         "strptime's letters, such as %d.%m.%Y %H:%M for 31.01.2024 15:30 (%Y: 2024, %m: month, %d: day, %H: hour, %M: "
         "minute), or epoch, epoch_ms, epoch_us, epoch_ns, excel_days"
@@ -125,7 +129,7 @@ def _found(problem: ErrorDetails) -> str:
     given, wanted = problem["input"], problem["type"]
     if isinstance(given, dict):
         return ""
-    text = repr(given)
+    text = str(given) if isinstance(given, date) else repr(given)
     if problem["msg"].endswith(f"found {text}"):
         return ""
     text = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."

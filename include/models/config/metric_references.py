@@ -7,7 +7,18 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from .gates import Gate
-from .metrics import COST, INTERVALS, ONE_RULE, PRODUCTION, ROLLING, Direction, Metric, against_baselines
+from .metrics import (
+    COST,
+    GROUND,
+    INTERVALS,
+    ONE_RULE,
+    PRODUCTION,
+    ROLLING,
+    Direction,
+    Metric,
+    against_baselines,
+    fairness_metrics,
+)
 from .problems import Path, Problem, nearest, twice, unknown
 from .training import Range, Tuning
 
@@ -19,6 +30,8 @@ VALIDATION = "validation:"  # before the name of a metric in a training job's lo
 
 def metrics(config: ModelConfig) -> Iterator[Problem]:
     known = config.evaluation_metrics
+    protected = [one.name for one in config.slices if one.protected]
+    without_interval = {*GROUND, *fairness_metrics(config.problem, protected)}
     for number, gate in enumerate(config.gates):
         place = ("gates", number)
         if gate.slice is not None:
@@ -30,6 +43,8 @@ def metrics(config: ModelConfig) -> Iterator[Problem]:
         if gate.metric not in known:
             yield Problem((*place, "metric"), _no_metric(gate.metric, known))
             continue
+        if gate.interval and gate.metric in without_interval:
+            yield Problem((*place, "interval"), f"{gate.metric} has no interval: leave it out")
         measured = known[gate.metric]
         if gate.over is not None:
             yield from _over(config, place, gate, measured)

@@ -115,8 +115,11 @@ def evaluation_metrics(
     """
     everywhere = validation_metrics(problem, classes) | dict(own) | ({COST: LOSS} if costs else {})
     refits = {f"{ROLLING}{name}": metric for name, metric in everywhere.items()} if rolling else {}
-    fair = {f"{name}_{one}": metric for one in protected for name, metric in FAIRNESS[problem].items()}
-    return everywhere | (INTERVALS if intervals else {}) | refits | fair | GROUND
+    return everywhere | (INTERVALS if intervals else {}) | refits | fairness_metrics(problem, protected) | GROUND
+
+
+def fairness_metrics(problem: str, protected: Collection[str]) -> dict[str, Metric]:
+    return {f"{name}_{one}": metric for one in protected for name, metric in FAIRNESS[problem].items()}
 
 
 def against_baselines(problem: str, classes: Collection[str], baseline: str | None = None) -> set[str]:

@@ -15,6 +15,7 @@ from .data import RandomSplit, TimeSplit
 from .kinds import INTEGER
 from .metric_references import hyperparameters, metrics, tuning
 from .problems import Problem, nearest, twice, unknown, unknown_names
+from .serving import HAVE_INSTANCES
 from .training import Compute
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def _tables_of_the_library(config: ModelConfig) -> Iterator[Problem]:
         return
     table = next(iter(config.data.tables.values()))
     yield from unknown_names(("features", "exclude"), features.exclude, "column", table.kinds)
+    yield from twice(("features", "exclude"), features.exclude)
     learned = feature_columns(config) or []
     if not learned:
         yield Problem(("features", "exclude"), "no column is left to learn from")
@@ -128,6 +130,8 @@ def _derived_features(config: ModelConfig) -> Iterator[Problem]:
     yield from twice(("features", "derived"), [one.name for one in derived])
     for number, one in enumerate(derived):
         place = ("features", "derived", number)
+        if not one.names:
+            yield Problem((*place, "of"), f"{one.of[0]:g} and {one.of[1]:g} are the same in every row: name a column")
         if one.name in kinds:
             yield Problem((*place, "name"), f"'{one.name}' is the name of a column; give it another")
         for name in one.names:
@@ -277,10 +281,15 @@ def _serving(config: ModelConfig) -> Iterator[Problem]:
     if p50_ms and p99_ms and p50_ms > p99_ms:
         yield Problem(("serving", "latency", "p50_ms"), f"{p50_ms} is above p99_ms {p99_ms}")
     yield from twice(("serving", "alarms", "custom"), [alarm.name for alarm in serving.alarms.custom])
-    known = [name for table in config.data.tables.values() for name in table.kinds]
-    for name in serving.example:
-        if name not in known:
-            yield Problem(("serving", "example", name), unknown("column", name, known))
+    for name in ("instance_count", "deployment") if serving.mode not in HAVE_INSTANCES else ():
+        if name in serving.model_fields_set:
+            yield Problem(("serving", name), f"a {serving.mode} endpoint has no instances: remove it")
+    kinds = {name: kind for table in config.data.tables.values() for name, kind in table.kinds.items()}
+    for name, value in serving.example.items():
+        if name not in kinds:
+            yield Problem(("serving", "example", name), unknown("column", name, kinds))
+        elif kinds[name].is_quantity and (isinstance(value, bool) or not isinstance(value, int | float)):
+            yield Problem(("serving", "example", name), f"is {value!r}, but the column is of kind {kinds[name]}")
 
 
 RULES: tuple[Callable[[ModelConfig], Iterator[Problem]], ...] = (

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .common import Section
+from .common import TOPIC, Section
 
 
 class Sink(Section):
@@ -22,7 +22,7 @@ class Sink(Section):
 class KafkaSink(Sink):
     """Daily scores as messages; the brokers are a setting of the environment."""
 
-    topic: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,200}$")]
+    topic: Annotated[str, Field(pattern=TOPIC)]
 
 
 class Sinks(Section):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .common import Section
+from .common import SLICE, Section
 
 COLUMN = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -20,7 +20,7 @@ class Slice(Section):
     its segments are treated.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,38}$")]
+    name: Annotated[str, Field(pattern=SLICE)]
     column: COLUMN | None = None
     bands: list[float] = []
     part: Literal["weekday", "month", "hour"] | None = None
