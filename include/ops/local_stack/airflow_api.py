@@ -100,11 +100,6 @@ class AirflowApi:
         backfill: int = self.call("POST", "/backfills", json=body)["id"]
         return backfill
 
-    def backfills_under_way(self, dag_id: str) -> list[int]:
-        """Ids of the Dag's backfills whose end Airflow has not noticed yet."""
-        listed = self._get("/backfills", dag_id=dag_id, order_by="-id", limit=20)["backfills"]
-        return [backfill["id"] for backfill in listed if backfill["completed_at"] is None]
-
     def runs_between(self, dag_id: str, first: str, last: str) -> dict[str, Json]:
         """The runs of the days from first to last, by day."""
         runs: dict[str, Json] = {}
@@ -114,11 +109,6 @@ class AirflowApi:
             runs |= {run["logical_date"][:10]: run for run in page}
             if len(page) < 100:
                 return runs
-
-    def count_runs(self, dag_id: str, first: str, last: str, *states: str) -> int:
-        """How many of ``runs_between`` are in one of the states; cheap however many there are."""
-        found = self._get(f"/dags/{dag_id}/dagRuns", **_of_days(first, last), state=states, limit=1)
-        return int(found["total_entries"])
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         state: str = self._get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
