@@ -1,13 +1,13 @@
 """Known vulnerabilities of everything that is installed: ``make audit``.
 
-pip-audit asks a database about each version: OSV's, or PyPI's where OSV's cannot be reached. A mirror of PyPI often has
-a page for each project alone, which knows the newest version's vulnerabilities: a pin that is the newest is looked up
-there. Every vulnerability needs an answer: a version without it, or a line in tests/audit-accepted.txt with its id and,
-after a #, why it does no harm here and when to look at it again.
+pip-audit asks a database about each version: OSV, or PyPI if OSV cannot be reached. A mirror of PyPI often has only a
+page per project, which lists the newest version's vulnerabilities: a pin that is the newest version is looked up there.
+Every vulnerability needs an answer: a version without it, or a line in tests/audit-accepted.txt with its id and, after
+a #, why it does no harm here and when to review it.
 
-What no database within reach knows is named, as a warning, and counted in the last line: that is not a clean result,
-and not a finding either. Exit status: 0 if no vulnerability is without an answer, 1 if one is, 2 if nothing can be
-said: an answer without a reason, an environment that is not there, a database that broke off.
+A package that no reachable database knows is named in a warning and counted in the last line: that is neither a clean
+result nor a finding. Exit status: 0 if every vulnerability has an answer, 1 if one has none, 2 if the audit could not
+be completed: an answer without a reason, a missing environment, a database that stopped answering.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ PINNED = (
     "tests/docs/requirements.txt",
     "tests/oracle/requirements.txt",
 )
-INSTALLED = ("mwaa", "airflow", "jobs")  # MWAA's image with what is added to it; what tests install beside the pins
+INSTALLED = ("mwaa", "airflow", "jobs")  # MWAA's image with our additions; what tests install beside the pins
 SETS: dict[str, tuple[str, ...]] = {
     **{file: ("--requirement", file, "--disable-pip", "--require-hashes") for file in PINNED},
     **{f".venv/{each}": ("--path", f".venv/{each}/lib/python3.12/site-packages") for each in INSTALLED},
 }
 PROJECT = "https://pypi.org/pypi/{}/json"
 OSV = "https://api.osv.dev/v1/query"
-ABANDONED = {"version": "2.6.1", "package": {"name": "pycrypto", "ecosystem": "PyPI"}}  # every database knows of it
-SKIPPED = re.compile(r"\((?P<version>[^()]+)\)$")  # ends pip-audit's reason
+ABANDONED = {"version": "2.6.1", "package": {"name": "pycrypto", "ecosystem": "PyPI"}}  # in every database
+SKIPPED = re.compile(r"\((?P<version>[^()]+)\)$")  # the end of pip-audit's reason
 Json = Mapping[str, Any]
 
 
 class AuditError(RuntimeError):
-    """Nothing can be said; the message says why."""
+    """The audit could not be completed; the message says why."""
 
 
 @dataclass
@@ -91,12 +91,12 @@ def read(url: str, body: object = None) -> Json | None:
 
 
 def project_page(name: str) -> Json | None:
-    """What the index says of a project; None where it has no page of it."""
+    """What the index says about a project; None if it has no page for it."""
     return read(PROJECT.format(name))
 
 
 def database(ask: Callable[..., Json | None] = read) -> str | None:
-    """pip-audit's name of the first database that answers with what everybody knows of an abandoned package."""
+    """pip-audit's name of the first database that reports the known vulnerability of an abandoned package."""
     if (ask(OSV, ABANDONED) or {}).get("vulns"):
         return "osv"
     if (ask(PROJECT.format(ABANDONED["package"]["name"])) or {}).get("vulnerabilities"):
@@ -108,7 +108,7 @@ def dependencies_of(arguments: Sequence[str], service: str) -> list[Json]:
     """pip-audit's report on each dependency.
 
     Raises:
-        AuditError: it could not be run to its end, or there is nothing to look up.
+        AuditError: it did not finish, or there is nothing to look up.
     """
     command = [ROOT / ".venv/dev/bin/pip-audit", "--progress-spinner", "off", "--format", "json"]
     command += ["--vulnerability-service", service, *arguments]
@@ -125,7 +125,7 @@ def dependencies_of(arguments: Sequence[str], service: str) -> list[Json]:
 def audited(
     dependencies: Sequence[Json], accepted: Mapping[str, str], page: Callable[[str], Json | None] = project_page
 ) -> Audit:
-    """Which vulnerabilities have no answer, which have one, and which versions nobody knows; a line for each."""
+    """Vulnerabilities without an answer, those with one, and versions that no database knows; a line for each."""
     said = Audit(len(dependencies))
     for one in dependencies:
         name, version, found = one["name"], one.get("version"), one.get("vulns")
@@ -149,7 +149,7 @@ def audited(
 
 
 def verdict(audits: Sequence[Audit], service: str | None) -> str:
-    """The last line: how much was looked up, with the result."""
+    """The last line: how many packages were looked up, and the result."""
     every, unknown = sum(one.versions for one in audits), sum(len(one.unknown) for one in audits)
     counts = f"{sum(len(one.open) for one in audits)} vulnerabilities without an answer"
     counts += f", {sum(len(one.answered) for one in audits)} accepted"
@@ -161,7 +161,7 @@ def verdict(audits: Sequence[Audit], service: str | None) -> str:
 
 
 def warn(message: str) -> None:
-    """On the page of GitHub's run, not only in its log."""
+    """Show it on the run's page on GitHub, not only in its log."""
     if os.environ.get("GITHUB_ACTIONS"):
         print(f"::warning title=Vulnerabilities::{message}")
 

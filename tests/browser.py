@@ -15,11 +15,11 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 # a foreign name that resolves to this machine, as in DNS rebinding
 REBOUND = "rebound.example"
 ARGUMENTS = [
-    "--no-sandbox",  # which root needs
+    "--no-sandbox",  # required when running as root
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
-    # a closed network must not make the browser wait for its vendor's hosts
+    # without a network, the browser must not wait for its vendor's hosts
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -41,7 +41,7 @@ class _Page(BaseHTTPRequestHandler):
         self.wfile.write(b"<!doctype html><title>elsewhere</title>")
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @contextmanager

@@ -3,7 +3,7 @@
     make check [SINCE=commit]
 
 Tests mirror the code, so the tests of ``include/train/gates.py`` are ``tests/include/train/test_gates.py``, or those of
-the folder where there is no such file. What nothing mirrors is left to ``make test``, and named.
+the folder if there is no such file. Files without mirroring tests are left to ``make test``, and named.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from run import FAST, PYTHONPATHS, ROOT, SLOW, Group
 
-SIDES = {  # what mypy checks together, and the environment whose libraries it sees
+SIDES = {  # what mypy checks together, by the environment that has its libraries
     "airflow": (
         "dags",
         "plugins",
@@ -43,7 +43,7 @@ def _git(*arguments: str) -> list[str]:
 
 
 def tests_of(path: Path) -> Path | None:
-    """A file's own tests, or the folder of tests that mirrors its folder; None where nothing does."""
+    """A file's own tests, or the folder of tests that mirrors its folder; None if there is neither."""
     if path.parts[0] == "tests":
         return path if path.name.startswith("test_") and path.suffix == ".py" else None
     if path.parts[0] not in ("dags", "plugins", "include"):

@@ -1,4 +1,4 @@
-"""The tests' surroundings: an empty Airflow home, never the user's, and no AWS endpoint of the user's."""
+"""The tests' environment: an empty Airflow home and no AWS endpoint, never the user's."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ with contextlib.suppress(ImportError):  # not in every environment
     hypothesis.settings.register_profile("busy", deadline=None)  # a busy machine is not a failure
     hypothesis.settings.load_profile("busy")
 
-# A repository that was made from the template may keep some of the example models only. Tests that name one it does not
-# keep are left out, and the end of the run says how many. predictive_maintenance is always kept.
+# A repository made from the template may keep only some of the example models. Tests that name a missing one are left
+# out, and the end of the run says how many. predictive_maintenance is always kept.
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ("machine_downtime", "abalone_age", "electricity", "tabular_classifier")
 GONE = re.compile("|".join(name for name in EXAMPLES if not (ROOT / "include" / "models" / name).is_dir()) or "(?!)")
@@ -34,7 +34,7 @@ _left_out: list[str] = []
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """A file whose constants name the model is left out whole."""
+    """A file with constants that name the model is left out entirely."""
     if collection_path.suffix != ".py" or collection_path.name == "conftest.py":
         return None
     lines = collection_path.read_text(encoding="utf-8").splitlines()

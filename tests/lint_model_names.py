@@ -1,7 +1,7 @@
-"""No code asks for a model by name: outside a model's own folder its name does not occur.
+"""No code refers to a model by name: a model's name occurs only in its own folder.
 
-What holds for one model only belongs into its folder, or is a general ability that model.yaml asks for. Tests and
-docs are free to name models; so are the programs in ``FREE``, which prove the whole on one model.
+Behaviour of a single model belongs in its folder, or becomes a general feature that model.yaml turns on. Tests and docs
+may name models; so may the programs in ``FREE``, which test the whole system with one model.
 """
 
 from __future__ import annotations

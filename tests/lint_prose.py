@@ -1,6 +1,6 @@
-"""Phrases that are not English, or are not the field's words, in code, comments, messages and docs.
+"""Phrases that are not native English, or not the field's terms, in code, comments, messages and docs.
 
-Each has what to write in its place. A line that means it literally ends with ``prose: allowed``.
+Each comes with what to write instead. A line that means the phrase literally ends with ``prose: allowed``.
 """
 
 from __future__ import annotations

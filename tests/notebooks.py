@@ -1,7 +1,7 @@
 """Runs notebooks as Jupyter would, cell after cell in one namespace: ``python tests/notebooks.py NOTEBOOK...``.
 
-What they read of the environment says which stack they are about. A last expression is printed. The exit status is 1,
-after the cell and its traceback, where one fails; and where a notebook was saved with its output.
+Environment variables tell the notebooks which stack to use. The value of a cell's last expression is printed. The exit
+status is 1 if a cell fails, which is shown with its traceback, or if a notebook was saved with its output.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def run(notebook: Path) -> bool:
-    """Whether every cell ran."""
+    """Whether every cell succeeded."""
     cells = [cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
     if any(cell["outputs"] or cell["execution_count"] for cell in cells):
         print(f"{notebook}: saved with its output. nbstripout takes it out.")

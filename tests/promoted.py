@@ -1,4 +1,4 @@
-"""A version in production without a deployment, for tests and benchmarks that are about something else."""
+"""A version in production without a deployment, for tests and benchmarks of something else."""
 
 from __future__ import annotations
 

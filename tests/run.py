@@ -1,11 +1,10 @@
 """Runs all tests: each group with pytest in the environment it belongs to, the two fast groups first and side by side,
-then the end-to-end tests beside the other slow ones: they wait for Airflow most of the time.
+then the end-to-end tests beside the other slow ones, as they mostly wait for Airflow.
 
     make test                all of it
     make test ONLY=dags      one group
 
-Ends with what failed and why, a line for each group and one that adds them up; the exit status is non-zero if any group
-failed.
+Ends with what failed and why, a line for each group and a total; the exit status is non-zero if any group failed.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ SLOW = (
     Group("faults", "airflow", ("tests/faults",), ""),
 )
 END_TO_END = (Group("e2e", "airflow", ("tests/e2e",), ""),)
-# one after the other; the lanes of one run side by side
+# stages run one after the other; the lanes of a stage run side by side
 STAGES = (tuple((group,) for group in FAST), (SLOW, END_TO_END))
 NAMES = [group.name for stage in STAGES for lane in stage for group in lane]
 
@@ -87,7 +86,7 @@ NO_TESTS_COLLECTED = 5
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many tests of a group passed, failed and were skipped, the seconds it took, and what failed."""
+    """How many tests of a group passed, failed and were skipped, how many seconds it took, and what failed."""
 
     group: Group
     counts: Counter[str]
@@ -100,13 +99,13 @@ class Outcome:
 
 
 def run(group: Group) -> Outcome:
-    """Run one group, its progress on the screen line by line, each with the group's name."""
+    """Run one group, showing its progress line by line, each with the group's name."""
     paths = [str(path) for pattern in group.paths for path in sorted(ROOT.glob(pattern))]
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [str(ROOT / ".venv" / group.environment / "bin" / "python"), "-m", "pytest", *paths]
-        # -v: a line for each file, where two groups share the screen
+        # -v: a line for each test, as two groups share the screen
         command += ["-v", "-m", group.marker, f"--junit-xml={report}", "--durations=5", "-rs"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(PYTHONPATHS[group.environment])}
         with subprocess.Popen(

@@ -1,9 +1,9 @@
-"""Pictures of every page, from a stack on which a model was trained, promoted and scored: those of docs/images.
+"""Screenshots of every page for docs/images, from a stack on which a model was trained, promoted and scored.
 
     make run; make promote YES=1; make backfill FROM=... TO=...; make screenshots [MODEL=name] [OUT=folder]
 
-``OUT`` gets each page in light and dark, 1280 and 390 pixels wide, to be looked at; without it docs/images gets one
-picture of each. Says which pages scroll sideways or have controls without a name; the exit status is 1 if any does.
+``OUT`` receives each page in light and dark, 1280 and 390 pixels wide, for review; without it docs/images gets one
+picture of each. Reports pages that scroll sideways or have controls without a name; the exit status is then 1.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.browser import launch
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = (1280, 390)
-COLOURS = 64  # enough for pages, and a third of the bytes
+COLOURS = 64  # enough colours for pages, at a third of the size
 SHRINK = """
 import sys
 from PIL import Image
@@ -47,7 +47,7 @@ SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clie
 
 
 def addresses(settings: Settings, model: str) -> dict[str, str]:
-    """Each page's name and address; those that there is something to see on."""
+    """Name and address of each page that has something to show."""
     console, local = f"{settings.airflow_url}/models", f"{settings.sagemaker_url}/_local/s3"
     found = {
         "models": f"{console}/",
@@ -89,7 +89,7 @@ def opened(browser: Browser, width: int, scheme: Literal["light", "dark"], heigh
 
 
 def trigger_form(page: Page, settings: Settings, model: str, picture: Path) -> None:
-    """Airflow's own form of a training."""
+    """Airflow's form for starting a training."""
     page.goto(f"{settings.airflow_url}/dags/train_{model}")
     page.get_by_role("button", name="Trigger").first.click()
     page.get_by_role("dialog").get_by_text("Data from").first.wait_for()
@@ -97,7 +97,7 @@ def trigger_form(page: Page, settings: Settings, model: str, picture: Path) -> N
 
 
 def look(settings: Settings, model: str, folder: Path, *, all_of_them: bool) -> list[str]:
-    """Take the pictures; what is wrong with pages."""
+    """Take the pictures; the problems found on the pages."""
     wrong = []
     pages = addresses(settings, model)
     with sync_playwright() as playwright:

@@ -1,4 +1,4 @@
-"""The audit of pins: nothing that could not be looked up passes for clean, and what is known has an answer."""
+"""The audit of pins: what could not be looked up does not pass as clean, and known vulnerabilities have an answer."""
 
 from __future__ import annotations
 
@@ -119,13 +119,14 @@ def test_pip_audit_is_told_which_database(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_every_environment_is_audited() -> None:
-    """As setup.sh installs them: a file of requirements is looked up itself, or with the environment it ends in."""
+    """As setup.sh installs them: a requirements file is audited directly, or with the environment it is installed
+    in."""
     script = (ROOT / "include/ops/local_stack/setup.sh").read_text()
     installed = dict(re.findall(r"^    (\w+)\) echo (.*) ;;$", script, re.MULTILINE))
     whole = {name for name in installed if f".venv/{name}" in SETS}
     assert {"mwaa", "airflow", "jobs"} <= whole
     left = {file for name, files in installed.items() if name not in whole for file in files.split()} - SETS.keys()
-    # the image before its additions; the types of AWS clients, which run nothing
+    # the image before its additions; the type stubs of AWS clients, which run nothing
     assert left == {"include/ops/mwaa/image.txt", "constraints.txt", "tests/requirements-local_sagemaker.txt"}
     files = [file for room in ("include", "tests") for file in ROOT.joinpath(room).rglob("*.txt")]
     pinned = {str(file.relative_to(ROOT)) for file in files if "--hash=" in file.read_text(encoding="utf-8")}
@@ -154,7 +155,8 @@ def test_an_accepted_finding_has_a_reason() -> None:
 
 
 def test_renovate_moves_every_pin() -> None:
-    """Hashed requirements, and images of scripts and workflows; it finds Dockerfiles and actions on its own."""
+    """Hashed requirements, and the images in scripts and workflows; renovate finds Dockerfiles and actions on its
+    own."""
     settings = json.loads((ROOT / ".github" / "renovate.json").read_text())
     patterns = [one.strip("/") for one in settings["pip-compile"]["managerFilePatterns"]]
     assert [file for file in PINNED if not any(re.search(pattern, file) for pattern in patterns)] == []

@@ -1,6 +1,7 @@
-"""Every command of the docs: understood by the program that it names, and executed by a test, or a reason why not.
+"""Every command in the docs is understood by its program, and executed by a test unless there is a reason why not.
 
-A new command is found on its own. It fails here until ``PROOFS`` says which test executes it, or why none can.
+New commands are found automatically. They fail here until ``PROOFS`` names the test that executes them, or says why
+none can.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ ACCOUNT, ENGINE, HOURS = (
 )
 
 HERE = "tests/test_docs.py"
-TO_BE_WRITTEN = {"include/jobs/sinks/queue.py", "include/models/late_books/model.yaml"}  # by who follows a how-to
+TO_BE_WRITTEN = {"include/jobs/sinks/queue.py", "include/models/late_books/model.yaml"}  # by readers of a how-to
 
-# what begins so -> the test that executes it, or the reason why none does
+# the beginning of a command -> the test that executes it, or the reason why none does
 PROOFS: dict[str, str] = {
     "make run": "tests/e2e/test_train_run.py::test_a_run_on_good_data_registers_a_model",
     "make promote": "tests/e2e/test_deploy_run.py::promoted",
@@ -91,7 +92,7 @@ PROOFS: dict[str, str] = {
     ".venv/airflow/bin/python -m include.ops.rebuild_index": "tests/include/ops/test_rebuild_index.py",
     ".venv/dev/bin/pre-commit install": "writes into the checkout's .git",
 }
-CHEAP = (  # executed as they stand in the docs, with --help where they would go on
+CHEAP = (  # executed as written in the docs, with --help for those that would keep running
     ("make help",),
     (".venv/local_sagemaker/bin/python -m include.local_sagemaker", "--help"),
     (".venv/airflow/bin/python -m include.ops.rebuild_index", "--help"),
@@ -100,7 +101,7 @@ CHEAP = (  # executed as they stand in the docs, with --help where they would go
 
 @dataclass(frozen=True)
 class Command:
-    """One command of the docs, in one line, without what is before its program."""
+    """One command of the docs, on one line, without anything before its program."""
 
     place: str
     text: str
@@ -120,7 +121,7 @@ def commands() -> Iterator[Command]:
 
 
 def commands_of(text: str, name: str) -> Iterator[Command]:
-    """Those of code blocks without a language or of a shell's, continued lines joined, and those of code in a line."""
+    """Commands in code blocks (with no language or a shell's; continued lines are joined) and in inline code."""
     language, waiting = None, ""
     for number, line in enumerate(text.splitlines(), 1):
         if fence := FENCE.match(line):
@@ -186,7 +187,7 @@ MAKES = [command for command in ALL if command.text.startswith("make ")]
 
 
 def alternatives(words: list[str]) -> Iterator[dict[str, str]]:
-    """What make is given: what is in brackets may be there or not, ``a|b`` is one of them."""
+    """The arguments of make: those in brackets are optional, ``a|b`` stands for either."""
     pairs = [word.strip("[]").partition("=") for word in words if "=" in word]
     choices = [[(name, value) for value in given.split("|")] for name, _, given in pairs]
     yield from map(dict, itertools.product(*choices))
@@ -212,7 +213,7 @@ def test_make_knows_the_target_and_takes_what_it_is_given(
 
 
 def prepare(folder: Path, values: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files that a command names, and the model that the tutorial makes, unless it is to be made."""
+    """The files that a command names, and the tutorial's model, unless the command creates it."""
     models = folder / "models"
     for known in (ROOT / "include" / "models").glob("*/model.yaml"):
         (models / known.parent.name).mkdir(parents=True, exist_ok=True)

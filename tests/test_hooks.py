@@ -17,7 +17,7 @@ import pytest
 from include.ops.local_stack.settings import ROOT
 
 OFFLINE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
-# in parts, as the hook would find them here too
+# in parts, or the hook would find them here too
 SECRETS = {
     "include/settings.py": 'KEY = "AKIA' + 'Q3EGRUT5KZ2J7WXN"\n',
     "deploy.yaml": "token: ghp_" + "x9K2mQ7vLr4TzW8bNc" + "1Yd5Hf3Jg6Ps0AeUiO\n",

@@ -1,6 +1,6 @@
-"""What a person gives to make is text: it reaches the program as it is, and nothing in it is carried out.
+"""Values that a user gives to make are text: they reach the program unchanged, and nothing in them is executed.
 
-Every target is really made, in a folder where each program that the Makefile names only notes how it was called.
+Every target really runs, in a folder where each program that the Makefile names only records how it was called.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Stubs:
     notes: Path
 
     def make(self, *arguments: str, **environment: str) -> list[str]:
-        """What its programs were called with, word by word."""
+        """The arguments of the programs it called, word by word."""
         self.notes.write_text("")
         command = ["make", "--no-print-directory", *arguments]
         surroundings = {"PATH": os.environ["PATH"], "NOTES": str(self.notes), **environment}

@@ -1,4 +1,4 @@
-"""A team's repository from this one: made from one version, changed, updated to the next without a loss."""
+"""A team's repository copied from this one at one version, changed, and updated to the next without losing anything."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def commit(folder: Path, message: str) -> None:
 
 @pytest.fixture
 def template(tmp_path: Path) -> Path:
-    """The files of this checkout as a repository with a version."""
+    """The files of this checkout as a repository with a version tag."""
     folder = tmp_path / "template"
     folder.mkdir()
     listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\0")

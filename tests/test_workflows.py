@@ -1,8 +1,8 @@
-"""The steps of the workflows that deploy, run as GitHub runs them: its shell, its environment and a machine with
-nothing but the system's own programs, a Python without packages among them. Docker, AWS's and GitHub's command lines
-only note how they were called, and answer as they would.
+"""The steps of the workflows that deploy, run as GitHub runs them: its shell, its environment and a machine with only
+the system's programs, including a Python without packages. The Docker, AWS and GitHub command lines only record how
+they were called, and answer as they would.
 
-Steps of ``ci.yaml`` are the targets that make this repository's own gate.
+The steps of ``ci.yaml`` are the targets that also gate this repository.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.compose.prove import copy_checkout
 FOLDER = ROOT / ".github" / "workflows"
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
 MAKEFILE = (ROOT / "Makefile").read_text()
-SHELL = ("bash", "-e")  # where a step names none
+SHELL = ("bash", "-e")  # if a step names none
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 REGISTRY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
@@ -52,7 +52,7 @@ STUB = """#!/bin/bash
 printf '%s ' "{name}" "$@" >>"$NOTES"; echo >>"$NOTES"
 {does}
 """
-# what each would answer; ECR's memory is a folder
+# what each would answer; ECR's state is a folder
 STUBS = {
     "docker": """
 case $1 in
@@ -71,7 +71,7 @@ cat "$ECR/$tag" """,
 
 @dataclass(frozen=True)
 class Runner:
-    """A machine of GitHub's, with a checkout."""
+    """One of GitHub's machines, with a checkout."""
 
     folder: Path
     checkout: Path
@@ -115,7 +115,7 @@ def runner(tmp_path: Path) -> Runner:
         (programs / name).symlink_to(found)
     for name, does in STUBS.items():
         write_program(programs / name, STUB.format(name=name, does=does) if does else STUB.format(name=name, does=":"))
-    # any Python 3, with the standard library alone
+    # any Python 3, with only the standard library
     write_program(programs / "python3", f'#!/bin/bash\nexec "{Path(sys.executable).resolve()}" -S "$@"\n')
     checkout = copy_checkout(tmp_path / "it's a checkout")
     for command in (
@@ -134,17 +134,17 @@ def write_program(path: Path, text: str) -> None:
 
 
 def steps(workflow: str, job: str) -> Iterator[dict[str, Any]]:
-    """Those that run something."""
+    """The steps that run something."""
     yield from (step for step in WORKFLOWS[workflow]["jobs"][job]["steps"] if "run" in step)
 
 
 def evaluated(text: str, context: Mapping[str, str]) -> str:
-    """An expression that is not in the context is an error."""
+    """An expression missing from the context is an error."""
     return re.sub(r"\$\{\{ (.+?) \}\}", lambda found: context[found[1]], text)
 
 
 def take(runner: Runner, workflow: str, job: str, context: Mapping[str, str], *left_out: str) -> list[str]:
-    """Run a job's steps; what each that ended well printed.
+    """Run a job's steps; the output of each.
 
     Raises:
         AssertionError: a step failed.
@@ -215,7 +215,7 @@ def test_a_push_that_was_broken_off_is_completed_next_time(runner: Runner, publi
     assert done.returncode == 0, done.stderr
     assert (runner.folder / "ecr" / image_tag()).read_text() == DOCKER
     tags = {call.split()[-1].partition(":")[2] for call in runner.called if call.startswith("docker push")}
-    assert tags == {image_tag()}, "one tag: a second would be locked where the first is missing"
+    assert tags == {image_tag()}, "one tag: a second would be locked if the first is missing"
 
 
 @pytest.mark.parametrize("there_before", [True, False])
@@ -246,12 +246,12 @@ def test_an_image_of_other_sources_is_not_published(runner: Runner, publish: str
 
 @pytest.fixture
 def with_environments(runner: Runner) -> Runner:
-    """As setup.sh leaves it: environments with their packages, here those of this checkout."""
+    """The checkout after setup.sh: environments with their packages, here those of this checkout."""
     write_program(runner.checkout / "include/ops/local_stack/setup.sh", "#!/bin/bash\n")
     for name in ("airflow", "mwaa"):
         real = ROOT / ".venv" / name / "bin" / "python"
         write_program(runner.checkout / f".venv/{name}/bin/python", f'#!/bin/bash\nexec "{real}" "$@"\n')
-    dev = runner.checkout / "include/ops/mwaa/environments/dev.yaml"  # its address is a placeholder, which is refused
+    dev = runner.checkout / "include/ops/mwaa/environments/dev.yaml"  # its address is a placeholder, so it is refused
     dev.write_text(dev.read_text().replace("@example.com", "@plant.test"))
     return runner
 
@@ -271,7 +271,7 @@ def test_a_deploy_runs_as_far_as_the_account(with_environments: Runner) -> None:
 
 
 def nowhere() -> dict[str, str]:
-    """AWS where nobody listens, and credentials for it."""
+    """An AWS address where nothing listens, and credentials for it."""
     keys = {
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
@@ -294,7 +294,7 @@ def test_every_step_is_run_here_or_is_a_target_of_the_gate() -> None:
 
 
 def test_what_reaches_an_environment_is_of_main_alone() -> None:
-    """The rule of a GitHub environment (docs/mwaa.md) says so too; a workflow started by hand says it itself."""
+    """The rule of a GitHub environment (docs/mwaa.md) also requires it; a workflow started by hand checks it itself."""
     for name in ("deploy-dags", "publish-image", "deploy-infra"):
         jobs = WORKFLOWS[name]["jobs"]
         first = [job for job in jobs.values() if not job.get("needs") and "ci.yaml" not in job.get("uses", "")]
@@ -302,7 +302,7 @@ def test_what_reaches_an_environment_is_of_main_alone() -> None:
 
 
 def test_a_deploy_may_run_where_a_private_web_server_is_reached() -> None:
-    """GitHub's runners are outside the VPC: docs/mwaa.md says how to name another."""
+    """GitHub's runners are outside the VPC: docs/mwaa.md says how to name another runner."""
     assert WORKFLOWS["deploy-environment"]["jobs"]["deploy"]["runs-on"] == "${{ vars.DEPLOY_RUNNER || 'ubuntu-24.04' }}"
 
 
@@ -321,7 +321,7 @@ def test_every_action_and_image_is_named_by_its_digest() -> None:
 
 
 def test_credentials_come_after_all_that_is_installed() -> None:
-    """What a make target would install with credentials at hand is there before."""
+    """Whatever a make target would install is in place before credentials are at hand."""
     targets = dict(re.findall(r"^([a-z-]+):.*\n\t@\$\(setup\)(?: --for [a-z-]+)?(.*)$", MAKEFILE, re.MULTILINE))
     signing = 0
     for name, workflow in WORKFLOWS.items():

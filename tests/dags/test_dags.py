@@ -29,7 +29,7 @@ from sagemaker_jobs.retries import SageMakerRetryPolicy
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = model_names()
 
-# every file of the Dag folder, and the Dags that it holds
+# every file of the Dag folder, and its Dags
 DECLARED = {
     "backfill.py": {"backfill"},
     "deploy.py": {f"deploy_{name}" for name in MODELS},
@@ -79,9 +79,9 @@ def test_has_an_owner_tags_and_a_runbook(dag: DAG) -> None:
 
 def test_is_named_verb_model_or_asks_for_the_model(dag: DAG) -> None:
     verb, _, model = dag.dag_id.partition("_")
-    if verb in ("remind", "probe"):  # of all models at once
+    if verb in ("remind", "probe"):  # for all models
         assert not model
-    elif dag.dag_id == "score_file":  # started by what arrives, too: then the file's key names the model
+    elif dag.dag_id == "score_file":  # also started by arriving files: then the file's key names the model
         assert dag.params.get_param("model").schema["enum"] == [None, *MODELS]
     elif verb in ("rollback", "backfill", "retire"):
         assert not model
@@ -93,8 +93,8 @@ def test_is_named_verb_model_or_asks_for_the_model(dag: DAG) -> None:
 
 def test_never_catches_up_nor_overlaps(dag: DAG) -> None:
     assert not dag.catchup
-    # days are independent: each has its own partition, and they are published one after the other;
-    # and so are models' rollbacks, of which each model has one
+    # days are independent: each has its own partition, and they are published one after the other; so are rollbacks, of
+    # which each model has at most one
     assert dag.max_active_runs == 1 or dag.dag_id.startswith(("score_", "monitor_", "rollback", "backfill"))
 
 
@@ -102,9 +102,9 @@ def test_tasks_are_retried_bounded_and_noticed(dag: DAG) -> None:
     for task in dag.tasks:
         assert task.retries
         assert task.retry_exponential_backoff
-        assert task.execution_timeout or task.response_timeout  # one that waits for a person has the latter
+        assert task.execution_timeout or task.response_timeout  # a task that waits for a person has the latter
         assert task.on_failure_callback
-        # what no retry can fix is not retried, throttling is waited out
+        # errors that no retry can fix are not retried, throttling is waited out
         assert isinstance(task.retry_policy, SageMakerRetryPolicy)
 
 
@@ -149,13 +149,13 @@ def test_params_say_what_they_are(dag: DAG) -> None:
 
 
 def test_an_empty_form_can_be_sent(dag: DAG) -> None:
-    """Airflow does not hold these forms against their schemas when it parses the Dag."""
+    """Airflow does not validate these forms against their schemas when it parses the Dag."""
     for name in set(dag.params) - {"model", "from", "to"}:
         param = dag.params.get_param(name)
         param.resolve()
-        assert "type" not in param.schema or "null" in param.schema["type"], f"{name} has a star in Airflow's form"
+        assert "type" not in param.schema or "null" in param.schema["type"], f"{name} is required in Airflow's form"
     for task in dag.tasks:
-        assert set(task.params) <= {"reason"}, "tasks keep no copies of the form"
+        assert set(task.params) <= {"reason"}, "tasks have no copies of the form"
 
 
 def test_every_question_is_told_to_people(dag: DAG) -> None:
@@ -164,7 +164,7 @@ def test_every_question_is_told_to_people(dag: DAG) -> None:
 
 
 def test_a_field_that_the_form_does_not_have_is_refused_by_every_first_task(dag: DAG) -> None:
-    """Airflow lets a program send one, and leaves every field as it is."""
+    """Airflow lets a program send one, and leaves every field unchanged."""
     known = next(iter(dag.params), None)
     sent = f"{known}s" if known else "model"
     for first in (task for task in dag.tasks if not task.upstream_task_ids):
@@ -259,7 +259,7 @@ def test_a_day_is_scored_by_one_job_or_by_several(dag_bag: DagBag) -> None:
     dag = dag_bag.dags["score_predictive_maintenance"]
     assert dag.get_task("plan_day").downstream_task_ids == {"score_day", "validate_input"}
     assert dag.get_task("publish_scores").upstream_task_ids >= {"score_day", "validate_scores"}
-    # where the plan took the other way, or neither, nothing of this one may run
+    # if the plan chose the other branch, or neither, nothing in this one may run
     assert dag.get_task("validate_scores").upstream_task_ids == {"build_features", "score"}
     for task_id in ("publish_scores", "validate_scores"):
         assert dag.get_task(task_id).trigger_rule == "none_failed_min_one_success"
@@ -309,7 +309,7 @@ def test_survives_the_way_through_the_database(dag: DAG) -> None:
 
 
 def test_days_are_backfilled_and_of_other_dags_it_is_said_that_they_are_not(dag: DAG) -> None:
-    """Never that a schedule is "non-periodic", which Airflow says of a Dag before it looks at what the Dag allows."""
+    """Never that a schedule is "non-periodic", as Airflow reports before it looks at what the Dag allows."""
     timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
     assert timetable.periodic
     is_about_days = dag.dag_id.startswith(("score_", "monitor_")) and dag.dag_id != "score_file"
@@ -335,7 +335,7 @@ def test_a_model_without_schedules_can_be_backfilled_and_starts_nothing(make: Ca
 
 
 def test_the_first_run_is_the_next_one_to_come(dag_bag: DagBag) -> None:
-    """A Dag that is switched on must not train immediately for the past week."""
+    """A Dag that is unpaused must not immediately train for the past week."""
     from airflow.timetables.base import TimeRestriction
     from airflow.timetables.trigger import CronTriggerTimetable
     from pendulum import now
@@ -353,7 +353,7 @@ def test_the_first_run_is_the_next_one_to_come(dag_bag: DagBag) -> None:
 
 
 def test_parsing_imports_nothing_heavy_and_needs_no_environment(tmp_path: Path) -> None:
-    """In its own process, with no Variables, no credentials and no network to ask."""
+    """In a separate process, without Variables, credentials or a network."""
     program = (
         "import socket, sys, json\n"
         "def refuse(*arguments): raise OSError('parsing talks to the network')\n"

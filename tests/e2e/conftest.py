@@ -1,5 +1,5 @@
 """One stack for all end-to-end tests: real scheduler, triggerer, API server and local SageMaker, on free ports and in
-its own home, so a stack that the user keeps running is left alone."""
+its own home, so that it does not touch a stack that the user keeps running."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.browser import launch
 from tests.include.local_sagemaker.local_server import free_port
 
 SIMULATE = "include.models.predictive_maintenance.simulate"
-os.environ[JOB_WAIT_VARIABLE] = "2"  # less than any job takes: as on AWS, waiting tasks are deferred
+os.environ[JOB_WAIT_VARIABLE] = "2"  # shorter than any job: waiting tasks are deferred, as on AWS
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a target of make left: its exit status, what it printed, and its summary file."""
+    """The results of a make target: its exit status, its output and its summary file."""
 
     status: int
     output: str
@@ -38,7 +38,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack's addresses, and make in the checkout that it belongs to."""
+    """A stack's addresses, and make in its checkout."""
 
     settings: Settings
     checkout: Path = ROOT
@@ -73,7 +73,7 @@ class Stack:
         return {task["task_id"]: task["state"] for task in self.airflow.task_instances(dag_id, run_id)}
 
     def make(self, target: str, *variables: str) -> RunResult:
-        """A target as a user types it; it may leave ``<target>-summary.json``."""
+        """Run a target as a user types it; it may write ``<target>-summary.json``."""
         summary = self.settings.home / f"{target}-summary.json"
         summary.unlink(missing_ok=True)
         done = subprocess.run(
@@ -130,7 +130,7 @@ def broken_fleet(fleet: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One for all tests: Playwright cannot be started twice in a process."""
+    """One for all tests, as Playwright cannot be started twice in a process."""
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser

@@ -69,7 +69,7 @@ def test_the_evaluation_report_opens_with_its_plots(page: Page, trained: RunResu
     assert plots.count() >= 5
     broken = page.evaluate("[...document.images].filter(image => !image.naturalWidth).length")
     assert broken == 0
-    # self-contained: it can be mailed, and opened years later
+    # self-contained: it can be mailed and opened years later
     assert [url for url in requests if not url.startswith(("data:", address[0]))] == []
     width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert width <= 0, "the report scrolls sideways"
@@ -104,7 +104,7 @@ def test_the_console_shows_the_trained_model_inside_airflow(page: Page, running:
 
 
 def test_a_button_of_the_console_does_what_it_says(page: Page, running: Stack, trained: RunResult) -> None:
-    """Pauses what is already paused: resuming would start a run for yesterday."""
+    """Pauses a Dag that is already paused: unpausing would start a run for yesterday."""
     page.goto(f"{running.settings.airflow_url}/models/model/tabular_classifier")
     page.get_by_text("Pause", exact=True).first.click()
     page.get_by_role("button", name="Pause tabular_classifier").click()
@@ -129,7 +129,7 @@ PAGES = {
 def test_every_page_of_the_console_fits_its_window(
     browser: Browser, running: Stack, trained: RunResult, width: int, scheme: Literal["light", "dark"]
 ) -> None:
-    """With SCREENSHOTS=<folder> they are kept, as those of docs/images were made."""
+    """SCREENSHOTS=<folder> keeps them; the pictures in docs/images were made this way."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     for name, path in PAGES.items():
         page.goto(f"{running.settings.airflow_url}/models/{path}")
@@ -166,7 +166,7 @@ def online(running: Stack, trained: RunResult) -> Iterator[str]:
 
 
 def test_the_online_services_page_asks_the_model_its_example(browser: Browser, online: str) -> None:
-    """With SCREENSHOTS=<folder> a picture is kept, as that of docs/images was made."""
+    """SCREENSHOTS=<folder> keeps a picture; the one in docs/images was made this way."""
     page = browser.new_page(viewport={"width": 1100, "height": 1950})
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))

@@ -46,7 +46,7 @@ FIRST_STEPS = [
 
 
 class Deployments:
-    """The operations of tests on versions and runs."""
+    """What tests do with versions and runs."""
 
     def __init__(self, running: Stack, first: dict[str, Any]) -> None:
         self.running = running
@@ -56,7 +56,7 @@ class Deployments:
         self.first = first
 
     def register(self, *, artifact: bytes | None = None) -> dict[str, Any]:
-        """A new version with an artifact and an evaluation of its own: copies of the first one's."""
+        """A new version with its own artifact and evaluation, copied from the first version's."""
         described = self.sagemaker.describe_model_package(ModelPackageName=self.first["model_package_arn"])
         number = len(self.sagemaker.list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"]) + 1
         container = described["InferenceSpecification"]["Containers"][0]
@@ -105,7 +105,7 @@ class Deployments:
                 )
 
     def started_by(self, *packages: dict[str, Any]) -> list[str]:
-        """The runs that approving these versions, one at once after the other, starts; the first one first."""
+        """The runs that start when these versions are approved in quick succession, in order."""
         known = set(self.api.run_ids(DAG))
         for package in packages:
             self.approve(package)
@@ -140,13 +140,13 @@ class Deployments:
         return self.api.failure_reason(dag_id, run_id, task_id, tries[task_id])
 
     def serves(self, stage: str = "production") -> str:
-        """The configuration that an endpoint serves with."""
+        """The endpoint configuration in use."""
         found = self.sagemaker.describe_endpoint(EndpointName=f"{GROUP}-{stage}")
         assert found["EndpointStatus"] == "InService"
         return str(found["EndpointConfigName"])
 
     def traffic_steps(self) -> str | None:
-        """How production's traffic is currently being moved."""
+        """How production's traffic is being moved at the moment."""
         found = self.sagemaker.describe_endpoint(EndpointName=ENDPOINT)
         if found["EndpointStatus"] != "Updating":
             return None
@@ -154,7 +154,7 @@ class Deployments:
         return str(policy["TrafficRoutingConfiguration"]["Type"])
 
     def kill(self, run_id: str) -> None:
-        """What a user's *Mark as failed* does: Airflow kills the tasks that run and starts no more."""
+        """The effect of a user's *Mark as failed*: Airflow kills the running tasks and starts no more."""
         self.api.call("PATCH", f"/dags/{DAG}/dagRuns/{run_id}", json={"state": "failed"})
 
     def versions(self) -> list[int]:
@@ -191,7 +191,7 @@ def deployments(running: Stack, promoted: tuple[RunResult, dict[str, Any]]) -> I
 
 @pytest.fixture
 def client(deployments: Deployments) -> Iterator[Client]:
-    """A client of production throughout the test."""
+    """Sends requests to production throughout the test."""
     described = deployments.sagemaker.describe_model_package(ModelPackageName=deployments.first["model_package_arn"])
     uri = golden_requests_of(described["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"])
     bucket, key = split_uri(uri)
@@ -217,7 +217,7 @@ def test_an_approval_brings_the_first_version_into_production(
     assert set(summary["first_prediction"]) >= {"label", "probabilities"}
     for shown in ("macro_f1", "at least", "Raw data", "golden requests answered as trained", "answering yes"):
         assert shown in result.output
-    assert deployments.endpoints() == [f"{GROUP}-production"], "staging goes after its test"
+    assert deployments.endpoints() == [f"{GROUP}-production"], "staging is removed after its test"
 
 
 def test_who_decided_when_and_why_is_in_the_registry_and_the_asset_told(
@@ -248,7 +248,7 @@ def test_two_approvals_at_once_the_last_wins_even_past_a_killed_scheduler(
     kill_the_scheduler(deployments.running)
     assert deployments.finished(first_run) == "success"
     if deployments.versions()[-1] != third["ModelPackageVersion"]:
-        # the second approval came after the run had begun; it waits until that is over
+        # the second approval came after the run had begun, so it waits until that run is over
         wait_until(lambda: len(deployments.new_runs(known)) > 1, "the second approval's run", 120)
         second_run = deployments.new_runs(known)[1]
         deployments.asked(second_run)
@@ -256,12 +256,12 @@ def test_two_approvals_at_once_the_last_wins_even_past_a_killed_scheduler(
         assert deployments.finished(second_run) == "success"
     assert deployments.versions()[-1] == third["ModelPackageVersion"]
     assert set(deployments.versions()) <= {1, second["ModelPackageVersion"], third["ModelPackageVersion"]}
-    assert deployments.endpoints() == [f"{GROUP}-production"], "staging goes after its test"
+    assert deployments.endpoints() == [f"{GROUP}-production"], "staging is removed after its test"
     assert client.failures == []
 
 
 def kill_the_scheduler(running: Stack) -> None:
-    """Kills it with everything that it started, and starts it again."""
+    """Kill it with all its child processes, and restart it."""
     (scheduler,) = [one for one in services(running.settings) if one.name == "airflow-scheduler"]
     process = scheduler.process()
     assert process is not None
@@ -285,7 +285,7 @@ def test_killed_between_any_two_steps_and_cleared_it_converges(deployments: Depl
     assert deployments.finished(run_id) == "success", deployments.states(run_id)
     assert deployments.versions()[-1] == package["ModelPackageVersion"]
     assert deployments.versions().count(package["ModelPackageVersion"]) == 1
-    assert deployments.endpoints() == [f"{GROUP}-production"], "staging goes after its test"
+    assert deployments.endpoints() == [f"{GROUP}-production"], "staging is removed after its test"
     assert client.failures == []
 
 
@@ -302,11 +302,11 @@ def test_clearing_what_was_done_changes_nothing(deployments: Deployments, client
 def test_a_version_that_fails_in_production_is_replaced_by_the_one_before(
     deployments: Deployments, client: Client
 ) -> None:
-    """An earlier version, asked for by the form with another way of moving the traffic than model.yaml's."""
+    """An earlier version, chosen in the form with another way of moving traffic than model.yaml's."""
     before, versions = deployments.serves(), deployments.versions()
     run_id = deployments.api.trigger(DAG, {"version": 1, "strategy": "linear"})
     deployments.asked(run_id)
-    # what staging answered as trained is not what is expected by the time production is tested
+    # what staging answered as trained is no longer what is expected when production is tested
     first = deployments.sagemaker.describe_model_package(ModelPackageName=deployments.first["model_package_arn"])
     bucket, key = split_uri(golden_requests_of(first["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]))
     as_trained = deployments.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -329,7 +329,7 @@ def test_a_version_that_fails_in_production_is_replaced_by_the_one_before(
 
 @pytest.fixture(scope="module")
 def question(deployments: Deployments) -> tuple[dict[str, Any], str]:
-    """A version that a user is asked about, and the run that asks."""
+    """A version awaiting a user's decision, and the run that asks."""
     package = deployments.register()
     (run_id,) = deployments.started_by(package)
     deployments.asked(run_id)
@@ -413,7 +413,7 @@ def test_one_click_goes_back(deployments: Deployments, client: Client) -> None:
 def test_of_two_rollbacks_one_goes_on_past_a_killed_scheduler_and_another_model_waits_for_neither(
     deployments: Deployments, client: Client
 ) -> None:
-    """Each run asks for another version, so whichever came second would have overridden the first."""
+    """The runs ask for different versions, so whichever came second would have overridden the first."""
     entries = read_history(deployments.s3, BUCKET, MODEL).entries
     serving = entries[-1].version
     wanted = sorted({entry.version for entry in entries} - {serving})[-2:]

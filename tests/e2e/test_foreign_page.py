@@ -14,7 +14,7 @@ from .test_train_run import DAG
 
 pytestmark = [needs_chromium, pytest.mark.timeout(300)]
 
-# neither needs a body, so a browser asks no permission of the server before it sends them
+# neither needs a body, so a browser sends them without a preflight request
 WITHOUT_A_BODY = ("/api/v2/dags/{dag}/favorite", "/api/v2/assets/1/materialize")
 POST = """([url, mode]) => fetch(url, {method: "POST", mode, credentials: "include"})
     .then(answer => answer.status, error => String(error))"""
@@ -28,7 +28,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def state(running: Stack) -> tuple[bool, int]:
-    """Whether the Dag is a favourite, and how many runs there are of any Dag."""
+    """Whether the Dag is a favourite, and the number of runs of all Dags."""
     details = running.airflow.call("GET", f"/dags/{DAG}/details")
     return details["is_favorite"], running.airflow.call("GET", "/dags/~/dagRuns")["total_entries"]
 
@@ -37,7 +37,7 @@ def state(running: Stack) -> tuple[bool, int]:
 def test_a_foreign_page_starts_and_reads_nothing(running: Stack, page: Page, host: str) -> None:
     url = running.settings.airflow_url
     before = state(running)
-    page.goto(url)  # where a session would be kept, the browser has one now
+    page.goto(url)  # if sessions are kept, the browser has one now
     with foreign_site() as port:
         page.goto(f"http://{host}:{port}/")
         for path in WITHOUT_A_BODY:

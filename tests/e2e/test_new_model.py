@@ -1,8 +1,8 @@
-"""``make new-model`` on a file that the repository has never seen, then ``make run``: a model without an edit. Then
-what its model.yaml and the environment may say of deployments, each in its own run.
+"""``make new-model`` on a file that the repository has never seen, then ``make run``: a model without any edits. Then
+the deployment settings of model.yaml and the environment, each in its own run.
 
-In a copy of the checkout, with its own stack: the new folder and its Dags must not appear in this one. The copy is
-in a folder with characters that shells, URLs, lists and PostgreSQL read in their own ways.
+All in a copy of the checkout with its own stack, so that the new folder and its Dags do not appear in this one. The
+copy's path has characters that are special to shells, URLs, lists and PostgreSQL.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def test_a_model_from_a_file_runs_without_another_edit(town: Stack, tmp_path: Pa
         package = town.client("sagemaker").describe_model_package(ModelPackageName=summary["model_package_arn"])
         artifacts = town.settings.home / "mlflow" / "artifacts"
         assert list(artifacts.rglob(package["CustomerMetadataProperties"]["mlflow_run_id"]))
-    assert list(town.checkout.parent.iterdir()) == [town.checkout]  # nobody wrote to a folder with half the name
+    assert list(town.checkout.parent.iterdir()) == [town.checkout]  # no program wrote to a folder with a truncated name
 
 
 class Deployments:
@@ -125,8 +125,7 @@ class Deployments:
 
 @pytest.fixture(scope="module")
 def deployments(town: Stack) -> Deployments:
-    """Two versions are there; the traffic moves in halves under an alarm of the model's own, and nobody has long to
-    answer."""
+    """There are two versions; traffic moves in halves under the model's own alarm, and the approval times out soon."""
     file = town.checkout / "include" / "models" / "late_books" / "model.yaml"
     model = yaml.safe_load(file.read_text())
     complaints = {"name": "complaints", "namespace": "Town", "metric": "Complaints", "statistic": "Sum", "max": 0}
@@ -144,7 +143,7 @@ def deployments(town: Stack) -> Deployments:
 
 
 def test_without_an_answer_in_time_nothing_is_promoted(deployments: Deployments) -> None:
-    """The approvals start the first run: one for both, for the version approved last."""
+    """The approvals start a single first run, for the version approved last."""
     wait_until(lambda: bool(deployments.api.run_ids("deploy_late_books")), "the run of the approvals", 120)
     run_id = deployments.api.run_ids("deploy_late_books")[-1]
     assert deployments.finished(run_id) == "success"

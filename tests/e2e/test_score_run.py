@@ -28,14 +28,14 @@ pytestmark = pytest.mark.timeout(900)
 MODEL, DAG = "predictive_maintenance", "score_predictive_maintenance"
 WATCH, TRAIN = "monitor_predictive_maintenance", "train_predictive_maintenance"
 FIRST, LAST, DAYS = "2015-06-01", "2015-06-03", ["2015-06-01", "2015-06-02", "2015-06-03"]
-DAY_BEFORE = "2015-05-31"  # its raw data is there, since the first day looks back to it; no backfill has scored it
-ROWS = 30 * 8  # a row for each machine at every third hour
+DAY_BEFORE = "2015-05-31"  # its raw data exists, since the first day looks back to it; no backfill has scored it
+ROWS = 30 * 8  # a row per machine every three hours
 
 
 @pytest.fixture(scope="module")
 def in_production(running: Stack, trained: RunResult) -> int:
-    """The number of the version that days of the past are scored with: the first one that was ever in production, which
-    is the trained one, unless another test has promoted one already."""
+    """The number of the version that scores past days: the first one ever in production, which is the trained one
+    unless another test has already promoted one."""
     assert trained.status == 0, trained.output
     s3 = running.client("s3")
     arn = trained.summary["model_package_arn"]
@@ -52,7 +52,7 @@ def backfill(running: Stack, *more: str) -> RunResult:
 
 @pytest.fixture(scope="module")
 def backfilled(running: Stack, in_production: int) -> RunResult:
-    running.airflow.unpause(DAG)  # for the days on their own
+    running.airflow.unpause(DAG)  # for the days scored separately
     return backfill(running)
 
 
@@ -71,7 +71,7 @@ def ended(running: Stack, dag_id: str, run_id: str) -> str:
 
 
 def started_by_scores(running: Stack) -> Counter[str]:
-    """How many runs of monitor_ the publication of each day's scores has started."""
+    """How many runs of monitor_ each day's publication has started."""
     runs = running.airflow.call("GET", f"/dags/{WATCH}/dagRuns", params={"limit": 100})["dag_runs"]
     return Counter(run["partition_key"] for run in runs if run["run_type"] == "asset_triggered")
 
@@ -127,7 +127,7 @@ def test_a_day_on_its_own_has_the_backfills_scores_bit_for_bit(backfilled: RunRe
     before = published(running, day)
     unforced = running.airflow.trigger(DAG, conf={"day": day})
     assert ended(running, DAG, unforced) == "success"
-    assert published(running, day) == before, "an unchanged day is left alone"
+    assert published(running, day) == before, "an unchanged day is not scored again"
     forced = running.airflow.trigger(DAG, conf={"day": day, "force": True})
     assert ended(running, DAG, forced) == "success"
     after = published(running, day)
@@ -154,7 +154,7 @@ def test_several_jobs_and_the_endpoint_give_the_same_answers_bit_for_bit(backfil
         return s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode().splitlines()
 
     rows = lines(f"{run.day_features}/rows/shard-00000.csv")
-    # without the key and the reasons, which an endpoint gives only when asked
+    # without the key and the reasons, which an endpoint returns only on request
     scored = [line.split(",", 2)[2].rpartition(",")[0] for line in lines(f"{run.predictions}/shard-00000.csv.out")]
     job = next(job for job in sagemaker.list_transform_jobs()["TransformJobSummaries"])
     model = sagemaker.describe_transform_job(TransformJobName=job["TransformJobName"])["ModelName"]
@@ -191,7 +191,7 @@ def test_late_data_is_swept_up(backfilled: RunResult, running: Stack) -> None:
     assert ended(running, WATCH, run_id) == "success"
     late = [run for run in running.airflow.run_ids(DAG) if run.startswith("late__")]
     found = sorted(run.split("__")[1] for run in late)
-    assert found == [DAY_BEFORE, *DAYS[1:]], "the day, the one that looks back to it, and one that was never scored"
+    assert found == [DAY_BEFORE, *DAYS[1:]], "the day, the one that looks back to it, and one never scored"
     assert {ended(running, DAG, run) for run in late} == {"success"}
     after = {day: published(running, day) for day in DAYS}
     assert after[DAYS[0]] == before[DAYS[0]]
@@ -236,7 +236,7 @@ def test_a_scored_day_is_watched(backfilled: RunResult, running: Stack) -> None:
 
 
 def shift_voltage(running: Stack, day: str) -> None:
-    """A twentieth more of it in a day's raw data, as after a change of the supply."""
+    """Raise it by 5 % in a day's raw data, as after a change in supply."""
     s3 = running.client("s3")
     key = f"{daily_partition(MODEL, day)}PdM_telemetry.csv.gz"
     header, *rows = gzip.decompress(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()).decode().splitlines()
@@ -248,7 +248,7 @@ def shift_voltage(running: Stack, day: str) -> None:
 
 
 def as_if_it_had_begun_on(running: Stack, earlier: str, day: str) -> None:
-    """The verdict of a day, also for one that a training would learn: as long as that it waits."""
+    """The verdict on a day; waits long enough for a verdict that starts a training."""
     s3 = running.client("s3")
     _, key = split_uri(drift_of(BUCKET, MODEL, day))
     found = json.loads(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
@@ -275,7 +275,7 @@ def test_a_drift_is_told_and_starts_one_training(in_production: int, running: St
         return run_id, {name: tasks[name] for name in ("report_verdict", "retrain_model", "keep_model")}
 
     _, first = watched()
-    assert first == {"report_verdict": "success", "retrain_model": "skipped", "keep_model": "skipped"}, "it is too new"
+    assert first == {"report_verdict": "success", "retrain_model": "skipped", "keep_model": "skipped"}, "too new"
     as_if_it_had_begun_on(running, "2015-06-20", "2015-07-03")
     run_id, second = watched()
     assert second == {"report_verdict": "skipped", "retrain_model": "success", "keep_model": "skipped"}

@@ -57,7 +57,7 @@ def test_a_run_on_good_data_registers_a_model(trained: RunResult) -> None:
 def test_the_package_waits_for_approval_with_metrics_and_lineage(trained: RunResult, running: Stack) -> None:
     package = running.client("sagemaker").describe_model_package(ModelPackageName=trained.summary["model_package_arn"])
     registered = running.airflow.xcom(DAG, trained.summary["run_id"], "register_model")
-    assert registered["approval"] == "PendingManualApproval"  # another test may have approved it since
+    assert registered["approval"] == "PendingManualApproval"  # another test may have approved it in the meantime
     lineage = package["CustomerMetadataProperties"]
     assert lineage["run_id"] == trained.summary["run_id"]
     assert {"code_hash", "data_manifest", "mlflow_run_id"} <= lineage.keys()
@@ -104,7 +104,7 @@ def test_no_worker_is_held_while_sagemaker_works(trained: RunResult, running: St
 
 
 def test_a_candidate_worse_than_the_champion_is_rejected(trained: RunResult, running: Stack) -> None:
-    """What is in production stays: a crippled candidate is evaluated beside it on the same test split."""
+    """The champion stays: a crippled candidate is evaluated beside it on the same test split."""
     entry = Entry(
         version=1,
         model_package_arn=trained.summary["model_package_arn"],
@@ -144,7 +144,7 @@ def test_tuning_first_hands_its_best_model_on(trained: RunResult, running: Stack
 
 
 def run_dag(running: Stack, conf: dict[str, object]) -> tuple[str, str]:
-    """Trigger a run with these params and wait for its end: its state and its run id."""
+    """Trigger a run with these params and wait for it to end; its state and its run id."""
     run_id = running.airflow.trigger(DAG, conf)
     wait_until(lambda: running.airflow.run_state(DAG, run_id) in ("success", "failed"), "the run's end", 600)
     return running.airflow.run_state(DAG, run_id), run_id
