@@ -1,7 +1,7 @@
 """``make bench``: runs every benchmark in its environment and prints one table; non-zero if a bound is broken.
 
-A benchmark is a program that, with ``--json``, prints a list of rows (``rows.py``); whatever it measures as a ratio is
-measured side by side in one run.
+A benchmark is a program that, with ``--json``, prints a list of rows (``rows.py``); both sides of a ratio are measured
+in the same run.
 """
 
 from __future__ import annotations

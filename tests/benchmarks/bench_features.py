@@ -25,7 +25,7 @@ import polars as pl
 from rows import Row, end, parser, row
 
 SIMULATE = "include.models.predictive_maintenance.simulate"
-REPEATS = 5  # the fastest counts
+REPEATS = 5  # the fastest one counts
 
 
 def ours(folder: Path) -> pl.DataFrame:
@@ -45,13 +45,13 @@ def reference(folder: Path, *, typed_dates: bool = False) -> pl.DataFrame:
 
     import reference_features
 
-    warnings.simplefilter("ignore", pd.errors.PerformanceWarning)  # that it is slow is what is measured
+    warnings.simplefilter("ignore", pd.errors.PerformanceWarning)  # its slowness is what we measure
     tables = reference_features.read(folder)
     return pl.from_pandas(reference_features.build_features(tables, typed_dates=typed_dates))
 
 
 def measure_one(kind: str, folder: Path, out: Path) -> None:
-    """In its own process: build, say how long it took and how much memory, keep the table."""
+    """In a separate process: build the table, report time and memory, and keep the table."""
     import reference_features  # noqa: F401 - imported before the clock starts
 
     build = {"ours": ours, "recipe": reference, "typed recipe": partial(reference, typed_dates=True)}[kind]
@@ -79,7 +79,7 @@ def simulated(folder: Path, machines: int) -> Path:
 
 
 def largest_difference(one: Path, other: Path) -> float:
-    """Over all features and rows; infinite where labels, rows or missing values differ."""
+    """Over all features and rows; infinite if labels, rows or missing values differ."""
     left, right = pl.read_parquet(one), pl.read_parquet(other)
     right = right.select(left.columns).with_columns(pl.col("datetime").cast(pl.Datetime("us")))
     right = right.with_columns(pl.col(pl.Float64).fill_nan(None))

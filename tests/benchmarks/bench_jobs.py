@@ -61,7 +61,7 @@ def seconds_beside_the_providers() -> float:
         for each, seconds in took.items():
             began = time.perf_counter()
             each()
-            if number:  # the first round only warms up
+            if number:  # the first round is a warm-up
                 seconds.append(time.perf_counter() - began)
     return statistics.median(took[ours]) / statistics.median(took[providers])
 
@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
         os.environ |= {**server.environment, "AIRFLOW_CONN_AWS_DEFAULT": "aws://", "AIRFLOW_HOME": folder}
         os.environ |= {"AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "AWS_CONFIG_FILE": os.devnull}
         stdout = os.dup(1)
-        os.dup2(2, 1)  # operators log to standard output, which is for the rows
+        os.dup2(2, 1)  # operators log to standard output, which is reserved for the rows
         server.start()
         try:
             ratio = seconds_beside_the_providers()

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_kafka.py [--json]
 
-Everything of a real transfer except the network: reading Parquet, checksums, JSON, one transaction, every delivery
+Everything in a real transfer except the network: reading Parquet, checksums, JSON, one transaction, every delivery
 report. Needs ``include`` on PYTHONPATH.
 """
 

@@ -1,11 +1,11 @@
 """Days larger than memory: the four jobs of a scoring run over 20 million rows on two instances, and their memory.
-One model has a single table without a time, the other five, whose files look as Azure published them.
+One model has a single table without times; the other has five tables, in files like those that Azure published.
 
     python tests/benchmarks/bench_large_day.py [--json] [--rows N] [--model name]
 
-The jobs run as the scoring Dag asks for them, on the local SageMaker, one after the other. Memory is the largest that
-any one instance of any job held at a time, its processes summed up. S3 is in the local SageMaker's own memory, which
-does not count. Needs the repository and plugins/ on PYTHONPATH.
+The jobs run as the scoring Dag asks for them, on the local SageMaker, one after the other. Memory is the peak of any
+instance of any job, summed over its processes. S3 is in the local SageMaker's memory, which does not count. Needs the
+repository and plugins/ on PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from tests.include.local_sagemaker.hosting import ARTIFACT, Hosting
 from tests.include.local_sagemaker.local_server import ROOT
 
 DAYS = {"tabular_classifier": "2026-01-01", "predictive_maintenance": "2015-01-02"}
-RAW_ROWS_OF_ONE = {"tabular_classifier": 1, "predictive_maintenance": 3}  # that one row of features stands for
+RAW_ROWS_OF_ONE = {"tabular_classifier": 1, "predictive_maintenance": 3}  # raw rows per row of features
 INSTANCES = 2
 BOUND_GIB = 2
-MORE = 24_000  # a fleet is written by the thousand machines
+MORE = 24_000  # a fleet is written a thousand machines at a time
 
 
 class Watch(threading.Thread):
-    """The largest memory of each kind of job, in bytes: of one instance, all its processes."""
+    """The peak memory of each kind of job, in bytes: all processes of one instance."""
 
     def __init__(self, server: int) -> None:
         super().__init__(daemon=True)
@@ -59,7 +59,7 @@ class Watch(threading.Thread):
 
     @kind.setter
     def kind(self, kind: str) -> None:
-        """Announces the next step, as a whole day takes long."""
+        """Announces the next step, as a whole day takes a long time."""
         if self._kind:
             gib, seconds = self.largest[self._kind] / 2**30, time.monotonic() - self._began
             print(f"{self._kind}: {gib:.2f} GiB, {seconds:.0f} s", file=sys.stderr, flush=True)
@@ -157,7 +157,7 @@ def measure(model: str, rows: int) -> list[Row]:
         row(
             f"rows of features of that day that came through, {model}",
             f"{came_through:,} in {seconds:.0f} s",
-            f">= {int(expected * 0.98):,}",  # model.yaml lets two of a hundred be set aside
+            f">= {int(expected * 0.98):,}",  # model.yaml allows two per cent to be set aside
             expected * 0.98 <= came_through < expected + MORE,
         ),
     ]

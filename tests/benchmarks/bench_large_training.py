@@ -4,9 +4,8 @@ simulated fleet, compared with ``prepare_data`` over the hundred published machi
     python tests/benchmarks/bench_large_training.py [--json] [--machines 1000] [--folder DIR]
 
 10,000 machines are 87.6 million rows of telemetry, 7 GB of CSV and about as much again of chunks, shards and splits:
-``--folder`` says where there is room for them. Each program runs as its own process, one after the other; seconds
-are those of the processor, which do not depend on what else the machine does, and memory is the most that a process
-held. Needs the repository on PYTHONPATH.
+``--folder`` says where to put them. The programs run one after the other, each in its own process; seconds are CPU
+time, which does not depend on the machine's load, and memory is a process's peak. Needs the repository on PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ def outputs(folder: Path) -> dict[str, Path]:
 
 
 def in_shards(raw: Path, work: Path) -> list[tuple[str, Took]]:
-    """The cost of each program, in running order; what the next does not read is deleted."""
+    """The cost of each program, in running order; whatever the next does not read is deleted."""
     took = [("cut_data", run("cut_data", raw=raw, chunks=work / "chunks"))]
     files = sorted((work / "chunks").iterdir())
     for instance in range(INSTANCES):

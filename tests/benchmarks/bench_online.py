@@ -2,10 +2,10 @@
 
     python tests/benchmarks/bench_online.py [--json] [--data FOLDER] [--rounds 6] [--soak MINUTES [--clients 4]]
 
-With ``--soak`` it measures instead whether the service's memory stays flat and no request fails for as long, while the
-champion is swapped every half minute. ``--data`` is a folder of predictive maintenance's tables, such as the real ones;
-without it they are simulated. Both servers are asked in turns, by the same clients. Needs the repository on PYTHONPATH,
-in the environment of the jobs.
+With ``--soak`` it measures instead whether memory stays flat and no request fails for that many minutes, while the
+champion is swapped every half minute. ``--data`` is a folder with predictive maintenance's tables, such as the real
+ones; without it they are simulated. The same clients ask both servers in turn. Needs the repository on PYTHONPATH, in
+the environment of the jobs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from tests.include.online.conftest import MODEL, service_of
 service = service_of(MODEL, Path(sys.argv[1]), Path(sys.argv[2]))
 uvicorn.run(application(Settings(model=MODEL, bucket="-"), service), port=int(sys.argv[3]), log_level="warning")
 """
-# the same over a champion that a file names, whose archive is next to it
+# the same with a champion named by a file next to its archive
 SWAPPED = """
 import shutil, sys
 from pathlib import Path
@@ -74,7 +74,7 @@ uvicorn.run(application(Settings(model=MODEL, bucket="-"), service_of(MODEL, art
 """
 START_SECONDS = 600  # of a server on a busy machine
 SWAP_SECONDS = 30
-PAUSE_SECONDS = 0.1  # of each client of a soak between two requests
+PAUSE_SECONDS = 0.1  # between two requests of each client in a soak test
 SAMPLES_A_MINUTE = 6
 MOST_GROWTH = 1.05
 
@@ -130,7 +130,7 @@ class Soaking:
 
 
 def soak(fleet: Tables, artifact: Path, folder: Path, minutes: float, clients: int) -> list[Row]:
-    """Memory and failures over the given minutes, without the first, in which the process warms up."""
+    """Memory and failures over the given minutes, except for the first, in which the process warms up."""
     features, events, questions, readings = bodies_of(fleet, artifact)
     shutil.make_archive(str(folder / "model"), "gztar", artifact)
     (folder / "champion").write_text("1")
@@ -172,8 +172,8 @@ def soak(fleet: Tables, artifact: Path, folder: Path, minutes: float, clients: i
 
 
 def bodies_of(fleet: Tables, artifact: Path) -> tuple[list[str], list[str], list[str], list[str]]:
-    """Requests with features, the events of some machines until an hour, questions about them as of then, and the same
-    with a new reading each."""
+    """Requests with features, the events of some machines up to an hour, requests about them as of that hour, and the
+    same each with a new reading."""
     golden = json.loads((artifact / "golden_requests.json").read_text())
     last = fleet["telemetry"]["datetime"].max()
     assert isinstance(last, datetime)

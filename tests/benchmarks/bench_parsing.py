@@ -1,7 +1,7 @@
 """The cost of parsing the Dag folder, compared with importing Airflow and its SageMaker operators, in plain processes.
 
-Every process does both, one after the other, and the two checkouts take turns, so what else the machine does falls on
-all alike. Time is the processor's. The ratio is that of each process; of all of them the median is held to the bound.
+Every process does both, one after the other, and the two checkouts take turns, so that the machine's load affects all
+alike. Time is CPU time. The bound applies to the median of the processes' ratios.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ print(json.dumps({"imports": imported - began, "parse": parsed - imported, "mib"
 
 
 def parse(root: Path, home: str) -> dict[str, Any]:
-    """Of one process: processor-seconds of ``imports`` and ``parse``, ``mib`` that the latter added, ``dags`` by id."""
+    """One process: CPU seconds of ``imports`` and ``parse``, ``mib`` that the latter added, ``dags`` by id."""
     environment = {
         "PATH": os.environ["PATH"],
         "AIRFLOW_HOME": home,
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         many = full_checkout(Path(temporary) / "many", SYNTHETIC_MODELS)
         checkouts = {"ours": ROOT, "many": many}
-        for root in checkouts.values():  # Python compiles what it has not seen
+        for root in checkouts.values():  # Python compiles new files first
             parse(root, temporary)
         runs: dict[str, list[dict[str, Any]]] = {name: [] for name in checkouts}
         for _ in range(REPEATS):

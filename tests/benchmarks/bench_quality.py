@@ -3,22 +3,21 @@ seeds.
 
     python tests/benchmarks/bench_quality.py [--json] [--only MODEL]
 
-- **predictive_maintenance**, as shipped: learned before, tested after each of three cut dates, 24 hours apart.
+- **predictive_maintenance**, as shipped: trained before and tested after each of three cut dates, 24 hours apart.
 - **machine_downtime**, as shipped: 20 seeds of 80/20, a machine's day never in both; calibrated on a part of the 80,
-  then fitted again on all of them, as ``split.refit`` asks for. Beside it the forest of the original system.
-- **abalone_age**, as shipped: 20 seeds of 80/20, the rows that stop the learning early taken from the 80.
+  then refitted on all of them, as ``split.refit`` asks for. Compared with the original system's forest.
+- **abalone_age**, as shipped: 20 seeds of 80/20; the rows for early stopping are taken from the 80.
 - **electricity**: the later half of the data, day by day. A model of the first half against one that is retrained
-  every day from the last 28, both from the market of the half-hour before and nothing else, which is where drift hurts;
-  neither holds rows out, since the latest count most. Then the model as shipped, which also knows the market's course
-  and so loses less as it drifts: what it is worth is what it has above "same as last". It is split as model.yaml says,
-  so it has learned nothing of the last six weeks. It is retrained every week; the schedule says every day, which takes
-  seven times as long here.
-- **tabular_classifier** on AI4I 2020 without the columns of failure modes: 4 x 5 folds. What model.yaml tunes is drawn
-  from its ranges and chosen within the rows learned from, so no fold that is tested has had a say in it; the values
-  that stand in model.yaml, beside it, were found by looking at such folds.
+  every day from the last 28, both only from the market of the preceding half-hour, where drift hurts; neither holds
+  rows out, since the latest count most. Then the model as shipped, which also knows the market's course and so loses
+  less as it drifts: its worth is its lead over "same as last". It is split as model.yaml says, so it has not seen the
+  last six weeks. It is retrained every week; the schedule says every day, which would take seven times as long here.
+- **tabular_classifier** on AI4I 2020 without the columns of failure modes: 4 x 5 folds. Tuned hyperparameters are drawn
+  from model.yaml's ranges and chosen within the training rows, so that no test fold influences them; model.yaml's
+  default values, shown beside them, were found by looking at such folds.
 
 The 95 % interval of a mean over seeds, dates or folds is Student's; that of a gain over days is a bootstrap's by day.
-Two processes; some minutes. A model whose data is not there is said to be unmeasured: SHARED_DATA names the folder.
+Two processes; some minutes. A model without its data is reported as unmeasured: SHARED_DATA names the folder.
 Needs ``include`` on PYTHONPATH.
 """
 
@@ -35,7 +34,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before LightGBM is imported: a process each on its core
+os.environ["OMP_NUM_THREADS"] = "1"  # before LightGBM is imported: each process has one core
 
 import numpy as np
 import polars as pl
@@ -94,7 +93,7 @@ class Bench:
 
 @cache
 def raw_tables(name: str) -> Tables:
-    """As validate_raw_data cleans them, except for what suites set aside."""
+    """The rows as validate_raw_data cleans them, except for what suites set aside."""
     config = load_model(name)
     return {
         table: clean_table(
@@ -110,7 +109,7 @@ def features(name: str) -> pl.DataFrame:
 
 
 def seeded(config: ModelConfig, frame: pl.DataFrame, seed: int, validation_share: float) -> list[Examples]:
-    """Train, validation and test by model.yaml's way of splitting, with another seed."""
+    """Train, validation and test rows, split as in model.yaml but with another seed."""
     how = RandomSplit.model_validate(config.split.model_dump() | {"seed": seed, "validation_share": validation_share})
     parts = split(config.model_copy(update={"split": how}), frame)
     return [examples(config, parts[part]) for part in ("train", "validation", "test")]
@@ -123,7 +122,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def shipped(config: ModelConfig, train: Examples, validation: Examples, seed: int, **chosen: Any) -> LoadedModel:
-    """The model as the jobs would register it, with only these rows."""
+    """The model as the jobs would register it, trained on only these rows."""
     own = estimator(config.name)
     hyperparameters = {**config.training.hyperparameters, **chosen, "seed": seed}
     model = own.fit(train, validation, hyperparameters)
@@ -156,7 +155,7 @@ def after_a_cut(test_days: int) -> Found:
     decided = judged.labels(probabilities)
     labels = pl.Series("predicted", [test.classes[index] for index in decided])
     found = measure(config.problem, test.target, probabilities, test.classes, decided)
-    # labels as these probabilities would have them: the error that a perfectly calibrated model has by chance
+    # labels drawn from these probabilities: the error of a perfectly calibrated model by chance
     rng, sums = np.random.default_rng(0), probabilities.cumsum(axis=1)
     drawn = [(sums[:, :-1] < rng.uniform(size=(len(sums), 1))).sum(axis=1) for _ in range(CHANCE_DRAWS)]
     events = in_the_field.evaluate(parts["test"].with_columns(labels), raw_tables(name)).metrics
@@ -281,10 +280,10 @@ def between(frame: pl.DataFrame, start: datetime, end: datetime) -> Examples:
 
 
 def moving(every_days: int, window: timedelta | None = None, **chosen: Any) -> Found:
-    """Accuracy on the later half: of a model trained on what came before it, and of one that is retrained regularly.
+    """Accuracy on the later half of a model trained on the first half, and of one that is retrained regularly.
 
     Args:
-        window: what the retrained one learns from, with no rows held out; None: as model.yaml splits them, both.
+        window: what the retrained model learns from, with no rows held out; None: both are split as in model.yaml.
     """
     config = load_model("electricity")
     frame, first, half, end = later_half()
@@ -350,7 +349,7 @@ def electricity(found: dict[str, Found]) -> list[Row]:
 
 
 def draws(config: ModelConfig) -> list[dict[str, float]]:
-    """Hyperparameters from model.yaml's ranges, the same every time."""
+    """Hyperparameters drawn from model.yaml's ranges, the same every time."""
     rng = np.random.default_rng(0)
     tuning = config.training.tuning
     assert tuning
@@ -375,7 +374,7 @@ def failures(repeat: int) -> Found:
     def f1(learned: Any, tested: Any, chosen: dict[str, float], how: ModelConfig = config) -> float:
         own = TabularEstimator(how)
         train, test = (Examples(whole.features[rows], whole.target[rows], whole.classes) for rows in (learned, tested))
-        # no early stopping in this model.yaml: the second table is not looked at
+        # no early stopping in this model.yaml: the second table is not used
         model = own.fit(train, train, {**config.training.hyperparameters, **chosen, "seed": repeat})
         return float(f1_score(test.target, own.predict(model, test.features).argmax(axis=1)))
 

@@ -3,11 +3,11 @@ by feature.
 
     python tests/benchmarks/bench_rankings.py [--json] [--only MODEL]
 
-The reference is scikit-learn's ``permutation_importance`` over all test rows (20,000 at most), the way in which reports
-were made before. Features count that lose at least a hundredth of what the first one loses: what is below is noise, in
-either way. Features whose losses differ by less than a tenth may change places: the five first ones of
-predictive_maintenance lie within 7 %, and 10,000 rows order them otherwise than 20,000 do. A model whose data is not
-there is said to be unmeasured. Needs ``include`` on PYTHONPATH.
+The reference is scikit-learn's ``permutation_importance`` over all test rows (20,000 at most), which reports used
+before. Features count if they lose at least a hundredth of what the first one loses; less is noise with either method.
+Features with losses that differ by less than a tenth may change places: the top five of predictive_maintenance lie
+within 7 %, and 10,000 rows rank them differently than 20,000. A model without its data is reported as unmeasured. Needs
+``include`` on PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from include.models.loader import estimator
 from rows import Row, end, parser, row
 
 MOST_ROWS = 20_000
-FIRST = 3  # features whose order is the same
-ABOUT_THE_SAME = 0.9  # of what the feature in that place loses over all rows
+FIRST = 3  # features in the same order
+ABOUT_THE_SAME = 0.9  # relative to the loss of the feature in that place over all rows
 LEAST_ALIKE = 0.9  # rank correlation of all that count
 
 
@@ -48,7 +48,7 @@ class Fitted:
     judgement: Judgement = field(default_factory=Judgement)  # each row has its likeliest class
 
     def fit(self) -> None:
-        """scikit-learn asks whether it can be."""
+        """scikit-learn requires it."""
 
     def predict(self, frame: pl.DataFrame) -> Array:
         return estimator(self.config.name).predict(self.model, frame.select(self.feature_order))
@@ -69,7 +69,7 @@ def fitted(config: ModelConfig) -> tuple[Fitted, Examples]:
 
 
 def one_by_one(config: ModelConfig, model: Fitted, test: Examples, metric: str) -> dict[str, float]:
-    """What each feature loses over all rows, scikit-learn's way."""
+    """The loss by feature over all rows, as scikit-learn computes it."""
     sign = 1.0 if metric != OF_PROBLEM["regression"][0] and config.champion.direction == "maximize" else -1.0
     every = -(-len(test.target) // MOST_ROWS)
     rows, target = test.features.gather_every(every), test.target[::every]
@@ -87,7 +87,7 @@ def ranked(lost: Mapping[str, float]) -> list[str]:
 
 
 def alike(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[list[str], list[str], float]:
-    """Both orders of the features that count, and Spearman's rank correlation of what these lose."""
+    """Both rankings of the features that count, and Spearman's rank correlation of their losses."""
     least = max(theirs.values()) / 100
     count = [name for name in ranked(theirs) if theirs[name] >= least]
     table = pl.DataFrame({"ours": [ours[name] for name in count], "theirs": [theirs[name] for name in count]})

@@ -1,12 +1,12 @@
-"""Replays of past days, by the Dags' own tasks and jobs.
+"""Replays of past days with the Dags' tasks and jobs.
 
-- Whether a replay that scores days together gives the same result as one that takes one day at a time, like the daily
+- Whether a replay that scores days together gives the same result as one that scores one day at a time, like the daily
   Dags: the same scores, metrics of labels, verdicts, trainings and versions, bit for bit. On generated data, with a
   training.
-- Whether a change for good is learned: on real data of predictive_maintenance, volt rises by one standard deviation on
-  1 October; retrained on drift, a version that has learned the new level is in production within two weeks, and nothing
-  drifts for it. (Its performance may be lower: it has seen few failures at the new level.) SHARED_DATA names the folder
-  of the data.
+- Whether a permanent change is learned: in real data of predictive_maintenance, volt rises by one standard deviation on
+  1 October; retraining on drift brings a version that has learned the new level into production within two weeks, and
+  that version sees no drift. (Its performance may be lower: it has seen few failures at the new level.) SHARED_DATA
+  names the folder of the data.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ OF_A_RUN = {
 
 
 def plain(content: Any) -> Any:
-    """Without what names a run, which two replays number on their own."""
+    """Without names of runs, which each replay numbers separately."""
     if isinstance(content, dict):
         return {key: plain(value) for key, value in content.items() if key not in OF_A_RUN}
     return [plain(one) for one in content] if isinstance(content, list) else content
 
 
 def objects(settings: Settings) -> dict[str, Any]:
-    """The days' output: the content of JSON, the bytes of other files, by key without names of runs."""
+    """The days' output by key without names of runs: parsed JSON, and the bytes of other files."""
     world, found = World(settings), dict[str, Any]()
     with world.running():
         s3 = world.client("s3")
@@ -124,7 +124,7 @@ def higher(raw: Path, into: Path) -> None:
 
 
 def learned() -> list[Row]:
-    """What follows from a change for good."""
+    """What follows from a permanent change."""
     name = "volt one deviation higher for good: a version that has learned it is in production within two weeks"
     if not (DATA / "PdM_telemetry.csv.gz").is_file():
         return [row(name, f"no {DATA}; SHARED_DATA names the folder", ok=None)]

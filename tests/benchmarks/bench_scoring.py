@@ -4,7 +4,7 @@
 
 The path: the transform job as the scoring Dag asks for it, on the local SageMaker: rows with their keys from S3, cut
 into requests, parsed, predicted and rendered by the serving program, joined with their keys, back to S3; from its start
-to its end, the container's start and the model's loading among it. Both sides may use all cores. Needs the repository
+to its end, including the container's start and the model's loading. Both sides may use all cores. Needs the repository
 on PYTHONPATH.
 """
 
@@ -29,7 +29,7 @@ from tests.include.local_sagemaker.local_server import ROOT
 MODEL = "predictive_maintenance"
 BOUND = 0.5
 SHARDS = 20
-# in the environment of the jobs: a model of full size; shards of its rows; what predict alone takes, in seconds
+# in the jobs' environment: a full-size model; shards of its rows; how many seconds predict alone takes
 PREPARE = """
 import sys, time
 from pathlib import Path
@@ -70,7 +70,7 @@ def predict_seconds(folder: Path, rows: int) -> float:
 
 
 def transform_seconds(hosting: Hosting, folder: Path) -> float:
-    """Of the job that scores what lies in ``folder/rows``."""
+    """The rate of the job that scores ``folder/rows``."""
     s3, run = hosting.client("s3"), Run(BUCKET, "score", "bench").of_day("0" * 16, "2015-01-01")
     prefix = f"{run.day_features}/rows/".removeprefix(f"s3://{BUCKET}/")
     for shard in sorted((folder / "rows").iterdir()):

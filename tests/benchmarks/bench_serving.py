@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_serving.py [--json]
 
-Both serve one process and are asked in turns, by the same clients over plain HTTP, so that neither pays for a client
+Both serve with one process, and the same clients ask them in turn over plain HTTP, so that neither pays for a client
 library; the endpoint is asked through InvokeEndpoint. Needs the repository on PYTHONPATH.
 """
 
@@ -31,8 +31,8 @@ from tests.include.local_sagemaker.local_server import ROOT, LocalSageMaker, fre
 JOBS = ROOT / ".venv" / "jobs" / "bin"
 CLIENTS = 8
 ROUNDS = 6
-REQUESTS = 100  # of each client in each round
-PAUSE_SECONDS = 0.05  # 20 requests a second while an endpoint is updated
+REQUESTS = 100  # per client and round
+PAUSE_SECONDS = 0.05  # 20 requests per second while an endpoint is updated
 AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/sagemaker/aws4_request, SignedHeaders=host, "
 MLFLOW_MODEL = """
 import json, sys
@@ -75,13 +75,13 @@ def p99(taken: list[float]) -> float:
 
 
 def under_load(targets: list[Target]) -> list[list[float]]:
-    """Seconds of every request to each target, asked in turns by ``CLIENTS`` at once."""
+    """Seconds of every request to each target; ``CLIENTS`` clients ask the targets in turn."""
     found: list[list[float]] = [[] for _ in targets]
     with ThreadPoolExecutor(CLIENTS) as pool:
         for number in range(ROUNDS + 1):
             for target, taken in zip(targets, found, strict=True):
                 round_ = pool.map(target.seconds_of_each, [REQUESTS] * CLIENTS)
-                if number:  # the first warms up
+                if number:  # the first round is a warm-up
                     taken.extend(one for client in round_ for one in client)
     return found
 

@@ -1,11 +1,11 @@
-"""The same (machine, hour) by four ways, to the bit: training table, daily batch, a raw request that an endpoint
-answers, and the online service from its feature state.
+"""The same (machine, hour) computed in four ways, identical to the bit: training table, daily batch, a raw request to
+an endpoint, and the online service with its feature state.
 
     python tests/benchmarks/bench_skew.py [--json] [--samples 1000] [--days 40] [--seed 5]
 
-The hours are drawn from so many random days of predictive maintenance's real data below SHARED_DATA; the daily batch is
-the job's own, from those days' raw partitions to checked scores. Features and scores are compared with each other.
-Needs the repository on PYTHONPATH, in the environment of the jobs; some minutes.
+The hours are drawn from the given number of random days of predictive maintenance's real data below SHARED_DATA; the
+daily batch is the real job, from those days' raw partitions to checked scores. Features and scores are compared with
+each other. Needs the repository on PYTHONPATH, in the environment of the jobs; some minutes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Answer = dict[str, object]
 
 
 class ServedRuntime:
-    """A SageMaker runtime whose only endpoint is the container's own server."""
+    """A SageMaker runtime with a single endpoint: the container's server."""
 
     def __init__(self, server: TestClient) -> None:
         self._server = server
@@ -72,7 +72,7 @@ def tables_of(folder: Path) -> Tables:
 
 
 def sampled(table: pl.DataFrame, samples: int, days: int, seed: int) -> list[tuple[int, datetime]]:
-    """Random hours of random days, none of them the data's first, in the order of time."""
+    """Random hours of random days except for the data's first, in order of time."""
     draw, rows = random.Random(seed), table.select("machineID", "datetime")  # noqa: S311 - a sample
     there = sorted(set(rows["datetime"].dt.date().to_list()))[2:]
     chosen = draw.sample(there, min(days, len(there)))
@@ -102,7 +102,7 @@ def batch_scores(raw: Path, artifact: Path, days: set[date]) -> dict[tuple[int, 
 
 @contextmanager
 def services(artifact: Path, folder: Path, loaded: LoadedModel) -> Iterator[tuple[TestClient, TestClient]]:
-    """The online service over an endpoint without any state, and over the artifact with a feature state."""
+    """The online service with an endpoint and no state, and with the artifact and a feature state."""
     shape = Shape(CONFIG)
     with TestClient(endpoint_application(loaded, 6 * 2**20)) as server:
         backend = EndpointBackend(ServedRuntime(server), "endpoint")  # type: ignore[arg-type]

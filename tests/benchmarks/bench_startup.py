@@ -1,6 +1,6 @@
-"""The cost of start-up times: a training whose jobs take a minute to start, compared with the jobs' own time; the same
-without start-up, as in ``make run``; and a day, a month and a year scored, with and without start-up times. Measure on
-an idle machine."""
+"""The cost of start-up times: a training with jobs that take a minute to start, compared with the jobs' running time;
+the same without start-up times, as in ``make run``; and a day, a month and a year scored with and without them. Measure
+on an idle machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JOBS = 3  # of a training
 
 
 def training() -> list[Row]:
-    """A training from trigger to registered, on its own stack, and a second one as ``make run`` starts it."""
+    """A training from trigger to registration on a separate stack, and a second one as ``make run`` starts it."""
     with tempfile.TemporaryDirectory() as home:
         port = free_port()
         variables = {

@@ -1,20 +1,20 @@
-"""Whether watching finds what is wrong, and only that, on the real data.
+"""Whether monitoring finds what is wrong, and nothing else, on the real data.
 
     python tests/benchmarks/bench_watch.py [--json] [--only PART]
 
 - **Realised performance.** electricity trained up to three dates, predictive_maintenance up to one, each tested on the
-  28 days before and never trained again; then every window of ``monitoring.window_days``, day by day, once its labels
-  are there. A window is truly worse where all its labels say at least ``max_loss`` less than the evaluation; found are
-  those that the verdict calls a loss: by all labels, and by a random third of them, as where labels come in parts.
-- **Estimated performance** of predictive_maintenance's weeks beside what its labels say.
-- **Broken feeds** of predictive_maintenance: two months after training a feed breaks in one way. Found is what a
-  verdict calls a data fault of that table within three days.
-- **False verdicts** on sound windows that the models have not learned from: weeks of predictive_maintenance and, before
-  the markets were connected, of electricity; random rows of the others. Labels are there where
-  model.yaml has some.
+  28 days before and never retrained; then every window of ``monitoring.window_days``, day by day, once its labels have
+  arrived. A window is truly worse if all its labels give at least ``max_loss`` less than the evaluation. A window
+  counts as found if the verdict is a loss, with all labels or with a random third of them, as when labels arrive in
+  parts.
+- **Estimated performance** of predictive_maintenance's weeks compared with realised performance.
+- **Broken feeds** of predictive_maintenance: two months after training a feed breaks in one way. A fault counts as
+  found if a verdict reports a data fault of that table within three days.
+- **False verdicts** on sound windows that the models were not trained on: weeks of predictive_maintenance and, before
+  the markets were connected, of electricity; random rows of the others. Labels are used if model.yaml has them.
 
-Some minutes, one process. What is not there is said to be unmeasured: SHARED_DATA names the folder. Needs ``include``
-on PYTHONPATH.
+Some minutes, one process. Anything without its data is reported as unmeasured: SHARED_DATA names the folder. Needs
+``include`` on PYTHONPATH.
 """
 
 # ruff: noqa: E402 - imports follow what stands for Airflow
@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-# the verdict is pure, but for the base class of Airflow's errors, and jobs have no Airflow
+# the verdict is pure except for the base class of Airflow's errors, and jobs have no Airflow
 for module in ("airflow", "airflow.sdk", "airflow.sdk.exceptions"):
     sys.modules[module] = ModuleType(module)
 sys.modules["airflow.sdk.exceptions"].AirflowFailException = Exception  # type: ignore[attr-defined]
@@ -62,13 +62,13 @@ from rows import Row, end, parser, row
 ELECTRICITY = ("1997-04-25", "1997-09-01", "1998-02-01")
 PDM = "2015-07-01"
 BROKEN = "2015-09-01"
-CONNECTED = "1997-05-02"  # the markets, from when on Victoria's columns move
-SOME = 1 / 3  # of the labels, where they come in parts
+CONNECTED = "1997-05-02"  # when the markets were connected: from here on Victoria's columns vary
+SOME = 1 / 3  # the share of labels, if they arrive in parts
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A model trained on some rows, split and fitted by model.yaml, and later rows that it was not trained on."""
+    """A model trained on some rows, split and fitted as in model.yaml, and later rows that it has not seen."""
 
     config: ModelConfig
     parts: Mapping[str, pl.DataFrame]
@@ -76,7 +76,7 @@ class Trained:
 
     @classmethod
     def until(cls, name: str, moment: str) -> Trained:
-        """Of the rows before a moment, the last 28 days to test on."""
+        """Of the rows before a moment, the last 28 days, for testing."""
         config, frame = load_model(name), feature_builder(name).build_features(raw_tables(name))
         assert isinstance(config.split, TimeSplit)
         how = config.split.model_copy(update={"test_days": 28, "validation_days": 14})
@@ -86,7 +86,7 @@ class Trained:
 
     @classmethod
     def of_some(cls, name: str) -> Trained:
-        """As shipped; the validation and the test split are the rows that it was not trained on."""
+        """The model as shipped; the validation and the test split are the rows that it has not seen."""
         config = load_model(name)
         config = config.model_copy(update={"monitoring": config.monitoring or Monitoring(min_rows=300)})
         parts = split(config, feature_builder(name).build_features(raw_tables(name)))
@@ -119,7 +119,7 @@ class Trained:
         return Answers(probabilities, labels=judged.labels(probabilities))
 
     def measured(self, rows: pl.DataFrame, answers: Answers) -> Measured:
-        """Of a classifier what needs the decided labels alone, as the watched metric does."""
+        """For a classifier, only what the watched metric needs: the decided labels."""
         truth = examples(self.config, rows)
         if answers.labels is None:
             return Measures(self.config, rows, truth, {}).of_predictions(answers)
@@ -172,7 +172,7 @@ class Trained:
         """The verdict on a window with its labels.
 
         Args:
-            tables: what was counted of the raw tables, by day.
+            tables: counts of the raw tables, by day.
         """
         counted = (
             count_values(answers.predictions, self._fitted[2])
@@ -203,7 +203,7 @@ def _ends(measured: Measured, metric: str) -> tuple[float, float] | None:
 
 
 def losses(trained: Trained, share: float = 1.0) -> tuple[Array, Array]:
-    """For each window, whether it is truly worse, and whether it is called a loss."""
+    """For each window, whether it is truly worse, and whether the verdict is a loss."""
     config, metric = trained.config, watched_metric(trained.config)
     evaluated = trained.evaluated.values[metric], _ends(trained.evaluated, metric)
     worse, called, rng = [], [], np.random.default_rng(3)
@@ -266,7 +266,7 @@ def estimated_rows(trained: Trained) -> Iterator[Row]:
 
 
 def of_day(tables: Tables, day: str) -> dict[str, pl.DataFrame]:
-    """Raw tables of predictive_maintenance as a day's partition has them."""
+    """Raw tables of predictive_maintenance as in a day's partition."""
     start = datetime.fromisoformat(day)
     inside = pl.col("datetime").is_between(start, start + timedelta(days=1), closed="left")
     before = pl.col("datetime") < start + timedelta(days=1)
@@ -278,7 +278,7 @@ Break = Callable[[dict[str, pl.DataFrame], dict[str, pl.DataFrame]], dict[str, p
 
 
 def broken_feeds() -> dict[str, tuple[str, Break]]:
-    """By name the table, and what is done to a day's tables; the day before is there too."""
+    """By name, the table and what happens to a day's tables; the preceding day is given too."""
 
     def telemetry(change: Callable[[pl.DataFrame], pl.DataFrame]) -> tuple[str, Break]:
         return "telemetry", lambda day, _: {**day, "telemetry": change(day["telemetry"])}
@@ -359,7 +359,7 @@ def false_rows(pdm: Trained) -> Iterator[Row]:
 
     def of_rows(trained: Trained, rows: pl.DataFrame, day: str) -> dict[str, Any]:
         if trained.config.data.time:
-            return {}  # random rows of many days are no day
+            return {}  # random rows of many days do not form a day
         (name,) = trained.config.data.tables
         raw = raw_tables(trained.config.name)[name].join(rows, on=trained.config.data.key, how="semi")
         return {day: count_day(trained.config, {name: raw}, day)}
@@ -376,7 +376,7 @@ def false_rows(pdm: Trained) -> Iterator[Row]:
             if trained.settings.max_loss <= trained.evaluated.values[metric] - trained.measured(rows, answers).values[
                 metric
             ] and isinstance(trained.config.split, TimeSplit):
-                continue  # truly worse: not sound
+                continue  # truly worse, so not sound
             counts = of_fleet(day) if trained is pdm else of_rows(trained, rows, day)
             judged, count = trained.judged(day, rows, answers, counts), count + 1
             if judged.verdict in BAD:

@@ -18,10 +18,10 @@ def environment(code_hash: str) -> MlEnvironment:
 
 
 def run_job(hosting: Hosting, kind: str, name: str, **request: Any) -> dict[str, Any]:
-    """Create a job, ``processing`` or ``transform``, and wait for its end; its description.
+    """Create a job, ``processing`` or ``transform``, and wait for it to end; its description.
 
     Raises:
-        RuntimeError: the end is not Completed.
+        RuntimeError: it did not complete.
     """
     named = {f"{kind.title()}JobName": name}
     getattr(hosting.sagemaker, f"create_{kind}_job")(**named, **request)

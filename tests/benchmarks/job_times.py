@@ -1,4 +1,4 @@
-"""The jobs that a run has started, as the local SageMaker describes them."""
+"""The jobs that a run started, as the local SageMaker describes them."""
 
 from __future__ import annotations
 

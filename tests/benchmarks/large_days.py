@@ -3,7 +3,7 @@
     python -m tests.benchmarks.large_days MODEL FOLDER ROWS
 
 Writes ``<folder>/artifact`` and the raw files, ``<folder>/day/<table's file>``. Predictive maintenance's files look
-as Azure published them: quoted header and texts, CRLF, numbers of fifteen digits.
+like those that Azure published: quoted header and texts, CRLF, fifteen-digit numbers.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from include.models.loader import estimator, feature_builder
 from include.models.predictive_maintenance import simulate as fleet
 from include.models.tabular_classifier import simulate as milling
 
-AT_ONCE = 1_000_000  # rows of a part
+AT_ONCE = 1_000_000  # rows per part
 MACHINES = 1000
 DAY = ("2015-01-02", "2015-01-03")
 Parts = Iterator[Tables]
 
 
 def milled_pieces(rows: int) -> Parts:
-    """The simulated pieces, repeated with new numbers."""
+    """The simulated pieces, repeated with new ids."""
     one = milling.simulate(seed=5)
     for start in range(0, rows, AT_ONCE):
         part = one.sample(min(AT_ONCE, rows - start), with_replacement=True, seed=start)
@@ -38,7 +38,7 @@ def milled_pieces(rows: int) -> Parts:
 
 
 def readings_of_a_fleet(rows: int) -> Parts:
-    """A thousand simulated machines over and over, numbered on: each has 24 readings a day."""
+    """A thousand simulated machines repeated with increasing ids; each has 24 readings a day."""
     tables = fleet.simulate(seed=5, machines=MACHINES, days=3)
     start, end = (pl.lit(day).str.to_datetime() for day in DAY)
     of_day = {

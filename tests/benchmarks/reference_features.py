@@ -1,9 +1,9 @@
 """The recipe of Microsoft's predictive-maintenance notebook in pandas, with its alignment corrected.
 
-It goes the notebook's way, step by step: a pivot for every sensor and statistic, rolling 24 hours, error counts merged
-onto telemetry, dates of replacement written into the indicator columns and filled forward (which makes them columns of
-Python objects and takes most of its time), merges, labels by backward fill. Fixed: windows end at hour t, nothing is
-taken by position, fills stay within a machine, the label starts after t. It needs telemetry without gaps.
+It follows the notebook step by step: a pivot for every sensor and statistic, rolling 24 hours, error counts merged
+onto telemetry, replacement dates written into the indicator columns and filled forward (which makes them columns of
+Python objects and takes most of the time), merges, labels by backward fill. Fixed: windows end at hour t, nothing is
+selected by position, fills stay within a machine, the label starts after t. It needs telemetry without gaps.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def build_features(tables: Mapping[str, pd.DataFrame], *, typed_dates: bool = False) -> pd.DataFrame:
-    """The labelled feature table, with the columns and rows that models/predictive_maintenance/features.py makes.
-
-    ``typed_dates`` keeps the dates of replacement in datetime columns, as the notebook does not: several times faster.
+    """The labelled feature table, with the columns and rows of models/predictive_maintenance/features.py. Unlike the
+    notebook, ``typed_dates`` keeps replacement dates in datetime columns, which is several times faster.
     """
     telemetry = tables["telemetry"].sort_values(ROW)
     frame = _telemetry_features(telemetry)

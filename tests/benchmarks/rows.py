@@ -11,7 +11,7 @@ MARKS = {True: "ok", False: "broken", None: "not measured"}
 
 
 class Row(TypedDict):
-    """``ok`` is None for what could not be measured here. A row without a bound is only for the reader."""
+    """``ok`` is None if it could not be measured here. A row without a bound is for information only."""
 
     name: str
     value: str

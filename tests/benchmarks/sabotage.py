@@ -1,14 +1,14 @@
-"""Tests the shipped gates: each model is sabotaged in realistic ways and must not be registered; the honest model must
-be, with every seed.
+"""Tests the shipped gates: each model is sabotaged in realistic ways and must be rejected; the honest model must pass
+with every seed.
 
     make sabotage [MODEL=name] [DATA=folder of CSVs] [SEEDS=20]
 
 Without ``DATA`` the data is made up, as for ``make run``. Writes ``.local/sabotage.json``: ``[{"model", "sabotage",
-"refused", "by"}]``, the honest models among them as ``honest, seed N``; ``by`` says which gates. The exit status is 1
-where a ruined model passes or an honest one does not.
+"refused", "by"}]``, with honest models as ``honest, seed N``; ``by`` names the gates. The exit status is 1 if a
+sabotaged model passes or an honest one does not.
 
-Ruined is what is learned from; what is measured on stays as it is, except for a leaked column and a dead feature, which
-are in both.
+Only the training data is sabotaged; the test data is unchanged, except for a leaked column and a dead feature, which
+affect both.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class Line(TypedDict):
 
 @dataclass(frozen=True)
 class Trial:
-    """A model to be: ``learned`` changes the rows that every fit learns from, ``all_rows`` those measured on too."""
+    """A candidate: ``learned`` changes the rows that every fit learns from, ``all_rows`` also those it is measured
+    on."""
 
     sabotage: str
     config: ModelConfig
@@ -86,13 +87,13 @@ class Trial:
     all_rows: Change = lambda rows: rows
 
     def run(self, tables: Tables, frame: pl.DataFrame) -> Line:
-        """Judged by the gates of its model.yaml."""
+        """Judge it by the gates of its model.yaml."""
         outcome = self.outcome(tables, frame)
         missed = [explain(verdict) for verdict in judge(self.config, outcome) if not verdict["passed"]]
         return {"model": self.config.name, "sabotage": self.sabotage, "refused": bool(missed), "by": missed}
 
     def outcome(self, tables: Tables, frame: pl.DataFrame) -> Evaluation:
-        """Split, fitted and measured as the jobs do it."""
+        """Split, fit and measure as the jobs do."""
         config, whole = self.config, self.all_rows(frame)
         known = {name: value for name, value in self.chosen.items() if name in config.hyperparameters}
         given = {**config.training.hyperparameters, **known}
@@ -137,14 +138,14 @@ def trials(config: ModelConfig, frame: pl.DataFrame, seeds: int) -> Iterator[Tri
 
 
 def _some(rows: pl.DataFrame, label: str) -> pl.DataFrame:
-    """A twentieth of the rows, and one of each class at least."""
+    """A twentieth of the rows, with at least one of each class."""
     first = pl.int_range(pl.len()).over(label) == 0 if rows[label].n_unique() < len(rows) / 10 else pl.lit(value=False)
     chosen = pl.int_range(pl.len()).shuffle(seed=0) < FEW * pl.len()
     return rows.filter(chosen | first)
 
 
 def _late(config: ModelConfig, rows: pl.DataFrame) -> pl.DataFrame:
-    """Each row with the label of a day before; of the row before where there is no time, or nothing a day before."""
+    """Each row with the label of a day earlier; of the previous row if there is no time, or no row a day earlier."""
     label, time = config.data.label, config.data.time
     if time is None or not isinstance(config.split, TimeSplit):
         return _shifted(rows, label)
@@ -159,7 +160,7 @@ def _shifted(rows: pl.DataFrame, label: str) -> pl.DataFrame:
 
 
 def _swapped(config: ModelConfig, rows: pl.DataFrame) -> pl.DataFrame:
-    """The first and the last class, or of a regression large values for small ones."""
+    """Swap the first and the last class, or large and small values in a regression."""
     label = pl.col(config.data.label)
     if not config.data.classes:
         return rows.with_columns(label.max() + label.min() - label)
@@ -180,7 +181,7 @@ def _strongest(config: ModelConfig, frame: pl.DataFrame) -> str:
 
 
 def tables_of(config: ModelConfig, folder: Path) -> Tables:
-    """As validate_raw_data cleans them, except for what suites set aside."""
+    """The rows as validate_raw_data cleans them, except for what suites set aside."""
     return {
         name: clean_table(read_table(folder, name, table), table, config.data.time, Window()).frame.drop(LINE)
         for name, table in config.data.tables.items()

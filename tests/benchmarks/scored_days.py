@@ -1,5 +1,5 @@
-"""The cost of start-up times when scoring days: on a stack whose jobs start as slowly as SageMaker's, and on one whose
-jobs start at once. The number of jobs decides, so jobs are counted too.
+"""The cost of start-up times when scoring days: on a stack with jobs that start as slowly as SageMaker's, and on one
+with jobs that start immediately. The number of jobs decides, so jobs are counted too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FIRST = date(2015, 1, 2)
 
 @dataclass(frozen=True)
 class SlowSettings(Settings):
-    """A stack whose jobs start after the given seconds."""
+    """A stack with jobs that start after the given number of seconds."""
 
     start_up: int = 0
 
@@ -43,7 +43,7 @@ class SlowSettings(Settings):
 
 
 def trigger(settings: Settings, dag_id: str, conf: Json) -> float:
-    """Seconds from the trigger to the run's end.
+    """Seconds from the trigger to the end of the run.
 
     Raises:
         RuntimeError: it failed.
@@ -60,7 +60,7 @@ def trigger(settings: Settings, dag_id: str, conf: Json) -> float:
 
 
 def days(settings: Settings, first: date, count: int, console: Console) -> Json:
-    """The summary of a backfill of the given number of days, all scored again."""
+    """The summary of a backfill that rescores the given number of days."""
     last = first + timedelta(days=count - 1)
     asked = Asked(MODEL, first.isoformat(), last.isoformat(), CHAMPION_AT, force=True, dry_run=False, budget=1000.0)
     summary = backfill(settings, asked, console)
@@ -114,7 +114,7 @@ def measure(count: int, console: Console) -> list[Row]:
             arn = training.run(quick, MODEL, None, console).summary["model_package_arn"]
             s3, sagemaker = s3_client(quick), aws_client(quick, "sagemaker")
             enter_into_production(s3, sagemaker, BUCKET, MODEL, arn, since=datetime.now(UTC))
-            days(quick, FIRST, 2, console)  # cuts the first days, and warms up
+            days(quick, FIRST, 2, console)  # creates the first days, and warms up
             month = days(quick, FIRST, 30, console)["seconds"]
             rows = year_rows(quick, count, 8 * 60, "on a laptop, no start-up", console, month)
             stack.down(quick, console.print)

@@ -1,5 +1,5 @@
-"""What ``make compose-test`` proves, in order: a function for each promise, whose docstring is the promise and whose
-result says what was seen. Later ones build on what earlier ones left in ``project.facts``."""
+"""What ``make compose-test`` proves, in order: a function per promise. Its docstring is the promise, and its result
+says what was observed. Later promises use what earlier ones left in ``project.facts``."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ RESTARTED = (
 )
 QUESTION = "approve_production"
 SCORED_DAYS = 2
-RUN_SECONDS = 1800  # generous, as all here: promises are about what happens, benchmarks about how fast
+RUN_SECONDS = 1800  # generous, like all timeouts here: promises are about what happens, benchmarks about how fast
 START_SECONDS = 600
 
 
 class NotTriedError(Exception):
-    """What the promise is about is not there; the message says what would have to be."""
+    """Something that the promise needs is missing; the message says what."""
 
 
 def it_comes_up(project: Project) -> str:
@@ -87,7 +87,7 @@ def the_ui_and_the_pages_answer(project: Project) -> str:
         answer = httpx.get(f"http://127.0.0.1:{port}{page}", trust_env=False, timeout=30)
         if answer.status_code != httpx.codes.OK or "<html" not in answer.text.lower():
             raise PromiseBrokenError(f"{page} on port {port} answered {answer.status_code}")
-    # a browser takes every name under .localhost for this machine
+    # browsers resolve every name under .localhost to this machine
     named = httpx.get(
         f"http://127.0.0.1:{project.sagemaker_port}/_local/health",
         headers={"Host": f"sagemaker.localhost:{project.sagemaker_port}"},
@@ -245,7 +245,7 @@ def it_scores(project: Project) -> str:
     api = project.airflow
     api.unpause(dag_id)
     there = list(list_partitions(project.client("s3"), BUCKET, project.model))
-    days = there[len(there) // 2 :][:SCORED_DAYS]  # the first has none to look back to, the last may not be over
+    days = there[len(there) // 2 :][:SCORED_DAYS]  # the first day has no earlier data, the last may be incomplete
     first, last = days[0], days[-1]
     api.create_backfill(dag_id, first, last, conf={}, reprocess="none", runs_at_once=2)
     until(
@@ -285,14 +285,14 @@ def _require(project: Project, dag_id: str) -> None:
 
 
 def _start(project: Project, dag_id: str, *, force: bool = False) -> str:
-    """A run; a training that would repeat the last one is forced, or it would be skipped."""
+    """Start a run; a training is forced, as one that repeats the last would be skipped."""
     _require(project, dag_id)
     patiently(lambda: project.airflow.unpause(dag_id))
     return patiently(lambda: project.airflow.trigger(dag_id, conf={"force": True} if force else {}))
 
 
 def _is_in_flight(project: Project, dag_id: str, runs: list[str]) -> bool:
-    """Whether the last run has a task under way; one that is over is followed by another."""
+    """Whether the last run has a running task; if it is over, another run is started."""
     if project.airflow.run_state(dag_id, runs[-1]) in FINISHED:
         runs.append(_start(project, dag_id, force=True))
     states = {task["state"] for task in project.airflow.task_instances(dag_id, runs[-1])}
@@ -325,7 +325,7 @@ def _wait_for_health(project: Project, service: str) -> None:
         raise PromiseBrokenError(f"{error}: it is {state}. Its log ends with:\n{said}") from error
 
 
-# all of them once it is up
+# all of them, once it is up
 PROMISES = (
     the_job_image_is_whole,
     it_is_closed,

@@ -1,9 +1,9 @@
-"""``make compose-test``: builds the images, brings docker-compose.yaml up beside whatever else runs here, takes a model
-its whole way through the containers, restarts every service while a run is in flight, and takes all of it down.
+"""``make compose-test``: builds the images, brings up docker-compose.yaml beside whatever else runs here, takes a model
+through its whole life in the containers, restarts every service during a run, and takes everything down.
 
 It works on a copy of the checkout, under a project name and its own ports. Ends with one line for each promise, and
-exit status 1 if one was broken; the same facts are in .local/compose-summary.json. A promise about a Dag that this
-checkout does not have is shown as not tried.
+exit status 1 if one was broken; the same results are in .local/compose-summary.json. A promise about a Dag that this
+checkout does not have is reported as not tried.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Proof:
     results: list[Result] = field(default_factory=list)
 
     def of(self, promise: Promise) -> bool:
-        """Try one; true unless it was broken."""
+        """Try a promise; true unless it was broken."""
         text = (promise.__doc__ or "").strip()
         self.console.print(f"[bold]{text}[/] ...", highlight=False)
         began = time.monotonic()
@@ -72,7 +72,7 @@ class Proof:
 
 
 def copy_checkout(folder: Path) -> Path:
-    """The files that git knows or would add, so that a test may edit Dags and leaves no trace in the checkout."""
+    """Copy the files that git knows or would add, so that a test can edit Dags without a trace in the checkout."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
@@ -80,7 +80,7 @@ def copy_checkout(folder: Path) -> Path:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target)
-    folder.chmod(0o755)  # containers run as users of their own
+    folder.chmod(0o755)  # containers run as different users
     return folder
 
 

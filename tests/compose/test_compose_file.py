@@ -1,4 +1,4 @@
-"""Checks of docker-compose.yaml and the Dockerfiles that need no engine; ``make compose-test`` runs them."""
+"""Checks of docker-compose.yaml and the Dockerfiles that need no container engine."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_service_is_bounded_watched_and_has_no_rights(name: str) -> None:
     assert service["pids_limit"]
     assert service["logging"]["options"]["max-size"]
     assert name in ONCE or (service["restart"] == "unless-stopped" and service["healthcheck"]["test"])
-    if name == "postgres":  # its entrypoint gives the volume to the user that the server runs as
+    if name == "postgres":  # its entrypoint changes the volume's owner to the server's user
         assert set(service["cap_add"]) <= {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
     else:
         assert "cap_add" not in service
@@ -62,17 +62,17 @@ def test_ports_are_published_to_this_machine_alone() -> None:
 
 
 def test_servers_answer_to_their_own_names_alone() -> None:
-    """A name more is one that a web page could reach them by: see include/local_sagemaker/README.md."""
+    """Every additional name is one that a web page could use to reach them: see include/local_sagemaker/README.md."""
     hosts = SERVICES["airflow-api-server"]["environment"]["API_SERVER_ALLOWED_HOSTS"].split(",")
     assert set(hosts) == {"localhost", "127.0.0.1", "airflow-api-server"}
     command = SERVICES["local-sagemaker"]["command"]
     assert [command[place + 1] for place, word in enumerate(command) if word == "--allowed-host"] == ["local-sagemaker"]
     aliases = SERVICES["local-sagemaker"]["networks"]["default"]["aliases"]
-    assert all(alias.endswith(".localhost") for alias in aliases)  # which needs no option
+    assert all(alias.endswith(".localhost") for alias in aliases)  # accepted without any option
 
 
 def test_a_service_waits_for_what_it_needs() -> None:
-    """With a condition that means ready: healthy, or completed."""
+    """Each has a condition that means ready: healthy, or completed."""
     waits = [wait for service in SERVICES.values() for wait in service.get("depends_on", {}).items()]
     assert waits
     for needed, wait in waits:
@@ -92,7 +92,7 @@ def test_checkouts_are_mounted_for_reading_and_data_is_in_named_volumes() -> Non
 
 
 def test_the_database_takes_any_text() -> None:
-    """Without a locale PostgreSQL makes databases of SQL_ASCII, where a value with a dash in it cannot be stored."""
+    """Without a locale PostgreSQL creates SQL_ASCII databases, which cannot store a value with a dash."""
     assert SERVICES["postgres"]["environment"]["LANG"] == "C.UTF-8"
 
 
@@ -113,7 +113,7 @@ def test_dockerfiles_build_without_buildkit(file: Path) -> None:
 
 
 def test_the_airflow_image_holds_what_laptops_install() -> None:
-    """One version of Airflow, in two files that cannot share it."""
+    """Two files that cannot share the version of Airflow name the same one."""
     [pinned] = re.findall(
         r"^apache-airflow==(.+)$", (ROOT / "tests/requirements-airflow.txt").read_text(), re.MULTILINE
     )
@@ -123,7 +123,7 @@ def test_the_airflow_image_holds_what_laptops_install() -> None:
 def test_secrets_are_asked_for_and_made_on_the_machine(tmp_path: Path) -> None:
     text = FILE.read_text()
     assert set(re.findall(r"\$\{(\w+):\?", text)) == KEYS
-    for key in KEYS:  # never with a default, never spelled out
+    for key in KEYS:  # without a default, never spelled out
         assert set(re.findall(rf"\$\{{?{key}[^}}]*\}}?", text)) == {f"${{{key}:?is made by make compose-up}}"}
     tracked = subprocess.run(["git", "check-ignore", "--quiet", ".env"], cwd=ROOT, check=False)
     assert tracked.returncode == 0, ".env is not in .gitignore"
@@ -166,7 +166,7 @@ def _config(command: list[str], environment: dict[str, str]) -> subprocess.Compl
 
 
 def test_the_seed_finds_what_it_imports() -> None:
-    """With only the part of the checkout that the service mounts."""
+    """The service has only the part of the checkout that it mounts."""
     service = SERVICES["seed"]
     mounts = [volume.split(":") for volume in service["volumes"]]
     places = {target: str(ROOT / source) for source, target, *_ in mounts if source.startswith("./")}

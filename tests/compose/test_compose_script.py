@@ -1,4 +1,4 @@
-"""compose.sh without an engine: its Docker commands, in folders with any name."""
+"""compose.sh without a container engine: its Docker commands, in folders with any name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ printf '%s\\0' "$PWD" "${COMPOSE_PROJECT_NAME-}" "$@" >"$NOTES"
 
 
 def called(tmp_path: Path, checkout: str, *arguments: str, **environment: str) -> list[str]:
-    """Folder, name of the project and arguments with which compose.sh calls Docker last."""
+    """The folder, project name and arguments of compose.sh's last call of Docker."""
     script, docker = tmp_path / checkout / SCRIPT, tmp_path / "bin" / "docker"
     script.parent.mkdir(parents=True)
     shutil.copy(ROOT / SCRIPT, script)
@@ -33,7 +33,7 @@ def called(tmp_path: Path, checkout: str, *arguments: str, **environment: str) -
 
 
 @pytest.mark.parametrize(
-    ("name", "project"),  # none: Compose's own, after the folder
+    ("name", "project"),  # none: Compose derives it from the folder
     [("it's a, test #1 (50 %) ü", ""), ("ü", "ml-local"), ("...", "ml-local"), ("-x $HOME `pwd`", "")],
 )
 def test_compose_is_called_in_the_checkout(name: str, project: str, tmp_path: Path) -> None:

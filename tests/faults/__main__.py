@@ -43,7 +43,7 @@ STRUCK: Groups = {
     "throttling": lambda lab: [matrix.throttled(lab), matrix.broken(lab)],
     "training": lambda lab: [crowd.training(lab)],
 }
-CROWDS: Groups = {  # on a stack with a laptop's time-outs: hundreds of tasks delay it
+CROWDS: Groups = {  # on a stack with a laptop's timeouts, as hundreds of tasks delay it
     "waiting": lambda lab: [crowd.waiting(lab)],
     "crowd": lambda lab: [crowd.many_short_jobs(lab)],
 }
@@ -57,7 +57,7 @@ NAMES = [*STRUCK, *CROWDS, *ALONE]
 
 
 def strike(groups: Groups, home: Path, console: Console, *, impatient: bool) -> list[Row]:
-    """The rows of some groups, from a stack of their own."""
+    """The rows of some groups, from a separate stack."""
     rows: list[Row] = []
     if not groups:
         return rows
@@ -83,7 +83,7 @@ def main(only: list[str]) -> int:
         console.print(f"no such group: {', '.join(sorted(unknown))}. Groups: {', '.join(NAMES)}")
         return 2
     began = time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stack is stopped then, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stack is stopped in this case too
     home = Path(tempfile.mkdtemp(prefix="faults-"))
     struck, crowds = (
         {name: group for name, group in groups.items() if name in (only or NAMES)} for groups in (STRUCK, CROWDS)

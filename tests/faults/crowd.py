@@ -15,7 +15,8 @@ MODEL = "predictive_maintenance"
 
 
 def many_short_jobs(lab: Lab, count: int = 200) -> Row:
-    """Parallel jobs of a second to seven, with no retry to hide behind: each tries Airflow's race on fast deferrals."""
+    """Parallel jobs of a second to seven, without retries that could hide a failure: each provokes Airflow's race on
+    fast deferrals."""
     row = Row(f"{count} parallel short jobs", injected=count)
     run = lab.start_run("many_jobs", jobs=count)
     try:
@@ -61,7 +62,7 @@ def training(lab: Lab) -> Row:
 
 
 def _count(lab: Lab, row: Row) -> None:
-    """Of each kind of job there is one for each task; of versions in the registry there is one."""
+    """Each task has exactly one job of its kind, and the registry has one version."""
     client = lab.sagemaker
     processing = client.list_processing_jobs(NameContains=MODEL.replace("_", "-")[:8], MaxResults=100)
     jobs = [job["ProcessingJobName"] for job in processing["ProcessingJobSummaries"]]
@@ -77,7 +78,7 @@ def _count(lab: Lab, row: Row) -> None:
 
 
 def waiting(lab: Lab, seconds: float = 120) -> Row:
-    """The cost of 500 deferred jobs to one triggerer: API calls and memory."""
+    """What 500 deferred jobs cost one triggerer: API calls and memory."""
     row = Row(f"{TRIGGERS} deferred jobs, one triggerer", injected=TRIGGERS)
     lab.airflow.call("POST", "/pools", json={"name": "crowd", "slots": 1000, "include_deferred": True})
     lab.sagemaker.create_processing_job(ProcessingJobName=WAITED_FOR, **sleeping(1800))

@@ -1,5 +1,5 @@
-"""A laptop stack to inject faults into: with the proxy in front of its SageMaker, test Dags next to the real ones, and
-Airflow's timeouts for dead processes cut from minutes to seconds."""
+"""A laptop stack to inject faults into: the proxy is in front of its SageMaker, test Dags are next to the real ones,
+and Airflow's timeouts for dead processes are cut from minutes to seconds."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ FINISHED = ("success", "failed")
 ROOMY = {
     "dag_processor": {"min_file_process_interval": "120"},  # Dags do not change here
     "core": {"parallelism": "16", "max_active_tasks_per_dag": "64", "max_active_runs_per_dag": "64"},
-    "sagemaker_jobs": {"job_wait": "5"},  # as on AWS: what waits is struck while it is deferred
+    "sagemaker_jobs": {"job_wait": "5"},  # waiting tasks are deferred, as on AWS, and struck while they are
 }
-IMPATIENT = {  # dead processes are noticed soon; on a busier machine, live ones might be too
+IMPATIENT = {  # dead processes are noticed soon; on a busier machine, live ones might be taken for dead
     "scheduler": {
         "task_instance_heartbeat_timeout": "30",
         "task_instance_heartbeat_timeout_detection_interval": "3",
@@ -95,7 +95,7 @@ class FaultySettings(Settings):
 
 @dataclass(frozen=True)
 class Run:
-    """A Dag run whose one interesting task is ``run_job``."""
+    """A Dag run in which only the task ``run_job`` matters."""
 
     dag_id: str
     run_id: str
@@ -110,7 +110,7 @@ class Run:
 
 @dataclass
 class Lab:
-    """The stack, its clients, and the ways to damage it. An impatient stack soon notices what died."""
+    """The stack, its clients, and the ways to damage it. An impatient stack notices dead processes soon."""
 
     home: Path
     say: Callable[[str], None] = print
@@ -118,7 +118,7 @@ class Lab:
     settings: FaultySettings = field(init=False)
     proxy: Proxy = field(init=False)
     services: dict[str, Service] = field(init=False)
-    abandoned: threading.Event = field(default_factory=threading.Event)  # set, nothing is waited for any more
+    abandoned: threading.Event = field(default_factory=threading.Event)  # once set, nothing is waited for any more
     _local: threading.local = field(default_factory=threading.local)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -132,7 +132,7 @@ class Lab:
         self.settings.markers.mkdir(parents=True, exist_ok=True)
         self.services = {service.name: service for service in services(self.settings)}
         sagemaker = self.services["local-sagemaker"]
-        # the first path with a program of a name counts
+        # the first path that has the program wins
         at = list(sagemaker.command).index("--path")
         command = [*sagemaker.command[:at], "--path", str(ROOT / "tests" / "faults" / "bin"), *sagemaker.command[at:]]
         many = dataclasses.replace(sagemaker, command=[*command, "--max-jobs", "32"])
@@ -153,7 +153,7 @@ class Lab:
 
     @property
     def airflow(self) -> AirflowApi:
-        """One client for each thread."""
+        """A client per thread."""
         if not hasattr(self._local, "airflow"):
             self._local.airflow = AirflowApi(self.settings.airflow_url)
         client: AirflowApi = self._local.airflow
@@ -161,7 +161,7 @@ class Lab:
 
     @property
     def sagemaker(self) -> Any:
-        """Past the proxy: the real state."""
+        """A client that bypasses the proxy and sees the real state."""
         if not hasattr(self._local, "sagemaker"):
             with self._lock:
                 self._local.sagemaker = aws_client(self.settings, "sagemaker")
@@ -174,7 +174,7 @@ class Lab:
         return Run(dag_id, run_id, KINDS[kind])
 
     def tasks(self, run: Run) -> list[dict[str, Any]]:
-        """The run's task instances, from the database: asking the API server that often would be a fault of its own."""
+        """The run's task instances, from the database: asking the API server that often would itself be a fault."""
         columns = ("task_id", "map_index", "state", "pid", "try_number")
         query = f"SELECT {', '.join(columns)} FROM task_instance WHERE dag_id = %s AND run_id = %s"  # noqa: S608
         return [dict(zip(columns, row, strict=True)) for row in self.select(query, run.dag_id, run.run_id)]
@@ -203,7 +203,7 @@ class Lab:
             for attempt in range(1, 6):
                 name = run.job(generation, attempt)
                 description = self.describe(run.kind, name)
-                if description is not None:  # a first attempt may never have got this far
+                if description is not None:  # the first attempt may never have got this far
                     found[name] = description
         return found
 
@@ -227,7 +227,7 @@ class Lab:
         self.until(lambda: self.task(run)["state"] in states, f"{run.run_id} being {' or '.join(states)}", seconds)
 
     def wait_trigger(self, run: Run) -> None:
-        """Until the task is deferred and its trigger runs."""
+        """Wait until the task is deferred and its trigger runs."""
         self.wait_task(run, "deferred")
         query = """SELECT triggerer_id FROM trigger JOIN task_instance ON trigger.id = task_instance.trigger_id
             WHERE dag_id = %s AND run_id = %s AND triggerer_id IS NOT NULL"""
@@ -250,7 +250,7 @@ class Lab:
         self.until(marker.exists, f"{run.run_id} coming to its {place}", seconds)
 
     def until(self, condition: Callable[[], T], what: str, seconds: float) -> T:
-        """The first true value of the condition; an API server or SageMaker that is away meanwhile is waited for."""
+        """The condition's first true value; waits for an API server or SageMaker that is away meanwhile."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self.abandoned.is_set():
             try:
@@ -284,7 +284,7 @@ class Lab:
     # --- what the night does
 
     def kill_worker(self, run: Run, how: signal.Signals) -> None:
-        """The worker and the task's own process, as when their container ends: asked first, or at once."""
+        """Kill the worker and the task's process, as when their container ends: with SIGTERM first, or SIGKILL."""
         pid = self.until(lambda: self.task(run)["pid"], f"a process of {run.run_id}", 30)
         try:
             task = psutil.Process(pid)
@@ -294,7 +294,7 @@ class Lab:
         _end([process for process in (worker, task) if process], how, patience=3)
 
     def kill_service(self, name: str, how: signal.Signals) -> None:
-        """A part of Airflow with all its processes, which then starts again, as its container does."""
+        """Kill a component of Airflow with all its processes; it then restarts, as its container would."""
         with self._lock:
             service = self.services[name]
             process = service.process()
@@ -309,7 +309,7 @@ class Lab:
             service.start()
 
     def away(self, name: str) -> Service:
-        """Kill a part and leave it dead; its ``start`` brings it back."""
+        """Kill a component and leave it dead; its ``start`` brings it back."""
         service = self.services[name]
         process = service.process()
         if process:

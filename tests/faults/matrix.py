@@ -11,7 +11,7 @@ from tests.faults.proxy import Rule
 from tests.faults.rows import Fault, Row, Struck, measure
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
-LONG = 300.0  # seconds of a job that must be stopped, or it would still run when orphans are counted
+LONG = 300.0  # seconds of a job that must be stopped: otherwise it would still run when orphans are counted
 BRIEF = 10.0
 
 
@@ -69,7 +69,7 @@ PHASES = {
 
 
 def _worker_kills() -> list[Fault]:
-    """No worker holds a task that is deferred, so two of the phases have none to kill."""
+    """A deferred task has no worker, so two of the phases have none to kill."""
 
     def fault(phase: str, how: signal.Signals) -> Fault:
         def strike(lab: Lab) -> list[Struck]:
@@ -91,7 +91,7 @@ def _service_kills(service: str) -> list[Fault]:
     return [fault(phase, how) for phase in PHASES for how in SIGNALS]
 
 
-# --- a person ends the task or its run, or its time is over
+# --- a person ends the task or its run, or it times out
 
 
 def _mark_failed_in_worker(lab: Lab) -> list[Struck]:
@@ -102,7 +102,7 @@ def _mark_failed_in_worker(lab: Lab) -> list[Struck]:
 
 
 def _mark_failed_before_submit(lab: Lab) -> list[Struck]:
-    """Airflow ends the process only some seconds later, when it sends its heartbeat."""
+    """Airflow ends the process only seconds later, at its next heartbeat."""
     run = lab.start_run(seconds=LONG, hold_request=12)
     lab.wait_marker(run, "request")
     lab.set_task_state(run, "failed")
@@ -138,7 +138,7 @@ def _run_failed_in_worker(lab: Lab) -> list[Struck]:
 
 
 def _clear_deferred(lab: Lab) -> list[Struck]:
-    """The job that runs is stopped, and the task runs again; or, where its new try comes first, is attached to."""
+    """The running job is stopped and the task runs again, or the new try comes first and attaches to the job."""
     run = lab.start_run(seconds=BRIEF + 15)
     lab.wait_trigger(run)
     lab.clear_task(run)
@@ -191,7 +191,7 @@ def _given_up_without_triggerer(lab: Lab) -> list[Struck]:
     return [Struck(run, "failed", jobs=2)]
 
 
-# --- AWS has a bad night
+# --- AWS misbehaves
 
 
 def _lost_create_answer(lab: Lab) -> list[Struck]:
@@ -201,7 +201,7 @@ def _lost_create_answer(lab: Lab) -> list[Struck]:
 
 
 def _lost_create_answers(lab: Lab) -> list[Struck]:
-    """So many that the client gives up; the task's next try finds the job."""
+    """More errors than the client retries; the task's next try finds the job."""
     run = lab.start_run(seconds=BRIEF + 30, hold_request=3)
     lab.proxy.add(Rule("CreateProcessingJob", run.job(), times=1))
     lab.proxy.add(Rule("CreateProcessingJob", run.job(), times=10, code="InternalFailure", status=500))
@@ -216,14 +216,14 @@ def _quota_reached(lab: Lab) -> list[Struck]:
 
 
 def _no_capacity(lab: Lab) -> list[Struck]:
-    """The job is created and fails, as SageMaker's do when there are no instances; the next attempt gets some."""
+    """The job is created and fails, as on SageMaker when there is no capacity; the next attempt gets an instance."""
     run = lab.start_run(seconds=BRIEF, hold_request=3)
     lab.proxy.lack_capacity(run.job())
     return [Struck(run, jobs=1)]  # the first attempt never reached the local SageMaker
 
 
 def _algorithm_error(lab: Lab) -> list[Struck]:
-    """No retry is spent on it."""
+    """It uses up no retry."""
     return [Struck(lab.start_run(seconds=1, exit_code=3), "failed")]
 
 
@@ -242,7 +242,7 @@ def _sagemaker_restarts(lab: Lab) -> list[Struck]:
 
 
 def _tuning(lab: Lab) -> list[Struck]:
-    """A tuning job is attached to like any other."""
+    """A retry attaches to a tuning job like to any other."""
     run = lab.start_run("one_search", kind="tuning", seconds=BRIEF)
     lab.wait_job(run, "InProgress")
     lab.kill_worker(run, signal.SIGKILL)
@@ -265,7 +265,7 @@ def throttled(lab: Lab, runs: int = 6) -> Row:
 
 
 def broken(lab: Lab, runs: int = 6) -> Row:
-    """Bursts of 503 to every call, while runs are at every point."""
+    """Bursts of 503 to every call, while runs are in every phase."""
 
     def strike(lab: Lab) -> list[Struck]:
         struck = [Struck(lab.start_run(seconds=BRIEF)) for _ in range(runs)]

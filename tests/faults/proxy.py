@@ -1,4 +1,5 @@
-"""An HTTP proxy before the local SageMaker that goes wrong on purpose: throttles, fails, loses answers, lacks capacity.
+"""An HTTP proxy in front of the local SageMaker that misbehaves on purpose: throttles, fails, drops answers, lacks
+capacity.
 
 It runs in threads of the process that injects the faults, so its rules are plain attributes and calls. Only Airflow's
 side goes through it; the jobs themselves talk to the local SageMaker directly.
@@ -27,7 +28,7 @@ class Rule:
     """Answers the next ``times`` calls of an operation about a job whose name begins with ``job`` in another way.
 
     Args:
-        code: the error to answer with; without one the call is made and its answer is lost on the way back.
+        code: the error to answer with; without one the call is made and its answer is dropped.
     """
 
     operation: str
@@ -44,11 +45,11 @@ class Proxy:
 
     target: str
     throttled_share: float = 0.0
-    lacking_share: float = 0.0  # of the jobs that are created: they fail for want of an instance
-    broken_until: float = 0.0  # on time.monotonic(): every call is answered with 503 until then
-    calls: Counter[str] = field(default_factory=Counter)  # by operation, as they came in
+    lacking_share: float = 0.0  # of jobs that are created and then fail for lack of capacity
+    broken_until: float = 0.0  # by time.monotonic(): every call is answered with 503 until then
+    calls: Counter[str] = field(default_factory=Counter)  # by operation, in order of arrival
     hits: Counter[str] = field(default_factory=Counter)  # by fault
-    written: Counter[str] = field(default_factory=Counter)  # by path, the objects of S3 that were put there
+    written: Counter[str] = field(default_factory=Counter)  # the S3 objects that were put, by path
     _rules: list[Rule] = field(default_factory=list)
     _lacking: dict[str, dict[str, Any]] = field(default_factory=dict)  # jobs that never got an instance
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -76,7 +77,7 @@ class Proxy:
             self._rules.append(rule)
 
     def lack_capacity(self, job: str) -> None:
-        """The job of this name is created, and fails for want of an instance; it never reaches the target."""
+        """The job with this name is created and fails for lack of capacity; it never reaches the target."""
         with self._lock:
             self._lacking[job] = {}
 
@@ -101,7 +102,7 @@ class Proxy:
             return self._lacking[job] or None
 
     def take(self, operation: str, job: str) -> Rule | None:
-        """The rule for this call, if one is left."""
+        """The rule that applies to this call, if any."""
         with self._lock:
             for rule in self._rules:
                 if rule.operation == operation and job.startswith(rule.job) and rule.times:
@@ -118,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             super().handle_one_request()
         except ConnectionError:
-            self.close_connection = True  # whoever asked was killed
+            self.close_connection = True  # the client was killed
 
     def _handle(self) -> None:
         faults = self.faults
@@ -132,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         if time.monotonic() < faults.broken_until:
             self._refuse("5xx", "ServiceUnavailable", 503)
         elif random.random() < faults.throttled_share:  # noqa: S311 - no secret
-            of_s3 = not self.headers.get("X-Amz-Target")  # which throttles in its own way
+            of_s3 = not self.headers.get("X-Amz-Target")  # S3 throttles in a different way
             self._refuse("throttled", *(("SlowDown", 503) if of_s3 else ("ThrottlingException", 400)))
         elif (answer := faults.lacking(operation, request)) is not None:
             self._answer(200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode())
@@ -147,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = _handle  # noqa: N815 - as the base class looks for them
 
     def _called(self, body: bytes) -> tuple[str, dict[str, Any]]:
-        """The operation and, of SageMaker's, the request."""
+        """The operation and, for SageMaker, the request."""
         target = self.headers.get("X-Amz-Target", "")
         if not target.startswith("SageMaker."):
             return f"{self.command} {urlsplit(self.path).path.split('/')[1]}", {}
@@ -164,13 +165,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(self, body: bytes, *, answer: bool = True) -> None:
         there = http.client.HTTPConnection(urlsplit(self.faults.target).netloc, timeout=60)
         try:
-            # the body was read whole, so it is sent at once; "Expect: 100-continue" was answered here
+            # the whole body was read, so it is sent in one piece; "Expect: 100-continue" was answered here
             headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
             there.request(self.command, self.path, body, headers | {"Content-Length": str(len(body))})
             came = there.getresponse()
             content = came.read()
         except (OSError, http.client.HTTPException):
-            self.close_connection = True  # the local SageMaker is away: so is its answer
+            self.close_connection = True  # the local SageMaker is away, so there is no answer
             return
         finally:
             there.close()

@@ -1,5 +1,5 @@
-"""Readers of input from others, fuzzed for minutes: raw files, replay files, payloads, model.yaml, the
-Dags' forms, manifests of scores."""
+"""Readers of external input, fuzzed for minutes: raw files, replay files, payloads, model.yaml, the Dags' forms,
+manifests of scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from include.ops.local_stack.settings import ROOT
 from tests.faults.rows import Row
 
-SECONDS = 600  # of each target; tests/fuzz/examples.py says what the variables mean
+SECONDS = 600  # for each target; tests/fuzz/examples.py says what the variables mean
 AT_ONCE = 2
 LAST_LINES = 40
 TARGETS = (
@@ -30,7 +30,7 @@ TARGETS = (
 
 
 def fuzz(folder: Path, say: Callable[[str], None]) -> Row:
-    """Everything read gives either a value or a refusal."""
+    """Any input gives either a value or a refusal."""
     seconds = float(os.environ.get("FUZZ_SECONDS", SECONDS))
     row = Row(f"examples for what reads, {seconds:.0f} s for each of {len(TARGETS)} readers", injected=len(TARGETS))
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -46,9 +46,9 @@ def fuzz(folder: Path, say: Callable[[str], None]) -> Row:
 
 
 def _run(environment: str, target: str, folder: Path, seconds: float) -> str | None:
-    """What is wrong; None if nothing is wrong."""
+    """The failure, or None."""
     python, longest = ROOT / ".venv" / environment / "bin" / "python", 2 * seconds + 300
-    options = ["-q", "-x", "-p", "no:cacheprovider", f"--timeout={longest}"]  # that of the tests is shorter
+    options = ["-q", "-x", "-p", "no:cacheprovider", f"--timeout={longest}"]  # the tests' deadline is shorter
     done = subprocess.run(
         [python, "-m", "pytest", *options, f"tests/fuzz/{environment}/{target}"],
         cwd=ROOT,

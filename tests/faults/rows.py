@@ -13,16 +13,16 @@ from botocore.exceptions import ClientError
 
 from tests.faults.lab import ACTIVE, FaultsError, Lab, Run
 
-AT_A_TIME = 6  # a task's start takes seconds of a core
+AT_A_TIME = 6  # starting a task takes seconds of CPU time
 
 
 @dataclass(frozen=True)
 class Struck:
-    """A run that was hit by a fault, and what is promised about it."""
+    """A run hit by a fault, and the promises about it."""
 
     run: Run
     state: str = "success"
-    jobs: int = 1  # how many jobs its task may have started, over all generations
+    jobs: int = 1  # the number of jobs that its task may have started, over all generations
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Fault:
 
 
 def measure(lab: Lab, fault: Fault) -> Row:
-    """Inject the fault once, wait for the runs and count."""
+    """Inject the fault once, wait for the runs to end, and count."""
     row = Row(fault.name)
     try:
         struck = list(fault.strike(lab))
@@ -73,7 +73,7 @@ def measure(lab: Lab, fault: Fault) -> Row:
 
 
 def measure_together(lab: Lab, faults: list[Fault]) -> list[Row]:
-    """Several faults at a time; rows in the order given."""
+    """Several faults at the same time; the rows are in the given order."""
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         try:
             return list(pool.map(lambda fault: measure(lab, fault), faults))
@@ -89,7 +89,7 @@ def _count_jobs(lab: Lab, struck: Struck, row: Row) -> None:
     if extra:
         found = {name: struck.run.kind.status(description) for name, description in jobs.items()}
         row.failures.append(f"{struck.run.run_id}: {struck.jobs} jobs were to be started, not {found}")
-    # Airflow gives a trigger half a minute to stop its job, which takes effect some seconds later
+    # Airflow gives a trigger half a minute to stop its job; it stops some seconds later
     deadline = time.monotonic() + 45
     left = _active(lab, struck.run)
     while left and time.monotonic() < deadline:

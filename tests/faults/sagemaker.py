@@ -22,13 +22,13 @@ def crashes(folder: Path, say: Say) -> Row:
 
 
 def restarts(folder: Path, say: Say) -> Row:
-    """Every endpoint is back after each restart."""
+    """Every endpoint comes back after each restart."""
     row = Row(f"restarts with four endpoints, {RESTARTS} times", injected=RESTARTS)
     return _counted(row, lambda: restart_endpoints(folder, RESTARTS, say=say))
 
 
 def memory(folder: Path, say: Say) -> Row:
-    """The memory of the server does not grow with what it keeps."""
+    """The server's memory does not grow with what it stores."""
     row = Row(f"memory with {GIBIBYTES} GiB of objects", injected=1)
 
     def fill() -> None:

@@ -1,5 +1,5 @@
-"""A part of the matrix, all at once on one stack: a kill of each process, each way in which a person ends a task, each
-kind of answer that AWS gives on a bad night. ``make faults`` strikes with all of them."""
+"""A part of the matrix, all at the same time on one stack: a kill of each process, each way a person ends a task, each
+kind of error from AWS. ``make faults`` injects the whole matrix."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ THEN = SERVICES + matrix.AWS
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
     home: Path = tmp_path_factory.mktemp("faults")
-    with Lab(home, impatient=False) as lab:  # other tests run beside it
+    with Lab(home, impatient=False) as lab:  # other tests run at the same time
         found = measure_together(lab, FIRST) + measure_together(lab, THEN)
     return {row.fault: row for row in found}
 

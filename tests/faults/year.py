@@ -1,10 +1,10 @@
 """``make backfill-faults``: a year of daily partitions backfilled while the scheduler is killed twice, one job in five
-gets no instance, and one breaks off among its days. What that one has staged is published, and a second backfill scores
-the rest. Every day has to be published once, told of once, and have the right rows.
+gets no instance, and one breaks off among its days. What the broken job has staged is published, and a second backfill
+scores the rest. Every day must be published once, be announced once, and have the right rows.
 
     python -m tests.faults.year [--days N] [--data FOLDER]
 
-Prints what it took and writes ``.local/backfill-faults.json``. Exit status: non-zero if a day is missing, published
+Prints the figures and writes ``.local/backfill-faults.json``. Exit status: non-zero if a day is missing, published
 twice, or has other rows than it should.
 """
 
@@ -44,11 +44,11 @@ from tests.promoted import enter_into_production
 MODEL = "predictive_maintenance"
 FIRST = date(2015, 1, 1)
 JOB = "include.jobs.score_batch"
-FAILING_SHARE = 0.2  # of a dozen jobs: of one in twenty none would fail in most years
+FAILING_SHARE = 0.2  # with a dozen jobs: at one in twenty, most years would see no failure
 
 
 class Night(threading.Thread):
-    """Kills the scheduler when a third and when two thirds of the days are done, and a job after the first time."""
+    """Kills the scheduler after a third and after two thirds of the days, and a job after the first kill."""
 
     def __init__(self, lab: Lab, days: list[str]) -> None:
         super().__init__(daemon=True)
@@ -68,7 +68,7 @@ class Night(threading.Thread):
                 self.broken_off = self._break_off()
 
     def _break_off(self) -> int:
-        """Kill the program of a job that scores days; how many were killed."""
+        """Kill the programs of jobs that score days; the number killed."""
         sagemaker = self._lab.services["local-sagemaker"].process()
         for process in sagemaker.children(recursive=True) if sagemaker else []:
             with suppress(psutil.NoSuchProcess):
@@ -79,7 +79,7 @@ class Night(threading.Thread):
         return 0
 
     def _done(self) -> int:
-        """Days that the jobs have finished; those of a batch are published together."""
+        """Days that jobs have finished; the days of a batch are published together."""
         pages = s3_client(self._lab.settings).get_paginator("list_objects_v2")
         keys = (
             item["Key"]
@@ -90,7 +90,7 @@ class Night(threading.Thread):
 
 
 def expected_rows(s3: Any, day: str) -> int:
-    """Rows that a day's scores have to hold, counted in its raw data: the readings at every third hour."""
+    """The rows that a day's scores must have, counted in its raw data: the readings at every third hour."""
     prefix = daily_partition(MODEL, day)
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]]
     (key,) = (key for key in keys if key.removeprefix(prefix).startswith("PdM_telemetry.csv"))
@@ -100,7 +100,7 @@ def expected_rows(s3: Any, day: str) -> int:
 
 
 def findings(lab: Lab, days: list[str]) -> list[str]:
-    """Faults of the published days."""
+    """What is wrong with the published days."""
     s3 = s3_client(lab.settings)
     wrong = []
     told = Counter(day for (day,) in lab.select("SELECT partition_key FROM asset_event"))
@@ -173,7 +173,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="folder with the raw tables; generated when not given")
     arguments = parser.parse_args(argv)
     console = Console()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stack is stopped then, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stack is stopped in this case too
     days = days_between(FIRST.isoformat(), (FIRST + timedelta(days=arguments.days - 1)).isoformat())
     home = Path(tempfile.mkdtemp(prefix="year-"))
     with Lab(home, console.print, impatient=False) as lab:

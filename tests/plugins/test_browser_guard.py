@@ -1,4 +1,4 @@
-"""What the API server answers to, where ``API_SERVER_ALLOWED_HOSTS`` is set."""
+"""Which requests the API server answers if ``API_SERVER_ALLOWED_HOSTS`` is set."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Airflow Dags of one task each, whose job only sleeps, for faults to strike.
+"""Airflow Dags with one task each, for faults to strike. The task's job only sleeps.
 
-The run's configuration says how long the job takes, or that it goes on until it is told to end (``until_told``), by a
-file ``<run id>.end`` in the folder FAULTS_MARKERS. It also says where the task holds still for a while, to be struck
-there: while its request is built (``hold_request``), and in its success callback (``hold_callback``). A file
-``<run id>.<place>`` in the same folder says that a task has come to that place; it holds still there once.
+The run's configuration says how long the job takes, or that it runs until it is told to end (``until_told``) by a file
+``<run id>.end`` in the folder FAULTS_MARKERS. It also says where the task pauses to be struck: while its request is
+built (``hold_request``), or in its success callback (``hold_callback``). A file ``<run id>.<place>`` in the same folder
+tells that a task has reached that place; it pauses there only once.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from sagemaker_jobs.training import TuningJobOperator
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/ml-jobs"
 RESOURCES = {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10}
 FEW = timedelta(seconds=2)
-LONGEST_WAIT = 600  # seconds until a job ends that nobody tells to
+LONGEST_WAIT = 600  # seconds until a job ends on its own if nobody tells it to
 
 
 class ImpatientOperator(ProcessingJobOperator):
-    """Gives a job up after seconds."""
+    """Gives up on a job after seconds."""
 
     triggerer_may_be_away = timedelta(seconds=5)
 
@@ -38,7 +38,7 @@ class ImpatientOperator(ProcessingJobOperator):
 
 
 class LingeringOperator(ProcessingJobOperator):
-    """Never defers, so that its execution timeout strikes."""
+    """Never defers, so that its execution timeout is reached."""
 
     def _wait_briefly(self, name: str, description: Description) -> Description:
         time.sleep(300)
@@ -74,8 +74,8 @@ def sleeping(seconds: float, exit_code: int = 0) -> dict[str, Any]:
 
 
 def waiting(told: Path, exit_code: int = 0) -> dict[str, Any]:
-    """The same, of a job that ends when the file is there."""
-    # in one line of 256 characters at most: SageMaker takes no other as an entrypoint
+    """The same for a job that ends once the file exists."""
+    # one line of at most 256 characters: SageMaker accepts no longer entrypoint
     going_on = "lambda: not os.path.exists(sys.argv[1]) and time.time() < end"
     wait = (
         f"import os, sys, time; end = time.time() + {LONGEST_WAIT}; [time.sleep(0.1) for _ in iter({going_on}, False)]"
@@ -94,7 +94,7 @@ def running(program: str, *arguments: str) -> dict[str, Any]:
 
 
 def small_search(context: Context) -> dict[str, Any]:
-    """A tuning job of two training jobs, which run ``tests/faults/bin/train``: such jobs name no entrypoint."""
+    """A tuning job with two training jobs, which run ``tests/faults/bin/train`` as such jobs name no entrypoint."""
     return {
         "HyperParameterTuningJobConfig": {
             "Strategy": "Random",
@@ -152,7 +152,7 @@ def one_job(name: str, operator: type[Any], request: Any = sleeping_job, retries
     return flow()
 
 
-one_job("one_job", ProcessingJobOperator, retries=12)  # faults strike together, and each may cost every run a try
+one_job("one_job", ProcessingJobOperator, retries=12)  # faults strike together, and each may cost every run an attempt
 one_job("one_job_timed_out", LingeringOperator, retries=1, execution_timeout=timedelta(seconds=25))
 one_job("one_job_given_up", ImpatientOperator)
 one_job("one_search", TuningJobOperator, small_search)

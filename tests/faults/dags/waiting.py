@@ -1,5 +1,5 @@
 """An Airflow Dag whose tasks defer at once: a crowd for one triggerer. All wait for one job, WAITED_FOR, which their
-triggers take for a young one: those are looked at most often."""
+triggers believe to be young: young jobs are polled most often."""
 
 from __future__ import annotations
 

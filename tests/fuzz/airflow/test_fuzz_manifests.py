@@ -1,4 +1,4 @@
-"""Manifests of scores that were damaged: read, or refused in words that name the object."""
+"""Damaged manifests of scores are read, or refused with a message that names the object."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FRAGMENTS = [
 
 
 class OneObject:
-    """An S3 whose every object is this one."""
+    """An S3 in which every object is this one."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content

@@ -1,5 +1,4 @@
-"""What a person or a program enters into a Dag's form: Airflow refuses it, or the first task takes it or says what is
-allowed."""
+"""Any input to a Dag's form: Airflow refuses it, or the first task accepts it or says what is allowed."""
 
 from __future__ import annotations
 

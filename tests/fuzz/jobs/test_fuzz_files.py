@@ -1,5 +1,5 @@
-"""Raw files and replay files: what is read does not depend on how the file is cut, what cannot be read is refused in
-words."""
+"""Raw files and replay files: what is read does not depend on how the file is cut, and an unreadable file is refused
+with a message."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TABLE: Table = load_model("machine_downtime").data.tables["readings"]
 
 
 def read(path: Path, block_bytes: int) -> tuple[object, ...]:
-    """All that a file says."""
+    """Everything that is read from a file."""
     with open_raw(path, block_bytes=block_bytes) as raw:
         columns = [str(place) for place in range(len(raw.header or []))]
         blocks = list(raw.blocks(columns))
@@ -70,7 +70,7 @@ def test_raw_files(tmp_path: Path) -> None:
 
 
 def header_row(rows: list[list[str]]) -> int:
-    """The first row with any text; the last where none has any."""
+    """The first row with any text, or the last row."""
     return next((place for place, row in enumerate(rows) if any(cell.strip() for cell in row)), len(rows) - 1)
 
 
@@ -97,7 +97,7 @@ def test_tables_of_raw_files(tmp_path: Path, readings: bytes) -> None:
 
 
 def test_replay_files(tmp_path: Path, readings: bytes) -> None:
-    """Corrected rows stand in the places of others, or are refused."""
+    """Corrected rows replace others, or are refused."""
     (tmp_path / "replay").mkdir()
     (tmp_path / TABLE.file).write_bytes(readings)
     raw = read_table(tmp_path, "readings", TABLE)

@@ -1,4 +1,4 @@
-"""A model.yaml that was damaged is read, or refused with the file and the line."""
+"""A damaged model.yaml is read, or refused with the file and the line."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_model_yaml(tmp_path: Path) -> None:
 
 
 def with_another_value(text: bytes) -> st.SearchStrategy[bytes]:
-    """The same document with any JSON where one of its values is: what a person may well write, of the wrong kind."""
+    """The same document with any JSON in place of one of its values: a plausible mistake of the wrong type."""
     document = yaml.safe_load(text)
     paths = list(_paths(document))
 

@@ -1,4 +1,4 @@
-"""Requests: as many rows as were sent, or a refusal in words."""
+"""A request is answered with as many rows as were sent, or refused with a message."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FRAGMENTS += [b"volt", b"site", b"id", b"Volt (V)", b"NaN", b"Infinity", b"1e999
 
 
 def sent(body: bytes, media_type: str) -> int | None:
-    """How many rows a body has, counted by Python's own readers; None where they cannot tell."""
+    """The number of rows in a body, counted by Python's own readers; None if they cannot tell."""
     try:
         text = body.decode("utf-8-sig")
         if media_type == CSV:

@@ -1,4 +1,4 @@
-"""The client over what Airflow and S3 answer."""
+"""The client, with answers of Airflow and S3."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCORES = pl.DataFrame({"machineID": [1, 2], "prediction": ["none", "comp1"], "pr
 
 
 class Airflow:
-    """Remembers what it is asked; runs end when they are asked about the second time."""
+    """Records its requests; a run ends when it is asked about for the second time."""
 
     def __init__(self, end: str = "success") -> None:
         self.asked: list[tuple[str, str, Any]] = []

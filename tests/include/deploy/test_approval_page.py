@@ -72,7 +72,7 @@ def test_the_form_shows_what_decides() -> None:
     assert "0.95" in rows["macro_f1"]
     assert "0.93 ▲ better" in rows["macro_f1"]
     assert "0.95 ▼ worse" in rows["accuracy_share_over_majority"]
-    assert "0.4 ▲ better" in rows["one_feature_alone"]  # less is better where the gate is a maximum
+    assert "0.4 ▲ better" in rows["one_feature_alone"]  # less is better if the gate is a maximum
     assert "better" not in rows["failure_events_caught"]
     assert rows["macro_f1"].endswith("passed |")
     assert "recall_comp1" not in rows
@@ -86,7 +86,7 @@ def test_the_form_shows_what_decides() -> None:
     ):
         assert fact in text
     columns = {line.count("|") for line in text.splitlines() if line.startswith("|")}
-    assert len(columns) == 1, "the table's rows have as many columns as its head"
+    assert len(columns) == 1, "rows have as many columns as the table's head"
 
 
 def test_a_missed_gate_stands_out() -> None:
@@ -122,7 +122,7 @@ def test_the_page_stands_alone_and_shows_the_rest() -> None:
     assert MODEL.card.intended_uses is not None
     assert MODEL.card.intended_uses in card
     assert "Trained by train_m, run manual__1." in card
-    assert "model-card" not in page(packet(card={})), "a version that was registered without one"
+    assert "model-card" not in page(packet(card={})), "a version registered without one"
 
 
 def test_what_mlflow_lacks_of_the_training_is_on_the_page() -> None:

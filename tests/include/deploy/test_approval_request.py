@@ -71,7 +71,7 @@ def s3(ml_bucket: LocalS3, registry: Any, monkeypatch: pytest.MonkeyPatch) -> Lo
 def evaluate(
     s3: LocalS3, number: int, metrics: dict[str, float], champion: dict[str, float] | None, edge: float
 ) -> None:
-    """Write the files of the version's training run."""
+    """Write the files of a version's training run."""
     folder = split_uri(version(number).evaluation.rsplit("/", 1)[0])[1]
     profile = {"volt": {"edges": [edge], "shares": [0.5, 0.5], "min": edge - 1, "max": edge + 1, "missing": 0.0}}
     s3.objects[f"{folder}/metrics.json"] = json.dumps({"metrics": metrics, "champion": champion}).encode()
@@ -104,7 +104,7 @@ def test_a_candidate_that_was_measured_beside_the_champion_is_compared_on_the_sa
     assert "0.96 | 0.95 ▲ better" in body
     assert "use different rows" not in body
     assert "no feature moved since version 1" in body
-    assert "the report is missing" in body, "of the data's validation"
+    assert "the report is missing" in body, "from the data's validation"
 
 
 def test_one_that_was_measured_beside_another_is_not_called_better(s3: LocalS3) -> None:
@@ -137,7 +137,7 @@ def test_the_first_version_is_compared_with_nothing(s3: LocalS3) -> None:
     [
         ({}, "conan", "conan", None),
         ({"approvers": ["ann"]}, None, None, "not an approver"),
-        ({"approvers": ["conan"]}, None, None, "not an approver"),  # Airflow knows people by their id
+        ({"approvers": ["conan"]}, None, None, "not an approver"),  # Airflow identifies people by id
         ({"approvers": ["7"]}, None, None, None),
         ({"approvers": {"7": "conan"}, "four_eyes": True}, None, "conan", "four eyes"),
         ({"four_eyes": True}, "conan", None, "four eyes"),
@@ -164,7 +164,7 @@ def test_who_may_approve_is_for_the_environment_to_say(
     if problem:
         with pytest.raises(PermanentError, match=problem):
             approval_request.record_decision(MODEL, context, answer=answer, version=candidate)
-        answer["chosen_options"] = ["Reject"]  # anybody may say no
+        answer["chosen_options"] = ["Reject"]  # anybody may reject
         assert approval_request.record_decision(MODEL, context, answer=answer, version=candidate) == "keep_production"
     else:
         assert approval_request.record_decision(MODEL, context, answer=answer, version=candidate) == "deploy_production"
@@ -305,7 +305,7 @@ def test_a_decision_replaces_the_one_before_whole(s3: LocalS3, registry: Any) ->
         assert kept.get("promotion_reason") == (reason or None)
         status = "Promoted" if chosen == "Approve" else "Declined"
         assert (package["ModelLifeCycle"]["Stage"], package["ModelLifeCycle"]["StageStatus"]) == ("Staging", status)
-        assert package["ModelApprovalStatus"] == "Approved", "the approval is another fact"
+        assert package["ModelApprovalStatus"] == "Approved", "the approval differs"
 
 
 def test_the_days_that_it_scored_beside_production_are_told(s3: LocalS3) -> None:

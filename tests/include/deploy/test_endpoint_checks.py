@@ -85,7 +85,7 @@ class Endpoint:
 
     @staticmethod
     def row(line: str) -> dict[str, Any]:
-        """Reads only the first column; finding faults in a line is left to ``refuse``."""
+        """Reads only the first column; ``refuse`` finds faults in a line."""
         volt, site, *_ = next(csv.reader([line]))
         assert site == "a,b"
         return {"volt": 1.5 if volt == "not-a-number" else float(volt)}
@@ -116,7 +116,7 @@ def check(endpoint: Endpoint, golden: Any = GOLDEN, thresholds: Thresholds = FAS
     ("error", "passes"),
     [
         (api_error("ValidationError"), True),
-        (api_error("413", 413), True),  # of a gateway, which gives a bare status
+        (api_error("413", 413), True),  # from a gateway, which sends a bare status
         (api_error("RequestEntityTooLargeException", 413), True),
         (model_error(422, "too long"), True),
         (model_error(500, "out of memory"), False),
@@ -152,11 +152,11 @@ def test_a_permission_that_lacks_is_not_taken_for_a_refusal() -> None:
 
 
 def test_a_container_that_is_still_to_be_started_is_not_measured() -> None:
-    """The first answers of a serverless endpoint take seconds; they are asked for before the load."""
+    """The first answers of a serverless endpoint take seconds; they are requested before the load test."""
     loaded: list[int] = []
 
     def answer(rows: list[dict[str, Any]]) -> Any:
-        if len(rows) == 1:  # golden requests are two, then one row each for warming up and for the load
+        if len(rows) == 1:  # two golden requests, then one row each for the warm-up and the load test
             loaded.append(1)
             time.sleep(0.1 if 2 < len(loaded) <= 6 else 0)
         return classify(rows)
@@ -333,7 +333,7 @@ def test_a_probe_asks_golden_requests_and_a_little_load_and_nothing_that_is_wron
 def test_many_failures_are_counted_and_the_first_shown() -> None:
     report = check(Endpoint(lambda rows: [], strict), thresholds=replace(FAST, requests=1), golden=GOLDEN * 20)
     assert len(report["failures"]) == MOST_FAILURES
-    assert "and 40 more. Its log" in report["summary"]  # 40 one at a time, and one of all
+    assert "and 40 more. Its log" in report["summary"]  # 40 single ones, and one with all
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'"predictions"'])
@@ -409,5 +409,5 @@ def test_golden_requests_that_are_of_no_use_say_where_they_come_from(s3: LocalS3
     ],
 )
 def test_an_answer_is_that_of_the_test_or_is_not(expected: object, answer: object, same: bool) -> None:
-    """Whether an endpoint answers as trained is decided by shape, kind and value, at every depth."""
+    """Shape, kind and value at every depth decide whether an endpoint answers as trained."""
     assert _same(expected, answer) is same

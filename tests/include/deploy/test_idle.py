@@ -19,7 +19,7 @@ ASKED = {"electricity-production": [1.0, 2.0, 4.0], "electricity-staging": [1.0,
 
 
 class Aws:
-    """SageMaker with two endpoints, CloudWatch with their requests by five minutes, S3."""
+    """SageMaker with two endpoints, CloudWatch with their requests per five minutes, and S3."""
 
     def __init__(self, age: timedelta, serverless: tuple[str, ...] = ()) -> None:
         self.age, self.serverless, self.kept = age, serverless, dict[str, Any]()

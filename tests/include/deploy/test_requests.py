@@ -66,7 +66,7 @@ def test_production_is_what_the_apis_take(environment: MlEnvironment, strategy: 
 
 @pytest.mark.parametrize("strategy", ["canary", "linear"])
 def test_one_instance_takes_over_all_at_once_and_the_form_says_why(strategy: Strategy) -> None:
-    """Half of one instance is no instance: SageMaker takes at most half of the fleet for the first step."""
+    """Half of one instance is none: SageMaker allows at most half of the fleet in the first step."""
     environment = ENVIRONMENTS[0]
     one, two = (
         model_with(instance_count=count, deployment={"strategy": strategy, "share_percent": 50}) for count in (1, 2)
@@ -242,7 +242,7 @@ def test_what_goes_back_goes_at_once_and_keeps_its_scaling() -> None:
     assert wanted["deployment"] == deployment(MODEL, ENVIRONMENTS[0], "immediate")
     assert wanted["scaling"]["policy"]
     again = endpoints.replaced_endpoint(MODEL, environment, VERSION)
-    assert again["config"] == built(MODEL, environment, "production")["config"], "one that somebody removed"
+    assert again["config"] == built(MODEL, environment, "production")["config"], "somebody removed one"
     assert (again["deployment"], again["scaling"]) == (wanted["deployment"], wanted["scaling"])
 
 

@@ -97,7 +97,7 @@ def answer(option: str) -> Any:
 def test_only_the_models_own_goes_and_only_after_a_yes(cloud: Cloud) -> None:
     serving = retire_tasks.find_serving(CONTEXT)
     assert serving["endpoints"] == [PRODUCTION]
-    assert serving["targets"] == [TARGET], "nobody else's"
+    assert serving["targets"] == [TARGET], "no other model's"
     assert f"saves about {COST.least:.0f} USD a month" in serving["text"]
     with pytest.raises(AirflowSkipException):
         retire_tasks.remove_serving(CONTEXT, answer=answer("Keep"), serving=serving)
@@ -142,7 +142,7 @@ def test_scheduled_runs_of_a_retired_model_do_nothing_until_a_promotion(
     firsts = (partial(score.wait_for_partition, MODEL), partial(monitor.wait_for_scores, MODEL))
     skipped = (*firsts, partial(train.plan_training, MODEL), partial(monitor.find_late_days, MODEL))
     for first in firsts:
-        assert first(context("scheduled")), "nothing was ever in production: the run says so itself"
+        assert first(context("scheduled")), "nothing was ever in production: the run reports that itself"
     record_promotion(s3, "my-ml-bucket", MODEL.name, ENTRY)
     monkeypatch.setattr(history, "now", lambda: datetime(2026, 11, 2, tzinfo=UTC))
     record_retirement(s3, "my-ml-bucket", MODEL.name)

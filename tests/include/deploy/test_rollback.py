@@ -1,4 +1,4 @@
-"""Rollbacks of all models are runs of one Dag: which of them may continue, and which version they restore."""
+"""Rollbacks of all models are runs of one Dag: which runs may continue, and which version they restore."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BUCKET, PUMPS, PRICES = "my-ml-bucket", "predictive_maintenance", "electricity"
 
 
 class Airflow:
-    """The states of runs that a task instance may ask for."""
+    """The states of runs that a task instance can ask for."""
 
     def __init__(self) -> None:
         self.states: dict[str, str] = {}
@@ -101,13 +101,13 @@ def test_a_run_that_was_cleared_does_not_interrupt_its_successor(s3: LocalS3, ai
 def test_of_two_runs_that_claim_in_the_same_moment_one_goes_on(
     local_aws: LocalSageMaker, s3: LocalS3, airflow: Airflow, held: bool
 ) -> None:
-    if held:  # by a run that is over
+    if held:  # by a finished run
         claim_rollback(s3, BUCKET, PUMPS, airflow.run("before"))
         airflow.states["before"] = "success"
     first, second = airflow.run("first"), airflow.run("second")
 
     class Overtaken(LocalS3):
-        """An S3 in which the other run claims between reading and writing."""
+        """An S3 in which the other run claims the rollback between this run's reading and writing."""
 
         def put_object(self, **request: Any) -> Any:
             claim_rollback(s3, BUCKET, PUMPS, second)
@@ -121,7 +121,7 @@ def test_of_two_runs_that_claim_in_the_same_moment_one_goes_on(
 def test_an_answer_that_was_lost_on_its_way_does_no_harm(
     local_aws: LocalSageMaker, s3: LocalS3, airflow: Airflow
 ) -> None:
-    """boto3 sends the request again, and S3 refuses it because of what the first one wrote."""
+    """boto3 repeats the request, and S3 refuses it because of what the first one wrote."""
 
     class Lossy(LocalS3):
         def put_object(self, **request: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A candidate as production's shadow variant: when it may be one, what is asked for, and how it ends."""
+"""A candidate as production's shadow variant: when it may be one, what is requested, and how it ends."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def ends_as_shadow(model: ModelConfig, **arguments: Any) -> bool:
 
 
 def test_the_form_or_an_approval_of_a_challenger(ml_bucket: LocalS3) -> None:
-    assert not ends_as_shadow(WITH, approved=[3]), "nothing is in production yet: it goes on to its promotion"
+    assert not ends_as_shadow(WITH, approved=[3]), "nothing is in production yet: it continues to its promotion"
     promoted(ml_bucket, entry(1))
     assert ends_as_shadow(MODEL, version=2, stages=SHADOW)
     assert ends_as_shadow(WITH, approved=[3])
-    assert not ends_as_shadow(MODEL, approved=[3]), "model.yaml does not say challenger"
+    assert not ends_as_shadow(MODEL, approved=[3]), "model.yaml has no challenger"
     assert not ends_as_shadow(WITH, version=3), "somebody wants to promote it"
     without = serving(data_capture_percent=0).model_copy(update={"challenger": True})
     assert not ends_as_shadow(without, approved=[3]), "its answers could not be compared"

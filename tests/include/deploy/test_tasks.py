@@ -50,8 +50,8 @@ def entry(version: int) -> Entry:
 
 
 class Registry:
-    """A boto3 client of a registry with versions 1 to 4, of which 4 waits for its approval; ``live`` is what the
-    endpoint serves with. A test's changes are undone."""
+    """A boto3 client of a registry with versions 1 to 4; version 4 waits for approval. ``live`` is the endpoint's
+    configuration. A test's changes are undone."""
 
     def __init__(self, sagemaker: Any) -> None:
         self._sagemaker = sagemaker
@@ -106,7 +106,7 @@ def registry(sagemaker: Any, ml_bucket: LocalS3, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def artifacts(local_aws: LocalSageMaker, registry: Registry) -> Iterator[LocalS3]:
-    """The bucket of the versions' artifacts, as ``registered_versions`` makes them."""
+    """The bucket with the artifacts of ``registered_versions``."""
     made = LocalS3(local_aws, "bucket")
     before = dict(made.objects)
     yield made
@@ -114,7 +114,7 @@ def artifacts(local_aws: LocalSageMaker, registry: Registry) -> Iterator[LocalS3
 
 
 def promoted(s3: LocalS3, *entries: Entry) -> None:
-    """Production's history has these entries, in this order."""
+    """Give production's history these entries, in this order."""
     history = functools.reduce(promote, entries, History())
     key = split_uri(production_history("my-ml-bucket", MODEL.name))[1]
     s3.objects[key] = history.model_dump_json(by_alias=True).encode()
@@ -164,9 +164,9 @@ def test_of_approvals_in_one_second_the_newest_version() -> None:
 
 def test_an_approval_that_came_while_the_run_was_made_is_not_lost(registry: Registry) -> None:
     assert resolved(approved=[1]) == 3
-    assert resolved(approved=[1], day="2999-11-21") == 1, "version 3 was approved before; 1 is what somebody wants now"
+    assert resolved(approved=[1], day="2999-11-21") == 1, "version 3 was approved earlier; somebody wants 1 now"
     registry.update_model_package(ModelPackageArn=arn(3), CustomerMetadataProperties={"promotion_decision": "promoted"})
-    assert resolved(approved=[1]) == 1, "somebody has decided about version 3 before"
+    assert resolved(approved=[1]) == 1, "somebody has already decided about version 3"
 
 
 def test_an_approval_of_what_is_in_production_is_done_already_a_person_may_insist(ml_bucket: LocalS3) -> None:
@@ -276,7 +276,7 @@ def again(version: int, day: int) -> Entry:
     ("entries", "back"),
     [
         ([entry(1), entry(2)], 2),
-        ([entry(1), entry(2), again(1, 9)], 1),  # while a person was asked
+        ([entry(1), entry(2), again(1, 9)], 1),  # while a person was being asked
         ([entry(1), entry(2), of_this_run(3)], 2),  # tested again after its promotion was recorded
     ],
 )
@@ -293,7 +293,7 @@ def test_production_goes_back_to_what_it_had_when_the_run_changed_it(
     )
     registry.describe_endpoint_config = lambda EndpointConfigName: {}  # noqa: N803 - as boto3 spells it
     promoted(ml_bucket, *entries)
-    for _ in range(2):  # a cleared task finds the same
+    for _ in range(2):  # a cleared task finds the same state
         request = deploy.restore_production(MODEL, context(), deployed={"endpoint": "e", "config": "config-3"})
         registry.live = request["config_name"]
         assert registry.live == f"config-{back}"
@@ -401,7 +401,7 @@ def test_an_endpoint_is_held_to_model_yaml_and_its_failures_are_told(
 
 
 class Deleted:
-    """A SageMaker with one endpoint, in a state; empty where it is gone."""
+    """A SageMaker with one endpoint in the given state; empty if it is gone."""
 
     def __init__(self, state: str) -> None:
         self.state, self.asked = state, list[str]()

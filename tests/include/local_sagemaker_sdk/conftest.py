@@ -13,7 +13,7 @@ from tests.include.local_sagemaker.local_server import LocalSageMaker
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSageMaker]:
-    """With the environment pointing at it: the SDK makes sessions of its own while it is imported."""
+    """The environment points at it, as the SDK creates sessions when it is imported."""
     running = hosting_server(tmp_path_factory.mktemp("local-sagemaker"))
     running.start()
     before = dict(os.environ)

@@ -1,4 +1,4 @@
-"""The SageMaker SDK 3.x against the local SageMaker: its resources, its waiting, its ModelTrainer."""
+"""The SageMaker SDK 3.x against the local SageMaker: its resources, waiters and ModelTrainer."""
 
 from __future__ import annotations
 

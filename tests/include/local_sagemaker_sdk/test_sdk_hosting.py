@@ -31,7 +31,7 @@ def test_packages_are_registered_listed_and_approved(hosting: Hosting, resources
     group = hosting.name("sdk-group")
     resources.ModelPackageGroup.create(model_package_group_name=group, region=REGION)
     specification = {"Containers": [{"Image": IMAGE, "ModelDataUrl": ARTIFACT}], "SupportedContentTypes": ["text/csv"]}
-    # not ModelPackage.create: SDK 3.27 reads a name from the answer that the API's answer does not have
+    # not ModelPackage.create: SDK 3.27 reads a name that the API's answer does not have
     created = hosting.sagemaker.create_model_package(ModelPackageGroupName=group, InferenceSpecification=specification)
     package = resources.ModelPackage.get(model_package_name=created["ModelPackageArn"], region=REGION)
     assert package.model_package_version == 1

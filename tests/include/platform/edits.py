@@ -12,7 +12,7 @@ from include.platform.code_parts import Parts
 
 MODEL = "predictive_maintenance"
 
-# of each section of model.yaml what is there once, and what stands there after the edit
+# for each section of model.yaml: a text that occurs once, and its replacement
 EDITS = {
     "description": ("Which component", "What component"),
     "owner": ("owner: ml-platform", "owner: somebody"),
@@ -62,7 +62,7 @@ def _as_it_is(parts_of_models: Callable[[Path], dict[str, Parts]]) -> dict[str, 
 def changed_parts(
     root: Path, parts_of_models: Callable[[Path], dict[str, Parts]], edit: Callable[[], object]
 ) -> dict[str, set[str]]:
-    """The parts that an edit changes, by model, where it changes any."""
+    """The parts that an edit changes, by model; only models with changes."""
     before = _as_it_is(parts_of_models)
     edit()
     load_model.cache_clear()

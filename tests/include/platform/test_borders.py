@@ -1,4 +1,4 @@
-"""Any text across every border to AWS, against the local AWS, which checks AWS's patterns."""
+"""Any text crosses every border to AWS, checked by the local AWS against AWS's patterns."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ENVIRONMENT = MlEnvironment.model_validate_json(EXAMPLE)
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_version_is_registered_whatever_its_texts(text: str, ml_bucket: LocalS3, aws: Client) -> None:
-    """Owner and description of the model, names of raw files and metrics, the words of who decides."""
+    """The model's owner and description, names of raw files and metrics, the words of whoever decides."""
     model = MODEL.model_copy(update={"owner": text, "description": text})
     run = Run("my-ml-bucket", "train", "manual~1")
     files: Any = [

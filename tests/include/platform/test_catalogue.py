@@ -1,4 +1,4 @@
-"""A broken model.yaml is seen, and leaves the Dags of all other models alone."""
+"""A broken model.yaml is reported, and does not affect the Dags of other models."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_tasks_process_reads_its_own_model_alone(folder: Path, monkeypatch: py
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "train_other")  # as Airflow's task runner sets it
     assert [model.name for model in usable_models(folder)] == ["other"]
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "rollback")
-    assert [model.name for model in usable_models(folder)] == ["good", "other"], "a Dag that is for every model"
+    assert [model.name for model in usable_models(folder)] == ["good", "other"], "a Dag for all models"
 
 
 def test_every_problem_is_named_at_once(folder: Path) -> None:
@@ -75,7 +75,7 @@ def test_airflow_shows_the_problem_and_keeps_the_other_dags(
     assert {dag_id.partition("_")[2] for dag_id in of_models - {"score_file"}} == {"good"}
     assert bag.dags["rollback"].params.get_param("model").schema["enum"] == ["good"]
     ((file, error),) = bag.import_errors.items()
-    assert file.endswith("broken_models.py"), "a file with an import error gets none of its Dags scheduled"
+    assert file.endswith("broken_models.py"), "a file with an import error has none of its Dags scheduled"
     assert "Did you mean 'schedule'?" in error
 
 

@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
 def test_uploads_jobs_and_models_and_nothing_else(s3: LocalS3, root: Path) -> None:
     version = upload_code(s3, "bucket", root)
     for parts in ("scoring", "training"):
-        assert s3.objects.pop(f"code/{version}/{parts}.json") == b"{}", "no model that can be used"
+        assert s3.objects.pop(f"code/{version}/{parts}.json") == b"{}", "no usable model"
     [(key, content)] = dict(s3.objects).items()
     assert key == f"code/{version}/code.zip"
     with zipfile.ZipFile(io.BytesIO(content)) as packed:
@@ -50,7 +50,7 @@ def test_what_is_there_is_not_put_again(s3: LocalS3, root: Path) -> None:
 
 
 def test_the_archive_runs_its_programs(tmp_path: Path) -> None:
-    """One that reads files beside it, and takes arguments."""
+    """A program that reads files beside it, and takes arguments."""
     file = tmp_path / "code.zip"
     file.write_bytes(archive(ROOT))
     command = [sys.executable, file, "include.models.config.json_schema", "--check"]

@@ -1,4 +1,4 @@
-"""What jobs have cost is kept by month, each once, and held to a budget."""
+"""The cost of jobs is recorded by month, each job once, and compared with a budget."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_job_that_failed_was_paid_for_too(s3: LocalS3) -> None:
     error = RuntimeError("failed")
     error.job = {**RESULT, "ended": "2026-11-28T10:00:00+00:00"}  # type: ignore[attr-defined]
     costs.record_job(context(None, exception=error))
-    assert list(costs.spent(s3, BUCKET, "y", NOW)) == ["job-1"], "of the model that the form names"
+    assert list(costs.spent(s3, BUCKET, "y", NOW)) == ["job-1"], "for the model that the form names"
 
 
 def test_tasks_without_a_job_cost_nothing(s3: LocalS3) -> None:

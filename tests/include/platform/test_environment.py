@@ -69,7 +69,7 @@ def test_no_json_is_said_and_never_retried() -> None:
 
 
 def test_a_variable_that_is_not_found_is_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Airflow says that it does not exist while its database is away, too."""
+    """Airflow also says that it does not exist while its database is away."""
 
     def not_found(key: str) -> str:
         raise AirflowRuntimeError(ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND, detail={"key": key}))
@@ -77,4 +77,4 @@ def test_a_variable_that_is_not_found_is_looked_for_again(monkeypatch: pytest.Mo
     monkeypatch.setattr(Variable, "get", not_found)
     with pytest.raises(NoMlEnvironmentError, match="airflow variables set ml_environment") as raised:
         ml_environment()
-    assert not isinstance(raised.value, AirflowFailException), "which no task retries"
+    assert not isinstance(raised.value, AirflowFailException), "no task retries it"

@@ -1,4 +1,4 @@
-"""One policy at a task's border: an error is either permanent, and fails its task at once, or worth another try."""
+"""One policy for all tasks: an error is either permanent, and fails its task immediately, or worth another try."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORTH_ANOTHER_TRY: set[type[Exception]] = {NoMlEnvironmentError, HistoryConflict
 
 
 def errors() -> Iterator[type[Exception]]:
-    """Every error of the rooms, except for those that do not leave their module."""
+    """Every error class of the rooms, except for those that do not leave their module."""
     for room in ROOMS:
         package = importlib.import_module(f"include.{room}")
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
@@ -40,4 +40,4 @@ def test_what_no_retry_fixes_fails_at_once(error: type[Exception]) -> None:
 def test_every_room_is_looked_at() -> None:
     rooms = {name for _, name, is_package in pkgutil.iter_modules(include.__path__) if is_package}
     elsewhere = {"client", "jobs", "local_sagemaker", "models", "online", "ops"}
-    assert rooms - set(ROOMS) == elsewhere, "none of these runs in a task of Airflow"
+    assert rooms - set(ROOMS) == elsewhere, "none of these runs in an Airflow task"

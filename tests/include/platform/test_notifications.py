@@ -32,7 +32,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
 
 @pytest.fixture(autouse=True)
 def kept(monkeypatch: pytest.MonkeyPatch) -> list[messages.Group]:
-    """What the console shows."""
+    """The messages that the console shows."""
     groups: list[messages.Group] = []
 
     def record(_: object, bucket: str, message: messages.Group, *, always: bool) -> int | None:

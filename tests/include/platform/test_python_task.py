@@ -1,4 +1,4 @@
-"""A task made of a room's function: its id, what it is called with, and what it hands on."""
+"""A task made from a room's function: its id, its arguments, and what it returns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from include.platform.python_task import python_task
 
 
 def add_up(first: int, context: Context, *, second: int) -> dict[str, object]:
-    """First and second, with the run that asks."""
+    """Both arguments, with the run."""
     return {"sum": first + second, "run_id": context["run_id"]}
 
 
@@ -26,7 +26,8 @@ def operator_of(dag: DAG, task_id: str) -> Any:
 
 
 def call(operator: Any) -> object:
-    """As Airflow does when the task runs: with as much of the context as the function has parameters for."""
+    """Call it as Airflow does when the task runs: with the parts of the context that the function has parameters
+    for."""
     context: Any = {"run_id": "one", "ti": None, "task": operator, "dag": operator.dag, "params": {}}
     with set_current_context(context):
         return operator.python_callable(**operator.determine_kwargs({**context, **operator.op_kwargs}))

@@ -1,4 +1,4 @@
-"""A task that waits for an answer tells people so."""
+"""A task that waits for an answer notifies people."""
 
 from __future__ import annotations
 

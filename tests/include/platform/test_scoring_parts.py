@@ -16,7 +16,7 @@ def changed(root: Path, edit: Callable[[], object]) -> dict[str, set[str]]:
     return changed_parts(root, scoring_parts_of_models, edit)
 
 
-# the sections that scoring reads; the others leave scored days as they are
+# the sections that scoring reads; the others do not affect scored days
 READ = {"data", "scoring"}
 
 

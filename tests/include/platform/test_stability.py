@@ -1,4 +1,4 @@
-"""The population stability index: zero for chance, positive for shifts; of counted days and of trainings."""
+"""The population stability index: zero for chance, positive for shifts; for counted days and for trainings."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_same_training_data_has_not_moved() -> None:
 
 def test_training_data_that_moved_is_measured_in_the_bins_of_before() -> None:
     moved: FeatureProfile = {**QUARTERS, "edges": [2.0, 3.0, 4.0], "min": 1.0, "max": 5.0}
-    # nothing in the first bin, a quarter each in the next two, half in the last
+    # the first bin is empty, a quarter in each of the next two, half in the last
     assert index(QUARTERS, moved) == pytest.approx(
         (1e-4 - 0.25) * math.log(1e-4 / 0.25) + (0.5 - 0.25) * math.log(0.5 / 0.25)
     )
@@ -62,7 +62,7 @@ def test_values_within_a_bin_are_evenly_spread() -> None:
 def test_far_ends_alone_are_not_drift() -> None:
     assert index(QUARTERS, {**QUARTERS, "min": -1000.0, "max": 1000.0}) == pytest.approx(0, abs=1e-9)
     without_ends: FeatureProfile = {"edges": [1.0, 2.0, 3.0], "shares": [0.25] * 4, "missing": 0.0}
-    assert index(QUARTERS, without_ends) == pytest.approx(0, abs=1e-9), "of a version trained before they were kept"
+    assert index(QUARTERS, without_ends) == pytest.approx(0, abs=1e-9), "a version trained before they were recorded"
 
 
 def test_missing_values_other_texts_and_another_kind_are_drifts() -> None:
@@ -71,4 +71,4 @@ def test_missing_values_other_texts_and_another_kind_are_drifts() -> None:
     assert index(READER, {"values": ["child", "adult"], "shares": [0.58, 0.31], "missing": 0.0}) < 0.01
     assert index(READER, QUARTERS) > 1, "a number became a text"
     assert index(QUARTERS, {"edges": [], "shares": [0.0], "missing": 1.0}) > 1, "nothing is left"
-    assert index({"edges": [], "shares": [0.0], "missing": 1.0}, QUARTERS) > 1, "what was never there"
+    assert index({"edges": [], "shares": [0.0], "missing": 1.0}, QUARTERS) > 1, "it never existed"

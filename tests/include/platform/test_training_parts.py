@@ -1,4 +1,4 @@
-"""What a training depends on: which edit makes which model's training due again, and the message about it."""
+"""What a training depends on: which edit makes which model due for training, and the message about it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from include.platform.training_parts import SECTIONS, training_parts_of_models
 from tests.include.platform.edits import EDITS, MODEL, changed_parts, edit_model_yaml, edit_section
 
 MODELS = {"abalone_age", "electricity", "machine_downtime", MODEL, "tabular_classifier"}
-# ``training`` is known when a training is asked for; the edit of ``features`` says what is so anyway, that of ``code``
-# has words for people
+# ``training`` is known when a training is requested; the edit of ``features`` changes no value, that of ``code`` only
+# texts for people
 READ = {
     "data",
     "split",

@@ -39,7 +39,7 @@ def entry(version: int, since: datetime) -> Entry:
 
 
 def history(*versions: int) -> History:
-    """These versions, one a day, the last of them still in production."""
+    """A history of these versions, one a day; the last is still in production."""
     made = History()
     for day, version in enumerate(versions):
         made = promote(made, entry(version, MONDAY + day * DAY))
@@ -127,7 +127,7 @@ def test_a_run_that_records_twice_changes_nothing(s3: Any) -> None:
     again = record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY).model_copy(update={"since": MONDAY + DAY}))
     assert first == again == read_history(s3, BUCKET, MODEL)
     assert len(again.entries) == 1
-    assert len(s3.log) == 1, "nothing is written a second time, which might overwrite another run's"
+    assert len(s3.log) == 1, "nothing is written twice, which might overwrite another run's entry"
 
 
 def test_what_lies_in_s3_is_what_others_read(s3: Any) -> None:
@@ -149,7 +149,7 @@ def test_a_promotion_that_was_overtaken_is_refused(s3: Any) -> None:
 
 
 def test_what_is_recorded_was_true_after_the_history_was_read(s3: Any) -> None:
-    """A run that looked at the endpoint, then was overtaken by a whole rollback, must not record what it saw."""
+    """A run that looked at the endpoint and was then overtaken by a rollback must not record what it saw."""
     record_promotion(s3, BUCKET, MODEL, entry(1, MONDAY))
     serves = [2]
 
@@ -207,7 +207,7 @@ def test_a_damaged_history_is_refused_with_its_place(s3: Any, content: bytes) ->
 
 def test_of_two_that_promote_the_first_version_at_once_one_is_refused(s3: Any) -> None:
     class Late:
-        """An S3 in which another run makes the history between the look for it and the writing."""
+        """An S3 in which another run creates the history between this run's reading and writing."""
 
         def get_object(self, **request: Any) -> Any:
             try:

@@ -1,4 +1,4 @@
-"""The model card against the limits of SageMaker's schema, as CloudFormation states them in its ModelCard."""
+"""The model card is within the limits of SageMaker's schema, as CloudFormation states them in its ModelCard."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DECISION: DecisionOutcome = {
     "likeliest": {"precision": 0.9, "recall": 0.5, "alarms_per_1000": 10, "cost_per_1000": 50},
 }
 KNOWN = {
-    "model_overview": {"model_creator", "model_artifact"},  # inside a model package no more is taken
+    "model_overview": {"model_creator", "model_artifact"},  # a model package accepts no more
     "intended_uses": {"purpose_of_model", "intended_uses"},
     "training_details": {"training_observations"},
     "additional_information": {"caveats_and_recommendations", "custom_details"},

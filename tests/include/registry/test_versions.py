@@ -1,4 +1,4 @@
-"""An artifact is written once: what a version was registered with is what is run."""
+"""An artifact is written once: what runs is what was registered."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def sagemaker(local_aws: LocalSageMaker) -> Iterator[Any]:
 
 
 def registered(version: int) -> dict[str, object]:
-    """Versions 2 to 4 with quality statistics and what registered them, version 1 without."""
+    """Versions 2 to 4 with quality statistics and the run that registered them, version 1 without."""
     if version == 1:
         return {}
     statistics = {"ContentType": "application/json", "S3Uri": f"s3://bucket/{version}/evaluation.json"}
@@ -52,7 +52,7 @@ def registered(version: int) -> dict[str, object]:
 
 @pytest.fixture
 def bucket(sagemaker: Any, local_aws: LocalSageMaker) -> LocalS3:
-    """With the versions' artifacts."""
+    """A bucket with the versions' artifacts."""
     return LocalS3(local_aws, "bucket")
 
 
@@ -74,7 +74,7 @@ def test_an_artifact_that_was_written_again_is_not_run(sagemaker: Any, bucket: L
     bucket.objects["3/model.tar.gz"] = b"another job's"
     with pytest.raises(VersionError, match=r"s3://bucket/3/model.tar.gz is not what pumps version 3 was registered"):
         require_artifact(bucket, GROUP, version)  # type: ignore[arg-type] # a client
-    unknown = version.model_copy(update={"artifact_etag": None})  # as older versions are
+    unknown = version.model_copy(update={"artifact_etag": None})  # like older versions
     require_artifact(bucket, GROUP, unknown)  # type: ignore[arg-type] # a client
     del bucket.objects["3/model.tar.gz"]
     with pytest.raises(VersionError, match=r"pumps version 3, s3://bucket/3/model\.tar\.gz, is gone"):
@@ -198,7 +198,7 @@ def test_a_registered_artifact_is_copied_once_and_outlives_what_a_job_does_to_th
     assert [f"s3://my-ml-bucket/{key}" for key in copies] == [kept]
     ml_bucket.objects["runs/train_m/r/train_model/j/output/model.tar.gz"] = b"another job's"
     assert ml_bucket.objects[copies[0]] == b"good"
-    assert keep_artifact(ml_bucket, "my-ml-bucket", "m", trained) != kept, "another artifact has another place"  # type: ignore[arg-type]
+    assert keep_artifact(ml_bucket, "my-ml-bucket", "m", trained) != kept, "another artifact has another location"  # type: ignore[arg-type]
 
 
 def test_an_artifact_that_is_gone_before_it_is_registered_says_what_to_do(ml_bucket: LocalS3) -> None:

@@ -1,4 +1,4 @@
-"""A model in production with raw data, on S3 and a registry of a local AWS: what scoring its days is tested on."""
+"""A model in production with raw data, on the S3 and registry of a local AWS, to test the scoring of its days."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DAYS_THERE = ["2026-01-05", "2026-01-06", "2026-01-07"]
 
 
 def raw_key(day: str, model: ModelConfig = MODEL) -> str:
-    """Of the day's only file."""
+    """The key of the day's only file."""
     return f"{daily_partition(model.name, day)}{model.data.tables[model.daily_scoring.tables[0]].file}"
 
 

@@ -30,7 +30,7 @@ def test_finds_a_days_files() -> None:
 def test_has_the_columns_that_are_published() -> None:
     columns = {column["Name"]: column["Type"] for column in TABLE["StorageDescriptor"]["Columns"]}
     assert columns == {
-        "machineid": "bigint",  # Athena knows no capitals, and finds a Parquet column whatever its case
+        "machineid": "bigint",  # Athena has only lower case, and finds a Parquet column regardless of case
         "datetime": "timestamp",
         "prediction": "string",
         **{f"probability_{name}": "double" for name in ("none", "comp1", "comp2", "comp3", "comp4")},

@@ -29,7 +29,7 @@ def s3(in_production: LocalS3) -> LocalS3:
 
 
 def context(told: list[str] | None = None, **params: Any) -> Any:
-    """``told`` becomes the days that the scores' Asset is told."""
+    """``told`` collects the days announced to the scores' Asset."""
     pushed: dict[str, Any] = {}
     asked = {
         "model": MODEL.name,
@@ -50,7 +50,7 @@ def context(told: list[str] | None = None, **params: Any) -> Any:
 
 
 def stage(s3: LocalS3, day: str, *, passed: bool = True) -> None:
-    """What the batch's job leaves of a day."""
+    """Write what the batch's job leaves for a day."""
     run = RUN.of_batch(MODEL.name, 0)
     result = {
         "passed": passed,
@@ -94,7 +94,7 @@ def test_a_batch_that_is_tried_again_scores_what_is_not_staged(s3: LocalS3) -> N
     stage(s3, DAYS_THERE[1])
     s3.objects[f"{split_uri(RUN.of_batch(MODEL.name, 0).of(DAYS_THERE[1], SCORES))[1]}/shard-0.parquet"] = b"half"
     tasks.score_batch(context(), batch=batch)
-    assert list(json.loads(s3.objects[files])) == DAYS_THERE[1:], "a day of which a file is not whole is not staged"
+    assert list(json.loads(s3.objects[files])) == DAYS_THERE[1:], "a day with an incomplete file is not staged"
 
 
 def test_one_bad_day_fails_as_one_day(s3: LocalS3) -> None:
@@ -124,7 +124,7 @@ def test_no_day_is_published_twice_and_a_job_that_failed_loses_none(s3: LocalS3)
     [batch] = planned()
     stage(s3, DAYS_THERE[0])
     failed = tasks.publish_batch(context(), batch=batch, scored=None)["failed"]
-    assert list(failed) == DAYS_THERE[1:], "what the job had staged is published"
+    assert list(failed) == DAYS_THERE[1:], "what the job staged is published"
     before = manifest(s3, DAYS_THERE[0])
     s3.log.clear()
     for day in DAYS_THERE:
@@ -172,7 +172,7 @@ def test_each_published_day_is_told_as_a_partition_of_the_models_asset_alone(s3:
     [batch] = planned()
     for day, passed in zip(DAYS_THERE, (True, False, True), strict=True):
         stage(s3, day, passed=passed)
-    for _ in range(2):  # what an earlier try published was not told, as that try failed
+    for _ in range(2):  # what an earlier try published was not announced, as that try failed
         told: list[str] = []
         asked = context(told)
         tasks.publish_batch(asked, batch=batch, scored=job())
@@ -205,7 +205,7 @@ def test_a_day_that_score_published_meanwhile_is_done_and_not_published_again(s3
     told: list[str] = []
     published = tasks.publish_batch(context(told), batch=batch, scored=job())
     assert (published["failed"], list(published["elsewhere"])) == ({}, [DAYS_THERE[1]])
-    assert told == [DAYS_THERE[0], DAYS_THERE[2]], "score_ has told of its day"
+    assert told == [DAYS_THERE[0], DAYS_THERE[2]], "score_ has announced its day"
     assert manifest(s3, DAYS_THERE[1]) == before
     summary = tasks.report_days(context(), batches=[batch])
     assert (summary["scored"], summary["skipped_unchanged"], summary["failed"]) == (2, 1, 0)

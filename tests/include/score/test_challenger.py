@@ -41,7 +41,7 @@ def chosen(s3: Any, registry: Any, *, asked: int | None = None, scored_with: int
 
 def test_it_is_the_newest_candidate_or_the_version_asked_for(s3: LocalS3, registry: Any) -> None:
     assert chosen(s3, registry) == 3
-    assert chosen(s3, registry, model=MODEL) is None, "model.yaml does not say so"
+    assert chosen(s3, registry, model=MODEL) is None, "model.yaml does not ask for it"
     assert chosen(s3, registry, model=MODEL, asked=2) == 2
     assert chosen(s3, registry, asked=1) is None, "the day is scored with it"
     assert chosen(s3, registry, scored_with=3) is None

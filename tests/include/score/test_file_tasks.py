@@ -71,7 +71,7 @@ def found(given: Any) -> list[FileRef]:
 
 
 def scored(s3: LocalS3, given: Any, ref: FileRef, **more: Any) -> Any:
-    """What the job leaves, and its result."""
+    """Write the job's output; its result."""
     _, run, _ = file_tasks.planned_file(given, ref)
     staged, report = (split_uri(uri)[1] for uri in (run.staged_scores("score_file"), run.report("score_file")))
     part = {"name": "shard-00000.parquet", "rows": 7, "bytes": 6, "sha256": "0123456789abcdef"}
@@ -104,16 +104,16 @@ def test_a_file_is_scored_and_told_of_once_however_often_it_is_delivered(s3: Loc
     assert (kept["passed"], kept["rows"], kept["version"], kept["answered_by"]) == (True, 7, "1", "job")
     assert [s3.objects[key] for key in (*kept["scores"], *kept["quarantine"])] == [b"scores", b"a bad row"]
     assert "7 scores of version 1, 1 rows rejected" in told[0]
-    # delivered again, to another run, and to one that had planned it already
+    # delivered again, to another run and to one that had already planned it
     assert found(context(arrival(s3), run="another")) == []
     with pytest.raises(AirflowSkipException):
         file_tasks.publish_file({**given, "ti": SimpleNamespace(dag_id="score_file", run_id="2")}, file=ref,
                                 scored=job, checked=None) if _planned_by(s3, given, ref, "2") else None  # fmt: skip
     assert len(told) == 1
-    # cleared: the same again
+    # cleared: the same result
     file_tasks.publish_file(given, file=ref, scored=job, checked=None)
     assert manifest(s3) == kept
-    # replaced: the event of before means nothing, the new one is scored
+    # replaced: the old event is ignored, the new file is scored
     before = arrival(s3)
     s3.objects[KEY] = b"other rows"
     assert found(context(before, run="late")) == []
@@ -152,7 +152,7 @@ def test_a_large_file_goes_to_a_transform_job_and_a_person_chooses(
     verdict = {"result": {"passed": True, "summary": "scores are fine", "rows": 7}}
     file_tasks.publish_file(given, file=ref, scored=job, checked=verdict)  # type: ignore[arg-type]
     assert s3.objects[manifest(s3)["scores"][0]] == b"checked"
-    # by size, without a word from the form
+    # by size, as the form says nothing
     monkeypatch.setattr(file_plan, "text_bytes", lambda *_: 65 * 2**20)
     s3.objects[f"inbox/{MODEL.name}/large.csv"] = b"rows"
     assert [one["mode"] for one in found(context(arrival(s3, f"inbox/{MODEL.name}/large.csv")))] == ["transform"]

@@ -1,4 +1,4 @@
-"""Many days that cannot be scored are told of in one sentence."""
+"""Many days that cannot be scored are reported in one sentence."""
 
 from __future__ import annotations
 

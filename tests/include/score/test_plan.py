@@ -77,7 +77,7 @@ def s3(s3: LocalS3) -> LocalS3:
 
 @pytest.fixture(scope="module")
 def planner(local_aws: LocalSageMaker) -> Iterator[Plans]:
-    """Makes planners of what is in S3 now, with a registry that has versions 1 to 3 of the group."""
+    """Makes planners for the current content of S3, with a registry that has versions 1 to 3 of the group."""
     with registered_versions(local_aws, GROUP, 3) as sagemaker:
 
         def planner(s3: LocalS3, code_hash: str = "0123456789ab") -> Planner:
@@ -97,7 +97,7 @@ def planner(local_aws: LocalSageMaker) -> Iterator[Plans]:
 
 
 def publish(planner: Planner, s3: LocalS3, day: str) -> None:
-    """The manifest that a run of the day as it is now leaves."""
+    """The manifest that a run of the day would write now."""
     plan = planner.plan(day)
     kinds = {"score_batch": 3, "score_day": 100}
     jobs = [
@@ -216,15 +216,15 @@ def test_an_unchanged_day_is_done_and_a_changed_one_is_not(planner: Plans, s3: L
     assert asked.plan("2015-06-05", "1").why_due(published) == "changed model"
     assert planner(s3, "ba9876543210").plan("2015-06-05").why_due(published) == "changed code"
     put_day(s3, "2015-06-06", telemetry="changed")
-    assert planner(s3).plan("2015-06-05").why_due(published) is None, "nothing after the day counts"
+    assert planner(s3).plan("2015-06-05").why_due(published) is None, "later days do not count"
     put_day(s3, "2015-06-04", machines="changed")
-    assert planner(s3).plan("2015-06-05").why_due(published) is None, "nor does what windows do not reach into"
+    assert planner(s3).plan("2015-06-05").why_due(published) is None, "nor do days before its windows"
     put_day(s3, "2015-06-04", telemetry="changed")
-    assert planner(s3).plan("2015-06-05").why_due(published) == "late data", "what windows reach into"
+    assert planner(s3).plan("2015-06-05").why_due(published) == "late data", "a day within its windows"
     assert asked.plan("2015-06-07").why_due(None) == "not scored yet"
     assert published is not None
     del published["made_of"]
-    assert asked.plan("2015-06-05").why_due(published) == "changed code", "of before the parts were kept"
+    assert asked.plan("2015-06-05").why_due(published) == "changed code", "from before the parts were recorded"
 
 
 def test_a_day_whose_scores_are_gone_is_not_done(planner: Plans, s3: LocalS3) -> None:

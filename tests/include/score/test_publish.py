@@ -25,7 +25,7 @@ MANIFEST, LINKS = scores_manifest(MODEL, DAY), scores_symlink(MODEL, DAY)
 
 
 def plan(code_hash: str, replaces: ScoresManifest | None = None) -> DayPlan:
-    """Of its own run for each code."""
+    """Each code has its own run."""
     version = RegisteredVersion(version=2, model_package_arn="arn:2", artifact="s3://b/model.tar.gz", image="image:1")
     return DayPlan(
         day=DAY,
@@ -65,13 +65,13 @@ def published(s3: Any, code_hash: str, run_id: str = "run", replaces: ScoresMani
 
 
 def read(s3: LocalS3) -> list[str]:
-    """What a reader of the manifest finds."""
+    """The scores that a reader of the manifest finds."""
     files = json.loads(s3.objects[MANIFEST])["files"]
     return [s3.objects[file["key"]].decode() for file in files]
 
 
 def linked(s3: LocalS3) -> list[str]:
-    """What Athena finds."""
+    """The scores that Athena finds."""
     return [s3.objects[split_uri(uri)[1]].decode() for uri in s3.objects[LINKS].decode().split()]
 
 
@@ -134,7 +134,7 @@ def test_how_the_day_is_distributed_lies_beside_its_scores(s3: LocalS3) -> None:
     old, new = published(s3, "one")["profile"], published(s3, "two")["profile"]
     assert old.startswith(f"scores/{MODEL}/date={DAY}/_profile-")
     assert json.loads(s3.objects[new]) == {"rows": 20}
-    assert old not in s3.objects, "what is superseded goes"
+    assert old not in s3.objects, "superseded files are deleted"
     stage(s3, "three", "c")
     assert published(s3, "three")["profile"] is None, "checked by code from before there were profiles"
     assert new not in s3.objects
@@ -152,8 +152,8 @@ def test_the_rows_that_the_console_shows_lie_beside_the_scores(s3: LocalS3) -> N
         keys.append(published(s3, code)["shown"])
     assert keys[1].startswith(f"scores/{MODEL}/date={DAY}/_rows-two")
     assert s3.objects[keys[1]] == b"two"
-    assert keys[0] not in s3.objects, "what is superseded goes"
-    assert linked(s3) == ["two"], "Athena reads no such file"
+    assert keys[0] not in s3.objects, "superseded files are deleted"
+    assert linked(s3) == ["two"], "Athena reads no file of that name"
 
 
 def test_an_empty_day_is_a_partition_too(s3: LocalS3) -> None:
@@ -193,8 +193,8 @@ def test_of_two_writers_of_the_same_scores_one_publishes(s3: LocalS3, monkeypatc
     assert published(s3, "one", "daily") == first[0]
     assert json.loads(s3.objects[MANIFEST]) == first[0]
     assert read(s3) == linked(s3) == ["a", "b"]
-    assert sum(key.startswith("scores/") for key in s3.objects) == 3, "the copies of who came second are gone"
-    assert published(s3, "one", "daily") == first[0], "cleared, it leaves it at that too"
+    assert sum(key.startswith("scores/") for key in s3.objects) == 3, "the copies of the second run are gone"
+    assert published(s3, "one", "daily") == first[0], "when cleared, it does not publish either"
 
 
 def test_who_planned_before_others_published_something_else_is_refused(

@@ -52,7 +52,7 @@ def test_they_are_what_the_api_takes(api: ServiceModel, environment: MlEnvironme
 
 
 def files_of(request: Request) -> tuple[dict[str, Any], dict[str, str]]:
-    """Of a processing job, below the run's folder: what it reads, in which way, and what it writes."""
+    """A processing job's inputs, their input modes and its outputs, below the run's folder."""
     read = {each["InputName"]: each["S3Input"] for each in request["ProcessingInputs"] if each["InputName"] != "code"}
     written = {each["OutputName"]: each["S3Output"]["S3Uri"] for each in request["ProcessingOutputConfig"]["Outputs"]}
     ways = {

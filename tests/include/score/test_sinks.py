@@ -103,7 +103,7 @@ class MoreSinks(Sinks):
 
 
 class MoreConnections(MlEnvironment):
-    lake: Kafka | None = None  # any connection: what it holds is told to the job
+    lake: Kafka | None = None  # any connection: its settings are passed to the job
 
 
 def test_another_sink_needs_its_schema_and_its_module_alone() -> None:
@@ -120,7 +120,7 @@ def test_another_sink_needs_its_schema_and_its_module_alone() -> None:
 
 
 def test_more_brokers_than_a_variable_takes_are_told_in_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SageMaker takes 256 characters; three brokers of MSK have more."""
+    """SageMaker accepts 256 characters; the addresses of three MSK brokers are longer."""
     brokers = [f"b-{number}.{'x' * 80}.c1.kafka.eu-west-1.amazonaws.com:9096" for number in range(4)]
     environment(monkeypatch, kafka={**KAFKA, "bootstrap_servers": ",".join(brokers), "topic_prefix": "ml-dev."})
     told = score.check_sink(MODEL, "kafka", context())["Environment"]

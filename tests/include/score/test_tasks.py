@@ -35,7 +35,7 @@ def s3(in_production: LocalS3) -> LocalS3:
 
 
 def context(told: list[str] | None = None, **params: Any) -> Any:
-    """``told`` becomes the days that the scores' Asset is told."""
+    """``told`` collects the days announced to the scores' Asset."""
     asked = {"day": DAY, "model_version": "champion_at", "force": False, "several_jobs": False, **params}
     event = SimpleNamespace(add_partitions=([] if told is None else told).extend)
     return {
@@ -114,7 +114,7 @@ def test_a_day_is_compared_with_the_training_of_a_version_that_has_kept_it(s3: L
         image="i",
         statistics=f"{evaluation}/statistics.json",
     )
-    assert tasks.reference_for(model, ENVIRONMENT, version) is None, "of a version from before there were any"
+    assert tasks.reference_for(model, ENVIRONMENT, version) is None, "a version from before there were any"
     s3.objects["evaluation/reference.json"] = b"{}"
     assert tasks.reference_for(model, ENVIRONMENT, version) == f"{evaluation}/reference.json"
     ignored = model.model_copy(update={"monitoring": Monitoring(faults_before_scoring="ignore")})
@@ -179,7 +179,7 @@ def test_a_plan_that_is_gone_or_of_other_code_says_what_to_clear(s3: LocalS3) ->
 
 
 def started(run_type: str, logical_date: datetime | None, key: str | None = None, begin: Any = MIDNIGHT) -> Any:
-    """The context of a run that is asked for no day; ``key`` is the partition whose event started it."""
+    """The context of a run without a day in its form; ``key`` is the partition of the event that started it."""
     run = SimpleNamespace(data_interval_start=begin, run_type=run_type, logical_date=logical_date, partition_key=key)
     return {**context(day=None), "dag_run": run}
 

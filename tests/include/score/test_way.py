@@ -1,4 +1,4 @@
-"""Which way a day is scored, and what the log says of it."""
+"""How a day is scored, and what the log says about it."""
 
 from __future__ import annotations
 

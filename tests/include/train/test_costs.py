@@ -1,4 +1,4 @@
-"""What a training is going to cost."""
+"""The estimated cost of a training."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_estimates(given: dict[str, Any], known: dict[str, float], hours: float,
     [
         ({"processing": "ml.m5.xlarge"}, None, 2 + 1 + 2),  # twice the price
         ({"training": "ml.m5.xlarge"}, None, 1 + 2 + 1),
-        ({"training": "ml.m5.xlarge"}, "ml.m5.large", 3),  # the form comes first
+        ({"training": "ml.m5.xlarge"}, "ml.m5.large", 3),  # the form overrides it
         ({}, "ml.m5.xlarge", 4),
     ],
 )

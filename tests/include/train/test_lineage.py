@@ -1,4 +1,4 @@
-"""What a version's metadata says of its training."""
+"""What a version's metadata says about its training."""
 
 from __future__ import annotations
 

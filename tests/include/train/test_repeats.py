@@ -1,4 +1,4 @@
-"""What makes a training one that would repeat the last one, and what does not."""
+"""When a training would repeat the last one, and when not."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_another_form_is_another_training_and_says_what_changed(form: dict[str, 
 
 def test_a_tuning_depends_on_what_it_searches() -> None:
     given = made_of(tune=True, **{f"{PREFIX}num_leaves": MODEL.training.hyperparameters["num_leaves"]})
-    assert digest_of(given) != digest_of(made_of(tune=True)), "one hyperparameter less is searched"
+    assert digest_of(given) != digest_of(made_of(tune=True)), "one hyperparameter fewer is tuned"
     assert made_of()["tuning"] is False
 
 

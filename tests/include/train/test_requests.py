@@ -148,8 +148,8 @@ def in_python(pattern: str) -> str:
     classes = {"L": r"\w", "M": r"\w", "N": r"\w", "Z": r"\s", "S": r"$+<=>^`|~", "P": r"!-/:-@\[-`{-}"}
     pattern = re.sub(r"\\p\{([A-Z])\}", lambda found: classes[found[1]], pattern)
     pattern = pattern.replace(r"\p{Print}", "[ -~]")
-    pattern = pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff")  # pairs that stand for one
-    return re.sub(r"\$\{\d+,\d+\}$", "", pattern)  # an end that is repeated, in the model's own words
+    pattern = pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff")  # surrogate pairs
+    return re.sub(r"\$\{\d+,\d+\}$", "", pattern)  # a repeated ending, in the API model's own pattern
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=["bare", "everything set"])
@@ -251,7 +251,7 @@ def test_an_environment_may_isolate_what_runs_a_model_and_encrypt_what_instances
     assert [one.get("EnableNetworkIsolation") for one in (*asked, *hosted)] == [None, True, None, True]
     assert [one.get("EnableInterContainerTrafficEncryption") for one in asked] == [None, True]
     network = requests.prepare_data(MODEL, strict, RUN)["NetworkConfig"]
-    assert network == {"EnableInterContainerTrafficEncryption": True}  # which may reach sinks and MLflow
+    assert network == {"EnableInterContainerTrafficEncryption": True}  # in the network that may reach sinks and MLflow
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The requests of tasks: S3 is a local AWS's, the registry answers from memory."""
+"""The requests of tasks, with the S3 of a local AWS and a registry in memory."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def s3(ml_bucket: LocalS3, monkeypatch: pytest.MonkeyPatch) -> LocalS3:
 
 @pytest.fixture
 def begun(s3: LocalS3) -> LocalS3:
-    """The first tasks have run."""
+    """A run whose first tasks have run."""
     begin()
     return s3
 
 
 def begin(**params: Any) -> Request:
-    """The run's beginning, to the request of its first job."""
+    """Run the first tasks, up to the request of the first job."""
     tasks.plan_training(MODEL, context(**params))
     return tasks.prepare_data(MODEL, context(**params))
 
@@ -124,7 +124,7 @@ def test_params_are_checked_before_anything_is_paid_for(s3: LocalS3, params: dic
 
 
 def recorded(s3: LocalS3, **params: Any) -> None:
-    """A training with these params has come to its end."""
+    """A finished training with these params."""
     begin(**params)
     ended = context(**params)
     results = {"register_model": {"version": 3}, "train_model": JOB}
@@ -154,7 +154,7 @@ def test_above_its_budget_a_training_stops_before_it_is_paid_for(s3: LocalS3, mo
 
 def test_more_than_a_machine_prepares_is_cut(s3: LocalS3) -> None:
     assert tasks.plan_training(MODEL, context()) == "prepare_data"
-    s3.objects["raw/predictive_maintenance/PdM_telemetry.csv.gz"] = b"x" * 200_000  # unpacked about eight times that
+    s3.objects["raw/predictive_maintenance/PdM_telemetry.csv.gz"] = b"x" * 200_000  # about 1.6 MB unpacked
     for megabytes, task in ((1, "cut_data"), (0, "prepare_data")):
         processing = MODEL.processing.model_copy(update={"one_job_mb": megabytes})
         assert tasks.plan_training(MODEL.model_copy(update={"processing": processing}), context()) == task
@@ -183,7 +183,7 @@ def test_whatever_changed_is_trained(
 
 
 def put_in_production(s3: LocalS3, *versions: int, gone: int | None = None) -> None:
-    """Versions that were promoted one after the other, with their artifacts, except for one that is gone."""
+    """Versions that were promoted in sequence, with their artifacts, except for one that is gone."""
     history = History()
     for day, version in enumerate(versions, 1):
         entry = Entry(
@@ -310,7 +310,7 @@ def test_a_registered_version_is_linked_to_its_run_in_mlflow(begun: LocalS3, mon
 
 
 def test_a_deploy_does_not_change_a_run_that_has_begun(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has begun with its first task, before there is a job."""
+    """The run has finished its first task; there is no job yet."""
     tasks.plan_training(MODEL, context())
     deployed = {**json.loads(EXAMPLE), "code_hash": "ffffffffffff", "image_uri": "other", "git_commit": "fffffff"}
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", json.dumps(deployed))
@@ -322,11 +322,11 @@ def test_a_deploy_does_not_change_a_run_that_has_begun(s3: LocalS3, monkeypatch:
     )
     assert tasks._pinned(MODEL, context())[1].git_commit == json.loads(EXAMPLE).get("git_commit")
     again = begin()
-    assert again["AppSpecification"]["ImageUri"] == "other", "starting over takes what is deployed now"
+    assert again["AppSpecification"]["ImageUri"] == "other", "starting over uses what is deployed now"
 
 
 def publish(s3: LocalS3, code_hash: str, gate: str) -> None:
-    """The model's code with its first gate changed."""
+    """The model's code, with its first gate changed."""
     folder, packed = MODELS_FOLDER / MODEL.name, io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for file in (*folder.glob("*.py"), *folder.glob("*.yaml"), *folder.rglob("*.json")):
@@ -342,8 +342,8 @@ def publish(s3: LocalS3, code_hash: str, gate: str) -> None:
 def test_a_gate_edited_while_a_run_is_under_way_judges_only_the_next_run(
     s3: LocalS3, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, edited_after: str
 ) -> None:
-    """The jobs, whose report prints the gates, and the Dag that decides read the same model.yaml: that of the code that
-    the run began with, and both say which it is."""
+    """The jobs (their report prints the gates) and the Dag (which decides) read the same model.yaml: that of the code
+    with which the run began. Both say which code that is."""
     began, later = json.loads(EXAMPLE)["code_hash"], "ffffffffffff"
     publish(s3, began, "0.5")
     publish(s3, later, "0.99")
@@ -371,7 +371,7 @@ def test_a_gate_edited_while_a_run_is_under_way_judges_only_the_next_run(
         assert json.loads(s3.objects[RUN.gates.removeprefix("s3://my-ml-bucket/")]) == asked["ti"].pushed["gates"]
         return float(gates["macro_f1"]["threshold"])
 
-    assert threshold() == 0.5, "neither the working tree's nor that of the edit"
+    assert threshold() == 0.5, "neither the working tree's nor the edit's"
     assert f"applied the gates of model.yaml in code {began}" in caplog.text
     begin()
     assert threshold() == 0.99

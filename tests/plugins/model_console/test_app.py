@@ -35,7 +35,7 @@ REPORT = "monitoring/pumps/date=2026-11-28/report.html"
 
 
 class FakeS3:
-    """The bucket's objects; ``reads`` counts what was asked of it."""
+    """The bucket's objects; ``reads`` counts the requests."""
 
     meta = SimpleNamespace(endpoint_url="https://s3.amazonaws.com")
 
@@ -68,7 +68,7 @@ class Body:
 
 
 class FakeAirflow(AirflowApi):
-    """Answers of Airflow's API by path; ``sent`` is what was asked of it to do."""
+    """Answers of Airflow's API by path; ``sent`` lists the changes requested."""
 
     def __init__(self, dags: list[dict[str, Any]], questions: list[dict[str, Any]] | None = None) -> None:
         super().__init__(None, {})
@@ -309,7 +309,7 @@ def test_indexes_are_read_once_in_a_while(client: TestClient, s3: FakeS3) -> Non
 def test_a_hundred_models(client: TestClient, airflow: FakeAirflow) -> None:
     names = [f"model_{n:03}" for n in range(100)]
     airflow.dags[:] = dags_of(*names)  # type: ignore[attr-defined]
-    client.get("/")  # templates are compiled
+    client.get("/")  # the first request compiles templates
     began = time.process_time()
     page = client.get("/").text
     assert time.process_time() - began < 1

@@ -1,4 +1,4 @@
-"""Requests to AWS; a kind that cannot be read does not affect the others."""
+"""Requests to AWS; a kind of resource that cannot be read does not affect the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GOLDEN = "runs/train_pumps/1/evaluate/golden_requests.json"
 
 
 class FakeAws:
-    """Every service in one; ``refused`` are operations that are denied."""
+    """All services in one; operations in ``refused`` are denied."""
 
     def __init__(self) -> None:
         self.refused: set[str] = set()

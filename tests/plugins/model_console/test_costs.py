@@ -19,7 +19,7 @@ OCTOBER, NOON, TUESDAY = "2026-10-01T00:00:00+00:00", "2026-11-01T12:00:00+00:00
 
 
 def span(began: str, ended: str | None = None, **changes: Any) -> dict[str, Any]:
-    """Two instances in production since a moment."""
+    """Two instances, in production for a moment."""
     stage = changes.get("stage", "production")
     size = {"instance_type": "ml.m5.large", "instances": 2, "most": 2, "memory_mb": 0}
     return {
@@ -63,8 +63,8 @@ def test_instances_that_autoscaling_added_cost_their_hours() -> None:
     scaled = span("2026-11-03T07:30:00+00:00", most=4)
     at = {hour: datetime(2026, 11, 3, hour, tzinfo=UTC) for hour in (7, 8, 9)}
     used = Usage({"pumps-production": {at[7]: 4.0, at[8]: 3.0, at[9]: 9.0}}, {})
-    assert lines(scaled, usage=used)["endpoint"][0] == 0.5 * 4 + 3 + 4, "never more than the most"
-    assert lines(scaled, usage=Usage({}, {}))["endpoint"][0] == 2.5 * 2, "an hour without requests has the fewest"
+    assert lines(scaled, usage=used)["endpoint"][0] == 0.5 * 4 + 3 + 4, "never more than the maximum"
+    assert lines(scaled, usage=Usage({}, {}))["endpoint"][0] == 2.5 * 2, "an hour without requests counts the minimum"
     assert lines(scaled)["endpoint"][0] == 2.5 * 2
 
 
@@ -75,7 +75,7 @@ def test_what_is_paid_by_use_costs_the_seconds_that_it_answered() -> None:
     before = span("2026-11-02T10:00:00+00:00", "2026-11-02T10:20:00+00:00", **size)
     after = span("2026-11-02T10:20:00+00:00", **size)
     assert lines(before, after, usage=used) == {"endpoint": (2.0, pytest.approx(7200 * 4 * 0.00002))}
-    assert lines(after) == {"endpoint": (0.0, None)}, "nobody could be asked"
+    assert lines(after) == {"endpoint": (0.0, None)}, "there was no source to ask"
 
 
 def test_an_index_from_before_there_were_any_has_none() -> None:
@@ -133,7 +133,7 @@ def test_instances_are_requests_by_requests_per_instance() -> None:
     hour = datetime(2026, 11, 2, 10, tzinfo=UTC)
     assert found == Usage({"pumps-production": {hour: 3.0}}, {"pumps-production": {hour: 6.0}})
     assert of_month(watch, [], "2026-11") == Usage({}, {})  # type: ignore[arg-type]
-    assert watch.asked == 1, "a question costs money: none about nothing"
+    assert watch.asked == 1, "a query costs money: none for an empty list"
 
 
 class CostExplorer:

@@ -1,4 +1,4 @@
-"""What needs attention, of what Airflow and AWS say."""
+"""What needs attention, according to Airflow and AWS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a row says of a model."""
+"""What a row says about a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TODAY = date(2026, 11, 29)
 
 
 def index(**changes: Any) -> dict[str, Any]:
-    """A model whose version 2 is in production, scored and watched to the day before yesterday."""
+    """A model with version 2 in production, scored and watched up to the day before yesterday."""
     facts = {"promotion_by": "ada", "promotion_at": "2026-11-02T09:00:00+00:00", "promotion_decision": "promoted"}
     made: dict[str, Any] = {
         "model": "pumps",
@@ -188,7 +188,7 @@ class TestPage:
         assert (performance.low, performance.high) == (0.8, 0.9123)
         assert [name for name, _ in performance.lines] == ["realised", "estimated"]
         assert (drifted.low, drifted.high) == (0, 2)
-        assert of_model(index(drift={}), DAGS, "pumps", "us-east-1").plots == [], "one day is no line"
+        assert of_model(index(drift={}), DAGS, "pumps", "us-east-1").plots == [], "one day does not make a line"
 
     def test_a_version_has_its_intervals_and_gates_beside_its_metrics(self) -> None:
         facts = {"interval_auc": "0.812345 to 0.85", "git_commit": "abc"}
@@ -221,7 +221,7 @@ class TestPage:
         ("runs/train_mills/monday/report.html", False),
         ("monitoring/pumps_old/report.html", False),
         ("runs/train_pumps/../train_mills/report.html", False),
-        ("production/pumps/history.json", True),  # of the model, and still not shown: it is no report
+        ("production/pumps/history.json", True),  # it belongs to the model but is not a report, so it is not shown
     ],
 )
 def test_whose_report_it_is(key: str, own: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a user without rights sees of the console, by Airflow's own rules of its roles, in a real browser."""
+"""What users without rights see of the console, by Airflow's rules for its roles, in a real browser."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def page() -> Iterator[Page]:
 
 
 class AirflowFor(FakeAirflow):
-    """Airflow's API as the user of a role has it: its own rules say what may be sent."""
+    """Airflow's API for a user with a role: its own rules decide what is allowed."""
 
     def __init__(self, user: SimpleAuthManagerUser, *models: str) -> None:
         super().__init__(dags_of(*models))
@@ -55,7 +55,7 @@ class AirflowFor(FakeAirflow):
 
 @contextmanager
 def served(role: str, monkeypatch: pytest.MonkeyPatch, *models: str) -> Iterator[str]:
-    """The address of the console as a user with this role sees it, with pumps or these models."""
+    """The console's address for a user with this role, showing pumps or these models."""
     user = SimpleAuthManagerUser(username="eve", role=role)
     monkeypatch.setattr(actions, "get_auth_manager", SimpleAuthManager)
     monkeypatch.setattr(console, "settings", lambda: Settings("bucket", "us-east-1"))
@@ -136,14 +136,14 @@ def test_a_hundred_models_are_found_sorted_and_opened_by_keyboard_alone(
         tab_to("Filter models", 10)
         page.keyboard.type("team pump_09")
         assert shown() == names[90:]
-        tab_to("All models", 1)  # the table itself, which arrows scroll
+        tab_to("All models", 1)  # the table itself, which arrow keys scroll
         tab_to("Model", 1)
         page.keyboard.press("Enter")
         page.keyboard.press("Enter")
         assert page.get_by_role("columnheader", name="Model", exact=True).get_attribute("aria-sort") == "descending"
         assert shown() == names[:89:-1]
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-        assert outline == "solid", "one sees where one is"
+        assert outline == "solid", "the focus is visible"
         tab_to("pump_099", 12)
         page.keyboard.press("Enter")
         page.wait_for_url("**/model/pump_099")

@@ -1,4 +1,4 @@
-"""What serves a model now, as SageMaker describes it."""
+"""What currently serves a model, as SageMaker describes it."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from sagemaker_jobs.names import job_name
 from sagemaker_jobs.training import TrainingJobOperator
 from tests.include.local_sagemaker.conftest import hosting
 
-__all__ = ["hosting"]  # a local SageMaker with serving processes, for what answers alone cannot show
+__all__ = ["hosting"]  # a local SageMaker with serving processes, for tests that need more than canned answers
 
 REGION = {"region_name": "eu-west-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
 REQUEST = {
@@ -32,7 +32,7 @@ REQUEST = {
 
 @dataclass
 class FakeTaskInstance:
-    """As much of Airflow's task instance as operators use; ``max_tries`` moves as Airflow moves it."""
+    """The part of Airflow's task instance that operators use; ``max_tries`` changes as Airflow changes it."""
 
     dag_id: str = "train_pumps"
     run_id: str = "manual__2026-11-21T08:20:15.123456+00:00"
@@ -57,7 +57,7 @@ def sagemaker_client() -> Any:
 
 
 class Everything:
-    """An S3 that has whatever is looked for; what a job lost is in ``test_products``."""
+    """An S3 in which every object exists; ``test_products`` is about lost ones."""
 
     def list_objects_v2(self, **_: Any) -> dict[str, Any]:
         return {"KeyCount": 1}
@@ -67,7 +67,7 @@ class Everything:
 
 
 class Answers(Stubber):
-    """Answers in the order given; what was asked is in ``asked``, as operations with their parameters."""
+    """Answers in the given order; ``asked`` lists the operations called, with their parameters."""
 
     def __init__(self, client: Any) -> None:
         super().__init__(client)
@@ -91,7 +91,7 @@ def answering(client: Any) -> Iterator[Answers]:
         yield stubber
         client.meta.events.unregister("provide-client-params", look)
         stubber.assert_no_pending_responses()
-        assert not unexpected, f"calls that no answer was there for: {unexpected}"
+        assert not unexpected, f"calls without an answer: {unexpected}"
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""One try of a job's task in its own process, for tests to kill: ``run_operator.py <task instance as JSON>``.
+"""One try of a job's task in a separate process, for tests to kill: ``run_operator.py <task instance as JSON>``.
 
-Ends with a line of JSON: ``{"deferred": true}``, ``{"result": ...}`` or ``{"error": type, "message": text}``. SIGTERM
-does what it does in Airflow's task runner: it calls ``on_kill``, and the task goes on.
+Ends with a line of JSON: ``{"deferred": true}``, ``{"result": ...}`` or ``{"error": type, "message": text}``. As in
+Airflow's task runner, SIGTERM calls ``on_kill``, and the task continues.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main(arguments: dict[str, Any]) -> dict[str, Any]:
     del request["ProcessingJobName"]
     result_file = ("report", "a.json") if outputs else None
     operator = ProcessingJobOperator(task_id="job", request=lambda context: request, result_file=result_file, retries=0)
-    base.state_of = lambda task_instance: run.state  # there is no API server to ask
+    base.state_of = lambda task_instance: run.state  # there is no API server
     signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
     context: Any = {"ti": run}
     try:

@@ -14,7 +14,7 @@ from .conftest import training_job
 
 
 def test_every_kind_of_job_has_a_pool() -> None:
-    assert account().pools.keys() == KINDS.keys() - {ENDPOINT.word}  # which is awaited like a job, and is none
+    assert account().pools.keys() == KINDS.keys() - {ENDPOINT.word}  # it is awaited like a job, but is none
 
 
 def test_a_job_costs_its_seconds_times_its_instances() -> None:
@@ -46,7 +46,7 @@ def test_what_is_not_known_is_said_so(region: str, instance: str | None, seconds
 
 
 def test_every_environment_s_region_has_the_prices_of_its_models_or_the_line_is_said() -> None:
-    """Of the instances that the models of this checkout ask for, none is missing."""
+    """No instance type that the models of this checkout ask for is missing."""
     regions = {load_target(name).region for name in target_names()}
     types = {
         part.instance_type

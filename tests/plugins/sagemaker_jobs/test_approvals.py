@@ -1,4 +1,4 @@
-"""The trigger of approvals, against the local SageMaker's own registry, events and queues."""
+"""The approvals trigger, against the local SageMaker's registry, events and queues."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def approve(hosting: Hosting, arn: str, status: str = "Approved") -> None:
 
 
 async def events_of(queue: str, wanted: int, *, stored: bool) -> list[dict[str, Any]]:
-    """What the trigger fires, driven as Airflow's manager drives it: told that what it fired was stored, or not."""
+    """What the trigger fires, driven as Airflow's manager drives it: it is told whether its events were stored."""
     trigger = PackageApprovalTrigger(queue=queue, aws_conn_id=None, region_name="us-east-1")
     producer = trigger.create_shared_stream_producer(trigger.serialize()[1])
     found: list[dict[str, Any]] = []
@@ -102,7 +102,7 @@ def test_approvals_come_in_order_and_nothing_else_comes(hosting: Hosting, group:
     approve(hosting, refused, "Rejected")
     approve(hosting, first)
     approve(hosting, second)
-    # what a deployment itself writes about an approved version must not start another one
+    # what a deployment writes about an approved version must not start another deployment
     hosting.sagemaker.update_model_package(ModelPackageArn=first, CustomerMetadataProperties={"promotion_by": "me"})
     approve(hosting, last)
     found = asyncio.run(events_of(queue, 3, stored=True))

@@ -1,4 +1,4 @@
-"""Job operators against stubbed clients: which calls are made, in which order, and what follows from the answers."""
+"""Job operators against stubbed clients: the calls, their order, and what follows from the answers."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_context_and_arguments_reach_the_request(prepare: Prepare, ti: FakeTaskI
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A short wait of a second, of which only sleeping takes time."""
+    """A short wait of one second, in which only sleeping takes time."""
     slept: list[float] = []
     monkeypatch.setattr(base, "JOB_WAIT", 1.0)
     monkeypatch.setattr(base.time, "sleep", slept.append)
@@ -241,7 +241,7 @@ def test_a_job_that_takes_longer_is_deferred_after_the_short_wait(
     expect_absent(sagemaker, name)
     expect_creation(sagemaker, name)
     expect_job(sagemaker, name, "InProgress")
-    expect_absent(sagemaker, name)  # lists and descriptions of AWS lag behind: what was known counts
+    expect_absent(sagemaker, name)  # AWS's lists and descriptions lag behind: what was known counts
     expect_job(sagemaker, name, "InProgress")
     with pytest.raises(TaskDeferred):
         train.execute({"ti": ti})

@@ -1,4 +1,4 @@
-"""What happens to a job when its task is ended, times out, or has waited long enough."""
+"""What happens to a job when its task is killed, times out, or has waited long enough."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_task_that_timed_out_stops_its_job(train: Any, ti: FakeTaskInstance, s
     try:
         time_out()
     except AirflowTaskTimeout:
-        train.on_kill()  # Airflow calls it where it catches the timeout
+        train.on_kill()  # Airflow calls it when it catches the timeout
 
 
 def test_a_job_whose_creation_is_on_its_way_is_stopped_too(
@@ -136,7 +136,7 @@ def test_a_job_that_cannot_be_stopped_is_said_to_go_on(train: Any, ti: FakeTaskI
 def test_a_deferral_of_a_cleared_task_stops_the_job_of_the_generation_before(
     train: Any, ti: FakeTaskInstance, sagemaker: Stubber
 ) -> None:
-    ti.max_tries = 3  # cleared, and attached to what ran
+    ti.max_tries = 3  # cleared, and attached to the running job
     expect_absent(sagemaker, name_of(ti, 2))
     expect_job(sagemaker, name_of(ti), "InProgress")
     expect_absent(sagemaker, name_of(ti, 1, 2))
@@ -157,7 +157,7 @@ def test_a_deferral_that_ends_after_its_job_stays_what_it_is(
 def test_a_kill_while_the_job_is_awaited_stops_it(
     train: Any, ti: FakeTaskInstance, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``execute`` itself has to say which job that is."""
+    """``execute`` has to say which job that is."""
     monkeypatch.setattr(base, "state_of", lambda task_instance: "failed")
     monkeypatch.setattr(base, "JOB_WAIT", 60.0)
     monkeypatch.setattr(base.time, "sleep", lambda _: train.on_kill())

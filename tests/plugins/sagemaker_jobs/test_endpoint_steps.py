@@ -1,5 +1,5 @@
-"""The endpoint operator against stubbed clients: which step follows from what it finds. In ``test_endpoints`` the same
-operator works on serving processes."""
+"""The endpoint operator against stubbed clients: which step follows from what it finds. ``test_endpoints`` has the same
+operator with serving processes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def cloudwatch() -> Iterator[Stubber]:
 def deploy(
     prepare: Callable[..., Any], scaling: Stubber, cloudwatch: Stubber, monkeypatch: pytest.MonkeyPatch
 ) -> EndpointOperator:
-    """An operator that wants what WANTED says, unless a test gives it another request."""
+    """An operator that requests WANTED, unless a test says otherwise."""
     monkeypatch.setattr(endpoints, "SHORT_WAIT", 0.0)
     monkeypatch.setattr(endpoints, "SHORT_WAIT_STEP", 0.0)
     operator: EndpointOperator = prepare(
@@ -96,7 +96,7 @@ def expect_tags(sagemaker: Stubber, asked_by: str) -> None:
 
 
 def expect_last_asked_by(sagemaker: Stubber, asked_by: str) -> None:
-    """The operator looks who asked last; the answer has two pages."""
+    """The operator looks up who changed it last; the answer has two pages."""
     first = {"Tags": [TAG], "NextToken": "more"}
     sagemaker.add_response("list_tags", first, {"ResourceArn": ARN})
     second = {"Tags": [{"Key": "asked-by", "Value": asked_by}]}
@@ -115,7 +115,7 @@ def expect_variant(sagemaker: Stubber, config: str, runs_on: dict[str, Any]) -> 
 
 
 def expect_variants(sagemaker: Stubber, *configs: str) -> None:
-    """The operator compares what the endpoint runs on with what it is to run on."""
+    """The operator compares the endpoint's instances with the desired ones."""
     for name in configs:
         expect_variant(sagemaker, name, INSTANCES)
 
@@ -127,7 +127,7 @@ def expect_creation(sagemaker: Stubber, token: str) -> None:
 
 
 def expect_served(sagemaker: Stubber, token: str, config: str = "new") -> None:
-    """It serves as wanted: it is tagged, and the result is read."""
+    """It serves as desired: it is tagged, and the result is read."""
     expect_found(sagemaker, "InService", config)
     expect_tags(sagemaker, token)
 
@@ -244,7 +244,7 @@ def test_the_trigger_asks_as_the_operator_does(
     "found",
     [
         {"status": "Updating", "PendingDeploymentSummary": {"EndpointConfigName": "third"}},
-        {"status": "Updating", "config": "new"},  # back to another one, perhaps
+        {"status": "Updating", "config": "new"},  # perhaps back to another one
         {"status": "Creating"},
         {"status": "Deleting"},
     ],
@@ -395,7 +395,7 @@ def test_where_another_change_was_quicker_it_is_looked_at_again(
     expect_served(sagemaker, token)
     expect_result(sagemaker)
     assert deploy.execute({"ti": ti}) == result(changed=False)
-    assert len(slept) == 2, "a pause before each look"
+    assert len(slept) == 2, "a pause before each poll"
 
 
 @pytest.mark.parametrize(("before", "after"), [(INSTANCES, SERVERLESS), (SERVERLESS, INSTANCES)])

@@ -35,7 +35,7 @@ SHIFT = {
 
 
 class Killed(BaseException):
-    """Ends a task like a SIGKILL: nothing after it runs."""
+    """Ends a task as a SIGKILL would: nothing runs after it."""
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def _environment(hosting: Hosting, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def wanted(name: str, word: str, **more: Any) -> dict[str, Any]:
-    """An endpoint whose answer is the word; MODE=exit makes one that does not start."""
+    """An endpoint that answers with the word; with MODE=exit it does not start."""
     environment = {"MODE": word} if word in ("exit", "error") else {"MODE": "name", "NAME": word}
     container = {"Image": IMAGE, "ModelDataUrl": ARTIFACT, "Environment": environment}
     return {
@@ -71,7 +71,7 @@ def started(request: dict[str, Any], ti: FakeTaskInstance) -> tuple[EndpointOper
 
 
 def run(request: dict[str, Any], ti: FakeTaskInstance | None = None) -> dict[str, Any]:
-    """What the operator returns; its triggers run here as the triggerer would run them."""
+    """The operator's result; its triggers run here as in the triggerer."""
     operator, context = started(request, ti or FakeTaskInstance())
 
     async def first_event(trigger: Any) -> Any:
@@ -103,7 +103,7 @@ def configs_of(hosting: Hosting, name: str) -> list[str]:
 
 @contextmanager
 def client_at_20_a_second(hosting: Hosting, name: str) -> Iterator[list[str]]:
-    """What happened to each request meanwhile that failed."""
+    """The errors of requests that failed meanwhile."""
     failed: list[str] = []
     asked = [0]
     stop = threading.Event()
@@ -240,7 +240,7 @@ def test_what_an_alarm_takes_back_fails_with_its_reason_and_is_not_tried_again(h
     assert f"serves with {first['config']}" in str(failure.value)
     assert hosting.invoke(name) == b"one"
     updated = hosting.sagemaker.describe_endpoint(EndpointName=name)["LastModifiedTime"]
-    # killed before it could report that: the retry knows by the endpoint's tag that it was its own change
+    # killed before it could report that: the endpoint's tag tells the retry that the change was its own
     with pytest.raises(DeploymentFailed, match="rolled back"):
         run(request, ti)
     assert hosting.sagemaker.describe_endpoint(EndpointName=name)["LastModifiedTime"] == updated

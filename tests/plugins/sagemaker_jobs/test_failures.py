@@ -1,4 +1,4 @@
-"""The messages of failures, and which of them are retried."""
+"""The messages of failures, and which failures are retried."""
 
 from __future__ import annotations
 

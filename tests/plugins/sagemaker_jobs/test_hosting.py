@@ -1,4 +1,4 @@
-"""Endpoint configurations and Models that nobody needs, against a stubbed client."""
+"""Unused endpoint configurations and Models, against a stubbed client."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_what_nobody_needs_is_removed_and_nothing_else(sagemaker: Answers) -> No
         "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
     }
     sagemaker.add_response("describe_transform_job", {**job, **request}, {"TransformJobName": "score"})
-    # in use, about to be, asked to be kept, and young: described in any order
+    # in use, about to be, marked to be kept, and young: described in any order
     kept = [digest(number) for number in (1, 2, 3, 7)]
     variants = [{"VariantName": "A", "ModelName": digest(0x21)}, {"VariantName": "B", "ModelName": digest(0x22)}]
     for _ in kept:
@@ -138,7 +138,7 @@ def test_an_endpoint_that_is_gone_is_not_deleted_and_one_that_may_not_be_looked_
 
 
 def test_names_of_content_stay_what_they_are() -> None:
-    """A deployment of other names would make every Model and configuration a second time."""
+    """With other names, a deployment would create every Model and configuration a second time."""
     request = {"ModelName": "pumps", "PrimaryContainer": {"Image": "image"}}
     assert content_name("pumps", request) == "pumps-62b78e06c755"
     assert (

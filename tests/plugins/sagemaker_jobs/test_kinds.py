@@ -43,7 +43,7 @@ def tuning_job(most: int, parallel: int, **fields: Any) -> dict[str, Any]:
     ("limits", "longest"),
     [
         ({"MaxRuntimeInSeconds": 1800}, 0.5 * HOUR + HOUR),
-        ({"MaxRuntimeInSeconds": 1800, "MaxWaitTimeInSeconds": 7200}, 2 * HOUR + HOUR),  # spot: the wait counts, too
+        ({"MaxRuntimeInSeconds": 1800, "MaxWaitTimeInSeconds": 7200}, 2 * HOUR + HOUR),  # spot: waiting counts too
         ({}, 24 * HOUR + HOUR),
         (None, 24 * HOUR + HOUR),
     ],
@@ -106,7 +106,7 @@ def test_an_endpoint_is_over_when_nothing_is_being_done_to_it() -> None:
 
 
 def test_a_processing_jobs_result_says_what_it_read_and_wrote() -> None:
-    east = CREATED.astimezone().replace(microsecond=900_000)  # boto3 answers in the machine's own time zone
+    east = CREATED.astimezone().replace(microsecond=900_000)  # boto3 answers in the machine's time zone
     description = {
         "ProcessingJobName": "clean",
         "ProcessingJobArn": "arn:aws:sagemaker:us-east-1:123456789012:processing-job/clean",

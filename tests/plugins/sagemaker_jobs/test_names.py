@@ -56,7 +56,7 @@ def test_clearing_starts_a_new_generation() -> None:
 
 
 def test_names_and_tokens_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deployment of other names would lose sight of every job that runs meanwhile."""
+    """With other names, a new release would lose track of every running job."""
     monkeypatch.delenv("AIRFLOW_ENV_NAME", raising=False)
     ti = FakeTaskInstance()
     assert job_name(KINDS["training"], ti, 1) == "train-model-train-pumps-ed8a653afb-1"
@@ -66,6 +66,6 @@ def test_names_and_tokens_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_name_that_is_cut_at_a_hyphen_has_no_two_of_them() -> None:
-    ti = FakeTaskInstance(task_id="a" * 48)  # what remains of the readable part ends with the hyphen after it
+    ti = FakeTaskInstance(task_id="a" * 48)  # the rest of the readable part ends with the following hyphen
     assert "--" not in job_name(KINDS["training"], ti, 1)
     assert job_name(KINDS["training"], ti, 1).startswith("a" * 48 + "-")

@@ -26,7 +26,7 @@ VERDICT = {"Bucket": "bucket", "Key": "runs/1/report/validation.json"}
 
 
 def expect_completed(sagemaker: Stubber, ti: FakeTaskInstance, output: str = "s3://bucket/runs/1/report") -> None:
-    """Completed already, with no second attempt."""
+    """The job is already Completed, without a second attempt."""
     now = datetime.now(UTC)
     name = job_name(PROCESSING, ti, 1)
     written = {"S3Uri": output, "LocalPath": "/opt/ml/processing/output/report", "S3UploadMode": "EndOfJob"}
@@ -50,7 +50,7 @@ def expect_completed(sagemaker: Stubber, ti: FakeTaskInstance, output: str = "s3
 
 
 def expect_files(s3: Stubber, *there: int) -> None:
-    """Verdict and page, looked for in this order: 1 for one that is there."""
+    """The verdict and the page, looked up in this order: 1 means that it exists."""
     for count in there:
         s3.add_response("list_objects_v2", {"KeyCount": count})
 

@@ -1,4 +1,4 @@
-"""A completed job whose output is not there is started again, once; so nothing goes on from what a crash lost."""
+"""A completed job with missing output is started again, once, so that nothing continues from what a crash lost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def expect_artifact(s3: Stubber, name: str, *, there: bool) -> None:
 
 
 def expect_attempts(sagemaker: Stubber, ti: FakeTaskInstance, *statuses: str) -> None:
-    """As ``_last_attempt`` asks for them, up to the first that is not there."""
+    """In the order in which ``_last_attempt`` looks them up, to the first that does not exist."""
     for attempt, status in enumerate(statuses, 1):
         expect_job(sagemaker, name_of(ti, 1, attempt), status)
     expect_absent(sagemaker, name_of(ti, 1, len(statuses) + 1))
@@ -60,7 +60,7 @@ def test_a_job_without_its_output_is_started_again_and_says_so(
 
 
 def test_it_is_waited_for_like_the_first_one(train: Any, ti: FakeTaskInstance, sagemaker: Stubber, s3: Stubber) -> None:
-    """What is lost may be seen first by the task that a trigger resumed."""
+    """The task that a trigger resumed may be the first to see a loss."""
     first, second = name_of(ti), name_of(ti, 1, 2)
     expect_job(sagemaker, first, "Completed")
     expect_artifact(s3, first, there=False)
@@ -107,8 +107,8 @@ def test_of_a_job_from_before_the_task_was_cleared_the_next_generation_is_starte
     earlier, own = name_of(ti, 1), name_of(ti, 2)
     expect_job(sagemaker, earlier, "Completed")
     expect_artifact(s3, earlier, there=False)
-    expect_absent(sagemaker, own)  # none of this generation
-    expect_attempts(sagemaker, ti, "Completed")  # nothing runs of the one before
+    expect_absent(sagemaker, own)  # no job of this generation
+    expect_attempts(sagemaker, ti, "Completed")  # no job of the previous generation runs
     expect_absent(sagemaker, own)
     expect_creation(sagemaker, own)
     expect_job(sagemaker, own, "Completed")

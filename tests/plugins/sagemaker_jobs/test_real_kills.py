@@ -1,4 +1,4 @@
-"""The operator in processes that are really killed, against a local SageMaker behind a faulty proxy."""
+"""The operator in processes that really are killed, against a local SageMaker behind a faulty proxy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PATIENCE = 90.0
 
 @dataclass
 class Task:
-    """A task whose tries are processes of their own."""
+    """A task with a separate process for each try."""
 
     proxy: Proxy
     sagemaker: Any
@@ -54,7 +54,7 @@ class Task:
         return subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, text=True)
 
     def end(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        """What the try printed last; its log comes before."""
+        """The last line that the try printed, after its log."""
         output, _ = process.communicate(timeout=PATIENCE)
         self.log = output
         result: dict[str, Any] = json.loads(output.splitlines()[-1])

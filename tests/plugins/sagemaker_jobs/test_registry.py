@@ -86,7 +86,7 @@ def test_a_retry_asks_with_the_same_token_and_a_cleared_task_with_another(
         expect_registration(sagemaker, ti, generation)
         assert register.execute(context_of(ti)) == REGISTERED
     tokens = {client_token(ti, generation) for generation in (1, 4)}
-    assert [len(token) for token in tokens] == [36, 36], "no longer than SageMaker takes"
+    assert [len(token) for token in tokens] == [36, 36], "no longer than SageMaker accepts"
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def in_three_hours() -> datetime:
 
 
 def test_a_whole_partition_is_not_waited_for() -> None:
-    sensor(WHOLE, in_three_hours()).execute(CONTEXT)  # and raises no TaskDeferred
+    sensor(WHOLE, in_three_hours()).execute(CONTEXT)  # without raising TaskDeferred
 
 
 def test_what_is_missing_is_waited_for_without_a_worker() -> None:

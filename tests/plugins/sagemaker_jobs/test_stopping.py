@@ -47,7 +47,7 @@ def expect_nothing_to_stop(sagemaker: Stubber) -> None:
 
 @pytest.fixture
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Time passes by sleeping alone."""
+    """Time passes only by sleeping."""
     slept: list[float] = []
     monkeypatch.setattr(stopping.time, "sleep", slept.append)
     monkeypatch.setattr(stopping.time, "monotonic", lambda: sum(slept))

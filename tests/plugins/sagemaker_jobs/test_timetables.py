@@ -1,4 +1,4 @@
-"""Schedules about days."""
+"""Daily schedules."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_delay_of_a_day_is_refused() -> None:
 
 
 SAID = DailyAndOnEventTimetable(assets=Asset("scores"), delay=timedelta(hours=2))
-ON_EVENT = DailyAndOnEventTimetable.deserialize(SAID.serialize())  # as the scheduler has it
+ON_EVENT = DailyAndOnEventTimetable.deserialize(SAID.serialize())  # as the scheduler passes it
 
 
 def test_days_that_an_asset_names_have_their_own_runs_beside_the_daily_ones() -> None:
@@ -102,7 +102,7 @@ def test_a_daily_run_is_of_the_partition_of_its_day() -> None:
     assert info is not None
     assert (info.partition_key, info.partition_date) == ("2022-03-02", pendulum.datetime(2022, 3, 2))
     assert info.run_after == pendulum.datetime(2022, 3, 3, 2)
-    assert info.data_interval is None, "as Airflow has it for partitions"
+    assert info.data_interval is None, "as Airflow does for partitions"
 
 
 def test_a_backfill_of_partitions_has_the_days_that_are_over() -> None:

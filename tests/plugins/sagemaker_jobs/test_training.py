@@ -1,4 +1,4 @@
-"""Tuning jobs: what is done with their best training job."""
+"""Tuning jobs: what happens to their best training job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .conftest import FakeTaskInstance, expect_job
 
 
 def expect_completed(sagemaker: Stubber, ti: FakeTaskInstance, **fields: Any) -> str:
-    """Completed already, with no second attempt; its name."""
+    """The job is already Completed, without a second attempt; its name."""
     name = job_name(TUNING, ti, 1)
     counters = {"Completed": 0, "InProgress": 0, "RetryableError": 0, "NonRetryableError": 0, "Stopped": 0}
     limits = {"MaxNumberOfTrainingJobs": 8, "MaxParallelTrainingJobs": 2}
@@ -57,13 +57,13 @@ def test_tuning_hands_on_its_best_model(tune: Any, ti: FakeTaskInstance, sagemak
     name = expect_completed(sagemaker, ti, BestTrainingJob=best)
     metrics = [{"MetricName": "validation:macro_f1", "Value": 0.5}]
     used = {"learning_rate": "0.1", "seed": "7"}
-    expect_job(sagemaker, "tune-003", "Completed")  # its artifact is looked for
+    expect_job(sagemaker, "tune-003", "Completed")  # its artifact is looked up
     expect_job(sagemaker, "tune-003", "Completed", HyperParameters=used, FinalMetricDataList=metrics)
     result = tune.execute({"ti": ti})
     assert (result["name"], result["kind"]) == (name, "tuning")
     assert result["best_training_job"] == "tune-003"
     assert result["artifact"].endswith("/tune-003/output/model.tar.gz")
-    assert result["hyperparameters"] == used, "all of them, the tuned ones too"
+    assert result["hyperparameters"] == used, "all of them, including the tuned ones"
     assert result["metrics"] == {"validation:macro_f1": pytest.approx(0.5)}
 
 

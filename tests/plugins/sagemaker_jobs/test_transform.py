@@ -1,4 +1,4 @@
-"""Transform jobs and the Models they serve from, against stubbed clients."""
+"""Transform jobs and their Models, against stubbed clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trigger against a client whose answers are scripted, with time that passes without being waited for."""
+"""The trigger against a client with scripted answers, and simulated time."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ class StoppableClient(Client):
         (None, True, ["train-1"]),  # cleared
         ("queued", True, ["train-1"]),  # cleared a moment ago
         ("deferred", True, []),  # moved to another triggerer
-        ("running", True, []),  # cleared, and attached to already
+        ("running", True, []),  # cleared, and already attached to
         ("failed", False, []),
     ],
 )
